@@ -1,0 +1,51 @@
+/** The one error class, and all its codes. */
+
+/** Stable codes; nobody parses message text. The part before the slash is the area. */
+export type ErrorCode =
+  | "usage/bad-option"
+  | "usage/bad-config"
+  | "up/not-permitted"
+  | "up/port-taken"
+  | "up/already-running"
+  | "control/not-running"
+  | "control/request-failed"
+  | "datapath/module-missing"
+  | "datapath/unavailable"
+  | "datapath/wrong-kind"
+  | "native/library-missing"
+  | "native/call-failed"
+  | "netlink/request-failed"
+  | "netlink/timeout"
+  | "attach/bad-target"
+  | "attach/bad-address"
+  | "attach/no-address"
+  | "attach/not-attached"
+  | "attach/failed"
+  | "state/unreadable"
+  | "peer/unknown"
+  | "address/invalid"
+  | "address/unresolved";
+
+/** A failure that a person may read: what could not be done, what to try, and why. */
+export class MeshnetError extends Error {
+  override readonly name = "MeshnetError";
+  /** What to try next, as a sentence; undefined when there is nothing to try. */
+  readonly hint: string | undefined;
+  /** errno of the failed system call (positive), where there is one. */
+  readonly errno: number | undefined;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    more: { hint?: string | undefined; cause?: unknown; errno?: number } = {},
+  ) {
+    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    this.hint = more.hint;
+    this.errno = more.errno;
+  }
+}
+
+/** The text of any thrown value. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,106 @@
+/** What cores and shells are handed from outside: time, chance, ciphers, storage, logs, gossip. */
+import type { Decoded } from "./brand.ts";
+import type { PeerName } from "./names.ts";
+import type { Millis } from "./time.ts";
+
+/** Monotonic time. */
+export interface Clock {
+  /** Milliseconds since some fixed point, never going back. */
+  now(): Millis;
+}
+
+/** One settable alarm: the only timer a driver has. */
+export interface Alarm {
+  /** Calls `ring` once at or after `at`, replacing any earlier setting; Infinity clears it. */
+  set(at: number, ring: () => void): void;
+}
+
+/** A source of chance. */
+export interface Random {
+  /** Uniform integer in [0, bound), bound up to 2^48. */
+  below(bound: number): number;
+  /** `count` random bytes; cryptographically strong in a running daemon. */
+  bytes(count: number): Uint8Array<ArrayBuffer>;
+}
+
+/** An X25519 key pair, 32 bytes each. */
+export interface KeyPair {
+  readonly publicKey: Uint8Array<ArrayBuffer>;
+  readonly privateKey: Uint8Array<ArrayBuffer>;
+}
+
+/** The ciphers of mesh connections (spec mesh.md 2.4). */
+export interface Sealer {
+  /** The public key of a 32-byte private key. */
+  publicKey(privateKey: Uint8Array): Uint8Array<ArrayBuffer>;
+  /** SHA-256(HSalsa20(X25519(privateKey, theirPublicKey), 0) || password), 32 bytes; undefined for a degenerate key. */
+  sessionKey(
+    privateKey: Uint8Array,
+    theirPublicKey: Uint8Array,
+    password: Uint8Array,
+  ): Uint8Array<ArrayBuffer> | undefined;
+  /** NaCl secretbox: 16-byte tag, then ciphertext. */
+  seal(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array): Uint8Array<ArrayBuffer>;
+  /** Opens what seal() made; undefined when it does not authenticate. */
+  open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** Small durable records by key; every call is one committed transaction. */
+export interface Store {
+  /** The value of a key, or undefined. */
+  get(key: string): string | undefined;
+  /** Writes a value durably. */
+  put(key: string, value: string): void;
+  /** Removes a key if it is there. */
+  remove(key: string): void;
+  /** All pairs whose key starts with `prefix`, in key order. */
+  list(prefix: string): readonly (readonly [key: string, value: string])[];
+}
+
+/** Values of log fields. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Structured log: a constant event name plus fields (`peer`, `address`, `overlay`, `port`, `code`, `reason` ...). */
+export interface Logger {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+}
+
+/** Pending outgoing gossip of one channel; merging bounds what a slow connection can queue. */
+export interface GossipData {
+  /** Folds another datum of the same channel into a new or the same one. */
+  merge(other: GossipData): GossipData;
+  /** The payloads to send, read at the moment of sending; one frame each. May be empty. */
+  encode(): readonly Uint8Array[];
+}
+
+/** One gossip channel (spec mesh.md 7.1). A refused message ends the connection it came on, nothing else. */
+export interface GossipChannel {
+  readonly name: string;
+  /** The complete current state, or undefined when there is none. */
+  fullState(): GossipData | undefined;
+  /** Merges a gossip and returns what was new in it, or undefined. */
+  onGossip(payload: Uint8Array, now: Millis): Decoded<GossipData | undefined>;
+  /** Merges a broadcast that originated at `source`; returns what to pass on, or undefined. */
+  onBroadcast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<GossipData | undefined>;
+  /** Takes a message meant for us alone. */
+  onUnicast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<undefined>;
+  /** Peers that left the mesh. */
+  onPeersRemoved(peers: readonly PeerName[]): void;
+}
+
+/** A netlink socket of one family in one network namespace. Synchronous; every wait is bounded. */
+export interface NetlinkSocket extends Disposable {
+  /** The kernel's port id of this socket. */
+  readonly portId: number;
+  /**
+   * Sends one request (length, sequence and port id are filled in) and collects what answers it.
+   * Replies are whole netlink messages without the final ack or done. A kernel error throws
+   * MeshnetError "netlink/request-failed" with `errno` and the extended ack's text as part of the message.
+   */
+  request(message: Uint8Array<ArrayBuffer>): readonly Uint8Array[];
+  /** Like request() for messages already complete that need no answer: fills in nothing, never waits. */
+  send(message: Uint8Array<ArrayBuffer>): void;
+}
