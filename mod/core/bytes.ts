@@ -120,6 +120,10 @@ export class ByteWriter {
     this.#bytes.set(bytes, at);
     return this;
   }
+  /** Everything written, without a copy: good until the next write. */
+  view(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#length);
+  }
   /** A copy of everything written. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice(0, this.#length);

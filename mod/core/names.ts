@@ -41,11 +41,12 @@ export function peerNameToBytes(name: PeerName): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(name.split(":"), (octet) => parseInt(octet, 16));
 }
 
-/** Parses text as a name: six octets of 1 or 2 hex digits, one `::` standing for missing octets. */
+/** Parses text as a name: six octets of 1 or 2 hex digits, one `::` standing for missing octets.
+ * Spaces before it are skipped, because other peers do so too. */
 export function parsePeerName(text: string): PeerName | undefined {
   const octet = /^[0-9a-f]{1,2}$/i;
   const split = (part: string) => part === "" ? [] : part.split(":");
-  const halves = text.split("::");
+  const halves = text.replace(/^ +/, "").split("::");
   if (halves.length > 2) return undefined;
   const head = split(halves[0]!);
   const tail = halves.length === 2 ? split(halves[1]!) : [];

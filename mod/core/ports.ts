@@ -72,8 +72,11 @@ export interface Logger {
 export interface GossipData {
   /** Folds another datum of the same channel into a new or the same one. */
   merge(other: GossipData): GossipData;
-  /** The payloads to send, read at the moment of sending; one frame each. May be empty. */
-  encode(): readonly Uint8Array[];
+  /**
+   * The payloads to send, read at the moment of sending; one frame each. May be empty, and may be lazy: it is
+   * pulled one payload at a time as the connection takes them. `to` is the neighbour at the other end.
+   */
+  encode(to?: PeerName): Iterable<Uint8Array>;
 }
 
 /** One gossip channel (spec mesh.md 7.1). A refused message ends the connection it came on, nothing else. */
@@ -81,14 +84,16 @@ export interface GossipChannel {
   readonly name: string;
   /** The complete current state, or undefined when there is none. */
   fullState(): GossipData | undefined;
-  /** Merges a gossip and returns what was new in it, or undefined. */
-  onGossip(payload: Uint8Array, now: Millis): Decoded<GossipData | undefined>;
+  /** Merges a gossip that neighbour `from` sent and returns what was new in it, or undefined. */
+  onGossip(payload: Uint8Array, now: Millis, from?: PeerName): Decoded<GossipData | undefined>;
   /** Merges a broadcast that originated at `source`; returns what to pass on, or undefined. */
   onBroadcast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<GossipData | undefined>;
   /** Takes a message meant for us alone. */
   onUnicast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<undefined>;
   /** Peers that left the mesh. */
   onPeersRemoved(peers: readonly PeerName[]): void;
+  /** A new connection to neighbour `peer` replaces whatever was known of an earlier one, which may be its ancestor. */
+  onNeighbour?(peer: PeerName): void;
 }
 
 /** A netlink socket of one family in one network namespace. Synchronous; every wait is bounded. */

@@ -1,0 +1,115 @@
+/** Which addresses may be attached. */
+import {
+  type Cidr,
+  cidrContains,
+  formatCidr,
+  ipFromBytes,
+  ipToBytes,
+  isIpv4,
+  parseCidr,
+} from "../core/addr.ts";
+import type { Ip } from "../core/addr.ts";
+import { MeshnetError } from "../core/errors.ts";
+
+const EXAMPLE = "Give an address with its prefix length, for example 10.2.1.1/24";
+const NO_ALLOCATION = "this release does not allocate addresses";
+
+/** Ranges that no interface of a container can have in the mesh. */
+const UNUSABLE: readonly (readonly [range: string, why: string])[] = [
+  ["0.0.0.0/8", 'it is in 0.0.0.0/8, which means "this network"'],
+  ["127.0.0.0/8", "it is a loopback address"],
+  ["224.0.0.0/4", "it is a multicast address"],
+  ["240.0.0.0/4", "it is in 240.0.0.0/4, which is reserved"],
+  ["::/127", "it is the unspecified or the loopback address"],
+  ["fe80::/10", "it is a link-local address, which the kernel gives by itself"],
+  ["ff00::/8", "it is a multicast address"],
+];
+
+function refuse(text: string, why: string, hint = EXAMPLE): MeshnetError {
+  return new MeshnetError("attach/bad-address", `Cannot use address ${text}: ${why}`, { hint });
+}
+
+/** The network of a CIDR with its host bits set to 0 or to 1. */
+function edge(cidr: Cidr, hostBits: 0 | 1): Ip {
+  const bytes = ipToBytes(cidr.ip);
+  for (let i = 0; i < bytes.length; i++) {
+    const kept = Math.min(8, Math.max(0, cidr.prefix - i * 8));
+    const mask = (0xff << (8 - kept)) & 0xff;
+    bytes[i] = hostBits === 0 ? bytes[i]! & mask : bytes[i]! | (~mask & 0xff);
+  }
+  return ipFromBytes(bytes)!;
+}
+
+/** The network that an address lies in: its host bits are 0. */
+export function networkOf(cidr: Cidr): Cidr {
+  return { ip: edge(cidr, 0), prefix: cidr.prefix };
+}
+
+/** Whether two networks share addresses. */
+export function overlap(a: Cidr, b: Cidr): boolean {
+  return a.prefix <= b.prefix ? cidrContains(a, b.ip) : cidrContains(b, a.ip);
+}
+
+/** Parses one address as `attach` and `detach` take it: `10.2.1.1/24` or `ip:10.2.1.1/24`.
+ * Throws "attach/no-address" for what asks for allocation, "attach/bad-address" for what makes no sense. */
+export function parseAttachAddress(text: string): Cidr {
+  if (text.startsWith("net:")) {
+    throw new MeshnetError("attach/no-address", `Cannot allocate an address of ${text}: ${NO_ALLOCATION}`, {
+      hint: EXAMPLE,
+    });
+  }
+  const bare = text.startsWith("ip:") ? text.slice("ip:".length) : text;
+  const cidr = parseCidr(bare);
+  if (cidr === undefined) {
+    throw refuse(
+      text,
+      bare.includes("/") ? "it is not an IP address and a prefix length" : "it has no prefix length",
+    );
+  }
+  if (cidr.prefix === 0) throw refuse(text, "a prefix length of 0 would cover every address");
+  const unusable = UNUSABLE.find(([range]) => cidrContains(parseCidr(range)!, cidr.ip));
+  if (unusable !== undefined) throw refuse(text, unusable[1]);
+  const bits = isIpv4(cidr.ip) ? 32 : 128;
+  // Networks of one or two addresses have neither a network nor a broadcast address (RFC 3021, RFC 6164).
+  if (cidr.prefix < bits - 1) {
+    const network = edge(cidr, 0);
+    if (cidr.ip === network) {
+      throw refuse(text, `it is the address of the network itself`, "Choose an address inside the network");
+    }
+    if (bits === 32 && cidr.ip === edge(cidr, 1)) {
+      throw refuse(
+        text,
+        "it is the broadcast address of its network",
+        "Choose another address of the network",
+      );
+    }
+  }
+  return cidr;
+}
+
+/** Parses the addresses of one attach request: at least one, repeats dropped, each address with one prefix. */
+export function parseAttachAddresses(texts: readonly string[]): readonly Cidr[] {
+  if (texts.length === 0) {
+    throw new MeshnetError("attach/no-address", `Cannot attach without an address: ${NO_ALLOCATION}`, {
+      hint: EXAMPLE,
+    });
+  }
+  return mergeAddresses([], texts.map(parseAttachAddress));
+}
+
+/** `present` and then what is new in `wanted`. Throws when one address would have two prefix lengths. */
+export function mergeAddresses(present: readonly Cidr[], wanted: readonly Cidr[]): readonly Cidr[] {
+  const merged = [...present];
+  for (const cidr of wanted) {
+    const known = merged.find((other) => other.ip === cidr.ip);
+    if (known === undefined) merged.push(cidr);
+    else if (known.prefix !== cidr.prefix) {
+      throw refuse(
+        formatCidr(cidr),
+        `the same address is ${present.includes(known) ? "attached" : "given"} as ${formatCidr(known)}`,
+        "Use one prefix length; to change it, detach the address first",
+      );
+    }
+  }
+  return merged;
+}

@@ -1,0 +1,69 @@
+/** Whether new addresses get in the way of what a container already has. */
+import { type Cidr, cidrContains, formatCidr, isIpv4, parseCidr } from "../core/addr.ts";
+import { MeshnetError } from "../core/errors.ts";
+import { networkOf, overlap } from "./address.ts";
+
+/** What a namespace has on interfaces other than ours. */
+export interface OtherNetworks {
+  readonly addresses: readonly { readonly name: string; readonly cidr: Cidr }[];
+  /** Routes of the main table. */
+  readonly routes: readonly {
+    readonly name: string;
+    readonly destination: Cidr;
+    readonly viaGateway: boolean;
+  }[];
+}
+
+const LINK_LOCAL: readonly Cidr[] = ["fe80::/10", "169.254.0.0/16", "224.0.0.0/4", "ff00::/8"].map((c) =>
+  parseCidr(c)!
+);
+
+/** Whether a route concerns the neighbourhood of its own interface only. */
+function staysOnLink(destination: Cidr): boolean {
+  return LINK_LOCAL.some((range) => cidrContains(range, destination.ip));
+}
+
+/**
+ * Throws "attach/bad-address" when an address of `wanted` is taken in the namespace, or when its network and another
+ * would fight for the same packets. Returns warnings: sentences without full stop.
+ */
+export function checkConflicts(
+  target: string,
+  wanted: readonly Cidr[],
+  others: OtherNetworks,
+): readonly string[] {
+  const warnings: string[] = [];
+  for (const cidr of wanted) {
+    const text = formatCidr(cidr);
+    const taken = others.addresses.find((other) => other.cidr.ip === cidr.ip);
+    if (taken !== undefined) {
+      throw new MeshnetError(
+        "attach/bad-address",
+        `Cannot attach ${text} to ${target}: its interface ${taken.name} has the address ${
+          formatCidr(taken.cidr)
+        }`,
+        { hint: "Choose an address that is free in the container" },
+      );
+    }
+    const network = networkOf(cidr);
+    for (const { name, destination, viaGateway } of others.routes) {
+      if (destination.prefix === 0 || staysOnLink(destination)) continue; // a default route may lead anywhere
+      if (isIpv4(destination.ip) !== isIpv4(cidr.ip) || !overlap(network, destination)) continue;
+      const route = formatCidr(destination);
+      if (viaGateway && destination.prefix < cidr.prefix) {
+        warnings.push(
+          `Addresses of ${
+            formatCidr(network)
+          } are reached through the mesh, no longer by ${route} on ${name}`,
+        );
+        continue;
+      }
+      throw new MeshnetError(
+        "attach/bad-address",
+        `Cannot attach ${text} to ${target}: its network overlaps ${route} on interface ${name} there`,
+        { hint: `Choose an address outside ${route}, or detach the container from that network first` },
+      );
+    }
+  }
+  return [...new Set(warnings)];
+}

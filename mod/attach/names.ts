@@ -1,0 +1,41 @@
+/** Names of the interfaces that attaching makes. */
+
+/** Host ends begin with this; the rest is a hash of what hangs on them. */
+export const HOST_PREFIX = "vmn";
+/** The interface in a container. */
+export const CONTAINER_INTERFACE = "ethmesh";
+/** The interface in a container where an existing Weave network expects it. */
+export const CONTAINER_INTERFACE_WEAVE = "ethwe";
+
+const HASH_DIGITS = 10;
+const FNV_OFFSET = 0xcbf29ce484222325n;
+const FNV_PRIME = 0x100000001b3n;
+
+/** FNV-1a, 64 bits: not for secrets, only to make short names of long ones. */
+function fnv1a(text: string): bigint {
+  let hash = FNV_OFFSET;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * FNV_PRIME);
+  }
+  return hash;
+}
+
+/** A short name of `text`, the same every time: ten hexadecimal digits. */
+export function shortHash(text: string): string {
+  return (fnv1a(text) >> 24n).toString(16).padStart(HASH_DIGITS, "0");
+}
+
+/** Name of the host end of attachment `id`. */
+export function hostInterface(id: string): string {
+  return HOST_PREFIX + id;
+}
+
+/** What the container's interface is called while it is being set up: it gets its name when it is complete. */
+export function temporaryName(hostName: string): string {
+  return `vmt${hostName.slice(HOST_PREFIX.length)}`;
+}
+
+/** Whether a host interface carries a name that only meshnet gives. */
+export function isHostInterface(name: string): boolean {
+  return new RegExp(`^${HOST_PREFIX}[0-9a-f]{${HASH_DIGITS}}$`).test(name);
+}

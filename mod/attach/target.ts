@@ -1,0 +1,117 @@
+/** What `attach` is pointed at: a network namespace, by name, by path or by one of its processes. */
+import { MeshnetError } from "../core/errors.ts";
+
+/** A target as people write it, taken apart. */
+export type Target =
+  | { readonly kind: "name"; readonly text: string; readonly path: string }
+  | { readonly kind: "path"; readonly text: string; readonly path: string }
+  | { readonly kind: "process"; readonly text: string; readonly path: string; readonly pid: number };
+
+/** What a file is, for telling namespaces apart: two names of one namespace give the same pair. */
+export interface FileIdentity {
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** What is asked of the host about namespaces. Synchronous. */
+export interface NamespaceProbe {
+  /** Identity of the file at `path`, links followed; undefined when there is nothing. Throws for other failures. */
+  identify(path: string): FileIdentity | undefined;
+  /** The daemon's own network namespace. */
+  own(): FileIdentity;
+  /** What tells a process from a later one with the same number, across reboots; undefined when it is gone. */
+  processMark(pid: number): string | undefined;
+}
+
+/** A network namespace that exists now. */
+export interface ResolvedTarget {
+  readonly target: Target;
+  readonly namespace: FileIdentity;
+  /** For processes, `processMark` at this moment. */
+  readonly processMark: string | undefined;
+}
+
+/** Where `ip netns` keeps namespaces by name. */
+const NAMED = "/run/netns";
+const FORMS =
+  "Use netns:NAME (see `ip netns list`), pid:N, or the path of a namespace such as /proc/N/ns/net";
+
+function refuse(message: string, hint: string): MeshnetError {
+  return new MeshnetError("attach/bad-target", message, { hint });
+}
+
+/** Parses a target. Throws "attach/bad-target", saying what would do instead. */
+export function parseTarget(text: string): Target {
+  if (text.startsWith("netns:")) {
+    const name = text.slice("netns:".length);
+    if (/^[^/\0]{1,255}$/.test(name) && name !== "." && name !== "..") {
+      return { kind: "name", text, path: `${NAMED}/${name}` };
+    }
+    throw refuse(
+      `Cannot use target ${text}: ${name === "" ? "the name is empty" : "a name has no slash"}`,
+      FORMS,
+    );
+  }
+  if (text.startsWith("pid:")) {
+    const pid = /^pid:([1-9][0-9]{0,9})$/.exec(text)?.[1];
+    if (pid !== undefined) return { kind: "process", text, path: `/proc/${pid}/ns/net`, pid: Number(pid) };
+    throw refuse(`Cannot use target ${text}: a process id is a positive number`, FORMS);
+  }
+  if (text.startsWith("/") && !text.includes("\0")) return { kind: "path", text, path: text };
+  if (text === "") throw refuse("Cannot use an empty target", FORMS);
+  const name = /^[\w.-]{1,64}$/.test(text) ? text : "NAME";
+  throw refuse(
+    `Cannot use target ${text}: containers by name need the Docker integration, which is not part of this release`,
+    `Use pid:N with the container's process, for Docker: ` +
+      `meshnet attach CIDR pid:$(docker inspect -f '{{.State.Pid}}' ${name}). ${FORMS}`,
+  );
+}
+
+/** Whether two files are the same. */
+export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
+  return a.device === b.device && a.inode === b.inode;
+}
+
+/** Finds the namespace of a target; undefined when the target is gone. Throws "attach/bad-target" when it is there
+ * but is not a network namespace that can be attached. */
+export function findTarget(target: Target, probe: NamespaceProbe): ResolvedTarget | undefined {
+  const namespace = probe.identify(target.path);
+  if (namespace === undefined) return undefined;
+  const own = probe.own();
+  if (sameFile(namespace, own)) {
+    throw refuse(
+      `Cannot use target ${target.text}: it is the host's own network namespace`,
+      "Choose a container or a namespace of its own; this host itself cannot be attached in this release",
+    );
+  }
+  // All namespaces are files of one pseudo file system; anything else cannot be a namespace.
+  if (namespace.device !== own.device) {
+    throw refuse(`Cannot use target ${target.text}: ${target.path} is not a network namespace`, FORMS);
+  }
+  const processMark = target.kind === "process" ? probe.processMark(target.pid) : undefined;
+  if (target.kind === "process" && processMark === undefined) return undefined;
+  return { target, namespace, processMark };
+}
+
+/** Finds the namespace of a target. Throws "attach/bad-target", saying how to see what there is. */
+export function resolveTarget(target: Target, probe: NamespaceProbe): ResolvedTarget {
+  const found = findTarget(target, probe);
+  if (found !== undefined) return found;
+  switch (target.kind) {
+    case "name":
+      throw refuse(
+        `Cannot find namespace ${target.text}: there is no ${target.path}`,
+        "List namespaces with `ip netns list`, make one with `ip netns add NAME`",
+      );
+    case "process":
+      throw refuse(
+        `Cannot find process ${target.pid}: it does not run, or cannot be seen from here`,
+        "List processes with `ps -e`; after a restart a container's process has another number",
+      );
+    case "path":
+      throw refuse(
+        `Cannot find namespace: there is no ${target.path}`,
+        "List namespaces with `lsns -t net`; docker keeps its own under /run/docker/netns",
+      );
+  }
+}

@@ -1,0 +1,15 @@
+/** `meshnet attach` */
+import type { AttachAnswer } from "../../control/api_types.ts";
+import { ATTACH_TIMEOUT, attachRequest } from "../attach_request.ts";
+import type { CommandRun } from "../commands.ts";
+import { call, json } from "../daemon_call.ts";
+
+/** Attaches a namespace. */
+export const run: CommandRun = async (invocation, io) => {
+  const request = { method: "POST", path: "/attach", body: attachRequest(invocation.args) } as const;
+  const answer = await call<AttachAnswer>({ ...request, timeoutMs: ATTACH_TIMEOUT }, { invocation, io });
+  if (invocation.on("json")) return io.out(json(answer));
+  const { attachment } = answer;
+  if (attachment === null) return;
+  io.out(`${attachment.target}: ${attachment.interface} has ${attachment.addresses.join(", ")}\n`);
+};

@@ -1,0 +1,8 @@
+/** `meshnet completions` */
+import type { CommandRun } from "../commands.ts";
+import { COMPLETIONS } from "../completions.ts";
+
+/** Prints the script for a shell. */
+export const run: CommandRun = ({ args }, io) => {
+  io.out(COMPLETIONS[args[0] as keyof typeof COMPLETIONS]());
+};

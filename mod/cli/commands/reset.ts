@@ -1,0 +1,13 @@
+/** `meshnet reset` */
+import type { CommandRun } from "../commands.ts";
+import { runDirOf } from "../daemon_call.ts";
+
+/** Stops the daemon and removes what meshnet made on this host. */
+export const run: CommandRun = async (invocation, io) => {
+  const { resetHost } = await import("../../daemon/reset.ts");
+  const { force: _, ...flags } = invocation.given;
+  await resetHost({ ...flags, "run-dir": runDirOf(invocation, io) }, {
+    force: invocation.on("force"),
+    say: (line) => io.out(`${line}\n`),
+  });
+};

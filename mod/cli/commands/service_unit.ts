@@ -1,0 +1,15 @@
+/** `meshnet service unit` */
+import { MeshnetError } from "../../core/errors.ts";
+import type { CommandRun } from "../commands.ts";
+import { serviceUnit } from "../service_unit.ts";
+
+/** Prints the unit. */
+export const run: CommandRun = (invocation, io) => {
+  const exec = invocation.text("exec") ?? io.env("MESHNET_EXE") ?? Deno.execPath();
+  if (!/^\/[^\s"'\\%$]*$/.test(exec)) {
+    throw new MeshnetError("usage/bad-option", `Cannot use --exec: value is ${JSON.stringify(exec)}`, {
+      hint: "Give an absolute path without blanks and quotes, for example /usr/local/bin/meshnet",
+    });
+  }
+  io.out(serviceUnit(exec));
+};

@@ -1,0 +1,25 @@
+/** `meshnet status` */
+import type { StatusReport } from "../../control/api_types.ts";
+import { VERSION } from "../../core/version.ts";
+import type { CommandRun, STATUS_PAGES } from "../commands.ts";
+import { call, json } from "../daemon_call.ts";
+import { paint } from "../render.ts";
+import { renderConnections, renderOverview, renderPeers, renderTargets } from "../render_status.ts";
+
+/** Prints the overview or a page of it. */
+export const run: CommandRun = async (invocation, io) => {
+  const report = await call<StatusReport>({ method: "GET", path: "/status" }, { invocation, io });
+  const page = invocation.args[0] as typeof STATUS_PAGES[number] | undefined;
+  if (invocation.on("json")) return io.out(json(page === undefined ? report : report[page]));
+  const look = paint(io.colour);
+  switch (page) {
+    case "connections":
+      return io.out(renderConnections(report, look));
+    case "peers":
+      return io.out(renderPeers(report, look));
+    case "targets":
+      return io.out(renderTargets(report, look));
+    default:
+      io.out(renderOverview(report, { look, commandVersion: VERSION }));
+  }
+};

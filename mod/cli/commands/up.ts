@@ -1,0 +1,8 @@
+/** `meshnet up` */
+import type { CommandRun } from "../commands.ts";
+
+/** Runs the daemon until it is told to stop. */
+export const run: CommandRun = async (invocation) => {
+  const { runDaemon } = await import("../../daemon/supervisor.ts");
+  return await runDaemon(invocation.given);
+};

@@ -1,0 +1,12 @@
+/** `meshnet version` */
+import { VERSION } from "../../core/version.ts";
+import type { CommandRun } from "../commands.ts";
+
+/** Prints the version of this command. */
+export const run: CommandRun = (invocation, io) => {
+  io.out(
+    invocation.on("json")
+      ? JSON.stringify({ version: VERSION, deno: Deno.version.deno }) + "\n"
+      : `meshnet ${VERSION}\n`,
+  );
+};

@@ -1,0 +1,123 @@
+/** Help texts, made from the tables of commands and options. */
+import { CONFIG_OPTION, DEFAULT_CONFIG_FILE, envName, type OptionSpec, UP_OPTIONS } from "../core/options.ts";
+import { closest } from "../core/suggest.ts";
+import { messageLines } from "./render.ts";
+import { COMMANDS, type CommandSpec } from "./commands.ts";
+
+const WIDTH = 80;
+
+/** The overview: every command in one line. */
+export function helpOverview(): string {
+  const names = COMMANDS.map((command) => usageName(command));
+  const width = Math.max(...names.map((name) => name.length));
+  const lines = COMMANDS.map((command, i) => `  ${names[i]!.padEnd(width)}  ${command.brief}`);
+  return [
+    "meshnet: one Ethernet across hosts for containers and network namespaces",
+    "",
+    "Usage: meshnet COMMAND [ARGUMENTS] [OPTIONS]",
+    "",
+    ...lines,
+    "",
+    "`meshnet help COMMAND` explains one. Exit codes: 0 done, 1 failed, 2 wrong usage,",
+    "3 the daemon is not running.",
+    "",
+  ].join("\n");
+}
+
+function usageName(command: CommandSpec): string {
+  return command.args === undefined || command.args.usage.length > 20
+    ? command.name
+    : `${command.name} ${command.args.usage}`;
+}
+
+/** All about one command. */
+export function helpCommand(command: CommandSpec): string {
+  const args = command.args === undefined ? "" : ` ${command.args.usage}`;
+  const options = command.options.length > 0 ? " [OPTIONS]" : "";
+  const lines = [
+    `Usage: meshnet ${command.name}${args}${options}`,
+    "",
+    `${command.brief}.`,
+    "",
+    ...messageLines(command.about, WIDTH),
+  ];
+  if (command.options.length > 0) lines.push("", "Options:", ...optionLines(command.options));
+  if (command.name === "up") {
+    lines.push("", ...messageLines(SOURCES_TEXT, WIDTH));
+  }
+  if (command.examples.length > 0) {
+    const width = Math.max(...command.examples.map(([line]) => line.length));
+    lines.push("", "Examples:");
+    for (const [line, effect] of command.examples) lines.push(`  ${line.padEnd(width)}   # ${effect}`);
+  }
+  return lines.join("\n") + "\n";
+}
+
+const SOURCES_TEXT =
+  `Each option can also be set by an environment variable (--conn-limit: MESHNET_CONN_LIMIT) and by a key in ` +
+  `${DEFAULT_CONFIG_FILE} (conn-limit = 100). A flag beats the environment, the environment beats the file. ` +
+  "`meshnet help config` lists all.";
+
+function optionLines(options: readonly OptionSpec[]): string[] {
+  const heads = options.map((option) =>
+    `--${option.name}${option.kind === "switch" ? "" : ` ${option.placeholder ?? option.choices!.join("|")}`}`
+  );
+  const width = Math.min(28, Math.max(...heads.map((head) => head.length)));
+  return options.flatMap((option, i) => {
+    const fallback = option.fallback === undefined ? "" : ` (default: ${option.fallback})`;
+    const text = messageLines(option.brief + fallback, WIDTH - width - 4);
+    const head = heads[i]!;
+    const first = head.length > width ? [`  ${head}`] : [];
+    return [
+      ...first,
+      ...text.map((line, n) => `  ${(n === 0 && !first.length ? head : "").padEnd(width)}  ${line}`),
+    ];
+  });
+}
+
+/** The reference of the configuration file, itself a file that changes nothing. */
+export function helpConfig(): string {
+  const lines = [
+    `# ${DEFAULT_CONFIG_FILE}: settings of \`meshnet up\`, TOML. Another file: --config or ${
+      envName(CONFIG_OPTION.name)
+    }.`,
+    "# A flag beats the environment variable, which beats this file. What is commented out shows the default",
+    "# or an example. SIGHUP (`systemctl reload meshnet`) reads `peers` anew; the rest needs a restart.",
+  ];
+  for (const option of UP_OPTIONS) {
+    lines.push("", `# ${option.brief}.`, `# Also --${option.name} and ${envName(option.name)}.`);
+    if (option.choices !== undefined) lines.push(`# One of: ${option.choices.join(", ")}.`);
+    lines.push(`#${option.name} = ${example(option)}`);
+  }
+  return lines.join("\n") + "\n";
+}
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  "peers": '["host1", "192.0.2.7:6783"]',
+  "name": '"8a:3e:11:02:9c:01"',
+  "nickname": '"rack-7"',
+  "host": '"192.0.2.10"',
+  "password-file": '"/etc/meshnet/password"',
+  "trusted-subnets": '["10.0.0.0/8"]',
+  "mtu": "1410",
+};
+
+function example(option: OptionSpec): string {
+  const shown = EXAMPLES[option.name];
+  if (shown !== undefined) return shown;
+  if (option.kind === "switch") return "false";
+  const value = option.fallback ?? option.choices![0]!;
+  return option.kind === "number" ? value : JSON.stringify(value);
+}
+
+/** The command of these words, or why there is none. */
+export function findCommand(words: readonly string[]): CommandSpec | { readonly hint: string } {
+  const name = words.join(" ");
+  const found = COMMANDS.find((command) => command.name === name) ??
+    COMMANDS.find((command) => command.name.startsWith(`${name} `)); // `service` means its only command
+  if (found !== undefined) return found;
+  const near = closest(name, COMMANDS.map((command) => command.name));
+  return {
+    hint: near === undefined ? "`meshnet help` lists all commands" : `Did you mean \`meshnet ${near}\`?`,
+  };
+}

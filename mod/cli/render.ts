@@ -1,0 +1,101 @@
+/** Text for people: tables, wrapped lines, durations, errors. Colours only when asked for. */
+import { MeshnetError } from "../core/errors.ts";
+
+/** Marks text with a colour, or leaves it alone. */
+export interface Paint {
+  good(text: string): string;
+  bad(text: string): string;
+  warn(text: string): string;
+  dim(text: string): string;
+  bold(text: string): string;
+}
+
+const code = (open: number, close: number) => (text: string) =>
+  text === "" ? "" : `\x1b[${open}m${text}\x1b[${close}m`;
+const plain = (text: string) => text;
+
+/** The paint for a terminal, or for a file. */
+export function paint(colour: boolean): Paint {
+  return colour
+    ? { good: code(32, 39), bad: code(31, 39), warn: code(33, 39), dim: code(2, 22), bold: code(1, 22) }
+    : { good: plain, bad: plain, warn: plain, dim: plain, bold: plain };
+}
+
+/** Replaces what could move the cursor: text from other hosts ends up here. */
+export function printable(text: string): string {
+  // deno-lint-ignore no-control-regex -- control characters are what is replaced
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, "\ufffd");
+}
+
+/** One cell: its text, and how to paint it once its width is known. */
+export interface Cell {
+  readonly text: string;
+  readonly paint?: (text: string) => string;
+}
+
+/** Left-aligned columns, two blanks apart, without trailing blanks. Each row may be followed by indented notes. */
+export function table(
+  head: readonly string[],
+  rows: readonly { readonly cells: readonly Cell[]; readonly notes?: readonly string[] }[],
+  look: Paint,
+): string {
+  const width = head.map((title, i) =>
+    Math.max(title.length, ...rows.map((row) => printable(row.cells[i]?.text ?? "").length))
+  );
+  const line = (cells: readonly Cell[]) => {
+    const last = cells.findLastIndex((cell) => cell.text !== "");
+    return cells.slice(0, last + 1).map((cell, i) => {
+      const text = printable(cell.text);
+      const padding = i === last ? "" : " ".repeat(width[i]! - text.length + 2);
+      return (cell.paint ?? plain)(text) + padding;
+    }).join("");
+  };
+  const out = [line(head.map((text) => ({ text, paint: look.dim })))];
+  for (const row of rows) {
+    out.push(line(row.cells));
+    for (const note of row.notes ?? []) out.push(`      ${printable(note)}`);
+  }
+  return out.join("\n") + "\n";
+}
+
+/** Wraps a paragraph at blanks. */
+export function messageLines(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  if (line !== "") lines.push(line);
+  return lines;
+}
+
+/** A span as people say it: `14 s`, `3 min`, `2 h 5 min`, `9 d 3 h`. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** `1 peer`, `2 peers`. */
+export function count(n: number, one: string): string {
+  return `${n} ${one}${n === 1 ? "" : "s"}`;
+}
+
+/** `meshnet: <message>`, and `hint: ...` on a line of its own where there is one. */
+export function formatError(error: unknown): string {
+  if (!(error instanceof MeshnetError)) {
+    const text = error instanceof Error ? error.stack ?? error.message : String(error);
+    return `meshnet: Something unexpected happened: ${text}\nhint: This is a bug; please report it with this text\n`;
+  }
+  const hint = error.hint === undefined ? "" : `hint: ${printable(error.hint)}\n`;
+  return `meshnet: ${printable(error.message)}\n${hint}`;
+}

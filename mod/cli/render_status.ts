@@ -1,0 +1,165 @@
+/** The pages of `meshnet status` as text. */
+import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from "../control/api_types.ts";
+import { count, duration, type Paint, printable, table } from "./render.ts";
+
+const LABEL = 14;
+const STATES: readonly ConnectionState[] = ["established", "pending", "connecting", "retrying", "failed"];
+
+/** The overview: one line per fact, then what is wrong and what to do about it. */
+export function renderOverview(
+  report: StatusReport,
+  { look, commandVersion }: { readonly look: Paint; readonly commandVersion: string },
+): string {
+  const line = (label: string, value: string) => `${look.dim(label.padStart(LABEL))}  ${value}`;
+  const links = report.peers.flatMap((peer) => peer.connections);
+  const lines = [
+    line("Name", `${printable(report.nickname)} (${report.name})`),
+    line("State", stateSentence(report, look)),
+    line(
+      "Version",
+      `${report.version}, up ${duration(report.uptimeMs)}${otherVersion(report, commandVersion)}`,
+    ),
+    line("Protocol", `${report.protocol.name} ${versions(report.protocol)}, TCP port ${report.port}`),
+    line("Encryption", encryption(report)),
+    line("Discovery", report.peerDiscovery ? "on" : "off: only targets are dialled"),
+    line("Targets", report.targets.length === 0 ? "none" : printable(report.targets.join(", "))),
+    line("Connections", tally(report.connections)),
+    line(
+      "Peers",
+      `${report.peers.length} (${count(links.filter((l) => l.established).length, "established link")})`,
+    ),
+    line("Datapath", datapath(report)),
+    line("Attachments", attachments(report)),
+  ];
+  for (const problem of report.problems) {
+    lines.push("", look.bad(printable(problem.message)), `  ${printable(problem.hint)}`);
+  }
+  return lines.join("\n") + "\n";
+}
+
+function stateSentence(report: StatusReport, look: Paint): string {
+  if (report.problems.length > 0) return look.bad(`${count(report.problems.length, "problem")}, see below`);
+  const up = report.connections.filter((connection) => connection.state === "established").length;
+  if (report.connections.length === 0) {
+    return report.targets.length === 0
+      ? look.good(
+        "alone, waiting for others: start them with `meshnet up --peers " + printable(report.nickname) + "`",
+      )
+      : look.warn("looking for the first peer");
+  }
+  if (up < report.connections.length) {
+    return look.warn(`${up} of ${report.connections.length} connections work so far`);
+  }
+  return look.good(up === 1 ? "the connection works" : `all ${up} connections work`);
+}
+
+function otherVersion(report: StatusReport, commandVersion: string): string {
+  return report.version === commandVersion
+    ? ""
+    : `; this command is ${commandVersion}: restart the daemon to run that`;
+}
+
+function versions({ min, max }: StatusReport["protocol"]): string {
+  return min === max ? `${max}` : `${min}..${max}`;
+}
+
+function encryption(report: StatusReport): string {
+  if (!report.encryption) return "off: no password is set";
+  const trusted = report.trustedSubnets;
+  return trusted.length === 0 ? "on" : `on, except between hosts in ${trusted.join(", ")}`;
+}
+
+/** `3 (2 established, 1 failed)`. */
+function tally(connections: readonly ConnectionReport[]): string {
+  const parts = STATES.map((state) => [state, connections.filter((c) => c.state === state).length] as const)
+    .filter(([, n]) => n > 0).map(([state, n]) => `${n} ${state}`);
+  return parts.length === 0 ? "none" : `${connections.length} (${parts.join(", ")})`;
+}
+
+function datapath({ datapath }: StatusReport): string {
+  const mtu = datapath.mtu === null ? "MTU not known yet" : `MTU ${datapath.mtu}`;
+  return `${datapath.kind}, ${mtu}, ${count(datapath.ports, "port")}, ${count(datapath.flows, "flow")}`;
+}
+
+function attachments({ attachments }: StatusReport): string {
+  if (attachments.length === 0) return "none; connect a namespace with `meshnet attach CIDR netns:NAME`";
+  return attachments.map((one) =>
+    printable(`${one.target} ${one.addresses.join(" ")}${one.attached ? "" : " (not attached)"}`)
+  ).join(", ");
+}
+
+const who = (name: string | null, nickname: string | null) =>
+  name === null ? "" : `${nickname === null || nickname === "" ? "" : `${nickname} `}(${name})`;
+const arrow = (outbound: boolean) => outbound ? "->" : "<-";
+
+/** One line per connection; below each that is not well: the fault, the fix, and the next attempt. */
+export function renderConnections(report: StatusReport, look: Paint): string {
+  if (report.connections.length === 0) {
+    return report.targets.length === 0
+      ? "No connections: nobody to connect to. Name a host with `meshnet connect HOST`.\n"
+      : "No connections yet.\n";
+  }
+  const order = [...report.connections].sort((a, b) =>
+    STATES.indexOf(a.state) - STATES.indexOf(b.state) || a.address.localeCompare(b.address)
+  );
+  return table(
+    ["", "ADDRESS", "STATE", "OVERLAY", "MTU", "ENCRYPTED", "RTT", "PEER"],
+    order.map((one) => ({
+      cells: [
+        { text: arrow(one.outbound) },
+        { text: one.address },
+        { text: one.state, paint: stateColour(one.state, look) },
+        { text: one.overlay ?? "-" },
+        { text: one.mtu === null ? "-" : String(one.mtu) },
+        { text: one.encrypted === null ? "-" : one.encrypted ? "yes" : "no" },
+        { text: one.rttMs === null ? "-" : `${one.rttMs.toFixed(one.rttMs < 10 ? 2 : 0)} ms` },
+        { text: who(one.peer, one.nickname) },
+      ],
+      notes: notesOf(one),
+    })),
+    look,
+  );
+}
+
+function notesOf(one: ConnectionReport): string[] {
+  const notes: string[] = [];
+  const retry = one.retryInMs === null ? "" : `; next try in ${duration(one.retryInMs)}`;
+  if (one.state !== "established" || one.hint !== null) notes.push(`${one.info}${retry}`);
+  if (one.hint !== null) notes.push(`hint: ${one.hint}`);
+  return notes.filter((note) => note !== "");
+}
+
+function stateColour(state: ConnectionState, look: Paint): (text: string) => string {
+  return state === "established" ? look.good : state === "failed" ? look.bad : look.warn;
+}
+
+/** Every peer with its links. */
+export function renderPeers(report: StatusReport, look: Paint): string {
+  const blocks = [...report.peers].sort((a, b) =>
+    rank(a, report) - rank(b, report) || (a.name < b.name ? -1 : 1)
+  )
+    .map((peer) => {
+      const notes = [
+        peer.name === report.name ? "this host" : "",
+        peer.reachable ? "" : "not reachable",
+        peer.shortId === null ? "no short id" : `short id ${peer.shortId}`,
+      ].filter((note) => note !== "").join(", ");
+      const head = `${look.bold(printable(who(peer.name, peer.nickname)))}  ${look.dim(notes)}`;
+      const links = peer.connections.map((link) =>
+        `   ${arrow(link.outbound)} ${link.address.padEnd(21)}  ${
+          printable(who(link.peer, link.nickname)).padEnd(37)
+        }  ` +
+        (link.established ? look.good("established") : look.warn("pending"))
+      );
+      return [head, ...links].join("\n");
+    });
+  return blocks.join("\n") + "\n";
+}
+
+const rank = (peer: PeerReport, report: StatusReport) => peer.name === report.name ? 0 : 1;
+
+/** One target a line, as given, with what became of it. */
+export function renderTargets(report: StatusReport, _look: Paint): string {
+  if (report.targets.length === 0) return "No targets. Name a host with `meshnet connect HOST`.\n";
+  return report.targets.map((target) => `${printable(target)}\n`).join("");
+}

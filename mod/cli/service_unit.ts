@@ -1,0 +1,72 @@
+/** The systemd unit of the daemon: every right it does not need is taken away, and each line says why it is there. */
+import { DEFAULT_CONFIG_FILE } from "../core/options.ts";
+
+/** The unit that starts `exec`, an absolute path without blanks. */
+export function serviceUnit(exec: string): string {
+  return `# Made by \`meshnet service unit\`. Settings belong into ${DEFAULT_CONFIG_FILE}.
+[Unit]
+Description=meshnet: one Ethernet across hosts for containers
+Wants=network.target modprobe@openvswitch.service
+After=network.target modprobe@openvswitch.service
+StartLimitIntervalSec=120
+StartLimitBurst=10
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart=${exec} up
+ExecReload=/bin/kill -HUP $MAINPID
+EnvironmentFile=-/etc/default/meshnet
+Environment=MESHNET_CACHE_DIR=%C/meshnet
+# The daemon proves that its main loop and its data plane are alive.
+WatchdogSec=30
+Restart=on-failure
+RestartSec=2
+# A wrong command line does not get better by trying again.
+RestartPreventExitStatus=2
+TimeoutStartSec=60
+TimeoutStopSec=30
+LimitNOFILE=65536
+LimitCORE=0
+
+# Folders: control socket (kept while the daemon restarts), identity and attachments, the unpacked program.
+RuntimeDirectory=meshnet
+RuntimeDirectoryMode=0755
+RuntimeDirectoryPreserve=yes
+StateDirectory=meshnet
+StateDirectoryMode=0700
+CacheDirectory=meshnet
+UMask=0077
+
+# NET_ADMIN: interfaces, datapath. NET_RAW: announcements of addresses. SYS_ADMIN: enter a container's network
+# namespace. SYS_PTRACE: open the namespace of another user's process (pid:N). The kernel loads its modules itself.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_ADMIN CAP_SYS_PTRACE
+AmbientCapabilities=
+NoNewPrivileges=yes
+RestrictNamespaces=net
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+# Namespaces that appear under /run/netns later become visible: mounts propagate into the unit, never out of it.
+MountFlags=slave
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RemoveIPC=yes
+
+[Install]
+WantedBy=multi-user.target
+`;
+}

@@ -1,0 +1,187 @@
+/** Requests and answers of the control socket. Answers are what `--json` prints: scripts depend on them.
+ * Fields that may be absent are null, so a shape never changes with its content. */
+
+/** Where one connection, or an address we want a connection to, stands. */
+export type ConnectionState = "pending" | "connecting" | "retrying" | "failed" | "established";
+
+/** One connection, or one address that has none yet. */
+export interface ConnectionReport {
+  /** Peer name; null until the other side has introduced itself. */
+  readonly peer: string | null;
+  readonly nickname: string | null;
+  /** Remote address and port. */
+  readonly address: string;
+  /** Whether we dialled. */
+  readonly outbound: boolean;
+  readonly state: ConnectionState;
+  /** What is going on, as a sentence; for a bad state, what is wrong. */
+  readonly info: string;
+  /** What to do about a bad state, as a sentence; null when nothing is wrong. */
+  readonly hint: string | null;
+  /** How traffic is carried. */
+  readonly overlay: "fastdp" | "sleeve" | null;
+  /** Largest IP packet that containers can send over it, in bytes. */
+  readonly mtu: number | null;
+  /** Whether traffic is encrypted; null while none flows. */
+  readonly encrypted: boolean | null;
+  /** Round trip of the overlay in milliseconds. */
+  readonly rttMs: number | null;
+  /** Milliseconds to the next attempt; null when none is planned. */
+  readonly retryInMs: number | null;
+}
+
+/** One connection of a peer, as that peer publishes it. */
+export interface PeerLinkReport {
+  readonly peer: string;
+  readonly nickname: string;
+  readonly address: string;
+  readonly outbound: boolean;
+  readonly established: boolean;
+}
+
+/** One known peer, ourselves included. */
+export interface PeerReport {
+  readonly name: string;
+  readonly nickname: string;
+  /** Its process incarnation: an unsigned 64-bit integer in decimal. */
+  readonly uid: string;
+  /** Its overlay id, 0..4095; null when it has none. */
+  readonly shortId: number | null;
+  /** Version of its record, growing with every change. */
+  readonly version: number;
+  /** Whether it is part of our mesh right now. */
+  readonly reachable: boolean;
+  readonly connections: readonly PeerLinkReport[];
+}
+
+/** What moves frames on this host. */
+export interface DatapathReport {
+  readonly kind: string;
+  /** MTU of the container network in bytes; null while unknown. */
+  readonly mtu: number | null;
+  /** Number of ports: containers, tunnels and the host's own. */
+  readonly ports: number;
+  /** Number of flows in the kernel. */
+  readonly flows: number;
+}
+
+/** One namespace that hangs on the network. */
+export interface AttachmentReport {
+  /** As given to `attach`. */
+  readonly target: string;
+  /** Interface in the container. */
+  readonly interface: string;
+  /** Interface of the host's end. */
+  readonly hostInterface: string;
+  readonly mac: string | null;
+  /** `address/prefix`, in the order of attaching. */
+  readonly addresses: readonly string[];
+  /** Whether it works now; false when, say, the namespace has gone. */
+  readonly attached: boolean;
+  /** Why it does not work; null when it does. */
+  readonly problem: string | null;
+}
+
+/** Something wrong, and what to do about it; both sentences without full stop. */
+export interface Problem {
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Versions of the peer protocol that this daemon speaks. */
+export interface ProtocolReport {
+  readonly name: "weave";
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Answer of `GET /status`. */
+export interface StatusReport {
+  readonly name: string;
+  readonly nickname: string;
+  /** Version of the daemon. */
+  readonly version: string;
+  /** This process incarnation: an unsigned 64-bit integer in decimal. */
+  readonly uid: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly protocol: ProtocolReport;
+  readonly port: number;
+  /** Whether a password is set. */
+  readonly encryption: boolean;
+  readonly peerDiscovery: boolean;
+  readonly trustedSubnets: readonly string[];
+  /** What we were told to connect to, as given. */
+  readonly targets: readonly string[];
+  readonly connections: readonly ConnectionReport[];
+  readonly peers: readonly PeerReport[];
+  readonly datapath: DatapathReport;
+  readonly attachments: readonly AttachmentReport[];
+  /** Empty when all is well. */
+  readonly problems: readonly Problem[];
+}
+
+/** Answer of `GET /report`: everything a bug report needs, and no secrets. */
+export interface FullReport {
+  readonly status: StatusReport;
+  /** Every option with its value and where it came from. */
+  readonly config: Readonly<Record<string, { readonly value: unknown; readonly from: string }>>;
+  /** Facts about the host. */
+  readonly host: Readonly<Record<string, unknown>>;
+  /** Inner state of the mesh, the data plane and the daemon's own counters. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Body of `POST /connect`. */
+export interface ConnectRequest {
+  readonly targets: readonly string[];
+  /** Drop all other targets. */
+  readonly replace: boolean;
+}
+
+/** Body of `POST /forget`. */
+export interface ForgetRequest {
+  readonly targets: readonly string[];
+}
+
+/** Answer of `POST /connect` and `POST /forget`: the targets that hold now. */
+export interface TargetsAnswer {
+  readonly targets: readonly string[];
+}
+
+/** Body of `POST /attach` and `POST /detach`. */
+export interface AttachRequest {
+  /** `netns:NAME`, `pid:N` or an absolute path. */
+  readonly target: string;
+  /** `address/prefix`, optionally with `ip:` in front; for detach none means all. */
+  readonly addresses: readonly string[];
+}
+
+/** Answer of `POST /attach` and `POST /detach`. */
+export interface AttachAnswer {
+  readonly target: string;
+  /** The addresses that this request added or removed, `address/prefix`. */
+  readonly addresses: readonly string[];
+  /** What is attached now; null when nothing is left. */
+  readonly attachment: AttachmentReport | null;
+}
+
+/** Answer of `GET /daemon`: what `reset` must know before it stops the daemon. */
+export interface DaemonAnswer {
+  readonly pid: number;
+  readonly stateDir: string;
+  /** The network namespace it works in, as the kernel names it (`net:[4026531840]`). */
+  readonly netns: string;
+}
+
+/** First and only line of the answer of `POST /stop`; the connection closes when the process has ended. */
+export interface StopAnswer {
+  readonly pid: number;
+}
+
+/** Body of every answer with a status of 400 or more. */
+export interface ErrorAnswer {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+}

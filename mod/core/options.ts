@@ -1,0 +1,178 @@
+/** Every option of `meshnet up`, once: parsing, environment, file keys, help and completions read this table. */
+
+/** One option of a command. */
+export interface OptionSpec {
+  /** Name without the leading dashes, kebab case. */
+  readonly name: string;
+  /** `switch` takes no value; `list` is comma-separated (and an array in the file); `number` is a whole number. */
+  readonly kind: "text" | "list" | "number" | "switch" | "choice";
+  /** How help names the value. */
+  readonly placeholder?: string;
+  /** The values of a `choice`. */
+  readonly choices?: readonly string[];
+  /** What holds when nobody sets it, as typed. */
+  readonly fallback?: string;
+  /** One line for help, without full stop. */
+  readonly brief: string;
+  /** What a shell may complete the value with. */
+  readonly completes?: "file" | "folder" | "host";
+}
+
+/** Names of the options of `up` that environment and file may set too. */
+export type UpOptionName =
+  | "peers"
+  | "name"
+  | "nickname"
+  | "port"
+  | "host"
+  | "password-file"
+  | "trusted-subnets"
+  | "no-discovery"
+  | "conn-limit"
+  | "datapath"
+  | "mtu"
+  | "no-dns"
+  | "docker"
+  | "compat"
+  | "log-level"
+  | "log-format"
+  | "run-dir"
+  | "state-dir";
+
+/** Where the control socket lives unless told otherwise. */
+export const DEFAULT_RUN_DIR = "/run/meshnet";
+/** Where identity, targets and attachments are kept unless told otherwise. */
+export const DEFAULT_STATE_DIR = "/var/lib/meshnet";
+/** The configuration file read unless told otherwise. */
+export const DEFAULT_CONFIG_FILE = "/etc/meshnet/meshnet.toml";
+/** TCP port of the mesh, and UDP port of sleeve; fastdp takes the next one. */
+export const DEFAULT_PORT = 6783;
+/** The file in the run folder through which the daemon is controlled. */
+export const CONTROL_SOCKET = "control.sock";
+
+/** The option that every command which talks to the daemon has. */
+export const RUN_DIR_OPTION: OptionSpec & { readonly name: "run-dir" } = {
+  name: "run-dir",
+  kind: "text",
+  placeholder: "DIR",
+  fallback: DEFAULT_RUN_DIR,
+  brief: "Folder of the control socket; one per router on this machine",
+  completes: "folder",
+};
+
+/** Options of `up`, in the order in which help lists them. */
+export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })[] = [
+  {
+    name: "peers",
+    kind: "list",
+    placeholder: "HOST[:PORT],...",
+    brief: "Hosts to connect to; one that is already in the mesh is enough",
+    completes: "host",
+  },
+  {
+    name: "name",
+    kind: "text",
+    placeholder: "NAME",
+    brief: "Peer name, xx:xx:xx:xx:xx:xx; made once and kept",
+  },
+  { name: "nickname", kind: "text", placeholder: "TEXT", brief: "Name for people (default: the host name)" },
+  {
+    name: "port",
+    kind: "number",
+    placeholder: "PORT",
+    fallback: String(DEFAULT_PORT),
+    brief: "TCP port of the mesh; tunnels use UDP on the next one",
+  },
+  {
+    name: "host",
+    kind: "text",
+    placeholder: "ADDRESS",
+    brief: "Address of this host to listen on and dial from (default: all)",
+  },
+  {
+    name: "password-file",
+    kind: "text",
+    placeholder: "FILE",
+    brief: "File with the password of the mesh; or set MESHNET_PASSWORD",
+    completes: "file",
+  },
+  {
+    name: "trusted-subnets",
+    kind: "list",
+    placeholder: "CIDR,...",
+    brief: "Networks between whose hosts traffic may stay in clear",
+  },
+  { name: "no-discovery", kind: "switch", brief: "Dial only --peers, not the peers of peers" },
+  {
+    name: "conn-limit",
+    kind: "number",
+    placeholder: "N",
+    fallback: "200",
+    brief: "Most connections to other peers; 0 for no limit",
+  },
+  {
+    name: "datapath",
+    kind: "choice",
+    choices: ["auto", "ovs"],
+    fallback: "auto",
+    brief: "What moves frames: the kernel's Open vSwitch datapath",
+  },
+  {
+    name: "mtu",
+    kind: "number",
+    placeholder: "BYTES",
+    brief: "MTU of the container network (default: from the underlay)",
+  },
+  { name: "no-dns", kind: "switch", brief: "Serve no names; this release serves none" },
+  {
+    name: "docker",
+    kind: "choice",
+    choices: ["off"],
+    fallback: "off",
+    brief: "Container engine to work with; this release works with none",
+  },
+  {
+    name: "compat",
+    kind: "choice",
+    choices: ["weave"],
+    brief: "Name things as an existing Weave network expects: ethwe in containers",
+  },
+  {
+    name: "log-level",
+    kind: "choice",
+    choices: ["debug", "info", "warn", "error"],
+    fallback: "info",
+    brief: "Least important message to log",
+  },
+  {
+    name: "log-format",
+    kind: "choice",
+    choices: ["text", "json"],
+    fallback: "text",
+    brief: "How to log on standard error",
+  },
+  RUN_DIR_OPTION,
+  {
+    name: "state-dir",
+    kind: "text",
+    placeholder: "DIR",
+    fallback: DEFAULT_STATE_DIR,
+    brief: "Folder for identity, targets and attachments",
+    completes: "folder",
+  },
+];
+
+/** The option that names the file; it cannot be set inside it. */
+export const CONFIG_OPTION: OptionSpec = {
+  name: "config",
+  kind: "text",
+  placeholder: "FILE",
+  fallback: DEFAULT_CONFIG_FILE,
+  brief: "Configuration file, TOML",
+  completes: "file",
+};
+
+/** The environment variable of an option. */
+export function envName(option: string): string {
+  return `MESHNET_${option.toUpperCase().replaceAll("-", "_")}`;
+}

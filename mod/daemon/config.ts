@@ -1,0 +1,191 @@
+/** Where every setting of the daemon comes from: flag beats environment beats file beats default. */
+import type { Cidr, Ip } from "../core/addr.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { PeerName } from "../core/names.ts";
+import {
+  CONFIG_OPTION,
+  DEFAULT_CONFIG_FILE,
+  envName,
+  type OptionSpec,
+  UP_OPTIONS,
+  type UpOptionName,
+} from "../core/options.ts";
+import { closest } from "../core/suggest.ts";
+import { type ConfigFile, type RawValue, readConfigFile } from "./config_file.ts";
+import { PARSERS, type Sourced } from "./config_values.ts";
+
+/** Everything `up` can be told, checked. */
+export interface Config {
+  readonly peers: readonly string[];
+  /** undefined: the stored or a new one. */
+  readonly name: PeerName | undefined;
+  readonly nickname: string;
+  readonly port: number;
+  /** Address to listen on and dial from; undefined: all. */
+  readonly host: Ip | undefined;
+  /** undefined: no password, nothing is encrypted. */
+  readonly password: Uint8Array<ArrayBuffer> | undefined;
+  readonly trustedSubnets: readonly Cidr[];
+  readonly discovery: boolean;
+  /** 0: no limit. */
+  readonly connLimit: number;
+  readonly datapath: "auto" | "ovs";
+  /** undefined: derived from the underlay. */
+  readonly mtu: number | undefined;
+  readonly compat: "weave" | undefined;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+  readonly logFormat: "text" | "json";
+  /** Absolute. */
+  readonly runDir: string;
+  /** Absolute. */
+  readonly stateDir: string;
+  /** For `report`: each option as text and where it came from; no secrets. */
+  readonly origins: Readonly<Record<string, { readonly value: RawValue | null; readonly from: string }>>;
+  /** Oddities worth a line in the log, sentences without full stop. */
+  readonly warnings: readonly string[];
+}
+
+/** Flags of `up` as typed: a text, or true for a switch; absent ones were not given. */
+export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+
+/** Where settings may come from. */
+export interface ConfigSources {
+  readonly flags: Flags;
+  readonly env: Readonly<Record<string, string>>;
+  readonly file: ConfigFile | undefined;
+  readonly hostname: string;
+  /** Absolute folder against which relative paths count. */
+  readonly cwd: string;
+}
+
+/** Variables that are not options of `up`. */
+const OTHER_VARIABLES = [
+  "MESHNET_PASSWORD",
+  "MESHNET_CONFIG",
+  "MESHNET_BIN",
+  "MESHNET_CACHE_DIR",
+  "MESHNET_EXE",
+  "MESHNET_LIB_DIR",
+];
+
+/** Reads the file named by flag or environment, and the password, and checks everything. */
+export async function loadConfig(flags: Flags): Promise<Config> {
+  const env = Deno.env.toObject();
+  const named = flags["config"] ?? env[envName(CONFIG_OPTION.name)];
+  const file = await readConfigFile(typeof named === "string" && named !== "" ? named : DEFAULT_CONFIG_FILE, {
+    required: typeof named === "string" && named !== "",
+  });
+  const sources = { flags, env, file, hostname: Deno.hostname(), cwd: Deno.cwd() };
+  const config = resolveConfig(sources);
+  return { ...config, ...await readPassword(sources, config.warnings) };
+}
+
+/** Everything but the password, which needs a file to be read. Throws MeshnetError naming source, value and fix. */
+export function resolveConfig(sources: ConfigSources): Config {
+  const origins: Record<string, { value: RawValue | null; from: string }> = {};
+  const pick = (name: UpOptionName): Sourced | undefined => {
+    const found = sourceOf(name, sources);
+    origins[name] = { value: found?.value ?? null, from: found?.label ?? "default" };
+    return found;
+  };
+  pick("password-file");
+  return {
+    peers: PARSERS.peers(pick("peers")),
+    name: PARSERS.name(pick("name")),
+    nickname: PARSERS.nickname(pick("nickname")) ?? (sources.hostname || "unknown"),
+    port: PARSERS.port(pick("port")!),
+    host: PARSERS.host(pick("host")),
+    password: undefined,
+    trustedSubnets: PARSERS.subnets(pick("trusted-subnets")),
+    discovery: !PARSERS.flag(pick("no-discovery")),
+    connLimit: PARSERS.connLimit(pick("conn-limit")!),
+    datapath: PARSERS.datapath(pick("datapath")!),
+    mtu: PARSERS.mtu(pick("mtu")),
+    ...PARSERS.accepted(pick("no-dns"), pick("docker")),
+    compat: PARSERS.compat(pick("compat")),
+    logLevel: PARSERS.logLevel(pick("log-level")!),
+    logFormat: PARSERS.logFormat(pick("log-format")!),
+    runDir: PARSERS.runDir(pick("run-dir")!, sources.cwd),
+    stateDir: PARSERS.path(pick("state-dir")!, sources.cwd),
+    origins,
+    warnings: unknownVariables(sources.env),
+  };
+}
+
+/** The source that wins for an option. An empty variable counts as unset. */
+function sourceOf(name: UpOptionName, sources: ConfigSources): Sourced | undefined {
+  const flag = sources.flags[name];
+  if (flag !== undefined) return { value: flag, source: "flag", label: `--${name}` };
+  const variable = sources.env[envName(name)];
+  if (variable !== undefined && variable !== "") {
+    return { value: variable, source: "environment", label: envName(name) };
+  }
+  const inFile = sources.file?.values.get(name);
+  if (inFile !== undefined) {
+    return { value: inFile, source: "file", label: `${name} in ${sources.file!.path}` };
+  }
+  const option: OptionSpec = UP_OPTIONS.find((known) => known.name === name)!;
+  return option.fallback === undefined
+    ? undefined
+    : { value: option.fallback, source: "default", label: "default" };
+}
+
+const RANK = { flag: 3, environment: 2, file: 1, default: 0 };
+
+async function readPassword(
+  sources: ConfigSources,
+  warnings: readonly string[],
+): Promise<Pick<Config, "password" | "warnings">> {
+  const variable = sources.env["MESHNET_PASSWORD"];
+  const fromFile = sourceOf("password-file", sources);
+  const variableSet = variable !== undefined && variable !== "";
+  if (variableSet && fromFile?.source === "environment") {
+    throw new MeshnetError("usage/bad-config", "Both MESHNET_PASSWORD and MESHNET_PASSWORD_FILE are set", {
+      hint: "Unset one of them",
+    });
+  }
+  if (variableSet && RANK[fromFile?.source ?? "default"] < RANK.environment) {
+    return { password: new TextEncoder().encode(variable), warnings };
+  }
+  if (fromFile === undefined) return { password: undefined, warnings };
+  const path = PARSERS.path(fromFile, sources.cwd);
+  const code = fromFile.source === "flag" ? "usage/bad-option" : "usage/bad-config";
+  let bytes: Uint8Array<ArrayBuffer>;
+  let mode: number;
+  try {
+    bytes = await Deno.readFile(path);
+    mode = (await Deno.stat(path)).mode ?? 0;
+  } catch (cause) {
+    throw new MeshnetError(code, `Cannot read the password for ${fromFile.label}: ${messageOf(cause)}`, {
+      hint: `Put the password into ${path}, readable by root only`,
+      cause,
+    });
+  }
+  const password = withoutNewline(bytes);
+  if (password.length === 0) {
+    throw new MeshnetError(code, `Cannot use the password for ${fromFile.label}: ${path} is empty`, {
+      hint: "Write the password into it, or leave the option out to go without",
+    });
+  }
+  const exposed = (mode & 0o044) !== 0
+    ? [`Other users can read the password file ${path}: chmod 600 it`]
+    : [];
+  return { password, warnings: [...warnings, ...exposed] };
+}
+
+/** The bytes without one line end at their end. */
+export function withoutNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  let end = bytes.length;
+  if (bytes[end - 1] === 0x0a) end--;
+  if (end < bytes.length && bytes[end - 1] === 0x0d) end--;
+  return bytes.slice(0, end);
+}
+
+function unknownVariables(env: Readonly<Record<string, string>>): readonly string[] {
+  const known = [...UP_OPTIONS.map((option) => envName(option.name)), ...OTHER_VARIABLES];
+  return Object.keys(env).filter((key) => key.startsWith("MESHNET_") && !known.includes(key)).map((key) => {
+    const near = closest(key, known);
+    return `Nothing reads the environment variable ${key}` +
+      (near === undefined ? "" : `; did you mean ${near}?`);
+  });
+}

@@ -1,0 +1,151 @@
+/** Turns what people wrote into settings; every refusal names the source, the value and what would do. */
+import { type Cidr, type Ip, parseCidr, parseIp } from "../core/addr.ts";
+import { MeshnetError } from "../core/errors.ts";
+import { parsePeerName, type PeerName, UNKNOWN_PEER } from "../core/names.ts";
+import { CONTROL_SOCKET, UP_OPTIONS, type UpOptionName } from "../core/options.ts";
+import { closest } from "../core/suggest.ts";
+import { parseTarget } from "../mesh/target.ts";
+import type { RawValue } from "./config_file.ts";
+
+/** A raw value with the name of its source, for messages. */
+export interface Sourced {
+  readonly value: RawValue;
+  readonly source: "flag" | "environment" | "file" | "default";
+  /** `--port`, `MESHNET_PORT`, `port in /etc/meshnet/meshnet.toml`. */
+  readonly label: string;
+}
+
+/** Longest path of a Unix socket. */
+const SOCKET_PATH_BYTES = 107;
+const MAX_NICKNAME = 255;
+
+function refuse(given: Sourced, hint: string): never {
+  const code = given.source === "flag" ? "usage/bad-option" : "usage/bad-config";
+  throw new MeshnetError(code, `Cannot use ${given.label}: value is ${JSON.stringify(given.value)}`, {
+    hint,
+  });
+}
+
+function text(given: Sourced): string {
+  return typeof given.value === "string" ? given.value.trim() : refuse(given, "Give one text");
+}
+
+function list(given: Sourced | undefined): readonly string[] {
+  if (given === undefined) return [];
+  if (typeof given.value === "string") {
+    return given.value.split(",").map((item) => item.trim()).filter(Boolean);
+  }
+  return Array.isArray(given.value) ? given.value : refuse(given, "Give a list");
+}
+
+function number(given: Sourced, range: { least: number; most: number; example: string }): number {
+  const digits = typeof given.value === "string" && /^[0-9]{1,9}$/.test(given.value.trim());
+  const value = digits || typeof given.value === "number" ? Number(given.value) : NaN;
+  if (Number.isInteger(value) && value >= range.least && value <= range.most) return value;
+  return refuse(
+    given,
+    `Give a whole number from ${range.least} to ${range.most}, for example ${range.example}`,
+  );
+}
+
+function choice<T extends string>(name: UpOptionName, given: Sourced): T {
+  const choices = UP_OPTIONS.find((option) => option.name === name)!.choices!;
+  const value = text(given);
+  if (choices.includes(value)) return value as T;
+  const near = closest(value, choices);
+  return refuse(given, near === undefined ? `Give ${choices.join(" or ")}` : `Did you mean ${near}?`);
+}
+
+function path(given: Sourced, cwd: string): string {
+  const value = text(given);
+  if (value === "" || value.includes("\0")) refuse(given, "Give a path");
+  const absolute = value.startsWith("/") ? value : `${cwd}/${value}`;
+  return absolute.length > 1 ? absolute.replace(/\/+$/, "") || "/" : absolute;
+}
+
+/** One parser for each kind of setting; those that take undefined give what holds when nobody sets it. */
+export const PARSERS = {
+  peers(given: Sourced | undefined): readonly string[] {
+    const targets = list(given);
+    for (const target of targets) {
+      const parsed = parseTarget(target);
+      if (!parsed.ok) {
+        refuse({ ...given!, value: target }, "Give HOST or HOST:PORT, several separated by commas");
+      }
+    }
+    return targets;
+  },
+  name(given: Sourced | undefined): PeerName | undefined {
+    if (given === undefined) return undefined;
+    const name = parsePeerName(text(given));
+    return name !== undefined && name !== UNKNOWN_PEER
+      ? name
+      : refuse(given, "Give six octets in hexadecimal, for example 8a:3e:11:02:9c:01; or leave it out");
+  },
+  nickname(given: Sourced | undefined): string | undefined {
+    if (given === undefined) return undefined;
+    const nickname = text(given);
+    // deno-lint-ignore no-control-regex -- control characters are what is refused
+    const fits = nickname !== "" && nickname.length <= MAX_NICKNAME && !/[\x00-\x1f\x7f]/.test(nickname);
+    return fits ? nickname : refuse(given, `Give 1 to ${MAX_NICKNAME} printable characters`);
+  },
+  port(given: Sourced): number {
+    return number(given, { least: 1, most: 65_534, example: "6783" }); // the next port carries the tunnels
+  },
+  host(given: Sourced | undefined): Ip | undefined {
+    if (given === undefined) return undefined;
+    return parseIp(text(given)) ?? refuse(given, "Give an address of this host, for example 192.0.2.10");
+  },
+  subnets(given: Sourced | undefined): readonly Cidr[] {
+    return list(given).map((item) =>
+      parseCidr(item) ?? refuse({ ...given!, value: item }, "Give ADDRESS/PREFIX, for example 10.0.0.0/8")
+    );
+  },
+  flag(given: Sourced | undefined): boolean {
+    if (given === undefined) return false;
+    if (typeof given.value === "boolean") return given.value;
+    const value = String(given.value).trim().toLowerCase();
+    if (["1", "true", "yes", "on"].includes(value)) return true;
+    return ["0", "false", "no", "off"].includes(value) ? false : refuse(given, "Give true or false");
+  },
+  connLimit(given: Sourced): number {
+    return number(given, { least: 0, most: 100_000, example: "200 (0 for no limit)" });
+  },
+  datapath(given: Sourced): "auto" | "ovs" {
+    if (given.value === "bridge") {
+      refuse(given, "This release moves frames through Open vSwitch only; use auto or ovs");
+    }
+    return choice("datapath", given);
+  },
+  mtu(given: Sourced | undefined): number | undefined {
+    return given && number(given, { least: 576, most: 65_535, example: "1410" });
+  },
+  /** Options that scripts may give already and that change nothing yet. */
+  accepted(noDns: Sourced | undefined, docker: Sourced | undefined): Record<never, never> {
+    PARSERS.flag(noDns);
+    if (docker !== undefined && docker.value !== "off") {
+      refuse(
+        docker,
+        "This release works without a container engine; give off, and attach with netns: or pid:",
+      );
+    }
+    return {};
+  },
+  compat(given: Sourced | undefined): "weave" | undefined {
+    return given && choice("compat", given);
+  },
+  logLevel(given: Sourced): "debug" | "info" | "warn" | "error" {
+    return choice("log-level", given);
+  },
+  logFormat(given: Sourced): "text" | "json" {
+    return choice("log-format", given);
+  },
+  path,
+  runDir(given: Sourced, cwd: string): string {
+    const folder = path(given, cwd);
+    const room = SOCKET_PATH_BYTES - new TextEncoder().encode(`${folder}/${CONTROL_SOCKET}`).length;
+    return room >= 0
+      ? folder
+      : refuse(given, `Give a path that is ${-room} bytes shorter: it holds a Unix socket`);
+  },
+};

@@ -1,0 +1,408 @@
+/** The connection maker: which addresses to dial, and when (source: spec mesh.md, section 9). */
+import { type Endpoint, formatEndpoint, type Ip, parseEndpoint } from "../core/addr.ts";
+import { jittered } from "../core/backoff.ts";
+import type { Brand } from "../core/brand.ts";
+import type { PeerName } from "../core/names.ts";
+import type { Random } from "../core/ports.ts";
+import { after, type Millis } from "../core/time.ts";
+import type { PeerRecord } from "../core/topology_record.ts";
+import { discover } from "./candidates.ts";
+import { dialAddress, parseTarget, type TargetSpec } from "./target.ts";
+
+/** One look-up of a name, or one dial with the connection it leads to; never reused. */
+export type AttemptId = Brand<number, "AttemptId">;
+
+/** What the connection maker wants done. */
+export type ConnectorEffect =
+  | { readonly kind: "resolve"; readonly attempt: AttemptId; readonly host: string }
+  | {
+    readonly kind: "dial";
+    readonly attempt: AttemptId;
+    readonly address: Endpoint;
+    readonly direct: boolean;
+  };
+
+/** What the connection maker looks at when it decides. */
+export interface ConnectorView {
+  /** The connections in the table; `address` is the remote end as text. */
+  connections(): Iterable<
+    { readonly peer: PeerName; readonly address: string; readonly ip: Ip; readonly outbound: boolean }
+  >;
+  isConnected(peer: PeerName): boolean;
+  records(): Iterable<PeerRecord>;
+  /** Whether the connection limit is reached. */
+  readonly full: boolean;
+}
+
+/** How an attempt or the connection it led to ended. */
+export interface AttemptEnd {
+  /** A sentence without full stop that names the fault and, where known, the fix. */
+  readonly reason: string;
+  /** True: do not try again until the target is given again. */
+  readonly never?: boolean;
+  /** The peer that answered, when it got so far; ourselves when the address turned out to be our own. */
+  readonly peer?: PeerName | undefined;
+}
+
+/** Where a target stands, for people.
+ *
+ *     waiting --> connecting (first try) or retrying --> connected
+ *        ^            |                                     |
+ *        +--failed <--+--------------<----------------------+      satisfied: reached by another connection
+ */
+export type TargetState = "waiting" | "connecting" | "retrying" | "failed" | "connected" | "satisfied";
+
+/** One target, for people. */
+export interface TargetView {
+  /** As given, or the address of a discovered one. */
+  readonly target: string;
+  readonly direct: boolean;
+  /** The address in use or last tried; undefined when a name was not looked up yet. */
+  readonly address: string | undefined;
+  readonly state: TargetState;
+  readonly peer: PeerName | undefined;
+  /** Why it is not connected: a sentence, or empty. */
+  readonly info: string;
+  /** When it is tried next; Infinity for never; undefined while it is not waiting. */
+  readonly retryAt: number | undefined;
+}
+
+/** `ready` has an address and is dialled by the next evaluation, unless that address turns out to be reached already. */
+type Phase = "idle" | "resolving" | "ready" | "dialing" | "connected";
+
+interface Target {
+  readonly key: string;
+  readonly direct: TargetSpec | undefined;
+  addresses: readonly string[];
+  /** Index of the address that is tried now or next. */
+  at: number;
+  phase: Phase;
+  attempt: AttemptId | undefined;
+  tryAt: number;
+  interval: number;
+  error: string | undefined;
+  /** Whether another connection already leads there. */
+  satisfied: boolean;
+  peer: PeerName | undefined;
+}
+
+/** First retry interval, milliseconds. */
+export const RETRY_START = 2_000;
+/** Longest retry interval, milliseconds. */
+export const RETRY_CAP = 360_000;
+/** A connection lost this long after its target was due is retried at once. */
+export const GOOD_LIFE = 60_000;
+const MAX_DISCOVERED = 4_096;
+const MAX_ATTEMPTS = 32;
+const MAX_ADDRESSES = 16;
+
+/** Decides which addresses to dial. Call `request()` after every change and `due()` whenever `nextWake()` has passed;
+ * report each attempt's fate with `resolved()`, `connected()` and `ended()`. Unknown attempts are ignored. */
+export class Connector {
+  readonly #targets = new Map<string, Target>();
+  readonly #attempts = new Map<AttemptId, Target>();
+  #serial = 0;
+  #evaluateAt = Infinity;
+  #evaluated = -Infinity;
+  #nextTry = Infinity;
+  #size = 0;
+
+  constructor(
+    readonly options: {
+      readonly self: PeerName;
+      /** Our own mesh port. */
+      readonly port: number;
+      /** Whether addresses learnt from other peers are dialled. */
+      readonly discovery: boolean;
+      readonly random: Random;
+    },
+  ) {}
+
+  /** The direct targets, as given. */
+  get direct(): readonly string[] {
+    return [...this.#targets.values()].filter((t) => t.direct !== undefined).map((t) => t.key);
+  }
+
+  /** Adds direct targets, or makes them due now if they are known; `replace` forgets all others first. Returns the
+   * reasons for which texts were refused. */
+  connect(texts: readonly string[], options: { readonly replace: boolean; readonly now: Millis }): string[] {
+    const refused: string[] = [];
+    if (options.replace) this.forget(this.direct.filter((key) => !texts.includes(key)));
+    for (const text of texts) {
+      const known = this.#targets.get(text);
+      const spec = parseTarget(text);
+      if (!spec.ok) {
+        refused.push(spec.reason);
+      } else if (known?.direct === undefined) {
+        if (known !== undefined) this.#drop(known);
+        const { ip, port } = spec.value;
+        const addresses = ip === undefined ? [] : [dialAddress(ip, port, this.options.port)];
+        this.#add({ key: text, direct: spec.value, addresses, tryAt: options.now });
+      } else if (known.phase === "idle") {
+        if (known.peer === this.options.self) known.peer = undefined;
+        known.tryAt = options.now;
+        known.interval = RETRY_START;
+      }
+    }
+    this.request(options.now);
+    return refused;
+  }
+
+  /** Forgets direct targets by the text they were given as; existing connections stay. */
+  forget(texts: readonly string[]): void {
+    for (const text of texts) {
+      const target = this.#targets.get(text);
+      if (target?.direct !== undefined) this.#drop(target);
+    }
+  }
+
+  /** Asks for a new evaluation: at once after a quiet time, else as soon as the size of the mesh allows. */
+  request(now: Millis): void {
+    const gap = Math.min(500, Math.max(10, this.#size / 80));
+    this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + gap));
+  }
+
+  /** A name was looked up: its addresses, or why it has none. */
+  resolved(attempt: AttemptId, answer: readonly Ip[] | string, now: Millis): void {
+    const target = this.#attempts.get(attempt);
+    if (target?.phase !== "resolving") return;
+    this.#attempts.delete(attempt);
+    if (typeof answer === "string" || answer.length === 0) {
+      const reason = typeof answer === "string" ? answer : `${target.direct?.host} has no address`;
+      return this.#later(target, { reason }, now);
+    }
+    const port = target.direct?.port;
+    target.addresses = answer.slice(0, MAX_ADDRESSES).map((ip) => dialAddress(ip, port, this.options.port));
+    target.at = 0;
+    target.phase = "ready";
+    this.#evaluateAt = now;
+  }
+
+  /** The connection of an attempt was added to the table. */
+  connected(attempt: AttemptId, peer: PeerName): void {
+    const target = this.#attempts.get(attempt);
+    if (target === undefined) return;
+    target.phase = "connected";
+    target.peer = peer;
+    target.error = undefined;
+  }
+
+  /** An attempt failed, or its connection ended. */
+  ended(attempt: AttemptId, end: AttemptEnd, now: Millis): void {
+    const target = this.#attempts.get(attempt);
+    if (target === undefined) return;
+    this.#attempts.delete(attempt);
+    if (end.peer !== undefined) target.peer = end.peer;
+    if (target.phase === "connected" && !end.never && now - target.tryAt > GOOD_LIFE) {
+      target.interval = RETRY_START;
+      this.#idle(target, { error: end.reason, tryAt: now });
+    } else if (target.phase === "dialing" && !end.never && end.peer === undefined && this.#another(target)) {
+      target.error = end.reason;
+      this.#evaluateAt = now;
+      return;
+    } else {
+      this.#later(target, end, now);
+    }
+    this.request(now);
+  }
+
+  /** Evaluates the targets and starts what is due; nothing before `nextWake()`. */
+  due(view: ConnectorView, now: Millis): readonly ConnectorEffect[] {
+    if (now < this.nextWake()) return [];
+    this.#evaluateAt = Infinity;
+    this.#evaluated = now;
+    this.#refresh(view, now);
+    const effects: ConnectorEffect[] = [];
+    let inFlight = 0;
+    for (const { phase, direct } of this.#targets.values()) {
+      if (phase === "dialing" && direct === undefined) inFlight++;
+    }
+    this.#nextTry = Infinity;
+    for (const target of this.#targets.values()) {
+      if (target.satisfied) continue;
+      if (target.phase === "idle" && target.tryAt <= now) {
+        if (view.full) {
+          this.#later(target, { reason: "the connection limit is reached: raise --conn-limit" }, now);
+        } else if (target.direct !== undefined || inFlight++ < MAX_ATTEMPTS) {
+          this.#start(target, effects);
+        }
+      }
+      if (target.phase === "ready") this.#dial(target, effects);
+      if (target.phase === "idle" && target.tryAt > now) {
+        this.#nextTry = Math.min(this.#nextTry, target.tryAt);
+      }
+    }
+    return effects;
+  }
+
+  /** Earliest time at which `due()` could do something. */
+  nextWake(): number {
+    return Math.min(this.#evaluateAt, this.#nextTry);
+  }
+
+  /** All targets, direct ones first, for people. */
+  views(): readonly TargetView[] {
+    const views = [...this.#targets.values()].map(viewOf);
+    return [...views.filter((v) => v.direct), ...views.filter((v) => !v.direct)];
+  }
+
+  #add(fresh: Pick<Target, "key" | "direct" | "addresses" | "tryAt"> & { readonly peer?: PeerName }): void {
+    const state = {
+      at: 0,
+      phase: "idle",
+      attempt: undefined,
+      interval: RETRY_START,
+      error: undefined,
+    } as const;
+    this.#targets.set(fresh.key, { peer: undefined, satisfied: false, ...state, ...fresh });
+  }
+
+  #drop(target: Target): void {
+    this.#targets.delete(target.key);
+    if (target.attempt !== undefined) this.#attempts.delete(target.attempt);
+  }
+
+  #attempt(target: Target, phase: "resolving" | "dialing"): AttemptId {
+    const attempt = ++this.#serial as AttemptId;
+    target.phase = phase;
+    target.attempt = attempt;
+    this.#attempts.set(attempt, target);
+    return attempt;
+  }
+
+  #start(target: Target, effects: ConnectorEffect[]): void {
+    if (target.direct !== undefined && target.direct.ip === undefined) {
+      effects.push({
+        kind: "resolve",
+        attempt: this.#attempt(target, "resolving"),
+        host: target.direct.host,
+      });
+    } else {
+      target.at = 0;
+      target.phase = "ready";
+    }
+  }
+
+  #dial(target: Target, effects: ConnectorEffect[]): void {
+    const address = parseEndpoint(target.addresses[target.at]!)!; // addresses are made by dialAddress or checked
+    const attempt = this.#attempt(target, "dialing");
+    effects.push({ kind: "dial", attempt, address, direct: target.direct !== undefined });
+  }
+
+  #another(target: Target): boolean {
+    if (target.at + 1 >= target.addresses.length) return false;
+    target.at++;
+    target.phase = "ready";
+    target.attempt = undefined;
+    return true;
+  }
+
+  #idle(target: Target, how: { readonly error: string; readonly tryAt: number }): void {
+    target.phase = "idle";
+    target.attempt = undefined;
+    target.error = how.error;
+    target.tryAt = how.tryAt;
+  }
+
+  #later(target: Target, end: AttemptEnd, now: Millis): void {
+    const tryAt = end.never ? Infinity : after(now, jittered(target.interval, this.options.random));
+    target.interval = Math.min(target.interval * 1.5, RETRY_CAP);
+    this.#idle(target, { error: end.reason, tryAt });
+    this.#nextTry = Math.min(this.#nextTry, tryAt);
+  }
+
+  /** Brings targets in line with the connections and with what other peers publish. */
+  #refresh(view: ConnectorView, now: Millis): void {
+    const byAddress = new Map<string, PeerName>();
+    const inbound = new Map<Ip, PeerName>();
+    for (const { peer, address, ip, outbound } of view.connections()) {
+      byAddress.set(address, peer);
+      if (!outbound) inbound.set(ip, peer);
+    }
+    const taken = new Set<string>();
+    for (const target of this.#targets.values()) {
+      if (target.direct === undefined) continue;
+      for (const address of target.addresses) taken.add(address);
+      if (target.phase !== "idle" && target.phase !== "ready") continue;
+      const self = target.peer === this.options.self;
+      const peer = self ? target.peer : reachedBy(target, { view, byAddress, inbound });
+      target.satisfied = peer !== undefined;
+      if (peer !== undefined) target.peer = peer;
+      if (target.satisfied) target.phase = "idle";
+    }
+    const found = this.#discover(view);
+    for (const target of [...this.#targets.values()]) {
+      if (target.direct !== undefined || target.phase === "dialing" || target.phase === "connected") continue;
+      if (!found.has(target.key) || byAddress.has(target.key) || taken.has(target.key)) this.#drop(target);
+    }
+    for (const [address, peer] of found) {
+      if (this.#targets.has(address) || byAddress.has(address) || taken.has(address)) continue;
+      const endpoint = parseEndpoint(address);
+      if (endpoint === undefined || endpoint.port === 0 || formatEndpoint(endpoint) !== address) continue;
+      // Both ends discover each other at the same moment: the higher name lets the lower one dial first.
+      const pause = this.options.self > peer ? 500 + this.options.random.below(500) : 0;
+      this.#add({ key: address, direct: undefined, addresses: [address], tryAt: after(now, pause), peer });
+    }
+  }
+
+  #discover(view: ConnectorView): ReadonlyMap<string, PeerName> {
+    this.#size = 0;
+    if (!this.options.discovery || view.full) return new Map();
+    let strangers = false;
+    for (const { name, links } of view.records()) {
+      this.#size += links.length;
+      strangers ||= name !== this.options.self && !view.isConnected(name);
+    }
+    if (!strangers) return new Map();
+    const { self, port } = this.options;
+    const isConnected = (peer: PeerName) => view.isConnected(peer);
+    return discover(view.records(), { self, port, isConnected, limit: MAX_DISCOVERED });
+  }
+}
+
+interface Reached {
+  readonly view: ConnectorView;
+  readonly byAddress: ReadonlyMap<string, PeerName>;
+  readonly inbound: ReadonlyMap<Ip, PeerName>;
+}
+
+/** The peer through which a direct target is already connected. A target that once answered as some peer counts as
+ * reached while any connection to that peer stands: dialling it again could only make a duplicate. */
+function reachedBy(target: Target, { view, byAddress, inbound }: Reached): PeerName | undefined {
+  if (target.peer !== undefined && view.isConnected(target.peer)) return target.peer;
+  for (const address of target.addresses) {
+    const peer = byAddress.get(address) ??
+      (target.direct?.port === undefined ? inbound.get(parseEndpoint(address)!.ip) : undefined);
+    if (peer !== undefined) return peer;
+  }
+  return undefined;
+}
+
+function viewOf(target: Target): TargetView {
+  const { key, direct, error, peer, phase } = target;
+  const state = target.satisfied && phase === "idle" ? "satisfied" : stateOf(target);
+  return {
+    target: key,
+    direct: direct !== undefined,
+    address: target.addresses[target.at],
+    state,
+    peer,
+    info: state === "satisfied" || state === "connected"
+      ? ""
+      : error ?? (state === "waiting" ? "is tried soon" : ""),
+    retryAt: phase === "idle" && state !== "satisfied" ? target.tryAt : undefined,
+  };
+}
+
+function stateOf({ phase, error }: Target): TargetState {
+  switch (phase) {
+    case "idle":
+      return error === undefined ? "waiting" : "failed";
+    case "resolving":
+    case "ready":
+    case "dialing":
+      return error === undefined ? "connecting" : "retrying";
+    case "connected":
+      return "connected";
+  }
+}

@@ -1,0 +1,107 @@
+/** What goes into the router core and what comes out of it. */
+import type { Cidr, Endpoint, Ip } from "../core/addr.ts";
+import type { Brand } from "../core/brand.ts";
+import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
+import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
+import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
+import type { AttemptId } from "./connector.ts";
+
+/** One TCP connection of the shell; never reused. */
+export type SocketId = Brand<number, "SocketId">;
+
+/** Why a dial failed, as far as the advice for people differs. */
+export type DialFailure = "refused" | "timeout" | "unreachable" | "other";
+
+/** What happens to the router. */
+export type RouterEvent =
+  /** A connection came in. */
+  | {
+    readonly kind: "accepted";
+    readonly socket: SocketId;
+    readonly local: Endpoint;
+    readonly remote: Endpoint;
+  }
+  /** A dial succeeded; `remote` is the address that was asked for. */
+  | {
+    readonly kind: "dialed";
+    readonly attempt: AttemptId;
+    readonly socket: SocketId;
+    readonly local: Endpoint;
+    readonly remote: Endpoint;
+  }
+  | {
+    readonly kind: "dial-failed";
+    readonly attempt: AttemptId;
+    readonly failure: DialFailure;
+    /** What the system said. */
+    readonly message: string;
+  }
+  /** A name was looked up: its addresses, or the reason for which there are none. */
+  | { readonly kind: "resolved"; readonly attempt: AttemptId; readonly answer: readonly Ip[] | string }
+  /** Bytes arrived; the core keeps no view of them. */
+  | { readonly kind: "bytes"; readonly socket: SocketId; readonly data: Uint8Array }
+  /** The shell wrote this many of the bytes it was given. */
+  | { readonly kind: "written"; readonly socket: SocketId; readonly count: number }
+  /** The connection ended without our wish; no more events of it follow. */
+  | { readonly kind: "closed"; readonly socket: SocketId; readonly reason: string }
+  | { readonly kind: "connect"; readonly targets: readonly string[]; readonly replace: boolean }
+  | { readonly kind: "forget"; readonly targets: readonly string[] }
+  | { readonly kind: "overlay"; readonly event: OverlayEvent }
+  /** A channel sends to one peer; lost without notice if there is no route. */
+  | {
+    readonly kind: "unicast";
+    readonly channel: string;
+    readonly destination: PeerName;
+    readonly payload: Uint8Array;
+  }
+  /** A channel sends to all peers. */
+  | { readonly kind: "broadcast"; readonly channel: string; readonly data: GossipData }
+  /** A channel sends to random neighbours. */
+  | { readonly kind: "gossip"; readonly channel: string; readonly data: GossipData }
+  | { readonly kind: "wake" };
+
+/** What the router wants done. */
+export type RouterEffect =
+  | { readonly kind: "resolve"; readonly attempt: AttemptId; readonly host: string }
+  | { readonly kind: "dial"; readonly attempt: AttemptId; readonly address: Endpoint }
+  /** Write these bytes, in order, and report them by `written`. */
+  | { readonly kind: "write"; readonly socket: SocketId; readonly data: Uint8Array }
+  /** Close at once; the shell sends no more events of this socket. */
+  | { readonly kind: "close"; readonly socket: SocketId }
+  | { readonly kind: "overlay"; readonly request: OverlayRequest }
+  /** The direct targets changed: keep them for the next start. */
+  | { readonly kind: "targets"; readonly targets: readonly string[] }
+  /** We took another short id: keep it for the next start. */
+  | { readonly kind: "short-id"; readonly shortId: ShortId }
+  | {
+    readonly kind: "log";
+    readonly level: "debug" | "info" | "warn";
+    readonly event: string;
+    readonly fields: LogFields;
+  };
+
+/** What a router is told at its start. */
+export interface RouterConfig {
+  readonly name: PeerName;
+  readonly nickname: string;
+  /** Random, new at every start, never 0. */
+  readonly uid: PeerUid;
+  readonly shortId: ShortId;
+  /** Our mesh port: completes addresses given without one. */
+  readonly port: number;
+  /** Overlays to offer, in the order of OVERLAY_NAMES. */
+  readonly overlays: readonly string[];
+  /** Empty or undefined: connections are not encrypted. */
+  readonly password: Uint8Array | undefined;
+  /** Networks whose peers may exchange overlay traffic with us in clear, if they trust us too. */
+  readonly trusted: readonly Cidr[];
+  /** Largest number of connections; 0 for no limit. */
+  readonly connLimit: number;
+  /** Whether addresses learnt from other peers are dialled. */
+  readonly discovery: boolean;
+  /** Lowest protocol version to accept. */
+  readonly minVersion: 1 | 2;
+  readonly random: Random;
+  readonly sealer: Sealer;
+  readonly channels: readonly GossipChannel[];
+}

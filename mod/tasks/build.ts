@@ -1,0 +1,148 @@
+/** `deno task build`: makes `dist/meshnet`, one executable file that runs on any glibc Linux of this architecture. */
+import { assemble, compress, compressInPieces, type PayloadFile, sha256, tar } from "./payload.ts";
+import { capture, exists, root, temporaryFolder } from "./run.ts";
+import { ensure, libraryFolders } from "./setup.ts";
+
+/** How the unpacked Deno is started. Everything it needs lies beside the bundle; nothing is looked up elsewhere. */
+const FLAGS = [
+  "-A",
+  "--no-config",
+  "--no-lock",
+  "--no-remote",
+  "--no-npm",
+  "--cached-only",
+  "--no-prompt",
+  "-q",
+];
+const WORKER = "mod/daemon/dataplane_worker";
+const LIBRARIES = ["libnl-3.so.200", "libnl-genl-3.so.200"];
+
+/** Builds the executable unless `dist/meshnet` is already what the tree gives; returns its path. */
+export async function build(): Promise<string> {
+  const output = `${root}/dist/meshnet`;
+  const version = readVersion();
+  using scratch = temporaryFolder();
+  const files = [...await bundle(scratch.path), ...libraries()];
+  await Deno.mkdir(`${root}/dist`, { recursive: true });
+  const runtime = denort();
+  if (runtime !== undefined) await compile(scratch.path, output, runtime);
+  else await writeAtomically(output, await selfExtracting(version, files));
+  const said = (await capture([output, "version"])).trim();
+  if (!said.includes(version)) throw new Error(`The built file does not tell version ${version}: ${said}`);
+  return output;
+}
+
+function readVersion(): string {
+  return (JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)) as { version: string }).version;
+}
+
+/** The program and the data plane's worker as JavaScript, shared parts and lazily loaded commands in files of their own. */
+async function bundle(folder: string): Promise<PayloadFile[]> {
+  await capture([
+    ...[Deno.execPath(), "bundle", "-q", "--frozen", "--platform", "deno", "--code-splitting"],
+    ...["--outdir", folder, `${root}/main.ts`, `${root}/${WORKER}.ts`],
+  ]);
+  const files = listFiles(folder);
+  let workers = 0;
+  for (const file of files) {
+    if (!file.path.endsWith(".js")) continue;
+    // The bundler leaves the worker's address as it is in the source; the worker's bundle keeps its place in the tree.
+    const text = new TextDecoder().decode(file.bytes).replaceAll(
+      /new URL\(\s*"[./]*dataplane_worker\.ts"/g,
+      () => (workers++, `new URL("./${WORKER}.js"`),
+    );
+    Deno.writeTextFileSync(`${folder}/${file.path}`, text);
+  }
+  if (workers !== 1) {
+    throw new Error(`The bundle starts the data plane's worker in ${workers} places, not in one`);
+  }
+  return listFiles(folder);
+}
+
+function listFiles(folder: string, below = ""): PayloadFile[] {
+  return [...Deno.readDirSync(`${folder}/${below}`)].flatMap((entry) => {
+    const path = `${below}${entry.name}`;
+    if (entry.isDirectory) return listFiles(folder, `${path}/`);
+    return [{ path, bytes: Deno.readFileSync(`${folder}/${path}`) }];
+  });
+}
+
+/** libnl of this machine: the daemon loads it from beside the program, so that a host needs nothing installed. */
+function libraries(): PayloadFile[] {
+  return LIBRARIES.map((name) => {
+    const folder = libraryFolders().find((candidate) => exists(`${candidate}/${name}`));
+    if (folder === undefined) throw new Error(`Cannot find ${name} on this machine`);
+    return { path: `lib/${name}`, bytes: Deno.readFileSync(`${folder}/${name}`) };
+  });
+}
+
+/** Deno's runtime for compiled programs, where this machine has it: given by DENORT_BIN or left by an earlier download. */
+function denort(): string | undefined {
+  const given = Deno.env.get("DENORT_BIN");
+  if (given !== undefined) return given;
+  const cache = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
+  const archive = `denort-${Deno.build.target}.zip`;
+  return exists(`${cache}/dl/release/v${Deno.version.deno}/${archive}`) ? "" : undefined;
+}
+
+/** `deno compile` of the bundle. An empty `runtime` is the one that Deno finds by itself. */
+async function compile(folder: string, output: string, runtime: string): Promise<void> {
+  for (const library of libraries()) {
+    Deno.mkdirSync(`${folder}/lib`, { recursive: true });
+    Deno.writeFileSync(`${folder}/${library.path}`, library.bytes);
+  }
+  await capture([
+    ...[Deno.execPath(), "compile", "-q", "-A", "--no-config", "--no-check", "--no-remote", "--no-npm"],
+    ...listFiles(folder).filter((file) => file.path !== "main.js").flatMap((
+      file,
+    ) => ["--include", `${folder}/${file.path}`]),
+    ...["--output", output, `${folder}/main.js`],
+  ], { env: runtime === "" ? {} : { DENORT_BIN: runtime } });
+}
+
+async function selfExtracting(version: string, files: readonly PayloadFile[]): Promise<Uint8Array> {
+  const deno = Deno.readFileSync(Deno.execPath());
+  return assemble({
+    launcher: Deno.readTextFileSync(`${root}/mod/tasks/launcher.sh`),
+    version,
+    flags: FLAGS,
+    denoSize: deno.length,
+    deno: await compressedDeno(deno),
+    files: await compress(tar(files)),
+  });
+}
+
+/** Deno in four gzip members. Compressing takes seconds and Deno rarely changes, so the result is kept. */
+async function compressedDeno(deno: Uint8Array): Promise<Awaited<ReturnType<typeof compressInPieces>>> {
+  const folder = `${root}/.cache/deno-${sha256(deno).slice(0, 32)}`;
+  if (exists(folder)) {
+    return listFiles(folder).map((file) => ({ megabyte: Number(file.path), bytes: file.bytes }))
+      .sort((a, b) => a.megabyte - b.megabyte);
+  }
+  const pieces = await compressInPieces(deno, 4);
+  await Deno.mkdir(`${root}/.cache`, { recursive: true });
+  const fresh = Deno.makeTempDirSync({ dir: `${root}/.cache` });
+  for (const piece of pieces) Deno.writeFileSync(`${fresh}/${piece.megabyte}`, piece.bytes);
+  try {
+    Deno.renameSync(fresh, folder);
+  } catch {
+    Deno.removeSync(fresh, { recursive: true }); // another build was faster
+  }
+  return pieces;
+}
+
+/** Replaces a program in one step, also while it runs. */
+async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
+  const fresh = `${path}.${Deno.pid}`;
+  await Deno.writeFile(fresh, bytes, { mode: 0o755 });
+  await Deno.rename(fresh, path);
+}
+
+if (import.meta.main) {
+  await ensure("build");
+  const started = performance.now();
+  const path = await build();
+  const { size } = await Deno.stat(path);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`${path.slice(root.length + 1)}: ${(size / 1048576).toFixed(1)} MiB, made in ${seconds} s`);
+}

@@ -1,0 +1,81 @@
+#!/bin/sh
+# meshnet @VERSION@ in one file: this launcher, then compressed data. The data is unpacked once into a cache folder
+# named after its content; every later start only finds it there. MESHNET_CACHE_DIR names another folder.
+set -u
+case $0 in /*) exe=$0 ;; *) exe=$PWD/$0 ;; esac
+id=@ID@
+
+# Whether $1/$id is a whole unpacked copy that nobody but root or this user can have made.
+usable() {
+  [ -s "$1/$id/main.js" ] && [ -x "$1/$id/deno" ] || return 1
+  [ -O "$1" ] && [ -O "$1/$id" ] && return 0
+  # Only root makes entries in /var/cache, and what this user cannot write there is root's.
+  [ "$1" = /var/cache/meshnet ] && [ ! -w "$1" ] && [ ! -w "$1/$id" ]
+}
+
+start() {
+  dir=$1/$id
+  shift
+  unset DENO_V8_FLAGS DENO_CERT DENO_TLS_CA_STORE DENO_AUTH_TOKENS NODE_OPTIONS NODE_PATH
+  export DENO_DIR=/dev/null/none DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1
+  export MESHNET_EXE="$exe" MESHNET_LIB_DIR="$dir/lib"
+  exec "$dir/deno" run @FLAGS@ "$dir/main.js" "$@"
+}
+
+# Data bytes, uncompressed: $1 is the position of the first compressed byte from 1, $2 their number.
+piece() {
+  tail -c "+$1" "$exe" | head -c "$2" | gzip -dc
+}
+
+# Writes one piece into the file $1; $2 is "megabyte,position,number".
+fill() {
+  IFS=,
+  # shellcheck disable=SC2086
+  set -- "$1" $2
+  { dd bs=1048576 "seek=$2" count=0 conv=notrunc && piece "$3" "$4"; } 1<>"$1"
+}
+
+# Unpacks into the folder $1; false when that is not possible there. A copy appears under its final name whole or not
+# at all, and of several starts at once the first one to finish wins.
+unpack() (
+  mode=700
+  umask 077
+  [ "$1" != /var/cache/meshnet ] || { mode=755 && umask 022; }
+  mkdir -p "$1" && [ -O "$1" ] || exit 1
+  # Writable for others without the sticky bit: anybody could put a folder of his own in place of ours.
+  [ -z "$(find "$1" -prune -perm /022 ! -perm -1000)" ] || exit 1
+  new=$(mktemp -d "$1/.new.XXXXXXXX") || exit 1
+  trap 'rm -rf "$new"' EXIT
+  trap 'exit 1' HUP INT TERM
+  jobs=
+  for spec in @PIECES@; do
+    fill "$new/deno" "$spec" &
+    jobs="$jobs $!"
+  done
+  failed=
+  piece @FILES@ | tar -xof - -C "$new" || failed=1
+  for job in $jobs; do wait "$job" || failed=1; done
+  [ -z "$failed" ] && [ "$(wc -c <"$new/deno")" -eq @DENO_SIZE@ ] || exit 1
+  chmod "$mode" "$new" "$new/deno" && "$new/deno" --version >/dev/null || exit 1
+  sync "$new/deno" "$new"/*.js "$new"/*/*
+  usable "$1" && exit 0
+  [ ! -O "$1/$id" ] || rm -rf "${1:?}/$id"
+  mv -T "$new" "$1/$id" || usable "$1"
+)
+
+first=${MESHNET_CACHE_DIR:-/var/cache/meshnet}
+case $first in /*) ;; *) first=$PWD/$first ;; esac
+usable "$first" && start "$first" "$@"
+own=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/meshnet
+private=/tmp/meshnet-cache-$(id -u)
+for base in /var/cache/meshnet "$own" "$private"; do
+  usable "$base" && start "$base" "$@"
+done
+for base in "$first" /var/cache/meshnet "$own" "$private"; do
+  unpack "$base" 2>/dev/null && usable "$base" && start "$base" "$@"
+done
+{
+  echo "meshnet: Cannot unpack itself into $first, /var/cache/meshnet, $own or $private"
+  echo "  Such a folder must be yours, have 120 MB of room and allow programs: name one in MESHNET_CACHE_DIR"
+} >&2
+exit 1

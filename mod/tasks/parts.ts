@@ -1,0 +1,126 @@
+/** The parts of a test run: each a program with a time limit, its tests counted from Deno's own report. */
+import { exists, root, temporaryFolder } from "./run.ts";
+
+/** One part. */
+export interface Part {
+  readonly name: string;
+  /** Arguments of deno. */
+  readonly args: readonly string[];
+  readonly timeoutMs: number;
+  /** Counts every test that `deno test` reports; another program counts as one. */
+  readonly counted?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** How many tests came out how. */
+export interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** A part of `deno test`. */
+export function tests(
+  name: string,
+  paths: readonly string[],
+  timeoutMs: number,
+  flags: readonly string[] = [],
+): Part {
+  return { name, args: ["test", "-A", "--frozen", ...flags, ...paths], timeoutMs, counted: true };
+}
+
+/** What needs neither root nor a network: style, types, documentation; units, simulation and rules of the tree. */
+export const OK_PARTS: readonly Part[] = [
+  { name: "format", args: ["fmt", "--check"], timeoutMs: 60_000 },
+  { name: "lint", args: ["lint"], timeoutMs: 60_000 },
+  { name: "types", args: ["check", "--frozen", "."], timeoutMs: 120_000 },
+  { name: "documentation", args: ["doc", "--lint", ...documented()], timeoutMs: 120_000 },
+  tests("unit", ["tests/unit"], 240_000, ["--parallel"]),
+  tests("simulation", ["tests/sim"], 300_000),
+  tests("checks", ["tests/checks"], 60_000),
+];
+
+/** Every module of the program: its exported symbols are documented. */
+function documented(): readonly string[] {
+  const found: string[] = [];
+  const walk = (path: string): void => {
+    for (const entry of Deno.readDirSync(`${root}/${path}`)) {
+      if (entry.isDirectory) walk(`${path}/${entry.name}`);
+      else if (entry.name.endsWith(".ts")) found.push(`${path}/${entry.name}`);
+    }
+  };
+  walk("mod");
+  walk("ffi");
+  return found.sort();
+}
+
+/** Runs a part, prints its name, time and result, and its whole output when it failed or `loud` is set. */
+export async function runPart(part: Part, { loud = false } = {}): Promise<Tally> {
+  using scratch = temporaryFolder();
+  const report = `${scratch.path}/report.xml`;
+  const started = performance.now();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...part.args.slice(0, 1),
+      ...part.counted ? [`--junit-path=${report}`] : [],
+      ...part.args.slice(1),
+    ],
+    cwd: root,
+    env: { NO_COLOR: "1", ...part.env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill("SIGKILL");
+  }, part.timeoutMs);
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const tally = settle(
+    part.counted && exists(report) ? Deno.readTextFileSync(report) : undefined,
+    code === 0,
+  );
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (loud || tally.failed > 0) {
+    await Deno.stdout.write(stdout);
+    await Deno.stdout.write(stderr);
+  }
+  const limit = timedOut ? `; stopped after ${part.timeoutMs / 1000} s` : "";
+  console.log(`${part.name}: ${describe(tally)} (${seconds} s${limit})`);
+  return tally;
+}
+
+/** The counts of a report in JUnit's format. A program that failed has at least one failure, whatever it reported. */
+export function settle(report: string | undefined, succeeded: boolean): Tally {
+  if (report === undefined) return { passed: succeeded ? 1 : 0, failed: succeeded ? 0 : 1, skipped: 0 };
+  const count = (pattern: RegExp) => report.match(pattern)?.length ?? 0;
+  const skipped = count(/<skipped\b/g);
+  const failed = count(/<(failure|error)\b/g);
+  const passed = count(/<testcase\b/g) - skipped - failed;
+  return { passed, failed: succeeded ? failed : Math.max(failed, 1), skipped };
+}
+
+/** The sum of tallies. */
+export function sum(tallies: readonly Tally[]): Tally {
+  const total = (pick: (tally: Tally) => number) => tallies.reduce((all, tally) => all + pick(tally), 0);
+  return { passed: total((t) => t.passed), failed: total((t) => t.failed), skipped: total((t) => t.skipped) };
+}
+
+/** `N passed, N failed, N skipped`. */
+export function describe(tally: Tally): string {
+  return `${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`;
+}
+
+/** Runs parts, so many at a time, in order. */
+export async function runParts(parts: readonly Part[], atOnce: number): Promise<readonly Tally[]> {
+  const waiting = [...parts];
+  const tallies: Tally[] = [];
+  await Promise.all(Array.from({ length: atOnce }, async () => {
+    for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+      tallies.push(await runPart(part));
+    }
+  }));
+  return tallies;
+}

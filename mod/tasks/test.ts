@@ -1,0 +1,27 @@
+/** `deno task test`: installs what is missing, builds the executable and passes every test there is. */
+import { build } from "./build.ts";
+import { describe, OK_PARTS, runPart, runParts, sum, type Tally, tests } from "./parts.ts";
+import { messageOf } from "./run.ts";
+import { ensure } from "./setup.ts";
+
+const MINUTE = 60_000;
+
+await ensure("test");
+const tallies: Tally[] = [...await runParts(OK_PARTS, navigator.hardwareConcurrency)];
+try {
+  await build();
+  // These run the built file, and the last two kernels of their own: one after the other, so that times mean something.
+  tallies.push(await runPart(tests("commands", ["tests/cli"], 4 * MINUTE)));
+  tallies.push(await runPart(tests("interop", ["tests/interop"], 5 * MINUTE)));
+  tallies.push(await runPart(tests("lab", ["tests/lab"], 16 * MINUTE), { loud: true }));
+  tallies.push(
+    await runPart({ name: "demo", args: ["run", "-A", "mod/tasks/demo.ts"], timeoutMs: 3 * MINUTE }),
+  );
+} catch (error) {
+  console.error(messageOf(error));
+  tallies.push({ passed: 0, failed: 1, skipped: 0 });
+}
+const total = sum(tallies);
+console.log(describe(total));
+// Everything needed was installed above, so nothing has a reason to be skipped.
+Deno.exit(total.failed === 0 && total.skipped === 0 ? 0 : 1);

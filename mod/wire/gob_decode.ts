@@ -1,0 +1,223 @@
+/** Reads gob streams of other peers (source: spec mesh.md, sections 3.1 to 3.3). */
+import { bad, type Decoded, good } from "../core/brand.ts";
+import { ByteReader } from "../core/bytes.ts";
+import { ByteQueue } from "./byte_queue.ts";
+import { BUILT_IN, type Definition, definitionOf, type StructDefinition } from "./gob_definition.ts";
+import {
+  FIRST_USER_ID,
+  type GobStruct,
+  type GobType,
+  type GobValue,
+  MAX_GOB_DEPTH,
+  MAX_GOB_MESSAGE,
+  readCount,
+  readInt,
+  readUint,
+  type ValueOf,
+  WIRE_IDS,
+  zeroValue,
+} from "./gob_types.ts";
+
+const NESTED_TOO_DEEP = `values are nested more than ${MAX_GOB_DEPTH} deep`;
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/**
+ * Decodes the values of one stream by the definitions that its sender put into it.
+ *
+ * With a type, values must be of it: struct fields are matched by name, unknown ones skipped, missing ones zero.
+ * Without one, whatever the sender wrote is returned, and fields that were not sent are absent.
+ * Byte strings are views into the input. After a refusal the stream is dead: every later call gives the same reason.
+ */
+export class GobDecoder {
+  readonly #queue = new ByteQueue();
+  readonly #definitions = new Map<number, Definition>();
+  readonly #plans = new Map<StructDefinition, Map<GobStruct, Plan>>();
+  #failure: string | undefined;
+  /** Longest message accepted; may be changed at any time. */
+  maxMessage: number = MAX_GOB_MESSAGE;
+
+  constructor(bytes: Uint8Array = new Uint8Array(0)) {
+    this.#queue.push(bytes);
+  }
+
+  /** Appends bytes of the stream, which the decoder keeps: the caller must not change them afterwards. */
+  feed(bytes: Uint8Array): void {
+    this.#queue.push(bytes);
+  }
+
+  /** Whether all bytes are used up, which is where a finite stream may end. */
+  atEnd(): boolean {
+    return this.#queue.length === 0 && this.#failure === undefined;
+  }
+
+  /** The next value; that the bytes end before it does is a failure. */
+  next<T extends GobType = GobType>(type?: T): Decoded<ValueOf<T>> {
+    const polled = this.poll(type);
+    if (!polled.ok || polled.value !== undefined) return polled as Decoded<ValueOf<T>>;
+    return this.#fail(`stream ends inside a message, ${this.#queue.length} bytes into it`);
+  }
+
+  /** The next value, or undefined until enough bytes were fed. */
+  poll<T extends GobType = GobType>(type?: T): Decoded<ValueOf<T> | undefined> {
+    while (this.#failure === undefined) {
+      const body = this.#message();
+      if (body === undefined) break;
+      const reader = new ByteReader(body);
+      const id = Number(readInt(reader));
+      let value: GobValue | undefined;
+      if (id < 0) this.#define(reader, -id);
+      else value = this.#topLevel(reader, id, type);
+      if (reader.left > 0) reader.fail(`message has ${reader.left} bytes too many`);
+      this.#failure = reader.failure;
+      if (value !== undefined && this.#failure === undefined) return good(value as ValueOf<T>);
+    }
+    return this.#failure === undefined ? good(undefined) : bad(this.#failure);
+  }
+
+  /** Takes the bytes that no message has used yet out of the decoder. */
+  takeRest(): Uint8Array {
+    return this.#queue.take(this.#queue.length);
+  }
+
+  #fail(reason: string): { readonly ok: false; readonly reason: string } {
+    return bad(this.#failure ??= reason);
+  }
+
+  /** Takes the next message's body off the queue once it is complete. */
+  #message(): Uint8Array | undefined {
+    const head = new ByteReader(this.#queue.view());
+    const first = head.left > 0 ? head.bytes[0]! : 0;
+    if (head.left < (first < 0x80 ? 1 : first < 0xf8 ? 0 : 257 - first)) return undefined;
+    const length = readUint(head);
+    if (length > this.maxMessage) {
+      head.fail(`message has ${length} bytes, at most ${this.maxMessage} are allowed`);
+    }
+    if (head.failure !== undefined) return void this.#fail(head.failure);
+    if (BigInt(head.left) < length) return undefined;
+    this.#queue.take(head.at);
+    return this.#queue.take(Number(length));
+  }
+
+  #define(reader: ByteReader, id: number): void {
+    if (id < FIRST_USER_ID) return reader.fail(`type ${id} is built in and cannot be defined`);
+    if (this.#definitions.has(id)) return reader.fail(`type ${id} is defined twice`);
+    const wire = this.#value(reader, WIRE_IDS.wire, undefined, 0);
+    if (reader.failure !== undefined) return;
+    const definition = definitionOf(wire);
+    if (typeof definition === "string") return reader.fail(`type ${id}: ${definition}`);
+    this.#definitions.set(id, definition);
+  }
+
+  #lookup(id: number): Definition | undefined {
+    return (id < FIRST_USER_ID ? BUILT_IN : this.#definitions).get(id);
+  }
+
+  #topLevel(reader: ByteReader, id: number, type: GobType | undefined): GobValue {
+    const isStruct = this.#lookup(id)?.kind === "struct";
+    if (!isStruct && reader.u8("marker") !== 0) reader.fail("value of a simple type lacks its zero marker");
+    return this.#value(reader, id, type, 0);
+  }
+
+  // After a failure this returns some value, which nobody uses.
+  #value(reader: ByteReader, id: number, type: GobType | undefined, depth: number): GobValue {
+    const definition = this.#lookup(id);
+    if (definition === undefined) return failed(reader, `type ${id} is not defined`);
+    const kind = typeof type === "object" ? type.kind : type;
+    if (kind !== undefined && kind !== definition.kind) {
+      return failed(reader, `value is a ${definition.kind}, expected a ${kind}`);
+    }
+    if (depth > MAX_GOB_DEPTH) return failed(reader, NESTED_TOO_DEEP);
+    switch (definition.kind) {
+      case "bool":
+        return readUint(reader) !== 0n;
+      case "int":
+        return readInt(reader);
+      case "uint":
+        return readUint(reader);
+      case "float":
+        return floatOf(readUint(reader));
+      case "bytes":
+        return reader.take(readCount(reader, "length of bytes"));
+      case "string":
+        return utf8.decode(reader.take(readCount(reader, "length of string")));
+      case "slice":
+      case "array": {
+        const elem = type === undefined ? undefined : (type as { elem: GobType }).elem;
+        const count = readCount(reader, "number of elements");
+        const wanted = definition.kind === "array" ? definition.len : count;
+        const fixed = type !== undefined && definition.kind === "array"
+          ? (type as { len: number }).len
+          : wanted;
+        if (count !== wanted || count !== fixed) {
+          return failed(reader, `array has ${count} elements, not ${fixed}`);
+        }
+        const elems: GobValue[] = [];
+        for (let i = 0; i < count && reader.failure === undefined; i++) {
+          elems.push(this.#value(reader, definition.elem, elem, depth + 1));
+        }
+        return elems;
+      }
+      case "map": {
+        const { key, elem } = (type ?? {}) as { key?: GobType; elem?: GobType };
+        const entries = new Map<GobValue, GobValue>();
+        const count = readCount(reader, "number of entries");
+        for (let i = 0; i < count && reader.failure === undefined; i++) {
+          const k = this.#value(reader, definition.key, key, depth + 1);
+          entries.set(k, this.#value(reader, definition.elem, elem, depth + 1));
+        }
+        return entries;
+      }
+      case "struct":
+        return this.#struct(reader, definition, type as GobStruct | undefined, depth);
+    }
+  }
+
+  #struct(reader: ByteReader, from: StructDefinition, type: GobStruct | undefined, depth: number): GobValue {
+    const plan = type === undefined ? undefined : this.#planOf(from, type);
+    if (plan !== undefined && !plan.matches) return failed(reader, "no field of the struct is known");
+    const fields: Record<string, GobValue> = { ...plan?.zero };
+    for (let index = -1;;) {
+      const delta = readUint(reader);
+      if (delta === 0n || reader.failure !== undefined) return fields;
+      if (delta >= BigInt(from.fields.length - index)) return failed(reader, "struct has too many fields");
+      index += Number(delta);
+      const { name, id } = from.fields[index]!;
+      const target = plan?.targets[index];
+      const value = this.#value(reader, id, target, depth + 1);
+      if (plan === undefined || target !== undefined) fields[name] = value;
+    }
+  }
+
+  #planOf(from: StructDefinition, type: GobStruct): Plan {
+    const plans = this.#plans.get(from) ?? new Map<GobStruct, Plan>();
+    const plan = plans.get(type) ?? planOf(from, type);
+    this.#plans.set(from, plans.set(type, plan));
+    return plan;
+  }
+}
+
+/** How to read one sender's struct as one of ours. */
+interface Plan {
+  /** For each field of the sender, our type for it; undefined: skip it. */
+  readonly targets: readonly (GobType | undefined)[];
+  readonly zero: Readonly<Record<string, GobValue>>;
+  readonly matches: boolean;
+}
+
+function planOf(from: StructDefinition, type: GobStruct): Plan {
+  const ours = new Map(type.fields);
+  const targets = from.fields.map(({ name }) => ours.get(name));
+  const matches = ours.size === 0 || targets.length === 0 || targets.some((target) => target !== undefined);
+  return { targets, matches, zero: zeroValue(type) as Record<string, GobValue> };
+}
+
+function failed(reader: ByteReader, reason: string): GobValue {
+  reader.fail(reason);
+  return false;
+}
+
+function floatOf(bits: bigint): number {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setBigUint64(0, bits, false);
+  return view.getFloat64(0, true);
+}

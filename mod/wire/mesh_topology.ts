@@ -1,0 +1,89 @@
+/** Payload of the channel `topology` (source: spec mesh.md, section 6.2). */
+import { bad, type Decoded, good } from "../core/brand.ts";
+import { ByteWriter } from "../core/bytes.ts";
+import { type PeerName, peerNameFromBytes, peerNameToBytes, type PeerUid, toShortId } from "../core/names.ts";
+import type { LinkRecord, PeerRecord } from "../core/topology_record.ts";
+import { GobDecoder } from "./gob_decode.ts";
+import { GobEncoder } from "./gob_encode.ts";
+import type { GobType } from "./gob_types.ts";
+
+const PEER_SUMMARY = {
+  kind: "struct",
+  name: "peerSummary",
+  fields: [
+    ["NameByte", "bytes"],
+    ["NickName", "string"],
+    ["UID", "uint"],
+    ["Version", "uint"],
+    ["ShortID", "uint"],
+    ["HasShortID", "bool"],
+  ],
+} as const satisfies GobType;
+
+const LINK_SUMMARIES = {
+  kind: "slice",
+  elem: {
+    kind: "struct",
+    name: "connectionSummary",
+    fields: [
+      ["NameByte", "bytes"],
+      ["RemoteTCPAddr", "string"],
+      ["Outbound", "bool"],
+      ["Established", "bool"],
+    ],
+  },
+} as const satisfies GobType;
+
+/** The payload of some peers' records, in the order given; no peers give no bytes. */
+export function encodeTopology(peers: readonly PeerRecord[]): Uint8Array<ArrayBuffer> {
+  const gob = new GobEncoder();
+  const out = new ByteWriter(512);
+  for (const peer of peers) {
+    const summary = {
+      NameByte: peerNameToBytes(peer.name),
+      NickName: peer.nickname,
+      UID: peer.uid as bigint,
+      Version: peer.version,
+      ShortID: BigInt(peer.shortId ?? 0),
+      HasShortID: peer.shortId !== undefined,
+    };
+    const links = peer.links.map((link) => ({
+      NameByte: peerNameToBytes(link.peer),
+      RemoteTCPAddr: link.address,
+      Outbound: link.outbound,
+      Established: link.established,
+    }));
+    out.bytes(gob.encode(summary, PEER_SUMMARY)).bytes(gob.encode(links, LINK_SUMMARIES));
+  }
+  return out.finish();
+}
+
+/**
+ * Decodes a payload; each record has at most one link to a peer. A last record without its links is dropped in
+ * silence, and a short id beyond 4095 is taken as none: both are what no peer should send, but not worth a connection.
+ */
+export function decodeTopology(bytes: Uint8Array): Decoded<readonly PeerRecord[]> {
+  const gob = new GobDecoder(bytes);
+  const peers: PeerRecord[] = [];
+  while (!gob.atEnd()) {
+    const summary = gob.next(PEER_SUMMARY);
+    if (!summary.ok) return bad(`topology record ${peers.length}: ${summary.reason}`);
+    const { NameByte, NickName, UID, Version, ShortID, HasShortID } = summary.value;
+    const name = peerNameFromBytes(NameByte);
+    if (name === undefined) return bad(`topology record ${peers.length}: name is longer than 48 bits`);
+    if (gob.atEnd()) break;
+    const list = gob.next(LINK_SUMMARIES);
+    if (!list.ok) return bad(`links of ${name}: ${list.reason}`);
+    const links = new Map<PeerName, LinkRecord>();
+    for (const link of list.value) {
+      const peer = peerNameFromBytes(link.NameByte);
+      if (peer === undefined) return bad(`links of ${name}: a name is longer than 48 bits`);
+      const { RemoteTCPAddr: address, Outbound: outbound, Established: established } = link;
+      links.set(peer, { peer, address, outbound, established });
+    }
+    const shortId = HasShortID ? toShortId(Number(ShortID)) : undefined;
+    const uid = UID as PeerUid;
+    peers.push({ name, nickname: NickName, uid, version: Version, shortId, links: [...links.values()] });
+  }
+  return good(peers);
+}

@@ -1,0 +1,226 @@
+/** Keys, masks and actions of flows as attributes (include/uapi/linux/openvswitch.h; spec dataplane.md 3.2, 3.3). */
+import { type Ip, type Mac, macAt } from "../core/addr.ts";
+import type { AttributeReader } from "./netlink.ts";
+import type { NetlinkWriter } from "./netlink_writer.ts";
+import type { FlowAction, FlowKey, PortNo, TunnelKey } from "./ovs_keys.ts";
+import type { Vni } from "./vxlan.ts";
+
+const KEY = { inPort: 3, encap: 1, ethernet: 4, vlan: 5, ethertype: 6, tunnel: 16 } as const;
+const TUNNEL = { id: 0, src: 1, dst: 2, tos: 3, ttl: 4, dontFragment: 5, pad: 14 } as const;
+const ACTION = { output: 1, set: 3 } as const;
+const OUTER_TTL = 64;
+/** 802.1Q, and the bit of a tag that says "there is a tag" (the kernel keeps it in the place of CFI). */
+const VLAN = { ethertype: 0x8100, present: 0x1000 } as const;
+const ALL = 0xffff_ffff;
+
+/** The 32 bits of a canonical IPv4 address. */
+export function ipv4ToNumber(ip: Ip): number {
+  let bits = 0;
+  let octet = 0;
+  for (let i = 0; i < ip.length; i++) {
+    const c = ip.charCodeAt(i);
+    if (c === 46) {
+      bits = bits << 8 | octet;
+      octet = 0;
+    } else octet = octet * 10 + c - 48;
+  }
+  return (bits << 8 | octet) >>> 0;
+}
+
+/** The address of 32 bits. */
+export function ipv4FromNumber(bits: number): Ip {
+  return `${bits >>> 24}.${bits >>> 16 & 255}.${bits >>> 8 & 255}.${bits & 255}` as Ip;
+}
+
+function writeMac(writer: NetlinkWriter, mac: Mac | undefined): void {
+  const high = mac === undefined ? 0 : Math.floor(mac / 0x1_0000_0000);
+  const low = mac === undefined ? 0 : mac >>> 0;
+  writer.u8(high >>> 8).u8(high & 255).u8(low >>> 24).u8(low >>> 16 & 255).u8(low >>> 8 & 255).u8(low & 255);
+}
+
+const EXACT = 0xffff_ffff_ffff as Mac;
+
+/** Writes the attributes of a key; the kernel insists on a tunnel's TTL and on the MACs being there. */
+export function writeKey(writer: NetlinkWriter, key: FlowKey): void {
+  if (key.tunnel !== undefined) {
+    const opened = writer.open(KEY.tunnel);
+    writer.attrBe64(TUNNEL.id, 0, key.tunnel.id)
+      .attrBe32(TUNNEL.src, ipv4ToNumber(key.tunnel.src)).attrBe32(TUNNEL.dst, ipv4ToNumber(key.tunnel.dst))
+      .attrU8(TUNNEL.ttl, 0).close(opened);
+  }
+  const opened = writer.open(KEY.ethernet);
+  writeMac(writer, key.ethSrc);
+  writeMac(writer, key.ethDst);
+  writer.close(opened).attrU32(KEY.inPort, key.inPort);
+  if (key.tagged) writeTag(writer, VLAN.ethertype);
+}
+
+function writeTag(writer: NetlinkWriter, ethertype: number): void {
+  writer.attrBe16(KEY.ethertype, ethertype).attrBe16(KEY.vlan, VLAN.present);
+  writer.close(writer.open(KEY.encap));
+}
+
+/** Writes the attributes of the mask that makes the fields present in `key` match exactly, and no other. */
+export function writeMask(writer: NetlinkWriter, key: FlowKey): void {
+  if (key.tunnel !== undefined) {
+    const opened = writer.open(KEY.tunnel);
+    writer.attrBe64(TUNNEL.id, ALL, ALL).attrBe32(TUNNEL.src, ALL).attrBe32(TUNNEL.dst, ALL)
+      .attrU8(TUNNEL.ttl, 0).close(opened);
+  }
+  const opened = writer.open(KEY.ethernet);
+  writeMac(writer, key.ethSrc === undefined ? undefined : EXACT);
+  writeMac(writer, key.ethDst === undefined ? undefined : EXACT);
+  writer.close(opened).attrU32(KEY.inPort, ALL);
+  if (key.tagged) writeTag(writer, 0xffff);
+}
+
+/** Writes the attributes of actions. */
+export function writeActions(writer: NetlinkWriter, actions: readonly FlowAction[]): void {
+  for (const action of actions) {
+    if (action.kind === "tunnel") {
+      const { id, src, dst } = action.tunnel;
+      const set = writer.open(ACTION.set);
+      const tunnel = writer.open(KEY.tunnel);
+      writer.attrBe64(TUNNEL.id, 0, id)
+        .attrBe32(TUNNEL.src, ipv4ToNumber(src)).attrBe32(TUNNEL.dst, ipv4ToNumber(dst))
+        .attrU8(TUNNEL.tos, 0).attrU8(TUNNEL.ttl, OUTER_TTL).flag(TUNNEL.dontFragment)
+        .close(tunnel).close(set);
+    }
+    writer.attrU32(ACTION.output, action.port);
+  }
+}
+
+/** The fields of a key or a mask as they lie in a message; absent ones are 0. */
+export class KeyFields {
+  inPort = 0;
+  ethSrc = 0 as Mac;
+  ethDst = 0 as Mac;
+  hasEthernet = false;
+  hasTunnel = false;
+  tunnelIdHigh = 0;
+  tunnelIdLow = 0;
+  tunnelSrc = 0;
+  tunnelDst = 0;
+  vlan = 0;
+  ethertype = 0;
+  /** Whether anything else is there that is not all zero; looked for in masks only. */
+  others = false;
+
+  private constructor(readonly isMask: boolean) {}
+
+  /** Reads the key (or mask) nested in the current attribute of `parent`; a failure is the parent's. */
+  static of(parent: AttributeReader, isMask = false): KeyFields {
+    const fields = new KeyFields(isMask);
+    fields.#read(parent);
+    return fields;
+  }
+  /** Reads the tunnel key nested in the current attribute of `parent`. */
+  static ofTunnel(parent: AttributeReader): KeyFields {
+    const fields = new KeyFields(false);
+    fields.#readTunnel(parent);
+    return fields;
+  }
+
+  #read(parent: AttributeReader): void {
+    const reader = parent.nested();
+    while (reader.next()) {
+      if (reader.type === KEY.inPort) this.inPort = reader.u32();
+      else if (reader.type === KEY.tunnel) this.#readTunnel(reader);
+      else if (reader.type === KEY.vlan) this.vlan = reader.be16();
+      else if (reader.type === KEY.ethertype) this.ethertype = reader.be16();
+      else if (reader.type === KEY.ethernet) {
+        if (reader.length < 12) reader.fail(`Ethernet key needs 12 bytes, has ${reader.length}`);
+        else {
+          const value = reader.value();
+          this.hasEthernet = true;
+          this.ethSrc = macAt(value, 0);
+          this.ethDst = macAt(value, 6);
+        }
+      } else if (this.isMask && !isZero(reader)) this.others = true;
+    }
+    if (reader.failure !== undefined) parent.fail(reader.failure);
+  }
+
+  #readTunnel(parent: AttributeReader): void {
+    this.hasTunnel = true;
+    const reader = parent.nested();
+    while (reader.next()) {
+      if (reader.type === TUNNEL.id) {
+        this.tunnelIdLow = lowHalf(reader);
+        this.tunnelIdHigh = reader.be32();
+      } else if (reader.type === TUNNEL.src) this.tunnelSrc = reader.be32();
+      else if (reader.type === TUNNEL.dst) this.tunnelDst = reader.be32();
+      else if (this.isMask && reader.type !== TUNNEL.pad && !isZero(reader)) this.others = true;
+    }
+    if (reader.failure !== undefined) parent.fail(reader.failure);
+  }
+
+  /** The tunnel, or undefined when there is none or its id has more than 24 bits. */
+  tunnel(): TunnelKey | undefined {
+    if (!this.hasTunnel || this.tunnelIdHigh !== 0 || this.tunnelIdLow > 0xffffff) return undefined;
+    const src = ipv4FromNumber(this.tunnelSrc);
+    return { id: this.tunnelIdLow as Vni, src, dst: ipv4FromNumber(this.tunnelDst) };
+  }
+}
+
+function lowHalf(reader: AttributeReader): number {
+  if (reader.length < 8) {
+    reader.fail(`tunnel id needs 8 bytes, has ${reader.length}`);
+    return 0;
+  }
+  const value = reader.value();
+  return new DataView(value.buffer, value.byteOffset).getUint32(4);
+}
+
+function isZero(reader: AttributeReader): boolean {
+  return reader.length > 0 && reader.value().every((octet) => octet === 0);
+}
+
+/** The key that a key and its mask say, or undefined when a FlowKey cannot say it. */
+export function flowKeyOf(key: KeyFields, mask: KeyFields): FlowKey | undefined {
+  const tunnelMasks = [mask.tunnelIdHigh, mask.tunnelIdLow, mask.tunnelSrc, mask.tunnelDst];
+  const macMasks: readonly number[] = [mask.ethSrc, mask.ethDst];
+  if (mask.inPort !== ALL || mask.others) return undefined;
+  if (!macMasks.every((bits) => bits === 0 || bits === EXACT)) return undefined;
+  const exactTunnel = tunnelMasks.every((bits) => bits === ALL);
+  if (!exactTunnel && !tunnelMasks.every((bits) => bits === 0)) return undefined;
+  const tunnel = exactTunnel ? key.tunnel() : undefined;
+  if (exactTunnel && tunnel === undefined) return undefined;
+  return {
+    inPort: key.inPort as PortNo,
+    ...(tunnel === undefined ? {} : { tunnel }),
+    ...(mask.ethSrc === EXACT ? { ethSrc: key.ethSrc } : {}),
+    ...(mask.ethDst === EXACT ? { ethDst: key.ethDst } : {}),
+  };
+}
+
+/** The actions nested in the current attribute of `parent`; undefined when one is none of FlowAction. */
+export function readActions(parent: AttributeReader): FlowAction[] | undefined {
+  const actions: FlowAction[] = [];
+  const reader = parent.nested();
+  let tunnel: TunnelKey | undefined;
+  let known = true;
+  while (reader.next()) {
+    if (reader.type === ACTION.output) {
+      const port = reader.u32() as PortNo;
+      actions.push(tunnel === undefined ? { kind: "output", port } : { kind: "tunnel", port, tunnel });
+      tunnel = undefined;
+    } else if (reader.type === ACTION.set) {
+      tunnel = readSetTunnel(reader);
+      known &&= tunnel !== undefined;
+    } else known = false;
+  }
+  if (reader.failure !== undefined) parent.fail(reader.failure);
+  return known && tunnel === undefined ? actions : undefined;
+}
+
+/** The tunnel of a `set` action; undefined when it sets something else. */
+function readSetTunnel(parent: AttributeReader): TunnelKey | undefined {
+  const reader = parent.nested();
+  let tunnel: TunnelKey | undefined;
+  while (reader.next()) {
+    if (reader.type === KEY.tunnel) tunnel = KeyFields.ofTunnel(reader).tunnel();
+  }
+  if (reader.failure !== undefined) parent.fail(reader.failure);
+  return tunnel;
+}

@@ -1,0 +1,85 @@
+/** What flows match and do, as Open vSwitch's kernel datapath says it (source: spec dataplane.md 3.2, 3.3). */
+import type { Ip, Mac } from "../core/addr.ts";
+import type { Brand } from "../core/brand.ts";
+import type { Vni } from "./vxlan.ts";
+
+/** Number of a port of the datapath, 0..65534; 0 is the datapath's own interface. */
+export type PortNo = Brand<number, "PortNo">;
+/** Identity of one of our flows: a positive integer below 2^48, chosen by whoever installs it.
+ * In the kernel it is the 16-byte unique flow id `UFID_PREFIX` + u64. Flows without it are foreign. */
+export type Ufid = Brand<number, "Ufid">;
+
+/** The port of the datapath's own interface. */
+export const LOCAL_PORT = 0 as PortNo;
+
+/** A tunnel's identity: what a flow matches, or with what an action encapsulates. IPv4 only. */
+export interface TunnelKey {
+  readonly id: Vni;
+  /** Outer source: the remote end for received frames, ours for an action. */
+  readonly src: Ip;
+  /** Outer destination. */
+  readonly dst: Ip;
+}
+
+/** What a frame is matched on. An absent field matches everything; a present one matches exactly. */
+export interface FlowKey {
+  readonly inPort: PortNo;
+  readonly tunnel?: TunnelKey | undefined;
+  readonly ethSrc?: Mac | undefined;
+  readonly ethDst?: Mac | undefined;
+  /** The exception: present, it matches frames with a VLAN tag (whichever), absent those without. The kernel has no
+   * flow for both, so whoever installs a flow for a miss must take this over from the miss. */
+  readonly tagged?: true | undefined;
+}
+
+/** One step of what is done to a frame; a list without steps drops it. */
+export type FlowAction =
+  /** Deliver a copy to a port that is no tunnel. */
+  | { readonly kind: "output"; readonly port: PortNo }
+  /** Encapsulate (TOS 0, TTL 64, don't fragment, no UDP checksum) and send through the vxlan port `port`. */
+  | { readonly kind: "tunnel"; readonly port: PortNo; readonly tunnel: TunnelKey };
+
+/** A frame that no flow matched. */
+export interface Miss {
+  /** Everything the kernel extracted that a FlowKey can say: both MACs, the tunnel for frames of a tunnel
+   * port, and whether it is tagged. */
+  readonly key: FlowKey & { readonly ethSrc: Mac; readonly ethDst: Mac };
+  /** The whole Ethernet frame. A view into a receive buffer: valid until the step that takes it returns. */
+  readonly frame: Uint8Array;
+}
+
+/** A flow as the kernel tells it. */
+export interface FlowRecord {
+  /** undefined: not one of ours. */
+  readonly ufid: Ufid | undefined;
+  /** How to name the flow in a deletion, whoever made it. Opaque. */
+  readonly handle: FlowHandle;
+  /** undefined: it was not asked for, or the flow matches on something a FlowKey cannot say. */
+  readonly key: FlowKey | undefined;
+  /** undefined: they were not asked for, or some action is none of FlowAction. */
+  readonly actions: readonly FlowAction[] | undefined;
+  readonly packets: number;
+  readonly bytes: number;
+  /** Moment of last use on the kernel's monotonic clock in ms; undefined: never used. */
+  readonly usedAt: number | undefined;
+}
+
+/** Attributes that name one flow in a request: a copy of what the kernel told. */
+export type FlowHandle = Brand<Uint8Array, "FlowHandle">;
+
+/** Kinds of ports; `other` is kept as a number. */
+export type VportKind = "netdev" | "internal" | "vxlan" | "other";
+
+/** A port of the datapath. */
+export interface Vport {
+  readonly port: PortNo;
+  readonly kind: VportKind;
+  /** Name of the interface. */
+  readonly name: string;
+  /** Index of the interface; undefined when the kernel does not tell it. */
+  readonly ifindex: number | undefined;
+  /** UDP port of a vxlan port, listened on and sent to. */
+  readonly udpPort: number | undefined;
+  /** Netlink port ids that receive its misses when dispatch is per port. */
+  readonly upcallPids: readonly number[];
+}

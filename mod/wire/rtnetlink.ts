@@ -1,0 +1,31 @@
+/** rtnetlink: requests about links, addresses and routes, and what answers them. */
+export {
+  decodeLink,
+  deleteLink,
+  dumpLinks,
+  getLink,
+  type Link,
+  type LinkChanges,
+  MAX_LINK_NAME,
+  type NamespaceRef,
+  newVeth,
+  setLink,
+  type VethEnd,
+} from "./rtnetlink_link.ts";
+export {
+  addAddress,
+  decodeAddress,
+  dumpAddresses,
+  IFA_F,
+  type InterfaceAddress,
+  removeAddress,
+} from "./rtnetlink_address.ts";
+export {
+  addLinkRoute,
+  decodeRoute,
+  dumpRoutes,
+  MAIN_TABLE,
+  removeLinkRoute,
+  type Route,
+  ROUTE_TYPE,
+} from "./rtnetlink_route.ts";

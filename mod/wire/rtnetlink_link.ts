@@ -1,0 +1,165 @@
+/** Network interfaces over rtnetlink (include/uapi/linux/rtnetlink.h, if_link.h, veth.h). */
+import { type Mac, macAt, macToBytes } from "../core/addr.ts";
+import { bad, type Decoded, good } from "../core/brand.ts";
+import { AttributeReader, NLM_F } from "./netlink.ts";
+import { NetlinkWriter } from "./netlink_writer.ts";
+import { onlyMessage } from "./rtnetlink_message.ts";
+
+const RTM = { new: 16, del: 17, get: 18 } as const;
+const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, master: 10, linkInfo: 18, netNsPid: 19 } as const;
+const IFLA_MORE = { netNsFd: 28, extMask: 29, linkNetNsId: 37 } as const;
+const INFO = { kind: 1, data: 2 } as const;
+const VETH_INFO_PEER = 1;
+const IFF_UP = 1;
+const SKIP_STATISTICS = 8; // RTEXT_FILTER_SKIP_STATS
+const HEADER = 16; // struct ifinfomsg
+
+/** Longest interface name, in octets. */
+export const MAX_LINK_NAME = 15;
+
+/** A namespace as a request names it: by a descriptor of ours or by a process in our pid namespace. */
+export type NamespaceRef =
+  | { readonly kind: "fd"; readonly fd: number }
+  | { readonly kind: "pid"; readonly pid: number };
+
+/** One interface as the kernel reports it. */
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** IFF_* bits. */
+  readonly flags: number;
+  /** Whether it is administratively up. */
+  readonly up: boolean;
+  readonly mtu: number;
+  /** undefined for links without a 48-bit address. */
+  readonly mac: Mac | undefined;
+  /** `veth`, `bridge`, `tun` ...; undefined for devices without a kind, such as lo. */
+  readonly kind: string | undefined;
+  /** Index of the lower link; for veth, of the other end in its namespace. */
+  readonly peerIndex: number | undefined;
+  /** Local id of the namespace of the lower link; undefined when it is this one. */
+  readonly peerNamespaceId: number | undefined;
+  /** Index of the bridge or the like that it belongs to. */
+  readonly master: number | undefined;
+}
+
+/** One end of a veth pair to be made. */
+export interface VethEnd {
+  readonly name: string;
+  readonly mtu: number;
+  /** undefined: the kernel draws one. */
+  readonly mac?: Mac | undefined;
+  /** undefined: the namespace of the socket. */
+  readonly namespace?: NamespaceRef | undefined;
+}
+
+/** What to change on a link; what is left out stays. */
+export interface LinkChanges {
+  readonly up?: boolean;
+  readonly name?: string;
+  readonly mtu?: number;
+  readonly mac?: Mac;
+  /** Moves it; the kernel takes its addresses away. */
+  readonly namespace?: NamespaceRef;
+}
+
+function header(writer: NetlinkWriter, index: number, flags = 0, change = 0): void {
+  writer.u8(0).u8(0).u16(0).u32(index).u32(flags).u32(change);
+}
+
+function namespaceAttribute(writer: NetlinkWriter, ref: NamespaceRef | undefined): void {
+  if (ref?.kind === "fd") writer.attrU32(IFLA_MORE.netNsFd, ref.fd);
+  if (ref?.kind === "pid") writer.attrU32(IFLA.netNsPid, ref.pid);
+}
+
+function vethEnd(writer: NetlinkWriter, end: VethEnd): void {
+  writer.attrU32(IFLA.mtu, end.mtu);
+  if (end.mac !== undefined) writer.attrBytes(IFLA.address, macToBytes(end.mac));
+  namespaceAttribute(writer, end.namespace);
+  writer.attrText(IFLA.ifname, end.name);
+}
+
+/** Asks for one link by name or index; ENODEV when there is none. */
+export function getLink(
+  which: { readonly name: string } | { readonly index: number },
+): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.get, NLM_F.request);
+  header(writer, "index" in which ? which.index : 0);
+  if ("name" in which) writer.attrText(IFLA.ifname, which.name);
+  return writer.attrU32(IFLA_MORE.extMask, SKIP_STATISTICS).end().finish();
+}
+
+/** Asks for all links. */
+export function dumpLinks(): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.get, NLM_F.request | NLM_F.dump);
+  header(writer, 0);
+  return writer.attrU32(IFLA_MORE.extMask, SKIP_STATISTICS).end().finish();
+}
+
+/** Makes a veth pair, both ends down; EEXIST when a name is taken. */
+export function newVeth(end: VethEnd, peer: VethEnd): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(192).begin(RTM.new, NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl);
+  header(writer, 0);
+  vethEnd(writer, end);
+  const info = writer.open(IFLA.linkInfo);
+  writer.attrBytes(INFO.kind, new TextEncoder().encode("veth"));
+  const data = writer.open(INFO.data);
+  const other = writer.open(VETH_INFO_PEER);
+  header(writer, 0);
+  vethEnd(writer, peer);
+  return writer.close(other).close(data).close(info).end().finish();
+}
+
+/** Changes a link. A link that is up can be renamed only by kernels from 6.2 on. */
+export function setLink(index: number, changes: LinkChanges): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(96).begin(RTM.new, NLM_F.request | NLM_F.ack);
+  header(writer, index, changes.up ? IFF_UP : 0, changes.up === undefined ? 0 : IFF_UP);
+  if (changes.name !== undefined) writer.attrText(IFLA.ifname, changes.name);
+  if (changes.mtu !== undefined) writer.attrU32(IFLA.mtu, changes.mtu);
+  if (changes.mac !== undefined) writer.attrBytes(IFLA.address, macToBytes(changes.mac));
+  namespaceAttribute(writer, changes.namespace);
+  return writer.end().finish();
+}
+
+/** Removes a link; of a veth pair both ends go. */
+export function deleteLink(index: number): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.del, NLM_F.request | NLM_F.ack);
+  header(writer, index);
+  return writer.end().finish();
+}
+
+/** Decodes one whole message of the answer to getLink() or dumpLinks(). */
+export function decodeLink(bytes: Uint8Array): Decoded<Link> {
+  const message = onlyMessage(bytes, RTM.new, HEADER);
+  if (!message.ok) return message;
+  const body = message.value;
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  const index = view.getInt32(4, true);
+  const flags = view.getUint32(8, true);
+  let name = "";
+  let mtu = 0;
+  let mac: Mac | undefined;
+  let kind: string | undefined;
+  let peerIndex: number | undefined;
+  let peerNamespaceId: number | undefined;
+  let master: number | undefined;
+  const reader = new AttributeReader(body, HEADER);
+  while (reader.next()) {
+    if (reader.type === IFLA.ifname) name = reader.text();
+    else if (reader.type === IFLA.mtu) mtu = reader.u32();
+    else if (reader.type === IFLA.address) mac = reader.length === 6 ? macAt(reader.value(), 0) : undefined;
+    else if (reader.type === IFLA.link) peerIndex = reader.i32();
+    else if (reader.type === IFLA_MORE.linkNetNsId) peerNamespaceId = reader.i32();
+    else if (reader.type === IFLA.master) master = reader.u32();
+    else if (reader.type === IFLA.linkInfo) {
+      const info = reader.nested();
+      while (info.next()) if (info.type === INFO.kind) kind = info.text();
+      if (info.failure !== undefined) reader.fail(info.failure);
+    }
+  }
+  if (reader.failure !== undefined) return bad(reader.failure);
+  if (index <= 0) return bad(`link index is ${index}`);
+  if (name === "") return bad("link has no name");
+  const up = (flags & IFF_UP) !== 0;
+  return good({ index, name, flags, up, mtu, mac, kind, peerIndex, peerNamespaceId, master });
+}

@@ -1,0 +1,83 @@
+/** Who may import whom. */
+import { importsOf, noFindings, programFiles, resolve } from "./tree.ts";
+
+/** What each area may import besides itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  wire: ["core"],
+  mesh: ["core", "wire"],
+  overlay: ["core", "wire"],
+  attach: ["core", "wire"],
+  control: ["core", "wire", "mesh", "overlay", "attach"],
+  sys: ["core"],
+  ffi: ["core"],
+  daemon: ["core", "wire", "mesh", "overlay", "attach", "control", "sys", "ffi"],
+  cli: ["core"],
+  main: ["core", "cli", "daemon"],
+  tasks: [],
+};
+/** Single files that an area may import in addition. */
+const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
+  cli: ["mod/control/api_types.ts", "mod/control/client.ts"],
+};
+/** What may be loaded only when it is reached, so that no other command pays for it. */
+const LAZY: Readonly<Record<string, readonly string[]>> = { cli: ["daemon"], tasks: ["main"] };
+
+function areaOf(path: string): string {
+  if (path === "main.ts") return "main";
+  return /^(?:mod\/)?([^/]+)\//.exec(path)?.[1] ?? path;
+}
+
+const edges = programFiles.flatMap((file) =>
+  importsOf(file).flatMap((one) => {
+    const target = resolve(file, one.specifier);
+    return target === undefined ? [] : [{ ...one, from: file.path, to: target }];
+  })
+);
+
+Deno.test("areas import only what lies to their left", () => {
+  noFindings(edges.flatMap(({ from, to, lazy }) => {
+    const [own, other] = [areaOf(from), areaOf(to)];
+    const allowed = own === other || MAY_IMPORT[own]?.includes(other) || EXCEPTIONS[own]?.includes(to) ||
+      lazy && LAZY[own]?.includes(other);
+    return allowed ? [] : [`${from} imports ${to}`];
+  }));
+});
+
+Deno.test("the program's files import each other without cycles", () => {
+  const next = Map.groupBy(edges.filter((edge) => !edge.typeOnly && !edge.lazy), (edge) => edge.from);
+  const state = new Map<string, "open" | "done">();
+  const findings: string[] = [];
+  const walk = (path: string, trail: readonly string[]): void => {
+    if (state.get(path) === "open") findings.push([...trail.slice(trail.indexOf(path)), path].join(" -> "));
+    if (state.has(path)) return;
+    state.set(path, "open");
+    for (const edge of next.get(path) ?? []) walk(edge.to, [...trail, path]);
+    state.set(path, "done");
+  };
+  for (const file of programFiles) walk(file.path, []);
+  noFindings(findings);
+});
+
+Deno.test("native code is reached through the composition root and the worker's entry alone", () => {
+  const allowed = /^mod\/daemon\/|^ffi\//;
+  noFindings(
+    edges.filter((edge) => areaOf(edge.to) === "ffi" && !allowed.test(edge.from))
+      .map((edge) => `${edge.from} imports ${edge.to}`),
+  );
+});
+
+Deno.test("each npm package is imported in one file", () => {
+  const importers = new Map<string, Set<string>>();
+  for (const file of programFiles) {
+    for (const { specifier } of importsOf(file)) {
+      if (/^(\.|node:)/.test(specifier)) continue;
+      const name = specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+      importers.set(name, (importers.get(name) ?? new Set()).add(file.path));
+    }
+  }
+  noFindings(
+    [...importers].filter(([, files]) => files.size > 1)
+      .map(([name, files]) => `${name}: ${[...files].join(", ")}`),
+  );
+});

@@ -1,0 +1,71 @@
+/** Documents that go with the code. */
+import { root } from "../../mod/tasks/run.ts";
+import { VERSION } from "../../mod/core/version.ts";
+import { noFindings } from "./tree.ts";
+
+const readme = Deno.readTextFileSync(`${root}/README.md`);
+const folders = [...[...Deno.readDirSync(`${root}/mod`)].map((entry) => `mod/${entry.name}`), "ffi"].sort();
+const config = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)) as {
+  version: string;
+  tasks: Record<string, unknown>;
+  imports: Record<string, string>;
+};
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(`${root}/${path}`).isFile;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("every folder of the program has a README", () => {
+  noFindings(folders.filter((folder) => !exists(`${folder}/README.md`)));
+});
+
+Deno.test("the README's map names every folder of the program and no other", () => {
+  const named = [...readme.matchAll(/^\| \[`((?:mod\/)?[a-z]+)\/?`\]\(\1\/?\)/gm)].map((match) => match[1]!)
+    .sort();
+  noFindings([
+    ...folders.filter((folder) => !named.includes(folder)).map((folder) => `not in the map: ${folder}`),
+    ...named.filter((folder) => !folders.includes(folder)).map((folder) => `not in the tree: ${folder}`),
+  ]);
+});
+
+Deno.test("the README names every task", () => {
+  noFindings(Object.keys(config.tasks).filter((task) => !readme.includes(`task ${task}`)));
+});
+
+Deno.test("the README gives a reason for every dependency", () => {
+  const packages = Object.values(config.imports).map((specifier) =>
+    /^npm:\/?(@?[^@]+)@/.exec(specifier)![1]!
+  );
+  noFindings(packages.filter((name) => !readme.includes(`\`${name}\``)));
+});
+
+Deno.test("links between documents lead somewhere", () => {
+  const documents = ["README.md", "CHANGELOG.md", ...folders.map((folder) => `${folder}/README.md`)].filter(
+    exists,
+  );
+  noFindings(documents.flatMap((document) => {
+    const text = Deno.readTextFileSync(`${root}/${document}`);
+    const targets = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) => match[1]!);
+    return targets.filter((target) => {
+      const path = new URL(target, `file:///${document}`).pathname.slice(1);
+      try {
+        Deno.statSync(`${root}/${path}`);
+        return false;
+      } catch {
+        return true;
+      }
+    }).map((target) => `${document}: ${target}`);
+  }));
+});
+
+Deno.test("the version is the same everywhere", () => {
+  const changelog = Deno.readTextFileSync(`${root}/CHANGELOG.md`);
+  noFindings([
+    ...VERSION === config.version ? [] : [`deno.json says ${config.version}, mod/core/version.ts ${VERSION}`],
+    ...changelog.includes(`## ${VERSION}`) ? [] : [`CHANGELOG.md has no section ${VERSION}`],
+  ]);
+});

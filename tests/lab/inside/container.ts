@@ -1,0 +1,128 @@
+/** A container as the network sees it: a namespace, and programs that run in it. */
+import { attempt, Background, exec, inNamespace } from "./process.ts";
+
+/** What `ping` measured. */
+export interface PingResult {
+  readonly sent: number;
+  readonly received: number;
+  /** Replies beyond the first to the same request. */
+  readonly duplicates: number;
+  /** Milliseconds of each reply, in order. */
+  readonly times: readonly number[];
+  readonly text: string;
+}
+
+/** A namespace that hangs on the network, or will. */
+export class Container {
+  /** Addresses as attached, without prefix lengths. */
+  addresses: readonly string[] = [];
+
+  constructor(readonly netns: string) {}
+
+  /** Its first address. */
+  get address(): string {
+    const [first] = this.addresses;
+    if (first === undefined) throw new Error(`${this.netns} has no address`);
+    return first;
+  }
+  /** Runs a program in it that must succeed. */
+  async exec(...argv: readonly string[]): Promise<string> {
+    return await exec(argv, { netns: this.netns });
+  }
+  /** Starts a program in it, its output in a file. */
+  background(...argv: readonly string[]): Background {
+    const log = Deno.makeTempFileSync({ dir: "/run/lab", prefix: `${this.netns}-` });
+    return new Background(argv, log, { netns: this.netns });
+  }
+  /** Pings; lost replies are no error. */
+  async ping(to: string, ...options: readonly string[]): Promise<PingResult> {
+    const argv = ["ping", "-n", ...options, to];
+    const { stdout, stderr } = await attempt(argv, { netns: this.netns });
+    return parsePing(stdout + stderr);
+  }
+  /** Pings and throws unless every request was answered, once. */
+  async mustPing(to: string, ...options: readonly string[]): Promise<PingResult> {
+    const result = await this.ping(to, ...options);
+    if (result.sent > 0 && result.received === result.sent && result.duplicates === 0) return result;
+    throw new Error(`ping ${options.join(" ")} ${to} in ${this.netns} lost replies:\n${result.text}`);
+  }
+  /** Bits per second of one TCP stream to another container. */
+  async iperf(to: Container, seconds: number, ...options: readonly string[]): Promise<number> {
+    await using _server = to.background("iperf3", "-s", "-1");
+    const client = [
+      "iperf3",
+      "-c",
+      to.address,
+      "-t",
+      String(seconds),
+      "-J",
+      "--connect-timeout",
+      "5000",
+      ...options,
+    ];
+    for (let tries = 0;; tries++) { // the server needs a moment to listen
+      const { stdout, stderr } = await attempt(client, {
+        netns: this.netns,
+        timeoutMs: seconds * 1000 + 20_000,
+      });
+      const answer = stdout === "" ? { error: stderr } : JSON.parse(stdout);
+      if (answer.error === undefined) return answer.end.sum_received.bits_per_second;
+      if (tries >= 20) throw new Error(`iperf3 failed: ${answer.error}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  /** Captures packets on an interface of it; see {@link Capture}. */
+  async capture(device: string, filter: string): Promise<Capture> {
+    return await Capture.start(this.netns, device, filter);
+  }
+}
+
+/** A tcpdump at work. */
+export class Capture implements AsyncDisposable {
+  private constructor(readonly program: Background) {}
+
+  /** Starts tcpdump in a namespace and waits until it listens. */
+  static async start(netns: string, device: string, filter: string): Promise<Capture> {
+    const log = Deno.makeTempFileSync({ dir: "/run/lab", prefix: `${netns}-dump-` });
+    const argv = ["tcpdump", "-n", "-e", "-l", "-U", "-i", device, filter];
+    const capture = new Capture(new Background(argv, log, { netns }));
+    for (let tries = 0; !capture.program.output().includes("listening on"); tries++) {
+      if (tries > 200 || capture.program.code !== undefined) {
+        throw new Error(`tcpdump does not start: ${capture.program.output()}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return capture;
+  }
+  /** A line for each packet so far. */
+  get packets(): readonly string[] {
+    return this.program.output().split("\n").filter((line) => /^[0-9]{2}:[0-9]{2}:/.test(line));
+  }
+  /** Ends it and gives a line for each packet. */
+  async stop(): Promise<readonly string[]> {
+    this.program.kill("SIGINT");
+    await this.program.ended();
+    return this.packets;
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.program[Symbol.asyncDispose]();
+  }
+}
+
+/** Reads what `ping` printed. */
+export function parsePing(text: string): PingResult {
+  const summary = /([0-9]+) packets transmitted, ([0-9]+) (?:packets )?received(?:, \+([0-9]+) duplicates)?/
+    .exec(text);
+  return {
+    sent: Number(summary?.[1] ?? 0),
+    received: Number(summary?.[2] ?? 0),
+    duplicates: Number(summary?.[3] ?? 0),
+    times: [...text.matchAll(/time[=<]([0-9.]+) ms/g)].map((match) => Number(match[1])),
+    text,
+  };
+}
+
+/** The command line that runs a program in a container, for other programs to start. */
+export function commandIn(container: Container, argv: readonly string[]): readonly string[] {
+  return inNamespace(container.netns, argv);
+}

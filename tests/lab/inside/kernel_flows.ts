@@ -1,0 +1,66 @@
+/** The kernel's datapath as `ovs-dpctl` sees it: an independent witness of what meshnet installed. */
+import { attempt, exec } from "./process.ts";
+
+/** One flow of the kernel. */
+export interface KernelFlow {
+  /** What it matches. */
+  readonly key: string;
+  readonly actions: string;
+  readonly packets: number;
+  /** Seconds since it was last used; undefined: never. */
+  readonly used: number | undefined;
+}
+
+/** Counters of a datapath. */
+export interface DatapathCounters {
+  readonly hit: number;
+  readonly missed: number;
+  readonly lost: number;
+  readonly flows: number;
+  /** Names of the ports, by number. */
+  readonly ports: ReadonlyMap<number, string>;
+}
+
+/** Every flow of the datapath `meshnet` in a namespace. */
+export async function dumpFlows(netns: string): Promise<readonly KernelFlow[]> {
+  return parseFlows(await exec(["ovs-dpctl", "dump-flows", "meshnet"], { netns }));
+}
+
+/** Reads what `ovs-dpctl dump-flows` printed. */
+export function parseFlows(text: string): readonly KernelFlow[] {
+  return text.split("\n").flatMap((line) => {
+    const match = /^(.*), packets:([0-9]+), bytes:[0-9]+, used:([^,]+),.*?actions:(.*)$/.exec(line.trim());
+    if (match === null) return [];
+    const used = match[3] === "never" ? undefined : Number.parseFloat(match[3]!);
+    return [{ key: match[1]!, packets: Number(match[2]), used, actions: match[4]! }];
+  });
+}
+
+/** The counters of the datapath `meshnet` in a namespace. */
+export async function readCounters(netns: string): Promise<DatapathCounters> {
+  return parseCounters(await exec(["ovs-dpctl", "show", "meshnet"], { netns }));
+}
+
+/** Reads what `ovs-dpctl show` printed. */
+export function parseCounters(text: string): DatapathCounters {
+  const number = (pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? NaN);
+  const ports = [...text.matchAll(/^\s*port ([0-9]+): (\S+)/gm)];
+  return {
+    hit: number(/hit:([0-9]+)/),
+    missed: number(/missed:([0-9]+)/),
+    lost: number(/lost:([0-9]+)/),
+    flows: number(/flows: ([0-9]+)/),
+    ports: new Map(ports.map((match) => [Number(match[1]), match[2]!])),
+  };
+}
+
+/** Names of all datapaths in a namespace; none where the module is not loaded. */
+export async function listDatapaths(netns: string): Promise<readonly string[]> {
+  const { stdout } = await attempt(["ovs-dpctl", "dump-dps"], { netns });
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+/** Loads the kernel module, as an administrator does. */
+export async function loadOpenvswitch(): Promise<void> {
+  await exec(["modprobe", "-d", "/run/modules", "-a", "openvswitch", "vport-vxlan"]);
+}

@@ -1,0 +1,132 @@
+/** Running programs inside the lab's kernel. Starting one costs 10 to 50 times what it costs outside: start few. */
+
+/** How to run a program. */
+export interface ExecOptions {
+  /** Network namespace to run in, by name. */
+  readonly netns?: string | undefined;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Given to its standard input. */
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+/** How a program ended. */
+export interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The argument list that runs a program in a namespace. */
+export function inNamespace(netns: string | undefined, argv: readonly string[]): readonly string[] {
+  return netns === undefined ? argv : ["nsenter", `--net=/run/netns/${netns}`, ...argv];
+}
+
+/** Runs a program to its end, whatever its exit code. */
+export async function attempt(argv: readonly string[], options: ExecOptions = {}): Promise<Output> {
+  const [program, ...args] = inNamespace(options.netns, argv);
+  const child = new Deno.Command(program!, {
+    args,
+    env: { ...options.env },
+    stdin: options.input === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 60_000);
+  try {
+    if (options.input !== undefined) {
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(options.input));
+      await writer.close();
+    }
+    const { code, stdout, stderr } = await child.output();
+    const text = new TextDecoder();
+    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Runs a program that must succeed and gives its standard output. */
+export async function exec(argv: readonly string[], options: ExecOptions = {}): Promise<string> {
+  const { code, stdout, stderr } = await attempt(argv, options);
+  if (code !== 0) throw new Error(`${argv.join(" ")} ended with ${code}:\n${stdout}${stderr}`);
+  return stdout;
+}
+
+/** Many `ip` commands in one process. */
+export async function ip(commands: readonly string[], netns?: string): Promise<void> {
+  const where = netns === undefined ? [] : ["-n", netns];
+  await exec(["ip", ...where, "-batch", "-"], { input: commands.join("\n") + "\n" });
+}
+
+/** A program that runs beside the scenario, its output in a file. */
+export class Background implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  #code: number | undefined;
+
+  constructor(readonly argv: readonly string[], readonly log: string, options: ExecOptions = {}) {
+    this.#child = new Deno.Command("sh", {
+      args: ["-c", `log=$1; shift; exec "$@" >>"$log" 2>&1`, "sh", log, ...inNamespace(options.netns, argv)],
+      env: { ...options.env },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    void this.#child.status.then(({ code }) => this.#code = code);
+  }
+  get pid(): number {
+    return this.#child.pid;
+  }
+  /** Exit code; undefined while it runs. */
+  get code(): number | undefined {
+    return this.#code;
+  }
+  /** Sends a signal unless it has ended. */
+  kill(signal: Deno.Signal): void {
+    if (this.#code === undefined) this.#child.kill(signal);
+  }
+  /** Waits for its end and gives the exit code. */
+  async ended(): Promise<number> {
+    return (await this.#child.status).code;
+  }
+  /** Its output so far. */
+  output(): string {
+    try {
+      return Deno.readTextFileSync(this.log);
+    } catch {
+      return "";
+    }
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill("SIGKILL");
+    await this.#child.status;
+  }
+}
+
+/** Asks again and again, until the answer is neither undefined nor false; the time is bounded. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined | false> | T | undefined | false,
+  { ms = 20_000, everyMs = 50 } = {},
+): Promise<T> {
+  const deadline = performance.now() + ms;
+  let last: unknown;
+  while (true) {
+    try {
+      const answer = await ask();
+      if (answer !== undefined && answer !== false) return answer;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > deadline) {
+      throw new Error(`Not within ${ms / 1000} s: ${what}${last === undefined ? "" : `; last: ${last}`}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}
+
+/** Waits. For spans that are part of a scenario; to wait for something, use until(). */
+export async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,54 @@
+/** Runs inside the lab's kernel: every suite of this kernel, one scenario after the other, reporting each. */
+import { takeNotes } from "./notes.ts";
+import { type Report, type Suite, testName } from "./suite.ts";
+import { SUITES } from "./suites.ts";
+
+const SCENARIO_LIMIT_MS = 120_000;
+
+const kernel = Number(Deno.env.get("LAB_KERNEL"));
+const wanted = new Set<string>(JSON.parse(Deno.env.get("LAB_TESTS") ?? "[]"));
+using lines = Deno.openSync(Deno.env.get("UML_LINES")!, { append: true });
+
+function report(line: Report): void {
+  lines.writeSync(new TextEncoder().encode(JSON.stringify(line) + "\n"));
+  lines.syncSync(); // the reader is outside: the line must leave this kernel's page cache
+}
+
+/** Fails a promise that takes too long. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`It took longer than ${ms / 1000} s`)), ms);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function runOne(suite: Suite, scenario: string): Promise<void> {
+  const test = testName(suite.name, scenario);
+  report({ kind: "started", test });
+  const started = performance.now();
+  takeNotes();
+  try {
+    await within(SCENARIO_LIMIT_MS, suite.run(scenario));
+    report({ kind: "passed", test, ms: Math.round(performance.now() - started), notes: takeNotes() });
+  } catch (error) {
+    const ms = Math.round(performance.now() - started);
+    const reason = error instanceof Error ? error.stack ?? error.message : String(error);
+    const state = await within(30_000, suite.explain()).catch((cause) => `(no explanation: ${cause})`);
+    report({ kind: "failed", test, ms, why: [reason, ...takeNotes(), state].join("\n") });
+    await within(30_000, suite.close()).catch(() => {});
+  }
+}
+
+for (const suite of SUITES.filter((candidate) => candidate.kernel === kernel)) {
+  for (const scenario of suite.scenarios) {
+    if (wanted.has(testName(suite.name, scenario))) await runOne(suite, scenario);
+  }
+  await within(30_000, suite.close()).catch((error) => console.error(error));
+}
+report({ kind: "done" });
+Deno.exit(0);

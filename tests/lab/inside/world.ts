@@ -1,0 +1,192 @@
+/** Hosts as network namespaces on one underlay, containers as namespaces, and meshnet on each host.
+ *
+ *     c1 --ethmesh--+            +--ethmesh-- c2        containers
+ *                   h1          h2                      hosts: a datapath and a daemon each
+ *                   | eth0      | eth0   192.168.50.N
+ *                   +-- fabric -+                       a bridge in a namespace of its own
+ */
+import type { StatusReport } from "../../../mod/control/api_types.ts";
+import { callDaemon } from "../../../mod/control/client.ts";
+import { Container } from "./container.ts";
+import { type DatapathCounters, dumpFlows, type KernelFlow, loadOpenvswitch, readCounters } from "./kernel_flows.ts";
+import { attempt, Background, exec, ip, type Output, until } from "./process.ts";
+import type { Arrangement } from "./suite.ts";
+
+/** The built file under test. */
+export const EXE: string = Deno.env.get("LAB_EXE") ?? "meshnet";
+/** Folder for sockets, states and logs; it vanishes with the kernel. */
+const FOLDER = "/run/lab";
+
+let worlds = 0;
+
+/** A host with its daemon. */
+export class Host implements AsyncDisposable {
+  readonly runDir: string;
+  readonly stateDir: string;
+  readonly log: string;
+  #daemon: Background | undefined;
+
+  constructor(readonly netns: string, readonly address: string) {
+    this.runDir = `${FOLDER}/${netns}/run`;
+    this.stateDir = `${FOLDER}/${netns}/state`;
+    this.log = `${FOLDER}/${netns}/log`;
+    Deno.mkdirSync(`${FOLDER}/${netns}`, { recursive: true });
+  }
+  /** Where commands find the daemon. */
+  get env(): Readonly<Record<string, string>> {
+    return { MESHNET_RUN_DIR: this.runDir, MESHNET_STATE_DIR: this.stateDir, NO_COLOR: "1" };
+  }
+  /** The daemon's process; throws when none was started. */
+  get daemon(): Background {
+    if (this.#daemon === undefined) throw new Error(`No daemon was started on ${this.netns}`);
+    return this.#daemon;
+  }
+  /** Starts the daemon without waiting for anything. */
+  start(...options: readonly string[]): Background {
+    const argv = [EXE, "up", "--nickname", this.netns, ...options];
+    this.#daemon = new Background(argv, this.log, { netns: this.netns, env: this.env });
+    return this.#daemon;
+  }
+  /** Starts the daemon and waits until it answers. */
+  async up(...options: readonly string[]): Promise<void> {
+    const daemon = this.start(...options);
+    await until(`the daemon on ${this.netns} answers`, async () => {
+      if (daemon.code !== undefined) throw new Error(`it ended with ${daemon.code}`);
+      return await this.status();
+    });
+  }
+  /** Asks the daemon over its socket: what `status --json` prints, without the cost of a process. */
+  async status(): Promise<StatusReport> {
+    return await callDaemon({ method: "GET", path: "/status" }, { runDir: this.runDir, timeoutMs: 5_000 });
+  }
+  /** Waits until so many connections carry traffic. */
+  async established(count = 1, ms = 20_000): Promise<StatusReport> {
+    return await until(`${count} connections of ${this.netns} are established`, async () => {
+      const status = await this.status();
+      return status.connections.filter((c) => c.state === "established").length >= count ? status : undefined;
+    }, { ms, everyMs: 20 });
+  }
+  /** Runs a command of meshnet, whatever its exit code. */
+  async attempt(...args: readonly string[]): Promise<Output> {
+    return await attempt([EXE, ...args], { env: this.env, netns: this.netns });
+  }
+  /** Runs a command of meshnet that must succeed. */
+  async run(...args: readonly string[]): Promise<string> {
+    return await exec([EXE, ...args], { env: this.env, netns: this.netns });
+  }
+  /** Attaches a container over the socket; scenarios about `attach` itself use run(). */
+  async attach(container: Container, ...addresses: readonly string[]): Promise<void> {
+    const body = { target: `netns:${container.netns}`, addresses };
+    await callDaemon({ method: "POST", path: "/attach", body }, { runDir: this.runDir, timeoutMs: 20_000 });
+    container.addresses = addresses.map((cidr) => cidr.split("/")[0]!);
+  }
+  /** The kernel's flows, as `ovs-dpctl` sees them. */
+  async flows(): Promise<readonly KernelFlow[]> {
+    return await dumpFlows(this.netns);
+  }
+  /** The kernel's counters, as `ovs-dpctl show` prints them. */
+  async counters(): Promise<DatapathCounters> {
+    return await readCounters(this.netns);
+  }
+  /** Ends the daemon with SIGKILL. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#daemon?.[Symbol.asyncDispose]();
+  }
+}
+
+/** How a world looks. */
+export interface WorldOptions {
+  readonly hosts: number;
+  readonly containers?: number;
+  /** MTU of the underlay. */
+  readonly mtu?: number;
+  /** Whether to load the kernel's module first; it stays loaded. Yes unless said. */
+  readonly openvswitch?: boolean;
+}
+
+/** Namespaces and links of one arrangement. */
+export class World implements Arrangement {
+  readonly hosts: Host[] = [];
+  readonly containers: Container[] = [];
+  readonly prefix: string = `w${++worlds}`;
+
+  /** Makes hosts and containers; nothing of meshnet runs yet. */
+  static async create(options: WorldOptions): Promise<World> {
+    const world = new World();
+    if (options.openvswitch ?? true) await loadOpenvswitch();
+    const fabric = world.fabric;
+    const numbers = Array.from({ length: options.hosts }, (_, i) => i + 1);
+    const mtu = options.mtu ?? 1500;
+    await ip([
+      `netns add ${fabric}`,
+      `link add br0 netns ${fabric} type bridge`,
+      ...numbers.flatMap((n) => [
+        `netns add ${world.prefix}h${n}`,
+        `link add eth0 mtu ${mtu} netns ${world.prefix}h${n} type veth peer name p${n} mtu ${mtu} netns ${fabric}`,
+      ]),
+    ]);
+    await ip(["link set br0 up", ...numbers.map((n) => `link set p${n} master br0 up`)], fabric);
+    for (const n of numbers) {
+      const host = new Host(`${world.prefix}h${n}`, `192.168.50.${n}`);
+      await ip(["link set lo up", `addr add ${host.address}/24 dev eth0`, "link set eth0 up"], host.netns);
+      world.hosts.push(host);
+    }
+    await world.addContainers(options.containers ?? 0);
+    return world;
+  }
+  /** The namespace with the underlay's bridge; host n hangs on its port `p<n>`. */
+  get fabric(): string {
+    return `${this.prefix}fabric`;
+  }
+  /** Host number n, from 1. */
+  host(n: number): Host {
+    const host = this.hosts[n - 1];
+    if (host === undefined) throw new RangeError(`There is no host ${n}`);
+    return host;
+  }
+  /** Container number n, from 1. */
+  container(n: number): Container {
+    const container = this.containers[n - 1];
+    if (container === undefined) throw new RangeError(`There is no container ${n}`);
+    return container;
+  }
+  /** Makes namespaces that can be attached. */
+  async addContainers(count: number): Promise<readonly Container[]> {
+    const fresh = Array.from(
+      { length: count },
+      (_, i) => new Container(`${this.prefix}c${this.containers.length + i + 1}`),
+    );
+    if (count > 0) await ip(fresh.map((container) => `netns add ${container.netns}`));
+    if (count > 0) await ip(fresh.map((container) => `-n ${container.netns} link set lo up`)).catch(() => {});
+    this.containers.push(...fresh);
+    return fresh;
+  }
+  /** Starts every daemon, each pointed at host 1, and waits until all are connected to all. */
+  async upAll(...options: readonly string[]): Promise<void> {
+    const first = this.host(1);
+    first.start(...options);
+    for (const host of this.hosts.slice(1)) host.start("--peers", first.address, ...options);
+    await Promise.all(this.hosts.map(async (host) => {
+      await until(`the daemon on ${host.netns} answers`, () => host.status());
+      await host.established(this.hosts.length - 1);
+    }));
+  }
+  async explain(): Promise<string> {
+    const parts = await Promise.all(this.hosts.map(async (host) => {
+      const log = await Deno.readTextFile(host.log).catch(() => "(never started)");
+      const flows = await attempt(["ovs-dpctl", "dump-flows"], { netns: host.netns, timeoutMs: 5_000 });
+      const status = await host.status().then((answer) => JSON.stringify(answer.connections), String);
+      return [
+        `--- ${host.netns}: ${status}`,
+        ...(flows.stdout + flows.stderr).split("\n").slice(0, 20),
+        ...log.trim().split("\n").slice(-30),
+      ].join("\n");
+    }));
+    return parts.join("\n");
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const host of this.hosts) await host[Symbol.asyncDispose]();
+    const names = [...this.containers, ...this.hosts].map((holder) => holder.netns);
+    await ip([...names, this.fabric].map((name) => `netns del ${name}`));
+  }
+}

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { exitCodeOf, main, parseCommandLine } from "../../../mod/cli/app.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { fakeIo } from "./fake_io.ts";
+
+const MISTAKES: readonly (readonly [argv: string, message: string, hint: string])[] = [
+  ["statsu", "Unknown command: statsu", "Did you mean `meshnet status`?"],
+  ["frobnicate", "Unknown command: frobnicate", "`meshnet help` lists all commands"],
+  ["service", "Unknown command: service", "Did you mean `meshnet service unit`?"],
+  ["service unt", "Unknown command: service unt", "Did you mean `meshnet service unit`?"],
+  ["--json status", "Unknown command: --json", "Options come after the command: `meshnet COMMAND OPTIONS`"],
+  ["up --prot 1", "Unknown option of meshnet up: --prot", "Did you mean --port?"],
+  ["up --ports=1", "Unknown option of meshnet up: --ports", "Did you mean --port?"],
+  ["up --port", "Option --port needs a value", "See `meshnet help up`"],
+  ["up --port 1 --port 2", "Option --port is given twice", "Give it once"],
+  ["up host2", "Too many arguments for meshnet up: host2", "Name hosts with --peers HOST,HOST"],
+  ["down now", "Too many arguments for meshnet down: now", "See `meshnet help down`"],
+  [
+    "status conections",
+    "Cannot use conections with meshnet status",
+    "Did you mean `meshnet status connections`?",
+  ],
+  ["status everything", "Cannot use everything with meshnet status", "Give connections, peers, targets"],
+  ["attach", "An argument is missing: meshnet attach CIDR... TARGET", "See `meshnet help attach`"],
+  ["attach --jsn x", "Unknown option of meshnet attach: --jsn", "Did you mean --json?"],
+  ["completions tcsh", "Cannot use tcsh with meshnet completions", "Give bash, zsh, fish"],
+  ["help statsu", "Unknown command: statsu", "Did you mean `meshnet status`?"],
+  [
+    "service unit --exec relative",
+    'Cannot use --exec: value is "relative"',
+    "Give an absolute path without blanks " +
+    "and quotes, for example /usr/local/bin/meshnet",
+  ],
+];
+
+for (const [argv, message, hint] of MISTAKES) {
+  Deno.test(`main() refuses ${argv}`, async () => {
+    const io = fakeIo();
+    assert.equal(await main(argv.split(" "), io), 2);
+    assert.equal(io.stderr(), `meshnet: ${message}\nhint: ${hint}\n`);
+    assert.equal(io.stdout(), "");
+  });
+}
+
+Deno.test("main() never repeats a password from the command line", async () => {
+  for (const argv of [["up", "--password", "s3cret"], ["up", "--password=s3cret"]]) {
+    const io = fakeIo();
+    assert.equal(await main(argv, io), 2);
+    assert.doesNotMatch(io.stderr(), /s3cret/);
+    assert.match(io.stderr(), /hint: .*--password-file FILE, or set MESHNET_PASSWORD/);
+  }
+});
+
+Deno.test("main() without a command prints the overview on standard error and fails", async () => {
+  const io = fakeIo();
+  assert.equal(await main([], io), 2);
+  assert.match(io.stderr(), /^meshnet: one Ethernet/);
+});
+
+Deno.test("main() takes --help anywhere and -h", async () => {
+  for (const argv of [["up", "--peers", "a", "--help"], ["up", "-h"]]) {
+    const io = fakeIo();
+    assert.equal(await main(argv, io), 0);
+    assert.match(io.stdout(), /^Usage: meshnet up /);
+  }
+  const io = fakeIo();
+  assert.equal(await main(["--help"], io), 0);
+  assert.match(io.stdout(), /Usage: meshnet COMMAND/);
+});
+
+Deno.test("main() prints the version for --version and -V too", async () => {
+  for (const argv of [["version"], ["--version"], ["-V"]]) {
+    const io = fakeIo();
+    assert.equal(await main(argv, io), 0);
+    assert.match(io.stdout(), /^meshnet [0-9]+\.[0-9]+\.[0-9]+\n$/);
+  }
+});
+
+Deno.test("main() exits 3 when the daemon is not running, and says how to start it", async () => {
+  for (
+    const words of [
+      "status",
+      "down",
+      "report",
+      "connect a",
+      "forget a",
+      "attach 10.2.1.1/24 netns:x",
+      "detach x",
+    ]
+  ) {
+    const io = fakeIo({ MESHNET_RUN_DIR: "/nonexistent/run" });
+    assert.equal(await main(words.split(" "), io), 3, words);
+    assert.match(io.stderr(), /^meshnet: The daemon is not running/);
+    assert.match(io.stderr(), /meshnet up --run-dir \/nonexistent\/run/);
+  }
+});
+
+Deno.test("parseCommandLine() gives options and arguments", async () => {
+  const { command, invocation } = await parseCommandLine(
+    ["up", "--peers", "a,b", "--peers=c", "--no-discovery", "--no-dns=false", "--mtu", "1400"],
+  );
+  assert.equal(command.name, "up");
+  assert.equal(invocation.text("peers"), "a,b,c");
+  assert.equal(invocation.on("no-discovery"), true);
+  assert.equal(invocation.given["no-dns"], false);
+  assert.equal(invocation.text("mtu"), "1400");
+  assert.equal(invocation.text("port"), undefined);
+});
+
+Deno.test("parseCommandLine() keeps what follows -- as arguments", async () => {
+  const { invocation } = await parseCommandLine(["attach", "--json", "--", "10.2.1.1/24", "--odd"]);
+  assert.deepEqual(invocation.args, ["10.2.1.1/24", "--odd"]);
+});
+
+Deno.test("exitCodeOf() maps codes", () => {
+  assert.equal(exitCodeOf(new MeshnetError("usage/bad-option", "x")), 2);
+  assert.equal(exitCodeOf(new MeshnetError("usage/bad-config", "x")), 1);
+  assert.equal(exitCodeOf(new MeshnetError("control/not-running", "x")), 3);
+  assert.equal(exitCodeOf(new MeshnetError("up/port-taken", "x")), 1);
+  assert.equal(exitCodeOf(new Error("x")), 1);
+});

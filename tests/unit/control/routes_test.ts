@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import type { AttachAnswer, ErrorAnswer } from "../../../mod/control/api_types.ts";
+import { answer, type ControlApi, MAX_BODY } from "../../../mod/control/routes.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { EXAMPLE } from "./example_status.ts";
+
+/** An api that writes down what it is asked. */
+function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi {
+  const note = <T>(name: string, value: T) => (request?: unknown) => (calls.push([name, request]), value);
+  const attached: AttachAnswer = { target: "netns:a", addresses: ["10.2.1.1/24"], attachment: null };
+  return {
+    status: note("status", EXAMPLE),
+    report: note("report", { status: EXAMPLE, config: {}, host: {}, details: {} }),
+    daemon: note("daemon", { pid: 1, stateDir: "/s", netns: "net:[1]" }),
+    connect: note("connect", { targets: ["a"] }),
+    forget: note("forget", { targets: [] }),
+    attach: note("attach", attached),
+    detach: note("detach", attached),
+    stop: note("stop", { pid: 1 }),
+    ...change,
+  };
+}
+
+async function ask(
+  method: string,
+  path: string,
+  body?: string | Uint8Array<ArrayBuffer>,
+  change?: Partial<ControlApi>,
+) {
+  const calls: unknown[] = [];
+  const init: RequestInit = body === undefined ? { method } : { method, body };
+  const response = await answer(new Request(`http://meshnet${path}`, init), fakeApi(calls, change), {
+    held: new Set(),
+  });
+  return { status: response.status, headers: response.headers, json: await response.json(), calls };
+}
+
+Deno.test("answer() hands over checked requests", async () => {
+  const asked: readonly (readonly [method: string, path: string, body: unknown, call: unknown])[] = [
+    ["GET", "/status", undefined, ["status", undefined]],
+    ["GET", "/report", undefined, ["report", undefined]],
+    ["GET", "/daemon", undefined, ["daemon", undefined]],
+    ["POST", "/connect", { targets: ["a"] }, ["connect", { targets: ["a"], replace: false }]],
+    ["POST", "/connect", { targets: [], replace: true }, ["connect", { targets: [], replace: true }]],
+    ["POST", "/forget", { targets: ["a"] }, ["forget", { targets: ["a"] }]],
+    ["POST", "/attach", { target: "pid:1", addresses: ["x"] }, ["attach", {
+      target: "pid:1",
+      addresses: ["x"],
+    }]],
+    ["POST", "/detach", { target: "pid:1" }, ["detach", { target: "pid:1", addresses: [] }]],
+  ];
+  for (const [method, path, body, call] of asked) {
+    const { status, calls } = await ask(method, path, body === undefined ? undefined : JSON.stringify(body));
+    assert.equal(status, 200, path);
+    assert.deepEqual(calls, [call]);
+  }
+});
+
+const BAD: readonly (readonly [what: string, path: string, body: string, message: RegExp])[] = [
+  ["broken JSON", "/connect", "{", /not JSON/],
+  ["a list", "/connect", "[]", /not an object/],
+  ["null", "/attach", "null", /not an object/],
+  ["unknown fields", "/connect", '{"target":"a"}', /unknown field: target/],
+  ["a text for a list", "/connect", '{"targets":"a"}', /targets is not a list/],
+  ["numbers", "/forget", '{"targets":[1]}', /targets is not a list/],
+  ["empty texts", "/forget", '{"targets":[""]}', /targets is not a list/],
+  ["too many", "/forget", JSON.stringify({ targets: Array(1025).fill("a") }), /targets is not a list/],
+  ["a text for a switch", "/connect", '{"targets":[],"replace":"yes"}', /replace is not true or false/],
+  ["no target", "/attach", '{"addresses":[]}', /target is missing/],
+  ["an endless target", "/attach", JSON.stringify({ target: "x".repeat(5000) }), /target is missing/],
+  ["an endless body", "/attach", " ".repeat(MAX_BODY + 1), /too long/],
+];
+
+for (const [what, path, body, message] of BAD) {
+  Deno.test(`answer() refuses ${what} with 400`, async () => {
+    const { status, json, calls } = await ask("POST", path, body);
+    assert.equal(status, 400);
+    const error = json as ErrorAnswer;
+    assert.equal(error.code, "usage/bad-option");
+    assert.match(error.message, message);
+    assert.equal(typeof error.hint, "string");
+    assert.deepEqual(calls, []);
+  });
+}
+
+Deno.test("answer() knows paths and methods", async () => {
+  const missing = await ask("GET", "/statu");
+  assert.equal(missing.status, 404);
+  assert.equal(missing.json.hint, "Did you mean /status?");
+  assert.equal((await ask("GET", "/__proto__")).status, 404);
+  const wrong = await ask("POST", "/status", "{}");
+  assert.equal(wrong.status, 405);
+  assert.equal(wrong.headers.get("allow"), "GET");
+});
+
+Deno.test("answer() turns errors into code, message and hint", async () => {
+  const attach = (error: unknown) => ({
+    attach: () => {
+      throw error;
+    },
+  });
+  const body = '{"target":"netns:a","addresses":[]}';
+  const cases: readonly (readonly [error: unknown, status: number, code: string, hint: string | null])[] = [
+    [new MeshnetError("attach/bad-target", "m", { hint: "h" }), 400, "attach/bad-target", "h"],
+    [new MeshnetError("attach/not-attached", "m"), 404, "attach/not-attached", null],
+    [new MeshnetError("attach/failed", "m"), 500, "attach/failed", null],
+    [new TypeError("oops"), 500, "control/request-failed", null],
+  ];
+  for (const [error, status, code, hint] of cases) {
+    const got = await ask("POST", "/attach", body, attach(error));
+    assert.equal(got.status, status);
+    assert.equal(got.json.code, code);
+    assert.equal(got.json.hint, hint);
+  }
+});

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import type { StatusReport } from "../../../mod/control/api_types.ts";
+import { callDaemon, parseAnswer } from "../../../mod/control/client.ts";
+import type { ControlApi } from "../../../mod/control/routes.ts";
+import { startControlServer } from "../../../mod/control/server.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import type { Logger } from "../../../mod/core/ports.ts";
+import { EXAMPLE } from "./example_status.ts";
+
+const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+const refuse = () => {
+  throw new MeshnetError("attach/no-address", "No address", { hint: "Give one" });
+};
+const api: ControlApi = {
+  status: () => EXAMPLE,
+  report: refuse,
+  daemon: refuse,
+  connect: refuse,
+  forget: refuse,
+  attach: refuse,
+  detach: () => new Promise(() => {}),
+  stop: () => ({ pid: 42 }),
+};
+
+async function withRunDir(test: (runDir: string) => Promise<void>): Promise<void> {
+  const runDir = await Deno.makeTempDir();
+  try {
+    await test(runDir);
+  } finally {
+    await Deno.remove(runDir, { recursive: true });
+  }
+}
+
+const get = { method: "GET", path: "/status" } as const;
+
+Deno.test("callDaemon() gets the answers and errors of startControlServer()", () =>
+  withRunDir(async (runDir) => {
+    await using _server = await startControlServer(api, { runDir, logger });
+    const options = { runDir, timeoutMs: 5000 };
+    assert.deepEqual(await callDaemon<StatusReport>(get, options), EXAMPLE);
+    const attach = { method: "POST", path: "/attach", body: { target: "netns:ü" } } as const;
+    await assert.rejects(callDaemon(attach, options), (error: MeshnetError) => {
+      assert.deepEqual([error.code, error.message, error.hint], [
+        "attach/no-address",
+        "No address",
+        "Give one",
+      ]);
+      return true;
+    });
+  }));
+
+Deno.test("callDaemon() gives up after its time", () =>
+  withRunDir(async (runDir) => {
+    await using _server = await startControlServer(api, { runDir, logger });
+    const detach = { method: "POST", path: "/detach", body: { target: "x" } } as const;
+    await assert.rejects(callDaemon(detach, { runDir, timeoutMs: 50 }), /did not answer within 0.05 s/);
+  }));
+
+Deno.test("startControlServer() opens the socket to owner and group only", () =>
+  withRunDir(async (runDir) => {
+    await using _server = await startControlServer(api, { runDir, logger });
+    const { mode } = await Deno.stat(`${runDir}/control.sock`);
+    assert.equal((mode ?? 0) & 0o777, 0o660);
+  }));
+
+Deno.test("startControlServer() refuses where another one answers", () =>
+  withRunDir(async (runDir) => {
+    await using _server = await startControlServer(api, { runDir, logger });
+    await assert.rejects(startControlServer(api, { runDir, logger }), { code: "up/already-running" });
+    assert.deepEqual(await callDaemon(get, { runDir, timeoutMs: 5000 }), EXAMPLE);
+  }));
+
+Deno.test("startControlServer() replaces a socket that a dead daemon left", () =>
+  withRunDir(async (runDir) => {
+    Deno.listen({ transport: "unix", path: `${runDir}/control.sock` }).close();
+    await Deno.writeTextFile(`${runDir}/other`, ""); // neighbours stay
+    const left = Deno.listen({ transport: "unix", path: `${runDir}/stale.sock` });
+    await Deno.rename(`${runDir}/stale.sock`, `${runDir}/control.sock`).catch(() => {});
+    left.close(); // closing removes the first path only, so control.sock is stale now
+    await using _server = await startControlServer(api, { runDir, logger });
+    assert.deepEqual(await callDaemon(get, { runDir, timeoutMs: 5000 }), EXAMPLE);
+    assert.equal(await Deno.readTextFile(`${runDir}/other`), "");
+  }));
+
+Deno.test("ControlServer.stopListening() lets the answer to /stop wait for the end", () =>
+  withRunDir(async (runDir) => {
+    const server = await startControlServer(api, { runDir, logger });
+    const stop = callDaemon({ method: "POST", path: "/stop", body: {} }, { runDir, timeoutMs: 10_000 });
+    await callDaemon(get, { runDir, timeoutMs: 5000 }); // answered after /stop was taken
+    server.stopListening();
+    await assert.rejects(callDaemon(get, { runDir, timeoutMs: 5000 }), { code: "control/not-running" });
+    let ended = false;
+    void stop.then(() => ended = true);
+    await Promise.resolve();
+    assert.equal(ended, false);
+    await server[Symbol.asyncDispose]();
+    assert.deepEqual(await stop, { pid: 42 });
+  }));
+
+Deno.test("parseAnswer() joins chunks by bytes and refuses what is cut off", () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  assert.deepEqual(parseAnswer(bytes(`${head}5\r\n{"a":\r\n5\r\n"ü"}\r\n0\r\n\r\n`)), { a: "ü" });
+  assert.deepEqual(parseAnswer(bytes(`${head}7\r\n{"a":1}\r\n`)), { a: 1 });
+  for (const text of ["", "HTTP/1.1 200", "SSH-2.0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nx", `${head}ff\r\nab`]) {
+    assert.throws(() => parseAnswer(bytes(text)), { code: "control/request-failed" });
+  }
+});

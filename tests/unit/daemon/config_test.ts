@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { type ConfigSources, resolveConfig, withoutNewline } from "../../../mod/daemon/config.ts";
+import { checkKeys, readConfigFile } from "../../../mod/daemon/config_file.ts";
+
+const PATH = "/etc/meshnet/meshnet.toml";
+
+function sources(given: {
+  flags?: ConfigSources["flags"];
+  env?: Record<string, string>;
+  file?: Record<string, unknown>;
+}): ConfigSources {
+  const file = given.file && { path: PATH, values: checkKeys(given.file, PATH) };
+  return { flags: given.flags ?? {}, env: given.env ?? {}, file, hostname: "host1", cwd: "/root" };
+}
+
+Deno.test("resolveConfig() has the defaults of the contract", () => {
+  const { origins: _, ...config } = resolveConfig(sources({}));
+  assert.deepEqual(config, {
+    peers: [],
+    name: undefined,
+    nickname: "host1",
+    port: 6783,
+    host: undefined,
+    password: undefined,
+    trustedSubnets: [],
+    discovery: true,
+    connLimit: 200,
+    datapath: "auto",
+    mtu: undefined,
+    compat: undefined,
+    logLevel: "info",
+    logFormat: "text",
+    runDir: "/run/meshnet",
+    stateDir: "/var/lib/meshnet",
+    warnings: [],
+  });
+});
+
+Deno.test("resolveConfig() lets flag beat environment beat file", () => {
+  const file = { port: 1001, nickname: "file", peers: ["f1", "f2:99"], "no-discovery": true };
+  const env = { MESHNET_PORT: "1002", MESHNET_NICKNAME: "env", MESHNET_NO_DISCOVERY: "" };
+  const config = resolveConfig(sources({ flags: { port: "1003" }, env, file }));
+  assert.equal(config.port, 1003);
+  assert.equal(config.nickname, "env");
+  assert.equal(config.discovery, false);
+  assert.deepEqual(config.peers, ["f1", "f2:99"]);
+  assert.deepEqual(config.origins["port"], { value: "1003", from: "--port" });
+  assert.deepEqual(config.origins["nickname"], { value: "env", from: "MESHNET_NICKNAME" });
+  assert.deepEqual(config.origins["peers"], { value: ["f1", "f2:99"], from: `peers in ${PATH}` });
+  assert.deepEqual(config.origins["run-dir"], { value: "/run/meshnet", from: "default" });
+});
+
+Deno.test("resolveConfig() reads lists, switches, addresses and folders", () => {
+  const config = resolveConfig(sources({
+    env: {
+      MESHNET_PEERS: "a, b:7000 ,[2001:db8::1]:99",
+      MESHNET_TRUSTED_SUBNETS: "10.0.0.0/8,2001:db8::/32",
+      MESHNET_NO_DISCOVERY: "yes",
+      MESHNET_NAME: "8A:3E:11:02:9C:01",
+      MESHNET_HOST: "192.0.2.1",
+      MESHNET_COMPAT: "weave",
+      MESHNET_RUN_DIR: "run/",
+    },
+  }));
+  assert.deepEqual(config.peers, ["a", "b:7000", "[2001:db8::1]:99"]);
+  assert.deepEqual(config.trustedSubnets.map((cidr) => cidr.prefix), [8, 32]);
+  assert.equal(config.discovery, false);
+  assert.equal(config.name, "8a:3e:11:02:9c:01");
+  assert.equal(config.host, "192.0.2.1");
+  assert.equal(config.compat, "weave");
+  assert.equal(config.runDir, "/root/run");
+});
+
+const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])[] = [
+  ["port", "abc", /whole number from 1 to 65534/],
+  ["port", "0", /whole number from 1 to 65534/],
+  ["port", "65535", /whole number from 1 to 65534/],
+  ["port", "6783.5", /whole number/],
+  ["mtu", "100", /from 576 to 65535/],
+  ["conn-limit", "-1", /from 0 to 100000/],
+  ["name", "host1", /six octets/],
+  ["name", "00:00:00:00:00:00", /six octets/],
+  ["nickname", "a\u0007b", /printable/],
+  ["host", "eth0", /address of this host/],
+  ["peers", "a,b:0", /HOST or HOST:PORT/],
+  ["trusted-subnets", "10.0.0.0", /ADDRESS\/PREFIX/],
+  ["datapath", "bridge", /Open vSwitch only; use auto or ovs/],
+  ["datapath", "osv", /Did you mean ovs\?/],
+  ["docker", "unix:///var/run/docker.sock", /without a container engine; give off/],
+  ["compat", "weaver", /Did you mean weave\?/],
+  ["log-level", "dbug", /Did you mean debug\?/],
+  ["log-format", "xml", /text or json/],
+  ["run-dir", `/${"x".repeat(120)}`, /27 bytes shorter/],
+];
+
+for (const [option, value, hint] of REFUSED) {
+  Deno.test(`resolveConfig() refuses ${option} ${JSON.stringify(value).slice(0, 40)} from each source`, () => {
+    const variable = `MESHNET_${option.toUpperCase().replaceAll("-", "_")}`;
+    const cases = [
+      { given: { flags: { [option]: value } }, label: `--${option}`, code: "usage/bad-option" },
+      { given: { env: { [variable]: value } }, label: variable, code: "usage/bad-config" },
+      { given: { file: { [option]: value } }, label: `${option} in ${PATH}`, code: "usage/bad-config" },
+    ];
+    for (const { given, label, code } of cases) {
+      assert.throws(() => resolveConfig(sources(given)), (error: MeshnetError) => {
+        assert.equal(error.code, code);
+        assert.match(error.message, new RegExp(`^Cannot use ${label.replaceAll(".", "\\.")}: value is "`));
+        assert.match(error.hint ?? "", hint);
+        return true;
+      });
+    }
+  });
+}
+
+Deno.test("resolveConfig() warns of variables that nothing reads", () => {
+  const { warnings } = resolveConfig(
+    sources({ env: { MESHNET_PEER: "a", MESHNET_EXE: "/x", PATH: "/bin" } }),
+  );
+  assert.deepEqual(warnings, [
+    "Nothing reads the environment variable MESHNET_PEER; did you mean MESHNET_PEERS?",
+  ]);
+});
+
+Deno.test("checkKeys() refuses unknown keys, tables and passwords with the fix", () => {
+  const refusal = (table: Record<string, unknown>) => {
+    try {
+      checkKeys(table, PATH);
+    } catch (error) {
+      return `${(error as Error).message} | ${(error as MeshnetError).hint}`;
+    }
+    return "accepted";
+  };
+  assert.equal(refusal({ prot: 1 }), `Unknown key in ${PATH}: prot | Did you mean port?`);
+  assert.equal(
+    refusal({ no_discovery: true }),
+    `Unknown key in ${PATH}: no_discovery | Did you mean no-discovery?`,
+  );
+  assert.match(refusal({ zzzzzz: 1 }), /Known keys are peers, name/);
+  assert.match(refusal({ port: { a: 1 } }), /it is not a plain value/);
+  assert.match(refusal({ peers: [1] }), /Write a list of texts/);
+  const password = refusal({ password: "s3cret" });
+  assert.match(password, /set password-file/);
+  assert.doesNotMatch(password, /s3cret/);
+});
+
+Deno.test("readConfigFile() reads TOML and says where it is wrong", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".toml" });
+  try {
+    await Deno.writeTextFile(path, 'peers = ["a"]\nport = 7000\n');
+    const file = await readConfigFile(path, { required: true });
+    assert.deepEqual([...file!.values], [["peers", ["a"]], ["port", 7000]]);
+    await Deno.writeTextFile(path, 'peers = ["a"]\nport == 7000\n');
+    await assert.rejects(readConfigFile(path, { required: true }), (error: MeshnetError) => {
+      assert.equal(error.code, "usage/bad-config");
+      assert.ok(error.message.startsWith(`Cannot parse ${path}:2:`), error.message);
+      return true;
+    });
+  } finally {
+    await Deno.remove(path);
+  }
+  assert.equal(await readConfigFile(path, { required: false }), undefined);
+  await assert.rejects(readConfigFile(path, { required: true }), /Cannot read the configuration file/);
+});
+
+Deno.test("withoutNewline() takes one line end away", () => {
+  const trim = (text: string) => new TextDecoder().decode(withoutNewline(new TextEncoder().encode(text)));
+  assert.deepEqual(["a\n", "a\r\n", "a", "a\n\n", "a\r", ""].map(trim), ["a", "a", "a", "a\n", "a\r", ""]);
+});

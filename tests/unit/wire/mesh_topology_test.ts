@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { fromHex } from "../../../mod/core/bytes.ts";
+import { type PeerName, peerNameFromNumber, type PeerUid, type ShortId } from "../../../mod/core/names.ts";
+import { GobEncoder } from "../../../mod/wire/gob.ts";
+import {
+  decodeTopology,
+  encodeTopology,
+  type LinkRecord,
+  type PeerRecord,
+} from "../../../mod/wire/mesh_message.ts";
+import { fuzz } from "../fuzz.ts";
+import { check, fc } from "../properties.ts";
+import { loadVectors } from "../vectors.ts";
+
+interface PeerJson {
+  readonly name: PeerName;
+  readonly nick_name: string;
+  readonly uid: string;
+  readonly version: string;
+  readonly short_id: number;
+  readonly has_short_id: boolean;
+  readonly connections: readonly {
+    readonly to: PeerName;
+    readonly addr: string;
+    readonly outbound: boolean;
+    readonly established: boolean;
+  }[];
+}
+interface Vectors {
+  readonly encodings: { readonly description: string; readonly hex: string; readonly peers: PeerJson[] }[];
+  readonly merges: {
+    readonly description: string;
+    readonly update_hex: string;
+    readonly update_names: string[];
+  }[];
+}
+const { encodings, merges } = loadVectors<Vectors>("mesh-topology");
+
+const byPeer = (links: readonly LinkRecord[]) => links.toSorted((a, b) => a.peer < b.peer ? -1 : 1);
+const byName = (peers: readonly PeerRecord[]) =>
+  peers.toSorted((a, b) => a.name < b.name ? -1 : 1).map((peer) => ({ ...peer, links: byPeer(peer.links) }));
+
+function recordOf(json: PeerJson): PeerRecord {
+  return {
+    name: json.name,
+    nickname: json.nick_name,
+    uid: BigInt(json.uid) as PeerUid,
+    version: BigInt(json.version),
+    shortId: json.has_short_id ? json.short_id as ShortId : undefined,
+    links: json.connections.map(({ to, addr, outbound, established }) => ({
+      peer: to,
+      address: addr,
+      outbound,
+      established,
+    })),
+  };
+}
+
+for (const { description, hex, peers } of encodings) {
+  Deno.test(`decodeTopology() and encodeTopology(): ${description}`, () => {
+    const records = peers.map(recordOf);
+    const decoded = decodeTopology(fromHex(hex));
+    assert.ok(decoded.ok);
+    assert.deepEqual(byName(decoded.value), byName(records));
+    const encoded = encodeTopology(records);
+    assert.deepEqual(decodeTopology(encoded), { ok: true, value: records });
+    assert.equal(encoded.length, hex.length / 2, "only type ids and order may differ");
+  });
+}
+
+for (const { description, update_hex, update_names } of merges) {
+  Deno.test(`decodeTopology() reads the update of: ${description}`, () => {
+    const decoded = decodeTopology(fromHex(update_hex));
+    assert.ok(decoded.ok);
+    assert.deepEqual(decoded.value.map((peer) => peer.name).sort(), update_names.toSorted());
+  });
+}
+
+const SUMMARY = {
+  kind: "struct",
+  fields: [["NameByte", "bytes"], ["ShortID", "uint"], ["HasShortID", "bool"]],
+} as const;
+const LINKS = {
+  kind: "slice",
+  elem: { kind: "struct", fields: [["NameByte", "bytes"], ["Outbound", "bool"]] },
+} as const;
+
+function stream(
+  summary: { name: string; shortId?: bigint },
+  links?: readonly [string, boolean][],
+): Uint8Array {
+  const gob = new GobEncoder();
+  const first = { NameByte: fromHex(summary.name), ShortID: summary.shortId ?? 0n, HasShortID: true };
+  const second = links?.map(([name, Outbound]) => ({ NameByte: fromHex(name), Outbound }));
+  return Uint8Array.from([...gob.encode(first, SUMMARY), ...(second ? gob.encode(second, LINKS) : [])]);
+}
+
+Deno.test("decodeTopology() drops a last record without links, and takes no bytes for no peers", () => {
+  assert.deepEqual(decodeTopology(stream({ name: "000000000001" })), { ok: true, value: [] });
+  assert.deepEqual(decodeTopology(encodeTopology([])), { ok: true, value: [] });
+});
+
+Deno.test("decodeTopology() folds names of other lengths, and refuses those beyond 48 bits", () => {
+  const decoded = decodeTopology(stream({ name: "0000000000000102" }, [["07", true]]));
+  assert.ok(decoded.ok);
+  assert.equal(decoded.value[0]!.name, "00:00:00:00:01:02");
+  assert.equal(decoded.value[0]!.links[0]!.peer, "00:00:00:00:00:07");
+  assert.equal(decodeTopology(stream({ name: "01000000000000" }, [])).ok, false);
+  assert.equal(decodeTopology(stream({ name: "01" }, [["01000000000000", true]])).ok, false);
+});
+
+Deno.test("decodeTopology() keeps one link per peer, the last, and no short id beyond 4095", () => {
+  const decoded = decodeTopology(stream({ name: "01", shortId: 4096n }, [["02", true], ["02", false]]));
+  assert.ok(decoded.ok);
+  assert.equal(decoded.value[0]!.shortId, undefined);
+  assert.deepEqual(decoded.value[0]!.links.map((link) => link.outbound), [false]);
+});
+
+Deno.test("decodeTopology() refuses data cut inside a message, naming what it was", () => {
+  const bytes = fromHex(encodings.find(({ peers }) => peers.length === 1)!.hex);
+  const decoded = decodeTopology(bytes.subarray(0, bytes.length - 1));
+  assert.match(decoded.ok ? "" : decoded.reason, /^links of 00:00:00:00:00:01: stream ends inside a message/);
+});
+
+const name = fc.bigInt({ min: 0n, max: (1n << 48n) - 1n }).map((n) => peerNameFromNumber(n)!);
+const uint64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
+const record: fc.Arbitrary<PeerRecord> = fc.record({
+  name,
+  nickname: fc.string({ unit: "grapheme" }),
+  uid: uint64.map((uid) => uid as PeerUid),
+  version: uint64,
+  shortId: fc.option(fc.nat(4095).map((id) => id as ShortId), { nil: undefined }),
+  links: fc.uniqueArray(
+    fc.record({ peer: name, address: fc.string(), outbound: fc.boolean(), established: fc.boolean() }, {
+      noNullPrototype: true,
+    }),
+    { selector: (link) => link.peer, maxLength: 8 },
+  ),
+}, { noNullPrototype: true });
+
+Deno.test("decodeTopology() returns what encodeTopology() was given", () => {
+  check(fc.property(fc.array(record, { maxLength: 8 }), (peers) => {
+    assert.deepEqual(decodeTopology(encodeTopology(peers)), { ok: true, value: peers });
+  }));
+});
+
+Deno.test("decodeTopology() returns on any input", () => {
+  fuzz(decodeTopology, encodings.map(({ hex }) => fromHex(hex)).filter((bytes) => bytes.length < 1_000));
+});
