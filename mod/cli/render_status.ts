@@ -31,8 +31,14 @@ export function renderOverview(
     line("Datapath", datapath(report)),
     line("Attachments", attachments(report)),
   ];
+  for (const one of report.connections) {
+    const isProblem = one.wanted && (one.state === "failed" || one.state === "retrying");
+    if (one.info === "" || isProblem) continue;
+    lines.push("", look.warn(printable(`${one.address} is ${one.state}: ${one.info}`)));
+  }
   for (const problem of report.problems) {
-    lines.push("", look.bad(printable(problem.message)), `  ${printable(problem.hint)}`);
+    lines.push("", look.bad(printable(problem.message)));
+    if (problem.hint !== null) lines.push(`  hint: ${printable(problem.hint)}`);
   }
   return lines.join("\n") + "\n";
 }
@@ -111,7 +117,7 @@ export function renderConnections(report: StatusReport, look: Paint): string {
         { text: one.state, paint: stateColour(one.state, look) },
         { text: one.overlay ?? "-" },
         { text: one.mtu === null ? "-" : String(one.mtu) },
-        { text: one.encrypted === null ? "-" : one.encrypted ? "yes" : "no" },
+        { text: one.overlay === null && !one.encrypted ? "-" : one.encrypted ? "yes" : "no" },
         { text: one.rttMs === null ? "-" : `${one.rttMs.toFixed(one.rttMs < 10 ? 2 : 0)} ms` },
         { text: who(one.peer, one.nickname) },
       ],
@@ -121,12 +127,9 @@ export function renderConnections(report: StatusReport, look: Paint): string {
   );
 }
 
-function notesOf(one: ConnectionReport): string[] {
-  const notes: string[] = [];
-  const retry = one.retryInMs === null ? "" : `; next try in ${duration(one.retryInMs)}`;
-  if (one.state !== "established" || one.hint !== null) notes.push(`${one.info}${retry}`);
-  if (one.hint !== null) notes.push(`hint: ${one.hint}`);
-  return notes.filter((note) => note !== "");
+function notesOf(one: { readonly info: string; readonly retryInMs: number | null }): string[] {
+  const next = one.retryInMs === null ? "" : `next try in ${duration(one.retryInMs)}`;
+  return [[one.info, next].filter((part) => part !== "").join("; ")].filter((note) => note !== "");
 }
 
 function stateColour(state: ConnectionState, look: Paint): (text: string) => string {
@@ -141,7 +144,6 @@ export function renderPeers(report: StatusReport, look: Paint): string {
     .map((peer) => {
       const notes = [
         peer.name === report.name ? "this host" : "",
-        peer.reachable ? "" : "not reachable",
         peer.shortId === null ? "no short id" : `short id ${peer.shortId}`,
       ].filter((note) => note !== "").join(", ");
       const head = `${look.bold(printable(who(peer.name, peer.nickname)))}  ${look.dim(notes)}`;
@@ -158,8 +160,28 @@ export function renderPeers(report: StatusReport, look: Paint): string {
 
 const rank = (peer: PeerReport, report: StatusReport) => peer.name === report.name ? 0 : 1;
 
-/** One target a line, as given, with what became of it. */
-export function renderTargets(report: StatusReport, _look: Paint): string {
-  if (report.targets.length === 0) return "No targets. Name a host with `meshnet connect HOST`.\n";
-  return report.targets.map((target) => `${printable(target)}\n`).join("");
+/** Every target as given, and what became of it. */
+export function renderTargets(report: StatusReport, look: Paint): string {
+  if (report.targetStates.length === 0) return "No targets. Name a host with `meshnet connect HOST`.\n";
+  return table(
+    ["TARGET", "STATE", "ADDRESS", "PEER"],
+    report.targetStates.map((one) => ({
+      cells: [
+        { text: one.target },
+        { text: one.state, paint: targetColour(one.state, look) },
+        { text: one.address ?? "-" },
+        { text: who(one.peer, report.peers.find((peer) => peer.name === one.peer)?.nickname ?? null) },
+      ],
+      notes: notesOf(one),
+    })),
+    look,
+  );
+}
+
+function targetColour(state: string, look: Paint): (text: string) => string {
+  return state === "connected" || state === "satisfied"
+    ? look.good
+    : state === "failed"
+    ? look.bad
+    : look.warn;
 }

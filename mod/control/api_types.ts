@@ -13,19 +13,34 @@ export interface ConnectionReport {
   readonly address: string;
   /** Whether we dialled. */
   readonly outbound: boolean;
+  /** Whether a person asked for it, rather than discovery finding it or the other side calling. */
+  readonly wanted: boolean;
   readonly state: ConnectionState;
-  /** What is going on, as a sentence; for a bad state, what is wrong. */
+  /** Why it is not established, or not better, and what to do about it; empty when all is well. */
   readonly info: string;
-  /** What to do about a bad state, as a sentence; null when nothing is wrong. */
-  readonly hint: string | null;
   /** How traffic is carried. */
   readonly overlay: "fastdp" | "sleeve" | null;
   /** Largest IP packet that containers can send over it, in bytes. */
   readonly mtu: number | null;
-  /** Whether traffic is encrypted; null while none flows. */
-  readonly encrypted: boolean | null;
+  readonly encrypted: boolean;
   /** Round trip of the overlay in milliseconds. */
   readonly rttMs: number | null;
+  /** Milliseconds to the next attempt; null when none is planned. */
+  readonly retryInMs: number | null;
+}
+
+/** One target: a host that this one was told to connect to. */
+export interface TargetReport {
+  /** As given. */
+  readonly target: string;
+  /** `connected`; `satisfied` when its peer is connected otherwise; else as for connections, or `waiting`. */
+  readonly state: string;
+  /** Why it is not connected and what to do about it; empty when it is. */
+  readonly info: string;
+  /** The address it led to last. */
+  readonly address: string | null;
+  /** The peer it led to. */
+  readonly peer: string | null;
   /** Milliseconds to the next attempt; null when none is planned. */
   readonly retryInMs: number | null;
 }
@@ -49,8 +64,6 @@ export interface PeerReport {
   readonly shortId: number | null;
   /** Version of its record, growing with every change. */
   readonly version: number;
-  /** Whether it is part of our mesh right now. */
-  readonly reachable: boolean;
   readonly connections: readonly PeerLinkReport[];
 }
 
@@ -82,10 +95,10 @@ export interface AttachmentReport {
   readonly problem: string | null;
 }
 
-/** Something wrong, and what to do about it; both sentences without full stop. */
+/** Something wrong, and what to do about it where the message does not say so; sentences without full stop. */
 export interface Problem {
   readonly message: string;
-  readonly hint: string;
+  readonly hint: string | null;
 }
 
 /** Versions of the peer protocol that this daemon speaks. */
@@ -113,6 +126,8 @@ export interface StatusReport {
   readonly trustedSubnets: readonly string[];
   /** What we were told to connect to, as given. */
   readonly targets: readonly string[];
+  /** What became of each target; the answer of `status targets --json`. */
+  readonly targetStates: readonly TargetReport[];
   readonly connections: readonly ConnectionReport[];
   readonly peers: readonly PeerReport[];
   readonly datapath: DatapathReport;
@@ -164,6 +179,8 @@ export interface AttachAnswer {
   readonly addresses: readonly string[];
   /** What is attached now; null when nothing is left. */
   readonly attachment: AttachmentReport | null;
+  /** What a person should know though all went well, sentences without full stop. */
+  readonly warnings: readonly string[];
 }
 
 /** Answer of `GET /daemon`: what `reset` must know before it stops the daemon. */

@@ -31,14 +31,16 @@ export function peerNameToNumber(name: PeerName): number {
 
 /** Folds bytes of any length big-endian into a name; more than 48 significant bits give undefined. */
 export function peerNameFromBytes(bytes: Uint8Array): PeerName | undefined {
-  let n = 0n;
-  for (const b of bytes.subarray(0, 64)) n = (n << 8n) | BigInt(b);
-  return bytes.length <= 64 && n <= BigInt(MAX_NAME) ? peerNameFromNumber(n) : undefined;
+  const surplus = bytes.length - 6;
+  if (surplus > 0 && bytes.subarray(0, surplus).some((b) => b !== 0)) return undefined;
+  const hex = bytes.subarray(Math.max(0, surplus)).toHex().padStart(12, "0");
+  const octet = (i: number) => hex.slice(2 * i, 2 * i + 2);
+  return `${octet(0)}:${octet(1)}:${octet(2)}:${octet(3)}:${octet(4)}:${octet(5)}` as PeerName;
 }
 
 /** The six bytes of a name, most significant first. */
 export function peerNameToBytes(name: PeerName): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(name.split(":"), (octet) => parseInt(octet, 16));
+  return Uint8Array.fromHex(name.replaceAll(":", ""));
 }
 
 /** Parses text as a name: six octets of 1 or 2 hex digits, one `::` standing for missing octets.

@@ -70,14 +70,22 @@ const OTHER_VARIABLES = [
 
 /** Reads the file named by flag or environment, and the password, and checks everything. */
 export async function loadConfig(flags: Flags): Promise<Config> {
-  const env = Deno.env.toObject();
-  const named = flags["config"] ?? env[envName(CONFIG_OPTION.name)];
-  const file = await readConfigFile(typeof named === "string" && named !== "" ? named : DEFAULT_CONFIG_FILE, {
-    required: typeof named === "string" && named !== "",
-  });
-  const sources = { flags, env, file, hostname: Deno.hostname(), cwd: Deno.cwd() };
+  const sources = await readSources(flags);
   const config = resolveConfig(sources);
   return { ...config, ...await readPassword(sources, config.warnings) };
+}
+
+/** The peers as flags, environment and file name them now. */
+export async function loadPeers(flags: Flags): Promise<readonly string[]> {
+  return resolveConfig(await readSources(flags)).peers;
+}
+
+async function readSources(flags: Flags): Promise<ConfigSources> {
+  const env = Deno.env.toObject();
+  const named = flags["config"] ?? env[envName(CONFIG_OPTION.name)];
+  const required = typeof named === "string" && named !== "";
+  const file = await readConfigFile(required ? named : DEFAULT_CONFIG_FILE, { required });
+  return { flags, env, file, hostname: Deno.hostname(), cwd: Deno.cwd() };
 }
 
 /** Everything but the password, which needs a file to be read. Throws MeshnetError naming source, value and fix. */

@@ -12,13 +12,15 @@ import { randomNeighbours } from "./neighbours.ts";
 import type { RouteTable } from "./routes.ts";
 import { GossipSender, type SenderLimits } from "./gossip_sender.ts";
 import { SurrogateChannels, type SurrogateLimits } from "./surrogate.ts";
+import type { TopologyChannel } from "./topology_channel.ts";
 
 /** Every channel's complete state goes to random neighbours this often, in milliseconds. */
 export const GOSSIP_INTERVAL_MS = 30_000;
 
 /** What an engine is made of. */
 export interface GossipOptions {
-  readonly self: PeerName;
+  /** The channel of the topology: it is registered first, and its news hold relays back. */
+  readonly topology: TopologyChannel;
   readonly random: Random;
   /** Start of the process: periodic gossip counts from here. */
   readonly now: Millis;
@@ -46,13 +48,14 @@ export interface GossipCounters {
  *    or has restarted, `receive()` for each message with tag 4, 5 or 6 (a reason in return: close the connection),
  *    `removeConnection()` when it leaves the table. Calls for a connection that is gone do nothing.
  * 3. `holdRelays()` when a recalculation of routes was requested: what needs routes then waits, merged, until
- *    `setRoutes()`.
+ *    `setRoutes()`. Topology that changes routes holds by itself: look at `holding` after `receive()`.
  * 4. After any of these, for each link of `ready()` that can be written to: `take()` until it gives undefined or
  *    the connection has had enough; go on with `take()` when it is drained. Nothing is encoded before `take()`.
  * 5. `wake()` at `nextWake()`.
  */
 export class GossipEngine {
   readonly #self: PeerName;
+  readonly #topology: TopologyChannel;
   readonly #random: Random;
   readonly #senderLimits: Partial<SenderLimits>;
   readonly #channels = new Map<string, GossipChannel>();
@@ -66,11 +69,18 @@ export class GossipEngine {
   #unicastsDropped = 0;
 
   constructor(options: GossipOptions) {
-    this.#self = options.self;
+    this.#topology = options.topology;
+    this.#self = options.topology.topology.self;
     this.#random = options.random;
     this.#senderLimits = options.sender ?? {};
     this.#surrogates = new SurrogateChannels(options.surrogates ?? {});
     this.#periodicAt = after(options.now, GOSSIP_INTERVAL_MS);
+    this.#channels.set(options.topology.name, options.topology);
+  }
+
+  /** Whether gossip waits for a recalculation of routes: the router has to see to it that one is due. */
+  get holding(): boolean {
+    return this.#held !== undefined;
   }
 
   /** Adds a channel; from now on nothing of that name is treated as unknown. */
@@ -212,10 +222,17 @@ export class GossipEngine {
       ? channel.onGossip(frame.payload, now, from)
       : channel.onBroadcast(frame.source, frame.payload, now);
     if (!news.ok) return news.reason;
+    if (channel === this.#topology) this.#afterTopology(from);
     if (news.value === undefined) return undefined;
     if (frame.tag === "gossip") this.gossip(frame.channel, news.value, frame.source);
     else this.#relayBroadcast(frame.channel, news.value, frame.source);
     return undefined;
+  }
+
+  #afterTopology(from: PeerName): void {
+    if (this.#topology.routesStale) this.holdRelays();
+    const answer = this.#topology.takeAnswer();
+    if (answer !== undefined) this.gossipTo(from, this.#topology.name, answer);
   }
 
   #channelOf(name: string): GossipChannel {

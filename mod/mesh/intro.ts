@@ -40,10 +40,13 @@ const MAX_FEATURES = 64 * 1024;
 
 /** What one end brings into an introduction. */
 export interface IntroConfig {
+  /** What we say of ourselves. */
   readonly self: Pick<Features, "name" | "nickname" | "uid" | "shortId" | "overlays">;
   /** Random unsigned 64 bits, fresh per connection. */
   readonly connId: bigint;
+  /** Oldest protocol version to speak. */
   readonly minVersion: 1 | 2;
+  /** Newest protocol version to speak. */
   readonly maxVersion: 1 | 2;
   /** UTF-8; undefined or empty: the connection is not encrypted. */
   readonly password: Uint8Array | undefined;
@@ -59,6 +62,7 @@ export interface IntroConfig {
 
 /** The end of an introduction that did not succeed. */
 export interface IntroFailed {
+  /** Tells it from the other results. */
   readonly kind: "failed";
   /** A sentence for people, without full stop, that names the likely fault and what to do about it. */
   readonly reason: string;
@@ -116,6 +120,7 @@ export class Intro {
   #stage: Stage = { kind: "header" };
   #deadline: Millis;
 
+  /** Starts the clock: the header is due 10 s after `now`. */
   constructor(readonly config: IntroConfig, now: Millis) {
     this.#password = config.password?.length ? config.password : undefined;
     this.#deadline = after(now, HEADER_DEADLINE_MS);
@@ -214,7 +219,7 @@ export class Intro {
       const map = codec.features();
       return map.ok && map.value !== undefined ? featuresOf(map.value, 1) : map as Decoded<undefined>;
     };
-    return this.#awaitFeatures({ kind: "features", version: 1, codec, next, sessionKey: undefined });
+    return this.#expectFeatures({ kind: "features", version: 1, codec, next, sessionKey: undefined });
   }
 
   #announcement(write: Uint8Array[]): IntroFailed | "again" | "wait" {
@@ -236,10 +241,10 @@ export class Intro {
         ? decodeFeatures(message.value, 2)
         : message as Decoded<undefined>;
     };
-    return this.#awaitFeatures({ kind: "features", version: 2, codec, next, sessionKey });
+    return this.#expectFeatures({ kind: "features", version: 2, codec, next, sessionKey });
   }
 
-  #awaitFeatures(stage: Stage & { kind: "features" }): "again" {
+  #expectFeatures(stage: Stage & { kind: "features" }): "again" {
     stage.codec.maxFrame = MAX_FEATURES;
     stage.codec.push(this.#queue.take(this.#queue.length));
     this.#stage = stage;

@@ -1,5 +1,5 @@
 /** One mesh connection, from the first byte to the end (source: spec mesh.md, sections 4.2, 5). */
-import type { Endpoint } from "../core/addr.ts";
+import { type Endpoint, formatEndpoint } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 import type { ConnUid, PeerName } from "../core/names.ts";
 import type { LinkId, LinkStatus } from "../core/overlay_port.ts";
@@ -72,6 +72,8 @@ export class Link {
   established = false;
   /** When it was made, and when it was added to the table. */
   readonly since: Millis;
+  /** The remote end as text. */
+  readonly address: string;
   /** When the remote was last heard. */
   heard: Millis;
   /** What the overlay last said of itself. */
@@ -85,6 +87,7 @@ export class Link {
 
   constructor(readonly origin: LinkOrigin, readonly intro: Intro, now: Millis) {
     this.since = now;
+    this.address = formatEndpoint(origin.remote);
     this.heard = now;
   }
 

@@ -1,7 +1,7 @@
 /** The part of the router that owns connections: greeting, admission, messages, end (source: spec mesh.md, section 5). */
 import { cidrContains, type Endpoint, formatEndpoint, type Ip } from "../core/addr.ts";
 import { concatBytes } from "../core/bytes.ts";
-import type { ConnUid, PeerName } from "../core/names.ts";
+import type { ConnUid } from "../core/names.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { LogFields } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
@@ -14,11 +14,10 @@ import { cloneAdvice, LinkTable } from "./link_table.ts";
 import { LogLimit } from "./log_limit.ts";
 import type { Membership } from "./membership.ts";
 import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "./router_types.ts";
+import { MAX_PEERS } from "./topology.ts";
 
 /** Accepted connections that may be in their introduction at the same time. */
 export const MAX_GREETING = 64;
-/** Peers that may be known; more are refused. */
-export const MAX_PEERS = 4_096;
 /** An identity is checked by writing to its connection; a second doubt within this time changes nothing, ms. */
 const DOUBT = 1_000;
 
@@ -156,7 +155,7 @@ export class Links {
         this.context.membership.established(link.peer!, now);
         return this.#log("info", "mesh/established", {
           peer: link.peer,
-          address: formatEndpoint(link.origin.remote),
+          address: link.address,
         });
     }
   }
@@ -294,7 +293,7 @@ export class Links {
     }
     const { replaces } = admission;
     const peer = introduced.remote.name;
-    membership.register(introduced.remote);
+    const { restarted } = membership.register(introduced.remote, now);
     if (replaces !== undefined) {
       const reason = `another connection to ${peer} takes its place`;
       this.end(replaces, { reason, orderly: true, level: "debug" }, now);
@@ -302,13 +301,13 @@ export class Links {
     this.table.add(link);
     link.run(now);
     this.#wakeAt = Math.min(this.#wakeAt, link.nextWake());
-    membership.added(link, now);
+    membership.added(link, restarted, now);
     if (link.origin.attempt !== undefined) connector.connected(link.origin.attempt, peer);
     connector.request(now);
     this.#prepare(link, introduced);
-    const { remote, outbound } = link.origin;
+    const { outbound } = link.origin;
     const fields = { nickname: introduced.remote.nickname, encrypted: introduced.encrypted, outbound };
-    this.#log("info", "mesh/connected", { peer, address: formatEndpoint(remote), ...fields });
+    this.#log("info", "mesh/connected", { peer, address: link.address, ...fields });
     return true;
   }
 

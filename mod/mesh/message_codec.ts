@@ -48,10 +48,12 @@ export abstract class StreamCodec implements MessageCodec {
     this.#sealed = sealed;
   }
 
+  /** The longest message that encode() takes. */
   get maxMessage(): number {
     return MAX_FRAME - (this.#sealed === undefined ? 0 : SEAL_OVERHEAD);
   }
 
+  /** The bytes of our next message; throws a RangeError for one that is too long. */
   encode(message: Uint8Array): Uint8Array<ArrayBuffer> {
     if (message.length > this.maxMessage) {
       throw new RangeError(
@@ -61,6 +63,7 @@ export abstract class StreamCodec implements MessageCodec {
     return this.frame(this.#sealed?.seal(message) ?? message);
   }
 
+  /** Appends received bytes and returns the messages they complete. */
   feed(bytes: Uint8Array): Decoded<readonly Uint8Array[]> {
     this.push(bytes);
     const messages: Uint8Array[] = [];
@@ -91,16 +94,20 @@ export abstract class StreamCodec implements MessageCodec {
 /** Protocol version 2: a big-endian 32-bit length before each message. */
 export class FramedCodec extends StreamCodec {
   readonly #queue = new ByteQueue();
+  /** Longest message accepted, without its prefix. */
   override maxFrame: number = MAX_FRAME;
 
+  /** Puts bytes of the stream into the buffer. */
   override push(bytes: Uint8Array): void {
     this.#queue.push(bytes);
   }
 
+  /** Takes the bytes that no message has used yet. */
   override takeRest(): Uint8Array {
     return this.#queue.take(this.#queue.length);
   }
 
+  /** The next message as it travels. */
   protected override pull(): Decoded<Uint8Array | undefined> {
     if (this.#queue.length < 4) return good(undefined);
     const length = new ByteReader(this.#queue.view()).u32();
@@ -112,6 +119,7 @@ export class FramedCodec extends StreamCodec {
     return good(this.#queue.take(length));
   }
 
+  /** The bytes that carry one message. */
   protected override frame(body: Uint8Array): Uint8Array<ArrayBuffer> {
     const frame = new Uint8Array(4 + body.length);
     new DataView(frame.buffer).setUint32(0, body.length);
@@ -127,6 +135,7 @@ export class GobCodec extends StreamCodec {
   /** Room around a byte string of the greatest length: type, marker, length. */
   static readonly #overhead = 16;
 
+  /** Longest message accepted; features may be as long, too. */
   override get maxFrame(): number {
     return this.#gob.maxMessage - GobCodec.#overhead;
   }
@@ -135,15 +144,18 @@ export class GobCodec extends StreamCodec {
     this.#gob.maxMessage = length + GobCodec.#overhead;
   }
 
+  /** A codec for one connection. */
   constructor() {
     super();
     this.maxFrame = MAX_FRAME;
   }
 
+  /** Puts bytes of the stream into the buffer. */
   override push(bytes: Uint8Array): void {
     this.#gob.feed(bytes);
   }
 
+  /** Takes the bytes that no message has used yet. */
   override takeRest(): Uint8Array {
     return this.#gob.takeRest();
   }
@@ -153,11 +165,13 @@ export class GobCodec extends StreamCodec {
     return this.#gob.poll(FEATURES);
   }
 
+  /** The next message as it travels. */
   protected override pull(): Decoded<Uint8Array | undefined> {
     const polled = this.#gob.poll("bytes");
     return polled.ok ? polled : bad(`the peer's stream is unreadable: ${polled.reason}`);
   }
 
+  /** The bytes that carry one message. */
   protected override frame(body: Uint8Array): Uint8Array<ArrayBuffer> {
     return this.#encoder.encode(body, "bytes");
   }

@@ -2,7 +2,7 @@
  * Stand-ins for channels that nobody here registered: they pass on what they do not understand
  * (source: spec mesh.md, section 7.6).
  */
-import { type Decoded, good } from "../core/brand.ts";
+import { good } from "../core/brand.ts";
 import { equalBytes } from "../core/bytes.ts";
 import type { PeerName } from "../core/names.ts";
 import type { GossipChannel, GossipData } from "../core/ports.ts";

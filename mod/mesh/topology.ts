@@ -330,8 +330,8 @@ export class Topology {
     const links = entry.record.links.map((link): LinkRecord => {
       const target = this.#entries.get(link.peer);
       if (target === undefined) return link;
-      if (link.outbound && target.dialled !== link.address) target.dialled = link.address;
-      const address = link.outbound ? target.dialled ?? link.address : link.address;
+      const address = link.outbound && target.dialled === link.address ? target.dialled : link.address;
+      if (link.outbound) target.dialled = address;
       return { peer: target.record.name, address, outbound: link.outbound, established: link.established };
     });
     entry.record = { ...entry.record, links };

@@ -106,6 +106,7 @@ async function selfExtracting(version: string, files: readonly PayloadFile[]): P
     launcher: Deno.readTextFileSync(`${root}/mod/tasks/launcher.sh`),
     version,
     flags: FLAGS,
+    systemCache: "/var/cache/meshnet",
     denoSize: deno.length,
     deno: await compressedDeno(deno),
     files: await compress(tar(files)),

@@ -4,13 +4,14 @@
 set -u
 case $0 in /*) exe=$0 ;; *) exe=$PWD/$0 ;; esac
 id=@ID@
+system=@SYSTEM_CACHE@
 
 # Whether $1/$id is a whole unpacked copy that nobody but root or this user can have made.
 usable() {
   [ -s "$1/$id/main.js" ] && [ -x "$1/$id/deno" ] || return 1
   [ -O "$1" ] && [ -O "$1/$id" ] && return 0
-  # Only root makes entries in /var/cache, and what this user cannot write there is root's.
-  [ "$1" = /var/cache/meshnet ] && [ ! -w "$1" ] && [ ! -w "$1/$id" ]
+  # Only root makes entries there, and what this user cannot write is root's.
+  [ "$1" = "$system" ] && [ ! -w "$1" ] && [ ! -w "$1/$id" ]
 }
 
 start() {
@@ -38,9 +39,10 @@ fill() {
 # Unpacks into the folder $1; false when that is not possible there. A copy appears under its final name whole or not
 # at all, and of several starts at once the first one to finish wins.
 unpack() (
+  [ -w "$1" ] || [ ! -e "$1" ] || exit 1
   mode=700
   umask 077
-  [ "$1" != /var/cache/meshnet ] || { mode=755 && umask 022; }
+  [ "$1" != "$system" ] || { mode=755 && umask 022; }
   mkdir -p "$1" && [ -O "$1" ] || exit 1
   # Writable for others without the sticky bit: anybody could put a folder of his own in place of ours.
   [ -z "$(find "$1" -prune -perm /022 ! -perm -1000)" ] || exit 1
@@ -53,29 +55,27 @@ unpack() (
     jobs="$jobs $!"
   done
   failed=
-  piece @FILES@ | tar -xof - -C "$new" || failed=1
+  piece @FILES@ >"$new/files" && tar -xof "$new/files" -C "$new" && rm "$new/files" || failed=1
   for job in $jobs; do wait "$job" || failed=1; done
   [ -z "$failed" ] && [ "$(wc -c <"$new/deno")" -eq @DENO_SIZE@ ] || exit 1
   chmod "$mode" "$new" "$new/deno" && "$new/deno" --version >/dev/null || exit 1
   sync "$new/deno" "$new"/*.js "$new"/*/*
-  usable "$1" && exit 0
+  usable "$1" && exit 0 # another start was faster
   [ ! -O "$1/$id" ] || rm -rf "${1:?}/$id"
-  mv -T "$new" "$1/$id" || usable "$1"
+  mv -T "$new" "$1/$id"
+  usable "$1"
 )
 
-first=${MESHNET_CACHE_DIR:-/var/cache/meshnet}
+first=${MESHNET_CACHE_DIR:-$system}
 case $first in /*) ;; *) first=$PWD/$first ;; esac
 usable "$first" && start "$first" "$@"
 own=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/meshnet
-private=/tmp/meshnet-cache-$(id -u)
-for base in /var/cache/meshnet "$own" "$private"; do
-  usable "$base" && start "$base" "$@"
-done
-for base in "$first" /var/cache/meshnet "$own" "$private"; do
-  unpack "$base" 2>/dev/null && usable "$base" && start "$base" "$@"
+private=${TMPDIR:-/tmp}/meshnet-cache-$(id -u)
+for base in "$first" "$system" "$own" "$private"; do
+  if usable "$base" || unpack "$base" 2>/dev/null; then start "$base" "$@"; fi
 done
 {
-  echo "meshnet: Cannot unpack itself into $first, /var/cache/meshnet, $own or $private"
+  echo "meshnet: Cannot unpack itself into $first, $system, $own or $private"
   echo "  Such a folder must be yours, have 120 MB of room and allow programs: name one in MESHNET_CACHE_DIR"
 } >&2
 exit 1

@@ -67,6 +67,8 @@ export function assemble(options: {
   readonly launcher: string;
   readonly version: string;
   readonly flags: readonly string[];
+  /** The folder for everybody's copies, where only root can write. */
+  readonly systemCache: string;
   readonly denoSize: number;
   readonly deno: readonly { readonly megabyte: number; readonly bytes: Uint8Array }[];
   readonly files: Uint8Array;
@@ -90,6 +92,7 @@ export function assemble(options: {
       FLAGS: options.flags.join(" "),
       PIECES: pieces.join(" "),
       FILES: place(files),
+      SYSTEM_CACHE: options.systemCache,
       DENO_SIZE: String(options.denoSize),
     };
     return Buffer.from(options.launcher.replace(/@([A-Z_]+)@/g, (_, name: string) => {

@@ -36,6 +36,7 @@ export class GobDecoder {
   /** Longest message accepted; may be changed at any time. */
   maxMessage: number = MAX_GOB_MESSAGE;
 
+  /** Starts with the first bytes of a stream, or with all of it. */
   constructor(bytes: Uint8Array = new Uint8Array(0)) {
     this.#queue.push(bytes);
   }

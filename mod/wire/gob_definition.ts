@@ -3,7 +3,9 @@ import { BASIC_IDS, type GobValue, WIRE_IDS } from "./gob_types.ts";
 
 /** A struct as its sender defined it; `id` is the type of a field. */
 export interface StructDefinition {
+  /** Tells it from the other definitions. */
   readonly kind: "struct";
+  /** The fields in the order of the sender's indices. */
   readonly fields: readonly { readonly name: string; readonly id: number }[];
 }
 

@@ -25,6 +25,13 @@ export class GobEncoder {
     this.#nextId = firstId;
   }
 
+  /** The definitions that values of a type need and that this stream does not have yet; they precede those values. */
+  define(type: GobType): Uint8Array<ArrayBuffer> {
+    const out = new ByteWriter();
+    this.#define(type, out);
+    return out.finish();
+  }
+
   /**
    * The messages of one value: the definitions it is the first to need, then the value.
    * A struct field that is undefined or absent is left out, which means zero (or a nil pointer or map).

@@ -3,8 +3,11 @@ import type { ByteReader, ByteWriter } from "../core/bytes.ts";
 
 /** A struct type. `name` is informative; receivers match fields by name. */
 export interface GobStruct {
+  /** Tells it from the other types. */
   readonly kind: "struct";
+  /** What the sender calls it. */
   readonly name?: string;
+  /** Exported names, as Go requires, and their types. */
   readonly fields: readonly (readonly [name: string, type: GobType])[];
 }
 

@@ -16,12 +16,15 @@ import type { GobType } from "./gob_types.ts";
 
 /** The features of one end of a connection. */
 export interface Features {
+  /** Who it is. */
   readonly name: PeerName;
   /** Free text, usually the host name; may be empty. */
   readonly nickname: string;
+  /** Which of its processes. */
   readonly uid: PeerUid;
   /** Random per connection attempt and end: unsigned 64 bits. */
   readonly connId: bigint;
+  /** Its id on the fast data path, if it has one. */
   readonly shortId: ShortId | undefined;
   /** Whether the sender trusts the receiver, so that overlay traffic between them may go in clear. */
   readonly trusted: boolean;

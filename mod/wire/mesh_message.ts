@@ -8,5 +8,5 @@ export {
 export { decodeFeatures, encodeFeatures, type Features } from "./mesh_features.ts";
 export { decodeGossipFrame, encodeGossipFrame, type GossipFrame } from "./mesh_frame.ts";
 export { TAG } from "./mesh_tag.ts";
-export { decodeTopology, encodeTopology } from "./mesh_topology.ts";
+export { decodeTopology, encodeTopology, TopologyEncoder } from "./mesh_topology.ts";
 export type { LinkRecord, PeerRecord } from "../core/topology_record.ts";

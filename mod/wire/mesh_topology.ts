@@ -1,6 +1,6 @@
 /** Payload of the channel `topology` (source: spec mesh.md, section 6.2). */
 import { bad, type Decoded, good } from "../core/brand.ts";
-import { ByteWriter } from "../core/bytes.ts";
+import { concatBytes } from "../core/bytes.ts";
 import { type PeerName, peerNameFromBytes, peerNameToBytes, type PeerUid, toShortId } from "../core/names.ts";
 import type { LinkRecord, PeerRecord } from "../core/topology_record.ts";
 import { GobDecoder } from "./gob_decode.ts";
@@ -34,11 +34,24 @@ const LINK_SUMMARIES = {
   },
 } as const satisfies GobType;
 
-/** The payload of some peers' records, in the order given; no peers give no bytes. */
-export function encodeTopology(peers: readonly PeerRecord[]): Uint8Array<ArrayBuffer> {
-  const gob = new GobEncoder();
-  const out = new ByteWriter(512);
-  for (const peer of peers) {
+/** Encodes payloads and remembers the bytes of each record object, so that sending a record again is a copy. */
+export class TopologyEncoder {
+  readonly #gob = new GobEncoder();
+  readonly #definitions = concatBytes(this.#gob.define(PEER_SUMMARY), this.#gob.define(LINK_SUMMARIES));
+  readonly #encoded = new WeakMap<PeerRecord, Uint8Array>();
+
+  /** The payload of some peers' records, in the order given; no peers give no bytes. */
+  encode(peers: Iterable<PeerRecord>): Uint8Array<ArrayBuffer> {
+    const parts: Uint8Array[] = [];
+    for (const peer of peers) {
+      const bytes = this.#encoded.get(peer) ?? this.#record(peer);
+      this.#encoded.set(peer, bytes);
+      parts.push(bytes);
+    }
+    return parts.length === 0 ? new Uint8Array(0) : concatBytes(this.#definitions, ...parts);
+  }
+
+  #record(peer: PeerRecord): Uint8Array {
     const summary = {
       NameByte: peerNameToBytes(peer.name),
       NickName: peer.nickname,
@@ -53,9 +66,13 @@ export function encodeTopology(peers: readonly PeerRecord[]): Uint8Array<ArrayBu
       Outbound: link.outbound,
       Established: link.established,
     }));
-    out.bytes(gob.encode(summary, PEER_SUMMARY)).bytes(gob.encode(links, LINK_SUMMARIES));
+    return concatBytes(this.#gob.encode(summary, PEER_SUMMARY), this.#gob.encode(links, LINK_SUMMARIES));
   }
-  return out.finish();
+}
+
+/** The payload of some peers' records, for once; see TopologyEncoder for sending records repeatedly. */
+export function encodeTopology(peers: Iterable<PeerRecord>): Uint8Array<ArrayBuffer> {
+  return new TopologyEncoder().encode(peers);
 }
 
 /**

@@ -190,8 +190,8 @@ function decodeMiss(message: Uint8Array): Decoded<Upcall> {
   const { ethSrc, ethDst } = key;
   const tunnel = key.tunnel();
   if (key.hasTunnel && tunnel === undefined) return bad("miss has a tunnel id of more than 24 bits");
-  const known = tunnel === undefined ? { inPort, ethSrc, ethDst } : { inPort, tunnel, ethSrc, ethDst };
-  return good({ kind: "miss", datapath, miss: { key: known, frame } });
+  const tagged = key.tagged ? true : undefined;
+  return good({ kind: "miss", datapath, miss: { key: { inPort, tunnel, ethSrc, ethDst, tagged }, frame } });
 }
 
 function decodeFailure(families: OvsFamilies, datagram: Uint8Array): Decoded<Upcall> {

@@ -52,12 +52,13 @@ export function writeKey(writer: NetlinkWriter, key: FlowKey): void {
   writeMac(writer, key.ethSrc);
   writeMac(writer, key.ethDst);
   writer.close(opened).attrU32(KEY.inPort, key.inPort);
-  if (key.tagged) writeTag(writer, VLAN.ethertype);
+  if (key.tagged) writeTag(writer, VLAN.ethertype, false);
 }
 
-function writeTag(writer: NetlinkWriter, ethertype: number): void {
-  writer.attrBe16(KEY.ethertype, ethertype).attrBe16(KEY.vlan, VLAN.present);
-  writer.close(writer.open(KEY.encap));
+function writeTag(writer: NetlinkWriter, ethertype: number, isMask: boolean): void {
+  const encap = writer.attrBe16(KEY.ethertype, ethertype).attrBe16(KEY.vlan, VLAN.present).open(KEY.encap);
+  if (isMask) writer.attrBe16(KEY.ethertype, 0); // the kernel overlooks an empty nest in a mask
+  writer.close(encap);
 }
 
 /** Writes the attributes of the mask that makes the fields present in `key` match exactly, and no other. */
@@ -71,7 +72,7 @@ export function writeMask(writer: NetlinkWriter, key: FlowKey): void {
   writeMac(writer, key.ethSrc === undefined ? undefined : EXACT);
   writeMac(writer, key.ethDst === undefined ? undefined : EXACT);
   writer.close(opened).attrU32(KEY.inPort, ALL);
-  if (key.tagged) writeTag(writer, 0xffff);
+  if (key.tagged) writeTag(writer, 0xffff, true);
 }
 
 /** Writes the attributes of actions. */
@@ -128,6 +129,7 @@ export class KeyFields {
       else if (reader.type === KEY.tunnel) this.#readTunnel(reader);
       else if (reader.type === KEY.vlan) this.vlan = reader.be16();
       else if (reader.type === KEY.ethertype) this.ethertype = reader.be16();
+      else if (reader.type === KEY.encap) this.#readEncap(reader);
       else if (reader.type === KEY.ethernet) {
         if (reader.length < 12) reader.fail(`Ethernet key needs 12 bytes, has ${reader.length}`);
         else {
@@ -138,6 +140,14 @@ export class KeyFields {
         }
       } else if (this.isMask && !isZero(reader)) this.others = true;
     }
+    if (reader.failure !== undefined) parent.fail(reader.failure);
+  }
+
+  /** What is behind the tag: of no interest unless a mask looks at it. */
+  #readEncap(parent: AttributeReader): void {
+    if (!this.isMask) return;
+    const reader = parent.nested();
+    while (reader.next()) this.others ||= !isZero(reader);
     if (reader.failure !== undefined) parent.fail(reader.failure);
   }
 
@@ -153,6 +163,11 @@ export class KeyFields {
       else if (this.isMask && reader.type !== TUNNEL.pad && !isZero(reader)) this.others = true;
     }
     if (reader.failure !== undefined) parent.fail(reader.failure);
+  }
+
+  /** Whether the frame has a tag that `FlowKey.tagged` means. */
+  get tagged(): boolean {
+    return this.ethertype === VLAN.ethertype && (this.vlan & VLAN.present) !== 0;
   }
 
   /** The tunnel, or undefined when there is none or its id has more than 24 bits. */
@@ -186,11 +201,14 @@ export function flowKeyOf(key: KeyFields, mask: KeyFields): FlowKey | undefined 
   if (!exactTunnel && !tunnelMasks.every((bits) => bits === 0)) return undefined;
   const tunnel = exactTunnel ? key.tunnel() : undefined;
   if (exactTunnel && tunnel === undefined) return undefined;
+  const tagged = mask.vlan === VLAN.present && mask.ethertype === 0xffff && key.tagged;
+  if (!tagged && (mask.vlan !== 0 || mask.ethertype !== 0)) return undefined;
   return {
     inPort: key.inPort as PortNo,
     ...(tunnel === undefined ? {} : { tunnel }),
     ...(mask.ethSrc === EXACT ? { ethSrc: key.ethSrc } : {}),
     ...(mask.ethDst === EXACT ? { ethDst: key.ethDst } : {}),
+    ...(tagged ? { tagged } : {}),
   };
 }
 

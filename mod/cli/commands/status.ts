@@ -10,7 +10,11 @@ import { renderConnections, renderOverview, renderPeers, renderTargets } from ".
 export const run: CommandRun = async (invocation, io) => {
   const report = await call<StatusReport>({ method: "GET", path: "/status" }, { invocation, io });
   const page = invocation.args[0] as typeof STATUS_PAGES[number] | undefined;
-  if (invocation.on("json")) return io.out(json(page === undefined ? report : report[page]));
+  if (invocation.on("json")) {
+    return io.out(
+      json(page === undefined ? report : page === "targets" ? report.targetStates : report[page]),
+    );
+  }
   const look = paint(io.colour);
   switch (page) {
     case "connections":

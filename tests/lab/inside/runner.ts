@@ -1,9 +1,15 @@
 /** Runs inside the lab's kernel: every suite of this kernel, one scenario after the other, reporting each. */
+import { sendFramesHere } from "./frames.ts";
 import { takeNotes } from "./notes.ts";
 import { type Report, type Suite, testName } from "./suite.ts";
 import { SUITES } from "./suites.ts";
 
 const SCENARIO_LIMIT_MS = 120_000;
+
+if (Deno.args[0] === "frames") {
+  await sendFramesHere(JSON.parse(Deno.args[1]!));
+  Deno.exit(0);
+}
 
 const kernel = Number(Deno.env.get("LAB_KERNEL"));
 const wanted = new Set<string>(JSON.parse(Deno.env.get("LAB_TESTS") ?? "[]"));

@@ -1,8 +1,20 @@
 /** All suites of the lab, in the order in which they run. */
+import clone from "./clone_lab.ts";
+import groups from "./groups_lab.ts";
 import kernel from "./kernel_lab.ts";
+import lifecycle from "./lifecycle_lab.ts";
+import manyFlows from "./many_flows_lab.ts";
+import noModule from "./no_module_lab.ts";
+import password from "./password_lab.ts";
+import restart from "./restart_lab.ts";
 import type { Suite } from "./suite.ts";
+import transit from "./transit_lab.ts";
+import twoHosts from "./two_hosts_lab.ts";
 
-/** Every suite. Those of different kernels run at the same time. */
-export const SUITES: readonly Suite[] = [kernel];
+/** Every suite. Those of different kernels run at the same time. The one without the module comes first. */
+export const SUITES: readonly Suite[] = [
+  ...[noModule, kernel, twoHosts, lifecycle, clone],
+  ...[transit, groups, restart, password, manyFlows],
+];
 /** How many kernels are booted side by side. */
 export const KERNELS = 2;

@@ -8,7 +8,13 @@
 import type { StatusReport } from "../../../mod/control/api_types.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
 import { Container } from "./container.ts";
-import { type DatapathCounters, dumpFlows, type KernelFlow, loadOpenvswitch, readCounters } from "./kernel_flows.ts";
+import {
+  type DatapathCounters,
+  dumpFlows,
+  type KernelFlow,
+  loadOpenvswitch,
+  readCounters,
+} from "./kernel_flows.ts";
 import { attempt, Background, exec, ip, type Output, until } from "./process.ts";
 import type { Arrangement } from "./suite.ts";
 

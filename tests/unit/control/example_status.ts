@@ -15,18 +15,36 @@ export const EXAMPLE: StatusReport = {
   peerDiscovery: true,
   trustedSubnets: [],
   targets: ["host2", "192.0.2.7:6783"],
+  targetStates: [
+    {
+      target: "host2",
+      state: "connected",
+      info: "",
+      address: "192.0.2.2:6783",
+      peer: "8a:3e:11:02:9c:02",
+      retryInMs: null,
+    },
+    {
+      target: "192.0.2.7:6783",
+      state: "retrying",
+      info: "nothing listens on 192.0.2.7:6783: is meshnet running there, on TCP port 6783?",
+      address: "192.0.2.7:6783",
+      peer: null,
+      retryInMs: 14_200,
+    },
+  ],
   connections: [
     {
       peer: null,
       nickname: null,
       address: "192.0.2.7:6783",
       outbound: true,
+      wanted: true,
       state: "retrying",
-      info: "Nobody listens there: connection refused",
-      hint: "Start meshnet on that host, or check address and port",
+      info: "nothing listens on 192.0.2.7:6783: is meshnet running there, on TCP port 6783?",
       overlay: null,
       mtu: null,
-      encrypted: null,
+      encrypted: false,
       rttMs: null,
       retryInMs: 14_200,
     },
@@ -35,9 +53,9 @@ export const EXAMPLE: StatusReport = {
       nickname: "host2",
       address: "192.0.2.2:6783",
       outbound: true,
+      wanted: true,
       state: "established",
-      info: "Traffic flows through the kernel",
-      hint: null,
+      info: "",
       overlay: "fastdp",
       mtu: 1410,
       encrypted: false,
@@ -52,7 +70,6 @@ export const EXAMPLE: StatusReport = {
       uid: "2",
       shortId: 77,
       version: 4,
-      reachable: true,
       connections: [{
         peer: "8a:3e:11:02:9c:01",
         nickname: "host1",
@@ -67,7 +84,6 @@ export const EXAMPLE: StatusReport = {
       uid: "17293822569102704641",
       shortId: 2047,
       version: 9,
-      reachable: true,
       connections: [{
         peer: "8a:3e:11:02:9c:02",
         nickname: "host2",
@@ -88,7 +104,9 @@ export const EXAMPLE: StatusReport = {
     problem: null,
   }],
   problems: [{
-    message: "Not connected to 192.0.2.7:6783: connection refused",
-    hint: "Start meshnet on that host, or check address and port",
+    message:
+      "No connection to 192.0.2.7:6783: nothing listens on 192.0.2.7:6783: is meshnet running there, " +
+      "on TCP port 6783?",
+    hint: null,
   }],
 };

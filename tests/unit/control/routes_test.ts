@@ -7,7 +7,12 @@ import { EXAMPLE } from "./example_status.ts";
 /** An api that writes down what it is asked. */
 function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi {
   const note = <T>(name: string, value: T) => (request?: unknown) => (calls.push([name, request]), value);
-  const attached: AttachAnswer = { target: "netns:a", addresses: ["10.2.1.1/24"], attachment: null };
+  const attached: AttachAnswer = {
+    target: "netns:a",
+    addresses: ["10.2.1.1/24"],
+    attachment: null,
+    warnings: [],
+  };
   return {
     status: note("status", EXAMPLE),
     report: note("report", { status: EXAMPLE, config: {}, host: {}, details: {} }),

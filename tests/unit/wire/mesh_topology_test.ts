@@ -1,31 +1,18 @@
 import assert from "node:assert/strict";
 import { fromHex } from "../../../mod/core/bytes.ts";
-import { type PeerName, peerNameFromNumber, type PeerUid, type ShortId } from "../../../mod/core/names.ts";
+import { peerNameFromNumber, type PeerUid, type ShortId } from "../../../mod/core/names.ts";
 import { GobEncoder } from "../../../mod/wire/gob.ts";
 import {
   decodeTopology,
   encodeTopology,
-  type LinkRecord,
   type PeerRecord,
+  TopologyEncoder,
 } from "../../../mod/wire/mesh_message.ts";
 import { fuzz } from "../fuzz.ts";
 import { check, fc } from "../properties.ts";
 import { loadVectors } from "../vectors.ts";
+import { type PeerJson, recordOf, sorted } from "./topology_json.ts";
 
-interface PeerJson {
-  readonly name: PeerName;
-  readonly nick_name: string;
-  readonly uid: string;
-  readonly version: string;
-  readonly short_id: number;
-  readonly has_short_id: boolean;
-  readonly connections: readonly {
-    readonly to: PeerName;
-    readonly addr: string;
-    readonly outbound: boolean;
-    readonly established: boolean;
-  }[];
-}
 interface Vectors {
   readonly encodings: { readonly description: string; readonly hex: string; readonly peers: PeerJson[] }[];
   readonly merges: {
@@ -36,32 +23,12 @@ interface Vectors {
 }
 const { encodings, merges } = loadVectors<Vectors>("mesh-topology");
 
-const byPeer = (links: readonly LinkRecord[]) => links.toSorted((a, b) => a.peer < b.peer ? -1 : 1);
-const byName = (peers: readonly PeerRecord[]) =>
-  peers.toSorted((a, b) => a.name < b.name ? -1 : 1).map((peer) => ({ ...peer, links: byPeer(peer.links) }));
-
-function recordOf(json: PeerJson): PeerRecord {
-  return {
-    name: json.name,
-    nickname: json.nick_name,
-    uid: BigInt(json.uid) as PeerUid,
-    version: BigInt(json.version),
-    shortId: json.has_short_id ? json.short_id as ShortId : undefined,
-    links: json.connections.map(({ to, addr, outbound, established }) => ({
-      peer: to,
-      address: addr,
-      outbound,
-      established,
-    })),
-  };
-}
-
 for (const { description, hex, peers } of encodings) {
   Deno.test(`decodeTopology() and encodeTopology(): ${description}`, () => {
     const records = peers.map(recordOf);
     const decoded = decodeTopology(fromHex(hex));
     assert.ok(decoded.ok);
-    assert.deepEqual(byName(decoded.value), byName(records));
+    assert.deepEqual(sorted(decoded.value), sorted(records));
     const encoded = encodeTopology(records);
     assert.deepEqual(decodeTopology(encoded), { ok: true, value: records });
     assert.equal(encoded.length, hex.length / 2, "only type ids and order may differ");
@@ -141,6 +108,16 @@ const record: fc.Arbitrary<PeerRecord> = fc.record({
 Deno.test("decodeTopology() returns what encodeTopology() was given", () => {
   check(fc.property(fc.array(record, { maxLength: 8 }), (peers) => {
     assert.deepEqual(decodeTopology(encodeTopology(peers)), { ok: true, value: peers });
+  }));
+});
+
+Deno.test("TopologyEncoder.encode() gives the same bytes for records that it knows", () => {
+  const encoder = new TopologyEncoder();
+  check(fc.property(fc.array(record, { maxLength: 4 }), (peers) => {
+    assert.deepEqual(encoder.encode(peers), encodeTopology(peers));
+    const reversed = peers.toReversed();
+    assert.deepEqual(encoder.encode(new Set(reversed)), encodeTopology(reversed));
+    assert.deepEqual(decodeTopology(encoder.encode(reversed)), { ok: true, value: reversed });
   }));
 });
 

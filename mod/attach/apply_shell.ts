@@ -1,0 +1,68 @@
+/** Carries planned steps out, and takes back what was done when one fails. */
+import { ERRNO } from "../core/errno.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import { describeStep, isOptional, type PlannedStep, type Step } from "./step.ts";
+
+/** What to try after a step failed with an errno. */
+function hintFor(step: Step, thrown: unknown): string | undefined {
+  const errno = thrown instanceof MeshnetError ? thrown.errno : undefined;
+  if (step.kind === "add-address" && (errno === ERRNO.EACCES || errno === ERRNO.EPERM)) {
+    return "IPv6 seems to be switched off in the container: see net.ipv6.conf.all.disable_ipv6 there";
+  }
+  if (step.kind === "add-address" && errno === ERRNO.EINVAL) {
+    return "An IPv6 address needs an MTU of at least 1280 bytes";
+  }
+  if (step.kind === "add-port") return "See `meshnet status` for the state of the datapath";
+  if (errno === ERRNO.ENODEV) return "Something else removed the interface meanwhile; attach again";
+  return thrown instanceof MeshnetError ? thrown.hint : undefined;
+}
+
+/**
+ * Performs the steps in order. Returns warnings: what failed of the steps that an attachment can do without.
+ * When another step fails, undoes those done so far in reverse order and throws "attach/failed", whose message
+ * names the step and, if undoing failed as well, what is left. `action` completes "Cannot", say "attach netns:a".
+ */
+export function applySteps(
+  planned: readonly PlannedStep[],
+  perform: (step: Step) => void,
+  action: string,
+): readonly string[] {
+  const warnings: string[] = [];
+  const undos: Step[] = [];
+  for (const { step, undo } of planned) {
+    try {
+      perform(step);
+    } catch (thrown) {
+      if (isOptional(step)) {
+        warnings.push(`Could not ${describeStep(step)}: ${messageOf(thrown)}`);
+        continue;
+      }
+      const left = takeBack(undos, perform);
+      const remains = left.length === 0 ? "" : `; then also failed to ${left.join(", and to ")}`;
+      throw new MeshnetError(
+        "attach/failed",
+        `Cannot ${action}: failed to ${describeStep(step)}: ${messageOf(thrown)}${remains}`,
+        {
+          hint: hintFor(step, thrown),
+          cause: thrown,
+          ...(thrown instanceof MeshnetError && thrown.errno !== undefined ? { errno: thrown.errno } : {}),
+        },
+      );
+    }
+    if (undo !== undefined) undos.unshift(undo);
+  }
+  return warnings;
+}
+
+/** Performs all of `undos` whatever happens; returns those that failed, in words. */
+function takeBack(undos: readonly Step[], perform: (step: Step) => void): readonly string[] {
+  const failed: string[] = [];
+  for (const undo of undos) {
+    try {
+      perform(undo);
+    } catch (thrown) {
+      failed.push(`${describeStep(undo)} (${messageOf(thrown)})`);
+    }
+  }
+  return failed;
+}

@@ -1,0 +1,301 @@
+/** Attaching namespaces to the network, and keeping them attached. All synchronous: calls are serial by nature. */
+import { type Cidr, formatCidr, type Mac, macAt } from "../core/addr.ts";
+import { ERRNO } from "../core/errno.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { NetlinkSocket } from "../core/ports.ts";
+import type { AttachAdapters } from "./adapters.ts";
+import { mergeAddresses, parseAttachAddress, parseAttachAddresses } from "./address.ts";
+import { applySteps } from "./apply_shell.ts";
+import { checkConflicts } from "./conflict.ts";
+import { type ExistingPair, TargetKernel } from "./kernel_shell.ts";
+import { describeAttachment, removeHostEnd } from "./host_end_shell.ts";
+import { listLinks } from "./links_shell.ts";
+import type {
+  Attachment,
+  AttachmentRequest,
+  AttachmentResult,
+  AttachOptions,
+  Reconciled,
+} from "./attachment.ts";
+import { HOST_PREFIX, hostInterface, isHostInterface } from "./names.ts";
+import { planAttach, planDetach, type Wanted } from "./plan.ts";
+import { type AttachmentRecord, isStill, movedTo, wantedOf } from "./record.ts";
+import { judge, Registry } from "./registry.ts";
+import { findTarget, parseTarget, type ResolvedTarget, resolveTarget, sameFile } from "./target.ts";
+
+/** Throws when the interface in a target is the other end of somebody else's host end. */
+function checkPair(target: string, hostName: string | undefined, pair: ExistingPair | undefined): void {
+  if (pair === undefined || pair.hostName === hostName) return;
+  throw new MeshnetError("attach/failed", `Cannot attach ${target}: it hangs on ${pair.hostName} already`, {
+    hint: `It is attached under another name, see \`meshnet ps\`; detach that one first`,
+  });
+}
+
+/** The attachments of this host. Dispose it with the daemon; interfaces stay. */
+export class Attachments implements Disposable {
+  readonly #host: NetlinkSocket;
+  readonly #registry: Registry;
+  /** Why the last attempt to put an attachment right failed, by id. */
+  readonly #failures = new Map<string, string>();
+
+  /** Reads what is remembered; changes nothing: call reconcile() next. */
+  constructor(readonly adapters: AttachAdapters, readonly options: AttachOptions) {
+    this.#registry = new Registry(adapters.store);
+    for (const [key, reason] of this.#registry.unreadable) {
+      adapters.log.error("attachment-unreadable", { key, reason });
+    }
+    this.#host = adapters.openRoute(undefined);
+  }
+
+  /** Gives up the daemon's socket. */
+  [Symbol.dispose](): void {
+    this.#host[Symbol.dispose]();
+  }
+
+  /**
+   * Attaches a target with addresses, or adds addresses to one that is attached; asking again changes nothing.
+   * On failure everything is as it was, in the kernel and in the store. Throws MeshnetError "attach/...".
+   */
+  attach(request: AttachmentRequest): AttachmentResult {
+    const target = parseTarget(request.target);
+    const asked = parseAttachAddresses(request.addresses);
+    const found = resolveTarget(target, this.adapters.probe);
+    const before = this.#recordOf(found);
+    this.#registry.checkFree(asked, before);
+    using kernel = this.#enter(found);
+    const name = before?.interface ?? this.options.interface;
+    const pair = kernel.findPair(name);
+    const taken = pair !== undefined &&
+      this.#registry.all().some((r) => hostInterface(r.id) === pair.hostName);
+    if (before !== undefined || taken) checkPair(target.text, before && hostInterface(before.id), pair);
+    const base: AttachmentRecord = before !== undefined ? movedTo(before, found) : {
+      // An interface of ours that no record knows is taken over with what it has.
+      id: pair?.hostName.slice(HOST_PREFIX.length) ?? this.#registry.newId(found, name),
+      target: target.text,
+      namespace: found.namespace,
+      processMark: found.processMark,
+      interface: name,
+      mac: pair?.mac ?? this.#newMac(),
+      addresses: [],
+    };
+    const has = mergeAddresses(pair?.addresses ?? [], base.addresses);
+    const addresses = mergeAddresses(base.addresses, mergeAddresses(before === undefined ? has : [], asked));
+    const added = addresses.filter((cidr) => before?.addresses.some((a) => a.ip === cidr.ip) !== true);
+    const warnings = checkConflicts(target.text, added, kernel.otherNetworks(name));
+    const record = { ...base, addresses };
+    const wanted = wantedOf(record, this.options);
+    const planned = planAttach(wanted, kernel.observe(wanted));
+    this.#registry.save(record); // first: a crash from here on is completed by reconcile()
+    let more: readonly string[];
+    try {
+      more = applySteps(planned, (step) => kernel.perform(step), `attach ${target.text}`);
+    } catch (thrown) {
+      if (before === undefined) this.#registry.drop(record.id);
+      else this.#registry.save(before);
+      throw thrown;
+    }
+    this.#failures.delete(record.id);
+    const texts = added.map(formatCidr);
+    this.adapters.log.info("attached", {
+      target: target.text,
+      addresses: texts.join(" "),
+      interface: wanted.hostName,
+    });
+    return {
+      target: target.text,
+      addresses: texts,
+      attachment: this.#report(record),
+      warnings: [...warnings, ...more],
+    };
+  }
+
+  /** Takes addresses away from a target; with none named, or none left, the interface. Throws "attach/not-attached"
+   * for what is not attached. On failure everything is as it was. */
+  detach(request: AttachmentRequest): AttachmentResult {
+    const target = parseTarget(request.target);
+    const asked = request.addresses.map(parseAttachAddress);
+    const found = findTarget(target, this.adapters.probe);
+    const record = found === undefined ? this.#registry.find(target, undefined) : this.#recordOf(found);
+    if (record === undefined) {
+      const all = this.#registry.all().map((r) => r.target).join(", ");
+      throw new MeshnetError("attach/not-attached", `Cannot detach ${target.text}: it is not attached`, {
+        hint: all === "" ? "Nothing is attached on this host" : `Attached are: ${all}`,
+      });
+    }
+    const removed = asked.length === 0 ? record.addresses : asked;
+    for (const cidr of removed) {
+      if (record.addresses.some((a) => a.ip === cidr.ip && a.prefix === cidr.prefix)) continue;
+      throw new MeshnetError(
+        "attach/not-attached",
+        `Cannot detach ${formatCidr(cidr)}: ${target.text} does not have it`,
+        {
+          hint: `Its addresses are: ${record.addresses.map(formatCidr).join(", ")}`,
+        },
+      );
+    }
+    const left = record.addresses.filter((a) => !removed.some((r) => r.ip === a.ip));
+    if (found === undefined && left.length > 0) {
+      throw new MeshnetError("attach/bad-target", `Cannot take addresses from ${target.text}: it is gone`, {
+        hint: `Detach it as a whole: meshnet detach ${target.text}`,
+      });
+    }
+    const warnings = found === undefined
+      ? this.#removeHostEnd(record)
+      : this.#undoIn(found, record, { removed, left });
+    if (left.length === 0) this.#registry.drop(record.id);
+    else this.#registry.save({ ...movedTo(record, found!), addresses: left });
+    this.#failures.delete(record.id);
+    const addresses = removed.map(formatCidr);
+    this.adapters.log.info("detached", { target: record.target, addresses: addresses.join(" ") });
+    const attachment = left.length === 0 ? null : this.#report({ ...record, addresses: left });
+    return { target: target.text, addresses, attachment, warnings };
+  }
+
+  /** All attachments, with what is wrong with them. */
+  list(): readonly Attachment[] {
+    return this.#registry.all().map((record) => this.#report(record));
+  }
+
+  /**
+   * Makes the kernel agree with what is remembered: at start, and from time to time to heal what was broken from
+   * outside. What agrees is not touched. Never throws for a single attachment.
+   */
+  reconcile(): Reconciled {
+    const done = {
+      adopted: [] as string[],
+      restored: [] as string[],
+      forgotten: [] as string[],
+      failed: [] as { target: string; reason: string }[],
+    };
+    for (const record of this.#registry.all()) {
+      const { target } = record;
+      try {
+        done[this.#reconcileOne(record)].push(target);
+        this.#failures.delete(record.id);
+      } catch (thrown) {
+        const reason = messageOf(thrown);
+        if (this.#failures.get(record.id) !== reason) {
+          this.adapters.log.warn("attachment-broken", { target, reason });
+        }
+        this.#failures.set(record.id, reason);
+        done.failed.push({ target, reason });
+      }
+    }
+    const known = new Set(this.#registry.all().map((record) => hostInterface(record.id)));
+    const unknown = listLinks(this.#host).map((link) => link.name)
+      .filter((name) => isHostInterface(name) && !known.has(name));
+    return { ...done, unknown };
+  }
+
+  /** Detaches everything and forgets it, whatever state it is in. Returns the targets. Throws the first failure, after
+   * having tried all. */
+  removeAll(): readonly string[] {
+    const removed: string[] = [];
+    let failure: unknown;
+    for (const record of this.#registry.all()) {
+      try {
+        this.#removeHostEnd(record);
+        this.#registry.drop(record.id);
+        removed.push(record.target);
+      } catch (thrown) {
+        failure ??= thrown;
+      }
+    }
+    if (failure !== undefined) throw failure;
+    return removed;
+  }
+
+  #reconcileOne(record: AttachmentRecord): "adopted" | "restored" | "forgotten" {
+    const verdict = judge(record, findTarget(parseTarget(record.target), this.adapters.probe));
+    if (verdict.kind === "forget") {
+      this.#forget(record, verdict.why);
+      return "forgotten";
+    }
+    using kernel = this.#enter(verdict.target);
+    const wanted = wantedOf(record, this.options);
+    const pair = kernel.findPair(record.interface);
+    if (pair !== undefined && pair.hostName !== wanted.hostName) {
+      throw new MeshnetError(
+        "attach/failed",
+        `Cannot attach ${record.target}: its interface ${record.interface} hangs on ${pair.hostName}`,
+        {
+          hint:
+            `Another name of the same namespace is attached already; run: meshnet detach ${record.target}`,
+        },
+      );
+    }
+    const planned = planAttach(wanted, kernel.observe(wanted));
+    const moved = movedTo(record, verdict.target);
+    if (!sameFile(moved.namespace, record.namespace)) this.#registry.save(moved);
+    if (planned.length === 0) return "adopted";
+    const warnings = applySteps(planned, (step) => kernel.perform(step), `attach ${record.target}`);
+    for (const reason of warnings) {
+      this.adapters.log.warn("attach-warning", { target: record.target, reason });
+    }
+    // What this kernel refuses each time is no repair.
+    if (warnings.length === planned.length) return "adopted";
+    this.adapters.log.info("attachment-restored", { target: record.target, steps: planned.length });
+    return "restored";
+  }
+
+  /** The record of a namespace, after forgetting those that only seem to be about it. */
+  #recordOf(found: ResolvedTarget): AttachmentRecord | undefined {
+    for (;;) {
+      const record = this.#registry.find(found.target, found);
+      if (record === undefined) return undefined;
+      const its = record.target === found.target.text
+        ? found
+        : findTarget(parseTarget(record.target), this.adapters.probe);
+      if (!isStill(record, its)) this.#forget(record, "target is gone");
+      else if (sameFile(its.namespace, found.namespace)) return record;
+      else this.#registry.save(movedTo(record, its)); // its name leads elsewhere by now
+    }
+  }
+
+  #forget(record: AttachmentRecord, why: string): void {
+    this.#removeHostEnd(record);
+    this.#registry.drop(record.id);
+    this.#failures.delete(record.id);
+    this.adapters.log.info("attachment-forgotten", { target: record.target, reason: why });
+  }
+
+  #undoIn(
+    found: ResolvedTarget,
+    record: AttachmentRecord,
+    addresses: { removed: readonly Cidr[]; left: readonly Cidr[] },
+  ): readonly string[] {
+    using kernel = this.#enter(found);
+    const wanted: Wanted = wantedOf(record, this.options);
+    const planned = planDetach(wanted, kernel.observe(wanted), addresses);
+    return applySteps(planned, (step) => kernel.perform(step), `detach ${record.target}`);
+  }
+
+  #removeHostEnd(record: AttachmentRecord): readonly string[] {
+    const surroundings = { ...this.adapters, host: this.#host };
+    return removeHostEnd(hostInterface(record.id), surroundings, `detach ${record.target}`);
+  }
+
+  #enter(found: ResolvedTarget): TargetKernel {
+    try {
+      return new TargetKernel(this.adapters, this.#host, found.target.path);
+    } catch (thrown) {
+      if (!(thrown instanceof MeshnetError) || thrown.errno !== ERRNO.EINVAL) throw thrown;
+      const message = `Cannot use target ${found.target.text}: it is not a network namespace`;
+      throw new MeshnetError("attach/bad-target", message, {
+        hint: "It may be a namespace of another kind; network namespaces are /proc/N/ns/net",
+        cause: thrown,
+      });
+    }
+  }
+
+  #report(record: AttachmentRecord): Attachment {
+    const surroundings = { ...this.adapters, host: this.#host };
+    return describeAttachment(record, surroundings, this.#failures.get(record.id));
+  }
+
+  #newMac(): Mac {
+    const octets = this.adapters.random.bytes(6);
+    octets[0] = (octets[0]! & 0xfe) | 2; // locally administered, not a group
+    return macAt(octets, 0);
+  }
+}

@@ -1,0 +1,84 @@
+/** The host's end of an attachment, looked at and removed without entering the target. */
+import { formatCidr, formatMac } from "../core/addr.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { NetlinkSocket } from "../core/ports.ts";
+import { deleteLink } from "../wire/rtnetlink.ts";
+import type { SwitchPorts } from "./adapters.ts";
+import { applySteps } from "./apply_shell.ts";
+import type { Attachment } from "./attachment.ts";
+import { findLink } from "./links_shell.ts";
+import { hostInterface } from "./names.ts";
+import type { AttachmentRecord } from "./record.ts";
+import { judge } from "./registry.ts";
+import type { PlannedStep } from "./step.ts";
+import { findTarget, type NamespaceProbe, parseTarget } from "./target.ts";
+
+const IFF_LOWER_UP = 1 << 16;
+
+/** What is needed of the host. */
+export interface HostSurroundings {
+  /** An rtnetlink socket of the daemon's namespace. */
+  readonly host: NetlinkSocket;
+  readonly ports: SwitchPorts;
+  readonly probe: NamespaceProbe;
+}
+
+/**
+ * Removes a host end from the switch and from the host, and with it the interface in the target; one that is not
+ * there is fine. Returns warnings. On failure it is a port again, if it was, and "attach/failed" is thrown.
+ */
+export function removeHostEnd(name: string, around: HostSurroundings, action: string): readonly string[] {
+  const link = findLink(around.host, name);
+  if (link === undefined) return [];
+  if (link.kind !== "veth") {
+    throw new MeshnetError(
+      "attach/failed",
+      `Cannot ${action}: ${name} is a link of kind ${link.kind}, not ours`,
+    );
+  }
+  const planned: readonly PlannedStep[] = [
+    {
+      step: { kind: "remove-port", name },
+      undo: around.ports.has(name) ? { kind: "add-port", name } : undefined,
+    },
+    { step: { kind: "delete-link", side: "host", name }, undo: undefined },
+  ];
+  return applySteps(planned, (step) => {
+    if (step.kind === "remove-port") around.ports.remove(name);
+    else if (step.kind === "add-port") around.ports.add(name);
+    else around.host.request(deleteLink(link.index));
+  }, action);
+}
+
+/** An attachment for people. `failure` is why the last attempt to put it right failed. Looks from outside only: cheap,
+ * and enough to see what usually goes wrong. */
+export function describeAttachment(
+  record: AttachmentRecord,
+  around: HostSurroundings,
+  failure: string | undefined,
+): Attachment {
+  const problem = failure ?? problemOf(record, around);
+  return {
+    target: record.target,
+    interface: record.interface,
+    hostInterface: hostInterface(record.id),
+    mac: record.mac === undefined ? null : formatMac(record.mac),
+    addresses: record.addresses.map(formatCidr),
+    attached: problem === null,
+    problem,
+  };
+}
+
+function problemOf(record: AttachmentRecord, around: HostSurroundings): string | null {
+  try {
+    const verdict = judge(record, findTarget(parseTarget(record.target), around.probe));
+    if (verdict.kind === "forget") return `The ${verdict.why}; it will be forgotten`;
+    const name = hostInterface(record.id);
+    const link = findLink(around.host, name);
+    if (link === undefined) return `Interface ${record.interface} is missing; it will be made again`;
+    if (!around.ports.has(name)) return `${name} is not connected to the switch; it will be connected again`;
+    return (link.flags & IFF_LOWER_UP) === 0 ? `Interface ${record.interface} is down` : null;
+  } catch (thrown) {
+    return messageOf(thrown);
+  }
+}

@@ -1,0 +1,202 @@
+/** One target's namespace and the host's, as the planner sees them, and the steps carried out on them. */
+import { type Cidr, cidrContains, isIpv4, type Mac, parseCidr } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
+import { ERRNO } from "../core/errno.ts";
+import { MeshnetError } from "../core/errors.ts";
+import type { NetlinkSocket } from "../core/ports.ts";
+import { gratuitousArp } from "../wire/arp.ts";
+import { unsolicitedAdvertisement } from "../wire/neighbour_advertisement.ts";
+import * as rt from "../wire/rtnetlink.ts";
+import type { AttachAdapters } from "./adapters.ts";
+import type { OtherNetworks } from "./conflict.ts";
+import { isHostInterface, temporaryName } from "./names.ts";
+import { type Present, sysctlId, type Wanted, wantedSysctls } from "./plan.ts";
+import { failedWith, findLink, listLinks, sure } from "./links_shell.ts";
+import type { Side, Step } from "./step.ts";
+
+const MULTICAST = parseCidr("224.0.0.0/4")!;
+const LINK_LOCAL = parseCidr("fe80::/10")!;
+
+/** An interface of ours that is already in a target. */
+export interface ExistingPair {
+  readonly hostName: string;
+  readonly mac: Mac | undefined;
+  /** Its addresses but link-local ones. */
+  readonly addresses: readonly Cidr[];
+}
+
+/** The kernel around one target. Dispose it soon: its socket keeps the target's namespace alive. */
+export class TargetKernel implements Disposable {
+  readonly #host: NetlinkSocket;
+  readonly #target: NetlinkSocket;
+
+  /** `host` is an rtnetlink socket of the daemon's namespace, borrowed; the other one is opened here. */
+  constructor(readonly adapters: AttachAdapters, host: NetlinkSocket, readonly path: string) {
+    this.#host = host;
+    this.#target = adapters.openRoute(path);
+  }
+
+  /** Closes the socket in the target. */
+  [Symbol.dispose](): void {
+    this.#target[Symbol.dispose]();
+  }
+
+  #socket(side: Side): NetlinkSocket {
+    return side === "host" ? this.#host : this.#target;
+  }
+
+  /** The link called `name` in the target if it is ours, undefined if there is none.
+   * Throws "attach/failed" when somebody else made it. */
+  findPair(name: string): ExistingPair | undefined {
+    const guest = findLink(this.#target, name);
+    if (guest === undefined) return undefined;
+    // The two ends of a pair name each other by index, each in its own namespace's terms.
+    const host = guest.kind !== "veth"
+      ? undefined
+      : listLinks(this.#host).find((link) =>
+        link.kind === "veth" && isHostInterface(link.name) && link.index === guest.peerIndex &&
+        link.peerIndex === guest.index
+      );
+    if (host === undefined) {
+      throw new MeshnetError("attach/failed", `Cannot attach: an interface ${name} is there already`, {
+        hint: `It was not made by this router; detach it where it was made, or remove it with: ` +
+          `ip link del ${name} (inside the namespace)`,
+      });
+    }
+    const addresses = this.#addresses().filter((a) => a.index === guest.index).map((a) => a.cidr);
+    return { hostName: host.name, mac: guest.mac, addresses };
+  }
+
+  #addresses(): readonly rt.InterfaceAddress[] {
+    return this.#target.request(rt.dumpAddresses()).map((reply) => sure(rt.decodeAddress(reply)))
+      .filter((address) => !cidrContains(LINK_LOCAL, address.cidr.ip));
+  }
+
+  #mainRoutes(): readonly rt.Route[] {
+    return this.#target.request(rt.dumpRoutes()).map((reply) => sure(rt.decodeRoute(reply)))
+      .filter((route) => route.table === rt.MAIN_TABLE && route.type === rt.ROUTE_TYPE.unicast);
+  }
+
+  /** Everything the planner must know. Call findPair() before, so that `wanted.name` is known to be ours. */
+  observe(wanted: Wanted): Present {
+    const host = findLink(this.#host, wanted.hostName);
+    const guest = findLink(this.#target, wanted.name);
+    const sysctls = new Map<string, string>();
+    for (const setting of guest === undefined ? [] : wantedSysctls(wanted)) {
+      const value = this.adapters.sysctl.read(this.#namespace(setting.side), setting.key);
+      if (value !== undefined) sysctls.set(sysctlId(setting), value);
+    }
+    return {
+      host: host && { mtu: host.mtu, up: host.up, isPort: this.adapters.ports.has(wanted.hostName) },
+      guest: guest && {
+        mtu: guest.mtu,
+        up: guest.up,
+        addresses: this.#addresses().filter((a) => a.index === guest.index).map((a) => a.cidr),
+        hasMulticastRoute: this.#mainRoutes().some(({ destination: { ip, prefix }, interfaces }) =>
+          ip === MULTICAST.ip && prefix === MULTICAST.prefix && interfaces.includes(guest.index)
+        ),
+      },
+      leftover: findLink(this.#target, temporaryName(wanted.hostName)) !== undefined,
+      sysctls,
+    };
+  }
+
+  /** Addresses and routes of interfaces other than `name` in the target. */
+  otherNetworks(name: string): OtherNetworks {
+    const names = new Map(listLinks(this.#target).map((link) => [link.index, link.name]));
+    const nameOf = (index: number) => names.get(index) ?? `number ${index}`;
+    return {
+      addresses: this.#addresses().map((a) => ({ name: nameOf(a.index), cidr: a.cidr }))
+        .filter((a) => a.name !== name),
+      routes: this.#mainRoutes().flatMap(({ destination, interfaces, viaGateway }) =>
+        interfaces.map((index) => ({ name: nameOf(index), destination, viaGateway }))
+      ).filter((route) => route.name !== name),
+    };
+  }
+
+  #namespace(side: Side): string | undefined {
+    return side === "host" ? undefined : this.path;
+  }
+
+  #existing(side: Side, name: string): rt.Link {
+    const link = findLink(this.#socket(side), name);
+    if (link === undefined) {
+      throw new MeshnetError("netlink/request-failed", `Interface ${name} has gone`, { errno: ERRNO.ENODEV });
+    }
+    return link;
+  }
+
+  #indexOf(side: Side, name: string): number {
+    return this.#existing(side, name).index;
+  }
+
+  /** Carries out one step; throws when the kernel refuses it. */
+  perform(step: Step): void {
+    const { ports, sysctl, pid } = this.adapters;
+    switch (step.kind) {
+      case "create-pair": {
+        const { name, hostName, mtu, mac } = step;
+        // Made from inside the target, so that the interface is never seen in the daemon's namespace.
+        const namespace = { kind: "pid", pid } as const;
+        return this.#send("target", rt.newVeth({ name, mtu, mac }, { name: hostName, mtu, namespace }));
+      }
+      case "delete-link": {
+        const link = findLink(this.#socket(step.side), step.name);
+        if (link !== undefined) this.#send(step.side, rt.deleteLink(link.index), ERRNO.ENODEV);
+        return;
+      }
+      case "rename-link":
+        return this.#send(step.side, rt.setLink(this.#indexOf(step.side, step.name), { name: step.to }));
+      case "set-mtu":
+        return this.#send(step.side, rt.setLink(this.#indexOf(step.side, step.name), { mtu: step.mtu }));
+      case "set-up":
+        return this.#send(step.side, rt.setLink(this.#indexOf(step.side, step.name), { up: step.up }));
+      case "add-port":
+        return ports.add(step.name);
+      case "remove-port":
+        return ports.remove(step.name);
+      case "add-address":
+        return this.#send(
+          "target",
+          rt.addAddress(this.#indexOf("target", step.name), step.cidr),
+          ERRNO.EEXIST,
+        );
+      case "remove-address":
+        return this.#send(
+          "target",
+          rt.removeAddress(this.#indexOf("target", step.name), step.cidr),
+          ERRNO.EADDRNOTAVAIL,
+        );
+      case "add-multicast-route":
+        return this.#send(
+          "target",
+          rt.addLinkRoute(this.#indexOf("target", step.name), MULTICAST),
+          ERRNO.EEXIST,
+        );
+      case "set-sysctl": {
+        const namespace = this.#namespace(step.side);
+        if (sysctl.read(namespace, step.key) !== undefined) sysctl.write(namespace, step.key, step.value);
+        return;
+      }
+      case "announce": {
+        const mac = this.#existing("target", step.name).mac;
+        const frames = mac === undefined
+          ? []
+          : step.addresses.map(({ ip }) =>
+            isIpv4(ip) ? gratuitousArp(mac, ip) : unsolicitedAdvertisement(mac, ip)
+          );
+        return this.adapters.sendFrames(this.path, step.name, frames);
+      }
+      default:
+        return assertNever(step);
+    }
+  }
+
+  #send(side: Side, request: Uint8Array<ArrayBuffer>, ...fine: readonly number[]): void {
+    try {
+      this.#socket(side).request(request);
+    } catch (thrown) {
+      if (!failedWith(thrown, ...fine)) throw thrown;
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/** The attachments that this host remembers, and what to do about each after a restart or a change. */
+import { type Cidr, formatCidr } from "../core/addr.ts";
+import { MeshnetError } from "../core/errors.ts";
+import type { Store } from "../core/ports.ts";
+import { shortHash } from "./names.ts";
+import {
+  type AttachmentRecord,
+  decodeRecord,
+  encodeRecord,
+  isStill,
+  RECORD_PREFIX,
+  recordKey,
+} from "./record.ts";
+import { type ResolvedTarget, sameFile } from "./target.ts";
+
+/** What reconciling does with one record, before anything is compared with the kernel. */
+export type Verdict =
+  /** The target is there: make the kernel agree, which changes nothing when it does. */
+  | { readonly kind: "keep"; readonly target: ResolvedTarget }
+  /** The target is gone for good: clean up and forget. */
+  | { readonly kind: "forget"; readonly why: string };
+
+/** Judges a record by what its target leads to now. */
+export function judge(record: AttachmentRecord, found: ResolvedTarget | undefined): Verdict {
+  if (isStill(record, found)) return { kind: "keep", target: found };
+  return {
+    kind: "forget",
+    why: found === undefined ? "target is gone" : "process number belongs to another process",
+  };
+}
+
+/** The records, in memory and in the store at once. */
+export class Registry {
+  readonly #records = new Map<string, AttachmentRecord>();
+  /** Records that could not be read, left as they are: key and reason. */
+  readonly unreadable: readonly (readonly [key: string, reason: string])[];
+
+  /** Reads everything remembered. */
+  constructor(readonly store: Store) {
+    const unreadable: [string, string][] = [];
+    for (const [key, value] of store.list(RECORD_PREFIX)) {
+      const decoded = decodeRecord(value);
+      if (decoded.ok) this.#records.set(decoded.value.id, decoded.value);
+      else unreadable.push([key, decoded.reason]);
+    }
+    this.unreadable = unreadable;
+  }
+
+  /** All records, oldest first within this run. */
+  all(): readonly AttachmentRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** The record of a namespace or, failing that, of a target's text. */
+  find(target: { readonly text: string }, found: ResolvedTarget | undefined): AttachmentRecord | undefined {
+    const records = this.all();
+    return records.find((r) => found !== undefined && isSame(r, found)) ??
+      records.find((r) => r.target === target.text);
+  }
+
+  /** Remembers a record, or its new state. */
+  save(record: AttachmentRecord): void {
+    this.store.put(recordKey(record.id), encodeRecord(record));
+    this.#records.set(record.id, record);
+  }
+
+  /** Forgets a record. */
+  drop(id: string): void {
+    this.store.remove(recordKey(id));
+    this.#records.delete(id);
+  }
+
+  /** An id for a new attachment, taken from what it hangs on so that it is the same if asked again. */
+  newId(found: ResolvedTarget, interfaceName: string): string {
+    const { namespace, target } = found;
+    for (let salt = 0;; salt++) {
+      const id = shortHash([target.text, namespace.device, namespace.inode, interfaceName, salt].join(" "));
+      if (!this.#records.has(id)) return id;
+    }
+  }
+
+  /** Throws "attach/bad-address" when an address belongs to another target of this host. */
+  checkFree(addresses: readonly Cidr[], own: AttachmentRecord | undefined): void {
+    for (const cidr of addresses) {
+      const holder = this.all().find((r) => r.id !== own?.id && r.addresses.some((a) => a.ip === cidr.ip));
+      if (holder === undefined) continue;
+      const text = formatCidr(cidr);
+      throw new MeshnetError(
+        "attach/bad-address",
+        `Cannot attach ${text}: it is attached to ${holder.target} here`,
+        {
+          hint: `Choose another address, or first run: meshnet detach ${text} ${holder.target}`,
+        },
+      );
+    }
+  }
+}
+
+/** Whether a record is about a namespace that was found: the same one, unless its process number was reused. */
+function isSame(record: AttachmentRecord, found: ResolvedTarget): boolean {
+  if (!sameFile(record.namespace, found.namespace)) return false;
+  return record.target !== found.target.text || record.processMark === found.processMark;
+}

@@ -1,0 +1,117 @@
+/** Assembles the answer of `GET /status`. Pure: what it is told is what it says. */
+import { assertNever } from "../core/brand.ts";
+import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/snapshot.ts";
+import type { DataplaneReport } from "../overlay/dataplane_types.ts";
+import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
+
+/** What a status is made of. */
+export interface StatusSources {
+  readonly mesh: MeshSnapshot;
+  readonly dataplane: DataplaneReport;
+  readonly attachments: readonly AttachmentReport[];
+  /** Version of this program. */
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+}
+
+/** The state of everything. */
+export function assembleStatus(sources: StatusSources): StatusReport {
+  const { mesh, dataplane, attachments, version, pid, uptimeMs } = sources;
+  const { datapath } = dataplane;
+  const wanted = new Set(mesh.targets.flatMap(({ target, address }) => [target, address]));
+  const connections = mesh.connections.map((one) => connectionReport(one, wanted.has(one.address)));
+  return {
+    name: mesh.name,
+    nickname: mesh.nickname,
+    version,
+    uid: mesh.uid,
+    pid,
+    uptimeMs: Math.round(uptimeMs),
+    protocol: { name: "weave", ...mesh.protocol },
+    port: mesh.port,
+    encryption: mesh.encryption,
+    peerDiscovery: mesh.peerDiscovery,
+    trustedSubnets: mesh.trustedSubnets,
+    targets: mesh.targets.map((target) => target.target),
+    targetStates: mesh.targets.map(targetReport),
+    connections,
+    peers: mesh.peers.map((peer) => ({
+      ...peer,
+      shortId: peer.shortId ?? null,
+      version: Number(peer.version),
+    })),
+    datapath: {
+      kind: datapath.kind,
+      mtu: datapath.mtu,
+      ports: datapath.ports.length,
+      flows: datapath.flows,
+    },
+    attachments,
+    problems: [...connections.flatMap(problemOfConnection), ...attachments.flatMap(problemOfAttachment)],
+  };
+}
+
+function connectionReport(one: ConnectionSnapshot, wanted: boolean): ConnectionReport {
+  return {
+    peer: one.peer ?? null,
+    nickname: one.nickname ?? null,
+    address: one.address,
+    outbound: one.outbound,
+    wanted,
+    state: one.state,
+    info: one.info,
+    overlay: one.overlay ?? null,
+    mtu: one.mtu ?? null,
+    encrypted: one.encrypted,
+    rttMs: one.rttMs ?? null,
+    retryInMs: one.retryInMs ?? null,
+  };
+}
+
+function targetReport(one: TargetSnapshot): TargetReport {
+  return {
+    target: one.target,
+    state: one.state,
+    info: one.info,
+    address: one.address ?? null,
+    peer: one.peer ?? null,
+    retryInMs: one.retryInMs ?? null,
+  };
+}
+
+/** What discovery found and cannot reach is no problem: traffic takes the way by which it was found. */
+function problemOfConnection(one: ConnectionReport): Problem[] {
+  if (!one.wanted) return [];
+  switch (one.state) {
+    case "established":
+    case "pending":
+    case "connecting":
+      return []; // on the way, or well; what is to be said of it is its info
+    case "failed":
+    case "retrying": {
+      const never = one.state === "failed" && one.retryInMs === null;
+      const why = one.info === "" ? "no reason is known" : one.info;
+      return [{
+        message: `No connection to ${one.address}: ${why}`,
+        hint: never
+          ? `It is not tried again by itself; after mending it run: meshnet connect ${one.address}`
+          : null,
+      }];
+    }
+    default:
+      return assertNever(one.state);
+  }
+}
+
+function problemOfAttachment(one: AttachmentReport): Problem[] {
+  if (one.problem === null) return [];
+  return [{
+    message: `${one.target} is not attached: ${one.problem}`,
+    hint:
+      `Attach it again with \`meshnet attach ${
+        one.addresses.join(" ")
+      } ${one.target}\`, or give it up with ` +
+      `\`meshnet detach ${one.target}\``,
+  }];
+}

@@ -1,0 +1,100 @@
+/** The life of the daemon's process: signals, service manager, orderly end. */
+import { messageOf } from "../core/errors.ts";
+import type { Daemon } from "./assemble.ts";
+import { type Flags, loadConfig, loadPeers } from "./config.ts";
+
+/** Longest orderly end, in milliseconds; after it the process ends anyway. */
+const SHUTDOWN_MS = 10_000;
+
+/** Why the daemon ends. */
+export type Ending =
+  | { readonly kind: "asked"; readonly by: string }
+  | { readonly kind: "broken"; readonly error: unknown };
+
+/** Runs the daemon until a signal, `meshnet down` or a failure ends it; returns the exit code. */
+export async function runDaemon(flags: Flags): Promise<number> {
+  const config = await loadConfig(flags);
+  Deno.env.delete("MESHNET_PASSWORD");
+  const root = new AbortController();
+  const ending = Promise.withResolvers<Ending>();
+  const end = (how: Ending) => {
+    ending.resolve(how);
+    root.abort(how);
+  };
+  let daemon: Daemon | undefined;
+  const stop = (signal: Deno.Signal) => () => {
+    if (root.signal.aborted) Deno.exit(1); // asked twice: at once
+    end({ kind: "asked", by: signal });
+  };
+  Deno.addSignalListener("SIGINT", stop("SIGINT"));
+  Deno.addSignalListener("SIGTERM", stop("SIGTERM"));
+  Deno.addSignalListener("SIGHUP", () => void reload(flags, daemon));
+
+  const { assemble } = await import("./assemble.ts");
+  try {
+    daemon = await assemble(config, { signal: root.signal, end });
+  } catch (error) {
+    if (root.signal.aborted && error === root.signal.reason) return 0; // stopped before it was up
+    throw error;
+  }
+  const { logger } = daemon;
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    end({ kind: "broken", error: event.reason });
+  });
+  daemon.notify(`READY=1\nSTATUS=${statusLine(config.peers)}`);
+  keepWatchdogFed(daemon, root.signal);
+
+  const how = await ending.promise;
+  daemon.notify("STOPPING=1");
+  if (how.kind === "asked") logger.info("stopping", { by: how.by });
+  else logger.error("stopping after a failure", { reason: messageOf(how.error), stack: stackOf(how.error) });
+  const late = setTimeout(() => {
+    logger.error("the end takes too long, leaving at once");
+    Deno.exit(1);
+  }, SHUTDOWN_MS);
+  await daemon[Symbol.asyncDispose]();
+  clearTimeout(late);
+  return how.kind === "asked" ? 0 : 1;
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}
+
+function statusLine(peers: readonly string[]): string {
+  return peers.length === 0 ? "Running, waiting for peers" : `Running, connecting to ${peers.join(", ")}`;
+}
+
+/** Reads the peers anew; a broken configuration leaves everything as it is. */
+async function reload(flags: Flags, daemon: Daemon | undefined): Promise<void> {
+  if (daemon === undefined) return;
+  try {
+    const peers = await loadPeers(flags);
+    daemon.setPeers(peers);
+    daemon.notify(`STATUS=${statusLine(peers)}`);
+    daemon.logger.info("peers reloaded", { peers: peers.join(" ") });
+  } catch (error) {
+    daemon.logger.error("cannot reload, everything stays as it was", { reason: messageOf(error) });
+  }
+}
+
+/**
+ * Where systemd watches us (WATCHDOG_USEC): tells it twice per period that main loop and data plane are alive. The
+ * timer proves the first, the data plane's answer the second. Nobody watches: no timer.
+ */
+function keepWatchdogFed(daemon: Daemon, signal: AbortSignal): void {
+  const period = Number(Deno.env.get("WATCHDOG_USEC")) / 1000;
+  const pid = Deno.env.get("WATCHDOG_PID");
+  if (!(period > 0) || (pid !== undefined && pid !== "" && Number(pid) !== Deno.pid)) return;
+  let timer: ReturnType<typeof setTimeout>;
+  const beat = async () => {
+    const alive = await daemon.isAlive(period / 4);
+    if (signal.aborted) return;
+    if (alive) daemon.notify("WATCHDOG=1");
+    else daemon.logger.error("data plane does not answer");
+    timer = setTimeout(beat, period / 2);
+  };
+  signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  timer = setTimeout(beat, 0);
+}

@@ -1,0 +1,198 @@
+/** The part of the router that owns what is known of the mesh: records, routes and gossip, and when they are renewed. */
+import type { Decoded } from "../core/brand.ts";
+import type { PeerName, ShortId } from "../core/names.ts";
+import type { LinkId, TopologyView } from "../core/overlay_port.ts";
+import type { GossipData } from "../core/ports.ts";
+import type { Millis } from "../core/time.ts";
+import type { Features } from "../wire/mesh_message.ts";
+import type { Connector } from "./connector.ts";
+import { GossipEngine } from "./gossip.ts";
+import type { Link } from "./link.ts";
+import type { RouterConfig, RouterEffect } from "./router_types.ts";
+import { RouteTable } from "./routes.ts";
+import { Topology } from "./topology.ts";
+import { TopologyChannel } from "./topology_channel.ts";
+
+/** Shortest and longest time between two recalculations of routes, milliseconds. */
+export const ROUTES_GAP = { min: 100, max: 1_000 } as const;
+/** Shortest and longest time between two announcements of our own changes, milliseconds. */
+export const ANNOUNCE_GAP = { min: 100, max: 2_000 } as const;
+/** Bytes of all records together per millisecond of gap: 20 hosts have about 10 KiB, 200 hosts about 1.2 MiB. */
+const BYTES_PER_MS = { routes: 1_200, announce: 600 } as const;
+
+/** Work that is done at once after a quiet time, and otherwise at most once in a while: what comes meanwhile merges. */
+class Paced {
+  /** When it is due; Infinity when it is not wanted. */
+  at = Infinity;
+  #done = -Infinity;
+
+  /** Wants it, `gap` milliseconds after it was last done or now. */
+  want(gap: number, now: Millis): void {
+    this.at = Math.min(this.at, Math.max(now, this.#done + gap));
+  }
+  /** Whether it is due; it then counts as done. */
+  take(now: Millis): boolean {
+    if (now < this.at) return false;
+    this.at = Infinity;
+    this.#done = now;
+    return true;
+  }
+}
+
+/** What the membership needs from the rest of the router. */
+export interface MembershipContext {
+  readonly config: RouterConfig;
+  readonly connector: Connector;
+  emit(effect: RouterEffect): void;
+}
+
+/** Records, routes and gossip. Call `settle()` at the end of every step and at `nextWake()`. */
+export class Membership {
+  readonly topology: Topology;
+  readonly engine: GossipEngine;
+  /** Whether some connection may have gossip to send. */
+  gossipWaits = false;
+  /** Routes over all published connections, as gossip uses them. */
+  gossipRoutes: RouteTable | undefined;
+  /** Routes over established connections, as frames use them. */
+  routes: RouteTable | undefined;
+  readonly #channel: TopologyChannel;
+  readonly #recalculation = new Paced();
+  readonly #announcement = new Paced();
+  readonly #announced = new Set<PeerName>();
+  #view: TopologyView | undefined;
+
+  constructor(readonly context: MembershipContext, now: Millis) {
+    const { config } = context;
+    const { name, nickname, uid, shortId, random } = config;
+    this.topology = new Topology({ name, nickname, uid, shortId }, random);
+    this.#channel = new TopologyChannel(this.topology);
+    this.engine = new GossipEngine({ topology: this.#channel, random, now });
+    for (const channel of config.channels) this.engine.register(channel);
+    this.#recalculate();
+  }
+
+  /** The short id that we claim. */
+  get shortId(): ShortId | undefined {
+    return this.topology.own.shortId;
+  }
+
+  /** The remote of a connection that is about to be added. */
+  register(remote: Features, now: Millis): { readonly restarted: boolean } {
+    const { restarted, selfChanged } = this.topology.ensure(remote);
+    this.topology.retain(remote.name);
+    if (selfChanged) this.#shortIdChanged(now);
+    return { restarted };
+  }
+
+  /** A connection is in the table. */
+  added(link: Link, restarted: boolean, now: Millis): void {
+    const peer = link.peer!;
+    const { outbound, id } = link.origin;
+    const reachable = this.routes?.reaches(peer) ?? false;
+    this.topology.setLink({ peer, address: link.address, outbound, established: false });
+    this.engine.addConnection(id, peer);
+    if (!reachable || restarted) this.engine.sendFullState(id);
+    this.#changed([peer], now);
+  }
+
+  /** A connection's overlay works. */
+  established(peer: PeerName, now: Millis): void {
+    this.topology.setEstablished(peer);
+    this.#changed([], now);
+  }
+
+  /** A connection left the table. */
+  removed(link: Link, now: Millis): void {
+    const peer = link.peer!;
+    this.engine.removeConnection(link.origin.id);
+    this.topology.removeLink(peer);
+    this.topology.release(peer);
+    this.#channel.collect(now);
+    this.#changed([], now);
+  }
+
+  /** Handles a gossip message; a reason in return ends the connection. */
+  receive(id: LinkId, message: Uint8Array, now: Millis): Decoded<undefined> {
+    this.gossipWaits = true;
+    return this.engine.receive(id, message, now);
+  }
+
+  /** Does what is due. */
+  settle(now: Millis): void {
+    this.#spread(now >= this.#channel.nextWake() ? this.#channel.wake(now) : undefined);
+    this.#news(now);
+    if (this.#recalculation.take(now)) this.#recalculate();
+    if (this.#announcement.take(now)) {
+      const names = [this.topology.self, ...this.#announced];
+      this.#announced.clear();
+      this.#spread(this.#channel.records(names));
+    }
+    if (now < this.engine.nextWake()) return;
+    this.engine.wake(now);
+    this.gossipWaits = true;
+  }
+
+  /** Earliest time at which `settle()` could do something. */
+  nextWake(): number {
+    return Math.min(
+      this.#channel.nextWake(),
+      this.#recalculation.at,
+      this.#announcement.at,
+      this.engine.nextWake(),
+    );
+  }
+
+  #changed(names: readonly PeerName[], now: Millis): void {
+    this.#announce(names, now);
+    this.#requestRoutes(now);
+    this.gossipWaits = true;
+  }
+
+  #announce(names: readonly PeerName[], now: Millis): void {
+    for (const name of names) this.#announced.add(name);
+    this.#announcement.want(this.#gap(ANNOUNCE_GAP, BYTES_PER_MS.announce), now);
+  }
+
+  #requestRoutes(now: Millis): void {
+    this.#recalculation.want(this.#gap(ROUTES_GAP, BYTES_PER_MS.routes), now);
+    this.engine.holdRelays();
+    this.context.connector.request(now);
+  }
+
+  #gap(bounds: { readonly min: number; readonly max: number }, bytesPerMs: number): number {
+    return Math.min(bounds.max, Math.max(bounds.min, this.topology.stateSize / bytesPerMs));
+  }
+
+  #recalculate(): void {
+    const { topology } = this;
+    this.gossipRoutes = new RouteTable(topology.allGraph(), topology.self);
+    this.routes = new RouteTable(topology.establishedGraph(), topology.self);
+    this.engine.setRoutes(this.gossipRoutes);
+    this.gossipWaits = true;
+    const view = topology.view();
+    if (view === this.#view) return;
+    this.#view = view;
+    this.context.emit({ kind: "overlay", request: { kind: "topology", view } });
+  }
+
+  /** Acts on what gossip and collections did to the records. */
+  #news(now: Millis): void {
+    const { changed, removed, selfChanged } = this.#channel.takeNews();
+    if (selfChanged) this.#shortIdChanged(now);
+    if (removed.length > 0) this.engine.peersRemoved(removed.map((record) => record.name));
+    const waits = this.engine.holding && this.#recalculation.at === Infinity;
+    if (changed || selfChanged || waits) this.#requestRoutes(now);
+  }
+
+  #shortIdChanged(now: Millis): void {
+    if (this.shortId !== undefined) this.context.emit({ kind: "short-id", shortId: this.shortId });
+    this.#announce([], now);
+  }
+
+  #spread(data: GossipData | undefined): void {
+    if (data === undefined) return;
+    this.engine.gossip(this.#channel.name, data);
+    this.gossipWaits = true;
+  }
+}

@@ -1,0 +1,158 @@
+/** The router core: events in, effects out (source: spec mesh.md). */
+import { assertNever } from "../core/brand.ts";
+import type { Core } from "../core/driver.ts";
+import type { GossipChannel } from "../core/ports.ts";
+import type { Millis } from "../core/time.ts";
+import { Connector, type ConnectorView } from "./connector.ts";
+import { Links } from "./links.ts";
+import { Membership } from "./membership.ts";
+import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
+import type { RouteTable } from "./routes.ts";
+import { type MeshSnapshot, type RoutesSnapshot, takeRoutes, takeSnapshot } from "./snapshot.ts";
+import type { Topology } from "./topology.ts";
+
+/**
+ * Membership, connections and gossip of one peer. Time must not go back between calls. Nothing that a remote sends
+ * makes `step()` throw: what cannot be used ends the connection it came on. Effects are to be performed in order.
+ */
+export class RouterCore implements Core<RouterEvent, RouterEffect> {
+  readonly #connector: Connector;
+  readonly #membership: Membership;
+  readonly #links: Links;
+  readonly #view: ConnectorView;
+  #effects: RouterEffect[] = [];
+  #targets = "";
+
+  constructor(readonly config: RouterConfig, now: Millis) {
+    const emit = (effect: RouterEffect): void => void this.#effects.push(effect);
+    const { name: self, port, discovery, random } = config;
+    this.#connector = new Connector({ self, port, discovery, random });
+    const connector = this.#connector;
+    this.#membership = new Membership({ config, connector, emit }, now);
+    this.#links = new Links({ config, connector, membership: this.#membership, emit });
+    this.#view = viewOf(this.#links, this.#membership.topology);
+  }
+
+  step(event: RouterEvent, now: Millis): readonly RouterEffect[] {
+    this.#handle(event, now);
+    this.#links.wake(now);
+    this.#membership.settle(now);
+    for (const effect of this.#connector.due(this.#view, now)) this.#links.dial(effect);
+    if (this.#membership.gossipWaits) {
+      this.#membership.gossipWaits = false;
+      this.#links.flush(now);
+    }
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  nextWake(): number {
+    return Math.min(this.#links.nextWake(), this.#membership.nextWake(), this.#connector.nextWake());
+  }
+
+  /** Adds a gossip channel; what was known of its name before is forgotten. */
+  register(channel: GossipChannel): void {
+    this.#membership.engine.register(channel);
+  }
+
+  /** Everything that is to be known of the mesh. */
+  snapshot(now: Millis): MeshSnapshot {
+    const { config } = this;
+    return takeSnapshot(
+      { config, connector: this.#connector, links: this.#links, membership: this.#membership },
+      now,
+    );
+  }
+
+  /** Next hops over established connections, from every source; costly in a large mesh. */
+  routes(): RoutesSnapshot {
+    return takeRoutes(this.#membership.routes);
+  }
+
+  /** All records. */
+  get topology(): Topology {
+    return this.#membership.topology;
+  }
+
+  /** Routes over established connections. */
+  get establishedRoutes(): RouteTable | undefined {
+    return this.#membership.routes;
+  }
+
+  /** Routes over all published connections. */
+  get gossipRoutes(): RouteTable | undefined {
+    return this.#membership.gossipRoutes;
+  }
+
+  #handle(event: RouterEvent, now: Millis): void {
+    const { engine } = this.#membership;
+    switch (event.kind) {
+      case "accepted":
+      case "dialed":
+        return this.#links.open(event, now);
+      case "dial-failed":
+        return this.#links.dialFailed(event, now);
+      case "resolved":
+        return this.#connector.resolved(event.attempt, event.answer, now);
+      case "bytes":
+        return this.#links.bytes(event.socket, event.data, now);
+      case "written":
+        return this.#links.written(event.socket, event.count);
+      case "closed":
+        return this.#links.closed(event.socket, event.reason, now);
+      case "overlay":
+        return this.#links.overlay(event.event, now);
+      case "connect":
+        return this.#connect(event, now);
+      case "forget":
+        this.#connector.forget(event.targets);
+        return this.#persist();
+      case "unicast":
+        engine.unicast(event.channel, event.destination, event.payload);
+        break;
+      case "broadcast":
+        engine.broadcast(event.channel, event.data);
+        break;
+      case "gossip":
+        engine.gossip(event.channel, event.data);
+        break;
+      case "wake":
+        return;
+      default:
+        return assertNever(event);
+    }
+    this.#membership.gossipWaits = true;
+  }
+
+  #connect(event: RouterEvent & { readonly kind: "connect" }, now: Millis): void {
+    for (const reason of this.#connector.connect(event.targets, { replace: event.replace, now })) {
+      this.#effects.push({ kind: "log", level: "warn", event: "mesh/target-refused", fields: { reason } });
+    }
+    this.#persist();
+  }
+
+  #persist(): void {
+    const targets = this.#connector.direct;
+    const text = JSON.stringify(targets);
+    if (text === this.#targets) return;
+    this.#targets = text;
+    this.#effects.push({ kind: "targets", targets });
+  }
+}
+
+function viewOf(links: Links, topology: Topology): ConnectorView {
+  return {
+    *connections() {
+      for (const link of links.table.added()) {
+        const { remote, outbound } = link.origin;
+        yield { peer: link.peer!, address: link.address, ip: remote.ip, outbound };
+      }
+    },
+    isConnected: (peer) => links.table.byPeer(peer) !== undefined,
+    records: () => topology.all(),
+    get full() {
+      return links.table.full;
+    },
+  };
+}

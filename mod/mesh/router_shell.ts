@@ -1,0 +1,362 @@
+/** The router's listener, connections and clock: carries out what the core decides. */
+import { type Endpoint, formatEndpoint, type Ip, isIpv4, parseIp } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
+import { concatBytes } from "../core/bytes.ts";
+import { Driver } from "../core/driver.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { PeerName, ShortId } from "../core/names.ts";
+import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
+import type { Alarm, Clock, GossipChannel, GossipData, Logger, Store } from "../core/ports.ts";
+import type { AttemptId } from "./connector.ts";
+import { RouterCore } from "./router.ts";
+import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "./router_types.ts";
+import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
+import { parseTarget } from "./target.ts";
+import { DenoStream, dial, DialError, lookUp, type Stream } from "./tcp_shell.ts";
+import { ACCEPT_BURST, ACCEPT_REFILL, TokenBucket } from "./token_bucket.ts";
+
+/** Where the direct targets are kept between runs: a JSON list of texts. */
+export const TARGETS_KEY = "mesh/targets";
+
+/** What a running router needs. */
+export interface RouterOptions extends RouterConfig {
+  /** The address to listen on and to dial from; undefined for all. */
+  readonly host: Ip | undefined;
+  /** Direct targets; undefined for those of the last run. */
+  readonly targets: readonly string[] | undefined;
+  readonly clock: Clock;
+  readonly alarm: Alarm;
+  readonly store: Store;
+  readonly logger: Logger;
+  readonly overlay: { request(request: OverlayRequest): void };
+  /** We had to take another short id: keep it for the next start. */
+  onShortId(shortId: ShortId): void;
+  /** Ends the router and closes its connections. */
+  readonly signal: AbortSignal;
+}
+
+const EVENT_LIMIT = 65_536;
+const WRITE_CHUNK = 128 * 1024;
+/** How long a connection that is being closed may take to send its last bytes, milliseconds. */
+const FAREWELL = 500;
+
+/** Starts a router. Throws "up/port-taken" when it cannot listen. */
+export function startRouter(options: RouterOptions): Router {
+  return new Router(options);
+}
+
+/** A running router. Every call returns at once. */
+export class Router {
+  /** The address and port it listens on. */
+  readonly address: Endpoint;
+  readonly #core: RouterCore;
+  readonly #driver: Driver<RouterEvent, RouterEffect>;
+  readonly #sockets = new Map<SocketId, Socket>();
+  readonly #listener: Deno.TcpListener;
+  #serial = 0;
+
+  constructor(readonly options: RouterOptions) {
+    const { clock, alarm, signal } = options;
+    this.#listener = listen(options.host, options.port);
+    const { hostname, port } = this.#listener.addr;
+    this.address = { ip: parseIp(hostname) ?? "0.0.0.0" as Ip, port };
+    // Port 0 asks the system for a free one, which tests do.
+    this.#core = new RouterCore({ ...options, port }, clock.now());
+    const loop = { clock, alarm, wake: { kind: "wake" } as const, limit: EVENT_LIMIT };
+    this.#driver = new Driver(this.#core, (effect) => this.#perform(effect), loop);
+    signal.addEventListener("abort", () => this.#stop(), { once: true });
+    void this.#accept();
+    const targets = options.targets ?? storedTargets(options.store);
+    this.#post({ kind: "connect", targets, replace: true });
+  }
+
+  /** Takes what the data plane has to say. */
+  overlay(event: OverlayEvent): void {
+    this.#post({ kind: "overlay", event });
+  }
+
+  /** Adds targets, or tries known ones again; with `replace`, forgets all others. Throws "usage/bad-option" for texts
+   * that are no targets, and then does nothing. */
+  connect(targets: readonly string[], options: { readonly replace: boolean }): void {
+    for (const target of targets) {
+      const parsed = parseTarget(target);
+      if (!parsed.ok) {
+        throw new MeshnetError("usage/bad-option", `Cannot connect: ${parsed.reason}`, {
+          hint: "Give HOST or HOST:PORT, for example 192.0.2.1 or peer.example.com:6783.",
+        });
+      }
+    }
+    this.#post({ kind: "connect", targets, replace: options.replace });
+  }
+
+  /** Forgets targets, as they were given; connections stay. */
+  forget(targets: readonly string[]): void {
+    this.#post({ kind: "forget", targets });
+  }
+
+  /** Adds a gossip channel. */
+  register(channel: GossipChannel): void {
+    this.#core.register(channel);
+  }
+
+  /** Sends to one peer over as many hops as it takes; lost without notice if there is no route. */
+  unicast(channel: string, destination: PeerName, payload: Uint8Array): void {
+    this.#post({ kind: "unicast", channel, destination, payload });
+  }
+
+  /** Sends to every peer. */
+  broadcast(channel: string, data: GossipData): void {
+    this.#post({ kind: "broadcast", channel, data });
+  }
+
+  /** Sends to random neighbours, which pass on what is new to them. */
+  gossip(channel: string, data: GossipData): void {
+    this.#post({ kind: "gossip", channel, data });
+  }
+
+  /** Everything that is to be known of the mesh. */
+  snapshot(): MeshSnapshot {
+    return this.#core.snapshot(this.options.clock.now());
+  }
+
+  /** Next hops over established connections, from every source; costly in a large mesh. */
+  routes(): RoutesSnapshot {
+    return this.#core.routes();
+  }
+
+  /** Hands an event to the core. A fault of our own must not end the process: it is logged, and costs the connection
+   * on which it showed. */
+  #post(event: RouterEvent): void {
+    try {
+      if (this.#driver.post(event) || this.options.signal.aborted) return;
+      this.options.logger.error("mesh/event-refused", { kind: event.kind });
+    } catch (error) {
+      const stack = error instanceof Error ? error.stack : undefined;
+      this.options.logger.error("mesh/fault", { kind: event.kind, reason: messageOf(error), stack });
+    }
+    if (event.kind !== "bytes") return;
+    this.#sockets.get(event.socket)?.close();
+    this.#post({ kind: "closed", socket: event.socket, reason: "this host could not handle what it sent" });
+  }
+
+  #perform(effect: RouterEffect): void {
+    const { options } = this;
+    switch (effect.kind) {
+      case "write":
+        return this.#sockets.get(effect.socket)?.write(effect.data);
+      case "close":
+        this.#sockets.get(effect.socket)?.finish();
+        this.#sockets.delete(effect.socket);
+        return;
+      case "dial":
+        return void this.#dial(effect.attempt, effect.address);
+      case "resolve":
+        return void this.#resolve(effect.attempt, effect.host);
+      case "overlay":
+        return options.overlay.request(effect.request);
+      case "targets":
+        return options.store.put(TARGETS_KEY, JSON.stringify(effect.targets));
+      case "short-id":
+        return options.onShortId(effect.shortId);
+      case "log":
+        return options.logger[effect.level](effect.event, effect.fields);
+      default:
+        return assertNever(effect);
+    }
+  }
+
+  async #accept(): Promise<void> {
+    const { clock, signal, logger } = this.options;
+    const bucket = new TokenBucket(ACCEPT_BURST, { refill: ACCEPT_REFILL, now: clock.now() });
+    while (!signal.aborted) {
+      try {
+        const wait = bucket.take(clock.now());
+        if (wait > 0) {
+          await pause(wait, signal);
+          continue;
+        }
+        const stream = new DenoStream(await this.#listener.accept());
+        const { local, remote } = stream;
+        const socket = this.#adopt(stream);
+        this.#post({ kind: "accepted", socket, local, remote });
+        this.#sockets.get(socket)?.start();
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn("mesh/accept-failed", { reason: messageOf(error) });
+        await pause(ACCEPT_REFILL, signal); // out of descriptors, or the remote was gone already
+      }
+    }
+  }
+
+  async #dial(attempt: AttemptId, address: Endpoint): Promise<void> {
+    const { host: from, signal } = this.options;
+    try {
+      const stream = await dial(address, { from, signal });
+      if (signal.aborted) return stream.close();
+      const socket = this.#adopt(stream);
+      this.#post({ kind: "dialed", attempt, socket, local: stream.local, remote: address });
+      this.#sockets.get(socket)?.start();
+    } catch (error) {
+      const failure = error instanceof DialError ? error.failure : "other";
+      this.#post({ kind: "dial-failed", attempt, failure, message: messageOf(error) });
+    }
+  }
+
+  async #resolve(attempt: AttemptId, host: string): Promise<void> {
+    const found = await lookUp(host);
+    const { host: from } = this.options;
+    const answer = from === undefined || typeof found === "string"
+      ? found
+      : found.filter((ip) => isIpv4(ip) === isIpv4(from));
+    this.#post({ kind: "resolved", attempt, answer });
+  }
+
+  #adopt(stream: Stream): SocketId {
+    const id = ++this.#serial as SocketId;
+    this.#sockets.set(
+      id,
+      new Socket(stream, {
+        data: (data) => this.#post({ kind: "bytes", socket: id, data }),
+        written: (count) => this.#post({ kind: "written", socket: id, count }),
+        end: (reason) => {
+          this.#sockets.delete(id);
+          this.#post({ kind: "closed", socket: id, reason });
+        },
+      }),
+    );
+    return id;
+  }
+
+  #stop(): void {
+    this.#driver.stop();
+    this.#listener.close();
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+  }
+}
+
+/** What a socket tells the router. */
+interface SocketHandlers {
+  data(bytes: Uint8Array): void;
+  written(count: number): void;
+  end(reason: string): void;
+}
+
+/** One connection with the bytes that wait to be written. The core bounds them: it counts what it gave. */
+class Socket {
+  #waiting: Uint8Array[] = [];
+  #writing = false;
+  #closed = false;
+  #finishing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly stream: Stream, readonly handlers: SocketHandlers) {}
+
+  start(): void {
+    const { data, end } = this.handlers;
+    this.stream.start({
+      data: (bytes) => this.#silent ? undefined : data(bytes),
+      end: (reason) => this.#end(reason, end),
+    });
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#silent) return;
+    this.#waiting.push(bytes);
+    if (!this.#writing) void this.#pump();
+  }
+
+  /** Closes after the last bytes, at the latest soon; reports nothing more. */
+  finish(): void {
+    if (!this.#writing) return this.close();
+    this.#finishing ??= setTimeout(() => this.close(), FAREWELL);
+  }
+
+  /** Closes at once; reports nothing more. */
+  close(): void {
+    clearTimeout(this.#finishing);
+    this.#closed = true;
+    this.#waiting = [];
+    this.stream.close();
+  }
+
+  get #silent(): boolean {
+    return this.#closed || this.#finishing !== undefined;
+  }
+
+  async #pump(): Promise<void> {
+    this.#writing = true;
+    try {
+      for (let chunk = this.#chunk(); chunk !== undefined; chunk = this.#chunk()) {
+        await this.stream.write(chunk);
+        if (!this.#silent) this.handlers.written(chunk.length);
+      }
+    } catch {
+      // The read side learns of it as well and says why.
+    }
+    this.#writing = false;
+    if (this.#finishing !== undefined) this.close();
+  }
+
+  /** Some of what waits, in one piece. */
+  #chunk(): Uint8Array | undefined {
+    let size = 0;
+    let count = 0;
+    while (count < this.#waiting.length && size < WRITE_CHUNK) size += this.#waiting[count++]!.length;
+    const parts = this.#waiting.splice(0, count);
+    return parts.length > 1 ? concatBytes(...parts) : parts[0];
+  }
+
+  #end(reason: string, report: (reason: string) => void): void {
+    if (this.#closed) return;
+    const silent = this.#silent;
+    this.close();
+    if (!silent) report(reason);
+  }
+}
+
+/** The direct targets of the last run. */
+export function storedTargets(store: Store): readonly string[] {
+  try {
+    const list: unknown = JSON.parse(store.get(TARGETS_KEY) ?? "[]");
+    return Array.isArray(list) ? list.filter((text) => typeof text === "string") : [];
+  } catch {
+    return []; // an unreadable list is no reason not to start
+  }
+}
+
+function listen(host: Ip | undefined, port: number): Deno.TcpListener {
+  if (host !== undefined) return listenOn(host, port);
+  try {
+    return Deno.listen({ hostname: "::", port });
+  } catch {
+    return listenOn("0.0.0.0", port); // without IPv6 in the kernel; a taken port shows again
+  }
+}
+
+function listenOn(hostname: string, port: number): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname, port });
+  } catch (cause) {
+    const where = formatEndpoint({ ip: hostname as Ip, port });
+    const hint = cause instanceof Deno.errors.AddrInUse
+      ? `Another program uses TCP port ${port}: stop it, or give another --port.`
+      : "Check --host and --port.";
+    throw new MeshnetError("up/port-taken", `Cannot listen on ${where}: ${messageOf(cause)}`, {
+      hint,
+      cause,
+    });
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}

@@ -1,0 +1,209 @@
+/** The mesh as plain data, for status, reports and metrics. */
+import { formatCidr, formatEndpoint } from "../core/addr.ts";
+import type { PeerName } from "../core/names.ts";
+import type { OverlayName } from "../core/overlay_port.ts";
+import type { Millis } from "../core/time.ts";
+import type { PeerRecord } from "../core/topology_record.ts";
+import type { Connector, TargetState, TargetView } from "./connector.ts";
+import type { GossipCounters } from "./gossip.ts";
+import type { Link } from "./link.ts";
+import type { Links } from "./links.ts";
+import type { Membership } from "./membership.ts";
+import type { RouterConfig } from "./router_types.ts";
+import type { RouteTable } from "./routes.ts";
+
+/** Where a connection stands: `pending` has no working overlay yet; the last three have no connection. */
+export type ConnectionState = "pending" | "established" | "connecting" | "retrying" | "failed";
+
+/** One connection, or one target that has none. */
+export interface ConnectionSnapshot {
+  /** The remote peer; undefined while it is not known. */
+  readonly peer: PeerName | undefined;
+  readonly nickname: string | undefined;
+  /** `ip:port` of the remote end, or the target as given when it has no address yet. */
+  readonly address: string;
+  readonly outbound: boolean;
+  readonly state: ConnectionState;
+  /** Why it is not established or not better: a sentence, or empty. */
+  readonly info: string;
+  readonly overlay: OverlayName | undefined;
+  /** Largest inner IP packet in bytes. */
+  readonly mtu: number | undefined;
+  /** Whether the mesh connection and, once it works, the overlay are encrypted. */
+  readonly encrypted: boolean;
+  readonly rttMs: number | undefined;
+  /** Milliseconds until the next try; null for never; undefined unless `failed`. */
+  readonly retryInMs: number | null | undefined;
+}
+
+/** One target given by a person. */
+export interface TargetSnapshot {
+  /** As given. */
+  readonly target: string;
+  readonly state: TargetState;
+  /** Why it is not connected: a sentence, or empty. */
+  readonly info: string;
+  readonly address: string | undefined;
+  readonly peer: PeerName | undefined;
+  /** Milliseconds until the next try; null for never; undefined while it is not waiting. */
+  readonly retryInMs: number | null | undefined;
+}
+
+/** One peer as it describes itself. */
+export interface PeerSnapshot {
+  readonly name: PeerName;
+  readonly nickname: string;
+  /** Decimal, 64 bits. */
+  readonly uid: string;
+  readonly shortId: number | undefined;
+  /** Decimal, 64 bits. */
+  readonly version: string;
+  readonly connections: readonly {
+    readonly peer: PeerName;
+    readonly nickname: string;
+    readonly address: string;
+    readonly outbound: boolean;
+    readonly established: boolean;
+  }[];
+}
+
+/** Next hops over established connections. */
+export interface RoutesSnapshot {
+  readonly unicast: readonly { readonly destination: PeerName; readonly via: PeerName }[];
+  readonly broadcast: readonly { readonly source: PeerName; readonly via: readonly PeerName[] }[];
+}
+
+/** Everything that is to be known of the mesh at one moment. */
+export interface MeshSnapshot {
+  readonly name: PeerName;
+  readonly nickname: string;
+  readonly uid: string;
+  readonly shortId: number | undefined;
+  readonly port: number;
+  readonly protocol: { readonly min: number; readonly max: number };
+  readonly encryption: boolean;
+  readonly peerDiscovery: boolean;
+  readonly connLimit: number;
+  readonly trustedSubnets: readonly string[];
+  readonly targets: readonly TargetSnapshot[];
+  /** Live connections, then targets without one. */
+  readonly connections: readonly ConnectionSnapshot[];
+  /** Ascending by name, ourselves included. */
+  readonly peers: readonly PeerSnapshot[];
+  /** Connections that ended since the start. */
+  readonly terminations: number;
+  readonly gossip: GossipCounters;
+}
+
+/** What a snapshot is taken of. */
+export interface SnapshotSource {
+  readonly config: RouterConfig;
+  readonly connector: Connector;
+  readonly links: Links;
+  readonly membership: Membership;
+}
+
+/** Takes a snapshot. */
+export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot {
+  const { config, connector, links, membership } = source;
+  const { topology } = membership;
+  const nickname = (peer: PeerName | undefined) =>
+    peer === undefined ? undefined : topology.get(peer)?.nickname;
+  const targets = connector.views();
+  const { name, uid, port } = config;
+  return {
+    name,
+    nickname: config.nickname,
+    uid: `${uid}`,
+    shortId: membership.shortId,
+    port,
+    protocol: { min: config.minVersion, max: 2 },
+    encryption: (config.password?.length ?? 0) > 0,
+    peerDiscovery: config.discovery,
+    connLimit: config.connLimit,
+    trustedSubnets: config.trusted.map(formatCidr),
+    targets: targets.filter((view) => view.direct).map((view) => targetOf(view, now)),
+    connections: [
+      ...[...links.table.added()].map((link) => connectionOf(link, nickname(link.peer))),
+      ...targets.filter(hasNone).map((view) => missingOf(view, { nickname: nickname(view.peer), now })),
+    ],
+    peers: [...topology.all()].sort((a, b) => a.name < b.name ? -1 : 1)
+      .map((record) => peerOf(record, (peer) => nickname(peer) ?? "")),
+    terminations: links.terminations,
+    gossip: membership.engine.counters(),
+  };
+}
+
+/** Routes over established connections, from every source; costly in a large mesh. */
+export function takeRoutes(routes: RouteTable | undefined): RoutesSnapshot {
+  const names = routes?.graph.names ?? [];
+  const hop = (destination: PeerName) => routes?.nextHop(destination);
+  return {
+    unicast: names.flatMap((destination) => {
+      const via = hop(destination);
+      return via === undefined ? [] : [{ destination, via }];
+    }),
+    broadcast: names.map((source) => ({ source, via: routes?.broadcast(source) ?? [] })),
+  };
+}
+
+function hasNone(view: TargetView): boolean {
+  return view.state !== "connected" && view.state !== "satisfied" && view.state !== "waiting";
+}
+
+function retryIn(retryAt: number | undefined, now: Millis): number | null | undefined {
+  if (retryAt === undefined) return undefined;
+  return retryAt === Infinity ? null : Math.max(0, Math.ceil(retryAt - now));
+}
+
+function targetOf(view: TargetView, now: Millis): TargetSnapshot {
+  const { target, state, info, address, peer, retryAt } = view;
+  return { target, state, info, address, peer, retryInMs: retryIn(retryAt, now) };
+}
+
+function connectionOf(link: Link, nickname: string | undefined): ConnectionSnapshot {
+  const { status, origin, established } = link;
+  return {
+    peer: link.peer,
+    nickname: nickname ?? link.introduced?.remote.nickname,
+    address: formatEndpoint(origin.remote),
+    outbound: origin.outbound,
+    state: established ? "established" : "pending",
+    info: status?.why ?? (established ? "" : "the overlay to this peer is being set up"),
+    overlay: status?.overlay,
+    mtu: status?.mtu,
+    encrypted: status?.overlay === undefined ? link.introduced?.encrypted ?? false : status.encrypted,
+    rttMs: status?.rttMs,
+    retryInMs: undefined,
+  };
+}
+
+function missingOf(
+  view: TargetView,
+  more: { readonly nickname: string | undefined; readonly now: Millis },
+): ConnectionSnapshot {
+  return {
+    peer: view.peer,
+    nickname: more.nickname,
+    address: view.address ?? view.target,
+    outbound: true,
+    state: view.state as "connecting" | "retrying" | "failed", // hasNone() left no other
+    info: view.info,
+    overlay: undefined,
+    mtu: undefined,
+    encrypted: false,
+    rttMs: undefined,
+    retryInMs: view.state === "failed" ? retryIn(view.retryAt, more.now) : undefined,
+  };
+}
+
+function peerOf(record: PeerRecord, nickname: (peer: PeerName) => string): PeerSnapshot {
+  return {
+    name: record.name,
+    nickname: record.nickname,
+    uid: `${record.uid}`,
+    shortId: record.shortId,
+    version: `${record.version}`,
+    connections: record.links.map((link) => ({ ...link, nickname: nickname(link.peer) })),
+  };
+}

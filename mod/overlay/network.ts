@@ -1,0 +1,255 @@
+/** The ways to other peers as they are used: what the mesh says, links that work, and ways held while a peer restarts. */
+import type { Ip } from "../core/addr.ts";
+import type { PeerName, ShortId } from "../core/names.ts";
+import { SHORT_IDS } from "../core/names.ts";
+import type { TopologyView } from "../core/overlay_port.ts";
+import type { Millis } from "../core/time.ts";
+import type { PortNo } from "../wire/ovs_keys.ts";
+import type { RouteLookup } from "./dataplane_types.ts";
+import { ADOPT_GRACE_MS, HOLD_MAX_MS, type HoldFacts, holdOf, nextHoldChange } from "./hold.ts";
+import { AdoptedKnowledge, type Knowledge, ViewKnowledge } from "./knowledge.ts";
+
+/** How a neighbour is reached: our vxlan port, our address, its address. */
+export interface Path {
+  readonly port: PortNo;
+  readonly local: Ip;
+  readonly remote: Ip;
+}
+
+/** A neighbour to hand a frame to. */
+export interface Hop {
+  readonly short: ShortId;
+  readonly path: Path;
+}
+
+/** What a new view means for addresses bound to peers. */
+export interface ViewChange {
+  /** Peers that now own another short id than before. */
+  readonly renamed: readonly { readonly from: ShortId; readonly to: ShortId }[];
+  /** Short ids that went from one peer to another. */
+  readonly reassigned: readonly ShortId[];
+}
+
+/** A way that is kept without a link. */
+interface Held {
+  name: PeerName | undefined;
+  /** The old direct path; undefined: the peer was reached through others. */
+  readonly path: Path | undefined;
+  /** What was known of the mesh when the peer was last in it. */
+  readonly knowledge: Knowledge;
+  readonly since: Millis;
+  readonly maxMs: number;
+  firm: boolean;
+}
+
+/** For this long after an orderly end the peer's leaving the mesh is no reason to hold it. */
+const LEAVING_MS = 3_000;
+
+/**
+ * Answers are functions of what was told until the last refresh(): they do not change as time passes. After every
+ * change, and when `nextWake` comes, call refresh().
+ */
+export class Network {
+  #knowledge: Knowledge = new AdoptedKnowledge(-1, new Map(), new Map());
+  #view: ViewKnowledge | undefined;
+  #links: ReadonlyMap<PeerName, Path> = new Map();
+  #linkAddresses: ReadonlySet<Ip> = new Set();
+  #heldAddresses = new Set<Ip>();
+  readonly #held = new Map<ShortId, Held>();
+  readonly #leaving = new Map<PeerName, Millis>();
+  #nextWake = Infinity;
+
+  /** Our own short id, or -1. */
+  get self(): number {
+    return this.#knowledge.self;
+  }
+  /** Earliest time at which refresh() may change something by itself. */
+  get nextWake(): number {
+    return this.#nextWake;
+  }
+
+  /** Believes what flows found at start say, for the time being. `paths` has every short id they name. */
+  adopt(knowledge: AdoptedKnowledge, paths: ReadonlyMap<ShortId, Path | undefined>, now: Millis): void {
+    this.#knowledge = knowledge;
+    for (const [short, path] of paths) {
+      if (short === knowledge.self) continue;
+      const held = { name: undefined, path, knowledge, since: now, maxMs: ADOPT_GRACE_MS, firm: true };
+      this.#held.set(short, held);
+    }
+    this.refresh(now);
+  }
+
+  /** Takes a new view of the mesh. */
+  setView(view: TopologyView, routes: RouteLookup, now: Millis): ViewChange {
+    const old = this.#view;
+    const fresh = new ViewKnowledge(view, routes);
+    const renamed: { from: ShortId; to: ShortId }[] = [];
+    const reassigned: ShortId[] = [];
+    const compare = (short: ShortId, name: PeerName | undefined) => {
+      const to = name === undefined ? undefined : fresh.shortOf(name);
+      if (to !== undefined && to !== short) renamed.push({ from: short, to });
+      const owner = fresh.nameOf(short);
+      if (name !== undefined && owner !== undefined && owner !== name) reassigned.push(short);
+    };
+    for (const [short, held] of this.#held) {
+      held.name ??= fresh.nameOf(short);
+      compare(short, held.name);
+      const owner = fresh.nameOf(short);
+      const elsewhere = held.name !== undefined && fresh.shortOf(held.name) !== undefined && owner === undefined;
+      if (elsewhere || short === fresh.self || (owner !== undefined && owner !== held.name)) this.#held.delete(short);
+    }
+    for (const short of old?.owned() ?? []) {
+      if (short === old!.self) continue;
+      if (!this.#held.has(short)) compare(short, old!.nameOf(short));
+      this.#holdVanished(short, old!, fresh, now);
+    }
+    for (const [name, until] of this.#leaving) if (now >= until) this.#leaving.delete(name);
+    this.#view = fresh;
+    this.#knowledge = fresh;
+    this.refresh(now);
+    return { renamed, reassigned };
+  }
+
+  /** Holds a peer that was reachable and is no longer, and that we lost no link to. */
+  #holdVanished(short: ShortId, old: Knowledge, fresh: ViewKnowledge, now: Millis): void {
+    const name = old.nameOf(short);
+    if (name === undefined || this.#held.has(short) || this.#leaving.has(name)) return;
+    if (old.nextHop(short) < 0 || fresh.nextHop(short) >= 0 || short === fresh.self) return;
+    const other = fresh.shortOf(name);
+    const owner = fresh.nameOf(short);
+    if ((other !== undefined && other !== short) || (owner !== undefined && owner !== name)) return;
+    const held = { name, path: undefined, knowledge: old, since: now, maxMs: HOLD_MAX_MS, firm: false };
+    this.#held.set(short, held);
+  }
+
+  /** Sets the working links' paths, and the addresses from which confirmed links may send in clear. */
+  setLinks(paths: ReadonlyMap<PeerName, Path>, addresses: ReadonlySet<Ip>, now: Millis): void {
+    this.#links = paths;
+    this.#linkAddresses = addresses;
+    this.refresh(now);
+  }
+
+  /** The last working link of a peer broke: it may be restarting. Call before setLinks() without it. */
+  lost(name: PeerName, path: Path, now: Millis): void {
+    const short = this.#view?.shortOf(name);
+    if (short === undefined || short === this.self) return;
+    const held = { name, path, knowledge: this.#knowledge, since: now, maxMs: HOLD_MAX_MS, firm: true };
+    this.#held.set(short, held);
+  }
+
+  /** A peer said good-bye: nothing of it is kept. */
+  left(name: PeerName, now: Millis): void {
+    this.#leaving.set(name, now + LEAVING_MS as Millis);
+    for (const [short, held] of this.#held) if (held.name === name) this.#held.delete(short);
+    this.refresh(now);
+  }
+
+  /** Applies the rule of holding. */
+  refresh(now: Millis): void {
+    this.#nextWake = Infinity;
+    const facts: [ShortId, Held, HoldFacts][] = [];
+    for (const [short, held] of this.#held) facts.push([short, held, this.#factsOf(short, held, now)]);
+    for (const [short, held, fact] of facts) {
+      const verdict = holdOf(fact);
+      if (verdict === "gone") {
+        this.#held.delete(short);
+        continue;
+      }
+      held.firm = verdict === "firm";
+      this.#nextWake = Math.min(this.#nextWake, held.since + nextHoldChange(fact));
+    }
+    this.#heldAddresses = new Set();
+    for (const held of this.#held.values()) {
+      if (held.path !== undefined) this.#heldAddresses.add(held.path.remote);
+    }
+  }
+
+  #factsOf(short: ShortId, held: Held, now: Millis): HoldFacts {
+    const next = this.#knowledge.nextHop(short);
+    const nextPath = next < 0 ? undefined : this.#linkPath(next as ShortId);
+    const route = nextPath === undefined ? "none" : next === short ? "direct" : "other";
+    return { ageMs: now - held.since, maxMs: held.maxMs, direct: held.path !== undefined, route };
+  }
+
+  /** What is held without a link, for reports. */
+  held(now: Millis): readonly { peer: PeerName | undefined; shortId: number; forMs: number }[] {
+    return [...this.#held].map(([shortId, held]) => ({ peer: held.name, shortId, forMs: now - held.since }));
+  }
+
+  /** Whether frames from this outer address may be taken. */
+  accepts(address: Ip): boolean {
+    return this.#linkAddresses.has(address) || this.#heldAddresses.has(address);
+  }
+
+  /** Whether some peer is behind a short id. */
+  knows(short: ShortId): boolean {
+    return short === this.self || this.#knowledge.nameOf(short) !== undefined || this.#held.has(short);
+  }
+
+  /** The short id of a peer, also of one that is only held. */
+  shortOf(name: PeerName): ShortId | undefined {
+    const short = this.#view?.shortOf(name);
+    if (short !== undefined) return short;
+    for (const [held, { name: other }] of this.#held) if (other === name) return held;
+    return undefined;
+  }
+
+  #linkPath(short: ShortId): Path | undefined {
+    const name = this.#knowledge.nameOf(short) ?? this.#held.get(short)?.name;
+    return name === undefined ? undefined : this.#links.get(name);
+  }
+
+  /** The path to a neighbour: over its link, or the one held. */
+  #path(short: ShortId): Path | undefined {
+    return this.#linkPath(short) ?? this.#held.get(short)?.path;
+  }
+
+  /** Where to hand frames for a peer other than ourselves; undefined: nowhere. */
+  unicast(short: ShortId): Hop | undefined {
+    if (this.self < 0) return undefined;
+    const held = this.#held.get(short);
+    if (held?.firm === true) return this.#hop(short);
+    return this.#hop(this.#knowledge.nextHop(short)) ??
+      (held === undefined ? undefined : this.#hop(short) ?? this.#hop(held.knowledge.nextHop(short)));
+  }
+
+  #hop(short: number): Hop | undefined {
+    if (short < 0 || short >= SHORT_IDS || short === this.self) return undefined;
+    const path = this.#path(short as ShortId);
+    return path === undefined ? undefined : { short: short as ShortId, path };
+  }
+
+  /** Where to hand broadcasts that originated at a peer (or at us), ascending by short id. */
+  broadcast(source: ShortId): readonly Hop[] {
+    if (this.self < 0) return [];
+    const shorts = new Set(this.#knowledge.broadcastHops(source));
+    for (const [short, held] of this.#held) {
+      if (held.path !== undefined && held.knowledge.broadcastHops(source).includes(short)) shorts.add(short);
+    }
+    const origin = this.#held.get(source);
+    if (origin !== undefined && this.#knowledge.nextHop(source) < 0) {
+      for (const hop of origin.knowledge.broadcastHops(source)) shorts.add(hop);
+    }
+    const hops: Hop[] = [];
+    for (const short of [...shorts].sort((a, b) => a - b)) {
+      const hop = this.#hop(short);
+      if (hop !== undefined && short !== source) hops.push(hop);
+    }
+    return hops;
+  }
+
+  /** A text that changes when unicast() or knows() of a peer does. */
+  unicastSignature(short: ShortId): string {
+    const hop = short === this.self ? undefined : this.unicast(short);
+    return `${this.self} ${this.knows(short)} ${hop === undefined ? "" : hopText(hop)}`;
+  }
+
+  /** A text that changes when broadcast() of a peer does. */
+  broadcastSignature(source: ShortId): string {
+    return `${this.self} ${this.broadcast(source).map(hopText).join(" ")}`;
+  }
+}
+
+function hopText(hop: Hop): string {
+  return `${hop.short}@${hop.path.port}/${hop.path.local}/${hop.path.remote}`;
+}

@@ -1,0 +1,65 @@
+/** The ports of the datapath: local ones, to which frames are delivered, and tunnels. */
+import type { PortNo, Vport } from "../wire/ovs_keys.ts";
+import type { PortReport } from "./dataplane_types.ts";
+
+/** Every port by number. */
+export class PortTable {
+  readonly #ports = new Map<PortNo, Vport>();
+  #locals: readonly PortNo[] = [];
+
+  /** Ports to which frames for this host may be delivered, ascending: containers and our own leg. */
+  get locals(): readonly PortNo[] {
+    return this.#locals;
+  }
+
+  /** Whether a port is local. */
+  isLocal(port: PortNo): boolean {
+    const kind = this.#ports.get(port)?.kind;
+    return kind === "netdev" || kind === "internal";
+  }
+
+  /** Whether a port is a vxlan port. */
+  isTunnel(port: PortNo): boolean {
+    return this.#ports.get(port)?.kind === "vxlan";
+  }
+
+  /** The port of this number, if there is one. */
+  get(port: PortNo): Vport | undefined {
+    return this.#ports.get(port);
+  }
+
+  /** The port that serves a VXLAN UDP port. */
+  tunnel(udpPort: number): PortNo | undefined {
+    for (const vport of this.#ports.values()) {
+      if (vport.kind === "vxlan" && vport.udpPort === udpPort) return vport.port;
+    }
+    return undefined;
+  }
+
+  /** Adds or replaces a port; false when it was there just so. */
+  add(vport: Vport): boolean {
+    const old = this.#ports.get(vport.port);
+    this.#ports.set(vport.port, vport);
+    if (old?.kind === vport.kind && old.name === vport.name && old.udpPort === vport.udpPort) return false;
+    this.#index();
+    return true;
+  }
+
+  /** Removes a port and returns it. */
+  remove(port: PortNo): Vport | undefined {
+    const old = this.#ports.get(port);
+    if (this.#ports.delete(port)) this.#index();
+    return old;
+  }
+
+  /** All ports, ascending, for reports. */
+  report(): readonly PortReport[] {
+    return [...this.#ports.values()]
+      .sort((a, b) => a.port - b.port)
+      .map(({ port, name, kind, udpPort }) => ({ port, name, kind, udpPort }));
+  }
+
+  #index(): void {
+    this.#locals = [...this.#ports.keys()].filter((port) => this.isLocal(port)).sort((a, b) => a - b);
+  }
+}

@@ -1,0 +1,35 @@
+/** Real time. */
+import type { Alarm, Clock } from "../core/ports.ts";
+import type { Millis } from "../core/time.ts";
+
+/** Longest time-out of the event loop; a later alarm is set again when this has passed. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** The process's monotonic clock. */
+export class SystemClock implements Clock {
+  /** Milliseconds since the process began, with fractions. */
+  now(): Millis {
+    return performance.now() as Millis;
+  }
+}
+
+/** One timer of the event loop. */
+export class SystemAlarm implements Alarm {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Rings by this clock. */
+  constructor(readonly clock: Clock) {}
+
+  /** See Alarm.set. An alarm in the past rings soon, never at once. */
+  set(at: number, ring: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (at === Infinity) return;
+    const delay = Math.min(LONGEST_MS, Math.max(0, Math.ceil(at - this.clock.now())));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.clock.now() < at) this.set(at, ring);
+      else ring();
+    }, delay);
+  }
+}

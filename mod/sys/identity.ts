@@ -1,0 +1,196 @@
+/** Who this host is in the mesh: its peer name, its short id, its nickname. Kept from the first start on. */
+import { createHash } from "node:crypto";
+import { bad, type Decoded, good } from "../core/brand.ts";
+import { toHex } from "../core/bytes.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import {
+  parsePeerName,
+  type PeerName,
+  peerNameFromBytes,
+  SHORT_IDS,
+  type ShortId,
+  toShortId,
+} from "../core/names.ts";
+import type { Random, Store } from "../core/ports.ts";
+import { readTextIfReadable } from "./files.ts";
+
+const KEY = "identity";
+const VERSION = 1;
+/** What the ids of a system are hashed with (spec dataplane.md 7.1). */
+const NAME_PREFIX = "9oBJ0Jmip-";
+
+/** What tells this machine from others: contents of files, line ends included; "" for what there is not. */
+export interface SystemIds {
+  readonly machineId: string;
+  readonly productUuid: string;
+}
+
+/** Where a peer name came from. */
+export type NameOrigin = "option" | "system-ids" | "random";
+
+/** Who this host is. */
+export interface Identity {
+  readonly name: PeerName;
+  readonly origin: NameOrigin;
+  /** The overlay id to announce; kernel flows that outlive a restart carry it. */
+  readonly shortId: ShortId;
+  /** Set when the state was written on another machine, as on a cloned disk: the name that was given up. */
+  readonly gaveUp: PeerName | undefined;
+}
+
+/** What is stored under KEY. Machine ids are kept as hashes only. */
+interface StoredIdentity {
+  readonly name: PeerName;
+  readonly origin: NameOrigin;
+  readonly shortId: ShortId;
+  readonly machine: SystemIds;
+}
+
+/** Reads the ids of this machine. */
+export function readSystemIds(root = ""): SystemIds {
+  const first = (...paths: readonly string[]) => {
+    for (const path of paths) {
+      const text = readTextIfReadable(root + path);
+      if (text !== undefined) return text;
+    }
+    return "";
+  };
+  return {
+    machineId: first("/etc/machine-id", "/var/lib/dbus/machine-id"),
+    productUuid: first("/sys/class/dmi/id/product_uuid", "/sys/hypervisor/uuid"),
+  };
+}
+
+/** Makes six octets a name of the locally administered kind. */
+function localName(octets: Uint8Array): PeerName {
+  const six = octets.slice(0, 6);
+  six[0] = (six[0]! & 0xfe) | 2;
+  return peerNameFromBytes(six)!;
+}
+
+/** The peer name of a machine, the same as an original peer would take; undefined when it has no ids. */
+export function nameFromSystemIds(ids: SystemIds): PeerName | undefined {
+  if (ids.machineId === "" && ids.productUuid === "") return undefined;
+  return localName(createHash("sha256").update(NAME_PREFIX + ids.machineId + ids.productUuid).digest());
+}
+
+/** A hash that tells ids apart without giving them away (machine-id(5) asks for that). */
+function fingerprint(id: string): string {
+  const text = id.trim();
+  if (text === "" || text === "uninitialized") return "";
+  return toHex(createHash("sha256").update("meshnet identity " + text).digest().subarray(0, 8));
+}
+
+function fingerprints(ids: SystemIds): SystemIds {
+  return { machineId: fingerprint(ids.machineId), productUuid: fingerprint(ids.productUuid) };
+}
+
+/** Whether both are known and differ. What cannot be read this time tells nothing. */
+function differ(then: string, now: string): boolean {
+  return then !== "" && now !== "" && then !== now;
+}
+
+/** What is known of either machine, the present one first. */
+function learnt(now: SystemIds, then: SystemIds): SystemIds {
+  return { machineId: now.machineId || then.machineId, productUuid: now.productUuid || then.productUuid };
+}
+
+function encode(identity: StoredIdentity): string {
+  return JSON.stringify({ version: VERSION, ...identity });
+}
+
+function decode(text: string): Decoded<StoredIdentity> {
+  let json: Record<string, unknown> | null;
+  try {
+    json = JSON.parse(text);
+  } catch (thrown) {
+    return bad(messageOf(thrown));
+  }
+  if (json?.version !== VERSION) {
+    return bad(`version is ${JSON.stringify(json?.version)}, expected ${VERSION}`);
+  }
+  const name = typeof json.name === "string" ? parsePeerName(json.name) : undefined;
+  const shortId = typeof json.shortId === "number" ? toShortId(json.shortId) : undefined;
+  const { origin } = json;
+  const machine = json.machine as Record<string, unknown> | undefined;
+  if (name === undefined) return bad(`name is ${JSON.stringify(json.name)}`);
+  if (shortId === undefined) return bad(`shortId is ${JSON.stringify(json.shortId)}`);
+  if (origin !== "option" && origin !== "system-ids" && origin !== "random") {
+    return bad(`origin is ${origin}`);
+  }
+  if (typeof machine?.machineId !== "string" || typeof machine.productUuid !== "string") {
+    return bad("machine is missing");
+  }
+  return good({
+    name,
+    shortId,
+    origin,
+    machine: { machineId: machine.machineId, productUuid: machine.productUuid },
+  });
+}
+
+function readStored(store: Store): StoredIdentity | undefined {
+  const text = store.get(KEY);
+  if (text === undefined) return undefined;
+  const decoded = decode(text);
+  if (decoded.ok) return decoded.value;
+  throw new MeshnetError("state/unreadable", `Cannot read this host's identity: ${decoded.reason}`, {
+    hint: "Restore the state folder from a backup, or run `meshnet reset` to start anew as another peer",
+  });
+}
+
+/**
+ * Decides who this host is and stores that.
+ *
+ * - A name given as an option wins and is stored.
+ * - Else the stored name, unless the state was written on another machine: a machine id or product uuid that was known
+ *   then and is known now differs. Then the disk is a clone (or moved), and two hosts of one name would break the mesh for
+ *   both, so name and short id are made anew, as at a first start.
+ * - Else the name follows from the machine's ids; without any it is drawn.
+ *
+ * Throws "state/unreadable" for a stored identity that makes no sense: it is never replaced silently.
+ */
+export function loadIdentity(
+  store: Store,
+  options: { readonly name: PeerName | undefined; readonly ids: SystemIds; readonly random: Random },
+): Identity {
+  const { ids, random } = options;
+  const now = fingerprints(ids);
+  const stored = readStored(store);
+  const moved = stored !== undefined &&
+    (differ(stored.machine.machineId, now.machineId) || differ(stored.machine.productUuid, now.productUuid));
+  const kept = moved ? undefined : stored;
+  const [name, origin] = chooseName(options, kept);
+  const identity: StoredIdentity = {
+    name,
+    origin,
+    // Another name is another peer, but ids of peers are drawn independently of names: it can keep its own.
+    shortId: kept?.shortId ?? random.below(SHORT_IDS) as ShortId,
+    machine: kept === undefined ? now : learnt(now, kept.machine),
+  };
+  const text = encode(identity);
+  if (store.get(KEY) !== text) store.put(KEY, text);
+  const gaveUp = moved && stored.name !== name ? stored.name : undefined;
+  return { name, origin, shortId: identity.shortId, gaveUp };
+}
+
+function chooseName(
+  options: { readonly name: PeerName | undefined; readonly ids: SystemIds; readonly random: Random },
+  kept: StoredIdentity | undefined,
+): readonly [name: PeerName, origin: NameOrigin] {
+  if (options.name !== undefined) return [options.name, "option"];
+  if (kept !== undefined) return [kept.name, kept.origin];
+  const derived = nameFromSystemIds(options.ids);
+  return derived === undefined ? [localName(options.random.bytes(6)), "random"] : [derived, "system-ids"];
+}
+
+/** Stores a new short id, after a collision made the mesh choose another. Call after loadIdentity(). */
+export function storeShortId(store: Store, shortId: ShortId): void {
+  const stored = readStored(store);
+  if (stored !== undefined && stored.shortId !== shortId) store.put(KEY, encode({ ...stored, shortId }));
+}
+
+/** The host's name for people. */
+export function defaultNickname(): string {
+  return Deno.hostname();
+}

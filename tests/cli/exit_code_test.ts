@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { meshnet, withFolder } from "./run_meshnet.ts";
+
+Deno.test("meshnet exits 2 for wrong usage, with a hint on standard error", async () => {
+  for (const args of [[], ["statsu"], ["up", "--prot", "1"], ["status", "peeers"], ["attach"]]) {
+    const { code, stdout, stderr } = await meshnet(args);
+    assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+    if (args.length > 0) assert.match(stderr, /^meshnet: .+\nhint: .+\n$/);
+  }
+});
+
+Deno.test("meshnet exits 3 when the daemon is not running, and says how to start it", () =>
+  withFolder(async (folder) => {
+    for (const args of [["status"], ["status", "peers", "--json"], ["down"], ["connect", "host2"]]) {
+      const { code, stdout, stderr } = await meshnet([...args, "--run-dir", folder]);
+      assert.deepEqual([code, stdout], [3, ""], args.join(" "));
+      assert.match(stderr, /The daemon is not running.*\nhint: Start it as root with `meshnet up/);
+    }
+  }));
+
+Deno.test("meshnet up exits 2 for a bad flag", async () => {
+  const { code, stderr } = await meshnet(["up", "--port", "0"]);
+  assert.equal(code, 2);
+  assert.equal(
+    stderr,
+    'meshnet: Cannot use --port: value is "0"\nhint: Give a whole number from 1 to 65534, for example 6783\n',
+  );
+});
+
+Deno.test("meshnet up exits 1 for a bad variable, file or key", () =>
+  withFolder(async (folder) => {
+    const variable = await meshnet(["up"], { MESHNET_PORT: "x" });
+    assert.equal(variable.code, 1);
+    assert.match(variable.stderr, /^meshnet: Cannot use MESHNET_PORT: value is "x"\nhint: /);
+    const path = `${folder}/meshnet.toml`;
+    const missing = await meshnet(["up", "--config", path]);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /Cannot read the configuration file/);
+    await Deno.writeTextFile(path, "prot = 1\n");
+    const key = await meshnet(["up", "--config", path]);
+    assert.equal(key.code, 1);
+    assert.equal(key.stderr, `meshnet: Unknown key in ${path}: prot\nhint: Did you mean port?\n`);
+  }));

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { COMMANDS } from "../../mod/cli/commands.ts";
+import { assertSnapshot, meshnet } from "./run_meshnet.ts";
+
+Deno.test("meshnet help lists the commands", async () => {
+  const { code, stdout, stderr } = await meshnet(["help"]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  await assertSnapshot("help", stdout);
+});
+
+for (const command of COMMANDS) {
+  Deno.test(`meshnet help ${command.name} explains it, as does --help`, async () => {
+    const words = command.name.split(" ");
+    const [help, flag] = await Promise.all([meshnet(["help", ...words]), meshnet([...words, "--help"])]);
+    assert.deepEqual([help.code, help.stderr], [0, ""]);
+    assert.deepEqual(flag, help);
+    await assertSnapshot(`help-${words.join("-")}`, help.stdout);
+  });
+}
+
+Deno.test("meshnet help config is a configuration file that changes nothing", async () => {
+  const { code, stdout } = await meshnet(["help", "config"]);
+  assert.equal(code, 0);
+  await assertSnapshot("help-config", stdout);
+});

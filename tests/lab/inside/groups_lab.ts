@@ -1,0 +1,53 @@
+/** Frames for many: broadcast and multicast over a mesh that is not full, each copy once. */
+import assert from "node:assert/strict";
+import { line } from "./arrangements.ts";
+import { Capture } from "./container.ts";
+import { exec, pause, until } from "./process.ts";
+import { suite } from "./suite.ts";
+import type { World } from "./world.ts";
+
+export default suite({ name: "broadcast and multicast", kernel: 1, open }, {
+  "a broadcast reaches every container once": (world) => everyoneOnce(world, "10.2.1.255", ["-b"], "icmp"),
+  "an IPv4 multicast reaches every container once": (world) => everyoneOnce(world, "224.0.0.1", [], "icmp"),
+  "an IPv6 multicast reaches every container once": async (world) => {
+    await pause(2_000); // addresses that were tentative are now in use
+    await everyoneOnce(world, "ff02::1%ethmesh", ["-6"], "icmp6");
+  },
+});
+
+/** Three hosts in a line, and a second container on the last one. */
+async function open(): Promise<World> {
+  const world = await line(3);
+  const [fourth] = await world.addContainers(1);
+  await world.host(3).attach(fourth!, "10.2.1.4/24");
+  for (const { netns } of world.containers) {
+    await exec(["sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts"], { netns });
+  }
+  return world;
+}
+
+/** Pings a group from container 1: each of the others must see each request once, and answer. */
+async function everyoneOnce(
+  world: World,
+  group: string,
+  options: readonly string[],
+  protocol: string,
+): Promise<void> {
+  const [one, ...others] = world.containers;
+  const request = protocol === "icmp6" ? "icmp6 and ip6[40] = 128" : "icmp[icmptype] = icmp-echo";
+  const captures = await Promise.all(others.map(({ netns }) => Capture.start(netns, "ethmesh", request)));
+  try {
+    const count = 4;
+    const { text } = await one!.ping(group, ...options, "-c", String(count), "-i", "0.3", "-W", "2");
+    for (const [i, capture] of captures.entries()) {
+      const who = others[i]!.netns;
+      await until(`${who} sees ${count} requests`, () => capture.packets.length >= count, { ms: 3_000 });
+      const packets = await capture.stop();
+      assert.equal(packets.length, count, `${who} saw:\n${packets.join("\n")}`);
+    }
+    const answered = new Set([...text.matchAll(/bytes from ([0-9a-f.:]+)/g)].map((match) => match[1]));
+    assert.ok(answered.size >= others.length, `answers came from ${[...answered].join(" ")}:\n${text}`);
+  } finally {
+    for (const capture of captures) await capture[Symbol.asyncDispose]();
+  }
+}

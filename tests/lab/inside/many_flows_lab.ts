@@ -1,0 +1,72 @@
+/** A thousand conversations at once: every pair of 32 machines behind one container and 32 behind another. */
+import assert from "node:assert/strict";
+import { meshed } from "./arrangements.ts";
+import { Capture } from "./container.ts";
+import { sendFrames } from "./frames.ts";
+import { note } from "./notes.ts";
+import { until } from "./process.ts";
+import { suite } from "./suite.ts";
+import type { World } from "./world.ts";
+
+const SIDE = 32;
+const PAIRS = SIDE * SIDE;
+
+export default suite({ name: "many flows", kernel: 1, open: () => meshed(2) }, {
+  "1,024 conversations in both directions are all carried, each by a flow of its own": async (world) => {
+    // Both sides make their addresses known first, as machines do when they ask for each other's.
+    for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: 0 });
+    for (const side of [1, 2]) {
+      const receiver = world.container(3 - side);
+      await using capture = await Capture.start(
+        receiver.netns,
+        "ethmesh",
+        "ether proto 0x88b5 and not ether broadcast",
+      );
+      await send(world, side, { sources: SIDE, destinations: SIDE });
+      await until("every frame arrives", () => pairsOf(capture).size >= PAIRS, { ms: 15_000 });
+      const packets = await capture.stop();
+      assert.equal(pairsOf(capture).size, PAIRS);
+      assert.equal(packets.length, PAIRS, "some frames came twice");
+    }
+    for (const host of world.hosts) {
+      const flows = (await host.flows()).filter((flow) => /eth\(src=02:00:5e/.test(flow.key));
+      note(`${host.netns}: ${flows.length} flows`);
+      assert.ok(flows.length >= 2 * PAIRS, `only ${flows.length} flows`);
+    }
+  },
+  "while they last, their frames stay in the kernel": async (world) => {
+    const before = await Promise.all(world.hosts.map((host) => host.counters()));
+    for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: SIDE });
+    const after = await Promise.all(world.hosts.map((host) => host.counters()));
+    for (const i of [0, 1]) {
+      const missed = after[i]!.missed - before[i]!.missed;
+      assert.ok(missed < PAIRS / 50, `${missed} of ${2 * PAIRS} frames were misses`);
+      assert.ok(after[i]!.hit - before[i]!.hit >= 2 * PAIRS);
+      assert.equal(after[i]!.lost, 0);
+    }
+  },
+});
+
+async function send(
+  world: World,
+  side: number,
+  options: { sources: number; destinations: number },
+): Promise<void> {
+  await sendFrames(world.container(side).netns, {
+    device: "ethmesh",
+    sources: Array.from({ length: options.sources }, (_, i) => mac(side, i)),
+    destinations: options.destinations === 0
+      ? ["ff:ff:ff:ff:ff:ff"]
+      : Array.from({ length: options.destinations }, (_, i) => mac(3 - side, i)),
+    perSecond: 2_000,
+  });
+}
+
+function mac(side: number, index: number): string {
+  return `02:00:5e:00:0${side}:${index.toString(16).padStart(2, "0")}`;
+}
+
+/** The pairs of addresses that a capture has seen. */
+function pairsOf(capture: Capture): ReadonlySet<string> {
+  return new Set(capture.packets.map((line) => /([0-9a-f:]{17}) > ([0-9a-f:]{17})/.exec(line)?.[0] ?? line));
+}

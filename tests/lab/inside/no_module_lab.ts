@@ -1,0 +1,22 @@
+/** A host whose kernel lacks Open vSwitch. This suite must run before any other loads the module. */
+import assert from "node:assert/strict";
+import { exec } from "./process.ts";
+import { suite } from "./suite.ts";
+import { World } from "./world.ts";
+
+export default suite({
+  name: "host without openvswitch",
+  kernel: 0,
+  open: () => World.create({ hosts: 1, openvswitch: false }),
+}, {
+  "up names the module and the fix, ends with 1 and changes nothing": async (world) => {
+    const host = world.host(1);
+    const before = await exec(["ip", "-br", "link"], { netns: host.netns });
+    const { code, stderr } = await host.attempt("up");
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /openvswitch/);
+    assert.match(stderr, /modprobe openvswitch/);
+    assert.equal(await exec(["ip", "-br", "link"], { netns: host.netns }), before);
+    assert.throws(() => Deno.statSync(`${host.runDir}/control.sock`));
+  },
+});

@@ -1,0 +1,93 @@
+/** Passwords: nothing crosses in clear that was asked to be secret, and status says why. */
+import assert from "node:assert/strict";
+import { Capture } from "./container.ts";
+import { pause, until } from "./process.ts";
+import { suite } from "./suite.ts";
+import { World } from "./world.ts";
+
+export default suite({
+  name: "password",
+  kernel: 1,
+  open: () => World.create({ hosts: 2, containers: 2 }),
+}, {
+  "the right one: linked, but traffic that cannot be encrypted stays here": async (world) => {
+    await startBoth(world, ["same secret", "same secret"]);
+    await attachBoth(world);
+    const connection = await until("the hosts know each other", async () => {
+      const { connections } = await world.host(1).status();
+      return connections.find((c) => c.peer !== null && c.state === "pending" && c.info !== "");
+    });
+    assert.match(`${connection.info} ${connection.hint}`, /encrypt/i);
+    await using capture = await Capture.start(world.fabric, "p1", "udp");
+    assert.equal((await world.container(1).ping("10.2.1.2", "-c", "5", "-i", "0.2", "-W", "1")).received, 0);
+    await pause(1_000);
+    const clear = (await capture.stop()).filter((line) => /\.6784\b/.test(line));
+    assert.deepEqual(clear, []);
+    const text = await world.host(1).run("status", "connections");
+    assert.match(text, /pending/);
+    assert.match(text, /encrypt/i);
+    await stopBoth(world);
+  },
+  "both ends trust the underlay: traffic goes": async (world) => {
+    await startBoth(world, ["same secret", "same secret"], ["--trusted-subnets", "192.168.50.0/24"]);
+    await attachBoth(world);
+    const status = await world.host(2).established();
+    assert.equal(status.encryption, true);
+    assert.equal(status.connections[0]?.encrypted, false);
+    await world.container(1).mustPing("10.2.1.2", "-c", "5", "-i", "0.1", "-W", "3");
+    await stopBoth(world);
+  },
+  "the wrong one: no link, and both ends name the password": async (world) => {
+    await startBoth(world, ["one secret", "another secret"]);
+    await namesPassword(world);
+    await stopBoth(world);
+  },
+  "only one end has one: no link, and both ends name the password": async (world) => {
+    await startBoth(world, ["one secret", undefined]);
+    await namesPassword(world);
+    await stopBoth(world);
+  },
+});
+
+async function startBoth(
+  world: World,
+  passwords: readonly (string | undefined)[],
+  options: readonly string[] = [],
+): Promise<void> {
+  for (const [i, host] of world.hosts.entries()) {
+    const file = `/run/lab/${host.netns}/password`;
+    const password = passwords[i];
+    if (password !== undefined) Deno.writeTextFileSync(file, `${password}\n`, { mode: 0o600 });
+    const secret = password === undefined ? [] : ["--password-file", file];
+    await host.up(...i === 0 ? [] : ["--peers", world.host(1).address], ...secret, ...options);
+  }
+}
+
+async function attachBoth(world: World): Promise<void> {
+  for (const [i, host] of world.hosts.entries()) {
+    await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+  }
+}
+
+async function stopBoth(world: World): Promise<void> {
+  for (const host of world.hosts) {
+    await host.run("reset");
+    await host.daemon.ended();
+  }
+}
+
+/** The dialling end shows the failed connection with the reason; the other end has at least logged it. */
+async function namesPassword(world: World): Promise<void> {
+  await until("status names the password", async () => {
+    const { connections } = await world.host(2).status();
+    return connections.some((connection) => /password/i.test(`${connection.info} ${connection.hint}`));
+  });
+  const { connections } = await world.host(2).status();
+  assert.ok(connections.every((connection) => connection.state !== "established"));
+  await until("the other end names it, too", async () => {
+    const answer = await world.host(1).status();
+    return /password/i.test(
+      JSON.stringify([answer.connections, answer.problems]) + world.host(1).daemon.output(),
+    );
+  });
+}

@@ -1,0 +1,85 @@
+/** Daemons that stop, die and come back under traffic. */
+import assert from "node:assert/strict";
+import { meshed } from "./arrangements.ts";
+import { parsePing } from "./container.ts";
+import { note } from "./notes.ts";
+import { pause, until } from "./process.ts";
+import { suite } from "./suite.ts";
+import type { World } from "./world.ts";
+
+export default suite({ name: "restart", kernel: 1, open: () => meshed(2) }, {
+  "down and up under traffic loses nothing": (world) =>
+    underTraffic(world, async () => {
+      await world.host(1).run("down");
+      await world.host(1).daemon.ended();
+      await pause(500);
+      await world.host(1).up("--peers", world.host(2).address);
+      await world.host(1).established();
+    }),
+  "kill -9 and up under traffic loses nothing": (world) =>
+    underTraffic(world, async () => {
+      world.host(1).daemon.kill("SIGKILL");
+      await world.host(1).daemon.ended();
+      await pause(500);
+      await world.host(1).up("--peers", world.host(2).address);
+      await world.host(1).established();
+    }),
+  "after a restart new containers and new flows work": async (world) => {
+    const [fresh] = await world.addContainers(1);
+    await world.host(1).attach(fresh!, "10.2.1.50/24");
+    await fresh!.mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
+    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
+  },
+  "a restarted daemon is the same peer and knows its attachments": async (world) => {
+    const before = await world.host(1).status();
+    await world.host(1).run("down");
+    await world.host(1).daemon.ended();
+    await world.host(1).up();
+    const after = await world.host(1).established(); // the other end's targets, and ours, are remembered
+    assert.equal(after.name, before.name);
+    assert.notEqual(after.uid, before.uid);
+    assert.deepEqual(after.attachments.map((a) => a.target), before.attachments.map((a) => a.target));
+    assert.ok(after.attachments.every((attachment) => attachment.attached));
+  },
+  "a peer that is killed is noticed at once, and is back as soon as it runs": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    two.daemon.kill("SIGKILL");
+    await until("the connection is no longer established", async () => {
+      return (await one.status()).connections.every((connection) => connection.state !== "established");
+    }, { ms: 5_000 });
+    await two.up("--peers", one.address);
+    const started = performance.now();
+    await one.established();
+    note(`established ${Math.round(performance.now() - started)} ms after the daemon answered`);
+    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
+  },
+});
+
+/** Does something while a TCP stream and a ping run between the containers; neither may notice. */
+async function underTraffic(world: World, change: () => Promise<void>): Promise<void> {
+  const [one, two] = [world.container(1), world.container(2)];
+  await one.mustPing(two.address, "-c", "3", "-i", "0.1", "-W", "3");
+  await using server = two.background("iperf3", "-s", "-1");
+  await pause(500);
+  // The stream leaves some of the one processor to the daemon that starts.
+  const argv = ["iperf3", "-c", two.address, "-t", "60", "-i", "1", "-b", "200M", "-J"];
+  await using stream = one.background(...argv);
+  await using ping = one.background("ping", "-n", "-i", "0.1", two.address);
+  await pause(1_000);
+  await change();
+  await pause(1_500);
+  ping.kill("SIGINT");
+  await ping.ended();
+  stream.kill("SIGINT");
+  await stream.ended();
+  await server.ended();
+  const result = parsePing(ping.output());
+  assert.ok(result.sent > 20, ping.output());
+  assert.equal(result.received, result.sent, `lost pings:\n${ping.output()}`);
+  const intervals = (JSON.parse(stream.output()).intervals as { sum: { bits_per_second: number } }[])
+    .map((interval) => interval.sum.bits_per_second);
+  note(
+    `${result.sent} pings, none lost; TCP per second in Mbit/s: ${intervals.map((b) => Math.round(b / 1e6))}`,
+  );
+  assert.ok(intervals.length >= 3 && intervals.slice(0, -1).every((rate) => rate > 1e6), `${intervals}`);
+}

@@ -1,0 +1,49 @@
+/** Three hosts in a line: the ends are not linked, so the middle passes their traffic on, in its kernel. */
+import assert from "node:assert/strict";
+import { line } from "./arrangements.ts";
+import { note } from "./notes.ts";
+import { suite } from "./suite.ts";
+
+export default suite({ name: "three hosts in a line", kernel: 1, open: () => line(3) }, {
+  "the ends see each other as peers without a connection": async (world) => {
+    const { peers, connections } = await world.host(1).status();
+    assert.equal(peers.length, 3);
+    assert.equal(connections.length, 1);
+  },
+  "containers of the ends reach each other through the middle": async (world) => {
+    await world.container(1).mustPing(world.container(3).address, "-c", "10", "-i", "0.05", "-W", "3");
+    await world.container(3).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+  },
+  "transit traffic has flows of its own and does not pass user space": async (world) => {
+    const [one, three] = [world.container(1), world.container(3)];
+    await one.mustPing(three.address, "-c", "3", "-i", "0.1");
+    const before = await world.host(2).counters();
+    await one.mustPing(three.address, "-c", "100", "-i", "0.01");
+    const after = await world.host(2).counters();
+    assert.ok(
+      after.missed - before.missed < 10,
+      `${after.missed - before.missed} packets of 200 were misses`,
+    );
+    const transit = (await world.host(2).flows())
+      .filter((flow) =>
+        flow.key.includes("tunnel(") && flow.actions.includes("set(tunnel(") && flow.packets >= 100
+      );
+    assert.ok(transit.length >= 2, "there is no used transit flow for each direction");
+    for (const flow of transit) {
+      assert.ok(flow.used !== undefined && flow.used < 5, `not used lately: ${flow.key}`);
+    }
+  },
+  "TCP passes the middle": async (world) => {
+    const rate = await world.container(1).iperf(world.container(3), 3);
+    note(`TCP through the middle ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    assert.ok(rate > 100e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
+  },
+  "when the middle goes, the ends say so, and traffic is back when it is": async (world) => {
+    const middle = world.host(2);
+    await middle.run("down");
+    await middle.daemon.ended();
+    await middle.up("--no-discovery", "--peers", world.host(1).address);
+    await middle.established(2, 30_000);
+    await world.container(1).mustPing(world.container(3).address, "-c", "3", "-i", "0.1", "-W", "3");
+  },
+});

@@ -1,0 +1,113 @@
+/** Two hosts, a container on each: what everybody does first. */
+import assert from "node:assert/strict";
+import { meshed } from "./arrangements.ts";
+import { links } from "./links.ts";
+import { note } from "./notes.ts";
+import { exec, pause } from "./process.ts";
+import { suite } from "./suite.ts";
+
+export default suite({ name: "two hosts", kernel: 0, open: () => meshed(2) }, {
+  "the first packet arrives, and all after it": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const first = await one.mustPing(two.address, "-c", "1", "-W", "3");
+    const after = await one.mustPing(two.address, "-c", "20", "-i", "0.05", "-W", "3");
+    await two.mustPing(one.address, "-c", "5", "-i", "0.05", "-W", "3");
+    const times = after.times.toSorted((a, b) => a - b);
+    note(`ping: first ${first.times[0]} ms, then median ${times[times.length >> 1]} ms`);
+  },
+  "packets after the first stay in the kernel": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    await one.mustPing(two.address, "-c", "2", "-i", "0.1");
+    const before = await Promise.all(world.hosts.map((host) => host.counters()));
+    await one.mustPing(two.address, "-c", "100", "-i", "0.01");
+    const after = await Promise.all(world.hosts.map((host) => host.counters()));
+    for (const [i, host] of world.hosts.entries()) {
+      const missed = after[i]!.missed - before[i]!.missed;
+      assert.ok(missed < 10, `${missed} packets of 200 went through user space on ${host.netns}`);
+      const flows = await host.flows();
+      const outgoing = flows.filter((flow) => flow.actions.includes("set(tunnel(") && flow.packets >= 100);
+      const incoming = flows.filter((flow) => flow.key.includes("tunnel(") && flow.packets >= 100);
+      assert.ok(outgoing.length > 0 && incoming.length > 0, JSON.stringify(flows, null, 1));
+    }
+  },
+  "interfaces have the names of the contract": async (world) => {
+    const host = (await links(world.host(1).netns)).map((link) => link.ifname);
+    assert.ok(host.includes("meshnet") && host.includes("vxlan-6784"), host.join(" "));
+    assert.equal(host.filter((name) => name.startsWith("vmn")).length, 1, host.join(" "));
+    const inside = (await links(world.container(1).netns)).map((link) => link.ifname);
+    assert.deepEqual(inside.toSorted(), ["ethmesh", "lo"]);
+  },
+  "IPv6 link-local works without any set-up": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const target = await linkLocal(two.netns);
+    await linkLocal(one.netns);
+    await one.mustPing(`${target}%ethmesh`, "-6", "-c", "3", "-i", "0.1", "-W", "3");
+  },
+  "the largest packet passes, and one byte more does not leave the container": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const mtu = (await links(one.netns)).find((link) => link.ifname === "ethmesh")!.mtu;
+    const { datapath, connections } = await world.host(1).status();
+    assert.equal(mtu, datapath.mtu);
+    note(`MTU ${mtu}, of the connection ${connections[0]?.mtu}`);
+    await one.mustPing(two.address, "-M", "do", "-s", String(mtu - 28), "-c", "3", "-i", "0.1", "-W", "3");
+    assert.equal(
+      (await one.ping(two.address, "-M", "do", "-s", String(mtu - 27), "-c", "1", "-W", "1")).received,
+      0,
+    );
+    // Larger ones leave in fragments.
+    await one.mustPing(two.address, "-s", "8000", "-c", "3", "-i", "0.1", "-W", "3");
+  },
+  "TCP fills the link": async (world) => {
+    const rate = await world.container(1).iperf(world.container(2), 3);
+    note(`TCP ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    assert.ok(rate > 200e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
+  },
+  "ovs-dpctl run by the administrator disturbs nothing": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const running = one.mustPing(two.address, "-c", "40", "-i", "0.05", "-W", "3");
+    for (let i = 0; i < 5; i++) {
+      for (const host of world.hosts) await exec(["ovs-dpctl", "show"], { netns: host.netns });
+      for (const host of world.hosts) await exec(["ovs-dpctl", "dump-flows", "-m"], { netns: host.netns });
+    }
+    await running;
+    // New flows: all old ones go, and a container nobody has talked to appears.
+    for (const host of world.hosts) await exec(["ovs-dpctl", "del-flows", "meshnet"], { netns: host.netns });
+    await one.mustPing(two.address, "-c", "5", "-i", "0.1", "-W", "3");
+    const [fresh] = await world.addContainers(1);
+    await world.host(2).attach(fresh!, "10.2.1.77/24");
+    await one.mustPing("10.2.1.77", "-c", "3", "-i", "0.1", "-W", "3");
+  },
+  "an idle daemon uses no measurable processor time": async (world) => {
+    const pids = world.hosts.map((host) => host.daemon.pid);
+    const before = pids.map(cpuSeconds);
+    await pause(10_000);
+    const used = pids.map((pid, i) => cpuSeconds(pid) - before[i]!);
+    const memory = pids.map(residentMb);
+    note(`${used.map((s) => s.toFixed(2)).join(" and ")} s of 10 s; RSS ${memory.join(" and ")} MB`);
+    assert.ok(Math.max(...used) < 0.3, `${used} s of 10 s`);
+  },
+});
+
+/** The link-local address of `ethmesh`, once it is no longer tentative. */
+async function linkLocal(netns: string): Promise<string> {
+  for (let tries = 0; tries < 100; tries++) {
+    const text = await exec(["ip", "-j", "-6", "addr", "show", "dev", "ethmesh", "scope", "link"], { netns });
+    const [found] = JSON.parse(text || "[]") as { addr_info?: { local: string; tentative?: boolean }[] }[];
+    const address = found?.addr_info?.find((info) => info.local !== undefined && info.tentative !== true);
+    if (address !== undefined) return address.local;
+    await pause(100);
+  }
+  throw new Error(`ethmesh in ${netns} has no link-local address`);
+}
+
+/** Processor time that a process has used, in seconds. */
+function cpuSeconds(pid: number): number {
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ
+}
+
+/** Resident memory of a process, in MB. */
+function residentMb(pid: number): number {
+  const kb = /VmRSS:\s+([0-9]+)/.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
+  return Math.round(Number(kb) / 1024);
+}

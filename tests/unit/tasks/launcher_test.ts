@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { assemble, compress, compressInPieces, tar } from "../../../mod/tasks/payload.ts";
+import { root } from "../../../mod/tasks/run.ts";
+
+const MIB = 1 << 20;
+
+/** Stands for Deno: a script, padded to more than one piece, that tells how it was started. */
+function fakeDeno(): Uint8Array {
+  const script = '#!/bin/sh\n[ "$1" = --version ] && exit 0\n' +
+    'echo "args:$*"\necho "exe:$MESHNET_EXE lib:$MESHNET_LIB_DIR options:${NODE_OPTIONS-none}"\nexit 7\n#';
+  const bytes = new Uint8Array(3 * MIB).fill(0x20);
+  bytes.set(new TextEncoder().encode(script));
+  return bytes;
+}
+
+async function executable(folder: string): Promise<string> {
+  const deno = fakeDeno();
+  const path = `${folder}/meshnet`;
+  const text = (value: string) => new TextEncoder().encode(value);
+  const files = [{ path: "main.js", bytes: text("main") }, { path: "lib/libx.so", bytes: text("library") }];
+  const bytes = assemble({
+    launcher: Deno.readTextFileSync(`${root}/mod/tasks/launcher.sh`),
+    version: "1.2.3",
+    flags: ["-A", "--quiet"],
+    systemCache: `${folder}/system`,
+    denoSize: deno.length,
+    deno: await compressInPieces(deno, 2),
+    files: await compress(tar(files)),
+  });
+  Deno.writeFileSync(path, bytes, { mode: 0o755 });
+  return path;
+}
+
+interface Started {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function start(path: string, cache: string, more: Record<string, string> = {}): Promise<Started> {
+  const { code, stdout, stderr } = await new Deno.Command(path, {
+    args: ["status", "two words"],
+    clearEnv: true,
+    env: { PATH: Deno.env.get("PATH")!, MESHNET_CACHE_DIR: cache, ...more },
+  }).output();
+  const text = new TextDecoder();
+  return { code, out: text.decode(stdout), err: text.decode(stderr) };
+}
+
+/** Runs a test with an executable in a folder of its own. */
+function withExecutable(name: string, body: (path: string, folder: string) => Promise<void>): void {
+  Deno.test(`launcher.sh ${name}`, async () => {
+    const folder = Deno.makeTempDirSync({ prefix: "meshnet-test-" });
+    try {
+      await body(await executable(folder), folder);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
+
+const names = (folder: string): string[] => [...Deno.readDirSync(folder)].map((entry) => entry.name);
+
+withExecutable("unpacks once, passes arguments on and returns the exit code", async (path, folder) => {
+  const first = await start(path, `${folder}/cache`, { NODE_OPTIONS: "--inspect" });
+  const [id] = names(`${folder}/cache`);
+  const unpacked = `${folder}/cache/${id}`;
+  assert.equal(first.err, "");
+  assert.equal(first.code, 7);
+  assert.equal(
+    first.out,
+    `args:run -A --quiet ${unpacked}/main.js status two words\nexe:${path} lib:${unpacked}/lib options:none\n`,
+  );
+  assert.deepEqual(Deno.readFileSync(`${unpacked}/deno`), fakeDeno());
+  assert.equal(Deno.readTextFileSync(`${unpacked}/lib/libx.so`), "library");
+  const { ino } = Deno.statSync(unpacked);
+  await start(path, `${folder}/cache`);
+  assert.deepEqual(names(`${folder}/cache`), [id]);
+  assert.equal(Deno.statSync(unpacked).ino, ino);
+});
+
+withExecutable("unpacks whole when many start at once", async (path, folder) => {
+  const all = await Promise.all(Array.from({ length: 8 }, () => start(path, `${folder}/cache`)));
+  assert.deepEqual(all.map(({ code, err }) => ({ code, err })), Array(8).fill({ code: 7, err: "" }));
+  assert.equal(names(`${folder}/cache`).length, 1);
+});
+
+withExecutable("goes to another folder when the first one cannot be made", async (path, folder) => {
+  Deno.writeTextFileSync(`${folder}/file`, "");
+  const { out } = await start(path, `${folder}/file/cache`, { HOME: `${folder}/home` });
+  assert.match(out, new RegExp(`${folder}/system/1.2.3-`));
+  Deno.removeSync(`${folder}/system`, { recursive: true });
+  Deno.writeTextFileSync(`${folder}/system`, "");
+  const again = await start(path, `${folder}/file/cache`, { HOME: `${folder}/home` });
+  assert.match(again.out, new RegExp(`${folder}/home/.cache/meshnet/1.2.3-`));
+});
+
+withExecutable("does not trust what others may have put there", async (path, folder) => {
+  const cache = `${folder}/cache`;
+  await start(path, cache);
+  const [id] = names(cache);
+  Deno.writeTextFileSync(`${cache}/${id}/deno`, "#!/bin/sh\necho evil\n");
+  if (Deno.uid() === 0) {
+    Deno.chownSync(`${cache}/${id}`, 65534, 65534);
+    assert.match((await start(path, cache, { HOME: folder })).out, /^args:/);
+  }
+  const open = `${folder}/open`;
+  Deno.mkdirSync(open);
+  Deno.chmodSync(open, 0o777);
+  await start(path, open, { HOME: folder });
+  assert.deepEqual(names(open), []);
+});
+
+withExecutable("replaces a copy that lost its content", async (path, folder) => {
+  const cache = `${folder}/cache`;
+  await start(path, cache);
+  const [id] = names(cache);
+  Deno.truncateSync(`${cache}/${id}/main.js`);
+  assert.equal((await start(path, cache)).code, 7);
+  assert.equal(Deno.readTextFileSync(`${cache}/${id}/main.js`), "main");
+});
+
+withExecutable("refuses a file that is cut short, and leaves nothing", async (path, folder) => {
+  Deno.truncateSync(path, Deno.statSync(path).size - 10);
+  const more = { XDG_CACHE_HOME: `${folder}/xdg`, TMPDIR: folder };
+  const { code, err } = await start(path, `${folder}/cache`, more);
+  assert.equal(code, 1);
+  assert.match(err, /^meshnet: Cannot unpack itself into .*\n .*MESHNET_CACHE_DIR$/m);
+  assert.deepEqual(names(`${folder}/cache`), []);
+});
+
+Deno.test("assemble() gives equal bytes for equal input", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "meshnet-test-" });
+  try {
+    const once = Deno.readFileSync(await executable(folder));
+    assert.deepEqual(Deno.readFileSync(await executable(folder)), once);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
