@@ -62,7 +62,9 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 /** Socket families, types, levels, options and flags (x86-64 and arm64 agree). */
 export const C = {
   AF_UNIX: 1,
+  AF_PACKET: 17,
   SOCK_DGRAM: 2,
+  SOCK_RAW: 3,
   SOCK_CLOEXEC: 0x80000,
   SOL_SOCKET: 1,
   SO_RCVBUFFORCE: 33,

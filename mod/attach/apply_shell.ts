@@ -4,7 +4,7 @@ import { MeshnetError, messageOf } from "../core/errors.ts";
 import { describeStep, isOptional, type PlannedStep, type Step } from "./step.ts";
 
 /** What to try after a step failed with an errno. */
-function hintFor(step: Step, thrown: unknown): string | undefined {
+function hintFor(step: Step, thrown: unknown): string {
   const errno = thrown instanceof MeshnetError ? thrown.errno : undefined;
   if (step.kind === "add-address" && (errno === ERRNO.EACCES || errno === ERRNO.EPERM)) {
     return "IPv6 seems to be switched off in the container: see net.ipv6.conf.all.disable_ipv6 there";
@@ -14,7 +14,9 @@ function hintFor(step: Step, thrown: unknown): string | undefined {
   }
   if (step.kind === "add-port") return "See `meshnet status` for the state of the datapath";
   if (errno === ERRNO.ENODEV) return "Something else removed the interface meanwhile; attach again";
-  return thrown instanceof MeshnetError ? thrown.hint : undefined;
+  if (step.kind === "add-address" && errno === ERRNO.EOPNOTSUPP) return "This kernel has no IPv6";
+  const own = thrown instanceof MeshnetError ? thrown.hint : undefined;
+  return own ?? "Try again; the kernel's log (dmesg) may say more";
 }
 
 /**

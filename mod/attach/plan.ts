@@ -93,7 +93,7 @@ export function planAttach(wanted: Wanted, present: Present): readonly PlannedSt
     : build(wanted, present);
 }
 
-/** Makes everything anew. The interface gets its name in the target when all but its being up is done. */
+/** Makes everything anew. The interface gets its name in the target when it is all but up. */
 function build(wanted: Wanted, present: Present): readonly PlannedStep[] {
   const { hostName, name, mtu, mac, addresses } = wanted;
   const temporary = temporaryName(hostName);
@@ -108,8 +108,12 @@ function build(wanted: Wanted, present: Present): readonly PlannedStep[] {
   for (const setting of wantedSysctls(wanted, temporary)) add({ kind: "set-sysctl", ...setting });
   add({ kind: "add-port", name: hostName }, { kind: "remove-port", name: hostName });
   add({ kind: "set-up", side: "host", name: hostName, up: true });
-  for (const cidr of addresses) add({ kind: "add-address", name: temporary, cidr });
+  // Renaming an interface gives all its IPv4 addresses but the first a label of its own, so those come after.
+  const first = addresses.find((cidr) => isIpv4(cidr.ip));
+  const early = addresses.filter((cidr) => cidr === first || !isIpv4(cidr.ip));
+  for (const cidr of early) add({ kind: "add-address", name: temporary, cidr });
   add({ kind: "rename-link", side: "target", name: temporary, to: name });
+  for (const cidr of addresses) if (!early.includes(cidr)) add({ kind: "add-address", name, cidr });
   add({ kind: "set-up", side: "target", name, up: true });
   if (wanted.multicastRoute) add({ kind: "add-multicast-route", name });
   add({ kind: "announce", name, addresses });

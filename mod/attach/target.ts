@@ -1,5 +1,5 @@
 /** What `attach` is pointed at: a network namespace, by name, by path or by one of its processes. */
-import { MeshnetError } from "../core/errors.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
 
 /** A target as people write it, taken apart. */
 export type Target =
@@ -75,7 +75,15 @@ export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
 /** Finds the namespace of a target; undefined when the target is gone. Throws "attach/bad-target" when it is there
  * but is not a network namespace that can be attached. */
 export function findTarget(target: Target, probe: NamespaceProbe): ResolvedTarget | undefined {
-  const namespace = probe.identify(target.path);
+  let namespace: FileIdentity | undefined;
+  try {
+    namespace = probe.identify(target.path);
+  } catch (thrown) {
+    throw refuse(
+      `Cannot look at namespace ${target.text}: ${messageOf(thrown)}`,
+      "The daemon must be allowed to see it: run meshnet as root, outside containers",
+    );
+  }
   if (namespace === undefined) return undefined;
   const own = probe.own();
   if (sameFile(namespace, own)) {

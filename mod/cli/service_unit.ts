@@ -50,6 +50,7 @@ SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 
 # Namespaces that appear under /run/netns later become visible: mounts propagate into the unit, never out of it.
+ReadWritePaths=-/proc/sys/net
 MountFlags=slave
 ProtectSystem=strict
 ProtectHome=read-only

@@ -80,6 +80,12 @@ export async function loadPeers(flags: Flags): Promise<readonly string[]> {
   return resolveConfig(await readSources(flags)).peers;
 }
 
+/** The two folders as flags, environment and file name them. */
+export async function loadFolders(flags: Flags): Promise<Pick<Config, "runDir" | "stateDir">> {
+  const { runDir, stateDir } = resolveConfig(await readSources(flags));
+  return { runDir, stateDir };
+}
+
 async function readSources(flags: Flags): Promise<ConfigSources> {
   const env = Deno.env.toObject();
   const named = flags["config"] ?? env[envName(CONFIG_OPTION.name)];

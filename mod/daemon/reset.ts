@@ -1,5 +1,111 @@
-/** placeholder until host_cleanup exists */
+/** `meshnet reset`: stops the daemon if there is one, then removes everything meshnet made on this host. */
+import type { DaemonAnswer, StopAnswer } from "../control/api_types.ts";
+import { callDaemon } from "../control/client.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { CleanupOptions } from "./host_cleanup.ts";
+import { type Flags, loadFolders } from "./config.ts";
+import { networkNamespace } from "./host_facts.ts";
+
+const STOP_MS = 30_000;
+const KILL_MS = 5000;
+const KILL_POLL_MS = 20;
+
+/** Stops and removes. Throws MeshnetError when something is left; `say` gets one line for each thing done. */
 export async function resetHost(
-  _flags: Readonly<Record<string, string | boolean | undefined>>,
-  _o: { force: boolean; say: (line: string) => void },
-): Promise<void> {}
+  flags: Flags,
+  { force, say }: { readonly force: boolean; readonly say: (line: string) => void },
+): Promise<void> {
+  const folders = await loadFolders(flags);
+  const daemon = await findDaemon(folders.runDir, { force });
+  if (daemon !== undefined) {
+    checkSameNamespace(daemon);
+    await stopDaemon(daemon, { runDir: folders.runDir, force });
+    say("Stopped the daemon.");
+  }
+  const stateDir = daemon?.stateDir ?? folders.stateDir;
+  const { openCleanup } = await import("./assemble.ts");
+  const { checkCapabilities } = await import("./preflight.ts");
+  checkCapabilities(Deno.readTextFileSync("/proc/self/status"));
+  if (!force) await checkStateUnused(stateDir);
+  using host = openCleanup();
+  const { cleanHost } = await import("./host_cleanup.ts");
+  const options: CleanupOptions = { ...host, stateDir, runDir: folders.runDir };
+  const { removed, failed } = cleanHost(options);
+  for (const what of removed) say(`Removed ${what}.`);
+  if (removed.length === 0 && failed.length === 0) say("Nothing of meshnet is on this host.");
+  if (failed.length > 0) {
+    throw new MeshnetError("control/request-failed", `Cannot remove everything: ${failed.join("; ")}`, {
+      hint: "Mend what the reasons name, then run `meshnet reset` again",
+    });
+  }
+}
+
+async function findDaemon(
+  runDir: string,
+  { force }: { readonly force: boolean },
+): Promise<DaemonAnswer | undefined> {
+  try {
+    return await callDaemon<DaemonAnswer>({ method: "GET", path: "/daemon" }, { runDir, timeoutMs: 5000 });
+  } catch (error) {
+    if (error instanceof MeshnetError && error.code === "control/not-running") return undefined;
+    if (force) return undefined; // it listens and says nothing: its files go, and with them its grip
+    throw error;
+  }
+}
+
+/** The kernel's objects of a daemon can only be removed from its own network namespace. */
+function checkSameNamespace(daemon: DaemonAnswer): void {
+  if (daemon.netns === networkNamespace()) return;
+  throw new MeshnetError(
+    "usage/bad-option",
+    `Cannot reset from here: the daemon works in network namespace ${daemon.netns}`,
+    {
+      hint: `Run it there: nsenter --net=/proc/${daemon.pid}/ns/net meshnet reset ...`,
+    },
+  );
+}
+
+async function stopDaemon(
+  daemon: DaemonAnswer,
+  { runDir, force }: { readonly runDir: string; readonly force: boolean },
+): Promise<void> {
+  try {
+    await callDaemon<StopAnswer>({ method: "POST", path: "/stop", body: {} }, { runDir, timeoutMs: STOP_MS });
+  } catch (error) {
+    if (!force) {
+      throw new MeshnetError("control/request-failed", `The daemon does not stop: ${messageOf(error)}`, {
+        hint: "`meshnet reset --force` kills it",
+        cause: error,
+      });
+    }
+    await kill(daemon.pid);
+  }
+}
+
+async function kill(pid: number): Promise<void> {
+  try {
+    for (let waited = 0; waited < KILL_MS; waited += KILL_POLL_MS) {
+      Deno.kill(pid, "SIGKILL");
+      await new Promise((resolve) => setTimeout(resolve, KILL_POLL_MS));
+    }
+  } catch { /* no such process any more */ }
+}
+
+/** Refuses while a daemon with another run folder has this state open. Broken state is no reason: it goes anyway. */
+async function checkStateUnused(stateDir: string): Promise<void> {
+  const { openStore, STORE_FILE } = await import("../sys/store.ts");
+  try {
+    Deno.lstatSync(`${stateDir}/${STORE_FILE}`);
+  } catch {
+    return;
+  }
+  try {
+    openStore(stateDir)[Symbol.dispose]();
+  } catch (error) {
+    if (!(error instanceof MeshnetError) || error.code !== "up/already-running") return;
+    throw new MeshnetError("up/already-running", `Cannot reset: a daemon uses the state in ${stateDir}`, {
+      hint: "Give its --run-dir, so that it is stopped first",
+      cause: error,
+    });
+  }
+}

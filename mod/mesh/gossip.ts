@@ -21,6 +21,7 @@ export const GOSSIP_INTERVAL_MS = 30_000;
 export interface GossipOptions {
   /** The channel of the topology: it is registered first, and its news hold relays back. */
   readonly topology: TopologyChannel;
+  /** Draws neighbours. */
   readonly random: Random;
   /** Start of the process: periodic gossip counts from here. */
   readonly now: Millis;
@@ -68,6 +69,7 @@ export class GossipEngine {
   #unrouted = 0;
   #unicastsDropped = 0;
 
+  /** An engine without connections, whose routes are still unknown: until `setRoutes()` it sends to nobody. */
   constructor(options: GossipOptions) {
     this.#topology = options.topology;
     this.#self = options.topology.topology.self;

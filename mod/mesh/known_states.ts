@@ -3,7 +3,9 @@ import type { PeerName } from "../core/names.ts";
 
 /** The state of a peer's record here: see Topology.mark(). */
 export interface RecordMark {
+  /** Small number that no other known peer has. */
   readonly slot: number;
+  /** Grows with every change of any record, so never means two states. */
   readonly stamp: number;
 }
 

@@ -19,6 +19,7 @@ export interface Graph {
 export class IndexedGraph implements Graph {
   #indexes: Map<PeerName, number> | undefined;
 
+  /** Both must not change any more. */
   constructor(readonly names: readonly PeerName[], readonly neighbours: readonly (readonly number[])[]) {}
 
   indexOf(name: PeerName): number {
@@ -90,6 +91,7 @@ export class RouteTable {
   readonly reachable: number;
   readonly #broadcasts = new Map<PeerName, readonly PeerName[]>();
 
+  /** Searches from `self`, which the graph need not have. */
   constructor(readonly graph: Graph, self: PeerName) {
     this.self = graph.indexOf(self);
     this.unicast = unicastRoutes(graph, this.self);

@@ -62,6 +62,7 @@ export class SurrogateChannels {
   #parcelBytes = 0;
   #dropped = 0;
 
+  /** `limits` replace those of SURROGATE_LIMITS. */
   constructor(limits: Partial<SurrogateLimits>) {
     this.#limits = { ...SURROGATE_LIMITS, ...limits };
   }

@@ -3,7 +3,7 @@ import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
 import type { Random } from "../core/ports.ts";
 import type { LinkRecord, PeerRecord } from "../core/topology_record.ts";
-import { encodeTopology } from "../wire/mesh_message.ts";
+import { TopologyEncoder } from "../wire/mesh_message.ts";
 import { type Graph, unicastRoutes } from "./routes.ts";
 import { ShortIds } from "./short_ids.ts";
 import { GraphBuilder, type GraphNode } from "./topology_graph.ts";
@@ -15,9 +15,13 @@ export const MAX_STATE_BYTES = 32 * 1024 * 1024;
 
 /** A peer as its features or our own configuration describe it. */
 export interface PeerIdentity {
+  /** What stays when everything else changes. */
   readonly name: PeerName;
+  /** For people. */
   readonly nickname: string;
+  /** Incarnation of the process. */
   readonly uid: PeerUid;
+  /** The short id it claims. */
   readonly shortId: ShortId | undefined;
 }
 
@@ -43,6 +47,7 @@ export interface MergeResult extends TopologyEffects {
 
 /** What a collection did. */
 export interface CollectResult extends TopologyEffects {
+  /** The records as they were. */
   readonly removed: PeerRecord[];
 }
 
@@ -73,6 +78,7 @@ export class Topology {
   readonly #links = new Map<PeerName, LinkRecord>();
   readonly #shortIds = new ShortIds();
   readonly #graphs = new GraphBuilder();
+  readonly #encoder = new TopologyEncoder();
   readonly #freeSlots: number[] = [];
   #all: Graph | undefined;
   #established: Graph | undefined;
@@ -81,6 +87,7 @@ export class Topology {
   #stateSize = 0;
   #noShortIdFree = false;
 
+  /** Knows ourselves only. `version` is 0 unless an earlier one is continued. */
   constructor(self: PeerIdentity & { readonly version?: bigint }, random: Random) {
     this.self = self.name;
     this.#random = random;
@@ -229,7 +236,7 @@ export class Topology {
       const record = this.get(name);
       if (record !== undefined) records.push(record);
     }
-    return encodeTopology(records.sort((a, b) => a.name < b.name ? -1 : 1));
+    return this.#encoder.encode(records.sort((a, b) => a.name < b.name ? -1 : 1));
   }
 
   /** All connections as published; the same object until something changes. */

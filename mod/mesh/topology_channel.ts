@@ -50,6 +50,7 @@ const NO_NEWS: TopologyNews = {
  * knows more about answers. Whatever else may go wrong is repaired by repeating the whole state little by little.
  */
 export class TopologyChannel implements GossipChannel {
+  /** The channel's name on the wire. */
   readonly name = "topology";
   readonly #known = new KnownStates();
   readonly #updateNames = new Set<PeerName>();
@@ -64,6 +65,7 @@ export class TopologyChannel implements GossipChannel {
   /** Names to send whatever the receiver is known to have, with the next complete state that is encoded. */
   #refresh: readonly PeerName[] = [];
 
+  /** The caller goes on to change our own record in `topology` as connections come and go. */
   constructor(readonly topology: Topology) {}
 
   /** Whether the mesh is so large that neighbours are spared what they know. */

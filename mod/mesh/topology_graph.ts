@@ -5,15 +5,21 @@ import { type Graph, IndexedGraph } from "./routes.ts";
 
 /** What has to be known of a peer here; `row` belongs to this file. */
 export interface GraphNode {
+  /** The peer's current record; another object whenever it changed. */
   readonly record: PeerRecord;
+  /** What was made of the record last; undefined at first. */
   row: GraphRow | undefined;
 }
 
 /** A record's links as indexes, ascending. */
-interface GraphRow {
+export interface GraphRow {
+  /** The record it was made of. */
   readonly record: PeerRecord;
+  /** The names that the indexes are of. */
   readonly names: readonly PeerName[];
+  /** Every peer that it lists. */
   readonly all: readonly number[];
+  /** Those that it lists as established. */
   readonly established: readonly number[];
 }
 

@@ -1,2 +1,310 @@
-/** The data plane's core (being written): see dataplane_types.ts for its events and effects. */
+/** The data plane's core: misses, links and the mesh go in, flows and frames to send come out. */
+import { assertNever } from "../core/brand.ts";
+import type { Core } from "../core/driver.ts";
+import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
+import { after, type Millis } from "../core/time.ts";
+import type { FlowRecord, Miss, PortNo, Vport } from "../wire/ovs_keys.ts";
+import { vniSource } from "../wire/vxlan.ts";
+import { concludeFrom } from "./adopt.ts";
+import { newCounters } from "./counters.ts";
+import type {
+  DataplaneEffect,
+  DataplaneEvent,
+  DataplaneLimits,
+  DataplaneOptions,
+  DataplaneReport,
+} from "./dataplane_types.ts";
+import { FlowKeeper } from "./flow_keeper.ts";
+import type { FlowTable } from "./flow_table.ts";
+import { decide, decideUnlearnt, type ForwardContext, sourcePlace } from "./forward.ts";
+import { ADOPT_GRACE_MS } from "./hold.ts";
+import { LinkTable } from "./link_table.ts";
+import { MacTable } from "./mac_table.ts";
+import { Network } from "./network.ts";
+import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./place.ts";
+import { PortTable } from "./port_table.ts";
+import { VxlanPorts } from "./vxlan_ports.ts";
+
 export * from "./dataplane_types.ts";
+
+/** Interval of looking at what the kernel's flows carried. */
+export const SWEEP_MS = 60_000;
+/** The first look comes early: it tells which adopted flows are in use. */
+const FIRST_SWEEP_MS = 20_000;
+const ETHERNET_HEADER = 14;
+/** Places at which the addresses of peers that change their short id wait meanwhile. */
+const PARKING = 0x10_0000;
+
+/** The bounds; the reasons for the figures are in the README. */
+export const DEFAULT_LIMITS: DataplaneLimits = {
+  flows: 65_536,
+  flowsPerSource: 16_384,
+  macs: 65_536,
+  macsPerPort: 1_024,
+  macsPerPeer: 8_192,
+};
+
+/**
+ * One step at a time, times never going back; `started` first. A step's effects must be performed in order before the
+ * next step. Every event is harmless at any time, whoever sent what.
+ */
+export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
+  readonly #ports = new PortTable();
+  readonly #tunnels = new VxlanPorts(this.#ports);
+  readonly #network = new Network();
+  readonly #macs: MacTable;
+  readonly #context: ForwardContext;
+  readonly #counters = newCounters();
+  readonly #out: { effects: DataplaneEffect[] } = { effects: [] };
+  readonly #keeper: FlowKeeper;
+  readonly #flows: FlowTable;
+  readonly #links: LinkTable;
+  #sweepAt: number = Infinity;
+  #graceUntil: number = Infinity;
+  #networkChanged = false;
+
+  constructor(readonly options: DataplaneOptions) {
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const { macs: total, macsPerPort: perPort, macsPerPeer: perPeer } = limits;
+    this.#macs = new MacTable({ total, perPort, perPeer });
+    this.#context = { ports: this.#ports, macs: this.#macs, network: this.#network };
+    const { firstUfid } = options;
+    const out = this.#out;
+    this.#keeper = new FlowKeeper({
+      context: this.#context,
+      counters: this.#counters,
+      limits,
+      firstUfid,
+      out,
+    });
+    this.#flows = this.#keeper.table;
+    this.#links = new LinkTable(options, this.#tunnels, this.#network, out);
+  }
+
+  step(event: DataplaneEvent, now: Millis): readonly DataplaneEffect[] {
+    const effects: DataplaneEffect[] = [];
+    this.#out.effects = effects;
+    if (event.kind === "miss") this.#miss(event.miss, now);
+    else this.#rare(event, now);
+    return effects;
+  }
+
+  nextWake(): number {
+    return Math.min(
+      this.#sweepAt,
+      this.#graceUntil,
+      this.#network.nextWake,
+      this.#links.nextWake,
+      this.#tunnels.nextWake(),
+      this.#flows.nextExpiry(),
+    );
+  }
+
+  /** Decides every flow again and changes what is wrong: nothing, if all is well. */
+  reconcile(now: Millis): readonly DataplaneEffect[] {
+    this.#out.effects = [];
+    this.#flows.touchAll();
+    this.#keeper.redecide(now);
+    return this.#out.effects;
+  }
+
+  /** Everything to know, as of now. */
+  report(now: Millis): DataplaneReport {
+    const { name, mtu } = this.options;
+    const { size: flows, adopted } = this.#flows;
+    const local = this.#macs.localSize;
+    return {
+      datapath: { kind: "ovs", name, mtu, ports: this.#ports.report(), flows, adopted },
+      counters: {
+        ...this.#counters,
+        heartbeatsSent: this.#links.sent,
+        heartbeatsReceived: this.#links.received,
+        dropped: { ...this.#counters.dropped },
+      },
+      macs: { local, remote: this.#macs.size - local },
+      links: this.#links.report(now),
+      held: this.#network.held(now),
+    };
+  }
+
+  #miss(miss: Miss, now: Millis): void {
+    const { key, frame } = miss;
+    const { dropped } = this.#counters;
+    this.#counters.misses++;
+    if (frame.length < ETHERNET_HEADER) return void dropped.runt++;
+    if (key.tunnel !== undefined && key.ethSrc === 0 && key.ethDst === 0) {
+      const taken = this.#links.heartbeat(frame, key.tunnel.src, vniSource(key.tunnel.id), now);
+      if (!taken) dropped["bad-heartbeat"]++;
+      return this.#settle(now);
+    }
+    const learnt = this.#learn(miss, now);
+    const decision = learnt ? decide(key, this.#context, now) : decideUnlearnt(key, this.#context);
+    if (decision.dropped !== undefined) dropped[decision.dropped]++;
+    if (decision.verdict === "flow") this.#keeper.install(miss, decision, now);
+    else if (decision.verdict === "once") this.#keeper.execute(miss, decision.actions);
+  }
+
+  /** Learns where the source of a frame is; false when a bound forbids it. */
+  #learn({ key }: Miss, now: Millis): boolean {
+    const place = sourcePlace(key, this.#context);
+    if (place === undefined) return true;
+    const learnt = this.#macs.learn(key.ethSrc, place, now);
+    if (learnt === "full") this.#counters.macLimit++;
+    else if (learnt === "moved" || learnt === "new") {
+      if (learnt === "moved") this.#counters.macMoves++;
+      this.#flows.touchMac(key.ethSrc);
+      this.#keeper.redecide(now);
+    }
+    return learnt !== "full";
+  }
+
+  #rare(event: Exclude<DataplaneEvent, { kind: "miss" }>, now: Millis): void {
+    switch (event.kind) {
+      case "started":
+        this.#start(event.ports, event.flows, now);
+        break;
+      case "request":
+        this.#request(event.request, now);
+        break;
+      case "port-appeared":
+        this.#portAppeared(event.port, now);
+        break;
+      case "port-removed":
+        this.#portRemoved(event.port, now);
+        break;
+      case "vxlan-ready":
+        this.#tunnels.answered(event.udpPort, undefined, now);
+        this.#portAppeared(tunnelPort(event.port, event.udpPort), now);
+        break;
+      case "vxlan-failed":
+        this.#vxlanFailed(event.udpPort, event.reason, now);
+        break;
+      case "flows":
+        this.#keeper.sweep(event.flows, now);
+        this.#keeper.touchMacs(this.#macs.age(now));
+        break;
+      case "install-failed":
+        this.#keeper.installFailed(event.ufid, event.reason);
+        break;
+      case "wake":
+        break;
+      default:
+        assertNever(event);
+    }
+    this.#timers(now);
+    this.#settle(now);
+  }
+
+  #request(request: OverlayRequest, now: Millis): void {
+    switch (request.kind) {
+      case "prepare":
+        return this.#links.prepare(request, now);
+      case "confirm":
+        return this.#links.confirm(request.link, now);
+      case "control":
+        return this.#links.control(request.link, request.message, now);
+      case "stop":
+        return this.#links.stop(request.link, request.orderly, now);
+      case "topology":
+        return this.#topology(request.view, now);
+      default:
+        return assertNever(request);
+    }
+  }
+
+  #timers(now: Millis): void {
+    this.#links.wake(now);
+    if (now >= this.#network.nextWake) {
+      this.#network.refresh(now);
+      this.#networkChanged = true;
+    }
+    this.#flows.touchExpired(now);
+    if (now >= this.#graceUntil) {
+      this.#graceUntil = Infinity;
+      this.#keeper.touchMacs(this.#macs.forgetTentative());
+      this.#keeper.endGrace();
+    }
+    if (now >= this.#sweepAt) {
+      this.#sweepAt = after(now, SWEEP_MS);
+      this.#keeper.requestDump();
+    }
+    for (const udpPort of this.#tunnels.due(now)) this.#out.effects.push({ kind: "ensure-vxlan", udpPort });
+  }
+
+  /** Follows changes of the network through MAC table and flows. */
+  #settle(now: Millis): void {
+    if (this.#links.takeChanged()) {
+      this.#network.setLinks(this.#links.paths(), this.#links.addresses(), now);
+      this.#networkChanged = true;
+    }
+    if (this.#networkChanged) {
+      this.#networkChanged = false;
+      for (const place of [...this.#macs.places()]) {
+        if (!isLocalPlace(place) && !this.#network.knows(placeShort(place))) this.#forgetPlace(place);
+      }
+      this.#flows.touchNetwork(this.#network);
+    }
+    this.#keeper.redecide(now);
+  }
+
+  #topology(view: TopologyView, now: Millis): void {
+    const { renamed, reassigned } = this.#network.setView(view, this.options.routes(view), now);
+    // Through places of their own, so that peers that swap ids do not mix.
+    renamed.forEach(({ from }, i) => this.#renamePlace(peerPlace(from), PARKING + i as Place));
+    for (const short of reassigned) this.#forgetPlace(peerPlace(short));
+    renamed.forEach(({ to }, i) => this.#renamePlace(PARKING + i as Place, peerPlace(to)));
+    this.#networkChanged = true;
+    this.#links.setTunnels(now);
+  }
+
+  #renamePlace(from: Place, to: Place): void {
+    this.#keeper.touchMacs(this.#macs.renamePlace(from, to));
+  }
+
+  #forgetPlace(place: Place): void {
+    this.#keeper.touchMacs(this.#macs.forgetPlace(place));
+  }
+
+  #portAppeared(port: Vport, now: Millis): void {
+    if (!this.#ports.add(port)) return;
+    if (port.kind === "vxlan") this.#links.setTunnels(now);
+    else this.#flows.touchLocals();
+  }
+
+  #portRemoved(port: PortNo, now: Millis): void {
+    const old = this.#ports.remove(port);
+    if (old === undefined) return;
+    for (const entry of this.#flows.ofPort(port)) this.#keeper.delete(entry);
+    this.#forgetPlace(localPlace(port));
+    if (old.kind === "vxlan") {
+      this.#network.forgetPort(port, now);
+      this.#networkChanged = true;
+      this.#links.setTunnels(now);
+    } else this.#flows.touchLocals();
+  }
+
+  #vxlanFailed(udpPort: number, reason: string, now: Millis): void {
+    this.#tunnels.answered(udpPort, reason, now);
+    const fields = { port: udpPort, reason };
+    this.#out.effects.push({ kind: "log", level: "warn", event: "vxlan-port-failed", fields });
+    this.#links.setTunnels(now);
+  }
+
+  /** Takes over what an earlier run left. */
+  #start(ports: readonly Vport[], flows: readonly FlowRecord[], now: Millis): void {
+    for (const port of ports) this.#ports.add(port);
+    const conclusions = concludeFrom(flows, this.#ports);
+    this.#network.adopt(conclusions.knowledge, conclusions.paths, now);
+    for (const [mac, place] of conclusions.macs) this.#macs.suppose(mac, place, now);
+    this.#keeper.adopt(flows, now);
+    this.#sweepAt = after(now, FIRST_SWEEP_MS);
+    this.#graceUntil = after(now, ADOPT_GRACE_MS);
+    this.#networkChanged = true;
+    this.#tunnels.want(this.options.vxlanPort);
+    this.#links.setTunnels(now);
+  }
+}
+
+function tunnelPort(port: PortNo, udpPort: number): Vport {
+  return { port, kind: "vxlan", name: `vxlan-${udpPort}`, ifindex: undefined, udpPort, upcallPids: [] };
+}

@@ -101,6 +101,11 @@ export class FlowTable {
     return this.#adopted;
   }
 
+  /** Number of flows that must go at some time. */
+  get timed(): number {
+    return this.#timed.size;
+  }
+
   /** All flows. */
   all(): Iterable<FlowEntry> {
     return this.#byId.values();

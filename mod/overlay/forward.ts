@@ -7,7 +7,7 @@ import { vniDestination, vniOf, vniSource } from "../wire/vxlan.ts";
 import type { DropReason } from "./dataplane_types.ts";
 import type { MacTable } from "./mac_table.ts";
 import type { Hop, Network } from "./network.ts";
-import { isLocalPlace, localPlace, peerPlace, placePort, placeShort } from "./place.ts";
+import { isLocalPlace, localPlace, peerPlace, type Place, placePort, placeShort } from "./place.ts";
 import type { PortTable } from "./port_table.ts";
 
 /** The group to which bridges talk among themselves; it never leaves the host. */
@@ -80,6 +80,19 @@ export function decideUnlearnt(key: FlowKey, context: ForwardContext): Decision 
     ? toward(key.inPort, ethDst, context)
     : arrived(tunnel, ethDst, context, vniSource(tunnel.id));
   return { ...decision, verdict: decision.actions.length > 0 ? "once" : "none" };
+}
+
+/** Where a frame's source MAC is to be learnt, or undefined if nothing is to be learnt from the frame. */
+export function sourcePlace(key: FlowKey, context: ForwardContext): Place | undefined {
+  const { inPort, tunnel, ethSrc } = key;
+  if (ethSrc === undefined || badSource(ethSrc)) return undefined;
+  if (tunnel === undefined) return context.ports.isLocal(inPort) ? localPlace(inPort) : undefined;
+  const { network, ports } = context;
+  const from = vniSource(tunnel.id);
+  const fits = ports.isTunnel(inPort) && vniDestination(tunnel.id) === network.self &&
+    from !== network.self &&
+    network.accepts(tunnel.src) && network.knows(from);
+  return fits ? peerPlace(from) : undefined;
 }
 
 function badSource(mac: Mac): boolean {

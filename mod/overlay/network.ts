@@ -95,8 +95,11 @@ export class Network {
       held.name ??= fresh.nameOf(short);
       compare(short, held.name);
       const owner = fresh.nameOf(short);
-      const elsewhere = held.name !== undefined && fresh.shortOf(held.name) !== undefined && owner === undefined;
-      if (elsewhere || short === fresh.self || (owner !== undefined && owner !== held.name)) this.#held.delete(short);
+      const elsewhere = held.name !== undefined && fresh.shortOf(held.name) !== undefined &&
+        owner === undefined;
+      if (elsewhere || short === fresh.self || (owner !== undefined && owner !== held.name)) {
+        this.#held.delete(short);
+      }
     }
     for (const short of old?.owned() ?? []) {
       if (short === old!.self) continue;
@@ -141,6 +144,12 @@ export class Network {
   left(name: PeerName, now: Millis): void {
     this.#leaving.set(name, now + LEAVING_MS as Millis);
     for (const [short, held] of this.#held) if (held.name === name) this.#held.delete(short);
+    this.refresh(now);
+  }
+
+  /** A tunnel port is gone, and with it every path held through it. */
+  forgetPort(port: PortNo, now: Millis): void {
+    for (const [short, held] of this.#held) if (held.path?.port === port) this.#held.delete(short);
     this.refresh(now);
   }
 

@@ -1,6 +1,6 @@
 /** `deno task build`: makes `dist/meshnet`, one executable file that runs on any glibc Linux of this architecture. */
 import { assemble, compress, compressInPieces, type PayloadFile, sha256, tar } from "./payload.ts";
-import { capture, exists, root, temporaryFolder } from "./run.ts";
+import { capture, exists, fail, messageOf, root, temporaryFolder } from "./run.ts";
 import { ensure, libraryFolders } from "./setup.ts";
 
 /** How the unpacked Deno is started. Everything it needs lies beside the bundle; nothing is looked up elsewhere. */
@@ -142,7 +142,7 @@ async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
 if (import.meta.main) {
   await ensure("build");
   const started = performance.now();
-  const path = await build();
+  const path = await build().catch((error) => fail(messageOf(error)));
   const { size } = await Deno.stat(path);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${path.slice(root.length + 1)}: ${(size / 1048576).toFixed(1)} MiB, made in ${seconds} s`);

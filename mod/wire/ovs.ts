@@ -26,13 +26,14 @@ export const OVS_HEADERS = NLMSG_HEADER + 8;
 const SINGLE = NLM_F.request | NLM_F.echo;
 const DUMP = NLM_F.request | NLM_F.dump;
 
-/** Numbers of the four families in this kernel, and of the group that tells of ports. */
+/** Numbers of the four families in this kernel, and of the groups that tell of changes. */
 export interface OvsFamilies {
   readonly datapath: number;
   readonly vport: number;
   readonly flow: number;
   readonly packet: number;
   readonly vportGroup: number;
+  readonly datapathGroup: number;
 }
 
 /** Looks the families up; undefined when the kernel has no openvswitch (or has not loaded it). */
@@ -42,8 +43,14 @@ export function findOvsFamilies(socket: NetlinkSocket): OvsFamilies | undefined 
   const flow = vport && findFamily(socket, "ovs_flow");
   const packet = flow && findFamily(socket, "ovs_packet");
   if (packet === undefined) return undefined;
-  const vportGroup = vport!.groups.get("ovs_vport") ?? 0;
-  return { datapath: datapath!.id, vport: vport!.id, flow: flow!.id, packet: packet.id, vportGroup };
+  return {
+    datapath: datapath!.id,
+    vport: vport!.id,
+    flow: flow!.id,
+    packet: packet.id,
+    vportGroup: vport!.groups.get("ovs_vport") ?? 0,
+    datapathGroup: datapath!.groups.get("ovs_datapath") ?? 0,
+  };
 }
 
 /** Starts a message of an OVS family. */

@@ -152,16 +152,21 @@ export function decodeFlow(message: Uint8Array): Decoded<FlowRecord> {
   });
 }
 
+/** A refusal; `ufid` is set when the request was to install or delete one of our flows. */
+export interface UpcallError {
+  readonly kind: "error";
+  readonly request: "install" | "delete" | "execute" | "other";
+  readonly errno: number;
+  /** The kernel's own words. */
+  readonly text: string | undefined;
+  readonly ufid: Ufid | undefined;
+}
+
 /** What arrives at the socket that receives misses. */
 export type Upcall =
   | { readonly kind: "miss"; readonly datapath: number; readonly miss: Miss }
-  /** A request sent without acknowledgement failed; `ufid` is set when it was to install or delete that flow. */
-  | {
-    readonly kind: "error";
-    readonly errno: number;
-    readonly text: string | undefined;
-    readonly ufid: Ufid | undefined;
-  }
+  /** A request sent without acknowledgement failed. */
+  | UpcallError
   /** Anything else. */
   | { readonly kind: "ignored" };
 
@@ -201,13 +206,16 @@ function decodeFailure(families: OvsFamilies, datagram: Uint8Array): Decoded<Upc
   if (!verdict.ok) return verdict;
   const { errno, text, request } = verdict.value;
   if (errno === 0) return good({ kind: "ignored" });
+  const error = { kind: "error", request: "other", errno, text, ufid: undefined } as const;
+  if (request?.type === families.packet) return good({ ...error, request: "execute" });
+  if (request?.type !== families.flow || request.body.length < OVS_HEADERS - NLMSG_HEADER) return good(error);
+  const { buffer, byteOffset, byteLength } = request.body;
+  const opened = openOvs(new Uint8Array(buffer, byteOffset - NLMSG_HEADER, byteLength + NLMSG_HEADER));
+  if (!opened.ok) return opened;
+  const { attributes, command } = opened.value;
   let ufid: Ufid | undefined;
-  if (request?.type === families.flow && request.body.length >= OVS_HEADERS - NLMSG_HEADER) {
-    const { buffer, byteOffset, byteLength } = request.body;
-    const opened = openOvs(new Uint8Array(buffer, byteOffset - NLMSG_HEADER, byteLength + NLMSG_HEADER));
-    while (opened.ok && opened.value.attributes.next()) {
-      if (opened.value.attributes.type === FLOW.ufid) ufid = readUfid(opened.value.attributes);
-    }
+  while (attributes.next()) {
+    if (attributes.type === FLOW.ufid) ufid = readUfid(attributes);
   }
-  return good({ kind: "error", errno, text, ufid });
+  return good({ ...error, request: command === OVS_CMD.del ? "delete" : "install", ufid });
 }

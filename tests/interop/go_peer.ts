@@ -1,143 +1,135 @@
-/** A peer of the original mesh library as a child process (tests/interop/peer), built from Debian's packages. */
+/** Peers of the original mesh library, built from peer/main.go, as child processes. */
+import assert from "node:assert/strict";
 import { TextLineStream } from "./lines.ts";
 
-/** What the peer prints, one JSON object a line. */
-export interface GoPeerEvent {
-  readonly event: "ready" | "unicast" | "broadcast" | "gossip" | "status" | "error";
-  readonly source?: string;
-  readonly data?: string;
-  readonly text?: string;
-  /** Of a status: established connections by peer name. */
-  readonly peers?: Readonly<Record<string, readonly string[]>>;
+const SOURCE = new URL("./peer/main.go", import.meta.url).pathname;
+/** Where Debian's golang-github-weaveworks-mesh-dev puts the library. */
+const GOPATH = "/usr/share/gocode";
+const LIBRARY = `${GOPATH}/src/github.com/weaveworks/mesh`;
+
+/** One JSON line of a peer. */
+export type GoEvent = Readonly<Record<string, unknown>> & { readonly event: string };
+
+/** Why the peers cannot be built here, or undefined. */
+export async function missing(): Promise<string | undefined> {
+  try {
+    await Deno.stat(LIBRARY);
+    await new Deno.Command("go", { args: ["version"], stdout: "null" }).output();
+    return undefined;
+  } catch {
+    return "needs the packages golang-go and golang-github-weaveworks-mesh-dev";
+  }
 }
 
-let built: Promise<string> | undefined;
-
-/** Builds the peer once per test process and returns the executable's path. */
-function build(): Promise<string> {
-  built ??= (async () => {
-    const source = new URL("./peer/", import.meta.url).pathname;
-    const output = `${await Deno.makeTempDir({ prefix: "meshnet-interop-" })}/gopeer`;
-    const { success, stderr } = await new Deno.Command("go", {
-      args: ["build", "-o", output, "."],
-      cwd: source,
-      env: { GO111MODULE: "off", GOPATH: "/usr/share/gocode", GOFLAGS: "-p=2" },
-    }).output();
-    if (!success) throw new Error(`Cannot build the Go peer: ${new TextDecoder().decode(stderr)}`);
-    return output;
-  })();
-  return built;
+/** Builds the peer into a folder; its path. */
+export async function buildPeer(folder: string): Promise<string> {
+  const binary = `${folder}/peer`;
+  const env = { GO111MODULE: "off", GOPATH, GOCACHE: `${folder}/cache`, GOFLAGS: "" };
+  const built = await new Deno.Command("go", { args: ["build", "-o", binary, SOURCE], env }).output();
+  assert.ok(built.success, new TextDecoder().decode(built.stderr));
+  return binary;
 }
 
-/** Removes what build() made. */
-export async function removeBuild(): Promise<void> {
-  if (built === undefined) return;
-  const path = await built;
-  built = undefined;
-  await Deno.remove(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-}
-
-/** A running peer; dispose it to end the process. */
+/** A running peer; disposing it ends the process. */
 export class GoPeer implements AsyncDisposable {
-  readonly events: GoPeerEvent[] = [];
+  readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #reading: Promise<void>;
-  #log = "";
-  #waiting: (() => void)[] = [];
+  readonly #events: GoEvent[] = [];
+  readonly #waiting = new Set<() => void>();
+  readonly #reading: Promise<unknown>;
+  /** What the library logged. */
+  log = "";
 
-  private constructor(readonly child: Deno.ChildProcess) {
-    this.#input = child.stdin.getWriter();
-    this.#reading = Promise.all([this.#readEvents(), this.#readLog()]).then(() => {});
+  constructor(binary: string, options: Readonly<Record<string, string | number>>) {
+    const args = Object.entries(options).map(([key, value]) => `--${key}=${value}`);
+    this.#child = new Deno.Command(binary, { args, stdin: "piped", stdout: "piped", stderr: "piped" })
+      .spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.#reading = Promise.all([this.#readEvents(), this.#readLog()]);
   }
 
-  /** Starts a peer and waits until it listens. */
-  static async start(options: {
-    name: string;
-    host: string;
-    port: number;
-    password?: string;
-    overlays?: string;
-    discovery?: boolean;
-  }): Promise<GoPeer> {
-    const args = [`-name=${options.name}`, `-host=${options.host}`, `-port=${options.port}`];
-    if (options.password !== undefined) args.push(`-password=${options.password}`);
-    if (options.overlays !== undefined) args.push(`-overlays=${options.overlays}`);
-    if (options.discovery) args.push("-discovery");
-    const command = new Deno.Command(await build(), {
-      args,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    });
-    const peer = new GoPeer(command.spawn());
-    await peer.until((event) => event.event === "ready");
-    return peer;
+  /** Sends a command line. */
+  async tell(command: string): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(`${command}\n`));
   }
 
-  /** Sends one command. */
-  async tell(command: { do: string; peer?: string; data?: string }): Promise<void> {
-    await this.#input.write(new TextEncoder().encode(JSON.stringify(command) + "\n"));
+  /** The first event, past or to come, that the condition holds for. */
+  async event(what: string, holds: (event: GoEvent) => boolean): Promise<GoEvent> {
+    const found = await within(`${what} of a Go peer`, this.#waiting, () => this.#events.find(holds));
+    return found;
   }
 
-  /** The first event, past or to come, that satisfies `wanted`; fails after `timeoutMs` with what was seen. */
-  async until(wanted: (event: GoPeerEvent) => boolean, timeoutMs = 10_000): Promise<GoPeerEvent> {
-    const deadline = performance.now() + timeoutMs;
-    while (true) {
-      const found = this.events.find(wanted);
-      if (found !== undefined) return found;
-      const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`Waited in vain, saw ${JSON.stringify(this.events)}\n${this.#log}`);
-      await this.#next(left);
-    }
+  /** Events so far. */
+  get events(): readonly GoEvent[] {
+    return this.#events;
   }
 
-  /** Asks for the status until it satisfies `wanted`. */
-  async untilStatus(wanted: (event: GoPeerEvent) => boolean, timeoutMs = 10_000): Promise<GoPeerEvent> {
-    const deadline = performance.now() + timeoutMs;
-    while (true) {
-      const from = this.events.length;
-      await this.tell({ do: "status" });
-      const status = await this.until((e) => e.event === "status" && this.events.indexOf(e) >= from);
-      if (wanted(status)) return status;
-      if (performance.now() > deadline) {
-        throw new Error(`Status stayed ${JSON.stringify(status)}\n${this.#log}`);
-      }
-      await this.#next(50);
-    }
+  /** What mesh.NewStatus() says now. */
+  async status(): Promise<GoStatus> {
+    const before = this.#events.length;
+    await this.tell("status");
+    const found = await within(
+      "status",
+      this.#waiting,
+      () => this.#events.slice(before).find((e) => e.event === "status"),
+    );
+    return found["status"] as GoStatus;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.tell({ do: "stop" }).catch(() => {});
-    await this.#input.close().catch(() => {});
-    const ended = await Promise.race([this.child.status, delay(2_000)]);
-    if (ended === undefined) this.child.kill("SIGKILL");
-    await this.child.status;
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    await this.#input.abort().catch(() => {});
     await this.#reading;
-  }
-
-  #next(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#waiting.push(() => (clearTimeout(timer), resolve()));
-    });
+    await this.#child.status;
   }
 
   async #readEvents(): Promise<void> {
-    const lines = this.child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+    const lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
     for await (const line of lines) {
-      this.events.push(JSON.parse(line) as GoPeerEvent);
-      for (const wake of this.#waiting.splice(0)) wake();
+      this.#events.push(JSON.parse(line));
+      for (const wake of [...this.#waiting]) wake();
     }
   }
 
   async #readLog(): Promise<void> {
-    for await (const text of this.child.stderr.pipeThrough(new TextDecoderStream())) this.#log += text;
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) this.log += text;
   }
 }
 
-function delay(ms: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(undefined), ms);
-    Deno.unrefTimer(timer);
+/** The part of mesh.Status that the tests look at. */
+export interface GoStatus {
+  readonly Peers: readonly {
+    readonly Name: string;
+    readonly NickName: string;
+    readonly Connections: readonly { readonly Name: string; readonly Established: boolean }[] | null;
+  }[];
+  readonly Connections: readonly { readonly State: string; readonly Info: string }[] | null;
+}
+
+const DEADLINE = 15_000;
+
+/** Waits until `probe` gives something; `wakers` holds what has to be called when it may. */
+export function within<T>(what: string, wakers: Set<() => void>, probe: () => T | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      const found = probe();
+      if (found === undefined) return;
+      done();
+      resolve(found);
+    };
+    const timer = setTimeout(() => {
+      done();
+      reject(new Error(`waited ${DEADLINE} ms for ${what}`));
+    }, DEADLINE);
+    const done = () => {
+      clearTimeout(timer);
+      wakers.delete(look);
+    };
+    wakers.add(look);
+    look();
   });
 }

@@ -4,7 +4,7 @@ import type { Millis } from "../../mod/core/time.ts";
 interface Scheduled {
   readonly at: number;
   readonly serial: number;
-  readonly run: () => void;
+  readonly run: () => unknown;
 }
 
 /** A clock that moves only by running what is scheduled. Events of one moment run in the order of scheduling. */
@@ -20,12 +20,12 @@ export class VirtualClock {
   }
 
   /** Runs `run` after `ms` milliseconds of virtual time. */
-  after(ms: number, run: () => void): void {
+  after(ms: number, run: () => unknown): void {
     this.at(this.#now + Math.max(0, ms), run);
   }
 
   /** Runs `run` at a point of virtual time, or now if that has passed. */
-  at(at: number, run: () => void): void {
+  at(at: number, run: () => unknown): void {
     const heap = this.#heap;
     const item = { at: Math.max(at, this.#now), serial: this.#serial++, run };
     let index = heap.push(item) - 1;

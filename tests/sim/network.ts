@@ -17,8 +17,8 @@ export interface Faults {
 
 /** What a connection tells the node at one of its ends. */
 export interface EndHandlers {
-  data(bytes: Uint8Array): void;
-  written(count: number): void;
+  data(bytes: Uint8Array): unknown;
+  written(count: number): unknown;
   closed(reason: string): void;
 }
 
@@ -157,7 +157,7 @@ export class Network {
     for (const piece of this.#cut(bytes)) {
       this.#arrive(from, () => {
         if (from.open) from.handlers?.written(piece.length);
-        if (from.other.open) return from.other.handlers?.data(piece);
+        if (from.other.open) return void from.other.handlers?.data(piece);
         // The process that had the other end is gone: its system answers with a reset.
         if (from.open && !this.#down.has(from.other.local.ip)) this.#gone(from, "the connection was reset");
       });

@@ -1,5 +1,5 @@
 /** A container as the network sees it: a namespace, and programs that run in it. */
-import { attempt, Background, exec, inNamespace } from "./process.ts";
+import { attempt, Background, exec, FOLDER } from "./process.ts";
 
 /** What `ping` measured. */
 export interface PingResult {
@@ -31,7 +31,7 @@ export class Container {
   }
   /** Starts a program in it, its output in a file. */
   background(...argv: readonly string[]): Background {
-    const log = Deno.makeTempFileSync({ dir: "/run/lab", prefix: `${this.netns}-` });
+    const log = Deno.makeTempFileSync({ dir: FOLDER, prefix: `${this.netns}-` });
     return new Background(argv, log, { netns: this.netns });
   }
   /** Pings; lost replies are no error. */
@@ -83,7 +83,7 @@ export class Capture implements AsyncDisposable {
 
   /** Starts tcpdump in a namespace and waits until it listens. */
   static async start(netns: string, device: string, filter: string): Promise<Capture> {
-    const log = Deno.makeTempFileSync({ dir: "/run/lab", prefix: `${netns}-dump-` });
+    const log = Deno.makeTempFileSync({ dir: FOLDER, prefix: `${netns}-dump-` });
     const argv = ["tcpdump", "-n", "-e", "-l", "-U", "-i", device, filter];
     const capture = new Capture(new Background(argv, log, { netns }));
     for (let tries = 0; !capture.program.output().includes("listening on"); tries++) {
@@ -120,9 +120,4 @@ export function parsePing(text: string): PingResult {
     times: [...text.matchAll(/time[=<]([0-9.]+) ms/g)].map((match) => Number(match[1])),
     text,
   };
-}
-
-/** The command line that runs a program in a container, for other programs to start. */
-export function commandIn(container: Container, argv: readonly string[]): readonly string[] {
-  return inNamespace(container.netns, argv);
 }

@@ -5,7 +5,6 @@ import { listDatapaths } from "./kernel_flows.ts";
 import { links } from "./links.ts";
 import { exec } from "./process.ts";
 import { suite } from "./suite.ts";
-import { World } from "./world.ts";
 
 export default suite({ name: "commands", kernel: 0, open: () => meshed(2) }, {
   "attach gives addresses, detach takes them, as often as one likes": async (world) => {

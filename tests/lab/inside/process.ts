@@ -1,5 +1,8 @@
 /** Running programs inside the lab's kernel. Starting one costs 10 to 50 times what it costs outside: start few. */
 
+/** Folder for sockets, states and logs. */
+export const FOLDER: string = Deno.env.get("LAB_FOLDER") ?? "/run/lab";
+
 /** How to run a program. */
 export interface ExecOptions {
   /** Network namespace to run in, by name. */

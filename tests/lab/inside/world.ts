@@ -15,13 +15,11 @@ import {
   loadOpenvswitch,
   readCounters,
 } from "./kernel_flows.ts";
-import { attempt, Background, exec, ip, type Output, until } from "./process.ts";
+import { attempt, Background, exec, FOLDER, ip, type Output, until } from "./process.ts";
 import type { Arrangement } from "./suite.ts";
 
 /** The built file under test. */
 export const EXE: string = Deno.env.get("LAB_EXE") ?? "meshnet";
-/** Folder for sockets, states and logs; it vanishes with the kernel. */
-const FOLDER = "/run/lab";
 
 let worlds = 0;
 
@@ -108,17 +106,20 @@ export interface WorldOptions {
   readonly mtu?: number;
   /** Whether to load the kernel's module first; it stays loaded. Yes unless said. */
   readonly openvswitch?: boolean;
+  /** What the names of all namespaces begin with. */
+  readonly prefix?: string;
 }
 
 /** Namespaces and links of one arrangement. */
 export class World implements Arrangement {
   readonly hosts: Host[] = [];
   readonly containers: Container[] = [];
-  readonly prefix: string = `w${++worlds}`;
+
+  private constructor(readonly prefix: string) {}
 
   /** Makes hosts and containers; nothing of meshnet runs yet. */
   static async create(options: WorldOptions): Promise<World> {
-    const world = new World();
+    const world = new World(options.prefix ?? `w${++worlds}`);
     if (options.openvswitch ?? true) await loadOpenvswitch();
     const fabric = world.fabric;
     const numbers = Array.from({ length: options.hosts }, (_, i) => i + 1);

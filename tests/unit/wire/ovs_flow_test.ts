@@ -209,12 +209,17 @@ Deno.test("decodeUpcall() names the flow that could not be installed", () => {
   const writer = new NetlinkWriter().begin(2, 0).u32(-22).raw(request).end();
   assert.deepEqual(flows.decodeUpcall(F, writer.finish()), {
     ok: true,
-    value: { kind: "error", errno: 22, text: undefined, ufid: 77 },
+    value: { kind: "error", request: "install", errno: 22, text: undefined, ufid: 77 },
+  });
+  const gone = messagesOf("flow del again (ENOENT)", "RX")[0]!;
+  assert.deepEqual(flows.decodeUpcall(F, gone), {
+    ok: true,
+    value: { kind: "error", request: "delete", errno: 2, text: undefined, ufid: undefined },
   });
   const refused = messagesOf("vport new duplicate vxlan port (EEXIST)", "RX")[0]!;
   assert.deepEqual(flows.decodeUpcall(F, refused), {
     ok: true,
-    value: { kind: "error", errno: 17, text: undefined, ufid: undefined },
+    value: { kind: "error", request: "other", errno: 17, text: undefined, ufid: undefined },
   });
 });
 

@@ -11,7 +11,14 @@ interface Exchange {
 }
 
 /** Family numbers of the boot on which the vectors were captured. */
-export const FAMILIES: OvsFamilies = { datapath: 26, vport: 27, flow: 28, packet: 29, vportGroup: 4 };
+export const FAMILIES: OvsFamilies = {
+  datapath: 26,
+  vport: 27,
+  flow: 28,
+  packet: 29,
+  vportGroup: 4,
+  datapathGroup: 3,
+};
 const VECTORS = loadVectors("dataplane-ovs");
 /** Every exchange. */
 export const EXCHANGES: readonly Exchange[] = VECTORS.exchanges;

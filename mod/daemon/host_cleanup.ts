@@ -1,0 +1,84 @@
+/** Removing everything meshnet made on this host, whether a daemon ran or died. */
+import { isHostInterface, listLinks } from "../attach/mod.ts";
+import { ERRNO } from "../core/errno.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import { CONTROL_SOCKET } from "../core/options.ts";
+import type { NetlinkSocket } from "../core/ports.ts";
+import { removeIfThere } from "../sys/files.ts";
+import { STORE_FILE } from "../sys/store.ts";
+import { deleteLink } from "../wire/rtnetlink.ts";
+
+/** The interface through which user space gets frames; goes with its daemon, unless that left it persistent. */
+const TAP = "mesh-tap";
+
+/** Files of the two folders. */
+const STATE_FILES = [STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`, `${STORE_FILE}-journal`];
+const RUN_FILES = [CONTROL_SOCKET];
+
+/** What is cleaned, and through what. */
+export interface CleanupOptions {
+  /** An rtnetlink socket of the host's namespace. */
+  readonly links: NetlinkSocket;
+  /** Removes meshnet's datapath with its ports and flows; false when there is none. */
+  removeDatapath(): boolean;
+  readonly stateDir: string;
+  readonly runDir: string;
+}
+
+/** What cleanHost() did. */
+export interface Cleanup {
+  /** What was removed, in words: `datapath meshnet`, `interface vmn...`, a path. Empty: there was nothing. */
+  readonly removed: readonly string[];
+  /** What could not be removed, and why. */
+  readonly failed: readonly string[];
+}
+
+/**
+ * Removes the datapath (tunnel ports go with it), the host ends of all attachments (the interfaces in containers go
+ * with them), and the files meshnet made; then the two folders if nothing else is in them. Call it with no daemon
+ * running. Goes on after a failure; calling it again is safe, and touches nothing that meshnet did not make.
+ */
+export function cleanHost(options: CleanupOptions): Cleanup {
+  const removed: string[] = [];
+  const failed: string[] = [];
+  const attempt = (what: string, remove: () => boolean) => {
+    try {
+      if (remove()) removed.push(what);
+    } catch (thrown) {
+      failed.push(`${what}: ${messageOf(thrown)}`);
+    }
+  };
+  attempt("datapath meshnet", () => options.removeDatapath());
+  for (const { name, index } of ownLinks(options.links, failed)) {
+    attempt(`interface ${name}`, () => removeLink(options.links, index));
+  }
+  const paths = [
+    ...STATE_FILES.map((file) => `${options.stateDir}/${file}`),
+    ...RUN_FILES.map((file) => `${options.runDir}/${file}`),
+    options.stateDir,
+    options.runDir,
+  ];
+  for (const path of paths) attempt(path, () => removeIfThere(path));
+  return { removed, failed };
+}
+
+function ownLinks(socket: NetlinkSocket, failed: string[]): readonly { name: string; index: number }[] {
+  try {
+    return listLinks(socket).filter(({ name, kind }) =>
+      (isHostInterface(name) && kind === "veth") || (name === TAP && kind === "tun")
+    );
+  } catch (thrown) {
+    failed.push(`interfaces: ${messageOf(thrown)}`);
+    return [];
+  }
+}
+
+function removeLink(socket: NetlinkSocket, index: number): boolean {
+  try {
+    socket.request(deleteLink(index));
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof MeshnetError && thrown.errno === ERRNO.ENODEV) return false; // went with something else
+    throw thrown;
+  }
+}

@@ -1,0 +1,91 @@
+/** What must hold before the daemon changes anything on this host. */
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { Ip } from "../core/addr.ts";
+import { CONTROL_SOCKET } from "../core/options.ts";
+
+/** Capabilities that the daemon cannot do without, by bit (linux/capability.h). */
+const NEEDED: readonly (readonly [bit: bigint, name: string, use: string])[] = [
+  [12n, "CAP_NET_ADMIN", "to make interfaces and the datapath"],
+  [13n, "CAP_NET_RAW", "to announce addresses"],
+  [21n, "CAP_SYS_ADMIN", "to enter the namespaces of containers"],
+];
+
+/** What is checked. */
+export interface PreflightOptions {
+  /** TCP port of the mesh. */
+  readonly port: number;
+  /** Address to listen on; undefined: all. */
+  readonly host: Ip | undefined;
+  readonly runDir: string;
+  /** Throws a MeshnetError that says why when this kernel has no usable datapath; changes nothing. */
+  probeDatapath(): void;
+}
+
+/** Checks everything, the cheapest first. Throws the MeshnetError of the first thing that is wrong. */
+export async function preflight(options: PreflightOptions): Promise<void> {
+  checkCapabilities(Deno.readTextFileSync("/proc/self/status"));
+  await checkNoOtherRouter(options.runDir);
+  checkPortFree(options.port, options.host);
+  options.probeDatapath();
+}
+
+/** Throws "up/not-permitted" unless the process of this /proc/N/status has the capabilities. */
+export function checkCapabilities(status: string): void {
+  const effective = /^CapEff:\s*([0-9a-f]{1,16})$/m.exec(status)?.[1];
+  if (effective === undefined) {
+    throw new MeshnetError(
+      "up/not-permitted",
+      "Cannot see this process's capabilities: /proc/self/status has no CapEff",
+      {
+        hint: "Mount /proc",
+      },
+    );
+  }
+  const has = BigInt(`0x${effective}`);
+  const missing = NEEDED.filter(([bit]) => (has >> bit & 1n) === 0n);
+  if (missing.length === 0) return;
+  const list = missing.map(([, name, use]) => `${name} (${use})`).join(", ");
+  throw new MeshnetError("up/not-permitted", `Cannot run without ${list}`, {
+    hint: "Run meshnet as root, or as a service that has these capabilities",
+  });
+}
+
+/** Throws "up/already-running" when a router answers at the control socket of the run folder. */
+export async function checkNoOtherRouter(runDir: string): Promise<void> {
+  const path = `${runDir}/${CONTROL_SOCKET}`;
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch {
+    return; // nobody there, or a socket that a killed router left behind
+  }
+  throw new MeshnetError("up/already-running", `Cannot start: another router answers at ${path}`, {
+    hint:
+      "Stop it with `meshnet down`; or, for a second router in another network namespace, give this one its own " +
+      "--run-dir and --state-dir",
+  });
+}
+
+/** Throws "up/port-taken" when nobody could listen on the port, "usage/bad-option" when the address is not ours. */
+export function checkPortFree(port: number, host: Ip | undefined): void {
+  const where = host === undefined ? `port ${port}` : `${host} port ${port}`;
+  try {
+    Deno.listen({ transport: "tcp", hostname: host ?? "0.0.0.0", port }).close();
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.AddrNotAvailable) {
+      throw new MeshnetError(
+        "usage/bad-option",
+        `Cannot listen on ${host}: this host does not have that address`,
+        {
+          hint: "List the addresses of this host with `ip addr`",
+          cause: thrown,
+        },
+      );
+    }
+    const taken = thrown instanceof Deno.errors.AddrInUse;
+    const why = taken ? "another program uses it" : messageOf(thrown);
+    throw new MeshnetError("up/port-taken", `Cannot listen on TCP ${where}: ${why}`, {
+      hint: `See who does with: ss -ltnp 'sport = :${port}'; or choose another port with --port`,
+      cause: thrown,
+    });
+  }
+}

@@ -1,0 +1,32 @@
+/** The MTU of the container network, from what the host's own network carries. */
+import type { Link, Route } from "../wire/rtnetlink.ts";
+
+/** Outer headers of a VXLAN packet over IPv6: Ethernet 14, IPv6 40, UDP 8, VXLAN 8. Over IPv4 20 less. */
+const OVERHEAD = 70;
+/** With IPv4 around it fits the 1460 octets that some clouds carry, so hosts of any kind can be mixed. */
+const SAFE_MTU = 1410;
+/** What every IPv4 host must be able to take. */
+const LEAST_MTU = 576;
+const IFF_LOOPBACK = 8;
+
+/** What the host's network looks like. */
+export interface Underlay {
+  readonly links: readonly Link[];
+  readonly routes: readonly Route[];
+}
+
+/**
+ * The MTU to use when nobody set one: safe everywhere, and less where this host's way out carries less. Larger ones must
+ * be set on every host, because only its administrator knows that the whole way carries them.
+ */
+export function defaultMtu(underlay: Underlay, isOurs: (name: string) => boolean): number {
+  const usable = underlay.links.filter((link) =>
+    link.up && (link.flags & IFF_LOOPBACK) === 0 && !isOurs(link.name)
+  );
+  const wayOut = new Set(
+    underlay.routes.filter((route) => route.destination.prefix === 0).flatMap((route) => route.interfaces),
+  );
+  const out = usable.filter((link) => wayOut.has(link.index));
+  const mtus = (out.length > 0 ? out : usable).map((link) => link.mtu - OVERHEAD);
+  return Math.max(LEAST_MTU, Math.min(SAFE_MTU, ...mtus));
+}

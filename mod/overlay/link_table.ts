@@ -1,0 +1,265 @@
+/** All links of the data plane: makes their switches, feeds them and says what they want. */
+import { type Ip, isIpv4 } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
+import type { ConnUid, PeerName, ShortId } from "../core/names.ts";
+import type { LinkId, OverlayEvent, OverlayName, OverlayRequest } from "../core/overlay_port.ts";
+import type { Millis } from "../core/time.ts";
+import { LOCAL_PORT } from "../wire/ovs_keys.ts";
+import { vniOf } from "../wire/vxlan.ts";
+import type { DataplaneEffect, LinkReport } from "./dataplane_types.ts";
+import { FastdpLink } from "./fastdp_link.ts";
+import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
+import { decodeHeartbeat } from "./heartbeat.ts";
+import type { Network, Path } from "./network.ts";
+import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./switch.ts";
+import type { VxlanPorts } from "./vxlan_ports.ts";
+
+type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
+
+/** Overlays of this release, in the order in which they are advertised. */
+export const OUR_OVERLAYS: readonly OverlayName[] = ["fastdp"];
+
+const MUST_BE_SEALED =
+  "traffic to this peer must be encrypted, and no overlay of this host can do that yet: " +
+  "to send it in clear, list the other host's subnet in --trusted-subnets on both hosts";
+
+interface Link {
+  readonly id: LinkId;
+  readonly request: PrepareRequest;
+  readonly udpPort: number;
+  readonly switch: LinkSwitch;
+  readonly fastdp: { readonly forwarder: FastdpLink; readonly slot: number } | undefined;
+  confirmed: boolean;
+  /** The last status told. */
+  told: string;
+}
+
+/** The links. Methods append what is to be done to `out`. */
+export class LinkTable {
+  readonly #links = new Map<LinkId, Link>();
+  readonly #byConnUid = new Map<ConnUid, Link>();
+  #changed = false;
+  #nextWake = Infinity;
+  /** Heartbeats sent and taken. */
+  sent = 0;
+  received = 0;
+
+  constructor(
+    readonly options: { readonly mtu: number; readonly vxlanPort: number },
+    readonly tunnels: VxlanPorts,
+    readonly network: Network,
+    readonly out: { readonly effects: DataplaneEffect[] },
+  ) {}
+
+  /** Earliest time at which wake() may matter. */
+  get nextWake(): number {
+    return this.#nextWake;
+  }
+
+  /** Whether ways to peers have changed since last asked. */
+  takeChanged(): boolean {
+    const changed = this.#changed;
+    this.#changed = false;
+    return changed;
+  }
+
+  /** A connection is about to be made. */
+  prepare(request: PrepareRequest, now: Millis): void {
+    const common = commonOverlays(OUR_OVERLAYS, request.theirOverlays ?? []);
+    if (common.length === 0) {
+      const reason = noCommonOverlay(OUR_OVERLAYS, request.theirOverlays);
+      this.#tell({ kind: "failed", link: request.link, reason });
+      return;
+    }
+    const udpPort = request.outbound ? request.remote.port + 1 : this.options.vxlanPort;
+    const slots = common.map((overlay) => this.#forwarder(overlay, request, udpPort));
+    const slot = slots.findIndex((forwarder) => forwarder instanceof FastdpLink);
+    const forwarder = slots[slot];
+    const fastdp = forwarder instanceof FastdpLink ? { forwarder, slot } : undefined;
+    const link: Link = {
+      id: request.link,
+      request,
+      udpPort,
+      switch: new LinkSwitch(slots),
+      fastdp,
+      confirmed: false,
+      told: "",
+    };
+    this.#links.set(request.link, link);
+    if (fastdp !== undefined) {
+      this.#byConnUid.set(request.connUid, link);
+      this.tunnels.want(udpPort);
+      this.#setTunnel(link, now);
+    }
+    this.#settle(link, [], now);
+  }
+
+  #forwarder(overlay: OverlayName, request: PrepareRequest, udpPort: number): Forwarder {
+    const { local, remote, protection, connUid } = request;
+    if (overlay !== "fastdp") return new BlockedForwarder(overlay, `this host cannot carry ${overlay} yet`);
+    if (protection.kind === "sealed") return new BlockedForwarder(overlay, MUST_BE_SEALED);
+    if (!isIpv4(local) || !isIpv4(remote.ip)) {
+      const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +
+        "connect to the peer by an IPv4 address";
+      return new BlockedForwarder(overlay, reason);
+    }
+    if (udpPort > 65_535) {
+      const reason = `the peer's mesh port ${remote.port} leaves no room for its VXLAN port: ` +
+        "let it use a lower --port";
+      return new BlockedForwarder(overlay, reason);
+    }
+    return new FastdpLink({ connUid, local, remote: remote.ip, udpPort, mtu: this.options.mtu });
+  }
+
+  /** The mesh keeps the connection. */
+  confirm(id: LinkId, now: Millis): void {
+    const link = this.#links.get(id);
+    if (link === undefined || link.confirmed) return;
+    link.confirmed = true;
+    this.#changed = true;
+    this.#settle(link, link.switch.confirm(now), now);
+  }
+
+  /** An overlay control message came. */
+  control(id: LinkId, message: Uint8Array, now: Millis): void {
+    const link = this.#links.get(id);
+    if (link !== undefined && link.confirmed) this.#settle(link, link.switch.control(message, now), now);
+  }
+
+  /** The connection ended. */
+  stop(id: LinkId, orderly: boolean, now: Millis): void {
+    const link = this.#links.get(id);
+    if (link === undefined) return;
+    const { peer, connUid } = link.request;
+    const path = this.paths().get(peer);
+    this.#links.delete(id);
+    if (this.#byConnUid.get(connUid) === link) this.#byConnUid.delete(connUid);
+    this.#changed = true;
+    this.#nextWake = this.#computeWake();
+    // A link that never worked says nothing about the peer: it may be one attempt of many while a way is held.
+    if (path === undefined || this.paths().has(peer)) return;
+    if (orderly) this.network.left(peer, now);
+    else this.network.lost(peer, path, now);
+  }
+
+  /** A frame with both MACs zero came through a tunnel; false when it is no heartbeat of ours. */
+  heartbeat(frame: Uint8Array, source: Ip, origin: ShortId, now: Millis): boolean {
+    const decoded = decodeHeartbeat(frame);
+    const link = decoded.ok ? this.#byConnUid.get(decoded.value) : undefined;
+    if (link?.fastdp === undefined || !link.confirmed) return false;
+    const short = this.network.shortOf(link.request.peer);
+    if (short !== undefined && short !== origin) return false;
+    this.received++;
+    const { forwarder, slot } = link.fastdp;
+    this.#settle(link, link.switch.take(slot, forwarder.heard(source, now), now), now);
+    return true;
+  }
+
+  /** Time has passed. */
+  wake(now: Millis): void {
+    if (now < this.#nextWake) return;
+    for (const link of this.#links.values()) {
+      if (now >= link.switch.nextWake()) this.#settle(link, link.switch.wake(now), now);
+    }
+    this.#nextWake = this.#computeWake();
+  }
+
+  /** Tunnel ports or short ids may have changed. */
+  setTunnels(now: Millis): void {
+    for (const link of this.#links.values()) this.#setTunnel(link, now);
+  }
+
+  #setTunnel(link: Link, now: Millis): void {
+    if (link.fastdp === undefined) return;
+    const { forwarder, slot } = link.fastdp;
+    const port = this.tunnels.find(link.udpPort);
+    const self = this.network.self;
+    const peer = this.network.shortOf(link.request.peer);
+    const before = forwarder.path?.port;
+    const tunnel = typeof port === "string"
+      ? port
+      : self < 0
+      ? "this host has no short id in the mesh yet"
+      : peer === undefined
+      ? "the peer has no short id in the mesh yet"
+      : { port, vni: vniOf(self as ShortId, peer) };
+    const events = link.switch.take(slot, forwarder.setTunnel(tunnel, now), now);
+    if (forwarder.path?.port !== before) this.#changed = true;
+    this.#settle(link, events, now);
+  }
+
+  /** Ways to peers over working links; the newest link of a peer counts. */
+  paths(): ReadonlyMap<PeerName, Path> {
+    const paths = new Map<PeerName, Path>();
+    for (const link of this.#links.values()) {
+      const path = link.switch.path();
+      if (path !== undefined) paths.set(link.request.peer, path);
+    }
+    return paths;
+  }
+
+  /** Outer addresses from which confirmed links may send in clear. */
+  addresses(): ReadonlySet<Ip> {
+    const addresses = new Set<Ip>();
+    for (const { confirmed, fastdp } of this.#links.values()) {
+      if (confirmed && fastdp !== undefined) addresses.add(fastdp.forwarder.remote);
+    }
+    return addresses;
+  }
+
+  /** Every link, for people. */
+  report(now: Millis): readonly LinkReport[] {
+    return [...this.#links.values()].map((link) => ({
+      link: link.id,
+      peer: link.request.peer,
+      remote: link.fastdp?.forwarder.remote ?? link.request.remote.ip,
+      status: link.switch.status(now),
+    }));
+  }
+
+  /** Passes on what a switch says, then its status if that changed. */
+  #settle(link: Link, events: readonly SwitchEvent[], now: Millis): void {
+    for (const event of events) {
+      switch (event.kind) {
+        case "send":
+          this.#tell({ kind: "send", link: link.id, message: event.message });
+          break;
+        case "frame":
+          this.sent++;
+          this.out.effects.push({
+            kind: "execute",
+            frame: event.frame,
+            inPort: LOCAL_PORT,
+            actions: [event.action],
+          });
+          break;
+        case "established":
+          this.#tell({ kind: "established", link: link.id });
+          break;
+        case "failed":
+          this.#tell({ kind: "failed", link: link.id, reason: event.reason });
+          break;
+        case "changed":
+          this.#changed = true;
+          break;
+        default:
+          assertNever(event);
+      }
+    }
+    const status = link.switch.status(now);
+    const text = JSON.stringify(status);
+    if (text !== link.told) this.#tell({ kind: "status", link: link.id, status });
+    link.told = text;
+    this.#nextWake = Math.min(this.#nextWake, link.switch.nextWake());
+  }
+
+  #computeWake(): number {
+    let next = Infinity;
+    for (const link of this.#links.values()) next = Math.min(next, link.switch.nextWake());
+    return next;
+  }
+
+  #tell(event: OverlayEvent): void {
+    this.out.effects.push({ kind: "overlay", event });
+  }
+}

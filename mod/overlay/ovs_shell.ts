@@ -1,0 +1,304 @@
+/** The kernel's Open vSwitch as a Datapath: misses and notices in, flows and frames out. */
+import { assertNever } from "../core/brand.ts";
+import { describeErrno, ERRNO } from "../core/errno.ts";
+import { messageOf } from "../core/errors.ts";
+import { after, type Millis } from "../core/time.ts";
+import { NetlinkWriter } from "../wire/netlink_writer.ts";
+import { decodeVport, openOvs, OVS_CMD } from "../wire/ovs.ts";
+import {
+  decodeUpcall,
+  type UpcallError,
+  writeExecute,
+  writeFlowDelete,
+  writeFlowNew,
+} from "../wire/ovs_flow.ts";
+import type { PortNo, Vport } from "../wire/ovs_keys.ts";
+import type {
+  Datapath,
+  DatapathCounts,
+  DatapathEffect,
+  NoticeSocket,
+  OvsAdapters,
+  PostEvent,
+  UpcallSocket,
+} from "./datapath_port.ts";
+import type { DataplaneEvent } from "./dataplane_types.ts";
+import { datapathGone, errnoOf, OvsKernel } from "./ovs_kernel_shell.ts";
+import type { OvsChange } from "./ovs_setup.ts";
+
+/** Batches of misses taken by one call of drain(): timers and requests come in between. */
+const BATCHES = 8;
+/** What is gathered for one send; the kernel's default limit for one message is 208 KiB. */
+const SEND_LIMIT = 64 * 1024;
+const VXLAN_ATTEMPTS = 5;
+const VXLAN_RETRY_MS = 10;
+/** Shortest time between two looks at whether misses still reach us. */
+const CHECK_MS = 200;
+
+/** One open datapath. Ports, flows and the datapath itself stay when it is disposed. */
+export class OvsDatapath implements Datapath {
+  readonly #kernel: OvsKernel;
+  readonly #upcalls: UpcallSocket;
+  readonly #notices: NoticeSocket;
+  readonly #adapters: OvsAdapters;
+  readonly #name: string;
+  readonly #writer = new NetlinkWriter(SEND_LIMIT + 80 * 1024);
+  readonly #ports = new Map<PortNo, Vport>();
+  /** vxlan ports to try again: UDP port -> attempt and time. */
+  readonly #retries = new Map<number, { attempt: number; at: Millis }>();
+  #checkAt = Infinity;
+  #checkedAt = -Infinity;
+  #resync = false;
+  #refused = 0;
+  #damaged = 0;
+  #repaired = 0;
+
+  private constructor(
+    kernel: OvsKernel,
+    upcalls: UpcallSocket,
+    notices: NoticeSocket,
+    options: { readonly name: string; readonly adapters: OvsAdapters },
+  ) {
+    this.#kernel = kernel;
+    this.#upcalls = upcalls;
+    this.#notices = notices;
+    this.#name = options.name;
+    this.#adapters = options.adapters;
+  }
+
+  /** Opens the datapath `name`, or makes it, with `mtu` for its own interface. Throws "datapath/module-missing" when
+   * the kernel has no Open vSwitch, "datapath/wrong-kind" when something else has the name. */
+  static open(adapters: OvsAdapters, options: { readonly name: string; readonly mtu: number }): OvsDatapath {
+    using undo = new DisposableStack();
+    const upcalls = undo.use(adapters.openUpcalls());
+    const kernel = undo.use(OvsKernel.open(adapters, { ...options, upcallPid: upcalls.portId }));
+    const { datapathGroup, vportGroup } = kernel.families;
+    const notices = undo.use(adapters.openNotices([datapathGroup, vportGroup]));
+    undo.move();
+    return new OvsDatapath(kernel, upcalls, notices, { name: options.name, adapters });
+  }
+
+  /** See Datapath. */
+  get fds(): readonly number[] {
+    return [this.#upcalls.fd, this.#notices.fd];
+  }
+
+  /** See Datapath. */
+  start(): DataplaneEvent {
+    // Ports made between opening and joining the group are in this list, later ones in notices.
+    this.#kernel.repair();
+    const ports = this.#kernel.ports();
+    for (const port of ports) this.#ports.set(port.port, port);
+    return { kind: "started", ports, flows: this.#kernel.flows(false) };
+  }
+
+  /** See Datapath. */
+  drain(post: PostEvent, now: Millis): boolean {
+    this.#takeNotices(post, now);
+    for (let i = 0; i < BATCHES; i++) {
+      const batch = this.#upcalls.receiveBatch();
+      for (const datagram of batch) this.#takeUpcall(datagram, post);
+      this.flush();
+      if (batch.length < this.#upcalls.batchSize) return false;
+    }
+    return true;
+  }
+
+  #takeUpcall(datagram: Uint8Array, post: PostEvent): void {
+    const decoded = decodeUpcall(this.#kernel.families, datagram);
+    if (!decoded.ok) {
+      this.#damaged++;
+      return;
+    }
+    const upcall = decoded.value;
+    if (upcall.kind === "error") this.#takeRefusal(upcall, post);
+    if (upcall.kind !== "miss" || upcall.datapath !== this.#kernel.index) return;
+    const { inPort } = upcall.miss.key;
+    if (!this.#ports.has(inPort)) this.#meet(inPort, post);
+    post(upcall);
+  }
+
+  /** A frame was faster than the news of its port. */
+  #meet(port: PortNo, post: PostEvent): void {
+    const found = this.#kernel.port({ port });
+    if (found !== undefined) this.#learn(found.vport, post);
+  }
+
+  #takeRefusal(error: UpcallError, post: PostEvent): void {
+    if (error.request === "delete" && error.errno === ERRNO.ENOENT) return; // gone already
+    this.#refused++;
+    const text = error.text === undefined ? "" : `, ${error.text.trim()}`;
+    const reason = describeErrno(error.errno) + text;
+    if (error.request === "install" && error.ufid !== undefined) {
+      post({ kind: "install-failed", ufid: error.ufid, reason });
+    } else this.#adapters.log.debug("datapath request refused", { request: error.request, reason });
+  }
+
+  #takeNotices(post: PostEvent, now: Millis): void {
+    try {
+      for (let notice = this.#notices.receive(); notice !== undefined; notice = this.#notices.receive()) {
+        this.#takeNotice(notice, post, now);
+      }
+    } catch (thrown) {
+      if (errnoOf(thrown) !== ERRNO.ENOBUFS) throw thrown;
+      this.#resync = true; // news were lost
+    }
+    if (this.#resync) this.#compare(post);
+  }
+
+  #takeNotice(notice: Uint8Array, post: PostEvent, now: Millis): void {
+    const { families, index } = this.#kernel;
+    const opened = openOvs(notice);
+    if (!opened.ok || opened.value.datapath !== index) return;
+    const { command, family } = opened.value;
+    if (family === families.datapath) {
+      if (command === OVS_CMD.del) throw datapathGone(this.#name);
+      this.#checkAt = Math.min(this.#checkAt, Math.max(now, this.#checkedAt + CHECK_MS));
+    } else if (family === families.vport) {
+      const decoded = decodeVport(notice);
+      if (!decoded.ok) this.#damaged++;
+      else if (command === OVS_CMD.del) this.#forget(decoded.value.vport.port, post);
+      else this.#learn(decoded.value.vport, post);
+    }
+  }
+
+  #learn(port: Vport, post: PostEvent): void {
+    const known = this.#ports.get(port.port);
+    if (!this.#kernel.hearsOf(port) && (known === undefined || this.#kernel.hearsOf(known))) {
+      this.#kernel.directMisses(port.port);
+    }
+    this.#ports.set(port.port, port);
+    if (known?.name === port.name && known.kind === port.kind && known.udpPort === port.udpPort) return;
+    if (known !== undefined) post({ kind: "port-removed", port: port.port });
+    post({ kind: "port-appeared", port });
+  }
+
+  #forget(port: PortNo, post: PostEvent): void {
+    if (this.#ports.delete(port)) post({ kind: "port-removed", port });
+  }
+
+  /** Finds out what happened while news were lost. */
+  #compare(post: PostEvent): void {
+    this.#resync = false;
+    const present = this.#kernel.ports();
+    const numbers = new Set(present.map((port) => port.port));
+    for (const port of [...this.#ports.keys()]) {
+      if (!numbers.has(port)) this.#forget(port, post);
+    }
+    for (const port of present) this.#learn(port, post);
+  }
+
+  /** See Datapath. */
+  perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
+    const writer = this.#writer;
+    const { families, index } = this.#kernel;
+    switch (effect.kind) {
+      case "install": {
+        const { actions, frame } = effect;
+        writeFlowNew(writer, families, index, effect);
+        if (frame !== undefined && actions.length > 0) {
+          writeExecute(writer, families, index, { frame, actions });
+        }
+        break;
+      }
+      case "execute":
+        writeExecute(writer, families, index, effect);
+        break;
+      case "delete":
+      case "delete-foreign":
+        writeFlowDelete(writer, families, index, effect);
+        break;
+      case "dump-flows":
+        this.flush();
+        post({ kind: "flows", flows: this.#kernel.flows(true) });
+        break;
+      case "ensure-vxlan":
+        this.#ensureVxlan(effect.udpPort, 1, post, now);
+        break;
+      default:
+        assertNever(effect);
+    }
+    if (writer.length > SEND_LIMIT) this.flush();
+  }
+
+  #ensureVxlan(udpPort: number, attempt: number, post: PostEvent, now: Millis): void {
+    this.#retries.delete(udpPort);
+    const result = this.#kernel.ensureVxlan(udpPort);
+    if (result.kind === "ready") {
+      this.#learn(result.port, post);
+      post({ kind: "vxlan-ready", udpPort, port: result.port.port });
+    } else if (result.kind === "busy" && attempt < VXLAN_ATTEMPTS) {
+      this.#retries.set(udpPort, { attempt: attempt + 1, at: after(now, VXLAN_RETRY_MS) });
+    } else post({ kind: "vxlan-failed", udpPort, reason: result.reason });
+  }
+
+  /** See Datapath. */
+  flush(): void {
+    const { buffer, length } = this.#writer;
+    if (length === 0) return;
+    this.#writer.reset();
+    try {
+      this.#upcalls.sendFirst(buffer, length);
+    } catch (thrown) {
+      this.#refused++;
+      this.#adapters.log.warn("datapath send failed", { reason: messageOf(thrown) });
+    }
+  }
+
+  /** See Datapath. */
+  nextWake(): number {
+    let next = this.#checkAt;
+    for (const { at } of this.#retries.values()) next = Math.min(next, at);
+    return next;
+  }
+
+  /** See Datapath. */
+  wake(post: PostEvent, now: Millis): void {
+    if (now >= this.#checkAt) this.#check(now);
+    for (const [udpPort, { attempt, at }] of [...this.#retries]) {
+      if (now >= at) this.#ensureVxlan(udpPort, attempt, post, now);
+    }
+  }
+
+  #check(now: Millis): void {
+    this.#checkAt = Infinity;
+    this.#checkedAt = now;
+    const changes = this.#repair();
+    if (changes.length === 0) return;
+    this.#repaired++;
+    const what = changes.map((change) => change.kind).join(" ");
+    this.#adapters.log.warn("datapath was changed by another program, set back", {
+      datapath: this.#name,
+      what,
+    });
+  }
+
+  #repair(): readonly OvsChange[] {
+    try {
+      return this.#kernel.repair();
+    } catch (thrown) {
+      throw errnoOf(thrown) === ERRNO.ENODEV ? datapathGone(this.#name) : thrown;
+    }
+  }
+
+  /** See Datapath. */
+  counts(): DatapathCounts {
+    const { hits, misses, lost, masks } = this.#kernel.datapath();
+    return {
+      hits,
+      misses,
+      lost,
+      masks,
+      refused: this.#refused,
+      damaged: this.#damaged,
+      repaired: this.#repaired,
+    };
+  }
+
+  /** Closes the sockets: misses go nowhere from now on, flows go on working. */
+  [Symbol.dispose](): void {
+    this.#notices[Symbol.dispose]();
+    this.#kernel[Symbol.dispose]();
+    this.#upcalls[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,147 @@
+/** The overlays of one link: which exist at both ends, which of them is used (source: spec dataplane.md 1.1 to 1.4). */
+import { assertNever } from "../core/brand.ts";
+import type { LinkStatus, OverlayName } from "../core/overlay_port.ts";
+import type { Millis } from "../core/time.ts";
+import type { FlowAction } from "../wire/ovs_keys.ts";
+import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
+import type { Path } from "./network.ts";
+
+/** Mesh tag of overlay control messages (spec mesh.md 4.3). */
+export const OVERLAY_CONTROL_TAG = 7;
+/** The index of an overlay is one octet. */
+const MAX_COMMON = 256;
+
+/** What a switch wants done, or has found out. */
+export type SwitchEvent =
+  /** Send this mesh message to the peer. */
+  | { readonly kind: "send"; readonly message: Uint8Array }
+  /** Run an action on a frame of our own. */
+  | { readonly kind: "frame"; readonly frame: Uint8Array; readonly action: FlowAction }
+  /** The first overlay works. Once. */
+  | { readonly kind: "established" }
+  /** The link carried traffic and has no working overlay any more. */
+  | { readonly kind: "failed"; readonly reason: string }
+  /** The way to the peer has changed. */
+  | { readonly kind: "changed" };
+
+/** Overlays of ours that the peer also named, in our order: their positions are used on the wire. */
+export function commonOverlays(
+  ours: readonly OverlayName[],
+  theirs: readonly string[],
+): readonly OverlayName[] {
+  return ours.filter((name) => theirs.includes(name)).slice(0, MAX_COMMON);
+}
+
+/** Why a link without a common overlay cannot be. */
+export function noCommonOverlay(ours: readonly OverlayName[], theirs: readonly string[] | undefined): string {
+  const named = theirs === undefined ? "sleeve, in its oldest form" : theirs.join(", ") || "none";
+  return `no overlay in common with the peer: it offers ${named}; this host offers ${
+    ours.join(", ") || "none"
+  }`;
+}
+
+/** The slots of one link. The calls are those of a Forwarder, with control messages as they are on the wire. */
+export class LinkSwitch {
+  #established = false;
+  #failed = false;
+
+  constructor(readonly slots: readonly Forwarder[]) {}
+
+  /** The overlay in use: the first that works; else the first that may come to work; else none. */
+  best(): Forwarder | undefined {
+    const usable = this.slots.filter((slot) => !slot.onHold);
+    return usable.find((slot) => slot.established) ?? usable[0];
+  }
+
+  /** The way over the overlay in use, once that works. */
+  path(): Path | undefined {
+    const best = this.best();
+    return best?.established === true ? best.path : undefined;
+  }
+
+  /** The state for people. */
+  status(now: Millis): LinkStatus {
+    const best = this.best();
+    const working = best?.established === true ? best : undefined;
+    return {
+      overlay: working?.overlay,
+      mtu: working?.mtu,
+      encrypted: false,
+      rttMs: working?.rttMs,
+      why: this.slots.find((slot) => slot !== working)?.why(now),
+    };
+  }
+
+  /** The mesh keeps the connection. */
+  confirm(now: Millis): readonly SwitchEvent[] {
+    return this.slots.flatMap((slot, index) => this.take(index, slot.confirm(now), now));
+  }
+
+  /** An overlay control message came: `07`, index, tag, payload. Short and out-of-range ones are ignored. */
+  control(message: Uint8Array, now: Millis): readonly SwitchEvent[] {
+    if (message.length < 3 || message[0] !== OVERLAY_CONTROL_TAG) return [];
+    const index = message[1]!;
+    const slot = this.slots[index];
+    return slot === undefined
+      ? []
+      : this.take(index, slot.control(message[2]!, message.subarray(3), now), now);
+  }
+
+  /** Time has passed. */
+  wake(now: Millis): readonly SwitchEvent[] {
+    return this.slots.flatMap((slot, index) =>
+      now >= slot.nextWake() ? this.take(index, slot.wake(now), now) : []
+    );
+  }
+
+  /** Earliest time at which wake() or status() may say something new. */
+  nextWake(): number {
+    return Math.min(Infinity, ...this.slots.map((slot) => slot.nextWake()));
+  }
+
+  /** Passes on what the forwarder in a slot says. */
+  take(index: number, events: readonly ForwarderEvent[], now: Millis): readonly SwitchEvent[] {
+    const out: SwitchEvent[] = [];
+    for (const event of events) {
+      switch (event.kind) {
+        case "control":
+          out.push({ kind: "send", message: encodeControl(index, event.tag, event.payload) });
+          break;
+        case "frame":
+          out.push(event);
+          break;
+        case "established":
+          if (!this.#established) out.push({ kind: "established" });
+          this.#established = true;
+          out.push({ kind: "changed" });
+          break;
+        case "health":
+          out.push({ kind: "changed" }, ...this.#checkFailure(now));
+          break;
+        case "moved":
+          out.push({ kind: "changed" });
+          break;
+        default:
+          return assertNever(event);
+      }
+    }
+    return out;
+  }
+
+  /** A link that carried traffic and cannot any more must end, so that the mesh routes around it. One that never
+   * did stays: nothing is routed over it, gossip needs it, and its heartbeats go on. */
+  #checkFailure(now: Millis): readonly SwitchEvent[] {
+    if (!this.#established || this.#failed || this.best() !== undefined) return [];
+    this.#failed = true;
+    const reason = this.slots.map((slot) => slot.why(now)).find((why) => why !== undefined);
+    return [{ kind: "failed", reason: `no working overlay: ${reason ?? "all are on hold"}` }];
+  }
+}
+
+/** An overlay control message of the overlay at `index` of the common list. */
+export function encodeControl(index: number, tag: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const message = new Uint8Array(3 + payload.length);
+  message.set([OVERLAY_CONTROL_TAG, index, tag]);
+  message.set(payload, 3);
+  return message;
+}

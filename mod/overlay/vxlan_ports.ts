@@ -1,0 +1,64 @@
+/** Tunnel ports that links need: asked for until they are there. */
+import type { Millis } from "../core/time.ts";
+import type { PortNo } from "../wire/ovs_keys.ts";
+import type { PortTable } from "./port_table.ts";
+
+/** A tunnel port that could not be made is tried again after this long. */
+const RETRY_MS = 5_000;
+
+interface Wanted {
+  asked: boolean;
+  retryAt: number;
+  reason: string | undefined;
+}
+
+/** Which tunnel ports are wanted. They are kept when nobody needs them any more: there are few. */
+export class VxlanPorts {
+  readonly #wanted = new Map<number, Wanted>();
+
+  constructor(readonly ports: PortTable) {}
+
+  /** Wants a port from now on. */
+  want(udpPort: number): void {
+    if (this.#wanted.has(udpPort)) return;
+    this.#wanted.set(udpPort, { asked: false, retryAt: 0, reason: undefined });
+  }
+
+  /** The port of a UDP port, or why there is none: a sentence without full stop. */
+  find(udpPort: number): PortNo | string {
+    const reason = this.#wanted.get(udpPort)?.reason;
+    return this.ports.tunnel(udpPort) ??
+      (reason === undefined
+        ? `the VXLAN port ${udpPort} of this host is being made`
+        : `cannot open VXLAN port ${udpPort} on this host: ${reason}`);
+  }
+
+  /** The shell has answered: with the port in the table, or with a reason. */
+  answered(udpPort: number, reason: string | undefined, now: Millis): void {
+    const wanted = this.#wanted.get(udpPort);
+    if (wanted === undefined) return;
+    wanted.asked = false;
+    wanted.reason = reason;
+    wanted.retryAt = now + RETRY_MS;
+  }
+
+  /** UDP ports to ask for now. */
+  due(now: Millis): readonly number[] {
+    const due: number[] = [];
+    for (const [udpPort, wanted] of this.#wanted) {
+      if (wanted.asked || now < wanted.retryAt || this.ports.tunnel(udpPort) !== undefined) continue;
+      wanted.asked = true;
+      due.push(udpPort);
+    }
+    return due;
+  }
+
+  /** Earliest time at which something may be due. */
+  nextWake(): number {
+    let next = Infinity;
+    for (const [udpPort, wanted] of this.#wanted) {
+      if (!wanted.asked && this.ports.tunnel(udpPort) === undefined) next = Math.min(next, wanted.retryAt);
+    }
+    return next;
+  }
+}

@@ -1,0 +1,118 @@
+/** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli. */
+import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
+import { Uml } from "../../tests/lab/uml.ts";
+import { build } from "./build.ts";
+import { capture, temporaryFolder } from "./run.ts";
+import { ensure } from "./setup.ts";
+
+const LIFETIME_SECONDS = 900;
+
+await ensure("lab");
+const exe = await build();
+const wanted = Deno.args;
+const figures: Figures[] = [];
+if (wanted.length !== 1 || wanted[0] !== "cli") await measureInside();
+const rows = [["What", "Bar", "Measured"], ...summarise(figures)];
+if (wanted.length === 0 || wanted.includes("cli")) rows.push(...await commandTimes());
+console.log(
+  `\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${machine()}:\n\n${markdownTable(rows)}`,
+);
+Deno.exit(figures.some((figure) => figure.kind === "failed") ? 1 : 0);
+
+/** Runs the measuring program inside user-mode Linux and collects what it reports. */
+async function measureInside(): Promise<void> {
+  using scratch = temporaryFolder();
+  const program = `${scratch.path}/bench.js`;
+  await capture([
+    Deno.execPath(),
+    "bundle",
+    "-q",
+    "--platform",
+    "deno",
+    "-o",
+    program,
+    "tests/bench/inside.ts",
+  ]);
+  await using uml = Uml.boot({
+    argv: [Deno.execPath(), "run", "-A", "-q", "--no-config", "--no-lock", "--no-code-cache", program],
+    env: { LAB_EXE: exe, NO_COLOR: "1", DENO_DIR: "/run/tmp/deno", BENCH_ONLY: JSON.stringify(wanted) },
+    lifetimeSeconds: LIFETIME_SECONDS,
+  });
+  for await (const line of uml.lines()) {
+    console.log(line);
+    figures.push(JSON.parse(line));
+    if (figures.at(-1)!.kind === "done") return;
+  }
+  figures.push({ kind: "failed", bench: "all", why: `the kernel ended early:\n${await uml.console()}` });
+}
+
+/** One row for each thing that was measured. */
+function summarise(all: readonly Figures[]): string[][] {
+  const result: string[][] = [];
+  const firstPings: (readonly number[])[] = [];
+  for (const figure of all) {
+    if (figure.kind === "failed") result.push([figure.bench, "", `failed: ${figure.why.split("\n")[0]}`]);
+    if (figure.kind === "first-ping") firstPings.push(figure.phases);
+    if (figure.kind === "tcp") {
+      const ratios = figure.ours.map((rate, i) => rate / figure.theirs[i]! * 100);
+      const [ours, theirs] = [median(figure.ours).toFixed(2), median(figure.theirs).toFixed(2)];
+      const measured = `${median(ratios).toFixed(0)} % (${ours} against ${theirs} Gbit/s)`;
+      result.push([`TCP over fastdp against kernel VXLAN + bridge, MTU ${figure.mtu}`, ">= 98 %", measured]);
+    }
+    if (figure.kind === "misses-best") {
+      result.push(["New flows a second", ">= 6,000", figure.perSecond.toFixed(0)]);
+    }
+    if (figure.kind === "idle") {
+      result.push(["Idle daemon with one peer, memory (RSS)", "<= 52 MB", `${figure.rssMb.toFixed(1)} MB`]);
+      result.push(["Idle daemon with one peer, processor", "none", `${figure.cpuPercent.toFixed(2)} %`]);
+    }
+  }
+  if (firstPings.length > 0) {
+    const names = ["answering", "connected", "attached", "answer"];
+    const total = median(firstPings.map((phases) => phases.reduce((sum, phase) => sum + phase, 0)));
+    const shares = names.map((name, i) =>
+      `${name} ${median(firstPings.map((phases) => phases[i]!)).toFixed(0)}`
+    );
+    result.push([
+      "`up` on two hosts to the first ping",
+      "as it comes",
+      `${total.toFixed(0)} ms (${shares.join(", ")})`,
+    ]);
+  }
+  return result;
+}
+
+/** Time of commands on this machine, start of the process included. */
+async function commandTimes(): Promise<string[][]> {
+  using scratch = temporaryFolder();
+  const rows: string[][] = [];
+  for (const args of [["version"], ["help"], ["status"]]) {
+    const times: number[] = [];
+    for (let i = 0; i < 41; i++) {
+      const started = performance.now();
+      await new Deno.Command(exe, {
+        args: [...args],
+        env: { MESHNET_RUN_DIR: scratch.path },
+        stdout: "null",
+        stderr: "null",
+      }).output();
+      times.push(performance.now() - started);
+    }
+    const note = args[0] === "status" ? ", no daemon there" : "";
+    rows.push([
+      `\`meshnet ${args.join(" ")}\`${note}`,
+      "<= 60 ms",
+      `${median(times.slice(1)).toFixed(0)} ms`,
+    ]);
+  }
+  return rows;
+}
+
+/** The machine in words. */
+function machine(): string {
+  const model = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ??
+    "an unknown processor";
+  const kernel = Deno.osRelease().split(/[-+]/)[0];
+  return `${navigator.hardwareConcurrency} cores of ${model}, Linux ${kernel}; rows about traffic and the daemon inside ` +
+    "user-mode Linux (one core, system calls 10 to 50 times slower)";
+}

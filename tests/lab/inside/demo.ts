@@ -1,0 +1,88 @@
+/** The demonstration: three hosts and a container on each, shown by the commands that a user would type. */
+import { EXE, World } from "./world.ts";
+import { listDatapaths } from "./kernel_flows.ts";
+import { links } from "./links.ts";
+import { exec, FOLDER } from "./process.ts";
+
+const lines = Deno.env.get("UML_LINES");
+
+/** Shows text to the person who watches. */
+function say(text = ""): void {
+  if (lines === undefined) return console.log(text);
+  using file = Deno.openSync(lines, { append: true });
+  file.writeSync(new TextEncoder().encode(`${text}\n`));
+  file.syncSync(); // the reader is outside this kernel
+}
+
+/** Shows a command and what it prints. */
+async function show(where: string, command: readonly string[], run: () => Promise<string>): Promise<void> {
+  say(`${where}# ${command.join(" ")}`);
+  const text = (await run()).trimEnd();
+  if (text !== "") say(text.split("\n").map((line) => `    ${line}`).join("\n"));
+}
+
+async function demonstrate(): Promise<void> {
+  await using world = await World.create({ hosts: 3, containers: 3, prefix: "demo-" });
+  const [first] = world.hosts;
+  for (const [i, host] of world.hosts.entries()) {
+    const options = i === 0 ? [] : ["--peers", first!.address];
+    say(`${host.netns}# ${["meshnet", "up", ...options].join(" ")} &`);
+    host.start(...options);
+  }
+  for (const host of world.hosts) await host.established(2, 40_000);
+  for (const [i, host] of world.hosts.entries()) {
+    const command = ["attach", `10.2.1.${i + 1}/24`, `netns:${world.container(i + 1).netns}`];
+    await show(host.netns, ["meshnet", ...command], () => host.run(...command));
+  }
+  const [one, two, three] = world.containers;
+  await show(
+    one!.netns,
+    ["ping", "-c", "3", "10.2.1.2"],
+    async () => (await one!.mustPing("10.2.1.2", "-c", "3", "-i", "0.2")).text,
+  );
+  await show(
+    three!.netns,
+    ["ping", "-c", "3", "10.2.1.1"],
+    async () => (await three!.mustPing("10.2.1.1", "-c", "3", "-i", "0.2")).text,
+  );
+  two!.addresses = ["10.2.1.2"];
+  const rate = await one!.iperf(two!, 2);
+  say(`${one!.netns}# iperf3 -c 10.2.1.2 -t 2\n    ${(rate / 1e9).toFixed(2)} Gbit/s`);
+  await show(first!.netns, ["meshnet", "status"], () => first!.run("status"));
+  await show(first!.netns, ["meshnet", "status", "connections"], () => first!.run("status", "connections"));
+  const flows = (await first!.flows()).filter((flow) => flow.packets > 1).map((flow) =>
+    `${flow.key} -> ${flow.actions}`
+  );
+  await show(first!.netns, ["ovs-dpctl", "dump-flows"], () => Promise.resolve(flows.slice(0, 4).join("\n")));
+  for (const host of world.hosts) await show(host.netns, ["meshnet", "reset"], () => host.run("reset"));
+  for (const host of world.hosts) {
+    const left = (await links(host.netns)).map((link) => link.ifname).filter((name) =>
+      !/^(lo|eth0)$/.test(name)
+    );
+    const datapaths = await listDatapaths(host.netns);
+    if (left.length + datapaths.length > 0) {
+      throw new Error(`Left on ${host.netns}: ${[...left, ...datapaths]}`);
+    }
+  }
+  say("Nothing of it is left on the hosts.");
+}
+
+const started = performance.now();
+try {
+  say(
+    `Three hosts, each a network namespace with a daemon of its own (${
+      EXE.split("/").slice(-2).join("/")
+    }).\n`,
+  );
+  await demonstrate();
+  say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
+} catch (error) {
+  say(`\nThe demonstration failed: ${error instanceof Error ? error.message : error}`);
+  for (const n of [1, 2, 3]) {
+    say(await exec(["tail", "-n", "30", `${FOLDER}/demo-h${n}/log`]).catch(() => ""));
+  }
+  say("failed");
+  Deno.exit(1);
+}
+say("done");
+Deno.exit(0);

@@ -1,0 +1,351 @@
+import assert from "node:assert/strict";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { FakeHost, OPTIONS } from "./fake_host.ts";
+
+const A = "/run/netns/a";
+const B = "/run/netns/b";
+
+function hostWith(...paths: readonly string[]): FakeHost {
+  const host = new FakeHost();
+  for (const path of paths) host.namespace(path);
+  return host;
+}
+
+/** What `body` throws must be a MeshnetError of that code with a matching message and some hint. */
+function refused(body: () => unknown, code: string, message: RegExp): void {
+  assert.throws(body, (thrown) => {
+    assert.ok(thrown instanceof MeshnetError, String(thrown));
+    assert.equal(thrown.code, code);
+    assert.match(thrown.message, message);
+    assert.notEqual(thrown.hint, undefined);
+    return true;
+  });
+}
+
+Deno.test("Attachments.attach() makes a complete interface", () => {
+  const host = hostWith(A);
+  using attachments = host.start();
+  const result = attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "ip:fd00::1/64"] });
+  assert.deepEqual(result.addresses, ["10.2.1.1/24", "fd00::1/64"]);
+  assert.deepEqual(result.warnings, []);
+  assert.equal(result.attachment?.attached, true);
+  const guest = host.kernel.link(A, "ethmesh")!;
+  const end = host.kernel.link("", result.attachment.hostInterface)!;
+  assert.match(end.name, /^vmn[0-9a-f]{10}$/);
+  assert.equal(guest.peer, end);
+  assert.ok(guest.up && end.up && host.kernel.ports.has(end.name));
+  assert.deepEqual([guest.mtu, end.mtu], [1376, 1376]);
+  assert.deepEqual(guest.addresses, ["10.2.1.1/24", "fd00::1/64"]);
+  assert.deepEqual(guest.routes, ["224.0.0.0/4"]);
+  assert.equal(guest.mac, result.attachment.mac);
+  assert.equal(parseInt(guest.mac.slice(0, 2), 16) & 3, 2);
+  assert.deepEqual(host.kernel.announced, [`${A} ethmesh`, `${A} ethmesh`]);
+  assert.equal(guest.sysctls.get("net/ipv6/conf/IF/accept_ra"), "0");
+  assert.equal(guest.sysctls.get("net/ipv4/neigh/IF/base_reachable_time_ms"), "5000");
+  assert.equal(end.sysctls.get("net/ipv6/conf/IF/disable_ipv6"), "1");
+  assert.equal(host.kernel.sockets, 1); // the target's namespace is not held
+});
+
+Deno.test("Attachments.attach() asked again changes nothing", () => {
+  const host = hostWith(A);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  const [before, changes] = [host.snapshot(), host.kernel.changes];
+  const again = attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "10.2.1.1/24"] });
+  assert.deepEqual(again.addresses, []);
+  assert.equal(host.snapshot(), before);
+  assert.equal(host.kernel.changes, changes);
+});
+
+Deno.test("Attachments.attach() adds addresses, also by another name of the namespace", () => {
+  const host = new FakeHost();
+  host.namespace(A, "/proc/77/ns/net");
+  host.processes.set(77, "boot 1");
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  const more = attachments.attach({ target: "pid:77", addresses: ["10.2.1.2/24", "10.3.0.1/16"] });
+  assert.deepEqual(more.attachment?.addresses, ["10.2.1.1/24", "10.2.1.2/24", "10.3.0.1/16"]);
+  assert.equal(more.attachment.target, "netns:a");
+  assert.equal(attachments.list().length, 1);
+  assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24", "10.2.1.2/24", "10.3.0.1/16"]);
+});
+
+Deno.test("Attachments.attach() failing at any change leaves everything as it was", () => {
+  const starts: [string, (host: FakeHost) => void, string[]][] = [
+    ["first attach", () => {}, ["10.2.1.1/24", "10.2.1.2/24", "fd00::1/64"]],
+    ["more addresses", (host) => attach(host, "10.2.1.1/24"), ["10.2.1.2/24", "10.3.0.1/16"]],
+    ["repair and more", (host) => {
+      attach(host, "10.2.1.1/24");
+      const guest = host.kernel.link(A, "ethmesh")!;
+      host.kernel.setUp(guest, false);
+      guest.mtu = 1400;
+      host.kernel.setUp(guest.peer!, false);
+      host.kernel.ports.clear();
+      guest.sysctls.set("net/ipv6/conf/IF/accept_ra", "1");
+    }, ["10.2.1.2/24"]],
+  ];
+  for (const [name, prepare, addresses] of starts) {
+    let failures = 0;
+    for (let step = 0;; step++) {
+      const host = hostWith(A, B);
+      prepare(host);
+      using attachments = host.start();
+      const before = host.snapshot();
+      host.kernel.failAt = host.kernel.changes + step;
+      try {
+        const { warnings } = attachments.attach({ target: "netns:a", addresses });
+        if (host.kernel.changes <= host.kernel.failAt) break; // more steps than there are
+        assert.equal(warnings.length, 1, `${name}, change ${step}`); // an optional one failed
+      } catch (thrown) {
+        failures++;
+        assert.ok(thrown instanceof MeshnetError && thrown.code === "attach/failed", String(thrown));
+        assert.match(thrown.message, /^Cannot attach netns:a: failed to .+: Kernel refuses/);
+        // A setting that was put right before another step failed is put back as well.
+        assert.equal(host.snapshot(), before, `${name}, change ${step}: ${thrown.message}`);
+      }
+      assert.equal(host.kernel.sockets, 1);
+    }
+    assert.ok(failures >= 2, `${name}: ${failures} failures`);
+  }
+});
+
+function attach(host: FakeHost, ...addresses: readonly string[]): void {
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses });
+}
+
+Deno.test("Attachments.attach() removes what a crash left half done", () => {
+  const host = hostWith(A);
+  attach(host, "10.2.1.1/24");
+  const end = host.kernel.link(A, "ethmesh")!.peer!.name;
+  host.kernel.link(A, "ethmesh")!.name = end.replace("vmn", "vmt"); // not yet renamed
+  using attachments = host.start();
+  assert.deepEqual(attachments.reconcile().restored, ["netns:a"]);
+  assert.equal(host.kernel.link(A, "ethmesh")!.peer!.name, end);
+  assert.equal(host.kernel.link(A, end.replace("vmn", "vmt")), undefined);
+});
+
+Deno.test("Attachments.attach() refuses what cannot work, and changes nothing", () => {
+  const host = hostWith(A, B);
+  host.files.set("/proc/1/ns/net", host.own);
+  host.files.set("/etc/passwd", { device: 9, inode: 9 });
+  host.kernel.add(A, "eth0").addresses.push("172.17.0.2/16");
+  host.kernel.link(A, "eth0")!.routes.push("172.17.0.0/16", "0.0.0.0/0 via");
+  host.processes.set(1, "boot 1");
+  using attachments = host.start();
+  attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  host.kernel.add(A, "ethwe", "dummy");
+  const before = host.snapshot();
+  const cases: [string, string[], string, RegExp][] = [
+    ["netns:c", ["10.2.1.1/24"], "attach/bad-target", /no \/run\/netns\/c$/],
+    ["web", ["10.2.1.1/24"], "attach/bad-target", /need the Docker integration/],
+    ["pid:1", ["10.2.1.1/24"], "attach/bad-target", /host's own/],
+    ["pid:2", ["10.2.1.1/24"], "attach/bad-target", /does not run/],
+    ["/etc/passwd", ["10.2.1.1/24"], "attach/bad-target", /not a network namespace/],
+    ["netns:a", [], "attach/no-address", /does not allocate addresses/],
+    ["netns:a", ["net:default"], "attach/no-address", /does not allocate addresses/],
+    ["netns:a", ["10.2.1.0/24"], "attach/bad-address", /the network itself/],
+    ["netns:a", ["10.2.1.2/24"], "attach/bad-address", /attached to netns:b here/],
+    ["netns:a", ["10.2.1.1/24", "10.2.1.1/16"], "attach/bad-address", /given as 10.2.1.1\/24/],
+    ["netns:b", ["10.2.1.2/16"], "attach/bad-address", /attached as 10.2.1.2\/24/],
+    ["netns:a", ["172.17.0.2/24"], "attach/bad-address", /eth0 has the address 172.17.0.2\/16/],
+    ["netns:a", ["172.17.1.1/24"], "attach/bad-address", /overlaps 172.17.0.0\/16 on interface eth0/],
+  ];
+  for (const [target, addresses, code, message] of cases) {
+    refused(() => attachments.attach({ target, addresses }), code, message);
+  }
+  using weave = host.start({ ...OPTIONS, interface: "ethwe" });
+  refused(
+    () => weave.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] }),
+    "attach/failed",
+    /ethwe is there already/,
+  );
+  assert.equal(host.snapshot(), before);
+});
+
+Deno.test("Attachments.attach() takes over an interface of ours that no record knows", () => {
+  const host = hostWith(A);
+  attach(host, "10.2.1.1/24");
+  host.store.records.clear();
+  using attachments = host.start();
+  const end = host.kernel.link(A, "ethmesh")!.peer!.name;
+  assert.deepEqual(attachments.reconcile().unknown, [end]);
+  const result = attachments.attach({ target: "netns:a", addresses: ["10.2.1.2/24"] });
+  assert.equal(result.attachment?.hostInterface, end);
+  assert.deepEqual(result.attachment.addresses, ["10.2.1.1/24", "10.2.1.2/24"]);
+  assert.deepEqual(attachments.reconcile().unknown, []);
+});
+
+Deno.test("Attachments.detach() removes addresses, and with the last one the interface", () => {
+  const host = hostWith(A);
+  const empty = host.snapshot();
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "10.2.1.2/24", "10.3.0.1/16"] });
+  const first = attachments.detach({ target: "netns:a", addresses: ["ip:10.2.1.1/24"] });
+  assert.deepEqual(first.addresses, ["10.2.1.1/24"]);
+  assert.deepEqual(first.attachment?.addresses, ["10.2.1.2/24", "10.3.0.1/16"]);
+  assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.2/24", "10.3.0.1/16"]);
+  refused(
+    () => attachments.detach({ target: "netns:a", addresses: ["10.2.1.1/24"] }),
+    "attach/not-attached",
+    /does not have it/,
+  );
+  const last = attachments.detach({ target: "netns:a", addresses: [] });
+  assert.equal(last.attachment, null);
+  assert.equal(host.snapshot(), empty);
+  refused(
+    () => attachments.detach({ target: "netns:a", addresses: [] }),
+    "attach/not-attached",
+    /is not attached/,
+  );
+});
+
+Deno.test("Attachments.detach() failing at any change leaves everything as it was", () => {
+  for (const addresses of [["10.2.1.1/24", "10.2.1.2/24"], []]) {
+    for (let step = 0; step < 2; step++) {
+      const host = hostWith(A);
+      attach(host, "10.2.1.1/24", "10.2.1.2/24", "10.2.1.3/24");
+      using attachments = host.start();
+      const before = host.snapshot();
+      host.kernel.failAt = host.kernel.changes + step;
+      refused(
+        () => attachments.detach({ target: "netns:a", addresses }),
+        "attach/failed",
+        /^Cannot detach netns:a: failed/,
+      );
+      assert.equal(host.snapshot(), before);
+    }
+  }
+});
+
+Deno.test("Attachments.reconcile() adopts after a restart without a single change", () => {
+  const host = hostWith(A, B);
+  attach(host, "10.2.1.1/24", "fd00::1/64");
+  const [before, changes] = [host.snapshot(), host.kernel.changes];
+  using attachments = host.start();
+  assert.deepEqual(attachments.reconcile(), {
+    adopted: ["netns:a"],
+    restored: [],
+    forgotten: [],
+    failed: [],
+    unknown: [],
+  });
+  assert.equal(host.kernel.changes, changes);
+  assert.equal(host.snapshot(), before);
+  assert.equal(attachments.list()[0]!.attached, true);
+});
+
+Deno.test("Attachments.reconcile() makes a missing interface again as it was", () => {
+  const host = hostWith(A);
+  attach(host, "10.2.1.1/24", "10.2.1.2/24");
+  const before = host.kernel.snapshot();
+  host.kernel.delete(host.kernel.link(A, "ethmesh")!);
+  using attachments = host.start();
+  assert.match(attachments.list()[0]!.problem!, /missing/);
+  assert.deepEqual(attachments.reconcile().restored, ["netns:a"]);
+  assert.equal(host.kernel.snapshot(), before);
+  assert.equal(attachments.list()[0]!.problem, null);
+});
+
+Deno.test("Attachments.reconcile() repairs what was changed from outside", () => {
+  const breaks: [string, (host: FakeHost) => void][] = [
+    ["down inside", (host) => host.kernel.setUp(host.kernel.link(A, "ethmesh")!, false)],
+    ["address gone", (host) => host.kernel.link(A, "ethmesh")!.addresses.pop()],
+    ["route gone", (host) => host.kernel.link(A, "ethmesh")!.routes.pop()],
+    ["host end down", (host) => host.kernel.setUp(host.kernel.link(A, "ethmesh")!.peer!, false)],
+    ["not a port", (host) => host.kernel.ports.clear()],
+    ["other MTU", (host) => host.kernel.link(A, "ethmesh")!.mtu = 1500],
+    [
+      "setting",
+      (host) => host.kernel.link(A, "ethmesh")!.sysctls.set("net/ipv4/conf/IF/promote_secondaries", "0"),
+    ],
+  ];
+  for (const [name, damage] of breaks) {
+    const host = hostWith(A);
+    attach(host, "10.2.1.1/24");
+    const before = host.kernel.snapshot();
+    damage(host);
+    assert.notEqual(host.kernel.snapshot(), before);
+    using attachments = host.start();
+    assert.deepEqual(attachments.reconcile().restored, ["netns:a"], name);
+    assert.equal(host.kernel.snapshot(), before, name);
+    assert.deepEqual(attachments.reconcile().adopted, ["netns:a"], name);
+  }
+});
+
+Deno.test("Attachments.reconcile() forgets a target that is gone, host end and all", () => {
+  const host = hostWith(A);
+  const empty = host.kernel.snapshot();
+  attach(host, "10.2.1.1/24");
+  host.files.delete(A); // the name is gone, the namespace lives on
+  using attachments = host.start();
+  assert.match(attachments.list()[0]!.problem!, /gone/);
+  assert.deepEqual(attachments.reconcile().forgotten, ["netns:a"]);
+  assert.equal(host.kernel.snapshot(), empty);
+  assert.deepEqual(host.store.list(""), []);
+});
+
+Deno.test("Attachments.reconcile() follows a name to its new namespace, but not a process number", () => {
+  const host = hostWith(A, "/proc/77/ns/net");
+  host.processes.set(77, "boot 1");
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  attachments.attach({ target: "pid:77", addresses: ["10.2.1.7/24"] });
+  const mac = host.kernel.link(A, "ethmesh")!.mac;
+  for (const path of [A, "/proc/77/ns/net"]) {
+    host.removeNamespace(path);
+    host.namespace(path);
+  }
+  host.processes.set(77, "boot 2");
+  const done = attachments.reconcile();
+  assert.deepEqual([done.restored, done.forgotten], [["netns:a"], ["pid:77"]]);
+  assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24"]);
+  assert.equal(host.kernel.link(A, "ethmesh")!.mac, mac);
+  assert.equal(host.kernel.link("/proc/77/ns/net", "ethmesh"), undefined);
+});
+
+Deno.test("Attachments.attach() does not mistake a namespace for a forgotten one with its number", () => {
+  const host = hostWith(A, B);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  const identity = host.files.get(A)!;
+  host.removeNamespace(A);
+  host.files.set(B, identity); // the kernel reuses inode numbers
+  const result = attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  assert.deepEqual(result.attachment?.addresses, ["10.2.1.2/24"]);
+  assert.deepEqual(attachments.list().map((a) => a.target), ["netns:b"]);
+});
+
+Deno.test("Attachments.reconcile() reports what it cannot repair and goes on", () => {
+  const host = hostWith(A, B);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  for (const path of [A, B]) host.kernel.delete(host.kernel.link(path, "ethmesh")!);
+  host.kernel.failAt = host.kernel.changes;
+  const done = attachments.reconcile();
+  assert.deepEqual(done.failed.map((f) => f.target), ["netns:a"]);
+  assert.deepEqual(done.restored, ["netns:b"]);
+  assert.match(attachments.list()[0]!.problem!, /failed to make interface/);
+  assert.deepEqual(attachments.reconcile().restored, ["netns:a"]);
+  assert.equal(attachments.list()[0]!.problem, null);
+});
+
+Deno.test("Attachments.removeAll() leaves nothing", () => {
+  const host = hostWith(A, B);
+  const empty = host.snapshot();
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  assert.deepEqual(attachments.removeAll(), ["netns:a", "netns:b"]);
+  assert.equal(host.snapshot(), empty);
+});
+
+Deno.test("Attachments leaves a record alone that it cannot read", () => {
+  const host = hostWith(A);
+  host.store.put("attachment/0123456789", '{"version":9}');
+  using attachments = host.start();
+  assert.deepEqual(attachments.list(), []);
+  assert.deepEqual(host.logged, ["attachment-unreadable attachment/0123456789"]);
+  assert.equal(host.store.get("attachment/0123456789"), '{"version":9}');
+});

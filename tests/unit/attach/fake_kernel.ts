@@ -1,0 +1,313 @@
+/** A kernel behind NetlinkSocket: network namespaces with veth pairs, addresses and routes, spoken to in bytes. */
+import {
+  type Cidr,
+  formatCidr,
+  formatMac,
+  macAt,
+  macToBytes,
+  parseCidr,
+  parseMac,
+} from "../../../mod/core/addr.ts";
+import { ipFromBytes, ipToBytes, isIpv4 } from "../../../mod/core/addr.ts";
+import { ERRNO } from "../../../mod/core/errno.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import type { NetlinkSocket } from "../../../mod/core/ports.ts";
+import { AttributeReader, NLM_F, NLMSG_HEADER } from "../../../mod/wire/netlink.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
+
+/** An interface. */
+export interface FakeLink {
+  readonly index: number;
+  name: string;
+  mtu: number;
+  mac: string;
+  up: boolean;
+  kind: string | undefined;
+  peer: FakeLink | undefined;
+  readonly addresses: string[];
+  readonly routes: string[];
+  /** By key with `IF` for the interface's name. */
+  readonly sysctls: Map<string, string>;
+}
+type Namespace = Map<number, FakeLink>;
+
+function refuse(errno: number): MeshnetError {
+  return new MeshnetError("netlink/request-failed", `Kernel refuses request: errno ${errno}`, { errno });
+}
+
+/** All namespaces of one machine; "" is the daemon's own. */
+export class FakeKernel {
+  readonly namespaces = new Map<string, Namespace>([["", new Map()]]);
+  readonly ports = new Set<string>();
+  /** Frames sent, as `namespace interface`. */
+  readonly announced: string[] = [];
+  /** Open sockets. */
+  sockets = 0;
+  /** Changes asked for so far, failed ones included. */
+  changes = 0;
+  /** The change with this number fails with EIO; Infinity: none. */
+  failAt = Infinity;
+  /** Values of settings on new links. */
+  readonly defaults: Record<string, string> = {
+    "net/ipv6/conf/IF/disable_ipv6": "0",
+    "net/ipv6/conf/IF/accept_ra": "1",
+    "net/ipv4/conf/IF/promote_secondaries": "0",
+    "net/ipv4/neigh/IF/base_reachable_time_ms": "30000",
+    "net/ipv4/neigh/IF/delay_first_probe_time": "5",
+    "net/ipv4/neigh/IF/ucast_solicit": "3",
+    "net/ipv6/neigh/IF/base_reachable_time_ms": "30000",
+    "net/ipv6/neigh/IF/delay_first_probe_time": "5",
+    "net/ipv6/neigh/IF/ucast_solicit": "3",
+  };
+  #nextIndex = 1;
+
+  /** Everything there is, but numbers that differ from run to run. */
+  snapshot(): string {
+    const links = [...this.namespaces].map(([path, namespace]) => [
+      path,
+      [...namespace.values()].map((link) => ({
+        ...link,
+        index: 0,
+        peer: link.peer?.name,
+        sysctls: [...link.sysctls],
+        addresses: [...link.addresses].sort(),
+      })).sort((a, b) => a.name < b.name ? -1 : 1),
+    ]);
+    return JSON.stringify({ links, ports: [...this.ports].sort() }, null, 1);
+  }
+
+  /** The link of that name. */
+  link(path: string, name: string): FakeLink | undefined {
+    return [...this.namespaces.get(path)?.values() ?? []].find((link) => link.name === name);
+  }
+
+  /** Makes a link from outside. */
+  add(path: string, name: string, kind?: string): FakeLink {
+    const link: FakeLink = {
+      index: this.#nextIndex++,
+      name,
+      mtu: 1500,
+      mac: "02:00:00:00:00:ff",
+      up: false,
+      kind,
+      peer: undefined,
+      addresses: [],
+      routes: [],
+      sysctls: new Map(Object.entries(this.defaults)),
+    };
+    this.namespaces.get(path)!.set(link.index, link);
+    return link;
+  }
+
+  /** Sets a link up or down; routes do not survive the latter. */
+  setUp(link: FakeLink, up: boolean): void {
+    link.up = up;
+    if (!up) link.routes.length = 0;
+  }
+
+  /** Removes a link and its other end. */
+  delete(link: FakeLink): void {
+    for (const gone of [link, link.peer]) {
+      if (gone === undefined) continue;
+      for (const namespace of this.namespaces.values()) {
+        if (namespace.get(gone.index) === gone) namespace.delete(gone.index);
+      }
+      this.ports.delete(gone.name);
+    }
+  }
+
+  /** Counts a change, and fails it if it is its turn. */
+  change(): void {
+    if (this.changes++ === this.failAt) throw refuse(ERRNO.EIO);
+  }
+
+  /** Opens an rtnetlink socket. */
+  open(path: string | undefined): NetlinkSocket {
+    const namespace = this.namespaces.get(path ?? "");
+    if (namespace === undefined) throw refuse(ERRNO.ENOENT);
+    this.sockets++;
+    let open = true;
+    return {
+      portId: 1,
+      request: (message) => {
+        if (!open) throw new TypeError("socket is disposed");
+        return this.#request(path ?? "", namespace, message);
+      },
+      send: () => {},
+      [Symbol.dispose]: () => {
+        if (open) this.sockets--;
+        open = false;
+      },
+    };
+  }
+
+  /** Ports of the switch. */
+  readonly switchPorts = {
+    has: (name: string) => this.ports.has(name),
+    add: (name: string) => {
+      this.change();
+      if (this.link("", name) === undefined) throw refuse(ERRNO.ENODEV);
+      this.ports.add(name);
+    },
+    remove: (name: string) => {
+      this.change();
+      this.ports.delete(name);
+    },
+  };
+
+  /** Settings of links. */
+  readonly sysctl = {
+    read: (path: string | undefined, key: string) =>
+      this.#setting(path, key)?.[0].sysctls.get(this.#setting(path, key)![1]),
+    write: (path: string | undefined, key: string, value: string) => {
+      this.change();
+      const [link, general] = this.#setting(path, key)!;
+      link.sysctls.set(general, value);
+    },
+  };
+
+  #setting(path: string | undefined, key: string): [FakeLink, string] | undefined {
+    const parts = key.split("/");
+    const link = this.link(path ?? "", parts[3]!);
+    parts[3] = "IF";
+    return link && [link, parts.join("/")];
+  }
+
+  #request(path: string, namespace: Namespace, message: Uint8Array): Uint8Array[] {
+    const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+    const type = view.getUint16(4, true);
+    const dump = (view.getUint16(6, true) & NLM_F.dump) === NLM_F.dump;
+    const body = message.subarray(NLMSG_HEADER);
+    const bodyView = new DataView(body.buffer, body.byteOffset, body.byteLength);
+    const index = bodyView.getInt32(4, true);
+    const byIndex = (at: number) => {
+      const link = namespace.get(at);
+      if (link === undefined) throw refuse(ERRNO.ENODEV);
+      return link;
+    };
+    const attributes = (from: number) => attributesOf(body, from);
+    const addressOf = (bytes: Uint8Array, prefix: number): Cidr => ({ ip: ipFromBytes(bytes)!, prefix });
+    switch (type) {
+      case 16: {
+        this.change();
+        const found = attributes(16);
+        if ((view.getUint16(6, true) & NLM_F.create) !== 0) return this.#newPair(path, found);
+        const link = byIndex(index);
+        if (found.has(3)) {
+          if (link.up) throw refuse(ERRNO.EBUSY);
+          link.name = text(found.get(3)!);
+        }
+        if (found.has(4)) link.mtu = number(found.get(4)!);
+        if ((bodyView.getUint32(12, true) & 1) !== 0) {
+          this.setUp(link, (bodyView.getUint32(8, true) & 1) !== 0);
+        }
+        return [];
+      }
+      case 17:
+        this.change();
+        this.delete(byIndex(index));
+        return [];
+      case 18: {
+        if (dump) return [...namespace.values()].map((link) => this.#encodeLink(namespace, link));
+        const name = attributes(16).get(3);
+        const link = name === undefined ? namespace.get(index) : this.link(path, text(name));
+        if (link === undefined) throw refuse(ERRNO.ENODEV);
+        return [this.#encodeLink(namespace, link)];
+      }
+      case 20:
+      case 21: {
+        this.change();
+        const { addresses } = byIndex(index);
+        const cidr = formatCidr(addressOf(attributes(8).get(2)!, body[1]!));
+        const has = addresses.includes(cidr);
+        if (type === 20 && has) throw refuse(ERRNO.EEXIST);
+        if (type === 21 && !has) throw refuse(ERRNO.EADDRNOTAVAIL);
+        if (type === 20) addresses.push(cidr);
+        else addresses.splice(addresses.indexOf(cidr), 1);
+        return [];
+      }
+      case 22:
+        return [...namespace.values()].flatMap((link) =>
+          link.addresses.map((a) => encodeAddress(link, parseCidr(a)!))
+        );
+      case 24: {
+        this.change();
+        const found = attributes(12);
+        const link = byIndex(number(found.get(4)!));
+        if (!link.up) throw refuse(ERRNO.ENETDOWN);
+        const route = formatCidr(addressOf(found.get(1)!, body[1]!));
+        if (link.routes.includes(route)) throw refuse(ERRNO.EEXIST);
+        link.routes.push(route);
+        return [];
+      }
+      case 26:
+        return [...namespace.values()].flatMap((link) => link.routes.map((r) => encodeRoute(link, r)));
+      default:
+        throw refuse(ERRNO.EOPNOTSUPP);
+    }
+  }
+
+  #newPair(path: string, found: ReadonlyMap<number, Uint8Array>): Uint8Array[] {
+    const data = attributesOf(attributesOf(found.get(18)!, 0).get(2)!, 0);
+    const other = attributesOf(data.get(1)!, 16);
+    const ends = [[path, found], [other.has(19) ? "" : path, other]] as const;
+    for (const [where, end] of ends) {
+      if (this.link(where, text(end.get(3)!)) !== undefined) throw refuse(ERRNO.EEXIST);
+    }
+    const [one, two] = ends.map(([where, end]) => {
+      const link = this.add(where, text(end.get(3)!), "veth");
+      link.mtu = number(end.get(4)!);
+      if (end.has(1)) link.mac = formatMac(macAt(end.get(1)!, 0));
+      return link;
+    });
+    one!.peer = two;
+    two!.peer = one;
+    return [];
+  }
+
+  #encodeLink(namespace: Namespace, link: FakeLink): Uint8Array {
+    const writer = new NetlinkWriter().begin(16, 0).u8(0).u8(0).u16(1).u32(link.index);
+    writer.u32(link.up ? 0x10001 : 0).u32(0).attrText(3, link.name).attrU32(4, link.mtu);
+    writer.attrBytes(1, macToBytes(parseMac(link.mac)!));
+    if (link.peer !== undefined) {
+      writer.attrU32(5, link.peer.index);
+      if (namespace.get(link.peer.index) !== link.peer) writer.attrU32(37, 0);
+    }
+    if (link.kind !== undefined) {
+      const info = writer.open(18);
+      writer.attrText(1, link.kind).close(info);
+    }
+    return writer.end().finish();
+  }
+}
+
+function attributesOf(bytes: Uint8Array, from: number): ReadonlyMap<number, Uint8Array> {
+  const found = new Map<number, Uint8Array>();
+  const reader = new AttributeReader(bytes, from);
+  while (reader.next()) found.set(reader.type, reader.value());
+  return found;
+}
+
+function text(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes).replace(/\0.*$/, "");
+}
+
+function number(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+}
+
+function encodeAddress(link: FakeLink, cidr: Cidr): Uint8Array {
+  const writer = new NetlinkWriter().begin(20, 0).u8(isIpv4(cidr.ip) ? 2 : 10).u8(cidr.prefix).u8(0x80).u8(0);
+  return writer.u32(link.index).attrBytes(1, ipToBytes(cidr.ip)).end().finish();
+}
+
+/** `address/prefix`, or with ` via` behind it for a route to a router. */
+function encodeRoute(link: FakeLink, route: string): Uint8Array {
+  const [network, via] = route.split(" ");
+  const cidr = parseCidr(network!)!;
+  const writer = new NetlinkWriter().begin(24, 0).u8(isIpv4(cidr.ip) ? 2 : 10).u8(cidr.prefix).u8(0).u8(0);
+  writer.u8(254).u8(2).u8(253).u8(1).u32(0);
+  if (cidr.prefix > 0) writer.attrBytes(1, ipToBytes(cidr.ip));
+  if (via !== undefined) writer.attrBytes(5, ipToBytes(cidr.ip));
+  return writer.attrU32(4, link.index).end().finish();
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { duration, formatError, messageLines, paint, printable, table } from "../../../mod/cli/render.ts";
+import {
+  renderConnections,
+  renderOverview,
+  renderPeers,
+  renderTargets,
+} from "../../../mod/cli/render_status.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { EXAMPLE } from "../control/example_status.ts";
+
+const plain = paint(false);
+
+Deno.test("table() aligns columns and leaves no blanks at line ends", () => {
+  const rows = [
+    { cells: [{ text: "a" }, { text: "long value" }, { text: "" }], notes: ["a note"] },
+    { cells: [{ text: "wide cell" }, { text: "b" }, { text: "c" }] },
+  ];
+  assert.equal(
+    table(["X", "Y", "Z"], rows, plain),
+    "X          Y           Z\na          long value\n      a note\nwide cell  b           c\n",
+  );
+});
+
+Deno.test("table() colours cells without moving columns", () => {
+  const rows = [{ cells: [{ text: "up", paint: paint(true).good }, { text: "x" }] }];
+  // deno-lint-ignore no-control-regex -- colours are control characters
+  const bare = table(["STATE", "Y"], rows, paint(true)).replace(/\x1b\[[0-9]+m/g, "");
+  assert.equal(bare, table(["STATE", "Y"], [{ cells: [{ text: "up" }, { text: "x" }] }], plain));
+});
+
+Deno.test("printable() disarms control characters from other hosts", () => {
+  assert.equal(printable("a\x1b[31mb\nc\u009bd"), "a\ufffd[31mb\ufffdc\ufffdd");
+  const nasty = {
+    ...EXAMPLE,
+    nickname: "\x1b[2J",
+    connections: [{ ...EXAMPLE.connections[0]!, nickname: "\x07" }],
+  };
+  const pages = [
+    renderOverview(nasty, { look: plain, commandVersion: "0.1.0" }),
+    renderConnections(nasty, plain),
+    renderPeers({ ...nasty, peers: [{ ...EXAMPLE.peers[0]!, nickname: "\x1b" }] }, plain),
+    renderTargets({ ...nasty, targetStates: [{ ...EXAMPLE.targetStates[0]!, info: "\x1b" }] }, plain),
+  ];
+  // deno-lint-ignore no-control-regex -- what must not be there
+  for (const page of pages) assert.doesNotMatch(page, /[\x00-\x09\x0b-\x1f]/);
+});
+
+Deno.test("duration() speaks as people do", () => {
+  const spans = [0, 14_200, 119_000, 180_000, 7_500_000, 11_520_000, 787_000_000].map(duration);
+  assert.deepEqual(spans, ["0 s", "14 s", "119 s", "3 min", "2 h 5 min", "3 h 12 min", "9 d 2 h"]);
+});
+
+Deno.test("messageLines() wraps at blanks", () => {
+  assert.deepEqual(messageLines("aa bb cc", 5), ["aa bb", "cc"]);
+  assert.deepEqual(messageLines("a-very-long-word x", 5), ["a-very-long-word", "x"]);
+  assert.deepEqual(messageLines("", 5), []);
+});
+
+Deno.test("formatError() prints message and hint, and says that anything else is a bug", () => {
+  assert.equal(
+    formatError(new MeshnetError("up/port-taken", "Cannot listen", { hint: "Stop it" })),
+    "meshnet: Cannot listen\nhint: Stop it\n",
+  );
+  assert.equal(formatError(new MeshnetError("up/port-taken", "Cannot listen")), "meshnet: Cannot listen\n");
+  assert.match(
+    formatError(new TypeError("oops")),
+    /^meshnet: Something unexpected happened: TypeError: oops/,
+  );
+});
+
+Deno.test("renderOverview() says what to do when nobody is there yet", () => {
+  const alone = {
+    ...EXAMPLE,
+    connections: [],
+    targets: [],
+    targetStates: [],
+    peers: [EXAMPLE.peers[1]!],
+    problems: [],
+  };
+  const text = renderOverview(alone, { look: plain, commandVersion: "0.2.0" });
+  assert.match(text, /State {2}alone, waiting for others: start them with `meshnet up --peers host1`/);
+  assert.match(
+    text,
+    /Version {2}0\.1\.0, up 3 h 12 min; this command is 0\.2\.0: restart the daemon to run that/,
+  );
+  assert.match(renderConnections(alone, plain), /Name a host with `meshnet connect HOST`/);
+  assert.match(renderTargets(alone, plain), /Name a host with `meshnet connect HOST`/);
+});
+
+Deno.test("renderOverview() tells why a live connection is not at its best", () => {
+  const slow = { ...EXAMPLE.connections[1]!, info: "fastdp is not used: UDP port 6784 is blocked" };
+  const text = renderOverview({ ...EXAMPLE, connections: [slow], problems: [] }, {
+    look: plain,
+    commandVersion: "0.1.0",
+  });
+  assert.match(text, /192\.0\.2\.2:6783 is established: fastdp is not used: UDP port 6784 is blocked/);
+  assert.match(text, /State {2}the connection works/);
+});

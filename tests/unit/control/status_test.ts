@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { assembleStatus, type StatusSources } from "../../../mod/control/status.ts";
+import type { PeerName } from "../../../mod/core/names.ts";
+import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../../../mod/mesh/snapshot.ts";
+import type { DataplaneReport } from "../../../mod/overlay/dataplane_types.ts";
+
+const SELF = "8a:3e:11:02:9c:01" as PeerName;
+
+const connection: ConnectionSnapshot = {
+  peer: undefined,
+  nickname: undefined,
+  address: "192.0.2.7:6783",
+  outbound: true,
+  state: "failed",
+  info: "nothing listens",
+  overlay: undefined,
+  mtu: undefined,
+  encrypted: false,
+  rttMs: undefined,
+  retryInMs: 2000,
+};
+const target: TargetSnapshot = {
+  target: "host3",
+  state: "failed",
+  info: "nothing listens",
+  address: "192.0.2.7:6783",
+  peer: undefined,
+  retryInMs: 2000,
+};
+
+function sources(
+  change: { mesh?: Partial<MeshSnapshot>; rest?: Partial<StatusSources> } = {},
+): StatusSources {
+  const mesh = {
+    name: SELF,
+    nickname: "host1",
+    uid: "18446744073709551615",
+    shortId: 5,
+    port: 6783,
+    protocol: { min: 1, max: 2 },
+    encryption: true,
+    peerDiscovery: true,
+    connLimit: 200,
+    trustedSubnets: ["10.0.0.0/8"],
+    targets: [target],
+    connections: [connection],
+    peers: [
+      { name: SELF, nickname: "host1", uid: "1", shortId: undefined, version: "7", connections: [] },
+    ],
+    terminations: 0,
+    ...change.mesh,
+  } as MeshSnapshot;
+  const dataplane = {
+    datapath: { kind: "ovs", mtu: 1410, ports: [{}, {}], flows: 9 },
+  } as unknown as DataplaneReport;
+  return { mesh, dataplane, attachments: [], version: "1.2.3", pid: 9, uptimeMs: 1234.5, ...change.rest };
+}
+
+Deno.test("assembleStatus() has every key of the contract, with null for what is absent", () => {
+  const status = assembleStatus(sources());
+  for (
+    const key of ["name", "nickname", "version", "uid", "protocol", "encryption", "peerDiscovery", "targets"]
+  ) {
+    assert.ok(key in status, key);
+  }
+  assert.equal(status.uid, "18446744073709551615");
+  assert.deepEqual(status.targets, ["host3"]);
+  assert.deepEqual(status.connections[0], {
+    peer: null,
+    nickname: null,
+    address: "192.0.2.7:6783",
+    outbound: true,
+    wanted: true,
+    state: "failed",
+    info: "nothing listens",
+    overlay: null,
+    mtu: null,
+    encrypted: false,
+    rttMs: null,
+    retryInMs: 2000,
+  });
+  assert.deepEqual(status.peers[0], {
+    name: SELF,
+    nickname: "host1",
+    uid: "1",
+    shortId: null,
+    version: 7,
+    connections: [],
+  });
+  assert.deepEqual(status.datapath, { kind: "ovs", mtu: 1410, ports: 2, flows: 9 });
+  assert.equal(JSON.stringify(status).includes("undefined"), false);
+});
+
+Deno.test("assembleStatus() makes a problem of each target that cannot be reached, and of nothing discovered", () => {
+  const discovered = { ...connection, address: "192.0.2.99:6783" };
+  const good = { ...connection, state: "established", info: "", retryInMs: undefined } as const;
+  const never = { ...connection, retryInMs: null };
+  const problems = (connections: readonly ConnectionSnapshot[]) =>
+    assembleStatus(sources({ mesh: { connections } })).problems;
+  assert.deepEqual(problems([good, discovered]), []);
+  assert.deepEqual(problems([connection]), [
+    { message: "No connection to 192.0.2.7:6783: nothing listens", hint: null },
+  ]);
+  assert.match(problems([never])[0]?.hint ?? "", /meshnet connect 192\.0\.2\.7:6783/);
+});
+
+Deno.test("assembleStatus() makes a problem of each attachment that does not work", () => {
+  const attachment = {
+    target: "netns:web",
+    interface: "ethmesh",
+    hostInterface: "vmn1",
+    mac: null,
+    addresses: ["10.2.1.1/24"],
+    attached: false,
+    problem: "the namespace is gone",
+  };
+  const { problems } = assembleStatus(
+    sources({ mesh: { connections: [] }, rest: { attachments: [attachment] } }),
+  );
+  assert.equal(problems.length, 1);
+  assert.equal(problems[0]?.message, "netns:web is not attached: the namespace is gone");
+  assert.match(problems[0]?.hint ?? "", /meshnet attach 10\.2\.1\.1\/24 netns:web/);
+});

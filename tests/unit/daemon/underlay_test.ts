@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import { defaultMtu } from "../../../mod/daemon/underlay.ts";
+import type { Link, Route } from "../../../mod/wire/rtnetlink.ts";
+
+const link = (index: number, name: string, mtu: number, more: Partial<Link> = {}): Link => ({
+  index,
+  name,
+  mtu,
+  up: true,
+  flags: name === "lo" ? 9 : 1,
+  mac: undefined,
+  kind: undefined,
+  peerIndex: undefined,
+  peerNamespaceId: undefined,
+  master: undefined,
+  ...more,
+});
+const defaultVia = (index: number): Route => ({
+  destination: { ip: "0.0.0.0" as Ip, prefix: 0 },
+  interfaces: [index],
+  viaGateway: true,
+  table: 254,
+  type: 1,
+  metric: 0,
+});
+const lo = link(1, "lo", 65536);
+const isOurs = (name: string) => name === "meshnet";
+
+const CASES: readonly (readonly [what: string, links: Link[], routes: Route[], mtu: number])[] = [
+  ["an ordinary host", [lo, link(2, "eth0", 1500)], [defaultVia(2)], 1410],
+  ["a jumbo host, whose peers may have less", [lo, link(2, "eth0", 9000)], [defaultVia(2)], 1410],
+  ["a cloud of 1460", [lo, link(2, "ens4", 1460)], [defaultVia(2)], 1390],
+  ["a host behind a tunnel", [lo, link(2, "eth0", 1500), link(3, "wg0", 1420)], [defaultVia(3)], 1350],
+  [
+    "a tunnel that is not the way out",
+    [lo, link(2, "eth0", 1500), link(3, "wg0", 1280)],
+    [defaultVia(2)],
+    1410,
+  ],
+  ["a host without default route", [lo, link(2, "eth0", 1400)], [], 1330],
+  ["links that are down or ours", [link(2, "eth0", 1000, { up: false }), link(3, "meshnet", 800)], [], 1410],
+  ["a host with nothing", [lo], [], 1410],
+  ["absurdly small links", [link(2, "eth0", 100)], [defaultVia(2)], 576],
+];
+
+for (const [what, links, routes, mtu] of CASES) {
+  Deno.test(`defaultMtu() gives ${mtu} for ${what}`, () => {
+    assert.equal(defaultMtu({ links, routes }, isOurs), mtu);
+  });
+}

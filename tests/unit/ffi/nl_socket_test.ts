@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { ERRNO } from "../../../mod/core/errno.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { findFamily } from "../../../mod/wire/genetlink.ts";
+import { NLM_F } from "../../../mod/wire/netlink.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
+import { DatagramBatch } from "../../../ffi/datagram_batch.ts";
+import { openNetlink } from "../../../ffi/nl_socket.ts";
+
+openNetlink({ protocol: "generic" })[Symbol.dispose](); // opens the libraries, once for the process
+
+/** A dump of all Generic Netlink families. */
+function familyDump(): Uint8Array<ArrayBuffer> {
+  return new NetlinkWriter().begin(16, NLM_F.request | NLM_F.dump).u8(3).u8(1).u16(0).end().finish();
+}
+
+Deno.test("NlSocket.request() looks up the controller of Generic Netlink in the running kernel", () => {
+  using socket = openNetlink({ protocol: "generic" });
+  const family = findFamily(socket, "nlctrl");
+  assert.equal(family?.id, 16);
+  assert.equal(family?.groups.has("notify"), true);
+  assert.equal(findFamily(socket, "no-such-family"), undefined);
+  assert.ok(socket.portId > 0);
+});
+
+Deno.test("NlSocket.request() collects a dump of many messages", () => {
+  using socket = openNetlink({ protocol: "generic" });
+  const replies = socket.request(familyDump());
+  assert.ok(replies.length >= 2);
+  assert.ok(replies.every((reply) => reply[4] === 16));
+});
+
+Deno.test("NlSocket.request() throws what the kernel refuses, with errno and its explanation", () => {
+  using socket = openNetlink({ protocol: "generic" });
+  const nameless = new NetlinkWriter().begin(16, NLM_F.request).u8(3).u8(1).u16(0).attrBytes(
+    1,
+    new Uint8Array(1),
+  )
+    .end().finish();
+  const refused = (thrown: unknown) =>
+    thrown instanceof MeshnetError && thrown.code === "netlink/request-failed" &&
+    (thrown.errno === ERRNO.EINVAL || thrown.errno === ERRNO.ERANGE) &&
+    /^Kernel refuses request: .*, .*(policy|length)/i.test(thrown.message);
+  assert.throws(() => socket.request(nameless), refused);
+  assert.equal(findFamily(socket, "nlctrl")?.id, 16); // and goes on
+});
+
+Deno.test("NlSocket.receive() does not wait, and request() overlooks answers nobody waited for", () => {
+  using socket = openNetlink({ protocol: "generic" });
+  assert.equal(socket.receive(), undefined);
+  socket.send(familyDump());
+  for (let i = 0; i < 3; i++) assert.equal(findFamily(socket, "nlctrl")?.id, 16);
+});
+
+Deno.test("NlSocket cannot be used after disposal, and disposal repeats", () => {
+  const socket = openNetlink({ protocol: "generic" });
+  socket[Symbol.dispose]();
+  socket[Symbol.dispose]();
+  assert.throws(() => socket.request(familyDump()), TypeError);
+  assert.throws(() => socket.receive(), TypeError);
+});
+
+Deno.test("openNetlink() names a namespace that is not there", () => {
+  const missing = { protocol: "route", netns: "/run/netns/no-such-namespace" } as const;
+  assert.throws(() => openNetlink(missing), {
+    code: "native/call-failed",
+    message: "Cannot open network namespace /run/netns/no-such-namespace: no such entry (ENOENT)",
+  });
+});
+
+Deno.test("DatagramBatch receives several datagrams at once and counts those that do not fit", () => {
+  using socket = openNetlink({ protocol: "generic" });
+  const lookups = ["nlctrl", "no-such-family", "nlctrl"].map((name) =>
+    new NetlinkWriter().begin(16, NLM_F.request, 7).u8(3).u8(1).u16(0).attrText(2, name).end().finish()
+  );
+  lookups.forEach((message) => socket.send(message));
+  const batch = new DatagramBatch(2, 4096);
+  assert.deepEqual(batch.receive(socket.fd).map((bytes) => bytes[4]), [16, 2]);
+  assert.deepEqual(batch.receive(socket.fd).map((bytes) => bytes[4]), [16]);
+  assert.deepEqual(batch.receive(socket.fd), []);
+  const small = new DatagramBatch(4, 32);
+  lookups.forEach((message) => socket.send(message));
+  assert.equal(small.receive(socket.fd).length, 0);
+  assert.equal(small.truncated, 3);
+});

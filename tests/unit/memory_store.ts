@@ -1,0 +1,19 @@
+/** A Store that forgets with the test. */
+import type { Store } from "../../mod/core/ports.ts";
+
+/** Keeps records in a map. */
+export class MemoryStore implements Store {
+  readonly records = new Map<string, string>();
+  get(key: string): string | undefined {
+    return this.records.get(key);
+  }
+  put(key: string, value: string): void {
+    this.records.set(key, value);
+  }
+  remove(key: string): void {
+    this.records.delete(key);
+  }
+  list(prefix: string): readonly (readonly [key: string, value: string])[] {
+    return [...this.records].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => a < b ? -1 : 1);
+  }
+}
