@@ -16,12 +16,21 @@ export const UNKNOWN_PEER = "00:00:00:00:00:00" as PeerName;
 export const SHORT_IDS = 4096;
 
 const MAX_NAME = 0xffff_ffff_ffff;
+/** Two lower-case hex digits for each octet. */
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
+
+/** Three octets as text. */
+function hex24(n: number): string {
+  return `${HEX[n >>> 16]}:${HEX[n >>> 8 & 0xff]}:${HEX[n & 0xff]}`;
+}
 
 /** The canonical name of a 48-bit integer, or undefined when it is out of range. */
 export function peerNameFromNumber(value: number | bigint): PeerName | undefined {
   const n = Number(value);
   if (!Number.isInteger(n) || n < 0 || n > MAX_NAME) return undefined;
-  return n.toString(16).padStart(12, "0").replace(/..(?!$)/g, "$&:") as PeerName;
+  const high = Math.floor(n / 0x100_0000);
+  const low = n % 0x100_0000;
+  return `${hex24(high)}:${hex24(low)}` as PeerName;
 }
 
 /** The 48-bit integer of a name. */
@@ -31,11 +40,12 @@ export function peerNameToNumber(name: PeerName): number {
 
 /** Folds bytes of any length big-endian into a name; more than 48 significant bits give undefined. */
 export function peerNameFromBytes(bytes: Uint8Array): PeerName | undefined {
-  const surplus = bytes.length - 6;
-  if (surplus > 0 && bytes.subarray(0, surplus).some((b) => b !== 0)) return undefined;
-  const hex = bytes.subarray(Math.max(0, surplus)).toHex().padStart(12, "0");
-  const octet = (i: number) => hex.slice(2 * i, 2 * i + 2);
-  return `${octet(0)}:${octet(1)}:${octet(2)}:${octet(3)}:${octet(4)}:${octet(5)}` as PeerName;
+  let number = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    number = number * 256 + bytes[i]!;
+    if (number > MAX_NAME) return undefined;
+  }
+  return peerNameFromNumber(number);
 }
 
 /** The six bytes of a name, most significant first. */

@@ -2,7 +2,7 @@
 import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
 import type { Random } from "../core/ports.ts";
-import type { LinkRecord, PeerRecord } from "../core/topology_record.ts";
+import type { LinkRecord, PeerRecord, PeerSummary } from "../core/topology_record.ts";
 import { TopologyEncoder } from "../wire/mesh_message.ts";
 import { type Graph, unicastRoutes } from "./routes.ts";
 import { ShortIds } from "./short_ids.ts";
@@ -50,9 +50,6 @@ export interface CollectResult extends TopologyEffects {
   /** The records as they were. */
   readonly removed: PeerRecord[];
 }
-
-/** What decides whether a received record is news. */
-export type PeerSummary = Pick<PeerRecord, "name" | "uid" | "version" | "shortId">;
 
 interface Entry extends GraphNode {
   record: PeerRecord;

@@ -184,7 +184,7 @@ export class TopologyChannel implements GossipChannel {
   }
 
   #merge(payload: Uint8Array, now: Millis, from: PeerName | undefined) {
-    const decoded = decodeTopology(payload);
+    const decoded = decodeTopology(payload, (summary) => this.topology.isNews(summary));
     if (!decoded.ok) return decoded;
     const result = this.topology.merge(decoded.value);
     if (from !== undefined) decoded.value.forEach((record) => this.#learn(from, record));

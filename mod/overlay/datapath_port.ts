@@ -14,9 +14,9 @@ export interface Datapath extends Disposable {
   readonly fds: readonly number[];
   /** The first event: what is there. Call once, before anything else. */
   start(): DataplaneEvent;
-  /** Posts what happened, a bounded part of it, and hands over what the effects meanwhile asked for.
-   * True when there may be more. Frames of misses are valid while they are posted, not longer. */
-  drain(post: PostEvent, now: Millis): boolean;
+  /** Posts what happened, a bounded part of it, and sends what the effects meanwhile asked for. `isReady` tells
+   * which of `fds` have input. True when there may be more. Frames of misses are valid while they are posted. */
+  drain(post: PostEvent, at: { readonly now: Millis; readonly isReady: (index: number) => boolean }): boolean;
   /** Performs an effect; frames are copied. Nothing is sure to have reached the kernel before `flush`. */
   perform(effect: DatapathEffect, post: PostEvent, now: Millis): void;
   /** Sends what was performed. */

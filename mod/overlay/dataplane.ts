@@ -181,7 +181,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         break;
       case "flows":
         this.#keeper.sweep(event.flows, now);
-        this.#keeper.touchMacs(this.#macs.age(now));
+        this.#keeper.forgetMacs(this.#macs.age(now));
         break;
       case "install-failed":
         this.#keeper.installFailed(event.ufid, event.reason);
@@ -221,7 +221,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     this.#flows.touchExpired(now);
     if (now >= this.#graceUntil) {
       this.#graceUntil = Infinity;
-      this.#keeper.touchMacs(this.#macs.forgetTentative());
+      this.#keeper.forgetMacs(this.#macs.forgetTentative());
       this.#keeper.endGrace();
     }
     if (now >= this.#sweepAt) {
@@ -262,7 +262,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   }
 
   #forgetPlace(place: Place): void {
-    this.#keeper.touchMacs(this.#macs.forgetPlace(place));
+    this.#keeper.forgetMacs(this.#macs.forgetPlace(place));
   }
 
   #portAppeared(port: Vport, now: Millis): void {

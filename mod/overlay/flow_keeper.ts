@@ -194,6 +194,11 @@ export class FlowKeeper {
     for (const mac of macs) this.table.touchMac(mac);
   }
 
+  /** Marks the flows of MAC addresses that are no longer known. */
+  forgetMacs(macs: Iterable<Mac>): void {
+    for (const mac of macs) this.table.forgetMac(mac);
+  }
+
   #newUfid(): Ufid {
     return this.#nextUfid++ as Ufid;
   }

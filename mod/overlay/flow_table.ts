@@ -202,6 +202,13 @@ export class FlowTable {
   touchMac(mac: Mac): void {
     for (const entry of this.#byMac.of(mac)) this.#dirty.add(entry);
   }
+  /** A MAC address is no longer known: flows found at start that rest on it cannot wait for knowledge that was there. */
+  forgetMac(mac: Mac): void {
+    for (const entry of this.#byMac.of(mac)) {
+      this.confirm(entry);
+      this.#dirty.add(entry);
+    }
+  }
   /** The list of local ports has changed. */
   touchLocals(): void {
     for (const entry of this.#withLocals) this.#dirty.add(entry);

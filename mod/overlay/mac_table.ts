@@ -30,8 +30,10 @@ export interface MacLimits {
 
 interface Binding {
   place: Place;
-  /** When it was last shown there. */
+  /** When it was last known to be in use. */
   seen: Millis;
+  /** When a frame last showed it; between sweeps flows carry the others unseen. */
+  shown: number;
   /** Concluded from flows found at start, not yet from a frame. */
   tentative: boolean;
 }
@@ -64,8 +66,8 @@ export class MacTable {
   /** Until when the loop guard refuses an address at local ports; 0 when it does not. */
   guardedUntil(mac: Mac, now: Millis): number {
     const binding = this.#bindings.get(mac);
-    if (binding === undefined || binding.tentative || isLocalPlace(binding.place)) return 0;
-    const until = binding.seen + LOOP_GUARD_MS;
+    if (binding === undefined || isLocalPlace(binding.place)) return 0;
+    const until = binding.shown + LOOP_GUARD_MS;
     return until > now ? until : 0;
   }
 
@@ -73,17 +75,16 @@ export class MacTable {
   learn(mac: Mac, place: Place, now: Millis): Learnt {
     const binding = this.#bindings.get(mac);
     if (binding === undefined) return this.#add(mac, place, now, false) ? "new" : "full";
-    if (binding.place === place) {
-      binding.seen = now;
-      binding.tentative = false;
-      return "same";
+    const moves = binding.place !== place;
+    if (moves) {
+      if (isLocalPlace(place) && this.guardedUntil(mac, now) !== 0) return "guarded";
+      if (!this.#hasRoom(place)) return "full";
+      this.#move(mac, binding, place);
     }
-    if (isLocalPlace(place) && this.guardedUntil(mac, now) !== 0) return "guarded";
-    if (!this.#hasRoom(place)) return "full";
-    this.#move(mac, binding, place);
     binding.seen = now;
+    binding.shown = now;
     binding.tentative = false;
-    return "moved";
+    return moves ? "moved" : "same";
   }
 
   /** Takes note of a conclusion from a flow found at start; never overrides anything. */
@@ -142,7 +143,7 @@ export class MacTable {
 
   #add(mac: Mac, place: Place, now: Millis, tentative: boolean): boolean {
     if (this.#bindings.size >= this.limits.total || !this.#hasRoom(place)) return false;
-    this.#bindings.set(mac, { place, seen: now, tentative });
+    this.#bindings.set(mac, { place, seen: now, shown: tentative ? -Infinity : now, tentative });
     this.#attach(mac, place);
     return true;
   }

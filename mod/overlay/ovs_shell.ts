@@ -26,6 +26,9 @@ import type { DataplaneEvent } from "./dataplane_types.ts";
 import { datapathGone, errnoOf, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 
+/** Positions in `fds`. */
+const UPCALLS = 0;
+const NOTICES = 1;
 /** Batches of misses taken by one call of drain(): timers and requests come in between. */
 const BATCHES = 8;
 /** What is gathered for one send; the kernel's default limit for one message is 208 KiB. */
@@ -80,7 +83,7 @@ export class OvsDatapath implements Datapath {
 
   /** See Datapath. */
   get fds(): readonly number[] {
-    return [this.#upcalls.fd, this.#notices.fd];
+    return [this.#upcalls.fd, this.#notices.fd]; // in the order of UPCALLS and NOTICES
   }
 
   /** See Datapath. */
@@ -93,8 +96,9 @@ export class OvsDatapath implements Datapath {
   }
 
   /** See Datapath. */
-  drain(post: PostEvent, now: Millis): boolean {
-    this.#takeNotices(post, now);
+  drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
+    if (at.isReady(NOTICES)) this.#takeNotices(post, at.now);
+    if (!at.isReady(UPCALLS)) return false;
     for (let i = 0; i < BATCHES; i++) {
       const batch = this.#upcalls.receiveBatch();
       for (const datagram of batch) this.#takeUpcall(datagram, post);

@@ -58,7 +58,7 @@ export class SqliteStore implements Store, Disposable {
     return this.#get.get(key)?.value as string | undefined;
   }
 
-  /** Writes a value durably. */
+  /** Writes a value durably: text without NUL. */
   put(key: string, value: string): void {
     this.#put.run(key, value);
   }

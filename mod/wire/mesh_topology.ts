@@ -1,11 +1,12 @@
 /** Payload of the channel `topology` (source: spec mesh.md, section 6.2). */
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { concatBytes } from "../core/bytes.ts";
-import { type PeerName, peerNameFromBytes, peerNameToBytes, type PeerUid, toShortId } from "../core/names.ts";
-import type { LinkRecord, PeerRecord } from "../core/topology_record.ts";
+import { peerNameFromBytes, peerNameToBytes, type PeerUid, toShortId } from "../core/names.ts";
+import type { LinkRecord, PeerRecord, PeerSummary } from "../core/topology_record.ts";
 import { GobDecoder } from "./gob_decode.ts";
 import { GobEncoder } from "./gob_encode.ts";
 import type { GobType } from "./gob_types.ts";
+import { LINK_SUMMARIES, LinkReader, linksOf } from "./mesh_links.ts";
 
 const PEER_SUMMARY = {
   kind: "struct",
@@ -18,20 +19,6 @@ const PEER_SUMMARY = {
     ["ShortID", "uint"],
     ["HasShortID", "bool"],
   ],
-} as const satisfies GobType;
-
-const LINK_SUMMARIES = {
-  kind: "slice",
-  elem: {
-    kind: "struct",
-    name: "connectionSummary",
-    fields: [
-      ["NameByte", "bytes"],
-      ["RemoteTCPAddr", "string"],
-      ["Outbound", "bool"],
-      ["Established", "bool"],
-    ],
-  },
 } as const satisfies GobType;
 
 /** Encodes payloads and remembers the bytes of each record object, so that sending a record again is a copy. */
@@ -78,9 +65,16 @@ export function encodeTopology(peers: Iterable<PeerRecord>): Uint8Array<ArrayBuf
 /**
  * Decodes a payload; each record has at most one link to a peer. A last record without its links is dropped in
  * silence, and a short id beyond 4095 is taken as none: both are what no peer should send, but not worth a connection.
+ *
+ * Records that are not `wanted` come without links: theirs stay unread, which is most of the work.
  */
-export function decodeTopology(bytes: Uint8Array): Decoded<readonly PeerRecord[]> {
+export function decodeTopology(
+  bytes: Uint8Array,
+  wanted: (summary: PeerSummary) => boolean = () => true,
+): Decoded<readonly PeerRecord[]> {
   const gob = new GobDecoder(bytes);
+  const reader = new LinkReader();
+  const readLinks = (body: Uint8Array, at: number) => reader.read(body, at);
   const peers: PeerRecord[] = [];
   while (!gob.atEnd()) {
     const summary = gob.next(PEER_SUMMARY);
@@ -89,18 +83,20 @@ export function decodeTopology(bytes: Uint8Array): Decoded<readonly PeerRecord[]
     const name = peerNameFromBytes(NameByte);
     if (name === undefined) return bad(`topology record ${peers.length}: name is longer than 48 bits`);
     if (gob.atEnd()) break;
-    const list = gob.next(LINK_SUMMARIES);
-    if (!list.ok) return bad(`links of ${name}: ${list.reason}`);
-    const links = new Map<PeerName, LinkRecord>();
-    for (const link of list.value) {
-      const peer = peerNameFromBytes(link.NameByte);
-      if (peer === undefined) return bad(`links of ${name}: a name is longer than 48 bits`);
-      const { RemoteTCPAddr: address, Outbound: outbound, Established: established } = link;
-      links.set(peer, { peer, address, outbound, established });
-    }
     const shortId = HasShortID ? toShortId(Number(ShortID)) : undefined;
-    const uid = UID as PeerUid;
-    peers.push({ name, nickname: NickName, uid, version: Version, shortId, links: [...links.values()] });
+    const about = { name, nickname: NickName, uid: UID as PeerUid, version: Version, shortId };
+    const links = wanted(about) ? nextLinks(gob, readLinks) : gob.skip("slice");
+    if (!links.ok) return bad(`links of ${name}: ${links.reason}`);
+    peers.push({ ...about, links: links.value ?? [] });
   }
   return good(peers);
+}
+
+function nextLinks(
+  gob: GobDecoder,
+  read: (body: Uint8Array, at: number) => LinkRecord[] | undefined,
+): Decoded<readonly LinkRecord[]> {
+  const list = gob.nextBy(LINK_SUMMARIES, read);
+  if (!list.ok || list.value.quick !== undefined) return list.ok ? good(list.value.quick!) : list;
+  return linksOf(list.value.value);
 }

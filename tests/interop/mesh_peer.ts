@@ -21,6 +21,11 @@ class Words implements GossipData {
   }
 }
 
+/** Lines to be sent. */
+export function words(...lines: readonly string[]): GossipData {
+  return new Words(new Set(lines));
+}
+
 /** The channel "interop" of the Go peers. */
 export class InteropChannel implements GossipChannel {
   readonly name = "interop";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parsePeerName } from "../../mod/core/names.ts";
 import { buildPeer, GoPeer, type GoStatus, missing } from "./go_peer.ts";
-import { MeshPeer } from "./mesh_peer.ts";
+import { MeshPeer, words } from "./mesh_peer.ts";
 
 const lacking = await missing();
 if (lacking !== undefined) console.error(`tests/interop: skipped, ${lacking}`);
@@ -114,12 +114,11 @@ async function talk(ours: MeshPeer, go: GoPeer): Promise<void> {
   ours.router.unicast("interop", GO_A, new TextEncoder().encode("back to you"));
   const unicast = await go.event("unicast", (each) => each.event === "unicast");
   assert.deepEqual([unicast["source"], unicast["text"]], [US, "back to you"]);
-  const line = { merge: () => line, encode: () => [new TextEncoder().encode("from meshnet")] };
-  ours.router.broadcast("interop", line);
+  ours.router.broadcast("interop", words("from meshnet"));
   const broadcast = await go.event("broadcast", (each) => each.event === "broadcast");
   assert.deepEqual([broadcast["source"], broadcast["text"]], [US, "from meshnet"]);
-  ours.router.gossip("interop", line);
-  await go.event("gossip", (each) => each.event === "gossip" && each["text"] === "from meshnet");
+  ours.router.gossip("interop", words("news from meshnet"));
+  await go.event("gossip", (each) => each.event === "gossip" && each["text"] === "news from meshnet");
 }
 
 Deno.test(

@@ -160,8 +160,12 @@ func main() {
 
 	self, err := mesh.PeerNameFromUserInput(*name)
 	fatal(err)
+	var secret []byte // must be nil for a mesh without a password: an empty one counts
+	if *password != "" {
+		secret = []byte(*password)
+	}
 	router, err := mesh.NewRouter(mesh.Config{
-		Host: *host, Port: *port, Password: []byte(*password), ConnLimit: 64,
+		Host: *host, Port: *port, Password: secret, ConnLimit: 64,
 		ProtocolMinVersion: byte(*minVersion), PeerDiscovery: *discovery,
 	}, self, *nick, instantOverlay{}, stderrLogger{})
 	fatal(err)

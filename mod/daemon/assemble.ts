@@ -1,0 +1,251 @@
+/** The composition root: chooses clocks, sockets, storage and native code, and starts every part in order. */
+import { inNetns } from "../../ffi/netns.ts";
+import { type NetlinkOptions, openNetlink } from "../../ffi/nl_socket.ts";
+import { sendFrames } from "../../ffi/packet_socket.ts";
+import { Wakeup } from "../../ffi/poll.ts";
+import { interfaceIndex, notifyServiceManager } from "../../ffi/process.ts";
+import {
+  type AttachAdapters,
+  Attachments,
+  CONTAINER_INTERFACE,
+  CONTAINER_INTERFACE_WEAVE,
+  isHostInterface,
+  listLinks,
+  OvsPorts,
+} from "../attach/mod.ts";
+import { startControlServer } from "../control/server.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { PeerUid } from "../core/names.ts";
+import type { Logger, NetlinkSocket, Random } from "../core/ports.ts";
+import { VERSION } from "../core/version.ts";
+import { type Router, startRouter, storedTargets } from "../mesh/router_shell.ts";
+import { SystemAlarm, SystemClock } from "../sys/clock.ts";
+import { ensureFolder } from "../sys/files.ts";
+import { loadIdentity, readSystemIds, storeShortId } from "../sys/identity.ts";
+import { openLog } from "../sys/log_sink.ts";
+import { ProcNamespaces } from "../sys/namespaces.ts";
+import { SystemRandom } from "../sys/random.ts";
+import { loadSealer, NO_SEALER } from "../sys/sealer.ts";
+import { openStore, type SqliteStore } from "../sys/store.ts";
+import { ProcSysctl } from "../sys/sysctl.ts";
+import { decodeRoute, dumpRoutes } from "../wire/rtnetlink.ts";
+import type { Config } from "./config.ts";
+import { controlApi } from "./control_api.ts";
+import { type DataplaneHandle, startDataplane } from "./dataplane_client.ts";
+import { keepAttached } from "./keep_attached.ts";
+import { findOvs, removeDatapath } from "./ovs_host.ts";
+import { preflight } from "./preflight.ts";
+import type { Ending } from "./supervisor.ts";
+import { parseTargetList, targetChanges, targetsAtStart } from "./targets.ts";
+import { defaultMtu } from "./underlay.ts";
+
+/** Name of the datapath and of the host's own leg. */
+export const DATAPATH = "meshnet";
+/** What carries traffic in this release. */
+const OVERLAYS = ["fastdp"];
+const CONFIGURED_KEY = "daemon/configured-peers";
+
+/** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
+export interface Daemon extends AsyncDisposable {
+  readonly logger: Logger;
+  /** Tells systemd something; without systemd, nothing happens. */
+  notify(state: string): void;
+  /** The configuration names other peers now. */
+  setPeers(peers: readonly string[]): void;
+  /** Whether the data plane answers within this many milliseconds. */
+  isAlive(withinMs: number): Promise<boolean>;
+}
+
+/** Starts everything. Throws before it changes the host when it could not work, or the reason of an abort. */
+export async function assemble(
+  config: Config,
+  { signal, end }: { readonly signal: AbortSignal; readonly end: (how: Ending) => void },
+): Promise<Daemon> {
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  const logger = openLog({ level: config.logLevel, format: config.logFormat });
+  for (const reason of config.warnings) logger.warn("odd configuration", { reason });
+
+  await using undo = new AsyncDisposableStack();
+  const generic = () => undo.use(openNetlink({ protocol: "generic" }));
+  await preflight({ ...config, probeDatapath: () => void findOvs(generic(), interfaceIndex) });
+  signal.throwIfAborted();
+
+  ensureFolder(config.runDir);
+  const store = undo.use(openStore(config.stateDir));
+  const identity = loadIdentity(store, { name: config.name, ids: readSystemIds(), random });
+  if (identity.gaveUp !== undefined) {
+    logger.warn("this machine is a copy of another, it got a new name", {
+      peer: identity.name,
+      was: identity.gaveUp,
+    });
+  }
+
+  const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
+  const mtu = config.mtu ?? mtuOfUnderlay(openRoute);
+  let router: Router | undefined;
+  const dataplane = await startDataplane({
+    config: { name: DATAPATH, mtu, vxlanPort: config.port + 1 },
+    createWakeup: () => Wakeup.create(),
+    log: logger,
+    onEvent: (event) => router?.overlay(event),
+    onFailure: (error) => end({ kind: "broken", error }),
+  });
+  undo.defer(() => dataplane.stop());
+  signal.throwIfAborted();
+
+  const sysctl = new ProcSysctl(inNetns);
+  closeHostLeg(sysctl, logger);
+  const switchSocket = generic();
+  const ports = new OvsPorts(switchSocket, findOvs(switchSocket, interfaceIndex), interfaceIndex(DATAPATH));
+  const adapters: AttachAdapters = {
+    ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
+    log: logger,
+    probe: new ProcNamespaces(),
+  };
+  const containerInterface = config.compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE;
+  const attachments = undo.use(
+    new Attachments(adapters, { mtu, interface: containerInterface, multicastRoute: true }),
+  );
+  const restored = attachments.reconcile();
+  const keeper = undo.use(keepAttached(attachments));
+
+  router = startRouter({
+    name: identity.name,
+    nickname: config.nickname,
+    uid: newUid(random),
+    shortId: identity.shortId,
+    port: config.port,
+    host: config.host,
+    overlays: OVERLAYS,
+    password: config.password,
+    trusted: config.trustedSubnets,
+    connLimit: config.connLimit,
+    discovery: config.discovery,
+    minVersion: 1,
+    channels: [],
+    targets: firstTargets(store, config.peers),
+    sealer: config.password === undefined ? NO_SEALER : await loadSealer(),
+    overlay: dataplane,
+    alarm: new SystemAlarm(clock),
+    onShortId: (shortId) => storeShortId(store, shortId),
+    ...{ clock, random, store, logger, signal },
+  });
+  signal.throwIfAborted();
+
+  const api = controlApi({ config, router, dataplane, attachments, clock, touched: keeper.touched, end });
+  const server = await startControlServer(api, { runDir: config.runDir, logger });
+  undo.defer(() => server.stopListening()); // an answer to /stop stays open until the process has ended
+  signal.throwIfAborted();
+  logger.info("running", {
+    peer: identity.name,
+    nickname: config.nickname,
+    version: VERSION,
+    port: config.port,
+    mtu,
+    adopted: restored.adopted.length,
+    restored: restored.restored.length,
+    ms: Math.round(clock.now()),
+  });
+  return daemonOf({ config, router, dataplane, store, logger, parts: undo.move() });
+}
+
+interface Assembled {
+  readonly config: Config;
+  readonly router: Router;
+  readonly dataplane: DataplaneHandle;
+  readonly store: SqliteStore;
+  readonly logger: Logger;
+  readonly parts: AsyncDisposableStack;
+}
+
+function daemonOf({ config, router, dataplane, store, logger, parts }: Assembled): Daemon {
+  let configured = config.peers;
+  const socket = Deno.env.get("NOTIFY_SOCKET");
+  return {
+    logger,
+    notify(state) {
+      if (!socket) return;
+      try {
+        notifyServiceManager(socket, state);
+      } catch (error) {
+        logger.warn("cannot tell the service manager", { reason: messageOf(error) });
+      }
+    },
+    setPeers(peers) {
+      const { connect, forget } = targetChanges(configured, peers);
+      router.forget(forget);
+      router.connect(connect, { replace: false });
+      store.put(CONFIGURED_KEY, JSON.stringify(peers));
+      configured = peers;
+    },
+    async isAlive(withinMs) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), withinMs));
+      const answered = dataplane.report().then(() => true, () => false);
+      try {
+        return await Promise.race([answered, late]);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** What `meshnet reset` needs of the host's namespace. */
+export function openCleanup(): Disposable & { readonly links: NetlinkSocket; removeDatapath(): boolean } {
+  const links = openNetlink({ protocol: "route" });
+  return {
+    links,
+    removeDatapath() {
+      using socket = openNetlink({ protocol: "generic" });
+      return removeDatapath(socket, DATAPATH);
+    },
+    [Symbol.dispose]: () => links[Symbol.dispose](),
+  };
+}
+
+function routeOptions(netns: string | undefined): NetlinkOptions {
+  return netns === undefined ? { protocol: "route" } : { protocol: "route", netns };
+}
+
+function mtuOfUnderlay(openRoute: () => NetlinkSocket): number {
+  using socket = openRoute();
+  const links = listLinks(socket);
+  const routes = socket.request(dumpRoutes()).flatMap((reply) => {
+    const route = decodeRoute(reply);
+    return route.ok ? [route.value] : []; // a kind of route that we do not know is no way out
+  });
+  return defaultMtu(
+    { links, routes },
+    (name) => name === DATAPATH || isHostInterface(name) || /^vxlan-/.test(name),
+  );
+}
+
+/** Without this the kernel gives the host's own leg a link-local address, and containers reach the host's services. */
+function closeHostLeg(sysctl: ProcSysctl, logger: Logger): void {
+  const key = `net/ipv6/conf/${DATAPATH}/disable_ipv6`;
+  try {
+    if (sysctl.read(undefined, key) === "0") sysctl.write(undefined, key, "1");
+  } catch (error) {
+    logger.warn("containers can reach this host over IPv6", { reason: messageOf(error) });
+  }
+}
+
+function firstTargets(store: SqliteStore, configured: readonly string[]): readonly string[] {
+  const configuredBefore = parseTargetList(store.get(CONFIGURED_KEY));
+  const targets = targetsAtStart({
+    configured,
+    configuredBefore,
+    stored: storedTargets(store),
+  });
+  store.put(CONFIGURED_KEY, JSON.stringify(configured));
+  return targets;
+}
+
+/** Tells this run from earlier ones of the same name: random, not 0. */
+function newUid(random: Random): PeerUid {
+  const uid = new DataView(random.bytes(8).buffer).getBigUint64(0);
+  return (uid === 0n ? 1n : uid) as PeerUid;
+}

@@ -1,0 +1,104 @@
+/** What the control socket can have done, on top of the running parts. */
+import type { Attachments } from "../attach/mod.ts";
+import type { AttachRequest, FullReport, StatusReport } from "../control/api_types.ts";
+import type { ControlApi } from "../control/routes.ts";
+import { assembleStatus } from "../control/status.ts";
+import { MeshnetError } from "../core/errors.ts";
+import type { Clock } from "../core/ports.ts";
+import { VERSION } from "../core/version.ts";
+import type { Router } from "../mesh/router_shell.ts";
+import type { DataplaneStatus } from "../overlay/dataplane_messages.ts";
+import type { Config } from "./config.ts";
+import type { DataplaneHandle } from "./dataplane_client.ts";
+import { hostFacts, networkNamespace } from "./host_facts.ts";
+import type { Ending } from "./supervisor.ts";
+
+/** Longest wait for the data plane, in milliseconds. */
+const PATIENCE_MS = 3000;
+
+/** The running parts. */
+export interface ControlParts {
+  readonly config: Config;
+  readonly router: Router;
+  readonly dataplane: DataplaneHandle;
+  readonly attachments: Attachments;
+  readonly clock: Clock;
+  /** Called after something was attached or detached. */
+  touched(): void;
+  /** Ends the daemon. */
+  end(how: Ending): void;
+}
+
+/** The api of a running daemon. */
+export function controlApi(parts: ControlParts): ControlApi {
+  const { config, router, attachments, clock } = parts;
+  const status = (dataplane: DataplaneStatus): StatusReport =>
+    assembleStatus({
+      mesh: router.snapshot(),
+      dataplane,
+      attachments: attachments.list(),
+      version: VERSION,
+      pid: Deno.pid,
+      uptimeMs: clock.now(),
+    });
+  const targets = () => ({ targets: router.snapshot().targets.map((target) => target.target) });
+  const changed = <T>(result: T): T => (parts.touched(), result);
+  return {
+    status: async () => status(await askDataplane(parts.dataplane)),
+    async report(): Promise<FullReport> {
+      const dataplane = await askDataplane(parts.dataplane);
+      return {
+        status: status(dataplane),
+        config: config.origins,
+        host: hostFacts(),
+        details: { mesh: router.snapshot(), routes: router.routes(), dataplane, memory: Deno.memoryUsage() },
+      };
+    },
+    daemon: () => ({ pid: Deno.pid, stateDir: config.stateDir, netns: networkNamespace() }),
+    connect({ targets: asked, replace }) {
+      router.connect(asked, { replace });
+      return targets();
+    },
+    forget({ targets: asked }) {
+      refuseUnknown(asked, targets().targets);
+      router.forget(asked);
+      return targets();
+    },
+    attach: (request: AttachRequest) => changed(attachments.attach(request)),
+    detach: (request: AttachRequest) => changed(attachments.detach(request)),
+    stop() {
+      // After the answer is on its way.
+      setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), 0);
+      return { pid: Deno.pid };
+    },
+  };
+}
+
+function refuseUnknown(asked: readonly string[], known: readonly string[]): void {
+  const stranger = asked.find((target) => !known.includes(target));
+  if (stranger === undefined) return;
+  throw new MeshnetError("peer/unknown", `Cannot forget ${stranger}: it is no target`, {
+    hint: known.length === 0 ? "There are no targets" : `Targets are: ${known.join(", ")}`,
+  });
+}
+
+async function askDataplane(dataplane: DataplaneHandle): Promise<DataplaneStatus> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() =>
+      reject(
+        new MeshnetError(
+          "datapath/unavailable",
+          `The data plane does not answer within ${PATIENCE_MS / 1000} s`,
+          {
+            hint: "Restart the daemon: traffic goes on meanwhile through the flows in the kernel",
+          },
+        ),
+      ), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([dataplane.report(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

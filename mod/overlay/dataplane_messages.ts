@@ -1,0 +1,72 @@
+/** What the main thread and the data plane's worker say to each other: plain data that can be copied. */
+import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
+import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
+import type { LogFields } from "../core/ports.ts";
+import type { DatapathCounts } from "./datapath_port.ts";
+import type { DataplaneLimits, DataplaneReport } from "./dataplane_types.ts";
+
+/** What the data plane is started with. */
+export interface DataplaneConfig {
+  /** Name of the datapath and of its own interface. */
+  readonly name: string;
+  /** MTU of that interface. */
+  readonly mtu: number;
+  /** Main VXLAN port: mesh port + 1. */
+  readonly vxlanPort: number;
+  readonly limits?: Partial<DataplaneLimits>;
+}
+
+/** The report of the core, and what the kernel counted. */
+export interface DataplaneStatus extends DataplaneReport {
+  readonly kernel: DatapathCounts;
+}
+
+/** To the worker. Each is followed by one signal of the wake-up counter. */
+export type ToDataplane =
+  /** First and once; not followed by a signal. */
+  | { readonly kind: "start"; readonly config: DataplaneConfig; readonly wakeupFd: number }
+  | { readonly kind: "request"; readonly request: OverlayRequest }
+  | { readonly kind: "report"; readonly id: number }
+  | { readonly kind: "stop" };
+
+/** From the worker. */
+export type FromDataplane =
+  /** The datapath is open and every port and flow in it is known. */
+  | { readonly kind: "started" }
+  | { readonly kind: "event"; readonly event: OverlayEvent }
+  | { readonly kind: "report"; readonly id: number; readonly status: DataplaneStatus }
+  | {
+    readonly kind: "log";
+    readonly level: "debug" | "info" | "warn" | "error";
+    readonly event: string;
+    readonly fields: LogFields;
+  }
+  /** It ended as asked to; the datapath and its flows stay. */
+  | { readonly kind: "stopped" }
+  /** It ended, or never began, for a reason. */
+  | { readonly kind: "failed"; readonly failure: PlainFailure };
+
+/** A MeshnetError as data. */
+export interface PlainFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string | undefined;
+  readonly errno: number | undefined;
+}
+
+/** Any thrown value as data; what is no MeshnetError is a defect of the data plane and keeps its stack. */
+export function toPlainFailure(thrown: unknown): PlainFailure {
+  if (thrown instanceof MeshnetError) {
+    const { code, message, hint, errno } = thrown;
+    return { code, message, hint, errno };
+  }
+  const stack = thrown instanceof Error ? thrown.stack ?? thrown.message : messageOf(thrown);
+  const message = `Data plane failed: ${stack}`;
+  return { code: "datapath/unavailable", message, hint: undefined, errno: undefined };
+}
+
+/** The error that was made data. */
+export function fromPlainFailure(failure: PlainFailure): MeshnetError {
+  const { code, message, hint, errno } = failure;
+  return new MeshnetError(code, message, errno === undefined ? { hint } : { hint, errno });
+}

@@ -1,0 +1,102 @@
+/** The data plane's loop: one thread, one wait for misses, news, messages and time. */
+import { assertNever } from "../core/brand.ts";
+import { type Core, Driver } from "../core/driver.ts";
+import type { Alarm, Clock } from "../core/ports.ts";
+import type { Millis } from "../core/time.ts";
+import type { Datapath } from "./datapath_port.ts";
+import type { FromDataplane, ToDataplane } from "./dataplane_messages.ts";
+import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./dataplane_types.ts";
+
+/** Events that may wait for an effect to end; one step cannot post nearly as many. */
+const EVENT_LIMIT = 4096;
+
+/** The core, and the report it gives. */
+export interface DataplaneCore extends Core<DataplaneEvent, DataplaneEffect> {
+  report(now: Millis): DataplaneReport;
+}
+
+/** Blocks the thread until a descriptor is ready or time is up; descriptors are named by position. */
+export interface Waiter {
+  wait(timeoutMs: number): number;
+  isReady(index: number): boolean;
+}
+
+/** What the loop is made of. */
+export interface DataplaneLoop {
+  readonly core: DataplaneCore;
+  readonly datapath: Datapath;
+  readonly clock: Clock;
+  /** Waits on the wake-up counter (position 0) and then on the datapath's descriptors. */
+  readonly waiter: Waiter;
+  /** How many messages were announced since the last call. */
+  readonly announced: () => number;
+  /** The next message from the main thread. */
+  readonly nextMessage: () => Promise<ToDataplane>;
+  readonly send: (message: FromDataplane) => void;
+}
+
+/** The alarm of a loop that looks at it itself. */
+class LoopAlarm implements Alarm {
+  at = Infinity;
+  #ring = () => {};
+
+  set(at: number, ring: () => void): void {
+    this.at = at;
+    this.#ring = ring;
+  }
+  ringIfDue(now: Millis): void {
+    if (now < this.at) return;
+    this.at = Infinity;
+    this.#ring();
+  }
+}
+
+/**
+ * Runs until a message asks to stop. Each round takes the announced messages, then due timers, then a bounded part of
+ * what the kernel has, so that none can starve the others. While it waits the thread is blocked: messages reach it
+ * only because each is announced by the wake-up counter. Throws what ends the data plane.
+ */
+export async function runDataplane(loop: DataplaneLoop): Promise<void> {
+  const { announced, clock, core, datapath, nextMessage, send, waiter } = loop;
+  const alarm = new LoopAlarm();
+  const perform = (effect: DataplaneEffect): void => {
+    if (effect.kind === "overlay") send({ kind: "event", event: effect.event });
+    else if (effect.kind === "log") send(effect);
+    else datapath.perform(effect, post, clock.now());
+  };
+  const driver = new Driver(core, perform, { clock, alarm, wake: { kind: "wake" }, limit: EVENT_LIMIT });
+  const post = (event: DataplaneEvent): void => void driver.post(event);
+  const isReady = (index: number): boolean => waiter.isReady(index + 1);
+
+  post(datapath.start());
+  datapath.flush();
+  send({ kind: "started" });
+  for (let more = false;;) {
+    waiter.wait(more ? 0 : Math.min(alarm.at, datapath.nextWake()) - clock.now());
+    for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
+      const message = await nextMessage();
+      if (message.kind === "stop") return datapath.flush();
+      take(message);
+    }
+    alarm.ringIfDue(clock.now());
+    datapath.wake(post, clock.now());
+    datapath.flush(); // a drain sends by itself; this is what messages and timers brought about
+    more = datapath.drain(post, { now: clock.now(), isReady });
+    datapath.flush();
+  }
+
+  function take(message: Exclude<ToDataplane, { kind: "stop" }>): void {
+    switch (message.kind) {
+      case "request":
+        return post({ kind: "request", request: message.request });
+      case "report": {
+        const status = { ...core.report(clock.now()), kernel: datapath.counts() };
+        return send({ kind: "report", id: message.id, status });
+      }
+      case "start":
+        return; // it did
+      default:
+        assertNever(message);
+    }
+  }
+}

@@ -1,0 +1,237 @@
+/** Attaching on the kernel this runs on: namespaces, veth pairs and, in place of a datapath, a bridge.
+ *
+ *     host: [ bridge meshlab0 ]---vmn...        vmn...---[ same bridge ]
+ *                                   |              |
+ *     target:              meshlab-a: ethmesh   meshlab-b: ethmesh
+ *
+ * Needs root. Everything it makes has names of its own and is removed at the end.
+ */
+import assert from "node:assert/strict";
+import { inNetns } from "../../ffi/netns.ts";
+import { openNetlink } from "../../ffi/nl_socket.ts";
+import { openPacketSocket } from "../../ffi/packet_socket.ts";
+import { type AttachAdapters, Attachments } from "../../mod/attach/mod.ts";
+import { fromHex } from "../../mod/core/bytes.ts";
+import type { Logger } from "../../mod/core/ports.ts";
+import { ProcNamespaces } from "../../mod/sys/namespaces.ts";
+import { SystemRandom } from "../../mod/sys/random.ts";
+import { ProcSysctl } from "../../mod/sys/sysctl.ts";
+import { MemoryStore } from "../unit/memory_store.ts";
+
+const BRIDGE = "meshlab0";
+const quiet: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** Runs a command and gives what it printed; throws when it fails. */
+function run(line: string): string {
+  const [command, ...args] = line.split(" ");
+  const { success, stdout, stderr } = new Deno.Command(command!, { args }).outputSync();
+  if (!success) throw new Error(`${line}: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+function tryRun(line: string): void {
+  try {
+    run(line);
+  } catch {
+    // it was not there
+  }
+}
+
+/** What `ip -j` shows. */
+// deno-lint-ignore no-explicit-any
+function shown(line: string): any[] {
+  return JSON.parse(run(`ip -j ${line}`) || "[]");
+}
+
+/** A bridge and named namespaces, removed with the block. */
+class Lab implements Disposable {
+  readonly store = new MemoryStore();
+  constructor(readonly names: readonly string[]) {
+    this[Symbol.dispose]();
+    run(`ip link add ${BRIDGE} type bridge`);
+    run(`ip link set ${BRIDGE} up`);
+    for (const name of names) run(`ip netns add ${name}`);
+  }
+
+  adapters(): AttachAdapters {
+    const isPort = (name: string) =>
+      shown("link show").some((link) => link.ifname === name && link.master === BRIDGE);
+    return {
+      store: this.store,
+      random: new SystemRandom(),
+      log: quiet,
+      probe: new ProcNamespaces(),
+      ports: {
+        has: isPort,
+        add: (name) => void run(`ip link set ${name} master ${BRIDGE}`),
+        remove: (name) => void run(`ip link set ${name} nomaster`),
+      },
+      sysctl: new ProcSysctl(inNetns),
+      openRoute: (path) => openNetlink({ protocol: "route", ...(path === undefined ? {} : { netns: path }) }),
+      sendFrames: (netns, name, frames) => {
+        using socket = openPacketSocket({ interface: name, netns });
+        for (const frame of frames) socket.send(frame);
+      },
+      pid: Deno.pid,
+    };
+  }
+
+  start(): Attachments {
+    return new Attachments(this.adapters(), { mtu: 1376, interface: "ethmesh", multicastRoute: true });
+  }
+
+  [Symbol.dispose](): void {
+    for (const name of this.names) tryRun(`ip netns del ${name}`);
+    tryRun(`ip link del ${BRIDGE}`);
+  }
+}
+
+const inside = (name: string, line: string) => run(`ip netns exec ${name} ${line}`);
+const hostEnds = () =>
+  shown("link show").map((link) => link.ifname as string).filter((name) => name.startsWith("vmn"));
+
+Deno.test("attach on this kernel: two namespaces reach each other over IPv4 and IPv6", () => {
+  using lab = new Lab(["meshlab-a", "meshlab-b"]);
+  using attachments = lab.start();
+  const { attachment, warnings } = attachments.attach({
+    target: "netns:meshlab-a",
+    addresses: ["10.213.1.1/24", "10.213.1.3/24", "fd00:213::1/64"],
+  });
+  attachments.attach({ target: "netns:meshlab-b", addresses: ["10.213.1.2/24", "fd00:213::2/64"] });
+  assert.deepEqual(warnings, []);
+  inside("meshlab-a", "ping -c1 -W2 10.213.1.2");
+  inside("meshlab-a", "ping -c1 -W2 fd00:213::2"); // at once: no duplicate detection
+
+  const [link] = shown("-n meshlab-a addr show dev ethmesh");
+  assert.equal(link.mtu, 1376);
+  assert.equal(link.address, attachment?.mac);
+  assert.ok(link.flags.includes("UP") && link.flags.includes("LOWER_UP"));
+  // deno-lint-ignore no-explicit-any
+  const global = link.addr_info.filter((a: any) => a.scope === "global");
+  // deno-lint-ignore no-explicit-any
+  assert.deepEqual(global.map((a: any) => `${a.local}/${a.prefixlen} ${a.label ?? ""}`).sort(), [
+    "10.213.1.1/24 ethmesh",
+    "10.213.1.3/24 ethmesh",
+    "fd00:213::1/64 ",
+  ]);
+  const routes = shown("-n meshlab-a -4 route show").map((r) => `${r.dst} ${r.dev} ${r.scope}`);
+  assert.deepEqual(routes.sort(), ["10.213.1.0/24 ethmesh link", "224.0.0.0/4 ethmesh link"]);
+  const settings: [string, string][] = [
+    ["net.ipv6.conf.ethmesh.accept_ra", "0"],
+    ["net.ipv4.conf.ethmesh.promote_secondaries", "1"],
+    ["net.ipv4.neigh.ethmesh.base_reachable_time_ms", "5000"],
+    ["net.ipv4.neigh.ethmesh.delay_first_probe_time", "2"],
+    ["net.ipv4.neigh.ethmesh.ucast_solicit", "1"],
+    ["net.ipv6.neigh.ethmesh.ucast_solicit", "1"],
+  ];
+  for (const [key, value] of settings) {
+    assert.equal(inside("meshlab-a", `sysctl -n ${key}`).trim(), value, key);
+  }
+  assert.equal(run(`sysctl -n net.ipv6.conf.${attachment?.hostInterface}.disable_ipv6`).trim(), "1");
+
+  // Taking away the first address of a subnet leaves the second.
+  attachments.detach({ target: "netns:meshlab-a", addresses: ["10.213.1.1/24"] });
+  inside("meshlab-a", "ping -c1 -W2 10.213.1.2");
+});
+
+Deno.test("attach on this kernel: neighbours learn a moved address from the announcement", () => {
+  using lab = new Lab(["meshlab-a", "meshlab-b", "meshlab-c"]);
+  using attachments = lab.start();
+  attachments.attach({ target: "netns:meshlab-a", addresses: ["10.213.1.1/24", "fd00:213::1/64"] });
+  attachments.attach({ target: "netns:meshlab-b", addresses: ["10.213.1.2/24", "fd00:213::2/64"] });
+  inside("meshlab-a", "ping -c1 -W2 10.213.1.2");
+  inside("meshlab-a", "ping -c1 -W2 fd00:213::2");
+  attachments.detach({ target: "netns:meshlab-b", addresses: [] });
+  const { attachment } = attachments.attach({
+    target: "netns:meshlab-c",
+    addresses: ["10.213.1.2/24", "fd00:213::2/64"],
+  });
+  const neighbours = shown("-n meshlab-a neigh show dev ethmesh");
+  for (const address of ["10.213.1.2", "fd00:213::2"]) {
+    assert.equal(neighbours.find((n) => n.dst === address)?.lladdr, attachment?.mac, address);
+  }
+});
+
+Deno.test("attach on this kernel: a restart adopts without a change, and repairs what is broken", () => {
+  using lab = new Lab(["meshlab-a"]);
+  {
+    using attachments = lab.start();
+    attachments.attach({ target: "netns:meshlab-a", addresses: ["10.213.1.1/24", "fd00:213::1/64"] });
+  }
+  const before = run("ip -n meshlab-a -o addr show dev ethmesh");
+  using again = lab.start();
+  assert.deepEqual(again.reconcile().adopted, ["netns:meshlab-a"]);
+  assert.equal(run("ip -n meshlab-a -o addr show dev ethmesh"), before);
+
+  for (
+    const damage of [
+      "ip -n meshlab-a link set ethmesh down",
+      "ip -n meshlab-a addr del 10.213.1.1/24 dev ethmesh",
+      "ip -n meshlab-a route del 224.0.0.0/4 dev ethmesh",
+      "ip -n meshlab-a link set ethmesh mtu 1300",
+      `ip link set ${hostEnds()[0]} nomaster`,
+      "ip -n meshlab-a link del ethmesh",
+    ]
+  ) {
+    run(damage);
+    assert.deepEqual(again.reconcile().restored, ["netns:meshlab-a"], damage);
+    assert.deepEqual(again.reconcile().adopted, ["netns:meshlab-a"], damage);
+    assert.equal(again.list()[0]!.problem, null, damage);
+  }
+  run("ip netns del meshlab-a");
+  assert.deepEqual(again.reconcile().forgotten, ["netns:meshlab-a"]);
+  assert.deepEqual(hostEnds(), []);
+});
+
+Deno.test("attach on this kernel: targets by process and by path, and none that is no namespace", async () => {
+  using lab = new Lab(["meshlab-a"]);
+  using attachments = lab.start();
+  const sleeper = new Deno.Command("ip", { args: ["netns", "exec", "meshlab-a", "sleep", "60"] }).spawn();
+  try {
+    const target = `pid:${sleeper.pid}`;
+    const own = run("readlink /proc/self/ns/net");
+    while (run(`readlink /proc/${sleeper.pid}/ns/net`) === own); // until it has entered
+    attachments.attach({ target, addresses: ["10.213.1.1/24"] });
+    const { attachment } = attachments.attach({
+      target: `/proc/${sleeper.pid}/ns/net`,
+      addresses: ["10.213.1.2/24"],
+    });
+    assert.equal(attachment?.target, target);
+    assert.deepEqual(attachment.addresses, ["10.213.1.1/24", "10.213.1.2/24"]);
+    for (const bad of ["/proc/self/ns/net", "/proc/self/ns/uts", "/proc/version", "netns:meshlab-none"]) {
+      assert.throws(() => attachments.attach({ target: bad, addresses: ["10.213.1.9/24"] }), {
+        code: "attach/bad-target",
+      });
+    }
+  } finally {
+    sleeper.kill("SIGKILL");
+    await sleeper.status;
+  }
+  assert.equal(attachments.reconcile().forgotten.length, 1);
+  assert.deepEqual(hostEnds(), []);
+});
+
+Deno.test("attach on this kernel: a failure leaves nothing behind", () => {
+  using lab = new Lab(["meshlab-a"]);
+  const adapters = lab.adapters();
+  using attachments = new Attachments({
+    ...adapters,
+    ports: { ...adapters.ports, add: () => void run("false") },
+  }, { mtu: 1376, interface: "ethmesh", multicastRoute: true });
+  const attach = (address: string) => attachments.attach({ target: "netns:meshlab-a", addresses: [address] });
+  assert.throws(() => attach("10.213.1.1/24"), { code: "attach/failed", message: /to the switch/ });
+  assert.deepEqual(shown("-n meshlab-a link show").map((link) => link.ifname), ["lo"]);
+  assert.deepEqual(hostEnds(), []);
+  assert.deepEqual(lab.store.list(""), []);
+  run("ip -n meshlab-a link add ethmesh type bridge");
+  assert.throws(() => attach("10.213.1.1/24"), { code: "attach/failed", message: /is there already/ });
+});
+
+Deno.test("PacketSocket says what it cannot do", () => {
+  assert.throws(() => openPacketSocket({ interface: "meshlab-none" }), { code: "native/call-failed" });
+  const socket = openPacketSocket({ interface: "lo" });
+  socket.send(fromHex("ffffffffffff0200000000010806"));
+  socket[Symbol.dispose]();
+  socket[Symbol.dispose]();
+  assert.throws(() => socket.send(fromHex("00")), TypeError);
+});

@@ -1,0 +1,138 @@
+/** A datapath as the kernel runs it: flows that match keys with masks, ports, tunnels; and the wire between hosts. */
+import assert from "node:assert/strict";
+import type { Ip, Mac } from "../../../mod/core/addr.ts";
+import { macAt, macToBytes } from "../../../mod/core/addr.ts";
+import type {
+  FlowAction,
+  FlowHandle,
+  FlowKey,
+  FlowRecord,
+  Miss,
+  PortNo,
+  TunnelKey,
+  Ufid,
+  Vport,
+} from "../../../mod/wire/ovs_keys.ts";
+
+/** One installed flow. */
+export interface KernelFlow {
+  key: FlowKey;
+  actions: readonly FlowAction[];
+  packets: number;
+}
+
+/** A frame that left the host through a tunnel. */
+export interface TunnelFrame {
+  readonly udpPort: number;
+  readonly tunnel: TunnelKey;
+  readonly frame: Uint8Array;
+}
+
+/** One host's datapath. What happens to frames is told through the three callbacks. */
+export class FakeKernel {
+  readonly ports = new Map<PortNo, Vport>();
+  readonly flows = new Map<Ufid, KernelFlow>();
+  misses = 0;
+  #nextPort = 1;
+
+  constructor(
+    readonly on: {
+      miss(miss: Miss): void;
+      deliver(port: PortNo, frame: Uint8Array): void;
+      send(frame: TunnelFrame): void;
+    },
+  ) {
+    this.ports.set(0 as PortNo, vport(0, "internal", "meshnet"));
+  }
+
+  addPort(kind: "netdev" | "vxlan", name: string, udpPort?: number): Vport {
+    const port = vport(this.#nextPort++, kind, name, udpPort);
+    this.ports.set(port.port, port);
+    return port;
+  }
+
+  vxlan(udpPort: number): Vport | undefined {
+    return [...this.ports.values()].find((port) => port.udpPort === udpPort);
+  }
+
+  /** A frame comes in; at most one flow may match it. */
+  receive(inPort: PortNo, frame: Uint8Array, tunnel?: TunnelKey): void {
+    const key = { inPort, tunnel, ethDst: macAt(frame, 0), ethSrc: macAt(frame, 6) };
+    const matching = [...this.flows.values()].filter((flow) => matches(flow.key, key));
+    assert.ok(matching.length <= 1, `flows overlap: ${JSON.stringify(matching.map((flow) => flow.key))}`);
+    const [flow] = matching;
+    if (flow === undefined) {
+      this.misses++;
+      this.on.miss({ key, frame });
+      return;
+    }
+    flow.packets++;
+    this.execute(flow.actions, frame);
+  }
+
+  execute(actions: readonly FlowAction[], frame: Uint8Array): void {
+    for (const action of actions) {
+      const port = this.ports.get(action.port);
+      if (port === undefined) continue;
+      if (action.kind === "output") {
+        assert.notEqual(port.kind, "vxlan", "plain output to a tunnel port");
+        this.on.deliver(action.port, frame);
+      } else {
+        assert.equal(port.kind, "vxlan");
+        this.on.send({ udpPort: port.udpPort!, tunnel: action.tunnel, frame });
+      }
+    }
+  }
+
+  install(ufid: Ufid, key: FlowKey, actions: readonly FlowAction[]): void {
+    const old = this.flows.get(ufid);
+    if (old !== undefined) assert.deepEqual(old.key, key, "a flow id changed its key");
+    this.flows.set(ufid, { key, actions, packets: old?.packets ?? 0 });
+  }
+
+  dump(): FlowRecord[] {
+    return [...this.flows].map(([ufid, { key, actions, packets }]) => ({
+      ufid,
+      handle: new Uint8Array() as Uint8Array as FlowHandle,
+      key,
+      actions,
+      packets,
+      bytes: 0,
+      usedAt: undefined,
+    }));
+  }
+}
+
+export function vport(port: number, kind: Vport["kind"], name: string, udpPort?: number): Vport {
+  return { port: port as PortNo, kind, name, ifindex: undefined, udpPort, upcallPids: [] };
+}
+
+function matches(flow: FlowKey, key: Miss["key"]): boolean {
+  if (flow.inPort !== key.inPort) return false;
+  if (flow.ethSrc !== undefined && flow.ethSrc !== key.ethSrc) return false;
+  if (flow.ethDst !== undefined && flow.ethDst !== key.ethDst) return false;
+  if ((flow.tunnel === undefined) !== (key.tunnel === undefined)) return false;
+  if (flow.tunnel === undefined || key.tunnel === undefined) return true;
+  return flow.tunnel.id === key.tunnel.id && flow.tunnel.src === key.tunnel.src &&
+    flow.tunnel.dst === key.tunnel.dst;
+}
+
+/** An Ethernet frame with a number in its payload. */
+export function frameOf(dst: number, src: number, number = 0, length = 64): Uint8Array {
+  const frame = new Uint8Array(length);
+  frame.set(macToBytes(dst as Mac), 0);
+  frame.set(macToBytes(src as Mac), 6);
+  frame.set([0x08, 0x00], 12);
+  new DataView(frame.buffer).setUint32(14, number);
+  return frame;
+}
+
+/** The number in a frame. */
+export function numberOf(frame: Uint8Array): number {
+  return new DataView(frame.buffer, frame.byteOffset).getUint32(14);
+}
+
+/** 192.0.2.n. */
+export function hostIp(n: number): Ip {
+  return `192.0.2.${n}` as Ip;
+}

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { parsePeerName, type PeerName, type ShortId } from "../../../mod/core/names.ts";
+import {
+  type Identity,
+  loadIdentity,
+  nameFromSystemIds,
+  readSystemIds,
+  storeShortId,
+  type SystemIds,
+} from "../../../mod/sys/identity.ts";
+import { MemoryStore } from "../memory_store.ts";
+import { seededRandom } from "../properties.ts";
+import { loadVectors } from "../vectors.ts";
+
+const MACHINE: SystemIds = {
+  machineId: "0123456789abcdef0123456789abcdef\n",
+  productUuid: "4C4C4544-0042\n",
+};
+const NONE: SystemIds = { machineId: "", productUuid: "" };
+const random = seededRandom();
+
+function load(store: MemoryStore, ids: SystemIds, name?: string): Identity {
+  return loadIdentity(store, { ids, random, name: name === undefined ? undefined : parsePeerName(name)! });
+}
+
+Deno.test("nameFromSystemIds() gives the names that original peers take", () => {
+  const vectors = loadVectors<{
+    peer_name_from_system_ids: { machine_id_file: string; product_uuid_file: string; peer_name: string }[];
+  }>("dataplane-fastdp").peer_name_from_system_ids;
+  for (const v of vectors) {
+    const ids = { machineId: v.machine_id_file, productUuid: v.product_uuid_file };
+    assert.equal(nameFromSystemIds(ids), v.peer_name);
+  }
+  assert.equal(nameFromSystemIds(NONE), undefined);
+});
+
+Deno.test("loadIdentity() keeps name and short id over restarts", () => {
+  const store = new MemoryStore();
+  const first = load(store, MACHINE);
+  assert.equal(first.name, nameFromSystemIds(MACHINE));
+  assert.equal(first.origin, "system-ids");
+  assert.equal(first.gaveUp, undefined);
+  assert.deepEqual(load(store, MACHINE), first);
+  storeShortId(store, 77 as ShortId);
+  assert.deepEqual(load(store, MACHINE), { ...first, shortId: 77 });
+});
+
+Deno.test("loadIdentity() draws a name where there are no ids, and keeps it", () => {
+  const store = new MemoryStore();
+  const first = load(store, NONE);
+  assert.equal(first.origin, "random");
+  assert.equal(parseInt(first.name.slice(0, 2), 16) & 3, 2);
+  assert.notEqual(load(new MemoryStore(), NONE).name, first.name);
+  assert.deepEqual(load(store, NONE), first);
+  assert.deepEqual(load(store, MACHINE), first); // ids that appear later change nothing
+});
+
+Deno.test("loadIdentity() takes a name given, and keeps it when it is no longer given", () => {
+  const store = new MemoryStore();
+  const shortId = load(store, MACHINE).shortId;
+  const given = load(store, MACHINE, "02:00:00:00:00:07");
+  assert.deepEqual(given, { name: "02:00:00:00:00:07", origin: "option", shortId, gaveUp: undefined });
+  assert.deepEqual(load(store, MACHINE), given);
+});
+
+Deno.test("loadIdentity() gives up name and short id of another machine", () => {
+  const other = "ffffffffffffffffffffffffffffffff\n";
+  const cases: [name: string, then: SystemIds, now: SystemIds, moved: boolean][] = [
+    ["same", MACHINE, MACHINE, false],
+    ["line ends and case of files do not matter", MACHINE, {
+      ...MACHINE,
+      machineId: MACHINE.machineId.trim(),
+    }, false],
+    ["cloned disk, new machine id", MACHINE, { ...MACHINE, machineId: other }, true],
+    ["cloned disk, same machine id, other machine", MACHINE, { ...MACHINE, productUuid: "other\n" }, true],
+    ["uuid unreadable this time", MACHINE, { ...MACHINE, productUuid: "" }, false],
+    ["machine id missing this time", MACHINE, { ...MACHINE, machineId: "" }, false],
+    ["nothing readable", MACHINE, NONE, false],
+    ["machine id not yet made", MACHINE, { ...MACHINE, machineId: "uninitialized\n" }, false],
+    ["machine id made since", { ...MACHINE, machineId: "" }, MACHINE, false],
+  ];
+  for (const [name, then, now, moved] of cases) {
+    const store = new MemoryStore();
+    const before = load(store, then);
+    storeShortId(store, 4095 as ShortId);
+    const after = load(store, now);
+    if (moved) {
+      assert.equal(after.gaveUp, before.name, name);
+      assert.equal(after.name, nameFromSystemIds(now), name);
+      assert.notEqual(after.shortId, 4095, name);
+      assert.equal(load(store, now).gaveUp, undefined, `${name}, second start`);
+    } else {
+      assert.deepEqual(after, { ...before, shortId: 4095 }, name);
+    }
+  }
+});
+
+Deno.test("loadIdentity() remembers ids that cannot be read in between", () => {
+  const store = new MemoryStore();
+  const { name } = load(store, MACHINE);
+  load(store, NONE);
+  assert.equal(load(store, { ...MACHINE, productUuid: "other" }).gaveUp, name);
+});
+
+Deno.test("loadIdentity() gives a cloned disk a new name even where a name was given once", () => {
+  const store = new MemoryStore();
+  load(store, MACHINE, "02:00:00:00:00:07");
+  const clone: SystemIds = { machineId: "ffff\n", productUuid: "ffff\n" };
+  assert.equal(load(store, clone).gaveUp, "02:00:00:00:00:07");
+  const again = new MemoryStore();
+  load(again, MACHINE, "02:00:00:00:00:07");
+  const kept = load(again, clone, "02:00:00:00:00:07"); // given again: meant
+  assert.deepEqual([kept.name, kept.gaveUp], ["02:00:00:00:00:07" as PeerName, undefined]);
+});
+
+Deno.test("loadIdentity() stores no machine id, and never replaces what it cannot read", () => {
+  const store = new MemoryStore();
+  load(store, MACHINE);
+  const text = store.get("identity")!;
+  assert.ok(!text.includes(MACHINE.machineId.trim()) && !text.includes(MACHINE.productUuid.trim()));
+  const good = JSON.parse(text);
+  for (
+    const bad of [
+      "",
+      "null",
+      "{}",
+      ...["version", "name", "shortId", "origin", "machine"].map((key) =>
+        JSON.stringify({ ...good, [key]: "?" })
+      ),
+    ]
+  ) {
+    store.put("identity", bad);
+    assert.throws(() => load(store, MACHINE), { code: "state/unreadable" });
+    assert.equal(store.get("identity"), bad);
+  }
+});
+
+Deno.test("readSystemIds() reads the first file there is", () => {
+  const root = Deno.makeTempDirSync({ prefix: "meshnet-ids-" });
+  try {
+    assert.deepEqual(readSystemIds(root), NONE);
+    Deno.mkdirSync(`${root}/var/lib/dbus`, { recursive: true });
+    Deno.mkdirSync(`${root}/sys/hypervisor`, { recursive: true });
+    Deno.writeTextFileSync(`${root}/var/lib/dbus/machine-id`, "dbus\n");
+    Deno.writeTextFileSync(`${root}/sys/hypervisor/uuid`, "xen\n");
+    assert.deepEqual(readSystemIds(root), { machineId: "dbus\n", productUuid: "xen\n" });
+    Deno.mkdirSync(`${root}/etc`);
+    Deno.writeTextFileSync(`${root}/etc/machine-id`, "etc\n");
+    assert.equal(readSystemIds(root).machineId, "etc\n");
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+});
