@@ -21,7 +21,11 @@ import { HOST_PREFIX, hostInterface, isHostInterface } from "./names.ts";
 import { planAttach, planDetach, type Wanted } from "./plan.ts";
 import { type AttachmentRecord, isStill, movedTo, wantedOf } from "./record.ts";
 import { judge, Registry } from "./registry.ts";
+import type { PlannedStep, Step } from "./step.ts";
 import { findTarget, parseTarget, type ResolvedTarget, resolveTarget, sameFile } from "./target.ts";
+
+/** When addresses are announced again after they were attached. */
+const ANNOUNCE_AGAIN_MS = [200, 1000] as const;
 
 /** Throws when the interface in a target is the other end of somebody else's host end. */
 function checkPair(target: string, hostName: string | undefined, pair: ExistingPair | undefined): void {
@@ -37,6 +41,7 @@ export class Attachments implements Disposable {
   readonly #registry: Registry;
   /** Why the last attempt to put an attachment right failed, by id. */
   readonly #failures = new Map<string, string>();
+  #disposed = false;
 
   /** Reads what is remembered; changes nothing: call reconcile() next. */
   constructor(readonly adapters: AttachAdapters, readonly options: AttachOptions) {
@@ -47,8 +52,9 @@ export class Attachments implements Disposable {
     this.#host = adapters.openRoute(undefined);
   }
 
-  /** Gives up the daemon's socket. */
+  /** Gives up the daemon's socket; nothing may be called any more. */
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.#host[Symbol.dispose]();
   }
 
@@ -95,6 +101,7 @@ export class Attachments implements Disposable {
       throw thrown;
     }
     this.#failures.delete(record.id);
+    this.#announceLater(record.id, planned);
     const texts = added.map(formatCidr);
     this.adapters.log.info("attached", {
       target: target.text,
@@ -234,6 +241,7 @@ export class Attachments implements Disposable {
     }
     // What this kernel refuses each time is no repair.
     if (warnings.length === planned.length) return "adopted";
+    this.#announceLater(record.id, planned);
     this.adapters.log.info("attachment-restored", { target: record.target, steps: planned.length });
     return "restored";
   }
@@ -291,6 +299,30 @@ export class Attachments implements Disposable {
   #report(record: AttachmentRecord): Attachment {
     const surroundings = { ...this.adapters, host: this.#host };
     return describeAttachment(record, surroundings, this.#failures.get(record.id));
+  }
+
+  /** Announces again what was announced: a switch may have lost the first frames of a port it had just got. */
+  #announceLater(id: string, planned: readonly PlannedStep[]): void {
+    const announce = planned.map(({ step }) => step).find((step) => step.kind === "announce");
+    if (announce === undefined) return;
+    for (const ms of ANNOUNCE_AGAIN_MS) {
+      this.adapters.later(ms, () => {
+        const record = this.#disposed ? undefined : this.#registry.get(id);
+        const addresses = announce.addresses.filter((a) => record?.addresses.some((has) => has.ip === a.ip));
+        if (record !== undefined && addresses.length > 0) this.#announce(record, { ...announce, addresses });
+      });
+    }
+  }
+
+  #announce(record: AttachmentRecord, announce: Step): void {
+    try {
+      const found = findTarget(parseTarget(record.target), this.adapters.probe);
+      if (!isStill(record, found)) return;
+      using kernel = this.#enter(found);
+      kernel.perform(announce);
+    } catch (thrown) {
+      this.adapters.log.debug("announce-failed", { target: record.target, reason: messageOf(thrown) });
+    }
   }
 
   #newMac(): Mac {

@@ -1,12 +1,13 @@
 /** The host's end of an attachment, looked at and removed without entering the target. */
 import { formatCidr, formatMac } from "../core/addr.ts";
+import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { deleteLink } from "../wire/rtnetlink.ts";
 import type { SwitchPorts } from "./adapters.ts";
 import { applySteps } from "./apply_shell.ts";
 import type { Attachment } from "./attachment.ts";
-import { findLink } from "./links_shell.ts";
+import { failedWith, findLink } from "./links_shell.ts";
 import { hostInterface } from "./names.ts";
 import type { AttachmentRecord } from "./record.ts";
 import { judge } from "./registry.ts";
@@ -46,8 +47,17 @@ export function removeHostEnd(name: string, around: HostSurroundings, action: st
   return applySteps(planned, (step) => {
     if (step.kind === "remove-port") around.ports.remove(name);
     else if (step.kind === "add-port") around.ports.add(name);
-    else around.host.request(deleteLink(link.index));
+    else removeLink(around.host, link.index);
   }, action);
+}
+
+/** Removes a link; fine when it has just gone with its namespace. */
+function removeLink(socket: NetlinkSocket, index: number): void {
+  try {
+    socket.request(deleteLink(index));
+  } catch (thrown) {
+    if (!failedWith(thrown, ERRNO.ENODEV)) throw thrown;
+  }
 }
 
 /** An attachment for people. `failure` is why the last attempt to put it right failed. Looks from outside only: cheap,

@@ -51,6 +51,11 @@ export class Registry {
     return [...this.#records.values()];
   }
 
+  /** The record with that id. */
+  get(id: string): AttachmentRecord | undefined {
+    return this.#records.get(id);
+  }
+
   /** The record of a namespace or, failing that, of a target's text. */
   find(target: { readonly text: string }, found: ResolvedTarget | undefined): AttachmentRecord | undefined {
     const records = this.all();

@@ -4,10 +4,15 @@
 export class ByteReader {
   #at = 0;
   #failure: string | undefined;
-  readonly #view: DataView;
+  #dataView: DataView | undefined;
 
-  constructor(readonly bytes: Uint8Array) {
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  /** Starts at the first of `bytes`, which it does not copy. */
+  constructor(readonly bytes: Uint8Array) {}
+
+  /** Made when first needed: most readers of small things read single octets only. */
+  get #view(): DataView {
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    return this.#dataView ??= new DataView(buffer, byteOffset, byteLength);
   }
   /** The first thing that went wrong, or undefined. */
   get failure(): string | undefined {
@@ -37,7 +42,7 @@ export class ByteReader {
   /** One octet. */
   u8(what = "u8"): number {
     const at = this.#take(1, what);
-    return at < 0 ? 0 : this.#view.getUint8(at);
+    return at < 0 ? 0 : this.bytes[at]!;
   }
   /** Two octets, big-endian. */
   u16(what = "u16"): number {
@@ -71,6 +76,7 @@ export class ByteWriter {
   #view: DataView;
   #length = 0;
 
+  /** Starts empty, with room for some bytes. */
   constructor(capacity = 256) {
     this.#bytes = new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);

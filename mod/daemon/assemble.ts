@@ -100,6 +100,7 @@ export async function assemble(
   const ports = new OvsPorts(switchSocket, findOvs(switchSocket, interfaceIndex), interfaceIndex(DATAPATH));
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
+    later: (ms, work) => void setTimeout(work, ms),
     log: logger,
     probe: new ProcNamespaces(),
   };
@@ -160,7 +161,7 @@ interface Assembled {
 }
 
 function daemonOf({ config, router, dataplane, store, logger, parts }: Assembled): Daemon {
-  let configured = config.peers;
+  let configured = config.peers ?? [];
   const socket = Deno.env.get("NOTIFY_SOCKET");
   return {
     logger,
@@ -233,14 +234,14 @@ function closeHostLeg(sysctl: ProcSysctl, logger: Logger): void {
   }
 }
 
-function firstTargets(store: SqliteStore, configured: readonly string[]): readonly string[] {
+function firstTargets(store: SqliteStore, configured: readonly string[] | undefined): readonly string[] {
   const configuredBefore = parseTargetList(store.get(CONFIGURED_KEY));
   const targets = targetsAtStart({
     configured,
     configuredBefore,
     stored: storedTargets(store),
   });
-  store.put(CONFIGURED_KEY, JSON.stringify(configured));
+  if (configured !== undefined) store.put(CONFIGURED_KEY, JSON.stringify(configured));
   return targets;
 }
 

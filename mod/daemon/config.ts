@@ -16,7 +16,8 @@ import { PARSERS, type Sourced } from "./config_values.ts";
 
 /** Everything `up` can be told, checked. */
 export interface Config {
-  readonly peers: readonly string[];
+  /** undefined: nobody says, so those of the last run stay. */
+  readonly peers: readonly string[] | undefined;
   /** undefined: the stored or a new one. */
   readonly name: PeerName | undefined;
   readonly nickname: string;
@@ -76,7 +77,7 @@ export async function loadConfig(flags: Flags): Promise<Config> {
 }
 
 /** The peers as flags, environment and file name them now. */
-export async function loadPeers(flags: Flags): Promise<readonly string[]> {
+export async function loadPeers(flags: Flags): Promise<readonly string[] | undefined> {
   return resolveConfig(await readSources(flags)).peers;
 }
 

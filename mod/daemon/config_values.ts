@@ -65,12 +65,13 @@ function path(given: Sourced, cwd: string): string {
 
 /** One parser for each kind of setting; those that take undefined give what holds when nobody sets it. */
 export const PARSERS = {
-  peers(given: Sourced | undefined): readonly string[] {
+  peers(given: Sourced | undefined): readonly string[] | undefined {
+    if (given === undefined) return undefined;
     const targets = list(given);
     for (const target of targets) {
       const parsed = parseTarget(target);
       if (!parsed.ok) {
-        refuse({ ...given!, value: target }, "Give HOST or HOST:PORT, several separated by commas");
+        refuse({ ...given, value: target }, "Give HOST or HOST:PORT, several separated by commas");
       }
     }
     return targets;

@@ -62,8 +62,8 @@ function stackOf(error: unknown): string | undefined {
   return error instanceof Error ? error.stack : undefined;
 }
 
-function statusLine(peers: readonly string[]): string {
-  return peers.length === 0 ? "Running, waiting for peers" : `Running, connecting to ${peers.join(", ")}`;
+function statusLine(peers: readonly string[] | undefined): string {
+  return peers === undefined || peers.length === 0 ? "Running" : `Running, connecting to ${peers.join(", ")}`;
 }
 
 /** Reads the peers anew; a broken configuration leaves everything as it is. */
@@ -71,6 +71,7 @@ async function reload(flags: Flags, daemon: Daemon | undefined): Promise<void> {
   if (daemon === undefined) return;
   try {
     const peers = await loadPeers(flags);
+    if (peers === undefined) return daemon.logger.info("nothing to reload, the configuration names no peers");
     daemon.setPeers(peers);
     daemon.notify(`STATUS=${statusLine(peers)}`);
     daemon.logger.info("peers reloaded", { peers: peers.join(" ") });

@@ -2,8 +2,8 @@
 
 /** What is known of targets at start. */
 export interface TargetSources {
-  /** What the configuration names now. */
-  readonly configured: readonly string[];
+  /** What the configuration names now; undefined when it says nothing of peers. */
+  readonly configured: readonly string[] | undefined;
   /** What it named at the last start. */
   readonly configuredBefore: readonly string[];
   /** The targets when the daemon ended. */
@@ -11,9 +11,10 @@ export interface TargetSources {
 }
 
 /** The configured ones, then those that `meshnet connect` added in earlier runs. What only the old configuration
- * named is dropped, so taking a peer out of the file is enough. */
+ * named is dropped, so taking a peer out of the file is enough. Nothing configured: those of the last run. */
 export function targetsAtStart(sources: TargetSources): readonly string[] {
   const { configured, configuredBefore, stored } = sources;
+  if (configured === undefined) return stored;
   const added = stored.filter((target) => !configuredBefore.includes(target));
   return [...new Set([...configured, ...added])];
 }

@@ -106,12 +106,12 @@ export class GossipEngine {
     if (this.#links.get(sender.peer) === link) this.#links.delete(sender.peer);
   }
 
-  /** Queues the complete state of every channel for one connection (spec mesh.md 5.3). */
-  sendFullState(link: LinkId): void {
+  /** Queues the complete state of every channel but `except` for one connection (spec mesh.md 5.3). */
+  sendFullState(link: LinkId, except?: string): void {
     const sender = this.#senders.get(link);
     if (sender === undefined) return;
     for (const [name, channel] of this.#channels) {
-      const state = channel.fullState();
+      const state = name === except ? undefined : channel.fullState();
       if (state !== undefined) sender.gossip(name, state);
     }
   }
@@ -136,6 +136,11 @@ export class GossipEngine {
   gossip(channel: string, data: GossipData, except?: PeerName): void {
     if (this.#held !== undefined) this.#hold({ tag: "gossip", channel, data, peer: except });
     else this.#spread(channel, data, except);
+  }
+
+  /** Sends to every neighbour. */
+  gossipToAll(channel: string, data: GossipData): void {
+    for (const sender of this.#senders.values()) sender.gossip(channel, data);
   }
 
   /** Sends to the one neighbour `peer`, if there is a connection. */
@@ -224,7 +229,7 @@ export class GossipEngine {
       ? channel.onGossip(frame.payload, now, from)
       : channel.onBroadcast(frame.source, frame.payload, now);
     if (!news.ok) return news.reason;
-    if (channel === this.#topology) this.#afterTopology(from);
+    this.#afterTopology(from);
     if (news.value === undefined) return undefined;
     if (frame.tag === "gossip") this.gossip(frame.channel, news.value, frame.source);
     else this.#relayBroadcast(frame.channel, news.value, frame.source);

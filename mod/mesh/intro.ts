@@ -41,7 +41,7 @@ const MAX_FEATURES = 64 * 1024;
 /** What one end brings into an introduction. */
 export interface IntroConfig {
   /** What we say of ourselves. */
-  readonly self: Pick<Features, "name" | "nickname" | "uid" | "shortId" | "overlays">;
+  readonly self: Pick<Features, "name" | "nickname" | "uid" | "shortId" | "overlays" | "extensions">;
   /** Random unsigned 64 bits, fresh per connection. */
   readonly connId: bigint;
   /** Oldest protocol version to speak. */

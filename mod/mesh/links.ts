@@ -15,6 +15,7 @@ import { LogLimit } from "./log_limit.ts";
 import type { Membership } from "./membership.ts";
 import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "./router_types.ts";
 import { MAX_PEERS } from "./topology.ts";
+import { DIGEST_EXTENSION } from "./topology_digest.ts";
 
 /** Accepted connections that may be in their introduction at the same time. */
 export const MAX_GREETING = 64;
@@ -235,7 +236,8 @@ export class Links {
     const { config, membership } = this.context;
     const { name, nickname, uid, overlays, password, minVersion, random, sealer } = config;
     const connId = new DataView(random.bytes(8).buffer).getBigUint64(0);
-    const self = { name, nickname, uid, shortId: membership.shortId, overlays };
+    const extensions = [DIGEST_EXTENSION];
+    const self = { name, nickname, uid, shortId: membership.shortId, overlays, extensions };
     const trustRemote = config.trusted.some((network) => cidrContains(network, remote));
     const privateKey = password === undefined ? new Uint8Array(32) : random.bytes(32);
     const ends = { outbound, trustRemote, privateKey, sealer, password };

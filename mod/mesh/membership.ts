@@ -11,7 +11,8 @@ import type { Link } from "./link.ts";
 import type { RouterConfig, RouterEffect } from "./router_types.ts";
 import { RouteTable } from "./routes.ts";
 import { Topology } from "./topology.ts";
-import { TopologyChannel } from "./topology_channel.ts";
+import { DigestChannel, TopologyChannel } from "./topology_channel.ts";
+import { DIGEST_CHANNEL, DIGEST_EXTENSION } from "./topology_digest.ts";
 
 /** Shortest and longest time between two recalculations of routes, milliseconds. */
 export const ROUTES_GAP = { min: 100, max: 1_000 } as const;
@@ -68,6 +69,7 @@ export class Membership {
     this.topology = new Topology({ name, nickname, uid, shortId }, random);
     this.#channel = new TopologyChannel(this.topology);
     this.engine = new GossipEngine({ topology: this.#channel, random, now });
+    this.engine.register(new DigestChannel(this.#channel));
     for (const channel of config.channels) this.engine.register(channel);
     this.#recalculate();
   }
@@ -92,7 +94,12 @@ export class Membership {
     const reachable = this.routes?.reaches(peer) ?? false;
     this.topology.setLink({ peer, address: link.address, outbound, established: false });
     this.engine.addConnection(id, peer);
-    if (!reachable || restarted) this.engine.sendFullState(id);
+    const extended = link.introduced?.remote.extensions?.includes(DIGEST_EXTENSION) ?? false;
+    if (extended) {
+      this.#channel.onTeller(peer);
+      this.engine.gossipTo(peer, DIGEST_CHANNEL, this.#channel.digest());
+    }
+    if (!reachable || restarted) this.engine.sendFullState(id, extended ? this.#channel.name : undefined);
     this.#changed([peer], now);
   }
 
@@ -124,9 +131,10 @@ export class Membership {
     this.#news(now);
     if (this.#recalculation.take(now)) this.#recalculate();
     if (this.#announcement.take(now)) {
-      const names = [this.topology.self, ...this.#announced];
+      this.engine.gossipToAll(this.#channel.name, this.#channel.records([this.topology.self]));
+      this.gossipWaits = true;
+      if (this.#announced.size > 0) this.#spread(this.#channel.records(this.#announced));
       this.#announced.clear();
-      this.#spread(this.#channel.records(names));
     }
     if (now < this.engine.nextWake()) return;
     this.engine.wake(now);

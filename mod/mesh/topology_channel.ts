@@ -6,6 +6,7 @@ import { after, type Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 import { decodeTopology } from "../wire/mesh_message.ts";
 import { KnownStates } from "./known_states.ts";
+import { Digest, DIGEST_CHANNEL } from "./topology_digest.ts";
 import { MAX_PEERS, recordSize, type Topology, type TopologyEffects } from "./topology.ts";
 
 /** Deferred updates are sent this long after the first request, in milliseconds. */
@@ -64,6 +65,9 @@ export class TopologyChannel implements GossipChannel {
   #refreshFrom = "" as PeerName;
   /** Names to send whatever the receiver is known to have, with the next complete state that is encoded. */
   #refresh: readonly PeerName[] = [];
+  /** Neighbours that tell every change of their own record to all their neighbours. */
+  readonly #tellers = new Set<PeerName>();
+  readonly #digest = new Digest();
 
   /** The caller goes on to change our own record in `topology` as connections come and go. */
   constructor(readonly topology: Topology) {}
@@ -100,11 +104,37 @@ export class TopologyChannel implements GossipChannel {
   }
 
   onPeersRemoved(peers: readonly PeerName[]): void {
-    for (const peer of peers) this.#known.forget(peer);
+    for (const peer of peers) {
+      this.#known.forget(peer);
+      this.#tellers.delete(peer);
+    }
   }
 
   onNeighbour(peer: PeerName): void {
     this.#known.forget(peer);
+    this.#tellers.delete(peer);
+  }
+
+  /** A new neighbour understands digests, and tells its own record to each of its neighbours as we do. */
+  onTeller(peer: PeerName): void {
+    this.#tellers.add(peer);
+  }
+
+  /** The digest of all records as they are when it is sent. */
+  digest(): GossipData {
+    return new DigestData(() => this.#digest.encode(this.#sorted()));
+  }
+
+  /** Takes a neighbour's digest: what it lacks is the next answer. */
+  onDigest(payload: Uint8Array, from: PeerName): Decoded<undefined> {
+    const compared = this.#digest.compare(payload, this.#sorted());
+    if (!compared.ok) return compared;
+    for (const name of compared.value.same) this.#known.add(from, this.topology.mark(name)!);
+    for (const name of compared.value.lacking) {
+      this.#known.remove(from, this.topology.mark(name)!);
+      this.#answer.push(name);
+    }
+    return good(undefined);
   }
 
   /** What the neighbour that sent the last gossip turned out to lack, once. */
@@ -170,7 +200,7 @@ export class TopologyChannel implements GossipChannel {
       const record = this.topology.get(name);
       const mark = this.topology.mark(name);
       if (record === undefined || mark === undefined) continue;
-      if (lean && !forced.has(name) && this.#known.has(to, mark)) continue;
+      if (lean && !forced.has(name) && (this.#known.has(to, mark) || this.#tells(record, to))) continue;
       // A placeholder is a question, so it is asked again.
       if (to !== undefined && record.uid !== 0n) this.#known.add(to, mark);
       batch.push(name);
@@ -181,6 +211,15 @@ export class TopologyChannel implements GossipChannel {
       size = 0;
     }
     if (batch.length > 0) yield this.topology.encode(batch);
+  }
+
+  /** Whether a peer tells `to` of itself, so that nobody else needs to. */
+  #tells(record: PeerRecord, to: PeerName): boolean {
+    return this.#tellers.has(record.name) && record.links.some((link) => link.peer === to);
+  }
+
+  #sorted(): PeerRecord[] {
+    return [...this.topology.all()].sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
   #merge(payload: Uint8Array, now: Millis, from: PeerName | undefined) {
@@ -263,4 +302,38 @@ class TopologyData implements GossipData {
     const names = this.complete ? [...this.channel.topology.all()].map((record) => record.name) : this.names;
     return this.channel.payloads(names, this.complete, to);
   }
+}
+
+/** A digest waiting to be sent: a later one replaces it. */
+class DigestData implements GossipData {
+  constructor(readonly make: () => Uint8Array) {}
+
+  merge(other: GossipData): GossipData {
+    return other;
+  }
+
+  *encode(): Iterable<Uint8Array> {
+    yield this.make();
+  }
+}
+
+/** The gossip channel of digests; see topology_digest.ts. */
+export class DigestChannel implements GossipChannel {
+  readonly name = DIGEST_CHANNEL;
+
+  constructor(readonly topology: TopologyChannel) {}
+
+  fullState(): undefined {
+    return undefined;
+  }
+  onGossip(payload: Uint8Array, _now: Millis, from?: PeerName): Decoded<undefined> {
+    return from === undefined ? good(undefined) : this.topology.onDigest(payload, from);
+  }
+  onBroadcast(): Decoded<undefined> {
+    return bad("digests are not for everybody");
+  }
+  onUnicast(): Decoded<undefined> {
+    return bad("digests are for neighbours");
+  }
+  onPeersRemoved(): void {}
 }

@@ -234,7 +234,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   /** Follows changes of the network through MAC table and flows. */
   #settle(now: Millis): void {
     if (this.#links.takeChanged()) {
-      this.#network.setLinks(this.#links.paths(), this.#links.addresses(), now);
+      this.#network.setLinks(this.#links.facts(), now);
       this.#networkChanged = true;
     }
     if (this.#networkChanged) {

@@ -10,7 +10,7 @@ import type { DataplaneEffect, LinkReport } from "./dataplane_types.ts";
 import { FastdpLink } from "./fastdp_link.ts";
 import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
-import type { Network, Path } from "./network.ts";
+import type { LinkFacts, Network, Path } from "./network.ts";
 import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./switch.ts";
 import type { VxlanPorts } from "./vxlan_ports.ts";
 
@@ -86,6 +86,7 @@ export class LinkTable {
       told: "",
     };
     this.#links.set(request.link, link);
+    this.#changed = true;
     if (fastdp !== undefined) {
       this.#byConnUid.set(request.connUid, link);
       this.tunnels.want(udpPort);
@@ -138,7 +139,7 @@ export class LinkTable {
     this.#nextWake = this.#computeWake();
     // A link that never worked says nothing about the peer: it may be one attempt of many while a way is held.
     if (path === undefined || this.paths().has(peer)) return;
-    if (orderly) this.network.left(peer, now);
+    if (orderly) this.network.left(peer, path, now);
     else this.network.lost(peer, path, now);
   }
 
@@ -198,13 +199,15 @@ export class LinkTable {
     return paths;
   }
 
-  /** Outer addresses from which confirmed links may send in clear. */
-  addresses(): ReadonlySet<Ip> {
-    const addresses = new Set<Ip>();
-    for (const { confirmed, fastdp } of this.#links.values()) {
-      if (confirmed && fastdp !== undefined) addresses.add(fastdp.forwarder.remote);
+  /** What the links say about addresses. */
+  facts(): LinkFacts {
+    const clear = new Set<Ip>();
+    const sealed = new Set<Ip>();
+    for (const { confirmed, fastdp, request } of this.#links.values()) {
+      if (request.protection.kind === "sealed") sealed.add(request.remote.ip);
+      else if (confirmed && fastdp !== undefined) clear.add(fastdp.forwarder.remote);
     }
-    return addresses;
+    return { paths: this.paths(), clear, sealed: sealed.difference(clear) };
   }
 
   /** Every link, for people. */

@@ -3,7 +3,7 @@ import type { Ip } from "../core/addr.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import { SHORT_IDS } from "../core/names.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
-import type { Millis } from "../core/time.ts";
+import { after, type Millis } from "../core/time.ts";
 import type { PortNo } from "../wire/ovs_keys.ts";
 import type { RouteLookup } from "./dataplane_types.ts";
 import { ADOPT_GRACE_MS, HOLD_MAX_MS, type HoldFacts, holdOf, nextHoldChange } from "./hold.ts";
@@ -20,6 +20,16 @@ export interface Path {
 export interface Hop {
   readonly short: ShortId;
   readonly path: Path;
+}
+
+/** What links say about addresses. */
+export interface LinkFacts {
+  /** Ways to peers over working links. */
+  readonly paths: ReadonlyMap<PeerName, Path>;
+  /** Outer addresses of confirmed links that may send in clear. */
+  readonly clear: ReadonlySet<Ip>;
+  /** Outer addresses of links whose traffic must be encrypted, and of no link that may send in clear. */
+  readonly sealed: ReadonlySet<Ip>;
 }
 
 /** What a new view means for addresses bound to peers. */
@@ -42,6 +52,8 @@ interface Held {
   firm: boolean;
 }
 
+/** A view that stood this long is taken for the mesh at rest, not for a moment of a change. */
+const SETTLED_MS = 3_000;
 /** For this long after an orderly end the peer's leaving the mesh is no reason to hold it. */
 const LEAVING_MS = 3_000;
 
@@ -52,9 +64,13 @@ const LEAVING_MS = 3_000;
 export class Network {
   #knowledge: Knowledge = new AdoptedKnowledge(-1, new Map(), new Map());
   #view: ViewKnowledge | undefined;
+  #viewSince = 0 as Millis;
+  /** The last view that stood long enough. */
+  #settled: ViewKnowledge | undefined;
   #links: ReadonlyMap<PeerName, Path> = new Map();
   #linkAddresses: ReadonlySet<Ip> = new Set();
-  #heldAddresses = new Set<Ip>();
+  /** Addresses of links that broke: until when frames from them are taken, whatever becomes of the way to them. */
+  readonly #remembered = new Map<Ip, Millis>();
   readonly #held = new Map<ShortId, Held>();
   readonly #leaving = new Map<PeerName, Millis>();
   #nextWake = Infinity;
@@ -75,12 +91,14 @@ export class Network {
       if (short === knowledge.self) continue;
       const held = { name: undefined, path, knowledge, since: now, maxMs: ADOPT_GRACE_MS, firm: true };
       this.#held.set(short, held);
+      if (path !== undefined) this.#remembered.set(path.remote, after(now, ADOPT_GRACE_MS));
     }
     this.refresh(now);
   }
 
   /** Takes a new view of the mesh. */
   setView(view: TopologyView, routes: RouteLookup, now: Millis): ViewChange {
+    for (const [name, until] of this.#leaving) if (now >= until) this.#leaving.delete(name);
     const old = this.#view;
     const fresh = new ViewKnowledge(view, routes);
     const renamed: { from: ShortId; to: ShortId }[] = [];
@@ -106,8 +124,9 @@ export class Network {
       if (!this.#held.has(short)) compare(short, old!.nameOf(short));
       this.#holdVanished(short, old!, fresh, now);
     }
-    for (const [name, until] of this.#leaving) if (now >= until) this.#leaving.delete(name);
+    if (now - this.#viewSince >= SETTLED_MS) this.#settled = old;
     this.#view = fresh;
+    this.#viewSince = now;
     this.#knowledge = fresh;
     this.refresh(now);
     return { renamed, reassigned };
@@ -121,14 +140,26 @@ export class Network {
     const other = fresh.shortOf(name);
     const owner = fresh.nameOf(short);
     if ((other !== undefined && other !== short) || (owner !== undefined && owner !== name)) return;
-    const held = { name, path: undefined, knowledge: old, since: now, maxMs: HOLD_MAX_MS, firm: false };
-    this.#held.set(short, held);
+    const knowledge = this.#atRest(short, name, now) ?? old;
+    this.#held.set(short, { name, path: undefined, knowledge, since: now, maxMs: HOLD_MAX_MS, firm: false });
   }
 
-  /** Sets the working links' paths, and the addresses from which confirmed links may send in clear. */
-  setLinks(paths: ReadonlyMap<PeerName, Path>, addresses: ReadonlySet<Ip>, now: Millis): void {
-    this.#links = paths;
-    this.#linkAddresses = addresses;
+  /** The mesh before the change under way, if the peer could be reached in it. When a router dies its neighbours
+   * notice one after the other; the views in between show ways that nobody ever used. */
+  #atRest(short: ShortId, name: PeerName, now: Millis): Knowledge | undefined {
+    const view = now - this.#viewSince >= SETTLED_MS ? this.#view : this.#settled;
+    return view?.nameOf(short) === name && view.nextHop(short) >= 0 ? view : undefined;
+  }
+
+  /** Sets the working links' paths, the addresses from which confirmed links may send in clear, and those from which
+   * nothing may come in clear, nor go there. */
+  setLinks(links: LinkFacts, now: Millis): void {
+    this.#links = links.paths;
+    this.#linkAddresses = links.clear;
+    for (const address of links.sealed) this.#remembered.delete(address);
+    for (const [short, { path }] of this.#held) {
+      if (path !== undefined && links.sealed.has(path.remote)) this.#held.delete(short);
+    }
     this.refresh(now);
   }
 
@@ -136,13 +167,15 @@ export class Network {
   lost(name: PeerName, path: Path, now: Millis): void {
     const short = this.#view?.shortOf(name);
     if (short === undefined || short === this.self) return;
-    const held = { name, path, knowledge: this.#knowledge, since: now, maxMs: HOLD_MAX_MS, firm: true };
-    this.#held.set(short, held);
+    const knowledge = this.#atRest(short, name, now) ?? this.#knowledge;
+    this.#held.set(short, { name, path, knowledge, since: now, maxMs: HOLD_MAX_MS, firm: true });
+    this.#remembered.set(path.remote, after(now, HOLD_MAX_MS));
   }
 
   /** A peer said good-bye: nothing of it is kept. */
-  left(name: PeerName, now: Millis): void {
-    this.#leaving.set(name, now + LEAVING_MS as Millis);
+  left(name: PeerName, path: Path, now: Millis): void {
+    this.#remembered.delete(path.remote);
+    this.#leaving.set(name, after(now, LEAVING_MS));
     for (const [short, held] of this.#held) if (held.name === name) this.#held.delete(short);
     this.refresh(now);
   }
@@ -167,9 +200,9 @@ export class Network {
       held.firm = verdict === "firm";
       this.#nextWake = Math.min(this.#nextWake, held.since + nextHoldChange(fact));
     }
-    this.#heldAddresses = new Set();
-    for (const held of this.#held.values()) {
-      if (held.path !== undefined) this.#heldAddresses.add(held.path.remote);
+    for (const [address, until] of this.#remembered) {
+      if (now >= until) this.#remembered.delete(address);
+      else this.#nextWake = Math.min(this.#nextWake, until);
     }
   }
 
@@ -187,7 +220,7 @@ export class Network {
 
   /** Whether frames from this outer address may be taken. */
   accepts(address: Ip): boolean {
-    return this.#linkAddresses.has(address) || this.#heldAddresses.has(address);
+    return this.#linkAddresses.has(address) || this.#remembered.has(address);
   }
 
   /** Whether some peer is behind a short id. */

@@ -39,5 +39,7 @@ export function describeFrame(frame: Uint8Array): string {
   if (!header.ok) return header.reason;
   const { src, dst, type } = header.value;
   const name = Object.entries(ETHERTYPE).find(([, value]) => value === type)?.[0];
-  return `${formatMac(src)} > ${formatMac(dst)} ${name ?? `type 0x${type.toString(16)}`} ${frame.length} bytes`;
+  return `${formatMac(src)} > ${formatMac(dst)} ${
+    name ?? `type 0x${type.toString(16)}`
+  } ${frame.length} bytes`;
 }

@@ -21,6 +21,16 @@ import {
 const NESTED_TOO_DEEP = `values are nested more than ${MAX_GOB_DEPTH} deep`;
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Reads values of one type: `quick` and `slow` come to the same, wherever `quick` does not decline by undefined. */
+export interface QuickReader<T extends GobType, R> {
+  /** What the values are. */
+  readonly type: T;
+  /** Reads a value that is all of a message from `at` on, or declines what is not plain. */
+  quick(message: Uint8Array, at: number): R | undefined;
+  /** Makes of a value what it stands for. */
+  slow(value: ValueOf<T>): Decoded<R>;
+}
+
 /**
  * Decodes the values of one stream by the definitions that its sender put into it.
  *
@@ -32,6 +42,7 @@ export class GobDecoder {
   readonly #queue = new ByteQueue();
   readonly #definitions = new Map<number, Definition>();
   readonly #plans = new Map<StructDefinition, Map<GobStruct, Plan>>();
+  readonly #exact = new Map<GobType, Map<number, boolean>>();
   #failure: string | undefined;
   /** Longest message accepted; may be changed at any time. */
   maxMessage: number = MAX_GOB_MESSAGE;
@@ -53,13 +64,45 @@ export class GobDecoder {
 
   /** The next value; that the bytes end before it does is a failure. */
   next<T extends GobType = GobType>(type?: T): Decoded<ValueOf<T>> {
-    const polled = this.poll(type);
-    if (!polled.ok || polled.value !== undefined) return polled as Decoded<ValueOf<T>>;
-    return this.#fail(`stream ends inside a message, ${this.#queue.length} bytes into it`);
+    return this.#whole(this.poll(type));
+  }
+
+  /** The next value by a reader of one type; `quick` is asked only if the sender defined the type exactly so. */
+  nextBy<T extends GobType, R extends object>(reader: QuickReader<T, R>): Decoded<R> {
+    let quick: R | undefined;
+    const next = this.#whole(this.#poll((message, id) => {
+      if (this.#isExactly(id, reader.type)) {
+        const start = message.at + (this.#lookup(id)?.kind === "struct" ? 0 : 1);
+        if (start === message.at || message.bytes[message.at] === 0) {
+          quick = reader.quick(message.bytes, start);
+        }
+      }
+      if (quick === undefined) return this.#topLevel(message, id, reader.type);
+      message.rest();
+      return true;
+    }));
+    if (!next.ok) return next;
+    return quick === undefined ? reader.slow(next.value as ValueOf<T>) : good(quick);
+  }
+
+  /** Passes over the next value, of which it reads no more than what kind it is. */
+  skip(kind?: Definition["kind"]): Decoded<undefined> {
+    const skipped = this.#whole(this.#poll((message, id) => {
+      const definition = this.#lookup(id);
+      if (definition === undefined) return failed(message, `type ${id} is not defined`);
+      if (kind !== undefined && kind !== definition.kind) return failed(message, mismatch(definition, kind));
+      message.rest();
+      return true;
+    }));
+    return skipped.ok ? good(undefined) : skipped;
   }
 
   /** The next value, or undefined until enough bytes were fed. */
   poll<T extends GobType = GobType>(type?: T): Decoded<ValueOf<T> | undefined> {
+    return this.#poll((message, id) => this.#topLevel(message, id, type)) as Decoded<ValueOf<T> | undefined>;
+  }
+
+  #poll(take: (message: ByteReader, id: number) => GobValue): Decoded<GobValue | undefined> {
     while (this.#failure === undefined) {
       const body = this.#message();
       if (body === undefined) break;
@@ -67,12 +110,17 @@ export class GobDecoder {
       const id = Number(readInt(reader));
       let value: GobValue | undefined;
       if (id < 0) this.#define(reader, -id);
-      else value = this.#topLevel(reader, id, type);
+      else value = take(reader, id);
       if (reader.left > 0) reader.fail(`message has ${reader.left} bytes too many`);
       this.#failure = reader.failure;
-      if (value !== undefined && this.#failure === undefined) return good(value as ValueOf<T>);
+      if (value !== undefined && this.#failure === undefined) return good(value);
     }
     return this.#failure === undefined ? good(undefined) : bad(this.#failure);
+  }
+
+  #whole<V>(polled: Decoded<V | undefined>): Decoded<V> {
+    if (!polled.ok || polled.value !== undefined) return polled as Decoded<V>;
+    return this.#fail(`stream ends inside a message, ${this.#queue.length} bytes into it`);
   }
 
   /** Takes the bytes that no message has used yet out of the decoder. */
@@ -113,6 +161,31 @@ export class GobDecoder {
     return (id < FIRST_USER_ID ? BUILT_IN : this.#definitions).get(id);
   }
 
+  /** Whether the sender defined a type just as `type`: the same fields in the same order, all the way down. */
+  #isExactly(id: number, type: GobType): boolean {
+    const answers = this.#exact.get(type) ?? new Map<number, boolean>();
+    const answer = answers.get(id) ?? this.#compare(id, type);
+    this.#exact.set(type, answers.set(id, answer));
+    return answer;
+  }
+
+  #compare(id: number, type: GobType): boolean {
+    const definition = this.#lookup(id);
+    if (typeof type === "string") return definition?.kind === type;
+    switch (definition?.kind) {
+      case "slice":
+        return type.kind === "slice" && this.#isExactly(definition.elem, type.elem);
+      case "struct":
+        return type.kind === "struct" && type.fields.length === definition.fields.length &&
+          definition.fields.every(({ name, id }, i) => {
+            const [ours, field] = type.fields[i]!;
+            return name === ours && this.#isExactly(id, field);
+          });
+      default: // a type that is not defined yet, or one for which nobody has a quick reader
+        return false;
+    }
+  }
+
   #topLevel(reader: ByteReader, id: number, type: GobType | undefined): GobValue {
     const isStruct = this.#lookup(id)?.kind === "struct";
     if (!isStruct && reader.u8("marker") !== 0) reader.fail("value of a simple type lacks its zero marker");
@@ -125,7 +198,7 @@ export class GobDecoder {
     if (definition === undefined) return failed(reader, `type ${id} is not defined`);
     const kind = typeof type === "object" ? type.kind : type;
     if (kind !== undefined && kind !== definition.kind) {
-      return failed(reader, `value is a ${definition.kind}, expected a ${kind}`);
+      return failed(reader, mismatch(definition, kind));
     }
     if (depth > MAX_GOB_DEPTH) return failed(reader, NESTED_TOO_DEEP);
     switch (definition.kind) {
@@ -210,6 +283,10 @@ function planOf(from: StructDefinition, type: GobStruct): Plan {
   const targets = from.fields.map(({ name }) => ours.get(name));
   const matches = ours.size === 0 || targets.length === 0 || targets.some((target) => target !== undefined);
   return { targets, matches, zero: zeroValue(type) as Record<string, GobValue> };
+}
+
+function mismatch(definition: Definition, kind: string): string {
+  return `value is a ${definition.kind}, expected a ${kind}`;
 }
 
 function failed(reader: ByteReader, reason: string): GobValue {

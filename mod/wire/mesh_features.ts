@@ -32,6 +32,8 @@ export interface Features {
   readonly overlays: readonly string[] | undefined;
   /** Protocol version 1 with a password: 32 bytes. In version 2 the key does not travel here: undefined. */
   readonly publicKey: Uint8Array | undefined;
+  /** What the sender understands beyond the protocol, by name; not there for peers of other makes. */
+  readonly extensions?: readonly string[];
 }
 
 /** The gob type of features. */
@@ -51,6 +53,7 @@ export function encodeFeatures(features: Features, version: 1 | 2): Uint8Array<A
     if (shortId !== undefined) map.set("ShortID", `${shortId}`);
     map.set("Trusted", `${trusted}`);
     if (overlays !== undefined) map.set("Overlays", overlays.join(" "));
+    if (features.extensions !== undefined) map.set("Meshnet", features.extensions.join(" "));
   } else if (publicKey !== undefined) map.set("PublicKey", toHex(publicKey));
   return new GobEncoder().encode(map, FEATURES);
 }
@@ -86,7 +89,9 @@ export function featuresOf(map: ReadonlyMap<string, string>, version: 1 | 2): De
   if (keyText !== undefined && !/^[0-9a-f]{64}$/i.test(keyText)) return refuse("PublicKey", "64 hex digits");
   const publicKey = keyText === undefined ? undefined : fromHex(keyText);
   const nickname = map.get("NickName")!;
-  return good({ name, nickname, uid: uid as PeerUid, connId, shortId, trusted, overlays, publicKey });
+  const extensions = optional("Meshnet")?.split(" ").filter((extension) => extension !== "");
+  const features = { name, nickname, uid: uid as PeerUid, connId, shortId, trusted, overlays, publicKey };
+  return good(extensions === undefined ? features : { ...features, extensions });
 }
 
 /** The words of Go's strconv.ParseBool. */

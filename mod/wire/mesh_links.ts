@@ -2,6 +2,7 @@
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { type PeerName, peerNameFromBytes, peerNameFromNumber } from "../core/names.ts";
 import type { LinkRecord } from "../core/topology_record.ts";
+import type { QuickReader } from "./gob_decode.ts";
 import type { GobType, ValueOf } from "./gob_types.ts";
 
 /** What a list of links is on the wire. */
@@ -19,25 +20,13 @@ export const LINK_SUMMARIES = {
   },
 } as const satisfies GobType;
 
-/** The links that a decoded list stands for: the last one counts of those to the same peer. */
-export function linksOf(list: ValueOf<typeof LINK_SUMMARIES>): Decoded<readonly LinkRecord[]> {
-  const links = new Map<PeerName, LinkRecord>();
-  for (const link of list) {
-    const peer = peerNameFromBytes(link.NameByte);
-    if (peer === undefined) return bad("a name is longer than 48 bits");
-    const { RemoteTCPAddr: address, Outbound: outbound, Established: established } = link;
-    links.set(peer, { peer, address, outbound, established });
-  }
-  return good([...links.values()]);
-}
-
 /** A peer that some link led to. */
 interface Target {
   readonly peer: PeerName;
   /** Upper 24 bits of the name; the table's key has the others. */
   readonly high: number;
-  /** The address of the last link to it: those who dialled it repeat it. */
-  address: string;
+  /** At which address it was last dialled: most who did so used the same. */
+  dialled: string;
   /** The list in which it was met last. */
   list: number;
 }
@@ -47,12 +36,14 @@ interface Target {
  * write them. Whatever is out of the ordinary it leaves to the general decoder, which knows the reasons for refusals.
  * One reader serves one payload: it shares the strings that repeat.
  */
-export class LinkReader {
+export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly LinkRecord[]> {
+  /** What it reads. */
+  readonly type = LINK_SUMMARIES;
   readonly #targets = new Map<number, Target>();
   #list = 0;
 
   /** The links of the list that is all of `bytes` from `at` on, or undefined: let the general decoder see to it. */
-  read(bytes: Uint8Array, at: number): LinkRecord[] | undefined {
+  quick(bytes: Uint8Array, at: number): LinkRecord[] | undefined {
     this.#list++;
     let count = bytes[at++] ?? NaN;
     if (count >= 0x80) { // 256 - n, and n bytes
@@ -64,7 +55,6 @@ export class LinkReader {
     const links: LinkRecord[] = [];
     for (let i = 0; i < count; i++) {
       let high = 0, low = 0, textAt = 0, textEnd = 0, outbound = false, established = false;
-      // A link takes four fields of at least one byte each, or less and a zero: no read is far beyond the end.
       for (let field = -1;;) {
         if (at >= bytes.length) return undefined;
         const delta = bytes[at++]!;
@@ -89,14 +79,26 @@ export class LinkReader {
       }
       const target = this.#target(high, low);
       if (target === undefined) return undefined;
-      if (!isText(bytes, textAt, textEnd, target.address)) {
-        const address = asciiText(bytes, textAt, textEnd);
-        if (address === undefined) return undefined;
-        target.address = address;
-      }
-      links.push({ peer: target.peer, address: target.address, outbound, established });
+      const address = isText(bytes, textAt, textEnd, target.dialled)
+        ? target.dialled
+        : asciiText(bytes, textAt, textEnd);
+      if (address === undefined) return undefined;
+      if (outbound) target.dialled = address;
+      links.push({ peer: target.peer, address, outbound, established });
     }
     return at === bytes.length ? links : undefined;
+  }
+
+  /** The links that a decoded list stands for: the last one counts of those to the same peer. */
+  slow(list: ValueOf<typeof LINK_SUMMARIES>): Decoded<readonly LinkRecord[]> {
+    const links = new Map<PeerName, LinkRecord>();
+    for (const link of list) {
+      const peer = peerNameFromBytes(link.NameByte);
+      if (peer === undefined) return bad("a name is longer than 48 bits");
+      const { RemoteTCPAddr: address, Outbound: outbound, Established: established } = link;
+      links.set(peer, { peer, address, outbound, established });
+    }
+    return good([...links.values()]);
   }
 
   /** The peer of a name, or undefined if this list leads to it already or the name is awkward. */
@@ -105,7 +107,7 @@ export class LinkReader {
     const known = this.#targets.get(key);
     if (known === undefined) {
       const peer = peerNameFromNumber(high * 0x100_0000 + low)!;
-      const target: Target = { peer, high, address: "", list: this.#list };
+      const target: Target = { peer, high, dialled: "", list: this.#list };
       this.#targets.set(key, target);
       return target;
     }
@@ -126,5 +128,5 @@ function isText(bytes: Uint8Array, at: number, end: number, text: string): boole
 /** Some bytes as text, or undefined if they are not all ASCII. */
 function asciiText(bytes: Uint8Array, at: number, end: number): string | undefined {
   for (let i = at; i < end; i++) if (bytes[i]! >= 0x80) return undefined;
-  return String.fromCharCode(...bytes.subarray(at, end));
+  return String.fromCharCode.apply(null, bytes.subarray(at, end) as unknown as number[]);
 }

@@ -2,11 +2,11 @@
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { concatBytes } from "../core/bytes.ts";
 import { peerNameFromBytes, peerNameToBytes, type PeerUid, toShortId } from "../core/names.ts";
-import type { LinkRecord, PeerRecord, PeerSummary } from "../core/topology_record.ts";
+import type { PeerRecord, PeerSummary } from "../core/topology_record.ts";
 import { GobDecoder } from "./gob_decode.ts";
 import { GobEncoder } from "./gob_encode.ts";
 import type { GobType } from "./gob_types.ts";
-import { LINK_SUMMARIES, LinkReader, linksOf } from "./mesh_links.ts";
+import { LINK_SUMMARIES, LinkReader } from "./mesh_links.ts";
 
 const PEER_SUMMARY = {
   kind: "struct",
@@ -74,7 +74,6 @@ export function decodeTopology(
 ): Decoded<readonly PeerRecord[]> {
   const gob = new GobDecoder(bytes);
   const reader = new LinkReader();
-  const readLinks = (body: Uint8Array, at: number) => reader.read(body, at);
   const peers: PeerRecord[] = [];
   while (!gob.atEnd()) {
     const summary = gob.next(PEER_SUMMARY);
@@ -85,18 +84,9 @@ export function decodeTopology(
     if (gob.atEnd()) break;
     const shortId = HasShortID ? toShortId(Number(ShortID)) : undefined;
     const about = { name, nickname: NickName, uid: UID as PeerUid, version: Version, shortId };
-    const links = wanted(about) ? nextLinks(gob, readLinks) : gob.skip("slice");
+    const links = wanted(about) ? gob.nextBy(reader) : gob.skip("slice");
     if (!links.ok) return bad(`links of ${name}: ${links.reason}`);
     peers.push({ ...about, links: links.value ?? [] });
   }
   return good(peers);
-}
-
-function nextLinks(
-  gob: GobDecoder,
-  read: (body: Uint8Array, at: number) => LinkRecord[] | undefined,
-): Decoded<readonly LinkRecord[]> {
-  const list = gob.nextBy(LINK_SUMMARIES, read);
-  if (!list.ok || list.value.quick !== undefined) return list.ok ? good(list.value.quick!) : list;
-  return linksOf(list.value.value);
 }

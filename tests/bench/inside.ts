@@ -1,5 +1,5 @@
 /** Runs inside the lab's kernel: measures, and reports every figure as a JSON line. */
-import { meshed } from "../lab/inside/arrangements.ts";
+import { hosts, mesh } from "../lab/inside/arrangements.ts";
 import type { Container } from "../lab/inside/container.ts";
 import { sendFrames, sendFramesHere } from "../lab/inside/frames.ts";
 import { links } from "../lab/inside/links.ts";
@@ -21,7 +21,8 @@ function report(figures: Figures): void {
 
 /** TCP over both, turn by turn, so that a change of the machine's pace meets both alike. */
 async function tcp(rounds: number): Promise<void> {
-  await using ours = await meshed(2);
+  await using ours = await hosts(2);
+  await mesh(ours);
   const { mtu } = (await links(ours.container(1).netns)).find((link) => link.ifname === "ethmesh")!;
   await using theirs = await kernelVxlan(mtu);
   const pairs = [ours, theirs].map((world) => [world.container(1), world.container(2)] as const);
@@ -93,7 +94,8 @@ function machine(round: number, index: number): string {
 
 /** What a daemon with one peer costs while nothing happens. Idle traffic comes every 30 s, so the window is 60 s. */
 async function idle(): Promise<void> {
-  await using world = await meshed(2);
+  await using world = await hosts(2);
+  await mesh(world);
   await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1");
   await pause(30_000);
   const pids = world.hosts.map((host) => host.daemon.pid);

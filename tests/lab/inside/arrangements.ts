@@ -1,26 +1,27 @@
 /** Arrangements that several suites use. */
 import { World } from "./world.ts";
 
-/** Hosts with one container each, all meshed; container n has 10.2.1.n on host n. */
-export async function meshed(hosts: number, options: readonly string[] = []): Promise<World> {
-  const world = await World.create({ hosts, containers: hosts });
-  await world.upAll(...options);
-  for (const [i, host] of world.hosts.entries()) {
-    await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
-  }
-  return world;
+/** Hosts with one container each, for one of the functions below. */
+export async function hosts(count: number): Promise<World> {
+  return await World.create({ hosts: count, containers: count });
 }
 
-/** Hosts in a line: each dials the one before it and nobody else. */
-export async function line(hosts: number, options: readonly string[] = []): Promise<World> {
-  const world = await World.create({ hosts, containers: hosts });
+/** All hosts meshed with all; container n has 10.2.1.n on host n. */
+export async function mesh(world: World): Promise<void> {
+  await world.upAll();
   for (const [i, host] of world.hosts.entries()) {
-    const before = i === 0 ? [] : ["--peers", world.host(i).address];
-    host.start("--no-discovery", ...before, ...options);
-  }
-  for (const [i, host] of world.hosts.entries()) {
-    await host.established(i === 0 || i === hosts - 1 ? 1 : 2);
     await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
   }
-  return world;
+}
+
+/** Hosts in a line: each dials the one before it and nobody else; addresses as in mesh(). */
+export async function line(world: World): Promise<void> {
+  for (const [i, host] of world.hosts.entries()) {
+    const before = i === 0 ? [] : ["--peers", world.host(i).address];
+    host.start("--no-discovery", ...before);
+  }
+  for (const [i, host] of world.hosts.entries()) {
+    await host.established(i === 0 || i === world.hosts.length - 1 ? 1 : 2);
+    await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+  }
 }

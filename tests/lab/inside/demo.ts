@@ -26,7 +26,7 @@ async function demonstrate(): Promise<void> {
   const [first] = world.hosts;
   for (const [i, host] of world.hosts.entries()) {
     const options = i === 0 ? [] : ["--peers", first!.address];
-    say(`${host.netns}# ${["meshnet", "up", ...options].join(" ")} &`);
+    say(`${host.netns}# ${["meshnet", ...host.upCommand(...options)].join(" ")} &`);
     host.start(...options);
   }
   for (const host of world.hosts) await host.established(2, 40_000);

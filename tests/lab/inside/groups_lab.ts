@@ -1,12 +1,12 @@
 /** Frames for many: broadcast and multicast over a mesh that is not full, each copy once. */
 import assert from "node:assert/strict";
-import { line } from "./arrangements.ts";
+import { hosts, line } from "./arrangements.ts";
 import { Capture } from "./container.ts";
 import { exec, pause, until } from "./process.ts";
 import { suite } from "./suite.ts";
 import type { World } from "./world.ts";
 
-export default suite({ name: "broadcast and multicast", kernel: 1, open }, {
+export default suite({ name: "broadcast and multicast", kernel: 1, open: () => hosts(3), prepare }, {
   "a broadcast reaches every container once": (world) => everyoneOnce(world, "10.2.1.255", ["-b"], "icmp"),
   "an IPv4 multicast reaches every container once": (world) => everyoneOnce(world, "224.0.0.1", [], "icmp"),
   "an IPv6 multicast reaches every container once": async (world) => {
@@ -16,14 +16,13 @@ export default suite({ name: "broadcast and multicast", kernel: 1, open }, {
 });
 
 /** Three hosts in a line, and a second container on the last one. */
-async function open(): Promise<World> {
-  const world = await line(3);
+async function prepare(world: World): Promise<void> {
+  await line(world);
   const [fourth] = await world.addContainers(1);
   await world.host(3).attach(fourth!, "10.2.1.4/24");
   for (const { netns } of world.containers) {
     await exec(["sh", "-c", "echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts"], { netns });
   }
-  return world;
 }
 
 /** Pings a group from container 1: each of the others must see each request once, and answer. */

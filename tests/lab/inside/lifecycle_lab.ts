@@ -1,12 +1,12 @@
 /** attach, detach, down and reset as commands; and what is left afterwards. */
 import assert from "node:assert/strict";
-import { meshed } from "./arrangements.ts";
+import { hosts, mesh } from "./arrangements.ts";
 import { listDatapaths } from "./kernel_flows.ts";
 import { links } from "./links.ts";
 import { exec } from "./process.ts";
 import { suite } from "./suite.ts";
 
-export default suite({ name: "commands", kernel: 0, open: () => meshed(2) }, {
+export default suite({ name: "commands", kernel: 0, open: () => hosts(2), prepare: mesh }, {
   "attach gives addresses, detach takes them, as often as one likes": async (world) => {
     const host = world.host(1);
     const [fresh] = await world.addContainers(1);

@@ -1,6 +1,6 @@
 /** A thousand conversations at once: every pair of 32 machines behind one container and 32 behind another. */
 import assert from "node:assert/strict";
-import { meshed } from "./arrangements.ts";
+import { hosts, mesh } from "./arrangements.ts";
 import { Capture } from "./container.ts";
 import { sendFrames } from "./frames.ts";
 import { note } from "./notes.ts";
@@ -11,7 +11,7 @@ import type { World } from "./world.ts";
 const SIDE = 32;
 const PAIRS = SIDE * SIDE;
 
-export default suite({ name: "many flows", kernel: 1, open: () => meshed(2) }, {
+export default suite({ name: "many flows", kernel: 1, open: () => hosts(2), prepare: mesh }, {
   "1,024 conversations in both directions are all carried, each by a flow of its own": async (world) => {
     // Both sides make their addresses known first, as machines do when they ask for each other's.
     for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: 0 });

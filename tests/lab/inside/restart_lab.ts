@@ -1,13 +1,13 @@
 /** Daemons that stop, die and come back under traffic. */
 import assert from "node:assert/strict";
-import { meshed } from "./arrangements.ts";
+import { hosts, mesh } from "./arrangements.ts";
 import { parsePing } from "./container.ts";
 import { note } from "./notes.ts";
 import { pause, until } from "./process.ts";
 import { suite } from "./suite.ts";
 import type { World } from "./world.ts";
 
-export default suite({ name: "restart", kernel: 1, open: () => meshed(2) }, {
+export default suite({ name: "restart", kernel: 1, open: () => hosts(2), prepare: mesh }, {
   "down and up under traffic loses nothing": (world) =>
     underTraffic(world, async () => {
       await world.host(1).run("down");

@@ -24,22 +24,33 @@ export interface Arrangement extends AsyncDisposable {
 
 /** Declares a suite. */
 export function suite<W extends Arrangement>(
-  options: { readonly name: string; readonly kernel: number; readonly open: () => Promise<W> },
+  options: {
+    readonly name: string;
+    readonly kernel: number;
+    /** Makes the hosts. */
+    readonly open: () => Promise<W>;
+    /** Brings them to the state that every scenario expects. */
+    readonly prepare?: (world: W) => Promise<void>;
+  },
   scenarios: Readonly<Record<string, Scenario<W>>>,
 ): Suite {
   let world: W | undefined;
+  let prepared = false;
   return {
     name: options.name,
     kernel: options.kernel,
     scenarios: Object.keys(scenarios),
     async run(name) {
       world ??= await options.open();
+      if (!prepared) await options.prepare?.(world);
+      prepared = true;
       await scenarios[name]!(world);
     },
     explain: async () => await world?.explain() ?? "(the hosts were not set up)",
     async close() {
       const old = world;
       world = undefined;
+      prepared = false;
       await old?.[Symbol.asyncDispose]();
     },
   };

@@ -1,10 +1,10 @@
 /** Three hosts in a line: the ends are not linked, so the middle passes their traffic on, in its kernel. */
 import assert from "node:assert/strict";
-import { line } from "./arrangements.ts";
+import { hosts, line } from "./arrangements.ts";
 import { note } from "./notes.ts";
 import { suite } from "./suite.ts";
 
-export default suite({ name: "three hosts in a line", kernel: 1, open: () => line(3) }, {
+export default suite({ name: "three hosts in a line", kernel: 1, open: () => hosts(3), prepare: line }, {
   "the ends see each other as peers without a connection": async (world) => {
     const { peers, connections } = await world.host(1).status();
     assert.equal(peers.length, 3);

@@ -1,12 +1,12 @@
 /** Two hosts, a container on each: what everybody does first. */
 import assert from "node:assert/strict";
-import { meshed } from "./arrangements.ts";
+import { hosts, mesh } from "./arrangements.ts";
 import { links } from "./links.ts";
 import { note } from "./notes.ts";
 import { exec, pause } from "./process.ts";
 import { suite } from "./suite.ts";
 
-export default suite({ name: "two hosts", kernel: 0, open: () => meshed(2) }, {
+export default suite({ name: "two hosts", kernel: 0, open: () => hosts(2), prepare: mesh }, {
   "the first packet arrives, and all after it": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     const first = await one.mustPing(two.address, "-c", "1", "-W", "3");

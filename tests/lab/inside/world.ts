@@ -30,6 +30,9 @@ export class Host implements AsyncDisposable {
   readonly log: string;
   #daemon: Background | undefined;
 
+  /** Its own name: by itself meshnet would make one of the machine's id, which all hosts here share. */
+  peerName: string | undefined;
+
   constructor(readonly netns: string, readonly address: string) {
     this.runDir = `${FOLDER}/${netns}/run`;
     this.stateDir = `${FOLDER}/${netns}/state`;
@@ -45,9 +48,14 @@ export class Host implements AsyncDisposable {
     if (this.#daemon === undefined) throw new Error(`No daemon was started on ${this.netns}`);
     return this.#daemon;
   }
+  /** The arguments that start the daemon. */
+  upCommand(...options: readonly string[]): readonly string[] {
+    const name = this.peerName === undefined ? [] : ["--name", this.peerName];
+    return ["up", "--nickname", this.netns, ...name, ...options];
+  }
   /** Starts the daemon without waiting for anything. */
   start(...options: readonly string[]): Background {
-    const argv = [EXE, "up", "--nickname", this.netns, ...options];
+    const argv = [EXE, ...this.upCommand(...options)];
     this.#daemon = new Background(argv, this.log, { netns: this.netns, env: this.env });
     return this.#daemon;
   }
@@ -135,6 +143,7 @@ export class World implements Arrangement {
     await ip(["link set br0 up", ...numbers.map((n) => `link set p${n} master br0 up`)], fabric);
     for (const n of numbers) {
       const host = new Host(`${world.prefix}h${n}`, `192.168.50.${n}`);
+      host.peerName = `02:00:00:00:50:0${n}`;
       await ip(["link set lo up", `addr add ${host.address}/24 dev eth0`, "link set eth0 up"], host.netns);
       world.hosts.push(host);
     }

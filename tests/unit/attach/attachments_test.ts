@@ -57,6 +57,23 @@ Deno.test("Attachments.attach() asked again changes nothing", () => {
   assert.equal(host.kernel.changes, changes);
 });
 
+Deno.test("Attachments.attach() announces again later what is attached then", () => {
+  const host = hostWith(A, B);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "10.2.1.2/24"] });
+  attachments.attach({ target: "netns:b", addresses: ["10.2.1.9/24"] });
+  assert.deepEqual(host.pending.map(({ ms }) => ms), [200, 1000, 200, 1000]);
+  attachments.detach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  host.removeNamespace(B);
+  host.kernel.announced.length = 0;
+  for (const { work } of host.pending) work();
+  assert.deepEqual(host.kernel.announced, [`${A} ethmesh`, `${A} ethmesh`]);
+  host.start()[Symbol.dispose]();
+  attachments[Symbol.dispose]();
+  for (const { work } of host.pending) work(); // after the end: nothing
+  assert.equal(host.kernel.announced.length, 2);
+});
+
 Deno.test("Attachments.attach() adds addresses, also by another name of the namespace", () => {
   const host = new FakeHost();
   host.namespace(A, "/proc/77/ns/net");

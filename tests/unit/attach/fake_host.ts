@@ -15,6 +15,8 @@ export class FakeHost {
   readonly logged: string[] = [];
   /** Identity of what is at a path. */
   readonly files = new Map<string, { device: number; inode: number }>();
+  /** What was put off, in the order of asking. */
+  readonly pending: { readonly ms: number; readonly work: () => void }[] = [];
   readonly processes = new Map<number, string>();
   readonly own = { device: 4, inode: 1 };
   #inode = 2;
@@ -58,6 +60,7 @@ export class FakeHost {
         kernel.change();
         for (const _ of frames) kernel.announced.push(`${path} ${name}`);
       },
+      later: (ms, work) => void this.pending.push({ ms, work }),
       pid: 1000,
     };
   }

@@ -5,7 +5,14 @@ import { MeshnetError } from "../../../mod/core/errors.ts";
 import { AttributeReader } from "../../../mod/wire/netlink.ts";
 import { encodeVportNew, OVS_CMD, OVS_HEADERS, type OvsFamilies } from "../../../mod/wire/ovs.ts";
 
-const FAMILIES: OvsFamilies = { datapath: 30, vport: 31, flow: 32, packet: 33, vportGroup: 7, datapathGroup: 8 };
+const FAMILIES: OvsFamilies = {
+  datapath: 30,
+  vport: 31,
+  flow: 32,
+  packet: 33,
+  vportGroup: 7,
+  datapathGroup: 8,
+};
 const DATAPATH = 5;
 
 /** The vport family of a kernel with some interfaces; counts the changes asked for. */

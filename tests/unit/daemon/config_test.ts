@@ -17,7 +17,7 @@ function sources(given: {
 Deno.test("resolveConfig() has the defaults of the contract", () => {
   const { origins: _, ...config } = resolveConfig(sources({}));
   assert.deepEqual(config, {
-    peers: [],
+    peers: undefined,
     name: undefined,
     nickname: "host1",
     port: 6783,

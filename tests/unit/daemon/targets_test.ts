@@ -3,7 +3,7 @@ import { parseTargetList, targetChanges, targetsAtStart } from "../../../mod/dae
 
 const CASES: readonly (readonly [
   what: string,
-  configured: string[],
+  configured: string[] | undefined,
   configuredBefore: string[],
   stored: string[],
   targets: string[],
@@ -13,7 +13,8 @@ const CASES: readonly (readonly [
   ["what connect added", ["a"], ["a"], ["a", "x"], ["a", "x"]],
   ["a peer taken out of the configuration", ["b"], ["a", "b"], ["a", "b", "x"], ["b", "x"]],
   ["a configured peer that was forgotten by hand", ["a"], ["a"], [], ["a"]],
-  ["no configuration at all", [], [], ["x"], ["x"]],
+  ["an empty list", [], [], ["x"], ["x"]],
+  ["a configuration that says nothing", undefined, ["a"], ["a", "x"], ["a", "x"]],
   ["the same peer twice", ["a", "a"], [], ["a"], ["a"]],
 ];
 

@@ -1,0 +1,98 @@
+/**
+ * What a peer knows, in a few bytes for each record: sent on a new connection instead of all records when both ends
+ * understand it, so that each then sends only what the other lacks. An extension of the protocol between our peers.
+ */
+import { bad, type Decoded, good } from "../core/brand.ts";
+import { concatBytes } from "../core/bytes.ts";
+import { type PeerName, peerNameFromBytes, peerNameToBytes } from "../core/names.ts";
+import type { PeerRecord } from "../core/topology_record.ts";
+
+/** Announced in the introduction by a peer that understands digests and tells its own record to each neighbour. */
+export const DIGEST_EXTENSION = "topology1";
+/** The gossip channel of digests; nothing is sent on it to peers without the extension. */
+export const DIGEST_CHANNEL = "topology-digest1";
+
+/** Bytes for each record: name, then the low halves of UID and version. */
+const ENTRY = 14;
+const NAME = 6;
+
+/** A digest: entries ascending by name. */
+export class Digest {
+  readonly #chunks = new WeakMap<PeerRecord, Uint8Array>();
+
+  /** The digest of records that ascend by name. */
+  encode(records: Iterable<PeerRecord>): Uint8Array<ArrayBuffer> {
+    const parts: Uint8Array[] = [];
+    for (const record of records) parts.push(this.#chunk(record));
+    return concatBytes(...parts);
+  }
+
+  /** Compares a neighbour's digest with records that ascend by name. */
+  compare(digest: Uint8Array, records: readonly PeerRecord[]): Decoded<Comparison> {
+    if (digest.length % ENTRY !== 0) {
+      return bad(`digest has ${digest.length} bytes, not a multiple of ${ENTRY}`);
+    }
+    const same: PeerName[] = [];
+    const lacking: PeerName[] = [];
+    let at = 0;
+    for (const record of records) {
+      const ours = this.#chunk(record);
+      while (at < digest.length && order(digest, at, ours) < 0) at += ENTRY; // a peer that we do not know
+      if (at >= digest.length || order(digest, at, ours) > 0) {
+        lacking.push(record.name);
+        continue;
+      }
+      if (equal(digest, at, ours)) same.push(record.name);
+      else if (low32(ours, 10) >= low32(digest, at + 10)) lacking.push(record.name);
+      at += ENTRY;
+    }
+    return good({ same, lacking });
+  }
+
+  #chunk(record: PeerRecord): Uint8Array {
+    let chunk = this.#chunks.get(record);
+    if (chunk === undefined) {
+      chunk = new Uint8Array(ENTRY);
+      chunk.set(peerNameToBytes(record.name));
+      const view = new DataView(chunk.buffer);
+      view.setUint32(NAME, Number(BigInt.asUintN(32, record.uid ^ (record.uid >> 32n))));
+      view.setUint32(NAME + 4, Number(BigInt.asUintN(32, record.version)));
+      this.#chunks.set(record, chunk);
+    }
+    return chunk;
+  }
+}
+
+/** What a neighbour has of what we have. */
+export interface Comparison {
+  /** It has these as we have them. */
+  readonly same: readonly PeerName[];
+  /** It lacks these, or has them in an older state or of another process. */
+  readonly lacking: readonly PeerName[];
+}
+
+/** Names in a digest, for traces and tests. */
+export function namesIn(digest: Uint8Array): PeerName[] {
+  const names: PeerName[] = [];
+  for (let at = 0; at + ENTRY <= digest.length; at += ENTRY) {
+    names.push(peerNameFromBytes(digest.subarray(at, at + NAME))!);
+  }
+  return names;
+}
+
+function order(digest: Uint8Array, at: number, chunk: Uint8Array): number {
+  for (let i = 0; i < NAME; i++) {
+    const difference = digest[at + i]! - chunk[i]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function equal(digest: Uint8Array, at: number, chunk: Uint8Array): boolean {
+  for (let i = NAME; i < ENTRY; i++) if (digest[at + i] !== chunk[i]) return false;
+  return true;
+}
+
+function low32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}

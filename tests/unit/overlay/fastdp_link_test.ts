@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import type { ConnUid } from "../../../mod/core/names.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import { FastdpLink } from "../../../mod/overlay/fastdp_link.ts";
+import type { ForwarderEvent } from "../../../mod/overlay/forwarder.ts";
+import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/vxlan.ts";
+
+const at = (ms: number) => ms as Millis;
+const TUNNEL = { port: 1 as PortNo, vni: 0x2001 as Vni };
+const REMOTE = "192.0.2.2" as Ip;
+const ACK = new Uint8Array(0);
+
+function made(): FastdpLink {
+  const link = new FastdpLink({
+    connUid: 1n as ConnUid,
+    local: "192.0.2.1" as Ip,
+    remote: REMOTE,
+    udpPort: 6784,
+    mtu: 1376,
+  });
+  link.setTunnel(TUNNEL, at(0));
+  return link;
+}
+const kinds = (events: readonly ForwarderEvent[]) => events.map((event) => event.kind);
+
+/** Runs the link to a time; returns when it sent heartbeats. */
+function beats(link: FastdpLink, until: number): number[] {
+  const times: number[] = [];
+  for (let guard = 0; link.nextWake() <= until; guard++) {
+    assert.ok(guard < 10_000);
+    const now = link.nextWake();
+    if (kinds(link.wake(at(now))).includes("frame")) times.push(now);
+  }
+  return times;
+}
+
+Deno.test("FastdpLink beats at once when confirmed, then every 500 ms until answered, then every 10 s", () => {
+  const link = made();
+  assert.equal(link.nextWake(), Infinity);
+  const [first] = link.confirm(at(0));
+  assert.equal(first?.kind, "frame");
+  assert.deepEqual(first?.kind === "frame" && first.action, {
+    kind: "tunnel",
+    port: 1,
+    tunnel: { id: 0x2001, src: "192.0.2.1", dst: REMOTE },
+  });
+  assert.deepEqual(beats(link, 1_600), [500, 1_000, 1_500]);
+  assert.deepEqual(kinds(link.control(0, ACK, at(1_700))), ["established"]);
+  assert.deepEqual(link.control(0, ACK, at(1_701)), [], "once");
+  assert.deepEqual(beats(link, 35_000), [11_700, 21_700, 31_700]);
+  assert.equal(link.rttMs, undefined, "nobody knows which heartbeat was answered");
+});
+
+Deno.test("FastdpLink measures the round trip when the first heartbeat is answered", () => {
+  const link = made();
+  link.confirm(at(100));
+  link.control(0, ACK, at(103));
+  assert.equal(link.rttMs, 3);
+  assert.equal(link.why(at(103)), undefined);
+});
+
+Deno.test("FastdpLink acknowledges once and follows the peer's address", () => {
+  const link = made();
+  assert.deepEqual(link.heard(REMOTE, at(0)), [], "not before the mesh keeps the connection");
+  link.confirm(at(0));
+  assert.deepEqual(kinds(link.heard(REMOTE, at(1))), ["control"]);
+  assert.deepEqual(link.heard(REMOTE, at(2)), []);
+  assert.deepEqual(kinds(link.heard("198.51.100.7" as Ip, at(3))), ["moved"]);
+  assert.equal(link.path?.remote, "198.51.100.7");
+});
+
+Deno.test("FastdpLink goes on hold after 60 s of silence, keeps trying, and comes back", () => {
+  const link = made();
+  link.confirm(at(0));
+  link.control(0, ACK, at(10));
+  link.heard(REMOTE, at(20));
+  const events: string[] = [];
+  while (link.nextWake() <= 60_020) events.push(...kinds(link.wake(at(link.nextWake()))));
+  assert.equal(events.at(-1), "health");
+  assert.ok(link.onHold);
+  assert.match(link.why(at(60_020))!, /^no VXLAN heartbeat from the peer for 60 s on UDP 6784: /);
+  assert.ok(beats(link, 100_000).length >= 3);
+  assert.deepEqual(kinds(link.heard(REMOTE, at(100_000))), ["health"]);
+  assert.ok(!link.onHold);
+});
+
+Deno.test("FastdpLink never answered says why in words and tries on", () => {
+  const link = made();
+  link.confirm(at(0));
+  assert.match(link.why(at(10))!, /^testing the path/);
+  beats(link, 3_000);
+  assert.equal(
+    link.why(at(3_000)),
+    "no answer to full-size VXLAN heartbeats on UDP 6784: a firewall blocks it, or the path carries less than 1426 bytes",
+  );
+  link.heard(REMOTE, at(3_100));
+  assert.match(
+    link.why(at(3_100))!,
+    /does not answer ours: a firewall blocks UDP 6784 towards 192\.0\.2\.2, or/,
+  );
+  assert.ok(beats(link, 120_000).at(-1)! > 100_000);
+});
+
+Deno.test("FastdpLink waits for its tunnel without spinning, and beats as soon as it is there", () => {
+  const link = made();
+  link.setTunnel("the peer has no short id in the mesh yet", at(0));
+  assert.deepEqual(link.confirm(at(0)), []);
+  assert.equal(link.nextWake(), 60_000);
+  assert.equal(link.why(at(1)), "the peer has no short id in the mesh yet");
+  assert.deepEqual(kinds(link.setTunnel(TUNNEL, at(2_000))), ["frame"]);
+  link.wake(at(5_000));
+  link.setTunnel("gone", at(5_001));
+  link.wake(at(5_500));
+  assert.ok(link.nextWake() > 5_500, "no wake in the past");
+});
+
+Deno.test("FastdpLink ignores unknown control tags, and answers to what it has not asked", () => {
+  const link = made();
+  assert.deepEqual(link.control(0, ACK, at(0)), []);
+  link.confirm(at(0));
+  for (let tag = 1; tag < 256; tag++) assert.deepEqual(link.control(tag, new Uint8Array(64), at(1)), []);
+  assert.ok(!link.established);
+});
