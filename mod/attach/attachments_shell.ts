@@ -28,9 +28,9 @@ import { findTarget, parseTarget, type ResolvedTarget, resolveTarget, sameFile }
 const ANNOUNCE_AGAIN_MS = [200, 1000] as const;
 
 /** Throws when the interface in a target is the other end of somebody else's host end. */
-function checkPair(target: string, hostName: string | undefined, pair: ExistingPair | undefined): void {
+function checkPair(action: string, hostName: string | undefined, pair: ExistingPair | undefined): void {
   if (pair === undefined || pair.hostName === hostName) return;
-  throw new MeshnetError("attach/failed", `Cannot attach ${target}: it hangs on ${pair.hostName} already`, {
+  throw new MeshnetError("attach/failed", `Cannot ${action}: it hangs on ${pair.hostName} already`, {
     hint: `It is attached under another name, see \`meshnet ps\`; detach that one first`,
   });
 }
@@ -70,10 +70,12 @@ export class Attachments implements Disposable {
     this.#registry.checkFree(asked, before);
     using kernel = this.#enter(found);
     const name = before?.interface ?? this.options.interface;
-    const pair = kernel.findPair(name);
+    const pair = kernel.findPair(name, `attach ${target.text}`);
     const taken = pair !== undefined &&
       this.#registry.all().some((r) => hostInterface(r.id) === pair.hostName);
-    if (before !== undefined || taken) checkPair(target.text, before && hostInterface(before.id), pair);
+    if (before !== undefined || taken) {
+      checkPair(`attach ${target.text}`, before && hostInterface(before.id), pair);
+    }
     const base: AttachmentRecord = before !== undefined ? movedTo(before, found) : {
       // An interface of ours that no record knows is taken over with what it has.
       id: pair?.hostName.slice(HOST_PREFIX.length) ?? this.#registry.newId(found, name),
@@ -148,7 +150,7 @@ export class Attachments implements Disposable {
     }
     const warnings = found === undefined
       ? this.#removeHostEnd(record)
-      : this.#undoIn(found, record, { removed, left });
+      : this.#takeFrom(found, record, { removed, left });
     if (left.length === 0) this.#registry.drop(record.id);
     else this.#registry.save({ ...movedTo(record, found!), addresses: left });
     this.#failures.delete(record.id);
@@ -220,22 +222,13 @@ export class Attachments implements Disposable {
     }
     using kernel = this.#enter(verdict.target);
     const wanted = wantedOf(record, this.options);
-    const pair = kernel.findPair(record.interface);
-    if (pair !== undefined && pair.hostName !== wanted.hostName) {
-      throw new MeshnetError(
-        "attach/failed",
-        `Cannot attach ${record.target}: its interface ${record.interface} hangs on ${pair.hostName}`,
-        {
-          hint:
-            `Another name of the same namespace is attached already; run: meshnet detach ${record.target}`,
-        },
-      );
-    }
+    const action = `attach ${record.target}`;
+    checkPair(action, wanted.hostName, kernel.findPair(record.interface, action));
     const planned = planAttach(wanted, kernel.observe(wanted));
     const moved = movedTo(record, verdict.target);
     if (!sameFile(moved.namespace, record.namespace)) this.#registry.save(moved);
     if (planned.length === 0) return "adopted";
-    const warnings = applySteps(planned, (step) => kernel.perform(step), `attach ${record.target}`);
+    const warnings = applySteps(planned, (step) => kernel.perform(step), action);
     for (const reason of warnings) {
       this.adapters.log.warn("attach-warning", { target: record.target, reason });
     }
@@ -267,15 +260,19 @@ export class Attachments implements Disposable {
     this.adapters.log.info("attachment-forgotten", { target: record.target, reason: why });
   }
 
-  #undoIn(
+  #takeFrom(
     found: ResolvedTarget,
     record: AttachmentRecord,
     addresses: { removed: readonly Cidr[]; left: readonly Cidr[] },
   ): readonly string[] {
     using kernel = this.#enter(found);
     const wanted: Wanted = wantedOf(record, this.options);
+    const action = `detach ${record.target}`;
+    if (addresses.left.length > 0) {
+      checkPair(action, wanted.hostName, kernel.findPair(record.interface, action));
+    }
     const planned = planDetach(wanted, kernel.observe(wanted), addresses);
-    return applySteps(planned, (step) => kernel.perform(step), `detach ${record.target}`);
+    return applySteps(planned, (step) => kernel.perform(step), action);
   }
 
   #removeHostEnd(record: AttachmentRecord): readonly string[] {

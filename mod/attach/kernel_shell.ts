@@ -46,8 +46,8 @@ export class TargetKernel implements Disposable {
   }
 
   /** The link called `name` in the target if it is ours, undefined if there is none.
-   * Throws "attach/failed" when somebody else made it. */
-  findPair(name: string): ExistingPair | undefined {
+   * Throws "attach/failed" when somebody else made it; `action` completes "Cannot". */
+  findPair(name: string, action: string): ExistingPair | undefined {
     const guest = findLink(this.#target, name);
     if (guest === undefined) return undefined;
     // The two ends of a pair name each other by index, each in its own namespace's terms.
@@ -58,10 +58,13 @@ export class TargetKernel implements Disposable {
         link.peerIndex === guest.index
       );
     if (host === undefined) {
-      throw new MeshnetError("attach/failed", `Cannot attach: an interface ${name} is there already`, {
-        hint: `It was not made by this router; detach it where it was made, or remove it with: ` +
-          `ip link del ${name} (inside the namespace)`,
-      });
+      throw new MeshnetError(
+        "attach/failed",
+        `Cannot ${action}: somebody else made the interface ${name} there`,
+        {
+          hint: `Detach it where it was attached, or remove it inside the namespace: ip link del ${name}`,
+        },
+      );
     }
     const addresses = this.#addresses().filter((a) => a.index === guest.index).map((a) => a.cidr);
     return { hostName: host.name, mac: guest.mac, addresses };

@@ -23,9 +23,11 @@ import { type Io, processIo } from "./io.ts";
 import { formatError } from "./render.ts";
 
 /** What a command line asked for. */
-interface Parsed {
-  command: CommandSpec;
-  invocation: Invocation;
+export interface Parsed {
+  /** The command that was named. */
+  readonly command: CommandSpec;
+  /** Its options and arguments. */
+  readonly invocation: Invocation;
 }
 
 type GivenFlags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;

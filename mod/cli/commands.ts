@@ -21,8 +21,11 @@ export type CommandRun = (invocation: Invocation, io: Io) => Promise<number | vo
 export interface ArgsSpec {
   /** As usage shows them, `[CIDR...] TARGET`. */
   readonly usage: string;
+  /** What they are. */
   readonly brief: string;
+  /** How many there must be. */
   readonly least: number;
+  /** How many there may be. */
   readonly most: number;
   /** All possible values of each. */
   readonly choices?: readonly string[];
@@ -38,10 +41,13 @@ export interface CommandSpec {
   readonly brief: string;
   /** What a user should know, in paragraphs. */
   readonly about: string;
+  /** Absent: it takes none. */
   readonly args?: ArgsSpec;
+  /** In the order in which help lists them. */
   readonly options: readonly OptionSpec[];
   /** Complete command lines, each with a word on what it does. */
   readonly examples: readonly (readonly [line: string, effect: string])[];
+  /** Loads the code. */
   readonly load: () => Promise<{ readonly run: CommandRun }>;
 }
 

@@ -1,6 +1,6 @@
 /** Completion scripts for shells, made from the table of commands. The scripts never call meshnet. */
 import type { OptionSpec } from "../core/options.ts";
-import { COMMANDS, type CommandSpec, SHELLS } from "./commands.ts";
+import { COMMANDS, type CommandSpec, type SHELLS } from "./commands.ts";
 
 const first = (command: CommandSpec) => command.name.split(" ")[0]!;
 const second = (command: CommandSpec) => command.name.split(" ")[1];

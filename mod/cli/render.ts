@@ -3,10 +3,15 @@ import { MeshnetError } from "../core/errors.ts";
 
 /** Marks text with a colour, or leaves it alone. */
 export interface Paint {
+  /** All is well. */
   good(text: string): string;
+  /** Something is wrong. */
   bad(text: string): string;
+  /** Not yet well, or not at its best. */
   warn(text: string): string;
+  /** Labels and asides. */
   dim(text: string): string;
+  /** Headings. */
   bold(text: string): string;
 }
 
@@ -29,7 +34,9 @@ export function printable(text: string): string {
 
 /** One cell: its text, and how to paint it once its width is known. */
 export interface Cell {
+  /** What it says; its length counts for the column. */
   readonly text: string;
+  /** Adds colour to the text. */
   readonly paint?: (text: string) => string;
 }
 

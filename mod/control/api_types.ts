@@ -8,6 +8,7 @@ export type ConnectionState = "pending" | "connecting" | "retrying" | "failed" |
 export interface ConnectionReport {
   /** Peer name; null until the other side has introduced itself. */
   readonly peer: string | null;
+  /** The peer's name for people. */
   readonly nickname: string | null;
   /** Remote address and port. */
   readonly address: string;
@@ -15,6 +16,7 @@ export interface ConnectionReport {
   readonly outbound: boolean;
   /** Whether a person asked for it, rather than discovery finding it or the other side calling. */
   readonly wanted: boolean;
+  /** Where it stands. */
   readonly state: ConnectionState;
   /** Why it is not established, or not better, and what to do about it; empty when all is well. */
   readonly info: string;
@@ -22,6 +24,7 @@ export interface ConnectionReport {
   readonly overlay: "fastdp" | "sleeve" | null;
   /** Largest IP packet that containers can send over it, in bytes. */
   readonly mtu: number | null;
+  /** Whether traffic, or while none flows the connection itself, is encrypted. */
   readonly encrypted: boolean;
   /** Round trip of the overlay in milliseconds. */
   readonly rttMs: number | null;
@@ -47,16 +50,23 @@ export interface TargetReport {
 
 /** One connection of a peer, as that peer publishes it. */
 export interface PeerLinkReport {
+  /** Name of the peer at the other end. */
   readonly peer: string;
+  /** Its name for people. */
   readonly nickname: string;
+  /** Address and port of the other end. */
   readonly address: string;
+  /** Whether the publishing peer dialled. */
   readonly outbound: boolean;
+  /** Whether traffic flows, as the publishing peer sees it. */
   readonly established: boolean;
 }
 
 /** One known peer, ourselves included. */
 export interface PeerReport {
+  /** `xx:xx:xx:xx:xx:xx`. */
   readonly name: string;
+  /** Its name for people. */
   readonly nickname: string;
   /** Its process incarnation: an unsigned 64-bit integer in decimal. */
   readonly uid: string;
@@ -64,11 +74,13 @@ export interface PeerReport {
   readonly shortId: number | null;
   /** Version of its record, growing with every change. */
   readonly version: number;
+  /** Its links. */
   readonly connections: readonly PeerLinkReport[];
 }
 
 /** What moves frames on this host. */
 export interface DatapathReport {
+  /** `ovs`: Open vSwitch in the kernel. */
   readonly kind: string;
   /** MTU of the container network in bytes; null while unknown. */
   readonly mtu: number | null;
@@ -86,6 +98,7 @@ export interface AttachmentReport {
   readonly interface: string;
   /** Interface of the host's end. */
   readonly hostInterface: string;
+  /** MAC address of the interface in the container. */
   readonly mac: string | null;
   /** `address/prefix`, in the order of attaching. */
   readonly addresses: readonly string[];
@@ -97,40 +110,57 @@ export interface AttachmentReport {
 
 /** Something wrong, and what to do about it where the message does not say so; sentences without full stop. */
 export interface Problem {
+  /** What is wrong. */
   readonly message: string;
+  /** What to do. */
   readonly hint: string | null;
 }
 
 /** Versions of the peer protocol that this daemon speaks. */
 export interface ProtocolReport {
+  /** The protocol family. */
   readonly name: "weave";
+  /** Lowest version. */
   readonly min: number;
+  /** Highest version. */
   readonly max: number;
 }
 
 /** Answer of `GET /status`. */
 export interface StatusReport {
+  /** Our peer name, `xx:xx:xx:xx:xx:xx`. */
   readonly name: string;
+  /** Our name for people. */
   readonly nickname: string;
   /** Version of the daemon. */
   readonly version: string;
   /** This process incarnation: an unsigned 64-bit integer in decimal. */
   readonly uid: string;
+  /** Process id of the daemon. */
   readonly pid: number;
+  /** Milliseconds since the daemon began. */
   readonly uptimeMs: number;
+  /** What it speaks with other peers. */
   readonly protocol: ProtocolReport;
+  /** TCP port of the mesh. */
   readonly port: number;
   /** Whether a password is set. */
   readonly encryption: boolean;
+  /** Whether addresses learnt from other peers are dialled. */
   readonly peerDiscovery: boolean;
+  /** Networks between whose hosts traffic may stay in clear. */
   readonly trustedSubnets: readonly string[];
   /** What we were told to connect to, as given. */
   readonly targets: readonly string[];
   /** What became of each target; the answer of `status targets --json`. */
   readonly targetStates: readonly TargetReport[];
+  /** Live connections, then addresses without one. */
   readonly connections: readonly ConnectionReport[];
+  /** Everybody in the mesh, ourselves included. */
   readonly peers: readonly PeerReport[];
+  /** What moves frames on this host. */
   readonly datapath: DatapathReport;
+  /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
   /** Empty when all is well. */
   readonly problems: readonly Problem[];
@@ -138,6 +168,7 @@ export interface StatusReport {
 
 /** Answer of `GET /report`: everything a bug report needs, and no secrets. */
 export interface FullReport {
+  /** The same as `GET /status`. */
   readonly status: StatusReport;
   /** Every option with its value and where it came from. */
   readonly config: Readonly<Record<string, { readonly value: unknown; readonly from: string }>>;
@@ -149,6 +180,7 @@ export interface FullReport {
 
 /** Body of `POST /connect`. */
 export interface ConnectRequest {
+  /** `HOST` or `HOST:PORT`. */
   readonly targets: readonly string[];
   /** Drop all other targets. */
   readonly replace: boolean;
@@ -156,11 +188,13 @@ export interface ConnectRequest {
 
 /** Body of `POST /forget`. */
 export interface ForgetRequest {
+  /** Targets as given before. */
   readonly targets: readonly string[];
 }
 
 /** Answer of `POST /connect` and `POST /forget`: the targets that hold now. */
 export interface TargetsAnswer {
+  /** In the order of giving. */
   readonly targets: readonly string[];
 }
 
@@ -174,6 +208,7 @@ export interface AttachRequest {
 
 /** Answer of `POST /attach` and `POST /detach`. */
 export interface AttachAnswer {
+  /** As given. */
   readonly target: string;
   /** The addresses that this request added or removed, `address/prefix`. */
   readonly addresses: readonly string[];
@@ -185,7 +220,9 @@ export interface AttachAnswer {
 
 /** Answer of `GET /daemon`: what `reset` must know before it stops the daemon. */
 export interface DaemonAnswer {
+  /** Process id, as the daemon sees it. */
   readonly pid: number;
+  /** Its state folder. */
   readonly stateDir: string;
   /** The network namespace it works in, as the kernel names it (`net:[4026531840]`). */
   readonly netns: string;
@@ -193,12 +230,16 @@ export interface DaemonAnswer {
 
 /** First and only line of the answer of `POST /stop`; the connection closes when the process has ended. */
 export interface StopAnswer {
+  /** Process id of the daemon that ends. */
   readonly pid: number;
 }
 
 /** Body of every answer with a status of 400 or more. */
 export interface ErrorAnswer {
+  /** A code of core/errors.ts. */
   readonly code: string;
+  /** What failed. */
   readonly message: string;
+  /** What to try. */
   readonly hint: string | null;
 }

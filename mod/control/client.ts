@@ -7,6 +7,7 @@ const MAX_ANSWER = 64 * 1024 * 1024;
 
 /** How to reach the daemon and how long to wait for it. */
 export interface ClientOptions {
+  /** Folder of the control socket. */
   readonly runDir: string;
   /** Milliseconds until the whole answer must have come. */
   readonly timeoutMs: number;
@@ -14,8 +15,11 @@ export interface ClientOptions {
 
 /** One request; `body` is sent as JSON. */
 export interface ControlRequest {
+  /** As the path wants it. */
   readonly method: "GET" | "POST";
+  /** For example `/status`. */
   readonly path: string;
+  /** Absent for GET. */
   readonly body?: unknown;
 }
 

@@ -27,9 +27,13 @@ export interface ControlApi {
   report(): FullReport | Promise<FullReport>;
   /** Which process this is and where it works. */
   daemon(): DaemonAnswer;
+  /** Adds targets. */
   connect(request: ConnectRequest): TargetsAnswer | Promise<TargetsAnswer>;
+  /** Takes targets away; connections stay. */
   forget(request: ForgetRequest): TargetsAnswer | Promise<TargetsAnswer>;
+  /** Attaches a namespace, or gives it more addresses. */
   attach(request: AttachRequest): AttachAnswer | Promise<AttachAnswer>;
+  /** Takes addresses or the whole interface away. */
   detach(request: AttachRequest): AttachAnswer | Promise<AttachAnswer>;
   /** Begins an orderly stop. */
   stop(): StopAnswer;

@@ -6,12 +6,17 @@ import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetR
 
 /** What a status is made of. */
 export interface StatusSources {
+  /** Connections and peers. */
   readonly mesh: MeshSnapshot;
+  /** Ports and flows. */
   readonly dataplane: DataplaneReport;
+  /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
   /** Version of this program. */
   readonly version: string;
+  /** Process id of this program. */
   readonly pid: number;
+  /** Milliseconds since it began. */
   readonly uptimeMs: number;
 }
 

@@ -1,4 +1,5 @@
 /** The composition root: chooses clocks, sockets, storage and native code, and starts every part in order. */
+import { releaseProgramPages } from "../../ffi/memory.ts";
 import { inNetns } from "../../ffi/netns.ts";
 import { type NetlinkOptions, openNetlink } from "../../ffi/nl_socket.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
@@ -14,7 +15,7 @@ import {
   OvsPorts,
 } from "../attach/mod.ts";
 import { startControlServer } from "../control/server.ts";
-import { MeshnetError, messageOf } from "../core/errors.ts";
+import { messageOf } from "../core/errors.ts";
 import type { PeerUid } from "../core/names.ts";
 import type { Logger, NetlinkSocket, Random } from "../core/ports.ts";
 import { VERSION } from "../core/version.ts";
@@ -47,11 +48,14 @@ const CONFIGURED_KEY = "daemon/configured-peers";
 
 /** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
 export interface Daemon extends AsyncDisposable {
+  /** The log, for what happens around it. */
   readonly logger: Logger;
   /** Tells systemd something; without systemd, nothing happens. */
   notify(state: string): void;
   /** The configuration names other peers now. */
   setPeers(peers: readonly string[]): void;
+  /** Gives back memory that only starting needed. */
+  releaseMemory(): void;
   /** Whether the data plane answers within this many milliseconds. */
   isAlive(withinMs: number): Promise<boolean>;
 }
@@ -83,12 +87,11 @@ export async function assemble(
 
   const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
   const mtu = config.mtu ?? mtuOfUnderlay(openRoute);
-  let router: Router | undefined;
   const dataplane = await startDataplane({
     config: { name: DATAPATH, mtu, vxlanPort: config.port + 1 },
     createWakeup: () => Wakeup.create(),
     log: logger,
-    onEvent: (event) => router?.overlay(event),
+    onEvent: (event) => router.overlay(event), // events answer requests, and only the router makes those
     onFailure: (error) => end({ kind: "broken", error }),
   });
   undo.defer(() => dataplane.stop());
@@ -111,7 +114,7 @@ export async function assemble(
   const restored = attachments.reconcile();
   const keeper = undo.use(keepAttached(attachments));
 
-  router = startRouter({
+  const router = startRouter({
     name: identity.name,
     nickname: config.nickname,
     uid: newUid(random),
@@ -180,6 +183,7 @@ function daemonOf({ config, router, dataplane, store, logger, parts }: Assembled
       store.put(CONFIGURED_KEY, JSON.stringify(peers));
       configured = peers;
     },
+    releaseMemory: releaseProgramPages,
     async isAlive(withinMs) {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), withinMs));

@@ -20,21 +20,29 @@ export interface Config {
   readonly peers: readonly string[] | undefined;
   /** undefined: the stored or a new one. */
   readonly name: PeerName | undefined;
+  /** Name for people; the host name unless set. */
   readonly nickname: string;
+  /** TCP port of the mesh; fastdp takes the next one for UDP. */
   readonly port: number;
   /** Address to listen on and dial from; undefined: all. */
   readonly host: Ip | undefined;
   /** undefined: no password, nothing is encrypted. */
   readonly password: Uint8Array<ArrayBuffer> | undefined;
+  /** Between their hosts traffic may stay in clear. */
   readonly trustedSubnets: readonly Cidr[];
+  /** Whether addresses learnt from other peers are dialled. */
   readonly discovery: boolean;
   /** 0: no limit. */
   readonly connLimit: number;
+  /** What moves frames. */
   readonly datapath: "auto" | "ovs";
   /** undefined: derived from the underlay. */
   readonly mtu: number | undefined;
+  /** Whose names to use. */
   readonly compat: "weave" | undefined;
+  /** Least important message to log. */
   readonly logLevel: "debug" | "info" | "warn" | "error";
+  /** How to log. */
   readonly logFormat: "text" | "json";
   /** Absolute. */
   readonly runDir: string;
@@ -51,9 +59,13 @@ export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
 /** Where settings may come from. */
 export interface ConfigSources {
+  /** The command line. */
   readonly flags: Flags;
+  /** The whole environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** undefined: there is none. */
   readonly file: ConfigFile | undefined;
+  /** The nickname unless set. */
   readonly hostname: string;
   /** Absolute folder against which relative paths count. */
   readonly cwd: string;

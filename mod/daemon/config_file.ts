@@ -8,7 +8,9 @@ export type RawValue = string | number | boolean | readonly string[];
 
 /** What a file sets. */
 export interface ConfigFile {
+  /** Where it was read from. */
   readonly path: string;
+  /** Options it names, not checked yet. */
   readonly values: ReadonlyMap<UpOptionName, RawValue>;
 }
 

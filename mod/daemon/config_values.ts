@@ -9,7 +9,9 @@ import type { RawValue } from "./config_file.ts";
 
 /** A raw value with the name of its source, for messages. */
 export interface Sourced {
+  /** As given. */
   readonly value: RawValue;
+  /** What kind of source gave it. */
   readonly source: "flag" | "environment" | "file" | "default";
   /** `--port`, `MESHNET_PORT`, `port in /etc/meshnet/meshnet.toml`. */
   readonly label: string;

@@ -18,10 +18,15 @@ const PATIENCE_MS = 3000;
 
 /** The running parts. */
 export interface ControlParts {
+  /** What it was started with. */
   readonly config: Config;
+  /** The mesh. */
   readonly router: Router;
+  /** What moves frames. */
   readonly dataplane: DataplaneHandle;
+  /** What hangs on the network here. */
   readonly attachments: Attachments;
+  /** Begins with the process. */
   readonly clock: Clock;
   /** Called after something was attached or detached. */
   touched(): void;

@@ -6,6 +6,9 @@ import { type Flags, loadConfig, loadPeers } from "./config.ts";
 /** Longest orderly end, in milliseconds; after it the process ends anyway. */
 const SHUTDOWN_MS = 10_000;
 
+/** When to give back the memory that only starting needed, in milliseconds after READY. */
+const RELEASE_MS = 5_000;
+
 /** Why the daemon ends. */
 export type Ending =
   | { readonly kind: "asked"; readonly by: string }
@@ -44,8 +47,10 @@ export async function runDaemon(flags: Flags): Promise<number> {
   });
   daemon.notify(`READY=1\nSTATUS=${statusLine(config.peers)}`);
   keepWatchdogFed(daemon, root.signal);
+  const release = setTimeout(() => daemon?.releaseMemory(), RELEASE_MS);
 
   const how = await ending.promise;
+  clearTimeout(release);
   daemon.notify("STOPPING=1");
   if (how.kind === "asked") logger.info("stopping", { by: how.by });
   else logger.error("stopping after a failure", { reason: messageOf(how.error), stack: stackOf(how.error) });

@@ -11,7 +11,9 @@ const IFF_LOOPBACK = 8;
 
 /** What the host's network looks like. */
 export interface Underlay {
+  /** All interfaces. */
   readonly links: readonly Link[];
+  /** All routes. */
   readonly routes: readonly Route[];
 }
 

@@ -21,6 +21,9 @@ export const ANNOUNCE_GAP = { min: 100, max: 2_000 } as const;
 /** Bytes of all records together per millisecond of gap: 20 hosts have about 10 KiB, 200 hosts about 1.2 MiB. */
 const BYTES_PER_MS = { routes: 1_200, announce: 600 } as const;
 
+/** About what one link takes in a record. A mesh that is starting soon has nearly all links between its peers. */
+const LINK_BYTES = 30;
+
 /** Work that is done at once after a quiet time, and otherwise at most once in a while: what comes meanwhile merges. */
 class Paced {
   /** When it is due; Infinity when it is not wanted. */
@@ -169,7 +172,9 @@ export class Membership {
   }
 
   #gap(bounds: { readonly min: number; readonly max: number }, bytesPerMs: number): number {
-    return Math.min(bounds.max, Math.max(bounds.min, this.topology.stateSize / bytesPerMs));
+    const { size, stateSize } = this.topology;
+    const bytes = Math.max(stateSize, size * size * LINK_BYTES);
+    return Math.min(bounds.max, Math.max(bounds.min, bytes / bytesPerMs));
   }
 
   #recalculate(): void {

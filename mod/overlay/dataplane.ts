@@ -81,6 +81,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     this.#links = new LinkTable(options, this.#tunnels, this.#network, out);
   }
 
+  /** Takes one event; the effects are to be performed in order before the next step. */
   step(event: DataplaneEvent, now: Millis): readonly DataplaneEffect[] {
     const effects: DataplaneEffect[] = [];
     this.#out.effects = effects;
@@ -286,7 +287,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   #vxlanFailed(udpPort: number, reason: string, now: Millis): void {
     this.#tunnels.answered(udpPort, reason, now);
     const fields = { port: udpPort, reason };
-    this.#out.effects.push({ kind: "log", level: "warn", event: "vxlan-port-failed", fields });
+    this.#out.effects.push({ kind: "log", level: "warn", event: "overlay/vxlan-port-failed", fields });
     this.#links.setTunnels(now);
   }
 

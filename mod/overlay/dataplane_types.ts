@@ -89,6 +89,8 @@ export type DataplaneEffect =
   | {
     readonly kind: "install";
     readonly ufid: Ufid;
+    /** The kernel has a flow with this ufid and key: give it these actions. */
+    readonly replace: boolean;
     readonly key: FlowKey;
     readonly actions: readonly FlowAction[];
     readonly frame: Uint8Array | undefined;

@@ -1,6 +1,7 @@
 /** The fast datapath on one link: proves by heartbeats that full-size frames arrive (source: spec dataplane.md 2.7). */
 import type { Ip } from "../core/addr.ts";
 import type { ConnUid } from "../core/names.ts";
+import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { PortNo } from "../wire/ovs_keys.ts";
 import type { Vni } from "../wire/vxlan.ts";
@@ -42,7 +43,7 @@ export interface FastdpLinkOptions {
  *                     on hold (10 s)             on hold (10 s)
  */
 export class FastdpLink implements Forwarder {
-  readonly overlay = "fastdp";
+  readonly overlay: OverlayName = "fastdp";
   #established = false;
   #onHold = false;
   #confirmedAt: Millis | undefined;

@@ -59,6 +59,7 @@ export class FlowKeeper {
       this.delete(entry);
       entry = undefined;
     }
+    const replace = entry !== undefined;
     if (entry === undefined) {
       if (decision.until < Infinity && this.table.timed >= MAX_GUARDS) return;
       if (this.table.size >= limits.flows || this.table.countFrom(key) >= limits.flowsPerSource) {
@@ -70,14 +71,15 @@ export class FlowKeeper {
       entry = newEntry(this.#newUfid(), key, decision, now);
       this.table.add(entry, context.network);
     } else {
-      // A second frame was on its way up already, or the kernel lost the flow: putting it there again is right for both.
+      // A second frame was on its way up already, or the kernel lost the flow: then it refuses, and the next frame's
+      // flow is a new one.
       this.table.update(entry, decision, context.network);
       this.table.confirm(entry);
     }
     counters.installed++;
     const frame = decision.actions.length > 0 ? miss.frame : undefined;
     if (frame !== undefined) counters.executed++;
-    this.#push({ kind: "install", ufid: entry.ufid, key, actions: decision.actions, frame });
+    this.#push({ kind: "install", ufid: entry.ufid, replace, key, actions: decision.actions, frame });
   }
 
   /** Decides again the flows that were marked, and makes the kernel follow. */
@@ -98,7 +100,7 @@ export class FlowKeeper {
         this.table.confirm(entry);
         counters.replaced++;
         const { ufid, key, actions } = entry;
-        this.#push({ kind: "install", ufid, key, actions, frame: undefined });
+        this.#push({ kind: "install", ufid, replace: true, key, actions, frame: undefined });
       } else this.delete(entry);
     }
   }
@@ -116,7 +118,7 @@ export class FlowKeeper {
     const entry = this.table.get(ufid);
     if (entry === undefined) return;
     this.table.remove(entry);
-    this.#log("warn", "flow-install-failed", { flow: keyText(entry.key), reason });
+    this.#log("warn", "overlay/flow-install-failed", { flow: keyText(entry.key), reason });
   }
 
   /** Asks for a look at all flows; sweep() takes the answer. */
@@ -162,12 +164,16 @@ export class FlowKeeper {
     for (const record of records) this.#adoptOne(record, now);
     this.table.touchAll();
     if (records.length === 0) return;
-    this.#log("info", "flows-adopted", { count: this.table.size, unreadable: this.#unreadable.length });
+    this.#log("info", "overlay/flows-adopted", {
+      count: this.table.size,
+      unreadable: this.#unreadable.length,
+    });
   }
 
   #adoptOne(record: FlowRecord, now: Millis): void {
     const { ufid, key, actions, handle, packets } = record;
-    if (key === undefined || actions === undefined) return void this.#unreadable.push(handle);
+    const odd = (key?.ethSrc === undefined) !== (key?.ethDst === undefined);
+    if (key === undefined || actions === undefined || odd) return void this.#unreadable.push(handle);
     const { context, limits } = this.#options;
     const fits = context.ports.get(key.inPort) !== undefined && this.table.find(key) === undefined;
     if (!fits || this.table.size >= limits.flows) return this.#deleteForeign(handle);

@@ -86,6 +86,7 @@ export class LinkTable {
       told: "",
     };
     this.#links.set(request.link, link);
+    this.network.returned(request.peer, now);
     this.#changed = true;
     if (fastdp !== undefined) {
       this.#byConnUid.set(request.connUid, link);
@@ -139,8 +140,10 @@ export class LinkTable {
     this.#nextWake = this.#computeWake();
     // A link that never worked says nothing about the peer: it may be one attempt of many while a way is held.
     if (path === undefined || this.paths().has(peer)) return;
-    if (orderly) this.network.left(peer, path, now);
-    else this.network.lost(peer, path, now);
+    if (orderly) return this.network.left(peer, path, now);
+    this.network.lost(peer, path, now);
+    const fields = { peer, address: path.remote };
+    this.out.effects.push({ kind: "log", level: "info", event: "overlay/path-held", fields });
   }
 
   /** A frame with both MACs zero came through a tunnel; false when it is no heartbeat of ours. */

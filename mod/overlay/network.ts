@@ -52,6 +52,14 @@ interface Held {
   firm: boolean;
 }
 
+/** A peer that said good-bye. */
+interface Leaving {
+  readonly until: Millis;
+  readonly short: ShortId | undefined;
+  readonly path: Path;
+  readonly knowledge: Knowledge;
+}
+
 /** A view that stood this long is taken for the mesh at rest, not for a moment of a change. */
 const SETTLED_MS = 3_000;
 /** For this long after an orderly end the peer's leaving the mesh is no reason to hold it. */
@@ -72,7 +80,7 @@ export class Network {
   /** Addresses of links that broke: until when frames from them are taken, whatever becomes of the way to them. */
   readonly #remembered = new Map<Ip, Millis>();
   readonly #held = new Map<ShortId, Held>();
-  readonly #leaving = new Map<PeerName, Millis>();
+  readonly #leaving = new Map<PeerName, Leaving>();
   #nextWake = Infinity;
 
   /** Our own short id, or -1. */
@@ -98,7 +106,7 @@ export class Network {
 
   /** Takes a new view of the mesh. */
   setView(view: TopologyView, routes: RouteLookup, now: Millis): ViewChange {
-    for (const [name, until] of this.#leaving) if (now >= until) this.#leaving.delete(name);
+    for (const [name, { until }] of this.#leaving) if (now >= until) this.#leaving.delete(name);
     const old = this.#view;
     const fresh = new ViewKnowledge(view, routes);
     const renamed: { from: ShortId; to: ShortId }[] = [];
@@ -167,17 +175,31 @@ export class Network {
   lost(name: PeerName, path: Path, now: Millis): void {
     const short = this.#view?.shortOf(name);
     if (short === undefined || short === this.self) return;
-    const knowledge = this.#atRest(short, name, now) ?? this.#knowledge;
-    this.#held.set(short, { name, path, knowledge, since: now, maxMs: HOLD_MAX_MS, firm: true });
-    this.#remembered.set(path.remote, after(now, HOLD_MAX_MS));
+    this.#hold(short, { name, path, knowledge: this.#atRest(short, name, now) ?? this.#knowledge }, now);
+  }
+
+  #hold(short: ShortId, old: Pick<Held, "name" | "knowledge"> & { path: Path }, now: Millis): void {
+    this.#held.set(short, { ...old, since: now, maxMs: HOLD_MAX_MS, firm: true });
+    this.#remembered.set(old.path.remote, after(now, HOLD_MAX_MS));
   }
 
   /** A peer said good-bye: nothing of it is kept. */
   left(name: PeerName, path: Path, now: Millis): void {
     this.#remembered.delete(path.remote);
-    this.#leaving.set(name, after(now, LEAVING_MS));
+    const short = this.#view?.shortOf(name);
+    const knowledge = (short === undefined ? undefined : this.#atRest(short, name, now)) ?? this.#knowledge;
+    this.#leaving.set(name, { until: after(now, LEAVING_MS), short, path, knowledge });
     for (const [short, held] of this.#held) if (held.name === name) this.#held.delete(short);
     this.refresh(now);
+  }
+
+  /** A new link of a peer is prepared: if the old one has just ended in order, it was replaced, and what the peer's
+   * kernel still forwards is worth keeping until the new one works. */
+  returned(name: PeerName, now: Millis): void {
+    const old = this.#leaving.get(name);
+    this.#leaving.delete(name);
+    if (old?.short === undefined || now >= old.until || this.#held.has(old.short)) return;
+    this.#hold(old.short, { name, path: old.path, knowledge: old.knowledge }, now);
   }
 
   /** A tunnel port is gone, and with it every path held through it. */

@@ -128,5 +128,6 @@ function isText(bytes: Uint8Array, at: number, end: number, text: string): boole
 /** Some bytes as text, or undefined if they are not all ASCII. */
 function asciiText(bytes: Uint8Array, at: number, end: number): string | undefined {
   for (let i = at; i < end; i++) if (bytes[i]! >= 0x80) return undefined;
-  return String.fromCharCode.apply(null, bytes.subarray(at, end) as unknown as number[]);
+  // Spreading the bytes takes four times as long; a TextDecoder too.
+  return String.fromCharCode.apply(null, bytes.subarray(at, end) as ArrayLike<number> as number[]);
 }

@@ -38,10 +38,12 @@ export interface FlowInstall {
   readonly ufid: Ufid;
   readonly key: FlowKey;
   readonly actions: readonly FlowAction[];
+  /** Change the flow that has this id, which must be there. A new flow, in contrast, must not overlap another: the
+   * kernel compares a new key before masking with keys after masking, and so would not even know it again. */
+  readonly replace?: boolean;
 }
 
-/** Appends a message that installs a flow; one with the same key or id is overwritten. By default the kernel
- * answers only if it fails. */
+/** Appends a message that installs or changes a flow. By default the kernel answers only if it fails. */
 export function writeFlowNew(
   writer: NetlinkWriter,
   families: OvsFamilies,
@@ -49,7 +51,8 @@ export function writeFlowNew(
   flow: FlowInstall,
   flags: number = NLM_F.request,
 ): void {
-  beginOvs(writer, families.flow, { command: OVS_CMD.new, flags, datapath });
+  const command = flow.replace === true ? OVS_CMD.set : OVS_CMD.new;
+  beginOvs(writer, families.flow, { command, flags, datapath });
   const key = writer.open(FLOW.key);
   writeKey(writer, flow.key);
   const mask = writer.close(key).open(FLOW.mask);

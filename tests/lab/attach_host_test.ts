@@ -231,7 +231,7 @@ Deno.test("attach on this kernel: a failure leaves nothing behind", () => {
   assert.deepEqual(hostEnds(), []);
   assert.deepEqual(lab.store.list(""), []);
   run(`ip -n ${A} link add ethmesh type bridge`);
-  assert.throws(() => attach("10.213.1.1/24"), { code: "attach/failed", message: /is there already/ });
+  assert.throws(() => attach("10.213.1.1/24"), { code: "attach/failed", message: /somebody else made/ });
 });
 
 Deno.test("sendFrames() says what it cannot do", () => {

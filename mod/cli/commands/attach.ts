@@ -6,7 +6,7 @@ import { call, json } from "../daemon_call.ts";
 import { printable } from "../render.ts";
 
 /** Attaches a namespace. */
-export const run: CommandRun = async (invocation, io) => {
+export const run: CommandRun = async (invocation, io): Promise<void> => {
   const request = { method: "POST", path: "/attach", body: attachRequest(invocation.args) } as const;
   const answer = await call<AttachAnswer>({ ...request, timeoutMs: ATTACH_TIMEOUT }, { invocation, io });
   for (const warning of answer.warnings) io.err(`warning: ${printable(warning)}\n`);

@@ -3,6 +3,6 @@ import type { CommandRun } from "../commands.ts";
 import { COMPLETIONS } from "../completions.ts";
 
 /** Prints the script for a shell. */
-export const run: CommandRun = ({ args }, io) => {
+export const run: CommandRun = ({ args }, io): void => {
   io.out(COMPLETIONS[args[0] as keyof typeof COMPLETIONS]());
 };

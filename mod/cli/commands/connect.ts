@@ -5,7 +5,7 @@ import { call, json } from "../daemon_call.ts";
 import { count } from "../render.ts";
 
 /** Adds targets. */
-export const run: CommandRun = async (invocation, io) => {
+export const run: CommandRun = async (invocation, io): Promise<void> => {
   const body: ConnectRequest = { targets: invocation.args, replace: invocation.on("replace") };
   const answer = await call<TargetsAnswer>({ method: "POST", path: "/connect", body }, { invocation, io });
   if (invocation.on("json")) return io.out(json(answer));

@@ -5,7 +5,7 @@ import { call, json } from "../daemon_call.ts";
 import { count } from "../render.ts";
 
 /** Takes targets off the list. */
-export const run: CommandRun = async (invocation, io) => {
+export const run: CommandRun = async (invocation, io): Promise<void> => {
   const body: ForgetRequest = { targets: invocation.args };
   const answer = await call<TargetsAnswer>({ method: "POST", path: "/forget", body }, { invocation, io });
   if (invocation.on("json")) return io.out(json(answer));

@@ -3,7 +3,7 @@ import type { CommandRun } from "../commands.ts";
 import { runDirOf } from "../daemon_call.ts";
 
 /** Stops the daemon and removes what meshnet made on this host. */
-export const run: CommandRun = async (invocation, io) => {
+export const run: CommandRun = async (invocation, io): Promise<void> => {
   const { resetHost } = await import("../../daemon/reset.ts");
   const { force: _, ...flags } = invocation.given;
   await resetHost({ ...flags, "run-dir": runDirOf(invocation, io) }, {

@@ -4,7 +4,7 @@ import type { CommandRun } from "../commands.ts";
 import { serviceUnit } from "../service_unit.ts";
 
 /** Prints the unit. */
-export const run: CommandRun = (invocation, io) => {
+export const run: CommandRun = (invocation, io): void => {
   const exec = invocation.text("exec") ?? io.env("MESHNET_EXE") ?? Deno.execPath();
   if (!/^\/[^\s"'\\%$]*$/.test(exec)) {
     throw new MeshnetError("usage/bad-option", `Cannot use --exec: value is ${JSON.stringify(exec)}`, {

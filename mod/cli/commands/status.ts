@@ -7,7 +7,7 @@ import { paint } from "../render.ts";
 import { renderConnections, renderOverview, renderPeers, renderTargets } from "../render_status.ts";
 
 /** Prints the overview or a page of it. */
-export const run: CommandRun = async (invocation, io) => {
+export const run: CommandRun = async (invocation, io): Promise<void> => {
   const report = await call<StatusReport>({ method: "GET", path: "/status" }, { invocation, io });
   const page = invocation.args[0] as typeof STATUS_PAGES[number] | undefined;
   if (invocation.on("json")) {

@@ -3,7 +3,7 @@ import { VERSION } from "../../core/version.ts";
 import type { CommandRun } from "../commands.ts";
 
 /** Prints the version of this command. */
-export const run: CommandRun = (invocation, io) => {
+export const run: CommandRun = (invocation, io): void => {
   io.out(
     invocation.on("json")
       ? JSON.stringify({ version: VERSION, deno: Deno.version.deno }) + "\n"

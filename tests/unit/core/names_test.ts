@@ -47,6 +47,21 @@ Deno.test("peer names survive each of their forms, and their order is numeric", 
   }));
 });
 
+Deno.test("peerNameFromBytes() agrees with the hex text of any bytes", () => {
+  const bytes = fc.tuple(fc.nat(9), fc.uint8Array({ maxLength: 8 }));
+  check(fc.property(bytes, ([zeros, rest]) => {
+    const hex = rest.toHex().replace(/^(00)+/, "");
+    const expected = hex.length > 12 ? undefined : hex.padStart(12, "0").match(/../g)!.join(":");
+    assert.equal(peerNameFromBytes(Uint8Array.from([...Array<number>(zeros).fill(0), ...rest])), expected);
+  }));
+});
+
+Deno.test("peerNameFromNumber() refuses what is not a 48-bit integer", () => {
+  for (const odd of [-1, 2 ** 48, 0.5, NaN, Infinity, 1n << 64n, -1n]) {
+    assert.equal(peerNameFromNumber(odd), undefined, String(odd));
+  }
+});
+
 Deno.test("parseU64() takes unsigned 64-bit decimals and nothing else", () => {
   assert.equal(parseU64("0"), 0n);
   assert.equal(parseU64("18446744073709551615"), (1n << 64n) - 1n);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MeshnetError } from "../../../mod/core/errors.ts";
+import type { MeshnetError } from "../../../mod/core/errors.ts";
 import { type ConfigSources, resolveConfig, withoutNewline } from "../../../mod/daemon/config.ts";
 import { checkKeys, readConfigFile } from "../../../mod/daemon/config_file.ts";
 
@@ -11,7 +11,7 @@ function sources(given: {
   file?: Record<string, unknown>;
 }): ConfigSources {
   const file = given.file && { path: PATH, values: checkKeys(given.file, PATH) };
-  return { flags: given.flags ?? {}, env: given.env ?? {}, file, hostname: "host1", cwd: "/root" };
+  return { flags: given.flags ?? {}, env: given.env ?? {}, file, hostname: "host1", cwd: "/srv/here" };
 }
 
 Deno.test("resolveConfig() has the defaults of the contract", () => {
@@ -69,7 +69,7 @@ Deno.test("resolveConfig() reads lists, switches, addresses and folders", () => 
   assert.equal(config.name, "8a:3e:11:02:9c:01");
   assert.equal(config.host, "192.0.2.1");
   assert.equal(config.compat, "weave");
-  assert.equal(config.runDir, "/root/run");
+  assert.equal(config.runDir, "/srv/here/run");
 });
 
 const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])[] = [

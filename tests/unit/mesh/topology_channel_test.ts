@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fromHex } from "../../../mod/core/bytes.ts";
 import type { PeerName, ShortId } from "../../../mod/core/names.ts";
 import type { GossipData } from "../../../mod/core/ports.ts";
 import type { PeerRecord } from "../../../mod/core/topology_record.ts";
@@ -9,9 +10,20 @@ import {
   UPDATE_DELAY_MS,
 } from "../../../mod/mesh/topology_channel.ts";
 import { decodeTopology, encodeTopology } from "../../../mod/wire/mesh_message.ts";
-import { seededRandom } from "../properties.ts";
+import { check, fc, seededRandom } from "../properties.ts";
+import { loadVectors } from "../vectors.ts";
 import { at } from "./gossip_samples.ts";
-import { link, peer, record, topologyOf } from "./topology_samples.ts";
+import { fromVector, link, peer, record, stateOf, topologyOf, type VectorPeer } from "./topology_samples.ts";
+
+interface MergeVector {
+  readonly description: string;
+  readonly self: PeerName;
+  readonly state_before: VectorPeer[];
+  readonly update_hex: string;
+  readonly state_after_merge: VectorPeer[];
+  readonly state_after_gc: VectorPeer[];
+  readonly changed_names: PeerName[];
+}
 
 const random = seededRandom();
 
@@ -60,6 +72,53 @@ Deno.test("TopologyChannel passes on named peers of a broadcast, and nothing whe
   assert(named.ok);
   assert.deepEqual(namesIn(named.value), [peer(2), peer(3)]);
   assert.deepEqual(channel.onBroadcast(peer(2), new Uint8Array(0), at(0)), { ok: true, value: undefined });
+});
+
+for (const vector of loadVectors<{ merges: MergeVector[] }>("mesh-topology").merges) {
+  Deno.test(`TopologyChannel takes as little as it can and follows the vector: ${vector.description}`, () => {
+    const before = vector.state_before.map(fromVector);
+    const self = before.find(({ name }) => name === vector.self)!;
+    const channel = new TopologyChannel(topologyOf(self, before.filter((each) => each !== self), random));
+    const taken = channel.onGossip(fromHex(vector.update_hex), at(0), peer(99));
+    assert(taken.ok);
+    assert.deepEqual(namesIn(taken.value), vector.changed_names);
+    assert.deepEqual(stateOf(channel.topology), vector.state_after_merge.map(fromVector));
+    channel.wake(at(COLLECT_DELAY_MS));
+    assert.deepEqual(stateOf(channel.topology), vector.state_after_gc.map(fromVector));
+  });
+}
+
+Deno.test("TopologyChannel makes placeholders for what news refers to, a former self's included, and nothing else", () => {
+  const channel = channelOf([record(4, 5)]);
+  gossip(channel, 2, [record(4, 5, [60]), record(4, 4, [61]), record(1, 2, [62])]);
+  for (const number of [60, 61, 62]) assert.equal(channel.topology.get(peer(number)), undefined);
+  gossip(channel, 2, [record(4, 6, [63]), record(1, 9, [64], { uid: 5 })]);
+  for (const number of [63, 64]) assert.equal(channel.topology.get(peer(number))?.uid, 0n);
+  assert.equal(channel.topology.own.version, 10n);
+});
+
+Deno.test("TopologyChannel ends up as if it had read everything, once it has collected", () => {
+  const number = fc.integer({ min: 1, max: 6 });
+  // Equal (name, version, uid) mean equal records, as with real peers.
+  const some = fc.tuple(number, fc.nat(4), fc.boolean()).map(([n, version, restarted]) => {
+    const uid = n * 100 + (restarted ? 1 : 0);
+    const draw = seededRandom(uid * 100 + version);
+    return record(n, version, [1, 2, 3, 4, 5, 6, 7, 8].filter((to) => to !== n && draw.below(3) === 0), {
+      uid,
+    });
+  });
+  check(fc.property(fc.array(fc.array(some, { maxLength: 5 }), { maxLength: 6 }), (payloads) => {
+    const channel = channelOf();
+    const { topology } = channelOf();
+    for (const sent of payloads) {
+      const data = gossip(channel, 2, sent);
+      const merged = topology.merge(sent);
+      assert.deepEqual(namesIn(data), merged.changed.toSorted());
+    }
+    channel.collect(at(0));
+    topology.collect();
+    assert.deepEqual(stateOf(channel.topology), stateOf(topology));
+  }));
 });
 
 Deno.test("TopologyChannel refuses unicasts and payloads that are cut", () => {

@@ -121,6 +121,35 @@ Deno.test("TopologyEncoder.encode() gives the same bytes for records that it kno
   }));
 });
 
+Deno.test("decodeTopology() leaves the links of unwanted records unread, and nothing else", () => {
+  const some = fc.array(fc.tuple(record, fc.boolean()), { maxLength: 8 });
+  check(fc.property(some, (pairs) => {
+    const peers = pairs.map(([peer]) => peer);
+    const asked: unknown[] = [];
+    const decoded = decodeTopology(encodeTopology(peers), (summary) => {
+      asked.push([summary.name, summary.uid, summary.version, summary.shortId]);
+      return pairs[asked.length - 1]![1];
+    });
+    const value = pairs.map(([peer, wanted]) => wanted ? peer : { ...peer, links: [] });
+    assert.deepEqual(decoded, { ok: true, value });
+    assert.deepEqual(asked, peers.map(({ name, uid, version, shortId }) => [name, uid, version, shortId]));
+  }));
+});
+
+Deno.test("decodeTopology() refuses a cut payload or a struct for links also where they are unwanted", () => {
+  const bytes = stream({ name: "01" }, [["02", true]]);
+  const cut = decodeTopology(bytes.subarray(0, bytes.length - 1), () => false);
+  assert.match(cut.ok ? "" : cut.reason, /^links of 00:00:00:00:00:01: stream ends inside a message/);
+  const gob = new GobEncoder();
+  const summary = { NameByte: fromHex("01"), ShortID: 0n, HasShortID: true };
+  const twice = Uint8Array.from([...gob.encode(summary, SUMMARY), ...gob.encode(summary, SUMMARY)]);
+  const reason = "links of 00:00:00:00:00:01: value is a struct, expected a slice";
+  assert.deepEqual(decodeTopology(twice, () => false), { ok: false, reason });
+  assert.deepEqual(decodeTopology(twice), { ok: false, reason });
+});
+
 Deno.test("decodeTopology() returns on any input", () => {
-  fuzz(decodeTopology, encodings.map(({ hex }) => fromHex(hex)).filter((bytes) => bytes.length < 1_000));
+  const small = encodings.map(({ hex }) => fromHex(hex)).filter((bytes) => bytes.length < 1_000);
+  fuzz((bytes) => decodeTopology(bytes, ({ version }) => version % 2n === 0n), small);
+  fuzz((bytes) => decodeTopology(bytes), small);
 });

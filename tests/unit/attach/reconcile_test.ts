@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { FakeHost } from "./fake_host.ts";
+
+const A = "/run/netns/a";
+const B = "/run/netns/b";
+
+function hostWith(...paths: readonly string[]): FakeHost {
+  const host = new FakeHost();
+  for (const path of paths) host.namespace(path);
+  return host;
+}
+
+function attach(host: FakeHost, ...addresses: readonly string[]): void {
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses });
+}
+
+Deno.test("Attachments.reconcile() adopts after a restart without a single change", () => {
+  const host = hostWith(A, B);
+  attach(host, "10.2.1.1/24", "fd00::1/64");
+  const [before, changes] = [host.snapshot(), host.kernel.changes];
+  using attachments = host.start();
+  assert.deepEqual(attachments.reconcile(), {
+    adopted: ["netns:a"],
+    restored: [],
+    forgotten: [],
+    failed: [],
+    unknown: [],
+  });
+  assert.equal(host.kernel.changes, changes);
+  assert.equal(host.snapshot(), before);
+  assert.equal(attachments.list()[0]!.attached, true);
+});
+
+Deno.test("Attachments.reconcile() makes a missing interface again as it was", () => {
+  const host = hostWith(A);
+  attach(host, "10.2.1.1/24", "10.2.1.2/24");
+  const before = host.kernel.snapshot();
+  host.kernel.delete(host.kernel.link(A, "ethmesh")!);
+  using attachments = host.start();
+  assert.match(attachments.list()[0]!.problem!, /missing/);
+  assert.deepEqual(attachments.reconcile().restored, ["netns:a"]);
+  assert.equal(host.kernel.snapshot(), before);
+  assert.equal(attachments.list()[0]!.problem, null);
+});
+
+Deno.test("Attachments.reconcile() repairs what was changed from outside", () => {
+  const breaks: [string, (host: FakeHost) => void][] = [
+    ["down inside", (host) => host.kernel.setUp(host.kernel.link(A, "ethmesh")!, false)],
+    ["address gone", (host) => host.kernel.link(A, "ethmesh")!.addresses.pop()],
+    ["route gone", (host) => host.kernel.link(A, "ethmesh")!.routes.pop()],
+    ["host end down", (host) => host.kernel.setUp(host.kernel.link(A, "ethmesh")!.peer!, false)],
+    ["not a port", (host) => host.kernel.ports.clear()],
+    ["other MTU", (host) => host.kernel.link(A, "ethmesh")!.mtu = 1500],
+    [
+      "setting",
+      (host) => host.kernel.link(A, "ethmesh")!.sysctls.set("net/ipv4/conf/IF/promote_secondaries", "0"),
+    ],
+  ];
+  for (const [name, damage] of breaks) {
+    const host = hostWith(A);
+    attach(host, "10.2.1.1/24");
+    const before = host.kernel.snapshot();
+    damage(host);
+    assert.notEqual(host.kernel.snapshot(), before);
+    using attachments = host.start();
+    assert.deepEqual(attachments.reconcile().restored, ["netns:a"], name);
+    assert.equal(host.kernel.snapshot(), before, name);
+    assert.deepEqual(attachments.reconcile().adopted, ["netns:a"], name);
+  }
+});
+
+Deno.test("Attachments.reconcile() forgets a target that is gone, host end and all", () => {
+  const host = hostWith(A);
+  const empty = host.kernel.snapshot();
+  attach(host, "10.2.1.1/24");
+  host.files.delete(A); // the name is gone, the namespace lives on
+  using attachments = host.start();
+  assert.match(attachments.list()[0]!.problem!, /gone/);
+  assert.deepEqual(attachments.reconcile().forgotten, ["netns:a"]);
+  assert.equal(host.kernel.snapshot(), empty);
+  assert.deepEqual(host.store.list(""), []);
+});
+
+Deno.test("Attachments.reconcile() follows a name to its new namespace, but not a process number", () => {
+  const host = hostWith(A, "/proc/77/ns/net");
+  host.processes.set(77, "boot 1");
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  attachments.attach({ target: "pid:77", addresses: ["10.2.1.7/24"] });
+  const mac = host.kernel.link(A, "ethmesh")!.mac;
+  for (const path of [A, "/proc/77/ns/net"]) {
+    host.removeNamespace(path);
+    host.namespace(path);
+  }
+  host.processes.set(77, "boot 2");
+  const done = attachments.reconcile();
+  assert.deepEqual([done.restored, done.forgotten], [["netns:a"], ["pid:77"]]);
+  assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24"]);
+  assert.equal(host.kernel.link(A, "ethmesh")!.mac, mac);
+  assert.equal(host.kernel.link("/proc/77/ns/net", "ethmesh"), undefined);
+});
+
+Deno.test("Attachments.attach() does not mistake a namespace for a forgotten one with its number", () => {
+  const host = hostWith(A, B);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  const identity = host.files.get(A)!;
+  host.removeNamespace(A);
+  host.files.set(B, identity); // the kernel reuses inode numbers
+  const result = attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  assert.deepEqual(result.attachment?.addresses, ["10.2.1.2/24"]);
+  assert.deepEqual(attachments.list().map((a) => a.target), ["netns:b"]);
+});
+
+Deno.test("Attachments.reconcile() reports what it cannot repair and goes on", () => {
+  const host = hostWith(A, B);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  for (const path of [A, B]) host.kernel.delete(host.kernel.link(path, "ethmesh")!);
+  host.kernel.failAt = host.kernel.changes;
+  const done = attachments.reconcile();
+  assert.deepEqual(done.failed.map((f) => f.target), ["netns:a"]);
+  assert.deepEqual(done.restored, ["netns:b"]);
+  assert.match(attachments.list()[0]!.problem!, /failed to make interface/);
+  assert.deepEqual(attachments.reconcile().restored, ["netns:a"]);
+  assert.equal(attachments.list()[0]!.problem, null);
+});
+
+Deno.test("Attachments.removeAll() leaves nothing", () => {
+  const host = hostWith(A, B);
+  const empty = host.snapshot();
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  assert.deepEqual(attachments.removeAll(), ["netns:a", "netns:b"]);
+  assert.equal(host.snapshot(), empty);
+});
+
+Deno.test("Attachments leaves a record alone that it cannot read", () => {
+  const host = hostWith(A);
+  host.store.put("attachment/0123456789", '{"version":9}');
+  using attachments = host.start();
+  assert.deepEqual(attachments.list(), []);
+  assert.deepEqual(host.logged, ["attachment-unreadable attachment/0123456789"]);
+  assert.equal(host.store.get("attachment/0123456789"), '{"version":9}');
+});
