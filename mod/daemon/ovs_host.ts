@@ -2,32 +2,9 @@
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import {
-  decodeDatapath,
-  encodeDatapathDelete,
-  encodeDatapathGet,
-  findOvsFamilies,
-  type OvsFamilies,
-} from "../wire/ovs.ts";
+import { decodeDatapath, encodeDatapathDelete, encodeDatapathGet, findOvsFamilies } from "../wire/ovs.ts";
 
-/** Finds Open vSwitch in this kernel, which may load it now; `probeInterface` asks for an interface by name, which makes
- * the kernel look for a module of that name. Throws `datapath/module-missing`. */
-export function findOvs(socket: NetlinkSocket, probeInterface: (name: string) => unknown): OvsFamilies {
-  const found = findOvsFamilies(socket);
-  if (found !== undefined) return found;
-  probeInterface("openvswitch");
-  const loaded = findOvsFamilies(socket);
-  if (loaded !== undefined) return loaded;
-  throw new MeshnetError(
-    "datapath/module-missing",
-    "This kernel has no Open vSwitch: module openvswitch is not loaded",
-    {
-      hint:
-        "Load it with `modprobe openvswitch`; where there is no such module, install the package that has it " +
-        "(Ubuntu cloud images: linux-modules-extra-$(uname -r)) or run a distribution's own kernel",
-    },
-  );
-}
+export { findOvs } from "../overlay/ovs_kernel_shell.ts";
 
 /** Deletes a datapath with its ports and flows; false when there is none. */
 export function removeDatapath(socket: NetlinkSocket, name: string): boolean {

@@ -23,20 +23,21 @@ function understood<T>(decoded: Decoded<T>): T {
   );
 }
 
-/** Finds Open vSwitch in the kernel, which may have to load it first. */
-export function findOvs(control: NetlinkSocket, adapters: OvsAdapters): ovs.OvsFamilies {
-  const found = ovs.findOvsFamilies(control);
+/** Finds Open vSwitch in this kernel, which may load it now; `probeInterface` asks for an interface by name, which makes
+ * the kernel look for a module of that name. Throws "datapath/module-missing". */
+export function findOvs(socket: NetlinkSocket, probeInterface: (name: string) => unknown): ovs.OvsFamilies {
+  const found = ovs.findOvsFamilies(socket);
   if (found !== undefined) return found;
-  adapters.interfaceIndex("openvswitch"); // loads the module of that name, where the kernel may (CAP_SYS_MODULE)
-  const loaded = ovs.findOvsFamilies(control);
+  probeInterface("openvswitch");
+  const loaded = ovs.findOvsFamilies(socket);
   if (loaded !== undefined) return loaded;
   throw new MeshnetError(
     "datapath/module-missing",
-    "Cannot use Open vSwitch: kernel has no module openvswitch loaded",
+    "This kernel has no Open vSwitch: module openvswitch is not loaded",
     {
       hint:
-        "Load it: modprobe openvswitch vport-vxlan (Ubuntu cloud images: first install linux-modules-extra-$(uname " +
-        "-r)), or run meshnet with --no-fastdp",
+        "Load it with `modprobe openvswitch`; where there is no such module, install the package that has it " +
+        "(Ubuntu cloud images: linux-modules-extra-$(uname -r)) or run a distribution's own kernel",
     },
   );
 }
@@ -73,7 +74,7 @@ export class OvsKernel implements Disposable {
     using undo = new DisposableStack();
     const control = undo.use(adapters.openControl());
     const route = undo.use(adapters.openRoute());
-    const families = findOvs(control, adapters);
+    const families = findOvs(control, adapters.interfaceIndex);
     const wanted = { dispatch: wantedDispatch(upcallPid, adapters.cpus, true), upcallPid, mtu };
     const kernel = new OvsKernel(control, route, families, { name, wanted });
     try {

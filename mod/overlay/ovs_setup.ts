@@ -21,7 +21,8 @@ export interface OvsPresent {
 
 /** One step from how it is to how we want it. */
 export type OvsChange =
-  | { readonly kind: "dispatch"; readonly dispatch: Dispatch }
+  /** `deaf`: as it is, misses do not reach us. */
+  | { readonly kind: "dispatch"; readonly dispatch: Dispatch; readonly deaf: boolean }
   | { readonly kind: "upcall"; readonly port: PortNo; readonly pid: number }
   | { readonly kind: "link"; readonly index: number; readonly mtu: number; readonly up: true };
 
@@ -44,9 +45,16 @@ export function planOvs(wanted: OvsWanted, present: OvsPresent): readonly OvsCha
   const changes: OvsChange[] = [];
   const missing = dispatch.features & ~datapath.features;
   const byCpu = (dispatch.features & OVS_FEATURE.perCpuDispatch) !== 0;
-  if (missing !== 0 || (byCpu && !sameNumbers(dispatch.perCpuPids, datapath.perCpuPids))) {
-    const features = datapath.features | dispatch.features;
-    changes.push({ kind: "dispatch", dispatch: { features, perCpuPids: dispatch.perCpuPids } });
+  const receivers = !byCpu || sameNumbers(dispatch.perCpuPids, datapath.perCpuPids);
+  if (missing !== 0 || !receivers) {
+    // By CPU alone reaches us; by port alone does so only if nobody asked for the other way.
+    const deaf = !receivers || (byCpu ? missing & OVS_FEATURE.perCpuDispatch : missing) !== 0;
+    const { perCpuPids } = dispatch;
+    changes.push({
+      kind: "dispatch",
+      dispatch: { features: datapath.features | dispatch.features, perCpuPids },
+      deaf,
+    });
   }
   for (const { port, upcallPids } of ports) {
     if (!sameNumbers(upcallPids, [upcallPid])) changes.push({ kind: "upcall", port, pid: upcallPid });

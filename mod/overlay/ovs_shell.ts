@@ -270,11 +270,13 @@ export class OvsDatapath implements Datapath {
     const changes = this.#repair();
     if (changes.length === 0) return;
     this.#repaired++;
+    const { log } = this.#adapters;
     const what = changes.map((change) => change.kind).join(" ");
-    this.#adapters.log.warn("datapath was changed by another program, set back", {
-      datapath: this.#name,
-      what,
-    });
+    const fields = { datapath: this.#name, what };
+    // Tools that only look (ovs-dpctl show) change something too, but nothing that we need.
+    const harmful = changes.some((change) => change.kind !== "dispatch" || change.deaf);
+    if (harmful) log.warn("datapath was changed by another program, set back", fields);
+    else log.debug("datapath was opened by another program, set back", fields);
   }
 
   #repair(): readonly OvsChange[] {

@@ -38,7 +38,9 @@ export default suite({ name: "restart", kernel: 1, open: () => hosts(2), prepare
     const after = await world.host(1).established(); // the other end's targets, and ours, are remembered
     assert.equal(after.name, before.name);
     assert.notEqual(after.uid, before.uid);
-    assert.deepEqual(after.attachments.map((a) => a.target), before.attachments.map((a) => a.target));
+    const targets = (status: typeof before) =>
+      status.attachments.map((attachment) => attachment.target).toSorted();
+    assert.deepEqual(targets(after), targets(before));
     assert.ok(after.attachments.every((attachment) => attachment.attached));
   },
   "a peer that is killed is noticed at once, and is back as soon as it runs": async (world) => {
