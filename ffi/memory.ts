@@ -3,6 +3,7 @@ import { openLibrary } from "./libs.ts";
 
 const MEMORY_SYMBOLS = {
   madvise: { parameters: ["usize", "usize", "i32"], result: "i32" }, // int madvise(void *, size_t, int)
+  malloc_trim: { parameters: ["usize"], result: "i32" }, // int malloc_trim(size_t)
 } as const satisfies Deno.ForeignLibraryInterface;
 const MADV_DONTNEED = 4;
 
@@ -15,11 +16,14 @@ export interface MemoryRange {
 }
 
 /**
- * Drops the pages of program files (code and constants) from this process. They are clean copies of the file, so the
- * kernel brings back what is used again, from its cache. Nothing that was ever written to is touched.
+ * Gives back what only starting needed: garbage (where the program runs with --expose-gc), free pages of the C library,
+ * and the pages of program files, code and constants. Those are clean copies of the files, so the kernel brings back from
+ * its cache what is used again. Nothing that was ever written to is touched.
  */
-export function releaseProgramPages(): void {
+export function releaseMemory(): void {
+  (globalThis as { gc?: () => void }).gc?.();
   const library = openLibrary("libc", MEMORY_SYMBOLS);
+  library.symbols.malloc_trim(0n);
   for (const { start, end } of cleanFileRanges(Deno.readTextFileSync("/proc/self/smaps"))) {
     library.symbols.madvise(start, end - start, MADV_DONTNEED); // a refusal costs nothing but the memory
   }

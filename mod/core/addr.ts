@@ -8,12 +8,16 @@ export type Ip = Brand<string, "Ip">;
 export type Mac = Brand<number, "Mac">;
 /** A network: an address with its prefix length; host bits may be set (`10.2.1.1/24`). */
 export interface Cidr {
+  /** The address. */
   readonly ip: Ip;
+  /** Leading bits that all addresses of the network share. */
   readonly prefix: number;
 }
 /** An address and a TCP or UDP port. */
 export interface Endpoint {
+  /** The address. */
   readonly ip: Ip;
+  /** 1 to 65535; 0 where the system is to choose. */
   readonly port: number;
 }
 

@@ -18,6 +18,7 @@ export class Driver<E, F> {
   /** Events refused because the queue was full. */
   dropped = 0;
 
+  /** `perform` carries out each effect; `options.wake` is posted when the alarm goes off, `limit` bounds the queue. */
   constructor(
     readonly core: Core<E, F>,
     readonly perform: (effect: F) => void,

@@ -28,12 +28,14 @@ export type ErrorCode =
 
 /** A failure that a person may read: what could not be done, what to try, and why. */
 export class MeshnetError extends Error {
+  /** Tells it from other errors, also after a copy. */
   override readonly name = "MeshnetError";
   /** What to try next, as a sentence; undefined when there is nothing to try. */
   readonly hint: string | undefined;
   /** errno of the failed system call (positive), where there is one. */
   readonly errno: number | undefined;
 
+  /** `message` names the failed action, without a full stop; `code` is for programs. */
   constructor(
     readonly code: ErrorCode,
     message: string,

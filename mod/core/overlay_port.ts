@@ -14,6 +14,7 @@ export type OverlayName = typeof OVERLAY_NAMES[number];
 /** The established and symmetric part of the mesh, cheap to copy to another thread.
  * Index i stands for `names[i]`; names ascend, so index order is name order. */
 export interface TopologyView {
+  /** All known peers, ascending. */
   readonly names: readonly PeerName[];
   /** Index of ourselves. */
   readonly self: number;
@@ -73,6 +74,7 @@ export interface LinkStatus {
   readonly overlay: OverlayName | undefined;
   /** Largest inner IP packet in bytes; undefined while unknown. */
   readonly mtu: number | undefined;
+  /** Whether what it carries is sealed. */
   readonly encrypted: boolean;
   /** Round trip of the overlay in milliseconds, as last measured. */
   readonly rttMs: number | undefined;

@@ -25,7 +25,9 @@ export interface Random {
 
 /** An X25519 key pair, 32 bytes each. */
 export interface KeyPair {
+  /** For the other end. */
   readonly publicKey: Uint8Array<ArrayBuffer>;
+  /** For nobody. */
   readonly privateKey: Uint8Array<ArrayBuffer>;
 }
 
@@ -62,9 +64,13 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 /** Structured log: a constant event name plus fields (`peer`, `address`, `overlay`, `port`, `code`, `reason` ...). */
 export interface Logger {
+  /** For those who look for a fault. */
   debug(event: string, fields?: LogFields): void;
+  /** Normal, and worth knowing. */
   info(event: string, fields?: LogFields): void;
+  /** Works, but not as it should. */
   warn(event: string, fields?: LogFields): void;
+  /** Does not work, and somebody has to see to it. */
   error(event: string, fields?: LogFields): void;
 }
 
@@ -81,6 +87,7 @@ export interface GossipData {
 
 /** One gossip channel (spec mesh.md 7.1). A refused message ends the connection it came on, nothing else. */
 export interface GossipChannel {
+  /** What it is called on the wire. */
   readonly name: string;
   /** The complete current state, or undefined when there is none. */
   fullState(): GossipData | undefined;

@@ -1,5 +1,5 @@
 /** The composition root: chooses clocks, sockets, storage and native code, and starts every part in order. */
-import { releaseProgramPages } from "../../ffi/memory.ts";
+import { releaseMemory } from "../../ffi/memory.ts";
 import { inNetns } from "../../ffi/netns.ts";
 import { type NetlinkOptions, openNetlink } from "../../ffi/nl_socket.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
@@ -69,11 +69,15 @@ export async function assemble(
   const random = new SystemRandom();
   const logger = openLog({ level: config.logLevel, format: config.logFormat });
   for (const reason of config.warnings) logger.warn("odd configuration", { reason });
+  const phase = (done: string) => {
+    logger.debug("start", { done, ms: Math.round(clock.now()) });
+    signal.throwIfAborted();
+  };
 
   await using undo = new AsyncDisposableStack();
   const generic = () => undo.use(openNetlink({ protocol: "generic" }));
   await preflight({ ...config, probeDatapath: () => void findOvs(generic(), interfaceIndex) });
-  signal.throwIfAborted();
+  phase("preflight");
 
   ensureFolder(config.runDir);
   const store = undo.use(openStore(config.stateDir));
@@ -85,6 +89,8 @@ export async function assemble(
     });
   }
 
+  phase("state");
+
   const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
   const mtu = config.mtu ?? mtuOfUnderlay(openRoute);
   const dataplane = await startDataplane({
@@ -95,7 +101,7 @@ export async function assemble(
     onFailure: (error) => end({ kind: "broken", error }),
   });
   undo.defer(() => dataplane.stop());
-  signal.throwIfAborted();
+  phase("data plane");
 
   const sysctl = new ProcSysctl(inNetns);
   closeHostLeg(sysctl, logger);
@@ -113,6 +119,7 @@ export async function assemble(
   );
   const restored = attachments.reconcile();
   const keeper = undo.use(keepAttached(attachments));
+  phase("attachments");
 
   const router = startRouter({
     name: identity.name,
@@ -135,12 +142,12 @@ export async function assemble(
     onShortId: (shortId) => storeShortId(store, shortId),
     ...{ clock, random, store, logger, signal },
   });
-  signal.throwIfAborted();
+  phase("router");
 
   const api = controlApi({ config, router, dataplane, attachments, clock, touched: keeper.touched, end });
   const server = await startControlServer(api, { runDir: config.runDir, logger });
   undo.defer(() => server.stopListening()); // an answer to /stop stays open until the process has ended
-  signal.throwIfAborted();
+  phase("control socket");
   logger.info("running", {
     peer: identity.name,
     nickname: config.nickname,
@@ -183,7 +190,7 @@ function daemonOf({ config, router, dataplane, store, logger, parts }: Assembled
       store.put(CONFIGURED_KEY, JSON.stringify(peers));
       configured = peers;
     },
-    releaseMemory: releaseProgramPages,
+    releaseMemory,
     async isAlive(withinMs) {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), withinMs));

@@ -140,7 +140,7 @@ class DataplaneClient implements DataplaneHandle {
     if (phase === "ended") return;
     this.#end();
     if (phase === "starting") return this.#started.reject(reason);
-    this.#options.log.error("data plane failed", { code: reason.code, reason: reason.message });
+    this.#options.log.error("overlay/failed", { code: reason.code, reason: reason.message });
     if (phase === "running") this.#options.onFailure(reason);
   }
 

@@ -21,6 +21,14 @@ export const ANNOUNCE_GAP = { min: 100, max: 2_000 } as const;
 /** Bytes of all records together per millisecond of gap: 20 hosts have about 10 KiB, 200 hosts about 1.2 MiB. */
 const BYTES_PER_MS = { routes: 1_200, announce: 600 } as const;
 
+/** A large mesh compares digests this often, milliseconds: */
+const COMPARE_INTERVAL = 30_000;
+/** and this long after the last change, */
+const COMPARE_QUIET = 2_000;
+/** at the latest this long after the first, */
+const COMPARE_LATEST = 10_000;
+/** with this many neighbours. */
+const COMPARE_WITH = 3;
 /** About what one link takes in a record. A mesh that is starting soon has nearly all links between its peers. */
 const LINK_BYTES = 30;
 
@@ -61,9 +69,13 @@ export class Membership {
   /** Routes over established connections, as frames use them. */
   routes: RouteTable | undefined;
   readonly #channel: TopologyChannel;
+  readonly #digests: DigestChannel;
   readonly #recalculation = new Paced();
   readonly #announcement = new Paced();
   readonly #announced = new Set<PeerName>();
+  /** When to compare digests with some neighbours, and since when that has been put off. */
+  #compareAt: number;
+  #unsettled: number | undefined;
   #view: TopologyView | undefined;
 
   constructor(readonly context: MembershipContext, now: Millis) {
@@ -71,9 +83,11 @@ export class Membership {
     const { name, nickname, uid, shortId, random } = config;
     this.topology = new Topology({ name, nickname, uid, shortId }, random);
     this.#channel = new TopologyChannel(this.topology);
+    this.#digests = new DigestChannel(this.#channel);
     this.engine = new GossipEngine({ topology: this.#channel, random, now });
-    this.engine.register(new DigestChannel(this.#channel));
+    this.engine.register(this.#digests);
     for (const channel of config.channels) this.engine.register(channel);
+    this.#compareAt = now + COMPARE_INTERVAL;
     this.#recalculate();
   }
 
@@ -100,7 +114,8 @@ export class Membership {
     const extended = link.introduced?.remote.extensions?.includes(DIGEST_EXTENSION) ?? false;
     if (extended) {
       this.#channel.onTeller(peer);
-      this.engine.gossipTo(peer, DIGEST_CHANNEL, this.#channel.digest());
+      this.engine.gossipTo(peer, DIGEST_CHANNEL, this.#channel.digest("greeting"));
+      this.#compareSoon(now);
     }
     if (!reachable || restarted) this.engine.sendFullState(id, extended ? this.#channel.name : undefined);
     this.#changed([peer], now);
@@ -125,7 +140,11 @@ export class Membership {
   /** Handles a gossip message; a reason in return ends the connection. */
   receive(id: LinkId, message: Uint8Array, now: Millis): Decoded<undefined> {
     this.gossipWaits = true;
-    return this.engine.receive(id, message, now);
+    const taken = this.engine.receive(id, message, now);
+    for (const [peer, digest] of this.#digests.takeReplies()) {
+      this.engine.gossipTo(peer, DIGEST_CHANNEL, digest);
+    }
+    return taken;
   }
 
   /** Does what is due. */
@@ -139,6 +158,7 @@ export class Membership {
       if (this.#announced.size > 0) this.#spread(this.#channel.records(this.#announced));
       this.#announced.clear();
     }
+    if (now >= this.#compareAt) this.#compare(now);
     if (now < this.engine.nextWake()) return;
     this.engine.wake(now);
     this.gossipWaits = true;
@@ -150,6 +170,7 @@ export class Membership {
       this.#channel.nextWake(),
       this.#recalculation.at,
       this.#announcement.at,
+      this.#compareAt,
       this.engine.nextWake(),
     );
   }
@@ -182,6 +203,7 @@ export class Membership {
     this.gossipRoutes = new RouteTable(topology.allGraph(), topology.self);
     this.routes = new RouteTable(topology.establishedGraph(), topology.self);
     this.engine.setRoutes(this.gossipRoutes);
+    this.#relay(this.gossipRoutes);
     this.gossipWaits = true;
     const view = topology.view();
     if (view === this.#view) return;
@@ -196,6 +218,40 @@ export class Membership {
     if (removed.length > 0) this.engine.peersRemoved(removed.map((record) => record.name));
     const waits = this.engine.holding && this.#recalculation.at === Infinity;
     if (changed || selfChanged || waits) this.#requestRoutes(now);
+    if (changed) this.#compareSoon(now);
+  }
+
+  #compareSoon(now: Millis): void {
+    this.#unsettled ??= now;
+    this.#compareAt = Math.min(now + COMPARE_QUIET, this.#unsettled + COMPARE_LATEST);
+  }
+
+  /** Passes changed records on along the broadcast trees of their peers. */
+  #relay(routes: RouteTable): void {
+    const byNeighbour = new Map<PeerName, PeerName[]>();
+    for (const name of this.#channel.takeRelays()) {
+      for (const hop of routes.broadcast(name)) {
+        const names = byNeighbour.get(hop);
+        if (names === undefined) byNeighbour.set(hop, [name]);
+        else names.push(name);
+      }
+    }
+    for (const [peer, names] of byNeighbour) {
+      this.engine.gossipTo(peer, this.#channel.name, this.#channel.records(names));
+    }
+  }
+
+  /** Compares digests with a few neighbours: what relays missed while peers had different views is made up for. */
+  #compare(now: Millis): void {
+    this.#compareAt = now + COMPARE_INTERVAL;
+    this.#unsettled = undefined;
+    if (!this.#channel.lean) return;
+    const tellers = [...this.#channel.tellers];
+    for (let i = 0; i < COMPARE_WITH && tellers.length > 0; i++) {
+      const [peer] = tellers.splice(this.context.config.random.below(tellers.length), 1);
+      this.engine.gossipTo(peer!, DIGEST_CHANNEL, this.#channel.digest("comparing"));
+    }
+    this.gossipWaits = true;
   }
 
   #shortIdChanged(now: Millis): void {

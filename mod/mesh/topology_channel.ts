@@ -6,7 +6,7 @@ import { after, type Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 import { decodeTopology } from "../wire/mesh_message.ts";
 import { KnownStates } from "./known_states.ts";
-import { Digest, DIGEST_CHANNEL } from "./topology_digest.ts";
+import { Digest, DIGEST_CHANNEL, type DigestPurpose } from "./topology_digest.ts";
 import { MAX_PEERS, recordSize, type Topology, type TopologyEffects } from "./topology.ts";
 
 /** Deferred updates are sent this long after the first request, in milliseconds. */
@@ -68,6 +68,7 @@ export class TopologyChannel implements GossipChannel {
   /** Neighbours that tell every change of their own record to all their neighbours. */
   readonly #tellers = new Set<PeerName>();
   readonly #digest = new Digest();
+  readonly #relays = new Set<PeerName>();
 
   /** The caller goes on to change our own record in `topology` as connections come and go. */
   constructor(readonly topology: Topology) {}
@@ -90,7 +91,12 @@ export class TopologyChannel implements GossipChannel {
   onGossip(payload: Uint8Array, now: Millis, from?: PeerName): Decoded<GossipData | undefined> {
     const merged = this.#merge(payload, now, from);
     if (!merged.ok) return merged;
-    return good(merged.value.changed.length === 0 ? undefined : this.records(merged.value.changed));
+    const { changed } = merged.value;
+    if (this.lean) {
+      for (const name of changed) this.#relays.add(name);
+      return good(undefined);
+    }
+    return good(changed.length === 0 ? undefined : this.records(changed));
   }
 
   onBroadcast(_source: PeerName, payload: Uint8Array, now: Millis): Decoded<GossipData | undefined> {
@@ -120,13 +126,18 @@ export class TopologyChannel implements GossipChannel {
     this.#tellers.add(peer);
   }
 
+  /** Neighbours that understand digests. */
+  get tellers(): ReadonlySet<PeerName> {
+    return this.#tellers;
+  }
+
   /** The digest of all records as they are when it is sent. */
-  digest(): GossipData {
-    return new DigestData(() => this.#digest.encode(this.#sorted()));
+  digest(purpose: DigestPurpose): GossipData {
+    return new DigestData(() => this.#digest.encode(this.#sorted(), purpose));
   }
 
   /** Takes a neighbour's digest: what it lacks is the next answer. */
-  onDigest(payload: Uint8Array, from: PeerName): Decoded<undefined> {
+  onDigest(payload: Uint8Array, from: PeerName): Decoded<GossipData | undefined> {
     const compared = this.#digest.compare(payload, this.#sorted());
     if (!compared.ok) return compared;
     for (const name of compared.value.same) this.#known.add(from, this.topology.mark(name)!);
@@ -134,7 +145,17 @@ export class TopologyChannel implements GossipChannel {
       this.#known.remove(from, this.topology.mark(name)!);
       this.#answer.push(name);
     }
-    return good(undefined);
+    return good(
+      compared.value.wanted ? this.digest("answering") : undefined,
+    );
+  }
+
+  /** Records that changed by gossip in a lean mesh since the last call: they go along the broadcast tree of their
+   * peer, which in a full mesh means that nobody passes them on. */
+  takeRelays(): PeerName[] {
+    const names = [...this.#relays];
+    this.#relays.clear();
+    return names;
   }
 
   /** What the neighbour that sent the last gossip turned out to lack, once. */
@@ -319,15 +340,28 @@ class DigestData implements GossipData {
 
 /** The gossip channel of digests; see topology_digest.ts. */
 export class DigestChannel implements GossipChannel {
-  readonly name = DIGEST_CHANNEL;
+  /** What it is called on the wire. */
+  readonly name: string = DIGEST_CHANNEL;
+  readonly #replies = new Map<PeerName, GossipData>();
 
+  /** Digests of `topology`, and what follows from those of others. */
   constructor(readonly topology: TopologyChannel) {}
 
   fullState(): undefined {
     return undefined;
   }
   onGossip(payload: Uint8Array, _now: Millis, from?: PeerName): Decoded<undefined> {
-    return from === undefined ? good(undefined) : this.topology.onDigest(payload, from);
+    if (from === undefined) return good(undefined);
+    const reply = this.topology.onDigest(payload, from);
+    if (!reply.ok) return reply;
+    if (reply.value !== undefined) this.#replies.set(from, reply.value);
+    return good(undefined);
+  }
+  /** Digests to send to the neighbours that asked for them, once. */
+  takeReplies(): (readonly [PeerName, GossipData])[] {
+    const replies = [...this.#replies];
+    this.#replies.clear();
+    return replies;
   }
   onBroadcast(): Decoded<undefined> {
     return bad("digests are not for everybody");

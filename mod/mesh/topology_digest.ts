@@ -4,7 +4,7 @@
  */
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { concatBytes } from "../core/bytes.ts";
-import { type PeerName, peerNameFromBytes, peerNameToBytes } from "../core/names.ts";
+import { type PeerName, peerNameToBytes } from "../core/names.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 
 /** Announced in the introduction by a peer that understands digests and tells its own record to each neighbour. */
@@ -12,41 +12,55 @@ export const DIGEST_EXTENSION = "topology1";
 /** The gossip channel of digests; nothing is sent on it to peers without the extension. */
 export const DIGEST_CHANNEL = "topology-digest1";
 
-/** Bytes for each record: name, then the low halves of UID and version. */
+/** Bytes for each record: name, then the folded UID and the low half of the version. */
 const ENTRY = 14;
 const NAME = 6;
+const VERSION = 10;
+/**
+ * Why a digest is sent, its first byte. `greeting`: on a new connection, where the other end sends one as well; only
+ * peers that one end does not know are sent in answer, as versions differ anyway while a mesh is starting and news of
+ * them are under way. `comparing`: in a quiet moment; everything that differs is sent. `answering`: like comparing, in
+ * return for one that showed more than we have.
+ */
+const PURPOSES = ["greeting", "comparing", "answering"] as const;
+/** Why a digest is sent. */
+export type DigestPurpose = typeof PURPOSES[number];
 
-/** A digest: entries ascending by name. */
+/** Makes and compares digests: a byte for the purpose, then entries ascending by name. */
 export class Digest {
   readonly #chunks = new WeakMap<PeerRecord, Uint8Array>();
 
   /** The digest of records that ascend by name. */
-  encode(records: Iterable<PeerRecord>): Uint8Array<ArrayBuffer> {
-    const parts: Uint8Array[] = [];
+  encode(records: Iterable<PeerRecord>, purpose: DigestPurpose): Uint8Array<ArrayBuffer> {
+    const parts: Uint8Array[] = [Uint8Array.of(PURPOSES.indexOf(purpose))];
     for (const record of records) parts.push(this.#chunk(record));
     return concatBytes(...parts);
   }
 
   /** Compares a neighbour's digest with records that ascend by name. */
   compare(digest: Uint8Array, records: readonly PeerRecord[]): Decoded<Comparison> {
-    if (digest.length % ENTRY !== 0) {
-      return bad(`digest has ${digest.length} bytes, not a multiple of ${ENTRY}`);
+    if (digest.length % ENTRY !== 1) {
+      return bad(`digest has ${digest.length} bytes, expected one and ${ENTRY} for each peer`);
     }
     const same: PeerName[] = [];
     const lacking: PeerName[] = [];
-    let at = 0;
+    const greeting = PURPOSES[digest[0]!] === "greeting";
+    let behind = false;
+    let at = 1;
     for (const record of records) {
       const ours = this.#chunk(record);
-      while (at < digest.length && order(digest, at, ours) < 0) at += ENTRY; // a peer that we do not know
+      for (; at < digest.length && order(digest, at, ours) < 0; at += ENTRY) behind = true; // unknown to us
       if (at >= digest.length || order(digest, at, ours) > 0) {
         lacking.push(record.name);
         continue;
       }
       if (equal(digest, at, ours)) same.push(record.name);
-      else if (low32(ours, 10) >= low32(digest, at + 10)) lacking.push(record.name);
+      else if (low32(ours, VERSION) < low32(digest, at + VERSION)) behind = true;
+      else if (!greeting || low32(ours, NAME) !== low32(digest, at + NAME)) lacking.push(record.name);
       at += ENTRY;
     }
-    return good({ same, lacking });
+    behind ||= at < digest.length;
+    return good({ same, lacking, wanted: behind && PURPOSES[digest[0]!] === "comparing" });
   }
 
   #chunk(record: PeerRecord): Uint8Array {
@@ -69,15 +83,8 @@ export interface Comparison {
   readonly same: readonly PeerName[];
   /** It lacks these, or has them in an older state or of another process. */
   readonly lacking: readonly PeerName[];
-}
-
-/** Names in a digest, for traces and tests. */
-export function namesIn(digest: Uint8Array): PeerName[] {
-  const names: PeerName[] = [];
-  for (let at = 0; at + ENTRY <= digest.length; at += ENTRY) {
-    names.push(peerNameFromBytes(digest.subarray(at, at + NAME))!);
-  }
-  return names;
+  /** It has what we lack, and would send it if it had our digest. */
+  readonly wanted: boolean;
 }
 
 function order(digest: Uint8Array, at: number, chunk: Uint8Array): number {

@@ -52,8 +52,9 @@ export class FlowKeeper {
   /** Installs the flow of a decision about a miss and runs its actions on the frame. */
   install(miss: Miss, decision: Decision, now: Millis): void {
     const { context, counters, limits } = this.#options;
-    const { inPort, tunnel } = miss.key;
-    const key = decision.wide ? { inPort, tunnel } : miss.key;
+    const { inPort, tagged, tunnel } = miss.key;
+    const transit = { inPort, tunnel, tagged };
+    const key = decision.wide ? transit : miss.key;
     let entry = this.table.find(key);
     if (entry?.foreign !== undefined) {
       this.delete(entry);
@@ -66,7 +67,7 @@ export class FlowKeeper {
         counters.flowLimit++;
         return this.execute(miss, decision.actions);
       }
-      const wide = tunnel === undefined || decision.wide ? undefined : this.table.find({ inPort, tunnel });
+      const wide = tunnel === undefined || decision.wide ? undefined : this.table.find(transit);
       if (wide !== undefined) this.delete(wide); // flows must not overlap
       entry = newEntry(this.#newUfid(), key, decision, now);
       this.table.add(entry, context.network);

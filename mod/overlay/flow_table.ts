@@ -253,7 +253,8 @@ function sourceOf(key: FlowKey): number {
 
 /** A key as text, for maps. */
 export function keyText(key: FlowKey): string {
-  const { inPort, ethSrc, ethDst, tunnel } = key;
-  const frame = ethSrc === undefined ? `${inPort}` : `${inPort} ${ethSrc} ${ethDst}`;
+  const { inPort, ethSrc, ethDst, tagged, tunnel } = key;
+  const port = tagged ? `${inPort}+vlan` : `${inPort}`;
+  const frame = ethSrc === undefined ? port : `${port} ${ethSrc} ${ethDst}`;
   return tunnel === undefined ? frame : `${frame} ${tunnel.id} ${tunnel.src} ${tunnel.dst}`;
 }

@@ -135,7 +135,7 @@ export class OvsDatapath implements Datapath {
     const reason = describeErrno(error.errno) + text;
     if (error.request === "install" && error.ufid !== undefined) {
       post({ kind: "install-failed", ufid: error.ufid, reason });
-    } else this.#adapters.log.debug("datapath request refused", { request: error.request, reason });
+    } else this.#adapters.log.debug("overlay/request-refused", { request: error.request, reason });
   }
 
   #takeNotices(post: PostEvent, now: Millis): void {
@@ -245,7 +245,7 @@ export class OvsDatapath implements Datapath {
       this.#upcalls.sendFirst(buffer, length);
     } catch (thrown) {
       this.#refused++;
-      this.#adapters.log.warn("datapath send failed", { reason: messageOf(thrown) });
+      this.#adapters.log.warn("overlay/send-failed", { reason: messageOf(thrown) });
     }
   }
 
@@ -275,8 +275,8 @@ export class OvsDatapath implements Datapath {
     const fields = { datapath: this.#name, what };
     // Tools that only look (ovs-dpctl show) change something too, but nothing that we need.
     const harmful = changes.some((change) => change.kind !== "dispatch" || change.deaf);
-    if (harmful) log.warn("datapath was changed by another program, set back", fields);
-    else log.debug("datapath was opened by another program, set back", fields);
+    if (harmful) log.warn("overlay/datapath-changed-by-others", fields);
+    else log.debug("overlay/datapath-opened-by-others", fields);
   }
 
   #repair(): readonly OvsChange[] {

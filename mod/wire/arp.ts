@@ -9,10 +9,15 @@ const NO_MAC = 0 as Mac;
 
 /** What an ARP packet asks or says. */
 export interface ArpPacket {
+  /** Whether it asks or answers. */
   readonly operation: "request" | "reply";
+  /** Who sends it. */
   readonly senderMac: Mac;
+  /** The address of the sender. */
   readonly senderIp: Ip;
+  /** Who is meant; 0 in a request. */
   readonly targetMac: Mac;
+  /** The address that is asked for, or of who asked. */
   readonly targetIp: Ip;
 }
 

@@ -9,8 +9,11 @@ export const ETHERTYPE = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100, ipv6: 0x86dd
 
 /** A header; `type` below 0x600 is a length. */
 export interface EthernetHeader {
+  /** To whom. */
   readonly dst: Mac;
+  /** From whom. */
   readonly src: Mac;
+  /** What follows: see ETHERTYPE. */
   readonly type: number;
 }
 

@@ -13,9 +13,11 @@ const CTRL_ATTR = { familyId: 1, familyName: 2, version: 3, groups: 7, groupName
 
 /** A family as registered in this kernel. */
 export interface GenlFamily {
+  /** What it is looked up by. */
   readonly name: string;
   /** Message type of its requests and replies. */
   readonly id: number;
+  /** Of its messages. */
   readonly version: number;
   /** Numbers of its multicast groups by name. */
   readonly groups: ReadonlyMap<string, number>;

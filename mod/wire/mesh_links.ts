@@ -38,7 +38,7 @@ interface Target {
  */
 export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly LinkRecord[]> {
   /** What it reads. */
-  readonly type = LINK_SUMMARIES;
+  readonly type: typeof LINK_SUMMARIES = LINK_SUMMARIES;
   readonly #targets = new Map<number, Target>();
   #list = 0;
 
@@ -128,6 +128,6 @@ function isText(bytes: Uint8Array, at: number, end: number, text: string): boole
 /** Some bytes as text, or undefined if they are not all ASCII. */
 function asciiText(bytes: Uint8Array, at: number, end: number): string | undefined {
   for (let i = at; i < end; i++) if (bytes[i]! >= 0x80) return undefined;
-  // Spreading the bytes takes four times as long; a TextDecoder too.
+  // Spreading the bytes takes several times as long, as does a TextDecoder.
   return String.fromCharCode.apply(null, bytes.subarray(at, end) as ArrayLike<number> as number[]);
 }

@@ -9,4 +9,4 @@ export { decodeFeatures, encodeFeatures, type Features } from "./mesh_features.t
 export { decodeGossipFrame, encodeGossipFrame, type GossipFrame } from "./mesh_frame.ts";
 export { TAG } from "./mesh_tag.ts";
 export { decodeTopology, encodeTopology, TopologyEncoder } from "./mesh_topology.ts";
-export type { LinkRecord, PeerRecord } from "../core/topology_record.ts";
+export type { LinkRecord, PeerRecord, PeerSummary } from "../core/topology_record.ts";

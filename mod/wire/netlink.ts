@@ -31,10 +31,15 @@ const NLA_TYPE = 0x3fff;
 
 /** One message; `body` is a view of what follows the header. */
 export interface NetlinkMessage {
+  /** What it is, by family; below 16 one of the control messages. */
   readonly type: number;
+  /** Bits of NLM_F. */
   readonly flags: number;
+  /** Of the request that it answers; 0 for a notification. */
   readonly seq: number;
+  /** Port id of the receiver. */
   readonly pid: number;
+  /** What follows the header. */
   readonly body: Uint8Array;
 }
 

@@ -21,18 +21,24 @@ const VPORT_TYPES = { netdev: 1, internal: 2, vxlan: 4 } as const;
 const DATAPATH_VERSION = 2;
 const VERSION = 1;
 /** Octets in front of the attributes: netlink, Generic Netlink and OVS headers. */
-export const OVS_HEADERS = NLMSG_HEADER + 8;
+export const OVS_HEADERS: number = NLMSG_HEADER + 8;
 
 const SINGLE = NLM_F.request | NLM_F.echo;
 const DUMP = NLM_F.request | NLM_F.dump;
 
 /** Numbers of the four families in this kernel, and of the groups that tell of changes. */
 export interface OvsFamilies {
+  /** Family of datapaths. */
   readonly datapath: number;
+  /** Family of ports. */
   readonly vport: number;
+  /** Family of flows. */
   readonly flow: number;
+  /** Family of misses and of packets to send. */
   readonly packet: number;
+  /** Group that tells of ports. */
   readonly vportGroup: number;
+  /** Group that tells of datapaths. */
   readonly datapathGroup: number;
 }
 
@@ -66,9 +72,13 @@ export function beginOvs(
 
 /** The headers of an OVS message, and a reader of its attributes. */
 export interface OvsMessage {
+  /** Which of OvsFamilies. */
   readonly family: number;
+  /** One of OVS_CMD. */
   readonly command: number;
+  /** Index of the interface of the datapath. */
   readonly datapath: number;
+  /** What follows the headers. */
   readonly attributes: AttributeReader;
 }
 
@@ -90,15 +100,19 @@ export function openOvs(message: Uint8Array): Decoded<OvsMessage> {
 export interface DatapathInfo {
   /** Index of its own interface: what names the datapath in every other request. */
   readonly ifindex: number;
+  /** Name of that interface. */
   readonly name: string;
   /** Bits of OVS_FEATURE. */
   readonly features: number;
   /** Who receives misses of each CPU when dispatch is per CPU; empty: not told. */
   readonly perCpuPids: readonly number[];
+  /** Packets for which there was a flow. */
   readonly hits: number;
+  /** Packets for which there was none. */
   readonly misses: number;
   /** Misses that could not be delivered. */
   readonly lost: number;
+  /** Flows installed. */
   readonly flows: number;
   /** Different masks in use: each costs a lookup. */
   readonly masks: number;
@@ -106,7 +120,9 @@ export interface DatapathInfo {
 
 /** How misses are dispatched: feature bits and, for per-CPU dispatch, the receiver of each CPU. */
 export interface Dispatch {
+  /** Bits of OVS_FEATURE. */
   readonly features: number;
+  /** Netlink port ids by CPU. */
   readonly perCpuPids: readonly number[];
 }
 
@@ -253,7 +269,9 @@ export function encodeVportDelete(
 export interface VportMessage {
   /** One of OVS_CMD; kernels before 4.19 answer every request with `new`. */
   readonly command: number;
+  /** Index of the interface of the datapath. */
   readonly datapath: number;
+  /** The port as it is now, or was. */
   readonly vport: Vport;
 }
 

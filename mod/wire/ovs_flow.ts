@@ -35,8 +35,11 @@ function readUfid(attributes: AttributeReader): Ufid | undefined {
 
 /** A flow to install. */
 export interface FlowInstall {
+  /** Its id from then on. */
   readonly ufid: Ufid;
+  /** What it matches. */
   readonly key: FlowKey;
+  /** What is done to matching frames. */
   readonly actions: readonly FlowAction[];
   /** Change the flow that has this id, which must be there. A new flow, in contrast, must not overlap another: the
    * kernel compares a new key before masking with keys after masking, and so would not even know it again. */
@@ -157,11 +160,15 @@ export function decodeFlow(message: Uint8Array): Decoded<FlowRecord> {
 
 /** A refusal; `ufid` is set when the request was to install or delete one of our flows. */
 export interface UpcallError {
+  /** Tells it from a miss. */
   readonly kind: "error";
+  /** What was refused. */
   readonly request: "install" | "delete" | "execute" | "other";
+  /** Positive. */
   readonly errno: number;
   /** The kernel's own words. */
   readonly text: string | undefined;
+  /** The flow of the request. */
   readonly ufid: Ufid | undefined;
 }
 

@@ -93,16 +93,27 @@ export function writeActions(writer: NetlinkWriter, actions: readonly FlowAction
 
 /** The fields of a key or a mask as they lie in a message; absent ones are 0. */
 export class KeyFields {
+  /** Port it came in by. */
   inPort = 0;
+  /** Sender of the frame. */
   ethSrc = 0 as Mac;
+  /** Receiver of the frame. */
   ethDst = 0 as Mac;
+  /** Whether the MACs are there. */
   hasEthernet = false;
+  /** Whether an outer header is there. */
   hasTunnel = false;
+  /** Upper half of the 64-bit tunnel id. */
   tunnelIdHigh = 0;
+  /** Lower half of the 64-bit tunnel id. */
   tunnelIdLow = 0;
+  /** Outer source, IPv4 as a number. */
   tunnelSrc = 0;
+  /** Outer destination, IPv4 as a number. */
   tunnelDst = 0;
+  /** The tag, with its presence bit. */
   vlan = 0;
+  /** What the frame carries. */
   ethertype = 0;
   /** Whether anything else is there that is not all zero; looked for in masks only. */
   others = false;

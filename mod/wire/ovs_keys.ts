@@ -14,6 +14,7 @@ export const LOCAL_PORT = 0 as PortNo;
 
 /** A tunnel's identity: what a flow matches, or with what an action encapsulates. IPv4 only. */
 export interface TunnelKey {
+  /** The network identifier of the outer header. */
   readonly id: Vni;
   /** Outer source: the remote end for received frames, ours for an action. */
   readonly src: Ip;
@@ -23,9 +24,13 @@ export interface TunnelKey {
 
 /** What a frame is matched on. An absent field matches everything; a present one matches exactly. */
 export interface FlowKey {
+  /** Where the frame came in. */
   readonly inPort: PortNo;
+  /** The outer header, if it came through a tunnel. */
   readonly tunnel?: TunnelKey | undefined;
+  /** Sender of the frame. */
   readonly ethSrc?: Mac | undefined;
+  /** Receiver of the frame. */
   readonly ethDst?: Mac | undefined;
   /** The exception: present, it matches frames with a VLAN tag (whichever), absent those without. The kernel has no
    * flow for both, so whoever installs a flow for a miss must take this over from the miss. */
@@ -58,7 +63,9 @@ export interface FlowRecord {
   readonly key: FlowKey | undefined;
   /** undefined: they were not asked for, or some action is none of FlowAction. */
   readonly actions: readonly FlowAction[] | undefined;
+  /** Frames that it matched. */
   readonly packets: number;
+  /** Octets of those frames. */
   readonly bytes: number;
   /** Moment of last use on the kernel's monotonic clock in ms; undefined: never used. */
   readonly usedAt: number | undefined;
@@ -72,7 +79,9 @@ export type VportKind = "netdev" | "internal" | "vxlan" | "other";
 
 /** A port of the datapath. */
 export interface Vport {
+  /** Its number in the datapath. */
   readonly port: PortNo;
+  /** What it leads to. */
   readonly kind: VportKind;
   /** Name of the interface. */
   readonly name: string;

@@ -17,7 +17,9 @@ export const IFA_F = { noDad: 0x02, tentative: 0x40, permanent: 0x80 } as const;
 export interface InterfaceAddress {
   /** Index of the interface. */
   readonly index: number;
+  /** The address, and the network in which it is. */
   readonly cidr: Cidr;
+  /** Bits of IFA_F, and others. */
   readonly flags: number;
   /** 0 universe, 253 link, 254 host. */
   readonly scope: number;

@@ -24,12 +24,15 @@ export type NamespaceRef =
 
 /** One interface as the kernel reports it. */
 export interface Link {
+  /** What names it in requests. */
   readonly index: number;
+  /** What people call it. */
   readonly name: string;
   /** IFF_* bits. */
   readonly flags: number;
   /** Whether it is administratively up. */
   readonly up: boolean;
+  /** Largest packet in bytes. */
   readonly mtu: number;
   /** undefined for links without a 48-bit address. */
   readonly mac: Mac | undefined;
@@ -45,7 +48,9 @@ export interface Link {
 
 /** One end of a veth pair to be made. */
 export interface VethEnd {
+  /** What it will be called. */
   readonly name: string;
+  /** Largest packet in bytes. */
   readonly mtu: number;
   /** undefined: the kernel draws one. */
   readonly mac?: Mac | undefined;
@@ -55,9 +60,13 @@ export interface VethEnd {
 
 /** What to change on a link; what is left out stays. */
 export interface LinkChanges {
+  /** Switches it on or off. */
   readonly up?: boolean;
+  /** Renames it. */
   readonly name?: string;
+  /** Largest packet in bytes. */
   readonly mtu?: number;
+  /** Its address on the wire. */
   readonly mac?: Mac;
   /** Moves it; the kernel takes its addresses away. */
   readonly namespace?: NamespaceRef;

@@ -25,7 +25,9 @@ export interface Route {
   readonly interfaces: readonly number[];
   /** Whether it leads to a router rather than to neighbours. */
   readonly viaGateway: boolean;
+  /** Number of the table that it is in; 254 is the main one. */
   readonly table: number;
+  /** RTN_* number: 1 is a unicast route. */
   readonly type: number;
   /** The lower the better; 0 when not given. */
   readonly metric: number;

@@ -50,9 +50,9 @@ async function demonstrate(): Promise<void> {
   say(`${one!.netns}# iperf3 -c 10.2.1.2 -t 2\n    ${(rate / 1e9).toFixed(2)} Gbit/s`);
   await show(first!.netns, ["meshnet", "status"], () => first!.run("status"));
   await show(first!.netns, ["meshnet", "status", "connections"], () => first!.run("status", "connections"));
-  const flows = (await first!.flows()).filter((flow) => flow.packets > 1).map((flow) =>
-    `${flow.key} -> ${flow.actions}`
-  );
+  const flows = (await first!.flows()).filter((flow) =>
+    flow.packets > 1 && !/dst=(33:33|ff:ff)/.test(flow.key)
+  ).map((flow) => `${flow.key} -> ${flow.actions}`);
   await show(first!.netns, ["ovs-dpctl", "dump-flows"], () => Promise.resolve(flows.slice(0, 4).join("\n")));
   for (const host of world.hosts) await show(host.netns, ["meshnet", "reset"], () => host.run("reset"));
   for (const host of world.hosts) {

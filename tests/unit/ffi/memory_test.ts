@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cleanFileRanges, releaseProgramPages } from "../../../ffi/memory.ts";
+import { cleanFileRanges, releaseMemory } from "../../../ffi/memory.ts";
 
 function mapping(head: string, fields: Readonly<Record<string, number>> = {}): string {
   const all = { Size: 8, Rss: 8, Private_Dirty: 0, Anonymous: 0, Swap: 0, Locked: 0, ...fields };
@@ -29,8 +29,8 @@ Deno.test("cleanFileRanges() takes unwritten private mappings of files only", ()
   assert.deepEqual(cleanFileRanges(""), []);
 });
 
-Deno.test("releaseProgramPages() leaves a process that goes on", () => {
-  releaseProgramPages();
+Deno.test("releaseMemory() leaves a process that goes on", () => {
+  releaseMemory();
   assert.equal([3, 1, 2].sort().join(), "1,2,3");
   assert.match(Deno.readTextFileSync("/proc/self/status"), /VmRSS/);
 });

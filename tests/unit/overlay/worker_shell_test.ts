@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { type OverlayRequest } from "../../../mod/core/overlay_port.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import type { Datapath, DatapathEffect, PostEvent } from "../../../mod/overlay/datapath_port.ts";
+import type { FromDataplane, ToDataplane } from "../../../mod/overlay/dataplane_messages.ts";
+import type {
+  DataplaneEffect,
+  DataplaneEvent,
+  DataplaneReport,
+} from "../../../mod/overlay/dataplane_types.ts";
+import { runDataplane } from "../../../mod/overlay/worker_shell.ts";
+import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+
+const COUNTS = { hits: 1, misses: 2, lost: 3, masks: 4, refused: 5, damaged: 6, repaired: 7 };
+const REQUEST: OverlayRequest = {
+  kind: "topology",
+  view: { names: [], self: 0, shortIds: new Int16Array(0), edges: new Uint32Array(0) },
+};
+
+/** What happens in each wait: messages that are announced, news of the kernel, time that passes. */
+interface Round {
+  readonly messages?: readonly ToDataplane[];
+  readonly events?: readonly DataplaneEvent[];
+  readonly more?: boolean;
+  readonly passes?: number;
+}
+
+/** Runs a loop through rounds and gives what it did, in order. */
+async function play(
+  rounds: readonly Round[],
+  core: { step?: (event: DataplaneEvent, now: Millis) => readonly DataplaneEffect[]; wakeAt?: number } = {},
+): Promise<{ trace: string[]; sent: FromDataplane[] }> {
+  const trace: string[] = [];
+  const sent: FromDataplane[] = [];
+  const queue: ToDataplane[] = [];
+  let now = 0;
+  let at = -1;
+  const round = () => rounds[at] ?? { messages: [{ kind: "stop" }] as const };
+  const datapath: Datapath = {
+    fds: [10, 11],
+    start: () => ({ kind: "started", ports: [], flows: [] }),
+    drain(post: PostEvent) {
+      for (const event of round().events ?? []) post(event);
+      return round().more ?? false;
+    },
+    perform: (effect: DatapathEffect) => void trace.push(`perform ${effect.kind}`),
+    flush: () => {},
+    nextWake: () => Infinity,
+    wake: () => {},
+    counts: () => COUNTS,
+    [Symbol.dispose]: () => {},
+  };
+  await runDataplane({
+    core: {
+      step(event, time) {
+        trace.push(`${event.kind} at ${time}`);
+        return core.step?.(event, time) ?? [];
+      },
+      nextWake: () => core.wakeAt ?? Infinity,
+      report: () => ({ held: [] }) as unknown as DataplaneReport,
+    },
+    datapath,
+    clock: { now: () => now as Millis },
+    waiter: {
+      wait(ms) {
+        trace.push(`wait ${ms}`);
+        at++;
+        now += round().passes ?? 0;
+        queue.push(...round().messages ?? []);
+        return 1;
+      },
+      isReady: () => true,
+    },
+    announced: () => round().messages?.length ?? 0,
+    nextMessage: () => Promise.resolve(queue.shift()!),
+    send: (message) => void sent.push(message),
+  });
+  return { trace, sent };
+}
+
+Deno.test("runDataplane() starts the core before it waits, tells so, and ends when asked to", async () => {
+  const { sent, trace } = await play([]);
+  assert.deepEqual(trace, ["started at 0", "wait Infinity"]);
+  assert.deepEqual(sent, [{ kind: "started" }]);
+});
+
+Deno.test("runDataplane() takes every announced message, then timers, then the kernel's news", async () => {
+  const wakeAt = 5;
+  const { trace } = await play([{
+    messages: [{ kind: "request", request: REQUEST }, { kind: "request", request: REQUEST }],
+    events: [{ kind: "port-removed", port: 1 as PortNo }],
+    passes: 7,
+  }], { wakeAt });
+  assert.deepEqual(trace.slice(0, 7), [
+    "started at 0",
+    "wait 5",
+    "request at 7",
+    "request at 7",
+    "wake at 7",
+    "port-removed at 7",
+    "wait -2",
+  ]);
+});
+
+Deno.test("runDataplane() does not wait while the kernel has more", async () => {
+  const { trace } = await play([{ more: true }, { more: false }]);
+  assert.deepEqual(trace, ["started at 0", "wait Infinity", "wait 0", "wait Infinity"]);
+});
+
+Deno.test("runDataplane() performs effects in order and hands the mesh's on", async () => {
+  const event = { kind: "established", link: 1 } as unknown as Extract<
+    DataplaneEffect,
+    { kind: "overlay" }
+  >["event"];
+  const effects: readonly DataplaneEffect[] = [
+    { kind: "ensure-vxlan", udpPort: 6784 },
+    { kind: "overlay", event },
+    { kind: "log", level: "info", event: "x/y", fields: { port: 1 } },
+    { kind: "dump-flows" },
+  ];
+  const step = (given: DataplaneEvent) => given.kind === "request" ? effects : [];
+  const { sent, trace } = await play([{ messages: [{ kind: "request", request: REQUEST }] }], { step });
+  assert.deepEqual(trace.filter((line) => line.startsWith("perform")), [
+    "perform ensure-vxlan",
+    "perform dump-flows",
+  ]);
+  assert.deepEqual(sent.slice(1), [{ kind: "event", event }, effects[2]]);
+});
+
+Deno.test("runDataplane() answers reports with the core's and the kernel's counts", async () => {
+  const { sent } = await play([{ messages: [{ kind: "report", id: 9 }] }]);
+  assert.deepEqual(sent[1], { kind: "report", id: 9, status: { held: [], kernel: COUNTS } });
+});
+
+Deno.test("runDataplane() passes on what a step throws", async () => {
+  const step = (event: DataplaneEvent): never[] => {
+    if (event.kind === "request") throw new RangeError("defect");
+    return [];
+  };
+  await assert.rejects(play([{ messages: [{ kind: "request", request: REQUEST }] }], { step }), /defect/);
+});
