@@ -1,7 +1,7 @@
 /** Failures of native calls and of netlink requests as MeshnetError. */
 import { describeErrno, ERRNO } from "../mod/core/errno.ts";
 import { MeshnetError } from "../mod/core/errors.ts";
-import type { NetlinkVerdict } from "../mod/wire/netlink_reply.ts";
+import type { NetlinkVerdict } from "../mod/core/ports.ts";
 import { libnl } from "./nl_symbols.ts";
 
 const HINTS: Readonly<Record<number, string>> = {

@@ -1,8 +1,7 @@
 /** Netlink sockets: libnl makes and sets them up, the C library moves the bytes. */
 import { ERRNO } from "../mod/core/errno.ts";
 import { MeshnetError } from "../mod/core/errors.ts";
-import type { NetlinkSocket } from "../mod/core/ports.ts";
-import { completeRequest, ReplyCollector } from "../mod/wire/netlink_reply.ts";
+import type { NetlinkCodec, NetlinkSocket } from "../mod/core/ports.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { callFailed, nlFailed, requestFailed } from "./native_error.ts";
 import { inNetns } from "./netns.ts";
@@ -21,6 +20,8 @@ let scratch: Uint8Array<ArrayBuffer> | undefined;
 /** How a socket is made. */
 export interface NetlinkOptions {
   readonly protocol: keyof typeof PROTOCOLS;
+  /** How requests and answers look. */
+  readonly codec: NetlinkCodec;
   /** Multicast groups to join, by number. */
   readonly groups?: readonly number[];
   /** Path of the network namespace to make it in; the current one if left out. */
@@ -44,6 +45,7 @@ export function openNetlink(options: NetlinkOptions): NlSocket {
 /** A netlink socket. Dispose it; nothing else frees its descriptor. */
 export class NlSocket implements NetlinkSocket {
   #pointer: Deno.PointerValue;
+  readonly #codec: NetlinkCodec;
   #seq = 0;
   /** Descriptor, to wait on. */
   readonly fd: number;
@@ -53,6 +55,7 @@ export class NlSocket implements NetlinkSocket {
   /** Makes the socket in the current network namespace. */
   constructor(options: NetlinkOptions) {
     const nl = libnl();
+    this.#codec = options.codec;
     this.#pointer = nl.nl_socket_alloc();
     if (this.#pointer === null) throw nlFailed("allocate netlink socket", -5);
     try {
@@ -98,11 +101,11 @@ export class NlSocket implements NetlinkSocket {
     const fd = this.#open();
     for (let attempt = 1;; attempt++) {
       this.#seq = (this.#seq + 1) >>> 0 || 1; // 0 is what unsolicited messages carry
-      const collector = new ReplyCollector(this.#seq);
-      completeRequest(message, this.#seq, this.portId);
+      const answer = this.#codec.answerTo(this.#seq);
+      this.#codec.complete(message, this.#seq, this.portId);
       this.send(message);
       const deadline = performance.now() + PATIENCE_MS;
-      while (collector.verdict === undefined) {
+      while (answer.verdict === undefined) {
         const datagram = this.receive();
         if (datagram === undefined) {
           waitReadable(fd, 500);
@@ -111,7 +114,7 @@ export class NlSocket implements NetlinkSocket {
           }
           continue;
         }
-        const taken = collector.take(datagram);
+        const taken = answer.take(datagram);
         if (!taken.ok) {
           throw new MeshnetError(
             "netlink/request-failed",
@@ -119,8 +122,8 @@ export class NlSocket implements NetlinkSocket {
           );
         }
       }
-      if (collector.verdict.errno !== 0) throw requestFailed(collector.verdict);
-      if (!collector.interrupted || attempt >= DUMP_ATTEMPTS) return collector.replies;
+      if (answer.verdict.errno !== 0) throw requestFailed(answer.verdict);
+      if (!answer.interrupted || attempt >= DUMP_ATTEMPTS) return answer.replies;
     }
   }
 

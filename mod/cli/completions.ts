@@ -117,9 +117,8 @@ function zsh(): string {
   return `#compdef meshnet
 _meshnet_targets() {
   local -a names
-  names=(/run/netns/*(N:t:s/#/netns\\:/) pid:)
-  names=(\${names/\\\\:/:})
-  compadd -- $names
+  names=(/run/netns/*(N:t))
+  compadd -- netns:\${^names} pid:
 }
 _meshnet() {
   local -a commands

@@ -24,7 +24,10 @@ export interface StatusSources {
 export function assembleStatus(sources: StatusSources): StatusReport {
   const { mesh, dataplane, attachments, version, pid, uptimeMs } = sources;
   const { datapath } = dataplane;
-  const wanted = new Set(mesh.targets.flatMap(({ target, address }) => [target, address]));
+  // What people asked for, by the address it led to.
+  const wanted = new Map(
+    mesh.targets.flatMap(({ target, address }) => [[address, target], [target, target]]),
+  );
   const connections = mesh.connections.map((one) => connectionReport(one, wanted.has(one.address)));
   return {
     name: mesh.name,
@@ -53,7 +56,10 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       flows: datapath.flows,
     },
     attachments,
-    problems: [...connections.flatMap(problemOfConnection), ...attachments.flatMap(problemOfAttachment)],
+    problems: [
+      ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
+      ...attachments.flatMap(problemOfAttachment),
+    ],
   };
 }
 
@@ -86,8 +92,8 @@ function targetReport(one: TargetSnapshot): TargetReport {
 }
 
 /** What discovery found and cannot reach is no problem: traffic takes the way by which it was found. */
-function problemOfConnection(one: ConnectionReport): Problem[] {
-  if (!one.wanted) return [];
+function problemOfConnection(one: ConnectionReport, target: string | undefined): Problem[] {
+  if (target === undefined) return [];
   switch (one.state) {
     case "established":
     case "pending":
@@ -98,9 +104,9 @@ function problemOfConnection(one: ConnectionReport): Problem[] {
       const never = one.state === "failed" && one.retryInMs === null;
       const why = one.info === "" ? "no reason is known" : one.info;
       return [{
-        message: `No connection to ${one.address}: ${why}`,
+        message: `No connection to ${target}: ${why}`,
         hint: never
-          ? `It is not tried again by itself; after mending it run: meshnet connect ${one.address}`
+          ? `It is not tried again by itself; after mending it run: meshnet connect ${target}`
           : null,
       }];
     }

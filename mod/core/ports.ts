@@ -116,3 +116,33 @@ export interface NetlinkSocket extends Disposable {
   /** Like request() for messages already complete that need no answer: fills in nothing, never waits. */
   send(message: Uint8Array<ArrayBuffer>): void;
 }
+
+/** What the kernel said to a netlink request in the end. */
+export interface NetlinkVerdict {
+  /** Positive error number, 0 for success. */
+  readonly errno: number;
+  /** The kernel's own words (extended acknowledgement); a warning when errno is 0. */
+  readonly text: string | undefined;
+  /** Type of the attribute that was missing. */
+  readonly missingType: number | undefined;
+}
+
+/** Collects what answers one netlink request. */
+export interface NetlinkAnswer {
+  /** Takes one datagram. True when the answer is complete; a reason when the bytes make no sense. */
+  take(datagram: Uint8Array): Decoded<boolean>;
+  /** Whole messages so far, without the final acknowledgement or end of dump. */
+  readonly replies: readonly Uint8Array[];
+  /** Set once the answer is complete. */
+  readonly verdict: NetlinkVerdict | undefined;
+  /** Whether what was dumped changed meanwhile, so that the dump must be repeated. */
+  readonly interrupted: boolean;
+}
+
+/** How netlink requests and answers look: what a netlink socket must know of messages. */
+export interface NetlinkCodec {
+  /** Fills in length, sequence and port id of a request, and asks for an acknowledgement where that is possible. */
+  complete(request: Uint8Array<ArrayBuffer>, seq: number, portId: number): void;
+  /** A collector of what answers the request with this sequence number. */
+  answerTo(seq: number): NetlinkAnswer;
+}

@@ -1,7 +1,6 @@
 /** The composition root: chooses clocks, sockets, storage and native code, and starts every part in order. */
 import { releaseMemory } from "../../ffi/memory.ts";
 import { inNetns } from "../../ffi/netns.ts";
-import { type NetlinkOptions, openNetlink } from "../../ffi/nl_socket.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
 import { Wakeup } from "../../ffi/poll.ts";
 import { interfaceIndex, notifyServiceManager } from "../../ffi/process.ts";
@@ -34,6 +33,7 @@ import type { Config } from "./config.ts";
 import { controlApi } from "./control_api.ts";
 import { type DataplaneHandle, startDataplane } from "./dataplane_client.ts";
 import { keepAttached } from "./keep_attached.ts";
+import { type NetlinkUse, openNetlink } from "./netlink.ts";
 import { findOvs, removeDatapath } from "./ovs_host.ts";
 import { preflight } from "./preflight.ts";
 import type { Ending } from "./supervisor.ts";
@@ -218,7 +218,7 @@ export function openCleanup(): Disposable & { readonly links: NetlinkSocket; rem
   };
 }
 
-function routeOptions(netns: string | undefined): NetlinkOptions {
+function routeOptions(netns: string | undefined): NetlinkUse {
   return netns === undefined ? { protocol: "route" } : { protocol: "route", netns };
 }
 

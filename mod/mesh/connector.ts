@@ -347,12 +347,15 @@ export class Connector {
 
   #discover(view: ConnectorView): ReadonlyMap<string, PeerName> {
     this.#size = 0;
+    let peers = 0;
     if (!this.options.discovery || view.full) return new Map();
     let strangers = false;
     for (const { name, links } of view.records()) {
+      peers++;
       this.#size += links.length;
       strangers ||= name !== this.options.self && !view.isConnected(name);
     }
+    this.#size = Math.max(this.#size, peers * peers); // what a mesh that is starting will soon have
     if (!strangers) return new Map();
     const { self, port } = this.options;
     const isConnected = (peer: PeerName) => view.isConnected(peer);

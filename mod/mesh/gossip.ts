@@ -63,6 +63,8 @@ export class GossipEngine {
   readonly #surrogates: SurrogateChannels;
   readonly #senders = new Map<LinkId, GossipSender>();
   readonly #links = new Map<PeerName, LinkId>();
+  /** Connections that may have something to send. */
+  readonly #waiting = new Set<LinkId>();
   #routes: RouteTable | undefined;
   #held: Map<string, Held> | undefined;
   #periodicAt: Millis;
@@ -110,6 +112,7 @@ export class GossipEngine {
   sendFullState(link: LinkId, except?: string): void {
     const sender = this.#senders.get(link);
     if (sender === undefined) return;
+    this.#waiting.add(link);
     for (const [name, channel] of this.#channels) {
       const state = name === except ? undefined : channel.fullState();
       if (state !== undefined) sender.gossip(name, state);
@@ -140,7 +143,7 @@ export class GossipEngine {
 
   /** Sends to every neighbour. */
   gossipToAll(channel: string, data: GossipData): void {
-    for (const sender of this.#senders.values()) sender.gossip(channel, data);
+    for (const peer of this.#links.keys()) this.#sender(peer)?.gossip(channel, data);
   }
 
   /** Sends to the one neighbour `peer`, if there is a connection. */
@@ -190,9 +193,10 @@ export class GossipEngine {
     }
   }
 
-  /** Connections for which something waits, in the order in which they were added. */
+  /** Connections for which something waits. */
   ready(): LinkId[] {
-    return [...this.#senders].filter(([, sender]) => !sender.idle).map(([link]) => link);
+    for (const link of this.#waiting) if (this.#senders.get(link)?.idle !== false) this.#waiting.delete(link);
+    return [...this.#waiting];
   }
 
   /** The next message (tag included) for a connection that can be written to; undefined when nothing waits. */
@@ -294,9 +298,12 @@ export class GossipEngine {
     return false;
   }
 
+  /** The sender of the connection to a neighbour, in order to give it something to send. */
   #sender(peer: PeerName): GossipSender | undefined {
     const link = this.#links.get(peer);
-    return link === undefined ? undefined : this.#senders.get(link);
+    if (link === undefined) return undefined;
+    this.#waiting.add(link);
+    return this.#senders.get(link);
   }
 }
 

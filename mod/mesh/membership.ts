@@ -15,11 +15,11 @@ import { DigestChannel, TopologyChannel } from "./topology_channel.ts";
 import { DIGEST_CHANNEL, DIGEST_EXTENSION } from "./topology_digest.ts";
 
 /** Shortest and longest time between two recalculations of routes, milliseconds. */
-export const ROUTES_GAP = { min: 100, max: 1_000 } as const;
+export const ROUTES_GAP = { min: 100, max: 2_000 } as const;
 /** Shortest and longest time between two announcements of our own changes, milliseconds. */
-export const ANNOUNCE_GAP = { min: 100, max: 2_000 } as const;
+export const ANNOUNCE_GAP = { min: 100, max: 4_000 } as const;
 /** Bytes of all records together per millisecond of gap: 20 hosts have about 10 KiB, 200 hosts about 1.2 MiB. */
-const BYTES_PER_MS = { routes: 1_200, announce: 600 } as const;
+const BYTES_PER_MS = { routes: 600, announce: 300 } as const;
 
 /** A large mesh compares digests this often, milliseconds: */
 const COMPARE_INTERVAL = 30_000;
@@ -75,6 +75,8 @@ export class Membership {
   readonly #announced = new Set<PeerName>();
   /** When to compare digests with some neighbours, and since when that has been put off. */
   #compareAt: number;
+  /** Whether a connection of ours was removed: what it led to may have to be collected. */
+  #collect = false;
   #unsettled: number | undefined;
   #view: TopologyView | undefined;
 
@@ -133,7 +135,7 @@ export class Membership {
     this.engine.removeConnection(link.origin.id);
     this.topology.removeLink(peer);
     this.topology.release(peer);
-    this.#channel.collect(now);
+    this.#collect = true;
     this.#changed([], now);
   }
 
@@ -151,7 +153,12 @@ export class Membership {
   settle(now: Millis): void {
     this.#spread(now >= this.#channel.nextWake() ? this.#channel.wake(now) : undefined);
     this.#news(now);
-    if (this.#recalculation.take(now)) this.#recalculate();
+    if (this.#recalculation.take(now)) {
+      if (this.#collect) this.#channel.collect(now);
+      this.#collect = false;
+      this.#news(now);
+      this.#recalculate();
+    }
     if (this.#announcement.take(now)) {
       this.engine.gossipToAll(this.#channel.name, this.#channel.records([this.topology.self]));
       this.gossipWaits = true;

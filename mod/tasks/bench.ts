@@ -1,8 +1,8 @@
 /** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli. */
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
-import { Uml } from "../../tests/lab/uml.ts";
+import { LabProgram } from "../../tests/lab/program.ts";
 import { build } from "./build.ts";
-import { capture, temporaryFolder } from "./run.ts";
+import { temporaryFolder } from "./run.ts";
 import { ensure } from "./setup.ts";
 
 const LIFETIME_SECONDS = 900;
@@ -21,21 +21,9 @@ Deno.exit(figures.some((figure) => figure.kind === "failed") ? 1 : 0);
 
 /** Runs the measuring program inside user-mode Linux and collects what it reports. */
 async function measureInside(): Promise<void> {
-  using scratch = temporaryFolder();
-  const program = `${scratch.path}/bench.js`;
-  await capture([
-    Deno.execPath(),
-    "bundle",
-    "-q",
-    "--platform",
-    "deno",
-    "-o",
-    program,
-    "tests/bench/inside.ts",
-  ]);
-  await using uml = Uml.boot({
-    argv: [Deno.execPath(), "run", "-A", "-q", "--no-config", "--no-lock", "--no-code-cache", program],
-    env: { LAB_EXE: exe, NO_COLOR: "1", DENO_DIR: "/run/tmp/deno", BENCH_ONLY: JSON.stringify(wanted) },
+  using program = await LabProgram.bundle("tests/bench/inside.ts");
+  await using uml = program.boot({
+    env: { BENCH_ONLY: JSON.stringify(wanted) },
     lifetimeSeconds: LIFETIME_SECONDS,
   });
   for await (const line of uml.lines()) {

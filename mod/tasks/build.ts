@@ -46,11 +46,11 @@ async function bundle(folder: string): Promise<PayloadFile[]> {
   let workers = 0;
   for (const file of files) {
     if (!file.path.endsWith(".js")) continue;
-    // The bundler leaves the worker's address as it is in the source; the worker's bundle keeps its place in the tree.
-    const text = new TextDecoder().decode(file.bytes).replaceAll(
-      /new URL\(\s*"[./]*dataplane_worker\.ts"/g,
-      () => (workers++, `new URL("./${WORKER}.js"`),
-    );
+    const text = new TextDecoder().decode(file.bytes)
+      // The bundler leaves the worker's address as it is in the source; the worker's bundle keeps its place in the tree.
+      .replaceAll(/new URL\(\s*"[./]*dataplane_worker\.ts"/g, () => (workers++, `new URL("./${WORKER}.js"`))
+      // It also says where this machine keeps packages; equal sources shall give equal bytes on every machine.
+      .replaceAll(/^(\/\/ |\s*")\S*\/npm\/[^/\s]+\//gm, "$1npm:");
     Deno.writeTextFileSync(`${folder}/${file.path}`, text);
   }
   if (workers !== 1) {

@@ -1,7 +1,7 @@
 /** `deno task demo`: hosts, containers and their traffic on this machine, in under a minute; then all is removed. */
-import { Uml } from "../../tests/lab/uml.ts";
+import { LabProgram } from "../../tests/lab/program.ts";
 import { build } from "./build.ts";
-import { capture, exists, hasProgram, run, temporaryFolder } from "./run.ts";
+import { capture, exists, hasProgram, run } from "./run.ts";
 import { ensure } from "./setup.ts";
 
 const LIMIT_SECONDS = 120;
@@ -24,36 +24,20 @@ async function showLines(lines: AsyncIterable<string>): Promise<boolean> {
 }
 
 /** Shows it, on this machine's own kernel or in one that runs as a process; whether it went well. */
-async function demonstrate(exe: string): Promise<boolean> {
-  using scratch = temporaryFolder();
-  const program = `${scratch.path}/demo.js`;
-  await capture([
-    Deno.execPath(),
-    "bundle",
-    "-q",
-    "--platform",
-    "deno",
-    "-o",
-    program,
-    "tests/lab/inside/demo.ts",
-  ]);
-  const argv = [Deno.execPath(), "run", "-A", "-q", "--no-config", "--no-lock", "--no-code-cache", program];
-  const env = { LAB_EXE: exe, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
+async function demonstrate(): Promise<boolean> {
+  using program = await LabProgram.bundle("tests/lab/inside/demo.ts");
   if (await kernelHasOpenvswitch()) {
     console.log("On this machine's own kernel.");
-    const more = { LAB_FOLDER: `${scratch.path}/lab` };
-    return (await run(argv, { env: { ...env, ...more }, timeoutMs: LIMIT_SECONDS * 1000 })).code === 0;
+    const env = { ...program.env, LAB_FOLDER: program.folder };
+    return (await run(program.argv, { env, timeoutMs: LIMIT_SECONDS * 1000 })).code === 0;
   }
   console.log(
     "This machine's kernel lacks openvswitch: all runs inside user-mode Linux, a kernel as a process.",
   );
-  await using uml = Uml.boot({
-    argv,
-    env: { ...env, DENO_DIR: "/run/tmp/deno" },
-    lifetimeSeconds: LIMIT_SECONDS,
-  });
+  await using uml = program.boot({ lifetimeSeconds: LIMIT_SECONDS });
   return await showLines(uml.lines());
 }
 
 await ensure("lab");
-Deno.exit(await demonstrate(await build()) ? 0 : 1);
+await build();
+Deno.exit(await demonstrate() ? 0 : 1);

@@ -1,26 +1,21 @@
 /** What answers a request: errors with their explanation, multi-part replies (include/uapi/linux/netlink.h). */
 import { bad, type Decoded, good } from "../core/brand.ts";
+import type { NetlinkAnswer, NetlinkCodec, NetlinkVerdict } from "../core/ports.ts";
 import { AttributeReader, NLM_F, NLMSG, NLMSG_HEADER, splitMessages } from "./netlink.ts";
 import type { NetlinkMessage } from "./netlink.ts";
 
 const NLMSGERR = { message: 1, offset: 2, missingType: 5, missingNest: 6 } as const;
 
-/** The verdict on a request. */
-export interface NetlinkVerdict {
-  /** Positive error number, 0 for success. */
-  readonly errno: number;
-  /** The kernel's own words (extended acknowledgement); a warning when errno is 0. */
-  readonly text: string | undefined;
+/** A verdict with everything that the kernel tells about it. */
+export interface DetailedVerdict extends NetlinkVerdict {
   /** Offset in the request of the attribute it complains about. */
   readonly offset: number | undefined;
-  /** Type of the attribute that was missing. */
-  readonly missingType: number | undefined;
   /** The request's payload as the kernel returned it; undefined when it was left out. */
   readonly request: NetlinkMessage | undefined;
 }
 
 /** Decodes an error (type 2) or the end of a dump (type 3), which may carry an error too. */
-export function decodeVerdict(message: NetlinkMessage): Decoded<NetlinkVerdict> {
+export function decodeVerdict(message: NetlinkMessage): Decoded<DetailedVerdict> {
   const { body, flags, type } = message;
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   if (body.length < 4) {
@@ -71,12 +66,12 @@ export function completeRequest(bytes: Uint8Array<ArrayBuffer>, seq: number, pid
 
 /** Collects what answers one request: everything up to the acknowledgement, the error or the end of the dump.
  * Messages with another sequence number are stale or unsolicited and are left out. */
-export class ReplyCollector {
+export class ReplyCollector implements NetlinkAnswer {
   readonly #seq: number;
   /** Whole reply messages, header included: copies. */
   readonly replies: Uint8Array<ArrayBuffer>[] = [];
   /** Set once the request is answered. */
-  verdict: NetlinkVerdict | undefined;
+  verdict: DetailedVerdict | undefined;
   /** Whether what was dumped changed meanwhile, so that the dump must be repeated. */
   interrupted = false;
 
@@ -107,3 +102,9 @@ export class ReplyCollector {
     return good(this.verdict !== undefined);
   }
 }
+
+/** The codec for netlink sockets. */
+export const NETLINK_CODEC: NetlinkCodec = {
+  complete: (request, seq, portId) => void completeRequest(request, seq, portId),
+  answerTo: (seq) => new ReplyCollector(seq),
+};

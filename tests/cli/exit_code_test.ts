@@ -41,3 +41,29 @@ Deno.test("meshnet up exits 1 for a bad variable, file or key", () =>
     assert.equal(key.code, 1);
     assert.equal(key.stderr, `meshnet: Unknown key in ${path}: prot\nhint: Did you mean port?\n`);
   }));
+
+Deno.test("meshnet up changes nothing where another router answers", () =>
+  withFolder(async (folder) => {
+    const socket = `${folder}/control.sock`;
+    using _other = Deno.listen({ transport: "unix", path: socket });
+    const { code, stderr } = await meshnet(["up", "--run-dir", folder, "--state-dir", `${folder}/state`]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^meshnet: Cannot (start: another router answers|run without CAP_)/); // the latter without root
+    assert.deepEqual([...Deno.readDirSync(folder)].map((entry) => entry.name), ["control.sock"]);
+  }));
+
+Deno.test("meshnet up reads the password file before anything else", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/password`;
+    const missing = await meshnet(["up", "--password-file", path]);
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /^meshnet: Cannot read the password for --password-file: /);
+    await Deno.writeTextFile(path, "\n");
+    const empty = await meshnet(["up"], { MESHNET_PASSWORD_FILE: path });
+    assert.equal(empty.code, 1);
+    assert.match(empty.stderr, /is empty\nhint: Write the password into it/);
+    const both = await meshnet(["up"], { MESHNET_PASSWORD_FILE: path, MESHNET_PASSWORD: "s3cret" });
+    assert.equal(both.code, 1);
+    assert.match(both.stderr, /Both MESHNET_PASSWORD and MESHNET_PASSWORD_FILE are set/);
+    assert.doesNotMatch(both.stderr, /s3cret/);
+  }));

@@ -8,7 +8,7 @@
  */
 import assert from "node:assert/strict";
 import { inNetns } from "../../ffi/netns.ts";
-import { openNetlink } from "../../ffi/nl_socket.ts";
+import { openNetlink } from "../../mod/daemon/netlink.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
 import { type AttachAdapters, Attachments } from "../../mod/attach/mod.ts";
 import { fromHex } from "../../mod/core/bytes.ts";

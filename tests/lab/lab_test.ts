@@ -2,10 +2,9 @@
  *
  * Every scenario is a test of its own here; all of them run inside two kernels, which start with the first test.
  */
-import { capture, root, temporaryFolder } from "../../mod/tasks/run.ts";
 import { type Report, testName } from "./inside/suite.ts";
 import { KERNELS, SUITES } from "./inside/suites.ts";
-import { Uml } from "./uml.ts";
+import { LabProgram } from "./program.ts";
 
 const LIFETIME_SECONDS = 900;
 
@@ -21,19 +20,11 @@ type Ended = Extract<Report, { kind: "passed" | "failed" }>;
 const results = new Map(tests.map(({ test }) => [test, Promise.withResolvers<Ended>()]));
 
 /** Runs the scenarios of one kernel and settles their results. */
-async function runKernel(kernel: number, runner: string): Promise<void> {
+async function runKernel(kernel: number, program: LabProgram): Promise<void> {
   const mine = tests.filter(({ suite }) => suite.kernel === kernel).map(({ test }) => test);
   if (mine.length === 0) return;
-  await using uml = Uml.boot({
-    argv: [Deno.execPath(), "run", "-A", "-q", "--no-config", "--no-lock", "--no-code-cache", runner],
-    env: {
-      DENO_DIR: "/run/tmp/deno",
-      DENO_NO_UPDATE_CHECK: "1",
-      NO_COLOR: "1",
-      LAB_EXE: `${root}/dist/meshnet`,
-      LAB_KERNEL: String(kernel),
-      LAB_TESTS: JSON.stringify(mine),
-    },
+  await using uml = program.boot({
+    env: { LAB_KERNEL: String(kernel), LAB_TESTS: JSON.stringify(mine) },
     lifetimeSeconds: LIFETIME_SECONDS,
   });
   let running = "the start";
@@ -52,12 +43,9 @@ async function runKernel(kernel: number, runner: string): Promise<void> {
 let kernels: Promise<unknown> = Promise.resolve();
 
 Deno.test.beforeAll(async () => {
-  const scratch = temporaryFolder();
-  const runner = `${scratch.path}/runner.js`;
-  const source = new URL("inside/runner.ts", import.meta.url).pathname;
-  await capture([Deno.execPath(), "bundle", "-q", "--platform", "deno", "-o", runner, source]);
-  kernels = Promise.all(Array.from({ length: KERNELS }, (_, kernel) => runKernel(kernel, runner)))
-    .finally(() => scratch[Symbol.dispose]());
+  const program = await LabProgram.bundle("tests/lab/inside/runner.ts");
+  kernels = Promise.all(Array.from({ length: KERNELS }, (_, kernel) => runKernel(kernel, program)))
+    .finally(() => program[Symbol.dispose]());
   kernels.catch((error) => results.forEach((result) => result.reject(error)));
 });
 

@@ -1,5 +1,6 @@
 /** All suites of the lab, in the order in which they run. */
 import clone from "./clone_lab.ts";
+import datapath from "./datapath_lab.ts";
 import groups from "./groups_lab.ts";
 import kernel from "./kernel_lab.ts";
 import lifecycle from "./lifecycle_lab.ts";
@@ -13,7 +14,7 @@ import twoHosts from "./two_hosts_lab.ts";
 
 /** Every suite. Those of different kernels run at the same time. The one without the module comes first. */
 export const SUITES: readonly Suite[] = [
-  ...[noModule, kernel, twoHosts, lifecycle, clone],
+  ...[noModule, kernel, datapath, twoHosts, lifecycle, clone],
   ...[transit, groups, restart, password, manyFlows],
 ];
 /** How many kernels are booted side by side. */

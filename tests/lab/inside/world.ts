@@ -22,6 +22,8 @@ import type { Arrangement } from "./suite.ts";
 export const EXE: string = Deno.env.get("LAB_EXE") ?? "meshnet";
 
 let worlds = 0;
+/** The executable unpacks itself at its first start, which no scenario shall wait for. */
+let unpacked: Promise<string> | undefined;
 
 /** A host with its daemon. */
 export class Host implements AsyncDisposable {
@@ -129,6 +131,8 @@ export class World implements Arrangement {
   static async create(options: WorldOptions): Promise<World> {
     const world = new World(options.prefix ?? `w${++worlds}`);
     if (options.openvswitch ?? true) await loadOpenvswitch();
+    unpacked ??= exec([EXE, "version"]);
+    await unpacked;
     const fabric = world.fabric;
     const numbers = Array.from({ length: options.hosts }, (_, i) => i + 1);
     const mtu = options.mtu ?? 1500;

@@ -5,7 +5,7 @@ import { findFamily } from "../../../mod/wire/genetlink.ts";
 import { NLM_F } from "../../../mod/wire/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
 import { DatagramBatch } from "../../../ffi/datagram_batch.ts";
-import { openNetlink } from "../../../ffi/nl_socket.ts";
+import { openNetlink } from "../../../mod/daemon/netlink.ts";
 
 openNetlink({ protocol: "generic" })[Symbol.dispose](); // opens the libraries, once for the process
 

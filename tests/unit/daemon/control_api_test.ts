@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import type { MeshnetError } from "../../../mod/core/errors.ts";
+import type { Config } from "../../../mod/daemon/config.ts";
+import { controlApi, type ControlParts } from "../../../mod/daemon/control_api.ts";
+import type { Ending } from "../../../mod/daemon/supervisor.ts";
+
+/** Parts that write down what they are asked. */
+function fakeParts(asked: unknown[]) {
+  const targets: string[] = ["host2"];
+  const snapshot = {
+    targets: targets.map((target) => ({ target })),
+    connections: [],
+    peers: [],
+    protocol: { min: 1, max: 2 },
+  };
+  const note = <T>(name: string, value: T) => (...args: unknown[]) => (asked.push([name, ...args]), value);
+  const report = { datapath: { kind: "ovs", mtu: 1410, ports: [], flows: 0 } };
+  return {
+    config: {
+      stateDir: "/var/lib/meshnet",
+      origins: { port: { value: "6783", from: "default" } },
+    } as unknown as Config,
+    router: {
+      snapshot: () => snapshot,
+      routes: () => ({ unicast: [], broadcast: [] }),
+      connect: note("connect", undefined),
+      forget: note("forget", undefined),
+    },
+    dataplane: { report: () => Promise.resolve(report) },
+    attachments: { list: () => [], attach: note("attach", "attached"), detach: note("detach", "detached") },
+    clock: { now: () => 5000 },
+    touched: note("touched", undefined),
+    end: note("end", undefined) as (how: Ending) => void,
+  } as unknown as ControlParts;
+}
+
+Deno.test("controlApi() passes requests on and looks after attachments again", () => {
+  const asked: unknown[] = [];
+  const api = controlApi(fakeParts(asked));
+  assert.deepEqual(api.connect({ targets: ["a"], replace: true }), { targets: ["host2"] });
+  api.forget({ targets: ["host2"] });
+  const request = { target: "netns:a", addresses: [] };
+  assert.equal(api.attach(request), "attached");
+  assert.equal(api.detach(request), "detached");
+  assert.deepEqual(asked, [
+    ["connect", ["a"], { replace: true }],
+    ["forget", ["host2"]],
+    ["attach", request],
+    ["touched"],
+    ["detach", request],
+    ["touched"],
+  ]);
+});
+
+Deno.test("controlApi() refuses to forget what is no target", () => {
+  const asked: unknown[] = [];
+  assert.throws(
+    () => controlApi(fakeParts(asked)).forget({ targets: ["host2", "host9"] }),
+    (error: MeshnetError) => {
+      assert.deepEqual([error.code, error.hint], ["peer/unknown", "Targets are: host2"]);
+      return true;
+    },
+  );
+  assert.deepEqual(asked, []);
+});
+
+Deno.test("controlApi() reports configuration with origins, host facts and inner state", async () => {
+  const report = await controlApi(fakeParts([])).report();
+  assert.deepEqual(report.config, { port: { value: "6783", from: "default" } });
+  assert.deepEqual(Object.keys(report.details).sort(), ["dataplane", "memory", "mesh", "routes"]);
+  assert.equal(typeof report.host["kernel"], "string");
+  assert.equal(report.status.uptimeMs, 5000);
+});
