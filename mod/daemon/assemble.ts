@@ -81,7 +81,7 @@ export async function assemble(
 
   ensureFolder(config.runDir);
   const store = undo.use(openStore(config.stateDir));
-  const identity = loadIdentity(store, { name: config.name, ids: readSystemIds(), random });
+  const identity = await loadIdentity(store, { name: config.name, ids: readSystemIds(), random });
   if (identity.gaveUp !== undefined) {
     logger.warn("this machine is a copy of another, it got a new name", {
       peer: identity.name,

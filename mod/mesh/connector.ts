@@ -158,7 +158,7 @@ export class Connector {
 
   /** Asks for a new evaluation: at once after a quiet time, else as soon as the size of the mesh allows. */
   request(now: Millis): void {
-    const gap = Math.min(500, Math.max(10, this.#size / 80));
+    const gap = Math.min(1_000, Math.max(10, this.#size / 40));
     this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + gap));
   }
 

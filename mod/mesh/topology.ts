@@ -80,6 +80,8 @@ export class Topology {
   #all: Graph | undefined;
   #established: Graph | undefined;
   #view: TopologyView | undefined;
+  /** All names, ascending, until a peer comes or goes. */
+  #names: PeerName[] | undefined;
   #stamp = 0;
   #stateSize = 0;
   #noShortIdFree = false;
@@ -110,6 +112,11 @@ export class Topology {
   /** All records, in no particular order. */
   *all(): Iterable<PeerRecord> {
     for (const entry of this.#entries.values()) yield entry.record;
+  }
+  /** All records, ascending by name. */
+  sorted(): PeerRecord[] {
+    this.#names ??= [...this.#entries.keys()].sort();
+    return this.#names.map((name) => this.#entries.get(name)!.record);
   }
   /** A small number for tables by peer, and a number that grows whenever the peer's record changes. */
   mark(name: PeerName): { readonly slot: number; readonly stamp: number } | undefined {
@@ -274,6 +281,7 @@ export class Topology {
     const slot = this.#freeSlots.pop() ?? this.#entries.size;
     const entry: Entry = { record, retained: 0, slot, stamp: 0, dialled: undefined, row: undefined };
     this.#entries.set(record.name, entry);
+    this.#names = undefined;
     this.#stateSize += recordSize(record);
     this.#touch(entry);
     return record.shortId !== undefined && this.#shortIds.claim(record.shortId, record.name);
@@ -283,6 +291,7 @@ export class Topology {
   #remove(entry: Entry): boolean {
     const { name, shortId } = entry.record;
     this.#entries.delete(name);
+    this.#names = undefined;
     this.#freeSlots.push(entry.slot);
     this.#stateSize -= recordSize(entry.record);
     this.#touch(entry);

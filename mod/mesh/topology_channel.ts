@@ -133,12 +133,12 @@ export class TopologyChannel implements GossipChannel {
 
   /** The digest of all records as they are when it is sent. */
   digest(purpose: DigestPurpose): GossipData {
-    return new DigestData(() => this.#digest.encode(this.#sorted(), purpose));
+    return new DigestData(() => this.#digest.encode(this.topology.sorted(), purpose));
   }
 
   /** Takes a neighbour's digest: what it lacks is the next answer. */
   onDigest(payload: Uint8Array, from: PeerName): Decoded<GossipData | undefined> {
-    const compared = this.#digest.compare(payload, this.#sorted());
+    const compared = this.#digest.compare(payload, this.topology.sorted());
     if (!compared.ok) return compared;
     for (const name of compared.value.same) this.#known.add(from, this.topology.mark(name)!);
     for (const name of compared.value.lacking) {
@@ -237,10 +237,6 @@ export class TopologyChannel implements GossipChannel {
   /** Whether a peer tells `to` of itself, so that nobody else needs to. */
   #tells(record: PeerRecord, to: PeerName): boolean {
     return this.#tellers.has(record.name) && record.links.some((link) => link.peer === to);
-  }
-
-  #sorted(): PeerRecord[] {
-    return [...this.topology.all()].sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
   #merge(payload: Uint8Array, now: Millis, from: PeerName | undefined) {

@@ -1,5 +1,4 @@
 /** Who this host is in the mesh: its peer name, its short id, its nickname. Kept from the first start on. */
-import { createHash } from "node:crypto";
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { toHex } from "../core/bytes.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
@@ -68,21 +67,26 @@ function localName(octets: Uint8Array): PeerName {
   return peerNameFromBytes(six)!;
 }
 
+/** SHA-256 of text by WebCrypto: node:crypto would cost every start 40 ms and 6 MB. */
+async function sha256(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+}
+
 /** The peer name of a machine, the same as an original peer would take; undefined when it has no ids. */
-export function nameFromSystemIds(ids: SystemIds): PeerName | undefined {
+export async function nameFromSystemIds(ids: SystemIds): Promise<PeerName | undefined> {
   if (ids.machineId === "" && ids.productUuid === "") return undefined;
-  return localName(createHash("sha256").update(NAME_PREFIX + ids.machineId + ids.productUuid).digest());
+  return localName(await sha256(NAME_PREFIX + ids.machineId + ids.productUuid));
 }
 
 /** A hash that tells ids apart without giving them away (machine-id(5) asks for that). */
-function fingerprint(id: string): string {
+async function fingerprint(id: string): Promise<string> {
   const text = id.trim();
   if (text === "" || text === "uninitialized") return "";
-  return toHex(createHash("sha256").update("meshnet identity " + text).digest().subarray(0, 8));
+  return toHex((await sha256("meshnet identity " + text)).subarray(0, 8));
 }
 
-function fingerprints(ids: SystemIds): SystemIds {
-  return { machineId: fingerprint(ids.machineId), productUuid: fingerprint(ids.productUuid) };
+async function fingerprints(ids: SystemIds): Promise<SystemIds> {
+  return { machineId: await fingerprint(ids.machineId), productUuid: await fingerprint(ids.productUuid) };
 }
 
 /** Whether both are known and differ. What cannot be read this time tells nothing. */
@@ -150,17 +154,17 @@ function readStored(store: Store): StoredIdentity | undefined {
  *
  * Throws "state/unreadable" for a stored identity that makes no sense: it is never replaced silently.
  */
-export function loadIdentity(
+export async function loadIdentity(
   store: Store,
   options: { readonly name: PeerName | undefined; readonly ids: SystemIds; readonly random: Random },
-): Identity {
+): Promise<Identity> {
   const { ids, random } = options;
-  const now = fingerprints(ids);
+  const now = await fingerprints(ids);
   const stored = readStored(store);
   const moved = stored !== undefined &&
     (differ(stored.machine.machineId, now.machineId) || differ(stored.machine.productUuid, now.productUuid));
   const kept = moved ? undefined : stored;
-  const [name, origin] = chooseName(options, kept);
+  const [name, origin] = await chooseName(options, kept);
   const identity: StoredIdentity = {
     name,
     origin,
@@ -174,13 +178,13 @@ export function loadIdentity(
   return { name, origin, shortId: identity.shortId, gaveUp };
 }
 
-function chooseName(
+async function chooseName(
   options: { readonly name: PeerName | undefined; readonly ids: SystemIds; readonly random: Random },
   kept: StoredIdentity | undefined,
-): readonly [name: PeerName, origin: NameOrigin] {
+): Promise<readonly [name: PeerName, origin: NameOrigin]> {
   if (options.name !== undefined) return [options.name, "option"];
   if (kept !== undefined) return [kept.name, kept.origin];
-  const derived = nameFromSystemIds(options.ids);
+  const derived = await nameFromSystemIds(options.ids);
   return derived === undefined ? [localName(options.random.bytes(6)), "random"] : [derived, "system-ids"];
 }
 

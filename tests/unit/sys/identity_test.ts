@@ -19,51 +19,51 @@ const MACHINE: SystemIds = {
 const NONE: SystemIds = { machineId: "", productUuid: "" };
 const random = seededRandom();
 
-function load(store: MemoryStore, ids: SystemIds, name?: string): Identity {
+function load(store: MemoryStore, ids: SystemIds, name?: string): Promise<Identity> {
   return loadIdentity(store, { ids, random, name: name === undefined ? undefined : parsePeerName(name)! });
 }
 
-Deno.test("nameFromSystemIds() gives the names that original peers take", () => {
+Deno.test("nameFromSystemIds() gives the names that original peers take", async () => {
   const vectors = loadVectors<{
     peer_name_from_system_ids: { machine_id_file: string; product_uuid_file: string; peer_name: string }[];
   }>("dataplane-fastdp").peer_name_from_system_ids;
   for (const v of vectors) {
     const ids = { machineId: v.machine_id_file, productUuid: v.product_uuid_file };
-    assert.equal(nameFromSystemIds(ids), v.peer_name);
+    assert.equal(await nameFromSystemIds(ids), v.peer_name);
   }
-  assert.equal(nameFromSystemIds(NONE), undefined);
+  assert.equal(await nameFromSystemIds(NONE), undefined);
 });
 
-Deno.test("loadIdentity() keeps name and short id over restarts", () => {
+Deno.test("loadIdentity() keeps name and short id over restarts", async () => {
   const store = new MemoryStore();
-  const first = load(store, MACHINE);
-  assert.equal(first.name, nameFromSystemIds(MACHINE));
+  const first = await load(store, MACHINE);
+  assert.equal(first.name, await nameFromSystemIds(MACHINE));
   assert.equal(first.origin, "system-ids");
   assert.equal(first.gaveUp, undefined);
-  assert.deepEqual(load(store, MACHINE), first);
+  assert.deepEqual(await load(store, MACHINE), first);
   storeShortId(store, 77 as ShortId);
-  assert.deepEqual(load(store, MACHINE), { ...first, shortId: 77 });
+  assert.deepEqual(await load(store, MACHINE), { ...first, shortId: 77 });
 });
 
-Deno.test("loadIdentity() draws a name where there are no ids, and keeps it", () => {
+Deno.test("loadIdentity() draws a name where there are no ids, and keeps it", async () => {
   const store = new MemoryStore();
-  const first = load(store, NONE);
+  const first = await load(store, NONE);
   assert.equal(first.origin, "random");
   assert.equal(parseInt(first.name.slice(0, 2), 16) & 3, 2);
-  assert.notEqual(load(new MemoryStore(), NONE).name, first.name);
-  assert.deepEqual(load(store, NONE), first);
-  assert.deepEqual(load(store, MACHINE), first); // ids that appear later change nothing
+  assert.notEqual((await load(new MemoryStore(), NONE)).name, first.name);
+  assert.deepEqual(await load(store, NONE), first);
+  assert.deepEqual(await load(store, MACHINE), first); // ids that appear later change nothing
 });
 
-Deno.test("loadIdentity() takes a name given, and keeps it when it is no longer given", () => {
+Deno.test("loadIdentity() takes a name given, and keeps it when it is no longer given", async () => {
   const store = new MemoryStore();
-  const shortId = load(store, MACHINE).shortId;
-  const given = load(store, MACHINE, "02:00:00:00:00:07");
+  const shortId = (await load(store, MACHINE)).shortId;
+  const given = await load(store, MACHINE, "02:00:00:00:00:07");
   assert.deepEqual(given, { name: "02:00:00:00:00:07", origin: "option", shortId, gaveUp: undefined });
-  assert.deepEqual(load(store, MACHINE), given);
+  assert.deepEqual(await load(store, MACHINE), given);
 });
 
-Deno.test("loadIdentity() gives up name and short id of another machine", () => {
+Deno.test("loadIdentity() gives up name and short id of another machine", async () => {
   const other = "ffffffffffffffffffffffffffffffff\n";
   const cases: [name: string, then: SystemIds, now: SystemIds, moved: boolean][] = [
     ["same", MACHINE, MACHINE, false],
@@ -81,41 +81,41 @@ Deno.test("loadIdentity() gives up name and short id of another machine", () => 
   ];
   for (const [name, then, now, moved] of cases) {
     const store = new MemoryStore();
-    const before = load(store, then);
+    const before = await load(store, then);
     storeShortId(store, 4095 as ShortId);
-    const after = load(store, now);
+    const after = await load(store, now);
     if (moved) {
       assert.equal(after.gaveUp, before.name, name);
-      assert.equal(after.name, nameFromSystemIds(now), name);
+      assert.equal(after.name, await nameFromSystemIds(now), name);
       assert.notEqual(after.shortId, 4095, name);
-      assert.equal(load(store, now).gaveUp, undefined, `${name}, second start`);
+      assert.equal((await load(store, now)).gaveUp, undefined, `${name}, second start`);
     } else {
       assert.deepEqual(after, { ...before, shortId: 4095 }, name);
     }
   }
 });
 
-Deno.test("loadIdentity() remembers ids that cannot be read in between", () => {
+Deno.test("loadIdentity() remembers ids that cannot be read in between", async () => {
   const store = new MemoryStore();
-  const { name } = load(store, MACHINE);
-  load(store, NONE);
-  assert.equal(load(store, { ...MACHINE, productUuid: "other" }).gaveUp, name);
+  const { name } = await load(store, MACHINE);
+  await load(store, NONE);
+  assert.equal((await load(store, { ...MACHINE, productUuid: "other" })).gaveUp, name);
 });
 
-Deno.test("loadIdentity() gives a cloned disk a new name even where a name was given once", () => {
+Deno.test("loadIdentity() gives a cloned disk a new name even where a name was given once", async () => {
   const store = new MemoryStore();
-  load(store, MACHINE, "02:00:00:00:00:07");
+  await load(store, MACHINE, "02:00:00:00:00:07");
   const clone: SystemIds = { machineId: "ffff\n", productUuid: "ffff\n" };
-  assert.equal(load(store, clone).gaveUp, "02:00:00:00:00:07");
+  assert.equal((await load(store, clone)).gaveUp, "02:00:00:00:00:07");
   const again = new MemoryStore();
-  load(again, MACHINE, "02:00:00:00:00:07");
-  const kept = load(again, clone, "02:00:00:00:00:07"); // given again: meant
+  await load(again, MACHINE, "02:00:00:00:00:07");
+  const kept = await load(again, clone, "02:00:00:00:00:07"); // given again: meant
   assert.deepEqual([kept.name, kept.gaveUp], ["02:00:00:00:00:07" as PeerName, undefined]);
 });
 
-Deno.test("loadIdentity() stores no machine id, and never replaces what it cannot read", () => {
+Deno.test("loadIdentity() stores no machine id, and never replaces what it cannot read", async () => {
   const store = new MemoryStore();
-  load(store, MACHINE);
+  await load(store, MACHINE);
   const text = store.get("identity")!;
   assert.ok(!text.includes(MACHINE.machineId.trim()) && !text.includes(MACHINE.productUuid.trim()));
   const good = JSON.parse(text);
@@ -130,7 +130,7 @@ Deno.test("loadIdentity() stores no machine id, and never replaces what it canno
     ]
   ) {
     store.put("identity", bad);
-    assert.throws(() => load(store, MACHINE), { code: "state/unreadable" });
+    await assert.rejects(load(store, MACHINE), { code: "state/unreadable" });
     assert.equal(store.get("identity"), bad);
   }
 });
