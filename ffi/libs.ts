@@ -1,14 +1,14 @@
 /** Finds and opens native libraries, on first use and never at import. */
 import { MeshnetError, messageOf } from "../mod/core/errors.ts";
 
-/** Libraries that may be asked for, with the package that has them on Debian and Ubuntu. */
-const LIBRARIES = {
+/** Name of a library this program can use. */
+export type LibraryName = "libc" | "libnl";
+
+/** What they are called, and which package has them on Debian and Ubuntu. */
+const LIBRARIES: Readonly<Record<LibraryName, { readonly file: string; readonly debian: string }>> = {
   libc: { file: "libc.so.6", debian: "libc6" },
   libnl: { file: "libnl-3.so.200", debian: "libnl-3-200" },
-} as const;
-
-/** Name of a library this program can use. */
-export type LibraryName = keyof typeof LIBRARIES;
+};
 
 /** Libraries that the program itself brings: file name -> gives a path under which it can be opened. */
 const offered = new Map<string, () => string>();

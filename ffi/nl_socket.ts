@@ -8,7 +8,10 @@ import { inNetns } from "./netns.ts";
 import { libnl } from "./nl_symbols.ts";
 import { waitReadable } from "./poll.ts";
 
-const PROTOCOLS = { route: 0, xfrm: 6, generic: 16 } as const;
+/** A netlink protocol. */
+export type NetlinkProtocol = "route" | "xfrm" | "generic";
+
+const PROTOCOLS: Readonly<Record<NetlinkProtocol, number>> = { route: 0, xfrm: 6, generic: 16 };
 /** Longer than any message the kernel sends: a frame of 64 KiB with its attributes, or 32 KiB of a dump. */
 const SCRATCH = 128 * 1024;
 const PATIENCE_MS = 5_000;
@@ -19,7 +22,8 @@ let scratch: Uint8Array<ArrayBuffer> | undefined;
 
 /** How a socket is made. */
 export interface NetlinkOptions {
-  readonly protocol: keyof typeof PROTOCOLS;
+  /** What is spoken over it. */
+  readonly protocol: NetlinkProtocol;
   /** How requests and answers look. */
   readonly codec: NetlinkCodec;
   /** Multicast groups to join, by number. */

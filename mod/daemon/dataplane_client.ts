@@ -17,16 +17,21 @@ const STOP_MS = 2_000;
 
 /** The counter that wakes the worker (ffi/poll.ts). */
 export interface WakeupCounter extends Disposable {
+  /** Its descriptor, which the worker waits on. */
   readonly fd: number;
+  /** Adds one. */
   signal(): void;
 }
 
 /** How the data plane is started. */
 export interface DataplaneStart {
+  /** What the worker is told. */
   readonly config: DataplaneConfig;
   /** Makes the counter that wakes the worker. */
   readonly createWakeup: () => WakeupCounter;
+  /** Takes what the worker logs, too. */
   readonly log: Logger;
+  /** Takes what the mesh is told. */
   readonly onEvent: (event: OverlayEvent) => void;
   /** The data plane ended although nobody asked it to, called once: the process should end and be started again.
    * Containers stay connected through the flows in the kernel meanwhile. */

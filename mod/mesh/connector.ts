@@ -95,6 +95,8 @@ export const GOOD_LIFE = 60_000;
 const MAX_DISCOVERED = 4_096;
 const MAX_ATTEMPTS = 32;
 const MAX_ADDRESSES = 16;
+/** Addresses in other peers' records are searched at least this often if something changes, milliseconds. */
+const SEARCH_INTERVAL = 5_000;
 
 /** Decides which addresses to dial. Call `request()` after every change and `due()` whenever `nextWake()` has passed;
  * report each attempt's fate with `resolved()`, `connected()` and `ended()`. Unknown attempts are ignored. */
@@ -106,6 +108,7 @@ export class Connector {
   #evaluated = -Infinity;
   #nextTry = Infinity;
   #size = 0;
+  #searched = -Infinity;
 
   constructor(
     readonly options: {
@@ -330,10 +333,16 @@ export class Connector {
       if (peer !== undefined) target.peer = peer;
       if (target.satisfied) target.phase = "idle";
     }
-    const found = this.#discover(view);
+    // While enough discovered addresses wait for their turn, it is enough to drop those that are reached by now.
+    const complete = now - this.#searched >= SEARCH_INTERVAL || this.#waiting(view) < MAX_ATTEMPTS;
+    const found = complete ? this.#discover(view) : new Map<string, PeerName>();
+    if (complete) this.#searched = now;
     for (const target of [...this.#targets.values()]) {
       if (target.direct !== undefined || target.phase === "dialing" || target.phase === "connected") continue;
-      if (!found.has(target.key) || byAddress.has(target.key) || taken.has(target.key)) this.#drop(target);
+      const gone = complete
+        ? !found.has(target.key)
+        : target.peer !== undefined && view.isConnected(target.peer);
+      if (gone || byAddress.has(target.key) || taken.has(target.key)) this.#drop(target);
     }
     for (const [address, peer] of found) {
       if (this.#targets.has(address) || byAddress.has(address) || taken.has(address)) continue;
@@ -343,6 +352,16 @@ export class Connector {
       const pause = this.options.self > peer ? 500 + this.options.random.below(500) : 0;
       this.#add({ key: address, direct: undefined, addresses: [address], tryAt: after(now, pause), peer });
     }
+  }
+
+  /** Discovered addresses that are worth a try and were not tried yet. */
+  #waiting(view: ConnectorView): number {
+    let count = 0;
+    for (const { direct, phase, error, peer } of this.#targets.values()) {
+      if (direct !== undefined || phase !== "idle" || error !== undefined) continue;
+      if (peer !== undefined && !view.isConnected(peer)) count++;
+    }
+    return count;
   }
 
   #discover(view: ConnectorView): ReadonlyMap<string, PeerName> {

@@ -116,7 +116,8 @@ export class Membership {
     const extended = link.introduced?.remote.extensions?.includes(DIGEST_EXTENSION) ?? false;
     if (extended) {
       this.#channel.onTeller(peer);
-      this.engine.gossipTo(peer, DIGEST_CHANNEL, this.#channel.digest("greeting"));
+      const member = this.gossipRoutes?.reaches(peer) ?? false;
+      if (!member || restarted) this.engine.gossipTo(peer, DIGEST_CHANNEL, this.#channel.digest("greeting"));
       this.#compareSoon(now);
     }
     if (!reachable || restarted) this.engine.sendFullState(id, extended ? this.#channel.name : undefined);

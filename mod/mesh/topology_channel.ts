@@ -145,9 +145,8 @@ export class TopologyChannel implements GossipChannel {
       this.#known.remove(from, this.topology.mark(name)!);
       this.#answer.push(name);
     }
-    return good(
-      compared.value.wanted ? this.digest("answering") : undefined,
-    );
+    const { reply } = compared.value;
+    return good(reply === undefined ? undefined : this.digest(reply));
   }
 
   /** Records that changed by gossip in a lean mesh since the last call: they go along the broadcast tree of their

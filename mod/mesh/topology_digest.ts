@@ -17,12 +17,12 @@ const ENTRY = 14;
 const NAME = 6;
 const VERSION = 10;
 /**
- * Why a digest is sent, its first byte. `greeting`: on a new connection, where the other end sends one as well; only
- * peers that one end does not know are sent in answer, as versions differ anyway while a mesh is starting and news of
- * them are under way. `comparing`: in a quiet moment; everything that differs is sent. `answering`: like comparing, in
- * return for one that showed more than we have.
+ * Why a digest is sent, its first byte. `greeting`: on a new connection to a peer that was not in our mesh; only peers
+ * that one end does not know are sent in answer, as versions differ anyway while a mesh is starting and news of them are
+ * under way. `comparing`: in a quiet moment; everything that differs is sent. `greeted` and `compared` answer these if
+ * they showed more than the receiver has.
  */
-const PURPOSES = ["greeting", "comparing", "answering"] as const;
+const PURPOSES = ["greeting", "greeted", "comparing", "compared"] as const;
 /** Why a digest is sent. */
 export type DigestPurpose = typeof PURPOSES[number];
 
@@ -44,7 +44,8 @@ export class Digest {
     }
     const same: PeerName[] = [];
     const lacking: PeerName[] = [];
-    const greeting = PURPOSES[digest[0]!] === "greeting";
+    const purpose = PURPOSES[digest[0]!];
+    const brief = purpose === "greeting" || purpose === "greeted";
     let behind = false;
     let at = 1;
     for (const record of records) {
@@ -55,12 +56,13 @@ export class Digest {
         continue;
       }
       if (equal(digest, at, ours)) same.push(record.name);
-      else if (low32(ours, VERSION) < low32(digest, at + VERSION)) behind = true;
-      else if (!greeting || low32(ours, NAME) !== low32(digest, at + NAME)) lacking.push(record.name);
+      else if (low32(ours, VERSION) < low32(digest, at + VERSION)) behind ||= !brief;
+      else if (!brief || low32(ours, NAME) !== low32(digest, at + NAME)) lacking.push(record.name);
       at += ENTRY;
     }
     behind ||= at < digest.length;
-    return good({ same, lacking, wanted: behind && PURPOSES[digest[0]!] === "comparing" });
+    const reply = purpose === "greeting" ? "greeted" : purpose === "comparing" ? "compared" : undefined;
+    return good({ same, lacking, reply: behind ? reply : undefined });
   }
 
   #chunk(record: PeerRecord): Uint8Array {
@@ -83,8 +85,8 @@ export interface Comparison {
   readonly same: readonly PeerName[];
   /** It lacks these, or has them in an older state or of another process. */
   readonly lacking: readonly PeerName[];
-  /** It has what we lack, and would send it if it had our digest. */
-  readonly wanted: boolean;
+  /** It has what we lack, and sends it when it gets our digest for this purpose. */
+  readonly reply: DigestPurpose | undefined;
 }
 
 function order(digest: Uint8Array, at: number, chunk: Uint8Array): number {

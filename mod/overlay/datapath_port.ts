@@ -31,14 +31,17 @@ export interface Datapath extends Disposable {
 
 /** Counts that only the shell of a switch knows. */
 export interface DatapathCounts {
-  /** Frames that a flow matched, that none did, and misses that did not reach us; since the switch was made. */
+  /** Frames that a flow matched, since the switch was made. */
   readonly hits: number;
+  /** Frames that no flow matched. */
   readonly misses: number;
+  /** Misses that did not reach us. */
   readonly lost: number;
   /** Different masks in use: each costs a lookup. */
   readonly masks: number;
-  /** Requests without answer that the kernel refused, and datagrams that made no sense. */
+  /** Requests without answer that the kernel refused. */
   readonly refused: number;
+  /** Datagrams that made no sense. */
   readonly damaged: number;
   /** How often somebody else had changed how misses reach us. */
   readonly repaired: number;
@@ -46,6 +49,7 @@ export interface DatapathCounts {
 
 /** The socket for misses, flows and frames. */
 export interface UpcallSocket extends NetlinkSocket {
+  /** Descriptor, to wait on. */
   readonly fd: number;
   /** Several datagrams without waiting; views, valid until the next call. */
   receiveBatch(): readonly Uint8Array[];
@@ -57,6 +61,7 @@ export interface UpcallSocket extends NetlinkSocket {
 
 /** A socket that has joined multicast groups. */
 export interface NoticeSocket extends Disposable {
+  /** Descriptor, to wait on. */
   readonly fd: number;
   /** The next datagram without waiting, or undefined; valid until the next call. */
   receive(): Uint8Array | undefined;
@@ -76,5 +81,6 @@ export interface OvsAdapters {
   interfaceIndex(name: string): number;
   /** How many CPUs the kernel may ever use. */
   readonly cpus: number;
+  /** Where the shell logs. */
   readonly log: Logger;
 }

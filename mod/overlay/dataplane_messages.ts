@@ -13,11 +13,13 @@ export interface DataplaneConfig {
   readonly mtu: number;
   /** Main VXLAN port: mesh port + 1. */
   readonly vxlanPort: number;
+  /** Bounds that are not the usual ones. */
   readonly limits?: Partial<DataplaneLimits>;
 }
 
 /** The report of the core, and what the kernel counted. */
 export interface DataplaneStatus extends DataplaneReport {
+  /** Counts of the kernel and of the shell. */
   readonly kernel: DatapathCounts;
 }
 
@@ -48,9 +50,13 @@ export type FromDataplane =
 
 /** A MeshnetError as data. */
 export interface PlainFailure {
+  /** See MeshnetError. */
   readonly code: ErrorCode;
+  /** What could not be done, and why. */
   readonly message: string;
+  /** What to try next. */
   readonly hint: string | undefined;
+  /** Error number of the failed system call. */
   readonly errno: number | undefined;
 }
 

@@ -4,6 +4,7 @@ import type { PortNo, Vport } from "../wire/ovs_keys.ts";
 
 /** How we want it. */
 export interface OvsWanted {
+  /** How misses are dispatched. */
   readonly dispatch: Dispatch;
   /** Netlink port id of the socket that receives misses. */
   readonly upcallPid: number;
@@ -13,7 +14,9 @@ export interface OvsWanted {
 
 /** How it is. */
 export interface OvsPresent {
+  /** The datapath itself. */
   readonly datapath: DatapathInfo;
+  /** All its ports. */
   readonly ports: readonly Vport[];
   /** The datapath's own interface. */
   readonly link: { readonly index: number; readonly mtu: number; readonly up: boolean };

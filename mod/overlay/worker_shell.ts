@@ -12,19 +12,25 @@ const EVENT_LIMIT = 4096;
 
 /** The core, and the report it gives. */
 export interface DataplaneCore extends Core<DataplaneEvent, DataplaneEffect> {
+  /** Everything to know, as of now. */
   report(now: Millis): DataplaneReport;
 }
 
 /** Blocks the thread until a descriptor is ready or time is up; descriptors are named by position. */
 export interface Waiter {
+  /** Waits at most so long, Infinity included; returns how many are ready. */
   wait(timeoutMs: number): number;
+  /** Whether the last wait found this one ready. */
   isReady(index: number): boolean;
 }
 
 /** What the loop is made of. */
 export interface DataplaneLoop {
+  /** What decides. */
   readonly core: DataplaneCore;
+  /** What moves frames. */
   readonly datapath: Datapath;
+  /** The time by which the core lives. */
   readonly clock: Clock;
   /** Waits on the wake-up counter (position 0) and then on the datapath's descriptors. */
   readonly waiter: Waiter;
@@ -32,6 +38,7 @@ export interface DataplaneLoop {
   readonly announced: () => number;
   /** The next message from the main thread. */
   readonly nextMessage: () => Promise<ToDataplane>;
+  /** Sends to the main thread. */
   readonly send: (message: FromDataplane) => void;
 }
 

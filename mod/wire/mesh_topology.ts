@@ -7,6 +7,7 @@ import { GobDecoder } from "./gob_decode.ts";
 import { GobEncoder } from "./gob_encode.ts";
 import type { GobType } from "./gob_types.ts";
 import { LINK_SUMMARIES, LinkReader } from "./mesh_links.ts";
+import { encodeLinks } from "./mesh_links_encode.ts";
 
 const PEER_SUMMARY = {
   kind: "struct",
@@ -47,13 +48,7 @@ export class TopologyEncoder {
       ShortID: BigInt(peer.shortId ?? 0),
       HasShortID: peer.shortId !== undefined,
     };
-    const links = peer.links.map((link) => ({
-      NameByte: peerNameToBytes(link.peer),
-      RemoteTCPAddr: link.address,
-      Outbound: link.outbound,
-      Established: link.established,
-    }));
-    return concatBytes(this.#gob.encode(summary, PEER_SUMMARY), this.#gob.encode(links, LINK_SUMMARIES));
+    return concatBytes(this.#gob.encode(summary, PEER_SUMMARY), encodeLinks(peer.links, this.#gob));
   }
 }
 

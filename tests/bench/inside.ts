@@ -31,7 +31,7 @@ async function tcp(rounds: number): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     for (const which of round % 2 === 0 ? [0, 1] : [1, 0]) {
       const [one, two] = pairs[which]!;
-      rates[which]!.push(await one.iperf(two, 2, "-C", "cubic") / 1e9);
+      rates[which]!.push(await one.iperf(two, 1, "-C", "cubic") / 1e9);
     }
   }
   report({ kind: "tcp", mtu, ours: rates[0], theirs: rates[1] });
@@ -132,7 +132,7 @@ const benches: Record<string, () => Promise<void>> = {
   "first-ping": async () => {
     for (let i = 0; i < 5; i++) await firstPing();
   },
-  tcp: () => tcp(15),
+  tcp: () => tcp(30),
   misses,
   idle,
 };

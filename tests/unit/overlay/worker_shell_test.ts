@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type OverlayRequest } from "../../../mod/core/overlay_port.ts";
+import type { OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import type { Datapath, DatapathEffect, PostEvent } from "../../../mod/overlay/datapath_port.ts";
 import type { FromDataplane, ToDataplane } from "../../../mod/overlay/dataplane_messages.ts";

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import type { MeshnetError } from "../../../mod/core/errors.ts";
+import type { OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
+import type { LogFields, Logger } from "../../../mod/core/ports.ts";
+import { type DataplaneHandle, startDataplane } from "../../../mod/daemon/dataplane_client.ts";
+
+const CONFIG = { name: "meshnet", mtu: 1376, vxlanPort: 6784 };
+const REQUEST: OverlayRequest = { kind: "confirm", link: 7 as never };
+
+/** A worker that does `begin` when it is started, and `take` for every other message. */
+function workerOf(begin: string, take = ""): URL {
+  const code = `onmessage = ({ data }) => { if (data.kind === "start") { ${begin} } else { ${take} } };`;
+  return new URL(`data:application/javascript,${encodeURIComponent(code)}`);
+}
+
+/** A data plane in a fake worker, and everything that it brought about here. */
+class Trial {
+  signals = 0;
+  open = 0;
+  readonly logged: string[] = [];
+  readonly events: OverlayEvent[] = [];
+  readonly failed = Promise.withResolvers<MeshnetError>();
+  readonly #log = Object.fromEntries(
+    ["debug", "info", "warn", "error"].map((level) => [
+      level,
+      (event: string, fields?: LogFields) =>
+        this.logged.push(`${level} ${event} ${fields?.["reason"] ?? ""}`.trim()),
+    ]),
+  ) as unknown as Logger;
+
+  start(workerUrl: URL): Promise<DataplaneHandle> {
+    return startDataplane({
+      config: CONFIG,
+      createWakeup: () => {
+        this.open++;
+        return { fd: 3, signal: () => void this.signals++, [Symbol.dispose]: () => void this.open-- };
+      },
+      log: this.#log,
+      onEvent: (event) => void this.events.push(event),
+      onFailure: (reason) => this.failed.resolve(reason),
+      workerUrl,
+    });
+  }
+}
+
+const ANSWER = `
+  if (data.kind === "request") {
+    postMessage({ kind: "event", event: { kind: "established", link: data.request.link } });
+    postMessage({ kind: "log", level: "info", event: "x/y", fields: {} });
+  }
+  if (data.kind === "report") postMessage({ kind: "report", id: data.id, status: { echo: data.id } });
+  if (data.kind === "stop") postMessage({ kind: "stopped" });
+  if (data.kind === "request" && data.request.kind === "stop") throw new Error("defect");`;
+
+Deno.test("startDataplane() hands requests over and brings events, logs and reports back", async () => {
+  const trial = new Trial();
+  const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, ANSWER));
+  dataplane.request(REQUEST);
+  assert.deepEqual(await Promise.all([dataplane.report(), dataplane.report()]), [{ echo: 1 }, { echo: 2 }]);
+  assert.deepEqual(trial.events, [{ kind: "established", link: 7 }]);
+  assert.deepEqual(trial.logged, ["info x/y"]);
+  assert.equal(trial.signals, 3);
+  await Promise.all([dataplane.stop(), dataplane.stop()]);
+  assert.equal(trial.open, 0);
+  dataplane.request(REQUEST); // goes nowhere
+  await assert.rejects(dataplane.report(), { message: "Cannot report: data plane has ended" });
+});
+
+Deno.test("startDataplane() gives the worker its configuration and the descriptor that wakes it", async () => {
+  const trial = new Trial();
+  const begin = `postMessage({ kind: "log", level: "info", event: JSON.stringify(data), fields: {} });
+    postMessage({ kind: "started" });`;
+  const dataplane = await trial.start(workerOf(begin, ANSWER));
+  assert.deepEqual(trial.logged, [`info ${JSON.stringify({ kind: "start", config: CONFIG, wakeupFd: 3 })}`]);
+  await dataplane.stop();
+});
+
+Deno.test("startDataplane() rejects with the reason why it cannot work", async () => {
+  const trial = new Trial();
+  const failure = {
+    code: "datapath/module-missing",
+    message: "No module",
+    hint: "Load it",
+    errno: undefined,
+  };
+  const begin = `postMessage({ kind: "failed", failure: ${JSON.stringify(failure)} });`;
+  await assert.rejects(trial.start(workerOf(begin)), { code: "datapath/module-missing", hint: "Load it" });
+  assert.equal(trial.open, 0);
+});
+
+Deno.test("startDataplane() tells once that the data plane failed, and refuses what waits", async () => {
+  const trial = new Trial();
+  const failure = { code: "datapath/unavailable", message: "Datapath meshnet was removed" };
+  const take = `if (data.kind === "request") postMessage({ kind: "failed", failure: ${
+    JSON.stringify(failure)
+  } });`;
+  const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, take));
+  const report = assert.rejects(dataplane.report(), { message: "Cannot report: data plane has ended" });
+  dataplane.request(REQUEST);
+  assert.equal((await trial.failed.promise).message, "Datapath meshnet was removed");
+  await report;
+  await dataplane.stop();
+  assert.deepEqual(trial.logged, ["error overlay/failed Datapath meshnet was removed"]);
+  assert.equal(trial.open, 0);
+});
+
+Deno.test("startDataplane() takes an exception in the worker for a failure", async () => {
+  const trial = new Trial();
+  const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, ANSWER));
+  dataplane.request({ kind: "stop", link: 7 as never, orderly: true });
+  assert.match((await trial.failed.promise).message, /^Data plane failed: .*defect/);
+  assert.equal(trial.open, 0);
+});
+
+Deno.test("DataplaneHandle.report() refuses more than can be waiting", async () => {
+  const trial = new Trial();
+  const take = `if (data.kind === "stop") postMessage({ kind: "stopped" });`;
+  const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, take));
+  const waiting = Array.from({ length: 64 }, () => dataplane.report().catch((error) => error.message));
+  await assert.rejects(dataplane.report(), { message: "Cannot report: data plane is too busy" });
+  await dataplane.stop();
+  assert.deepEqual(new Set(await Promise.all(waiting)), new Set(["Cannot report: data plane has ended"]));
+});
