@@ -7,6 +7,7 @@ import {
   ipToBytes,
   isIpv4,
   parseCidr,
+  parseIp,
 } from "../core/addr.ts";
 import type { Ip } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
@@ -61,9 +62,10 @@ export function parseAttachAddress(text: string): Cidr {
   const bare = text.startsWith("ip:") ? text.slice("ip:".length) : text;
   const cidr = parseCidr(bare);
   if (cidr === undefined) {
+    const lacksPrefix = parseIp(bare) !== undefined;
     throw refuse(
       text,
-      bare.includes("/") ? "it is not an IP address and a prefix length" : "it has no prefix length",
+      lacksPrefix ? "it has no prefix length" : "it is not an IP address and a prefix length",
     );
   }
   if (cidr.prefix === 0) throw refuse(text, "a prefix length of 0 would cover every address");

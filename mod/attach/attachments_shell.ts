@@ -31,7 +31,7 @@ const ANNOUNCE_AGAIN_MS = [200, 1000] as const;
 function checkPair(action: string, hostName: string | undefined, pair: ExistingPair | undefined): void {
   if (pair === undefined || pair.hostName === hostName) return;
   throw new MeshnetError("attach/failed", `Cannot ${action}: it hangs on ${pair.hostName} already`, {
-    hint: `It is attached under another name, see \`meshnet ps\`; detach that one first`,
+    hint: `It is attached under another name, see \`meshnet status\`; detach that one first`,
   });
 }
 
@@ -105,11 +105,10 @@ export class Attachments implements Disposable {
     this.#failures.delete(record.id);
     this.#announceLater(record.id, planned);
     const texts = added.map(formatCidr);
-    this.adapters.log.info("attached", {
-      target: target.text,
-      addresses: texts.join(" "),
-      interface: wanted.hostName,
-    });
+    if (planned.length > 0 || texts.length > 0) {
+      const fields = { target: target.text, addresses: texts.join(" "), interface: wanted.hostName };
+      this.adapters.log.info("attached", fields);
+    }
     return {
       target: target.text,
       addresses: texts,

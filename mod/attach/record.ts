@@ -96,9 +96,11 @@ export function wantedOf(
   return { hostName: hostInterface(record.id), name, mac, addresses, ...options };
 }
 
-/** The record as it is with the target found now: a namespace that was made anew under its old name is taken over. */
+/** The record as it is with the target found now: a namespace that was made anew under its old name is taken over. Found
+ * by another of its names, it stays what it is: the mark is that of the process which the record names. */
 export function movedTo(record: AttachmentRecord, found: ResolvedTarget): AttachmentRecord {
-  return { ...record, namespace: found.namespace, processMark: found.processMark };
+  const processMark = found.target.text === record.target ? found.processMark : record.processMark;
+  return { ...record, namespace: found.namespace, processMark };
 }
 
 /** Whether a target found now is the one that a record means. Names and paths mean whatever they lead to, so an

@@ -59,11 +59,14 @@ export function parseTarget(text: string): Target {
   }
   if (text.startsWith("/") && !text.includes("\0")) return { kind: "path", text, path: text };
   if (text === "") throw refuse("Cannot use an empty target", FORMS);
+  if (/^(?:(?:ip|net):.*|[0-9a-f.:]+\/[0-9]+)$/i.test(text)) {
+    throw refuse(`Cannot use target ${text}: it is an address`, `Name the target last. ${FORMS}`);
+  }
   const name = /^[\w.-]{1,64}$/.test(text) ? text : "NAME";
   throw refuse(
     `Cannot use target ${text}: containers by name need the Docker integration, which is not part of this release`,
-    `Use pid:N with the container's process, for Docker: ` +
-      `meshnet attach CIDR pid:$(docker inspect -f '{{.State.Pid}}' ${name}). ${FORMS}`,
+    `Use netns:${name} for a namespace of \`ip netns list\`; for a Docker container pid:N with its process: ` +
+      `meshnet attach CIDR pid:$(docker inspect -f '{{.State.Pid}}' ${name})`,
   );
 }
 

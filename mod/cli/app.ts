@@ -1,5 +1,6 @@
 /** The command line: the table of commands on the CLI library, errors and exit codes. */
 import {
+  AliasNotFoundError,
   type Application,
   buildApplication,
   buildCommand,
@@ -38,7 +39,7 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
     const early = answerEarly(argv, io);
     if (early !== undefined) return early;
     const { command, invocation } = await parseCommandLine(argv);
-    checkChoices(command, invocation);
+    checkArguments(command, invocation);
     const module: { readonly run: CommandRun } = await command.load();
     return await module.run(invocation, io) ?? 0;
   } catch (error) {
@@ -72,21 +73,41 @@ function answerEarly(argv: readonly string[], io: Io): number | undefined {
 
 /** Parses a command line; throws MeshnetError `usage/bad-option` with a suggestion. */
 export async function parseCommandLine(argv: readonly string[]): Promise<Parsed> {
+  const words = readable(argv[0] === "--version" || argv[0] === "-V" ? ["version", ...argv.slice(1)] : argv);
   let parsed: Parsed | undefined;
   let failure: MeshnetError | undefined;
   const app = buildApp(
     (command, flags, args) => void (parsed = { command, invocation: invocationOf(flags, args) }),
     {
       failed: (error) => void (failure ??= error),
-      words: argv,
+      words,
     },
   );
-  const words = argv[0] === "--version" || argv[0] === "-V" ? ["version", ...argv.slice(1)] : argv;
   await run(app, words, { process: { stdout: { write: () => {} }, stderr: { write: () => {} } } });
   if (failure !== undefined) throw failure;
   // The library ends without a command only where a group of commands was named alone.
   if (parsed === undefined) throw unknownCommand(words.join(" "));
   return parsed;
+}
+
+/**
+ * The words so that the library reads them as meant. It takes options of one letter, and `--option=` with nothing or more
+ * than one line behind it, for arguments.
+ */
+function readable(argv: readonly string[]): readonly string[] {
+  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  return argv.flatMap((word, i) => {
+    if (i >= end || !word.startsWith("--")) return [word];
+    const [, option, value] = /^(--[a-z][\w.-]+)=([^]*)$/i.exec(word) ?? [];
+    if (option !== undefined) return value === "" || value!.includes("\n") ? [option, value!] : [word];
+    if (/^--[a-z][\w.-]+$/i.test(word)) return [word];
+    throw unknownOption(word, commandOf(argv));
+  });
+}
+
+/** The command that a command line begins with. */
+function commandOf(words: readonly string[]): CommandSpec | undefined {
+  return COMMANDS.find((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
 }
 
 function invocationOf(flags: GivenFlags, args: readonly string[]): Invocation {
@@ -118,7 +139,6 @@ function buildApp(
       ? built
       : buildRouteMap({ routes: { [second]: built }, docs: { brief: command.brief } });
   }
-  const named = () => COMMANDS.find((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
   return buildApplication(buildRouteMap({ routes, docs: { brief: "meshnet" } }), {
     name: "meshnet",
     scanner: { caseStyle: "original", allowArgumentEscapeSequence: true },
@@ -131,7 +151,7 @@ function buildApp(
           return "";
         },
         exceptionWhileParsingArguments: (error) => {
-          failed(usageError(error, named()));
+          failed(usageError(error, commandOf(words)));
           return "";
         },
       },
@@ -163,7 +183,12 @@ function flagOf(option: OptionSpec): unknown {
   return { ...common, kind: "parsed", parse: String, ...(option.kind === "list" ? { variadic: true } : {}) };
 }
 
-function checkChoices(command: CommandSpec, invocation: Invocation): void {
+function checkArguments(command: CommandSpec, invocation: Invocation): void {
+  if (invocation.args.includes("")) {
+    throw new MeshnetError("usage/bad-option", `An argument of meshnet ${command.name} is empty`, {
+      hint: "It may come from a variable that is not set",
+    });
+  }
   const choices = command.args?.choices;
   if (choices === undefined) return;
   for (const word of invocation.args) {
@@ -199,6 +224,7 @@ function usageError(error: unknown, command: CommandSpec | undefined): MeshnetEr
   if (error instanceof UnsatisfiedFlagError) {
     return refuse(`Option --${error.externalFlagName} needs a value`, seeHelp);
   }
+  if (error instanceof AliasNotFoundError) return unknownOption(`-${error.input}`, command);
   if (error instanceof UnexpectedPositionalError) {
     const most = command?.args?.most ?? 0;
     const peers = command?.name === "up" ? "Name hosts with --peers HOST,HOST" : seeHelp;
@@ -212,7 +238,7 @@ function usageError(error: unknown, command: CommandSpec | undefined): MeshnetEr
 
 function unknownOption(typed: string, command: CommandSpec | undefined): MeshnetError {
   const name = command?.name ?? "COMMAND";
-  const option = `--${typed.split("=")[0]}`;
+  const option = typed.startsWith("-") ? typed : `--${typed.split("=")[0]}`;
   const hint = typed.startsWith("password") && command?.name === "up"
     ? "Everybody could read it there; use --password-file FILE, or set MESHNET_PASSWORD"
     : nearOption(typed, command) ?? `See \`meshnet help ${name}\``;

@@ -8,5 +8,8 @@ export const ATTACH_TIMEOUT = 60_000;
 export function attachRequest(args: readonly string[], cwd: () => string = Deno.cwd): AttachRequest {
   const target = args[args.length - 1]!;
   const relative = target.startsWith("./") || target.startsWith("../");
-  return { target: relative ? `${cwd()}/${target}` : target, addresses: args.slice(0, -1) };
+  return {
+    target: relative ? `${cwd().replace(/\/$/, "")}/${target.replace(/^\.\//, "")}` : target,
+    addresses: args.slice(0, -1),
+  };
 }

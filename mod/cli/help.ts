@@ -114,7 +114,8 @@ function example(option: OptionSpec): string {
 export function findCommand(words: readonly string[]): CommandSpec | { readonly hint: string } {
   const name = words.join(" ");
   const found = COMMANDS.find((command) => command.name === name) ??
-    COMMANDS.find((command) => command.name.startsWith(`${name} `)); // `service` means its only command
+    COMMANDS.find((command) => command.name.startsWith(`${name} `)) ?? // `service` means its only command
+    COMMANDS.find((command) => command.args?.choices?.some((word) => `${command.name} ${word}` === name));
   if (found !== undefined) return found;
   const near = closest(name, COMMANDS.map((command) => command.name));
   return {

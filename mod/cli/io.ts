@@ -1,4 +1,5 @@
 /** What a command may touch of the terminal: output, colours, environment. */
+import { MeshnetError, systemReason } from "../core/errors.ts";
 
 /** The terminal as a command sees it; tests hand in their own. */
 export interface Io {
@@ -12,24 +13,35 @@ export interface Io {
   env(name: string): string | undefined;
 }
 
-function writer(stream: { writeSync(bytes: Uint8Array): number }): (text: string) => void {
-  return (text) => {
-    const bytes = new TextEncoder().encode(text);
-    try {
-      for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0); // `meshnet status | head`
-      throw error;
-    }
-  };
+function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+}
+
+function out(text: string): void {
+  try {
+    write(Deno.stdout, text);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.BrokenPipe) Deno.exit(0); // `meshnet status | head`
+    throw new MeshnetError("control/request-failed", `Cannot write the output: ${systemReason(cause)}`, {
+      hint: "Look at where standard output goes: the disk may be full",
+      cause,
+    });
+  }
+}
+
+function err(text: string): void {
+  try {
+    write(Deno.stderr, text);
+  } catch { /* nobody can be told; the exit code says enough */ }
 }
 
 /** The terminal of this process. */
 export function processIo(): Io {
   const env = (name: string) => Deno.env.get(name) || undefined;
   return {
-    out: writer(Deno.stdout),
-    err: writer(Deno.stderr),
+    out,
+    err,
     colour: env("NO_COLOR") === undefined && env("TERM") !== "dumb" && Deno.stdout.isTerminal(),
     env,
   };

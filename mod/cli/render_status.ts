@@ -1,5 +1,6 @@
 /** The pages of `meshnet status` as text. */
 import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from "../control/api_types.ts";
+import { DEFAULT_PORT } from "../core/options.ts";
 import { count, duration, type Paint, printable, table } from "./render.ts";
 
 const LABEL = 14;
@@ -29,7 +30,7 @@ export function renderOverview(
       `${report.peers.length} (${count(links.filter((l) => l.established).length, "established link")})`,
     ),
     line("Datapath", datapath(report)),
-    line("Attachments", attachments(report)),
+    ...attachments(report).map((one, i) => line(i === 0 ? "Attachments" : "", one)),
   ];
   for (const one of report.connections) {
     const isProblem = one.wanted && (one.state === "failed" || one.state === "retrying");
@@ -49,7 +50,9 @@ function stateSentence(report: StatusReport, look: Paint): string {
   if (report.connections.length === 0) {
     return report.targets.length === 0
       ? look.good(
-        "alone, waiting for others: start them with `meshnet up --peers " + printable(report.nickname) + "`",
+        `alone, waiting for others: start them with \`meshnet up --peers ${printable(report.nickname)}${
+          report.port === DEFAULT_PORT ? "" : `:${report.port}`
+        }\``,
       )
       : look.warn("looking for the first peer");
   }
@@ -87,11 +90,12 @@ function datapath({ datapath }: StatusReport): string {
   return `${datapath.kind}, ${mtu}, ${count(datapath.ports, "port")}, ${count(datapath.flows, "flow")}`;
 }
 
-function attachments({ attachments }: StatusReport): string {
-  if (attachments.length === 0) return "none; connect a namespace with `meshnet attach CIDR netns:NAME`";
+/** One to a line, as there may be many. */
+function attachments({ attachments }: StatusReport): readonly string[] {
+  if (attachments.length === 0) return ["none; connect a namespace with `meshnet attach CIDR netns:NAME`"];
   return attachments.map((one) =>
     printable(`${one.target} ${one.addresses.join(" ")}${one.attached ? "" : " (not attached)"}`)
-  ).join(", ");
+  );
 }
 
 const who = (name: string | null, nickname: string | null) =>

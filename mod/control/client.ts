@@ -1,6 +1,6 @@
 /** The client of the control socket: one HTTP/1.1 request over a Unix socket, light enough for every command. */
 import { CONTROL_SOCKET } from "../core/options.ts";
-import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
+import { type ErrorCode, MeshnetError, messageOf, systemReason } from "../core/errors.ts";
 import type { ErrorAnswer } from "./api_types.ts";
 
 const MAX_ANSWER = 64 * 1024 * 1024;
@@ -45,7 +45,12 @@ export async function callDaemon<T>(request: ControlRequest, options: ClientOpti
       timedOut
         ? `The daemon did not answer within ${options.timeoutMs / 1000} s`
         : `Cannot talk to the daemon: ${messageOf(cause)}`,
-      { hint: "Look at its log; `systemctl restart meshnet` or a new `meshnet up` starts it anew", cause },
+      {
+        hint:
+          "Look at its log; if it hangs, `systemctl restart meshnet`, or kill it and run `meshnet up` again: " +
+          "containers keep talking meanwhile",
+        cause,
+      },
     );
   } finally {
     clearTimeout(timer);
@@ -71,7 +76,10 @@ async function connect(path: string, runDir: string): Promise<Deno.UnixConn> {
         cause,
       });
     }
-    throw new MeshnetError("control/request-failed", `Cannot open ${path}: ${messageOf(cause)}`, { cause });
+    throw new MeshnetError("control/request-failed", `Cannot open ${path}: ${systemReason(cause)}`, {
+      hint: "Give the folder that `meshnet up` was started with, by --run-dir or MESHNET_RUN_DIR",
+      cause,
+    });
   }
 }
 

@@ -75,7 +75,7 @@ function connectionReport(one: ConnectionSnapshot, wanted: boolean): ConnectionR
     overlay: one.overlay ?? null,
     mtu: one.mtu ?? null,
     encrypted: one.encrypted,
-    rttMs: one.rttMs ?? null,
+    rttMs: one.rttMs === undefined ? null : Math.round(one.rttMs * 1000) / 1000,
     retryInMs: one.retryInMs ?? null,
   };
 }
@@ -120,9 +120,9 @@ function problemOfAttachment(one: AttachmentReport): Problem[] {
   return [{
     message: `${one.target} is not attached: ${one.problem}`,
     hint:
-      `Attach it again with \`meshnet attach ${
+      `Once its target is there, \`meshnet attach ${
         one.addresses.join(" ")
-      } ${one.target}\`, or give it up with ` +
-      `\`meshnet detach ${one.target}\``,
+      } ${one.target}\` puts it right; ` +
+      `\`meshnet detach ${one.target}\` gives it up`,
   }];
 }

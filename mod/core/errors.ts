@@ -47,6 +47,11 @@ export class MeshnetError extends Error {
   }
 }
 
+/** The text of an error of the operating system without its number and the call: `No such file or directory`. */
+export function systemReason(thrown: unknown): string {
+  return messageOf(thrown).replace(/ \(os error [0-9]+\)[^]*$/, "");
+}
+
 /** The text of any thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -35,7 +35,7 @@ import { type DataplaneHandle, startDataplane } from "./dataplane_client.ts";
 import { keepAttached } from "./keep_attached.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
 import { findOvs, removeDatapath } from "./ovs_host.ts";
-import { preflight } from "./preflight.ts";
+import { claimNamespace, preflight } from "./preflight.ts";
 import type { Ending } from "./supervisor.ts";
 import { parseTargetList, targetChanges, targetsAtStart } from "./targets.ts";
 import { defaultMtu } from "./underlay.ts";
@@ -77,6 +77,7 @@ export async function assemble(
   await using undo = new AsyncDisposableStack();
   const generic = () => undo.use(openNetlink({ protocol: "generic" }));
   await preflight({ ...config, probeDatapath: () => void findOvs(generic(), interfaceIndex) });
+  undo.use(claimNamespace(DATAPATH));
   phase("preflight");
 
   ensureFolder(config.runDir);

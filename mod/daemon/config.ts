@@ -1,6 +1,6 @@
 /** Where every setting of the daemon comes from: flag beats environment beats file beats default. */
 import type { Cidr, Ip } from "../core/addr.ts";
-import { MeshnetError, messageOf } from "../core/errors.ts";
+import { MeshnetError, systemReason } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
 import {
   CONFIG_OPTION,
@@ -183,10 +183,14 @@ async function readPassword(
     bytes = await Deno.readFile(path);
     mode = (await Deno.stat(path)).mode ?? 0;
   } catch (cause) {
-    throw new MeshnetError(code, `Cannot read the password for ${fromFile.label}: ${messageOf(cause)}`, {
-      hint: `Put the password into ${path}, readable by root only`,
-      cause,
-    });
+    throw new MeshnetError(
+      code,
+      `Cannot read the password for ${fromFile.label}: ${systemReason(cause)}: ${path}`,
+      {
+        hint: `Put the password into a file readable by root only, and name that`,
+        cause,
+      },
+    );
   }
   const password = withoutNewline(bytes);
   if (password.length === 0) {

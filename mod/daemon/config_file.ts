@@ -1,5 +1,5 @@
 /** Reads the configuration file: flat TOML whose keys are the options of `up` without dashes in front. */
-import { MeshnetError, messageOf } from "../core/errors.ts";
+import { MeshnetError, messageOf, systemReason } from "../core/errors.ts";
 import { UP_OPTIONS, type UpOptionName } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
 
@@ -26,7 +26,7 @@ export async function readConfigFile(
     if (cause instanceof Deno.errors.NotFound && !options.required) return undefined;
     throw new MeshnetError(
       "usage/bad-config",
-      `Cannot read the configuration file ${path}: ${messageOf(cause)}`,
+      `Cannot read the configuration file ${path}: ${systemReason(cause)}`,
       {
         hint: "Give an existing file with --config or MESHNET_CONFIG",
         cause,

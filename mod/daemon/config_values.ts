@@ -20,12 +20,16 @@ export interface Sourced {
 /** Longest path of a Unix socket. */
 const SOCKET_PATH_BYTES = 107;
 const MAX_NICKNAME = 255;
+/** Most of a refused value that a message repeats. */
+const MAX_SHOWN = 200;
 
 function refuse(given: Sourced, hint: string): never {
   const code = given.source === "flag" ? "usage/bad-option" : "usage/bad-config";
-  throw new MeshnetError(code, `Cannot use ${given.label}: value is ${JSON.stringify(given.value)}`, {
-    hint,
-  });
+  const typed = JSON.stringify(given.value);
+  const shown = typed.length <= MAX_SHOWN
+    ? typed
+    : `${typed.slice(0, MAX_SHOWN)}... (${typed.length} characters)`;
+  throw new MeshnetError(code, `Cannot use ${given.label}: value is ${shown}`, { hint });
 }
 
 function text(given: Sourced): string {

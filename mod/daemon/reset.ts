@@ -29,10 +29,14 @@ export async function resetHost(
   if (!force) await checkStateUnused(stateDir);
   using host = openCleanup();
   const { cleanHost } = await import("./host_cleanup.ts");
+  const { STORE_FILE } = await import("../sys/store.ts");
   const options: CleanupOptions = { ...host, stateDir, runDir: folders.runDir };
   const { removed, failed } = cleanHost(options);
   for (const what of removed) say(`Removed ${what}.`);
   if (removed.length === 0 && failed.length === 0) say("Nothing of meshnet is on this host.");
+  else if (!removed.includes(`${stateDir}/${STORE_FILE}`) && failed.length === 0) {
+    say(`No state was in ${stateDir}. If the router had another folder for it, give that with --state-dir.`);
+  }
   if (failed.length > 0) {
     throw new MeshnetError("control/request-failed", `Cannot remove everything: ${failed.join("; ")}`, {
       hint: "Mend what the reasons name, then run `meshnet reset` again",

@@ -1,5 +1,5 @@
 /** The life of the daemon's process: signals, service manager, orderly end. */
-import { messageOf } from "../core/errors.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Daemon } from "./assemble.ts";
 import { type Flags, loadConfig, loadPeers } from "./config.ts";
 
@@ -64,7 +64,7 @@ export async function runDaemon(flags: Flags): Promise<number> {
 }
 
 function stackOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.stack : undefined;
+  return error instanceof Error && !(error instanceof MeshnetError) ? error.stack : undefined;
 }
 
 function statusLine(peers: readonly string[] | undefined): string {

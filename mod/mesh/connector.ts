@@ -161,7 +161,7 @@ export class Connector {
 
   /** Asks for a new evaluation: at once after a quiet time, else as soon as the size of the mesh allows. */
   request(now: Millis): void {
-    const gap = Math.min(1_000, Math.max(10, this.#size / 40));
+    const gap = Math.min(2_000, Math.max(10, this.#size / 20));
     this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + gap));
   }
 
@@ -348,17 +348,20 @@ export class Connector {
       if (this.#targets.has(address) || byAddress.has(address) || taken.has(address)) continue;
       const endpoint = parseEndpoint(address);
       if (endpoint === undefined || endpoint.port === 0 || formatEndpoint(endpoint) !== address) continue;
-      // Both ends discover each other at the same moment: the higher name lets the lower one dial first.
-      const pause = this.options.self > peer ? 500 + this.options.random.below(500) : 0;
+      // Both ends discover each other at the same moment: one of them lets the other dial first.
+      const patience = Math.min(4_000, 500 + Math.sqrt(this.#size) * 20);
+      const pause = yields(this.options.self, peer) ? patience + this.options.random.below(500) : 0;
       this.#add({ key: address, direct: undefined, addresses: [address], tryAt: after(now, pause), peer });
     }
   }
 
-  /** Discovered addresses that are worth a try and were not tried yet. */
+  /** Discovered addresses that are being tried, or worth a try and not tried yet. */
   #waiting(view: ConnectorView): number {
     let count = 0;
     for (const { direct, phase, error, peer } of this.#targets.values()) {
-      if (direct !== undefined || phase !== "idle" || error !== undefined) continue;
+      if (direct !== undefined || phase === "connected" || (phase === "idle" && error !== undefined)) {
+        continue;
+      }
       if (peer !== undefined && !view.isConnected(peer)) count++;
     }
     return count;
@@ -380,6 +383,15 @@ export class Connector {
     const isConnected = (peer: PeerName) => view.isConnected(peer);
     return discover(view.records(), { self, port, isConnected, limit: MAX_DISCOVERED });
   }
+}
+
+/** Whether we leave it to a peer to dial us: true at exactly one end. The parity of both names decides who, so that
+ * everybody dials about half of the others. */
+function yields(self: PeerName, peer: PeerName): boolean {
+  let parity = 0;
+  for (let i = 0; i < self.length; i++) parity ^= self.charCodeAt(i) ^ peer.charCodeAt(i);
+  for (const shift of [4, 2, 1]) parity ^= parity >> shift;
+  return (self > peer) === ((parity & 1) === 0);
 }
 
 interface Reached {

@@ -193,10 +193,10 @@ export class GossipEngine {
     }
   }
 
-  /** Connections for which something waits. */
+  /** Connections for which something waits, in the order in which they were added. */
   ready(): LinkId[] {
     for (const link of this.#waiting) if (this.#senders.get(link)?.idle !== false) this.#waiting.delete(link);
-    return [...this.#waiting];
+    return [...this.#waiting].sort((a, b) => a - b); // ids ascend
   }
 
   /** The next message (tag included) for a connection that can be written to; undefined when nothing waits. */

@@ -176,7 +176,7 @@ export class Links {
         parts.push(bytes);
         size += bytes.length;
       }
-      if (parts.length > 0) this.#write(link, [parts.length === 1 ? parts[0]! : concatBytes(...parts)], now);
+      this.#write(link, parts, now);
     }
   }
 
@@ -360,11 +360,10 @@ export class Links {
   }
 
   #write(link: Link, parts: readonly Uint8Array[], now: Millis): void {
-    for (const data of parts) {
-      if (link.stage === "gone") return;
-      link.queued += data.length;
-      this.context.emit({ kind: "write", socket: link.origin.socket, data });
-    }
+    if (link.stage === "gone" || parts.length === 0) return;
+    const data = parts.length === 1 ? parts[0]! : concatBytes(...parts);
+    link.queued += data.length;
+    this.context.emit({ kind: "write", socket: link.origin.socket, data });
     if (link.queued <= DROWNED) return;
     const reason = `it takes in less than it is sent: ${DROWNED >> 20} MiB are waiting`;
     this.end(link, { reason, orderly: true, level: "warn" }, now);

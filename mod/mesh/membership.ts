@@ -84,7 +84,8 @@ export class Membership {
     const { config } = context;
     const { name, nickname, uid, shortId, random } = config;
     this.topology = new Topology({ name, nickname, uid, shortId }, random);
-    this.#channel = new TopologyChannel(this.topology);
+    const { decodeTopology: decode } = config;
+    this.#channel = new TopologyChannel(this.topology, decode === undefined ? {} : { decode });
     this.#digests = new DigestChannel(this.#channel);
     this.engine = new GossipEngine({ topology: this.#channel, random, now });
     this.engine.register(this.#digests);

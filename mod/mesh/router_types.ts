@@ -5,6 +5,7 @@ import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
 import type { AttemptId } from "./connector.ts";
+import type { TopologyDecoder } from "./topology_channel.ts";
 
 /** One TCP connection of the shell; never reused. */
 export type SocketId = Brand<number, "SocketId">;
@@ -104,4 +105,6 @@ export interface RouterConfig {
   readonly random: Random;
   readonly sealer: Sealer;
   readonly channels: readonly GossipChannel[];
+  /** For simulations: see TopologyDecoder. */
+  readonly decodeTopology?: TopologyDecoder;
 }

@@ -16,13 +16,13 @@ export class TokenBucket {
     this.#counted = options.now;
   }
 
-  /** Takes one token and returns 0, or takes none and returns the milliseconds until there is one. */
+  /** Takes one token and returns 0, or takes none and returns the whole milliseconds until there is one. */
   take(now: Millis): number {
     const { refill } = this.options;
     const gained = Math.floor((now - this.#counted) / refill);
     this.#tokens = Math.min(this.size, this.#tokens + gained);
     this.#counted = this.#tokens === this.size ? now : this.#counted + gained * refill;
-    if (this.#tokens === 0) return this.#counted + refill - now;
+    if (this.#tokens === 0) return Math.max(1, Math.ceil(this.#counted + refill - now));
     this.#tokens--;
     return 0;
   }

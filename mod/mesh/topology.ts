@@ -61,6 +61,8 @@ interface Entry extends GraphNode {
   stamp: number;
   /** The address at which it was last seen dialled: nearly every record repeats it. */
   dialled: string | undefined;
+  /** See recordSize(). */
+  size: number;
 }
 
 /**
@@ -118,8 +120,8 @@ export class Topology {
     this.#names ??= [...this.#entries.keys()].sort();
     return this.#names.map((name) => this.#entries.get(name)!.record);
   }
-  /** A small number for tables by peer, and a number that grows whenever the peer's record changes. */
-  mark(name: PeerName): { readonly slot: number; readonly stamp: number } | undefined {
+  /** A small number for tables by peer, a number that grows whenever the peer's record changes, and its recordSize(). */
+  mark(name: PeerName): { readonly slot: number; readonly stamp: number; readonly size: number } | undefined {
     return this.#entries.get(name);
   }
   /** The owner of a short id. */
@@ -212,7 +214,6 @@ export class Topology {
     for (const record of records) {
       for (const link of record.links) if (!this.#reference(link.peer, MAX_PEERS)) refused++;
     }
-    for (const name of changed) this.#intern(name);
     const named = [...new Set(records.map((record) => record.name))];
     return { named, changed: [...changed], selfOutdated, refused, ...this.#defendShortId(invalidated) };
   }
@@ -279,10 +280,18 @@ export class Topology {
   /** Adds a record; true when cached short ids have to go. */
   #add(record: PeerRecord): boolean {
     const slot = this.#freeSlots.pop() ?? this.#entries.size;
-    const entry: Entry = { record, retained: 0, slot, stamp: 0, dialled: undefined, row: undefined };
+    const entry: Entry = {
+      record,
+      retained: 0,
+      slot,
+      stamp: 0,
+      dialled: undefined,
+      row: undefined,
+      size: recordSize(record),
+    };
     this.#entries.set(record.name, entry);
     this.#names = undefined;
-    this.#stateSize += recordSize(record);
+    this.#stateSize += entry.size;
     this.#touch(entry);
     return record.shortId !== undefined && this.#shortIds.claim(record.shortId, record.name);
   }
@@ -293,7 +302,7 @@ export class Topology {
     this.#entries.delete(name);
     this.#names = undefined;
     this.#freeSlots.push(entry.slot);
-    this.#stateSize -= recordSize(entry.record);
+    this.#stateSize -= entry.size;
     this.#touch(entry);
     return shortId !== undefined && this.#shortIds.release(shortId, name);
   }
@@ -301,7 +310,9 @@ export class Topology {
   /** Replaces an entry's record; true when cached short ids have to go. */
   #replace(entry: Entry, record: PeerRecord): boolean {
     const { name, shortId } = entry.record;
-    this.#stateSize += recordSize(record) - recordSize(entry.record);
+    const size = recordSize(record);
+    this.#stateSize += size - entry.size;
+    entry.size = size;
     entry.record = record;
     this.#touch(entry);
     if (shortId === record.shortId) return false;
@@ -318,9 +329,9 @@ export class Topology {
   }
 
   #hasRoomFor(record: PeerRecord): boolean {
-    const before = this.get(record.name);
+    const before = this.#entries.get(record.name);
     if (before === undefined && this.size >= MAX_PEERS) return false;
-    const grows = recordSize(record) - (before === undefined ? 0 : recordSize(before));
+    const grows = recordSize(record) - (before?.size ?? 0);
     return grows <= 0 || this.#stateSize + grows <= MAX_STATE_BYTES;
   }
 
@@ -338,8 +349,9 @@ export class Topology {
   }
 
   /** Shares the strings of a record that was just taken with those we hold already: a full mesh repeats them. */
-  #intern(name: PeerName): void {
-    const entry = this.#entries.get(name)!;
+  intern(name: PeerName): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
     const links = entry.record.links.map((link): LinkRecord => {
       const target = this.#entries.get(link.peer);
       if (target === undefined) return link;

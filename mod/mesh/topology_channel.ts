@@ -7,12 +7,14 @@ import type { PeerRecord } from "../core/topology_record.ts";
 import { decodeTopology } from "../wire/mesh_message.ts";
 import { KnownStates } from "./known_states.ts";
 import { Digest, DIGEST_CHANNEL, type DigestPurpose } from "./topology_digest.ts";
-import { MAX_PEERS, recordSize, type Topology, type TopologyEffects } from "./topology.ts";
+import { MAX_PEERS, type Topology, type TopologyEffects } from "./topology.ts";
 
 /** Deferred updates are sent this long after the first request, in milliseconds. */
 export const UPDATE_DELAY_MS = 1_000;
 /** Unreachable peers are collected this long after a merge, in milliseconds. */
 export const COLLECT_DELAY_MS = 1_000;
+/** In a large mesh it is later by a millisecond for so many bytes of records. */
+const COLLECT_BYTES_PER_MS = 300;
 /** The least time between two questions for the records of placeholders, in milliseconds. */
 const ASK_INTERVAL_MS = 5_000;
 /** From this size of all records on, neighbours are sent only what they are not known to have. Below, a complete
@@ -40,6 +42,9 @@ const NO_NEWS: TopologyNews = {
   invalidated: false,
   selfChanged: false,
 };
+
+/** Decodes payloads of the channel; simulations of many peers in one process share one that remembers records. */
+export type TopologyDecoder = typeof decodeTopology;
 
 /**
  * Gossip of a Topology, its deferred updates and its collections. After `engine.receive()`, `collect()` and `wake()`
@@ -71,7 +76,7 @@ export class TopologyChannel implements GossipChannel {
   readonly #relays = new Set<PeerName>();
 
   /** The caller goes on to change our own record in `topology` as connections come and go. */
-  constructor(readonly topology: Topology) {}
+  constructor(readonly topology: Topology, readonly options: { readonly decode?: TopologyDecoder } = {}) {}
 
   /** Whether the mesh is so large that neighbours are spared what they know. */
   get lean(): boolean {
@@ -224,7 +229,7 @@ export class TopologyChannel implements GossipChannel {
       // A placeholder is a question, so it is asked again.
       if (to !== undefined && record.uid !== 0n) this.#known.add(to, mark);
       batch.push(name);
-      size += recordSize(record);
+      size += mark.size;
       if (size < PAYLOAD_BYTES) continue;
       yield this.topology.encode(batch);
       batch = [];
@@ -239,14 +244,21 @@ export class TopologyChannel implements GossipChannel {
   }
 
   #merge(payload: Uint8Array, now: Millis, from: PeerName | undefined) {
-    const decoded = decodeTopology(payload, (summary) => this.topology.isNews(summary));
+    const { decode = decodeTopology } = this.options;
+    const decoded = decode(payload, (summary) => this.topology.isNews(summary));
     if (!decoded.ok) return decoded;
     const result = this.topology.merge(decoded.value);
+    if (decode === decodeTopology) { for (const name of result.changed) this.topology.intern(name); }
     if (from !== undefined) decoded.value.forEach((record) => this.#learn(from, record));
-    if (this.#collectAt === Infinity) this.#collectAt = after(now, COLLECT_DELAY_MS);
+    if (this.#collectAt === Infinity) this.#collectAt = after(now, this.#collectDelay());
     if (result.selfOutdated) this.requestUpdate([], now);
     this.#note({ ...result, changed: result.changed.length > 0, removed: [] }, now);
     return good(result);
+  }
+
+  /** Searching a large mesh takes its time, and its peers go one by one. */
+  #collectDelay(): number {
+    return Math.min(5 * COLLECT_DELAY_MS, COLLECT_DELAY_MS + this.topology.stateSize / COLLECT_BYTES_PER_MS);
   }
 
   /** Notes which of our records the sender of `record` has, now that it is merged. */
@@ -291,7 +303,7 @@ export class TopologyChannel implements GossipChannel {
     for (let i = 0, size = 0; i < names.length && size < REFRESH_BYTES; i++) {
       const name = names[(Math.max(start, 0) + i) % names.length]!;
       chosen.push(name);
-      size += recordSize(this.topology.get(name)!);
+      size += this.topology.mark(name)!.size;
       this.#refreshFrom = `${name}!` as PeerName; // sorts right after it
     }
     return chosen;

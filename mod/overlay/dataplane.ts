@@ -249,7 +249,10 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   }
 
   #topology(view: TopologyView, now: Millis): void {
+    const { self } = this.#network;
     const { renamed, reassigned } = this.#network.setView(view, this.options.routes(view), now);
+    // Floods that were decided without a short id of ours rest on no hops that could change.
+    if (self !== this.#network.self) this.#flows.touchLocals();
     // Through places of their own, so that peers that swap ids do not mix.
     renamed.forEach(({ from }, i) => this.#renamePlace(peerPlace(from), PARKING + i as Place));
     for (const short of reassigned) this.#forgetPlace(peerPlace(short));
@@ -267,6 +270,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   }
 
   #portAppeared(port: Vport, now: Millis): void {
+    if (this.#ports.isOther(port)) this.#portRemoved(port.port, now); // the news that it had gone was lost
     if (!this.#ports.add(port)) return;
     if (port.kind === "vxlan") this.#links.setTunnels(now);
     else this.#flows.touchLocals();

@@ -15,6 +15,8 @@ export const FAST_HEARTBEAT_MS = 500;
 export const SLOW_HEARTBEAT_MS = 10_000;
 /** Without a heartbeat from the peer for this long the overlay is put on hold. */
 export const HEARTBEAT_TIMEOUT_MS = 60_000;
+/** The peer's address is believed to have changed at most this often: each change concerns all flows to the peer. */
+export const MOVE_INTERVAL_MS = 1_000;
 /** An unanswered first heartbeat is worth a complaint after this long. */
 const COMPLAIN_AFTER_MS = 3_000;
 /** Control tag: your heartbeat arrived. */
@@ -50,6 +52,7 @@ export class FastdpLink implements Forwarder {
   #tunnel: { readonly port: PortNo; readonly vni: Vni } | undefined;
   #noTunnel = "the tunnel port is not ready yet";
   #remote: Ip;
+  #movedAt = -Infinity;
   #interval = FAST_HEARTBEAT_MS;
   #nextBeat = Infinity;
   #timeoutAt = Infinity;
@@ -147,8 +150,9 @@ export class FastdpLink implements Forwarder {
     if (!this.#heard) events.push({ kind: "control", tag: FASTDP_HEARTBEAT_ACK, payload: NO_PAYLOAD });
     this.#heard = true;
     this.#timeoutAt = now + HEARTBEAT_TIMEOUT_MS;
-    if (source !== this.#remote) {
+    if (source !== this.#remote && now - this.#movedAt >= MOVE_INTERVAL_MS) {
       this.#remote = source;
+      this.#movedAt = now;
       events.push({ kind: "moved" });
     }
     if (this.#onHold) {
@@ -156,6 +160,13 @@ export class FastdpLink implements Forwarder {
       events.push({ kind: "health", good: true });
     }
     return events;
+  }
+
+  /** The address to which the peer moved is not its own: back to that of the connection. */
+  moveBack(): readonly ForwarderEvent[] {
+    if (this.#remote === this.options.remote) return [];
+    this.#remote = this.options.remote;
+    return [{ kind: "moved" }];
   }
 
   wake(now: Millis): readonly ForwarderEvent[] {

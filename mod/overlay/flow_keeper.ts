@@ -14,6 +14,8 @@ import { localPlace, peerPlace } from "./place.ts";
 export const FLOW_IDLE_MS = 300_000;
 /** Frames refused by the loop guard get flows of their own, but not more than this many. */
 const MAX_GUARDS = 256;
+/** This part of all flows is for frames of local ports only. */
+const LOCAL_SHARE = 4;
 
 /** What the keeper is made of. */
 export interface FlowKeeperOptions {
@@ -63,7 +65,11 @@ export class FlowKeeper {
     const replace = entry !== undefined;
     if (entry === undefined) {
       if (decision.until < Infinity && this.table.timed >= MAX_GUARDS) return;
-      if (this.table.size >= limits.flows || this.table.countFrom(key) >= limits.flowsPerSource) {
+      // Peers choose which of them their frames say they are from: together they must leave local ports a share.
+      const room = tunnel === undefined
+        ? limits.flows
+        : limits.flows - Math.floor(limits.flows / LOCAL_SHARE);
+      if (this.table.size >= room || this.table.countFrom(key) >= limits.flowsPerSource) {
         counters.flowLimit++;
         return this.execute(miss, decision.actions);
       }
@@ -93,7 +99,7 @@ export class FlowKeeper {
         entry.until > now;
       if (fits && sameActions(decision.actions, entry.actions)) {
         this.table.update(entry, decision, context.network);
-      } else if (entry.adopted && decision.missing) {
+      } else if (entry.adopted && decision.missing && !inClear(entry, context)) {
         // Not knowing is not knowing better.
         this.table.update(entry, { ...decision, actions: entry.actions, until: Infinity }, context.network);
       } else if (fits && entry.foreign === undefined) {
@@ -222,6 +228,12 @@ export class FlowKeeper {
   #push(effect: DataplaneEffect): void {
     this.#options.out.effects.push(effect);
   }
+}
+
+/** Whether a flow takes frames in clear from, or sends them to, an address for which they must be encrypted. */
+function inClear({ key, actions }: FlowEntry, { network }: ForwardContext): boolean {
+  if (key.tunnel !== undefined && network.mustBeSealed(key.tunnel.src)) return true;
+  return actions.some((action) => action.kind === "tunnel" && network.mustBeSealed(action.tunnel.dst));
 }
 
 function newEntry(

@@ -65,6 +65,7 @@ export class LinkTable {
 
   /** A connection is about to be made. */
   prepare(request: PrepareRequest, now: Millis): void {
+    if (this.#links.has(request.link)) return;
     const common = commonOverlays(OUR_OVERLAYS, request.theirOverlays ?? []);
     if (common.length === 0) {
       const reason = noCommonOverlay(OUR_OVERLAYS, request.theirOverlays);
@@ -87,9 +88,11 @@ export class LinkTable {
     };
     this.#links.set(request.link, link);
     this.network.returned(request.peer, now);
+    if (request.protection.kind === "sealed") this.#clearAway(request.remote.ip, now);
     this.#changed = true;
     if (fastdp !== undefined) {
-      this.#byConnUid.set(request.connUid, link);
+      // The later one could choose its number after it had learnt the other's.
+      if (!this.#byConnUid.has(request.connUid)) this.#byConnUid.set(request.connUid, link);
       this.tunnels.want(udpPort);
       this.#setTunnel(link, now);
     }
@@ -153,10 +156,28 @@ export class LinkTable {
     if (link?.fastdp === undefined || !link.confirmed) return false;
     const short = this.network.shortOf(link.request.peer);
     if (short !== undefined && short !== origin) return false;
+    if (source !== link.fastdp.forwarder.remote && this.#mustBeSealed(source)) return false;
     this.received++;
     const { forwarder, slot } = link.fastdp;
     this.#settle(link, link.switch.take(slot, forwarder.heard(source, now), now), now);
     return true;
+  }
+
+  /** Whether an address is that of a link whose traffic must be encrypted: nobody can move there. */
+  #mustBeSealed(address: Ip): boolean {
+    for (const { request } of this.#links.values()) {
+      if (request.protection.kind === "sealed" && request.remote.ip === address) return true;
+    }
+    return false;
+  }
+
+  /** Who has moved to the address of a link whose traffic must be encrypted goes back. */
+  #clearAway(address: Ip, now: Millis): void {
+    for (const link of this.#links.values()) {
+      if (link.fastdp?.forwarder.remote !== address) continue;
+      const { forwarder, slot } = link.fastdp;
+      this.#settle(link, link.switch.take(slot, forwarder.moveBack(), now), now);
+    }
   }
 
   /** Time has passed. */

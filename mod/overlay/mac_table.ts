@@ -8,6 +8,9 @@ export const MAC_MAX_AGE_MS = 600_000;
 /** An address that a peer showed this recently is not believed at a local port: it may be our own frame coming round. */
 export const LOOP_GUARD_MS = 2_000;
 
+/** This part of all addresses is for local ports only: one peer can speak for many. */
+const LOCAL_SHARE = 4;
+
 /** What came of showing an address at a place. */
 export type Learnt =
   /** It was known there. */
@@ -142,7 +145,10 @@ export class MacTable {
   }
 
   #add(mac: Mac, place: Place, now: Millis, tentative: boolean): boolean {
-    if (this.#bindings.size >= this.limits.total || !this.#hasRoom(place)) return false;
+    const { total } = this.limits;
+    if (this.#bindings.size >= total || !this.#hasRoom(place)) return false;
+    const remote = this.#bindings.size - this.#local;
+    if (!isLocalPlace(place) && remote >= total - Math.floor(total / LOCAL_SHARE)) return false;
     this.#bindings.set(mac, { place, seen: now, shown: tentative ? -Infinity : now, tentative });
     this.#attach(mac, place);
     return true;

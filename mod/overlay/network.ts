@@ -60,8 +60,13 @@ interface Leaving {
   readonly knowledge: Knowledge;
 }
 
+/** The path to a held peer can be kept without any. */
+const NO_KNOWLEDGE = new AdoptedKnowledge(-1, new Map(), new Map());
 /** A view that stood this long is taken for the mesh at rest, not for a moment of a change. */
 const SETTLED_MS = 3_000;
+/** Different states of the mesh that are kept for the sake of held peers: each may be a megabyte, and a peer that comes
+ * and goes could leave one behind each time. */
+export const MAX_KEPT_STATES = 16;
 /** For this long after an orderly end the peer's leaving the mesh is no reason to hold it. */
 const LEAVING_MS = 3_000;
 
@@ -70,7 +75,7 @@ const LEAVING_MS = 3_000;
  * change, and when `nextWake` comes, call refresh().
  */
 export class Network {
-  #knowledge: Knowledge = new AdoptedKnowledge(-1, new Map(), new Map());
+  #knowledge: Knowledge = NO_KNOWLEDGE;
   #view: ViewKnowledge | undefined;
   #viewSince = 0 as Millis;
   /** The last view that stood long enough. */
@@ -81,6 +86,8 @@ export class Network {
   readonly #remembered = new Map<Ip, Millis>();
   readonly #held = new Map<ShortId, Held>();
   readonly #leaving = new Map<PeerName, Leaving>();
+  /** Addresses that nothing may come from or go to in clear. */
+  #sealed: ReadonlySet<Ip> = new Set();
   #nextWake = Infinity;
 
   /** Our own short id, or -1. */
@@ -107,6 +114,7 @@ export class Network {
   /** Takes a new view of the mesh. */
   setView(view: TopologyView, routes: RouteLookup, now: Millis): ViewChange {
     for (const [name, { until }] of this.#leaving) if (now >= until) this.#leaving.delete(name);
+    const kept = new Set(this.#held.values().map((held) => held.knowledge));
     const old = this.#view;
     const fresh = new ViewKnowledge(view, routes);
     const renamed: { from: ShortId; to: ShortId }[] = [];
@@ -130,7 +138,7 @@ export class Network {
     for (const short of old?.owned() ?? []) {
       if (short === old!.self) continue;
       if (!this.#held.has(short)) compare(short, old!.nameOf(short));
-      this.#holdVanished(short, old!, fresh, now);
+      this.#holdVanished(short, { old: old!, fresh, kept }, now);
     }
     if (now - this.#viewSince >= SETTLED_MS) this.#settled = old;
     this.#view = fresh;
@@ -141,7 +149,11 @@ export class Network {
   }
 
   /** Holds a peer that was reachable and is no longer, and that we lost no link to. */
-  #holdVanished(short: ShortId, old: Knowledge, fresh: ViewKnowledge, now: Millis): void {
+  #holdVanished(
+    short: ShortId,
+    { old, fresh, kept }: { old: Knowledge; fresh: ViewKnowledge; kept: Set<Knowledge> },
+    now: Millis,
+  ): void {
     const name = old.nameOf(short);
     if (name === undefined || this.#held.has(short) || this.#leaving.has(name)) return;
     if (old.nextHop(short) < 0 || fresh.nextHop(short) >= 0 || short === fresh.self) return;
@@ -149,6 +161,8 @@ export class Network {
     const owner = fresh.nameOf(short);
     if ((other !== undefined && other !== short) || (owner !== undefined && owner !== name)) return;
     const knowledge = this.#atRest(short, name, now) ?? old;
+    if (!kept.has(knowledge) && kept.size >= MAX_KEPT_STATES) return;
+    kept.add(knowledge);
     this.#held.set(short, { name, path: undefined, knowledge, since: now, maxMs: HOLD_MAX_MS, firm: false });
   }
 
@@ -164,6 +178,7 @@ export class Network {
   setLinks(links: LinkFacts, now: Millis): void {
     this.#links = links.paths;
     this.#linkAddresses = links.clear;
+    this.#sealed = links.sealed;
     for (const address of links.sealed) this.#remembered.delete(address);
     for (const [short, { path }] of this.#held) {
       if (path !== undefined && links.sealed.has(path.remote)) this.#held.delete(short);
@@ -179,7 +194,9 @@ export class Network {
   }
 
   #hold(short: ShortId, old: Pick<Held, "name" | "knowledge"> & { path: Path }, now: Millis): void {
-    this.#held.set(short, { ...old, since: now, maxMs: HOLD_MAX_MS, firm: true });
+    const kept = new Set(this.#held.values().map((held) => held.knowledge));
+    const knowledge = kept.has(old.knowledge) || kept.size < MAX_KEPT_STATES ? old.knowledge : NO_KNOWLEDGE;
+    this.#held.set(short, { ...old, knowledge, since: now, maxMs: HOLD_MAX_MS, firm: true });
     this.#remembered.set(old.path.remote, after(now, HOLD_MAX_MS));
   }
 
@@ -243,6 +260,11 @@ export class Network {
   /** Whether frames from this outer address may be taken. */
   accepts(address: Ip): boolean {
     return this.#linkAddresses.has(address) || this.#remembered.has(address);
+  }
+
+  /** Whether frames from or to this outer address would have to be encrypted. */
+  mustBeSealed(address: Ip): boolean {
+    return this.#sealed.has(address);
   }
 
   /** Whether some peer is behind a short id. */

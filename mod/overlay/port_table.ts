@@ -36,11 +36,17 @@ export class PortTable {
     return undefined;
   }
 
+  /** Whether the number of a port is known as that of another port. */
+  isOther({ port, kind, name, udpPort }: Vport): boolean {
+    const old = this.#ports.get(port);
+    return old !== undefined && (old.kind !== kind || old.name !== name || old.udpPort !== udpPort);
+  }
+
   /** Adds or replaces a port; false when it was there just so. */
   add(vport: Vport): boolean {
-    const old = this.#ports.get(vport.port);
+    const isNew = !this.#ports.has(vport.port) || this.isOther(vport);
     this.#ports.set(vport.port, vport);
-    if (old?.kind === vport.kind && old.name === vport.name && old.udpPort === vport.udpPort) return false;
+    if (!isNew) return false;
     this.#index();
     return true;
   }

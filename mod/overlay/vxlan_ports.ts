@@ -5,6 +5,8 @@ import type { PortTable } from "./port_table.ts";
 
 /** A tunnel port that could not be made is tried again after this long. */
 const RETRY_MS = 5_000;
+/** Each is an interface of the kernel that stays, and whose number the peer chooses that we dial. */
+export const MAX_TUNNEL_PORTS = 64;
 
 interface Wanted {
   asked: boolean;
@@ -12,7 +14,7 @@ interface Wanted {
   reason: string | undefined;
 }
 
-/** Which tunnel ports are wanted. They are kept when nobody needs them any more: there are few. */
+/** Which tunnel ports are wanted. They are kept when nobody needs them any more: there are few, and never too many. */
 export class VxlanPorts {
   readonly #wanted = new Map<number, Wanted>();
 
@@ -20,17 +22,23 @@ export class VxlanPorts {
 
   /** Wants a port from now on. */
   want(udpPort: number): void {
-    if (this.#wanted.has(udpPort)) return;
+    if (this.#wanted.has(udpPort) || this.#wanted.size >= MAX_TUNNEL_PORTS) return;
     this.#wanted.set(udpPort, { asked: false, retryAt: 0, reason: undefined });
   }
 
   /** The port of a UDP port, or why there is none: a sentence without full stop. */
   find(udpPort: number): PortNo | string {
-    const reason = this.#wanted.get(udpPort)?.reason;
-    return this.ports.tunnel(udpPort) ??
-      (reason === undefined
-        ? `the VXLAN port ${udpPort} of this host is being made`
-        : `cannot open VXLAN port ${udpPort} on this host: ${reason}`);
+    const wanted = this.#wanted.get(udpPort);
+    const port = this.ports.tunnel(udpPort);
+    if (port !== undefined) return port;
+    if (wanted === undefined) {
+      return `this host has ${MAX_TUNNEL_PORTS} VXLAN ports already, ${udpPort} would be another: ` +
+        "let peers use the same --port, and restart this router";
+    }
+    const { reason } = wanted;
+    return (reason === undefined
+      ? `the VXLAN port ${udpPort} of this host is being made`
+      : `cannot open VXLAN port ${udpPort} on this host: ${reason}`);
   }
 
   /** The shell has answered: with the port in the table, or with a reason. */

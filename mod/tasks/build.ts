@@ -13,6 +13,7 @@ const FLAGS = [
   "--cached-only",
   "--no-prompt",
   "-q",
+  "--v8-flags=--expose-gc", // ffi/memory.ts collects garbage once the start is over
 ];
 const WORKER = "mod/daemon/dataplane_worker";
 const LIBRARIES = ["libnl-3.so.200", "libnl-genl-3.so.200"];

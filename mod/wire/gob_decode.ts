@@ -8,8 +8,10 @@ import {
   type GobStruct,
   type GobType,
   type GobValue,
+  MAX_DEFINITIONS,
   MAX_GOB_DEPTH,
   MAX_GOB_MESSAGE,
+  MAX_GOB_VALUES,
   readCount,
   readInt,
   readUint,
@@ -44,6 +46,8 @@ export class GobDecoder {
   readonly #plans = new Map<StructDefinition, Map<GobStruct, Plan>>();
   readonly #exact = new Map<GobType, Map<number, boolean>>();
   #failure: string | undefined;
+  /** Values that may still be read of the message in hand. */
+  #valuesLeft = 0;
   /** Longest message accepted; may be changed at any time. */
   maxMessage: number = MAX_GOB_MESSAGE;
 
@@ -107,6 +111,7 @@ export class GobDecoder {
       const body = this.#message();
       if (body === undefined) break;
       const reader = new ByteReader(body);
+      this.#valuesLeft = MAX_GOB_VALUES;
       const id = Number(readInt(reader));
       let value: GobValue | undefined;
       if (id < 0) this.#define(reader, -id);
@@ -150,6 +155,11 @@ export class GobDecoder {
   #define(reader: ByteReader, id: number): void {
     if (id < FIRST_USER_ID) return reader.fail(`type ${id} is built in and cannot be defined`);
     if (this.#definitions.has(id)) return reader.fail(`type ${id} is defined twice`);
+    const { count, bytes } = MAX_DEFINITIONS;
+    if (this.#definitions.size >= count) return reader.fail(`more than ${count} types are defined`);
+    if (reader.left > bytes) {
+      return reader.fail(`definition of type ${id} has ${reader.left} bytes, at most ${bytes} are allowed`);
+    }
     const wire = this.#value(reader, WIRE_IDS.wire, undefined, 0);
     if (reader.failure !== undefined) return;
     const definition = definitionOf(wire);
@@ -201,6 +211,7 @@ export class GobDecoder {
       return failed(reader, mismatch(definition, kind));
     }
     if (depth > MAX_GOB_DEPTH) return failed(reader, NESTED_TOO_DEEP);
+    if (--this.#valuesLeft < 0) return failed(reader, `message has more than ${MAX_GOB_VALUES} values`);
     switch (definition.kind) {
       case "bool":
         return readUint(reader) !== 0n;

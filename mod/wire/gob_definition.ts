@@ -1,5 +1,5 @@
 /** Definitions of types inside a gob stream: what a sender says its values look like. */
-import { BASIC_IDS, type GobValue, WIRE_IDS } from "./gob_types.ts";
+import { BASIC_IDS, type GobValue, MAX_DEFINITIONS, WIRE_IDS } from "./gob_types.ts";
 
 /** A struct as its sender defined it; `id` is the type of a field. */
 export interface StructDefinition {
@@ -36,6 +36,7 @@ export function definitionOf(wireType: GobValue): Definition | string {
   if (MapT !== undefined) return { kind: "map", key: Number(MapT.Key), elem: Number(MapT.Elem) };
   if (StructT === undefined) return { kind: "bytes" }; // a type that encodes itself travels as bytes
   const fields = (StructT.Field ?? []).map(({ Name, Id }) => ({ name: Name ?? "", id: Number(Id) }));
+  if (fields.length > MAX_DEFINITIONS.fields) return `struct has ${fields.length} fields, too many`;
   // Values become objects, on which this name would not be a plain field; no Go program can send it.
   if (fields.some(({ name }) => name === "__proto__")) return "no struct has a field named __proto__";
   return { kind: "struct", fields };

@@ -51,6 +51,12 @@ export type ValueOf<T extends GobType> = GobType extends T ? GobValue
 
 /** Longest message of a stream in bytes, the same as the longest frame of a connection. */
 export const MAX_GOB_MESSAGE = 10 * 1024 * 1024;
+/** Most values that one message may consist of, the parts of composite ones counted: a byte can stand for one, and an
+ * object for each of ten million bytes would cost a gigabyte. */
+export const MAX_GOB_VALUES = 1 << 20;
+/** Types that one stream may define, the longest definition in bytes, and the most fields of one: a stream without end
+ * could otherwise go on defining. */
+export const MAX_DEFINITIONS = { count: 64, bytes: 16 * 1024, fields: 256 } as const;
 /** Deepest nesting of composite values that is decoded. */
 export const MAX_GOB_DEPTH = 32;
 /** First type id that a sender may define. */

@@ -13,6 +13,7 @@ import {
 import { GobDecoder } from "./gob_decode.ts";
 import { GobEncoder } from "./gob_encode.ts";
 import type { GobType } from "./gob_types.ts";
+import { nicknameOf } from "./mesh_text.ts";
 
 /** The features of one end of a connection. */
 export interface Features {
@@ -88,7 +89,7 @@ export function featuresOf(map: ReadonlyMap<string, string>, version: 1 | 2): De
   const keyText = version === 1 ? map.get("PublicKey") : undefined;
   if (keyText !== undefined && !/^[0-9a-f]{64}$/i.test(keyText)) return refuse("PublicKey", "64 hex digits");
   const publicKey = keyText === undefined ? undefined : fromHex(keyText);
-  const nickname = map.get("NickName")!;
+  const nickname = nicknameOf(map.get("NickName")!);
   const extensions = optional("Meshnet")?.split(" ").filter((extension) => extension !== "");
   const features = { name, nickname, uid: uid as PeerUid, connId, shortId, trusted, overlays, publicKey };
   return good(extensions === undefined ? features : { ...features, extensions });

@@ -3,7 +3,7 @@ import { bad, type Decoded, good } from "../core/brand.ts";
 import { ByteWriter } from "../core/bytes.ts";
 import { type PeerName, peerNameFromNumber, peerNameToNumber } from "../core/names.ts";
 import { GobDecoder } from "./gob_decode.ts";
-import { GobEncoder } from "./gob_encode.ts";
+import { writeUint } from "./gob_types.ts";
 import { TAG } from "./mesh_tag.ts";
 
 /** One gossip message of a channel. `payload` is opaque here and a view into the decoded message. */
@@ -26,14 +26,44 @@ export type GossipFrame =
 
 const TAG_BYTE = { gossip: TAG.gossip, unicast: TAG.gossipUnicast, broadcast: TAG.gossipBroadcast } as const;
 
-/** The message of a frame, tag byte included. */
+const BASIC = { uint: 3, bytes: 5, string: 6 } as const;
+const utf8 = new TextEncoder();
+
+/**
+ * The message of a frame, tag byte included. Its gob stream has basic types alone, so it is written in place: large
+ * payloads are copied once.
+ */
 export function encodeGossipFrame(frame: GossipFrame): Uint8Array<ArrayBuffer> {
-  const gob = new GobEncoder();
-  const name = (peer: PeerName) => gob.encode(BigInt(peerNameToNumber(peer)), "uint");
-  const out = new ByteWriter(64 + frame.channel.length + frame.payload.length);
-  out.u8(TAG_BYTE[frame.tag]).bytes(gob.encode(frame.channel, "string")).bytes(name(frame.source));
-  if (frame.tag === "unicast") out.bytes(name(frame.destination));
-  return out.bytes(gob.encode(frame.payload, "bytes")).finish();
+  const channel = utf8.encode(frame.channel);
+  const out = new ByteWriter(64 + channel.length + frame.payload.length);
+  out.u8(TAG_BYTE[frame.tag]);
+  writeBytes(out, BASIC.string, channel);
+  writeName(out, frame.source);
+  if (frame.tag === "unicast") writeName(out, frame.destination);
+  writeBytes(out, BASIC.bytes, frame.payload);
+  return out.view();
+}
+
+/** One gob message: length, type (an int: twice the id), no struct, then length and content. */
+function writeBytes(out: ByteWriter, type: number, content: Uint8Array): void {
+  writeUint(out, BigInt(2 + uintSize(content.length) + content.length));
+  out.u8(type * 2).u8(0);
+  writeUint(out, BigInt(content.length));
+  out.bytes(content);
+}
+
+function writeName(out: ByteWriter, peer: PeerName): void {
+  const number = peerNameToNumber(peer);
+  writeUint(out, BigInt(2 + uintSize(number)));
+  out.u8(BASIC.uint * 2).u8(0);
+  writeUint(out, BigInt(number));
+}
+
+/** Bytes of an unsigned number (spec mesh.md 3.1). */
+function uintSize(value: number): number {
+  let size = 1;
+  if (value >= 0x80) { for (let rest = value; rest > 0; rest = Math.floor(rest / 256)) size++; }
+  return size;
 }
 
 /** Decodes a message with tag 4, 5 or 6. What follows the last value is ignored, as other peers do. */

@@ -4,6 +4,12 @@ import { type PeerName, peerNameFromBytes, peerNameFromNumber } from "../core/na
 import type { LinkRecord } from "../core/topology_record.ts";
 import type { QuickReader } from "./gob_decode.ts";
 import type { GobType, ValueOf } from "./gob_types.ts";
+import { addressOf, MAX_ADDRESS } from "./mesh_text.ts";
+
+/** Links that are kept of one list. */
+export const MAX_LINKS = 8192;
+/** Links that one payload may have, kept or not: as many as a full mesh of 700 peers. */
+export const MAX_PAYLOAD_LINKS = 1 << 19;
 
 /** What a list of links is on the wire. */
 export const LINK_SUMMARIES = {
@@ -41,6 +47,7 @@ export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly L
   readonly type: typeof LINK_SUMMARIES = LINK_SUMMARIES;
   readonly #targets = new Map<number, Target>();
   #list = 0;
+  #seen = 0;
 
   /** The links of the list that is all of `bytes` from `at` on, or undefined: let the general decoder see to it. */
   quick(bytes: Uint8Array, at: number): LinkRecord[] | undefined {
@@ -51,7 +58,8 @@ export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly L
       if (end > at + 4 || end > bytes.length) return undefined;
       for (count = 0; at < end; at++) count = count * 256 + bytes[at]!;
     }
-    if (!(count <= bytes.length - at)) return undefined;
+    if (!(count <= bytes.length - at && count <= MAX_LINKS)) return undefined;
+    if (this.#seen + count > MAX_PAYLOAD_LINKS) return undefined;
     const links: LinkRecord[] = [];
     for (let i = 0; i < count; i++) {
       let high = 0, low = 0, textAt = 0, textEnd = 0, outbound = false, established = false;
@@ -86,16 +94,22 @@ export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly L
       if (outbound) target.dialled = address;
       links.push({ peer: target.peer, address, outbound, established });
     }
-    return at === bytes.length ? links : undefined;
+    if (at !== bytes.length) return undefined;
+    this.#seen += count;
+    return links;
   }
 
   /** The links that a decoded list stands for: the last one counts of those to the same peer. */
   slow(list: ValueOf<typeof LINK_SUMMARIES>): Decoded<readonly LinkRecord[]> {
+    this.#seen += list.length;
+    if (this.#seen > MAX_PAYLOAD_LINKS) return bad(`more than ${MAX_PAYLOAD_LINKS} links are listed`);
     const links = new Map<PeerName, LinkRecord>();
     for (const link of list) {
       const peer = peerNameFromBytes(link.NameByte);
       if (peer === undefined) return bad("a name is longer than 48 bits");
-      const { RemoteTCPAddr: address, Outbound: outbound, Established: established } = link;
+      if (links.size >= MAX_LINKS && !links.has(peer)) continue;
+      const { RemoteTCPAddr, Outbound: outbound, Established: established } = link;
+      const address = addressOf(RemoteTCPAddr);
       links.set(peer, { peer, address, outbound, established });
     }
     return good([...links.values()]);
@@ -125,9 +139,14 @@ function isText(bytes: Uint8Array, at: number, end: number, text: string): boole
   return true;
 }
 
-/** Some bytes as text, or undefined if they are not all ASCII. */
+/** Some bytes as address, see addressOf(), or undefined if they are not all ASCII. */
 function asciiText(bytes: Uint8Array, at: number, end: number): string | undefined {
-  for (let i = at; i < end; i++) if (bytes[i]! >= 0x80) return undefined;
+  let odd = end - at > MAX_ADDRESS;
+  for (let i = at; i < end; i++) {
+    if (bytes[i]! >= 0x80) return undefined;
+    odd ||= bytes[i]! < 0x20 || bytes[i]! === 0x7f;
+  }
+  if (odd) return "";
   // Spreading the bytes takes several times as long, as does a TextDecoder.
   return String.fromCharCode.apply(null, bytes.subarray(at, end) as ArrayLike<number> as number[]);
 }

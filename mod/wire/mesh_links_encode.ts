@@ -5,7 +5,7 @@ import type { GobEncoder } from "./gob_encode.ts";
 import { LINK_SUMMARIES } from "./mesh_links.ts";
 
 /** Most bytes of a link besides its address: field numbers, lengths, name, flags, end. */
-const LINK_OVERHEAD = 14;
+const LINK_OVERHEAD = 15;
 /** Room for the length of the message, the type and the count of links. */
 const HEAD = 24;
 

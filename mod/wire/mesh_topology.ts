@@ -8,6 +8,10 @@ import { GobEncoder } from "./gob_encode.ts";
 import type { GobType } from "./gob_types.ts";
 import { LINK_SUMMARIES, LinkReader } from "./mesh_links.ts";
 import { encodeLinks } from "./mesh_links_encode.ts";
+import { nicknameOf } from "./mesh_text.ts";
+
+/** Records that are read of one payload: twice as many as there are short ids. */
+export const MAX_RECORDS = 8192;
 
 const PEER_SUMMARY = {
   kind: "struct",
@@ -59,7 +63,9 @@ export function encodeTopology(peers: Iterable<PeerRecord>): Uint8Array<ArrayBuf
 
 /**
  * Decodes a payload; each record has at most one link to a peer. A last record without its links is dropped in
- * silence, and a short id beyond 4095 is taken as none: both are what no peer should send, but not worth a connection.
+ * silence, a short id beyond 4095 is taken as none, and what no mesh can have is left out: records beyond MAX_RECORDS,
+ * links beyond MAX_LINKS, the rest of a very long nickname. None of it is worth a connection, as it need not be the
+ * sender's fault; only more links in one payload than any peer encodes is.
  *
  * Records that are not `wanted` come without links: theirs stay unread, which is most of the work.
  */
@@ -70,7 +76,7 @@ export function decodeTopology(
   const gob = new GobDecoder(bytes);
   const reader = new LinkReader();
   const peers: PeerRecord[] = [];
-  while (!gob.atEnd()) {
+  while (!gob.atEnd() && peers.length < MAX_RECORDS) {
     const summary = gob.next(PEER_SUMMARY);
     if (!summary.ok) return bad(`topology record ${peers.length}: ${summary.reason}`);
     const { NameByte, NickName, UID, Version, ShortID, HasShortID } = summary.value;
@@ -78,7 +84,7 @@ export function decodeTopology(
     if (name === undefined) return bad(`topology record ${peers.length}: name is longer than 48 bits`);
     if (gob.atEnd()) break;
     const shortId = HasShortID ? toShortId(Number(ShortID)) : undefined;
-    const about = { name, nickname: NickName, uid: UID as PeerUid, version: Version, shortId };
+    const about = { name, nickname: nicknameOf(NickName), uid: UID as PeerUid, version: Version, shortId };
     const links = wanted(about) ? gob.nextBy(reader) : gob.skip("slice");
     if (!links.ok) return bad(`links of ${name}: ${links.reason}`);
     peers.push({ ...about, links: links.value ?? [] });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { meshnet, withFolder } from "./run_meshnet.ts";
+import { meshnet, meshnetCommand, withFolder } from "./run_meshnet.ts";
 
 Deno.test("meshnet exits 2 for wrong usage, with a hint on standard error", async () => {
   for (const args of [[], ["statsu"], ["up", "--prot", "1"], ["status", "peeers"], ["attach"]]) {
@@ -17,6 +17,17 @@ Deno.test("meshnet exits 3 when the daemon is not running, and says how to start
       assert.match(stderr, /The daemon is not running.*\nhint: Start it as root with `meshnet up/);
     }
   }));
+
+Deno.test("meshnet says that its output cannot be written, and is silent where errors cannot", async () => {
+  const [program, ...before] = meshnetCommand();
+  const shell = (line: string) =>
+    new Deno.Command("sh", { args: ["-c", line, program, ...before], env: { NO_COLOR: "1" } }).output();
+  const full = await shell('"$0" "$@" help > /dev/full');
+  assert.equal(full.code, 1);
+  assert.match(new TextDecoder().decode(full.stderr), /^meshnet: Cannot write the output: .+\nhint: .+\n$/);
+  assert.equal((await shell('"$0" "$@" statsu 2> /dev/full')).code, 2);
+  assert.equal((await shell('"$0" "$@" help | true')).code, 0);
+});
 
 Deno.test("meshnet up exits 2 for a bad flag", async () => {
   const { code, stderr } = await meshnet(["up", "--port", "0"]);

@@ -4,6 +4,7 @@ import { type PeerName, peerNameFromNumber, type PeerUid, toShortId } from "../.
 import type { LinkId, OverlayRequest } from "../../mod/core/overlay_port.ts";
 import type { GossipChannel, Sealer } from "../../mod/core/ports.ts";
 import { RouterCore } from "../../mod/mesh/router.ts";
+import type { TopologyDecoder } from "../../mod/mesh/topology_channel.ts";
 import type { RouterEffect, RouterEvent, SocketId } from "../../mod/mesh/router_types.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { End, EndHandlers, Network } from "./network.ts";
@@ -33,6 +34,7 @@ export interface NodeContext {
   readonly password: Uint8Array | undefined;
   readonly connLimit: number;
   readonly discovery: boolean;
+  readonly decodeTopology: TopologyDecoder;
 }
 
 /** Handles the events of a connection whose process is gone. */
@@ -95,7 +97,8 @@ export class SimNode {
     const { name, random } = this;
     const identity = { name, nickname: this.label, shortId: toShortId(this.#shortId)! };
     const uid = BigInt(random.next()) * 2n ** 20n + BigInt(run) as PeerUid;
-    const limits = { connLimit, discovery, minVersion: 1 as const, trusted: [] };
+    const { decodeTopology } = this.context;
+    const limits = { decodeTopology, connLimit, discovery, minVersion: 1 as const, trusted: [] };
     const rest = { port: PORT, overlays: ["fastdp", "sleeve"], channels: options.channels ?? [] };
     this.core = new RouterCore(
       { ...identity, uid, ...limits, ...rest, password, random, sealer },

@@ -7,6 +7,7 @@ import type { RouteTable } from "../../mod/mesh/routes.ts";
 import { VirtualClock } from "./clock.ts";
 import { type Faults, Network } from "./network.ts";
 import { addressOf, NO_SEALER, type OverlayFaults, SimNode } from "./node.ts";
+import { shareRecords } from "./records.ts";
 import { SeededRandom } from "./random.ts";
 import { Trace } from "./trace.ts";
 
@@ -45,7 +46,17 @@ export class World {
     const { clock, trace } = this;
     this.random = new SeededRandom(seed);
     this.network = new Network(clock, this.random.fork(0), faults);
-    const shared = { clock, trace, network: this.network, overlay, sealer, connLimit, discovery };
+    const decodeTopology = shareRecords();
+    const shared = {
+      decodeTopology,
+      clock,
+      trace,
+      network: this.network,
+      overlay,
+      sealer,
+      connLimit,
+      discovery,
+    };
     const context = {
       ...shared,
       password: password === undefined ? undefined : new TextEncoder().encode(password),

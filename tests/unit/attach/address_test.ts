@@ -33,7 +33,9 @@ Deno.test("parseAttachAddress() refuses the others with a reason and a hint", ()
   const cases: [text: string, code: string, message: RegExp][] = [
     ["net:default", "attach/no-address", /does not allocate addresses/],
     ["net:10.2.2.0/24", "attach/no-address", /does not allocate addresses/],
-    ["", "attach/bad-address", /no prefix length/],
+    ["", "attach/bad-address", /not an IP address/],
+    ["web", "attach/bad-address", /not an IP address/],
+    ["fd00::1", "attach/bad-address", /no prefix length/],
     ["10.2.1.1", "attach/bad-address", /no prefix length/],
     ["10.2.1.1/33", "attach/bad-address", /not an IP address and a prefix length/],
     ["10.2.1/24", "attach/bad-address", /not an IP address/],

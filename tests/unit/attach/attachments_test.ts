@@ -87,6 +87,22 @@ Deno.test("Attachments.attach() adds addresses, also by another name of the name
   assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24", "10.2.1.2/24", "10.3.0.1/16"]);
 });
 
+Deno.test("Attachments.attach() by another name keeps what the attachment was made for", () => {
+  for (const [first, second] of [["netns:a", "pid:7"], ["pid:7", "netns:a"]] as const) {
+    const host = new FakeHost();
+    host.namespace(A, "/proc/7/ns/net");
+    host.processes.set(7, "boot 7");
+    using attachments = host.start();
+    attachments.attach({ target: first, addresses: ["10.2.1.1/24", "10.2.1.3/24"] });
+    attachments.attach({ target: second, addresses: ["10.2.1.2/24"] });
+    attachments.detach({ target: second, addresses: ["10.2.1.3/24"] });
+    assert.deepEqual(attachments.list().map((a) => [a.target, a.problem]), [[first, null]]);
+    assert.deepEqual(attachments.reconcile().adopted, [first]);
+    attachments.detach({ target: second, addresses: [] });
+    assert.deepEqual(attachments.list(), []);
+  }
+});
+
 Deno.test("Attachments.attach() failing at any change leaves everything as it was", () => {
   const starts: [string, (host: FakeHost) => void, string[]][] = [
     ["first attach", () => {}, ["10.2.1.1/24", "10.2.1.2/24", "fd00::1/64"]],

@@ -43,6 +43,9 @@ Deno.test("parseTarget() says what would do instead", () => {
     ["", /empty target/],
     ["web", /need the Docker integration, which is not part of this release/],
     ["$(rm -rf x)", /need the Docker integration/],
+    ["10.2.1.1/24", /it is an address/],
+    ["ip:10.2.1.1/24", /it is an address/],
+    ["fd00::1/64", /it is an address/],
     ["netns:", /name is empty/],
     ["netns:..", /no slash/],
     ["netns:a/b", /no slash/],
@@ -55,7 +58,7 @@ Deno.test("parseTarget() says what would do instead", () => {
     assert.throws(() => parseTarget(text), (thrown) => {
       assert.ok(thrown instanceof MeshnetError && thrown.code === "attach/bad-target", text);
       assert.match(thrown.message, message);
-      assert.match(thrown.hint!, /netns:NAME/);
+      assert.match(thrown.hint!, /netns:(NAME|web)/);
       assert.ok(!thrown.hint!.includes("$(rm"), "a hint is for pasting into a shell");
       return true;
     });

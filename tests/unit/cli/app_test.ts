@@ -12,6 +12,14 @@ const MISTAKES: readonly (readonly [argv: string, message: string, hint: string]
   ["up --prot 1", "Unknown option of meshnet up: --prot", "Did you mean --port?"],
   ["up --ports=1", "Unknown option of meshnet up: --ports", "Did you mean --port?"],
   ["up --port", "Option --port needs a value", "See `meshnet help up`"],
+  ["up --port=", 'Cannot use --port: value is ""', "Give a whole number from 1 to 65534, for example 6783"],
+  ["status -j", "Unknown option of meshnet status: -j", "See `meshnet help status`"],
+  ["connect --x host2", "Unknown option of meshnet connect: --x", "See `meshnet help connect`"],
+  [
+    "attach  netns:web",
+    "An argument of meshnet attach is empty",
+    "It may come from a variable that is not set",
+  ],
   ["up --port 1 --port 2", "Option --port is given twice", "Give it once"],
   ["up host2", "Too many arguments for meshnet up: host2", "Name hosts with --peers HOST,HOST"],
   ["down now", "Too many arguments for meshnet down: now", "See `meshnet help down`"],
@@ -105,6 +113,17 @@ Deno.test("parseCommandLine() gives options and arguments", async () => {
   assert.equal(invocation.given["no-dns"], false);
   assert.equal(invocation.text("mtu"), "1400");
   assert.equal(invocation.text("port"), undefined);
+});
+
+Deno.test("parseCommandLine() takes nothing and line breaks behind --option=", async () => {
+  const { invocation } = await parseCommandLine(["up", "--peers=", "--nickname=a\nb", "--log-level=info"]);
+  assert.deepEqual(["peers", "nickname", "log-level"].map(invocation.text), ["", "a\nb", "info"]);
+});
+
+Deno.test("main() explains the pages of a command with the command", async () => {
+  const io = fakeIo();
+  assert.equal(await main(["help", "status", "peers"], io), 0);
+  assert.match(io.stdout(), /^Usage: meshnet status /);
 });
 
 Deno.test("parseCommandLine() keeps what follows -- as arguments", async () => {

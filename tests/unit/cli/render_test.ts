@@ -80,12 +80,27 @@ Deno.test("renderOverview() says what to do when nobody is there yet", () => {
   };
   const text = renderOverview(alone, { look: plain, commandVersion: "0.2.0" });
   assert.match(text, /State {2}alone, waiting for others: start them with `meshnet up --peers host1`/);
+  const elsewhere = renderOverview({ ...alone, port: 7000 }, { look: plain, commandVersion: "0.1.0" });
+  assert.match(elsewhere, /start them with `meshnet up --peers host1:7000`/);
   assert.match(
     text,
     /Version {2}0\.1\.0, up 3 h 12 min; this command is 0\.2\.0: restart the daemon to run that/,
   );
   assert.match(renderConnections(alone, plain), /Name a host with `meshnet connect HOST`/);
   assert.match(renderTargets(alone, plain), /Name a host with `meshnet connect HOST`/);
+});
+
+Deno.test("renderOverview() gives each attachment a line", () => {
+  const one = EXAMPLE.attachments[0]!;
+  const gone = { ...one, target: "netns:gone", attached: false };
+  const text = renderOverview({ ...EXAMPLE, attachments: [one, gone] }, {
+    look: plain,
+    commandVersion: "0.1.0",
+  });
+  const lines = text.split("\n");
+  const at = lines.findIndex((line) => line.startsWith("   Attachments  "));
+  assert.equal(lines[at], `   Attachments  ${one.target} ${one.addresses.join(" ")}`);
+  assert.equal(lines[at + 1], `                netns:gone ${one.addresses.join(" ")} (not attached)`);
 });
 
 Deno.test("renderOverview() tells why a live connection is not at its best", () => {

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { checkCapabilities, checkNoOtherRouter, checkPortFree } from "../../../mod/daemon/preflight.ts";
+import {
+  checkCapabilities,
+  checkNoOtherRouter,
+  checkPortFree,
+  claimNamespace,
+} from "../../../mod/daemon/preflight.ts";
 
 const LOOPBACK = "127.0.0.1" as Ip;
 
@@ -24,6 +29,15 @@ Deno.test("checkCapabilities() names what is missing", () => {
       return true;
     });
   }
+});
+
+Deno.test("claimNamespace() lets one router in, until it ends", () => {
+  const datapath = `test-${crypto.randomUUID()}`;
+  {
+    using _first = claimNamespace(datapath);
+    assert.throws(() => claimNamespace(datapath), { code: "up/already-running", message: /another router/ });
+  }
+  claimNamespace(datapath)[Symbol.dispose]();
 });
 
 Deno.test("checkPortFree() leaves a free port free, and refuses a taken one", () => {

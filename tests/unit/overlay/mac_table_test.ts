@@ -39,6 +39,11 @@ Deno.test("MacTable keeps within bounds and evicts nobody", () => {
   assert.equal(table.placeOf(mac(500)), port(2));
   for (let n = 1000; n < 1100; n++) table.learn(mac(n), peer(n % 10), at(300));
   assert.equal(table.size, LIMITS.total);
+  const crowded = new MacTable(LIMITS);
+  for (let n = 1000; n < 1100; n++) crowded.learn(mac(n), peer(n % 10), at(0));
+  assert.equal(crowded.size, LIMITS.total * 3 / 4, "peers leave a quarter to local ports");
+  for (let n = 2000; n < 2100; n++) crowded.learn(mac(n), port(n % 10), at(0));
+  assert.equal(crowded.size, LIMITS.total);
 });
 
 Deno.test("MacTable never lets a supposition override anything, and a frame overrides it", () => {
@@ -79,6 +84,8 @@ class Model {
     const row = this.row(mac);
     if (row === undefined) {
       if (this.rows.length >= LIMITS.total || !this.room(place)) return "full";
+      const remote = this.rows.filter((row) => !isLocalPlace(row.place)).length;
+      if (!isLocalPlace(place) && remote >= LIMITS.total * 3 / 4) return "full";
       this.rows.push({ mac, place, seen: now, shown: now });
       return "new";
     }

@@ -76,12 +76,15 @@ Deno.test("files: reading and removing what may not be there", () => {
     assert.equal(removeIfThere(`${path}/x`), false);
     ensureFolder(`${path}/a/b`);
     ensureFolder(`${path}/a/b`);
+    assert.deepEqual([...Deno.readDirSync(`${path}/a/b`)], []);
     assert.equal(removeIfThere(`${path}/a`), false); // not empty
     assert.equal(removeIfThere(`${path}/a/b`), true);
     assert.equal(removeIfThere(`${path}/a`), true);
     Deno.writeTextFileSync(`${path}/file`, "text");
     assert.equal(readTextIfThere(`${path}/file`), "text");
     assert.throws(() => ensureFolder(`${path}/file/x`), { code: "state/unreadable" });
+    assert.throws(() => ensureFolder(`${path}/file`), { code: "state/unreadable", message: /it is a file$/ });
+    assert.throws(() => ensureFolder("/proc/self/net"), { code: "state/unreadable" }); // nobody can write there
     assert.equal(removeIfThere(`${path}/file`), true);
   });
 });

@@ -107,6 +107,6 @@ Deno.test("openStore() names the folder it cannot make", () => {
   Deno.writeTextFileSync(`${folder.path}/file`, "");
   assert.throws(() => openStore(`${folder.path}/file/state`), {
     code: "state/unreadable",
-    message: /Cannot make folder/,
+    message: /Cannot use folder/,
   });
 });

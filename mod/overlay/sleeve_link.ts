@@ -1,0 +1,293 @@
+/** The user-space path on one link: is it alive, where is the peer, what does the path carry (source: spec dataplane.md 5.4 to 5.7). */
+import { type Endpoint, formatEndpoint } from "../core/addr.ts";
+import type { ConnUid } from "../core/names.ts";
+import type { OverlayName } from "../core/overlay_port.ts";
+import { after, type Millis } from "../core/time.ts";
+import { type SleeveOverheads, sleeveOverheads } from "../wire/sleeve.ts";
+import {
+  decodeVerifiedMtu,
+  encodeVerifiedMtu,
+  MTU_KICK,
+  SLEEVE_CONTROL,
+  type SpecialFrame,
+} from "../wire/sleeve_special.ts";
+import { FAST_HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, SLOW_HEARTBEAT_MS } from "./fastdp_link.ts";
+import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
+import { MtuSearch } from "./mtu_search.ts";
+import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts";
+
+/** Interval of tests whether fragments arrive. */
+export const FRAG_TEST_MS = 300_000;
+/** An unanswered first heartbeat is worth a complaint after this long. */
+const COMPLAIN_AFTER_MS = 3_000;
+/** Size that makes the kernel say what the path takes. */
+const KICK_MTU = MTU_KICK - 14;
+
+const NO_PAYLOAD = new Uint8Array(0);
+/** The path's answers are of no use before it is known. */
+const NO_EVENTS: readonly SleeveEvent[] = [];
+
+/** What a sleeve link wants done, or has found out: a forwarder's events, and frames of its own for the peer. */
+export type SleeveEvent =
+  | Exclude<ForwarderEvent, { readonly kind: "frame" }>
+  /** Send this frame, from us to the peer, to the link's `remote`, with DF or without. If the kernel refuses it for its
+   * size, as it is meant to do with the largest, call tooBig(). */
+  | { readonly kind: "special"; readonly df: boolean; readonly frame: SpecialFrame };
+
+/** How often heartbeats come. */
+export interface HeartbeatTimes {
+  /** Until the peer has confirmed one. */
+  readonly fastMs: number;
+  /** Afterwards. */
+  readonly slowMs: number;
+  /** Silence after which the link is put on hold. */
+  readonly timeoutMs: number;
+}
+
+/** What every peer expects. */
+export const PEER_HEARTBEATS: HeartbeatTimes = {
+  fastMs: FAST_HEARTBEAT_MS,
+  slowMs: SLOW_HEARTBEAT_MS,
+  timeoutMs: HEARTBEAT_TIMEOUT_MS,
+};
+
+/** What a sleeve link is made of. */
+export interface SleeveLinkOptions {
+  readonly connUid: ConnUid;
+  /** Whether we dialled: then the peer is expected at `remote`; else wherever its heartbeats come from. */
+  readonly outbound: boolean;
+  /** The remote end of the TCP connection. */
+  readonly remote: Endpoint;
+  /** Whether packets are sealed. */
+  readonly sealed: boolean;
+  /** Whether the underlay is IPv6. */
+  readonly ipv6?: boolean;
+  /** PEER_HEARTBEATS unless both ends have agreed on others. */
+  readonly heartbeats?: HeartbeatTimes;
+  /** FRAG_TEST_MS unless given; Infinity: once. */
+  readonly fragTestMs?: number;
+}
+
+/**
+ *     idle --confirm--> testing (500 ms) --answer--> working (10 s, MTU search, tests of fragments)
+ *                          |  ^                          |  ^
+ *          60 s of silence |  | heartbeat                |  | heartbeat
+ *                          v  |                          v  |
+ *                     on hold (10 s)                  on hold (10 s)
+ *
+ * Whoever owns the sockets calls received() for special frames from the peer to us that came in a packet of this link,
+ * whatever their address, and channel() for each frame that is to be sent.
+ */
+export class SleeveLink implements Omit<Forwarder, "confirm" | "control" | "wake"> {
+  readonly overlay: OverlayName = "sleeve";
+  /** Sleeve has no way through the kernel's datapath. */
+  readonly path = undefined;
+  readonly overheads: SleeveOverheads;
+  readonly #search: MtuSearch;
+  readonly #times: HeartbeatTimes;
+  #remote: Endpoint | undefined;
+  #confirmed = false;
+  #established = false;
+  #onHold = false;
+  #heard = false;
+  #fragmentsArrive = false;
+  #interval: number;
+  #nextBeat = Infinity;
+  #timeoutAt = Infinity;
+  #nextFragTest = Infinity;
+  #firstBeatAt: Millis | undefined;
+  #beats = 0;
+  #complained = false;
+  #rttMs: number | undefined;
+
+  constructor(readonly options: SleeveLinkOptions) {
+    this.overheads = sleeveOverheads(options);
+    this.#search = new MtuSearch(this.overheads, { cautious: true });
+    this.#times = options.heartbeats ?? PEER_HEARTBEATS;
+    this.#interval = this.#times.fastMs;
+    if (options.outbound) this.#remote = options.remote;
+  }
+
+  get established(): boolean {
+    return this.#established;
+  }
+  get onHold(): boolean {
+    return this.#onHold;
+  }
+  get mtu(): number {
+    return this.#search.mtu;
+  }
+  get rttMs(): number | undefined {
+    return this.#rttMs;
+  }
+  /** Whether the mesh keeps the connection; packets that come before are to be dropped. */
+  get confirmed(): boolean {
+    return this.#confirmed;
+  }
+  /** Where to send to; undefined until the peer's first heartbeat if it dialled us. */
+  get remote(): Endpoint | undefined {
+    return this.#remote;
+  }
+  /** Largest UDP payload with DF. */
+  get maxPayload(): number {
+    return this.#search.maxPayload;
+  }
+  /** Whether large datagrams arrive when they are fragmented on the way. */
+  get fragmentsArrive(): boolean {
+    return this.#fragmentsArrive;
+  }
+
+  /** How a frame is to be sent. */
+  channel(frame: FrameSpan): Channel {
+    return this.#remote === undefined ? "drop" : chooseChannel(frame, this);
+  }
+
+  why(now: Millis): string | undefined {
+    const { remote, outbound } = this.options;
+    if (!this.#confirmed) return "the mesh has not confirmed the connection yet";
+    if (this.#established && !this.#onHold) return undefined;
+    const port = outbound ? `UDP ${remote.port} of ${remote.ip}` : "our UDP port";
+    if (this.#established) {
+      return `no heartbeat from the peer for ${this.#times.timeoutMs / 1000} s: a firewall blocks UDP, ` +
+        `or the way to ${formatEndpoint(this.#remote ?? remote)} is broken`;
+    }
+    const since = this.#firstBeatAt;
+    if (this.#remote === undefined) {
+      return `waiting for the peer's first heartbeat to learn its address: if none comes, a firewall blocks ${port}`;
+    }
+    if (since === undefined || now - since < COMPLAIN_AFTER_MS) {
+      return "testing the path with heartbeats over UDP";
+    }
+    return this.#heard
+      ? "the peer's heartbeats arrive but it does not answer ours: a firewall blocks UDP towards " +
+        formatEndpoint(this.#remote)
+      : `no answer to heartbeats over UDP: a firewall blocks ${port}`;
+  }
+
+  confirm(now: Millis): readonly SleeveEvent[] {
+    if (this.#confirmed) return NO_EVENTS;
+    this.#confirmed = true;
+    this.#timeoutAt = after(now, this.#times.timeoutMs);
+    return this.#beat(now);
+  }
+
+  control(tag: number, payload: Uint8Array, now: Millis): readonly SleeveEvent[] {
+    if (!this.#confirmed) return NO_EVENTS;
+    switch (tag) {
+      case SLEEVE_CONTROL.established:
+        return this.#answered(now);
+      case SLEEVE_CONTROL.fragmentsArrive:
+        this.#fragmentsArrive = this.#established;
+        return NO_EVENTS;
+      case SLEEVE_CONTROL.mtuVerified: {
+        const mtu = decodeVerifiedMtu(payload);
+        return mtu.ok ? this.#probe(this.#search.verified(mtu.value, now)) : NO_EVENTS;
+      }
+      default:
+        return NO_EVENTS;
+    }
+  }
+
+  /** A special frame of the peer for us came from `source`. */
+  received(frame: SpecialFrame, source: Endpoint, now: Millis): readonly SleeveEvent[] {
+    if (!this.#confirmed) return NO_EVENTS;
+    switch (frame.kind) {
+      case "heartbeat":
+        return frame.connUid === this.options.connUid ? this.#alive(source, now) : NO_EVENTS;
+      case "frag-test":
+        return [{ kind: "control", tag: SLEEVE_CONTROL.fragmentsArrive, payload: NO_PAYLOAD }];
+      case "mtu-probe":
+        return [{ kind: "control", tag: SLEEVE_CONTROL.mtuVerified, payload: encodeVerifiedMtu(frame.mtu) }];
+    }
+  }
+
+  /** The kernel refused a DF packet of this link: the path to the peer takes `pathMtu`, headers included. */
+  tooBig(pathMtu: number, now: Millis): readonly SleeveEvent[] {
+    return this.#probe(this.#search.tooBig(pathMtu, now));
+  }
+
+  /** Proves that the path still carries the MTU, if it was ever found; for links on which full-size frames go out. */
+  recheckMtu(now: Millis): readonly SleeveEvent[] {
+    return this.#probe(this.#search.recheck(now));
+  }
+
+  wake(now: Millis): readonly SleeveEvent[] {
+    const events: SleeveEvent[] = [];
+    if (now >= this.#timeoutAt) {
+      this.#timeoutAt = Infinity;
+      this.#onHold = true;
+      this.#interval = this.#times.slowMs;
+      events.push({ kind: "health", good: false });
+    }
+    if (now >= this.#complaintAt()) this.#complained = true;
+    if (now >= this.#nextBeat) events.push(...this.#beat(now));
+    if (now >= this.#nextFragTest) events.push(...this.#testFragments(now));
+    events.push(...this.#probe(this.#search.wake(now)));
+    return events;
+  }
+
+  nextWake(): number {
+    const search = this.#search.nextWake();
+    return Math.min(this.#nextBeat, this.#timeoutAt, this.#nextFragTest, search, this.#complaintAt());
+  }
+
+  /** When why() turns from patience to complaint. */
+  #complaintAt(): number {
+    if (this.#established || this.#complained || this.#firstBeatAt === undefined) return Infinity;
+    return this.#firstBeatAt + COMPLAIN_AFTER_MS;
+  }
+
+  #answered(now: Millis): readonly SleeveEvent[] {
+    if (this.#established || this.#beats === 0) return NO_EVENTS;
+    this.#established = true;
+    // After a second heartbeat nobody can tell which of them is answered.
+    if (this.#beats === 1) this.#rttMs = now - this.#firstBeatAt!;
+    this.#interval = this.#times.slowMs;
+    this.#nextBeat = after(now, this.#interval);
+    return [{ kind: "established" }, ...this.#testFragments(now), kick()];
+  }
+
+  #alive(source: Endpoint, now: Millis): readonly SleeveEvent[] {
+    const events: SleeveEvent[] = [];
+    if (!this.#heard) events.push({ kind: "control", tag: SLEEVE_CONTROL.established, payload: NO_PAYLOAD });
+    this.#heard = true;
+    this.#timeoutAt = after(now, this.#times.timeoutMs);
+    const before = this.#remote;
+    if (before?.ip !== source.ip || before.port !== source.port) {
+      this.#remote = source;
+      events.push({ kind: "moved" });
+      if (before === undefined) events.push(...this.#beat(now));
+      else if (this.#established) events.push(kick()); // another path, another MTU
+    }
+    if (this.#onHold) {
+      this.#onHold = false;
+      events.push({ kind: "health", good: true });
+    }
+    return events;
+  }
+
+  #beat(now: Millis): readonly SleeveEvent[] {
+    if (this.#remote === undefined) {
+      this.#nextBeat = Infinity;
+      return NO_EVENTS;
+    }
+    this.#nextBeat = after(now, this.#interval);
+    this.#firstBeatAt ??= now;
+    this.#beats++;
+    return [{ kind: "special", df: true, frame: { kind: "heartbeat", connUid: this.options.connUid } }];
+  }
+
+  #testFragments(now: Millis): readonly SleeveEvent[] {
+    this.#nextFragTest = now + (this.options.fragTestMs ?? FRAG_TEST_MS);
+    this.#fragmentsArrive = false;
+    return [{ kind: "special", df: false, frame: { kind: "frag-test" } }];
+  }
+
+  #probe(mtu: number): readonly SleeveEvent[] {
+    return mtu === 0 ? NO_EVENTS : [{ kind: "special", df: true, frame: { kind: "mtu-probe", mtu } }];
+  }
+}
+
+function kick(): SleeveEvent {
+  return { kind: "special", df: true, frame: { kind: "mtu-probe", mtu: KICK_MTU } };
+}

@@ -1,0 +1,414 @@
+/** The data plane against hostile containers, peers and whoever reaches its UDP ports. */
+import assert from "node:assert/strict";
+import type { Ip, Mac } from "../../../mod/core/addr.ts";
+import type { ConnUid, PeerName } from "../../../mod/core/names.ts";
+import type { LinkId, OverlayRequest } from "../../../mod/core/overlay_port.ts";
+import type { Random } from "../../../mod/core/ports.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import {
+  Dataplane,
+  type DataplaneEffect,
+  type DataplaneEvent,
+  type DataplaneLimits,
+} from "../../../mod/overlay/dataplane.ts";
+import { MOVE_INTERVAL_MS } from "../../../mod/overlay/fastdp_link.ts";
+import { encodeHeartbeat } from "../../../mod/overlay/heartbeat.ts";
+import { MAX_KEPT_STATES } from "../../../mod/overlay/network.ts";
+import { MAX_TUNNEL_PORTS } from "../../../mod/overlay/vxlan_ports.ts";
+import type {
+  FlowAction,
+  FlowHandle,
+  FlowKey,
+  FlowRecord,
+  PortNo,
+  Ufid,
+} from "../../../mod/wire/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/vxlan.ts";
+import { seededRandom, withSeed } from "../properties.ts";
+import { routesOf } from "./cluster.ts";
+import { frameOf, hostIp, vport } from "./kernel.ts";
+
+const LIMITS: DataplaneLimits = {
+  flows: 400,
+  flowsPerSource: 120,
+  macs: 200,
+  macsPerPort: 40,
+  macsPerPeer: 60,
+};
+const PEERS = Array.from({ length: 6 }, (_, i) => `02:00:00:00:00:0${i + 1}` as PeerName);
+const MTU = 100;
+const VXLAN = 9 as PortNo;
+const PORTS = [
+  vport(0, "internal", "meshnet"),
+  ...[1, 2, 3].map((n) => vport(n, "netdev", `vmn${n}`)),
+  vport(VXLAN, "vxlan", "vxlan-6784", 6784),
+];
+const at = (ms: number) => ms as Millis;
+type Prepare = Extract<OverlayRequest, { kind: "prepare" }>;
+
+/** A core, and the flows that the kernel would have by its effects. */
+class Victim {
+  readonly core: Dataplane;
+  readonly flows = new Map<Ufid, { key: FlowKey; actions: readonly FlowAction[] }>();
+  /** Links whose traffic must be encrypted, and their addresses. */
+  readonly sealedLinks = new Map<LinkId, Ip>();
+  now = 0;
+
+  constructor(limits: Partial<DataplaneLimits> = LIMITS, flows: readonly FlowRecord[] = []) {
+    const options = { name: "meshnet", mtu: MTU, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
+    this.core = new Dataplane(options);
+    for (const { ufid, key, actions } of flows) this.flows.set(ufid!, { key: key!, actions: actions! });
+    this.step({ kind: "started", ports: PORTS, flows });
+  }
+
+  step(event: DataplaneEvent): readonly DataplaneEffect[] {
+    const effects = this.core.step(event, at(this.now));
+    for (const effect of effects) this.#check(effect);
+    return effects;
+  }
+
+  get sealed(): ReadonlySet<Ip> {
+    return new Set(this.sealedLinks.values());
+  }
+
+  request(request: OverlayRequest): readonly DataplaneEffect[] {
+    if (request.kind === "stop") this.sealedLinks.delete(request.link);
+    if (request.kind === "prepare" && request.protection.kind === "sealed" && this.#takes(request)) {
+      this.sealedLinks.set(request.link, request.remote.ip);
+    }
+    return this.step({ kind: "request", request });
+  }
+
+  #takes({ link, theirOverlays }: Prepare): boolean {
+    const known = this.core.report(at(this.now)).links.some((each) => each.link === link);
+    return !known && (theirOverlays?.includes("fastdp") ?? false);
+  }
+
+  #check(effect: DataplaneEffect): void {
+    switch (effect.kind) {
+      case "install":
+        this.#checkActions(effect.key.inPort, effect.actions);
+        assert.ok(!this.sealed.has(effect.key.tunnel?.src ?? "" as Ip) || effect.actions.length === 0);
+        this.flows.set(effect.ufid, effect);
+        break;
+      case "execute":
+        this.#checkActions(effect.inPort, effect.actions);
+        break;
+      case "delete":
+        this.flows.delete(effect.ufid);
+        break;
+    }
+  }
+
+  #checkActions(inPort: PortNo, actions: readonly FlowAction[]): void {
+    for (const action of actions) {
+      if (action.kind === "output") assert.notEqual(action.port, inPort, "output to the port of origin");
+      else assert.ok(!this.sealed.has(action.tunnel.dst), `in clear to ${action.tunnel.dst}`);
+    }
+  }
+
+  topology(shortIds: readonly number[], edges: readonly (readonly [number, number])[]): void {
+    const pairs = edges.flatMap(([a, b]) => [[a, b], [b, a]] as const)
+      .sort((x, y) => x[0] - y[0] || x[1] - y[1]);
+    const unique = pairs.filter((p, i) => i === 0 || p[0] !== pairs[i - 1]![0] || p[1] !== pairs[i - 1]![1]);
+    const names = PEERS.slice(0, shortIds.length);
+    const view = {
+      names,
+      self: 0,
+      shortIds: Int16Array.from(shortIds),
+      edges: Uint32Array.from(unique.flat()),
+    };
+    this.request({ kind: "topology", view });
+  }
+
+  /** A link to the peer of this index over which traffic goes in clear. */
+  establish(link: number, peer: number, changes: Partial<Prepare> = {}): void {
+    this.request({ ...prepareOf(link, peer), ...changes });
+    this.request({ kind: "confirm", link: link as LinkId });
+    this.request({ kind: "control", link: link as LinkId, message: Uint8Array.of(7, 0, 0) });
+  }
+
+  heartbeat(uid: bigint, source: Ip, origin: number): readonly DataplaneEffect[] {
+    const key = tunnelKey(origin, 1, source, 0, 0);
+    return this.step({ kind: "miss", miss: { key, frame: encodeHeartbeat(uid as ConnUid, MTU) } });
+  }
+
+  remote(link: number): Ip | undefined {
+    return this.core.report(at(this.now)).links.find((each) => each.link === link)?.remote;
+  }
+
+  /** Everything is within its bounds, and every flow is what would be decided now. */
+  verify(limits: DataplaneLimits = LIMITS): void {
+    const report = this.core.report(at(this.now));
+    assert.ok(report.datapath.flows <= limits.flows, `${report.datapath.flows} flows`);
+    assert.equal(report.datapath.flows, this.flows.size);
+    assert.ok(report.macs.local + report.macs.remote <= limits.macs);
+    assert.deepEqual(this.core.reconcile(at(this.now)), [], "flows differ from fresh decisions");
+    for (const { key, actions } of this.flows.values()) {
+      this.#checkActions(key.inPort, actions);
+      if (key.tunnel !== undefined && this.sealed.has(key.tunnel.src)) assert.deepEqual(actions, []);
+    }
+  }
+}
+
+function prepareOf(link: number, peer: number): Prepare {
+  return {
+    kind: "prepare",
+    link: link as LinkId,
+    peer: PEERS[peer]!,
+    local: hostIp(1),
+    remote: { ip: hostIp(peer + 1), port: 40_000 },
+    outbound: false,
+    connUid: BigInt(1000 + link) as ConnUid,
+    protection: { kind: "clear" },
+    theirOverlays: ["fastdp", "sleeve"],
+  };
+}
+
+function tunnelKey(from: number, to: number, src: Ip, ethSrc: number, ethDst: number) {
+  const tunnel = { id: (from | to << 12) as Vni, src, dst: hostIp(1) };
+  return { inPort: VXLAN, tunnel, ethSrc: ethSrc as Mac, ethDst: ethDst as Mac };
+}
+const localKey = (inPort: number, ethSrc: number, ethDst: number) => ({
+  inPort: inPort as PortNo,
+  ethSrc: ethSrc as Mac,
+  ethDst: ethDst as Mac,
+});
+const SEALED = { protection: { kind: "sealed", sessionKey: new Uint8Array(32) } } as const;
+
+/** One random event of the worst kind. */
+function attack(victim: Victim, random: Random): void {
+  const pick = <T>(items: readonly T[]) => items[random.below(items.length)]!;
+  const mac = () =>
+    pick([0, 0xffff_ffff_ffff, 0x0180_c200_0000, random.below(2 ** 48), 2 + 4 * random.below(300)]);
+  const link = () => 1 + random.below(12);
+  const what = random.below(1000);
+  if (what < 400) {
+    const key = localKey(random.below(12), mac(), mac());
+    victim.step({
+      kind: "miss",
+      miss: { key, frame: random.below(20) === 0 ? new Uint8Array(9) : frameOf(0, 0) },
+    });
+  } else if (what < 800) {
+    const short = () => random.below(4) === 0 ? random.below(4096) : 1 + random.below(7);
+    const key = tunnelKey(short(), short(), hostIp(random.below(9)), mac(), mac());
+    const inPort = (random.below(8) === 0 ? random.below(12) : VXLAN) as PortNo;
+    victim.step({ kind: "miss", miss: { key: { ...key, inPort }, frame: frameOf(0, 0) } });
+  } else if (what < 850) {
+    victim.heartbeat(BigInt(1000 + random.below(16)), hostIp(random.below(9)), 1 + random.below(7));
+  } else if (what < 880) {
+    const peer = 1 + random.below(5);
+    const request = prepareOf(link(), peer);
+    const isSealed = peer % 2 === 0; // those are under the protection of a password
+    const theirOverlays = pick([["fastdp"], ["sleeve", "fastdp"], [], undefined, ["x".repeat(5_000)]]);
+    victim.request({
+      ...request,
+      ...(isSealed ? SEALED : {}),
+      outbound: random.below(4) === 0,
+      theirOverlays,
+    });
+  } else if (what < 910) victim.request({ kind: "confirm", link: link() as LinkId });
+  else if (what < 940) {
+    victim.request({ kind: "control", link: link() as LinkId, message: random.bytes(random.below(6)) });
+    victim.request({
+      kind: "control",
+      link: link() as LinkId,
+      message: Uint8Array.of(7, random.below(3), 0),
+    });
+  } else if (what < 950) {
+    victim.request({ kind: "stop", link: link() as LinkId, orderly: random.below(2) === 0 });
+  } else if (what < 965) {
+    const shortIds = PEERS.map((_, i) => pick([i + 1, i + 1, i + 1, -1, 1 + random.below(7)]));
+    const own = new Set<number>();
+    const owned = shortIds.map((short) => own.has(short) || !own.add(short) ? -1 : short);
+    const edges = Array.from({ length: random.below(12) }, () => [random.below(6), random.below(6)] as const);
+    victim.topology(owned, edges.filter(([a, b]) => a !== b));
+  } else if (what < 975) {
+    const port = random.below(2) === 0
+      ? vport(random.below(12), "netdev", `vmn${random.below(5)}`)
+      : vport(VXLAN, "vxlan", "vxlan-6784", 6784);
+    victim.step({ kind: "port-appeared", port });
+  } else if (what < 980) victim.step({ kind: "port-removed", port: random.below(12) as PortNo });
+  else if (what < 985) {
+    const ufid = 1 + random.below(20_000) as Ufid;
+    victim.flows.delete(ufid);
+    victim.step({ kind: "install-failed", ufid, reason: "out of memory" });
+  } else if (what < 988) {
+    const udpPort = 6784 + random.below(4);
+    victim.step(
+      random.below(2) === 0
+        ? { kind: "vxlan-failed", udpPort, reason: "in use" }
+        : { kind: "vxlan-ready", udpPort, port: VXLAN },
+    );
+  } else {
+    victim.now += random.below(3) === 0 ? random.below(20_000) : random.below(50);
+    victim.step({ kind: "wake" });
+  }
+}
+
+Deno.test("Dataplane stays within bounds and its flows right, whatever containers, peers and strangers send", () => {
+  withSeed(() => {
+    const random = seededRandom();
+    const victim = new Victim();
+    victim.topology([1, 2, 3, 4, 5, 6], [[0, 1], [0, 3]]);
+    victim.establish(100, 1);
+    victim.establish(101, 3);
+    for (let i = 0; i < 100_000; i++) {
+      attack(victim, random);
+      if (i % 500 === 0) victim.verify();
+      assert.ok(victim.core.nextWake() > -Infinity);
+    }
+    victim.verify();
+    // When it is over, the port of an innocent works as ever.
+    victim.now += 700_000;
+    victim.step({ kind: "flows", flows: [] });
+    victim.flows.clear();
+    for (const port of PORTS) victim.step({ kind: "port-appeared", port });
+    victim.step({ kind: "miss", miss: { key: localKey(1, 0xa2, 0xa6), frame: frameOf(0xa6, 0xa2) } });
+    const key = localKey(2, 0xa6, 0xa2);
+    const effects = victim.step({ kind: "miss", miss: { key, frame: frameOf(0xa2, 0xa6) } });
+    const installed = effects.flatMap((effect) => effect.kind === "install" ? [effect.actions] : []);
+    assert.deepEqual(installed, [[{ kind: "output", port: 1 }]]);
+  });
+});
+
+Deno.test("Dataplane lets no forged heartbeat move a link, and a true one not often", () => {
+  const victim = new Victim();
+  victim.topology([1, 2, 3], [[0, 1], [0, 2]]);
+  victim.establish(1, 1);
+  victim.establish(2, 2, SEALED);
+  victim.heartbeat(1001n, hostIp(2), 2);
+  victim.now = MOVE_INTERVAL_MS;
+  const forgeries: readonly (readonly [what: string, uid: bigint, source: Ip, origin: number])[] = [
+    ["number of no connection", 5n, hostIp(7), 2],
+    ["number of another connection", 1002n, hostIp(7), 3],
+    ["right number, other origin", 1001n, hostIp(7), 3],
+    ["right in all, from the address of a link that must be encrypted", 1001n, hostIp(3), 2],
+  ];
+  for (const [what, uid, source, origin] of forgeries) {
+    assert.deepEqual(victim.heartbeat(uid, source, origin), [], what);
+    assert.equal(victim.remote(1), hostIp(2), what);
+  }
+  assert.equal(victim.core.report(at(victim.now)).counters.dropped["bad-heartbeat"], forgeries.length);
+  victim.heartbeat(1001n, hostIp(7), 2);
+  assert.equal(victim.remote(1), hostIp(7), "the peer has moved");
+  victim.heartbeat(1001n, hostIp(8), 2);
+  assert.equal(victim.remote(1), hostIp(7), "not again at once");
+  victim.now += MOVE_INTERVAL_MS;
+  victim.heartbeat(1001n, hostIp(8), 2);
+  assert.equal(victim.remote(1), hostIp(8));
+});
+
+Deno.test("Dataplane lets no later link take over the number of another", () => {
+  const victim = new Victim();
+  victim.topology([1, 2, 3], [[0, 1], [0, 2]]);
+  victim.establish(1, 1);
+  victim.establish(2, 2, { connUid: 1001n as ConnUid });
+  victim.request({ ...prepareOf(1, 2), connUid: 5n as ConnUid }); // a number that is in use already
+  assert.notEqual(victim.heartbeat(1001n, hostIp(2), 2).length, 0, "acknowledged");
+  victim.request({ kind: "stop", link: 2 as LinkId, orderly: false });
+  victim.now = MOVE_INTERVAL_MS;
+  victim.heartbeat(1001n, hostIp(7), 2);
+  assert.equal(victim.remote(1), hostIp(7));
+});
+
+Deno.test("Dataplane makes few tunnel ports, however many the peers name that we dial", () => {
+  const victim = new Victim();
+  victim.topology([1, 2], []);
+  const asked = new Set<number>();
+  for (let i = 0; i < 2_000; i++) {
+    const remote = { ip: hostIp(2), port: 10_000 + i };
+    const request = { ...prepareOf(10 + i, 1), outbound: true, remote };
+    for (const effect of victim.request(request)) {
+      if (effect.kind === "ensure-vxlan") asked.add(effect.udpPort);
+    }
+    victim.request({ kind: "stop", link: request.link, orderly: true });
+  }
+  assert.ok(asked.size <= MAX_TUNNEL_PORTS, `${asked.size} ports`);
+  const last = { ...prepareOf(9_999, 1), outbound: true, remote: { ip: hostIp(2), port: 60_000 } };
+  victim.request(last);
+  victim.request({ kind: "confirm", link: last.link });
+  const [link] = victim.core.report(at(0)).links;
+  assert.match(link?.status.why ?? "", /^this host has 64 VXLAN ports already, 60001 would be another/);
+});
+
+Deno.test("Dataplane leaves local ports a share of flows and addresses that peers cannot take", () => {
+  const victim = new Victim({ flows: 100, flowsPerSource: 100, macs: 80, macsPerPort: 20, macsPerPeer: 80 });
+  victim.topology([1, 2, 3, 4, 5, 6], [[0, 1], [1, 2], [1, 3], [1, 4], [1, 5]]);
+  victim.establish(1, 1);
+  for (let i = 0; i < 2_000; i++) {
+    const key = tunnelKey(2 + i % 5, 1, hostIp(2), 0x1000 + 4 * i, 0xffff_ffff_ffff);
+    victim.step({ kind: "miss", miss: { key, frame: frameOf(0, 0) } });
+  }
+  const { datapath, macs } = victim.core.report(at(0));
+  assert.deepEqual([datapath.flows, macs.remote], [60, 60]);
+  for (let i = 0; i < 2_000; i++) { // known addresses, other destinations
+    const key = tunnelKey(2 + i % 5, 1, hostIp(2), 0x1000 + 4 * (i % 60), 0x0100_5e00_0000 + i);
+    victim.step({ kind: "miss", miss: { key, frame: frameOf(0, 0) } });
+  }
+  assert.equal(victim.core.report(at(0)).datapath.flows, 75);
+  victim.step({ kind: "miss", miss: { key: localKey(1, 0xa2, 0xffff_ffff_ffff), frame: frameOf(0, 0) } });
+  assert.equal(victim.core.report(at(0)).datapath.flows, 76);
+});
+
+Deno.test("Dataplane keeps few old states of the mesh, however often peers come and go", () => {
+  const held = (victim: Victim) => victim.core.report(at(victim.now)).held.length;
+  const victim = new Victim();
+  victim.topology([1, 2], [[0, 1]]);
+  victim.establish(1, 1);
+  for (let i = 0; i < 200; i++) {
+    victim.now += 100;
+    victim.topology([1, 2, 10 + i], [[0, 1], [1, 2]]);
+    victim.now += 100;
+    victim.topology([1, 2], [[0, 1]]);
+  }
+  assert.ok(held(victim) <= MAX_KEPT_STATES, `${held(victim)} held`);
+});
+
+Deno.test("Dataplane keeps no flow of an earlier run to or from an address that must be encrypted now", () => {
+  const flow = (ufid: number, key: FlowKey, actions: readonly FlowAction[]): FlowRecord => ({
+    ufid: ufid as Ufid,
+    handle: new Uint8Array() as Uint8Array as FlowHandle,
+    key,
+    actions,
+    packets: 1,
+    bytes: 1,
+    usedAt: undefined,
+  });
+  const out = (peer: number): FlowAction => ({
+    kind: "tunnel",
+    port: VXLAN,
+    tunnel: { id: (1 | (peer + 1) << 12) as Vni, src: hostIp(1), dst: hostIp(peer + 1) },
+  });
+  const victim = new Victim(LIMITS, [
+    flow(1, localKey(1, 0xa2, 0xb2), [out(1)]),
+    flow(2, tunnelKey(2, 1, hostIp(2), 0xb2, 0xa2), [{ kind: "output", port: 1 as PortNo }]),
+    flow(3, localKey(1, 0xa2, 0xc2), [out(2)]),
+    flow(4, tunnelKey(3, 1, hostIp(3), 0xc2, 0xa2), [{ kind: "output", port: 1 as PortNo }]),
+  ]);
+  assert.equal(victim.flows.size, 4);
+  victim.request({ ...prepareOf(1, 1), ...SEALED });
+  victim.request({ kind: "confirm", link: 1 as LinkId });
+  assert.deepEqual([...victim.flows.keys()].sort(), [3, 4]);
+  assert.deepEqual(
+    victim.step({
+      kind: "miss",
+      miss: { key: tunnelKey(2, 1, hostIp(2), 0xb2, 0xa2), frame: frameOf(0, 0) },
+    }),
+    [],
+  );
+});
+
+Deno.test("Dataplane decides floods again once it has a short id, and when a port's number means another port", () => {
+  const victim = new Victim();
+  const key = localKey(1, 0xa2, 0xffff_ffff_ffff);
+  victim.step({ kind: "miss", miss: { key, frame: frameOf(0, 0) } });
+  victim.topology([-1, 2], [[0, 1]]);
+  victim.establish(1, 1);
+  victim.topology([1, 2], [[0, 1]]);
+  const targets = () => [...victim.flows.values()].flatMap(({ actions }) => actions.map(({ port }) => port));
+  assert.deepEqual(targets(), [0, 2, 3, VXLAN]);
+  victim.step({ kind: "port-appeared", port: vport(3, "vxlan", "vxlan-7001", 7001) });
+  assert.deepEqual(targets(), [0, 2, VXLAN]);
+  victim.verify();
+});
