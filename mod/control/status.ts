@@ -57,6 +57,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     },
     attachments,
     problems: [
+      ...problemOfTunnels(dataplane, mesh.port + 1),
       ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
       ...attachments.flatMap(problemOfAttachment),
     ],
@@ -89,6 +90,18 @@ function targetReport(one: TargetSnapshot): TargetReport {
     peer: one.peer ?? null,
     retryInMs: one.retryInMs ?? null,
   };
+}
+
+/** Without a tunnel port nothing comes in, whatever the connections say. */
+function problemOfTunnels({ datapath }: DataplaneReport, udpPort: number): Problem[] {
+  if (datapath.ports.some((port) => port.kind === "vxlan" && port.udpPort === udpPort)) return [];
+  return [{
+    message:
+      `No tunnel port: UDP port ${udpPort} cannot be used on this host, so no traffic of other hosts comes in`,
+    hint:
+      `Another program or VXLAN interface has it: see the log, \`ss -lunp 'sport = :${udpPort}'\` and \`ip link show ` +
+      "type vxlan`; it is tried again until it works",
+  }];
 }
 
 /** What discovery found and cannot reach is no problem: traffic takes the way by which it was found. */

@@ -2,9 +2,11 @@
 import type { DaemonAnswer, StopAnswer } from "../control/api_types.ts";
 import { callDaemon } from "../control/client.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
+import { CONTROL_SOCKET } from "../core/options.ts";
 import type { CleanupOptions } from "./host_cleanup.ts";
 import { type Flags, loadFolders } from "./config.ts";
 import { networkNamespace } from "./host_facts.ts";
+import { socketOwner } from "./socket_owner.ts";
 
 const STOP_MS = 30_000;
 const KILL_MS = 5000;
@@ -16,7 +18,7 @@ export async function resetHost(
   { force, say }: { readonly force: boolean; readonly say: (line: string) => void },
 ): Promise<void> {
   const folders = await loadFolders(flags);
-  const daemon = await findDaemon(folders.runDir, { force });
+  const daemon = await findDaemon(folders.runDir, { force, say });
   if (daemon !== undefined) {
     checkSameNamespace(daemon);
     await stopDaemon(daemon, { runDir: folders.runDir, force });
@@ -46,14 +48,23 @@ export async function resetHost(
 
 async function findDaemon(
   runDir: string,
-  { force }: { readonly force: boolean },
+  { force, say }: { readonly force: boolean; readonly say: (line: string) => void },
 ): Promise<DaemonAnswer | undefined> {
   try {
     return await callDaemon<DaemonAnswer>({ method: "GET", path: "/daemon" }, { runDir, timeoutMs: 5000 });
   } catch (error) {
     if (error instanceof MeshnetError && error.code === "control/not-running") return undefined;
-    if (force) return undefined; // it listens and says nothing: its files go, and with them its grip
-    throw error;
+    if (!force) {
+      throw new MeshnetError("control/request-failed", `Cannot reset: ${messageOf(error)}`, {
+        hint: "`meshnet reset --force` kills it",
+        cause: error,
+      });
+    }
+    const pid = socketOwner(`${runDir}/${CONTROL_SOCKET}`);
+    if (pid === undefined) return undefined; // it cannot be seen: its files go, and with them its grip
+    await kill(pid);
+    say("Killed the daemon, which did not answer.");
+    return undefined;
   }
 }
 

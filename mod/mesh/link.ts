@@ -132,7 +132,7 @@ export class Link {
       const expired = this.intro.expire(now);
       return expired === undefined ? good([]) : bad(expired.reason);
     }
-    if (now - this.heard >= SILENCE) {
+    if (now >= this.heard + SILENCE) { // as nextWake() reckons: with fractions, a difference may round otherwise
       return bad(
         `nothing was heard for ${SILENCE / 1000} s: is the host still up, and does the network pass TCP`,
       );

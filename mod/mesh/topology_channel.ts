@@ -13,7 +13,8 @@ import { MAX_PEERS, type Topology, type TopologyEffects } from "./topology.ts";
 export const UPDATE_DELAY_MS = 1_000;
 /** Unreachable peers are collected this long after a merge, in milliseconds. */
 export const COLLECT_DELAY_MS = 1_000;
-/** In a large mesh it is later by a millisecond for so many bytes of records. */
+/** Beyond so many bytes of records it is later by a millisecond for every so many more. */
+const COLLECT_SMALL_BYTES = 64 * 1024;
 const COLLECT_BYTES_PER_MS = 300;
 /** The least time between two questions for the records of placeholders, in milliseconds. */
 const ASK_INTERVAL_MS = 5_000;
@@ -258,7 +259,8 @@ export class TopologyChannel implements GossipChannel {
 
   /** Searching a large mesh takes its time, and its peers go one by one. */
   #collectDelay(): number {
-    return Math.min(5 * COLLECT_DELAY_MS, COLLECT_DELAY_MS + this.topology.stateSize / COLLECT_BYTES_PER_MS);
+    const more = Math.max(0, this.topology.stateSize - COLLECT_SMALL_BYTES) / COLLECT_BYTES_PER_MS;
+    return COLLECT_DELAY_MS + Math.min(4_000, Math.floor(more));
   }
 
   /** Notes which of our records the sender of `record` has, now that it is merged. */

@@ -19,6 +19,9 @@ export const HEARTBEAT_TIMEOUT_MS = 60_000;
 export const MOVE_INTERVAL_MS = 1_000;
 /** An unanswered first heartbeat is worth a complaint after this long. */
 const COMPLAIN_AFTER_MS = 3_000;
+/** Time from the peer's first heartbeat, with which it shows that it is ready, to our next one, if ours is unanswered:
+ * sent earlier, it may have come to nothing. */
+const READY_HEARTBEAT_MS = 20;
 /** Control tag: your heartbeat arrived. */
 export const FASTDP_HEARTBEAT_ACK = 0;
 
@@ -147,7 +150,8 @@ export class FastdpLink implements Forwarder {
   heard(source: Ip, now: Millis): readonly ForwarderEvent[] {
     if (!this.confirmed) return [];
     const events: ForwarderEvent[] = [];
-    if (!this.#heard) events.push({ kind: "control", tag: FASTDP_HEARTBEAT_ACK, payload: NO_PAYLOAD });
+    const first = !this.#heard;
+    if (first) events.push({ kind: "control", tag: FASTDP_HEARTBEAT_ACK, payload: NO_PAYLOAD });
     this.#heard = true;
     this.#timeoutAt = now + HEARTBEAT_TIMEOUT_MS;
     if (source !== this.#remote && now - this.#movedAt >= MOVE_INTERVAL_MS) {
@@ -158,6 +162,9 @@ export class FastdpLink implements Forwarder {
     if (this.#onHold) {
       this.#onHold = false;
       events.push({ kind: "health", good: true });
+    }
+    if (first && !this.#established && this.#beats > 0) {
+      this.#nextBeat = Math.min(this.#nextBeat, now + READY_HEARTBEAT_MS);
     }
     return events;
   }

@@ -11,7 +11,12 @@ import {
   SLEEVE_CONTROL,
   type SpecialFrame,
 } from "../wire/sleeve_special.ts";
-import { FAST_HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS, SLOW_HEARTBEAT_MS } from "./fastdp_link.ts";
+import {
+  FAST_HEARTBEAT_MS,
+  HEARTBEAT_TIMEOUT_MS,
+  MOVE_INTERVAL_MS,
+  SLOW_HEARTBEAT_MS,
+} from "./fastdp_link.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import { MtuSearch } from "./mtu_search.ts";
 import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts";
@@ -20,6 +25,9 @@ import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts
 export const FRAG_TEST_MS = 300_000;
 /** An unanswered first heartbeat is worth a complaint after this long. */
 const COMPLAIN_AFTER_MS = 3_000;
+/** Time from the peer's first heartbeat, with which it shows that it is ready, to our next one, if ours is unanswered:
+ * sent earlier, it may have come to nothing. */
+const READY_HEARTBEAT_MS = 20;
 /** Size that makes the kernel say what the path takes. */
 const KICK_MTU = MTU_KICK - 14;
 
@@ -86,6 +94,7 @@ export class SleeveLink implements Omit<Forwarder, "confirm" | "control" | "wake
   readonly #search: MtuSearch;
   readonly #times: HeartbeatTimes;
   #remote: Endpoint | undefined;
+  #movedAt = -Infinity;
   #confirmed = false;
   #established = false;
   #onHold = false;
@@ -249,21 +258,31 @@ export class SleeveLink implements Omit<Forwarder, "confirm" | "control" | "wake
 
   #alive(source: Endpoint, now: Millis): readonly SleeveEvent[] {
     const events: SleeveEvent[] = [];
-    if (!this.#heard) events.push({ kind: "control", tag: SLEEVE_CONTROL.established, payload: NO_PAYLOAD });
+    const first = !this.#heard;
+    if (first) events.push({ kind: "control", tag: SLEEVE_CONTROL.established, payload: NO_PAYLOAD });
     this.#heard = true;
     this.#timeoutAt = after(now, this.#times.timeoutMs);
-    const before = this.#remote;
-    if (before?.ip !== source.ip || before.port !== source.port) {
-      this.#remote = source;
-      events.push({ kind: "moved" });
-      if (before === undefined) events.push(...this.#beat(now));
-      else if (this.#established) events.push(kick()); // another path, another MTU
+    if (first && !this.#established && this.#beats > 0) {
+      this.#nextBeat = Math.min(this.#nextBeat, now + READY_HEARTBEAT_MS);
     }
+    events.push(...this.#follow(source, now));
     if (this.#onHold) {
       this.#onHold = false;
       events.push({ kind: "health", good: true });
     }
     return events;
+  }
+
+  /** Goes along with the peer's address, but not with two at a time. */
+  #follow(source: Endpoint, now: Millis): readonly SleeveEvent[] {
+    const before = this.#remote;
+    if (before?.ip === source.ip && before.port === source.port) return NO_EVENTS;
+    if (now - this.#movedAt < MOVE_INTERVAL_MS) return NO_EVENTS;
+    this.#remote = source;
+    this.#movedAt = now;
+    if (before === undefined) return [{ kind: "moved" }, ...this.#beat(now)];
+    // Another path, another MTU.
+    return this.#established ? [{ kind: "moved" }, kick()] : [{ kind: "moved" }];
   }
 
   #beat(now: Millis): readonly SleeveEvent[] {

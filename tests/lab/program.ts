@@ -8,13 +8,14 @@ export class LabProgram implements Disposable {
   /** How to start it. */
   readonly argv: readonly string[];
   /** What it finds in its environment: the executable under test above all. */
-  readonly env: Readonly<Record<string, string>> = {
-    LAB_EXE: `${root}/dist/meshnet`,
-    DENO_NO_UPDATE_CHECK: "1",
-    NO_COLOR: "1",
-  };
+  readonly env: Readonly<Record<string, string>>;
 
   private constructor() {
+    // A copy alone in a folder: nothing around it in the tree can be what makes it work.
+    const exe = `${this.#scratch.path}/exe/meshnet`;
+    Deno.mkdirSync(`${this.#scratch.path}/exe`);
+    Deno.copyFileSync(`${root}/dist/meshnet`, exe);
+    this.env = { LAB_EXE: exe, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
     const flags = ["run", "-A", "-q", "--no-config", "--no-lock", "--no-code-cache"];
     this.argv = [Deno.execPath(), ...flags, `${this.#scratch.path}/program.js`];
   }

@@ -7,6 +7,9 @@ interface Scheduled {
   readonly run: () => unknown;
 }
 
+/** More events than this at one moment mean that something goes round in circles. */
+const STUCK = 1_000_000;
+
 /** A clock that moves only by running what is scheduled. Events of one moment run in the order of scheduling. */
 export class VirtualClock {
   readonly #heap: Scheduled[] = [];
@@ -41,8 +44,11 @@ export class VirtualClock {
   /** Runs everything scheduled for the next `ms` milliseconds. */
   run(ms: number): void {
     const end = this.#now + ms;
+    let still = 0;
     while (this.#heap.length > 0 && this.#heap[0]!.at <= end) {
       const next = this.#pop();
+      still = next.at === this.#now ? still + 1 : 0;
+      if (still > STUCK) throw new Error(`time stands still at ${this.#now} ms`);
       this.#now = next.at;
       this.events++;
       next.run();

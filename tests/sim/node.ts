@@ -81,10 +81,17 @@ export class SimNode {
   #shortId: number;
   #confirmed = new Map<LinkId, { readonly remote: string }>();
 
-  constructor(readonly index: number, readonly context: NodeContext, readonly random: SeededRandom) {
-    this.label = `n${index}`;
-    this.name = nameOf(index);
-    this.address = addressOf(index);
+  readonly index: number;
+
+  constructor(
+    identity: { readonly index: number; readonly name: PeerName },
+    readonly context: NodeContext,
+    readonly random: SeededRandom,
+  ) {
+    this.index = identity.index;
+    this.label = `n${identity.index}`;
+    this.name = identity.name;
+    this.address = addressOf(identity.index);
     this.#shortId = random.below(4096);
   }
 

@@ -6,7 +6,7 @@ import type { PeerRecord } from "../../mod/core/topology_record.ts";
 import type { RouteTable } from "../../mod/mesh/routes.ts";
 import { VirtualClock } from "./clock.ts";
 import { type Faults, Network } from "./network.ts";
-import { addressOf, NO_SEALER, type OverlayFaults, SimNode } from "./node.ts";
+import { addressOf, nameOf, NO_SEALER, type OverlayFaults, SimNode } from "./node.ts";
 import { shareRecords } from "./records.ts";
 import { SeededRandom } from "./random.ts";
 import { Trace } from "./trace.ts";
@@ -30,6 +30,8 @@ export interface WorldOptions {
   readonly password?: string;
   readonly connLimit?: number;
   readonly discovery?: boolean;
+  /** The last node has the name of the one before. */
+  readonly clone?: boolean;
 }
 
 /** N peers on one clock and one network. */
@@ -39,6 +41,8 @@ export class World {
   readonly random: SeededRandom;
   readonly network: Network;
   readonly nodes: readonly SimNode[];
+  /** How overlays behave from now on. */
+  readonly overlay: { -readonly [K in keyof OverlayFaults]: OverlayFaults[K] };
 
   constructor(readonly options: WorldOptions) {
     const { seed, nodes, faults = CALM, overlay = CALM_OVERLAY, sealer = NO_SEALER, password } = options;
@@ -61,7 +65,13 @@ export class World {
       ...shared,
       password: password === undefined ? undefined : new TextEncoder().encode(password),
     };
-    this.nodes = Array.from({ length: nodes }, (_, i) => new SimNode(i, context, this.random.fork(i + 1)));
+    this.overlay = { ...overlay };
+    const whole = { ...context, overlay: this.overlay };
+    const nameAt = (i: number) => nameOf(options.clone === true && i === nodes - 1 ? i - 1 : i);
+    this.nodes = Array.from(
+      { length: nodes },
+      (_, i) => new SimNode({ index: i, name: nameAt(i) }, whole, this.random.fork(i + 1)),
+    );
   }
 
   /** Nodes that run. */
@@ -78,6 +88,25 @@ export class World {
       const targets = peersOf(node.index).filter((i) => i !== node.index).map((i) => addressOf(i).ip);
       node.start({ targets, channels: channels?.(node.index) ?? [] });
     }
+  }
+
+  /** Splits the network into groups of addresses. */
+  split(groups: readonly (readonly string[])[]): void {
+    this.trace.note(this.clock.now(), "*", `split into ${groups.map((group) => group.length).join(" and ")}`);
+    this.network.partition(groups);
+  }
+
+  /** Ends a partition. */
+  heal(): void {
+    this.trace.note(this.clock.now(), "*", "heal");
+    this.network.heal();
+  }
+
+  /** Ends all faults. */
+  calm(): void {
+    this.heal();
+    this.network.faults = CALM;
+    Object.assign(this.overlay, CALM_OVERLAY);
   }
 
   /** Lets virtual time pass. */
@@ -212,26 +241,23 @@ function broadcastReachesAll(source: PeerName, tables: Tables): void {
   assert.equal(reached.size, tables.size, `a broadcast of ${source} reaches all`);
 }
 
-/** Runs one simulation; a failure prints its seed and what led to it. MESHNET_SEED replays one seed alone. */
-export function simulate(title: string, seeds: readonly number[], run: (seed: number) => World): void {
-  const replay = Deno.env.get("MESHNET_SEED");
-  for (const seed of replay === undefined ? seeds : [Number(replay)]) {
-    let world: World | undefined;
-    try {
-      current = undefined;
-      world = run(seed);
-    } catch (error) {
-      world ??= current;
-      console.error(`${title} failed with seed ${seed}; replay with MESHNET_SEED=${seed}`);
-      if (world !== undefined) console.error(world.trace.diagram());
-      throw error;
-    }
-  }
-}
-
 let current: World | undefined;
 
 /** Makes a world and keeps it for the diagram of a failure. */
 export function createWorld(options: WorldOptions): World {
   return current = new World(options);
+}
+
+/** Runs one simulation with each seed; a failure prints the seed and what led to it. MESHNET_SEED replays one alone. */
+export function simulate(title: string, seeds: readonly number[], run: (seed: number) => void): void {
+  const replay = Deno.env.get("MESHNET_SEED");
+  for (const seed of replay === undefined ? seeds : [Number(replay)]) {
+    try {
+      run(seed);
+    } catch (error) {
+      console.error(`${title} failed with seed ${seed}; replay with MESHNET_SEED=${seed}`);
+      console.error(current?.trace.diagram());
+      throw error;
+    }
+  }
 }

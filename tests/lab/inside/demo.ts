@@ -1,5 +1,5 @@
 /** The demonstration: three hosts and a container on each, shown by the commands that a user would type. */
-import { EXE, World } from "./world.ts";
+import { World } from "./world.ts";
 import { listDatapaths } from "./kernel_flows.ts";
 import { links } from "./links.ts";
 import { exec, FOLDER } from "./process.ts";
@@ -69,11 +69,9 @@ async function demonstrate(): Promise<void> {
 
 const started = performance.now();
 try {
-  say(
-    `Three hosts, each a network namespace with a daemon of its own (${
-      EXE.split("/").slice(-2).join("/")
-    }).\n`,
-  );
+  say("Three hosts: network namespaces, with a daemon each, started from a copy of dist/meshnet alone in a folder.");
+  say("They are given names, since by itself meshnet makes one of the machine's id, which they share.
+");
   await demonstrate();
   say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 } catch (error) {

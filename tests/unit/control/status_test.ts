@@ -51,7 +51,10 @@ function sources(
     ...change.mesh,
   } as MeshSnapshot;
   const dataplane = {
-    datapath: { kind: "ovs", mtu: 1410, ports: [{}, {}], flows: 9 },
+    datapath: {
+      ...{ kind: "ovs", mtu: 1410, flows: 9 },
+      ports: [{ kind: "internal" }, { kind: "vxlan", udpPort: 6784 }],
+    },
   } as unknown as DataplaneReport;
   return { mesh, dataplane, attachments: [], version: "1.2.3", pid: 9, uptimeMs: 1234.5, ...change.rest };
 }
@@ -102,6 +105,13 @@ Deno.test("assembleStatus() makes a problem of each target that cannot be reache
     { message: "No connection to host3: nothing listens", hint: null },
   ]);
   assert.match(problems([never])[0]?.hint ?? "", /meshnet connect host3/);
+});
+
+Deno.test("assembleStatus() makes a problem of a tunnel port that is not there", () => {
+  const told = sources({ mesh: { connections: [] } });
+  assert.deepEqual(assembleStatus(told).problems, []);
+  const { problems } = assembleStatus({ ...told, mesh: { ...told.mesh, port: 7000 } });
+  assert.match(problems[0]?.message ?? "", /^No tunnel port: UDP port 7001 cannot be used/);
 });
 
 Deno.test("assembleStatus() makes a problem of each attachment that does not work", () => {

@@ -71,6 +71,16 @@ Deno.test("FastdpLink acknowledges once and follows the peer's address", () => {
   assert.equal(link.path?.remote, "198.51.100.7");
 });
 
+Deno.test("FastdpLink does not wait for its next turn once the peer has shown that it is ready", () => {
+  const link = made();
+  link.confirm(at(0));
+  link.heard(REMOTE, at(100));
+  assert.equal(link.nextWake(), 120);
+  assert.deepEqual(kinds(link.wake(at(120))), ["frame"]);
+  link.heard(REMOTE, at(130));
+  assert.equal(link.nextWake(), 620);
+});
+
 Deno.test("FastdpLink goes on hold after 60 s of silence, keeps trying, and comes back", () => {
   const link = made();
   link.confirm(at(0));

@@ -1,18 +1,10 @@
 /** The data plane against hostile containers, peers and whoever reaches its UDP ports. */
 import assert from "node:assert/strict";
-import type { Ip, Mac } from "../../../mod/core/addr.ts";
-import type { ConnUid, PeerName } from "../../../mod/core/names.ts";
-import type { LinkId, OverlayRequest } from "../../../mod/core/overlay_port.ts";
+import type { Ip } from "../../../mod/core/addr.ts";
+import type { ConnUid } from "../../../mod/core/names.ts";
+import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Random } from "../../../mod/core/ports.ts";
-import type { Millis } from "../../../mod/core/time.ts";
-import {
-  Dataplane,
-  type DataplaneEffect,
-  type DataplaneEvent,
-  type DataplaneLimits,
-} from "../../../mod/overlay/dataplane.ts";
 import { MOVE_INTERVAL_MS } from "../../../mod/overlay/fastdp_link.ts";
-import { encodeHeartbeat } from "../../../mod/overlay/heartbeat.ts";
 import { MAX_KEPT_STATES } from "../../../mod/overlay/network.ts";
 import { MAX_TUNNEL_PORTS } from "../../../mod/overlay/vxlan_ports.ts";
 import type {
@@ -25,156 +17,8 @@ import type {
 } from "../../../mod/wire/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
-import { routesOf } from "./cluster.ts";
 import { frameOf, hostIp, vport } from "./kernel.ts";
-
-const LIMITS: DataplaneLimits = {
-  flows: 400,
-  flowsPerSource: 120,
-  macs: 200,
-  macsPerPort: 40,
-  macsPerPeer: 60,
-};
-const PEERS = Array.from({ length: 6 }, (_, i) => `02:00:00:00:00:0${i + 1}` as PeerName);
-const MTU = 100;
-const VXLAN = 9 as PortNo;
-const PORTS = [
-  vport(0, "internal", "meshnet"),
-  ...[1, 2, 3].map((n) => vport(n, "netdev", `vmn${n}`)),
-  vport(VXLAN, "vxlan", "vxlan-6784", 6784),
-];
-const at = (ms: number) => ms as Millis;
-type Prepare = Extract<OverlayRequest, { kind: "prepare" }>;
-
-/** A core, and the flows that the kernel would have by its effects. */
-class Victim {
-  readonly core: Dataplane;
-  readonly flows = new Map<Ufid, { key: FlowKey; actions: readonly FlowAction[] }>();
-  /** Links whose traffic must be encrypted, and their addresses. */
-  readonly sealedLinks = new Map<LinkId, Ip>();
-  now = 0;
-
-  constructor(limits: Partial<DataplaneLimits> = LIMITS, flows: readonly FlowRecord[] = []) {
-    const options = { name: "meshnet", mtu: MTU, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
-    this.core = new Dataplane(options);
-    for (const { ufid, key, actions } of flows) this.flows.set(ufid!, { key: key!, actions: actions! });
-    this.step({ kind: "started", ports: PORTS, flows });
-  }
-
-  step(event: DataplaneEvent): readonly DataplaneEffect[] {
-    const effects = this.core.step(event, at(this.now));
-    for (const effect of effects) this.#check(effect);
-    return effects;
-  }
-
-  get sealed(): ReadonlySet<Ip> {
-    return new Set(this.sealedLinks.values());
-  }
-
-  request(request: OverlayRequest): readonly DataplaneEffect[] {
-    if (request.kind === "stop") this.sealedLinks.delete(request.link);
-    if (request.kind === "prepare" && request.protection.kind === "sealed" && this.#takes(request)) {
-      this.sealedLinks.set(request.link, request.remote.ip);
-    }
-    return this.step({ kind: "request", request });
-  }
-
-  #takes({ link, theirOverlays }: Prepare): boolean {
-    const known = this.core.report(at(this.now)).links.some((each) => each.link === link);
-    return !known && (theirOverlays?.includes("fastdp") ?? false);
-  }
-
-  #check(effect: DataplaneEffect): void {
-    switch (effect.kind) {
-      case "install":
-        this.#checkActions(effect.key.inPort, effect.actions);
-        assert.ok(!this.sealed.has(effect.key.tunnel?.src ?? "" as Ip) || effect.actions.length === 0);
-        this.flows.set(effect.ufid, effect);
-        break;
-      case "execute":
-        this.#checkActions(effect.inPort, effect.actions);
-        break;
-      case "delete":
-        this.flows.delete(effect.ufid);
-        break;
-    }
-  }
-
-  #checkActions(inPort: PortNo, actions: readonly FlowAction[]): void {
-    for (const action of actions) {
-      if (action.kind === "output") assert.notEqual(action.port, inPort, "output to the port of origin");
-      else assert.ok(!this.sealed.has(action.tunnel.dst), `in clear to ${action.tunnel.dst}`);
-    }
-  }
-
-  topology(shortIds: readonly number[], edges: readonly (readonly [number, number])[]): void {
-    const pairs = edges.flatMap(([a, b]) => [[a, b], [b, a]] as const)
-      .sort((x, y) => x[0] - y[0] || x[1] - y[1]);
-    const unique = pairs.filter((p, i) => i === 0 || p[0] !== pairs[i - 1]![0] || p[1] !== pairs[i - 1]![1]);
-    const names = PEERS.slice(0, shortIds.length);
-    const view = {
-      names,
-      self: 0,
-      shortIds: Int16Array.from(shortIds),
-      edges: Uint32Array.from(unique.flat()),
-    };
-    this.request({ kind: "topology", view });
-  }
-
-  /** A link to the peer of this index over which traffic goes in clear. */
-  establish(link: number, peer: number, changes: Partial<Prepare> = {}): void {
-    this.request({ ...prepareOf(link, peer), ...changes });
-    this.request({ kind: "confirm", link: link as LinkId });
-    this.request({ kind: "control", link: link as LinkId, message: Uint8Array.of(7, 0, 0) });
-  }
-
-  heartbeat(uid: bigint, source: Ip, origin: number): readonly DataplaneEffect[] {
-    const key = tunnelKey(origin, 1, source, 0, 0);
-    return this.step({ kind: "miss", miss: { key, frame: encodeHeartbeat(uid as ConnUid, MTU) } });
-  }
-
-  remote(link: number): Ip | undefined {
-    return this.core.report(at(this.now)).links.find((each) => each.link === link)?.remote;
-  }
-
-  /** Everything is within its bounds, and every flow is what would be decided now. */
-  verify(limits: DataplaneLimits = LIMITS): void {
-    const report = this.core.report(at(this.now));
-    assert.ok(report.datapath.flows <= limits.flows, `${report.datapath.flows} flows`);
-    assert.equal(report.datapath.flows, this.flows.size);
-    assert.ok(report.macs.local + report.macs.remote <= limits.macs);
-    assert.deepEqual(this.core.reconcile(at(this.now)), [], "flows differ from fresh decisions");
-    for (const { key, actions } of this.flows.values()) {
-      this.#checkActions(key.inPort, actions);
-      if (key.tunnel !== undefined && this.sealed.has(key.tunnel.src)) assert.deepEqual(actions, []);
-    }
-  }
-}
-
-function prepareOf(link: number, peer: number): Prepare {
-  return {
-    kind: "prepare",
-    link: link as LinkId,
-    peer: PEERS[peer]!,
-    local: hostIp(1),
-    remote: { ip: hostIp(peer + 1), port: 40_000 },
-    outbound: false,
-    connUid: BigInt(1000 + link) as ConnUid,
-    protection: { kind: "clear" },
-    theirOverlays: ["fastdp", "sleeve"],
-  };
-}
-
-function tunnelKey(from: number, to: number, src: Ip, ethSrc: number, ethDst: number) {
-  const tunnel = { id: (from | to << 12) as Vni, src, dst: hostIp(1) };
-  return { inPort: VXLAN, tunnel, ethSrc: ethSrc as Mac, ethDst: ethDst as Mac };
-}
-const localKey = (inPort: number, ethSrc: number, ethDst: number) => ({
-  inPort: inPort as PortNo,
-  ethSrc: ethSrc as Mac,
-  ethDst: ethDst as Mac,
-});
-const SEALED = { protection: { kind: "sealed", sessionKey: new Uint8Array(32) } } as const;
+import { at, LIMITS, localKey, PEERS, PORTS, prepareOf, SEALED, tunnelKey, Victim, VXLAN } from "./victim.ts";
 
 /** One random event of the worst kind. */
 function attack(victim: Victim, random: Random): void {
@@ -404,8 +248,8 @@ Deno.test("Dataplane decides floods again once it has a short id, and when a por
   const key = localKey(1, 0xa2, 0xffff_ffff_ffff);
   victim.step({ kind: "miss", miss: { key, frame: frameOf(0, 0) } });
   victim.topology([-1, 2], [[0, 1]]);
-  victim.establish(1, 1);
   victim.topology([1, 2], [[0, 1]]);
+  victim.establish(1, 1);
   const targets = () => [...victim.flows.values()].flatMap(({ actions }) => actions.map(({ port }) => port));
   assert.deepEqual(targets(), [0, 2, 3, VXLAN]);
   victim.step({ kind: "port-appeared", port: vport(3, "vxlan", "vxlan-7001", 7001) });

@@ -123,6 +123,33 @@ Deno.test("SleeveLink learns the address, follows it, and looks at the new path"
   assert.equal(pair.links[1].mtu, 1338);
 });
 
+Deno.test("SleeveLink does not run to and fro between two addresses", () => {
+  const pair = new SleevePair().confirm().run(12_000);
+  const [link] = pair.links;
+  const other: Endpoint = { ...ACCEPTOR, port: 9 };
+  const moves: number[] = [];
+  for (let now = 12_000; now < 15_000; now += 10) {
+    const source = (now / 10) % 2 === 0 ? ACCEPTOR : other;
+    const events = link.received({ kind: "heartbeat", connUid: UID }, source, at(now));
+    if (kinds(events).includes("moved")) moves.push(now);
+  }
+  assert.deepEqual(moves, [12_010, 13_020, 14_030]);
+});
+
+Deno.test("SleeveLink beats again soon after the peer shows that it is ready", () => {
+  const pair = new SleevePair();
+  pair.take(0, pair.links[0].confirm(pair.now));
+  pair.run(100);
+  pair.take(1, pair.links[1].confirm(pair.now));
+  pair.run(450);
+  assert.deepEqual(pair.sent.filter((row) => row.by === 0).map((row) => row.at).slice(0, 2), [0, 500]);
+  assert.deepEqual(pair.links.map((link) => link.established), [true, true]);
+  const link = new SleeveLink({ connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
+  link.confirm(at(0));
+  link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(100));
+  assert.equal(link.nextWake(), 120);
+});
+
 Deno.test("SleeveLink is put on hold by silence and comes back when the peer is heard again", () => {
   const pair = new SleevePair().confirm().run(12_000);
   pair.happened.length = 0;
