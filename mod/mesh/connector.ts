@@ -161,8 +161,7 @@ export class Connector {
 
   /** Asks for a new evaluation: at once after a quiet time, else as soon as the size of the mesh allows. */
   request(now: Millis): void {
-    const gap = Math.min(2_000, Math.max(10, this.#size / 20));
-    this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + gap));
+    this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + this.#gap()));
   }
 
   /** A name was looked up: its addresses, or why it has none. */
@@ -240,13 +239,18 @@ export class Connector {
 
   /** Earliest time at which `due()` could do something. */
   nextWake(): number {
-    return Math.min(this.#evaluateAt, this.#nextTry);
+    return Math.min(this.#evaluateAt, Math.max(this.#nextTry, this.#evaluated + this.#gap()));
   }
 
   /** All targets, direct ones first, for people. */
   views(): readonly TargetView[] {
     const views = [...this.#targets.values()].map(viewOf);
     return [...views.filter((v) => v.direct), ...views.filter((v) => !v.direct)];
+  }
+
+  /** Least time between two evaluations: each looks at all links of the mesh. */
+  #gap(): number {
+    return Math.min(2_000, Math.max(10, this.#size / 20));
   }
 
   #add(fresh: Pick<Target, "key" | "direct" | "addresses" | "tryAt"> & { readonly peer?: PeerName }): void {

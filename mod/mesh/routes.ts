@@ -51,20 +51,32 @@ export function broadcastHops(graph: Graph, self: number, source: number): reado
   if (self < 0 || source < 0) return [];
   const ours = graph.neighbours[self]!;
   if (source === self) return ours;
+  // In a dense mesh the first few peers reach all our neighbours: nobody is left to pass anything on to.
+  const watched = new Uint8Array(graph.names.length);
+  for (const peer of ours) watched[peer] = 1;
+  const watch = { peers: watched, left: ours.length };
   const via = new Int32Array(graph.names.length).fill(-1);
-  return search(graph, source, self, via) ? ours.filter((peer) => via[peer] === -1) : [];
+  return search(graph, source, self, via, watch) ? ours.filter((peer) => via[peer] === -1) : [];
+}
+
+/** Peers whose being reached is counted down. */
+interface Watch {
+  readonly peers: Uint8Array;
+  left: number;
 }
 
 /**
  * Breadth-first search from `start`, level by level, each level in ascending order; fills in the first hop by which
- * each peer is reached (`start` itself for `start`). Stops before visiting `goal`, and then returns true.
+ * each peer is reached (`start` itself for `start`). Stops before visiting `goal`, and then returns true; gives up when
+ * all watched peers have been reached.
  */
-function search(graph: Graph, start: number, goal: number, via: Int32Array): boolean {
+function search(graph: Graph, start: number, goal: number, via: Int32Array, watch?: Watch): boolean {
   // One array holds all levels one after another: peers are appended once, when they are reached.
   const order = new Int32Array(graph.names.length);
   let reached = 1;
   order[0] = start;
   via[start] = start;
+  if (watch !== undefined && watch.peers[start] === 1 && --watch.left === 0) return false;
   for (let level = 0; level < reached;) {
     const end = reached;
     order.subarray(level, end).sort();
@@ -75,6 +87,7 @@ function search(graph: Graph, start: number, goal: number, via: Int32Array): boo
         if (via[next] !== -1) continue;
         via[next] = peer === start ? next : via[peer]!;
         order[reached++] = next;
+        if (watch !== undefined && watch.peers[next] === 1 && --watch.left === 0) return false;
       }
     }
   }

@@ -69,9 +69,10 @@ async function demonstrate(): Promise<void> {
 
 const started = performance.now();
 try {
-  say("Three hosts: network namespaces, with a daemon each, started from a copy of dist/meshnet alone in a folder.");
-  say("They are given names, since by itself meshnet makes one of the machine's id, which they share.
-");
+  say(
+    "Three hosts: network namespaces, with a daemon each, started from a copy of dist/meshnet alone in a folder.",
+  );
+  say("They are given names, since by itself meshnet makes one of the machine's id, which they share.\n");
   await demonstrate();
   say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 } catch (error) {

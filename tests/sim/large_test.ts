@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { createWorld, simulate, type World } from "./world.ts";
+
+const PEERS = 200;
+
+/** What one phase cost, for people. */
+function figures(world: World, what: string, run: () => number): void {
+  const { network } = world;
+  const [messages, bytes, began] = [network.messages, network.bytes, performance.now()];
+  const took = run();
+  const heap = Deno.memoryUsage().heapUsed;
+  console.log(
+    `${PEERS} peers, ${what}: settled after ${(took / 1000).toFixed(1)} s of virtual time, ` +
+      `${network.messages - messages} writes, ${kib((network.bytes - bytes) / PEERS)} sent by each peer, ` +
+      `heap ${kib(heap)}, real time ${((performance.now() - began) / 1000).toFixed(1)} s`,
+  );
+}
+
+function kib(bytes: number): string {
+  return bytes < 2 ** 23 ? `${Math.round(bytes / 1024)} KiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
+}
+
+Deno.test("RouterCore: two hundred peers started together form a full mesh, and stay quiet in it", () => {
+  simulate("two hundred peers", [1], (seed) => {
+    const world = createWorld({ seed, nodes: PEERS });
+    figures(world, "started together", () => {
+      world.startAll(() => [0, 1, 2]);
+      return world.settle(30_000);
+    });
+    world.agree(5);
+    const before = world.network.bytes;
+    world.run(60_000);
+    const bits = (world.network.bytes - before) * 8 / 60 / PEERS;
+    console.log(
+      `${PEERS} peers, idle: ${(bits / 1000).toFixed(1)} kbit/s sent by each peer to all its neighbours`,
+    );
+    // Half of what the design allows for each neighbour; heartbeats alone are 0.2 kbit/s in sum.
+    assert.ok(bits < 5_000 * (PEERS - 1), `${bits} bit/s`);
+    assert.equal(world.trouble(true), undefined);
+  });
+});
+
+Deno.test("RouterCore: two hundred peers that all restart heal within 30 s", () => {
+  simulate("mass restart", [2], (seed) => {
+    const world = createWorld({ seed, nodes: PEERS });
+    world.startAll(() => [0, 1, 2]);
+    world.settle(30_000);
+    figures(world, "all restarted", () => {
+      for (const node of world.nodes) {
+        node.stop();
+        world.clock.after(world.random.between(100, 2_000), () => node.start());
+      }
+      world.run(2_000);
+      return 2_000 + world.settle(28_000);
+    });
+    world.agree(5);
+  });
+});
