@@ -1,16 +1,15 @@
 /** The connection maker: which addresses to dial, and when (source: spec mesh.md, section 9). */
 import { type Endpoint, formatEndpoint, type Ip, parseEndpoint } from "../core/addr.ts";
 import { jittered } from "../core/backoff.ts";
-import type { Brand } from "../core/brand.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Random } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 import { discover } from "./candidates.ts";
-import { dialAddress, parseTarget, type TargetSpec } from "./target.ts";
+import { type AttemptId, type Target, type TargetView, viewOf } from "./dial_target.ts";
+import { dialAddress, parseTarget } from "./target.ts";
 
-/** One look-up of a name, or one dial with the connection it leads to; never reused. */
-export type AttemptId = Brand<number, "AttemptId">;
+export type { AttemptId, TargetState, TargetView } from "./dial_target.ts";
 
 /** What the connection maker wants done. */
 export type ConnectorEffect =
@@ -42,48 +41,6 @@ export interface AttemptEnd {
   readonly never?: boolean;
   /** The peer that answered, when it got so far; ourselves when the address turned out to be our own. */
   readonly peer?: PeerName | undefined;
-}
-
-/** Where a target stands, for people.
- *
- *     waiting --> connecting (first try) or retrying --> connected
- *        ^            |                                     |
- *        +--failed <--+--------------<----------------------+      satisfied: reached by another connection
- */
-export type TargetState = "waiting" | "connecting" | "retrying" | "failed" | "connected" | "satisfied";
-
-/** One target, for people. */
-export interface TargetView {
-  /** As given, or the address of a discovered one. */
-  readonly target: string;
-  readonly direct: boolean;
-  /** The address in use or last tried; undefined when a name was not looked up yet. */
-  readonly address: string | undefined;
-  readonly state: TargetState;
-  readonly peer: PeerName | undefined;
-  /** Why it is not connected: a sentence, or empty. */
-  readonly info: string;
-  /** When it is tried next; Infinity for never; undefined while it is not waiting. */
-  readonly retryAt: number | undefined;
-}
-
-/** `ready` has an address and is dialled by the next evaluation, unless that address turns out to be reached already. */
-type Phase = "idle" | "resolving" | "ready" | "dialing" | "connected";
-
-interface Target {
-  readonly key: string;
-  readonly direct: TargetSpec | undefined;
-  addresses: readonly string[];
-  /** Index of the address that is tried now or next. */
-  at: number;
-  phase: Phase;
-  attempt: AttemptId | undefined;
-  tryAt: number;
-  interval: number;
-  error: string | undefined;
-  /** Whether another connection already leads there. */
-  satisfied: boolean;
-  peer: PeerName | undefined;
 }
 
 /** First retry interval, milliseconds. */
@@ -414,33 +371,4 @@ function reachedBy(target: Target, { view, byAddress, inbound }: Reached): PeerN
     if (peer !== undefined) return peer;
   }
   return undefined;
-}
-
-function viewOf(target: Target): TargetView {
-  const { key, direct, error, peer, phase } = target;
-  const state = target.satisfied && phase === "idle" ? "satisfied" : stateOf(target);
-  return {
-    target: key,
-    direct: direct !== undefined,
-    address: target.addresses[target.at],
-    state,
-    peer,
-    info: state === "satisfied" || state === "connected"
-      ? ""
-      : error ?? (state === "waiting" ? "is tried soon" : ""),
-    retryAt: phase === "idle" && state !== "satisfied" ? target.tryAt : undefined,
-  };
-}
-
-function stateOf({ phase, error }: Target): TargetState {
-  switch (phase) {
-    case "idle":
-      return error === undefined ? "waiting" : "failed";
-    case "resolving":
-    case "ready":
-    case "dialing":
-      return error === undefined ? "connecting" : "retrying";
-    case "connected":
-      return "connected";
-  }
 }

@@ -31,7 +31,7 @@ export interface GossipOptions {
   readonly surrogates?: Partial<SurrogateLimits>;
 }
 
-/** What the engine dropped or could not deliver since its start. */
+/** What the engine dropped or could not deliver since its start, and what it holds back. */
 export interface GossipCounters {
   /** Unicasts for which there is no route, or no connection to the next hop. */
   readonly unrouted: number;
@@ -39,6 +39,8 @@ export interface GossipCounters {
   readonly unicastsDropped: number;
   /** Messages of unregistered channels that were forgotten before a slow connection took them. */
   readonly surrogatesDropped: number;
+  /** Relays that wait for routes now. */
+  readonly held: number;
 }
 
 /**
@@ -215,6 +217,7 @@ export class GossipEngine {
       unrouted: this.#unrouted,
       unicastsDropped: this.#unicastsDropped,
       surrogatesDropped: this.#surrogates.dropped,
+      held: this.#held?.size ?? 0,
     };
   }
 
@@ -265,11 +268,13 @@ export class GossipEngine {
   }
 
   #relayBroadcast(channel: string, data: GossipData, source: PeerName): void {
-    if (this.#held !== undefined) this.#hold({ tag: "broadcast", channel, data, peer: source });
-    else this.#pass(channel, data, source);
+    if (this.#held === undefined) this.#pass(channel, data, source);
+    else if (this.#topology.topology.get(source) !== undefined) {
+      this.#hold({ tag: "broadcast", channel, data, peer: source });
+    }
   }
 
-  /** At most one datum is held for each tag, channel and peer; sources unknown to the routes are not held. */
+  /** At most one datum is held for each tag, channel and peer; broadcasts of unknown peers are not held. */
   #hold(next: Held): void {
     const key = `${next.tag} ${next.peer} ${next.channel}`;
     const before = this.#held?.get(key);

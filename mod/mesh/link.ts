@@ -9,6 +9,7 @@ import { TAG } from "../wire/mesh_message.ts";
 import type { AttemptId } from "./connector.ts";
 import type { Intro, MessageCodec } from "./intro.ts";
 import type { SocketId } from "./router_types.ts";
+import { TokenBucket } from "./token_bucket.ts";
 
 /** A heartbeat is sent this often, milliseconds. */
 export const HEARTBEAT = 30_000;
@@ -18,6 +19,9 @@ export const SILENCE = 60_000;
 export const BUSY = 256 * 1024;
 /** Bytes above which what may be lost is lost: relayed unicasts, overlay control. */
 export const FLOODED = 4 * 1024 * 1024;
+/** Overlay control messages that may come at once, and milliseconds until one more may. */
+const CONTROL_BURST = 256;
+const CONTROL_REFILL = 10;
 /** Bytes above which the connection is given up. */
 export const DROWNED = 32 * 1024 * 1024;
 
@@ -82,6 +86,8 @@ export class Link {
   doubted: Millis | undefined;
   /** Bytes given to the shell and not yet written. */
   queued = 0;
+  /** How many overlay control messages may come. */
+  readonly controls: TokenBucket;
   #codec: MessageCodec | undefined;
   #heartbeatAt = Infinity;
 
@@ -89,6 +95,7 @@ export class Link {
     this.since = now;
     this.address = formatEndpoint(origin.remote);
     this.heard = now;
+    this.controls = new TokenBucket(CONTROL_BURST, { refill: CONTROL_REFILL, now });
   }
 
   /** The remote peer; undefined before it is known. */
@@ -120,7 +127,12 @@ export class Link {
     this.#heartbeatAt = after(now, HEARTBEAT);
   }
 
-  /** The bytes that carry a message, to be written before those of the next one. */
+  /** Longest message that encode() takes, in octets; 0 before the introduction is done. */
+  get maxMessage(): number {
+    return this.#codec?.maxMessage ?? 0;
+  }
+
+  /** The bytes that carry a message of at most `maxMessage` octets, to be written before those of the next one. */
   encode(message: Uint8Array): Uint8Array {
     if (this.#codec === undefined) throw new TypeError("Cannot encode: introduction is not done");
     return this.#codec.encode(message);

@@ -19,6 +19,8 @@ import { DIGEST_EXTENSION } from "./topology_digest.ts";
 
 /** Accepted connections that may be in their introduction at the same time. */
 export const MAX_GREETING = 64;
+/** Longest overlay control message that is handed to the data plane, octets; the longest known one has 67. */
+const MAX_CONTROL = 1024;
 /** An identity is checked by writing to its connection; a second doubt within this time changes nothing, ms. */
 const DOUBT = 1_000;
 
@@ -46,6 +48,8 @@ export class Links {
   readonly table: LinkTable;
   /** Connections that ended since the start, ourselves found at an address not counted. */
   terminations = 0;
+  /** Messages lost because they were longer than a connection may carry. */
+  unsendable = 0;
   readonly #dials = new Map<AttemptId, { readonly address: Endpoint; readonly direct: boolean }>();
   readonly #said = new LogLimit();
   #serial = 0;
@@ -172,6 +176,7 @@ export class Links {
       while (link.queued + size < BUSY) {
         const message = engine.take(id);
         if (message === undefined) break;
+        if (!this.#fits(link, message)) continue;
         const bytes = link.encode(message);
         parts.push(bytes);
         size += bytes.length;
@@ -298,7 +303,7 @@ export class Links {
     const { restarted } = membership.register(introduced.remote, now);
     if (replaces !== undefined) {
       const reason = `another connection to ${peer} takes its place`;
-      this.end(replaces, { reason, orderly: true, level: "debug" }, now);
+      this.end(replaces, { reason, orderly: false, level: "debug" }, now); // its path is held until the new one works
     }
     this.table.add(link);
     link.run(now);
@@ -334,8 +339,10 @@ export class Links {
 
   /** Handles one message; unknown tags and empty messages are ignored. */
   #message(link: Link, message: Uint8Array, now: Millis): void {
-    const control = (): void =>
+    const control = (): void => {
+      if (message.length > MAX_CONTROL || link.controls.take(now) > 0) return;
       this.#overlay({ kind: "control", link: link.origin.id, message: message.slice() });
+    };
     switch (message[0]) {
       case TAG.bareEstablished:
       case TAG.bareFragmentation:
@@ -356,7 +363,14 @@ export class Links {
   }
 
   #send(link: Link, message: Uint8Array, now: Millis): void {
-    this.#write(link, [link.encode(message)], now);
+    if (this.#fits(link, message)) this.#write(link, [link.encode(message)], now);
+  }
+
+  /** Whether a message may be sent; one that grew too long on its way through us is lost, as its receiver would close. */
+  #fits(link: Link, message: Uint8Array): boolean {
+    if (message.length <= link.maxMessage) return true;
+    this.unsendable++;
+    return false;
   }
 
   #write(link: Link, parts: readonly Uint8Array[], now: Millis): void {

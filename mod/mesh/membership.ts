@@ -6,12 +6,13 @@ import type { GossipData } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Features } from "../wire/mesh_message.ts";
 import type { Connector } from "./connector.ts";
+import { DigestChannel } from "./digest_channel.ts";
 import { GossipEngine } from "./gossip.ts";
 import type { Link } from "./link.ts";
 import type { RouterConfig, RouterEffect } from "./router_types.ts";
 import { RouteTable } from "./routes.ts";
 import { Topology } from "./topology.ts";
-import { DigestChannel, TopologyChannel } from "./topology_channel.ts";
+import { TopologyChannel } from "./topology_channel.ts";
 import { DIGEST_CHANNEL, DIGEST_EXTENSION } from "./topology_digest.ts";
 
 /** Shortest and longest time between two recalculations of routes, milliseconds. */
@@ -31,6 +32,8 @@ const COMPARE_LATEST = 10_000;
 const COMPARE_WITH = 3;
 /** About what one link takes in a record. A mesh that is starting soon has nearly all links between its peers. */
 const LINK_BYTES = 30;
+/** Edges walked for the relays of one recalculation above which they go to all neighbours instead: about half a second. */
+const MAX_RELAY_WORK = 50_000_000;
 
 /** Work that is done at once after a quiet time, and otherwise at most once in a while: what comes meanwhile merges. */
 class Paced {
@@ -237,8 +240,13 @@ export class Membership {
 
   /** Passes changed records on along the broadcast trees of their peers. */
   #relay(routes: RouteTable): void {
+    const relays = this.#channel.takeRelays();
+    const links = routes.graph.neighbours.reduce((sum, row) => sum + row.length, 0);
+    if (relays.length * links > MAX_RELAY_WORK) {
+      return this.engine.gossipToAll(this.#channel.name, this.#channel.records(relays));
+    }
     const byNeighbour = new Map<PeerName, PeerName[]>();
-    for (const name of this.#channel.takeRelays()) {
+    for (const name of relays) {
       for (const hop of routes.broadcast(name)) {
         const names = byNeighbour.get(hop);
         if (names === undefined) byNeighbour.set(hop, [name]);

@@ -189,9 +189,9 @@ export class Router {
   }
 
   async #dial(attempt: AttemptId, address: Endpoint): Promise<void> {
-    const { host: from, signal } = this.options;
+    const { signal } = this.options;
     try {
-      const stream = await dial(address, { from, signal });
+      const stream = await dial(address, { from: this.#from, signal });
       if (signal.aborted) return stream.close();
       const socket = this.#adopt(stream);
       this.#post({ kind: "dialed", attempt, socket, local: stream.local, remote: address });
@@ -204,11 +204,17 @@ export class Router {
 
   async #resolve(attempt: AttemptId, host: string): Promise<void> {
     const found = await lookUp(host);
-    const { host: from } = this.options;
+    const from = this.#from;
     const answer = from === undefined || typeof found === "string"
       ? found
       : found.filter((ip) => isIpv4(ip) === isIpv4(from));
     this.#post({ kind: "resolved", attempt, answer });
+  }
+
+  /** The address to dial from, if it matters. */
+  get #from(): Ip | undefined {
+    const { host } = this.options;
+    return host === "0.0.0.0" || host === "::" ? undefined : host;
   }
 
   #adopt(stream: Stream): SocketId {

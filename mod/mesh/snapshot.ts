@@ -92,6 +92,8 @@ export interface MeshSnapshot {
   readonly peers: readonly PeerSnapshot[];
   /** Connections that ended since the start. */
   readonly terminations: number;
+  /** Messages lost because they were too long to send. */
+  readonly unsendable: number;
   readonly gossip: GossipCounters;
 }
 
@@ -130,6 +132,7 @@ export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot 
     peers: [...topology.all()].sort((a, b) => a.name < b.name ? -1 : 1)
       .map((record) => peerOf(record, (peer) => nickname(peer) ?? "")),
     terminations: links.terminations,
+    unsendable: links.unsendable,
     gossip: membership.engine.counters(),
   };
 }

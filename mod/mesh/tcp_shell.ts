@@ -144,7 +144,7 @@ export function dialErrorOf(error: unknown): DialError {
     ? "refused"
     : /timed? ?out/i.test(message)
     ? "timeout"
-    : /unreachable|no route/i.test(message)
+    : /unreach|no route/i.test(message)
     ? "unreachable"
     : "other";
   return new DialError(failure, message);

@@ -6,7 +6,7 @@ import { after, type Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 import { decodeTopology } from "../wire/mesh_message.ts";
 import { KnownStates } from "./known_states.ts";
-import { Digest, DIGEST_CHANNEL, type DigestPurpose } from "./topology_digest.ts";
+import { Digest, type DigestPurpose } from "./topology_digest.ts";
 import { MAX_PEERS, type Topology, type TopologyEffects } from "./topology.ts";
 
 /** Deferred updates are sent this long after the first request, in milliseconds. */
@@ -345,38 +345,4 @@ class DigestData implements GossipData {
   *encode(): Iterable<Uint8Array> {
     yield this.make();
   }
-}
-
-/** The gossip channel of digests; see topology_digest.ts. */
-export class DigestChannel implements GossipChannel {
-  /** What it is called on the wire. */
-  readonly name: string = DIGEST_CHANNEL;
-  readonly #replies = new Map<PeerName, GossipData>();
-
-  /** Digests of `topology`, and what follows from those of others. */
-  constructor(readonly topology: TopologyChannel) {}
-
-  fullState(): undefined {
-    return undefined;
-  }
-  onGossip(payload: Uint8Array, _now: Millis, from?: PeerName): Decoded<undefined> {
-    if (from === undefined) return good(undefined);
-    const reply = this.topology.onDigest(payload, from);
-    if (!reply.ok) return reply;
-    if (reply.value !== undefined) this.#replies.set(from, reply.value);
-    return good(undefined);
-  }
-  /** Digests to send to the neighbours that asked for them, once. */
-  takeReplies(): (readonly [PeerName, GossipData])[] {
-    const replies = [...this.#replies];
-    this.#replies.clear();
-    return replies;
-  }
-  onBroadcast(): Decoded<undefined> {
-    return bad("digests are not for everybody");
-  }
-  onUnicast(): Decoded<undefined> {
-    return bad("digests are for neighbours");
-  }
-  onPeersRemoved(): void {}
 }

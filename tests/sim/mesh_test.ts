@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { loadSealer } from "../../mod/sys/sealer.ts";
 import { createWorld, ROUGH, ROUGH_OVERLAY, simulate, type World } from "./world.ts";
 
 const seeds = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
@@ -41,7 +42,7 @@ Deno.test("RouterCore: without discovery a chain stays a chain, and everybody kn
 });
 
 Deno.test("RouterCore: five to twenty peers settle under loss, delay, resets, stalls, partition and restarts", () => {
-  simulate("trouble", seeds(24), (seed) => {
+  simulate("trouble", seeds(16), (seed) => {
     const nodes = 5 + (seed * 7) % 16;
     const world = createWorld({ seed, nodes, faults: ROUGH, overlay: ROUGH_OVERLAY });
     world.startAll((i) => [(i + 1) % nodes, world.random.below(nodes)]);
@@ -178,4 +179,19 @@ Deno.test("RouterCore: the same seed gives the same run", () => {
     return [world.clock.events, world.network.messages, world.network.bytes, world.trace.diagram()];
   };
   assert.deepEqual(run(), run());
+});
+
+Deno.test("RouterCore: a mesh with a password, its real ciphers and a rough network", async () => {
+  const sealer = await loadSealer();
+  simulate("password", seeds(2), (seed) => {
+    const password = "correct horse battery staple";
+    const world = createWorld({ seed, nodes: 5, sealer, password, faults: ROUGH, overlay: ROUGH_OVERLAY });
+    world.startAll(() => [0]);
+    world.run(20_000);
+    world.calm();
+    world.settle(120_000);
+    world.agree();
+    const { connections } = world.nodes[1]!.core!.snapshot(world.clock.now());
+    assert.deepEqual(connections.map((each) => each.encrypted), [true, true, true, true]);
+  });
 });

@@ -192,7 +192,7 @@ export class World {
       ends += live.length;
       for (const connection of live) {
         const other = running.find((each) => each.name === connection.peer);
-        const back = other?.core!.topology.own.links.find((link) => link.peer === node.name);
+        const back = other?.core?.topology.own.links.find((link) => link.peer === node.name);
         assert.equal(
           back?.outbound,
           !connection.outbound,

@@ -220,7 +220,7 @@ Deno.test("RouterCore passes on a bounded part of channels, sources and messages
     }
     assert.ok(!caller.closed && !deaf.closed);
     assert.ok(deaf.unread <= BUSY + MAX_FRAME, `${deaf.unread} bytes for who does not read`);
-    assert.ok(router.core.snapshot(router.now).gossip.surrogatesDropped > 1_000);
+    assert.ok(router.core.snapshot(router.now).gossip.surrogatesDropped > 500);
   });
 });
 
