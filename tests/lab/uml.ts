@@ -44,7 +44,7 @@ export class Uml implements AsyncDisposable {
       args: [
         ...["--pid", "--fork", "--kill-child", "linux.uml", `mem=${memory}M`],
         ...["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", `init=${folder}/init`],
-        ...["con=null", "con0=null,fd:1", "quiet", `uml_dir=${folder}/uml`],
+        ...["con=null", "con0=null,fd:1", "quiet", "panic=-1", `uml_dir=${folder}/uml`],
       ],
       // The kernel's memory is a file here.
       env: { TMPDIR: roomFor(memory, folder) },
@@ -117,8 +117,8 @@ ${exports.join("\n")}
 cd /run
 timeout -s KILL ${options.lifetimeSeconds} ${options.argv.map(quote).join(" ")} </dev/null
 echo "exit code $?"
-halt -f
-`;
+halt -f 2>/dev/null || systemctl halt -ff
+`; // without systemd-sysv there is no halt command; should both fail, init ends, and panic=-1 ends the kernel
 }
 
 function quote(word: string): string {
