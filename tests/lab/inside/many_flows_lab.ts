@@ -35,6 +35,9 @@ export default suite({ name: "many flows", kernel: 1, open: () => hosts(2), prep
     }
   },
   "while they last, their frames stay in the kernel": async (world) => {
+    for (const destinations of [0, SIDE]) { // where this runs alone, nobody is known yet
+      for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations });
+    }
     const before = await Promise.all(world.hosts.map((host) => host.counters()));
     for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: SIDE });
     const after = await Promise.all(world.hosts.map((host) => host.counters()));
