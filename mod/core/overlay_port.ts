@@ -47,6 +47,8 @@ export type OverlayRequest =
     readonly protection: LinkProtection;
     /** The remote's `Overlays` feature split at spaces; undefined: a very old peer, sleeve alone and bare. */
     readonly theirOverlays: readonly string[] | undefined;
+    /** What the remote understands beyond the protocol. */
+    readonly extensions: readonly string[];
   }
   /** The mesh keeps the connection: heartbeats may start. */
   | { readonly kind: "confirm"; readonly link: LinkId }

@@ -43,7 +43,7 @@ import { defaultMtu } from "./underlay.ts";
 /** Name of the datapath and of the host's own leg. */
 export const DATAPATH = "meshnet";
 /** What carries traffic in this release. */
-const OVERLAYS = ["fastdp"];
+const OVERLAYS = ["fastdp"] as const;
 const CONFIGURED_KEY = "daemon/configured-peers";
 
 /** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
@@ -95,7 +95,13 @@ export async function assemble(
   const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
   const mtu = config.mtu ?? mtuOfUnderlay(openRoute);
   const dataplane = await startDataplane({
-    config: { name: DATAPATH, mtu, vxlanPort: config.port + 1 },
+    config: {
+      ...{ kind: "ovs", name: DATAPATH, mtu, vxlanPort: config.port + 1 },
+      peer: identity.name,
+      overlays: OVERLAYS,
+      extensions: [],
+      sleeve: { port: config.port, host: config.host },
+    },
     createWakeup: () => Wakeup.create(),
     log: logger,
     onEvent: (event) => router.overlay(event), // events answer requests, and only the router makes those

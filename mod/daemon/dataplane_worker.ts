@@ -63,12 +63,15 @@ async function main(): Promise<void> {
   try {
     const start = await inbox.next();
     if (start.kind !== "start") throw new TypeError(`Cannot begin with message ${start.kind}`);
-    const { limits, mtu, name, vxlanPort } = start.config;
+    const { extensions, kind, limits, mtu, name, overlays, vxlanPort } = start.config;
     using wakeup = Wakeup.attach(start.wakeupFd);
     using datapath = OvsDatapath.open(ovsAdapters({ log: postingLogger(send) }), { name, mtu });
     // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
     const firstUfid = 1 + new SystemRandom().below(2 ** 40);
     const core = new Dataplane({
+      kind,
+      overlays,
+      extensions,
       name,
       mtu,
       vxlanPort,

@@ -241,7 +241,7 @@ export class Links {
     const { config, membership } = this.context;
     const { name, nickname, uid, overlays, password, minVersion, random, sealer } = config;
     const connId = new DataView(random.bytes(8).buffer).getBigUint64(0);
-    const extensions = [DIGEST_EXTENSION];
+    const extensions = [DIGEST_EXTENSION, ...config.extensions ?? []];
     const self = { name, nickname, uid, shortId: membership.shortId, overlays, extensions };
     const trustRemote = config.trusted.some((network) => cidrContains(network, remote));
     const privateKey = password === undefined ? new Uint8Array(32) : random.bytes(32);
@@ -326,7 +326,15 @@ export class Links {
       ? { kind: "clear" as const }
       : { kind: "sealed" as const, sessionKey };
     const theirOverlays = introduced.remote.overlays;
-    this.#overlay({ kind: "prepare", ...ends, connUid: connUid as ConnUid, protection, theirOverlays });
+    const extensions = introduced.remote.extensions ?? [];
+    this.#overlay({
+      kind: "prepare",
+      ...ends,
+      connUid: connUid as ConnUid,
+      protection,
+      theirOverlays,
+      extensions,
+    });
     this.#overlay({ kind: "confirm", link: id });
   }
 

@@ -92,6 +92,8 @@ export interface RouterConfig {
   readonly port: number;
   /** Overlays to offer, in the order of OVERLAY_NAMES. */
   readonly overlays: readonly string[];
+  /** What those overlays understand beyond the protocol. */
+  readonly extensions?: readonly string[];
   /** Empty or undefined: connections are not encrypted. */
   readonly password: Uint8Array | undefined;
   /** Networks whose peers may exchange overlay traffic with us in clear, if they trust us too. */

@@ -4,7 +4,7 @@ import type { ShortId } from "../core/names.ts";
 import type { FlowAction, FlowKey, FlowRecord, TunnelKey } from "../wire/ovs_keys.ts";
 import { vniDestination, vniSource } from "../wire/vxlan.ts";
 import { AdoptedKnowledge } from "./knowledge.ts";
-import type { Path } from "./network.ts";
+import type { TunnelPath } from "./network.ts";
 import { localPlace, peerPlace, type Place } from "./place.ts";
 import type { PortTable } from "./port_table.ts";
 
@@ -12,7 +12,7 @@ import type { PortTable } from "./port_table.ts";
 export interface Conclusions {
   readonly knowledge: AdoptedKnowledge;
   /** Every peer named by a flow, with the direct path to it if there was one. */
-  readonly paths: ReadonlyMap<ShortId, Path | undefined>;
+  readonly paths: ReadonlyMap<ShortId, TunnelPath | undefined>;
   readonly macs: readonly (readonly [mac: Mac, place: Place])[];
 }
 
@@ -35,10 +35,10 @@ class FlowReader {
   readonly #macs: [Mac, Place][] = [];
   /** Neighbours, by the path that leads to them. */
   readonly #neighbours = new Map<string, Set<ShortId>>();
-  readonly #direct = new Map<ShortId, Path>();
+  readonly #direct = new Map<ShortId, TunnelPath>();
   /** Paths by which frames for a peer left, or, weaker, by which frames of a peer came. */
-  readonly #toward = new Map<ShortId, Path>();
-  readonly #back = new Map<ShortId, Path>();
+  readonly #toward = new Map<ShortId, TunnelPath>();
+  readonly #back = new Map<ShortId, TunnelPath>();
   readonly #hops = new Map<ShortId, Set<ShortId>>();
 
   constructor(readonly ports: PortTable) {}
@@ -54,6 +54,7 @@ class FlowReader {
     const [only] = actions;
     if (only === undefined || actions.length !== 1 || this.ports.get(only.port) === undefined) return;
     if (only.kind === "output") return void this.#macs.push([ethDst, localPlace(only.port)]);
+    if (only.kind === "sleeve") return;
     const peer = vniDestination(only.tunnel.id);
     this.#macs.push([ethDst, peerPlace(peer)]);
     this.#toward.set(peer, pathOf(only));
@@ -61,7 +62,7 @@ class FlowReader {
 
   fromTunnel(key: FlowKey, tunnel: TunnelKey, actions: readonly FlowAction[]): void {
     const origin = vniSource(tunnel.id);
-    this.#back.set(origin, { port: key.inPort, local: tunnel.dst, remote: tunnel.src });
+    this.#back.set(origin, { kind: "tunnel", port: key.inPort, local: tunnel.dst, remote: tunnel.src });
     const { ethSrc, ethDst } = key;
     if (ethSrc === undefined || ethDst === undefined) {
       for (const action of actions) {
@@ -100,7 +101,7 @@ class FlowReader {
 
   conclude(): Conclusions {
     const [self] = [...this.#selves].sort((a, b) => b[1] - a[1] || a[0] - b[0])[0] ?? [-1];
-    const paths = new Map<ShortId, Path | undefined>(this.#direct);
+    const paths = new Map<ShortId, TunnelPath | undefined>(this.#direct);
     const next = new Map<ShortId, ShortId>();
     for (const [peer, path] of [...this.#toward, ...this.#back]) {
       if (paths.has(peer)) continue;
@@ -119,10 +120,10 @@ function put<K>(map: Map<K, Set<ShortId>>, key: K, short: ShortId): void {
   else there.add(short);
 }
 
-function pathOf(action: TunnelAction): Path {
-  return { port: action.port, local: action.tunnel.src, remote: action.tunnel.dst };
+function pathOf(action: TunnelAction): TunnelPath {
+  return { kind: "tunnel", port: action.port, local: action.tunnel.src, remote: action.tunnel.dst };
 }
 
-function pathText(path: Path): string {
+function pathText(path: TunnelPath): string {
   return `${path.port} ${path.local} ${path.remote}`;
 }

@@ -23,6 +23,7 @@ import { MacTable } from "./mac_table.ts";
 import { Network } from "./network.ts";
 import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./place.ts";
 import { PortTable } from "./port_table.ts";
+import type { PeerDirectory } from "./sleeve_port.ts";
 import { VxlanPorts } from "./vxlan_ports.ts";
 
 export * from "./dataplane_types.ts";
@@ -78,7 +79,12 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       out,
     });
     this.#flows = this.#keeper.table;
-    this.#links = new LinkTable(options, this.#tunnels, this.#network, out);
+    this.#links = new LinkTable(options, this.#ports, this.#tunnels, this.#network, out);
+  }
+
+  /** Who is who in the mesh, for user space. */
+  get directory(): PeerDirectory {
+    return this.#network;
   }
 
   /** Takes one event; the effects are to be performed in order before the next step. */
@@ -115,7 +121,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const { size: flows, adopted } = this.#flows;
     const local = this.#macs.localSize;
     return {
-      datapath: { kind: "ovs", name, mtu, ports: this.#ports.report(), flows, adopted },
+      datapath: { kind: this.options.kind, name, mtu, ports: this.#ports.report(), flows, adopted },
       counters: {
         ...this.#counters,
         heartbeatsSent: this.#links.sent,
@@ -187,6 +193,10 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "install-failed":
         this.#keeper.installFailed(event.ufid, event.reason);
         break;
+      case "special":
+      case "too-big":
+        this.#links.sleeveNews(event, now);
+        break;
       case "wake":
         break;
       default:
@@ -205,6 +215,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "control":
         return this.#links.control(request.link, request.message, now);
       case "stop":
+        for (const entry of this.#flows.ofLink(request.link)) this.#keeper.delete(entry);
         return this.#links.stop(request.link, request.orderly, now);
       case "topology":
         return this.#topology(request.view, now);
@@ -273,6 +284,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     if (this.#ports.isOther(port)) this.#portRemoved(port.port, now); // the news that it had gone was lost
     if (!this.#ports.add(port)) return;
     if (port.kind === "vxlan") this.#links.setTunnels(now);
+    else if (port.kind === "sleeve") this.#links.setSleevePort();
     else this.#flows.touchLocals();
   }
 
@@ -285,7 +297,8 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       this.#network.forgetPort(port, now);
       this.#networkChanged = true;
       this.#links.setTunnels(now);
-    } else this.#flows.touchLocals();
+    } else if (old.kind === "sleeve") this.#links.setSleevePort();
+    else this.#flows.touchLocals();
   }
 
   #vxlanFailed(udpPort: number, reason: string, now: Millis): void {
@@ -305,7 +318,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     this.#sweepAt = after(now, FIRST_SWEEP_MS);
     this.#graceUntil = after(now, ADOPT_GRACE_MS);
     this.#networkChanged = true;
-    this.#tunnels.want(this.options.vxlanPort);
+    if (this.options.overlays.includes("fastdp")) this.#tunnels.want(this.options.vxlanPort);
     this.#links.setTunnels(now);
   }
 }

@@ -1,12 +1,24 @@
 /** What the main thread and the data plane's worker say to each other: plain data that can be copied. */
-import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
+import type { Ip } from "../core/addr.ts";
+import type { PeerName } from "../core/names.ts";
+import type { OverlayEvent, OverlayName, OverlayRequest } from "../core/overlay_port.ts";
 import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
 import type { LogFields } from "../core/ports.ts";
 import type { DatapathCounts } from "./datapath_port.ts";
-import type { DataplaneLimits, DataplaneReport } from "./dataplane_types.ts";
+import type { DatapathKind, DataplaneLimits, DataplaneReport } from "./dataplane_types.ts";
 
 /** What the data plane is started with. */
 export interface DataplaneConfig {
+  /** What moves frames. */
+  readonly kind: DatapathKind;
+  /** Our own name: packets of user space bear it. */
+  readonly peer: PeerName;
+  /** Our overlays, in the order in which they are advertised. */
+  readonly overlays: readonly OverlayName[];
+  /** What our overlays understand beyond the protocol. */
+  readonly extensions: readonly string[];
+  /** Where sleeve's UDP socket listens: the mesh port, and an address unless it is all. */
+  readonly sleeve: { readonly port: number; readonly host: Ip | undefined };
   /** Name of the datapath and of its own interface. */
   readonly name: string;
   /** MTU of that interface. */

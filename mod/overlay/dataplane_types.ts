@@ -1,8 +1,16 @@
 /** What the data plane's core is told and what it asks for: the seam to its shell. */
 import type { Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
-import type { LinkId, LinkStatus, OverlayEvent, OverlayRequest, TopologyView } from "../core/overlay_port.ts";
+import type {
+  LinkId,
+  LinkStatus,
+  OverlayEvent,
+  OverlayName,
+  OverlayRequest,
+  TopologyView,
+} from "../core/overlay_port.ts";
 import type { LogFields } from "../core/ports.ts";
+import type { SleeveEffect, SleeveNews } from "./sleeve_port.ts";
 import type {
   FlowAction,
   FlowHandle,
@@ -25,8 +33,16 @@ export interface RouteLookup {
 /** Makes the routes of a view; the composition root builds it from the mesh's own functions. */
 export type RouteFactory = (view: TopologyView) => RouteLookup;
 
+/** What moves frames on this host: the kernel's Open vSwitch, or a Linux bridge and user space. */
+export type DatapathKind = "ovs" | "bridge";
+
 /** What the data plane is built with. */
 export interface DataplaneOptions {
+  readonly kind: DatapathKind;
+  /** Our overlays, in the order in which they are advertised. */
+  readonly overlays: readonly OverlayName[];
+  /** What our overlays understand beyond the protocol. */
+  readonly extensions: readonly string[];
   /** Name of the datapath, for reports. */
   readonly name: string;
   /** MTU of the datapath's own interface: heartbeats have this size plus 14 octets. */
@@ -75,6 +91,8 @@ export type DataplaneEvent =
   | { readonly kind: "flows"; readonly flows: readonly FlowRecord[] }
   /** The kernel refused an installation: the flow is not there. */
   | { readonly kind: "install-failed"; readonly ufid: Ufid; readonly reason: string }
+  /** User space has found something out. */
+  | SleeveNews
   /** `nextWake()` has come. */
   | { readonly kind: "wake" };
 
@@ -108,6 +126,8 @@ export type DataplaneEffect =
   | { readonly kind: "delete-foreign"; readonly handle: FlowHandle }
   /** List all flows of the datapath and answer with `flows`. */
   | { readonly kind: "dump-flows" }
+  /** Have user space do something. */
+  | SleeveEffect
   | {
     readonly kind: "log";
     readonly level: "debug" | "info" | "warn" | "error";
@@ -181,7 +201,7 @@ export interface LinkReport {
 /** Everything to know about the data plane. */
 export interface DataplaneReport {
   readonly datapath: {
-    readonly kind: "ovs";
+    readonly kind: DatapathKind;
     readonly name: string;
     readonly mtu: number;
     readonly ports: readonly PortReport[];

@@ -7,7 +7,7 @@ import type { PortNo } from "../wire/ovs_keys.ts";
 import type { Vni } from "../wire/vxlan.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import { encodeHeartbeat, VXLAN_OVERHEAD } from "./heartbeat.ts";
-import type { Path } from "./network.ts";
+import type { TunnelPath } from "./network.ts";
 
 /** Interval of heartbeats until the peer has confirmed one. */
 export const FAST_HEARTBEAT_MS = 500;
@@ -91,9 +91,10 @@ export class FastdpLink implements Forwarder {
   get remote(): Ip {
     return this.#remote;
   }
-  get path(): Path | undefined {
+  get path(): TunnelPath | undefined {
     const port = this.#tunnel?.port;
-    return port === undefined ? undefined : { port, local: this.options.local, remote: this.#remote };
+    const { local } = this.options;
+    return port === undefined ? undefined : { kind: "tunnel", port, local, remote: this.#remote };
   }
 
   why(now: Millis): string | undefined {

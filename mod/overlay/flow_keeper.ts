@@ -7,7 +7,14 @@ import { vniSource } from "../wire/vxlan.ts";
 import type { MutableCounters } from "./counters.ts";
 import type { DataplaneEffect, DataplaneLimits } from "./dataplane_types.ts";
 import { type FlowEntry, FlowTable, keyText } from "./flow_table.ts";
-import { decide, type Decision, type ForwardContext, orderedActions, sameActions } from "./forward.ts";
+import {
+  decide,
+  type Decision,
+  type ForwardContext,
+  identityOf,
+  orderedActions,
+  sameActions,
+} from "./forward.ts";
 import { localPlace, peerPlace } from "./place.ts";
 
 /** A flow that carried nothing for this long is deleted. */
@@ -54,8 +61,9 @@ export class FlowKeeper {
   /** Installs the flow of a decision about a miss and runs its actions on the frame. */
   install(miss: Miss, decision: Decision, now: Millis): void {
     const { context, counters, limits } = this.#options;
-    const { inPort, tagged, tunnel } = miss.key;
-    const transit = { inPort, tunnel, tagged };
+    const { inPort, sleeve, tagged, tunnel } = miss.key;
+    const local = identityOf(miss.key) === undefined;
+    const transit = { inPort, tunnel, sleeve, tagged };
     const key = decision.wide ? transit : miss.key;
     let entry = this.table.find(key);
     if (entry?.foreign !== undefined) {
@@ -66,14 +74,12 @@ export class FlowKeeper {
     if (entry === undefined) {
       if (decision.until < Infinity && this.table.timed >= MAX_GUARDS) return;
       // Peers choose which of them their frames say they are from: together they must leave local ports a share.
-      const room = tunnel === undefined
-        ? limits.flows
-        : limits.flows - Math.floor(limits.flows / LOCAL_SHARE);
+      const room = local ? limits.flows : limits.flows - Math.floor(limits.flows / LOCAL_SHARE);
       if (this.table.size >= room || this.table.countFrom(key) >= limits.flowsPerSource) {
         counters.flowLimit++;
         return this.execute(miss, decision.actions);
       }
-      const wide = tunnel === undefined || decision.wide ? undefined : this.table.find(transit);
+      const wide = local || decision.wide ? undefined : this.table.find(transit);
       if (wide !== undefined) this.delete(wide); // flows must not overlap
       entry = newEntry(this.#newUfid(), key, decision, now);
       this.table.add(entry, context.network);
@@ -157,9 +163,10 @@ export class FlowKeeper {
     if (packets !== entry.packets) {
       entry.packets = packets;
       entry.usedAt = now;
-      const { ethSrc, inPort, tunnel } = entry.key;
+      const { ethSrc, inPort } = entry.key;
       if (ethSrc === undefined) return;
-      const place = tunnel === undefined ? localPlace(inPort) : peerPlace(vniSource(tunnel.id));
+      const id = identityOf(entry.key);
+      const place = id === undefined ? localPlace(inPort) : peerPlace(vniSource(id));
       this.#options.context.macs.refresh(ethSrc, place, now);
     } else if (now - entry.usedAt >= FLOW_IDLE_MS) this.delete(entry);
   }
@@ -179,6 +186,8 @@ export class FlowKeeper {
 
   #adoptOne(record: FlowRecord, now: Millis): void {
     const { ufid, key, actions, handle, packets } = record;
+    // What names a link that user space had: it has no meaning any more.
+    if (isOfUserSpace(record)) return this.#deleteForeign(handle);
     const odd = (key?.ethSrc === undefined) !== (key?.ethDst === undefined);
     if (key === undefined || actions === undefined || odd) return void this.#unreadable.push(handle);
     const { context, limits } = this.#options;
@@ -228,6 +237,10 @@ export class FlowKeeper {
   #push(effect: DataplaneEffect): void {
     this.#options.out.effects.push(effect);
   }
+}
+
+function isOfUserSpace({ key, actions }: FlowRecord): boolean {
+  return key?.sleeve !== undefined || actions?.some((action) => action.kind === "sleeve") === true;
 }
 
 /** Whether a flow takes frames in clear from, or sends them to, an address for which they must be encrypted. */

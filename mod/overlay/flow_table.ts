@@ -2,9 +2,10 @@
 import type { Ip, Mac } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
 import type { Millis } from "../core/time.ts";
+import type { LinkId } from "../core/overlay_port.ts";
 import type { FlowAction, FlowHandle, FlowKey, PortNo, Ufid } from "../wire/ovs_keys.ts";
 import { vniDestination, vniSource } from "../wire/vxlan.ts";
-import type { Decision } from "./forward.ts";
+import { type Decision, identityOf } from "./forward.ts";
 import type { Network } from "./network.ts";
 
 /** One flow in the kernel. */
@@ -84,6 +85,7 @@ export class FlowTable {
   readonly #byPort = new FlowIndex<PortNo>();
   readonly #bySource = new FlowIndex<number>();
   readonly #byMac = new FlowIndex<Mac>();
+  readonly #byLink = new FlowIndex<LinkId>();
   readonly #byPeer = new WatchedIndex<ShortId>((network, short) => network.unicastSignature(short));
   readonly #byOrigin = new WatchedIndex<ShortId>((network, short) => network.broadcastSignature(short));
   readonly #byRemote = new WatchedIndex<Ip>((network, ip) => String(network.accepts(ip)));
@@ -132,11 +134,13 @@ export class FlowTable {
     this.#bySource.add(sourceOf(key), entry);
     if (key.ethSrc !== undefined) this.#byMac.add(key.ethSrc, entry);
     if (key.ethDst !== undefined) this.#byMac.add(key.ethDst, entry);
-    if (key.tunnel !== undefined) {
-      this.#byPeer.add(vniSource(key.tunnel.id), entry, network);
-      this.#byPeer.add(vniDestination(key.tunnel.id), entry, network);
-      this.#byRemote.add(key.tunnel.src, entry, network);
+    const id = identityOf(key);
+    if (id !== undefined) {
+      this.#byPeer.add(vniSource(id), entry, network);
+      this.#byPeer.add(vniDestination(id), entry, network);
     }
+    if (key.tunnel !== undefined) this.#byRemote.add(key.tunnel.src, entry, network);
+    if (key.sleeve !== undefined) this.#byLink.add(key.sleeve.link, entry);
     if (entry.adopted) this.#adopted++;
     this.#attach(entry, network);
   }
@@ -168,11 +172,13 @@ export class FlowTable {
     if (key.ethSrc !== undefined) this.#byMac.remove(key.ethSrc, entry);
     if (key.ethDst !== undefined) this.#byMac.remove(key.ethDst, entry);
     this.#detach(entry);
-    if (key.tunnel !== undefined) {
-      this.#byPeer.remove(vniSource(key.tunnel.id), entry);
-      this.#byPeer.remove(vniDestination(key.tunnel.id), entry);
-      this.#byRemote.remove(key.tunnel.src, entry);
+    const id = identityOf(key);
+    if (id !== undefined) {
+      this.#byPeer.remove(vniSource(id), entry);
+      this.#byPeer.remove(vniDestination(id), entry);
     }
+    if (key.tunnel !== undefined) this.#byRemote.remove(key.tunnel.src, entry);
+    if (key.sleeve !== undefined) this.#byLink.remove(key.sleeve.link, entry);
     this.#dirty.delete(entry);
     this.confirm(entry);
   }
@@ -185,9 +191,9 @@ export class FlowTable {
   }
 
   #detach(entry: FlowEntry): void {
-    const { tunnel } = entry.key;
-    const inKey = tunnel !== undefined &&
-      (vniSource(tunnel.id) === entry.unicast || vniDestination(tunnel.id) === entry.unicast);
+    const id = identityOf(entry.key);
+    const inKey = id !== undefined &&
+      (vniSource(id) === entry.unicast || vniDestination(id) === entry.unicast);
     if (entry.unicast >= 0 && !inKey) this.#byPeer.remove(entry.unicast as ShortId, entry);
     if (entry.broadcast >= 0) this.#byOrigin.remove(entry.broadcast as ShortId, entry);
     this.#withLocals.delete(entry);
@@ -197,6 +203,10 @@ export class FlowTable {
   /** Flows of frames that come in on a port. */
   ofPort(port: PortNo): readonly FlowEntry[] {
     return [...this.#byPort.of(port)];
+  }
+  /** Flows of frames that user space receives over a link. */
+  ofLink(link: LinkId): readonly FlowEntry[] {
+    return [...this.#byLink.of(link)];
   }
   /** The binding of a MAC address has changed. */
   touchMac(mac: Mac): void {
@@ -248,13 +258,15 @@ export class FlowTable {
 
 /** Where frames of a key come from: a local port, or 65536 + the short id of the originating peer. */
 function sourceOf(key: FlowKey): number {
-  return key.tunnel === undefined ? key.inPort : 0x1_0000 + vniSource(key.tunnel.id);
+  const id = identityOf(key);
+  return id === undefined ? key.inPort : 0x1_0000 + vniSource(id);
 }
 
 /** A key as text, for maps. */
 export function keyText(key: FlowKey): string {
-  const { inPort, ethSrc, ethDst, tagged, tunnel } = key;
+  const { inPort, ethSrc, ethDst, sleeve, tagged, tunnel } = key;
   const port = tagged ? `${inPort}+vlan` : `${inPort}`;
   const frame = ethSrc === undefined ? port : `${port} ${ethSrc} ${ethDst}`;
+  if (sleeve !== undefined) return `${frame} ${sleeve.id} link ${sleeve.link}`;
   return tunnel === undefined ? frame : `${frame} ${tunnel.id} ${tunnel.src} ${tunnel.dst}`;
 }

@@ -2,11 +2,11 @@
 import { isGroupMac, type Mac } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
 import type { Millis } from "../core/time.ts";
-import type { FlowAction, FlowKey, PortNo, TunnelKey } from "../wire/ovs_keys.ts";
-import { vniDestination, vniOf, vniSource } from "../wire/vxlan.ts";
+import type { FlowAction, FlowKey, PortNo } from "../wire/ovs_keys.ts";
+import { type Vni, vniDestination, vniOf, vniSource } from "../wire/vxlan.ts";
 import type { DropReason } from "./dataplane_types.ts";
 import type { MacTable } from "./mac_table.ts";
-import type { Hop, Network } from "./network.ts";
+import type { Hop, Network, Path } from "./network.ts";
 import { isLocalPlace, localPlace, peerPlace, type Place, placePort, placeShort } from "./place.ts";
 import type { PortTable } from "./port_table.ts";
 
@@ -69,30 +69,45 @@ const UNLEARNT: Decision = { ...BASE, verdict: "none", missing: true };
  * Heartbeats (both MACs zero, from a tunnel) are the caller's to recognise.
  */
 export function decide(key: FlowKey, context: ForwardContext, now: Millis): Decision {
-  return key.tunnel === undefined ? fromPort(key, context, now) : fromTunnel(key, key.tunnel, context);
+  const id = identityOf(key);
+  return id === undefined ? fromPort(key, context, now) : fromPeer(key, id, context);
+}
+
+/** From which peer and for which a key's frames are; undefined: they come in on a local port. */
+export function identityOf(key: FlowKey): Vni | undefined {
+  return key.tunnel?.id ?? key.sleeve?.id;
 }
 
 /** Like decide(), for a frame whose source could not be learnt because of a bound: never a flow. */
 export function decideUnlearnt(key: FlowKey, context: ForwardContext): Decision {
-  const { ethDst, tunnel } = key;
+  const { ethDst } = key;
   if (ethDst === undefined) return UNLEARNT;
-  const decision = tunnel === undefined
+  const id = identityOf(key);
+  const decision = id === undefined
     ? toward(key.inPort, ethDst, context)
-    : arrived(tunnel, ethDst, context, vniSource(tunnel.id));
+    : arrived(key, ethDst, context, vniSource(id));
   return { ...decision, verdict: decision.actions.length > 0 ? "once" : "none" };
 }
 
 /** Where a frame's source MAC is to be learnt, or undefined if nothing is to be learnt from the frame. */
 export function sourcePlace(key: FlowKey, context: ForwardContext): Place | undefined {
-  const { inPort, tunnel, ethSrc } = key;
+  const { inPort, ethSrc } = key;
+  const id = identityOf(key);
   if (ethSrc === undefined || badSource(ethSrc)) return undefined;
-  if (tunnel === undefined) return context.ports.isLocal(inPort) ? localPlace(inPort) : undefined;
-  const { network, ports } = context;
-  const from = vniSource(tunnel.id);
-  const fits = ports.isTunnel(inPort) && vniDestination(tunnel.id) === network.self &&
-    from !== network.self &&
-    network.accepts(tunnel.src) && network.knows(from);
+  if (id === undefined) return context.ports.isLocal(inPort) ? localPlace(inPort) : undefined;
+  const { network } = context;
+  const from = vniSource(id);
+  const fits = vniDestination(id) === network.self && from !== network.self && network.knows(from) &&
+    refusal(key, context) === undefined;
   return fits ? peerPlace(from) : undefined;
+}
+
+/** Why frames that claim to be a peer's are not taken; undefined: they are. Those of user space have been looked at
+ * there: they are of a link that works. */
+function refusal({ inPort, tunnel }: FlowKey, { network, ports }: ForwardContext): DropReason | undefined {
+  if (tunnel === undefined) return ports.isSleeve(inPort) ? undefined : "unknown-port";
+  if (!ports.isTunnel(inPort)) return "unknown-port";
+  return network.accepts(tunnel.src) ? undefined : "stranger";
 }
 
 function badSource(mac: Mac): boolean {
@@ -124,7 +139,7 @@ function toward(inPort: PortNo, ethDst: Mac, context: ForwardContext): Decision 
   if (place === undefined) {
     const self = network.self;
     const actions = outputs(context.ports.locals, inPort);
-    if (self >= 0) addHops(actions, self as ShortId, network.broadcast(self as ShortId), undefined);
+    if (self >= 0) addHops(actions, self as ShortId, network.broadcast(self as ShortId));
     return flood(actions, ethDst, self);
   }
   if (isLocalPlace(place)) {
@@ -135,38 +150,38 @@ function toward(inPort: PortNo, ethDst: Mac, context: ForwardContext): Decision 
   const peer = placeShort(place);
   const hop = network.unicast(peer);
   if (hop === undefined) return { ...BASE, unicast: peer, dropped: "no-route", missing: true };
-  return { ...BASE, unicast: peer, actions: [encapsulate(network.self as ShortId, peer, hop)] };
+  return { ...BASE, unicast: peer, actions: [handOver(vniOf(network.self as ShortId, peer), hop.path)] };
 }
 
-function fromTunnel(key: FlowKey, tunnel: TunnelKey, context: ForwardContext): Decision {
+function fromPeer(key: FlowKey, id: Vni, context: ForwardContext): Decision {
   const { network, macs } = context;
-  if (!context.ports.isTunnel(key.inPort)) return nothing("unknown-port");
-  if (!network.accepts(tunnel.src)) return nothing("stranger", true);
-  const from = vniSource(tunnel.id);
-  const to = vniDestination(tunnel.id);
+  const refused = refusal(key, context);
+  if (refused !== undefined) return nothing(refused, refused === "stranger");
+  const from = vniSource(id);
+  const to = vniDestination(id);
   if (!network.knows(from) || !network.knows(to)) return nothing("unknown-peer", true);
   if (from === network.self) return nothing("own-source");
-  if (to !== network.self) return transit(tunnel, to, network);
+  if (to !== network.self) return transit(key, id, network);
   const { ethSrc, ethDst } = key;
   if (ethSrc === undefined || ethDst === undefined) return RELEARN;
   if (badSource(ethSrc)) return { ...BASE, dropped: "bad-source" };
   const place = macs.placeOf(ethSrc);
   if (place !== peerPlace(from)) return place === undefined ? UNLEARNT : RELEARN;
-  return arrived(tunnel, ethDst, context, from);
+  return arrived(key, ethDst, context, from);
 }
 
-/** On its way to somebody else: relayed under the same tunnel id, whatever the frame is. */
-function transit(tunnel: TunnelKey, to: ShortId, network: Network): Decision {
+/** On its way to somebody else: relayed under the same identity, whatever the frame is. */
+function transit(key: FlowKey, id: Vni, network: Network): Decision {
+  const to = vniDestination(id);
   const hop = network.unicast(to);
   const base = { ...BASE, wide: true, unicast: to };
   if (hop === undefined) return { ...base, dropped: "no-route", missing: true };
-  if (hop.path.remote === tunnel.src) return { ...base, dropped: "hairpin", missing: true };
-  const { port, local: src, remote: dst } = hop.path;
-  return { ...base, actions: [{ kind: "tunnel", port, tunnel: { id: tunnel.id, src, dst } }] };
+  if (leadsBack(hop.path, key)) return { ...base, dropped: "hairpin", missing: true };
+  return { ...base, actions: [handOver(id, hop.path)] };
 }
 
 /** From a peer, meant for us. */
-function arrived(tunnel: TunnelKey, ethDst: Mac, context: ForwardContext, from: ShortId): Decision {
+function arrived(key: FlowKey, ethDst: Mac, context: ForwardContext, from: ShortId): Decision {
   const { macs, network, ports } = context;
   const place = isGroupMac(ethDst) ? undefined : macs.placeOf(ethDst);
   if (place !== undefined && isLocalPlace(place)) {
@@ -174,7 +189,7 @@ function arrived(tunnel: TunnelKey, ethDst: Mac, context: ForwardContext, from: 
   }
   // A flood by a peer that does not know where the destination is. If we do, our own ports need not see it.
   const actions = place === undefined ? outputs(ports.locals, undefined) : [];
-  addHops(actions, from, network.broadcast(from), tunnel);
+  addHops(actions, from, network.broadcast(from), key);
   return flood(actions, ethDst, from);
 }
 
@@ -196,17 +211,24 @@ function addHops(
   actions: FlowAction[],
   origin: ShortId,
   hops: readonly Hop[],
-  cameBy: TunnelKey | undefined,
+  cameBy?: FlowKey,
 ): void {
-  for (const hop of hops) {
-    if (hop.path.remote !== cameBy?.src) actions.push(encapsulate(origin, hop.short, hop));
+  for (const { path, short } of hops) {
+    if (cameBy === undefined || !leadsBack(path, cameBy)) actions.push(handOver(vniOf(origin, short), path));
   }
 }
 
-/** Sends a frame from the peer `from` on the way to the peer `to`. */
-export function encapsulate(from: ShortId, to: ShortId, hop: Hop): FlowAction {
-  const { port, local, remote } = hop.path;
-  return { kind: "tunnel", port, tunnel: { id: vniOf(from, to), src: local, dst: remote } };
+/** Whether a way leads to the neighbour that a key's frames come from. */
+function leadsBack(path: Path, { sleeve, tunnel }: FlowKey): boolean {
+  return path.kind === "sleeve" ? path.link === sleeve?.link : path.remote === tunnel?.src;
+}
+
+/** Sends a frame, named by the peers it goes from and to, to a neighbour. */
+function handOver(id: Vni, path: Path): FlowAction {
+  const { kind, port } = path;
+  return kind === "sleeve"
+    ? { kind, port, sleeve: { link: path.link, id } }
+    : { kind, port, tunnel: { id, src: path.local, dst: path.remote } };
 }
 
 /** Whether two lists of actions are the same. */
@@ -217,12 +239,18 @@ export function sameActions(a: readonly FlowAction[], b: readonly FlowAction[]):
 function sameAction(a: FlowAction, b: FlowAction): boolean {
   if (a.port !== b.port) return false;
   if (a.kind === "output" || b.kind === "output") return a.kind === b.kind;
+  if (a.kind === "sleeve") {
+    return b.kind === "sleeve" && a.sleeve.link === b.sleeve.link && a.sleeve.id === b.sleeve.id;
+  }
+  if (b.kind === "sleeve") return false;
   return a.tunnel.id === b.tunnel.id && a.tunnel.src === b.tunnel.src && a.tunnel.dst === b.tunnel.dst;
 }
 
 /** Actions in the order in which decide() writes them. */
 export function orderedActions(actions: readonly FlowAction[]): readonly FlowAction[] {
-  const rank = (action: FlowAction) =>
-    action.kind === "output" ? action.port : 0x1_0000 + vniDestination(action.tunnel.id);
+  const rank = (action: FlowAction) => {
+    if (action.kind === "output") return action.port;
+    return 0x1_0000 + vniDestination(action.kind === "sleeve" ? action.sleeve.id : action.tunnel.id);
+  };
   return [...actions].sort((a, b) => rank(a) - rank(b));
 }

@@ -2,6 +2,7 @@
 import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { FlowAction } from "../wire/ovs_keys.ts";
+import type { SpecialFrame } from "../wire/sleeve_special.ts";
 import type { Path } from "./network.ts";
 
 /** What a forwarder wants done, or has found out. */
@@ -10,6 +11,8 @@ export type ForwarderEvent =
   | { readonly kind: "control"; readonly tag: number; readonly payload: Uint8Array }
   /** Run an action on a frame of our own. */
   | { readonly kind: "frame"; readonly frame: Uint8Array; readonly action: FlowAction }
+  /** Send this frame over user space, from us to the peer, with DF or without. */
+  | { readonly kind: "special"; readonly df: boolean; readonly frame: SpecialFrame }
   /** The peer received what we sent: the overlay works. Once. */
   | { readonly kind: "established" }
   /** It no longer works, or works again. */

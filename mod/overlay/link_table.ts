@@ -11,24 +11,44 @@ import { FastdpLink } from "./fastdp_link.ts";
 import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
 import type { LinkFacts, Network, Path } from "./network.ts";
+import type { PortTable } from "./port_table.ts";
+import { SleeveLink } from "./sleeve_link.ts";
+import { EXTENSION, type SleeveCarrier, type SleeveNews } from "./sleeve_port.ts";
 import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./switch.ts";
 import type { VxlanPorts } from "./vxlan_ports.ts";
 
 type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
 
-/** Overlays of this release, in the order in which they are advertised. */
-export const OUR_OVERLAYS: readonly OverlayName[] = ["fastdp"];
+/** What a very old peer has: sleeve, and control messages without index. */
+const BARE: readonly OverlayName[] = ["sleeve"];
 
-const MUST_BE_SEALED =
-  "traffic to this peer must be encrypted, and no overlay of this host can do that yet: " +
-  "to send it in clear, list the other host's subnet in --trusted-subnets on both hosts";
+const MUST_BE_SEALED = "traffic to this peer must be encrypted, and fastdp cannot do that on this host yet";
+
+/** A forwarder and its place in the list. */
+interface Slot<F extends Forwarder> {
+  readonly forwarder: F;
+  readonly slot: number;
+}
+
+/** What the table must know of this host. */
+export interface LinkTableOptions {
+  /** MTU of the datapath's own interface. */
+  readonly mtu: number;
+  /** Our main VXLAN port. */
+  readonly vxlanPort: number;
+  /** Our overlays, in the order in which they are advertised. */
+  readonly overlays: readonly OverlayName[];
+  /** What our overlays understand beyond the protocol. */
+  readonly extensions: readonly string[];
+}
 
 interface Link {
   readonly id: LinkId;
   readonly request: PrepareRequest;
   readonly udpPort: number;
   readonly switch: LinkSwitch;
-  readonly fastdp: { readonly forwarder: FastdpLink; readonly slot: number } | undefined;
+  readonly fastdp: Slot<FastdpLink> | undefined;
+  readonly sleeve: Slot<SleeveLink> | undefined;
   confirmed: boolean;
   /** The last status told. */
   told: string;
@@ -45,7 +65,8 @@ export class LinkTable {
   received = 0;
 
   constructor(
-    readonly options: { readonly mtu: number; readonly vxlanPort: number },
+    readonly options: LinkTableOptions,
+    readonly ports: PortTable,
     readonly tunnels: VxlanPorts,
     readonly network: Network,
     readonly out: { readonly effects: DataplaneEffect[] },
@@ -66,23 +87,26 @@ export class LinkTable {
   /** A connection is about to be made. */
   prepare(request: PrepareRequest, now: Millis): void {
     if (this.#links.has(request.link)) return;
-    const common = commonOverlays(OUR_OVERLAYS, request.theirOverlays ?? []);
+    const { overlays } = this.options;
+    const common = commonOverlays(overlays, request.theirOverlays ?? BARE);
     if (common.length === 0) {
-      const reason = noCommonOverlay(OUR_OVERLAYS, request.theirOverlays);
+      const reason = noCommonOverlay(overlays, request.theirOverlays);
       this.#tell({ kind: "failed", link: request.link, reason });
       return;
     }
     const udpPort = request.outbound ? request.remote.port + 1 : this.options.vxlanPort;
     const slots = common.map((overlay) => this.#forwarder(overlay, request, udpPort));
-    const slot = slots.findIndex((forwarder) => forwarder instanceof FastdpLink);
-    const forwarder = slots[slot];
-    const fastdp = forwarder instanceof FastdpLink ? { forwarder, slot } : undefined;
+    const fastdp = slotOf(slots, FastdpLink);
+    const sleeve = slotOf(slots, SleeveLink);
+    const sealed = request.protection.kind === "sealed";
+    sleeve?.forwarder.setPort(this.ports.sleeve);
     const link: Link = {
       id: request.link,
       request,
       udpPort,
-      switch: new LinkSwitch(slots),
+      switch: new LinkSwitch(slots, { sealed, bare: request.theirOverlays === undefined }),
       fastdp,
+      sleeve,
       confirmed: false,
       told: "",
     };
@@ -100,8 +124,11 @@ export class LinkTable {
   }
 
   #forwarder(overlay: OverlayName, request: PrepareRequest, udpPort: number): Forwarder {
-    const { local, remote, protection, connUid } = request;
-    if (overlay !== "fastdp") return new BlockedForwarder(overlay, `this host cannot carry ${overlay} yet`);
+    const { local, remote, protection, connUid, link, outbound } = request;
+    if (overlay === "sleeve") {
+      const sealed = protection.kind === "sealed";
+      return new SleeveLink({ link, connUid, outbound, remote, sealed, ipv6: !isIpv4(remote.ip) });
+    }
     if (protection.kind === "sealed") return new BlockedForwarder(overlay, MUST_BE_SEALED);
     if (!isIpv4(local) || !isIpv4(remote.ip)) {
       const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +
@@ -122,6 +149,10 @@ export class LinkTable {
     if (link === undefined || link.confirmed) return;
     link.confirmed = true;
     this.#changed = true;
+    if (link.sleeve !== undefined) {
+      const carrier = carrierOf(link.request, link.sleeve.forwarder, this.options.extensions);
+      this.out.effects.push({ kind: "sleeve-open", carrier });
+    }
     this.#settle(link, link.switch.confirm(now), now);
   }
 
@@ -138,11 +169,15 @@ export class LinkTable {
     const { peer, connUid } = link.request;
     const path = this.paths().get(peer);
     this.#links.delete(id);
+    if (link.sleeve !== undefined && link.confirmed) {
+      this.out.effects.push({ kind: "sleeve-close", link: id });
+    }
     if (this.#byConnUid.get(connUid) === link) this.#byConnUid.delete(connUid);
     this.#changed = true;
     this.#nextWake = this.#computeWake();
     // A link that never worked says nothing about the peer: it may be one attempt of many while a way is held.
-    if (path === undefined || this.paths().has(peer)) return;
+    // User space forgets a link with the connection; only the kernel carries on by itself.
+    if (path?.kind !== "tunnel" || this.paths().has(peer)) return;
     if (orderly) return this.network.left(peer, path, now);
     this.network.lost(peer, path, now);
     const fields = { peer, address: path.remote };
@@ -161,6 +196,18 @@ export class LinkTable {
     const { forwarder, slot } = link.fastdp;
     this.#settle(link, link.switch.take(slot, forwarder.heard(source, now), now), now);
     return true;
+  }
+
+  /** A special frame came over user space, or the kernel refused a packet there for its size. */
+  sleeveNews(news: SleeveNews, now: Millis): void {
+    const link = this.#links.get(news.link);
+    if (link?.sleeve === undefined || !link.confirmed) return;
+    const { forwarder, slot } = link.sleeve;
+    const events = news.kind === "special"
+      ? forwarder.received(news.frame, news.source, now)
+      : forwarder.tooBig(news.pathMtu, now);
+    if (news.kind === "special" && news.frame.kind === "heartbeat") this.received++;
+    this.#settle(link, link.switch.take(slot, events, now), now);
   }
 
   /** Whether an address is that of a link whose traffic must be encrypted: nobody can move there. */
@@ -192,6 +239,12 @@ export class LinkTable {
   /** Tunnel ports or short ids may have changed. */
   setTunnels(now: Millis): void {
     for (const link of this.#links.values()) this.#setTunnel(link, now);
+  }
+
+  /** The port that leads to user space has come, gone or changed its number. */
+  setSleevePort(): void {
+    for (const { sleeve } of this.#links.values()) sleeve?.forwarder.setPort(this.ports.sleeve);
+    this.#changed = true;
   }
 
   #setTunnel(link: Link, now: Millis): void {
@@ -239,7 +292,7 @@ export class LinkTable {
     return [...this.#links.values()].map((link) => ({
       link: link.id,
       peer: link.request.peer,
-      remote: link.fastdp?.forwarder.remote ?? link.request.remote.ip,
+      remote: link.fastdp?.forwarder.remote ?? link.sleeve?.forwarder.remote?.ip ?? link.request.remote.ip,
       status: link.switch.status(now),
     }));
   }
@@ -259,6 +312,10 @@ export class LinkTable {
             inPort: LOCAL_PORT,
             actions: [event.action],
           });
+          break;
+        case "special":
+          if (event.frame.kind === "heartbeat") this.sent++;
+          this.out.effects.push({ kind: "special", link: link.id, df: event.df, frame: event.frame });
           break;
         case "established":
           this.#tell({ kind: "established", link: link.id });
@@ -289,4 +346,32 @@ export class LinkTable {
   #tell(event: OverlayEvent): void {
     this.out.effects.push({ kind: "overlay", event });
   }
+}
+
+function slotOf<F extends Forwarder>(
+  slots: readonly Forwarder[],
+  kind: abstract new (...args: never[]) => F,
+): Slot<F> | undefined {
+  const slot = slots.findIndex((forwarder) => forwarder instanceof kind);
+  return slot < 0 ? undefined : { forwarder: slots[slot] as F, slot };
+}
+
+/** A link as user space sees it. */
+function carrierOf(request: PrepareRequest, sleeve: SleeveLink, ours: readonly string[]): SleeveCarrier {
+  const { link, peer, outbound, protection } = request;
+  const both = (extension: string) => ours.includes(extension) && request.extensions.includes(extension);
+  return {
+    ...{ link, peer, outbound, protection },
+    extensions: { partial: both(EXTENSION.partial), gcm: both(EXTENSION.gcm) },
+    get remote() {
+      return sleeve.remote;
+    },
+    get mtu() {
+      return sleeve.mtu;
+    },
+    get maxPayload() {
+      return sleeve.maxPayload;
+    },
+    channel: (frame) => sleeve.channel(frame),
+  };
 }

@@ -2,19 +2,32 @@
 import type { Ip } from "../core/addr.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import { SHORT_IDS } from "../core/names.ts";
-import type { TopologyView } from "../core/overlay_port.ts";
+import type { LinkId, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { PortNo } from "../wire/ovs_keys.ts";
 import type { RouteLookup } from "./dataplane_types.ts";
+import { type PeerNumber, peerNumber } from "../wire/sleeve.ts";
+import type { PeerDirectory } from "./sleeve_port.ts";
 import { ADOPT_GRACE_MS, HOLD_MAX_MS, type HoldFacts, holdOf, nextHoldChange } from "./hold.ts";
 import { AdoptedKnowledge, type Knowledge, ViewKnowledge } from "./knowledge.ts";
 
-/** How a neighbour is reached: our vxlan port, our address, its address. */
-export interface Path {
+/** A neighbour is reached through a tunnel of the kernel: our vxlan port, our address, its address. */
+export interface TunnelPath {
+  readonly kind: "tunnel";
   readonly port: PortNo;
   readonly local: Ip;
   readonly remote: Ip;
 }
+
+/** A neighbour is reached through user space: its port of the datapath, and the link it sends over. */
+export interface SleevePath {
+  readonly kind: "sleeve";
+  readonly port: PortNo;
+  readonly link: LinkId;
+}
+
+/** How a neighbour is reached. */
+export type Path = TunnelPath | SleevePath;
 
 /** A neighbour to hand a frame to. */
 export interface Hop {
@@ -44,7 +57,7 @@ export interface ViewChange {
 interface Held {
   name: PeerName | undefined;
   /** The old direct path; undefined: the peer was reached through others. */
-  readonly path: Path | undefined;
+  readonly path: TunnelPath | undefined;
   /** What was known of the mesh when the peer was last in it. */
   readonly knowledge: Knowledge;
   readonly since: Millis;
@@ -56,7 +69,7 @@ interface Held {
 interface Leaving {
   readonly until: Millis;
   readonly short: ShortId | undefined;
-  readonly path: Path;
+  readonly path: TunnelPath;
   readonly knowledge: Knowledge;
 }
 
@@ -74,7 +87,7 @@ const LEAVING_MS = 3_000;
  * Answers are functions of what was told until the last refresh(): they do not change as time passes. After every
  * change, and when `nextWake` comes, call refresh().
  */
-export class Network {
+export class Network implements PeerDirectory {
   #knowledge: Knowledge = NO_KNOWLEDGE;
   #view: ViewKnowledge | undefined;
   #viewSince = 0 as Millis;
@@ -88,6 +101,8 @@ export class Network {
   readonly #leaving = new Map<PeerName, Leaving>();
   /** Addresses that nothing may come from or go to in clear. */
   #sealed: ReadonlySet<Ip> = new Set();
+  readonly #shortByNumber = new Map<PeerNumber, ShortId>();
+  readonly #numbers = new Float64Array(SHORT_IDS).fill(-1);
   #nextWake = Infinity;
 
   /** Our own short id, or -1. */
@@ -100,7 +115,7 @@ export class Network {
   }
 
   /** Believes what flows found at start say, for the time being. `paths` has every short id they name. */
-  adopt(knowledge: AdoptedKnowledge, paths: ReadonlyMap<ShortId, Path | undefined>, now: Millis): void {
+  adopt(knowledge: AdoptedKnowledge, paths: ReadonlyMap<ShortId, TunnelPath | undefined>, now: Millis): void {
     this.#knowledge = knowledge;
     for (const [short, path] of paths) {
       if (short === knowledge.self) continue;
@@ -142,6 +157,7 @@ export class Network {
     }
     if (now - this.#viewSince >= SETTLED_MS) this.#settled = old;
     this.#view = fresh;
+    this.#renumber(fresh);
     this.#viewSince = now;
     this.#knowledge = fresh;
     this.refresh(now);
@@ -187,13 +203,13 @@ export class Network {
   }
 
   /** The last working link of a peer broke: it may be restarting. Call before setLinks() without it. */
-  lost(name: PeerName, path: Path, now: Millis): void {
+  lost(name: PeerName, path: TunnelPath, now: Millis): void {
     const short = this.#view?.shortOf(name);
     if (short === undefined || short === this.self) return;
     this.#hold(short, { name, path, knowledge: this.#atRest(short, name, now) ?? this.#knowledge }, now);
   }
 
-  #hold(short: ShortId, old: Pick<Held, "name" | "knowledge"> & { path: Path }, now: Millis): void {
+  #hold(short: ShortId, old: Pick<Held, "name" | "knowledge"> & { path: TunnelPath }, now: Millis): void {
     const kept = new Set(this.#held.values().map((held) => held.knowledge));
     const knowledge = kept.has(old.knowledge) || kept.size < MAX_KEPT_STATES ? old.knowledge : NO_KNOWLEDGE;
     this.#held.set(short, { ...old, knowledge, since: now, maxMs: HOLD_MAX_MS, firm: true });
@@ -201,7 +217,7 @@ export class Network {
   }
 
   /** A peer said good-bye: nothing of it is kept. */
-  left(name: PeerName, path: Path, now: Millis): void {
+  left(name: PeerName, path: TunnelPath, now: Millis): void {
     this.#remembered.delete(path.remote);
     const short = this.#view?.shortOf(name);
     const knowledge = (short === undefined ? undefined : this.#atRest(short, name, now)) ?? this.#knowledge;
@@ -265,6 +281,26 @@ export class Network {
   /** Whether frames from or to this outer address would have to be encrypted. */
   mustBeSealed(address: Ip): boolean {
     return this.#sealed.has(address);
+  }
+
+  /** See PeerDirectory. */
+  shortOfNumber(peer: PeerNumber): number {
+    return this.#shortByNumber.get(peer) ?? -1;
+  }
+
+  /** See PeerDirectory. */
+  numberOf(short: ShortId): number {
+    return this.#numbers[short] ?? -1;
+  }
+
+  #renumber(view: ViewKnowledge): void {
+    this.#shortByNumber.clear();
+    this.#numbers.fill(-1);
+    for (const short of view.owned()) {
+      const number = peerNumber(view.nameOf(short)!);
+      this.#shortByNumber.set(number, short);
+      this.#numbers[short] = number;
+    }
   }
 
   /** Whether some peer is behind a short id. */
@@ -337,5 +373,8 @@ export class Network {
 }
 
 function hopText(hop: Hop): string {
-  return `${hop.short}@${hop.path.port}/${hop.path.local}/${hop.path.remote}`;
+  const { path, short } = hop;
+  return path.kind === "sleeve"
+    ? `${short}@${path.port}/link ${path.link}`
+    : `${short}@${path.port}/${path.local}/${path.remote}`;
 }

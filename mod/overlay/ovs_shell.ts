@@ -219,6 +219,10 @@ export class OvsDatapath implements Datapath {
       case "ensure-vxlan":
         this.#ensureVxlan(effect.udpPort, 1, post, now);
         break;
+      case "sleeve-open":
+      case "sleeve-close":
+      case "special":
+        break;
       default:
         assertNever(effect);
     }

@@ -6,6 +6,7 @@ import type { PortReport } from "./dataplane_types.ts";
 export class PortTable {
   readonly #ports = new Map<PortNo, Vport>();
   #locals: readonly PortNo[] = [];
+  #sleeve: PortNo | undefined;
 
   /** Ports to which frames for this host may be delivered, ascending: containers and our own leg. */
   get locals(): readonly PortNo[] {
@@ -21,6 +22,16 @@ export class PortTable {
   /** Whether a port is a vxlan port. */
   isTunnel(port: PortNo): boolean {
     return this.#ports.get(port)?.kind === "vxlan";
+  }
+
+  /** Whether a port leads to user space. */
+  isSleeve(port: PortNo): boolean {
+    return this.#ports.get(port)?.kind === "sleeve";
+  }
+
+  /** The port that leads to user space, if there is one. */
+  get sleeve(): PortNo | undefined {
+    return this.#sleeve;
   }
 
   /** The port of this number, if there is one. */
@@ -66,6 +77,7 @@ export class PortTable {
   }
 
   #index(): void {
+    this.#sleeve = [...this.#ports.keys()].find((port) => this.isSleeve(port));
     this.#locals = [...this.#ports.keys()].filter((port) => this.isLocal(port)).sort((a, b) => a - b);
   }
 }

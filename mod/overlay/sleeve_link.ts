@@ -1,7 +1,7 @@
 /** The user-space path on one link: is it alive, where is the peer, what does the path carry (source: spec dataplane.md 5.4 to 5.7). */
 import { type Endpoint, formatEndpoint } from "../core/addr.ts";
 import type { ConnUid } from "../core/names.ts";
-import type { OverlayName } from "../core/overlay_port.ts";
+import type { LinkId, OverlayName } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import { type SleeveOverheads, sleeveOverheads } from "../wire/sleeve.ts";
 import {
@@ -19,6 +19,8 @@ import {
 } from "./fastdp_link.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import { MtuSearch } from "./mtu_search.ts";
+import type { PortNo } from "../wire/ovs_keys.ts";
+import type { SleevePath } from "./network.ts";
 import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts";
 
 /** Interval of tests whether fragments arrive. */
@@ -35,12 +37,9 @@ const NO_PAYLOAD = new Uint8Array(0);
 /** The path's answers are of no use before it is known. */
 const NO_EVENTS: readonly SleeveEvent[] = [];
 
-/** What a sleeve link wants done, or has found out: a forwarder's events, and frames of its own for the peer. */
-export type SleeveEvent =
-  | Exclude<ForwarderEvent, { readonly kind: "frame" }>
-  /** Send this frame, from us to the peer, to the link's `remote`, with DF or without. If the kernel refuses it for its
-   * size, as it is meant to do with the largest, call tooBig(). */
-  | { readonly kind: "special"; readonly df: boolean; readonly frame: SpecialFrame };
+/** What a sleeve link wants done, or has found out. If the kernel refuses a special frame for its size, as it is meant to
+ * do with the largest, call tooBig(). */
+export type SleeveEvent = Exclude<ForwarderEvent, { readonly kind: "frame" }>;
 
 /** How often heartbeats come. */
 export interface HeartbeatTimes {
@@ -61,6 +60,7 @@ export const PEER_HEARTBEATS: HeartbeatTimes = {
 
 /** What a sleeve link is made of. */
 export interface SleeveLinkOptions {
+  readonly link: LinkId;
   readonly connUid: ConnUid;
   /** Whether we dialled: then the peer is expected at `remote`; else wherever its heartbeats come from. */
   readonly outbound: boolean;
@@ -86,16 +86,15 @@ export interface SleeveLinkOptions {
  * Whoever owns the sockets calls received() for special frames from the peer to us that came in a packet of this link,
  * whatever their address, and channel() for each frame that is to be sent.
  */
-export class SleeveLink implements Omit<Forwarder, "confirm" | "control" | "wake"> {
+export class SleeveLink implements Forwarder {
   readonly overlay: OverlayName = "sleeve";
-  /** Sleeve has no way through the kernel's datapath. */
-  readonly path = undefined;
   readonly overheads: SleeveOverheads;
   readonly #search: MtuSearch;
   readonly #times: HeartbeatTimes;
   #remote: Endpoint | undefined;
   #movedAt = -Infinity;
   #confirmed = false;
+  #port: PortNo | undefined;
   #established = false;
   #onHold = false;
   #heard = false;
@@ -136,6 +135,15 @@ export class SleeveLink implements Omit<Forwarder, "confirm" | "control" | "wake
   /** Where to send to; undefined until the peer's first heartbeat if it dialled us. */
   get remote(): Endpoint | undefined {
     return this.#remote;
+  }
+  /** Through user space's port of the datapath. */
+  get path(): SleevePath | undefined {
+    const port = this.#port;
+    return port === undefined ? undefined : { kind: "sleeve", port, link: this.options.link };
+  }
+  /** Which port of the datapath leads to user space. */
+  setPort(port: PortNo | undefined): void {
+    this.#port = port;
   }
   /** Largest UDP payload with DF. */
   get maxPayload(): number {

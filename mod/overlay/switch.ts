@@ -3,6 +3,7 @@ import { assertNever } from "../core/brand.ts";
 import type { LinkStatus, OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { FlowAction } from "../wire/ovs_keys.ts";
+import { decodeBareControl, encodeBareControl, type SpecialFrame } from "../wire/sleeve_special.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import type { Path } from "./network.ts";
 
@@ -17,6 +18,8 @@ export type SwitchEvent =
   | { readonly kind: "send"; readonly message: Uint8Array }
   /** Run an action on a frame of our own. */
   | { readonly kind: "frame"; readonly frame: Uint8Array; readonly action: FlowAction }
+  /** Send a frame over user space. */
+  | { readonly kind: "special"; readonly df: boolean; readonly frame: SpecialFrame }
   /** The first overlay works. Once. */
   | { readonly kind: "established" }
   /** The link carried traffic and has no working overlay any more. */
@@ -42,12 +45,20 @@ export function noCommonOverlay(ours: readonly OverlayName[], theirs: readonly s
   }`;
 }
 
+/** What slots have in common. */
+export interface SwitchOptions {
+  /** Whether what working overlays of this link carry is sealed. */
+  readonly sealed: boolean;
+  readonly bare: boolean;
+}
+
 /** The slots of one link. The calls are those of a Forwarder, with control messages as they are on the wire. */
 export class LinkSwitch {
   #established = false;
   #failed = false;
 
-  constructor(readonly slots: readonly Forwarder[]) {}
+  /** `bare`: the peer is so old that it names no overlays, and control messages have neither index nor tag of their own. */
+  constructor(readonly slots: readonly Forwarder[], readonly options: SwitchOptions) {}
 
   /** The overlay in use: the first that works; else the first that may come to work; else none. */
   best(): Forwarder | undefined {
@@ -68,10 +79,21 @@ export class LinkSwitch {
     return {
       overlay: working?.overlay,
       mtu: working?.mtu,
-      encrypted: false,
+      encrypted: working !== undefined && this.options.sealed,
       rttMs: working?.rttMs,
-      why: this.slots.find((slot) => slot !== working)?.why(now),
+      why: this.#why(working, now),
     };
+  }
+
+  /** Why the overlays that would be better than the working one are not used. */
+  #why(working: Forwarder | undefined, now: Millis): string | undefined {
+    const better = working === undefined ? this.slots : this.slots.slice(0, this.slots.indexOf(working));
+    const reasons = better.flatMap((slot) => {
+      const why = slot.why(now);
+      return why === undefined ? [] : [{ overlay: slot.overlay, why }];
+    });
+    if (reasons.length < 2) return reasons[0]?.why;
+    return reasons.map(({ overlay, why }) => `${overlay}: ${why}`).join("; ");
   }
 
   /** The mesh keeps the connection. */
@@ -81,12 +103,20 @@ export class LinkSwitch {
 
   /** An overlay control message came: `07`, index, tag, payload. Short and out-of-range ones are ignored. */
   control(message: Uint8Array, now: Millis): readonly SwitchEvent[] {
+    if (this.options.bare) return this.#bareControl(message, now);
     if (message.length < 3 || message[0] !== OVERLAY_CONTROL_TAG) return [];
     const index = message[1]!;
     const slot = this.slots[index];
     return slot === undefined
       ? []
       : this.take(index, slot.control(message[2]!, message.subarray(3), now), now);
+  }
+
+  #bareControl(message: Uint8Array, now: Millis): readonly SwitchEvent[] {
+    const decoded = decodeBareControl(message);
+    const [slot] = this.slots;
+    if (!decoded.ok || slot === undefined) return [];
+    return this.take(0, slot.control(decoded.value.tag, decoded.value.payload, now), now);
   }
 
   /** Time has passed. */
@@ -107,9 +137,10 @@ export class LinkSwitch {
     for (const event of events) {
       switch (event.kind) {
         case "control":
-          out.push({ kind: "send", message: encodeControl(index, event.tag, event.payload) });
+          out.push({ kind: "send", message: this.#encode(index, event.tag, event.payload) });
           break;
         case "frame":
+        case "special":
           out.push(event);
           break;
         case "established":
@@ -128,6 +159,10 @@ export class LinkSwitch {
       }
     }
     return out;
+  }
+
+  #encode(index: number, tag: number, payload: Uint8Array): Uint8Array {
+    return this.options.bare ? encodeBareControl(tag, payload) : encodeControl(index, tag, payload);
   }
 
   /** A link that carried traffic and cannot any more must end, so that the mesh routes around it. One that never

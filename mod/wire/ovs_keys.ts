@@ -1,6 +1,7 @@
 /** What flows match and do, as Open vSwitch's kernel datapath says it (source: spec dataplane.md 3.2, 3.3). */
 import type { Ip, Mac } from "../core/addr.ts";
 import type { Brand } from "../core/brand.ts";
+import type { LinkId } from "../core/overlay_port.ts";
 import type { Vni } from "./vxlan.ts";
 
 /** Number of a port of the datapath, 0..65534; 0 is the datapath's own interface. */
@@ -22,12 +23,22 @@ export interface TunnelKey {
   readonly dst: Ip;
 }
 
+/** Whose frames pass user space's port of the datapath, and over which link: what a flow matches there, or hands over. */
+export interface SleeveKey {
+  /** The link they came by, or are to leave by. */
+  readonly link: LinkId;
+  /** From which peer, for which peer: as in a tunnel. */
+  readonly id: Vni;
+}
+
 /** What a frame is matched on. An absent field matches everything; a present one matches exactly. */
 export interface FlowKey {
   /** Where the frame came in. */
   readonly inPort: PortNo;
   /** The outer header, if it came through a tunnel. */
   readonly tunnel?: TunnelKey | undefined;
+  /** Whose it is, if it came from user space. */
+  readonly sleeve?: SleeveKey | undefined;
   /** Sender of the frame. */
   readonly ethSrc?: Mac | undefined;
   /** Receiver of the frame. */
@@ -42,7 +53,9 @@ export type FlowAction =
   /** Deliver a copy to a port that is no tunnel. */
   | { readonly kind: "output"; readonly port: PortNo }
   /** Encapsulate (TOS 0, TTL 64, don't fragment, no UDP checksum) and send through the vxlan port `port`. */
-  | { readonly kind: "tunnel"; readonly port: PortNo; readonly tunnel: TunnelKey };
+  | { readonly kind: "tunnel"; readonly port: PortNo; readonly tunnel: TunnelKey }
+  /** Hand it to user space at `port`, to be sent over a link. */
+  | { readonly kind: "sleeve"; readonly port: PortNo; readonly sleeve: SleeveKey };
 
 /** A frame that no flow matched. */
 export interface Miss {
@@ -74,8 +87,8 @@ export interface FlowRecord {
 /** Attributes that name one flow in a request: a copy of what the kernel told. */
 export type FlowHandle = Brand<Uint8Array, "FlowHandle">;
 
-/** Kinds of ports; `other` is kept as a number. */
-export type VportKind = "netdev" | "internal" | "vxlan" | "other";
+/** Kinds of ports; `other` is kept as a number. `sleeve` leads to user space, which carries frames to peers. */
+export type VportKind = "netdev" | "internal" | "vxlan" | "sleeve" | "other";
 
 /** A port of the datapath. */
 export interface Vport {
