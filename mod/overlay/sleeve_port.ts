@@ -70,7 +70,7 @@ export type SleeveEffect =
 
 /** Takes a packet that came over a link, virtio header first, in `[from, to)`. Behind `to` nothing may be touched; the
  * SLEEVE_HEADROOM octets before `from` are free. It is gone after the call. */
-export type TakePacket = (key: SleeveKey, bytes: Uint8Array, from: number, to: number) => void;
+export type TakePacket = (key: SleeveKey, bytes: Uint8Array<ArrayBuffer>, from: number, to: number) => void;
 
 /** Octets that are free in front of a packet handed over: room for a tag. */
 export const SLEEVE_HEADROOM = 4;
@@ -85,7 +85,11 @@ export interface SleevePath extends Disposable {
   /** Sends a packet as a TAP gives it, virtio header first, in `[from, to)`, over the link of `key`, from and to the peers
    * of `key`. `broadcast`: a copy of several. The octets are free again after the call. An answer to its sender (that it
    * is too big) goes to `take`. */
-  send(key: SleeveKey, bytes: Uint8Array, span: { from: number; to: number; broadcast: boolean }): void;
+  send(
+    key: SleeveKey,
+    bytes: Uint8Array<ArrayBuffer>,
+    span: { from: number; to: number; broadcast: boolean },
+  ): void;
   /** Receives a bounded part of what waits: packets go to `take`, news to `tell`. True when there may be more. */
   drain(
     tell: (news: SleeveNews) => void,

@@ -1,0 +1,21 @@
+/** User space's interface in the kernel, as whoever reads and writes frames sees it. */
+
+/** Largest packet: virtio header, Ethernet header, two tags, 64 KiB. */
+export const TAP_PACKET = 10 + 14 + 8 + 65_536;
+
+/** A TAP with virtio headers and offloads: packets may be super-packets with partial checksums, in both directions.
+ * Synchronous, never waits. */
+export interface TapPort extends Disposable {
+  /** Name of the interface. */
+  readonly name: string;
+  /** Ready when read() has something. */
+  readonly fd: number;
+  /** Where packets are read to; always the same. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Reads the next packet, virtio header first, to `at` of `buffer`, where TAP_PACKET octets must be left; returns its
+   * octets, 0 when none waits. Throws when the interface is gone. */
+  read(at: number): number;
+  /** Writes the packet in `[from, to)`, virtio header first; false when the kernel refused it. The octets are free again
+   * after the call. */
+  write(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): boolean;
+}
