@@ -13,7 +13,9 @@ const NOW = 0 as Millis;
 const names = ["02:00:00:00:00:01", "02:00:00:00:00:02"] as PeerName[];
 
 function linked(): Dataplane {
-  const options = { name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf };
+  const overlays = ["fastdp"] as const;
+  const kind = { kind: "ovs", overlays, extensions: [] } as const;
+  const options = { ...kind, name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf };
   const core = new Dataplane({ ...options, limits: { macsPerPort: 1e9, flowsPerSource: 1e9 } });
   const ports = [vport(0, "internal", "m"), vport(1, "netdev", "c"), vport(9, "vxlan", "vxlan-6784", 6784)];
   core.step({ kind: "started", ports, flows: [] }, NOW);
@@ -32,6 +34,7 @@ function linked(): Dataplane {
       connUid: 1n as ConnUid,
       protection: { kind: "clear" },
       theirOverlays: ["fastdp"],
+      extensions: [],
     },
   }, NOW);
   core.step({ kind: "request", request: { kind: "confirm", link } }, NOW);

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
+import type { PeerName } from "../../../mod/core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { LogFields, Logger } from "../../../mod/core/ports.ts";
 import { type DataplaneHandle, startDataplane } from "../../../mod/daemon/dataplane_client.ts";
 
-const CONFIG = { name: "meshnet", mtu: 1376, vxlanPort: 6784 };
+const CONFIG = {
+  kind: "ovs",
+  peer: "02:00:00:00:00:01" as PeerName,
+  overlays: ["fastdp"],
+  extensions: [],
+  sleeve: { port: 6783, host: undefined },
+  ...{ name: "meshnet", mtu: 1376, vxlanPort: 6784 },
+} as const;
 const REQUEST: OverlayRequest = { kind: "confirm", link: 7 as never };
 
 /** A worker that does `begin` when it is started, and `take` for every other message. */

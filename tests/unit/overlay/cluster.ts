@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { type ConnUid, type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
-import type { LinkId, OverlayEvent, TopologyView } from "../../../mod/core/overlay_port.ts";
+import type { LinkId, OverlayEvent, OverlayName, TopologyView } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { broadcastHops, graphOfView, unicastRoutes } from "../../../mod/mesh/routes.ts";
 import {
@@ -12,11 +12,13 @@ import {
   type DataplaneOptions,
   type RouteFactory,
 } from "../../../mod/overlay/dataplane.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+import type { PortNo, SleeveKey } from "../../../mod/wire/ovs_keys.ts";
 import { FakeKernel, frameOf, hostIp, numberOf, type TunnelFrame } from "./kernel.ts";
 
 export const BROADCAST = 0xffff_ffff_ffff as Mac;
 const MAIN_PORT = 6784;
+/** What the wire takes. */
+const PATH_MTU = 1500;
 /** More frames than this in flight mean a loop. */
 const STORM = 20_000;
 
@@ -43,9 +45,12 @@ export interface Host {
   readonly name: PeerName;
   shortId: number;
   readonly kernel: FakeKernel;
+  readonly overlays: readonly OverlayName[];
   core: Dataplane | undefined;
   readonly events: OverlayEvent[];
   boots: number;
+  /** Links that user space has open. */
+  readonly open: Set<LinkId>;
 }
 
 /** Where a frame arrived: host and port. */
@@ -58,24 +63,33 @@ export class Cluster {
   readonly arrivals = new Map<number, Arrival[]>();
   /** UDP between these addresses is lost, as "from>to". */
   readonly blocked = new Set<string>();
+  /** What user space sends between these hosts is lost, as "from>to". */
+  readonly blockedSleeve = new Set<string>();
   #queue: (() => void)[] = [];
   #running = false;
   #nextLink = 1;
   #nextFrame = 1;
   #handled = 0;
 
-  constructor(count: number, readonly options: Partial<DataplaneOptions> = {}) {
-    for (let index = 0; index < count; index++) this.#addHost(index);
+  /** `overlays`: those of each host; fastdp alone for hosts that are not told. */
+  constructor(
+    count: number,
+    readonly options: Partial<DataplaneOptions> = {},
+    overlays: readonly (readonly OverlayName[])[] = [],
+  ) {
+    for (let index = 0; index < count; index++) this.#addHost(index, overlays[index] ?? ["fastdp"]);
     this.hosts.forEach((host) => this.boot(host.index));
     this.publish();
   }
 
-  #addHost(index: number): void {
+  #addHost(index: number, overlays: readonly OverlayName[]): void {
     const kernel = new FakeKernel({
       miss: (miss) => this.step(index, { kind: "miss", miss }),
       deliver: (port, frame) => this.#arrived(index, port, frame),
       send: (frame) => this.#post(() => this.#transmit(frame)),
+      sleeve: (key, frame) => this.#post(() => this.#carry(index, key, frame)),
     });
+    if (overlays.includes("sleeve")) kernel.addPort("sleeve", "mesh-tap");
     const name = peerNameFromNumber(0x020000000000 + (index * 7919) % 1000)!;
     const shortId = (index * 37 + 5) % 4096;
     this.hosts.push({
@@ -84,9 +98,11 @@ export class Cluster {
       name,
       shortId,
       kernel,
+      overlays,
       core: undefined,
       events: [],
       boots: 0,
+      open: new Set(),
     });
   }
 
@@ -112,7 +128,37 @@ export class Cluster {
     if (this.blocked.has(`${tunnel.src}>${tunnel.dst}`)) return;
     const target = this.hosts.find((host) => host.ip === tunnel.dst);
     const port = target?.kernel.vxlan(udpPort);
-    if (target !== undefined && port !== undefined) target.kernel.receive(port.port, frame, tunnel);
+    if (target !== undefined && port !== undefined) target.kernel.receive(port.port, frame, { tunnel });
+  }
+
+  /** The other end of a link: its host and its number for the link; undefined: the link has ended. */
+  #otherEnd(link: LinkId): { host: Host; link: LinkId } | undefined {
+    const found = this.links.find((each) => each.ids.includes(link));
+    if (found === undefined) return undefined;
+    const side = found.ids[0] === link ? 1 : 0;
+    return { host: this.hosts[side === 0 ? found.a : found.b]!, link: found.ids[side]! };
+  }
+
+  /** User space carries a frame. */
+  #carry(from: number, { link, id }: SleeveKey, frame: Uint8Array): void {
+    const end = this.#otherEnd(link);
+    if (end === undefined || this.blockedSleeve.has(`${from}>${end.host.index}`)) return;
+    const [port] = [...end.host.kernel.ports.values()].filter((each) => each.kind === "sleeve");
+    assert.ok(port !== undefined, "a frame for a host without user space");
+    assert.ok(end.host.open.has(end.link), "a frame for a link that is not open");
+    end.host.kernel.receive(port.port, frame, { sleeve: { link: end.link, id } });
+  }
+
+  #special(from: Host, { link, df, frame }: Extract<DataplaneEffect, { kind: "special" }>): void {
+    assert.ok(from.open.has(link), "a special frame on a link that is not open");
+    const tooBig = df && frame.kind === "mtu-probe" && frame.mtu + 62 > PATH_MTU;
+    if (tooBig) {
+      return this.#post(() => this.step(from.index, { kind: "too-big", link, pathMtu: PATH_MTU }));
+    }
+    const end = this.#otherEnd(link);
+    if (end === undefined || this.blockedSleeve.has(`${from.index}>${end.host.index}`)) return;
+    const source = { ip: from.ip, port: 6783 };
+    this.#post(() => this.step(end.host.index, { kind: "special", link: end.link, frame, source }));
   }
 
   /** Gives a core an event and performs what it wants. */
@@ -145,10 +191,21 @@ export class Cluster {
       case "delete":
         kernel.flows.delete(effect.ufid);
         break;
+      case "sleeve-open":
+        host.open.add(effect.carrier.link);
+        break;
+      case "sleeve-close":
+        host.open.delete(effect.link);
+        break;
+      case "special":
+        this.#special(host, effect);
+        break;
       case "dump-flows":
         this.#post(() => this.step(index, { kind: "flows", flows: kernel.dump() }));
         break;
       case "delete-foreign":
+        kernel.deleteByHandle(effect.handle);
+        break;
       case "log":
         break;
     }
@@ -176,7 +233,8 @@ export class Cluster {
     const host = this.hosts[index]!;
     host.boots++;
     const defaults = { name: "meshnet", mtu: 1376, vxlanPort: MAIN_PORT, firstUfid: 1, routes: routesOf };
-    host.core = new Dataplane({ ...defaults, ...this.options });
+    const kind = { kind: "ovs", overlays: host.overlays, extensions: [] } as const;
+    host.core = new Dataplane({ ...kind, ...defaults, ...this.options });
     this.step(index, { kind: "started", ports: [...host.kernel.ports.values()], flows: host.kernel.dump() });
   }
 
@@ -239,7 +297,8 @@ export class Cluster {
         outbound: side === 0,
         connUid,
         protection: { kind: "clear" },
-        theirOverlays: ["fastdp", "sleeve"],
+        theirOverlays: this.hosts[them]!.overlays,
+        extensions: [],
       } as const;
       this.step(us, { kind: "request", request });
     });

@@ -1,46 +1,7 @@
 import assert from "node:assert/strict";
 import { SEED, seededRandom, withSeed } from "../properties.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
-import { type Arrival, BROADCAST, Cluster } from "./cluster.ts";
-
-interface Box {
-  readonly host: number;
-  readonly port: PortNo;
-  readonly mac: number;
-}
-
-let macs = 0x0a00_0000_0001;
-function box(cluster: Cluster, host: number): Box {
-  return { host, port: cluster.attach(host), mac: macs++ };
-}
-
-function chain(length: number): { cluster: Cluster; boxes: Box[] } {
-  const cluster = new Cluster(length);
-  for (let i = 1; i < length; i++) cluster.connect(i - 1, i);
-  cluster.advance(1_000);
-  return { cluster, boxes: Array.from({ length }, (_, i) => box(cluster, i)) };
-}
-
-function say(cluster: Cluster, from: Box, to: number): Arrival[] {
-  return cluster.send(from.host, from.port, to, from.mac);
-}
-
-function at(...boxes: Box[]): Arrival[] {
-  return boxes.map((each): Arrival => `${each.host}:${each.port}`).sort();
-}
-
-/** Every local port of every host, but the one a frame comes from. */
-function everywhereBut(
-  cluster: Cluster,
-  from: Box,
-  hosts = cluster.hosts.map((host) => host.index),
-): Arrival[] {
-  return hosts.flatMap((index) =>
-    [...cluster.hosts[index]!.kernel.ports.values()]
-      .filter((port) => port.kind !== "vxlan")
-      .map((port): Arrival => `${index}:${port.port}`)
-  ).filter((arrival) => arrival !== `${from.host}:${from.port}`).sort();
-}
+import { BROADCAST, Cluster } from "./cluster.ts";
+import { at, type Box, box, chain, everywhereBut, say } from "./cluster_talk.ts";
 
 Deno.test("Dataplane carries frames along a chain: broadcasts everywhere once, unicasts to one place", () => {
   const { cluster, boxes: [a, b, c] } = chain(3);

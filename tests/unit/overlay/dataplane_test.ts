@@ -24,7 +24,7 @@ const PORTS = [
 
 function made(limits: Partial<DataplaneLimits> = {}, flows: readonly FlowRecord[] = []): Dataplane {
   const options = { name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
-  const core = new Dataplane(options);
+  const core = new Dataplane({ kind: "ovs", overlays: ["fastdp"], extensions: [], ...options });
   core.step({ kind: "started", ports: PORTS, flows }, at(0));
   return core;
 }
@@ -49,6 +49,7 @@ const PREPARE: Extract<OverlayRequest, { kind: "prepare" }> = {
   connUid: UID,
   protection: { kind: "clear" },
   theirOverlays: ["fastdp", "sleeve"],
+  extensions: [],
 };
 
 function told(effects: readonly DataplaneEffect[]): OverlayEvent[] {
@@ -166,7 +167,7 @@ Deno.test("Dataplane sends nothing to and takes nothing from a peer whose traffi
   topology(core, [1, 2], false);
   const sealed = { ...PREPARE, protection: { kind: "sealed", sessionKey: new Uint8Array(32) } } as const;
   const why = whyOf(request(core, sealed));
-  assert.match(why!, /^traffic to this peer must be encrypted.*--trusted-subnets on both hosts$/);
+  assert.match(why!, /^traffic to this peer must be encrypted, and fastdp cannot do that/);
   assert.deepEqual(request(core, { kind: "confirm", link: LINK }), []);
   assert.deepEqual(request(core, { kind: "control", link: LINK, message: Uint8Array.of(7, 0, 0) }), []);
   const beat = { ...local(0, 0, 9), tunnel: tunnel(0x1002) };

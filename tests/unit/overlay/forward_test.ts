@@ -10,7 +10,7 @@ import {
   sourcePlace,
 } from "../../../mod/overlay/forward.ts";
 import { MacTable } from "../../../mod/overlay/mac_table.ts";
-import { Network } from "../../../mod/overlay/network.ts";
+import { Network, type TunnelPath } from "../../../mod/overlay/network.ts";
 import { localPlace, peerPlace } from "../../../mod/overlay/place.ts";
 import { PortTable } from "../../../mod/overlay/port_table.ts";
 import type { FlowAction, FlowKey, PortNo } from "../../../mod/wire/ovs_keys.ts";
@@ -41,7 +41,12 @@ function world() {
   const edges = Uint32Array.from([0, 1, 0, 3, 1, 0, 1, 2, 2, 1, 3, 0]);
   const view = { names: NAMES, self: 0, shortIds: Int16Array.from([1, 2, 3, 4, 5]), edges };
   network.setView(view, routesOf(view), seen);
-  const path = (n: number) => ({ port: VXLAN, local: hostIp(1), remote: hostIp(n) });
+  const path = (n: number): TunnelPath => ({
+    kind: "tunnel",
+    port: VXLAN,
+    local: hostIp(1),
+    remote: hostIp(n),
+  });
   const paths = new Map([[NAMES[1]!, path(2)], [NAMES[3]!, path(4)]]);
   network.setLinks({ paths, clear: new Set([hostIp(2), hostIp(4)]), sealed: new Set() }, seen);
   return { ports, macs, network };

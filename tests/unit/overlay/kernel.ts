@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { macAt, macToBytes } from "../../../mod/core/addr.ts";
+import { equalBytes } from "../../../mod/core/bytes.ts";
 import type {
   FlowAction,
   FlowHandle,
@@ -9,6 +10,7 @@ import type {
   FlowRecord,
   Miss,
   PortNo,
+  SleeveKey,
   TunnelKey,
   Ufid,
   Vport,
@@ -40,12 +42,13 @@ export class FakeKernel {
       miss(miss: Miss): void;
       deliver(port: PortNo, frame: Uint8Array): void;
       send(frame: TunnelFrame): void;
+      sleeve(key: SleeveKey, frame: Uint8Array): void;
     },
   ) {
     this.ports.set(0 as PortNo, vport(0, "internal", "meshnet"));
   }
 
-  addPort(kind: "netdev" | "vxlan", name: string, udpPort?: number): Vport {
+  addPort(kind: "netdev" | "vxlan" | "sleeve", name: string, udpPort?: number): Vport {
     const port = vport(this.#nextPort++, kind, name, udpPort);
     this.ports.set(port.port, port);
     return port;
@@ -56,8 +59,8 @@ export class FakeKernel {
   }
 
   /** A frame comes in; at most one flow may match it. */
-  receive(inPort: PortNo, frame: Uint8Array, tunnel?: TunnelKey): void {
-    const key = { inPort, tunnel, ethDst: macAt(frame, 0), ethSrc: macAt(frame, 6) };
+  receive(inPort: PortNo, frame: Uint8Array, from: Pick<FlowKey, "tunnel" | "sleeve"> = {}): void {
+    const key = { inPort, ...from, ethDst: macAt(frame, 0), ethSrc: macAt(frame, 6) };
     const matching = [...this.flows.values()].filter((flow) => matches(flow.key, key));
     assert.ok(matching.length <= 1, `flows overlap: ${JSON.stringify(matching.map((flow) => flow.key))}`);
     const [flow] = matching;
@@ -75,8 +78,11 @@ export class FakeKernel {
       const port = this.ports.get(action.port);
       if (port === undefined) continue;
       if (action.kind === "output") {
-        assert.notEqual(port.kind, "vxlan", "plain output to a tunnel port");
+        assert.ok(port.kind !== "vxlan" && port.kind !== "sleeve", `plain output to a ${port.kind} port`);
         this.on.deliver(action.port, frame);
+      } else if (action.kind === "sleeve") {
+        assert.equal(port.kind, "sleeve");
+        this.on.sleeve(action.sleeve, frame);
       } else {
         assert.equal(port.kind, "vxlan");
         this.on.send({ udpPort: port.udpPort!, tunnel: action.tunnel, frame });
@@ -90,10 +96,16 @@ export class FakeKernel {
     this.flows.set(ufid, { key, actions, packets: old?.packets ?? 0 });
   }
 
+  deleteByHandle(handle: FlowHandle): void {
+    for (const record of this.dump()) {
+      if (equalBytes(record.handle, handle)) this.flows.delete(record.ufid!);
+    }
+  }
+
   dump(): FlowRecord[] {
     return [...this.flows].map(([ufid, { key, actions, packets }]) => ({
       ufid,
-      handle: new Uint8Array() as Uint8Array as FlowHandle,
+      handle: Uint8Array.of(ufid >>> 24, ufid >>> 16, ufid >>> 8, ufid) as Uint8Array as FlowHandle,
       key,
       actions,
       packets,
@@ -111,6 +123,7 @@ function matches(flow: FlowKey, key: Miss["key"]): boolean {
   if (flow.inPort !== key.inPort) return false;
   if (flow.ethSrc !== undefined && flow.ethSrc !== key.ethSrc) return false;
   if (flow.ethDst !== undefined && flow.ethDst !== key.ethDst) return false;
+  if (flow.sleeve?.id !== key.sleeve?.id || flow.sleeve?.link !== key.sleeve?.link) return false;
   if ((flow.tunnel === undefined) !== (key.tunnel === undefined)) return false;
   if (flow.tunnel === undefined || key.tunnel === undefined) return true;
   return flow.tunnel.id === key.tunnel.id && flow.tunnel.src === key.tunnel.src &&

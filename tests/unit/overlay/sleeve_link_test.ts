@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Endpoint, Ip } from "../../../mod/core/addr.ts";
 import { toHex } from "../../../mod/core/bytes.ts";
 import type { ConnUid } from "../../../mod/core/names.ts";
+import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { LinkSwitch } from "../../../mod/overlay/switch.ts";
 import { type SleeveEvent, SleeveLink } from "../../../mod/overlay/sleeve_link.ts";
@@ -9,6 +10,7 @@ import { encodeBareControl } from "../../../mod/wire/sleeve_special.ts";
 import { loadVectors } from "../vectors.ts";
 import { ACCEPTOR, DIALER, SleevePair, UID } from "./sleeve_pair.ts";
 
+const LINK = 1 as LinkId;
 const at = (ms: number) => ms as Millis;
 const kinds = (events: readonly SleeveEvent[]) =>
   events.map((e) => e.kind === "special" ? e.frame.kind : e.kind);
@@ -144,7 +146,7 @@ Deno.test("SleeveLink beats again soon after the peer shows that it is ready", (
   pair.run(450);
   assert.deepEqual(pair.sent.filter((row) => row.by === 0).map((row) => row.at).slice(0, 2), [0, 500]);
   assert.deepEqual(pair.links.map((link) => link.established), [true, true]);
-  const link = new SleeveLink({ connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
+  const link = new SleeveLink({ link: LINK, connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
   link.confirm(at(0));
   link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(100));
   assert.equal(link.nextWake(), 120);
@@ -203,7 +205,7 @@ Deno.test("SleeveLink keeps the way through a NAT open: never ten seconds withou
 
 Deno.test("SleeveLink says what it is waiting for", () => {
   const made = (outbound: boolean) =>
-    new SleeveLink({ connUid: UID, outbound, remote: ACCEPTOR, sealed: false });
+    new SleeveLink({ link: LINK, connUid: UID, outbound, remote: ACCEPTOR, sealed: false });
   const [dialer, acceptor] = [made(true), made(false)];
   assert.equal(dialer.why(at(0)), "the mesh has not confirmed the connection yet");
   dialer.confirm(at(0));
@@ -224,7 +226,7 @@ Deno.test("SleeveLink says what it is waiting for", () => {
 });
 
 Deno.test("SleeveLink takes nothing before it is confirmed, of other connections, or unasked", () => {
-  const link = new SleeveLink({ connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
+  const link = new SleeveLink({ link: LINK, connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
   const beat = { kind: "heartbeat", connUid: UID } as const;
   assert.deepEqual(link.received(beat, ACCEPTOR, at(0)), []);
   assert.deepEqual(link.control(1, new Uint8Array(0), at(0)), []);
@@ -247,7 +249,7 @@ Deno.test("SleeveLink takes nothing before it is confirmed, of other connections
 });
 
 Deno.test("SleeveLink sends nothing before it knows where to, and what fits afterwards", () => {
-  const link = new SleeveLink({ connUid: UID, outbound: false, remote: DIALER, sealed: false });
+  const link = new SleeveLink({ link: LINK, connUid: UID, outbound: false, remote: DIALER, sealed: false });
   const frame = { bytes: new Uint8Array(60), from: 0, to: 60, longest: 60, broadcast: false };
   link.confirm(at(0));
   assert.equal(link.channel(frame), "drop");
@@ -256,8 +258,8 @@ Deno.test("SleeveLink sends nothing before it knows where to, and what fits afte
 });
 
 Deno.test("SleeveLink's words fit into a switch, and bare for very old peers", () => {
-  const link = new SleeveLink({ connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
-  const slots = new LinkSwitch([]);
+  const link = new SleeveLink({ link: LINK, connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
+  const slots = new LinkSwitch([], { sealed: false, bare: false });
   link.confirm(at(0));
   const [ack] = link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(1));
   assert.ok(ack?.kind === "control");

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Endpoint, Ip } from "../../../mod/core/addr.ts";
 import type { ConnUid } from "../../../mod/core/names.ts";
+import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Random } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { type SleeveEvent, SleeveLink, type SleeveLinkOptions } from "../../../mod/overlay/sleeve_link.ts";
@@ -58,7 +59,7 @@ export class SleevePair {
 
   constructor(path: Partial<PathOptions> = {}, options: Partial<SleeveLinkOptions> = {}) {
     this.path = { ...GOOD_PATH, ...path };
-    const common = { connUid: UID, sealed: false, ...options };
+    const common = { link: 1 as LinkId, connUid: UID, sealed: false, ...options };
     this.links = [
       new SleeveLink({ ...common, outbound: true, remote: ACCEPTOR }),
       new SleeveLink({ ...common, outbound: false, remote: { ...DIALER, port: 40_000 } }),

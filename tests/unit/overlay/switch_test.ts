@@ -8,6 +8,7 @@ import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
 
 const NOW = 0 as Millis;
+const CLEAR = { sealed: false, bare: false };
 
 /** A forwarder that does what it is told. */
 class Puppet implements Forwarder {
@@ -41,7 +42,7 @@ for (const { name, hex } of loadVectors("dataplane-control").messages) {
   Deno.test(`LinkSwitch.control() reads and encodeControl() writes: ${name}`, () => {
     const message = fromHex(hex);
     const slots = [new Puppet("fastdp"), new Puppet("sleeve")];
-    new LinkSwitch(slots).control(message, NOW);
+    new LinkSwitch(slots, CLEAR).control(message, NOW);
     const [index, tag] = [message[1]!, message[2]!];
     assert.deepEqual(slots[index]!.heard, [`${tag}:${toHex(message.subarray(3))}`]);
     assert.equal(toHex(encodeControl(index, tag, message.subarray(3))), hex);
@@ -50,7 +51,7 @@ for (const { name, hex } of loadVectors("dataplane-control").messages) {
 
 Deno.test("LinkSwitch.control() ignores short messages, indexes out of range and other tags", () => {
   const slot = new Puppet("fastdp");
-  const link = new LinkSwitch([slot]);
+  const link = new LinkSwitch([slot], CLEAR);
   for (const hex of ["", "07", "0700", "070100", "07ff00", "060000"]) link.control(fromHex(hex), NOW);
   assert.deepEqual(slot.heard, []);
   fuzz((bytes) => link.control(bytes, NOW), [fromHex("070000"), fromHex("0701030586")]);
@@ -66,7 +67,7 @@ Deno.test("commonOverlays() keeps our order and only what both have", () => {
 
 Deno.test("LinkSwitch takes the first overlay that works, else the first that may", () => {
   const [fastdp, sleeve] = [new Puppet("fastdp"), new Puppet("sleeve")];
-  const link = new LinkSwitch([fastdp, sleeve]);
+  const link = new LinkSwitch([fastdp, sleeve], CLEAR);
   assert.equal(link.best(), fastdp);
   assert.equal(link.status(NOW).overlay, undefined);
   sleeve.established = true;
@@ -89,7 +90,7 @@ Deno.test("LinkSwitch takes the first overlay that works, else the first that ma
 
 Deno.test("LinkSwitch fails a link that carried traffic and cannot any more, once", () => {
   const slot = new Puppet("fastdp");
-  const link = new LinkSwitch([slot]);
+  const link = new LinkSwitch([slot], CLEAR);
   slot.established = true;
   const said = link.take(0, [{ kind: "established" }, { kind: "established" }], NOW);
   assert.deepEqual(said.map((event) => event.kind), ["established", "changed", "changed"]);
@@ -103,10 +104,10 @@ Deno.test("LinkSwitch fails a link that carried traffic and cannot any more, onc
 
 Deno.test("LinkSwitch never fails a link that never worked", () => {
   const slot = new Puppet("fastdp");
-  const link = new LinkSwitch([slot]);
+  const link = new LinkSwitch([slot], CLEAR);
   slot.onHold = true;
   assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW), [{ kind: "changed" }]);
-  const blocked = new LinkSwitch([new BlockedForwarder("fastdp", "it must not")]);
+  const blocked = new LinkSwitch([new BlockedForwarder("fastdp", "it must not")], CLEAR);
   assert.equal(blocked.status(NOW).why, "it must not");
   assert.deepEqual(blocked.confirm(NOW), []);
 });

@@ -7,7 +7,16 @@ import { routesOf } from "./cluster.ts";
 import { frameOf, vport } from "./kernel.ts";
 
 Deno.test("Dataplane gives frames with a VLAN tag flows of their own, since no flow of the kernel matches both", () => {
-  const core = new Dataplane({ name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf });
+  const core = new Dataplane({
+    kind: "ovs",
+    overlays: ["fastdp"],
+    extensions: [],
+    name: "meshnet",
+    mtu: 1376,
+    vxlanPort: 6784,
+    firstUfid: 1,
+    routes: routesOf,
+  });
   const ports = [vport(0, "internal", "meshnet"), vport(1, "netdev", "vmn1"), vport(2, "netdev", "vmn2")];
   core.step({ kind: "started", ports, flows: [] }, 0 as Millis);
   const key = { inPort: 1 as PortNo, ethSrc: 0x02_00_00_00_00_01 as Mac, ethDst: 0xffff_ffff_ffff as Mac };
