@@ -321,20 +321,12 @@ export class Links {
   #prepare(link: Link, introduced: Introduced): void {
     const { id, local, remote, outbound } = link.origin;
     const { sessionKey, connUid } = introduced;
-    const ends = { link: id, peer: introduced.remote.name, local: local.ip, remote, outbound };
+    const { name: peer, overlays: theirOverlays, extensions = [] } = introduced.remote;
     const protection = sessionKey === undefined
       ? { kind: "clear" as const }
       : { kind: "sealed" as const, sessionKey };
-    const theirOverlays = introduced.remote.overlays;
-    const extensions = introduced.remote.extensions ?? [];
-    this.#overlay({
-      kind: "prepare",
-      ...ends,
-      connUid: connUid as ConnUid,
-      protection,
-      theirOverlays,
-      extensions,
-    });
+    const ends = { link: id, peer, local: local.ip, remote, outbound, connUid: connUid as ConnUid };
+    this.#overlay({ kind: "prepare", ...ends, protection, theirOverlays, extensions });
     this.#overlay({ kind: "confirm", link: id });
   }
 

@@ -1,34 +1,24 @@
 /** All links of the data plane: makes their switches, feeds them and says what they want. */
-import { type Ip, isIpv4 } from "../core/addr.ts";
+import type { Ip } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { ConnUid, PeerName, ShortId } from "../core/names.ts";
-import type { LinkId, OverlayEvent, OverlayName, OverlayRequest } from "../core/overlay_port.ts";
+import type { LinkId, OverlayEvent, OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import { LOCAL_PORT } from "../wire/ovs_keys.ts";
 import { vniOf } from "../wire/vxlan.ts";
 import type { DataplaneEffect, LinkReport } from "./dataplane_types.ts";
 import { FastdpLink } from "./fastdp_link.ts";
-import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
 import type { LinkFacts, Network, Path } from "./network.ts";
 import type { PortTable } from "./port_table.ts";
 import { SleeveLink } from "./sleeve_link.ts";
-import { EXTENSION, type SleeveCarrier, type SleeveNews } from "./sleeve_port.ts";
+import type { SleeveNews } from "./sleeve_port.ts";
+import { carrierOf, forwarderOf, type PrepareRequest, type Slot, slotOf } from "./link_parts.ts";
 import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./switch.ts";
 import type { VxlanPorts } from "./vxlan_ports.ts";
 
-type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
-
 /** What a very old peer has: sleeve, and control messages without index. */
 const BARE: readonly OverlayName[] = ["sleeve"];
-
-const MUST_BE_SEALED = "traffic to this peer must be encrypted, and fastdp cannot do that on this host yet";
-
-/** A forwarder and its place in the list. */
-interface Slot<F extends Forwarder> {
-  readonly forwarder: F;
-  readonly slot: number;
-}
 
 /** What the table must know of this host. */
 export interface LinkTableOptions {
@@ -95,7 +85,7 @@ export class LinkTable {
       return;
     }
     const udpPort = request.outbound ? request.remote.port + 1 : this.options.vxlanPort;
-    const slots = common.map((overlay) => this.#forwarder(overlay, request, udpPort));
+    const slots = common.map((overlay) => forwarderOf(overlay, request, { udpPort, mtu: this.options.mtu }));
     const fastdp = slotOf(slots, FastdpLink);
     const sleeve = slotOf(slots, SleeveLink);
     const sealed = request.protection.kind === "sealed";
@@ -121,26 +111,6 @@ export class LinkTable {
       this.#setTunnel(link, now);
     }
     this.#settle(link, [], now);
-  }
-
-  #forwarder(overlay: OverlayName, request: PrepareRequest, udpPort: number): Forwarder {
-    const { local, remote, protection, connUid, link, outbound } = request;
-    if (overlay === "sleeve") {
-      const sealed = protection.kind === "sealed";
-      return new SleeveLink({ link, connUid, outbound, remote, sealed, ipv6: !isIpv4(remote.ip) });
-    }
-    if (protection.kind === "sealed") return new BlockedForwarder(overlay, MUST_BE_SEALED);
-    if (!isIpv4(local) || !isIpv4(remote.ip)) {
-      const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +
-        "connect to the peer by an IPv4 address";
-      return new BlockedForwarder(overlay, reason);
-    }
-    if (udpPort > 65_535) {
-      const reason = `the peer's mesh port ${remote.port} leaves no room for its VXLAN port: ` +
-        "let it use a lower --port";
-      return new BlockedForwarder(overlay, reason);
-    }
-    return new FastdpLink({ connUid, local, remote: remote.ip, udpPort, mtu: this.options.mtu });
   }
 
   /** The mesh keeps the connection. */
@@ -346,32 +316,4 @@ export class LinkTable {
   #tell(event: OverlayEvent): void {
     this.out.effects.push({ kind: "overlay", event });
   }
-}
-
-function slotOf<F extends Forwarder>(
-  slots: readonly Forwarder[],
-  kind: abstract new (...args: never[]) => F,
-): Slot<F> | undefined {
-  const slot = slots.findIndex((forwarder) => forwarder instanceof kind);
-  return slot < 0 ? undefined : { forwarder: slots[slot] as F, slot };
-}
-
-/** A link as user space sees it. */
-function carrierOf(request: PrepareRequest, sleeve: SleeveLink, ours: readonly string[]): SleeveCarrier {
-  const { link, peer, outbound, protection } = request;
-  const both = (extension: string) => ours.includes(extension) && request.extensions.includes(extension);
-  return {
-    ...{ link, peer, outbound, protection },
-    extensions: { partial: both(EXTENSION.partial), gcm: both(EXTENSION.gcm) },
-    get remote() {
-      return sleeve.remote;
-    },
-    get mtu() {
-      return sleeve.mtu;
-    },
-    get maxPayload() {
-      return sleeve.maxPayload;
-    },
-    channel: (frame) => sleeve.channel(frame),
-  };
 }

@@ -1,0 +1,76 @@
+/** What a link is made of: a forwarder for each overlay, and how user space sees it. */
+import { isIpv4 } from "../core/addr.ts";
+import type { OverlayName, OverlayRequest } from "../core/overlay_port.ts";
+import { FastdpLink } from "./fastdp_link.ts";
+import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
+import { SleeveLink } from "./sleeve_link.ts";
+import { EXTENSION, type SleeveCarrier } from "./sleeve_port.ts";
+
+/** A connection is about to be made. */
+export type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
+
+const MUST_BE_SEALED = "traffic to this peer must be encrypted, and fastdp cannot do that on this host yet";
+
+/** A forwarder and its place in the list. */
+export interface Slot<F extends Forwarder> {
+  readonly forwarder: F;
+  readonly slot: number;
+}
+
+/** The forwarder of an overlay on a link. */
+export function forwarderOf(
+  overlay: OverlayName,
+  request: PrepareRequest,
+  { udpPort, mtu }: { readonly udpPort: number; readonly mtu: number },
+): Forwarder {
+  const { local, remote, protection, connUid, link, outbound } = request;
+  if (overlay === "sleeve") {
+    const sealed = protection.kind === "sealed";
+    return new SleeveLink({ link, connUid, outbound, remote, sealed, ipv6: !isIpv4(remote.ip) });
+  }
+  if (protection.kind === "sealed") return new BlockedForwarder(overlay, MUST_BE_SEALED);
+  if (!isIpv4(local) || !isIpv4(remote.ip)) {
+    const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +
+      "connect to the peer by an IPv4 address";
+    return new BlockedForwarder(overlay, reason);
+  }
+  if (udpPort > 65_535) {
+    const reason = `the peer's mesh port ${remote.port} leaves no room for its VXLAN port: ` +
+      "let it use a lower --port";
+    return new BlockedForwarder(overlay, reason);
+  }
+  return new FastdpLink({ connUid, local, remote: remote.ip, udpPort, mtu });
+}
+
+/** The forwarder of a kind among the slots of a link. */
+export function slotOf<F extends Forwarder>(
+  slots: readonly Forwarder[],
+  kind: abstract new (...args: never[]) => F,
+): Slot<F> | undefined {
+  const slot = slots.findIndex((forwarder) => forwarder instanceof kind);
+  return slot < 0 ? undefined : { forwarder: slots[slot] as F, slot };
+}
+
+/** A link as user space sees it. */
+export function carrierOf(
+  request: PrepareRequest,
+  sleeve: SleeveLink,
+  ours: readonly string[],
+): SleeveCarrier {
+  const { link, peer, outbound, protection } = request;
+  const both = (extension: string) => ours.includes(extension) && request.extensions.includes(extension);
+  return {
+    ...{ link, peer, outbound, protection },
+    extensions: { partial: both(EXTENSION.partial), gcm: both(EXTENSION.gcm) },
+    get remote() {
+      return sleeve.remote;
+    },
+    get mtu() {
+      return sleeve.mtu;
+    },
+    get maxPayload() {
+      return sleeve.maxPayload;
+    },
+    channel: (frame) => sleeve.channel(frame),
+  };
+}
