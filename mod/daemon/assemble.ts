@@ -99,6 +99,7 @@ export async function assemble(
       ...{ kind: "ovs", name: DATAPATH, mtu, vxlanPort: config.port + 1 },
       peer: identity.name,
       overlays: OVERLAYS,
+      noFastdp: undefined,
       extensions: [],
       sleeve: { port: config.port, host: config.host },
     },

@@ -63,7 +63,7 @@ async function main(): Promise<void> {
   try {
     const start = await inbox.next();
     if (start.kind !== "start") throw new TypeError(`Cannot begin with message ${start.kind}`);
-    const { extensions, kind, limits, mtu, name, overlays, vxlanPort } = start.config;
+    const { extensions, kind, limits, mtu, name, noFastdp, overlays, vxlanPort } = start.config;
     using wakeup = Wakeup.attach(start.wakeupFd);
     using datapath = OvsDatapath.open(ovsAdapters({ log: postingLogger(send) }), { name, mtu });
     // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
@@ -71,6 +71,7 @@ async function main(): Promise<void> {
     const core = new Dataplane({
       kind,
       overlays,
+      noFastdp,
       extensions,
       name,
       mtu,

@@ -15,6 +15,8 @@ export interface DataplaneConfig {
   readonly peer: PeerName;
   /** Our overlays, in the order in which they are advertised. */
   readonly overlays: readonly OverlayName[];
+  /** Why fastdp is not among them, for people. */
+  readonly noFastdp: string | undefined;
   /** What our overlays understand beyond the protocol. */
   readonly extensions: readonly string[];
   /** Where sleeve's UDP socket listens: the mesh port, and an address unless it is all. */

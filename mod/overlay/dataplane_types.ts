@@ -41,6 +41,8 @@ export interface DataplaneOptions {
   readonly kind: DatapathKind;
   /** Our overlays, in the order in which they are advertised. */
   readonly overlays: readonly OverlayName[];
+  /** Why fastdp is not among them, for people: a sentence without full stop; undefined when it is. */
+  readonly noFastdp: string | undefined;
   /** What our overlays understand beyond the protocol. */
   readonly extensions: readonly string[];
   /** Name of the datapath, for reports. */

@@ -11,6 +11,15 @@ export type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
 
 const MUST_BE_SEALED = "traffic to this peer must be encrypted, and fastdp cannot do that on this host yet";
 
+/** Why fastdp is not among the overlays of a link, for people; undefined: it is. */
+export function fastdpAbsence(
+  ours: { readonly overlays: readonly OverlayName[]; readonly noFastdp: string | undefined },
+  theirs: readonly string[] | undefined,
+): string | undefined {
+  if (!ours.overlays.includes("fastdp")) return ours.noFastdp ?? "this host has no fastdp";
+  return theirs?.includes("fastdp") === true ? undefined : "the peer does not offer fastdp";
+}
+
 /** A forwarder and its place in the list. */
 export interface Slot<F extends Forwarder> {
   readonly forwarder: F;
@@ -71,6 +80,7 @@ export function carrierOf(
     get maxPayload() {
       return sleeve.maxPayload;
     },
+    sentLarge: () => sleeve.sentLarge(),
     channel: (frame) => sleeve.channel(frame),
   };
 }

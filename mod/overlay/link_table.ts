@@ -13,7 +13,14 @@ import type { LinkFacts, Network, Path } from "./network.ts";
 import type { PortTable } from "./port_table.ts";
 import { SleeveLink } from "./sleeve_link.ts";
 import type { SleeveNews } from "./sleeve_port.ts";
-import { carrierOf, forwarderOf, type PrepareRequest, type Slot, slotOf } from "./link_parts.ts";
+import {
+  carrierOf,
+  fastdpAbsence,
+  forwarderOf,
+  type PrepareRequest,
+  type Slot,
+  slotOf,
+} from "./link_parts.ts";
 import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./switch.ts";
 import type { VxlanPorts } from "./vxlan_ports.ts";
 
@@ -28,6 +35,8 @@ export interface LinkTableOptions {
   readonly vxlanPort: number;
   /** Our overlays, in the order in which they are advertised. */
   readonly overlays: readonly OverlayName[];
+  /** Why fastdp is not among them, for people. */
+  readonly noFastdp: string | undefined;
   /** What our overlays understand beyond the protocol. */
   readonly extensions: readonly string[];
 }
@@ -94,7 +103,11 @@ export class LinkTable {
       id: request.link,
       request,
       udpPort,
-      switch: new LinkSwitch(slots, { sealed, bare: request.theirOverlays === undefined }),
+      switch: new LinkSwitch(slots, {
+        sealed,
+        bare: request.theirOverlays === undefined,
+        noFastdp: fastdpAbsence(this.options, request.theirOverlays),
+      }),
       fastdp,
       sleeve,
       confirmed: false,

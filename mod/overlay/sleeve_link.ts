@@ -23,6 +23,8 @@ import type { PortNo } from "../wire/ovs_keys.ts";
 import type { SleevePath } from "./network.ts";
 import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts";
 
+/** While full-size frames go out, the path is proven to carry them this often: routers may keep silent about a change. */
+export const MTU_RECHECK_MS = 3_000;
 /** Interval of tests whether fragments arrive. */
 export const FRAG_TEST_MS = 300_000;
 /** An unanswered first heartbeat is worth a complaint after this long. */
@@ -103,6 +105,8 @@ export class SleeveLink implements Forwarder {
   #nextBeat = Infinity;
   #timeoutAt = Infinity;
   #nextFragTest = Infinity;
+  #nextRecheck = Infinity;
+  #largeSent = false;
   #firstBeatAt: Millis | undefined;
   #beats = 0;
   #complained = false;
@@ -223,8 +227,16 @@ export class SleeveLink implements Forwarder {
     return this.#probe(this.#search.tooBig(pathMtu, now));
   }
 
-  /** Proves that the path still carries the MTU, if it was ever found; for links on which full-size frames go out. */
-  recheckMtu(now: Millis): readonly SleeveEvent[] {
+  /** A full-size frame has gone out: it is worth knowing whether the path still carries such. Cheap, for each frame. */
+  sentLarge(): void {
+    this.#largeSent = true;
+  }
+
+  /** Proves that the path still carries the MTU, if it was ever found and somebody depends on it. */
+  #recheckMtu(now: Millis): readonly SleeveEvent[] {
+    this.#nextRecheck = after(now, MTU_RECHECK_MS);
+    if (!this.#largeSent) return NO_EVENTS;
+    this.#largeSent = false;
     return this.#probe(this.#search.recheck(now));
   }
 
@@ -239,13 +251,16 @@ export class SleeveLink implements Forwarder {
     if (now >= this.#complaintAt()) this.#complained = true;
     if (now >= this.#nextBeat) events.push(...this.#beat(now));
     if (now >= this.#nextFragTest) events.push(...this.#testFragments(now));
+    if (now >= this.#nextRecheck) events.push(...this.#recheckMtu(now));
     events.push(...this.#probe(this.#search.wake(now)));
     return events;
   }
 
   nextWake(): number {
     const search = this.#search.nextWake();
-    return Math.min(this.#nextBeat, this.#timeoutAt, this.#nextFragTest, search, this.#complaintAt());
+    const { min } = Math;
+    const tests = min(this.#nextFragTest, this.#nextRecheck, search);
+    return min(this.#nextBeat, this.#timeoutAt, tests, this.#complaintAt());
   }
 
   /** When why() turns from patience to complaint. */
@@ -261,6 +276,7 @@ export class SleeveLink implements Forwarder {
     if (this.#beats === 1) this.#rttMs = now - this.#firstBeatAt!;
     this.#interval = this.#times.slowMs;
     this.#nextBeat = after(now, this.#interval);
+    this.#nextRecheck = after(now, MTU_RECHECK_MS);
     return [{ kind: "established" }, ...this.#testFragments(now), kick()];
   }
 

@@ -33,6 +33,8 @@ export interface SleeveCarrier {
   readonly mtu: number;
   /** Largest UDP payload with DF. */
   readonly maxPayload: number;
+  /** To be called when a frame of nearly the full size has gone out: the path is then proven to carry such still. */
+  sentLarge(): void;
   /** How a frame is to be sent. */
   channel(frame: FrameSpan): Channel;
 }

@@ -50,6 +50,8 @@ export interface SwitchOptions {
   /** Whether what working overlays of this link carry is sealed. */
   readonly sealed: boolean;
   readonly bare: boolean;
+  /** Why fastdp is not among the slots; undefined: it is. */
+  readonly noFastdp: string | undefined;
 }
 
 /** The slots of one link. The calls are those of a Forwarder, with control messages as they are on the wire. */
@@ -88,10 +90,12 @@ export class LinkSwitch {
   /** Why the overlays that would be better than the working one are not used. */
   #why(working: Forwarder | undefined, now: Millis): string | undefined {
     const better = working === undefined ? this.slots : this.slots.slice(0, this.slots.indexOf(working));
-    const reasons = better.flatMap((slot) => {
+    const { noFastdp } = this.options;
+    const absent = noFastdp === undefined ? [] : [{ overlay: "fastdp", why: noFastdp }];
+    const reasons = absent.concat(better.flatMap((slot) => {
       const why = slot.why(now);
       return why === undefined ? [] : [{ overlay: slot.overlay, why }];
-    });
+    }));
     if (reasons.length < 2) return reasons[0]?.why;
     return reasons.map(({ overlay, why }) => `${overlay}: ${why}`).join("; ");
   }

@@ -14,7 +14,7 @@ const names = ["02:00:00:00:00:01", "02:00:00:00:00:02"] as PeerName[];
 
 function linked(): Dataplane {
   const overlays = ["fastdp"] as const;
-  const kind = { kind: "ovs", overlays, extensions: [] } as const;
+  const kind = { kind: "ovs", overlays, noFastdp: undefined, extensions: [] } as const;
   const options = { ...kind, name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf };
   const core = new Dataplane({ ...options, limits: { macsPerPort: 1e9, flowsPerSource: 1e9 } });
   const ports = [vport(0, "internal", "m"), vport(1, "netdev", "c"), vport(9, "vxlan", "vxlan-6784", 6784)];

@@ -9,6 +9,7 @@ const CONFIG = {
   kind: "ovs",
   peer: "02:00:00:00:00:01" as PeerName,
   overlays: ["fastdp"],
+  noFastdp: undefined,
   extensions: [],
   sleeve: { port: 6783, host: undefined },
   ...{ name: "meshnet", mtu: 1376, vxlanPort: 6784 },

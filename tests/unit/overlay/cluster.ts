@@ -233,7 +233,7 @@ export class Cluster {
     const host = this.hosts[index]!;
     host.boots++;
     const defaults = { name: "meshnet", mtu: 1376, vxlanPort: MAIN_PORT, firstUfid: 1, routes: routesOf };
-    const kind = { kind: "ovs", overlays: host.overlays, extensions: [] } as const;
+    const kind = { kind: "ovs", overlays: host.overlays, noFastdp: undefined, extensions: [] } as const;
     host.core = new Dataplane({ ...kind, ...defaults, ...this.options });
     this.step(index, { kind: "started", ports: [...host.kernel.ports.values()], flows: host.kernel.dump() });
   }

@@ -24,7 +24,13 @@ const PORTS = [
 
 function made(limits: Partial<DataplaneLimits> = {}, flows: readonly FlowRecord[] = []): Dataplane {
   const options = { name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
-  const core = new Dataplane({ kind: "ovs", overlays: ["fastdp"], extensions: [], ...options });
+  const core = new Dataplane({
+    kind: "ovs",
+    overlays: ["fastdp"],
+    noFastdp: undefined,
+    extensions: [],
+    ...options,
+  });
   core.step({ kind: "started", ports: PORTS, flows }, at(0));
   return core;
 }

@@ -5,7 +5,7 @@ import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { LinkSwitch } from "../../../mod/overlay/switch.ts";
-import { type SleeveEvent, SleeveLink } from "../../../mod/overlay/sleeve_link.ts";
+import { MTU_RECHECK_MS, type SleeveEvent, SleeveLink } from "../../../mod/overlay/sleeve_link.ts";
 import { encodeBareControl } from "../../../mod/wire/sleeve_special.ts";
 import { loadVectors } from "../vectors.ts";
 import { ACCEPTOR, DIALER, SleevePair, UID } from "./sleeve_pair.ts";
@@ -75,16 +75,17 @@ Deno.test("the MTU search finds the MTU of paths of all sizes, also lossy ones",
   }
 });
 
-Deno.test("a MTU that shrinks unnoticed is found within seconds of a recheck, one that is left as it was at once", () => {
+Deno.test("a MTU that shrinks unnoticed is found within seconds while full-size frames go out", () => {
   const pair = new SleevePair().confirm().run(5_000);
   const [link] = pair.links;
-  pair.take(0, link.recheckMtu(pair.now));
-  assert.deepEqual(link.recheckMtu(pair.now), [], "one is under way");
-  pair.run(100);
-  assert.deepEqual(pair.probes(0), [[1438, 2]]);
+  pair.run(10_000);
+  assert.deepEqual(pair.probes(0), [[1438, 1]], "nobody depends on it");
+  link.sentLarge();
+  pair.run(10_000);
+  assert.deepEqual(pair.probes(0), [[1438, 2]], "still good");
   pair.path.silent = 1400;
-  pair.take(0, link.recheckMtu(pair.now));
-  pair.run(2_700);
+  link.sentLarge();
+  pair.run(MTU_RECHECK_MS + 2_700);
   assert.equal(link.mtu, 1327, "what is proven so far, while larger sizes are still tried");
   assert.equal(link.maxPayload, 1361);
   pair.run(10_500);
@@ -259,7 +260,7 @@ Deno.test("SleeveLink sends nothing before it knows where to, and what fits afte
 
 Deno.test("SleeveLink's words fit into a switch, and bare for very old peers", () => {
   const link = new SleeveLink({ link: LINK, connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
-  const slots = new LinkSwitch([], { sealed: false, bare: false });
+  const slots = new LinkSwitch([], { sealed: false, bare: false, noFastdp: undefined });
   link.confirm(at(0));
   const [ack] = link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(1));
   assert.ok(ack?.kind === "control");

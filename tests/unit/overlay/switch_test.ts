@@ -8,7 +8,7 @@ import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
 
 const NOW = 0 as Millis;
-const CLEAR = { sealed: false, bare: false };
+const CLEAR = { sealed: false, bare: false, noFastdp: undefined };
 
 /** A forwarder that does what it is told. */
 class Puppet implements Forwarder {

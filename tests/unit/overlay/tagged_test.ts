@@ -10,6 +10,7 @@ Deno.test("Dataplane gives frames with a VLAN tag flows of their own, since no f
   const core = new Dataplane({
     kind: "ovs",
     overlays: ["fastdp"],
+    noFastdp: undefined,
     extensions: [],
     name: "meshnet",
     mtu: 1376,

@@ -44,7 +44,13 @@ export class Victim {
 
   constructor(limits: Partial<DataplaneLimits> = LIMITS, flows: readonly FlowRecord[] = []) {
     const options = { name: "meshnet", mtu: MTU, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
-    this.core = new Dataplane({ kind: "ovs", overlays: ["fastdp"], extensions: [], ...options });
+    this.core = new Dataplane({
+      kind: "ovs",
+      overlays: ["fastdp"],
+      noFastdp: undefined,
+      extensions: [],
+      ...options,
+    });
     for (const { ufid, key, actions } of flows) this.flows.set(ufid!, { key: key!, actions: actions! });
     this.step({ kind: "started", ports: PORTS, flows });
   }
