@@ -1,10 +1,10 @@
 /** Runs inside the lab's kernel: measures, and reports every figure as a JSON line. */
-import { hosts, mesh } from "../lab/inside/arrangements.ts";
-import type { Container } from "../lab/inside/container.ts";
-import { sendFrames, sendFramesHere } from "../lab/inside/frames.ts";
-import { links } from "../lab/inside/links.ts";
-import { pause, until } from "../lab/inside/process.ts";
-import { type Host, World } from "../lab/inside/world.ts";
+import { hosts, mesh } from "../lab/common/arrangements.ts";
+import type { Container } from "../lab/common/container.ts";
+import { sendFrames, sendFramesHere } from "../lab/common/frames.ts";
+import { links } from "../lab/common/links.ts";
+import { pause, until } from "../lab/common/process.ts";
+import { type Host, World } from "../lab/common/world.ts";
 import { type Figures, median } from "./figures.ts";
 import { kernelVxlan } from "./kernel_vxlan.ts";
 

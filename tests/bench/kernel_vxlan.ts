@@ -1,6 +1,6 @@
 /** What meshnet is measured against. */
-import { ip } from "../lab/inside/process.ts";
-import { World } from "../lab/inside/world.ts";
+import { ip } from "../lab/common/process.ts";
+import { World } from "../lab/common/world.ts";
 
 /** A container on a bridge with a kernel VXLAN device on each of two hosts: what one would set up by hand. */
 export async function kernelVxlan(mtu: number): Promise<World> {

@@ -1,8 +1,8 @@
 /** Cloned machines: two hosts that announce the same name. */
 import assert from "node:assert/strict";
-import { until } from "./process.ts";
+import { until } from "../common/process.ts";
 import { suite } from "./suite.ts";
-import { World } from "./world.ts";
+import { World } from "../common/world.ts";
 
 export default suite({ name: "cloned state", kernel: 0, open: () => World.create({ hosts: 2 }) }, {
   "two hosts with one machine id are told so in plain words, and how to go on": async (world) => {

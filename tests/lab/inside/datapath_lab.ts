@@ -17,8 +17,8 @@ import type { FlowAction, FlowKey, Miss, PortNo, Ufid } from "../../../mod/wire/
 import type { Vni } from "../../../mod/wire/vxlan.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { Poller } from "../../../ffi/poll.ts";
-import { dumpFlows, loadOpenvswitch, readCounters } from "./kernel_flows.ts";
-import { exec, ip } from "./process.ts";
+import { dumpFlows, loadOpenvswitch, readCounters } from "../common/kernel_flows.ts";
+import { exec, ip } from "../common/process.ts";
 import { type Arrangement, suite } from "./suite.ts";
 
 const SWITCH = "dpsw";

@@ -1,8 +1,8 @@
 /** The demonstration: three hosts and a container on each, shown by the commands that a user would type. */
-import { World } from "./world.ts";
-import { listDatapaths } from "./kernel_flows.ts";
-import { links } from "./links.ts";
-import { exec, FOLDER } from "./process.ts";
+import { World } from "../common/world.ts";
+import { listDatapaths } from "../common/kernel_flows.ts";
+import { links } from "../common/links.ts";
+import { exec, FOLDER } from "../common/process.ts";
 
 const lines = Deno.env.get("UML_LINES");
 

@@ -1,10 +1,10 @@
 /** Frames for many: broadcast and multicast over a mesh that is not full, each copy once. */
 import assert from "node:assert/strict";
-import { hosts, line } from "./arrangements.ts";
-import { Capture } from "./container.ts";
-import { exec, pause, until } from "./process.ts";
+import { hosts, line } from "../common/arrangements.ts";
+import { Capture } from "../common/container.ts";
+import { exec, pause, until } from "../common/process.ts";
 import { suite } from "./suite.ts";
-import type { World } from "./world.ts";
+import type { World } from "../common/world.ts";
 
 export default suite({ name: "broadcast and multicast", kernel: 1, open: () => hosts(3), prepare }, {
   "a broadcast reaches every container once": (world) => everyoneOnce(world, "10.2.1.255", ["-b"], "icmp"),

@@ -1,7 +1,7 @@
 /** The lab itself: if one of these fails, no other failure means anything. */
-import { World } from "./world.ts";
-import { exec, ip } from "./process.ts";
-import { loadOpenvswitch } from "./kernel_flows.ts";
+import { World } from "../common/world.ts";
+import { exec, ip } from "../common/process.ts";
+import { loadOpenvswitch } from "../common/kernel_flows.ts";
 import { suite } from "./suite.ts";
 
 export default suite(

@@ -1,9 +1,9 @@
 /** attach, detach, down and reset as commands; and what is left afterwards. */
 import assert from "node:assert/strict";
-import { hosts, mesh } from "./arrangements.ts";
-import { listDatapaths } from "./kernel_flows.ts";
-import { links } from "./links.ts";
-import { exec } from "./process.ts";
+import { hosts, mesh } from "../common/arrangements.ts";
+import { listDatapaths } from "../common/kernel_flows.ts";
+import { links } from "../common/links.ts";
+import { exec } from "../common/process.ts";
 import { suite } from "./suite.ts";
 
 export default suite({ name: "commands", kernel: 0, open: () => hosts(2), prepare: mesh }, {

@@ -1,12 +1,12 @@
 /** A thousand conversations at once: every pair of 32 machines behind one container and 32 behind another. */
 import assert from "node:assert/strict";
-import { hosts, mesh } from "./arrangements.ts";
-import { Capture } from "./container.ts";
-import { sendFrames } from "./frames.ts";
-import { note } from "./notes.ts";
-import { until } from "./process.ts";
+import { hosts, mesh } from "../common/arrangements.ts";
+import { Capture } from "../common/container.ts";
+import { sendFrames } from "../common/frames.ts";
+import { note } from "../common/notes.ts";
+import { until } from "../common/process.ts";
 import { suite } from "./suite.ts";
-import type { World } from "./world.ts";
+import type { World } from "../common/world.ts";
 
 const SIDE = 32;
 const PAIRS = SIDE * SIDE;

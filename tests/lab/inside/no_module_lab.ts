@@ -1,8 +1,8 @@
 /** A host whose kernel lacks Open vSwitch. This suite must run before any other loads the module. */
 import assert from "node:assert/strict";
-import { exec } from "./process.ts";
+import { exec } from "../common/process.ts";
 import { suite } from "./suite.ts";
-import { World } from "./world.ts";
+import { World } from "../common/world.ts";
 
 export default suite({
   name: "host without openvswitch",

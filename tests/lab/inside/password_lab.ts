@@ -1,9 +1,9 @@
 /** Passwords: nothing crosses in clear that was asked to be secret, and status says why. */
 import assert from "node:assert/strict";
-import { Capture } from "./container.ts";
-import { pause, until } from "./process.ts";
+import { Capture } from "../common/container.ts";
+import { pause, until } from "../common/process.ts";
 import { suite } from "./suite.ts";
-import { World } from "./world.ts";
+import { World } from "../common/world.ts";
 
 export default suite({
   name: "password",

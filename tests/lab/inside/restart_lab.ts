@@ -1,11 +1,11 @@
 /** Daemons that stop, die and come back under traffic. */
 import assert from "node:assert/strict";
-import { hosts, mesh } from "./arrangements.ts";
-import { parsePing } from "./container.ts";
-import { note } from "./notes.ts";
-import { pause, until } from "./process.ts";
+import { hosts, mesh } from "../common/arrangements.ts";
+import { parsePing } from "../common/container.ts";
+import { note } from "../common/notes.ts";
+import { pause, until } from "../common/process.ts";
 import { suite } from "./suite.ts";
-import type { World } from "./world.ts";
+import type { World } from "../common/world.ts";
 
 export default suite({ name: "restart", kernel: 1, open: () => hosts(2), prepare: mesh }, {
   "down and up under traffic loses nothing": (world) =>

@@ -1,6 +1,6 @@
 /** Runs inside the lab's kernel: every suite of this kernel, one scenario after the other, reporting each. */
-import { sendFramesHere } from "./frames.ts";
-import { takeNotes } from "./notes.ts";
+import { sendFramesHere } from "../common/frames.ts";
+import { takeNotes } from "../common/notes.ts";
 import { type Report, type Suite, testName } from "./suite.ts";
 import { SUITES } from "./suites.ts";
 

@@ -1,7 +1,7 @@
 /** Three hosts in a line: the ends are not linked, so the middle passes their traffic on, in its kernel. */
 import assert from "node:assert/strict";
-import { hosts, line } from "./arrangements.ts";
-import { note } from "./notes.ts";
+import { hosts, line } from "../common/arrangements.ts";
+import { note } from "../common/notes.ts";
 import { suite } from "./suite.ts";
 
 export default suite({ name: "three hosts in a line", kernel: 1, open: () => hosts(3), prepare: line }, {

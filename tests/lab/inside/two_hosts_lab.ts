@@ -1,9 +1,9 @@
 /** Two hosts, a container on each: what everybody does first. */
 import assert from "node:assert/strict";
-import { hosts, mesh } from "./arrangements.ts";
-import { links } from "./links.ts";
-import { note } from "./notes.ts";
-import { exec, pause } from "./process.ts";
+import { hosts, mesh } from "../common/arrangements.ts";
+import { links } from "../common/links.ts";
+import { note } from "../common/notes.ts";
+import { exec, pause } from "../common/process.ts";
 import { suite } from "./suite.ts";
 
 export default suite({ name: "two hosts", kernel: 0, open: () => hosts(2), prepare: mesh }, {

@@ -16,10 +16,11 @@ import {
   readCounters,
 } from "./kernel_flows.ts";
 import { attempt, Background, exec, FOLDER, ip, type Output, until } from "./process.ts";
-import type { Arrangement } from "./suite.ts";
+import type { Arrangement } from "../inside/suite.ts";
 
-/** The built file under test. */
-export const EXE: string = Deno.env.get("LAB_EXE") ?? "meshnet";
+/** What starts meshnet: a program and its first arguments. The built file, or what `LAB_PROGRAM` says in JSON. */
+export const PROGRAM: readonly string[] = JSON.parse(Deno.env.get("LAB_PROGRAM") ?? "null") ??
+  [Deno.env.get("LAB_EXE") ?? new URL("../../../dist/meshnet", import.meta.url).pathname];
 
 let worlds = 0;
 /** The executable unpacks itself at its first start, which no scenario shall wait for. */
@@ -35,6 +36,11 @@ export class Host implements AsyncDisposable {
   /** Its own name: by itself meshnet would make one of the machine's id, which all hosts here share. */
   peerName: string | undefined;
 
+  /** Put behind the options of every `up` on this host. */
+  upOptions: readonly string[] = [];
+  /** Added to the environment of its daemon and commands. */
+  environment: Readonly<Record<string, string>> = {};
+
   constructor(readonly netns: string, readonly address: string) {
     this.runDir = `${FOLDER}/${netns}/run`;
     this.stateDir = `${FOLDER}/${netns}/state`;
@@ -43,7 +49,8 @@ export class Host implements AsyncDisposable {
   }
   /** Where commands find the daemon. */
   get env(): Readonly<Record<string, string>> {
-    return { MESHNET_RUN_DIR: this.runDir, MESHNET_STATE_DIR: this.stateDir, NO_COLOR: "1" };
+    const folders = { MESHNET_RUN_DIR: this.runDir, MESHNET_STATE_DIR: this.stateDir };
+    return { ...folders, NO_COLOR: "1", ...this.environment };
   }
   /** The daemon's process; throws when none was started. */
   get daemon(): Background {
@@ -53,11 +60,11 @@ export class Host implements AsyncDisposable {
   /** The arguments that start the daemon. */
   upCommand(...options: readonly string[]): readonly string[] {
     const name = this.peerName === undefined ? [] : ["--name", this.peerName];
-    return ["up", "--nickname", this.netns, ...name, ...options];
+    return ["up", "--nickname", this.netns, ...name, ...options, ...this.upOptions];
   }
   /** Starts the daemon without waiting for anything. */
   start(...options: readonly string[]): Background {
-    const argv = [EXE, ...this.upCommand(...options)];
+    const argv = [...PROGRAM, ...this.upCommand(...options)];
     this.#daemon = new Background(argv, this.log, { netns: this.netns, env: this.env });
     return this.#daemon;
   }
@@ -82,11 +89,11 @@ export class Host implements AsyncDisposable {
   }
   /** Runs a command of meshnet, whatever its exit code. */
   async attempt(...args: readonly string[]): Promise<Output> {
-    return await attempt([EXE, ...args], { env: this.env, netns: this.netns });
+    return await attempt([...PROGRAM, ...args], { env: this.env, netns: this.netns });
   }
   /** Runs a command of meshnet that must succeed. */
   async run(...args: readonly string[]): Promise<string> {
-    return await exec([EXE, ...args], { env: this.env, netns: this.netns });
+    return await exec([...PROGRAM, ...args], { env: this.env, netns: this.netns });
   }
   /** Attaches a container over the socket; scenarios about `attach` itself use run(). */
   async attach(container: Container, ...addresses: readonly string[]): Promise<void> {
@@ -118,6 +125,10 @@ export interface WorldOptions {
   readonly openvswitch?: boolean;
   /** What the names of all namespaces begin with. */
   readonly prefix?: string;
+  /** Put behind the options of every `up`. */
+  readonly upOptions?: readonly string[];
+  /** Added to the environment of daemons and commands. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Namespaces and links of one arrangement. */
@@ -131,28 +142,39 @@ export class World implements Arrangement {
   static async create(options: WorldOptions): Promise<World> {
     const world = new World(options.prefix ?? `w${++worlds}`);
     if (options.openvswitch ?? true) await loadOpenvswitch();
-    unpacked ??= exec([EXE, "version"]);
+    unpacked ??= exec([...PROGRAM, "version"]);
     await unpacked;
-    const fabric = world.fabric;
+    try {
+      await world.#build(options);
+      return world;
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+  /** Namespaces, links and addresses. */
+  async #build(options: WorldOptions): Promise<void> {
+    const fabric = this.fabric;
     const numbers = Array.from({ length: options.hosts }, (_, i) => i + 1);
     const mtu = options.mtu ?? 1500;
     await ip([
       `netns add ${fabric}`,
       `link add br0 netns ${fabric} type bridge`,
       ...numbers.flatMap((n) => [
-        `netns add ${world.prefix}h${n}`,
-        `link add eth0 mtu ${mtu} netns ${world.prefix}h${n} type veth peer name p${n} mtu ${mtu} netns ${fabric}`,
+        `netns add ${this.prefix}h${n}`,
+        `link add eth0 mtu ${mtu} netns ${this.prefix}h${n} type veth peer name p${n} mtu ${mtu} netns ${fabric}`,
       ]),
     ]);
     await ip(["link set br0 up", ...numbers.map((n) => `link set p${n} master br0 up`)], fabric);
     for (const n of numbers) {
-      const host = new Host(`${world.prefix}h${n}`, `192.168.50.${n}`);
-      host.peerName = `02:00:00:00:50:0${n}`;
+      const host = new Host(`${this.prefix}h${n}`, `192.168.50.${n}`);
+      host.peerName = `02:00:00:00:50:${n.toString(16).padStart(2, "0")}`;
+      host.upOptions = options.upOptions ?? [];
+      host.environment = options.environment ?? {};
       await ip(["link set lo up", `addr add ${host.address}/24 dev eth0`, "link set eth0 up"], host.netns);
-      world.hosts.push(host);
+      this.hosts.push(host);
     }
-    await world.addContainers(options.containers ?? 0);
-    return world;
+    await this.addContainers(options.containers ?? 0);
   }
   /** The namespace with the underlay's bridge; host n hangs on its port `p<n>`. */
   get fabric(): string {
@@ -206,7 +228,16 @@ export class World implements Arrangement {
   }
   async [Symbol.asyncDispose](): Promise<void> {
     for (const host of this.hosts) await host[Symbol.asyncDispose]();
-    const names = [...this.containers, ...this.hosts].map((holder) => holder.netns);
-    await ip([...names, this.fabric].map((name) => `netns del ${name}`));
+    await removeNamespaces(this.prefix);
+    for (const folder of this.hosts.map((host) => `${FOLDER}/${host.netns}`)) {
+      await Deno.remove(folder, { recursive: true });
+    }
   }
+}
+
+/** Removes every namespace of a world, whatever became of the rest: its prefix, then a word, then maybe a number. */
+async function removeNamespaces(prefix: string): Promise<void> {
+  const names = [...Deno.readDirSync("/run/netns")].map((entry) => entry.name)
+    .filter((name) => name.startsWith(prefix) && /^[a-z]+[0-9]*$/.test(name.slice(prefix.length)));
+  if (names.length > 0) await ip(names.map((name) => `netns del ${name}`));
 }

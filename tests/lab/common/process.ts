@@ -1,4 +1,4 @@
-/** Running programs inside the lab's kernel. Starting one costs 10 to 50 times what it costs outside: start few. */
+/** Running programs in a lab. Inside user-mode Linux, starting one costs 10 to 50 times what it costs outside: start few. */
 
 /** Folder for sockets, states and logs. */
 export const FOLDER: string = Deno.env.get("LAB_FOLDER") ?? "/run/lab";
