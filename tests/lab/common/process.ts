@@ -111,7 +111,7 @@ export class Background implements AsyncDisposable {
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
-  { ms = 20_000, everyMs = 50 } = {},
+  { ms = 60_000, everyMs = 50 } = {},
 ): Promise<T> {
   const deadline = performance.now() + ms;
   let last: unknown;

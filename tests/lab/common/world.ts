@@ -81,7 +81,7 @@ export class Host implements AsyncDisposable {
     return await callDaemon({ method: "GET", path: "/status" }, { runDir: this.runDir, timeoutMs: 5_000 });
   }
   /** Waits until so many connections carry traffic. */
-  async established(count = 1, ms = 20_000): Promise<StatusReport> {
+  async established(count = 1, ms = 60_000): Promise<StatusReport> {
     return await until(`${count} connections of ${this.netns} are established`, async () => {
       const status = await this.status();
       return status.connections.filter((c) => c.state === "established").length >= count ? status : undefined;

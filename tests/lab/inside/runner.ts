@@ -4,7 +4,7 @@ import { takeNotes } from "../common/notes.ts";
 import { type Report, type Suite, testName } from "./suite.ts";
 import { SUITES } from "./suites.ts";
 
-const SCENARIO_LIMIT_MS = 120_000;
+const SCENARIO_LIMIT_MS = 240_000;
 
 if (Deno.args[0] === "frames") {
   await sendFramesHere(JSON.parse(Deno.args[1]!));
