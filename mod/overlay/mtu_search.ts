@@ -26,6 +26,8 @@ const IDLE = 0;
  *                                            |   ^
  *                            8 times silent  v   |  halve the interval between good and bad
  *                                          probing less
+ *     idle --raise--> probing the largest --verified--> idle, with that
+ *                       8 times silent --> idle, as it was
  */
 export class MtuSearch {
   #mtu = LARGEST_PACKET;
@@ -36,6 +38,9 @@ export class MtuSearch {
   #attempts = 0;
   #failures = 0;
   #timeoutAt = Infinity;
+  /** The largest MTU that the kernel ever thought possible. */
+  #ceiling = 0;
+  #raising = false;
 
   /** With `cautious` the MTU does not stay optimistic all through a search that finds sizes lost: it falls to what is
    * proven as soon as the next size is not answered either. Peers cannot tell the difference. */
@@ -61,6 +66,8 @@ export class MtuSearch {
     const packet = Math.min(pathMtu, LARGEST_PACKET);
     const m = packet - this.overheads.df;
     if (m < LEAST_MTU || (this.#candidate !== IDLE && m >= this.#candidate)) return IDLE;
+    this.#raising = false;
+    this.#ceiling = Math.max(this.#ceiling, m);
     this.#good = Math.min(SURELY_GOOD, m - 1);
     this.#bad = m + 1;
     this.#mtu = m;
@@ -76,10 +83,18 @@ export class MtuSearch {
       : this.tooBig(this.#mtu + this.overheads.df, now);
   }
 
+  /** Tries whether the path carries the largest MTU again that it once seemed to; until that is proven nothing changes. */
+  raise(now: Millis): number {
+    if (this.searching || this.#mtu >= this.#ceiling) return IDLE;
+    this.#raising = true;
+    return this.#try(this.#ceiling, now);
+  }
+
   /** The peer received a probe for `mtu`. */
   verified(mtu: number, now: Millis): number {
     if (this.#candidate === IDLE || mtu !== this.#candidate) return IDLE;
     this.#good = mtu;
+    if (this.#raising) this.#bad = mtu + 1;
     return this.#next(now);
   }
 
@@ -87,9 +102,12 @@ export class MtuSearch {
   wake(now: Millis): number {
     if (now < this.#timeoutAt) return IDLE;
     if (this.#attempts < ATTEMPTS) {
-      if (this.options.cautious && this.#failures > 0 && this.#attempts >= STALLED_AFTER) this.#settle();
+      if (this.options.cautious && !this.#raising && this.#failures > 0 && this.#attempts >= STALLED_AFTER) {
+        this.#settle();
+      }
       return this.#probe(now);
     }
+    if (this.#raising) return this.#rest();
     this.#bad = this.#candidate;
     this.#failures++;
     return this.#next(now);
@@ -103,6 +121,11 @@ export class MtuSearch {
   #next(now: Millis): number {
     if (this.#good + 1 < this.#bad) return this.#try(Math.floor((this.#good + this.#bad) / 2), now);
     this.#settle();
+    return this.#rest();
+  }
+
+  #rest(): number {
+    this.#raising = false;
     this.#candidate = IDLE;
     this.#timeoutAt = Infinity;
     return IDLE;

@@ -250,7 +250,9 @@ export class SleeveLink implements Forwarder {
     }
     if (now >= this.#complaintAt()) this.#complained = true;
     if (now >= this.#nextBeat) events.push(...this.#beat(now));
-    if (now >= this.#nextFragTest) events.push(...this.#testFragments(now));
+    if (now >= this.#nextFragTest) {
+      events.push(...this.#testFragments(now), ...this.#probe(this.#search.raise(now)));
+    }
     if (now >= this.#nextRecheck) events.push(...this.#recheckMtu(now));
     events.push(...this.#probe(this.#search.wake(now)));
     return events;

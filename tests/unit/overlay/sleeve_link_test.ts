@@ -92,6 +92,17 @@ Deno.test("a MTU that shrinks unnoticed is found within seconds while full-size 
   assert.equal(link.mtu, 1338);
 });
 
+Deno.test("a path that carries more again is found by the next test, and one that does not stays as it was", () => {
+  const pair = new SleevePair({ silent: 1400 }, { fragTestMs: 30_000 }).confirm().run(25_000);
+  const [link] = pair.links;
+  assert.equal(link.mtu, 1338);
+  pair.run(20_000);
+  assert.equal(link.mtu, 1338);
+  pair.path.silent = 1500;
+  pair.run(30_000);
+  assert.deepEqual([link.mtu, link.maxPayload], [1438, 1472]);
+});
+
 Deno.test("the kernel's word of a smaller path starts the search anew, a larger one while searching does not", () => {
   const pair = new SleevePair({ silent: 1400 }).confirm().run(4_000);
   const [link] = pair.links;
