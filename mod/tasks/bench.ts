@@ -1,5 +1,8 @@
-/** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli. */
+/** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli,
+ * and sleeve, which prints a table of its own: `deno task bench sleeve [CANDIDATE...]`. */
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
+import { compareSleeve } from "../../tests/bench/sleeve_rounds.ts";
+import { FOLDER as LAB_FOLDER } from "../../tests/lab/common/process.ts";
 import { LabProgram } from "../../tests/lab/program.ts";
 import { build } from "./build.ts";
 import { temporaryFolder } from "./run.ts";
@@ -7,9 +10,10 @@ import { ensure } from "./setup.ts";
 
 const LIFETIME_SECONDS = 900;
 
-await ensure("lab");
-const exe = await build();
 const wanted = Deno.args;
+await ensure(wanted[0] === "sleeve" ? "bench" : "lab");
+const exe = await build();
+if (wanted[0] === "sleeve") Deno.exit(await sleeve(wanted.slice(1)) ? 0 : 1);
 const figures: Figures[] = [];
 if (wanted.length !== 1 || wanted[0] !== "cli") await measureInside();
 const rows = [["What", "Bar", "Measured"], ...summarise(figures)];
@@ -18,6 +22,16 @@ console.log(
   `\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${machine()}:\n\n${markdownTable(rows)}`,
 );
 Deno.exit(figures.some((figure) => figure.kind === "failed") ? 1 : 0);
+
+/** User-space links against each other and against others; whether all could be measured. */
+async function sleeve(only: readonly string[]): Promise<boolean> {
+  Deno.mkdirSync(LAB_FOLDER, { recursive: true });
+  const { table, missed, failed } = await compareSleeve(only);
+  console.log(`\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${hardware()}:\n\n${table}\n`);
+  for (const bar of missed) console.log(`Not met: ${bar}`);
+  for (const failure of failed) console.error(`Failed: ${failure}`);
+  return failed.length === 0;
+}
 
 /** Runs the measuring program inside user-mode Linux and collects what it reports. */
 async function measureInside(): Promise<void> {
@@ -98,10 +112,15 @@ async function commandTimes(): Promise<string[][]> {
 }
 
 /** The machine in words. */
-function machine(): string {
+function hardware(): string {
   const model = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ??
     "an unknown processor";
   const kernel = Deno.osRelease().split(/[-+]/)[0];
-  return `${navigator.hardwareConcurrency} cores of ${model}, Linux ${kernel}; rows about traffic and the daemon inside ` +
-    "user-mode Linux (one core, system calls 10 to 50 times slower)";
+  return `${navigator.hardwareConcurrency} cores of ${model}, Linux ${kernel}`;
+}
+
+/** The machine, and where on it. */
+function machine(): string {
+  return `${hardware()}; rows about traffic and the daemon inside user-mode Linux (one core, system calls 10 to 50 ` +
+    "times slower)";
 }

@@ -2,7 +2,7 @@
 import { exists, fail, hasProgram, run } from "./run.ts";
 
 /** What a task is about to do. */
-export type Purpose = "up" | "build" | "test" | "lab";
+export type Purpose = "up" | "build" | "test" | "lab" | "bench";
 
 /** A Debian package, and the sign by which its content is known to be there, however it was installed. */
 interface Need {
@@ -31,11 +31,19 @@ const LAB: readonly Need[] = [
   program("iputils-arping", "arping"),
   program("iperf3"),
   program("tcpdump"),
+  program("nftables", "nft"),
 ];
 const NEEDS: Readonly<Record<Purpose, readonly Need[]>> = {
   up: NATIVE,
   build: NATIVE,
   lab: LAB,
+  bench: [
+    ...LAB,
+    program("nebula"),
+    program("tinc", "tincd"),
+    program("wireguard-go"),
+    program("wireguard-tools", "wg"),
+  ],
   test: [
     ...LAB,
     program("golang-go", "go"),

@@ -5,6 +5,7 @@ import { sendFrames, sendFramesHere } from "../lab/common/frames.ts";
 import { links } from "../lab/common/links.ts";
 import { pause, until } from "../lab/common/process.ts";
 import { type Host, World } from "../lab/common/world.ts";
+import { cpuSeconds } from "../lab/common/usage.ts";
 import { type Figures, median } from "./figures.ts";
 import { kernelVxlan } from "./kernel_vxlan.ts";
 
@@ -120,11 +121,6 @@ async function idle(): Promise<void> {
     rssMb: median(memory.map((m) => m.rss)),
     anonymousMb: median(memory.map((m) => m.anonymous)),
   });
-}
-
-function cpuSeconds(pid: number): number {
-  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ
 }
 
 const wanted: string[] = JSON.parse(Deno.env.get("BENCH_ONLY") ?? "[]");

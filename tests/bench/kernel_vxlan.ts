@@ -1,10 +1,10 @@
 /** What meshnet is measured against. */
 import { ip } from "../lab/common/process.ts";
-import { World } from "../lab/common/world.ts";
+import { World, type WorldOptions } from "../lab/common/world.ts";
 
 /** A container on a bridge with a kernel VXLAN device on each of two hosts: what one would set up by hand. */
-export async function kernelVxlan(mtu: number): Promise<World> {
-  const world = await World.create({ hosts: 2, containers: 2 });
+export async function kernelVxlan(mtu: number, options: Partial<WorldOptions> = {}): Promise<World> {
+  const world = await World.create({ ...options, hosts: 2, containers: 2 });
   for (const n of [1, 2]) {
     const { netns } = world.host(n);
     const container = world.container(n).netns;

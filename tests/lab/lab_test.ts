@@ -2,7 +2,7 @@
  *
  * Every scenario is a test of its own here; all of them run inside two kernels, which start with the first test.
  */
-import { type Report, testName } from "./inside/suite.ts";
+import { type Report, testName } from "./common/suite.ts";
 import { KERNELS, SUITES } from "./inside/suites.ts";
 import { LabProgram } from "./program.ts";
 

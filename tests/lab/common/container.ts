@@ -12,6 +12,13 @@ export interface PingResult {
   readonly text: string;
 }
 
+/** What `iperf3 -J` says at the end, as far as it is needed. */
+export interface IperfEnd {
+  readonly sum_received: { readonly bits_per_second: number; readonly bytes: number };
+  /** UDP only: packets that were sent, and those of them that the receiver missed. */
+  readonly sum?: { readonly packets: number; readonly lost_packets: number; readonly seconds: number };
+}
+
 /** A namespace that hangs on the network, or will. */
 export class Container {
   /** Addresses as attached, without prefix lengths. */
@@ -48,25 +55,32 @@ export class Container {
   }
   /** Bits per second of one TCP stream to another container. */
   async iperf(to: Container, seconds: number, ...options: readonly string[]): Promise<number> {
+    const { sum_received } = await this.#iperf(to, seconds, options);
+    return sum_received.bits_per_second;
+  }
+  /** Datagrams to another container: how many were sent, and how many of them it missed. */
+  async udp(
+    to: Container,
+    { length, bitsPerSecond, seconds }: {
+      readonly length: number;
+      readonly bitsPerSecond: string;
+      readonly seconds: number;
+    },
+  ): Promise<{ readonly packets: number; readonly lost: number; readonly seconds: number }> {
+    const { sum } = await this.#iperf(to, seconds, ["-u", "-b", bitsPerSecond, "-l", String(length)]);
+    return { packets: sum!.packets, lost: sum!.lost_packets, seconds: sum!.seconds };
+  }
+  async #iperf(to: Container, seconds: number, options: readonly string[]): Promise<IperfEnd> {
     await using _server = to.background("iperf3", "-s", "-1");
-    const client = [
-      "iperf3",
-      "-c",
-      to.address,
-      "-t",
-      String(seconds),
-      "-J",
-      "--connect-timeout",
-      "5000",
-      ...options,
-    ];
+    const times = ["-t", String(seconds), "--connect-timeout", "5000"];
+    const client = ["iperf3", "-c", to.address, "-J", ...times, ...options];
     for (let tries = 0;; tries++) { // the server needs a moment to listen
       const { stdout, stderr } = await attempt(client, {
         netns: this.netns,
         timeoutMs: seconds * 1000 + 20_000,
       });
       const answer = stdout === "" ? { error: stderr } : JSON.parse(stdout);
-      if (answer.error === undefined) return answer.end.sum_received.bits_per_second;
+      if (answer.error === undefined) return answer.end;
       if (tries >= 20) throw new Error(`iperf3 failed: ${answer.error}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -82,9 +96,14 @@ export class Capture implements AsyncDisposable {
   private constructor(readonly program: Background) {}
 
   /** Starts tcpdump in a namespace and waits until it listens. */
-  static async start(netns: string, device: string, filter: string): Promise<Capture> {
+  static async start(
+    netns: string,
+    device: string,
+    filter: string,
+    ...options: readonly string[]
+  ): Promise<Capture> {
     const log = Deno.makeTempFileSync({ dir: FOLDER, prefix: `${netns}-dump-` });
-    const argv = ["tcpdump", "-n", "-e", "-l", "-U", "-i", device, filter];
+    const argv = ["tcpdump", "-n", "-e", "-l", "-U", ...options, "-i", device, filter];
     const capture = new Capture(new Background(argv, log, { netns }));
     for (let tries = 0; !capture.program.output().includes("listening on"); tries++) {
       if (tries > 200 || capture.program.code !== undefined) {

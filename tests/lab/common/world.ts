@@ -16,7 +16,7 @@ import {
   readCounters,
 } from "./kernel_flows.ts";
 import { attempt, Background, exec, FOLDER, ip, type Output, until } from "./process.ts";
-import type { Arrangement } from "../inside/suite.ts";
+import type { Arrangement } from "./suite.ts";
 
 /** What starts meshnet: a program and its first arguments. The built file, or what `LAB_PROGRAM` says in JSON. */
 export const PROGRAM: readonly string[] = JSON.parse(Deno.env.get("LAB_PROGRAM") ?? "null") ??
@@ -121,6 +121,8 @@ export interface WorldOptions {
   readonly containers?: number;
   /** MTU of the underlay. */
   readonly mtu?: number;
+  /** Two hosts on one cable, with no bridge between them. */
+  readonly direct?: boolean;
   /** Whether to load the kernel's module first; it stays loaded. Yes unless said. */
   readonly openvswitch?: boolean;
   /** What the names of all namespaces begin with. */
@@ -157,15 +159,21 @@ export class World implements Arrangement {
     const fabric = this.fabric;
     const numbers = Array.from({ length: options.hosts }, (_, i) => i + 1);
     const mtu = options.mtu ?? 1500;
-    await ip([
-      `netns add ${fabric}`,
-      `link add br0 netns ${fabric} type bridge`,
-      ...numbers.flatMap((n) => [
-        `netns add ${this.prefix}h${n}`,
-        `link add eth0 mtu ${mtu} netns ${this.prefix}h${n} type veth peer name p${n} mtu ${mtu} netns ${fabric}`,
-      ]),
-    ]);
-    await ip(["link set br0 up", ...numbers.map((n) => `link set p${n} master br0 up`)], fabric);
+    if (options.direct ?? false) await this.#cable(mtu);
+    else {await ip([
+        `netns add ${fabric}`,
+        `link add br0 netns ${fabric} type bridge`,
+        ...numbers.flatMap((n) => [
+          `netns add ${this.prefix}h${n}`,
+          `link add eth0 mtu ${mtu} netns ${this.prefix}h${n} type veth peer name p${n} mtu ${mtu} netns ${fabric}`,
+        ]),
+      ]);}
+    if (!(options.direct ?? false)) {
+      await ip([
+        "link set br0 up",
+        ...numbers.map((n) => `link set p${n} master br0 up`),
+      ], fabric);
+    }
     for (const n of numbers) {
       const host = new Host(`${this.prefix}h${n}`, `192.168.50.${n}`);
       host.peerName = `02:00:00:00:50:${n.toString(16).padStart(2, "0")}`;
@@ -175,6 +183,14 @@ export class World implements Arrangement {
       this.hosts.push(host);
     }
     await this.addContainers(options.containers ?? 0);
+  }
+  /** Two hosts and the cable between them. */
+  async #cable(mtu: number): Promise<void> {
+    const [one, two] = [1, 2].map((n) => `${this.prefix}h${n}`);
+    await ip([
+      ...[one, two].map((name) => `netns add ${name}`),
+      `link add eth0 mtu ${mtu} netns ${one} type veth peer name eth0 mtu ${mtu} netns ${two}`,
+    ]);
   }
   /** The namespace with the underlay's bridge; host n hangs on its port `p<n>`. */
   get fabric(): string {
@@ -226,18 +242,15 @@ export class World implements Arrangement {
     }));
     return parts.join("\n");
   }
+  /** Ends the daemons and removes every namespace and file of this world, whatever became of them. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const host of this.hosts) await host[Symbol.asyncDispose]();
-    await removeNamespaces(this.prefix);
-    for (const folder of this.hosts.map((host) => `${FOLDER}/${host.netns}`)) {
-      await Deno.remove(folder, { recursive: true });
+    const ours = (name: string) =>
+      name.startsWith(this.prefix) && /^[a-z]+[0-9]*(-.*)?$/.test(name.slice(this.prefix.length));
+    const names = [...Deno.readDirSync("/run/netns")].map((entry) => entry.name).filter(ours);
+    if (names.length > 0) await ip(names.map((name) => `netns del ${name}`));
+    for (const { name } of [...Deno.readDirSync(FOLDER)].filter((entry) => ours(entry.name))) {
+      await Deno.remove(`${FOLDER}/${name}`, { recursive: true });
     }
   }
-}
-
-/** Removes every namespace of a world, whatever became of the rest: its prefix, then a word, then maybe a number. */
-async function removeNamespaces(prefix: string): Promise<void> {
-  const names = [...Deno.readDirSync("/run/netns")].map((entry) => entry.name)
-    .filter((name) => name.startsWith(prefix) && /^[a-z]+[0-9]*$/.test(name.slice(prefix.length)));
-  if (names.length > 0) await ip(names.map((name) => `netns del ${name}`));
 }

@@ -1,7 +1,7 @@
 /** Cloned machines: two hosts that announce the same name. */
 import assert from "node:assert/strict";
 import { until } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 import { World } from "../common/world.ts";
 
 export default suite({ name: "cloned state", kernel: 0, open: () => World.create({ hosts: 2 }) }, {

@@ -19,7 +19,7 @@ import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { Poller } from "../../../ffi/poll.ts";
 import { dumpFlows, loadOpenvswitch, readCounters } from "../common/kernel_flows.ts";
 import { exec, ip } from "../common/process.ts";
-import { type Arrangement, suite } from "./suite.ts";
+import { type Arrangement, suite } from "../common/suite.ts";
 
 const SWITCH = "dpsw";
 const CONTAINERS = ["dpc1", "dpc2"] as const;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { hosts, line } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
 import { exec, pause, until } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
 export default suite({ name: "broadcast and multicast", kernel: 1, open: () => hosts(3), prepare }, {

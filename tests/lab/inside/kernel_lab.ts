@@ -2,7 +2,7 @@
 import { World } from "../common/world.ts";
 import { exec, ip } from "../common/process.ts";
 import { loadOpenvswitch } from "../common/kernel_flows.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 
 export default suite(
   { name: "lab kernel", kernel: 0, open: () => World.create({ hosts: 2, containers: 2 }) },

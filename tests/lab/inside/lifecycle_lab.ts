@@ -4,7 +4,7 @@ import { hosts, mesh } from "../common/arrangements.ts";
 import { listDatapaths } from "../common/kernel_flows.ts";
 import { links } from "../common/links.ts";
 import { exec } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 
 export default suite({ name: "commands", kernel: 0, open: () => hosts(2), prepare: mesh }, {
   "attach gives addresses, detach takes them, as often as one likes": async (world) => {

@@ -5,7 +5,7 @@ import { Capture } from "../common/container.ts";
 import { sendFrames } from "../common/frames.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
 const SIDE = 32;

@@ -1,7 +1,7 @@
 /** A host whose kernel lacks Open vSwitch. This suite must run before any other loads the module. */
 import assert from "node:assert/strict";
 import { exec } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 import { World } from "../common/world.ts";
 
 export default suite({

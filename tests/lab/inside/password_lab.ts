@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Capture } from "../common/container.ts";
 import { pause, until } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 import { World } from "../common/world.ts";
 
 export default suite({

@@ -4,7 +4,7 @@ import { hosts, mesh } from "../common/arrangements.ts";
 import { parsePing } from "../common/container.ts";
 import { note } from "../common/notes.ts";
 import { pause, until } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
 export default suite({ name: "restart", kernel: 1, open: () => hosts(2), prepare: mesh }, {

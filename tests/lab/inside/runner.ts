@@ -1,7 +1,7 @@
 /** Runs inside the lab's kernel: every suite of this kernel, one scenario after the other, reporting each. */
 import { sendFramesHere } from "../common/frames.ts";
 import { takeNotes } from "../common/notes.ts";
-import { type Report, type Suite, testName } from "./suite.ts";
+import { type Report, type Suite, testName } from "../common/suite.ts";
 import { SUITES } from "./suites.ts";
 
 const SCENARIO_LIMIT_MS = 240_000;

@@ -8,7 +8,7 @@ import manyFlows from "./many_flows_lab.ts";
 import noModule from "./no_module_lab.ts";
 import password from "./password_lab.ts";
 import restart from "./restart_lab.ts";
-import type { Suite } from "./suite.ts";
+import type { Suite } from "../common/suite.ts";
 import transit from "./transit_lab.ts";
 import twoHosts from "./two_hosts_lab.ts";
 

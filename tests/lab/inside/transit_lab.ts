@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { hosts, line } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
-import { suite } from "./suite.ts";
+import { suite } from "../common/suite.ts";
 
 export default suite({ name: "three hosts in a line", kernel: 1, open: () => hosts(3), prepare: line }, {
   "the ends see each other as peers without a connection": async (world) => {

@@ -1,10 +1,11 @@
 /** Two hosts, a container on each: what everybody does first. */
 import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
-import { links } from "../common/links.ts";
+import { linkLocal, links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { exec, pause } from "../common/process.ts";
-import { suite } from "./suite.ts";
+import { cpuSeconds, residentMb } from "../common/usage.ts";
+import { suite } from "../common/suite.ts";
 
 export default suite({ name: "two hosts", kernel: 0, open: () => hosts(2), prepare: mesh }, {
   "the first packet arrives, and all after it": async (world) => {
@@ -87,27 +88,3 @@ export default suite({ name: "two hosts", kernel: 0, open: () => hosts(2), prepa
     assert.ok(Math.max(...used) < 0.3, `${used} s of 10 s`);
   },
 });
-
-/** The link-local address of `ethmesh`, once it is no longer tentative. */
-async function linkLocal(netns: string): Promise<string> {
-  for (let tries = 0; tries < 100; tries++) {
-    const text = await exec(["ip", "-j", "-6", "addr", "show", "dev", "ethmesh", "scope", "link"], { netns });
-    const [found] = JSON.parse(text || "[]") as { addr_info?: { local: string; tentative?: boolean }[] }[];
-    const address = found?.addr_info?.find((info) => info.local !== undefined && info.tentative !== true);
-    if (address !== undefined) return address.local;
-    await pause(100);
-  }
-  throw new Error(`ethmesh in ${netns} has no link-local address`);
-}
-
-/** Processor time that a process has used, in seconds. */
-function cpuSeconds(pid: number): number {
-  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ
-}
-
-/** Resident memory of a process, in MB. */
-function residentMb(pid: number): number {
-  const kb = /VmRSS:\s+([0-9]+)/.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
-  return Math.round(Number(kb) / 1024);
-}

@@ -1,4 +1,5 @@
-/** How scenarios are written down; the same list is read outside, to name them, and inside, to run them. */
+/** How scenarios are written down; the lab in user-mode Linux reads the same list outside, to name them, and inside,
+ * to run them. */
 
 /** One thing to show on a suite's arrangement of hosts; it throws when it is not so. */
 export type Scenario<W> = (world: W) => Promise<void>;
@@ -26,7 +27,8 @@ export interface Arrangement extends AsyncDisposable {
 export function suite<W extends Arrangement>(
   options: {
     readonly name: string;
-    readonly kernel: number;
+    /** Which of the kernels that run side by side it runs in; meaningless on the machine's own. */
+    readonly kernel?: number;
     /** Makes the hosts. */
     readonly open: () => Promise<W>;
     /** Brings them to the state that every scenario expects. */
@@ -38,7 +40,7 @@ export function suite<W extends Arrangement>(
   let prepared = false;
   return {
     name: options.name,
-    kernel: options.kernel,
+    kernel: options.kernel ?? 0,
     scenarios: Object.keys(scenarios),
     async run(name) {
       world ??= await options.open();

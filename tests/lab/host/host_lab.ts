@@ -1,0 +1,77 @@
+/** Scenarios on this machine's own kernel, whatever it has of Open vSwitch: daemons that move frames in user space.
+ *
+ * The same worlds as in user-mode Linux, but native: two processors, real speed, every process cheap to start.
+ */
+import { takeNotes } from "../common/notes.ts";
+import { type Suite, testName } from "../common/suite.ts";
+import { World, type WorldOptions } from "../common/world.ts";
+
+const LIMIT_MS = 90_000;
+let worlds = 0;
+
+/** Only tests whose name contains one of these; all where there are none. */
+const patterns: readonly string[] = JSON.parse(Deno.env.get("LAB_ONLY") ?? "[]");
+
+/** Hosts with names of this run's own, so that runs side by side leave each other alone. */
+export async function hostWorld(options: Omit<WorldOptions, "openvswitch" | "prefix">): Promise<World> {
+  checkMachine();
+  return await World.create({
+    upOptions: ["--datapath", "bridge"],
+    ...options,
+    ...{ openvswitch: false, prefix: `mnl${Deno.pid}-${++worlds}` },
+  });
+}
+
+/** This lab is promised wherever tests run: what it lacks is a failure, not a reason to skip. */
+function checkMachine(): void {
+  if (Deno.uid() !== 0) throw new Error("The lab makes network namespaces: run it as root");
+  try {
+    Deno.statSync("/dev/net/tun");
+  } catch {
+    throw new Error("The lab needs /dev/net/tun: load the module tun, or give the container that device");
+  }
+}
+
+/** Declares a Deno test for each scenario of suites. They share the suite's hosts; a failed one gets the next fresh ones. */
+export function declareTests(...suites: readonly Suite[]): void {
+  for (const suite of suites) {
+    const chosen = suite.scenarios.map((scenario) => ({ scenario, test: testName(suite.name, scenario) }))
+      .filter(({ test }) => patterns.length === 0 || patterns.some((pattern) => test.includes(pattern)));
+    for (const [i, { scenario, test }] of chosen.entries()) {
+      const close = i === chosen.length - 1;
+      // The hosts belong to all scenarios together, so no single one can account for their handles.
+      const options = { sanitizeOps: false, sanitizeResources: false };
+      Deno.test({ name: test, ...options }, () => runOne(suite, { scenario, close }));
+    }
+  }
+}
+
+async function runOne(
+  suite: Suite,
+  { scenario, close }: { scenario: string; close: boolean },
+): Promise<void> {
+  takeNotes();
+  try {
+    await within(LIMIT_MS, suite.run(scenario));
+    console.log(takeNotes().join("\n"));
+    if (close) await suite.close();
+  } catch (error) {
+    const state = await within(20_000, suite.explain()).catch((cause) => `(no explanation: ${cause})`);
+    await suite.close();
+    const reason = error instanceof Error ? error.stack ?? error.message : String(error);
+    throw new Error([reason, ...takeNotes(), state].join("\n"), { cause: error });
+  }
+}
+
+/** Fails a promise that takes too long. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`It took longer than ${ms / 1000} s`)), ms);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,197 @@
+/** What a container or a stranger can do to a link: cost a counter, and some processor time. */
+import assert from "node:assert/strict";
+import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { mesh } from "../common/arrangements.ts";
+import { note } from "../common/notes.ts";
+import { exec, FOLDER, pause, until } from "../common/process.ts";
+import { readPcap } from "../common/pcap.ts";
+import { suite } from "../common/suite.ts";
+import type { World } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+import { blockUdp, SLEEVE_PORT } from "./underlay.ts";
+
+const FLOOD_SECONDS = 5;
+/** xorshift32: the same bytes in every run. */
+let seed = 0x5eed;
+const random = (bound: number) => {
+  seed ^= seed << 13;
+  seed ^= seed >>> 17;
+  seed ^= seed << 5;
+  return (seed >>> 0) % bound;
+};
+
+const scenarios = {
+  "a container that floods starves neither the link nor the control socket": async (world: World) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const before = (await world.host(1).status()).connections[0]!;
+    const flood = one.udp(two, { length: 64, bitsPerSecond: "0", seconds: FLOOD_SECONDS });
+    const slowest = await worstAnswer(world, FLOOD_SECONDS * 1000);
+    const { packets, lost, seconds } = await flood;
+    const after = (await world.host(1).status()).connections[0]!;
+    note(
+      `${((packets - lost) / seconds / 1e3).toFixed(0)} k/s of ${
+        (packets / seconds / 1e3).toFixed(0)
+      } k/s; ` +
+        `slowest answer ${slowest.toFixed(0)} ms`,
+    );
+    assert.ok(slowest < 1_000, `${slowest} ms`);
+    assert.deepEqual([after.state, after.overlay, after.address], ["established", "sleeve", before.address]);
+    await one.mustPing(two.address, "-c", "5", "-i", "0.1", "-W", "2");
+  },
+  "a container that sends to and from ever new addresses does not, either": async (world: World) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const deadline = performance.now() + 2_000;
+    const worst = worstAnswer(world, 2_000);
+    let sent = 0;
+    while (performance.now() < deadline) {
+      const frames = Array.from({ length: 200 }, () => noise(60, [2, 0, random(256), random(256), 0, 1]));
+      try {
+        sendFrames(`/run/netns/${one.netns}`, "ethmesh", frames);
+        sent += frames.length;
+      } catch { /* its queue is full */ }
+      await pause(1);
+    }
+    note(`${sent} frames; slowest answer ${(await worst).toFixed(0)} ms`);
+    assert.ok(await worst < 1_000);
+    assert.equal((await world.host(1).status()).connections[0]!.state, "established");
+    await one.mustPing(two.address, "-c", "5", "-i", "0.1", "-W", "2");
+  },
+  "datagrams that nobody of the mesh sent change nothing": async (world: World) => {
+    await assertUnharmed(world, async () => {
+      const socket = [Deno.execPath(), "run", "-A", "-q", "--unstable-net", "--no-config"];
+      const program = `
+        const socket = Deno.listenDatagram({ transport: "udp", hostname: "0.0.0.0", port: 0 });
+        for (let n = 0; n < 5000; n++) {
+          const bytes = crypto.getRandomValues(new Uint8Array(1 + n % 1472));
+          if (n % 3 === 0) bytes.fill(0, 0, 40);
+          await socket.send(bytes, { transport: "udp", hostname: "${
+        world.host(1).address
+      }", port: ${SLEEVE_PORT} });
+        }`;
+      const file = `${FOLDER}/${world.host(2).netns}/noise.ts`;
+      Deno.writeTextFileSync(file, program);
+      await exec([...socket, file], { netns: world.host(2).netns }); // the peer's own address, another port
+    });
+  },
+  "real datagrams, replayed, cut short or bent, change nothing": async (world: World) => {
+    const file = `${FOLDER}/${world.fabric}-pcap`;
+    const filter = `udp and dst host ${world.host(1).address} and dst port ${SLEEVE_PORT}`;
+    const dump = ["tcpdump", "-U", "-c", "30", "-w", file, "-i", "p2", filter];
+    const capture = exec(dump, { netns: world.fabric, timeoutMs: 20_000 });
+    await until("pings filled the capture", async () => {
+      await world.container(2).ping(world.container(1).address, "-c", "20", "-i", "0.01");
+      return Deno.statSync(file).size > 2_000;
+    });
+    await world.container(2).ping(world.container(1).address, "-c", "40", "-i", "0.01");
+    await capture;
+    const real = readPcap(Deno.readFileSync(file));
+    assert.ok(real.length >= 30);
+    await assertUnharmed(world, () => {
+      const bent = Array.from({ length: 2_000 }, (_, n) => {
+        const frame = real[n % real.length]!.slice();
+        if (n % 4 === 0) return frame; // as it was
+        if (n % 4 === 1) return withUdpLength(frame, 42 + random(frame.length - 42));
+        const at = 42 + random(frame.length - 42);
+        frame[at] = frame[at]! ^ (1 << random(8));
+        return withUdpLength(frame, frame.length);
+      });
+      for (let at = 0; at < bent.length; at += 50) {
+        sendFrames(`/run/netns/${world.host(2).netns}`, "eth0", bent.slice(at, at + 50)); // exactly as the peer would
+      }
+      return Promise.resolve();
+    });
+  },
+};
+
+const open = () => hostWorld({ hosts: 2, containers: 2 });
+const clear = suite({ name: "host kernel, hostile", open, prepare: mesh }, scenarios);
+const sealed = suite({
+  name: "host kernel, hostile with a password",
+  open,
+  prepare: async (world) => {
+    const file = `${FOLDER}/${world.host(1).netns}/password`;
+    Deno.writeTextFileSync(file, "a secret\n", { mode: 0o600 });
+    await world.upAll("--password-file", file);
+    for (const [i, host] of world.hosts.entries()) {
+      await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+    }
+  },
+}, scenarios);
+
+const blocked = suite({ name: "host kernel, blocked UDP", open, prepare: mesh }, {
+  "a link whose UDP is blocked is not called established; it heals by itself": async (world) => {
+    const unblock = await blockUdp(world.host(2), SLEEVE_PORT);
+    const started = performance.now();
+    const { info } = await until("status says so", async () => {
+      const { connections } = await world.host(1).status();
+      return connections.every(({ state }) => state !== "established") && connections[0];
+    }, { ms: 60_000 });
+    note(`noticed after ${(performance.now() - started).toFixed(0)} ms: ${info}`);
+    await unblock();
+    const cleared = performance.now();
+    await until("pings are answered again", async () => {
+      return (await world.container(1).ping("10.2.1.2", "-c", "1", "-W", "0.3")).received === 1;
+    }, { ms: 20_000 });
+    note(`back after ${(performance.now() - cleared).toFixed(0)} ms`);
+  },
+});
+
+/** The link stays the same while this happens, and a container of a third party hears nothing of it. */
+async function assertUnharmed(world: World, attack: () => Promise<void>): Promise<void> {
+  const [one, two] = [world.container(1), world.container(2)];
+  const before = await world.host(1).status();
+  await using ping = one.background("ping", "-n", "-i", "0.05", two.address);
+  const worst = worstAnswer(world, 1_500);
+  await attack();
+  assert.ok(await worst < 1_000);
+  ping.kill("SIGINT");
+  await ping.ended();
+  const [, sent, received] = /([0-9]+) packets transmitted, ([0-9]+) received/.exec(ping.output()) ?? [];
+  assert.ok(Number(received) >= Number(sent) * 0.9, ping.output().split("\n").slice(-4).join("\n"));
+  const after = await world.host(1).status();
+  assert.equal(after.uid, before.uid);
+  assert.equal(after.connections.length, before.connections.length);
+  const { state, address, overlay } = after.connections[0]!;
+  assert.deepEqual([state, address, overlay], ["established", before.connections[0]!.address, "sleeve"]);
+  await one.mustPing(two.address, "-c", "5", "-i", "0.02", "-W", "2");
+}
+
+/** The slowest answer of the control sockets for some time, in milliseconds. */
+async function worstAnswer(world: World, ms: number): Promise<number> {
+  const deadline = performance.now() + ms;
+  let worst = 0;
+  while (performance.now() < deadline) {
+    for (const host of world.hosts) {
+      const asked = performance.now();
+      await host.status();
+      worst = Math.max(worst, performance.now() - asked);
+    }
+    await pause(50);
+  }
+  return worst;
+}
+
+/** A frame of random content from a random address. */
+function noise(length: number, destination: readonly number[]): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(length);
+  for (let at = 12; at < length; at++) frame[at] = random(256);
+  frame.set([...destination, 2, 0, 0x5e, random(256), random(256), random(256), 0x88, 0xb5]);
+  return frame;
+}
+
+/** The IPv4 frame cut to a length, its header and UDP's telling so; no UDP checksum. */
+function withUdpLength(frame: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  const cut = frame.slice(0, length);
+  const view = new DataView(cut.buffer);
+  view.setUint16(16, length - 14);
+  view.setUint16(38, length - 34);
+  view.setUint16(40, 0);
+  view.setUint16(24, 0);
+  let sum = 0;
+  for (let at = 14; at < 34; at += 2) sum += view.getUint16(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  view.setUint16(24, ~sum & 0xffff);
+  return cut;
+}
+
+declareTests(clear, sealed, blocked);

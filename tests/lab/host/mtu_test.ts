@@ -1,0 +1,113 @@
+/** Underlays of all sizes, and one that shrinks. */
+import assert from "node:assert/strict";
+import { mesh } from "../common/arrangements.ts";
+import { links } from "../common/links.ts";
+import { note } from "../common/notes.ts";
+import { until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+import { narrow, singleDatagrams } from "./underlay.ts";
+
+/** Largest cost of the link's own headers, seals included. */
+const OVERHEAD = 110;
+
+const sizes = [1280, 1410, 1500, 9000].map((mtu) =>
+  suite({
+    name: `host kernel, underlay MTU ${mtu}`,
+    open: () => hostWorld({ hosts: 2, containers: 2, mtu }),
+    prepare: async (world) => {
+      for (const host of world.hosts) await singleDatagrams(host);
+      await mesh(world);
+    },
+  }, {
+    "the link's MTU is known, what fits passes whole, what does not passes in fragments": async (world) => {
+      const [one, two] = [world.container(1), world.container(2)];
+      const link = await until("the path is measured", async () => {
+        const { connections } = await world.host(1).status();
+        return (connections[0]?.mtu ?? 0) > mtu - OVERHEAD && connections[0];
+      });
+      const own = (await links(one.netns)).find(({ ifname }) => ifname === "ethmesh")!.mtu;
+      note(`underlay ${mtu}: link ${link.mtu}, containers ${own}`);
+      assert.ok(link.mtu! <= mtu, `${link.mtu}`);
+      const whole = Math.min(own, link.mtu!) - 28;
+      await one.mustPing(two.address, "-M", "do", "-s", String(whole), "-c", "3", "-i", "0.05", "-W", "3");
+      for (const size of [whole + 1, 1472, 9000, 30_000]) {
+        await one.mustPing(two.address, "-s", String(size), "-c", "2", "-i", "0.05", "-W", "3");
+      }
+      const rate = await one.iperf(two, 1, "-C", "cubic");
+      note(`TCP ${(rate / 1e9).toFixed(2)} Gbit/s`);
+      assert.ok(rate > 50e6, `${rate}`);
+    },
+  })
+);
+
+const uneven = suite({
+  name: "host kernel, container MTU above the path's",
+  open: () => hostWorld({ hosts: 2, containers: 2, upOptions: ["--datapath", "bridge", "--mtu", "8000"] }),
+  prepare: mesh,
+}, {
+  "a packet that must not be fragmented is answered with its size": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const { mtu } = (await world.host(1).status()).connections[0]!;
+    const { text, received } = await one.ping(
+      two.address,
+      "-M",
+      "do",
+      "-s",
+      "4000",
+      "-c",
+      "3",
+      "-i",
+      "0.2",
+      "-W",
+      "1",
+    );
+    assert.equal(received, 0, text);
+    assert.match(text, new RegExp(`[Ff]rag.*mtu = ${mtu}|message too long, mtu=${mtu}`), text);
+    await one.mustPing(two.address, "-s", "6000", "-c", "3", "-i", "0.05", "-W", "3");
+    const rate = await one.iperf(two, 1, "-C", "cubic");
+    note(`TCP ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    assert.ok(rate > 50e6, `${rate}`);
+  },
+});
+
+const shrinking = suite({
+  name: "host kernel, an MTU that shrinks",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: async (world) => {
+    for (const host of world.hosts) await singleDatagrams(host);
+    await mesh(world);
+  },
+}, {
+  "a stream goes on within seconds after its path got narrower without a word": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    await using server = two.background("iperf3", "-s", "-1");
+    await until("iperf3 listens", () => server.output().includes("listening"));
+    await using stream = one.background("iperf3", "-c", two.address, "-t", "90", "-i", "0.5", "--forceflush");
+    const moving = () => [...stream.output().matchAll(/([0-9.]+) ([KMG]?)bits\/sec/g)].length;
+    await until("the stream runs", () => moving() >= 3);
+    await narrow(world, 2, 1300);
+    const started = performance.now();
+    await until("the link knows", async () => (await world.host(1).status()).connections[0]!.mtu! <= 1300, {
+      ms: 30_000,
+    });
+    const known = performance.now() - started;
+    const intervals = moving();
+    await until("the stream goes on", () => {
+      const rates = [...stream.output().matchAll(/([0-9.]+) [KMG]?bits\/sec/g)].slice(intervals).map((m) =>
+        Number(m[1])
+      );
+      return rates.some((rate) => rate > 0);
+    }, { ms: 15_000 });
+    note(
+      `known after ${known.toFixed(0)} ms, the stream runs after ${
+        (performance.now() - started).toFixed(0)
+      } ms`,
+    );
+    assert.ok(known < 15_000, `${known}`);
+    await one.mustPing(two.address, "-s", "3000", "-c", "3", "-i", "0.1", "-W", "3");
+    stream.kill("SIGINT");
+  },
+});
+
+declareTests(...sizes, uneven, shrinking);

@@ -1,0 +1,79 @@
+/** Hosts behind a router that hides them, and hosts whose address changes. */
+import assert from "node:assert/strict";
+import { note } from "../common/notes.ts";
+import { ip, pause, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { World } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+import { hide, type Nat } from "./underlay.ts";
+
+const nats = new WeakMap<World, Nat>();
+
+const hidden = suite({
+  name: "host kernel, NAT",
+  open: () => hostWorld({ hosts: 3, containers: 3 }),
+  prepare: async (world) => {
+    const nat = await hide(world, 3);
+    nats.set(world, nat);
+    await nat.masquerade(":20000-20999");
+    await nat.remember(12);
+    await world.upAll();
+    for (const [i, host] of world.hosts.entries()) {
+      await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+    }
+  },
+}, {
+  "a host behind NAT reaches all others, and they reach it": async (world) => {
+    await world.container(3).mustPing("10.2.1.1", "-c", "3", "-i", "0.1", "-W", "3");
+    await world.container(1).mustPing("10.2.1.3", "-c", "3", "-i", "0.1", "-W", "3");
+    await world.container(2).mustPing("10.2.1.3", "-c", "3", "-i", "0.1", "-W", "3");
+    const rate = await world.container(3).iperf(world.container(1), 2, "-C", "cubic");
+    note(`TCP out of it ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    assert.ok(rate > 50e6, `${rate}`);
+    const links = (await world.host(1).status()).connections;
+    assert.ok(
+      links.some(({ address }) => address.startsWith(nats.get(world)!.outside)),
+      JSON.stringify(links),
+    );
+  },
+  "heartbeats keep the router's memory alive": async (world) => {
+    await pause(15_000); // longer than the router remembers
+    await world.container(1).mustPing("10.2.1.3", "-c", "1", "-W", "1");
+  },
+  "a router that forgets, and gives another port, is followed": async (world) => {
+    const nat = nats.get(world)!;
+    await nat.masquerade(":30000-30999");
+    await nat.forget();
+    const started = performance.now();
+    await until("pings are answered again", async () => {
+      return (await world.container(1).ping("10.2.1.3", "-c", "1", "-W", "0.3")).received === 1;
+    }, { ms: 30_000 });
+    note(`back after ${(performance.now() - started).toFixed(0)} ms`);
+  },
+});
+
+const moving = suite({
+  name: "host kernel, change of address",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: async (world) => {
+    await world.upAll();
+    for (const [i, host] of world.hosts.entries()) {
+      await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+    }
+  },
+}, {
+  "a host that gets another address is followed": async (world) => {
+    await world.container(1).mustPing("10.2.1.2", "-c", "2", "-i", "0.1", "-W", "3");
+    const host = world.host(2);
+    await ip([`addr add 192.168.50.77/24 dev eth0`, `addr del ${host.address}/24 dev eth0`], host.netns);
+    const started = performance.now();
+    await until("pings are answered again", async () => {
+      return (await world.container(1).ping("10.2.1.2", "-c", "1", "-W", "0.3")).received === 1;
+    }, { ms: 60_000 });
+    note(`back after ${(performance.now() - started).toFixed(0)} ms`);
+    const link = (await world.host(1).established()).connections.find(({ state }) => state === "established");
+    assert.match(link!.address, /^192\.168\.50\.77:/);
+  },
+});
+
+declareTests(hidden, moving);

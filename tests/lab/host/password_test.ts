@@ -1,0 +1,109 @@
+/** Passwords: what crosses is sealed, unless both ends trust the underlay; who does not know it does not get in. */
+import assert from "node:assert/strict";
+import { Capture } from "../common/container.ts";
+import { FOLDER, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { World } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+/** Content of pings by which a capture knows them: `ping -p` takes 16 bytes. */
+const MARK = "meshnet in clear";
+const PATTERN = [...MARK].map((letter) => letter.charCodeAt(0).toString(16)).join("");
+
+declareTests(suite({
+  name: "host kernel, password",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+}, {
+  "the right one: traffic flows, and none of it is readable": async (world) => {
+    await start(world, ["same secret", "same secret"]);
+    const { connections, encryption } = await world.host(1).established();
+    assert.deepEqual([encryption, connections[0]!.encrypted, connections[0]!.overlay], [
+      true,
+      true,
+      "sleeve",
+    ]);
+    assert.equal(await seen(world), 0);
+    const report = await world.host(1).run("report");
+    assert.ok(!report.includes("same secret") && !world.host(1).daemon.output().includes("same secret"));
+    await stop(world);
+  },
+  "none: traffic is readable, so the check above sees what it should": async (world) => {
+    await start(world, [undefined, undefined]);
+    assert.equal((await world.host(1).established()).connections[0]!.encrypted, false);
+    assert.ok(await seen(world) > 0);
+    await stop(world);
+  },
+  "both ends trust the underlay: in clear, and status says so": async (world) => {
+    await start(world, ["same secret", "same secret"], ["--trusted-subnets", "192.168.50.0/24"]);
+    const { connections, encryption } = await world.host(2).established();
+    assert.deepEqual([encryption, connections[0]!.encrypted], [true, false]);
+    assert.ok(await seen(world) > 0);
+    await stop(world);
+  },
+  "one end trusts the underlay: sealed": async (world) => {
+    const trusting = ["--trusted-subnets", "192.168.50.0/24"];
+    await start(world, ["same secret", "same secret"], trusting, 1);
+    assert.equal((await world.host(2).established()).connections[0]!.encrypted, true);
+    assert.equal(await seen(world), 0);
+    await stop(world);
+  },
+  "the wrong one: no link, and both ends name the password": async (world) => {
+    await start(world, ["one secret", "another secret"]);
+    await refused(world);
+    await stop(world);
+  },
+  "only one end has one: no link, and both ends name the password": async (world) => {
+    await start(world, ["one secret", undefined]);
+    await refused(world);
+    await stop(world);
+  },
+}));
+
+/** Starts both daemons, with options for the first `count` of them. */
+async function start(
+  world: World,
+  passwords: readonly (string | undefined)[],
+  options: readonly string[] = [],
+  count = world.hosts.length,
+): Promise<void> {
+  for (const [i, host] of world.hosts.entries()) {
+    const password = passwords[i];
+    const file = `${FOLDER}/${host.netns}/password`;
+    if (password !== undefined) Deno.writeTextFileSync(file, `${password}\n`, { mode: 0o600 });
+    const secret = password === undefined ? [] : ["--password-file", file];
+    const peers = i === 0 ? [] : ["--peers", world.host(1).address];
+    await host.up(...peers, ...secret, ...i < count ? options : []);
+    await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+  }
+}
+
+async function stop(world: World): Promise<void> {
+  for (const host of world.hosts) {
+    await host.run("reset");
+    await host.daemon.ended();
+  }
+}
+
+/** How often the underlay carries the content of pings readably. */
+async function seen(world: World): Promise<number> {
+  await using capture = await Capture.start(world.fabric, "p1", "ip", "-A");
+  const options = ["-c", "10", "-i", "0.02", "-W", "3", "-s", "400"];
+  await world.container(1).mustPing(world.container(2).address, ...options, "-p", PATTERN);
+  await until("the capture has them", () => capture.packets.length >= 20);
+  await capture.stop();
+  return capture.program.output().split(MARK).length - 1;
+}
+
+/** The dialling end shows the failed connection with the reason; the other end has at least logged it. */
+async function refused(world: World): Promise<void> {
+  await until("status names the password", async () => {
+    const { connections } = await world.host(2).status();
+    return connections.some(({ info }) => /password/i.test(info));
+  });
+  const { connections } = await world.host(2).status();
+  assert.ok(connections.every(({ state }) => state !== "established"));
+  await until("the other end names it, too", async () => {
+    const { connections, problems } = await world.host(1).status();
+    return /password/i.test(JSON.stringify([connections, problems]) + world.host(1).daemon.output());
+  });
+}

@@ -1,0 +1,83 @@
+/** Daemons that stop, die and come back under traffic; nothing carries frames meanwhile, so it is about how long. */
+import assert from "node:assert/strict";
+import { mesh } from "../common/arrangements.ts";
+import { note } from "../common/notes.ts";
+import { pause, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { World } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+declareTests(suite({
+  name: "host kernel, restart",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: mesh,
+}, {
+  "SIGTERM and up under traffic: back within seconds, streams live on": (world) =>
+    underTraffic(world, "SIGTERM"),
+  "kill -9 and up under traffic: back within seconds, streams live on": (world) =>
+    underTraffic(world, "SIGKILL"),
+  "a restarted daemon is the same peer and knows its attachments": async (world) => {
+    const host = world.host(1);
+    const before = await host.status();
+    await host.run("down");
+    await host.daemon.ended();
+    await host.up();
+    const after = await host.established();
+    assert.equal(after.name, before.name);
+    assert.deepEqual(
+      after.attachments.map(({ target }) => target),
+      before.attachments.map(({ target }) => target),
+    );
+    assert.ok(after.attachments.every(({ attached }) => attached));
+    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
+  },
+  "a peer that is killed is noticed at once": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    two.daemon.kill("SIGKILL");
+    await two.daemon.ended();
+    await until("the connection is no longer established", async () => {
+      return (await one.status()).connections.every(({ state }) => state !== "established");
+    }, { ms: 5_000 });
+    await two.up("--peers", one.address);
+    await one.established();
+    await world.container(2).mustPing(world.container(1).address, "-c", "3", "-i", "0.1", "-W", "3");
+  },
+}));
+
+/** Ends host 1's daemon in the middle of a TCP stream and pings, starts it again, and sees both go on. */
+async function underTraffic(world: World, signal: Deno.Signal): Promise<void> {
+  const [one, two] = [world.container(1), world.container(2)];
+  await one.mustPing(two.address, "-c", "3", "-i", "0.1", "-W", "3");
+  await using server = two.background("iperf3", "-s", "-1");
+  await until("iperf3 listens", () => server.output().includes("listening"));
+  await using stream = one.background(
+    "iperf3",
+    "-c",
+    two.address,
+    "-t",
+    "60",
+    "-i",
+    "0.5",
+    "-b",
+    "100M",
+    "-J",
+  );
+  await pause(1_000);
+  const host = world.host(1);
+  host.daemon.kill(signal);
+  await host.daemon.ended();
+  const started = performance.now();
+  host.start();
+  await until("a ping is answered", async () => {
+    return (await one.ping(two.address, "-c", "1", "-W", "0.2")).received === 1;
+  }, { ms: 15_000 });
+  const ms = performance.now() - started;
+  await pause(2_500); // the stream's own time-out may have grown meanwhile
+  stream.kill("SIGINT");
+  await stream.ended();
+  const rates = (JSON.parse(stream.output()).intervals as { sum: { bits_per_second: number } }[])
+    .map(({ sum }) => Math.round(sum.bits_per_second / 1e6));
+  note(`first answer ${ms.toFixed(0)} ms after the start; TCP per half second in Mbit/s: ${rates}`);
+  assert.ok(ms < 5_000, `${ms} ms`);
+  assert.ok(rates.slice(-3).some((rate) => rate > 1), `the stream did not go on: ${rates}`);
+}

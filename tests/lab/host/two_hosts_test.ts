@@ -1,0 +1,135 @@
+/** Two and three hosts without Open vSwitch: everything that an Ethernet does. */
+import assert from "node:assert/strict";
+import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { mesh } from "../common/arrangements.ts";
+import { Capture } from "../common/container.ts";
+import { linkLocal, links } from "../common/links.ts";
+import { note } from "../common/notes.ts";
+import { until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+const twoHosts = suite({
+  name: "host kernel, two hosts",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: mesh,
+}, {
+  "the first packet arrives, and all after it": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const first = await one.mustPing(two.address, "-c", "1", "-W", "3");
+    const after = await one.mustPing(two.address, "-c", "100", "-i", "0.01", "-W", "3");
+    await two.mustPing(one.address, "-c", "5", "-i", "0.05", "-W", "3");
+    const times = after.times.toSorted((a, b) => a - b);
+    note(`ping: first ${first.times[0]} ms, then median ${times[times.length >> 1]} ms`);
+  },
+  "status says which datapath and overlay, and why not the better one": async (world) => {
+    for (const host of world.hosts) {
+      const { datapath, connections } = await host.status();
+      assert.equal(datapath.kind, "bridge");
+      assert.equal(connections[0]?.overlay, "sleeve");
+      assert.equal(connections[0]?.encrypted, false);
+      assert.notEqual(connections[0]?.info, "");
+      note(`MTU ${datapath.mtu}, of the link ${connections[0]?.mtu}; ${connections[0]?.info}`);
+    }
+  },
+  "interfaces have the names of the contract": async (world) => {
+    const names = (await links(world.host(1).netns)).map((link) => link.ifname);
+    for (const name of ["meshnet", "mesh-tap"]) assert.ok(names.includes(name), names.join(" "));
+    assert.equal(names.filter((name) => name.startsWith("vmn")).length, 1, names.join(" "));
+    const inside = (await links(world.container(1).netns)).map((link) => link.ifname);
+    assert.deepEqual(inside.toSorted(), ["ethmesh", "lo"]);
+  },
+  "IPv6 link-local works without any set-up": async (world) => {
+    const target = await linkLocal(world.container(2).netns);
+    await linkLocal(world.container(1).netns);
+    await world.container(1).mustPing(`${target}%ethmesh`, "-6", "-c", "3", "-i", "0.1", "-W", "3");
+  },
+  "arping is answered, once": async (world) => {
+    const address = world.container(2).address;
+    const text = await world.container(1).exec("arping", "-c", "3", "-i", "0.1", "-I", "ethmesh", address);
+    assert.match(text, /Received 3 response/, text);
+  },
+  "IP packets of odd sizes pass, the largest in fragments": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const { mtu } = (await links(one.netns)).find((link) => link.ifname === "ethmesh")!;
+    const around = [mtu - 29, mtu - 28, mtu - 27];
+    for (const size of [0, 18, 60, 61, 999, 1371, 1372, 1373, ...around, 1472, 2999, 8001, 30_001, 65_507]) {
+      const ping = await one.ping(two.address, "-s", String(size), "-c", "2", "-i", "0.01", "-W", "3");
+      assert.equal(ping.received, 2, `${size} bytes: ${ping.text}`);
+      assert.equal(ping.duplicates, 0, `${size} bytes: ${ping.text}`);
+    }
+  },
+  "frames with a VLAN tag keep it": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    await using capture = await Capture.start(two.netns, "ethmesh", "vlan");
+    const frame = ethernet("02:00:5e:10:00:01", "ff:ff:ff:ff:ff:ff", [0x81, 0x00, 0x60, 0x07, 0x88, 0xb5]);
+    sendFrames(`/run/netns/${one.netns}`, "ethmesh", [frame]);
+    const [line] = await until("the frame arrives", () => capture.packets.length > 0 && capture.packets);
+    assert.match(line!, /vlan 7, p 3.*0x88b5/, line);
+  },
+  "UDP arrives": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    for (const length of [16, 1200, 1500, 9000]) {
+      const { packets, lost } = await one.udp(two, { length, bitsPerSecond: "5M", seconds: 1 });
+      assert.ok(lost <= packets * 0.02, `${lost} of ${packets} datagrams with ${length} bytes were lost`);
+    }
+  },
+  "TCP fills the link, both ways": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const rates = [await one.iperf(two, 2, "-C", "cubic"), await one.iperf(two, 2, "-C", "cubic", "-R")];
+    note(`TCP ${rates.map((rate) => (rate / 1e9).toFixed(2)).join(" and back ")} Gbit/s`);
+    assert.ok(Math.min(...rates) > 200e6, `${rates}`);
+  },
+  "containers of one host reach each other, and a late one reaches all": async (world) => {
+    const [three] = await world.addContainers(1);
+    await world.host(1).attach(three!, "10.2.1.33/24");
+    await three!.mustPing(world.container(1).address, "-c", "3", "-i", "0.05", "-W", "3");
+    await three!.mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+  },
+});
+
+const threeHosts = suite({
+  name: "host kernel, three hosts",
+  open: () => hostWorld({ hosts: 3, containers: 4 }),
+  prepare: async (world) => {
+    await world.upAll();
+    for (const n of [1, 2, 3, 4]) {
+      await world.host(Math.min(n, 3)).attach(world.container(n), `10.2.1.${n}/24`);
+    }
+  },
+}, {
+  "a broadcast reaches everybody else exactly once": async (world) => {
+    const [one, ...others] = world.containers;
+    await using stack = new AsyncDisposableStack();
+    const captures: Capture[] = [];
+    for (const { netns } of others) {
+      captures.push(stack.use(await Capture.start(netns, "ethmesh", "ether proto 0x88b5")));
+    }
+    const own = stack.use(await Capture.start(one!.netns, "ethmesh", "inbound and ether proto 0x88b5"));
+    for (let n = 0; n < 20; n++) {
+      const frame = ethernet("02:00:5e:10:00:02", "ff:ff:ff:ff:ff:ff", [0x88, 0xb5, n]);
+      sendFrames(`/run/netns/${one!.netns}`, "ethmesh", [frame]);
+    }
+    await until("all arrived", () => captures.every((capture) => capture.packets.length >= 20));
+    await one!.mustPing(others[1]!.address, "-c", "3", "-i", "0.1", "-W", "3"); // behind them: a copy would be there by now
+    for (const capture of captures) assert.equal((await capture.stop()).length, 20);
+    assert.equal((await own.stop()).length, 0);
+  },
+  "everybody reaches everybody": async (world) => {
+    for (const from of world.containers) {
+      for (const to of world.containers) {
+        if (from !== to) await from.mustPing(to.address, "-c", "2", "-i", "0.01", "-W", "3");
+      }
+    }
+  },
+});
+
+/** A frame of 60 bytes. */
+function ethernet(source: string, destination: string, rest: readonly number[]): Uint8Array<ArrayBuffer> {
+  const octets = (mac: string) => mac.split(":").map((octet) => parseInt(octet, 16));
+  const frame = new Uint8Array(60);
+  frame.set([...octets(destination), ...octets(source), ...rest]);
+  return frame;
+}
+
+declareTests(twoHosts, threeHosts);
