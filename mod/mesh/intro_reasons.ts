@@ -68,9 +68,12 @@ export function closedEarly(
     return `${closed} without a greeting: it may be stopping or busy, or the port is not the mesh port`;
   }
   if (stage === "announcement") {
+    // What it said of its own password may be lost: closing with unread octets resets a connection.
     return how.hasPassword
-      ? `${closed} on learning that this host has a password: it probably has none, set the same password on both`
-      : `${closed} on learning that this host has no password: it probably has one, set the same password on both`;
+      ? "this host has a password and the peer probably has none, for it closed the connection on learning that: " +
+        "set the same password on both"
+      : "the peer probably has a password and this host has none, for it closed the connection on learning that: " +
+        "set the same password on both";
   }
   return how.encrypted
     ? `${closed} during the introduction: the passwords probably differ`

@@ -363,8 +363,8 @@ Deno.test("Intro.closed() says what a close at each stage probably means", () =>
     return replayIntro(config, fromHex(stream)).intro.closed().reason;
   };
   assert.match(closed(""), /without a greeting/);
-  assert.match(closed(HEADER), /this host has no password: it probably has one/);
-  assert.match(closed(HEADER, "x"), /this host has a password: it probably has none/);
+  assert.match(closed(HEADER), /the peer probably has a password and this host has none/);
+  assert.match(closed(HEADER, "x"), /this host has a password and the peer probably has none/);
   assert.match(closed(`${HEADER}00`), /see its log/);
   assert.match(closed(`${HEADER}01${"09".repeat(32)}`, "x"), /passwords probably differ/);
 });
