@@ -1,7 +1,9 @@
-/** `deno task demo`: hosts, containers and their traffic on this machine, in under a minute; then all is removed. */
+/** `deno task demo`: hosts, containers and their traffic on this machine, in under a minute; then all is removed.
+ *
+ * With the word `ovs` it is about Open vSwitch, in a kernel that runs as a process where this machine's has none. */
 import { LabProgram } from "../../tests/lab/program.ts";
 import { build } from "./build.ts";
-import { capture, exists, hasProgram, run } from "./run.ts";
+import { capture, exists, fail, hasProgram, run } from "./run.ts";
 import { ensure } from "./setup.ts";
 
 const LIMIT_SECONDS = 120;
@@ -24,11 +26,14 @@ async function showLines(lines: AsyncIterable<string>): Promise<boolean> {
 }
 
 /** Shows it, on this machine's own kernel or in one that runs as a process; whether it went well. */
-async function demonstrate(): Promise<boolean> {
+async function demonstrate(what: "any" | "ovs"): Promise<boolean> {
   using program = await LabProgram.bundle("tests/lab/inside/demo.ts");
-  if (await kernelHasOpenvswitch()) {
-    console.log("On this machine's own kernel.");
-    const env = { ...program.env, LAB_FOLDER: program.folder };
+  const openvswitch = await kernelHasOpenvswitch();
+  if (openvswitch || what === "any") {
+    const how = openvswitch ? "" : "; it lacks openvswitch, so a bridge and the daemons move the frames";
+    console.log(`On this machine's own kernel${how}.`);
+    const datapath = openvswitch ? "ovs" : "bridge";
+    const env = { ...program.env, LAB_FOLDER: program.folder, DEMO_DATAPATH: datapath };
     return (await run(program.argv, { env, timeoutMs: LIMIT_SECONDS * 1000 })).code === 0;
   }
   console.log(
@@ -38,6 +43,9 @@ async function demonstrate(): Promise<boolean> {
   return await showLines(uml.lines());
 }
 
+const [what = "any", ...rest] = Deno.args;
+if (rest.length > 0 || what !== "any" && what !== "ovs") fail("Usage: deno task demo [ovs]");
+if (what === "any" && Deno.uid() !== 0) fail("The demonstration makes network namespaces: run it as root");
 await ensure("lab");
 await build();
-Deno.exit(await demonstrate() ? 0 : 1);
+Deno.exit(await demonstrate(what) ? 0 : 1);

@@ -14,9 +14,10 @@ try {
   tallies.push(await runPart(tests("commands", ["tests/cli"], 4 * MINUTE)));
   tallies.push(await runPart(tests("interop", ["tests/interop"], 5 * MINUTE)));
   tallies.push(await runPart(tests("lab", ["tests/lab"], 16 * MINUTE), { loud: true }));
-  tallies.push(
-    await runPart({ name: "demo", args: ["run", "-A", "mod/tasks/demo.ts"], timeoutMs: 3 * MINUTE }),
-  );
+  for (const words of [[], ["ovs"]]) {
+    const args = ["run", "-A", "mod/tasks/demo.ts", ...words];
+    tallies.push(await runPart({ name: ["demo", ...words].join(" "), args, timeoutMs: 3 * MINUTE }));
+  }
 } catch (error) {
   console.error(messageOf(error));
   tallies.push({ passed: 0, failed: 1, skipped: 0 });

@@ -81,7 +81,7 @@ const shrinking = suite({
 }, {
   "a stream goes on within seconds after its path got narrower without a word": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
-    await using server = two.background("iperf3", "-s", "-1");
+    await using server = two.background("iperf3", "-s", "-1", "--forceflush");
     await until("iperf3 listens", () => server.output().includes("listening"));
     await using stream = one.background("iperf3", "-c", two.address, "-t", "90", "-i", "0.5", "--forceflush");
     const moving = () => [...stream.output().matchAll(/([0-9.]+) ([KMG]?)bits\/sec/g)].length;

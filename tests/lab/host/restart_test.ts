@@ -48,7 +48,7 @@ declareTests(suite({
 async function underTraffic(world: World, signal: Deno.Signal): Promise<void> {
   const [one, two] = [world.container(1), world.container(2)];
   await one.mustPing(two.address, "-c", "3", "-i", "0.1", "-W", "3");
-  await using server = two.background("iperf3", "-s", "-1");
+  await using server = two.background("iperf3", "-s", "-1", "--forceflush");
   await until("iperf3 listens", () => server.output().includes("listening"));
   await using stream = one.background(
     "iperf3",

@@ -1,10 +1,12 @@
 /** The demonstration: three hosts and a container on each, shown by the commands that a user would type. */
-import { World } from "../common/world.ts";
+import { type Host, World } from "../common/world.ts";
 import { listDatapaths } from "../common/kernel_flows.ts";
 import { links } from "../common/links.ts";
-import { exec, FOLDER } from "../common/process.ts";
+import { exec } from "../common/process.ts";
 
 const lines = Deno.env.get("UML_LINES");
+/** How daemons are told to move frames. */
+const datapath = Deno.env.get("DEMO_DATAPATH") === "bridge" ? "bridge" : "ovs";
 
 /** Shows text to the person who watches. */
 function say(text = ""): void {
@@ -21,8 +23,21 @@ async function show(where: string, command: readonly string[], run: () => Promis
   if (text !== "") say(text.split("\n").map((line) => `    ${line}`).join("\n"));
 }
 
+/** Makes the hosts, tells the story, and removes them; what they had to say is shown when it goes wrong. */
 async function demonstrate(): Promise<void> {
-  await using world = await World.create({ hosts: 3, containers: 3, prefix: "demo-" });
+  await using world = await World.create({
+    ...{ hosts: 3, containers: 3, prefix: "demo-", openvswitch: datapath === "ovs" },
+    upOptions: datapath === "bridge" ? ["--datapath", "bridge"] : [],
+  });
+  try {
+    await tell(world);
+  } catch (error) {
+    say(await world.explain());
+    throw error;
+  }
+}
+
+async function tell(world: World): Promise<void> {
   const [first] = world.hosts;
   for (const [i, host] of world.hosts.entries()) {
     const options = i === 0 ? [] : ["--peers", first!.address];
@@ -50,21 +65,32 @@ async function demonstrate(): Promise<void> {
   say(`${one!.netns}# iperf3 -c 10.2.1.2 -t 2\n    ${(rate / 1e9).toFixed(2)} Gbit/s`);
   await show(first!.netns, ["meshnet", "status"], () => first!.run("status"));
   await show(first!.netns, ["meshnet", "status", "connections"], () => first!.run("status", "connections"));
-  const flows = (await first!.flows()).filter((flow) =>
-    flow.packets > 1 && !/dst=(33:33|ff:ff)/.test(flow.key)
-  ).map((flow) => `${flow.key} -> ${flow.actions}`);
-  await show(first!.netns, ["ovs-dpctl", "dump-flows"], () => Promise.resolve(flows.slice(0, 4).join("\n")));
+  if (datapath === "ovs") await showFlows(first!);
+  else await showPorts(first!);
   for (const host of world.hosts) await show(host.netns, ["meshnet", "reset"], () => host.run("reset"));
   for (const host of world.hosts) {
     const left = (await links(host.netns)).map((link) => link.ifname).filter((name) =>
       !/^(lo|eth0)$/.test(name)
     );
-    const datapaths = await listDatapaths(host.netns);
+    const datapaths = datapath === "ovs" ? await listDatapaths(host.netns) : [];
     if (left.length + datapaths.length > 0) {
       throw new Error(`Left on ${host.netns}: ${[...left, ...datapaths]}`);
     }
   }
   say("Nothing of it is left on the hosts.");
+}
+
+/** What the kernel does by itself. */
+async function showFlows(host: Host): Promise<void> {
+  const flows = (await host.flows()).filter((flow) => flow.packets > 1 && !/dst=(33:33|ff:ff)/.test(flow.key))
+    .map((flow) => `${flow.key} -> ${flow.actions}`);
+  await show(host.netns, ["ovs-dpctl", "dump-flows"], () => Promise.resolve(flows.slice(0, 4).join("\n")));
+}
+
+/** What hangs on the bridge: the container's host end, and the TAP that leads to the daemon. */
+async function showPorts(host: Host): Promise<void> {
+  const command = ["ip", "-br", "link", "show", "master", "meshnet"];
+  await show(host.netns, command, () => exec(command, { netns: host.netns }));
 }
 
 const started = performance.now();
@@ -77,9 +103,6 @@ try {
   say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 } catch (error) {
   say(`\nThe demonstration failed: ${error instanceof Error ? error.message : error}`);
-  for (const n of [1, 2, 3]) {
-    say(await exec(["tail", "-n", "30", `${FOLDER}/demo-h${n}/log`]).catch(() => ""));
-  }
   say("failed");
   Deno.exit(1);
 }
