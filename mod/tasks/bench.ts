@@ -1,8 +1,9 @@
 /** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli,
- * and sleeve, which prints a table of its own: `deno task bench sleeve [CANDIDATE...]`. */
+ * and two on this machine's own kernel, which print tables of their own: `deno task bench sleeve [CANDIDATE...]` and
+ * `deno task bench scale`. */
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
+import { measureScale } from "../../tests/bench/scale_rounds.ts";
 import { compareSleeve } from "../../tests/bench/sleeve_rounds.ts";
-import { FOLDER as LAB_FOLDER } from "../../tests/lab/common/process.ts";
 import { LabProgram } from "../../tests/lab/program.ts";
 import { build } from "./build.ts";
 import { temporaryFolder } from "./run.ts";
@@ -14,6 +15,7 @@ const wanted = Deno.args;
 await ensure(wanted[0] === "sleeve" ? "bench" : "lab");
 const exe = await build();
 if (wanted[0] === "sleeve") Deno.exit(await sleeve(wanted.slice(1)) ? 0 : 1);
+if (wanted[0] === "scale") Deno.exit(await scale());
 const figures: Figures[] = [];
 if (wanted.length !== 1 || wanted[0] !== "cli") await measureInside();
 const rows = [["What", "Bar", "Measured"], ...summarise(figures)];
@@ -25,12 +27,20 @@ Deno.exit(figures.some((figure) => figure.kind === "failed") ? 1 : 0);
 
 /** User-space links against each other and against others; whether all could be measured. */
 async function sleeve(only: readonly string[]): Promise<boolean> {
-  Deno.mkdirSync(LAB_FOLDER, { recursive: true });
   const { table, missed, failed } = await compareSleeve(only);
   console.log(`\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${hardware()}:\n\n${table}\n`);
   for (const bar of missed) console.log(`Not met: ${bar}`);
   for (const failure of failed) console.error(`Failed: ${failure}`);
   return failed.length === 0;
+}
+
+/** How fast hosts find each other, and what idle ones cost. */
+async function scale(): Promise<number> {
+  const rows = [["What", "Bar", "Measured"], ...await measureScale()];
+  console.log(
+    `\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${hardware()}:\n\n${markdownTable(rows)}`,
+  );
+  return 0;
 }
 
 /** Runs the measuring program inside user-mode Linux and collects what it reports. */

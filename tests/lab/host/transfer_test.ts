@@ -10,13 +10,14 @@ import { spoil } from "./underlay.ts";
 
 const MEGABYTES = 300;
 
-function transfers(name: string, options: readonly string[] = []) {
+function transfers(name: string, password?: string) {
   return suite({
     name: `host kernel, ${name}`,
     open: () => hostWorld({ hosts: 2, containers: 2 }),
     prepare: async (world) => {
-      Deno.writeTextFileSync(`${FOLDER}/password`, "a secret\n", { mode: 0o600 });
-      await world.upAll(...options);
+      const file = `${FOLDER}/${world.host(1).netns}/password`;
+      if (password !== undefined) Deno.writeTextFileSync(file, password, { mode: 0o600 });
+      await world.upAll(...password === undefined ? [] : ["--password-file", file]);
       await mesh6(world);
     },
   }, {
@@ -56,8 +57,4 @@ const weather = suite({
   },
 });
 
-declareTests(
-  transfers("in clear"),
-  transfers("with a password", ["--password-file", `${FOLDER}/password`]),
-  weather,
-);
+declareTests(transfers("in clear"), transfers("with a password", "a secret"), weather);
