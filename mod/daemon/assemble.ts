@@ -44,6 +44,8 @@ import { defaultMtu } from "./underlay.ts";
 export const DATAPATH = "meshnet";
 /** What carries traffic in this release. */
 const OVERLAYS = ["fastdp"] as const;
+/** What is announced beyond the protocol. */
+const EXTENSIONS: readonly string[] = [];
 const CONFIGURED_KEY = "daemon/configured-peers";
 
 /** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
@@ -100,7 +102,7 @@ export async function assemble(
       peer: identity.name,
       overlays: OVERLAYS,
       noFastdp: undefined,
-      extensions: [],
+      extensions: EXTENSIONS.filter((name) => !config.without.includes(name)),
       sleeve: { port: config.port, host: config.host },
     },
     createWakeup: () => Wakeup.create(),

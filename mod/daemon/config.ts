@@ -44,6 +44,9 @@ export interface Config {
   readonly logLevel: "debug" | "info" | "warn" | "error";
   /** How to log. */
   readonly logFormat: "text" | "json";
+  /** Extensions of the protocol that are not announced to peers: `MESHNET_WITHOUT`, a comma between two. For finding
+   * faults, and for measuring one against the other. */
+  readonly without: readonly string[];
   /** Absolute. */
   readonly runDir: string;
   /** Absolute. */
@@ -79,6 +82,7 @@ const OTHER_VARIABLES = [
   "MESHNET_CACHE_DIR",
   "MESHNET_EXE",
   "MESHNET_LIB_DIR",
+  "MESHNET_WITHOUT",
 ];
 
 /** Reads the file named by flag or environment, and the password, and checks everything. */
@@ -132,6 +136,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     compat: PARSERS.compat(pick("compat")),
     logLevel: PARSERS.logLevel(pick("log-level")!),
     logFormat: PARSERS.logFormat(pick("log-format")!),
+    without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()),
     runDir: PARSERS.runDir(pick("run-dir")!, sources.cwd),
     stateDir: PARSERS.path(pick("state-dir")!, sources.cwd),
     origins,

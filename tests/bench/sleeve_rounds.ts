@@ -1,4 +1,5 @@
 /** `deno task bench sleeve`: user-space links against each other, the kernel's and those of others, round by round. */
+import { EXTENSION } from "../../mod/overlay/sleeve_port.ts";
 import { type Bars, measure, type Round, type Row, serve, summarise } from "./sleeve_measure.ts";
 import * as rivals from "./sleeve_rivals.ts";
 
@@ -13,7 +14,7 @@ interface Entry {
 }
 
 /** Without this extension a link between our own falls back to the cipher of the original. */
-const NO_GCM = { MESHNET_WITHOUT: "sleeve-aes-gcm" };
+const NO_GCM = { MESHNET_WITHOUT: EXTENSION.gcm };
 const password = "a password for the bench";
 const ENTRIES: readonly Entry[] = [
   { name: "bare veth", open: rivals.bareCable },
