@@ -136,7 +136,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     compat: PARSERS.compat(pick("compat")),
     logLevel: PARSERS.logLevel(pick("log-level")!),
     logFormat: PARSERS.logFormat(pick("log-format")!),
-    without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()),
+    without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()).filter(Boolean),
     runDir: PARSERS.runDir(pick("run-dir")!, sources.cwd),
     stateDir: PARSERS.path(pick("state-dir")!, sources.cwd),
     origins,

@@ -31,6 +31,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     compat: undefined,
     logLevel: "info",
     logFormat: "text",
+    without: [],
     runDir: "/run/meshnet",
     stateDir: "/var/lib/meshnet",
     warnings: [],
