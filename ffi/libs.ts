@@ -2,12 +2,14 @@
 import { MeshnetError, messageOf } from "../mod/core/errors.ts";
 
 /** Name of a library this program can use. */
-export type LibraryName = "libc" | "libnl";
+export type LibraryName = "libc" | "libnl" | "libsodium" | "libcrypto";
 
 /** What they are called, and which package has them on Debian and Ubuntu. */
 const LIBRARIES: Readonly<Record<LibraryName, { readonly file: string; readonly debian: string }>> = {
   libc: { file: "libc.so.6", debian: "libc6" },
   libnl: { file: "libnl-3.so.200", debian: "libnl-3-200" },
+  libsodium: { file: "libsodium.so.23", debian: "libsodium23" },
+  libcrypto: { file: "libcrypto.so.3", debian: "libssl3" },
 };
 
 /** Libraries that the program itself brings: file name -> gives a path under which it can be opened. */

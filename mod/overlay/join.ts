@@ -12,11 +12,16 @@ import {
   VIRTIO_NEEDS_CHECKSUM,
   writeVirtio,
 } from "../wire/virtio_net.ts";
+import { SLEEVE_HEADROOM } from "./sleeve_port.ts";
 
 /** Largest IPv4 packet, and largest payload of an IPv6 one. */
 const LARGEST_PACKET = 65_535;
+/** Where a joined packet starts: whoever takes it may put something in front, as in front of frames that stay alone. */
+const START = SLEEVE_HEADROOM;
+/** Where its frame starts. */
+const FRAME = START + VIRTIO_HEADER;
 /** Room for the largest, with header, Ethernet header and two tags. */
-const ROOM = VIRTIO_HEADER + 14 + 8 + IPV6_HEADER + LARGEST_PACKET;
+const ROOM = FRAME + 14 + 8 + IPV6_HEADER + LARGEST_PACKET;
 /** With these, or without ACK, a segment stays alone. */
 const ALONE = TCP_FLAG.syn | TCP_FLAG.rst | TCP_FLAG.urg;
 /** A segment with one of these is the last. */
@@ -33,7 +38,7 @@ export type FrameChecksum =
   | "partial";
 
 /** Takes a packet for the TAP in `[from, to)`, virtio header first; it is gone after the call. */
-export type Deliver = (bytes: Uint8Array, from: number, to: number) => void;
+export type Deliver = (bytes: Uint8Array<ArrayBuffer>, from: number, to: number) => void;
 
 /**
  * Takes frames one by one and delivers them, joined where they follow one another. The order never changes. One flow is
@@ -61,7 +66,7 @@ export class Joiner {
    * `input` is the buffer in which frames are pushed. The ten octets in front of each are overwritten: they once held
    * what surrounds a frame on its way. Call flush() before the input is used again.
    */
-  constructor(readonly input: Uint8Array, readonly deliver: Deliver) {
+  constructor(readonly input: Uint8Array<ArrayBuffer>, readonly deliver: Deliver) {
     this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   }
 
@@ -152,7 +157,7 @@ export class Joiner {
 
   /** Octets of the frame so far. */
   #joinedLength(): number {
-    return this.#count === 1 ? this.#end - this.#firstAt : this.#end - VIRTIO_HEADER;
+    return this.#count === 1 ? this.#end - this.#firstAt : this.#end - FRAME;
   }
 
   #append(from: number, to: number): void {
@@ -160,8 +165,8 @@ export class Joiner {
     const { transport, payload } = this.#first;
     const size = to - from - payload;
     if (this.#count === 1) {
-      this.#joined.set(input.subarray(this.#firstAt, this.#end), VIRTIO_HEADER);
-      this.#end += VIRTIO_HEADER - this.#firstAt;
+      this.#joined.set(input.subarray(this.#firstAt, this.#end), FRAME);
+      this.#end += FRAME - this.#firstAt;
     }
     this.#joined.set(input.subarray(from + payload, to), this.#end);
     this.#end += size;
@@ -177,7 +182,7 @@ export class Joiner {
   #finish(): void {
     const joined = this.#joined;
     const { ip, ipv6, transport, payload } = this.#first;
-    const [l3, tcp] = [VIRTIO_HEADER + ip, VIRTIO_HEADER + transport];
+    const [l3, tcp] = [FRAME + ip, FRAME + transport];
     if (ipv6) putU16(joined, l3 + 4, this.#end - l3 - IPV6_HEADER);
     else {
       putU16(joined, l3 + 2, this.#end - l3);
@@ -187,7 +192,7 @@ export class Joiner {
     joined[tcp + 13] = this.#flags;
     putU16(joined, tcp + TCP_CHECKSUM, foldSum(this.#pseudo + this.#end - tcp));
     const ecn = (this.#flags & TCP_FLAG.cwr) !== 0 ? VIRTIO_GSO_ECN : 0;
-    writeVirtio(joined, 0, {
+    writeVirtio(joined, START, {
       flags: VIRTIO_NEEDS_CHECKSUM,
       gso: (ipv6 ? VIRTIO_GSO.tcp6 : VIRTIO_GSO.tcp4) | ecn,
       headers: payload,
@@ -195,7 +200,7 @@ export class Joiner {
       checksumStart: transport,
       checksumOffset: TCP_CHECKSUM,
     });
-    this.deliver(joined, 0, this.#end);
+    this.deliver(joined, START, this.#end);
   }
 
   /** Delivers a frame from where it is. */

@@ -86,7 +86,17 @@ export class Segmenter {
     return this.#frame;
   }
 
-  /** Writes the next frame to `at` of another buffer, with `longest` octets free; returns its length, 0 at the end. */
+  /** Octets of the next frame; 0 at the end. */
+  get nextLength(): number {
+    if (this.#done === this.#count) return 0;
+    const left = this.#end - this.#frame;
+    if (this.#count === 1) return left;
+    const { size } = this.#header;
+    const { payload } = this.#layout;
+    return payload + Math.min(size, left - payload - this.#done * size);
+  }
+
+  /** Writes the next frame to `at` of another buffer, with `nextLength` octets free; returns its length, 0 at the end. */
   next(out: Uint8Array, at: number): number {
     if (this.#done === this.#count) return 0;
     const index = this.#done++;

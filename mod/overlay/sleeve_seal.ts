@@ -15,9 +15,18 @@ import { ReplayWindow } from "./replay.ts";
 /** A cipher with its key, working in place: the tag is in the sixteen octets before the text. */
 export interface PacketCipher {
   /** Enciphers `[at, end)` and writes the tag to `[at - 16, at)`. */
-  seal(nonce: Uint8Array, bytes: Uint8Array, at: number, end: number): void;
+  seal(nonce: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>, at: number, end: number): void;
   /** Deciphers `[at, end)` if the tag in `[at - 16, at)` is right; else leaves the octets undefined. */
-  open(nonce: Uint8Array, bytes: Uint8Array, at: number, end: number): boolean;
+  open(nonce: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>, at: number, end: number): boolean;
+}
+
+/** Makes ciphers for the links' session keys. */
+export interface SleeveCiphers {
+  /** NaCl's secretbox. */
+  secretbox(sessionKey: Uint8Array): PacketCipher;
+  /** AES-256-GCM with a key of its own for each direction; undefined where it cannot be had. It is announced only where
+   * it can, so that this is the exception. `outbound`: we dialled. */
+  gcm(sessionKey: Uint8Array, outbound: boolean): PacketCipher | undefined;
 }
 
 /** NaCl secretbox by the sealer of mesh connections. It allocates: for hosts without a native cipher. */
@@ -56,6 +65,9 @@ export interface SequenceLimits {
 /** NaCl's nonces never run out in a lifetime, so nobody needs to agree on new keys for their sake. */
 export const SECRETBOX_LIMITS: SequenceLimits = { rekeyAt: 2 ** 52, end: MAX_SEQUENCE };
 
+/** AES-GCM: 2^40 packets are 2^47 blocks at most, and no nonce is near its end; a new key is due well before. */
+export const GCM_LIMITS: SequenceLimits = { rekeyAt: 2 ** 36, end: 2 ** 40 };
+
 /** Both directions of a sealed link. Each channel of each direction has its own numbers from 0. */
 export class SealedLink {
   /** Next number of our packets; index 1 is the DF channel. */
@@ -77,7 +89,7 @@ export class SealedLink {
 
   /** Seals the packet in `[from, to)`, whose frames stand in clear at `from + SEALED_FRAMES`. False: numbers have run
    * out, and the packet must not be sent. A number is used up even if the sending then fails. */
-  seal(bytes: Uint8Array, from: number, to: number, df: boolean): boolean {
+  seal(bytes: Uint8Array<ArrayBuffer>, from: number, to: number, df: boolean): boolean {
     const channel = df ? 1 : 0;
     const seq = this.#next[channel]!;
     if (seq >= this.limits.end) return false;
@@ -89,7 +101,7 @@ export class SealedLink {
   }
 
   /** Opens the packet in `[from, to)` in place. Only a packet that is authentic and new changes anything. */
-  open(bytes: Uint8Array, from: number, to: number): Opening {
+  open(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): Opening {
     const seq = sequenceOf(bytes, from, to);
     if (seq < 0) return "damaged";
     const window = this.#windows[isDfPacket(bytes, from) ? 1 : 0]!;

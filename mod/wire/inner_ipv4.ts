@@ -46,6 +46,13 @@ export class Ipv4Fragmenter {
     return Math.max(SHORTEST_FRAME, ETHERNET_HEADER + this.#header + this.#piece);
   }
 
+  /** Octets of the next piece; 0 when there is no more. */
+  get nextLength(): number {
+    const left = this.#payload - this.#done;
+    if (left <= 0) return 0;
+    return Math.max(SHORTEST_FRAME, ETHERNET_HEADER + this.#header + Math.min(left, this.#piece));
+  }
+
   /** Writes the next piece, a whole frame, to `at` of another buffer; returns its length, 0 when there is no more. */
   next(out: Uint8Array, at: number): number {
     const left = this.#payload - this.#done;

@@ -5,6 +5,9 @@
  *     plain:   sender (6) | frames
  *     sealed:  sender (6) | S u64 | tag (16) | frames, enciphered
  *     frame:   source peer (6) | destination peer (6) | length u16 | bytes
+ *
+ * Extension between meshnet peers that both announce it: bit 15 of the length says that the frame's TCP or UDP checksum
+ * is partial, if what follows the header in the packet is shorter than 32768 octets; else it is part of the length.
  */
 import { macAt } from "../core/addr.ts";
 import type { Brand } from "../core/brand.ts";
@@ -33,6 +36,9 @@ export const MAX_PAYLOAD = 65_507;
 export const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
 /** Octets of a nonce. */
 export const NONCE_BYTES = 24;
+
+/** In a frame's length: its checksum is partial. And what follows a header that says so is shorter than this. */
+export const PARTIAL_FLAG = 0x8000;
 
 /** What surrounds a frame on its way. */
 export interface SleeveOverheads {
@@ -103,6 +109,9 @@ export function writeNonce(nonce: Uint8Array, outbound: boolean, bytes: Uint8Arr
 export class FrameReader {
   #bytes: Uint8Array = new Uint8Array(0);
   #end = 0;
+  #extended = false;
+  /** Whether its TCP or UDP checksum is partial. */
+  partial = false;
   /** Where the frame originated. */
   src: PeerNumber = 0 as PeerNumber;
   /** For which peer it is meant. */
@@ -114,9 +123,10 @@ export class FrameReader {
   /** Why the rest of the packet is not frames; set when next() has returned false. */
   failure: string | undefined;
 
-  /** Starts with the frames in `[from, to)`, which must lie within `bytes`. */
-  start(bytes: Uint8Array, from: number, to: number): void {
+  /** Starts with the frames in `[from, to)`, which must lie within `bytes`. `extended`: both ends know PARTIAL_FLAG. */
+  start(bytes: Uint8Array, from: number, to: number, extended = false): void {
     this.#bytes = bytes;
+    this.#extended = extended;
     this.#end = to;
     this.from = this.to = from;
     this.failure = undefined;
@@ -131,7 +141,9 @@ export class FrameReader {
       return this.#stop();
     }
     const bytes = this.#bytes;
-    const length = bytes[at + 12]! << 8 | bytes[at + 13]!;
+    let length = bytes[at + 12]! << 8 | bytes[at + 13]!;
+    this.partial = this.#extended && length >= PARTIAL_FLAG && left - FRAME_HEADER < PARTIAL_FLAG;
+    if (this.partial) length -= PARTIAL_FLAG;
     if (length > left - FRAME_HEADER) {
       this.failure = `frame of ${length} bytes is cut to ${left - FRAME_HEADER}`;
       return this.#stop();
@@ -191,14 +203,15 @@ export class PacketWriter {
     return length <= 0xffff && this.to + FRAME_HEADER + length <= this.#limit;
   }
 
-  /** Adds a frame whose octets the caller then writes, all of them; returns where, or -1 when it does not fit. */
-  reserve(src: PeerNumber, dst: PeerNumber, length: number): number {
+  /** Adds a frame whose octets the caller then writes, all of them; returns where, or -1 when it does not fit.
+   * With PARTIAL_FLAG as `flag` the packet's limit must be below it. */
+  reserve(src: PeerNumber, dst: PeerNumber, length: number, flag = 0): number {
     if (!this.fits(length)) return -1;
     const at = this.to;
     const bytes = this.#bytes;
     putName(bytes, at, src);
     putName(bytes, at + NAME, dst);
-    bytes[at + 12] = length >>> 8;
+    bytes[at + 12] = (length | flag) >>> 8;
     bytes[at + 13] = length;
     this.to = at + FRAME_HEADER + length;
     return at + FRAME_HEADER;

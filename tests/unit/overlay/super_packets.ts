@@ -158,3 +158,57 @@ export function assertIntact(of: Shape, frame: Uint8Array): void {
   const sum = pseudo(of, frame) + slowSum([...frame.subarray(transport)]);
   assert.equal(sum > 0xffff ? sum - 0xffff : sum, 0xffff, "transport checksum");
 }
+
+/** The frames that any packet of a TAP stands for, checksums complete: TCP segments in the plainest way. */
+export function cutPlainly(packet: Uint8Array): Uint8Array<ArrayBuffer>[] {
+  const [flags, gso] = [packet[0]!, packet[1]! & 0x7f];
+  const word = (at: number) => packet[at]! | packet[at + 1]! << 8;
+  const [size, start, offset] = [word(4), word(6), word(8)];
+  const frame = packet.slice(10);
+  if (gso === 0) {
+    if ((flags & 1) !== 0) complete(frame, start, offset);
+    return [frame];
+  }
+  const payload = start + (frame[start + 12]! >>> 4) * 4;
+  const ip = start - (gso === 1 ? ipv4Header(frame, start) : 0);
+  const view = new DataView(frame.buffer);
+  const frames: Uint8Array<ArrayBuffer>[] = [];
+  for (let done = 0; payload + done < frame.length; done += size) {
+    const data = frame.subarray(payload + done, Math.min(payload + done + size, frame.length));
+    const one = Uint8Array.from([...frame.subarray(0, payload), ...data]);
+    const last = payload + done + size >= frame.length;
+    const out = new DataView(one.buffer);
+    out.setUint32(start + 4, (view.getUint32(start + 4) + done) >>> 0);
+    one[start + 13]! &= ~((done === 0 ? 0 : TCP_FLAG.cwr) | (last ? 0 : TCP_FLAG.fin | TCP_FLAG.psh));
+    if (gso === 1) {
+      out.setUint16(ip + 2, one.length - ip);
+      out.setUint16(ip + 4, view.getUint16(ip + 4) + done / size & 0xffff);
+      out.setUint16(ip + 10, 0);
+      out.setUint16(ip + 10, ~slowSum([...one.subarray(ip, start)]) & 0xffff);
+    } else {
+      const network = ipv6Header(frame);
+      out.setUint16(network + 4, one.length - network - 40);
+    }
+    // The partial sum covers the length of the whole: taken out, and that of the one put in.
+    const sum = view.getUint16(start + 16) + (~(frame.length - start) & 0xffff) +
+      (frame.length - start > 0xffff ? 0xffff - 1 : 0) +
+      one.length - start;
+    out.setUint16(start + 16, slowSum(be16(sum & 0xffff)) + (sum >>> 16));
+    complete(one, start, offset);
+    frames.push(one);
+  }
+  return frames;
+}
+
+/** Octets of the IPv4 header that ends at `end`. */
+function ipv4Header(frame: Uint8Array, end: number): number {
+  let at = 12;
+  while (frame[at] === 0x81 || frame[at] === 0x88) at += 4;
+  return end - at - 2;
+}
+
+function ipv6Header(frame: Uint8Array): number {
+  let at = 12;
+  while (frame[at] === 0x81 || frame[at] === 0x88 && frame[at + 1] === 0xa8) at += 4;
+  return at + 2;
+}

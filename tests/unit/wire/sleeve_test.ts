@@ -7,6 +7,7 @@ import {
   MAX_PAYLOAD,
   MAX_SEQUENCE,
   PacketWriter,
+  PARTIAL_FLAG,
   type PeerNumber,
   peerNumber,
   peerOfNumber,
@@ -250,4 +251,31 @@ Deno.test("readers of packets return whatever they are given", () => {
     decodeSpecial(bytes, 0, bytes.length);
     return bytes.length < 6 ? senderOf(bytes, 0, bytes.length) : readAll(bytes);
   }, samples);
+});
+
+Deno.test("PARTIAL_FLAG marks frames where both ends know it, and never a long frame's length", () => {
+  const [src, dst] = [1, 2] as PeerNumber[] as [PeerNumber, PeerNumber];
+  const bytes = new Uint8Array(70_000);
+  const writer = new PacketWriter();
+  const read = (extended: boolean) => {
+    const reader = new FrameReader();
+    reader.start(bytes, PLAIN_FRAMES, writer.to, extended);
+    const frames: [number, boolean][] = [];
+    while (reader.next()) frames.push([reader.to - reader.from, reader.partial]);
+    return { frames, failure: reader.failure };
+  };
+  writer.start(bytes, 0, { sender: src, sealed: false, limit: PARTIAL_FLAG - 1 });
+  writer.reserve(src, dst, 1_000, PARTIAL_FLAG);
+  writer.reserve(src, dst, 60, 0);
+  writer.reserve(src, dst, 31_000, PARTIAL_FLAG);
+  const marked: [number, boolean][] = [[1_000, true], [60, false], [31_000, true]];
+  assert.deepEqual(read(true), { frames: marked, failure: undefined });
+  assert.notEqual(read(false).failure, undefined);
+  // Our own vector: a frame of two octets, marked.
+  writer.start(bytes, 0, { sender: src, sealed: false, limit: 100 });
+  writer.reserve(src, dst, 2, PARTIAL_FLAG);
+  assert.equal(toHex(bytes.subarray(0, 20)), "000000000001000000000001000000000002" + "8002");
+  writer.start(bytes, 0, { sender: src, sealed: false, limit: MAX_PAYLOAD });
+  writer.reserve(src, dst, 60_001);
+  assert.deepEqual(read(true), { frames: [[60_001, false]], failure: undefined });
 });

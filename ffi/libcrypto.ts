@@ -1,0 +1,119 @@
+/** AES-256-GCM by OpenSSL's libcrypto, in place: what meshnet peers seal with among themselves. */
+import { MeshnetError } from "../mod/core/errors.ts";
+import { CipherPlace } from "./cipher_place.ts";
+import { openLibrary } from "./libs.ts";
+
+// Addresses within packets come as integers; NULL as a null pointer.
+const SYMBOLS = {
+  EVP_CIPHER_CTX_new: { parameters: [], result: "pointer" }, // EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void)
+  EVP_CIPHER_CTX_free: { parameters: ["pointer"], result: "void" }, // void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *)
+  EVP_aes_256_gcm: { parameters: [], result: "pointer" }, // const EVP_CIPHER *EVP_aes_256_gcm(void)
+  // int EVP_CipherInit_ex(EVP_CIPHER_CTX *, const EVP_CIPHER *, ENGINE *, const unsigned char *key,
+  //   const unsigned char *iv, int enc)
+  EVP_CipherInit_ex: {
+    parameters: ["pointer", "pointer", "pointer", "buffer", "buffer", "i32"],
+    result: "i32",
+  },
+  // int EVP_CipherUpdate(EVP_CIPHER_CTX *, unsigned char *out, int *outl, const unsigned char *in, int inl)
+  EVP_CipherUpdate: { parameters: ["pointer", "u64", "buffer", "u64", "i32"], result: "i32" },
+  // int EVP_CipherFinal_ex(EVP_CIPHER_CTX *, unsigned char *outm, int *outl)
+  EVP_CipherFinal_ex: { parameters: ["pointer", "buffer", "buffer"], result: "i32" },
+  // int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *, int type, int arg, void *ptr)
+  EVP_CIPHER_CTX_ctrl: { parameters: ["pointer", "i32", "i32", "u64"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+// openssl/evp.h
+const CTRL = { getTag: 0x10, setTag: 0x11 } as const;
+const KEY = 32;
+const TAG = 16;
+const IV = 12;
+/** The sender's name at the start of a packet is authenticated with it; its text begins 30 octets on. */
+const SENDER = 6;
+const PACKET_HEADER = 30;
+const KEEP = -1; // as a direction: the one that the context has
+
+type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+let opened: Symbols | undefined;
+
+function libcrypto(): Symbols {
+  return opened ??= openLibrary("libcrypto", SYMBOLS).symbols;
+}
+
+/** Frees contexts of ciphers that nobody holds any more. */
+const unused = new FinalizationRegistry<Deno.PointerValue>((context) =>
+  libcrypto().EVP_CIPHER_CTX_free(context)
+);
+
+/** One direction: a key, expanded once. Of a packet only the nonce changes. */
+class Direction {
+  readonly context: Deno.PointerValue;
+  readonly iv: Uint8Array<ArrayBuffer> = new Uint8Array(new ArrayBuffer(IV));
+
+  constructor(key: Uint8Array, readonly seals: boolean) {
+    if (key.length !== KEY) throw new TypeError(`Key has not ${KEY} bytes: ${key.length}`);
+    const library = libcrypto();
+    this.context = library.EVP_CIPHER_CTX_new();
+    const copy = Uint8Array.from(key);
+    const cipher = library.EVP_aes_256_gcm();
+    const made = this.context !== null &&
+      library.EVP_CipherInit_ex(this.context, cipher, null, copy, null, seals ? 1 : 0) === 1;
+    copy.fill(0);
+    if (!made) throw new MeshnetError("native/call-failed", "Cannot prepare AES-256-GCM");
+    unused.register(this, this.context);
+  }
+}
+
+/** A PacketCipher of the data plane: tag in the sixteen octets before the text, the packet's sender bound to it. The last
+ * eight octets of the nonce must never repeat for a key. */
+export class AesGcm {
+  readonly #sealing: Direction;
+  readonly #opening: Direction;
+  readonly #place = new CipherPlace();
+  readonly #length = new Uint8Array(new ArrayBuffer(8));
+  readonly #rest = new Uint8Array(new ArrayBuffer(32));
+  readonly #library = libcrypto();
+
+  /** 32-byte keys, one for each direction: with one for both, nonces would repeat. Throws MeshnetError
+   * "native/library-missing". */
+  constructor(keys: { readonly seal: Uint8Array; readonly open: Uint8Array }) {
+    this.#sealing = new Direction(keys.seal, true);
+    this.#opening = new Direction(keys.open, false);
+  }
+
+  /** See PacketCipher. */
+  seal(nonce: Uint8Array, bytes: Uint8Array<ArrayBuffer>, at: number, end: number): void {
+    const { context } = this.#sealing;
+    const sealed = this.#run(this.#sealing, nonce, bytes, at, end) &&
+      this.#library.EVP_CipherFinal_ex(context, this.#rest, this.#length) === 1 &&
+      this.#library.EVP_CIPHER_CTX_ctrl(context, CTRL.getTag, TAG, this.#place.values[1]!) === 1;
+    if (!sealed) throw new MeshnetError("native/call-failed", "Cannot seal a packet with AES-256-GCM");
+  }
+
+  /** See PacketCipher. */
+  open(nonce: Uint8Array, bytes: Uint8Array<ArrayBuffer>, at: number, end: number): boolean {
+    const { context } = this.#opening;
+    return this.#run(this.#opening, nonce, bytes, at, end) &&
+      this.#library.EVP_CIPHER_CTX_ctrl(context, CTRL.setTag, TAG, this.#place.values[1]!) === 1 &&
+      this.#library.EVP_CipherFinal_ex(context, this.#rest, this.#length) === 1;
+  }
+
+  #run(
+    direction: Direction,
+    nonce: Uint8Array,
+    bytes: Uint8Array<ArrayBuffer>,
+    at: number,
+    end: number,
+  ): boolean {
+    if (at < PACKET_HEADER || end < at || end > bytes.length) {
+      throw new RangeError(`No packet there: ${at} to ${end}`);
+    }
+    const { context, iv } = direction;
+    for (let i = 0; i < 8; i++) iv[IV - 8 + i] = nonce[nonce.length - 8 + i]!;
+    this.#place.point(bytes, at, { end, inFront: PACKET_HEADER });
+    const { values } = this.#place;
+    const library = this.#library;
+    return library.EVP_CipherInit_ex(context, null, null, null, iv, KEEP) === 1 &&
+      library.EVP_CipherUpdate(context, 0n, this.#length, values[3]!, SENDER) === 1 &&
+      library.EVP_CipherUpdate(context, values[0]!, this.#length, values[0]!, end - at) === 1;
+  }
+}

@@ -1,0 +1,130 @@
+/** A TAP: an Ethernet interface of the kernel whose frames this process reads and writes, as super-packets. */
+import { ERRNO } from "../mod/core/errno.ts";
+import { MeshnetError } from "../mod/core/errors.ts";
+import { AddressCache, putAddress } from "./address.ts";
+import { C, cString, lastErrno, libc } from "./c_symbols.ts";
+import { callFailed } from "./native_error.ts";
+import { packetCalls } from "./packet_symbols.ts";
+
+const DEVICE = "/dev/net/tun";
+/** Name unless another is given. */
+const DEFAULT_NAME = "mesh-tap";
+/** Virtio header, Ethernet header, two tags, 64 KiB: what TapPort calls TAP_PACKET. */
+const LONGEST = 10 + 14 + 8 + 65_536;
+/** Room in the buffer: two packets and what readers want in front of them. */
+const ROOM = 2 * LONGEST + 64;
+/** Longest name of an interface, without the NUL. */
+const NAME_MAX = 15;
+
+// linux/if_tun.h, linux/if.h
+const O_RDWR = 2;
+const O_NONBLOCK = 0x800;
+const TUNSETIFF = 0x4004_54can;
+const TUNSETOFFLOAD = 0x4004_54d0n;
+const IFF = { tap: 2, noPacketInfo: 0x1000, virtioHeader: 0x4000 } as const;
+const OFFLOAD = { checksum: 1, tso4: 2, tso6: 4, ecn: 8, uso4: 0x20, uso6: 0x40 } as const;
+const TCP_OFFLOADS = OFFLOAD.checksum | OFFLOAD.tso4 | OFFLOAD.tso6 | OFFLOAD.ecn;
+const IFREQ = { size: 40, flags: 16 } as const;
+
+/** What a TAP is opened with. */
+export interface TapOptions {
+  /** "mesh-tap" unless given; at most 15 octets. */
+  readonly name?: string;
+}
+
+/**
+ * The TapPort of the data plane. Made in the network namespace of the calling thread; the interface goes when it is
+ * disposed, or the process ends. It is down at first and has the kernel's MTU.
+ */
+export class Tap implements Disposable {
+  readonly buffer: Uint8Array<ArrayBuffer> = new Uint8Array(ROOM);
+  readonly #iovec = new Uint32Array(new ArrayBuffer(16));
+  readonly #addresses = new AddressCache();
+  #fd: number;
+
+  private constructor(readonly name: string, fd: number, readonly udpOffload: boolean) {
+    this.#fd = fd;
+  }
+
+  /** Makes the interface. Throws MeshnetError when the kernel has no TAPs, forbids it, or the name is taken. */
+  static open(options: TapOptions = {}): Tap {
+    const name = options.name ?? DEFAULT_NAME;
+    const text = cString(name);
+    if (text.length > NAME_MAX + 1) throw new TypeError(`Name of the interface is too long: ${name}`);
+    const fd = libc().open(cString(DEVICE), O_RDWR | O_NONBLOCK | C.O_CLOEXEC);
+    if (fd < 0) throw noDevice(lastErrno());
+    try {
+      const request = new Uint8Array(new ArrayBuffer(IFREQ.size));
+      request.set(text);
+      const flags = IFF.tap | IFF.noPacketInfo | IFF.virtioHeader;
+      new DataView(request.buffer).setInt16(IFREQ.flags, flags, true);
+      if (packetCalls().ioctl(fd, TUNSETIFF, request) !== 0) throw notMade(name, lastErrno());
+      const udp = setOffloads(fd, TCP_OFFLOADS | OFFLOAD.uso4 | OFFLOAD.uso6);
+      if (!udp && !setOffloads(fd, TCP_OFFLOADS)) throw callFailed(`set offloads of ${name}`, lastErrno());
+      return new Tap(name, fd, udp);
+    } catch (thrown) {
+      libc().close(fd);
+      throw thrown;
+    }
+  }
+
+  /** See TapPort. */
+  get fd(): number {
+    if (this.#fd < 0) throw new TypeError("Cannot use TAP: it is disposed");
+    return this.#fd;
+  }
+
+  /** See TapPort. */
+  read(at: number): number {
+    if (at < 0 || at + LONGEST > ROOM) throw new RangeError(`No room for a packet: ${at}`);
+    this.#point(this.buffer, at, LONGEST);
+    const length = packetCalls().readv(this.fd, this.#iovec, 1);
+    if (length >= 0) return length;
+    const errno = lastErrno();
+    if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR || errno === ERRNO.EIO) return 0; // EIO: it is down
+    throw callFailed(`read from ${this.name}`, errno);
+  }
+
+  /** See TapPort. */
+  write(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): boolean {
+    if (from < 0 || from >= to || to > bytes.length) {
+      throw new RangeError(`No packet there: ${from} to ${to}`);
+    }
+    this.#point(bytes, from, to - from);
+    return packetCalls().writev(this.fd, this.#iovec, 1) === to - from;
+  }
+
+  #point(bytes: Uint8Array<ArrayBuffer>, at: number, length: number): void {
+    putAddress(this.#iovec, 0, this.#addresses.of(bytes) + at);
+    this.#iovec[2] = length;
+  }
+
+  /** Removes the interface. Idempotent. */
+  [Symbol.dispose](): void {
+    if (this.#fd >= 0) libc().close(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+function setOffloads(fd: number, offloads: number): boolean {
+  return packetCalls().ioctl_value(fd, TUNSETOFFLOAD, BigInt(offloads)) === 0;
+}
+
+function noDevice(errno: number): MeshnetError {
+  const missing = errno === ERRNO.ENOENT || errno === ERRNO.ENODEV || errno === ERRNO.ENXIO;
+  if (!missing) return callFailed(`open ${DEVICE}`, errno);
+  const hint = `Load the kernel's module: modprobe tun; in a container: give it the device ${DEVICE}`;
+  return new MeshnetError("native/call-failed", `Cannot open ${DEVICE}: this kernel has no TAP interfaces`, {
+    hint,
+    errno,
+  });
+}
+
+function notMade(name: string, errno: number): MeshnetError {
+  if (errno !== ERRNO.EBUSY) return callFailed(`make interface ${name}`, errno);
+  const hint = "Another process uses it: stop that, or see whether meshnet runs already";
+  return new MeshnetError("native/call-failed", `Cannot make interface ${name}: its name is in use`, {
+    hint,
+    errno,
+  });
+}

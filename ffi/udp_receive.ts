@@ -1,0 +1,123 @@
+/** Receives many datagrams at once: several messages per call, several datagrams of one sender per message. */
+import type { Endpoint } from "../mod/core/addr.ts";
+import { ERRNO } from "../mod/core/errno.ts";
+import { addressOf, putAddress } from "./address.ts";
+import { C, lastErrno } from "./c_symbols.ts";
+import { callFailed } from "./native_error.ts";
+import { packetCalls, UDP } from "./packet_symbols.ts";
+import { endpointAt, SOCKET_ADDRESS } from "./socket_address.ts";
+
+/** Messages of one call. */
+const MESSAGES = 16;
+/** Room for one: the largest UDP payload, many datagrams or one. */
+const SLOT = 65_536;
+// struct mmsghdr in words of 32 bits: name 0, namelen 2, iov 4, iovlen 6, control 8, controllen 10, flags 12, len 14
+const WORDS = 16;
+const AT = {
+  name: 0,
+  nameLength: 2,
+  iov: 4,
+  iovCount: 6,
+  control: 8,
+  controlLength: 10,
+  flags: 12,
+  length: 14,
+};
+// struct cmsghdr: len 8, level 4, type 4; then the data, here an int
+const CONTROL = 32;
+const CONTROL_USED = 20;
+const NAME_WORDS = SOCKET_ADDRESS.room / 4;
+
+/** The buffers into which a socket receives. Their memory is touched only as far as messages reach. */
+export class ReceiveRing {
+  /** Where messages are. */
+  readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(MESSAGES * SLOT);
+  /** Start of each message of the last receive(). */
+  readonly from: Int32Array = new Int32Array(MESSAGES);
+  /** End of each. */
+  readonly to: Int32Array = new Int32Array(MESSAGES);
+  /** Octets of each of its datagrams but the last. */
+  readonly size: Int32Array = new Int32Array(MESSAGES);
+  readonly #headers = new Uint32Array(new ArrayBuffer(MESSAGES * WORDS * 4));
+  readonly #names = new Uint32Array(new ArrayBuffer(MESSAGES * SOCKET_ADDRESS.room));
+  readonly #nameBytes = new Uint8Array(this.#names.buffer);
+  readonly #control = new Uint32Array(new ArrayBuffer(MESSAGES * CONTROL));
+  readonly #iovecs = new Uint32Array(new ArrayBuffer(MESSAGES * 16));
+
+  constructor() {
+    const [names, control, iovecs, bytes] = [this.#names, this.#control, this.#iovecs, this.bytes].map(
+      addressOf,
+    );
+    const headers = this.#headers;
+    for (let i = 0; i < MESSAGES; i++) {
+      this.from[i] = i * SLOT;
+      const at = i * WORDS;
+      putAddress(headers, at + AT.name, names! + i * SOCKET_ADDRESS.room);
+      putAddress(headers, at + AT.iov, iovecs! + i * 16);
+      headers[at + AT.iovCount] = 1;
+      putAddress(headers, at + AT.control, control! + i * CONTROL);
+      putAddress(this.#iovecs, i * 4, bytes! + i * SLOT);
+      this.#iovecs[i * 4 + 2] = SLOT;
+    }
+    this.#reset(MESSAGES);
+  }
+
+  /** Messages of one receive() at most. */
+  get capacity(): number {
+    return MESSAGES;
+  }
+
+  /** Receives what is there, without waiting; returns how many messages. */
+  receive(fd: number): number {
+    const count = packetCalls().recvmmsg(fd, this.#headers, MESSAGES, C.MSG_DONTWAIT, null);
+    if (count <= 0) return count === 0 ? 0 : this.#nothing(lastErrno());
+    for (let i = 0; i < count; i++) this.#take(i);
+    this.#reset(count);
+    return count;
+  }
+
+  /** Whether a message came from the holder of this socket address. */
+  isFrom(message: number, address: Uint32Array): boolean {
+    const at = message * NAME_WORDS;
+    const names = this.#names;
+    if (names[at] !== address[0]) return false;
+    if ((address[0]! & 0xffff) === UDP.AF_INET) return names[at + 1] === address[1];
+    return names[at + 2] === address[2] && names[at + 3] === address[3] && names[at + 4] === address[4] &&
+      names[at + 5] === address[5];
+  }
+
+  /** Where a message came from. */
+  source(message: number): Endpoint | undefined {
+    return endpointAt(this.#nameBytes, message * SOCKET_ADDRESS.room);
+  }
+
+  #take(i: number): void {
+    const headers = this.#headers;
+    const at = i * WORDS;
+    const truncated = (headers[at + AT.flags]! & C.MSG_TRUNC) !== 0;
+    const length = truncated ? 0 : headers[at + AT.length]!;
+    const word = i * CONTROL / 4;
+    const control = this.#control;
+    const grouped = headers[at + AT.controlLength]! >= CONTROL_USED && control[word + 2] === UDP.SOL_UDP &&
+      control[word + 3] === UDP.UDP_GRO;
+    const size = grouped ? control[word + 4]! : length;
+    this.to[i] = i * SLOT + length;
+    this.size[i] = size > 0 ? size : length;
+  }
+
+  /** What the kernel wrote into the headers of messages is set back. */
+  #reset(count: number): void {
+    const headers = this.#headers;
+    for (let i = 0, at = 0; i < count; i++, at += WORDS) {
+      headers[at + AT.nameLength] = SOCKET_ADDRESS.ipv6;
+      headers[at + AT.controlLength] = CONTROL;
+    }
+  }
+
+  /** Errors of an earlier send are reported to whoever calls next: nothing to do with what is received. */
+  #nothing(errno: number): number {
+    const passing = [ERRNO.EAGAIN, ERRNO.EINTR, ERRNO.ECONNREFUSED, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH];
+    if (([...passing, ERRNO.EMSGSIZE, ERRNO.ENOBUFS] as number[]).includes(errno)) return 0;
+    throw callFailed("receive datagrams", errno);
+  }
+}

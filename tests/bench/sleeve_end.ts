@@ -1,0 +1,106 @@
+/** One end of a sleeve link without mesh and datapath: TAP, engine, UDP. `sleeve_end.ts SELF PEER-ADDRESS CIPHER PARTIAL`,
+ * in the network namespace of its host; sleeve_tap.ts starts two of them. */
+import { AesGcm } from "../../ffi/libcrypto.ts";
+import { Poller } from "../../ffi/poll.ts";
+import { SodiumSecretbox } from "../../ffi/sodium.ts";
+import { Tap } from "../../ffi/tap.ts";
+import { UdpSocket } from "../../ffi/udp_socket.ts";
+import { parseIp } from "../../mod/core/addr.ts";
+import type { PeerName, ShortId } from "../../mod/core/names.ts";
+import type { LinkId, LinkProtection } from "../../mod/core/overlay_port.ts";
+import type { Millis } from "../../mod/core/time.ts";
+import { chooseChannel } from "../../mod/overlay/sleeve_channel.ts";
+import { SleeveEngine } from "../../mod/overlay/sleeve_engine.ts";
+import type { SleeveCarrier, SleeveNews } from "../../mod/overlay/sleeve_port.ts";
+import { type PeerNumber, peerNumber, sleeveOverheads } from "../../mod/wire/sleeve.ts";
+import { vniOf } from "../../mod/wire/vxlan.ts";
+
+/** UDP port of both ends. */
+const PORT = 6783;
+/** Packets of the TAP in one round. */
+const TAP_ROUND = 16;
+const NAMES = ["02:00:00:00:00:01", "02:00:00:00:00:02"] as PeerName[];
+const KEY = new Uint8Array(32).fill(7);
+
+const [which = "0", remote = "", cipher = "plain", partial = "partial"] = Deno.args;
+const self = Number(which);
+const protection: LinkProtection = cipher === "plain"
+  ? { kind: "clear" }
+  : { kind: "sealed", sessionKey: KEY };
+const overheads = sleeveOverheads({ sealed: cipher !== "plain" });
+const path = { mtu: 1_500 - overheads.df, fragmentsArrive: true };
+const shorts = (short: number) => (short + 1) as ShortId;
+const link = 1 as LinkId;
+
+using tap = Tap.open({ name: "mesh-tap" });
+const socket = UdpSocket.open({ port: PORT });
+const carrier: SleeveCarrier = {
+  link,
+  peer: NAMES[1 - self]!,
+  outbound: self === 0,
+  protection,
+  extensions: { partial: partial === "partial", gcm: cipher === "gcm" },
+  remote: { ip: parseIp(remote)!, port: PORT },
+  mtu: path.mtu,
+  maxPayload: 1_500 - 28,
+  sentLarge: () => {},
+  channel: (frame) => chooseChannel(frame, path),
+};
+using engine = new SleeveEngine({
+  socket,
+  ciphers: {
+    secretbox: (key) => new SodiumSecretbox(key),
+    gcm: (key, outbound) => {
+      const other = key.map((octet) => octet ^ 0xff);
+      return new AesGcm(outbound ? { seal: key, open: other } : { seal: other, open: key });
+    },
+  },
+  self: peerNumber(NAMES[self]!),
+  directory: {
+    self: shorts(self),
+    shortOfNumber: (peer) => peer === peerNumber(NAMES[0]!) ? 1 : peer === peerNumber(NAMES[1]!) ? 2 : -1,
+    numberOf: (short) => short === 1 || short === 2 ? peerNumber(NAMES[short - 1]!) : -1 as PeerNumber,
+  },
+  take: (_key, bytes, from, to) => {
+    writes.count++;
+    if (!tap.write(bytes, from, to)) writes.refused++;
+  },
+});
+const writes = { count: 0, refused: 0, reads: 0, rounds: 0 };
+engine.perform({ kind: "sleeve-open", carrier }, 0 as Millis);
+const key = { link, id: vniOf(shorts(self), shorts(1 - self)) };
+const packet = { from: 0, to: 0, broadcast: false };
+const poller = new Poller([tap.fd, ...engine.fds]);
+const tell = (news: SleeveNews) => console.error(news);
+const at = { now: 0 as Millis, isReady: (index: number) => poller.isReady(index + 1) };
+console.log("ready");
+let reported = performance.now();
+for (let more = false;;) {
+  poller.wait(more ? 0 : 1_000);
+  let tapMore = false;
+  if (poller.isReady(0)) {
+    tapMore = true;
+    for (let i = 0; i < TAP_ROUND; i++) {
+      const length = tap.read(0);
+      if (length === 0) {
+        tapMore = false;
+        break;
+      }
+      writes.reads++;
+      packet.to = length;
+      engine.send(key, tap.buffer, packet);
+    }
+  }
+  more = engine.drain(tell, at) || tapMore;
+  engine.flush(tell);
+  writes.rounds++;
+  if (Deno.env.get("VERBOSE") !== undefined && performance.now() - reported > 2_000) {
+    reported = performance.now();
+    console.error(JSON.stringify({ self, ...writes, clamped: engine.clamped, ...engine.counts() }));
+    writes.count =
+      writes.refused =
+      writes.reads =
+      writes.rounds =
+        0;
+  }
+}

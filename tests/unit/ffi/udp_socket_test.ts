@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
+import { type Refused, UdpSocket, type UdpSocketOptions } from "../../../ffi/udp_socket.ts";
+
+Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
+UdpSocket.open({ port: 0 })[Symbol.dispose]();
+
+const LOOPBACK = "127.0.0.1" as Ip;
+const LOOPBACK6 = "::1" as Ip;
+
+/** Datagrams that a socket has received, each with its sender's port and address. */
+function received(socket: UdpSocket, count: number) {
+  const list: { bytes: Uint8Array; source: string; message: number }[] = [];
+  while (list.length < count && waitReadable(socket.fd, 2_000)) {
+    const messages = socket.receive();
+    for (let message = 0; message < messages; message++) {
+      const { bytes, from, to, size } = socket.ring;
+      const source = socket.source(message)!;
+      for (let at = from[message]!; at < to[message]!; at += size[message]!) {
+        const end = Math.min(at + size[message]!, to[message]!);
+        list.push({ bytes: bytes.slice(at, end), source: `${source.ip} ${source.port}`, message });
+      }
+    }
+  }
+  return list;
+}
+
+/** Sends numbered datagrams of `size` octets, the last one of `last`, as one message. */
+function sendGroup(
+  from: UdpSocket,
+  to: UdpSocket,
+  group: { count: number; size: number; last: number; host?: Ip },
+): void {
+  const { count, size, last, host = LOOPBACK } = group;
+  for (let i = 0; i < count; i++) from.outgoing.fill(i + 1, i * size, (i + 1) * size);
+  const peer = from.peer({ ip: host, port: to.local.port })!;
+  from.queue(peer, true, { from: 0, to: (count - 1) * size + last, size, tag: 1 });
+  from.flush();
+}
+
+const VARIANTS: readonly UdpSocketOptions[] = [
+  { host: LOOPBACK, port: 0 },
+  { port: 0 },
+  { port: 0, groups: false },
+];
+
+Deno.test("UdpSocket sends and receives groups of datagrams, also where nobody groups", () => {
+  for (const ours of VARIANTS) {
+    for (const theirs of VARIANTS) {
+      using a = UdpSocket.open(ours);
+      using b = UdpSocket.open(theirs);
+      sendGroup(a, b, { count: 40, size: 1_400, last: 100 });
+      const list = received(b, 40);
+      assert.deepEqual(list.map((one) => one.bytes.length), [...Array(39).fill(1_400), 100]);
+      list.forEach(({ bytes, source }, i) => {
+        assert.ok(bytes.every((octet) => octet === i + 1));
+        assert.equal(source, `127.0.0.1 ${a.local.port}`);
+      });
+    }
+  }
+});
+
+Deno.test("UdpSocket knows a message's sender, over IPv4 and IPv6", () => {
+  using a = UdpSocket.open({ port: 0 });
+  using b = UdpSocket.open({ port: 0 });
+  for (const ip of [LOOPBACK, LOOPBACK6]) {
+    sendGroup(a, b, { count: 1, size: 10, last: 10, host: ip });
+    assert.equal(received(b, 1)[0]?.source, `${ip} ${a.local.port}`);
+    for (
+      const [sender, port] of [[ip, a.local.port], [ip, 9], [LOOPBACK, 9], ["::2", a.local.port]] as const
+    ) {
+      const is = sender === ip && port === a.local.port;
+      assert.equal(b.isFrom(0, b.peer({ ip: sender as Ip, port })!), is);
+    }
+  }
+});
+
+Deno.test("UdpSocket tells the path MTU of DF messages that are too big, and sends them without DF", () => {
+  using a = UdpSocket.open({ host: LOOPBACK, port: 0 });
+  using b = UdpSocket.open({ host: LOOPBACK, port: 0 });
+  const refused: Parameters<Refused>[] = [];
+  a.refused = (...args) => refused.push(args);
+  const peer = a.peer(b.local)!;
+  assert.equal(a.pathMtu(peer), 65_535);
+  a.queue(peer, false, { from: 0, to: 65_507, size: 65_507, tag: 4 });
+  a.queue(peer, true, { from: 0, to: 100, size: 100, tag: 5 });
+  a.flush();
+  assert.deepEqual(received(b, 2).map((one) => one.bytes.length), [65_507, 100]);
+  a.queue(peer, true, { from: 0, to: 65_515, size: 65_515, tag: 6 });
+  a.queue(peer, true, { from: 0, to: 200, size: 200, tag: 7 });
+  a.flush();
+  assert.deepEqual(refused, [[6, "too-big", { pathMtu: 65_535, datagrams: 1 }]]);
+  assert.deepEqual(received(b, 1).map((one) => one.bytes.length), [200]);
+});
+
+Deno.test("UdpSocket of IPv4 reaches no IPv6 address; ports in use are said so", () => {
+  using a = UdpSocket.open({ host: LOOPBACK, port: 0 });
+  assert.equal(a.peer({ ip: LOOPBACK6, port: 1 }), undefined);
+  assert.throws(() => UdpSocket.open({ host: LOOPBACK, port: a.local.port }), /the port is taken/);
+});
+
+Deno.test("UdpSocket is of no use once disposed, which may happen twice", () => {
+  const socket = UdpSocket.open({ host: LOOPBACK, port: 0 });
+  socket[Symbol.dispose]();
+  socket[Symbol.dispose]();
+  assert.throws(() => socket.receive(), /disposed/);
+});
