@@ -20,6 +20,13 @@ const SYMBOLS = {
   EVP_CipherFinal_ex: { parameters: ["pointer", "buffer", "buffer"], result: "i32" },
   // int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *, int type, int arg, void *ptr)
   EVP_CIPHER_CTX_ctrl: { parameters: ["pointer", "i32", "i32", "u64"], result: "i32" },
+  EVP_sha256: { parameters: [], result: "pointer" }, // const EVP_MD *EVP_sha256(void)
+  // unsigned char *HMAC(const EVP_MD *, const void *key, int key_len, const unsigned char *data, size_t data_len,
+  //   unsigned char *md, unsigned int *md_len)
+  HMAC: {
+    parameters: ["pointer", "buffer", "i32", "buffer", "usize", "buffer", "buffer"],
+    result: "pointer",
+  },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 // openssl/evp.h
@@ -63,6 +70,21 @@ class Direction {
   }
 }
 
+function hmac(key: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(new ArrayBuffer(KEY));
+  const library = libcrypto();
+  const length = new Uint8Array(new ArrayBuffer(4));
+  const made = library.HMAC(library.EVP_sha256(), key, key.length, data, BigInt(data.length), out, length);
+  if (made === null) throw new MeshnetError("native/call-failed", "Cannot derive a key");
+  return out;
+}
+
+/** HKDF-SHA256 (RFC 5869) without salt: 32 bytes from a secret, for one purpose. */
+export function deriveKey(secret: Uint8Array, purpose: string): Uint8Array<ArrayBuffer> {
+  const random = hmac(new Uint8Array(KEY), Uint8Array.from(secret));
+  return hmac(random, Uint8Array.from([...new TextEncoder().encode(purpose), 1]));
+}
+
 /** A PacketCipher of the data plane: tag in the sixteen octets before the text, the packet's sender bound to it. The last
  * eight octets of the nonce must never repeat for a key. */
 export class AesGcm {
@@ -78,6 +100,14 @@ export class AesGcm {
   constructor(keys: { readonly seal: Uint8Array; readonly open: Uint8Array }) {
     this.#sealing = new Direction(keys.seal, true);
     this.#opening = new Direction(keys.open, false);
+  }
+
+  /** The cipher of a link with this session key; `outbound`: we dialled. */
+  static ofSession(sessionKey: Uint8Array, outbound: boolean): AesGcm {
+    const [dialler, other] = ["outbound", "inbound"].map((side) =>
+      deriveKey(sessionKey, `meshnet sleeve gcm ${side}`)
+    );
+    return new AesGcm(outbound ? { seal: dialler!, open: other! } : { seal: other!, open: dialler! });
   }
 
   /** See PacketCipher. */

@@ -50,10 +50,7 @@ using engine = new SleeveEngine({
   socket,
   ciphers: {
     secretbox: (key) => new SodiumSecretbox(key),
-    gcm: (key, outbound) => {
-      const other = key.map((octet) => octet ^ 0xff);
-      return new AesGcm(outbound ? { seal: key, open: other } : { seal: other, open: key });
-    },
+    gcm: (key, outbound) => AesGcm.ofSession(key, outbound),
   },
   self: peerNumber(NAMES[self]!),
   directory: {

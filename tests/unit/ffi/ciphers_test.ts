@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { fromHex, toHex } from "../../../mod/core/bytes.ts";
 import { secretboxCipher } from "../../../mod/overlay/sleeve_seal.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
-import { AesGcm } from "../../../ffi/libcrypto.ts";
+import { AesGcm, deriveKey } from "../../../ffi/libcrypto.ts";
 import { hasLibrary } from "../../../ffi/libs.ts";
 import { SodiumSecretbox } from "../../../ffi/sodium.ts";
 import { seededRandom } from "../properties.ts";
@@ -88,5 +88,28 @@ Deno.test({
     const bytes = new Uint8Array(TEXT + 16);
     new AesGcm({ seal: zero, open: zero }).seal(new Uint8Array(24), bytes, TEXT, TEXT + 16);
     assert.equal(toHex(bytes.subarray(TEXT)), toHex(fromHex("cea7403d4d606b6e074ec5d3baf39d18")));
+  },
+});
+
+Deno.test({
+  name: "deriveKey() is HKDF-SHA256, and AesGcm.ofSession() has a key for each direction",
+  ignore: !openssl,
+  async fn() {
+    const secret = Uint8Array.from(seededRandom().bytes(32));
+    const base = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
+    const info = new TextEncoder().encode("meshnet sleeve gcm outbound");
+    const params = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(0), info };
+    const expected = new Uint8Array(await crypto.subtle.deriveBits(params, base, 256));
+    assert.equal(toHex(deriveKey(secret, "meshnet sleeve gcm outbound")), toHex(expected));
+    const [a, b] = [AesGcm.ofSession(secret, true), AesGcm.ofSession(secret, false)];
+    const nonce = new Uint8Array(24);
+    const sealedBy = (cipher: AesGcm) => {
+      const bytes = new Uint8Array(TEXT + 100);
+      cipher.seal(nonce, bytes, TEXT, bytes.length);
+      return bytes;
+    };
+    assert.notDeepEqual(sealedBy(a), sealedBy(b));
+    assert.equal(b.open(nonce, sealedBy(a), TEXT, TEXT + 100), true);
+    assert.equal(a.open(nonce, sealedBy(b), TEXT, TEXT + 100), true);
   },
 });
