@@ -2,6 +2,7 @@
 import type { Logger, NetlinkSocket } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { DataplaneEffect, DataplaneEvent } from "./dataplane_types.ts";
+import type { SleeveCounts } from "./sleeve_port.ts";
 
 /** Effects that a switch performs; the loop performs the others. */
 export type DatapathEffect = Exclude<DataplaneEffect, { kind: "overlay" | "log" }>;
@@ -19,8 +20,8 @@ export interface Datapath extends Disposable {
   drain(post: PostEvent, at: { readonly now: Millis; readonly isReady: (index: number) => boolean }): boolean;
   /** Performs an effect; frames are copied. Nothing is sure to have reached the kernel before `flush`. */
   perform(effect: DatapathEffect, post: PostEvent, now: Millis): void;
-  /** Sends what was performed. */
-  flush(): void;
+  /** Sends what was performed, and posts what is found out by that. */
+  flush(post: PostEvent): void;
   /** Earliest time at which `wake` has something to do; Infinity when there is none. */
   nextWake(): number;
   /** Does what was put off; early calls are harmless. */
@@ -45,6 +46,8 @@ export interface DatapathCounts {
   readonly damaged: number;
   /** How often somebody else had changed how misses reach us. */
   readonly repaired: number;
+  /** What user space carried; undefined where no port leads to it. */
+  readonly sleeve?: SleeveCounts | undefined;
 }
 
 /** The socket for misses, flows and frames. */

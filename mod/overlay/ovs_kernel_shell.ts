@@ -10,6 +10,10 @@ import { decodeLink, getLink, setLink } from "../wire/rtnetlink.ts";
 import type { OvsAdapters } from "./datapath_port.ts";
 import { type OvsChange, type OvsPresent, type OvsWanted, planOvs, wantedDispatch } from "./ovs_setup.ts";
 
+/** The largest MTU that a TAP takes: the kernel does not look at a super-packet's length, but at that of other frames,
+ * which come from interfaces of any MTU. */
+const TAP_MTU = 65_521;
+
 /** errno of a refused request, undefined for any other failure. */
 export function errnoOf(thrown: unknown): number | undefined {
   return thrown instanceof MeshnetError ? thrown.errno : undefined;
@@ -222,6 +226,19 @@ export class OvsKernel implements Disposable {
       }
       return { kind: "failed", reason: vxlanFailure(errno, { name, udpPort }) };
     }
+  }
+
+  /** Makes an interface of this process a port, up and with room for super-packets. A port of that name which another
+   * process left goes first. Throws what the kernel refuses. */
+  addTap(name: string): Vport {
+    const [reply] = this.#route.request(getLink({ name }));
+    const { index } = understood(decodeLink(reply ?? new Uint8Array(0)));
+    this.#route.request(setLink(index, { mtu: TAP_MTU, up: true }));
+    const present = this.ports().find((port) => port.name === name);
+    if (present?.ifindex === index && present.kind === "netdev") return present;
+    if (present !== undefined) this.#removePort(present.port);
+    const port = { kind: "netdev", name, upcallPid: this.#wanted.upcallPid } as const;
+    return this.#one(ovs.encodeVportNew(this.families, this.#index, port), ovs.decodeVport).vport;
   }
 
   #removePort(port: PortNo): void {

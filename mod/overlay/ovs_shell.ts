@@ -25,18 +25,33 @@ import type {
 import type { DataplaneEvent } from "./dataplane_types.ts";
 import { datapathGone, errnoOf, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
+import { openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
+import { TAP_NAME } from "./tap_port.ts";
 
 /** Positions in `fds`. */
 const UPCALLS = 0;
 const NOTICES = 1;
+const USER_SPACE = 2;
 /** Batches of misses taken by one call of drain(): timers and requests come in between. */
 const BATCHES = 8;
+/** News of user space's sending bring about more to send, but not for ever. */
+const ROUNDS = 4;
 /** What is gathered for one send; the kernel's default limit for one message is 208 KiB. */
 const SEND_LIMIT = 64 * 1024;
 const VXLAN_ATTEMPTS = 5;
 const VXLAN_RETRY_MS = 10;
 /** Shortest time between two looks at whether misses still reach us. */
 const CHECK_MS = 200;
+
+/** What is opened. */
+export interface OvsOptions {
+  /** Name of the datapath and of its own interface. */
+  readonly name: string;
+  /** MTU of its own interface. */
+  readonly mtu: number;
+  /** What carries frames that no tunnel can carry; it is disposed with the datapath. */
+  readonly userSpace?: UserSpace | undefined;
+}
 
 /** One open datapath. Ports, flows and the datapath itself stay when it is disposed. */
 export class OvsDatapath implements Datapath {
@@ -45,6 +60,7 @@ export class OvsDatapath implements Datapath {
   readonly #notices: NoticeSocket;
   readonly #adapters: OvsAdapters;
   readonly #name: string;
+  readonly #user: OvsSleeve | undefined;
   readonly #writer = new NetlinkWriter(SEND_LIMIT + 80 * 1024);
   readonly #ports = new Map<PortNo, Vport>();
   /** vxlan ports to try again: UDP port -> attempt and time. */
@@ -60,49 +76,80 @@ export class OvsDatapath implements Datapath {
     kernel: OvsKernel,
     upcalls: UpcallSocket,
     notices: NoticeSocket,
-    options: { readonly name: string; readonly adapters: OvsAdapters },
+    options: {
+      readonly name: string;
+      readonly adapters: OvsAdapters;
+      readonly user: OvsSleeve | undefined;
+    },
   ) {
     this.#kernel = kernel;
     this.#upcalls = upcalls;
     this.#notices = notices;
     this.#name = options.name;
     this.#adapters = options.adapters;
+    this.#user = options.user;
   }
 
-  /** Opens the datapath `name`, or makes it, with `mtu` for its own interface. Throws "datapath/module-missing" when
-   * the kernel has no Open vSwitch, "datapath/wrong-kind" when something else has the name. */
-  static open(adapters: OvsAdapters, options: { readonly name: string; readonly mtu: number }): OvsDatapath {
+  /** Opens the datapath, or makes it. Throws "datapath/module-missing" when the kernel has no Open vSwitch,
+   * "datapath/wrong-kind" when something else has the name. Where the TAP cannot become a port, tunnels alone carry
+   * frames: see carriesSleeve. */
+  static open(adapters: OvsAdapters, options: OvsOptions): OvsDatapath {
+    const { mtu, name, userSpace } = options;
     using undo = new DisposableStack();
+    if (userSpace !== undefined) undo.use(userSpace.tap);
     const upcalls = undo.use(adapters.openUpcalls());
-    const kernel = undo.use(OvsKernel.open(adapters, { ...options, upcallPid: upcalls.portId }));
+    const kernel = undo.use(OvsKernel.open(adapters, { name, mtu, upcallPid: upcalls.portId }));
     const { datapathGroup, vportGroup } = kernel.families;
     const notices = undo.use(adapters.openNotices([datapathGroup, vportGroup]));
+    const user = userSpace === undefined ? undefined : openUserSpace(userSpace, kernel, adapters.log);
     undo.move();
-    return new OvsDatapath(kernel, upcalls, notices, { name: options.name, adapters });
+    return new OvsDatapath(kernel, upcalls, notices, { name, adapters, user });
   }
 
-  /** See Datapath. */
+  /** Whether a port leads to user space. */
+  get carriesSleeve(): boolean {
+    return this.#user !== undefined;
+  }
+
+  /** See Datapath. In the order of UPCALLS and NOTICES; from USER_SPACE on the TAP's and those of its path. */
   get fds(): readonly number[] {
-    return [this.#upcalls.fd, this.#notices.fd]; // in the order of UPCALLS and NOTICES
+    return [this.#upcalls.fd, this.#notices.fd, ...this.#user?.fds ?? []];
   }
 
   /** See Datapath. */
   start(): DataplaneEvent {
     // Ports made between opening and joining the group are in this list, later ones in notices.
     this.#kernel.repair();
-    const ports = this.#kernel.ports();
+    const ports = this.#kernel.ports().map((port) => this.#seen(port));
     for (const port of ports) this.#ports.set(port.port, port);
     return { kind: "started", ports, flows: this.#kernel.flows(false) };
+  }
+
+  /** User space's port is nobody's local one, also when a process left it that is gone. */
+  #seen(port: Vport): Vport {
+    if (port.kind !== "netdev") return port;
+    if (port.port === this.#user?.port) return { ...port, kind: "sleeve" };
+    return port.name === TAP_NAME ? { ...port, kind: "other" } : port;
   }
 
   /** See Datapath. */
   drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
     if (at.isReady(NOTICES)) this.#takeNotices(post, at.now);
-    if (!at.isReady(UPCALLS)) return false;
+    let more = at.isReady(UPCALLS) && this.#takeUpcalls(post);
+    const user = this.#user;
+    if (user !== undefined) {
+      const { now } = at;
+      if (user.drain(post, { now, isReady: (index) => at.isReady(USER_SPACE + index) })) more = true;
+      this.flush(post);
+    }
+    return more;
+  }
+
+  #takeUpcalls(post: PostEvent): boolean {
     for (let i = 0; i < BATCHES; i++) {
       const batch = this.#upcalls.receiveBatch();
       for (const datagram of batch) this.#takeUpcall(datagram, post);
-      this.flush();
+      this.#send();
       if (batch.length < this.#upcalls.batchSize) return false;
     }
     return true;
@@ -119,7 +166,9 @@ export class OvsDatapath implements Datapath {
     if (upcall.kind !== "miss" || upcall.datapath !== this.#kernel.index) return;
     const { inPort } = upcall.miss.key;
     if (!this.#ports.has(inPort)) this.#meet(inPort, post);
-    post(upcall);
+    if (inPort !== this.#user?.port) return post(upcall);
+    const miss = this.#user.missOf(upcall);
+    if (miss !== undefined) post({ kind: "miss", miss });
   }
 
   /** A frame was faster than the news of its port. */
@@ -134,6 +183,7 @@ export class OvsDatapath implements Datapath {
     const text = error.text === undefined ? "" : `, ${error.text.trim()}`;
     const reason = describeErrno(error.errno) + text;
     if (error.request === "install" && error.ufid !== undefined) {
+      this.#user?.tags.unbind(error.ufid);
       post({ kind: "install-failed", ufid: error.ufid, reason });
     } else this.#adapters.log.debug("overlay/request-refused", { request: error.request, reason });
   }
@@ -166,7 +216,8 @@ export class OvsDatapath implements Datapath {
     }
   }
 
-  #learn(port: Vport, post: PostEvent): void {
+  #learn(told: Vport, post: PostEvent): void {
+    const port = this.#seen(told);
     const known = this.#ports.get(port.port);
     if (!this.#kernel.hearsOf(port) && (known === undefined || this.#kernel.hearsOf(known))) {
       this.#kernel.directMisses(port.port);
@@ -196,37 +247,47 @@ export class OvsDatapath implements Datapath {
   perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
     const writer = this.#writer;
     const { families, index } = this.#kernel;
+    const tags = this.#user?.tags;
     switch (effect.kind) {
       case "install": {
-        const { actions, frame } = effect;
-        writeFlowNew(writer, families, index, effect);
+        const { actions, frame, key, ufid } = effect;
+        if (key.sleeve === undefined && tags === undefined || tags?.bind(ufid, key, actions)) {
+          writeFlowNew(writer, families, index, effect, { tagOf: tags?.tagOf });
+        } else post({ kind: "install-failed", ufid, reason: "there is no tag for it" });
         if (frame !== undefined && actions.length > 0) {
-          writeExecute(writer, families, index, { frame, actions });
+          writeExecute(writer, families, index, { frame, actions }, { tagOf: tags?.tagOf });
         }
         break;
       }
       case "execute":
-        writeExecute(writer, families, index, effect);
+        writeExecute(writer, families, index, effect, { tagOf: tags?.tagOf });
         break;
       case "delete":
+        tags?.unbind(effect.ufid);
+        writeFlowDelete(writer, families, index, effect);
+        break;
       case "delete-foreign":
         writeFlowDelete(writer, families, index, effect);
         break;
-      case "dump-flows":
-        this.flush();
-        post({ kind: "flows", flows: this.#kernel.flows(true) });
+      case "dump-flows": {
+        this.#send();
+        const flows = this.#kernel.flows(true);
+        tags?.keepOnly(flows);
+        post({ kind: "flows", flows });
         break;
+      }
       case "ensure-vxlan":
         this.#ensureVxlan(effect.udpPort, 1, post, now);
         break;
       case "sleeve-open":
       case "sleeve-close":
       case "special":
+        this.#user?.perform(effect, now);
         break;
       default:
         assertNever(effect);
     }
-    if (writer.length > SEND_LIMIT) this.flush();
+    if (writer.length > SEND_LIMIT) this.#send();
   }
 
   #ensureVxlan(udpPort: number, attempt: number, post: PostEvent, now: Millis): void {
@@ -241,7 +302,20 @@ export class OvsDatapath implements Datapath {
   }
 
   /** See Datapath. */
-  flush(): void {
+  flush(post: PostEvent): void {
+    this.#send();
+    let news = this.#user !== undefined;
+    for (let i = 0; news && i < ROUNDS; i++) {
+      news = false;
+      this.#user!.path.flush((event) => {
+        news = true;
+        post(event);
+      });
+      this.#send(); // what the news brought about
+    }
+  }
+
+  #send(): void {
     const { buffer, length } = this.#writer;
     if (length === 0) return;
     this.#writer.reset();
@@ -302,11 +376,13 @@ export class OvsDatapath implements Datapath {
       refused: this.#refused,
       damaged: this.#damaged,
       repaired: this.#repaired,
+      sleeve: this.#user?.counts(),
     };
   }
 
   /** Closes the sockets: misses go nowhere from now on, flows go on working. */
   [Symbol.dispose](): void {
+    this.#user?.[Symbol.dispose]();
     this.#notices[Symbol.dispose]();
     this.#kernel[Symbol.dispose]();
     this.#upcalls[Symbol.dispose]();

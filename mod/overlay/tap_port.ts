@@ -1,5 +1,8 @@
 /** User space's interface in the kernel, as whoever reads and writes frames sees it. */
 
+/** Name of the interface. */
+export const TAP_NAME = "mesh-tap";
+
 /** Largest packet: virtio header, Ethernet header, two tags, 64 KiB. */
 export const TAP_PACKET = 10 + 14 + 8 + 65_536;
 

@@ -76,20 +76,20 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const isReady = (index: number): boolean => waiter.isReady(index + 1);
 
   post(datapath.start());
-  datapath.flush();
+  datapath.flush(post);
   send({ kind: "started" });
   for (let more = false;;) {
     waiter.wait(more ? 0 : Math.min(alarm.at, datapath.nextWake()) - clock.now());
     for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
       const message = await nextMessage();
-      if (message.kind === "stop") return datapath.flush();
+      if (message.kind === "stop") return datapath.flush(post);
       take(message);
     }
     alarm.ringIfDue(clock.now());
     datapath.wake(post, clock.now());
-    datapath.flush(); // a drain sends by itself; this is what messages and timers brought about
+    datapath.flush(post); // a drain sends by itself; this is what messages and timers brought about
     more = datapath.drain(post, { now: clock.now(), isReady });
-    datapath.flush();
+    datapath.flush(post);
   }
 
   function take(message: Exclude<ToDataplane, { kind: "stop" }>): void {

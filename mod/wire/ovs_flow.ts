@@ -4,8 +4,16 @@ import { type AttributeReader, NLM_F, NLMSG, NLMSG_HEADER, splitMessages } from 
 import { decodeVerdict } from "./netlink_reply.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { beginOvs, openOvs, OVS_CMD, OVS_HEADERS, OVS_PACKET_CMD, type OvsFamilies } from "./ovs.ts";
-import { flowKeyOf, KeyFields, readActions, writeActions, writeKey, writeMask } from "./ovs_key_codec.ts";
-import type { FlowAction, FlowHandle, FlowKey, FlowRecord, Miss, PortNo, Ufid } from "./ovs_keys.ts";
+import {
+  flowKeyOf,
+  KeyFields,
+  NO_TAGS,
+  readActions,
+  writeActions,
+  writeKey,
+  writeMask,
+} from "./ovs_key_codec.ts";
+import type { FlowAction, FlowHandle, FlowKey, FlowRecord, Miss, PortNo, TagOf, Ufid } from "./ovs_keys.ts";
 
 const FLOW = { key: 1, actions: 2, stats: 3, used: 5, mask: 7, ufid: 9, ufidFlags: 10 } as const;
 const PACKET = { packet: 1, key: 2, actions: 3 } as const;
@@ -46,40 +54,50 @@ export interface FlowInstall {
   readonly replace?: boolean;
 }
 
-/** Appends a message that installs or changes a flow. By default the kernel answers only if it fails. */
+/** How a request is written. */
+export interface WriteOptions {
+  /** By default the kernel answers only if it fails. */
+  readonly flags?: number;
+  /** Tags for user space's port. A flow whose key needs one that there is none of must not be written; an action is
+   * left out. */
+  readonly tagOf?: TagOf | undefined;
+}
+
+/** Appends a message that installs or changes a flow. */
 export function writeFlowNew(
   writer: NetlinkWriter,
   families: OvsFamilies,
   datapath: number,
   flow: FlowInstall,
-  flags: number = NLM_F.request,
+  { flags = NLM_F.request, tagOf = NO_TAGS }: WriteOptions = {},
 ): void {
   const command = flow.replace === true ? OVS_CMD.set : OVS_CMD.new;
   beginOvs(writer, families.flow, { command, flags, datapath });
   const key = writer.open(FLOW.key);
-  writeKey(writer, flow.key);
+  const { sleeve } = flow.key;
+  writeKey(writer, flow.key, sleeve === undefined ? 0 : tagOf(sleeve));
   const mask = writer.close(key).open(FLOW.mask);
   writeMask(writer, flow.key);
   const actions = writer.close(mask).open(FLOW.actions);
-  writeActions(writer, flow.actions);
+  writeActions(writer, flow.actions, { tagOf, carriesTag: sleeve !== undefined });
   writer.close(actions);
   writeUfid(writer, flow.ufid);
   writer.end();
 }
 
-/** Appends a message that has the kernel carry out `actions` on a frame. By default it answers only if that fails. */
+/** Appends a message that has the kernel carry out `actions` on a frame, which has no tag of user space. */
 export function writeExecute(
   writer: NetlinkWriter,
   families: OvsFamilies,
   datapath: number,
   packet: { readonly frame: Uint8Array; readonly actions: readonly FlowAction[] },
-  flags: number = NLM_F.request,
+  { flags = NLM_F.request, tagOf = NO_TAGS }: WriteOptions = {},
 ): void {
   beginOvs(writer, families.packet, { command: OVS_PACKET_CMD.execute, flags, datapath });
   writer.attrBytes(PACKET.packet, packet.frame);
   const key = writer.open(PACKET.key); // must be there, may be empty: the kernel extracts it again
   const actions = writer.close(key).open(PACKET.actions);
-  writeActions(writer, packet.actions);
+  writeActions(writer, packet.actions, { tagOf, carriesTag: false });
   writer.close(actions).end();
 }
 
@@ -174,7 +192,16 @@ export interface UpcallError {
 
 /** What arrives at the socket that receives misses. */
 export type Upcall =
-  | { readonly kind: "miss"; readonly datapath: number; readonly miss: Miss }
+  | {
+    readonly kind: "miss";
+    readonly datapath: number;
+    /** `key.tagged` speaks of the first tag. */
+    readonly miss: Miss;
+    /** The first tag's TCI without its bit 12, 0 when there is no tag. */
+    readonly tag: number;
+    /** Whether another tag is behind it. */
+    readonly taggedTwice: boolean;
+  }
   /** A request sent without acknowledgement failed. */
   | UpcallError
   /** Anything else. */
@@ -205,8 +232,10 @@ function decodeMiss(message: Uint8Array): Decoded<Upcall> {
   const { ethSrc, ethDst } = key;
   const tunnel = key.tunnel();
   if (key.hasTunnel && tunnel === undefined) return bad("miss has a tunnel id of more than 24 bits");
-  const tagged = key.tagged ? true : undefined;
-  return good({ kind: "miss", datapath, miss: { key: { inPort, tunnel, ethSrc, ethDst, tagged }, frame } });
+  const tagged = key.tagged || undefined;
+  const miss: Miss = { key: { inPort, tunnel, ethSrc, ethDst, tagged }, frame };
+  const tag = tagged ? key.vlan & ~0x1000 : 0;
+  return good({ kind: "miss", datapath, miss, tag, taggedTwice: key.taggedTwice });
 }
 
 function decodeFailure(families: OvsFamilies, datagram: Uint8Array): Decoded<Upcall> {

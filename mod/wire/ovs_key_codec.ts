@@ -2,12 +2,19 @@
 import { type Ip, type Mac, macAt } from "../core/addr.ts";
 import type { AttributeReader } from "./netlink.ts";
 import type { NetlinkWriter } from "./netlink_writer.ts";
-import type { FlowAction, FlowKey, PortNo, TunnelKey } from "./ovs_keys.ts";
+import {
+  type FlowAction,
+  type FlowKey,
+  FOREIGN_SLEEVE,
+  type PortNo,
+  type TagOf,
+  type TunnelKey,
+} from "./ovs_keys.ts";
 import type { Vni } from "./vxlan.ts";
 
 const KEY = { inPort: 3, encap: 1, ethernet: 4, vlan: 5, ethertype: 6, tunnel: 16 } as const;
 const TUNNEL = { id: 0, src: 1, dst: 2, tos: 3, ttl: 4, dontFragment: 5, pad: 14 } as const;
-const ACTION = { output: 1, set: 3 } as const;
+const ACTION = { output: 1, set: 3, pushVlan: 4, popVlan: 5 } as const;
 const OUTER_TTL = 64;
 /** 802.1Q, and the bit of a tag that says "there is a tag" (the kernel keeps it in the place of CFI). */
 const VLAN = { ethertype: 0x8100, present: 0x1000 } as const;
@@ -40,8 +47,9 @@ function writeMac(writer: NetlinkWriter, mac: Mac | undefined): void {
 
 const EXACT = 0xffff_ffff_ffff as Mac;
 
-/** Writes the attributes of a key; the kernel insists on a tunnel's TTL and on the MACs being there. */
-export function writeKey(writer: NetlinkWriter, key: FlowKey): void {
+/** Writes the attributes of a key; the kernel insists on a tunnel's TTL and on the MACs being there. `tag`: that of
+ * `key.sleeve`. */
+export function writeKey(writer: NetlinkWriter, key: FlowKey, tag = 0): void {
   if (key.tunnel !== undefined) {
     const opened = writer.open(KEY.tunnel);
     writer.attrBe64(TUNNEL.id, 0, key.tunnel.id)
@@ -52,13 +60,23 @@ export function writeKey(writer: NetlinkWriter, key: FlowKey): void {
   writeMac(writer, key.ethSrc);
   writeMac(writer, key.ethDst);
   writer.close(opened).attrU32(KEY.inPort, key.inPort);
-  if (key.tagged) writeTag(writer, VLAN.ethertype, false);
+  writeTags(writer, key, tag === 0 ? 0 : tag | VLAN.present);
 }
 
-function writeTag(writer: NetlinkWriter, ethertype: number, isMask: boolean): void {
-  const encap = writer.attrBe16(KEY.ethertype, ethertype).attrBe16(KEY.vlan, VLAN.present).open(KEY.encap);
+/** User space's tag, exactly, then the frame's own, whichever it is. A flow that does not speak of the second tag
+ * matches frames without one. */
+function writeTags(writer: NetlinkWriter, { sleeve, tagged }: FlowKey, tci: number, isMask = false): void {
+  const type = isMask ? 0xffff : VLAN.ethertype;
+  const outer = sleeve === undefined ? -1 : openTag(writer, type, tci);
+  const own = tagged ? openTag(writer, type, VLAN.present) : -1;
+  if (outer < 0 && own < 0) return;
   if (isMask) writer.attrBe16(KEY.ethertype, 0); // the kernel overlooks an empty nest in a mask
-  writer.close(encap);
+  if (own >= 0) writer.close(own);
+  if (outer >= 0) writer.close(outer);
+}
+
+function openTag(writer: NetlinkWriter, ethertype: number, tci: number): number {
+  return writer.attrBe16(KEY.ethertype, ethertype).attrBe16(KEY.vlan, tci).open(KEY.encap);
 }
 
 /** Writes the attributes of the mask that makes the fields present in `key` match exactly, and no other. */
@@ -72,12 +90,34 @@ export function writeMask(writer: NetlinkWriter, key: FlowKey): void {
   writeMac(writer, key.ethSrc === undefined ? undefined : EXACT);
   writeMac(writer, key.ethDst === undefined ? undefined : EXACT);
   writer.close(opened).attrU32(KEY.inPort, ALL);
-  if (key.tagged) writeTag(writer, 0xffff, true);
+  writeTags(writer, key, 0xffff, true);
 }
 
-/** Writes the attributes of actions. */
-export function writeActions(writer: NetlinkWriter, actions: readonly FlowAction[]): void {
+/** How actions are written. */
+export interface ActionsContext {
+  /** Tags of what is handed to user space; without one the action is left out. */
+  readonly tagOf: TagOf;
+  /** Frames come with user space's tag on them. */
+  readonly carriesTag: boolean;
+}
+
+/** Where no port leads to user space. */
+export const NO_TAGS: TagOf = () => 0;
+
+/** Writes the attributes of actions. A tag is on a frame for exactly the one that needs it. It is not taken off behind
+ * the last action, because the kernel would have to make a copy of the frame for that one. */
+export function writeActions(
+  writer: NetlinkWriter,
+  actions: readonly FlowAction[],
+  { carriesTag, tagOf }: ActionsContext,
+): void {
+  let carries = carriesTag;
   for (const action of actions) {
+    const tag = action.kind === "sleeve" ? tagOf(action.sleeve) : 0;
+    if (action.kind === "sleeve" && tag === 0) continue;
+    if (carries) writer.flag(ACTION.popVlan);
+    carries = tag !== 0;
+    if (carries) writer.attrBe32(ACTION.pushVlan, VLAN.ethertype * 0x1_0000 + (tag | VLAN.present));
     if (action.kind === "tunnel") {
       const { id, src, dst } = action.tunnel;
       const set = writer.open(ACTION.set);
@@ -115,6 +155,10 @@ export class KeyFields {
   vlan = 0;
   /** What the frame carries. */
   ethertype = 0;
+  /** The tag behind that one, and what it says the frame carries. */
+  innerVlan = 0;
+  /** What is behind the first tag. */
+  innerType = 0;
   /** Whether anything else is there that is not all zero; looked for in masks only. */
   others = false;
 
@@ -154,11 +198,15 @@ export class KeyFields {
     if (reader.failure !== undefined) parent.fail(reader.failure);
   }
 
-  /** What is behind the tag: of no interest unless a mask looks at it. */
-  #readEncap(parent: AttributeReader): void {
-    if (!this.isMask) return;
+  /** What is behind a tag: another one perhaps; the rest is of no interest unless a mask looks at it. */
+  #readEncap(parent: AttributeReader, depth = 1): void {
     const reader = parent.nested();
-    while (reader.next()) this.others ||= !isZero(reader);
+    while (reader.next()) {
+      if (depth === 1 && reader.type === KEY.vlan) this.innerVlan = reader.be16();
+      else if (depth === 1 && reader.type === KEY.ethertype) this.innerType = reader.be16();
+      else if (depth === 1 && reader.type === KEY.encap) this.#readEncap(reader, 2);
+      else if (this.isMask && !isZero(reader)) this.others = true;
+    }
     if (reader.failure !== undefined) parent.fail(reader.failure);
   }
 
@@ -179,6 +227,11 @@ export class KeyFields {
   /** Whether the frame has a tag that `FlowKey.tagged` means. */
   get tagged(): boolean {
     return this.ethertype === VLAN.ethertype && (this.vlan & VLAN.present) !== 0;
+  }
+
+  /** Whether there is such a tag behind the first one. */
+  get taggedTwice(): boolean {
+    return this.tagged && this.innerType === VLAN.ethertype && (this.innerVlan & VLAN.present) !== 0;
   }
 
   /** The tunnel, or undefined when there is none or its id has more than 24 bits. */
@@ -212,28 +265,51 @@ export function flowKeyOf(key: KeyFields, mask: KeyFields): FlowKey | undefined 
   if (!exactTunnel && !tunnelMasks.every((bits) => bits === 0)) return undefined;
   const tunnel = exactTunnel ? key.tunnel() : undefined;
   if (exactTunnel && tunnel === undefined) return undefined;
-  const tagged = mask.vlan === VLAN.present && mask.ethertype === 0xffff && key.tagged;
-  if (!tagged && (mask.vlan !== 0 || mask.ethertype !== 0)) return undefined;
+  const tags = tagsOf(key, mask);
+  if (tags === undefined) return undefined;
+  const { sleeve, tagged } = tags;
   return {
     inPort: key.inPort as PortNo,
     ...(tunnel === undefined ? {} : { tunnel }),
+    ...(sleeve ? { sleeve: FOREIGN_SLEEVE } : {}),
     ...(mask.ethSrc === EXACT ? { ethSrc: key.ethSrc } : {}),
     ...(mask.ethDst === EXACT ? { ethDst: key.ethDst } : {}),
     ...(tagged ? { tagged } : {}),
   };
 }
 
-/** The actions nested in the current attribute of `parent`; undefined when one is none of FlowAction. */
+/** Which tags a key asks for; undefined when writeTags() would not write it so. */
+function tagsOf(key: KeyFields, mask: KeyFields): { sleeve: boolean; tagged: true | undefined } | undefined {
+  const first = mask.ethertype === 0xffff && key.tagged ? mask.vlan : 0;
+  const second = mask.innerType === 0xffff && key.taggedTwice ? mask.innerVlan : 0;
+  if (first === 0 && (mask.vlan !== 0 || mask.ethertype !== 0)) return undefined;
+  if (second === 0 && (mask.innerVlan !== 0 || mask.innerType !== 0)) return undefined;
+  const sleeve = first === 0xffff;
+  const own = sleeve ? second : first;
+  if (own !== 0 && own !== VLAN.present || !sleeve && second !== 0) return undefined;
+  return { sleeve, tagged: own === 0 ? undefined : true };
+}
+
+/** The actions nested in the current attribute of `parent`; undefined when one is none of FlowAction, or they begin
+ * with taking off a tag. */
 export function readActions(parent: AttributeReader): FlowAction[] | undefined {
   const actions: FlowAction[] = [];
   const reader = parent.nested();
   let tunnel: TunnelKey | undefined;
+  let pushed = false;
   let known = true;
   while (reader.next()) {
     if (reader.type === ACTION.output) {
       const port = reader.u32() as PortNo;
-      actions.push(tunnel === undefined ? { kind: "output", port } : { kind: "tunnel", port, tunnel });
+      if (pushed) actions.push({ kind: "sleeve", port, sleeve: FOREIGN_SLEEVE });
+      else actions.push(tunnel === undefined ? { kind: "output", port } : { kind: "tunnel", port, tunnel });
       tunnel = undefined;
+    } else if (reader.type === ACTION.pushVlan) {
+      known &&= !pushed;
+      pushed = true;
+    } else if (reader.type === ACTION.popVlan) {
+      known &&= pushed;
+      pushed = false;
     } else if (reader.type === ACTION.set) {
       tunnel = readSetTunnel(reader);
       known &&= tunnel !== undefined;

@@ -31,6 +31,13 @@ export interface SleeveKey {
   readonly id: Vni;
 }
 
+/** Tells the tag of a SleeveKey: a number that fits into a VLAN tag's TCI with bit 12 clear and is never 0; 0: it has
+ * none. Frames carry it at user space's port, in front of a tag of their own. */
+export type TagOf = (key: SleeveKey) => number;
+
+/** The `sleeve` of flows that are read: what their tags stood for only the process knew that made them. */
+export const FOREIGN_SLEEVE: SleeveKey = { link: 0 as LinkId, id: 0 as Vni };
+
 /** What a frame is matched on. An absent field matches everything; a present one matches exactly. */
 export interface FlowKey {
   /** Where the frame came in. */

@@ -81,7 +81,7 @@ class Bench implements Arrangement {
   }
   perform(...effects: readonly DatapathEffect[]): void {
     for (const effect of effects) this.#datapath.perform(effect, this.#post, performance.now() as Millis);
-    this.#datapath.flush();
+    this.#datapath.flush(this.#post);
   }
   /** Takes events until one is wanted, and gives that; the others are thrown away. */
   next<K extends DataplaneEvent["kind"]>(

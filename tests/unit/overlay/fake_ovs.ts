@@ -44,6 +44,8 @@ export class FakeOvs implements OvsAdapters {
   readonly interfaces = new Set<string>();
   readonly ports = new Map<number, FakePort>();
   link = { mtu: 65535, up: false };
+  /** The TAP's interface, if there is one. */
+  tap: { readonly name: string; readonly index: number; mtu: number; up: boolean } | undefined;
   /** Names of vxlan interfaces that stay down. */
   readonly down = new Set<string>();
   /** Error numbers that the next additions of ports meet. */
@@ -174,6 +176,8 @@ export class FakeOvs implements OvsAdapters {
     if (command === OVS_CMD.new) {
       const errno = this.refusals.shift() ?? 0;
       if (errno !== 0) throw refusal(errno);
+      const taken = text(given.get(3)!);
+      if (all.some((port) => port.name === taken)) throw refusal(ERRNO.EEXIST);
       const port = Math.max(-1, ...this.ports.keys()) + 1;
       const options = given.get(4)!;
       const udpPort = options.length > 0 ? options[4]! | options[5]! << 8 : undefined;
@@ -204,18 +208,29 @@ export class FakeOvs implements OvsAdapters {
   #route(message: Uint8Array): readonly Uint8Array[] {
     const view = new DataView(message.buffer, message.byteOffset);
     const given = attributes(message, 32);
-    const own = view.getInt32(20, true) === DATAPATH_INDEX;
+    const index = view.getInt32(20, true);
+    const own = index === DATAPATH_INDEX;
+    const { tap } = this;
     if (message[4] === 16) {
+      if (tap !== undefined && index === tap.index) {
+        tap.mtu = u32(given.get(4)!);
+        tap.up = (view.getUint32(24, true) & 1) === 1;
+        return [];
+      }
       assert.ok(own);
       this.link = { mtu: u32(given.get(4)!), up: (view.getUint32(24, true) & 1) === 1 };
       return [];
     }
     const name = own ? "meshnet" : text(given.get(3)!);
-    if (!own && ![...this.ports.values()].some((port) => port.name === name)) throw refusal(ERRNO.ENODEV);
+    const isTap = !own && name === tap?.name;
+    if (!own && !isTap && ![...this.ports.values()].some((port) => port.name === name)) {
+      throw refusal(ERRNO.ENODEV);
+    }
     const up = own ? this.link.up : !this.down.has(name);
-    const writer = new NetlinkWriter().begin(16, 0).u32(0).u32(own ? DATAPATH_INDEX : 77).u32(up ? 1 : 0).u32(
-      0,
-    );
+    const writer = new NetlinkWriter().begin(16, 0).u32(0).u32(own ? DATAPATH_INDEX : isTap ? tap.index : 77)
+      .u32(up ? 1 : 0).u32(
+        0,
+      );
     return [writer.attrText(3, name).attrU32(4, own ? this.link.mtu : 65535).end().finish()];
   }
 }

@@ -178,8 +178,8 @@ Deno.test("OvsDatapath sends flow and frame together, everything of a batch at o
   assert.ok(foreign.ok);
   perform({ kind: "delete-foreign", handle: foreign.value.handle });
   assert.equal(fake.sends.length, 0);
-  datapath.flush();
-  datapath.flush();
+  datapath.flush(() => {});
+  datapath.flush(() => {});
   assert.deepEqual(fake.sends.map((send) => send.map((m) => `${m.family} ${m.command}`)), [[
     "ovs_flow 1",
     "ovs_packet 3",
@@ -196,7 +196,7 @@ Deno.test("OvsDatapath does not gather more than one send can carry", () => {
   const frame = new Uint8Array(65_000);
   const actions = [{ kind: "output", port: 2 as PortNo }] as const;
   for (let i = 0; i < 4; i++) perform({ kind: "execute", frame, inPort: 1 as PortNo, actions });
-  datapath.flush();
+  datapath.flush(() => {});
   assert.deepEqual(fake.sends.map((send) => send.length), [2, 2]);
 });
 

@@ -4,7 +4,15 @@ import { toHex } from "../../../mod/core/bytes.ts";
 import { attributesByType, NLM_F } from "../../../mod/wire/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
 import * as flows from "../../../mod/wire/ovs_flow.ts";
-import type { FlowAction, FlowKey, PortNo, Ufid } from "../../../mod/wire/ovs_keys.ts";
+import type { LinkId } from "../../../mod/core/overlay_port.ts";
+import {
+  type FlowAction,
+  type FlowKey,
+  FOREIGN_SLEEVE,
+  type PortNo,
+  type TagOf,
+  type Ufid,
+} from "../../../mod/wire/ovs_keys.ts";
 import { ipv4FromNumber, ipv4ToNumber } from "../../../mod/wire/ovs_key_codec.ts";
 import type { Vni } from "../../../mod/wire/vxlan.ts";
 import { fuzz } from "../fuzz.ts";
@@ -51,7 +59,7 @@ const SEEN: readonly { step: string; key: FlowKey; actions: readonly FlowAction[
 
 function install(flow: flows.FlowInstall): Uint8Array<ArrayBuffer> {
   const writer = new NetlinkWriter();
-  flows.writeFlowNew(writer, F, DP, flow, ECHO);
+  flows.writeFlowNew(writer, F, DP, flow, { flags: ECHO });
   return writer.finish();
 }
 
@@ -108,6 +116,80 @@ Deno.test("writeFlowNew() and decodeFlow() agree on every kind of key", () => {
     assert.ok(flow.ok);
     assert.deepEqual([flow.value.ufid, flow.value.key, flow.value.actions], [i + 1, key, actions]);
   });
+});
+
+const sleeve = (id: number) => ({ link: 7 as LinkId, id: id as Vni });
+const tagOf: TagOf = ({ id }) => id;
+const toSleeve = (id: number): FlowAction => ({ kind: "sleeve", port: port(9), sleeve: sleeve(id) });
+
+function installTagged(key: FlowKey, actions: readonly FlowAction[]): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter();
+  flows.writeFlowNew(writer, F, DP, { ufid: ufid(1), key, actions }, { tagOf });
+  return writer.finish();
+}
+
+Deno.test("writeFlowNew() puts tags on frames for user space, and takes them off for what follows", () => {
+  // Each as the kernel takes it (linux/openvswitch.h): 0401 push_vlan 8100 and TCI with the bit "present", 0005 pop_vlan.
+  const cases: readonly (readonly [key: FlowKey, actions: readonly FlowAction[], hex: string])[] = [
+    [{ inPort: port(1) }, [toSleeve(0x2001)], "08000400810030010800010009000000"],
+    [
+      { inPort: port(1) },
+      [toSleeve(1), toSleeve(2), output(3)],
+      "08000400810010010800010009000000" + "04000500" + "08000400810010020800010009000000" +
+      "04000500" + "0800010003000000",
+    ],
+    [{ inPort: port(9), sleeve: sleeve(5) }, [output(3)], "04000500" + "0800010003000000"],
+    [{ inPort: port(9), sleeve: sleeve(5) }, [], ""],
+    [{ inPort: port(1) }, [toSleeve(0), output(3)], "0800010003000000"], // there is no tag for it
+  ];
+  for (const [key, actions, hex] of cases) {
+    assert.equal(attributes(installTagged(key, actions))[2], hex);
+  }
+});
+
+Deno.test("writeFlowNew() matches user space's tag exactly, and a tag of the frame's own behind it", () => {
+  const key = { inPort: port(9), sleeve: sleeve(0xe123) };
+  const macs = "10000400" + "00".repeat(12);
+  const plain = attributes(installTagged(key, []));
+  const own = attributes(installTagged({ ...key, tagged: true }, []));
+  const inPort = "0800030009000000";
+  assert.equal(
+    plain[1],
+    "10000400" + "00".repeat(12) + inPort + "0600060081000000" + "06000500f1230000" + "04000100",
+  );
+  assert.equal(
+    plain[7],
+    macs + "08000300ffffffff" + "06000600ffff0000" + "06000500ffff0000" + "0c000100" + "0600060000000000",
+  );
+  assert.equal(
+    own[1],
+    macs + inPort + "0600060081000000" + "06000500f1230000" + "18000100" + "0600060081000000" +
+      "0600050010000000" + "04000100",
+  );
+  assert.equal(
+    own[7],
+    macs + "08000300ffffffff" + "06000600ffff0000" + "06000500ffff0000" + "20000100" + "06000600ffff0000" +
+      "0600050010000000" + "0c000100" + "0600060000000000",
+  );
+});
+
+Deno.test("decodeFlow() tells flows of user space's port, but not what their tags stand for", () => {
+  const read = (key: FlowKey, actions: readonly FlowAction[]) => {
+    const flow = flows.decodeFlow(installTagged(key, actions));
+    assert.ok(flow.ok);
+    return [flow.value.key, flow.value.actions];
+  };
+  const foreign = { kind: "sleeve", port: 9, sleeve: FOREIGN_SLEEVE };
+  assert.deepEqual(read({ inPort: port(1) }, [output(2), toSleeve(1), tunnel(7)]), [
+    { inPort: 1 },
+    [output(2), foreign, tunnel(7)],
+  ]);
+  const from = { inPort: port(9), sleeve: sleeve(5) };
+  assert.deepEqual(read(from, [toSleeve(1)]), [{ inPort: 9, sleeve: FOREIGN_SLEEVE }, undefined]);
+  assert.deepEqual(read({ ...from, tagged: true }, []), [
+    { inPort: 9, sleeve: FOREIGN_SLEEVE, tagged: true },
+    [],
+  ]);
 });
 
 Deno.test("decodeFlow() has no key for a flow that matches on something else", () => {
@@ -173,7 +255,7 @@ Deno.test("writeExecute() is what was seen", () => {
     ] as const
   ) {
     const writer = new NetlinkWriter(16);
-    flows.writeExecute(writer, F, DP, { frame, actions: [tunnel(0x123abc)] }, ECHO);
+    flows.writeExecute(writer, F, DP, { frame, actions: [tunnel(0x123abc)] }, { flags: ECHO });
     assertSends(writer.finish(), step);
   }
 });
@@ -202,6 +284,7 @@ Deno.test("decodeUpcall() reads the tag of a miss", () => {
   const upcall = flows.decodeUpcall(F, message);
   assert.ok(upcall.ok && upcall.value.kind === "miss");
   assert.equal(upcall.value.miss.key.tagged, true);
+  assert.deepEqual([upcall.value.tag, upcall.value.taggedTwice], [5, false]);
 });
 
 Deno.test("decodeUpcall() names the flow that could not be installed", () => {

@@ -1,0 +1,139 @@
+/** User space's port of the kernel's datapath: packets between the TAP and the links, and the port's misses.
+ *
+ *     datapath --[ mesh-tap: frames with a tag for (link, peers) ]-- OvsSleeve --[ SleevePath ]-- UDP
+ */
+import { messageOf } from "../core/errors.ts";
+import type { Logger } from "../core/ports.ts";
+import type { Millis } from "../core/time.ts";
+import type { Miss, PortNo, Vport } from "../wire/ovs_keys.ts";
+import type { Upcall } from "../wire/ovs_flow.ts";
+import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
+import type { PostEvent } from "./datapath_port.ts";
+import type { OvsKernel } from "./ovs_kernel_shell.ts";
+import {
+  SLEEVE_HEADROOM,
+  type SleeveCounts,
+  type SleeveEffect,
+  type SleevePath,
+  type TakePacket,
+} from "./sleeve_port.ts";
+import { putTag, SleeveTags, takeTag, withoutTag } from "./sleeve_tags.ts";
+import type { TapPort } from "./tap_port.ts";
+
+/** Packets taken from the TAP by one call of drain(): the links come in between. */
+const PACKETS = 64;
+/** What may have come before we told the kernel what to do; as many as a TAP queues, and more. */
+const OLD_PACKETS = 4_096;
+
+/** What user space carries frames with. The datapath owns both. */
+export interface UserSpace {
+  readonly tap: TapPort;
+  /** Opens the links' end; packets that come over them go to `take`. */
+  readonly openPath: (take: TakePacket) => SleevePath;
+}
+
+/** See the module's head. One thread, synchronous. */
+export class OvsSleeve implements Disposable {
+  /** Which tag stands for what. */
+  readonly tags = new SleeveTags();
+  /** The links' end. */
+  readonly path: SleevePath;
+  readonly #tap: TapPort;
+  #begun = false;
+  readonly #dropped = { untagged: 0, unknownTag: 0, noTag: 0, kernelRefused: 0 };
+
+  constructor(parts: UserSpace, readonly port: PortNo) {
+    this.#tap = parts.tap;
+    this.path = parts.openPath(this.#take);
+  }
+
+  /** Descriptors: the TAP's, then the links'. */
+  get fds(): readonly number[] {
+    return [this.#tap.fd, ...this.path.fds];
+  }
+
+  /** See SleevePath. */
+  perform(effect: SleeveEffect, now: Millis): void {
+    if (effect.kind === "sleeve-close") this.tags.closeLink(effect.link);
+    this.path.perform(effect, now);
+  }
+
+  /** A miss of the port as the core knows it; undefined: the frame is of nobody. */
+  missOf({ miss, tag, taggedTwice }: Extract<Upcall, { kind: "miss" }>): Miss | undefined {
+    const { ethDst, ethSrc, inPort } = miss.key;
+    const sleeve = tag === 0 ? undefined : this.tags.keyOf(tag);
+    if (sleeve === undefined) {
+      this.#dropped.unknownTag++;
+      return undefined;
+    }
+    const key = { inPort, sleeve, ethSrc, ethDst, tagged: taggedTwice || undefined };
+    return { key, frame: withoutTag(miss.frame) };
+  }
+
+  /** Carries a bounded part of what waits, in both directions. True when there may be more. */
+  drain(
+    post: PostEvent,
+    at: { readonly now: Millis; readonly isReady: (index: number) => boolean },
+  ): boolean {
+    if (!this.#begun) this.#begin();
+    let more = at.isReady(0) && this.#readTap();
+    if (this.path.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 1) })) more = true;
+    return more;
+  }
+
+  /** Throws away what flows of an earlier process have put into the TAP: its tags meant something else. */
+  #begin(): void {
+    this.#begun = true;
+    for (let i = 0; i < OLD_PACKETS && this.#tap.read(0) > 0; i++) this.#dropped.unknownTag++;
+  }
+
+  #readTap(): boolean {
+    const { buffer } = this.#tap;
+    for (let i = 0; i < PACKETS; i++) {
+      const to = this.#tap.read(0);
+      if (to === 0) return false;
+      const tag = takeTag(buffer, 0, to);
+      const key = tag === 0 ? undefined : this.tags.keyOf(tag);
+      if (key === undefined) this.#dropped[tag === 0 ? "untagged" : "unknownTag"]++;
+      else {
+        const broadcast = (buffer[SLEEVE_HEADROOM + VIRTIO_HEADER]! & 1) !== 0;
+        this.path.send(key, buffer, { from: SLEEVE_HEADROOM, to, broadcast });
+      }
+    }
+    return true;
+  }
+
+  readonly #take: TakePacket = (key, bytes, from, to) => {
+    const tag = this.tags.tagOf(key);
+    if (tag === 0) return void this.#dropped.noTag++;
+    putTag(bytes, from, tag);
+    if (!this.#tap.write(bytes, from - SLEEVE_HEADROOM, to)) this.#dropped.kernelRefused++;
+  };
+
+  /** Counts of the links' end and of the port. */
+  counts(): SleeveCounts {
+    const counts = this.path.counts();
+    const { kernelRefused, noTag, unknownTag, untagged } = this.#dropped;
+    const mine = { untagged, "unknown-tag": unknownTag, "no-tag": noTag, "kernel-refused": kernelRefused };
+    return { ...counts, dropped: { ...counts.dropped, ...mine } };
+  }
+
+  /** Closes the links' end and the TAP: the port goes. */
+  [Symbol.dispose](): void {
+    this.path[Symbol.dispose]();
+    this.#tap[Symbol.dispose]();
+  }
+}
+
+/** Makes the TAP a port, or says in the log why it cannot be: there is no sleeve then, but everything else. */
+export function openUserSpace(userSpace: UserSpace, kernel: OvsKernel, log: Logger): OvsSleeve | undefined {
+  let port: Vport;
+  try {
+    port = kernel.addTap(userSpace.tap.name);
+  } catch (thrown) {
+    userSpace.tap[Symbol.dispose]();
+    log.warn("overlay/sleeve-unavailable", { reason: messageOf(thrown) });
+    return undefined;
+  }
+  return new OvsSleeve(userSpace, port.port);
+}
