@@ -107,6 +107,9 @@ export class Background implements AsyncDisposable {
   }
 }
 
+/** What is asked for will never be: until() passes it on at once. */
+export class Hopeless extends Error {}
+
 /** Asks again and again, until the answer is neither undefined nor false; the time is bounded. */
 export async function until<T>(
   what: string,
@@ -120,6 +123,7 @@ export async function until<T>(
       const answer = await ask();
       if (answer !== undefined && answer !== false) return answer;
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       last = error;
     }
     if (performance.now() > deadline) {

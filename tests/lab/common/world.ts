@@ -15,7 +15,7 @@ import {
   loadOpenvswitch,
   readCounters,
 } from "./kernel_flows.ts";
-import { attempt, Background, exec, FOLDER, ip, type Output, until } from "./process.ts";
+import { attempt, Background, exec, FOLDER, Hopeless, ip, type Output, until } from "./process.ts";
 import type { Arrangement } from "./suite.ts";
 
 /** What starts meshnet: a program and its first arguments. The built file, or what `LAB_PROGRAM` says in JSON. */
@@ -70,11 +70,19 @@ export class Host implements AsyncDisposable {
   }
   /** Starts the daemon and waits until it answers. */
   async up(...options: readonly string[]): Promise<void> {
-    const daemon = this.start(...options);
-    await until(`the daemon on ${this.netns} answers`, async () => {
-      if (daemon.code !== undefined) throw new Error(`it ended with ${daemon.code}`);
-      return await this.status();
-    });
+    this.start(...options);
+    await this.answers();
+  }
+  /** Waits until the daemon answers. */
+  async answers({ everyMs = 50 } = {}): Promise<StatusReport> {
+    return await until(`the daemon on ${this.netns} answers`, () => this.#statusOfLiving(), { everyMs });
+  }
+  async #statusOfLiving(): Promise<StatusReport> {
+    const code = this.#daemon?.code;
+    if (code === undefined) return await this.status();
+    throw new Hopeless(
+      `The daemon on ${this.netns} ended with ${code}: ${this.daemon.output().trim().slice(-500)}`,
+    );
   }
   /** Asks the daemon over its socket: what `status --json` prints, without the cost of a process. */
   async status(): Promise<StatusReport> {
@@ -83,7 +91,7 @@ export class Host implements AsyncDisposable {
   /** Waits until so many connections carry traffic. */
   async established(count = 1, ms = 60_000): Promise<StatusReport> {
     return await until(`${count} connections of ${this.netns} are established`, async () => {
-      const status = await this.status();
+      const status = await this.#statusOfLiving();
       return status.connections.filter((c) => c.state === "established").length >= count ? status : undefined;
     }, { ms, everyMs: 20 });
   }
@@ -138,12 +146,17 @@ export class World implements Arrangement {
   readonly hosts: Host[] = [];
   readonly containers: Container[] = [];
 
-  private constructor(readonly prefix: string) {}
+  readonly #openvswitch: boolean;
+
+  private constructor(readonly prefix: string, openvswitch: boolean) {
+    this.#openvswitch = openvswitch;
+  }
 
   /** Makes hosts and containers; nothing of meshnet runs yet. */
   static async create(options: WorldOptions): Promise<World> {
-    const world = new World(options.prefix ?? `w${++worlds}`);
-    if (options.openvswitch ?? true) await loadOpenvswitch();
+    const openvswitch = options.openvswitch ?? true;
+    const world = new World(options.prefix ?? `w${++worlds}`, openvswitch);
+    if (openvswitch) await loadOpenvswitch();
     unpacked ??= exec([...PROGRAM, "version"]);
     await unpacked;
     try {
@@ -225,14 +238,15 @@ export class World implements Arrangement {
     first.start(...options);
     for (const host of this.hosts.slice(1)) host.start("--peers", first.address, ...options);
     await Promise.all(this.hosts.map(async (host) => {
-      await until(`the daemon on ${host.netns} answers`, () => host.status());
+      await host.answers();
       await host.established(this.hosts.length - 1);
     }));
   }
   async explain(): Promise<string> {
     const parts = await Promise.all(this.hosts.map(async (host) => {
       const log = await Deno.readTextFile(host.log).catch(() => "(never started)");
-      const flows = await attempt(["ovs-dpctl", "dump-flows"], { netns: host.netns, timeoutMs: 5_000 });
+      const look = this.#openvswitch ? ["ovs-dpctl", "dump-flows"] : ["bridge", "fdb"];
+      const flows = await attempt(look, { netns: host.netns, timeoutMs: 5_000 });
       const status = await host.status().then((answer) => JSON.stringify(answer.connections), String);
       return [
         `--- ${host.netns}: ${status}`,

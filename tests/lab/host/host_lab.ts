@@ -3,11 +3,13 @@
  * The same worlds as in user-mode Linux, but native: two processors, real speed, every process cheap to start.
  */
 import { takeNotes } from "../common/notes.ts";
+import { attempt } from "../common/process.ts";
 import { type Suite, testName } from "../common/suite.ts";
 import { World, type WorldOptions } from "../common/world.ts";
 
 const LIMIT_MS = 90_000;
 let worlds = 0;
+let leftovers: Promise<void> | undefined;
 
 /** Only tests whose name contains one of these; all where there are none. */
 const patterns: readonly string[] = JSON.parse(Deno.env.get("LAB_ONLY") ?? "[]");
@@ -15,6 +17,8 @@ const patterns: readonly string[] = JSON.parse(Deno.env.get("LAB_ONLY") ?? "[]")
 /** Hosts with names of this run's own, so that runs side by side leave each other alone. */
 export async function hostWorld(options: Omit<WorldOptions, "openvswitch" | "prefix">): Promise<World> {
   checkMachine();
+  leftovers ??= removeLeftovers();
+  await leftovers;
   return await World.create({
     upOptions: ["--datapath", "bridge"],
     ...options,
@@ -29,6 +33,28 @@ function checkMachine(): void {
     Deno.statSync("/dev/net/tun");
   } catch {
     throw new Error("The lab needs /dev/net/tun: load the module tun, or give the container that device");
+  }
+}
+
+/** Removes what runs left that were killed: namespaces that carry the id of a process that is no more. */
+async function removeLeftovers(): Promise<void> {
+  const { stdout } = await attempt(["ip", "netns", "list"]); // makes the folder, too, where nobody ever had one
+  for (const line of stdout.split("\n")) {
+    const [name] = line.split(" ");
+    const owner = /^mnl([0-9]+)-/.exec(name!)?.[1];
+    if (owner === undefined || isAlive(owner)) continue;
+    const { stdout: inside } = await attempt(["ip", "netns", "pids", name!]);
+    for (const pid of inside.split("\n").filter(Boolean)) Deno.kill(Number(pid), "SIGKILL");
+    await attempt(["ip", "netns", "del", name!]);
+  }
+}
+
+function isAlive(pid: string): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,5 +1,4 @@
 /** Times from start to work. */
-import { until } from "../common/process.ts";
 import type { World } from "../common/world.ts";
 
 /** Milliseconds from `up` on both hosts to the first answer across, and of each phase. */
@@ -16,8 +15,7 @@ export async function firstPing(
   };
   world.host(1).start();
   world.host(2).start("--peers", world.host(1).address);
-  const quick = { everyMs: 5 };
-  await Promise.all(world.hosts.map((host) => until(`${host.netns} answers`, () => host.status(), quick)));
+  await Promise.all(world.hosts.map((host) => host.answers({ everyMs: 5 })));
   phase("answering");
   await Promise.all(world.hosts.map((host) => host.established()));
   phase("connected");
@@ -35,9 +33,7 @@ export async function fullMesh(world: World): Promise<{ readonly started: number
   for (const [i, host] of world.hosts.entries()) {
     host.start(...i === 0 ? [] : ["--peers", world.host(1).address]);
   }
-  await Promise.all(
-    world.hosts.map((host) => until(`${host.netns} answers`, () => host.status(), { ms: 60_000 })),
-  );
+  await Promise.all(world.hosts.map((host) => host.answers()));
   const started = performance.now();
   await Promise.all(world.hosts.map((host) => host.established(world.hosts.length - 1, 90_000)));
   return { started: Math.round(started - begun), ms: Math.round(performance.now() - started) };
