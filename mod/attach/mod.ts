@@ -8,6 +8,7 @@ export type {
   Reconciled,
 } from "./attachment.ts";
 export { Attachments } from "./attachments_shell.ts";
+export { BridgePorts } from "./bridge_ports_shell.ts";
 export { listLinks } from "./links_shell.ts";
 export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, HOST_PREFIX, isHostInterface } from "./names.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";

@@ -8,6 +8,7 @@ export {
   type LinkChanges,
   MAX_LINK_NAME,
   type NamespaceRef,
+  newBridge,
   newVeth,
   setLink,
   type VethEnd,

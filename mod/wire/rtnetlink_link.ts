@@ -10,6 +10,7 @@ const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, master: 10, linkInfo: 18,
 const IFLA_MORE = { netNsFd: 28, extMask: 29, linkNetNsId: 37 } as const;
 const INFO = { kind: 1, data: 2 } as const;
 const VETH_INFO_PEER = 1;
+const BRIDGE_INFO = { stp: 5, multicastSnooping: 23 } as const; // IFLA_BR_*
 const IFF_UP = 1;
 const SKIP_STATISTICS = 8; // RTEXT_FILTER_SKIP_STATS
 const HEADER = 16; // struct ifinfomsg
@@ -68,6 +69,8 @@ export interface LinkChanges {
   readonly mtu?: number;
   /** Its address on the wire. */
   readonly mac?: Mac;
+  /** Index of the bridge that it is to be a port of; 0: of none. */
+  readonly master?: number;
   /** Moves it; the kernel takes its addresses away. */
   readonly namespace?: NamespaceRef;
 }
@@ -119,6 +122,18 @@ export function newVeth(end: VethEnd, peer: VethEnd): Uint8Array<ArrayBuffer> {
   return writer.close(other).close(data).close(info).end().finish();
 }
 
+/** Makes a bridge, down: no spanning tree, group frames go to all its ports. EEXIST when the name is taken. */
+export function newBridge(name: string): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(128).begin(RTM.new, NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl);
+  header(writer, 0);
+  writer.attrText(IFLA.ifname, name);
+  const info = writer.open(IFLA.linkInfo);
+  writer.attrBytes(INFO.kind, new TextEncoder().encode("bridge"));
+  const data = writer.open(INFO.data);
+  writer.attrU32(BRIDGE_INFO.stp, 0).attrU8(BRIDGE_INFO.multicastSnooping, 0);
+  return writer.close(data).close(info).end().finish();
+}
+
 /** Changes a link. A link that is up can be renamed only by kernels from 6.2 on. */
 export function setLink(index: number, changes: LinkChanges): Uint8Array<ArrayBuffer> {
   const writer = new NetlinkWriter(96).begin(RTM.new, NLM_F.request | NLM_F.ack);
@@ -126,6 +141,7 @@ export function setLink(index: number, changes: LinkChanges): Uint8Array<ArrayBu
   if (changes.name !== undefined) writer.attrText(IFLA.ifname, changes.name);
   if (changes.mtu !== undefined) writer.attrU32(IFLA.mtu, changes.mtu);
   if (changes.mac !== undefined) writer.attrBytes(IFLA.address, macToBytes(changes.mac));
+  if (changes.master !== undefined) writer.attrU32(IFLA.master, changes.master);
   namespaceAttribute(writer, changes.namespace);
   return writer.end().finish();
 }

@@ -1,0 +1,55 @@
+/** Requests to the kernel's Linux bridge: making it or finding it, and the TAP's place in it. */
+import { ERRNO } from "../core/errno.ts";
+import { MeshnetError } from "../core/errors.ts";
+import type { NetlinkSocket } from "../core/ports.ts";
+import { decodeLink, getLink, type Link, newBridge, setLink } from "../wire/rtnetlink.ts";
+import { type BridgeChange, type BridgeWanted, planBridge } from "./bridge_setup.ts";
+import { errnoOf } from "./ovs_kernel_shell.ts";
+
+/** The link of a name, or undefined. */
+export function linkOf(socket: NetlinkSocket, name: string): Link | undefined {
+  try {
+    const [reply] = socket.request(getLink({ name }));
+    const decoded = reply === undefined ? undefined : decodeLink(reply);
+    if (decoded?.ok === false) {
+      throw new MeshnetError("netlink/request-failed", `Cannot understand link ${name}: ${decoded.reason}`);
+    }
+    return decoded?.value;
+  } catch (thrown) {
+    if (errnoOf(thrown) === ERRNO.ENODEV) return undefined;
+    throw thrown;
+  }
+}
+
+/** Has the bridge `name` as wanted, with the TAP as one of its ports; what hangs on it already stays. Returns what had
+ * to be changed. Throws "datapath/wrong-kind" when the name is that of something else. */
+export function ensureBridge(
+  socket: NetlinkSocket,
+  wanted: BridgeWanted & { readonly name: string; readonly tap: string },
+): readonly BridgeChange[] {
+  const { name } = wanted;
+  if (linkOf(socket, name) === undefined) socket.request(newBridge(name));
+  const bridge = linkOf(socket, name);
+  const tap = linkOf(socket, wanted.tap);
+  if (bridge === undefined || tap === undefined) {
+    const missing = bridge === undefined ? name : wanted.tap;
+    throw new MeshnetError(
+      "datapath/unavailable",
+      `Cannot set up the bridge: interface ${missing} has just gone`,
+    );
+  }
+  if (bridge.kind !== "bridge") {
+    throw new MeshnetError(
+      "datapath/wrong-kind",
+      `Cannot use ${name} as bridge: it is an interface of kind ${bridge.kind ?? "unknown"}`,
+      {
+        hint: bridge.kind === "openvswitch"
+          ? `An earlier run used the other datapath: start with --datapath ovs, or remove it with \`meshnet reset\``
+          : `If nothing uses it, remove it: ip link delete ${name}`,
+      },
+    );
+  }
+  const changes = planBridge(wanted, { bridge, tap });
+  for (const { index, ...change } of changes) socket.request(setLink(index, change));
+  return changes;
+}

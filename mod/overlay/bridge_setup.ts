@@ -1,0 +1,62 @@
+/** What must change for a Linux bridge and the TAP to be a switch of ours. Pure: planning again after success gives nothing. */
+import type { Mac } from "../core/addr.ts";
+import { type PeerName, peerNameToNumber } from "../core/names.ts";
+
+/** How we want it. */
+export interface BridgeWanted {
+  readonly mtu: number;
+  /** Address of the bridge, so that it does not change with its ports. */
+  readonly mac: Mac;
+}
+
+/** A link as far as it matters here. */
+export interface PresentLink {
+  readonly index: number;
+  readonly up: boolean;
+  readonly mtu: number;
+  readonly mac: Mac | undefined;
+  /** Index of the bridge that it is a port of. */
+  readonly master: number | undefined;
+}
+
+/** How it is. */
+export interface BridgePresent {
+  readonly bridge: PresentLink;
+  readonly tap: PresentLink;
+}
+
+/** One step. Only what differs is named. */
+export interface BridgeChange {
+  readonly index: number;
+  readonly mtu?: number;
+  readonly mac?: Mac;
+  readonly master?: number;
+  readonly up?: true;
+}
+
+/** Steps from how it is to how we want it; the bridge first, so that the TAP finds it with its MTU. */
+export function planBridge(wanted: BridgeWanted, { bridge, tap }: BridgePresent): readonly BridgeChange[] {
+  const changes: BridgeChange[] = [
+    {
+      index: bridge.index,
+      ...(bridge.mac === wanted.mac ? {} : { mac: wanted.mac }),
+      ...(bridge.mtu === wanted.mtu ? {} : { mtu: wanted.mtu }),
+      ...(bridge.up ? {} : { up: true }),
+    },
+    {
+      index: tap.index,
+      ...(tap.mtu === wanted.mtu ? {} : { mtu: wanted.mtu }),
+      ...(tap.master === bridge.index ? {} : { master: bridge.index }),
+      ...(tap.up ? {} : { up: true }),
+    },
+  ];
+  return changes.filter((change) => Object.keys(change).length > 1);
+}
+
+/** The address of a peer's bridge: its name, made a unicast address if it is none (spec dataplane.md 7.1). */
+export function bridgeMac(peer: PeerName): Mac {
+  const number = peerNameToNumber(peer);
+  const first = Math.floor(number / 2 ** 40);
+  const wanted = (first & 1) === 0 ? first : first & 0xfe | 2;
+  return number + (wanted - first) * 2 ** 40 as Mac;
+}

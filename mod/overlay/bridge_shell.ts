@@ -1,0 +1,234 @@
+/** A Linux bridge, a TAP and flows in user space as a Datapath: for hosts whose kernel has no Open vSwitch. */
+import { isGroupMac, macAt } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
+import type { Millis } from "../core/time.ts";
+import { ETHERNET_HEADER, ETHERTYPE } from "../wire/ethernet.ts";
+import { u16At } from "../wire/inner_frame.ts";
+import type { FlowAction, Miss, PortNo, SleeveKey, Vport } from "../wire/ovs_keys.ts";
+import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
+import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "./datapath_port.ts";
+import type { DataplaneEvent } from "./dataplane_types.ts";
+import type { SleevePath, TakePacket } from "./sleeve_port.ts";
+import { TAP_PACKET, type TapPort } from "./tap_port.ts";
+import { type UserFlow, UserFlows } from "./user_flows.ts";
+
+/** The bridge with everything that hangs on it, through the TAP. */
+export const BRIDGE_PORT = 1 as PortNo;
+/** The links to other peers. */
+export const SLEEVE_PORT = 2 as PortNo;
+/** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
+const TAP_BATCH = 64;
+/** Where packets are read to: room for a tag in front. */
+const READ_AT = 16;
+
+/** A packet under way: what the actions of a decision about it are carried out on. */
+interface Packet {
+  bytes: Uint8Array<ArrayBuffer>;
+  from: number;
+  to: number;
+}
+
+/** The bridge stays when it is disposed, the TAP goes. */
+export class BridgeDatapath implements Datapath {
+  readonly #tap: TapPort;
+  readonly #sleeve: SleevePath;
+  readonly #flows = new UserFlows();
+  /** For frames that are no packet under way. */
+  readonly #own = new Uint8Array(TAP_PACKET);
+  readonly #packet: Packet = { bytes: this.#own, from: 0, to: 0 };
+  #frame: Uint8Array | undefined;
+  /** Whether the core is at work: what is posted then waits until it has done. */
+  #busy = false;
+  #post: PostEvent = () => {};
+  #hits = 0;
+  #misses = 0;
+  #refused = 0;
+
+  /** `connect` makes the user-space path, which hands what arrives to the function it is given. Takes both over. */
+  constructor(tap: TapPort, connect: (take: TakePacket) => SleevePath) {
+    this.#tap = tap;
+    this.#sleeve = connect((key, bytes, from, to) => this.#arrived(key, bytes, from, to));
+  }
+
+  /** The TAP first, then those of the links. */
+  get fds(): readonly number[] {
+    return [this.#tap.fd, ...this.#sleeve.fds];
+  }
+
+  /** See Datapath. */
+  start(): DataplaneEvent {
+    const none = { ifindex: undefined, udpPort: undefined, upcallPids: [] };
+    const ports: readonly Vport[] = [
+      { port: BRIDGE_PORT, kind: "netdev", name: this.#tap.name, ...none },
+      { port: SLEEVE_PORT, kind: "sleeve", name: "sleeve", ...none },
+    ];
+    return { kind: "started", ports, flows: [] };
+  }
+
+  /** See Datapath. */
+  drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
+    this.#post = post;
+    let more = false;
+    if (at.isReady(0)) more = this.#readTap();
+    const sleeve = this.#sleeve.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 1) });
+    return more || sleeve;
+  }
+
+  #readTap(): boolean {
+    const tap = this.#tap;
+    for (let i = 0; i < TAP_BATCH; i++) {
+      const length = tap.read(READ_AT);
+      if (length === 0) return false;
+      this.#departing(tap.buffer, READ_AT, READ_AT + length);
+    }
+    return true;
+  }
+
+  /** A packet of a local container. */
+  #departing(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    const frame = from + VIRTIO_HEADER;
+    if (to - frame < ETHERNET_HEADER) return;
+    const [dst, src, tag] = [macAt(bytes, frame), macAt(bytes, frame + 6), tagAt(bytes, frame)];
+    const flow = this.#flows.fromLocal(src, dst, tag);
+    if (flow !== undefined) return this.#follow(flow, bytes, from, to);
+    this.#miss({ inPort: BRIDGE_PORT, ethSrc: src, ethDst: dst, ...tagOf(tag) }, bytes, from, to);
+  }
+
+  /** A packet that came over a link. */
+  #arrived(key: SleeveKey, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    const frame = from + VIRTIO_HEADER;
+    if (to - frame < ETHERNET_HEADER) return;
+    const [dst, src, tag] = [macAt(bytes, frame), macAt(bytes, frame + 6), tagAt(bytes, frame)];
+    const flow = this.#flows.fromLink(key, src, dst, tag);
+    if (flow !== undefined) return this.#follow(flow, bytes, from, to);
+    const { link, id } = key;
+    const sleeve = { link, id };
+    this.#miss({ inPort: SLEEVE_PORT, sleeve, ethSrc: src, ethDst: dst, ...tagOf(tag) }, bytes, from, to);
+  }
+
+  #follow(flow: UserFlow, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    this.#hits++;
+    flow.packets++;
+    flow.bytes += to - from - VIRTIO_HEADER;
+    this.#run(flow.actions, bytes, from, to);
+  }
+
+  #miss(
+    key: Miss["key"],
+    bytes: Uint8Array<ArrayBuffer>,
+    from: number,
+    to: number,
+  ): void {
+    this.#misses++;
+    if (this.#busy) {
+      // An answer to a packet under way: the octets are gone when its turn comes.
+      return this.#post({ kind: "miss", miss: { key, frame: bytes.slice(from + VIRTIO_HEADER, to) } });
+    }
+    const frame = bytes.subarray(from + VIRTIO_HEADER, to);
+    const packet = this.#packet;
+    [packet.bytes, packet.from, packet.to] = [bytes, from, to];
+    this.#frame = frame;
+    this.#post({ kind: "miss", miss: { key, frame } });
+    this.#frame = undefined;
+  }
+
+  #run(actions: readonly FlowAction[], bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    const count = actions.length;
+    for (let i = 0; i < count; i++) {
+      const action = actions[i]!;
+      if (action.kind === "output") {
+        if (!this.#tap.write(bytes, from, to)) this.#refused++;
+      } else if (action.kind === "sleeve") {
+        const broadcast = count > 1 || isGroupMac(macAt(bytes, from + VIRTIO_HEADER));
+        this.#sleeve.send(action.sleeve, bytes, { from, to, broadcast });
+      }
+    }
+  }
+
+  /** Carries actions out on the packet that a frame is of, or on a frame of our own. */
+  #execute(actions: readonly FlowAction[], frame: Uint8Array): void {
+    if (frame === this.#frame) {
+      const { bytes, from, to } = this.#packet;
+      return this.#run(actions, bytes, from, to);
+    }
+    const end = READ_AT + VIRTIO_HEADER + frame.length;
+    if (end > this.#own.length) return void this.#refused++;
+    this.#own.fill(0, READ_AT, READ_AT + VIRTIO_HEADER);
+    this.#own.set(frame, READ_AT + VIRTIO_HEADER);
+    this.#run(actions, this.#own, READ_AT, end);
+  }
+
+  /** See Datapath. */
+  perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
+    const nested = this.#busy;
+    this.#busy = true;
+    try {
+      this.#perform(effect, post, now);
+    } finally {
+      this.#busy = nested;
+    }
+  }
+
+  #perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
+    switch (effect.kind) {
+      case "install":
+        this.#flows.install(effect.ufid, effect.key, effect.actions);
+        if (effect.frame !== undefined) this.#execute(effect.actions, effect.frame);
+        return;
+      case "execute":
+        return this.#execute(effect.actions, effect.frame);
+      case "delete":
+        return this.#flows.delete(effect.ufid);
+      case "delete-foreign":
+        return; // nobody else makes flows here
+      case "dump-flows":
+        return post({ kind: "flows", flows: this.#flows.records() });
+      case "ensure-vxlan": {
+        const reason = "a bridge has no tunnel ports";
+        return post({ kind: "vxlan-failed", udpPort: effect.udpPort, reason });
+      }
+      case "sleeve-open":
+      case "sleeve-close":
+      case "special":
+        return this.#sleeve.perform(effect, now);
+      default:
+        assertNever(effect);
+    }
+  }
+
+  /** See Datapath. */
+  flush(post: PostEvent): void {
+    this.#sleeve.flush(post);
+  }
+
+  /** See Datapath. */
+  nextWake(): number {
+    return Infinity;
+  }
+
+  /** See Datapath. */
+  wake(post: PostEvent, _now: Millis): void {
+    this.#post = post;
+  }
+
+  /** See Datapath. */
+  counts(): DatapathCounts {
+    const [hits, misses, refused] = [this.#hits, this.#misses, this.#refused];
+    const sleeve = this.#sleeve.counts();
+    return { hits, misses, refused, lost: 0, masks: 0, damaged: 0, repaired: 0, sleeve };
+  }
+
+  /** See Datapath. */
+  [Symbol.dispose](): void {
+    this.#sleeve[Symbol.dispose]();
+    this.#tap[Symbol.dispose]();
+  }
+}
+
+function tagAt(bytes: Uint8Array, frame: number): 0 | 1 {
+  return u16At(bytes, frame + 12) === ETHERTYPE.vlan ? 1 : 0;
+}
+
+function tagOf(tag: 0 | 1): { tagged?: true } {
+  return tag === 1 ? { tagged: true } : {};
+}

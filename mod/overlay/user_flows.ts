@@ -1,0 +1,120 @@
+/** Flows in user space: what a kernel's datapath does with keys and actions, for hosts whose kernel has none. Pure. */
+import type { Mac } from "../core/addr.ts";
+import type { LinkId } from "../core/overlay_port.ts";
+import type { FlowAction, FlowHandle, FlowKey, FlowRecord, SleeveKey, Ufid } from "../wire/ovs_keys.ts";
+import type { Vni } from "../wire/vxlan.ts";
+
+/** One flow and what it carried. */
+export interface UserFlow {
+  readonly ufid: Ufid;
+  readonly key: FlowKey;
+  actions: readonly FlowAction[];
+  packets: number;
+  bytes: number;
+}
+
+const NO_HANDLE = new Uint8Array(0) as Uint8Array as FlowHandle;
+
+/** Flows of one place that frames come from, by their addresses; a frame matches one flow at the most. */
+class Corner {
+  /** Flows that match whatever the MACs are; index 1: of tagged frames. */
+  readonly wide: [UserFlow | undefined, UserFlow | undefined] = [undefined, undefined];
+  readonly #bySource = new Map<Mac, Map<number, UserFlow>>();
+
+  find(src: Mac, dst: Mac, tag: 0 | 1): UserFlow | undefined {
+    return this.#bySource.get(src)?.get(dst * 2 + tag) ?? this.wide[tag];
+  }
+
+  put(flow: UserFlow): void {
+    const { ethDst, ethSrc, tagged } = flow.key;
+    const tag = tagged === true ? 1 : 0;
+    if (ethSrc === undefined || ethDst === undefined) {
+      this.wide[tag] = flow;
+      return;
+    }
+    const there = this.#bySource.get(ethSrc);
+    if (there === undefined) this.#bySource.set(ethSrc, new Map([[ethDst * 2 + tag, flow]]));
+    else there.set(ethDst * 2 + tag, flow);
+  }
+
+  remove({ ethDst, ethSrc, tagged }: FlowKey): void {
+    const tag = tagged === true ? 1 : 0;
+    if (ethSrc === undefined || ethDst === undefined) {
+      this.wide[tag] = undefined;
+      return;
+    }
+    const there = this.#bySource.get(ethSrc);
+    if (there?.delete(ethDst * 2 + tag) === true && there.size === 0) this.#bySource.delete(ethSrc);
+  }
+
+  get empty(): boolean {
+    return this.#bySource.size === 0 && this.wide[0] === undefined && this.wide[1] === undefined;
+  }
+}
+
+/** The table. Looking up allocates nothing. */
+export class UserFlows {
+  readonly #byId = new Map<Ufid, UserFlow>();
+  /** Of frames from local containers. */
+  readonly #local = new Corner();
+  /** Of frames that came over links. */
+  readonly #links = new Map<LinkId, Map<Vni, Corner>>();
+
+  /** Number of flows. */
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** The flow of a frame from a local container; `tag` 1: it has a VLAN tag. */
+  fromLocal(src: Mac, dst: Mac, tag: 0 | 1): UserFlow | undefined {
+    return this.#local.find(src, dst, tag);
+  }
+
+  /** The flow of a frame that came over a link. */
+  fromLink(key: SleeveKey, src: Mac, dst: Mac, tag: 0 | 1): UserFlow | undefined {
+    return this.#links.get(key.link)?.get(key.id)?.find(src, dst, tag);
+  }
+
+  /** Installs a flow, or gives the one with this id other actions. */
+  install(ufid: Ufid, key: FlowKey, actions: readonly FlowAction[]): void {
+    const known = this.#byId.get(ufid);
+    if (known !== undefined) {
+      known.actions = actions;
+      return;
+    }
+    const flow = { ufid, key, actions, packets: 0, bytes: 0 };
+    this.#byId.set(ufid, flow);
+    this.#corner(key).put(flow);
+  }
+
+  /** Deletes a flow; that it is gone already is fine. */
+  delete(ufid: Ufid): void {
+    const flow = this.#byId.get(ufid);
+    if (flow === undefined) return;
+    this.#byId.delete(ufid);
+    const { sleeve } = flow.key;
+    const corner = this.#corner(flow.key);
+    corner.remove(flow.key);
+    if (sleeve === undefined || !corner.empty) return;
+    const link = this.#links.get(sleeve.link)!;
+    link.delete(sleeve.id);
+    if (link.size === 0) this.#links.delete(sleeve.link);
+  }
+
+  #corner({ sleeve }: FlowKey): Corner {
+    if (sleeve === undefined) return this.#local;
+    let link = this.#links.get(sleeve.link);
+    if (link === undefined) this.#links.set(sleeve.link, link = new Map());
+    let corner = link.get(sleeve.id);
+    if (corner === undefined) link.set(sleeve.id, corner = new Corner());
+    return corner;
+  }
+
+  /** What each flow has carried; keys and actions are left out. */
+  records(): readonly FlowRecord[] {
+    return [...this.#byId.values()].map(({ ufid, packets, bytes }) => ({
+      ...{ ufid, packets, bytes },
+      ...{ handle: NO_HANDLE, key: undefined, actions: undefined, usedAt: undefined },
+    }));
+  }
+}
