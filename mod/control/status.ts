@@ -94,6 +94,7 @@ function targetReport(one: TargetSnapshot): TargetReport {
 
 /** Without a tunnel port nothing comes in, whatever the connections say. */
 function problemOfTunnels({ datapath }: DataplaneReport, udpPort: number): Problem[] {
+  if (!datapath.tunnels) return [];
   if (datapath.ports.some((port) => port.kind === "vxlan" && port.udpPort === udpPort)) return [];
   return [{
     message:

@@ -30,6 +30,7 @@ export type UpOptionName =
   | "no-discovery"
   | "conn-limit"
   | "datapath"
+  | "no-fastdp"
   | "mtu"
   | "no-dns"
   | "docker"
@@ -81,7 +82,7 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     kind: "number",
     placeholder: "PORT",
     fallback: String(DEFAULT_PORT),
-    brief: "TCP port of the mesh; tunnels use UDP on the next one",
+    brief: "TCP and UDP port of the mesh; kernel tunnels use UDP on the next one",
   },
   {
     name: "host",
@@ -113,10 +114,11 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
   {
     name: "datapath",
     kind: "choice",
-    choices: ["auto", "ovs"],
+    choices: ["auto", "ovs", "bridge"],
     fallback: "auto",
-    brief: "What moves frames: the kernel's Open vSwitch datapath",
+    brief: "What moves frames: the kernel's Open vSwitch, or a bridge and user space",
   },
+  { name: "no-fastdp", kind: "switch", brief: "Use no kernel tunnels: all traffic over user-space UDP" },
   {
     name: "mtu",
     kind: "number",

@@ -7,6 +7,7 @@ import { interfaceIndex, notifyServiceManager } from "../../ffi/process.ts";
 import {
   type AttachAdapters,
   Attachments,
+  BridgePorts,
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
   isHostInterface,
@@ -36,16 +37,17 @@ import { keepAttached } from "./keep_attached.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
 import { findOvs, removeDatapath } from "./ovs_host.ts";
 import { claimNamespace, preflight } from "./preflight.ts";
+import { EXTENSION } from "../overlay/sleeve_port.ts";
+import { TAP_NAME } from "../overlay/tap_port.ts";
+import { chooseDatapath, type DatapathChoice } from "./choose_datapath.ts";
 import type { Ending } from "./supervisor.ts";
 import { parseTargetList, targetChanges, targetsAtStart } from "./targets.ts";
 import { defaultMtu } from "./underlay.ts";
 
 /** Name of the datapath and of the host's own leg. */
 export const DATAPATH = "meshnet";
-/** What carries traffic in this release. */
-const OVERLAYS = ["fastdp"] as const;
-/** What is announced beyond the protocol. */
-const EXTENSIONS: readonly string[] = [];
+/** What our overlays understand beyond the protocol. */
+const EXTENSIONS: readonly string[] = [EXTENSION.partial];
 const CONFIGURED_KEY = "daemon/configured-peers";
 
 /** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
@@ -78,7 +80,16 @@ export async function assemble(
 
   await using undo = new AsyncDisposableStack();
   const generic = () => undo.use(openNetlink({ protocol: "generic" }));
-  await preflight({ ...config, probeDatapath: () => void findOvs(generic(), interfaceIndex) });
+  const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
+  let choice: DatapathChoice | undefined;
+  await preflight({
+    ...config,
+    probeDatapath: () => {
+      const findOvsHere = () => void findOvs(generic(), interfaceIndex);
+      choice = chooseDatapath(config, { findOvs: findOvsHere, present: kindOf(openRoute), tun: hasTun() });
+    },
+  });
+  const { kind, overlays, noFastdp, noSleeve } = choice!;
   undo.use(claimNamespace(DATAPATH));
   phase("preflight");
 
@@ -94,15 +105,15 @@ export async function assemble(
 
   phase("state");
 
-  const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
+  if (noFastdp !== undefined) logger.info("no fast datapath", { reason: noFastdp });
+  if (noSleeve !== undefined) logger.warn("no user-space path", { reason: noSleeve });
   const mtu = config.mtu ?? mtuOfUnderlay(openRoute);
+  const extensions = EXTENSIONS.filter((name) => !config.without.includes(name));
   const dataplane = await startDataplane({
     config: {
-      ...{ kind: "ovs", name: DATAPATH, mtu, vxlanPort: config.port + 1 },
+      ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1 },
       peer: identity.name,
-      overlays: OVERLAYS,
-      noFastdp: undefined,
-      extensions: EXTENSIONS.filter((name) => !config.without.includes(name)),
+      ...{ overlays, noFastdp, extensions },
       sleeve: { port: config.port, host: config.host },
     },
     createWakeup: () => Wakeup.create(),
@@ -115,8 +126,7 @@ export async function assemble(
 
   const sysctl = new ProcSysctl(inNetns);
   closeHostLeg(sysctl, logger);
-  const switchSocket = generic();
-  const ports = new OvsPorts(switchSocket, findOvs(switchSocket, interfaceIndex), interfaceIndex(DATAPATH));
+  const ports = kind === "bridge" ? new BridgePorts(undo.use(openRoute()), DATAPATH) : ovsPorts(generic());
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
     later: (ms, work) => void setTimeout(work, ms),
@@ -138,7 +148,7 @@ export async function assemble(
     shortId: identity.shortId,
     port: config.port,
     host: config.host,
-    overlays: OVERLAYS,
+    ...{ overlays, extensions },
     password: config.password,
     trusted: config.trustedSubnets,
     connLimit: config.connLimit,
@@ -232,6 +242,24 @@ function routeOptions(netns: string | undefined): NetlinkUse {
   return netns === undefined ? { protocol: "route" } : { protocol: "route", netns };
 }
 
+function ovsPorts(socket: NetlinkSocket): OvsPorts {
+  return new OvsPorts(socket, findOvs(socket, interfaceIndex), interfaceIndex(DATAPATH));
+}
+
+/** Kind of the interface that has the datapath's name now. */
+function kindOf(openRoute: () => NetlinkSocket): string | undefined {
+  using socket = openRoute();
+  return listLinks(socket).find((link) => link.name === DATAPATH)?.kind;
+}
+
+function hasTun(): boolean {
+  try {
+    return Deno.statSync("/dev/net/tun").isCharDevice === true;
+  } catch {
+    return false;
+  }
+}
+
 function mtuOfUnderlay(openRoute: () => NetlinkSocket): number {
   using socket = openRoute();
   const links = listLinks(socket);
@@ -241,15 +269,16 @@ function mtuOfUnderlay(openRoute: () => NetlinkSocket): number {
   });
   return defaultMtu(
     { links, routes },
-    (name) => name === DATAPATH || isHostInterface(name) || /^vxlan-/.test(name),
+    (name) => name === DATAPATH || name === TAP_NAME || isHostInterface(name) || /^vxlan-/.test(name),
   );
 }
 
-/** Without this the kernel gives the host's own leg a link-local address, and containers reach the host's services. */
+/** Without this the kernel gives the host's own leg a link-local address, and containers reach the host's services; and
+ * the TAP would speak for itself. */
 function closeHostLeg(sysctl: ProcSysctl, logger: Logger): void {
-  const key = `net/ipv6/conf/${DATAPATH}/disable_ipv6`;
+  const keys = [DATAPATH, TAP_NAME].map((name) => `net/ipv6/conf/${name}/disable_ipv6`);
   try {
-    if (sysctl.read(undefined, key) === "0") sysctl.write(undefined, key, "1");
+    for (const key of keys) if (sysctl.read(undefined, key) === "0") sysctl.write(undefined, key, "1");
   } catch (error) {
     logger.warn("containers can reach this host over IPv6", { reason: messageOf(error) });
   }

@@ -35,7 +35,9 @@ export interface Config {
   /** 0: no limit. */
   readonly connLimit: number;
   /** What moves frames. */
-  readonly datapath: "auto" | "ovs";
+  readonly datapath: "auto" | "ovs" | "bridge";
+  /** Whether the kernel's tunnels may be used. */
+  readonly fastdp: boolean;
   /** undefined: derived from the underlay. */
   readonly mtu: number | undefined;
   /** Whose names to use. */
@@ -131,6 +133,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     discovery: !PARSERS.flag(pick("no-discovery")),
     connLimit: PARSERS.connLimit(pick("conn-limit")!),
     datapath: PARSERS.datapath(pick("datapath")!),
+    fastdp: !PARSERS.flag(pick("no-fastdp")),
     mtu: PARSERS.mtu(pick("mtu")),
     ...PARSERS.accepted(pick("no-dns"), pick("docker")),
     compat: PARSERS.compat(pick("compat")),

@@ -118,10 +118,7 @@ export const PARSERS = {
   connLimit(given: Sourced): number {
     return number(given, { least: 0, most: 100_000, example: "200 (0 for no limit)" });
   },
-  datapath(given: Sourced): "auto" | "ovs" {
-    if (given.value === "bridge") {
-      refuse(given, "This release moves frames through Open vSwitch only; use auto or ovs");
-    }
+  datapath(given: Sourced): "auto" | "ovs" | "bridge" {
     return choice("datapath", given);
   },
   mtu(given: Sourced | undefined): number | undefined {

@@ -5,11 +5,12 @@ import { MeshnetError, messageOf } from "../core/errors.ts";
 import { CONTROL_SOCKET } from "../core/options.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { removeIfThere } from "../sys/files.ts";
+import { TAP_NAME } from "../overlay/tap_port.ts";
 import { STORE_FILE } from "../sys/store.ts";
 import { deleteLink } from "../wire/rtnetlink.ts";
 
-/** The interface through which user space gets frames; goes with its daemon, unless that left it persistent. */
-const TAP = "mesh-tap";
+/** The bridge of hosts whose kernel has no Open vSwitch. The TAP goes with its daemon, unless that left it persistent. */
+const BRIDGE = "meshnet";
 
 /** Files of the two folders. */
 const STATE_FILES = [STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`, `${STORE_FILE}-journal`];
@@ -65,7 +66,8 @@ export function cleanHost(options: CleanupOptions): Cleanup {
 function ownLinks(socket: NetlinkSocket, failed: string[]): readonly { name: string; index: number }[] {
   try {
     return listLinks(socket).filter(({ name, kind }) =>
-      (isHostInterface(name) && kind === "veth") || (name === TAP && kind === "tun")
+      (isHostInterface(name) && kind === "veth") || (name === TAP_NAME && kind === "tun") ||
+      (name === BRIDGE && kind === "bridge")
     );
   } catch (thrown) {
     failed.push(`interfaces: ${messageOf(thrown)}`);

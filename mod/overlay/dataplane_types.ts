@@ -208,6 +208,8 @@ export interface DataplaneReport {
     readonly mtu: number;
     readonly ports: readonly PortReport[];
     readonly flows: number;
+    /** Whether tunnels of the kernel are used. */
+    readonly tunnels: boolean;
     /** Of those, flows found at start about which nothing is known yet. */
     readonly adopted: number;
   };

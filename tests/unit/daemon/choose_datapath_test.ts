@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { chooseDatapath, type HostAbilities } from "../../../mod/daemon/choose_datapath.ts";
+
+const found = () => {};
+const lacking = () => {
+  throw new MeshnetError("datapath/module-missing", "This kernel has no Open vSwitch");
+};
+const host = (more: Partial<HostAbilities> = {}): HostAbilities => ({
+  findOvs: found,
+  present: undefined,
+  tun: true,
+  ...more,
+});
+
+const CASES = [
+  ["auto", true, host(), "ovs", "fastdp sleeve", undefined],
+  ["auto", true, host({ findOvs: lacking }), "bridge", "sleeve", /kernel has no Open vSwitch/],
+  ["auto", true, host({ present: "bridge" }), "bridge", "sleeve", /bridge of an earlier run/],
+  ["auto", true, host({ tun: false }), "ovs", "fastdp", undefined],
+  ["auto", false, host(), "ovs", "sleeve", /--no-fastdp/],
+  ["bridge", true, host(), "bridge", "sleeve", /--datapath bridge/],
+  ["ovs", true, host({ present: "bridge" }), "ovs", "fastdp sleeve", undefined],
+] as const;
+
+for (const [datapath, fastdp, abilities, kind, overlays, why] of CASES) {
+  Deno.test(`chooseDatapath() takes ${kind} with ${overlays} for ${datapath}, fastdp ${fastdp}: ${why}`, () => {
+    const choice = chooseDatapath({ datapath, fastdp }, abilities);
+    assert.deepEqual([choice.kind, choice.overlays.join(" ")], [kind, overlays]);
+    if (why === undefined) assert.equal(choice.noFastdp, undefined);
+    else assert.match(choice.noFastdp!, why);
+    assert.equal(choice.noSleeve === undefined, overlays !== "fastdp");
+  });
+}
+
+for (
+  const [datapath, fastdp, abilities] of [
+    ["ovs", true, host({ findOvs: lacking })],
+    ["auto", true, host({ findOvs: lacking, tun: false })],
+    ["auto", false, host({ tun: false })],
+    ["bridge", true, host({ tun: false })],
+  ] as const
+) {
+  Deno.test(`chooseDatapath() refuses ${datapath}, fastdp ${fastdp}, tun ${abilities.tun} with the fix`, () => {
+    assert.throws(() => chooseDatapath({ datapath, fastdp }, abilities), { code: "datapath/module-missing" });
+  });
+}
