@@ -115,7 +115,7 @@ export function summarise(rows: readonly Row[], unit: string): { table: string; 
   const body = rows.map((row) => [
     row.name,
     middle(row, "tcp").toFixed(2),
-    base === undefined ? "" : ratio(row, "tcp").toFixed(2),
+    Number.isNaN(ratio(row, "tcp")) ? "" : ratio(row, "tcp").toFixed(2),
     middle(row, "small").toFixed(0),
     middle(row, "large").toFixed(0),
     middle(row, "rtt").toFixed(3),
@@ -127,7 +127,7 @@ export function summarise(rows: readonly Row[], unit: string): { table: string; 
     const { tcpOfNebula, cpu, likeNebula } = row.bars;
     const says: string[] = [];
     const check = (what: string, value: number, holds: boolean) => {
-      if (!holds) says.push(`${row.name}: ${what} is ${value.toFixed(2)}`);
+      if (!holds && !Number.isNaN(value)) says.push(`${row.name}: ${what} is ${value.toFixed(2)}`);
     };
     if (tcpOfNebula !== undefined) {
       check(`TCP >= ${tcpOfNebula} x ${unit}`, ratio(row, "tcp"), ratio(row, "tcp") >= tcpOfNebula);
