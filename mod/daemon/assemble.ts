@@ -37,6 +37,7 @@ import { keepAttached } from "./keep_attached.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
 import { findOvs, removeDatapath } from "./ovs_host.ts";
 import { claimNamespace, preflight } from "./preflight.ts";
+import { hasGcm } from "./sleeve_parts.ts";
 import { EXTENSION } from "../overlay/sleeve_port.ts";
 import { TAP_NAME } from "../overlay/tap_port.ts";
 import { chooseDatapath, type DatapathChoice } from "./choose_datapath.ts";
@@ -47,7 +48,7 @@ import { defaultMtu } from "./underlay.ts";
 /** Name of the datapath and of the host's own leg. */
 export const DATAPATH = "meshnet";
 /** What our overlays understand beyond the protocol. */
-const EXTENSIONS: readonly string[] = [EXTENSION.partial];
+const EXTENSIONS: readonly string[] = [EXTENSION.partial, EXTENSION.gcm];
 const CONFIGURED_KEY = "daemon/configured-peers";
 
 /** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
@@ -108,7 +109,9 @@ export async function assemble(
   if (noFastdp !== undefined) logger.info("no fast datapath", { reason: noFastdp });
   if (noSleeve !== undefined) logger.warn("no user-space path", { reason: noSleeve });
   const mtu = config.mtu ?? mtuOfUnderlay(openRoute);
-  const extensions = EXTENSIONS.filter((name) => !config.without.includes(name));
+  const extensions = EXTENSIONS.filter((name) =>
+    !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
+  );
   const dataplane = await startDataplane({
     config: {
       ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1 },

@@ -4,12 +4,24 @@ import type { LogFields, Logger } from "../core/ports.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
 import { broadcastHops, graphOfView, unicastRoutes } from "../mesh/routes.ts";
 import { Dataplane, type RouteLookup } from "../overlay/dataplane.ts";
-import { type FromDataplane, type ToDataplane, toPlainFailure } from "../overlay/dataplane_messages.ts";
+import { ensureBridge } from "../overlay/bridge_kernel_shell.ts";
+import { bridgeMac } from "../overlay/bridge_setup.ts";
+import { BridgeDatapath } from "../overlay/bridge_shell.ts";
+import type { Datapath } from "../overlay/datapath_port.ts";
+import {
+  type DataplaneConfig,
+  type FromDataplane,
+  type ToDataplane,
+  toPlainFailure,
+} from "../overlay/dataplane_messages.ts";
+import type { PeerDirectory } from "../overlay/sleeve_port.ts";
 import { OvsDatapath } from "../overlay/ovs_shell.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
+import { openNetlink } from "./netlink.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
+import { openSleeve } from "./sleeve_parts.ts";
 
 /** This side of the worker's channel. */
 const scope = globalThis as unknown as {
@@ -56,6 +68,20 @@ function postingLogger(post: (message: FromDataplane) => void): Logger {
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** Opens what moves frames. It owns what it is made of. */
+async function openDatapath(
+  config: DataplaneConfig,
+  around: { readonly directory: PeerDirectory; readonly log: Logger },
+): Promise<Datapath> {
+  const { kind, mtu, name, overlays, peer } = config;
+  const sleeve = overlays.includes("sleeve") ? await openSleeve(config, around) : undefined;
+  if (kind === "ovs") return OvsDatapath.open(ovsAdapters(around), { name, mtu, userSpace: sleeve });
+  if (sleeve === undefined) throw new TypeError("Cannot use a bridge without sleeve");
+  using route = openNetlink({ protocol: "route" });
+  ensureBridge(route, { name, mtu, mac: bridgeMac(peer), tap: sleeve.tap.name });
+  return new BridgeDatapath(sleeve.tap, sleeve.openPath);
+}
+
 async function main(): Promise<void> {
   const inbox = new Inbox();
   const send = (message: FromDataplane) => scope.postMessage(message);
@@ -63,23 +89,13 @@ async function main(): Promise<void> {
   try {
     const start = await inbox.next();
     if (start.kind !== "start") throw new TypeError(`Cannot begin with message ${start.kind}`);
-    const { extensions, kind, limits, mtu, name, noFastdp, overlays, vxlanPort } = start.config;
+    const { config } = start;
+    const log = postingLogger(send);
     using wakeup = Wakeup.attach(start.wakeupFd);
-    using datapath = OvsDatapath.open(ovsAdapters({ log: postingLogger(send) }), { name, mtu });
     // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
     const firstUfid = 1 + new SystemRandom().below(2 ** 40);
-    const core = new Dataplane({
-      kind,
-      overlays,
-      noFastdp,
-      extensions,
-      name,
-      mtu,
-      vxlanPort,
-      firstUfid,
-      routes: routesOf,
-      ...(limits === undefined ? {} : { limits }),
-    });
+    const core = new Dataplane({ ...config, firstUfid, routes: routesOf });
+    using datapath = await openDatapath(config, { directory: core.directory, log });
     await runDataplane({
       core,
       datapath,
