@@ -6,7 +6,7 @@ import { broadcastHops, graphOfView, unicastRoutes } from "../mesh/routes.ts";
 import { Dataplane, type RouteLookup } from "../overlay/dataplane.ts";
 import { ensureBridge } from "../overlay/bridge_kernel_shell.ts";
 import { bridgeMac } from "../overlay/bridge_setup.ts";
-import { BridgeDatapath } from "../overlay/bridge_shell.ts";
+import { BRIDGE_LIMITS, BridgeDatapath } from "../overlay/bridge_shell.ts";
 import type { Datapath } from "../overlay/datapath_port.ts";
 import {
   type DataplaneConfig,
@@ -94,7 +94,8 @@ async function main(): Promise<void> {
     using wakeup = Wakeup.attach(start.wakeupFd);
     // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
     const firstUfid = 1 + new SystemRandom().below(2 ** 40);
-    const core = new Dataplane({ ...config, firstUfid, routes: routesOf });
+    const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
+    const core = new Dataplane({ ...config, firstUfid, routes: routesOf, limits });
     using datapath = await openDatapath(config, { directory: core.directory, log });
     await runDataplane({
       core,

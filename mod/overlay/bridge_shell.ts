@@ -16,6 +16,8 @@ import { type UserFlow, UserFlows } from "./user_flows.ts";
 export const BRIDGE_PORT = 1 as PortNo;
 /** The links to other peers. */
 export const SLEEVE_PORT = 2 as PortNo;
+/** Bounds that are not the usual ones: all containers are behind one port. */
+export const BRIDGE_LIMITS = { macsPerPort: 16_384, flowsPerSource: 32_768 } as const;
 /** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
 const TAP_BATCH = 64;
 /** Where packets are read to: room for a tag in front. */
