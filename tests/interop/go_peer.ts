@@ -21,12 +21,20 @@ export async function missing(): Promise<string | undefined> {
   }
 }
 
-/** Builds the peer into a folder; its path. */
-export async function buildPeer(folder: string): Promise<string> {
+let built: Promise<string> | undefined;
+
+/** The peer's executable, built when first asked for and removed when the tests of this process are over. */
+export function peerBinary(): Promise<string> {
+  return built ??= buildPeer();
+}
+
+async function buildPeer(): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "meshnet-interop-" });
+  globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
   const binary = `${folder}/peer`;
   const env = { GO111MODULE: "off", GOPATH, GOCACHE: `${folder}/cache`, GOFLAGS: "" };
-  const built = await new Deno.Command("go", { args: ["build", "-o", binary, SOURCE], env }).output();
-  assert.ok(built.success, new TextDecoder().decode(built.stderr));
+  const result = await new Deno.Command("go", { args: ["build", "-o", binary, SOURCE], env }).output();
+  assert.ok(result.success, new TextDecoder().decode(result.stderr));
   return binary;
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parsePeerName } from "../../mod/core/names.ts";
-import { buildPeer, GoPeer, type GoStatus, missing } from "./go_peer.ts";
+import { GoPeer, type GoStatus, missing, peerBinary } from "./go_peer.ts";
 import { MeshPeer, words } from "./mesh_peer.ts";
 
 const lacking = await missing();
@@ -20,12 +20,7 @@ function freePort(): number {
 }
 
 async function withPeer(run: (binary: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await run(await buildPeer(folder));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  await run(await peerBinary());
 }
 
 function linked(status: GoStatus, from: string, to: string): boolean {
