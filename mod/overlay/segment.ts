@@ -36,6 +36,8 @@ export class Segmenter {
   readonly #header: VirtioFields = emptyVirtio();
   #count = 0;
   #done = 0;
+  /** The headers, which every segment has. */
+  #headers: Uint8Array = new Uint8Array(0);
   /** Sums over what all segments share. */
   #pseudo = 0;
   #ipSum = 0;
@@ -125,6 +127,7 @@ export class Segmenter {
 
   #sumUp(): void {
     const { input } = this;
+    this.#headers = input.subarray(this.#frame, this.#payload);
     const { ip, ipv6, transport, protocol } = this.#layout;
     const [l3, l4] = [this.#frame + ip, this.#frame + transport];
     this.#pseudo = this.#layout.pseudoSum(this.#view, this.#frame);
@@ -157,7 +160,7 @@ export class Segmenter {
     const done = index * this.#header.size;
     const start = this.#payload + done;
     const end = Math.min(start + this.#header.size, this.#end);
-    out.set(input.subarray(this.#frame, this.#payload), at);
+    out.set(this.#headers, at);
     out.set(input.subarray(start, end), at + payload);
     const length = payload + end - start;
     const l3 = at + ip;

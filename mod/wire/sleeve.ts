@@ -161,6 +161,24 @@ export class FrameReader {
   }
 }
 
+/** A name as two integers, which is how it is written. */
+class NameParts {
+  #name = -1;
+  #high = 0;
+  #low = 0;
+
+  put(bytes: Uint8Array, at: number, name: PeerNumber): void {
+    if (name !== this.#name) {
+      this.#name = name;
+      this.#high = Math.floor(name / 0x1_0000_0000);
+      this.#low = name % 0x1_0000_0000 | 0;
+    }
+    bytes[at] = this.#high >>> 8;
+    bytes[at + 1] = this.#high;
+    putWord(bytes, at + 2, this.#low);
+  }
+}
+
 /**
  * Builds packets in a buffer of the caller, one after the other. A sealed packet's S and tag are left for the sealing,
  * which then finds the plain text at the place of the ciphertext.
@@ -168,6 +186,10 @@ export class FrameReader {
 export class PacketWriter {
   #bytes: Uint8Array = new Uint8Array(0);
   #limit = 0;
+  /** The last names, taken apart: most frames are of the same peers. */
+  readonly #src = new NameParts();
+  readonly #dst = new NameParts();
+  readonly #sender = new NameParts();
   /** Where the packet starts. */
   from = 0;
   /** Where its frames start. */
@@ -185,7 +207,7 @@ export class PacketWriter {
     this.#limit = from + packet.limit;
     this.from = from;
     this.frames = this.to = from + (packet.sealed ? SEALED_FRAMES : PLAIN_FRAMES);
-    putName(bytes, from, packet.sender);
+    this.#sender.put(bytes, from, packet.sender);
   }
 
   /** Octets of the packet so far. */
@@ -209,8 +231,8 @@ export class PacketWriter {
     if (!this.fits(length)) return -1;
     const at = this.to;
     const bytes = this.#bytes;
-    putName(bytes, at, src);
-    putName(bytes, at + NAME, dst);
+    this.#src.put(bytes, at, src);
+    this.#dst.put(bytes, at + NAME, dst);
     bytes[at + 12] = (length | flag) >>> 8;
     bytes[at + 13] = length;
     this.to = at + FRAME_HEADER + length;
@@ -234,11 +256,4 @@ function putWord(bytes: Uint8Array, at: number, word: number): void {
   bytes[at + 1] = word >>> 16;
   bytes[at + 2] = word >>> 8;
   bytes[at + 3] = word;
-}
-
-function putName(bytes: Uint8Array, at: number, name: PeerNumber): void {
-  const high = Math.floor(name / 0x1_0000_0000);
-  bytes[at] = high >>> 8;
-  bytes[at + 1] = high;
-  putWord(bytes, at + 2, name % 0x1_0000_0000);
 }
