@@ -3,7 +3,8 @@
  * The same worlds as in user-mode Linux, but native: two processors, real speed, every process cheap to start.
  */
 import { takeNotes } from "../common/notes.ts";
-import { attempt } from "../common/process.ts";
+import type { Container } from "../common/container.ts";
+import { attempt, until } from "../common/process.ts";
 import { type Suite, testName } from "../common/suite.ts";
 import { World, type WorldOptions } from "../common/world.ts";
 
@@ -24,6 +25,15 @@ export async function hostWorld(options: Omit<WorldOptions, "openvswitch" | "pre
     ...options,
     ...{ openvswitch: false, prefix: `mnl${Deno.pid}-${++worlds}` },
   });
+}
+
+/** Pings until there is an answer; gives the milliseconds that took. */
+export async function backAfter(from: Container, to: string, limitMs: number): Promise<number> {
+  const started = performance.now();
+  await until(`${from.netns} reaches ${to}`, async () => {
+    return (await from.ping(to, "-c", "1", "-W", "0.3")).received === 1;
+  }, { ms: limitMs, everyMs: 10 });
+  return Math.round(performance.now() - started);
 }
 
 /** This lab is promised wherever tests run: what it lacks is a failure, not a reason to skip. */

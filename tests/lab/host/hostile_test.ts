@@ -7,7 +7,7 @@ import { exec, FOLDER, pause, until } from "../common/process.ts";
 import { readPcap } from "../common/pcap.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 import { blockUdp, SLEEVE_PORT } from "./underlay.ts";
 
 const FLOOD_SECONDS = 5;
@@ -128,11 +128,7 @@ const blocked = suite({ name: "host kernel, blocked UDP", open, prepare: mesh },
     }, { ms: 60_000 });
     note(`noticed after ${(performance.now() - started).toFixed(0)} ms: ${info}`);
     await unblock();
-    const cleared = performance.now();
-    await until("pings are answered again", async () => {
-      return (await world.container(1).ping("10.2.1.2", "-c", "1", "-W", "0.3")).received === 1;
-    }, { ms: 20_000 });
-    note(`back after ${(performance.now() - cleared).toFixed(0)} ms`);
+    note(`back after ${await backAfter(world.container(1), "10.2.1.2", 20_000)} ms`);
   },
 });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { line } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
 import { suite } from "../common/suite.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 
 declareTests(suite({
   name: "host kernel, three hosts in a line",
@@ -31,6 +31,8 @@ declareTests(suite({
     await middle.daemon.ended();
     await middle.up("--no-discovery", "--peers", world.host(1).address);
     await middle.established(2, 30_000);
+    const ms = await backAfter(world.container(1), "10.2.1.3", 10_000); // the ends must hear of it first
+    note(`traffic was back ${ms} ms after the middle was`);
     await world.container(1).mustPing(world.container(3).address, "-c", "3", "-i", "0.1", "-W", "3");
   },
 }));

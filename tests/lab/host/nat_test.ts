@@ -1,10 +1,10 @@
 /** Hosts behind a router that hides them, and hosts whose address changes. */
 import assert from "node:assert/strict";
 import { note } from "../common/notes.ts";
-import { ip, pause, until } from "../common/process.ts";
+import { ip, pause } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 import { hide, type Nat } from "./underlay.ts";
 
 const nats = new WeakMap<World, Nat>();
@@ -44,11 +44,7 @@ const hidden = suite({
     const nat = nats.get(world)!;
     await nat.masquerade(":30000-30999");
     await nat.forget();
-    const started = performance.now();
-    await until("pings are answered again", async () => {
-      return (await world.container(1).ping("10.2.1.3", "-c", "1", "-W", "0.3")).received === 1;
-    }, { ms: 30_000 });
-    note(`back after ${(performance.now() - started).toFixed(0)} ms`);
+    note(`back after ${await backAfter(world.container(1), "10.2.1.3", 30_000)} ms`);
   },
 });
 
@@ -66,11 +62,7 @@ const moving = suite({
     await world.container(1).mustPing("10.2.1.2", "-c", "2", "-i", "0.1", "-W", "3");
     const host = world.host(2);
     await ip([`addr add 192.168.50.77/24 dev eth0`, `addr del ${host.address}/24 dev eth0`], host.netns);
-    const started = performance.now();
-    await until("pings are answered again", async () => {
-      return (await world.container(1).ping("10.2.1.2", "-c", "1", "-W", "0.3")).received === 1;
-    }, { ms: 60_000 });
-    note(`back after ${(performance.now() - started).toFixed(0)} ms`);
+    note(`back after ${await backAfter(world.container(1), "10.2.1.2", 60_000)} ms`);
     const link = (await world.host(1).established()).connections.find(({ state }) => state === "established");
     assert.match(link!.address, /^192\.168\.50\.77:/);
   },
