@@ -60,9 +60,14 @@ export async function listDatapaths(netns: string): Promise<readonly string[]> {
   return stdout.split("\n").filter((line) => line !== "");
 }
 
-/** Loads the kernel module, as an administrator does. */
+/** Loads the kernel's modules for Open vSwitch, as an administrator does. */
 export async function loadOpenvswitch(): Promise<void> {
+  await loadModules("openvswitch", "vport-vxlan");
+}
+
+/** Loads modules of the kernel. */
+export async function loadModules(...names: readonly string[]): Promise<void> {
   // The lab's kernel has its modules in a folder of its own.
   const folder = await Deno.stat("/run/modules").then(() => ["-d", "/run/modules"], () => []);
-  await exec(["modprobe", ...folder, "-a", "openvswitch", "vport-vxlan"]);
+  await exec(["modprobe", ...folder, "-a", ...names]);
 }

@@ -8,13 +8,14 @@ import manyFlows from "./many_flows_lab.ts";
 import noModule from "./no_module_lab.ts";
 import password from "./password_lab.ts";
 import restart from "./restart_lab.ts";
+import sleeveDatapath from "./sleeve_datapath_lab.ts";
 import type { Suite } from "../common/suite.ts";
 import transit from "./transit_lab.ts";
 import twoHosts from "./two_hosts_lab.ts";
 
 /** Every suite. Those of different kernels run at the same time. The one without the module comes first. */
 export const SUITES: readonly Suite[] = [
-  ...[noModule, kernel, datapath, twoHosts, lifecycle, clone],
+  ...[noModule, kernel, datapath, sleeveDatapath, twoHosts, lifecycle, clone],
   ...[transit, groups, restart, password, manyFlows],
 ];
 /** How many kernels are booted side by side. */
