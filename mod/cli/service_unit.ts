@@ -55,7 +55,9 @@ MountFlags=slave
 ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=yes
-PrivateDevices=yes
+# Of all devices the one that makes the interface of user space.
+DevicePolicy=closed
+DeviceAllow=/dev/net/tun rw
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes

@@ -16,7 +16,7 @@ const FLAGS = [
   "--v8-flags=--expose-gc", // ffi/memory.ts collects garbage once the start is over
 ];
 const WORKER = "mod/daemon/dataplane_worker";
-const LIBRARIES = ["libnl-3.so.200", "libnl-genl-3.so.200"];
+const LIBRARIES = ["libnl-3.so.200", "libsodium.so.23"];
 
 /** Builds the executable unless `dist/meshnet` is already what the tree gives; returns its path. */
 export async function build(): Promise<string> {
@@ -68,7 +68,7 @@ function listFiles(folder: string, below = ""): PayloadFile[] {
   });
 }
 
-/** libnl of this machine: the daemon loads it from beside the program, so that a host needs nothing installed. */
+/** Libraries of this machine: the daemon loads them from beside the program, so that a host needs nothing installed. */
 function libraries(): PayloadFile[] {
   return LIBRARIES.map((name) => {
     const folder = libraryFolders().find((candidate) => exists(`${candidate}/${name}`));

@@ -18,7 +18,8 @@ const library = (apt: string, name: string): Need => ({
 
 const NATIVE: readonly Need[] = [
   library("libnl-3-200", "libnl-3.so.200"),
-  library("libnl-genl-3-200", "libnl-genl-3.so.200"),
+  library("libsodium23", "libsodium.so.23"),
+  library("libssl3", "libcrypto.so.3"),
 ];
 const LAB: readonly Need[] = [
   ...NATIVE,

@@ -19,7 +19,7 @@ const OFFERS: readonly (readonly [line: string, words: string[]])[] = [
   ["meshnet up --log", ["--log-level", "--log-format"]],
   ["meshnet up --log-level ", ["debug", "info", "warn", "error"]],
   ["meshnet up --log-format=j", ["json"]],
-  ["meshnet up --datapath ", ["auto", "bridge", "ovs"]],
+  ["meshnet up --datapath ", ["auto", "ovs", "bridge"]],
   ["meshnet service ", ["unit"]],
   ["meshnet completions ", ["bash", "zsh", "fish"]],
   ["meshnet help rep", ["report"]],

@@ -52,7 +52,7 @@ function sources(
   } as MeshSnapshot;
   const dataplane = {
     datapath: {
-      ...{ kind: "ovs", mtu: 1410, flows: 9 },
+      ...{ kind: "ovs", mtu: 1410, flows: 9, tunnels: true },
       ports: [{ kind: "internal" }, { kind: "vxlan", udpPort: 6784 }],
     },
   } as unknown as DataplaneReport;
@@ -112,6 +112,10 @@ Deno.test("assembleStatus() makes a problem of a tunnel port that is not there",
   assert.deepEqual(assembleStatus(told).problems, []);
   const { problems } = assembleStatus({ ...told, mesh: { ...told.mesh, port: 7000 } });
   assert.match(problems[0]?.message ?? "", /^No tunnel port: UDP port 7001 cannot be used/);
+  const { datapath } = told.dataplane;
+  const dataplane = { ...told.dataplane, datapath: { ...datapath, tunnels: false } };
+  const without = assembleStatus({ ...told, dataplane, mesh: { ...told.mesh, port: 7000 } });
+  assert.deepEqual(without.problems, []);
 });
 
 Deno.test("assembleStatus() makes a problem of each attachment that does not work", () => {
