@@ -1,4 +1,4 @@
-/** Joins consecutive TCP segments into super-packets for a TAP: the reverse of segment.ts, and nothing that it could not
+/** Joins consecutive TCP segments, and UDP datagrams of a flow, into super-packets for a TAP: the reverse of segment.ts, and nothing that it could not
  * undo octet by octet. */
 import { finishSum, foldSum, sumWords } from "../core/checksum.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
@@ -27,6 +27,8 @@ const ALONE = TCP_FLAG.syn | TCP_FLAG.rst | TCP_FLAG.urg;
 /** A segment with one of these is the last. */
 const LAST_ONLY = TCP_FLAG.fin | TCP_FLAG.psh;
 const TCP_CHECKSUM = 16;
+/** Datagrams of a super-packet: what kernels take in the other direction. */
+const MOST_DATAGRAMS = 64;
 
 /** What is known of a frame's transport checksum. */
 export type FrameChecksum =
@@ -64,9 +66,13 @@ export class Joiner {
 
   /**
    * `input` is the buffer in which frames are pushed. The ten octets in front of each are overwritten: they once held
-   * what surrounds a frame on its way. Call flush() before the input is used again.
+   * what surrounds a frame on its way. Call flush() before the input is used again. `joinsUdp`: the TAP takes super-packets of UDP (Linux 6.2).
    */
-  constructor(readonly input: Uint8Array<ArrayBuffer>, readonly deliver: Deliver) {
+  constructor(
+    readonly input: Uint8Array<ArrayBuffer>,
+    readonly deliver: Deliver,
+    readonly joinsUdp: boolean = false,
+  ) {
     this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
   }
 
@@ -96,17 +102,22 @@ export class Joiner {
   #begins(from: number, to: number, checksum: FrameChecksum): boolean {
     const { input } = this;
     const first = this.#first;
-    if (!first.locate(input, from, to) || first.protocol !== IP_PROTOCOL.tcp) return false;
+    if (!first.locate(input, from, to)) return false;
     const tcp = from + first.transport;
-    const flags = input[tcp + 13]!;
     const size = to - from - first.payload;
-    if (size === 0 || (flags & (ALONE | LAST_ONLY)) !== 0 || (flags & TCP_FLAG.ack) === 0) return false;
+    const isTcp = first.protocol === IP_PROTOCOL.tcp;
+    const flags = isTcp ? input[tcp + 13]! : 0;
+    if (!isTcp) {
+      if (!this.joinsUdp || size === 0 || !this.#isUdp(from, to, checksum)) return false;
+    } else if (size === 0 || (flags & (ALONE | LAST_ONLY)) !== 0 || (flags & TCP_FLAG.ack) === 0) {
+      return false;
+    }
     this.#pseudo = first.pseudoSum(this.#view, from);
     if (!this.#isIntact(from, to, checksum)) return false;
     this.#size = size;
     this.#checksum = checksum;
     this.#flags = flags;
-    this.#nextSeq = this.#view.getUint32(tcp + 4) + size >>> 0;
+    if (isTcp) this.#nextSeq = this.#view.getUint32(tcp + 4) + size >>> 0;
     this.#nextId = u16At(input, from + first.ip + 4) + 1 & 0xffff;
     return true;
   }
@@ -121,10 +132,13 @@ export class Joiner {
     if (size <= 0 || size > this.#size || checksum !== this.#checksum) return false;
     const inFront = ipv6 ? ip + IPV6_HEADER : ip;
     if (this.#joinedLength() + size - inFront > LARGEST_PACKET) return false;
-    if (this.#view.getUint32(tcp + 4) !== this.#nextSeq) return false;
+    const isTcp = this.#first.protocol === IP_PROTOCOL.tcp;
+    if (isTcp ? this.#view.getUint32(tcp + 4) !== this.#nextSeq : !this.#isUdp(from, to, checksum)) {
+      return false;
+    }
     if (ipv6 ? u16At(input, l3 + 4) !== length - inFront : u16At(input, l3 + 2) !== length - ip) return false;
     if (!ipv6 && u16At(input, l3 + 4) !== this.#nextId) return false;
-    if ((input[tcp + 13]! & ~LAST_ONLY) !== (this.#flags & ~TCP_FLAG.cwr)) return false;
+    if (isTcp && (input[tcp + 13]! & ~LAST_ONLY) !== (this.#flags & ~TCP_FLAG.cwr)) return false;
     return this.#sameHeaders(from) && this.#isIntact(from, to, checksum);
   }
 
@@ -136,8 +150,16 @@ export class Joiner {
     const network = ipv6
       ? same(0, ip + 4) && same(ip + 6, transport)
       : same(0, ip + 2) && same(ip + 6, ip + 10) && same(ip + 12, transport);
-    return network && same(transport, transport + 4) && same(transport + 8, transport + 13) &&
-      same(transport + 14, transport + TCP_CHECKSUM) && same(transport + TCP_CHECKSUM + 2, payload);
+    if (!network || !same(transport, transport + 4)) return false;
+    return this.#first.protocol !== IP_PROTOCOL.tcp || same(transport + 8, transport + 13) &&
+        same(transport + 14, transport + TCP_CHECKSUM) && same(transport + TCP_CHECKSUM + 2, payload);
+  }
+
+  /** Whether the frame, located as #first, is a UDP datagram as a cut would give it: with a checksum and its own length. */
+  #isUdp(from: number, to: number, checksum: FrameChecksum): boolean {
+    const udp = from + this.#first.transport;
+    return u16At(this.input, udp + 4) === to - udp &&
+      (checksum === "partial" || u16At(this.input, udp + 6) !== 0);
   }
 
   #same(start: number, end: number, by: number): boolean {
@@ -173,6 +195,10 @@ export class Joiner {
     this.#count++;
     this.#nextSeq = this.#nextSeq + size >>> 0;
     this.#nextId = this.#nextId + 1 & 0xffff;
+    if (this.#first.protocol !== IP_PROTOCOL.tcp) {
+      if (size < this.#size || this.#count === MOST_DATAGRAMS) this.flush();
+      return;
+    }
     const last = input[from + transport + 13]! & LAST_ONLY;
     this.#flags |= last;
     if (last !== 0 || size < this.#size) this.flush();
@@ -189,16 +215,19 @@ export class Joiner {
       putU16(joined, l3 + 10, 0);
       putU16(joined, l3 + 10, finishSum(sumWords(this.#joinedView, l3, tcp)));
     }
-    joined[tcp + 13] = this.#flags;
-    putU16(joined, tcp + TCP_CHECKSUM, foldSum(this.#pseudo + this.#end - tcp));
+    const { checksumOffset } = this.#first;
+    const isTcp = this.#first.protocol === IP_PROTOCOL.tcp;
+    if (isTcp) joined[tcp + 13] = this.#flags;
+    else putU16(joined, tcp + 4, this.#end - tcp);
+    putU16(joined, tcp + checksumOffset, foldSum(this.#pseudo + this.#end - tcp));
     const ecn = (this.#flags & TCP_FLAG.cwr) !== 0 ? VIRTIO_GSO_ECN : 0;
     writeVirtio(joined, START, {
       flags: VIRTIO_NEEDS_CHECKSUM,
-      gso: (ipv6 ? VIRTIO_GSO.tcp6 : VIRTIO_GSO.tcp4) | ecn,
+      gso: isTcp ? (ipv6 ? VIRTIO_GSO.tcp6 : VIRTIO_GSO.tcp4) | ecn : VIRTIO_GSO.udp,
       headers: payload,
       size: this.#size,
       checksumStart: transport,
-      checksumOffset: TCP_CHECKSUM,
+      checksumOffset,
     });
     this.deliver(joined, START, this.#end);
   }

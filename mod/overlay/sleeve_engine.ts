@@ -50,6 +50,8 @@ export interface SleeveEngineParts {
   readonly self: PeerNumber;
   readonly directory: PeerDirectory;
   readonly take: TakePacket;
+  /** Whether the TAP takes super-packets of UDP: then datagrams of a flow are handed over as one. No unless given. */
+  readonly joinUdp?: boolean;
 }
 
 /** See SleevePath. Nothing is allocated for a packet or a frame. */
@@ -75,13 +77,13 @@ export class SleeveEngine implements SleevePath {
   #clamped = 0;
 
   constructor(parts: SleeveEngineParts) {
-    const { socket, self, directory, take } = parts;
+    const { socket, self, directory, take, joinUdp = false } = parts;
     this.#parts = parts;
     this.fds = [socket.fd];
     socket.refused = (tag, why, more) => this.#refused(tag as LinkId, why, more);
     this.#outbox = new Outbox(socket, { self, drop: this.#drop });
     const linkOf = (sender: PeerNumber) => this.#bySender.get(sender);
-    this.#inbox = new Inbox(socket, { self, directory, take, drop: this.#drop, linkOf });
+    this.#inbox = new Inbox(socket, { self, directory, take, drop: this.#drop, linkOf, joinUdp });
   }
 
   perform(effect: SleeveEffect, _now: Millis): void {

@@ -18,6 +18,8 @@ export interface InboxParts {
   readonly drop: (reason: string, count?: number) => void;
   /** The link over which a peer is our neighbour. */
   readonly linkOf: (sender: PeerNumber) => EngineLink | undefined;
+  /** Whether the TAP takes super-packets of UDP. */
+  readonly joinUdp: boolean;
 }
 
 /** Shortest frame: an Ethernet header. */
@@ -49,7 +51,7 @@ export class Inbox {
     this.#parts = parts;
     this.#joiner = new Joiner(socket.ring.bytes, (bytes, from, to) => {
       parts.take(this.#joining!, bytes, from, to);
-    });
+    }, parts.joinUdp);
   }
 
   /** Receives once; true when there may be more. */

@@ -48,6 +48,7 @@ const carrier: SleeveCarrier = {
 };
 using engine = new SleeveEngine({
   socket,
+  joinUdp: tap.udpOffload && Deno.env.get("NOUSO") === undefined,
   ciphers: {
     secretbox: (key) => new SodiumSecretbox(key),
     gcm: (key, outbound) => AesGcm.ofSession(key, outbound),

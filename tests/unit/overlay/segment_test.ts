@@ -1,48 +1,15 @@
 import assert from "node:assert/strict";
 import { toHex } from "../../../mod/core/bytes.ts";
 import type { Random } from "../../../mod/core/ports.ts";
-import { type FrameChecksum, Joiner } from "../../../mod/overlay/join.ts";
+import { Joiner } from "../../../mod/overlay/join.ts";
 import { MAX_SEGMENTS, Segmenter } from "../../../mod/overlay/segment.ts";
 import { TCP_FLAG, TransportLayout } from "../../../mod/wire/transport.ts";
 import { readVirtio, VIRTIO_HEADER, writeVirtio } from "../../../mod/wire/virtio_net.ts";
 import { fuzz, mutate } from "../fuzz.ts";
 import { check, fc, seededRandom, withSeed } from "../properties.ts";
+import { cut, join } from "./cut_and_join.ts";
 import * as packets from "./super_packets.ts";
 import { SHAPE, type Shape } from "./super_packets.ts";
-
-/** The frames that a packet of the TAP is cut into. */
-function cut(packet: Uint8Array, finish = true): Uint8Array<ArrayBuffer>[] {
-  const input = new Uint8Array(packet.length + 3);
-  input.set(packet, 3);
-  const segmenter = new Segmenter(input);
-  const count = segmenter.start(3, input.length, finish);
-  const out = new Uint8Array(segmenter.longest + 4).fill(0xee);
-  const frames: Uint8Array<ArrayBuffer>[] = [];
-  for (let length = 0; (length = segmenter.next(out, 2)) > 0;) {
-    assert.ok(length <= segmenter.longest);
-    frames.push(out.slice(2, 2 + length));
-  }
-  assert.equal(frames.length, count);
-  return frames;
-}
-
-/** What a TAP is given for frames that came one after the other. */
-function join(frames: readonly Uint8Array[], checksum: FrameChecksum = "unknown"): Uint8Array<ArrayBuffer>[] {
-  const input = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length + 14, 0)).fill(0xee);
-  const delivered: Uint8Array<ArrayBuffer>[] = [];
-  const joiner = new Joiner(input, (bytes, from, to) => delivered.push(bytes.slice(from, to)));
-  const places: [number, number][] = [];
-  let at = 0;
-  for (const frame of frames) {
-    input.set(frame, at + 14);
-    places.push([at + 14, at + 14 + frame.length]);
-    at += 14 + frame.length;
-  }
-  for (const [from, to] of places) joiner.push(from, to, checksum);
-  joiner.flush();
-  joiner.flush();
-  return delivered;
-}
 
 const hex = (list: readonly Uint8Array[]) => list.map(toHex);
 
