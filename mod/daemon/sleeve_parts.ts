@@ -60,7 +60,7 @@ export async function openSleeve(
   const self = peerNumber(config.peer);
   return {
     tap,
-    openPath: (take) => new SleeveEngine({ socket, ciphers, self, directory, take }),
+    openPath: (take) => new SleeveEngine({ socket, ciphers, self, directory, take, joinUdp: tap.udpOffload }),
     [Symbol.dispose]: () => parts[Symbol.dispose](),
   };
 }
