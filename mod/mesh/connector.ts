@@ -43,8 +43,11 @@ export interface AttemptEnd {
   readonly peer?: PeerName | undefined;
 }
 
-/** First retry interval, milliseconds. */
+/** First retry interval of a discovered address, milliseconds. */
 export const RETRY_START = 2_000;
+/** First retry interval of a direct target, milliseconds: hosts that start together are not there yet when the first
+ * of them dials. */
+export const DIRECT_RETRY_START = 200;
 /** Longest retry interval, milliseconds. */
 export const RETRY_CAP = 360_000;
 /** A connection lost this long after its target was due is retried at once. */
@@ -101,7 +104,7 @@ export class Connector {
       } else if (known.phase === "idle") {
         if (known.peer === this.options.self) known.peer = undefined;
         known.tryAt = options.now;
-        known.interval = RETRY_START;
+        known.interval = DIRECT_RETRY_START;
       }
     }
     this.request(options.now);
@@ -153,7 +156,7 @@ export class Connector {
     this.#attempts.delete(attempt);
     if (end.peer !== undefined) target.peer = end.peer;
     if (target.phase === "connected" && !end.never && now - target.tryAt > GOOD_LIFE) {
-      target.interval = RETRY_START;
+      target.interval = firstInterval(target);
       this.#idle(target, { error: end.reason, tryAt: now });
     } else if (target.phase === "dialing" && !end.never && end.peer === undefined && this.#another(target)) {
       target.error = end.reason;
@@ -215,7 +218,7 @@ export class Connector {
       at: 0,
       phase: "idle",
       attempt: undefined,
-      interval: RETRY_START,
+      interval: firstInterval(fresh),
       error: undefined,
     } as const;
     this.#targets.set(fresh.key, { peer: undefined, satisfied: false, ...state, ...fresh });
@@ -344,6 +347,10 @@ export class Connector {
     const isConnected = (peer: PeerName) => view.isConnected(peer);
     return discover(view.records(), { self, port, isConnected, limit: MAX_DISCOVERED });
   }
+}
+
+function firstInterval({ direct }: Pick<Target, "direct">): number {
+  return direct === undefined ? RETRY_START : DIRECT_RETRY_START;
 }
 
 /** Whether we leave it to a peer to dial us: true at exactly one end. The parity of both names decides who, so that

@@ -7,8 +7,8 @@ import {
   type AttemptId,
   Connector,
   type ConnectorEffect,
+  DIRECT_RETRY_START,
   RETRY_CAP,
-  RETRY_START,
 } from "../../../mod/mesh/connector.ts";
 import { seededRandom } from "../properties.ts";
 
@@ -94,10 +94,10 @@ Deno.test("Connector returns what it refuses, and keeps the rest", () => {
   assert.deepEqual(bench.connector.direct, ["192.0.2.1"]);
 });
 
-Deno.test("Connector waits between tries for times that grow from 2 s to 360 s", () => {
+Deno.test("Connector waits between tries of a direct target for times that grow from 200 ms to 360 s", () => {
   const bench = new Bench({ discovery: false });
   bench.connect("192.0.2.1");
-  let interval = RETRY_START;
+  let interval = DIRECT_RETRY_START;
   for (let i = 0; i < 20; i++) {
     const attempt = bench.dial("192.0.2.1:6783");
     const before = bench.now;

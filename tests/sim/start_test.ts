@@ -1,0 +1,37 @@
+/** How soon hosts that start together are a full mesh, in virtual time. */
+import assert from "node:assert/strict";
+import { addressOf } from "./node.ts";
+import { createWorld, simulate } from "./world.ts";
+
+/** Machines and orchestrators start hosts together, never at the same instant, milliseconds. */
+const SPREAD = 200;
+const SEEDS = Array.from({ length: 5 }, (_, i) => i + 1);
+
+/** The longest time from the start of the last host to the full mesh, over all seeds, milliseconds. */
+function slowest(title: string, nodes: number, targetsOf: (index: number) => readonly number[]): number {
+  const times: number[] = [];
+  simulate(title, SEEDS, (seed) => {
+    const world = createWorld({ seed, nodes });
+    for (const node of world.nodes) {
+      const targets = targetsOf(node.index).filter((i) => i !== node.index).map((i) => addressOf(i).ip);
+      world.clock.after(world.random.below(SPREAD), () => node.start({ targets }));
+    }
+    world.run(SPREAD);
+    times.push(world.settle(60_000));
+    world.agree();
+  });
+  times.sort((a, b) => a - b);
+  const [median, last] = [times[times.length >> 1]!, times.at(-1)!];
+  console.log(`${title}: full mesh after ${median.toFixed(0)} ms, at most ${last.toFixed(0)} ms`);
+  return last;
+}
+
+for (const [nodes, bar] of [[2, 1_000], [10, 2_000], [20, 5_000]] as const) {
+  const all = Array.from({ length: nodes }, (_, i) => i);
+  Deno.test(`RouterCore: ${nodes} hosts started within 200 ms are a full mesh soon, told of one host`, () => {
+    assert.ok(slowest(`${nodes} hosts, each told of the first`, nodes, () => [0]) <= bar);
+  });
+  Deno.test(`RouterCore: ${nodes} hosts started within 200 ms are a full mesh soon, told of all`, () => {
+    assert.ok(slowest(`${nodes} hosts, each told of all`, nodes, () => all) <= bar);
+  });
+}
