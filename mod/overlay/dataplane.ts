@@ -196,6 +196,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         break;
       case "special":
       case "too-big":
+      case "key-used-up":
         this.#links.sleeveNews(event, now);
         break;
       case "wake":

@@ -185,6 +185,11 @@ export class LinkTable {
   sleeveNews(news: SleeveNews, now: Millis): void {
     const link = this.#links.get(news.link);
     if (link?.sleeve === undefined || !link.confirmed) return;
+    if (news.kind === "key-used-up") {
+      const reason =
+        "the key of this connection has sealed as many packets as it may: a new one gets another";
+      return this.#tell({ kind: "failed", link: link.id, reason });
+    }
     const { forwarder, slot } = link.sleeve;
     const events = news.kind === "special"
       ? forwarder.received(news.frame, news.source, now)

@@ -81,7 +81,8 @@ export class SleeveEngine implements SleevePath {
     this.#parts = parts;
     this.fds = [socket.fd];
     socket.refused = (tag, why, more) => this.#refused(tag as LinkId, why, more);
-    this.#outbox = new Outbox(socket, { self, drop: this.#drop });
+    const usedUp = (link: EngineLink) => this.#usedUp(link);
+    this.#outbox = new Outbox(socket, { self, drop: this.#drop, usedUp });
     const linkOf = (sender: PeerNumber) => this.#bySender.get(sender);
     this.#inbox = new Inbox(socket, { self, directory, take, drop: this.#drop, linkOf, joinUdp });
   }
@@ -269,6 +270,12 @@ export class SleeveEngine implements SleevePath {
     this.#answer.fill(0, 0, at);
     const back = vniOf(vniDestination(key.id), vniSource(key.id) as ShortId);
     this.#parts.take(link.key(back), this.#answer, SLEEVE_HEADROOM, at + written);
+  }
+
+  #usedUp(link: EngineLink): void {
+    if (link.usedUpTold || this.#news.length === NEWS) return;
+    link.usedUpTold = true;
+    this.#news.push({ kind: "key-used-up", link: link.id });
   }
 
   #refused(id: LinkId, why: Refusal, more: { readonly pathMtu: number; readonly datagrams: number }): void {

@@ -21,6 +21,8 @@ export class EngineLink {
   readonly extended: boolean;
   readonly #socket: SleeveSocket;
   readonly #keys = new Map<number, SleeveKey>();
+  /** Whether it was told that another key is needed. */
+  usedUpTold = false;
   #remote: Endpoint | undefined;
   #target: SocketPeer | undefined;
 

@@ -24,6 +24,7 @@ export class Outbox {
   readonly #socket: SleeveSocket;
   readonly #self: PeerNumber;
   readonly #drop: (reason: string, count?: number) => void;
+  readonly #usedUp: (link: EngineLink) => void;
   readonly #writer = new PacketWriter();
   readonly #span = { from: 0, to: 0, size: 0, tag: 0 };
   /** Whose packet or train is open. */
@@ -38,12 +39,18 @@ export class Outbox {
 
   constructor(
     socket: SleeveSocket,
-    more: { readonly self: PeerNumber; readonly drop: (reason: string, count?: number) => void },
+    more: {
+      readonly self: PeerNumber;
+      readonly drop: (reason: string, count?: number) => void;
+      /** The link needs another key soon; may be told often. */
+      readonly usedUp: (link: EngineLink) => void;
+    },
   ) {
     this.#socket = socket;
     this.bytes = socket.outgoing;
     this.#self = more.self;
     this.#drop = more.drop;
+    this.#usedUp = more.usedUp;
   }
 
   /** What follows goes over this link, with DF or without. */
@@ -127,7 +134,8 @@ export class Outbox {
   #closeTrain(): void {
     if (this.#trainCount === 0) return;
     const link = this.#link!;
-    const { target } = link;
+    const { sealed, target } = link;
+    if (sealed !== undefined && sealed.rekeyNeeded) this.#usedUp(link);
     if (target === undefined) this.#drop("no-address", this.#trainCount);
     else {
       const span = this.#span;

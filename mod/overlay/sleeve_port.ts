@@ -59,7 +59,9 @@ export type SleeveNews =
     readonly source: Endpoint;
   }
   /** The kernel refused a DF packet of this link: the path takes packets of `pathMtu`, headers included. */
-  | { readonly kind: "too-big"; readonly link: LinkId; readonly pathMtu: number };
+  | { readonly kind: "too-big"; readonly link: LinkId; readonly pathMtu: number }
+  /** The key of this link has sealed nearly as many packets as it may: it is time for another. Once. */
+  | { readonly kind: "key-used-up"; readonly link: LinkId };
 
 /** What the core has the user-space path do. */
 export type SleeveEffect =

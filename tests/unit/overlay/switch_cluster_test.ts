@@ -83,6 +83,14 @@ Deno.test("Dataplane ends a link that has lost both overlays, and not one that h
   assert.match(JSON.stringify(failed()), /no working overlay/);
 });
 
+Deno.test("Dataplane ends a link whose key is used up, so that a new one gets another", () => {
+  const { cluster } = chain(2, [BOTH, BOTH]);
+  const [link] = cluster.links[0]!.ids;
+  cluster.step(0, { kind: "key-used-up", link });
+  const failed = cluster.hosts[0]!.events.filter((event) => event.kind === "failed");
+  assert.match(JSON.stringify(failed), /as many packets as it may/);
+});
+
 Deno.test("Dataplane deletes the flows of a sleeve link that ends, and closes it", () => {
   const { cluster, boxes } = chain(2, [SLEEVE, SLEEVE]);
   traffic(cluster, boxes);
