@@ -202,7 +202,7 @@ export class SleeveLink implements Forwarder {
         return NO_EVENTS;
       case SLEEVE_CONTROL.mtuVerified: {
         const mtu = decodeVerifiedMtu(payload);
-        return mtu.ok ? this.#probe(this.#search.verified(mtu.value, now)) : NO_EVENTS;
+        return mtu.ok ? this.#searching(now, () => this.#search.verified(mtu.value, now)) : NO_EVENTS;
       }
       default:
         return NO_EVENTS;
@@ -254,7 +254,7 @@ export class SleeveLink implements Forwarder {
       events.push(...this.#testFragments(now), ...this.#probe(this.#search.raise(now)));
     }
     if (now >= this.#nextRecheck) events.push(...this.#recheckMtu(now));
-    events.push(...this.#probe(this.#search.wake(now)));
+    events.push(...this.#searching(now, () => this.#search.wake(now)));
     return events;
   }
 
@@ -326,6 +326,14 @@ export class SleeveLink implements Forwarder {
     this.#nextFragTest = now + (this.options.fragTestMs ?? FRAG_TEST_MS);
     this.#fragmentsArrive = false;
     return [{ kind: "special", df: false, frame: { kind: "frag-test" } }];
+  }
+
+  /** A step of the search. A path that swallows large packets in silence may do so with fragments, which are as large:
+   * until that is known, packets are better cut here. */
+  #searching(now: Millis, step: () => number): readonly SleeveEvent[] {
+    const before = this.#search.mtu;
+    const events = this.#probe(step());
+    return this.#search.mtu < before ? [...events, ...this.#testFragments(now)] : events;
   }
 
   #probe(mtu: number): readonly SleeveEvent[] {

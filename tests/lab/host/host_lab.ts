@@ -28,10 +28,15 @@ export async function hostWorld(options: Omit<WorldOptions, "openvswitch" | "pre
 }
 
 /** Pings until there is an answer; gives the milliseconds that took. */
-export async function backAfter(from: Container, to: string, limitMs: number): Promise<number> {
+export async function backAfter(
+  from: Container,
+  to: string,
+  limitMs: number,
+  ...options: readonly string[]
+): Promise<number> {
   const started = performance.now();
   await until(`${from.netns} reaches ${to}`, async () => {
-    return (await from.ping(to, "-c", "1", "-W", "0.3")).received === 1;
+    return (await from.ping(to, "-c", "1", "-W", "0.3", ...options)).received === 1;
   }, { ms: limitMs, everyMs: 10 });
   return Math.round(performance.now() - started);
 }

@@ -5,7 +5,12 @@ import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { LinkSwitch } from "../../../mod/overlay/switch.ts";
-import { MTU_RECHECK_MS, type SleeveEvent, SleeveLink } from "../../../mod/overlay/sleeve_link.ts";
+import {
+  FRAG_TEST_MS,
+  MTU_RECHECK_MS,
+  type SleeveEvent,
+  SleeveLink,
+} from "../../../mod/overlay/sleeve_link.ts";
 import { encodeBareControl } from "../../../mod/wire/sleeve_special.ts";
 import { loadVectors } from "../vectors.ts";
 import { ACCEPTOR, DIALER, SleevePair, UID } from "./sleeve_pair.ts";
@@ -90,6 +95,22 @@ Deno.test("a MTU that shrinks unnoticed is found within seconds while full-size 
   assert.equal(link.maxPayload, 1361);
   pair.run(10_500);
   assert.equal(link.mtu, 1338);
+});
+
+Deno.test("a path that swallows large packets is asked at once whether it swallows fragments, too", () => {
+  const pair = new SleevePair().confirm().run(5_000);
+  const [link] = pair.links;
+  assert.equal(link.fragmentsArrive, true);
+  pair.path.silent = 1400;
+  pair.path.fragments = false;
+  link.sentLarge();
+  pair.run(MTU_RECHECK_MS + 2_700);
+  assert.equal(link.fragmentsArrive, false);
+  pair.path.fragments = true;
+  pair.run(10_500);
+  assert.equal(link.mtu, 1338);
+  pair.run(FRAG_TEST_MS);
+  assert.equal(link.fragmentsArrive, true);
 });
 
 Deno.test("a path that carries more again is found by the next test, and one that does not stays as it was", () => {
