@@ -3,38 +3,12 @@ import { Tap } from "../../../ffi/tap.ts";
 import { inNetns, netnsPathOfName } from "../../../ffi/netns.ts";
 import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
+import { ip, NETNS, possible, withNetns } from "./namespace.ts";
 import { TAP_PACKET, type TapPort } from "../../../mod/overlay/tap_port.ts";
 import { VIRTIO_HEADER } from "../../../mod/wire/virtio_net.ts";
 
 Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
 UdpSocket.open({ port: 0 })[Symbol.dispose]();
-
-const NETNS = `meshnet-tap-test-${Deno.pid}`;
-
-function ip(...args: string[]): boolean {
-  return new Deno.Command("ip", { args, stdout: "null", stderr: "null" }).outputSync().success;
-}
-
-/** Runs in a network namespace of its own; false when there may be none. */
-function withNetns(body: () => void): void {
-  if (!ip("netns", "add", NETNS)) return;
-  try {
-    body();
-  } finally {
-    ip("netns", "del", NETNS);
-  }
-}
-
-const possible = Deno.uid() === 0 && ip("netns", "list") && exists("/dev/net/tun");
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 Deno.test({
   name: "Tap gives what the kernel sends into the interface, and sends what it is given",

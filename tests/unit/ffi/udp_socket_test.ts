@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
+import { inNetns, netnsPathOfName } from "../../../ffi/netns.ts";
 import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
 import { type Refused, UdpSocket, type UdpSocketOptions } from "../../../ffi/udp_socket.ts";
+import { ip, NETNS, possible, withNetns } from "./namespace.ts";
 
 Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
 UdpSocket.open({ port: 0 })[Symbol.dispose]();
@@ -105,4 +107,44 @@ Deno.test("UdpSocket is of no use once disposed, which may happen twice", () => 
   socket[Symbol.dispose]();
   socket[Symbol.dispose]();
   assert.throws(() => socket.receive(), /disposed/);
+});
+
+Deno.test({
+  name: "UdpSocket keeps to the MTU of the path: groups and single datagrams, with DF and without",
+  ignore: !possible,
+  fn() {
+    withNetns(() => {
+      ip("-n", NETNS, "link", "set", "lo", "mtu", "1500", "up");
+      const open = () => inNetns(netnsPathOfName(NETNS), () => UdpSocket.open({ port: 0 }));
+      using a = open();
+      using b = open();
+      for (const [host, outer] of [[LOOPBACK, 28], [LOOPBACK6, 48]] as const) {
+        const refused: Parameters<Refused>[] = [];
+        a.refused = (...args) => refused.push(args);
+        const peer = a.peer({ ip: host, port: b.local.port })!;
+        const largest = 1_500 - outer;
+        const send = (df: boolean, size: number, count: number) =>
+          inNetns(netnsPathOfName(NETNS), () => {
+            a.queue(peer, df, { from: 0, to: count * size, size, tag: size });
+            a.flush();
+          });
+        send(true, largest, 10);
+        assert.equal(received(b, 10).length, 10);
+        send(true, largest + 1, 10);
+        send(true, largest + 1, 1);
+        send(true, 60_000, 1);
+        const pathMtu = 1_500;
+        assert.deepEqual(refused, [
+          [largest + 1, "too-big", { pathMtu, datagrams: 10 }],
+          [largest + 1, "too-big", { pathMtu, datagrams: 1 }],
+          [60_000, "too-big", { pathMtu, datagrams: 1 }],
+        ]);
+        send(false, 60_000, 1);
+        assert.deepEqual(received(b, 1).map((one) => one.bytes.length), [60_000]);
+        send(true, 700, 20);
+        assert.equal(received(b, 20).length, 20);
+        assert.equal(refused.length, 3);
+      }
+    });
+  },
 });

@@ -7,7 +7,11 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { chooseChannel, type PathState } from "../../../mod/overlay/sleeve_channel.ts";
 import { SleeveEngine } from "../../../mod/overlay/sleeve_engine.ts";
 import type { SleeveCarrier, SleeveNews } from "../../../mod/overlay/sleeve_port.ts";
-import { secretboxCipher, type SleeveCiphers } from "../../../mod/overlay/sleeve_seal.ts";
+import {
+  secretboxCipher,
+  type SequenceLimits,
+  type SleeveCiphers,
+} from "../../../mod/overlay/sleeve_seal.ts";
 import {
   MESSAGE_DATAGRAMS,
   MESSAGE_OCTETS,
@@ -132,6 +136,8 @@ export interface PairOptions {
   readonly sealer?: Sealer;
   readonly gcm?: SleeveCiphers["gcm"];
   readonly mtu?: number;
+  /** NAMES unless given. */
+  readonly names?: readonly PeerName[];
 }
 
 /** Short id of the peer at an index of NAMES. */
@@ -143,17 +149,17 @@ export function enginePair(options: PairOptions = {}): [End, End] {
 }
 
 function endOf(self: number, options: PairOptions): End {
-  const { mtu = 1_400, protection = { kind: "clear" }, partial = false, sealer } = options;
+  const { mtu = 1_400, protection = { kind: "clear" }, partial = false, sealer, names = NAMES } = options;
   const here = addressOf(self);
   const socket = new MemorySocket(here);
   const taken: Taken[] = [];
   const news: SleeveNews[] = [];
   const tell = (one: SleeveNews) => void news.push(one);
   const path = { mtu, fragmentsArrive: true, maxPayload: mtu + 34, large: 0 };
-  const numbers = NAMES.map(peerNumber);
+  const numbers = names.map(peerNumber);
   const carrier: SleeveCarrier = {
     link: LINK,
-    peer: NAMES[1 - self]!,
+    peer: names[1 - self]!,
     outbound: self === 0,
     protection,
     extensions: { partial, gcm: options.gcm !== undefined },
@@ -171,6 +177,7 @@ function endOf(self: number, options: PairOptions): End {
     socket,
     ciphers: {
       secretbox: (key) => secretboxCipher(sealer!, key),
+      }),
       gcm: (key, outbound) => options.gcm?.(key, outbound),
     },
     self: numbers[self]!,

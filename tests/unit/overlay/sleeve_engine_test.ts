@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { toHex } from "../../../mod/core/bytes.ts";
-import type { ConnUid } from "../../../mod/core/names.ts";
+import { fromHex, toHex } from "../../../mod/core/bytes.ts";
+import type { ConnUid, PeerName } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
@@ -8,6 +8,7 @@ import { TCP_FLAG } from "../../../mod/wire/transport.ts";
 import { vniOf } from "../../../mod/wire/vxlan.ts";
 import { mutate } from "../fuzz.ts";
 import { check, fc, seededRandom, withSeed } from "../properties.ts";
+import { loadVectors } from "../vectors.ts";
 import { addressOf, carry, type End, enginePair, LINK, type PairOptions, shortOf } from "./engine_pair.ts";
 import * as packets from "./super_packets.ts";
 import { SHAPE, type Shape } from "./super_packets.ts";
@@ -261,4 +262,33 @@ Deno.test("SleeveEngine knows closed links, unknown links and unknown peers no m
     broadcast: false,
   });
   assert.deepEqual(dropped(a), { "unknown-peer": 1 });
+});
+
+Deno.test("SleeveEngine delivers the frames of the original's packets, and from whom to whom", () => {
+  const vectors = loadVectors("dataplane-sleeve");
+  const names = ["0a1122334455", "0eaabbccddee", "020000000009"];
+  const dotted = names.map((name) => name.replace(/..(?!$)/g, "$&:") as PeerName);
+  for (const row of vectors.packets) {
+    if (row.packet === undefined) continue;
+    const self = row.packet.startsWith(names[0]!) ? 1 : 0;
+    const sessionKey = fromHex(vectors.session_key);
+    const [a, b] = enginePair({
+      ...{ sealer, names: dotted },
+      protection: row.encrypted ? { kind: "sealed", sessionKey } : { kind: "clear" },
+    });
+    const end = [a, b][self]!;
+    end.socket.inbox.push({ bytes: fromHex(row.packet), df: true, source: addressOf(1 - self) });
+    end.drain();
+    type Frame = { src: string; dst: string; frame: string };
+    const short = (name: string) => shortOf(names.indexOf(name));
+    const special = (row.frames as Frame[]).filter(({ frame }) => frame.startsWith("00".repeat(14)));
+    assert.equal(end.news.length, special.length, row.name);
+    assert.deepEqual(
+      end.taken.map(({ key, packet }) => [key.id, toHex(packet.subarray(10))]),
+      (row.frames as Frame[]).filter((one) => !special.includes(one)).map((
+        { src, dst, frame },
+      ) => [vniOf(short(src), short(dst)), frame]),
+      row.name,
+    );
+  }
 });
