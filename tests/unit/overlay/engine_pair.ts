@@ -7,11 +7,7 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { chooseChannel, type PathState } from "../../../mod/overlay/sleeve_channel.ts";
 import { SleeveEngine } from "../../../mod/overlay/sleeve_engine.ts";
 import type { SleeveCarrier, SleeveNews } from "../../../mod/overlay/sleeve_port.ts";
-import {
-  secretboxCipher,
-  type SequenceLimits,
-  type SleeveCiphers,
-} from "../../../mod/overlay/sleeve_seal.ts";
+import { secretboxCipher, type SleeveCiphers } from "../../../mod/overlay/sleeve_seal.ts";
 import {
   MESSAGE_DATAGRAMS,
   MESSAGE_OCTETS,
@@ -177,7 +173,6 @@ function endOf(self: number, options: PairOptions): End {
     socket,
     ciphers: {
       secretbox: (key) => secretboxCipher(sealer!, key),
-      }),
       gcm: (key, outbound) => options.gcm?.(key, outbound),
     },
     self: numbers[self]!,
