@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { FakeHost, OPTIONS } from "./fake_host.ts";
+import { FakeHost, OPTIONS, testOnSwitches } from "./fake_host.ts";
 
 const A = "/run/netns/a";
 const B = "/run/netns/b";
@@ -22,7 +22,7 @@ function refused(body: () => unknown, code: string, message: RegExp): void {
   });
 }
 
-Deno.test("Attachments.attach() makes a complete interface", () => {
+testOnSwitches("Attachments.attach() makes a complete interface", () => {
   const host = hostWith(A);
   using attachments = host.start();
   const result = attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "ip:fd00::1/64"] });
@@ -46,7 +46,7 @@ Deno.test("Attachments.attach() makes a complete interface", () => {
   assert.equal(host.kernel.sockets, 1); // the target's namespace is not held
 });
 
-Deno.test("Attachments.attach() asked again changes nothing", () => {
+testOnSwitches("Attachments.attach() asked again changes nothing", () => {
   const host = hostWith(A);
   using attachments = host.start();
   attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
@@ -57,7 +57,7 @@ Deno.test("Attachments.attach() asked again changes nothing", () => {
   assert.equal(host.kernel.changes, changes);
 });
 
-Deno.test("Attachments.attach() announces again later what is attached then", () => {
+testOnSwitches("Attachments.attach() announces again later what is attached then", () => {
   const host = hostWith(A, B);
   using attachments = host.start();
   attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "10.2.1.2/24"] });
@@ -74,7 +74,7 @@ Deno.test("Attachments.attach() announces again later what is attached then", ()
   assert.equal(host.kernel.announced.length, 2);
 });
 
-Deno.test("Attachments.attach() adds addresses, also by another name of the namespace", () => {
+testOnSwitches("Attachments.attach() adds addresses, also by another name of the namespace", () => {
   const host = new FakeHost();
   host.namespace(A, "/proc/77/ns/net");
   host.processes.set(77, "boot 1");
@@ -87,7 +87,7 @@ Deno.test("Attachments.attach() adds addresses, also by another name of the name
   assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24", "10.2.1.2/24", "10.3.0.1/16"]);
 });
 
-Deno.test("Attachments.attach() by another name keeps what the attachment was made for", () => {
+testOnSwitches("Attachments.attach() by another name keeps what the attachment was made for", () => {
   for (const [first, second] of [["netns:a", "pid:7"], ["pid:7", "netns:a"]] as const) {
     const host = new FakeHost();
     host.namespace(A, "/proc/7/ns/net");
@@ -103,7 +103,7 @@ Deno.test("Attachments.attach() by another name keeps what the attachment was ma
   }
 });
 
-Deno.test("Attachments.attach() failing at any change leaves everything as it was", () => {
+testOnSwitches("Attachments.attach() failing at any change leaves everything as it was", () => {
   const starts: [string, (host: FakeHost) => void, string[]][] = [
     ["first attach", () => {}, ["10.2.1.1/24", "10.2.1.2/24", "fd00::1/64"]],
     ["more addresses", (host) => attach(host, "10.2.1.1/24"), ["10.2.1.2/24", "10.3.0.1/16"]],
@@ -147,7 +147,7 @@ function attach(host: FakeHost, ...addresses: readonly string[]): void {
   attachments.attach({ target: "netns:a", addresses });
 }
 
-Deno.test("Attachments.attach() removes what a crash left half done", () => {
+testOnSwitches("Attachments.attach() removes what a crash left half done", () => {
   const host = hostWith(A);
   attach(host, "10.2.1.1/24");
   const end = host.kernel.link(A, "ethmesh")!.peer!.name;
@@ -158,7 +158,7 @@ Deno.test("Attachments.attach() removes what a crash left half done", () => {
   assert.equal(host.kernel.link(A, end.replace("vmn", "vmt")), undefined);
 });
 
-Deno.test("Attachments.attach() refuses what cannot work, and changes nothing", () => {
+testOnSwitches("Attachments.attach() refuses what cannot work, and changes nothing", () => {
   const host = hostWith(A, B);
   host.files.set("/proc/1/ns/net", host.own);
   host.files.set("/etc/passwd", { device: 9, inode: 9 });
@@ -196,7 +196,7 @@ Deno.test("Attachments.attach() refuses what cannot work, and changes nothing", 
   assert.equal(host.snapshot(), before);
 });
 
-Deno.test("Attachments.attach() takes over an interface of ours that no record knows", () => {
+testOnSwitches("Attachments.attach() takes over an interface of ours that no record knows", () => {
   const host = hostWith(A);
   attach(host, "10.2.1.1/24");
   host.store.records.clear();
@@ -209,7 +209,7 @@ Deno.test("Attachments.attach() takes over an interface of ours that no record k
   assert.deepEqual(attachments.reconcile().unknown, []);
 });
 
-Deno.test("Attachments.detach() removes addresses, and with the last one the interface", () => {
+testOnSwitches("Attachments.detach() removes addresses, and with the last one the interface", () => {
   const host = hostWith(A);
   const empty = host.snapshot();
   using attachments = host.start();
@@ -233,7 +233,7 @@ Deno.test("Attachments.detach() removes addresses, and with the last one the int
   );
 });
 
-Deno.test("Attachments leaves an interface alone that took the place of ours", () => {
+testOnSwitches("Attachments leaves an interface alone that took the place of ours", () => {
   const host = hostWith(A);
   using attachments = host.start();
   attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "10.2.1.2/24"] });
@@ -257,7 +257,7 @@ Deno.test("Attachments leaves an interface alone that took the place of ours", (
   assert.equal(host.kernel.link(A, "ethmesh")?.kind, "macvlan");
 });
 
-Deno.test("Attachments.detach() failing at any change leaves everything as it was", () => {
+testOnSwitches("Attachments.detach() failing at any change leaves everything as it was", () => {
   for (const addresses of [["10.2.1.1/24", "10.2.1.2/24"], []]) {
     for (let step = 0; step < 2; step++) {
       const host = hostWith(A);

@@ -1,5 +1,11 @@
 /** A host with namespaces to attach: the adapters of Attachments on a fake kernel. */
-import { type AttachAdapters, Attachments, type AttachOptions } from "../../../mod/attach/mod.ts";
+import {
+  type AttachAdapters,
+  Attachments,
+  type AttachOptions,
+  BridgePorts,
+  type SwitchPorts,
+} from "../../../mod/attach/mod.ts";
 import type { LogFields } from "../../../mod/core/ports.ts";
 import { MemoryStore } from "../memory_store.ts";
 import { seededRandom } from "../properties.ts";
@@ -7,6 +13,20 @@ import { FakeKernel } from "./fake_kernel.ts";
 
 /** Options that most tests use. */
 export const OPTIONS: AttachOptions = { mtu: 1376, interface: "ethmesh", multicastRoute: true };
+
+const BRIDGE = "meshnet";
+/** Kind of the switch of hosts made from now on. */
+let switchKind: "any" | "bridge" = "any";
+
+/** Declares a test twice: on a host whose switch is told of ports, and on one with a Linux bridge. */
+export function testOnSwitches(name: string, body: () => void): void {
+  for (const kind of ["any", "bridge"] as const) {
+    Deno.test(kind === "any" ? name : `${name}, with a bridge`, () => {
+      switchKind = kind;
+      body();
+    });
+  }
+}
 
 /** One host. Namespaces are added by path. */
 export class FakeHost {
@@ -19,7 +39,17 @@ export class FakeHost {
   readonly pending: { readonly ms: number; readonly work: () => void }[] = [];
   readonly processes = new Map<number, string>();
   readonly own = { device: 4, inode: 1 };
+  readonly #ports: SwitchPorts;
   #inode = 2;
+
+  constructor() {
+    const { kernel } = this;
+    if (switchKind === "bridge") kernel.add("", BRIDGE, "bridge");
+    this.#ports = switchKind === "bridge"
+      ? new BridgePorts(kernel.open(undefined), BRIDGE)
+      : kernel.switchPorts;
+    this.kernel.sockets = 0; // the one of the switch is not counted
+  }
 
   /** Makes a namespace, found at these paths. */
   namespace(...paths: readonly string[]): void {
@@ -53,7 +83,7 @@ export class FakeHost {
         own: () => this.own,
         processMark: (pid) => this.processes.get(pid),
       },
-      ports: kernel.switchPorts,
+      ports: this.#ports,
       sysctl: kernel.sysctl,
       openRoute: (path) => kernel.open(path),
       sendFrames: (path, name, frames) => {

@@ -38,6 +38,7 @@ function refuse(errno: number): MeshnetError {
 /** All namespaces of one machine; "" is the daemon's own. */
 export class FakeKernel {
   readonly namespaces = new Map<string, Namespace>([["", new Map()]]);
+  /** Names of interfaces that are ports of the switch: of `switchPorts`, or of the bridge where there is one. */
   readonly ports = new Set<string>();
   /** Frames sent, as `namespace interface`. */
   readonly announced: string[] = [];
@@ -114,6 +115,11 @@ export class FakeKernel {
       }
       this.ports.delete(gone.name);
     }
+  }
+
+  /** The bridge that ports are of; undefined where the switch is none. */
+  get #bridge(): FakeLink | undefined {
+    return [...this.namespaces.get("")!.values()].find((link) => link.kind === "bridge");
   }
 
   /** Counts a change, and fails it if it is its turn. */
@@ -198,6 +204,7 @@ export class FakeKernel {
           link.name = text(found.get(3)!);
         }
         if (found.has(4)) link.mtu = number(found.get(4)!);
+        if (found.has(10)) this.#setMaster(link, number(found.get(10)!));
         if ((bodyView.getUint32(12, true) & 1) !== 0) {
           this.setUp(link, (bodyView.getUint32(8, true) & 1) !== 0);
         }
@@ -247,6 +254,12 @@ export class FakeKernel {
     }
   }
 
+  #setMaster(link: FakeLink, master: number): void {
+    if (master === 0) return void this.ports.delete(link.name);
+    if (this.namespaces.get("")!.get(master)?.kind !== "bridge") throw refuse(ERRNO.EOPNOTSUPP);
+    this.ports.add(link.name);
+  }
+
   #newPair(path: string, found: ReadonlyMap<number, Uint8Array>): Uint8Array[] {
     const data = attributesOf(attributesOf(found.get(18)!, 0).get(2)!, 0);
     const other = attributesOf(data.get(1)!, 16);
@@ -273,6 +286,8 @@ export class FakeKernel {
       writer.attrU32(5, link.peer.index);
       if (namespace.get(link.peer.index) !== link.peer) writer.attrU32(37, 0);
     }
+    const bridge = this.#bridge;
+    if (bridge !== undefined && this.ports.has(link.name)) writer.attrU32(10, bridge.index);
     if (link.kind !== undefined) {
       const info = writer.open(18);
       writer.attrText(1, link.kind).close(info);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FakeHost } from "./fake_host.ts";
+import { FakeHost, testOnSwitches } from "./fake_host.ts";
 
 const A = "/run/netns/a";
 const B = "/run/netns/b";
@@ -15,7 +15,7 @@ function attach(host: FakeHost, ...addresses: readonly string[]): void {
   attachments.attach({ target: "netns:a", addresses });
 }
 
-Deno.test("Attachments.reconcile() adopts after a restart without a single change", () => {
+testOnSwitches("Attachments.reconcile() adopts after a restart without a single change", () => {
   const host = hostWith(A, B);
   attach(host, "10.2.1.1/24", "fd00::1/64");
   const [before, changes] = [host.snapshot(), host.kernel.changes];
@@ -32,7 +32,7 @@ Deno.test("Attachments.reconcile() adopts after a restart without a single chang
   assert.equal(attachments.list()[0]!.attached, true);
 });
 
-Deno.test("Attachments.reconcile() makes a missing interface again as it was", () => {
+testOnSwitches("Attachments.reconcile() makes a missing interface again as it was", () => {
   const host = hostWith(A);
   attach(host, "10.2.1.1/24", "10.2.1.2/24");
   const before = host.kernel.snapshot();
@@ -44,7 +44,7 @@ Deno.test("Attachments.reconcile() makes a missing interface again as it was", (
   assert.equal(attachments.list()[0]!.problem, null);
 });
 
-Deno.test("Attachments.reconcile() repairs what was changed from outside", () => {
+testOnSwitches("Attachments.reconcile() repairs what was changed from outside", () => {
   const breaks: [string, (host: FakeHost) => void][] = [
     ["down inside", (host) => host.kernel.setUp(host.kernel.link(A, "ethmesh")!, false)],
     ["address gone", (host) => host.kernel.link(A, "ethmesh")!.addresses.pop()],
@@ -70,7 +70,7 @@ Deno.test("Attachments.reconcile() repairs what was changed from outside", () =>
   }
 });
 
-Deno.test("Attachments.reconcile() forgets a target that is gone, host end and all", () => {
+testOnSwitches("Attachments.reconcile() forgets a target that is gone, host end and all", () => {
   const host = hostWith(A);
   const empty = host.kernel.snapshot();
   attach(host, "10.2.1.1/24");
@@ -82,38 +82,44 @@ Deno.test("Attachments.reconcile() forgets a target that is gone, host end and a
   assert.deepEqual(host.store.list(""), []);
 });
 
-Deno.test("Attachments.reconcile() follows a name to its new namespace, but not a process number", () => {
-  const host = hostWith(A, "/proc/77/ns/net");
-  host.processes.set(77, "boot 1");
-  using attachments = host.start();
-  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
-  attachments.attach({ target: "pid:77", addresses: ["10.2.1.7/24"] });
-  const mac = host.kernel.link(A, "ethmesh")!.mac;
-  for (const path of [A, "/proc/77/ns/net"]) {
-    host.removeNamespace(path);
-    host.namespace(path);
-  }
-  host.processes.set(77, "boot 2");
-  const done = attachments.reconcile();
-  assert.deepEqual([done.restored, done.forgotten], [["netns:a"], ["pid:77"]]);
-  assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24"]);
-  assert.equal(host.kernel.link(A, "ethmesh")!.mac, mac);
-  assert.equal(host.kernel.link("/proc/77/ns/net", "ethmesh"), undefined);
-});
+testOnSwitches(
+  "Attachments.reconcile() follows a name to its new namespace, but not a process number",
+  () => {
+    const host = hostWith(A, "/proc/77/ns/net");
+    host.processes.set(77, "boot 1");
+    using attachments = host.start();
+    attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+    attachments.attach({ target: "pid:77", addresses: ["10.2.1.7/24"] });
+    const mac = host.kernel.link(A, "ethmesh")!.mac;
+    for (const path of [A, "/proc/77/ns/net"]) {
+      host.removeNamespace(path);
+      host.namespace(path);
+    }
+    host.processes.set(77, "boot 2");
+    const done = attachments.reconcile();
+    assert.deepEqual([done.restored, done.forgotten], [["netns:a"], ["pid:77"]]);
+    assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24"]);
+    assert.equal(host.kernel.link(A, "ethmesh")!.mac, mac);
+    assert.equal(host.kernel.link("/proc/77/ns/net", "ethmesh"), undefined);
+  },
+);
 
-Deno.test("Attachments.attach() does not mistake a namespace for a forgotten one with its number", () => {
-  const host = hostWith(A, B);
-  using attachments = host.start();
-  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
-  const identity = host.files.get(A)!;
-  host.removeNamespace(A);
-  host.files.set(B, identity); // the kernel reuses inode numbers
-  const result = attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
-  assert.deepEqual(result.attachment?.addresses, ["10.2.1.2/24"]);
-  assert.deepEqual(attachments.list().map((a) => a.target), ["netns:b"]);
-});
+testOnSwitches(
+  "Attachments.attach() does not mistake a namespace for a forgotten one with its number",
+  () => {
+    const host = hostWith(A, B);
+    using attachments = host.start();
+    attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+    const identity = host.files.get(A)!;
+    host.removeNamespace(A);
+    host.files.set(B, identity); // the kernel reuses inode numbers
+    const result = attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+    assert.deepEqual(result.attachment?.addresses, ["10.2.1.2/24"]);
+    assert.deepEqual(attachments.list().map((a) => a.target), ["netns:b"]);
+  },
+);
 
-Deno.test("Attachments.reconcile() reports what it cannot repair and goes on", () => {
+testOnSwitches("Attachments.reconcile() reports what it cannot repair and goes on", () => {
   const host = hostWith(A, B);
   using attachments = host.start();
   attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
@@ -128,7 +134,7 @@ Deno.test("Attachments.reconcile() reports what it cannot repair and goes on", (
   assert.equal(attachments.list()[0]!.problem, null);
 });
 
-Deno.test("Attachments.removeAll() leaves nothing", () => {
+testOnSwitches("Attachments.removeAll() leaves nothing", () => {
   const host = hostWith(A, B);
   const empty = host.snapshot();
   using attachments = host.start();
@@ -138,7 +144,7 @@ Deno.test("Attachments.removeAll() leaves nothing", () => {
   assert.equal(host.snapshot(), empty);
 });
 
-Deno.test("Attachments leaves a record alone that it cannot read", () => {
+testOnSwitches("Attachments leaves a record alone that it cannot read", () => {
   const host = hostWith(A);
   host.store.put("attachment/0123456789", '{"version":9}');
   using attachments = host.start();

@@ -12,7 +12,11 @@ interface Dump {
   readonly shown: any[];
 }
 const captured = loadVectors<
-  { pid: number; indexes: { b: number }; requests: { name: string; request: string }[] }
+  {
+    pid: number;
+    indexes: { b: number; port: number; bridge: number };
+    requests: { name: string; request: string }[];
+  }
 >("rtnetlink-requests");
 const dumps = loadVectors<{ dumps: Dump[] }>("rtnetlink-dumps").dumps;
 
@@ -38,7 +42,7 @@ function value<T>(decoded: { ok: true; value: T } | { ok: false; reason: string 
 }
 
 Deno.test("rtnetlink requests equal those of the ip tool", () => {
-  const index = captured.indexes.b;
+  const { b: index, port, bridge } = captured.indexes;
   const [macA, macB] = [parseMac("02:00:00:00:00:01")!, parseMac("02:00:00:00:00:02")!];
   const namespace = { kind: "pid", pid: captured.pid } as const;
   const ours: Record<string, Uint8Array> = {
@@ -62,6 +66,9 @@ Deno.test("rtnetlink requests equal those of the ip tool", () => {
     "remove IPv4 address": rt.removeAddress(index, cidr("10.2.1.1/24")),
     "remove IPv6 address": rt.removeAddress(index, cidr("fd00::1/64")),
     "delete link": rt.deleteLink(index),
+    "bridge": rt.newBridge("meshnet"),
+    "port of a bridge": rt.setLink(port, { master: bridge }),
+    "port no longer": rt.setLink(port, { master: 0 }),
   };
   assert.deepEqual(captured.requests.map((r) => r.name).sort(), Object.keys(ours).sort());
   for (const { name, request } of captured.requests) {
