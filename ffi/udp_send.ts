@@ -59,6 +59,7 @@ export class SendQueue {
   readonly #sizes = new Int32Array(MESSAGES);
   readonly #starts = new Int32Array(MESSAGES);
   #count = 0;
+  #df = true;
   #groups: boolean;
 
   /** `groups`: whether the kernel takes several datagrams as one message. */
@@ -93,8 +94,9 @@ export class SendQueue {
     return true;
   }
 
-  /** Sends what waits. */
-  flush(fd: number, fallback: SendFallback): void {
+  /** Sends what waits; `df` as the socket is set: without it datagrams larger than the path are cut on their way. */
+  flush(fd: number, df: boolean, fallback: SendFallback): void {
+    this.#df = df;
     for (let done = 0; done < this.#count;) {
       const headers = done === 0 ? this.#headerBytes : this.#headerBytes.subarray(done * WORDS * 4);
       const sent = packetCalls().sendmmsg(fd, headers, this.#count - done, C.MSG_DONTWAIT);
@@ -150,9 +152,10 @@ export class SendQueue {
     }
     const pathMtu = fallback.pathMtu(to);
     const outer = this.outer.ipv6 && !isMapped(to.bytes) ? 48 : 28;
-    if (pathMtu > 0 && size + outer > pathMtu || !refusesGroup) return give("too-big", pathMtu);
-    // The size is not what it minds: this device or kernel takes no groups.
-    if (errno !== ERRNO.EMSGSIZE) this.#groups = false;
+    const isLarger = pathMtu > 0 && size + outer > pathMtu;
+    if (!refusesGroup || this.#df && isLarger) return give("too-big", pathMtu);
+    // If the size is not what it minds, this device or kernel takes no groups.
+    if (errno !== ERRNO.EMSGSIZE && !isLarger) this.#groups = false;
     this.#sendSingly(fd, i, to, give);
   }
 

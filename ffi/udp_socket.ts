@@ -147,7 +147,7 @@ export class UdpSocket implements Disposable {
       setDf(this.fd, this.#queuedIpv6, this.#queuedDf);
       this.#df[family] = this.#queuedDf;
     }
-    this.#queue.flush(this.fd, this);
+    this.#queue.flush(this.fd, this.#queuedDf, this);
   }
 
   /** Largest packet that goes to a peer as one, headers included, as the kernel knows; 0 when it does not. */

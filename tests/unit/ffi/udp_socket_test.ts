@@ -141,6 +141,8 @@ Deno.test({
         ]);
         send(false, 60_000, 1);
         assert.deepEqual(received(b, 1).map((one) => one.bytes.length), [60_000]);
+        send(false, 3_000, 10);
+        assert.deepEqual(received(b, 10).map((one) => one.bytes.length), Array(10).fill(3_000));
         send(true, 700, 20);
         assert.equal(received(b, 20).length, 20);
         assert.equal(refused.length, 3);
