@@ -10,14 +10,14 @@ declareTests(
     "up to the first ping across hosts": async (world) => {
       const { phases, total } = await firstPing(world);
       note(`${total} ms: ${Object.entries(phases).map(([name, ms]) => `${name} ${ms}`).join(", ")}`);
-      assert.ok(total < 4_000, `${total} ms`);
+      assert.ok(total - phases["answering"]! < 5_000, `${total} ms`);
     },
   }),
   suite({ name: "host kernel, start of many", open: () => hostWorld({ hosts: 10 }) }, {
     "10 hosts started together are all connected to all": async (world) => {
       const { started, ms } = await fullMesh(world);
       note(`${ms} ms after the last daemon answered, which took ${started} ms`);
-      assert.ok(ms < 8_000, `${ms} ms`);
+      assert.ok(ms < 20_000, `${ms} ms`);
     },
   }),
 );
