@@ -3,6 +3,7 @@ import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { FlowAction } from "../wire/ovs_keys.ts";
 import type { SpecialFrame } from "../wire/sleeve_special.ts";
+import type { XfrmEffect } from "./esp_port.ts";
 import type { Path } from "./network.ts";
 
 /** What a forwarder wants done, or has found out. */
@@ -13,6 +14,8 @@ export type ForwarderEvent =
   | { readonly kind: "frame"; readonly frame: Uint8Array; readonly action: FlowAction }
   /** Send this frame over user space, from us to the peer, with DF or without. */
   | { readonly kind: "special"; readonly df: boolean; readonly frame: SpecialFrame }
+  /** Have the kernel's IPsec do something. */
+  | { readonly kind: "xfrm"; readonly effect: XfrmEffect }
   /** The peer received what we sent: the overlay works. Once. */
   | { readonly kind: "established" }
   /** It no longer works, or works again. */

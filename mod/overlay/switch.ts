@@ -4,6 +4,7 @@ import type { LinkStatus, OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { FlowAction } from "../wire/ovs_keys.ts";
 import { decodeBareControl, encodeBareControl, type SpecialFrame } from "../wire/sleeve_special.ts";
+import type { XfrmEffect } from "./esp_port.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import type { Path } from "./network.ts";
 
@@ -20,6 +21,8 @@ export type SwitchEvent =
   | { readonly kind: "frame"; readonly frame: Uint8Array; readonly action: FlowAction }
   /** Send a frame over user space. */
   | { readonly kind: "special"; readonly df: boolean; readonly frame: SpecialFrame }
+  /** Have the kernel's IPsec do something. */
+  | { readonly kind: "xfrm"; readonly effect: XfrmEffect }
   /** The first overlay works. Once. */
   | { readonly kind: "established" }
   /** The link carried traffic and has no working overlay any more. */
@@ -145,6 +148,7 @@ export class LinkSwitch {
           break;
         case "frame":
         case "special":
+        case "xfrm":
           out.push(event);
           break;
         case "established":

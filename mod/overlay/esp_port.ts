@@ -1,0 +1,75 @@
+/** Kernel IPsec as the core sees it: what it has done (effects) and what it is told (news). */
+import type { Ip } from "../core/addr.ts";
+import type { PeerName } from "../core/names.ts";
+import type { LinkId } from "../core/overlay_port.ts";
+
+/** What the overlays may understand beyond the protocol, concerning the fast path, as it is announced. */
+export const FAST_EXTENSION = { rekey: "esp-rekey", beat: "fastdp-beat" } as const;
+
+/** VXLAN between two hosts: one UDP port is the destination in both directions. */
+export interface EspPath {
+  readonly local: Ip;
+  readonly remote: Ip;
+  readonly port: number;
+}
+
+/** One direction's security association. */
+export interface EspSa {
+  readonly src: Ip;
+  readonly dst: Ip;
+  readonly spi: number;
+}
+
+/** What the core has the kernel do. `round` counts the keys of a link. */
+export type XfrmEffect =
+  /** From now on nothing of this path leaves or comes in but through ESP; as long as nothing else is said, what went
+   * through ESP still does, all else is blocked. Answered by `xfrm-guarded`. */
+  | { readonly kind: "xfrm"; readonly do: "guard"; readonly path: EspPath }
+  /** The path may be used in clear. */
+  | { readonly kind: "xfrm"; readonly do: "unguard"; readonly path: EspPath }
+  /** Make an association towards us with a key of its own. Answered by `xfrm-receiving`. */
+  | {
+    readonly kind: "xfrm";
+    readonly do: "receive";
+    readonly link: LinkId;
+    readonly round: number;
+    readonly path: EspPath;
+    readonly sessionKey: Uint8Array;
+  }
+  /** Make the association to the peer, which chose its number and key, and use it. Answered by `xfrm-sending`. */
+  | {
+    readonly kind: "xfrm";
+    readonly do: "send";
+    readonly link: LinkId;
+    readonly round: number;
+    readonly path: EspPath;
+    readonly spi: number;
+    readonly nonce: Uint8Array;
+    readonly peer: PeerName;
+    readonly sessionKey: Uint8Array;
+  }
+  /** Use an association that is there, or none: block. */
+  | { readonly kind: "xfrm"; readonly do: "carry"; readonly path: EspPath; readonly spi: number | undefined }
+  /** Remove an association. */
+  | { readonly kind: "xfrm"; readonly do: "forget"; readonly sa: EspSa }
+  /** Remove what an earlier run left and nobody has claimed. */
+  | { readonly kind: "xfrm"; readonly do: "forget-earlier" };
+
+/** What the kernel made of it. Reasons are sentences without full stop. */
+export type XfrmNews =
+  /** `reason`: why the path cannot be guarded. */
+  | { readonly kind: "xfrm-guarded"; readonly path: EspPath; readonly reason: string | undefined }
+  | {
+    readonly kind: "xfrm-receiving";
+    readonly link: LinkId;
+    readonly round: number;
+    readonly spi: number;
+    readonly nonce: Uint8Array;
+  }
+  | { readonly kind: "xfrm-sending"; readonly link: LinkId; readonly round: number }
+  | {
+    readonly kind: "xfrm-failed";
+    readonly link: LinkId;
+    readonly round: number;
+    readonly reason: string;
+  };

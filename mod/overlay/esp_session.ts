@@ -1,0 +1,174 @@
+/** Keys of one sealed link of the fast path: how both directions come to have an association (source: spec
+ * dataplane.md 4.3). Pure: keys, nonces and numbers are made by the shell. */
+import type { PeerName } from "../core/names.ts";
+import type { LinkId } from "../core/overlay_port.ts";
+import { after, type Millis } from "../core/time.ts";
+import { decodeEspInit, encodeEspInit } from "./esp_init.ts";
+import type { EspPath, EspSa, XfrmNews } from "./esp_port.ts";
+import type { ForwarderEvent } from "./forwarder.ts";
+
+/** Control tag: this is how to send to me. */
+export const FASTDP_INIT_SA = 1;
+/** Age at which keys are replaced, where both ends can. */
+export const REKEY_MS = 8 * 3_600_000;
+/** An old association towards us is kept so long after the new one. */
+export const OLD_SA_MS = 60_000;
+/** A peer that changes its keys more often is not followed: each takes work of the kernel. */
+const LEAST_ROUND_MS = 1_000;
+
+/** What a session is made of. */
+export interface EspSessionOptions {
+  readonly link: LinkId;
+  readonly path: EspPath;
+  readonly peer: PeerName;
+  readonly sessionKey: Uint8Array;
+  /** Whether both ends replace keys. */
+  readonly rekey: boolean;
+}
+
+/**
+ *     idle --confirm--> receive asked --answer: tell the peer--> has inbound
+ *     the peer's message --> send asked --answer--> has outbound; both: ready
+ */
+export class EspSession {
+  #round = 0;
+  #sendRound = 0;
+  #sentAt = -Infinity;
+  #failure: string | undefined;
+  #inbound: number | undefined;
+  #outbound: number | undefined;
+  /** Being made. */
+  #nextOutbound: number | undefined;
+  #old: { readonly spi: number; readonly until: Millis } | undefined;
+  #rekeyAt = Infinity;
+
+  constructor(readonly options: EspSessionOptions) {}
+
+  /** Whether both directions have an association. */
+  get ready(): boolean {
+    return this.#inbound !== undefined && this.#outbound !== undefined && this.#failure === undefined;
+  }
+  /** Why it came to nothing, a sentence without full stop. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+  /** Number of the association to the peer. */
+  get outbound(): number | undefined {
+    return this.#outbound;
+  }
+
+  /** All associations of this session, those being made included. */
+  sas(): readonly EspSa[] {
+    const { local, remote } = this.options.path;
+    const inbound = [this.#inbound, this.#old?.spi].filter((spi) => spi !== undefined);
+    const outbound = [this.#outbound, this.#nextOutbound].filter((spi) => spi !== undefined);
+    return [
+      ...inbound.map((spi) => ({ src: remote, dst: local, spi })),
+      ...outbound.map((spi) => ({ src: local, dst: remote, spi })),
+    ];
+  }
+
+  /** Why it is not ready; undefined: it is. */
+  why(): string | undefined {
+    if (this.#failure !== undefined) return this.#failure;
+    if (this.ready) return undefined;
+    return this.#inbound === undefined
+      ? "encryption is being set up"
+      : "waiting for the peer to set up encryption";
+  }
+
+  /** The mesh keeps the connection. */
+  confirm(): readonly ForwarderEvent[] {
+    return this.#round > 0 ? [] : this.#receive();
+  }
+
+  #receive(): readonly ForwarderEvent[] {
+    const { link, path, sessionKey } = this.options;
+    const effect = { kind: "xfrm", do: "receive", link, round: ++this.#round, path, sessionKey } as const;
+    return [{ kind: "xfrm", effect }];
+  }
+
+  /** The peer says how to send to it. */
+  init(payload: Uint8Array, now: Millis): readonly ForwarderEvent[] {
+    const decoded = decodeEspInit(payload);
+    if (!decoded.ok) {
+      this.#failure ??= `the peer's message about encryption makes no sense: ${decoded.reason}`;
+      return [];
+    }
+    const { spi, nonce } = decoded.value;
+    const again = this.#outbound !== undefined || this.#nextOutbound !== undefined;
+    if (again && (!this.options.rekey || now - this.#sentAt < LEAST_ROUND_MS)) return [];
+    if (spi === this.#outbound || this.#nextOutbound !== undefined) return [];
+    this.#sentAt = now;
+    this.#nextOutbound = spi;
+    const { link, path, peer, sessionKey } = this.options;
+    const round = ++this.#sendRound;
+    const effect = {
+      ...{ kind: "xfrm", do: "send" } as const,
+      ...{ link, round, path, spi, nonce, peer, sessionKey },
+    };
+    return [{ kind: "xfrm", effect }];
+  }
+
+  /** The kernel answers. */
+  news(news: Exclude<XfrmNews, { kind: "xfrm-guarded" }>, now: Millis): readonly ForwarderEvent[] {
+    switch (news.kind) {
+      case "xfrm-receiving":
+        return news.round === this.#round ? this.#receiving(news, now) : [];
+      case "xfrm-sending":
+        return news.round === this.#sendRound ? this.#sending() : [];
+      case "xfrm-failed":
+        // A new key that cannot be had leaves the old one in use.
+        if (!this.ready) this.#failure ??= news.reason;
+        this.#nextOutbound = undefined;
+        return [];
+    }
+  }
+
+  #receiving(
+    { spi, nonce }: { readonly spi: number; readonly nonce: Uint8Array },
+    now: Millis,
+  ): readonly ForwarderEvent[] {
+    const { rekey } = this.options;
+    const older = this.#old?.spi;
+    if (this.#inbound !== undefined) this.#old = { spi: this.#inbound, until: after(now, OLD_SA_MS) };
+    this.#inbound = spi;
+    this.#rekeyAt = rekey ? now + REKEY_MS : Infinity;
+    const told = { kind: "control", tag: FASTDP_INIT_SA, payload: encodeEspInit({ nonce, spi }) } as const;
+    return older === undefined ? [told] : [told, this.#forgetInbound(older)];
+  }
+
+  #sending(): readonly ForwarderEvent[] {
+    const old = this.#outbound;
+    this.#outbound = this.#nextOutbound;
+    this.#nextOutbound = undefined;
+    if (old === undefined) return [];
+    const { local, remote } = this.options.path;
+    const sa = { src: local, dst: remote, spi: old };
+    return [{ kind: "xfrm", effect: { kind: "xfrm", do: "forget", sa } }];
+  }
+
+  /** Time has passed. */
+  wake(now: Millis): readonly ForwarderEvent[] {
+    const events: ForwarderEvent[] = [];
+    if (this.#old !== undefined && now >= this.#old.until) {
+      events.push(this.#forgetInbound(this.#old.spi));
+      this.#old = undefined;
+    }
+    if (now >= this.#rekeyAt) {
+      this.#rekeyAt = now + REKEY_MS;
+      events.push(...this.#receive());
+    }
+    return events;
+  }
+
+  /** Earliest time at which wake() may do something. */
+  nextWake(): number {
+    return Math.min(this.#rekeyAt, this.#old?.until ?? Infinity);
+  }
+
+  #forgetInbound(spi: number): ForwarderEvent {
+    const { local, remote } = this.options.path;
+    return { kind: "xfrm", effect: { kind: "xfrm", do: "forget", sa: { src: remote, dst: local, spi } } };
+  }
+}
