@@ -15,7 +15,7 @@ import {
   OvsPorts,
 } from "../attach/mod.ts";
 import { startControlServer } from "../control/server.ts";
-import { messageOf } from "../core/errors.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerUid } from "../core/names.ts";
 import type { Logger, NetlinkSocket, Random } from "../core/ports.ts";
 import { VERSION } from "../core/version.ts";
@@ -34,11 +34,14 @@ import type { Config } from "./config.ts";
 import { controlApi } from "./control_api.ts";
 import { type DataplaneHandle, startDataplane } from "./dataplane_client.ts";
 import { keepAttached } from "./keep_attached.ts";
+import type { CleanupOptions } from "./host_cleanup.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
 import { findOvs, removeDatapath } from "./ovs_host.ts";
 import { claimNamespace, preflight } from "./preflight.ts";
 import { hasGcm } from "./sleeve_parts.ts";
+import { FAST_EXTENSION } from "../overlay/esp_port.ts";
 import { EXTENSION } from "../overlay/sleeve_port.ts";
+import { removeOwnXfrm } from "../overlay/xfrm_shell.ts";
 import { TAP_NAME } from "../overlay/tap_port.ts";
 import { chooseDatapath, type DatapathChoice } from "./choose_datapath.ts";
 import type { Ending } from "./supervisor.ts";
@@ -48,7 +51,10 @@ import { defaultMtu } from "./underlay.ts";
 /** Name of the datapath and of the host's own leg. */
 export const DATAPATH = "meshnet";
 /** What our overlays understand beyond the protocol. */
-const EXTENSIONS: readonly string[] = [EXTENSION.partial, EXTENSION.gcm];
+const EXTENSIONS: readonly string[] = [
+  ...[EXTENSION.partial, EXTENSION.gcm],
+  ...[FAST_EXTENSION.beat, FAST_EXTENSION.rekey],
+];
 const CONFIGURED_KEY = "daemon/configured-peers";
 
 /** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
@@ -229,13 +235,23 @@ function daemonOf({ config, router, dataplane, store, logger, parts }: Assembled
 }
 
 /** What `meshnet reset` needs of the host's namespace. */
-export function openCleanup(): Disposable & { readonly links: NetlinkSocket; removeDatapath(): boolean } {
+export function openCleanup(): Disposable & Pick<CleanupOptions, "links" | "removeDatapath" | "removeIpsec"> {
   const links = openNetlink({ protocol: "route" });
   return {
     links,
     removeDatapath() {
       using socket = openNetlink({ protocol: "generic" });
       return removeDatapath(socket, DATAPATH);
+    },
+    removeIpsec() {
+      try {
+        using socket = openNetlink({ protocol: "xfrm" });
+        return removeOwnXfrm(socket) > 0;
+      } catch (thrown) {
+        // A kernel without IPsec has nothing of it to remove.
+        if (thrown instanceof MeshnetError && thrown.code === "native/call-failed") return false;
+        throw thrown;
+      }
     },
     [Symbol.dispose]: () => links[Symbol.dispose](),
   };

@@ -17,8 +17,10 @@ import {
 import type { PeerDirectory } from "../overlay/sleeve_port.ts";
 import { OvsDatapath } from "../overlay/ovs_shell.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
+import { XfrmShell } from "../overlay/xfrm_shell.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
+import { loadHkdf } from "../sys/sealer.ts";
 import { openNetlink } from "./netlink.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
@@ -97,9 +99,17 @@ async function main(): Promise<void> {
     const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
     const core = new Dataplane({ ...config, firstUfid, routes: routesOf, limits });
     using datapath = await openDatapath(config, { directory: core.directory, log });
+    using xfrm = new XfrmShell({
+      open: () => openNetlink({ protocol: "xfrm" }),
+      random: new SystemRandom(),
+      deriveKey: await loadHkdf(),
+      self: config.peer,
+      log,
+    });
     await runDataplane({
       core,
       datapath,
+      xfrm,
       clock: new SystemClock(),
       waiter: new Poller([wakeup.fd, ...datapath.fds]),
       announced: () => wakeup.take(),

@@ -22,6 +22,8 @@ export interface CleanupOptions {
   readonly links: NetlinkSocket;
   /** Removes meshnet's datapath with its ports and flows; false when there is none. */
   removeDatapath(): boolean;
+  /** Removes meshnet's IPsec policies and associations; false when there are none. */
+  removeIpsec(): boolean;
   readonly stateDir: string;
   readonly runDir: string;
 }
@@ -50,6 +52,8 @@ export function cleanHost(options: CleanupOptions): Cleanup {
     }
   };
   attempt("datapath meshnet", () => options.removeDatapath());
+  // Not before the datapath: what still flows must not do so in clear.
+  attempt("IPsec policies and keys", () => options.removeIpsec());
   for (const { name, index } of ownLinks(options.links, failed)) {
     attempt(`interface ${name}`, () => removeLink(options.links, index));
   }

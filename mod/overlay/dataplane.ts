@@ -150,6 +150,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     if (decision.dropped !== undefined) dropped[decision.dropped]++;
     if (decision.verdict === "flow") this.#keeper.install(miss, decision, now);
     else if (decision.verdict === "once") this.#keeper.execute(miss, decision.actions);
+    this.#tellBusy(now);
   }
 
   /** Learns where the source of a frame is; false when a bound forbids it. */
@@ -198,6 +199,12 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "too-big":
       case "key-used-up":
         this.#links.sleeveNews(event, now);
+        break;
+      case "xfrm-guarded":
+      case "xfrm-receiving":
+      case "xfrm-sending":
+      case "xfrm-failed":
+        this.#links.xfrmNews(event, now);
         break;
       case "wake":
         break;
@@ -259,6 +266,12 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       this.#flows.touchNetwork(this.#network);
     }
     this.#keeper.redecide(now);
+    this.#tellBusy(now);
+  }
+
+  #tellBusy(now: Millis): void {
+    const use = this.#flows.takeTunnelUse();
+    if (use !== undefined) this.#links.setBusy(use, now);
   }
 
   #topology(view: TopologyView, now: Millis): void {
@@ -285,8 +298,10 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   #portAppeared(port: Vport, now: Millis): void {
     if (this.#ports.isOther(port)) this.#portRemoved(port.port, now); // the news that it had gone was lost
     if (!this.#ports.add(port)) return;
-    if (port.kind === "vxlan") this.#links.setTunnels(now);
-    else if (port.kind === "sleeve") this.#links.setSleevePort();
+    if (port.kind === "vxlan") {
+      if (port.udpPort !== undefined) this.#links.tunnelAppeared(port.udpPort);
+      this.#links.setTunnels(now);
+    } else if (port.kind === "sleeve") this.#links.setSleevePort();
     else this.#flows.touchLocals();
   }
 
@@ -320,6 +335,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     this.#sweepAt = after(now, FIRST_SWEEP_MS);
     this.#graceUntil = after(now, ADOPT_GRACE_MS);
     this.#networkChanged = true;
+    this.#links.start(now);
     if (this.options.overlays.includes("fastdp")) this.#tunnels.want(this.options.vxlanPort);
     this.#links.setTunnels(now);
   }

@@ -10,6 +10,7 @@ import type {
   TopologyView,
 } from "../core/overlay_port.ts";
 import type { LogFields } from "../core/ports.ts";
+import type { XfrmEffect, XfrmNews } from "./esp_port.ts";
 import type { SleeveEffect, SleeveNews } from "./sleeve_port.ts";
 import type {
   FlowAction,
@@ -95,6 +96,8 @@ export type DataplaneEvent =
   | { readonly kind: "install-failed"; readonly ufid: Ufid; readonly reason: string }
   /** User space has found something out. */
   | SleeveNews
+  /** The kernel's IPsec has answered. */
+  | XfrmNews
   /** `nextWake()` has come. */
   | { readonly kind: "wake" };
 
@@ -130,6 +133,8 @@ export type DataplaneEffect =
   | { readonly kind: "dump-flows" }
   /** Have user space do something. */
   | SleeveEffect
+  /** Have the kernel's IPsec do something. */
+  | XfrmEffect
   | {
     readonly kind: "log";
     readonly level: "debug" | "info" | "warn" | "error";

@@ -48,6 +48,10 @@ export class EspSession {
   get ready(): boolean {
     return this.#inbound !== undefined && this.#outbound !== undefined && this.#failure === undefined;
   }
+  /** Whether what comes from the peer has been sealed. */
+  get listening(): boolean {
+    return this.#inbound !== undefined && this.#failure === undefined;
+  }
   /** Why it came to nothing, a sentence without full stop. */
   get failure(): string | undefined {
     return this.#failure;
@@ -90,6 +94,7 @@ export class EspSession {
 
   /** The peer says how to send to it. */
   init(payload: Uint8Array, now: Millis): readonly ForwarderEvent[] {
+    if (this.#failure !== undefined) return [];
     const decoded = decodeEspInit(payload);
     if (!decoded.ok) {
       this.#failure ??= `the peer's message about encryption makes no sense: ${decoded.reason}`;
@@ -108,6 +113,11 @@ export class EspSession {
       ...{ link, round, path, spi, nonce, peer, sessionKey },
     };
     return [{ kind: "xfrm", effect }];
+  }
+
+  /** The path cannot be guarded, or anything else stands in the way. */
+  fail(reason: string): void {
+    this.#failure ??= reason;
   }
 
   /** The kernel answers. */

@@ -118,7 +118,12 @@ export class EspTable {
       if (stays) pair.old.push({ sa, until });
       else this.out.effects.push({ kind: "xfrm", do: "forget", sa });
     }
-    if (pair.sessions.size === 0) pair.releaseAt = Math.max(now + RELEASE_MS, ...pair.old.map((o) => o.until));
+    if (pair.sessions.size === 0) {
+      pair.releaseAt = Math.max(
+        now + RELEASE_MS,
+        ...pair.old.map((o) => o.until),
+      );
+    }
   }
 
   /** Time has passed. */

@@ -78,6 +78,26 @@ class WatchedIndex<K> {
   }
 }
 
+/** How many flows come from or go to each outer address. */
+class TunnelUse {
+  readonly #counts = new Map<Ip, number>();
+  #changed = false;
+
+  count(address: Ip, by: number): void {
+    const before = this.#counts.get(address) ?? 0;
+    const count = before + by;
+    if (count > 0) this.#counts.set(address, count);
+    else this.#counts.delete(address);
+    if ((before > 0) !== (count > 0)) this.#changed = true;
+  }
+  /** The addresses in use, if they are others than last time. */
+  takeChanged(): Pick<ReadonlySet<Ip>, "has"> | undefined {
+    const changed = this.#changed;
+    this.#changed = false;
+    return changed ? this.#counts : undefined;
+  }
+}
+
 /** The registry. Every flow is found by id, by key, and by everything its decision rested on. */
 export class FlowTable {
   readonly #byId = new Map<Ufid, FlowEntry>();
@@ -90,6 +110,7 @@ export class FlowTable {
   readonly #byOrigin = new WatchedIndex<ShortId>((network, short) => network.broadcastSignature(short));
   readonly #byRemote = new WatchedIndex<Ip>((network, ip) => String(network.accepts(ip)));
   readonly #withLocals = new Set<FlowEntry>();
+  readonly #tunnels = new TunnelUse();
   readonly #timed = new Set<FlowEntry>();
   readonly #dirty = new Set<FlowEntry>();
   #adopted = 0;
@@ -139,7 +160,10 @@ export class FlowTable {
       this.#byPeer.add(vniSource(id), entry, network);
       this.#byPeer.add(vniDestination(id), entry, network);
     }
-    if (key.tunnel !== undefined) this.#byRemote.add(key.tunnel.src, entry, network);
+    if (key.tunnel !== undefined) {
+      this.#byRemote.add(key.tunnel.src, entry, network);
+      this.#tunnels.count(key.tunnel.src, 1);
+    }
     if (key.sleeve !== undefined) this.#byLink.add(key.sleeve.link, entry);
     if (entry.adopted) this.#adopted++;
     this.#attach(entry, network);
@@ -177,7 +201,10 @@ export class FlowTable {
       this.#byPeer.remove(vniSource(id), entry);
       this.#byPeer.remove(vniDestination(id), entry);
     }
-    if (key.tunnel !== undefined) this.#byRemote.remove(key.tunnel.src, entry);
+    if (key.tunnel !== undefined) {
+      this.#byRemote.remove(key.tunnel.src, entry);
+      this.#tunnels.count(key.tunnel.src, -1);
+    }
     if (key.sleeve !== undefined) this.#byLink.remove(key.sleeve.link, entry);
     this.#dirty.delete(entry);
     this.confirm(entry);
@@ -188,9 +215,22 @@ export class FlowTable {
     if (entry.broadcast >= 0) this.#byOrigin.add(entry.broadcast as ShortId, entry, network);
     if (entry.locals) this.#withLocals.add(entry);
     if (entry.until < Infinity) this.#timed.add(entry);
+    this.#countTunnels(entry, 1);
+  }
+
+  #countTunnels(entry: FlowEntry, by: number): void {
+    for (const action of entry.actions) {
+      if (action.kind === "tunnel") this.#tunnels.count(action.tunnel.dst, by);
+    }
+  }
+
+  /** Outer addresses that flows come from or go to, if they are others than last time. */
+  takeTunnelUse(): Pick<ReadonlySet<Ip>, "has"> | undefined {
+    return this.#tunnels.takeChanged();
   }
 
   #detach(entry: FlowEntry): void {
+    this.#countTunnels(entry, -1);
     const id = identityOf(entry.key);
     const inKey = id !== undefined &&
       (vniSource(id) === entry.unicast || vniDestination(id) === entry.unicast);

@@ -5,6 +5,8 @@ import type { ConnUid } from "../core/names.ts";
 const ETHERNET_HEADER = 14;
 /** Header, connection id, length. */
 const SHORTEST = 24;
+/** And a promise, where the original has zeros that nobody looks at. */
+const WITH_PROMISE = 26;
 /** Largest length the length field can say. */
 const LONGEST = 65_535;
 
@@ -19,6 +21,26 @@ export function encodeHeartbeat(connUid: ConnUid, mtu: number): Uint8Array<Array
   view.setBigUint64(14, connUid);
   view.setUint16(22, length);
   return frame;
+}
+
+/** The smallest heartbeat: it says that we are there, and nothing about the path's MTU. */
+export function encodeSmallHeartbeat(connUid: ConnUid): Uint8Array<ArrayBuffer> {
+  return encodeHeartbeat(connUid, WITH_PROMISE - ETHERNET_HEADER);
+}
+
+/** Writes into a heartbeat that the next one comes within so many milliseconds; 0 promises nothing. */
+export function setPromise(frame: Uint8Array<ArrayBuffer>, withinMs: number): void {
+  if (frame.length >= WITH_PROMISE) new DataView(frame.buffer).setUint16(SHORTEST, withinMs);
+}
+
+/** What a heartbeat promises, see setPromise(); old peers promise nothing. */
+export function promiseOf(frame: Uint8Array): number {
+  return frame.length < WITH_PROMISE ? 0 : (frame[SHORTEST]! << 8) | frame[SHORTEST + 1]!;
+}
+
+/** Whether a heartbeat is larger than the smallest one, and so says something about the path. */
+export function isFullSize(frame: Uint8Array): boolean {
+  return frame.length > WITH_PROMISE;
 }
 
 /** Whether a frame is special: whole header, both MACs zero. */

@@ -1,6 +1,8 @@
 /** What a link is made of: a forwarder for each overlay, and how user space sees it. */
 import { isIpv4 } from "../core/addr.ts";
 import type { OverlayName, OverlayRequest } from "../core/overlay_port.ts";
+import { FAST_EXTENSION } from "./esp_port.ts";
+import { EspSession } from "./esp_session.ts";
 import { FastdpLink } from "./fastdp_link.ts";
 import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
 import { SleeveLink } from "./sleeve_link.ts";
@@ -9,7 +11,19 @@ import { EXTENSION, type SleeveCarrier } from "./sleeve_port.ts";
 /** A connection is about to be made. */
 export type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
 
-const MUST_BE_SEALED = "traffic to this peer must be encrypted, and fastdp cannot do that on this host yet";
+/** What the table must know of this host. */
+export interface LinkTableOptions {
+  /** MTU of the datapath's own interface. */
+  readonly mtu: number;
+  /** Our main VXLAN port. */
+  readonly vxlanPort: number;
+  /** Our overlays, in the order in which they are advertised. */
+  readonly overlays: readonly OverlayName[];
+  /** Why fastdp is not among them, for people. */
+  readonly noFastdp: string | undefined;
+  /** What our overlays understand beyond the protocol. */
+  readonly extensions: readonly string[];
+}
 
 /** Why fastdp is not among the overlays of a link, for people; undefined: it is. */
 export function fastdpAbsence(
@@ -30,14 +44,18 @@ export interface Slot<F extends Forwarder> {
 export function forwarderOf(
   overlay: OverlayName,
   request: PrepareRequest,
-  { udpPort, mtu }: { readonly udpPort: number; readonly mtu: number },
+  { udpPort, mtu, extensions }: {
+    readonly udpPort: number;
+    readonly mtu: number;
+    /** What our overlays understand beyond the protocol. */
+    readonly extensions: readonly string[];
+  },
 ): Forwarder {
   const { local, remote, protection, connUid, link, outbound } = request;
   if (overlay === "sleeve") {
     const sealed = protection.kind === "sealed";
     return new SleeveLink({ link, connUid, outbound, remote, sealed, ipv6: !isIpv4(remote.ip) });
   }
-  if (protection.kind === "sealed") return new BlockedForwarder(overlay, MUST_BE_SEALED);
   if (!isIpv4(local) || !isIpv4(remote.ip)) {
     const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +
       "connect to the peer by an IPv4 address";
@@ -48,7 +66,19 @@ export function forwarderOf(
       "let it use a lower --port";
     return new BlockedForwarder(overlay, reason);
   }
-  return new FastdpLink({ connUid, local, remote: remote.ip, udpPort, mtu });
+  const both = bothOf(request, extensions);
+  const path = { local, remote: remote.ip, port: udpPort };
+  const esp = protection.kind === "clear" ? undefined : new EspSession({
+    ...{ link, path, peer: request.peer, sessionKey: protection.sessionKey },
+    rekey: both(FAST_EXTENSION.rekey),
+  });
+  const beat = both(FAST_EXTENSION.beat);
+  return new FastdpLink({ connUid, local, remote: remote.ip, udpPort, mtu, esp, beat });
+}
+
+/** Tells whether both ends understand an extension. */
+function bothOf(request: PrepareRequest, ours: readonly string[]): (extension: string) => boolean {
+  return (extension) => ours.includes(extension) && request.extensions.includes(extension);
 }
 
 /** The forwarder of a kind among the slots of a link. */
@@ -67,7 +97,7 @@ export function carrierOf(
   ours: readonly string[],
 ): SleeveCarrier {
   const { link, peer, outbound, protection } = request;
-  const both = (extension: string) => ours.includes(extension) && request.extensions.includes(extension);
+  const both = bothOf(request, ours);
   return {
     ...{ link, peer, outbound, protection },
     extensions: { partial: both(EXTENSION.partial), gcm: both(EXTENSION.gcm) },

@@ -8,7 +8,9 @@ import { LOCAL_PORT } from "../wire/ovs_keys.ts";
 import { vniOf } from "../wire/vxlan.ts";
 import type { DataplaneEffect, LinkReport } from "./dataplane_types.ts";
 import { FastdpLink } from "./fastdp_link.ts";
-import { decodeHeartbeat } from "./heartbeat.ts";
+import type { XfrmNews } from "./esp_port.ts";
+import { EspTable } from "./esp_table.ts";
+import { decodeHeartbeat, isFullSize, promiseOf } from "./heartbeat.ts";
 import type { LinkFacts, Network, Path } from "./network.ts";
 import type { PortTable } from "./port_table.ts";
 import { SleeveLink } from "./sleeve_link.ts";
@@ -17,6 +19,7 @@ import {
   carrierOf,
   fastdpAbsence,
   forwarderOf,
+  type LinkTableOptions,
   type PrepareRequest,
   type Slot,
   slotOf,
@@ -26,20 +29,6 @@ import type { VxlanPorts } from "./vxlan_ports.ts";
 
 /** What a very old peer has: sleeve, and control messages without index. */
 const BARE: readonly OverlayName[] = ["sleeve"];
-
-/** What the table must know of this host. */
-export interface LinkTableOptions {
-  /** MTU of the datapath's own interface. */
-  readonly mtu: number;
-  /** Our main VXLAN port. */
-  readonly vxlanPort: number;
-  /** Our overlays, in the order in which they are advertised. */
-  readonly overlays: readonly OverlayName[];
-  /** Why fastdp is not among them, for people. */
-  readonly noFastdp: string | undefined;
-  /** What our overlays understand beyond the protocol. */
-  readonly extensions: readonly string[];
-}
 
 interface Link {
   readonly id: LinkId;
@@ -57,6 +46,8 @@ interface Link {
 export class LinkTable {
   readonly #links = new Map<LinkId, Link>();
   readonly #byConnUid = new Map<ConnUid, Link>();
+  readonly #esp: EspTable;
+  #busy: Pick<ReadonlySet<Ip>, "has"> = new Set();
   #changed = false;
   #nextWake = Infinity;
   /** Heartbeats sent and taken. */
@@ -69,11 +60,23 @@ export class LinkTable {
     readonly tunnels: VxlanPorts,
     readonly network: Network,
     readonly out: { readonly effects: DataplaneEffect[] },
-  ) {}
+  ) {
+    this.#esp = new EspTable(() => ports.tunnelUdpPorts(), out);
+  }
 
   /** Earliest time at which wake() may matter. */
   get nextWake(): number {
-    return this.#nextWake;
+    return Math.min(this.#nextWake, this.#esp.nextWake());
+  }
+
+  /** The data plane starts. */
+  start(now: Millis): void {
+    this.#esp.start(now);
+  }
+
+  /** A tunnel port has come. */
+  tunnelAppeared(udpPort: number): void {
+    this.#esp.portAppeared(udpPort);
   }
 
   /** Whether ways to peers have changed since last asked. */
@@ -94,7 +97,8 @@ export class LinkTable {
       return;
     }
     const udpPort = request.outbound ? request.remote.port + 1 : this.options.vxlanPort;
-    const slots = common.map((overlay) => forwarderOf(overlay, request, { udpPort, mtu: this.options.mtu }));
+    const { extensions, mtu } = this.options;
+    const slots = common.map((overlay) => forwarderOf(overlay, request, { udpPort, mtu, extensions }));
     const fastdp = slotOf(slots, FastdpLink);
     const sleeve = slotOf(slots, SleeveLink);
     const sealed = request.protection.kind === "sealed";
@@ -115,7 +119,8 @@ export class LinkTable {
     };
     this.#links.set(request.link, link);
     this.network.returned(request.peer, now);
-    if (request.protection.kind === "sealed") this.#clearAway(request.remote.ip, now);
+    if (sealed) this.#clearAway(request.remote.ip, now);
+    this.#guard(link);
     this.#changed = true;
     if (fastdp !== undefined) {
       // The later one could choose its number after it had learnt the other's.
@@ -123,7 +128,50 @@ export class LinkTable {
       this.tunnels.want(udpPort);
       this.#setTunnel(link, now);
     }
+    this.#setBusy(link, now);
     this.#settle(link, [], now);
+  }
+
+  /** Nothing of a sealed link leaks; nothing of a link in clear is held back because an earlier one was sealed. */
+  #guard({ fastdp, request, udpPort }: Link): void {
+    if (fastdp?.forwarder.options.esp !== undefined) return this.#esp.hold(fastdp.forwarder.options.esp);
+    if (fastdp === undefined || request.protection.kind === "sealed") return;
+    this.#esp.clear({ local: request.local, remote: request.remote.ip, port: udpPort });
+  }
+
+  /** The kernel's IPsec has answered. */
+  xfrmNews(news: XfrmNews, now: Millis): void {
+    if (news.kind === "xfrm-guarded") {
+      this.#esp.guarded(news);
+      this.#changed = true;
+    }
+    for (const link of this.#links.values()) {
+      const { fastdp } = link;
+      const esp = fastdp?.forwarder.options.esp;
+      if (fastdp === undefined || esp === undefined) continue;
+      if (news.kind === "xfrm-guarded") {
+        const guard = this.#esp.guardOf(esp.options.path);
+        if (guard !== undefined && guard !== "") esp.fail(guard);
+        this.#settle(link, [], now);
+      } else if (news.link === link.id) {
+        const events = fastdp.forwarder.xfrm(news, now);
+        if (news.kind === "xfrm-sending") this.#esp.carries(esp, now);
+        this.#settle(link, link.switch.take(fastdp.slot, events, now), now);
+      }
+    }
+  }
+
+  /** Outer addresses to or from which traffic flows. */
+  setBusy(addresses: Pick<ReadonlySet<Ip>, "has">, now: Millis): void {
+    this.#busy = addresses;
+    for (const link of this.#links.values()) this.#setBusy(link, now);
+  }
+
+  #setBusy(link: Link, now: Millis): void {
+    const forwarder = link.fastdp?.forwarder;
+    if (forwarder === undefined) return;
+    forwarder.setBusy(this.#busy.has(forwarder.remote), now);
+    this.#nextWake = Math.min(this.#nextWake, link.switch.nextWake());
   }
 
   /** The mesh keeps the connection. */
@@ -158,6 +206,8 @@ export class LinkTable {
     if (this.#byConnUid.get(connUid) === link) this.#byConnUid.delete(connUid);
     this.#changed = true;
     this.#nextWake = this.#computeWake();
+    const esp = link.fastdp?.forwarder.options.esp;
+    if (esp !== undefined) this.#esp.release(esp, !orderly && path?.kind === "tunnel", now);
     // A link that never worked says nothing about the peer: it may be one attempt of many while a way is held.
     // User space forgets a link with the connection; only the kernel carries on by itself.
     if (path?.kind !== "tunnel" || this.paths().has(peer)) return;
@@ -174,10 +224,13 @@ export class LinkTable {
     if (link?.fastdp === undefined || !link.confirmed) return false;
     const short = this.network.shortOf(link.request.peer);
     if (short !== undefined && short !== origin) return false;
-    if (source !== link.fastdp.forwarder.remote && this.#mustBeSealed(source)) return false;
-    this.received++;
     const { forwarder, slot } = link.fastdp;
-    this.#settle(link, link.switch.take(slot, forwarder.heard(source, now), now), now);
+    if (source !== forwarder.remote && (forwarder.options.esp !== undefined || this.#mustBeSealed(source))) {
+      return false;
+    }
+    this.received++;
+    const facts = { promise: promiseOf(frame), full: isFullSize(frame) };
+    this.#settle(link, link.switch.take(slot, forwarder.heard(source, now, facts), now), now);
     return true;
   }
 
@@ -217,6 +270,7 @@ export class LinkTable {
 
   /** Time has passed. */
   wake(now: Millis): void {
+    this.#esp.wake(now);
     if (now < this.#nextWake) return;
     for (const link of this.#links.values()) {
       if (now >= link.switch.nextWake()) this.#settle(link, link.switch.wake(now), now);
@@ -269,8 +323,14 @@ export class LinkTable {
     const clear = new Set<Ip>();
     const sealed = new Set<Ip>();
     for (const { confirmed, fastdp, request } of this.#links.values()) {
-      if (request.protection.kind === "sealed") sealed.add(request.remote.ip);
-      else if (confirmed && fastdp !== undefined) clear.add(fastdp.forwarder.remote);
+      const esp = fastdp?.forwarder.options.esp;
+      if (request.protection.kind === "sealed") {
+        // Guarded by the kernel, what comes has been sealed, and what goes will be. Until it answers (within this very
+        // round) nothing is taken, but flows found at start stay.
+        const guard = esp === undefined ? "no" : this.#esp.guardOf(esp.options.path);
+        if (guard === "" && confirmed) clear.add(request.remote.ip);
+        else if (guard !== "" && guard !== undefined) sealed.add(request.remote.ip);
+      } else if (confirmed && fastdp !== undefined) clear.add(fastdp.forwarder.remote);
     }
     return { paths: this.paths(), clear, sealed: sealed.difference(clear) };
   }
@@ -300,6 +360,9 @@ export class LinkTable {
             inPort: LOCAL_PORT,
             actions: [event.action],
           });
+          break;
+        case "xfrm":
+          this.out.effects.push(event.effect);
           break;
         case "special":
           if (event.frame.kind === "heartbeat") this.sent++;

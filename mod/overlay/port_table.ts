@@ -39,6 +39,12 @@ export class PortTable {
     return this.#ports.get(port);
   }
 
+  /** UDP ports of all tunnel ports. */
+  tunnelUdpPorts(): readonly number[] {
+    const ports = [...this.#ports.values()].map((port) => port.kind === "vxlan" ? port.udpPort : undefined);
+    return ports.filter((port) => port !== undefined);
+  }
+
   /** The port that serves a VXLAN UDP port. */
   tunnel(udpPort: number): PortNo | undefined {
     for (const vport of this.#ports.values()) {

@@ -5,6 +5,7 @@ import type { Alarm, Clock } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Datapath } from "./datapath_port.ts";
 import type { FromDataplane, ToDataplane } from "./dataplane_messages.ts";
+import type { XfrmEffect, XfrmNews } from "./esp_port.ts";
 import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./dataplane_types.ts";
 
 /** Events that may wait for an effect to end; one step cannot post nearly as many. */
@@ -30,6 +31,8 @@ export interface DataplaneLoop {
   readonly core: DataplaneCore;
   /** What moves frames. */
   readonly datapath: Datapath;
+  /** The kernel's IPsec. */
+  readonly xfrm: { perform(effect: XfrmEffect, post: (news: XfrmNews) => void): void };
   /** The time by which the core lives. */
   readonly clock: Clock;
   /** Waits on the wake-up counter (position 0) and then on the datapath's descriptors. */
@@ -64,11 +67,12 @@ class LoopAlarm implements Alarm {
  * only because each is announced by the wake-up counter. Throws what ends the data plane.
  */
 export async function runDataplane(loop: DataplaneLoop): Promise<void> {
-  const { announced, clock, core, datapath, nextMessage, send, waiter } = loop;
+  const { announced, clock, core, datapath, nextMessage, send, waiter, xfrm } = loop;
   const alarm = new LoopAlarm();
   const perform = (effect: DataplaneEffect): void => {
     if (effect.kind === "overlay") send({ kind: "event", event: effect.event });
     else if (effect.kind === "log") send(effect);
+    else if (effect.kind === "xfrm") xfrm.perform(effect, post);
     else datapath.perform(effect, post, clock.now());
   };
   const driver = new Driver(core, perform, { clock, alarm, wake: { kind: "wake" }, limit: EVENT_LIMIT });

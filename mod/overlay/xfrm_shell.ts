@@ -21,7 +21,13 @@ import {
   updatePolicy,
   updateSa,
 } from "../wire/xfrm.ts";
-import { decodePolicy, decodeSa, isPortPolicy, type PolicyRecord, type SaRecord } from "../wire/xfrm_reply.ts";
+import {
+  decodePolicy,
+  decodeSa,
+  isPortPolicy,
+  type PolicyRecord,
+  type SaRecord,
+} from "../wire/xfrm_reply.ts";
 import { ESP_NONCE_LENGTH } from "./esp_init.ts";
 import type { EspPath, XfrmEffect, XfrmNews } from "./esp_port.ts";
 
@@ -66,11 +72,17 @@ export class XfrmShell implements Disposable {
   perform(effect: XfrmEffect, post: (news: XfrmNews) => void): void {
     switch (effect.do) {
       case "guard":
-        return post({ kind: "xfrm-guarded", path: effect.path, reason: this.#try(() => this.#guard(effect.path)) });
+        return post({
+          kind: "xfrm-guarded",
+          path: effect.path,
+          reason: this.#try(() => this.#guard(effect.path)),
+        });
       case "receive":
       case "send": {
         const { link, round } = effect;
-        const reason = this.#try(() => effect.do === "send" ? this.#send(effect, post) : this.#receive(effect, post));
+        const reason = this.#try(() =>
+          effect.do === "send" ? this.#send(effect, post) : this.#receive(effect, post)
+        );
         if (reason !== undefined) post({ kind: "xfrm-failed", link, round, reason });
         return;
       }
@@ -280,4 +292,3 @@ function explain(thrown: unknown): string {
   }
   return `encryption of fastdp by the kernel (IPsec) does not work: ${messageOf(thrown)}`;
 }
-

@@ -16,6 +16,20 @@ function notLoaded(): never {
   throw new TypeError("Cannot encrypt: the ciphers were not loaded because there is no password");
 }
 
+/** Derives keys: HKDF-SHA256. */
+export async function loadHkdf(): Promise<
+  (
+    secret: Uint8Array,
+    use: { readonly salt: Uint8Array; readonly info: Uint8Array; readonly length: number },
+  ) => Uint8Array
+> {
+  const [{ hkdf }, { sha256 }] = await Promise.all([
+    import("@noble/hashes/hkdf.js"),
+    import("@noble/hashes/sha2.js"),
+  ]);
+  return (secret, { info, length, salt }) => hkdf(sha256, secret, salt, info, length);
+}
+
 /** Loads the ciphers. Call it once, and only when there is a password. */
 export async function loadSealer(): Promise<Sealer> {
   const [{ hsalsa, xsalsa20poly1305 }, { x25519 }, { sha256 }] = await Promise.all([

@@ -1,6 +1,7 @@
 /** All suites of the lab, in the order in which they run. */
 import clone from "./clone_lab.ts";
 import datapath from "./datapath_lab.ts";
+import encrypted from "./esp_lab.ts";
 import groups from "./groups_lab.ts";
 import kernel from "./kernel_lab.ts";
 import lifecycle from "./lifecycle_lab.ts";
@@ -16,7 +17,7 @@ import twoHosts from "./two_hosts_lab.ts";
 /** Every suite. Those of different kernels run at the same time. The one without the module comes first. */
 export const SUITES: readonly Suite[] = [
   ...[noModule, kernel, datapath, sleeveDatapath, twoHosts, lifecycle, clone],
-  ...[transit, groups, restart, password, manyFlows],
+  ...[transit, groups, restart, password, encrypted, manyFlows],
 ];
 /** How many kernels are booted side by side. */
 export const KERNELS = 2;

@@ -44,10 +44,13 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
     Deno.writeTextFileSync(`${runDir}/somebody-elses`, "");
     let datapaths = 1;
     using links = kernel.open(undefined);
-    const clean = () => cleanHost({ links, removeDatapath: () => datapaths-- > 0, stateDir, runDir });
+    const removeDatapath = () => datapaths-- > 0;
+    const removeIpsec = () => datapaths === 0;
+    const clean = () => cleanHost({ links, removeDatapath, removeIpsec, stateDir, runDir });
     assert.deepEqual(clean(), {
       removed: [
         "datapath meshnet",
+        "IPsec policies and keys",
         "interface vmn0123456789",
         "interface vmnabcdef0123",
         "interface mesh-tap",
@@ -72,7 +75,13 @@ Deno.test("cleanHost() goes on after a failure and reports it", () => {
     const removeDatapath = () => {
       throw new Error("not allowed");
     };
-    const { removed, failed } = cleanHost({ links, removeDatapath, stateDir, runDir });
+    const { removed, failed } = cleanHost({
+      links,
+      removeDatapath,
+      removeIpsec: () => false,
+      stateDir,
+      runDir,
+    });
     assert.deepEqual(removed, ["interface vmnabcdef0123", "interface mesh-tap", stateDir, runDir]);
     assert.equal(failed.length, 2);
     assert.equal(failed[0], "datapath meshnet: not allowed");

@@ -289,7 +289,8 @@ Deno.test("flows of user space that an earlier process left are deleted at the s
   });
   const [started] = take();
   for (const effect of core.step(started!, 0 as Millis)) {
-    if (effect.kind !== "overlay" && effect.kind !== "log" && effect.kind !== "ensure-vxlan") perform(effect);
+    const { kind } = effect;
+    if (kind !== "overlay" && kind !== "log" && kind !== "ensure-vxlan" && kind !== "xfrm") perform(effect);
   }
   flush();
   const deleted = fake.sends.flat().filter((m) => m.family === "ovs_flow" && m.command === OVS_CMD.del);

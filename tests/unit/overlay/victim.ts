@@ -58,7 +58,16 @@ export class Victim {
   step(event: DataplaneEvent): readonly DataplaneEffect[] {
     const effects = this.core.step(event, at(this.now));
     for (const effect of effects) this.#check(effect);
-    return effects;
+    const answers = effects.flatMap((effect) => this.#answer(effect));
+    return answers.length === 0
+      ? effects
+      : [...effects.filter((effect) => effect.kind !== "xfrm"), ...answers];
+  }
+
+  /** This kernel has no IPsec. */
+  #answer(effect: DataplaneEffect): readonly DataplaneEffect[] {
+    if (effect.kind !== "xfrm" || effect.do !== "guard") return [];
+    return this.step({ kind: "xfrm-guarded", path: effect.path, reason: "no IPsec here" });
   }
 
   get sealed(): ReadonlySet<Ip> {
@@ -80,6 +89,9 @@ export class Victim {
 
   #check(effect: DataplaneEffect): void {
     switch (effect.kind) {
+      case "xfrm":
+        assert.ok(effect.do !== "send" && effect.do !== "receive", "keys for a path without guard");
+        break;
       case "install":
         this.#checkActions(effect.key.inPort, effect.actions);
         assert.ok(!this.sealed.has(effect.key.tunnel?.src ?? "" as Ip) || effect.actions.length === 0);

@@ -60,6 +60,7 @@ async function play(
       report: () => ({ held: [] }) as unknown as DataplaneReport,
     },
     datapath,
+    xfrm: { perform: (effect) => void trace.push(`perform ${effect.kind}`) },
     clock: { now: () => now as Millis },
     waiter: {
       wait(ms) {

@@ -1,0 +1,158 @@
+/** The fast path encrypted by the kernel: what a wire shows, in every phase, with IPsec in the kernel and without. */
+import assert from "node:assert/strict";
+import { Capture } from "../common/container.ts";
+import { loadModules } from "../common/kernel_flows.ts";
+import { note } from "../common/notes.ts";
+import { exec, pause, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { World } from "../common/world.ts";
+
+/** What encrypts, and what makes a kernel find it by itself. */
+const IPSEC = [
+  ...["xfrm_user", "esp4", "seqiv", "gcm", "ghash-generic", "ctr", "drbg", "hmac", "sha512_generic"],
+];
+
+export default suite({
+  name: "encrypted fast path",
+  kernel: 1,
+  open: async () => {
+    const world = await World.create({ hosts: 2, containers: 2 });
+    await exec(["sh", "-c", "mkdir -p /lib/modules && mount --bind /run/modules/lib/modules /lib/modules"]);
+    await loadModules(...IPSEC);
+    return world;
+  },
+  prepare: async (world) => {
+    await using wire = await watch(world);
+    await startBoth(world);
+    for (const n of [1, 2]) await world.host(n).attach(world.container(n), `10.2.1.${n}/24`);
+    await encrypted(world, 1);
+    await encrypted(world, 2);
+    await wire.check();
+  },
+}, {
+  "full-size packets go through ESP and nothing in clear": async (world) => {
+    await using wire = await watch(world);
+    const mtu = (await world.host(1).status()).datapath.mtu!;
+    const size = String(mtu - 28);
+    await world.container(1).mustPing("10.2.1.2", "-c", "5", "-i", "0.1", "-W", "3", "-M", "do", "-s", size);
+    const packets = await wire.check();
+    note(`MTU ${mtu}, ${packets.length} packets of ESP`);
+    assert.ok(packets.length >= 10);
+  },
+  "kill -9 of one daemon and its return": async (world) => {
+    await using wire = await watch(world);
+    await using ping = world.container(1).background("ping", "-n", "-i", "0.1", "10.2.1.2");
+    await pause(1_000);
+    world.host(1).daemon.kill("SIGKILL");
+    await world.host(1).daemon.ended();
+    await pause(1_500);
+    await world.host(1).up("--peers", world.host(2).address, ...secretOf(world, 1));
+    await encrypted(world, 1);
+    await encrypted(world, 2);
+    await pause(1_000);
+    ping.kill("SIGINT");
+    await ping.ended();
+    note(/.* packet loss.*/.exec(ping.output())?.[0] ?? "no summary of ping");
+    await wire.check();
+    await world.container(1).mustPing("10.2.1.2", "-c", "5", "-i", "0.1", "-W", "3");
+  },
+  "down and up of the other daemon": async (world) => {
+    await using wire = await watch(world);
+    await using ping = world.container(1).background("ping", "-n", "-i", "0.1", "10.2.1.2");
+    await world.host(2).run("down");
+    await world.host(2).daemon.ended();
+    await pause(1_500);
+    await world.host(2).up(...secretOf(world, 2));
+    await encrypted(world, 1);
+    await encrypted(world, 2);
+    await pause(1_000);
+    ping.kill("SIGINT");
+    await ping.ended();
+    note(/.* packet loss.*/.exec(ping.output())?.[0] ?? "no summary of ping");
+    await wire.check();
+    await world.container(2).mustPing("10.2.1.1", "-c", "5", "-i", "0.1", "-W", "3");
+  },
+  "a clear packet from the peer's address is not taken": async (world) => {
+    const before = await mismatches(world, 1);
+    // The second host forgets that it must encrypt, as a host in an attacker's hands would.
+    await exec(["ip", "xfrm", "policy", "flush"], { netns: world.host(2).netns });
+    const lost = await world.container(2).ping("10.2.1.1", "-c", "5", "-i", "0.2", "-W", "1");
+    assert.equal(lost.received, 0);
+    assert.ok(await mismatches(world, 1) > before, "the kernel counts what it refuses");
+    await world.host(2).run("down");
+    await world.host(2).daemon.ended();
+    await world.host(2).up(...secretOf(world, 2));
+    await encrypted(world, 2);
+    await until("traffic goes again", async () => {
+      return (await world.container(1).ping("10.2.1.2", "-c", "1", "-W", "1")).received === 1;
+    });
+  },
+  "a path that dies under traffic is noticed within three seconds, and comes back": async (world) => {
+    await encrypted(world, 1);
+    await using _ping = world.container(1).background("ping", "-n", "-i", "0.1", "10.2.1.2");
+    await pause(2_000);
+    const rule = ["INPUT", "-p", "esp", "-j", "DROP"];
+    await loadModules("ip_tables", "iptable_filter", "xt_tcpudp");
+    const filter = (how: string) => exec(["iptables-legacy", how, ...rule], { netns: world.host(2).netns });
+    await filter("-A");
+    const dead = performance.now();
+    const leaves = (n: number) =>
+      until(`host ${n} leaves the path`, async () => {
+        return (await world.host(n).status()).connections.every(({ overlay }) => overlay !== "fastdp");
+      }, { everyMs: 20, ms: 20_000 });
+    await Promise.all([leaves(1), leaves(2)]);
+    const noticed = performance.now() - dead;
+    await filter("-D");
+    const back = performance.now();
+    await Promise.all([encrypted(world, 1), encrypted(world, 2)]);
+    note(`noticed after ${Math.round(noticed)} ms, back after ${Math.round(performance.now() - back)} ms`);
+    assert.ok(noticed < 3_200, `noticed after ${noticed} ms`);
+  },
+  "reset leaves no policy and no key": async (world) => {
+    await using wire = await watch(world);
+    for (const host of world.hosts) {
+      await host.run("reset");
+      await host.daemon.ended();
+      const left = await exec(["sh", "-c", "ip xfrm policy; ip xfrm state"], { netns: host.netns });
+      assert.doesNotMatch(left, /192\.168\.50/);
+    }
+    await wire.check();
+  },
+});
+
+function secretOf(world: World, n: number): readonly string[] {
+  const file = `/run/lab/${world.host(n).netns}/password`;
+  Deno.writeTextFileSync(file, "a secret of both\n", { mode: 0o600 });
+  return ["--password-file", file];
+}
+
+async function startBoth(world: World): Promise<void> {
+  await world.host(1).up(...secretOf(world, 1));
+  await world.host(2).up("--peers", world.host(1).address, ...secretOf(world, 2));
+}
+
+async function encrypted(world: World, n: number): Promise<void> {
+  await until(`host ${n} has an encrypted fast path`, async () => {
+    const { connections } = await world.host(n).status();
+    return connections.some((c) => c.state === "established" && c.overlay === "fastdp" && c.encrypted);
+  }, { everyMs: 50, ms: 90_000 });
+}
+
+async function mismatches(world: World, n: number): Promise<number> {
+  const text = await exec(["cat", "/proc/net/xfrm_stat"], { netns: world.host(n).netns });
+  return Number(/XfrmInTmplMismatch\s+([0-9]+)/.exec(text)?.[1] ?? 0);
+}
+
+/** Watches the wire between the hosts. */
+async function watch(world: World): Promise<AsyncDisposable & { check(): Promise<readonly string[]> }> {
+  const capture = await Capture.start(world.fabric, "p1", "ip proto 50 or udp port 6784");
+  return {
+    /** Throws when anything went in clear; gives what went sealed. */
+    async check() {
+      const packets = await capture.stop();
+      assert.deepEqual(packets.filter((line) => !line.includes("ESP(")).slice(0, 5), []);
+      return packets;
+    },
+    [Symbol.asyncDispose]: () => capture[Symbol.asyncDispose](),
+  };
+}
