@@ -68,8 +68,17 @@ async function sendHere(address: string, megabytes: number): Promise<void> {
   console.log(JSON.stringify({ bytes: megabytes * BLOCK, digest: hash.digest("hex"), seconds }));
 }
 
-if (import.meta.main) {
-  const [what, address, megabytes] = Deno.args;
+/** Whether the arguments of a program ask for one end of a transfer. */
+export function isTransfer(argv: readonly string[]): boolean {
+  return argv[0] === "receive" || argv[0] === "send";
+}
+
+/** One end of a transfer: what the arguments say. */
+export async function transferHere([what, address, megabytes]: readonly string[]): Promise<void> {
   await (what === "receive" ? receiveHere() : sendHere(address!, Number(megabytes)));
+}
+
+if (import.meta.main && isTransfer(Deno.args)) { // in a bundle this is the main program, too
+  await transferHere(Deno.args);
   Deno.exit(0);
 }

@@ -1,6 +1,7 @@
 /** Runs inside the lab's kernel: every suite of this kernel, one scenario after the other, reporting each. */
 import { sendFramesHere } from "../common/frames.ts";
 import { takeNotes } from "../common/notes.ts";
+import { isTransfer, transferHere } from "../common/transfer.ts";
 import { type Report, type Suite, testName } from "../common/suite.ts";
 import { SUITES } from "./suites.ts";
 
@@ -8,6 +9,11 @@ const SCENARIO_LIMIT_MS = 240_000;
 
 if (Deno.args[0] === "frames") {
   await sendFramesHere(JSON.parse(Deno.args[1]!));
+  Deno.exit(0);
+}
+
+if (isTransfer(Deno.args)) {
+  await transferHere(Deno.args);
   Deno.exit(0);
 }
 

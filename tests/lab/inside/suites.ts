@@ -2,10 +2,12 @@
 import clone from "./clone_lab.ts";
 import datapath from "./datapath_lab.ts";
 import encrypted from "./esp_lab.ts";
+import fallback from "./fallback_lab.ts";
 import groups from "./groups_lab.ts";
 import kernel from "./kernel_lab.ts";
 import lifecycle from "./lifecycle_lab.ts";
 import manyFlows from "./many_flows_lab.ts";
+import mixedLine from "./mixed_line_lab.ts";
 import noModule from "./no_module_lab.ts";
 import password from "./password_lab.ts";
 import restart from "./restart_lab.ts";
@@ -18,6 +20,8 @@ import twoHosts from "./two_hosts_lab.ts";
 export const SUITES: readonly Suite[] = [
   ...[noModule, kernel, datapath, sleeveDatapath, twoHosts, lifecycle, clone],
   ...[transit, groups, restart, password, encrypted, manyFlows],
+  ...fallback,
+  ...mixedLine,
 ];
 /** How many kernels are booted side by side. */
 export const KERNELS = 2;

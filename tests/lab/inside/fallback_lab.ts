@@ -1,0 +1,167 @@
+/** Two hosts whose fast path comes and goes, or is not wanted: sleeve carries the traffic, and gives it back. */
+import assert from "node:assert/strict";
+import { hosts, mesh } from "../common/arrangements.ts";
+import { parsePing } from "../common/container.ts";
+import { loadModules } from "../common/kernel_flows.ts";
+import { note } from "../common/notes.ts";
+import { exec, pause, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { transfer } from "../common/transfer.ts";
+import type { Host, World } from "../common/world.ts";
+
+/** The fast path's UDP port. */
+const FAST_PORT = "6784";
+/** How long the silence of a way may go unnoticed. */
+const NOTICED_MS = 90_000;
+
+const two = suite({ name: "fall-back", kernel: 0, open: () => hosts(2), prepare: mesh }, {
+  "the fast path is blocked: traffic goes on in user space, status says why; unblocked: it returns": async (
+    world,
+  ) => {
+    const [one, other] = [world.container(1), world.container(2)];
+    await overlayOf(world, "fastdp");
+    await one.mustPing(other.address, "-c", "3", "-i", "0.1", "-W", "3");
+    await using ping = one.background("ping", "-n", "-i", "0.1", other.address);
+    await pause(500);
+    const fell = await timed(async () => {
+      await block(world, "-I");
+      await overlayOf(world, "sleeve");
+    });
+    const { connections } = await world.host(1).status();
+    const [connection] = connections;
+    assert.match(connection!.info, /fastdp/);
+    note(`fell back in ${fell} ms: ${connection!.info}; MTU ${connection!.mtu}`);
+    await one.mustPing(other.address, "-c", "20", "-i", "0.05", "-W", "1");
+    const taggedFlows = (await world.host(1).flows()).filter((flow) => flow.actions.includes("push_vlan"));
+    assert.ok(taggedFlows.length > 0);
+    const returned = await timed(async () => {
+      await block(world, "-D");
+      await overlayOf(world, "fastdp");
+    });
+    await pause(1_000);
+    ping.kill("SIGINT");
+    await ping.ended();
+    const { received, sent } = parsePing(ping.output());
+    note(`returned in ${returned} ms; ${sent - received} of ${sent} pings lost`);
+    const allowed = Math.ceil((fell + 5_000) / 100);
+    assert.ok(sent - received <= allowed, `${sent - received} of ${sent} pings lost`);
+    for (const host of world.hosts) {
+      const stale = (await host.flows()).filter(({ actions, key }) =>
+        /push_vlan/.test(actions) || /vlan\(vid/.test(key)
+      );
+      assert.deepEqual(stale, []);
+    }
+  },
+});
+
+const slow = suite({
+  name: "sleeve through Open vSwitch",
+  kernel: 0,
+  open: () => hosts(2),
+  prepare: async (world) => {
+    world.host(2).upOptions = ["--no-fastdp"];
+    await mesh(world);
+  },
+}, {
+  "a host that was told so has no fast path, and both say why": async (world) => {
+    await overlayOf(world, "sleeve");
+    const infos = await Promise.all(
+      world.hosts.map(async (host) => (await host.status()).connections[0]!.info),
+    );
+    note(infos.join("; "));
+    assert.match(infos[1]!, /--no-fastdp/);
+    assert.notEqual(infos[0], "");
+    await world.container(1).mustPing(world.container(2).address, "-c", "20", "-i", "0.02", "-W", "3");
+  },
+  "frames in both directions have flows": async (world) => {
+    const [one, other] = [world.container(1), world.container(2)];
+    await one.mustPing(other.address, "-c", "3", "-i", "0.05");
+    const before = await Promise.all(world.hosts.map((host) => host.counters()));
+    const { times } = await one.mustPing(other.address, "-c", "100", "-i", "0.01");
+    const after = await Promise.all(world.hosts.map((host) => host.counters()));
+    for (const i of [0, 1]) {
+      const missed = after[i]!.missed - before[i]!.missed;
+      assert.ok(missed < 20, `${missed} packets of 200 were misses`);
+    }
+    note(`ping: median ${times.toSorted((a, b) => a - b)[times.length >> 1]} ms`);
+  },
+  "big packets and TCP": async (world) => {
+    const [one, other] = [world.container(1), world.container(2)];
+    for (const size of [1372, 1500, 9000, 65_507]) {
+      await one.mustPing(other.address, "-s", String(size), "-c", "2", "-i", "0.02", "-W", "3");
+    }
+    const rate = await one.iperf(other, 3);
+    note(`TCP ${(rate / 1e6).toFixed(0)} Mbit/s`);
+    assert.ok(rate > 2e6, `only ${(rate / 1e6).toFixed(1)} Mbit/s`);
+  },
+  "the underlay loses, delays and doubles packets: what arrives is right": async (world) => {
+    for (const host of world.hosts) {
+      await exec([
+        "tc",
+        "qdisc",
+        "add",
+        "dev",
+        "eth0",
+        "root",
+        "netem",
+        ..."delay 1ms loss 1% duplicate 1% reorder 1%".split(" "),
+      ], { netns: host.netns });
+    }
+    const { bytes, gbitPerSecond } = await transfer(world.container(1), world.container(2), {
+      megabytes: 30,
+    });
+    for (const host of world.hosts) {
+      await exec(["tc", "qdisc", "del", "dev", "eth0", "root"], { netns: host.netns });
+    }
+    note(`${bytes} bytes, the same at both ends, at ${(gbitPerSecond * 1000).toFixed(0)} Mbit/s`);
+  },
+  "a restart under traffic: it is back within seconds": async (world) => {
+    const [one, other] = [world.container(1), world.container(2)];
+    await using ping = one.background("ping", "-n", "-i", "0.1", other.address);
+    await pause(1_000);
+    await world.host(1).run("down");
+    await world.host(1).daemon.ended();
+    await world.host(1).up("--peers", world.host(2).address);
+    await world.host(1).established();
+    const back = await timed(() =>
+      until(
+        "traffic is back",
+        async () => (await other.ping(one.address, "-c", "1", "-W", "0.3")).received === 1,
+        {
+          ms: 10_000,
+          everyMs: 10,
+        },
+      )
+    );
+    await pause(1_000);
+    ping.kill("SIGINT");
+    await ping.ended();
+    const { received, sent, duplicates } = parsePing(ping.output());
+    note(`traffic was back ${back} ms after the link; ${sent - received} of ${sent} pings lost`);
+    assert.ok(received > 15 && duplicates === 0, ping.output());
+  },
+});
+
+export default [two, slow];
+
+/** Blocks the fast path on both hosts (`-I`), or no longer (`-D`). */
+async function block(world: World, command: "-I" | "-D"): Promise<void> {
+  await loadModules("ip_tables", "iptable_filter", "xt_tcpudp");
+  const rule = ["INPUT", "-p", "udp", "--dport", FAST_PORT, "-j", "DROP"];
+  for (const { netns } of world.hosts) await exec(["iptables-legacy", command, ...rule], { netns });
+}
+
+/** Waits until every link is carried so. */
+async function overlayOf(world: World, overlay: "fastdp" | "sleeve"): Promise<void> {
+  const uses = async (host: Host) =>
+    (await host.status()).connections.every((c) => c.state === "established" && c.overlay === overlay);
+  for (const host of world.hosts) {
+    await until(`${host.netns} uses ${overlay}`, () => uses(host), { ms: NOTICED_MS, everyMs: 20 });
+  }
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return Math.round(performance.now() - started);
+}

@@ -1,0 +1,101 @@
+/** Three hosts in a line, each end with a way of its own of moving frames: the middle relays between them. */
+import assert from "node:assert/strict";
+import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { hosts, line } from "../common/arrangements.ts";
+import { Capture } from "../common/container.ts";
+import { note } from "../common/notes.ts";
+import { until } from "../common/process.ts";
+import { type Suite, suite } from "../common/suite.ts";
+import type { World } from "../common/world.ts";
+
+/** How a host moves frames. */
+type Way = "fast" | "slow" | "bridge";
+const OPTIONS: Readonly<Record<Way, readonly string[]>> = {
+  fast: [],
+  slow: ["--no-fastdp"],
+  bridge: ["--datapath", "bridge"],
+};
+const ETHERTYPE = [0x88, 0xb5];
+
+function mixed(ways: readonly [Way, Way, Way]): Suite {
+  return suite({
+    name: `line of ${ways.join(", ")}`,
+    kernel: 1,
+    open: () => hosts(3),
+    prepare: async (world) => {
+      ways.forEach((way, i) => world.host(i + 1).upOptions = OPTIONS[way]);
+      await line(world);
+    },
+  }, {
+    "everybody reaches everybody, broadcasts once": async (world) => {
+      const { connections } = await world.host(2).status();
+      const expected = [ways[0], ways[2]].map((way) =>
+        way === "fast" && ways[1] === "fast" ? "fastdp" : "sleeve"
+      );
+      await until("the overlays are as expected", async () => {
+        const status = await world.host(2).status();
+        const overlays = status.connections.map((c) => c.overlay);
+        return overlays.toSorted().join() === expected.toSorted().join();
+      });
+      note(connections.map((c) => `${c.nickname} ${c.overlay}`).join(", "));
+      for (const [from, to] of [[1, 3], [3, 1], [1, 2], [3, 2], [2, 1]] as const) {
+        await world.container(from).mustPing(world.container(to).address, "-c", "5", "-i", "0.05", "-W", "3");
+      }
+      await once(world);
+      const text = await world.container(1).exec(
+        "arping",
+        "-c",
+        "2",
+        "-I",
+        "ethmesh",
+        world.container(3).address,
+      );
+      assert.match(text, /Received 2 response/, text);
+      for (const size of [1500, 30_000]) {
+        await world.container(1).mustPing(
+          world.container(3).address,
+          "-s",
+          String(size),
+          "-c",
+          "2",
+          "-i",
+          "0.1",
+          "-W",
+          "3",
+        );
+      }
+      const rate = await world.container(1).iperf(world.container(3), 2);
+      note(`TCP through the middle ${(rate / 1e6).toFixed(0)} Mbit/s`);
+      assert.ok(rate > 2e6, `only ${(rate / 1e6).toFixed(1)} Mbit/s`);
+    },
+  });
+}
+
+export default [
+  mixed(["fast", "fast", "bridge"]),
+  mixed(["bridge", "fast", "bridge"]),
+  mixed(["fast", "bridge", "fast"]),
+  mixed(["fast", "slow", "slow"]),
+];
+
+/** A broadcast of each end reaches both other containers exactly once. */
+async function once(world: World): Promise<void> {
+  for (const n of [1, 3]) {
+    const from = world.container(n);
+    const others = world.containers.filter((container) => container !== from);
+    await using stack = new AsyncDisposableStack();
+    const captures: Capture[] = [];
+    for (const { netns } of others) {
+      captures.push(stack.use(await Capture.start(netns, "ethmesh", "ether proto 0x88b5")));
+    }
+    for (let i = 0; i < 5; i++) {
+      const frame = new Uint8Array(60);
+      frame.set([255, 255, 255, 255, 255, 255, 2, 0, 0x5e, 0x10, 0, n, ...ETHERTYPE, i]);
+      sendFrames(`/run/netns/${from.netns}`, "ethmesh", [frame]);
+    }
+    await until("all arrived", () => captures.every((capture) => capture.packets.length >= 5));
+    // Behind them: a copy would be there by now.
+    await from.mustPing(others.at(-1)!.address, "-c", "2", "-i", "0.1", "-W", "3");
+    for (const capture of captures) assert.equal((await capture.stop()).length, 5);
+  }
+}
