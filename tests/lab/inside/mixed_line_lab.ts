@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { hosts, line } from "../common/arrangements.ts";
-import { Capture } from "../common/container.ts";
+import { Capture, type Container } from "../common/container.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { type Suite, suite } from "../common/suite.ts";
@@ -39,7 +39,7 @@ function mixed(ways: readonly [Way, Way, Way]): Suite {
       });
       note(connections.map((c) => `${c.nickname} ${c.overlay}`).join(", "));
       for (const [from, to] of [[1, 3], [3, 1], [1, 2], [3, 2], [2, 1]] as const) {
-        await world.container(from).mustPing(world.container(to).address, "-c", "5", "-i", "0.05", "-W", "3");
+        await reaches(world.container(from), world.container(to).address);
       }
       await once(world);
       const text = await world.container(1).exec(
@@ -52,17 +52,7 @@ function mixed(ways: readonly [Way, Way, Way]): Suite {
       );
       assert.match(text, /Received 2 response/, text);
       for (const size of [1500, 30_000]) {
-        await world.container(1).mustPing(
-          world.container(3).address,
-          "-s",
-          String(size),
-          "-c",
-          "2",
-          "-i",
-          "0.1",
-          "-W",
-          "3",
-        );
+        await reaches(world.container(1), world.container(3).address, "-s", String(size));
       }
       const rate = await world.container(1).iperf(world.container(3), 2);
       note(`TCP through the middle ${(rate / 1e6).toFixed(0)} Mbit/s`);
@@ -77,6 +67,17 @@ export default [
   mixed(["fast", "bridge", "fast"]),
   mixed(["fast", "slow", "slow"]),
 ];
+
+/** Five requests are answered, once each. On a busy machine ping may give up on the last too early, so in several tries. */
+async function reaches(from: Container, to: string, ...options: readonly string[]): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      return void await from.mustPing(to, "-c", "5", "-i", "0.1", "-W", "3", ...options);
+    } catch (error) {
+      if (tries === 3) throw error;
+    }
+  }
+}
 
 /** A broadcast of each end reaches both other containers exactly once. */
 async function once(world: World): Promise<void> {
@@ -95,7 +96,7 @@ async function once(world: World): Promise<void> {
     }
     await until("all arrived", () => captures.every((capture) => capture.packets.length >= 5));
     // Behind them: a copy would be there by now.
-    await from.mustPing(others.at(-1)!.address, "-c", "2", "-i", "0.1", "-W", "3");
+    await reaches(from, others.at(-1)!.address);
     for (const capture of captures) assert.equal((await capture.stop()).length, 5);
   }
 }
