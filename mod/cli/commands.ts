@@ -70,7 +70,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     about:
       "Joins this host to the mesh and keeps running: SIGTERM or `meshnet down` stops it, SIGHUP reads the " +
       "peers anew. It takes over what an earlier run left in the kernel, so traffic goes on across a restart. " +
-      "Needs root and a kernel with the openvswitch module.",
+      "Needs root, and /dev/net/tun or a kernel with the openvswitch module.",
     options: [...UP_OPTIONS, CONFIG_OPTION],
     examples: [
       ["meshnet up", "the first host"],

@@ -87,7 +87,9 @@ function tally(connections: readonly ConnectionReport[]): string {
 
 function datapath({ datapath }: StatusReport): string {
   const mtu = datapath.mtu === null ? "MTU not known yet" : `MTU ${datapath.mtu}`;
-  return `${datapath.kind}, ${mtu}, ${count(datapath.ports, "port")}, ${count(datapath.flows, "flow")}`;
+  return `${datapath.kind}, ${mtu}, ${count(datapath.ports, "port")}, ${count(datapath.flows, "flow")}${
+    datapath.noFastdp === null ? "" : `; no fastdp: ${datapath.noFastdp}`
+  }`;
 }
 
 /** One to a line, as there may be many. */

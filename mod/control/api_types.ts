@@ -80,13 +80,15 @@ export interface PeerReport {
 
 /** What moves frames on this host. */
 export interface DatapathReport {
-  /** `ovs`: Open vSwitch in the kernel. */
+  /** `ovs`: Open vSwitch in the kernel; `bridge`: a Linux bridge and flows in user space. */
   readonly kind: string;
+  /** Why this host has no fast datapath; null: it has. */
+  readonly noFastdp: string | null;
   /** MTU of the container network in bytes; null while unknown. */
   readonly mtu: number | null;
-  /** Number of ports: containers, tunnels and the host's own. */
+  /** Number of ports: containers, tunnels, the host's own and the one that leads to user space. */
   readonly ports: number;
-  /** Number of flows in the kernel. */
+  /** Number of flows, in the kernel or in user space. */
   readonly flows: number;
 }
 

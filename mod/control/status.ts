@@ -28,6 +28,8 @@ export function assembleStatus(sources: StatusSources): StatusReport {
   const wanted = new Map(
     mesh.targets.flatMap(({ target, address }) => [[address, target], [target, target]]),
   );
+  // To the data plane a bridge is one port, whatever hangs on it.
+  const behindBridge = datapath.kind === "bridge" ? attachments.filter(({ attached }) => attached).length : 0;
   const connections = mesh.connections.map((one) => connectionReport(one, wanted.has(one.address)));
   return {
     name: mesh.name,
@@ -52,7 +54,8 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     datapath: {
       kind: datapath.kind,
       mtu: datapath.mtu,
-      ports: datapath.ports.length,
+      noFastdp: datapath.noFastdp ?? null,
+      ports: datapath.ports.length + behindBridge,
       flows: datapath.flows,
     },
     attachments,

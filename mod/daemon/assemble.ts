@@ -4,6 +4,7 @@ import { inNetns } from "../../ffi/netns.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
 import { Wakeup } from "../../ffi/poll.ts";
 import { interfaceIndex, notifyServiceManager } from "../../ffi/process.ts";
+import { UdpSocket } from "../../ffi/udp_socket.ts";
 import {
   type AttachAdapters,
   Attachments,
@@ -29,7 +30,7 @@ import { SystemRandom } from "../sys/random.ts";
 import { loadSealer, NO_SEALER } from "../sys/sealer.ts";
 import { openStore, type SqliteStore } from "../sys/store.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
-import { decodeRoute, dumpRoutes } from "../wire/rtnetlink.ts";
+import { decodeRoute, dumpRoutes, type Link } from "../wire/rtnetlink.ts";
 import type { Config } from "./config.ts";
 import { controlApi } from "./control_api.ts";
 import { type DataplaneHandle, startDataplane } from "./dataplane_client.ts";
@@ -93,8 +94,10 @@ export async function assemble(
     ...config,
     probeDatapath: () => {
       const findOvsHere = () => void findOvs(generic(), interfaceIndex);
-      choice = chooseDatapath(config, { findOvs: findOvsHere, present: kindOf(openRoute), tun: hasTun() });
+      choice = chooseDatapath(config, { findOvs: findOvsHere, present: namesake(openRoute), tun: hasTun() });
+      return { userSpace: choice.overlays.includes("sleeve") };
     },
+    openUdp: () => UdpSocket.open({ host: config.host, port: config.port }),
   });
   const { kind, overlays, noFastdp, noSleeve } = choice!;
   undo.use(claimNamespace(DATAPATH));
@@ -135,6 +138,7 @@ export async function assemble(
 
   const sysctl = new ProcSysctl(inNetns);
   closeHostLeg(sysctl, logger);
+  if (kind === "bridge") warnOfFirewall(sysctl, logger);
   const ports = kind === "bridge" ? new BridgePorts(undo.use(openRoute()), DATAPATH) : ovsPorts(generic());
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
@@ -265,10 +269,10 @@ function ovsPorts(socket: NetlinkSocket): OvsPorts {
   return new OvsPorts(socket, findOvs(socket, interfaceIndex), interfaceIndex(DATAPATH));
 }
 
-/** Kind of the interface that has the datapath's name now. */
-function kindOf(openRoute: () => NetlinkSocket): string | undefined {
+/** The interface that has the datapath's name now. */
+function namesake(openRoute: () => NetlinkSocket): Link | undefined {
   using socket = openRoute();
-  return listLinks(socket).find((link) => link.name === DATAPATH)?.kind;
+  return listLinks(socket).find((link) => link.name === DATAPATH);
 }
 
 function hasTun(): boolean {
@@ -301,6 +305,17 @@ function closeHostLeg(sysctl: ProcSysctl, logger: Logger): void {
   } catch (error) {
     logger.warn("containers can reach this host over IPv6", { reason: messageOf(error) });
   }
+}
+
+/** With this set, frames from one port of a bridge to another pass iptables, which drops them on hosts that forward only
+ * for some: those of Docker, for one. */
+function warnOfFirewall(sysctl: ProcSysctl, logger: Logger): void {
+  const key = "net/bridge/bridge-nf-call-iptables";
+  if (sysctl.read(undefined, key) !== "1") return;
+  logger.warn("this host's firewall sees traffic of containers", {
+    key,
+    reason: `traffic that it does not let through is lost: iptables -I FORWARD -i ${DATAPATH} -j ACCEPT`,
+  });
 }
 
 function firstTargets(store: SqliteStore, configured: readonly string[] | undefined): readonly string[] {

@@ -1,4 +1,5 @@
 /** What must hold before the daemon changes anything on this host. */
+import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Ip } from "../core/addr.ts";
 import { CONTROL_SOCKET } from "../core/options.ts";
@@ -17,8 +18,11 @@ export interface PreflightOptions {
   /** Address to listen on; undefined: all. */
   readonly host: Ip | undefined;
   readonly runDir: string;
-  /** Throws a MeshnetError that says why when this kernel has no usable datapath; changes nothing. */
-  probeDatapath(): void;
+  /** Throws a MeshnetError that says why when this kernel has no usable datapath; changes nothing. Tells whether traffic
+   * in user space is among what will be used. */
+  probeDatapath(): { readonly userSpace: boolean };
+  /** Opens a UDP socket on the mesh's port; throws a MeshnetError. */
+  openUdp(): Disposable;
 }
 
 /** Checks everything, the cheapest first. Throws the MeshnetError of the first thing that is wrong. */
@@ -26,7 +30,7 @@ export async function preflight(options: PreflightOptions): Promise<void> {
   checkCapabilities(Deno.readTextFileSync("/proc/self/status"));
   await checkNoOtherRouter(options.runDir);
   checkPortFree(options.port, options.host);
-  options.probeDatapath();
+  if (options.probeDatapath().userSpace) checkUdpPortFree(options);
 }
 
 /** Throws "up/not-permitted" unless the process of this /proc/N/status has the capabilities. */
@@ -105,5 +109,25 @@ export function checkPortFree(port: number, host: Ip | undefined): void {
       hint: `See who does with: ss -ltnp 'sport = :${port}'; or choose another port with --port`,
       cause: thrown,
     });
+  }
+}
+
+/** Throws "up/port-taken" when traffic in user space could not have its UDP port. */
+export function checkUdpPortFree(
+  { host, openUdp, port }: Pick<PreflightOptions, "host" | "openUdp" | "port">,
+): void {
+  try {
+    openUdp()[Symbol.dispose]();
+  } catch (thrown) {
+    const taken = thrown instanceof MeshnetError && thrown.errno === ERRNO.EADDRINUSE;
+    const where = host === undefined ? `port ${port}` : `${host} port ${port}`;
+    throw new MeshnetError(
+      "up/port-taken",
+      `Cannot use UDP ${where}: ${taken ? "another program uses it" : messageOf(thrown)}`,
+      {
+        hint: `See who does with: ss -lunp 'sport = :${port}'; or choose another port with --port`,
+        cause: thrown,
+      },
+    );
   }
 }

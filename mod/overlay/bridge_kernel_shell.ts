@@ -3,7 +3,7 @@ import { ERRNO } from "../core/errno.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { decodeLink, getLink, type Link, newBridge, setLink } from "../wire/rtnetlink.ts";
-import { type BridgeChange, type BridgeWanted, planBridge } from "./bridge_setup.ts";
+import { BRIDGE_SETTINGS, type BridgeChange, type BridgeWanted, planBridge } from "./bridge_setup.ts";
 import { errnoOf } from "./ovs_kernel_shell.ts";
 
 /** The link of a name, or undefined. */
@@ -28,7 +28,7 @@ export function ensureBridge(
   wanted: BridgeWanted & { readonly name: string; readonly tap: string },
 ): readonly BridgeChange[] {
   const { name } = wanted;
-  if (linkOf(socket, name) === undefined) socket.request(newBridge(name));
+  if (linkOf(socket, name) === undefined) socket.request(newBridge(name, BRIDGE_SETTINGS));
   const bridge = linkOf(socket, name);
   const tap = linkOf(socket, wanted.tap);
   if (bridge === undefined || tap === undefined) {
@@ -45,7 +45,7 @@ export function ensureBridge(
       {
         hint: bridge.kind === "openvswitch"
           ? `An earlier run used the other datapath: start with --datapath ovs, or remove it with \`meshnet reset\``
-          : `If nothing uses it, remove it: ip link delete ${name}`,
+          : `If nothing uses it, remove it with \`ip link delete ${name}\``,
       },
     );
   }

@@ -1,6 +1,10 @@
 /** What must change for a Linux bridge and the TAP to be a switch of ours. Pure: planning again after success gives nothing. */
 import type { Mac } from "../core/addr.ts";
 import { type PeerName, peerNameToNumber } from "../core/names.ts";
+import type { BridgeSettings } from "../wire/rtnetlink.ts";
+
+/** No spanning tree: the mesh has no loops. No snooping: groups that nobody here has joined may have members elsewhere. */
+export const BRIDGE_SETTINGS: BridgeSettings = { stp: false, multicastSnooping: false };
 
 /** How we want it. */
 export interface BridgeWanted {
@@ -17,6 +21,8 @@ export interface PresentLink {
   readonly mac: Mac | undefined;
   /** Index of the bridge that it is a port of. */
   readonly master: number | undefined;
+  /** Of bridges. */
+  readonly bridge?: BridgeSettings | undefined;
 }
 
 /** How it is. */
@@ -31,6 +37,7 @@ export interface BridgeChange {
   readonly mtu?: number;
   readonly mac?: Mac;
   readonly master?: number;
+  readonly bridge?: BridgeSettings;
   readonly up?: true;
 }
 
@@ -41,6 +48,7 @@ export function planBridge(wanted: BridgeWanted, { bridge, tap }: BridgePresent)
       index: bridge.index,
       ...(bridge.mac === wanted.mac ? {} : { mac: wanted.mac }),
       ...(bridge.mtu === wanted.mtu ? {} : { mtu: wanted.mtu }),
+      ...(isAsWanted(bridge.bridge) ? {} : { bridge: BRIDGE_SETTINGS }),
       ...(bridge.up ? {} : { up: true }),
     },
     {
@@ -51,6 +59,11 @@ export function planBridge(wanted: BridgeWanted, { bridge, tap }: BridgePresent)
     },
   ];
   return changes.filter((change) => Object.keys(change).length > 1);
+}
+
+function isAsWanted(settings: BridgeSettings | undefined): boolean {
+  const { stp, multicastSnooping } = BRIDGE_SETTINGS;
+  return settings?.stp === stp && settings.multicastSnooping === multicastSnooping;
 }
 
 /** The address of a peer's bridge: its name, made a unicast address if it is none (spec dataplane.md 7.1). */

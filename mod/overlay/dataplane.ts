@@ -117,12 +117,12 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
 
   /** Everything to know, as of now. */
   report(now: Millis): DataplaneReport {
-    const { kind, name, mtu, overlays } = this.options;
+    const { kind, name, mtu, noFastdp, overlays } = this.options;
     const { size: flows, adopted } = this.#flows;
     const local = this.#macs.localSize;
     const tunnels = overlays.includes("fastdp");
     return {
-      datapath: { kind, tunnels, name, mtu, ports: this.#ports.report(), flows, adopted },
+      datapath: { kind, tunnels, noFastdp, name, mtu, ports: this.#ports.report(), flows, adopted },
       counters: {
         ...this.#counters,
         heartbeatsSent: this.#links.sent,

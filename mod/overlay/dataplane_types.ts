@@ -215,6 +215,8 @@ export interface DataplaneReport {
     readonly flows: number;
     /** Whether tunnels of the kernel are used. */
     readonly tunnels: boolean;
+    /** Why not, as a sentence without full stop. */
+    readonly noFastdp: string | undefined;
     /** Of those, flows found at start about which nothing is known yet. */
     readonly adopted: number;
   };

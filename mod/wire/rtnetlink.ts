@@ -1,5 +1,6 @@
 /** rtnetlink: requests about links, addresses and routes, and what answers them. */
 export {
+  type BridgeSettings,
   decodeLink,
   deleteLink,
   dumpLinks,

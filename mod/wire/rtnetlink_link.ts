@@ -23,6 +23,14 @@ export type NamespaceRef =
   | { readonly kind: "fd"; readonly fd: number }
   | { readonly kind: "pid"; readonly pid: number };
 
+/** Settings of a bridge, as far as they matter here. */
+export interface BridgeSettings {
+  /** Whether it speaks the spanning tree protocol. */
+  readonly stp: boolean;
+  /** Whether group frames go only where somebody has joined. */
+  readonly multicastSnooping: boolean;
+}
+
 /** One interface as the kernel reports it. */
 export interface Link {
   /** What names it in requests. */
@@ -45,6 +53,8 @@ export interface Link {
   readonly peerNamespaceId: number | undefined;
   /** Index of the bridge or the like that it belongs to. */
   readonly master: number | undefined;
+  /** Of links of kind `bridge`; what the kernel does not tell counts as off. */
+  readonly bridge?: BridgeSettings | undefined;
 }
 
 /** One end of a veth pair to be made. */
@@ -71,6 +81,8 @@ export interface LinkChanges {
   readonly mac?: Mac;
   /** Index of the bridge that it is to be a port of; 0: of none. */
   readonly master?: number;
+  /** Only for a bridge. */
+  readonly bridge?: BridgeSettings;
   /** Moves it; the kernel takes its addresses away. */
   readonly namespace?: NamespaceRef;
 }
@@ -122,16 +134,22 @@ export function newVeth(end: VethEnd, peer: VethEnd): Uint8Array<ArrayBuffer> {
   return writer.close(other).close(data).close(info).end().finish();
 }
 
-/** Makes a bridge, down: no spanning tree, group frames go to all its ports. EEXIST when the name is taken. */
-export function newBridge(name: string): Uint8Array<ArrayBuffer> {
-  const writer = new NetlinkWriter(128).begin(RTM.new, NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl);
-  header(writer, 0);
-  writer.attrText(IFLA.ifname, name);
+function bridgeInfo(writer: NetlinkWriter, settings: BridgeSettings): void {
   const info = writer.open(IFLA.linkInfo);
   writer.attrBytes(INFO.kind, new TextEncoder().encode("bridge"));
   const data = writer.open(INFO.data);
-  writer.attrU32(BRIDGE_INFO.stp, 0).attrU8(BRIDGE_INFO.multicastSnooping, 0);
-  return writer.close(data).close(info).end().finish();
+  writer.attrU32(BRIDGE_INFO.stp, settings.stp ? 1 : 0);
+  writer.attrU8(BRIDGE_INFO.multicastSnooping, settings.multicastSnooping ? 1 : 0);
+  writer.close(data).close(info);
+}
+
+/** Makes a bridge, down. EEXIST when the name is taken. */
+export function newBridge(name: string, settings: BridgeSettings): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(128).begin(RTM.new, NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl);
+  header(writer, 0);
+  writer.attrText(IFLA.ifname, name);
+  bridgeInfo(writer, settings);
+  return writer.end().finish();
 }
 
 /** Changes a link. A link that is up can be renamed only by kernels from 6.2 on. */
@@ -142,6 +160,7 @@ export function setLink(index: number, changes: LinkChanges): Uint8Array<ArrayBu
   if (changes.mtu !== undefined) writer.attrU32(IFLA.mtu, changes.mtu);
   if (changes.mac !== undefined) writer.attrBytes(IFLA.address, macToBytes(changes.mac));
   if (changes.master !== undefined) writer.attrU32(IFLA.master, changes.master);
+  if (changes.bridge !== undefined) bridgeInfo(writer, changes.bridge);
   namespaceAttribute(writer, changes.namespace);
   return writer.end().finish();
 }
@@ -168,6 +187,7 @@ export function decodeLink(bytes: Uint8Array): Decoded<Link> {
   let peerIndex: number | undefined;
   let peerNamespaceId: number | undefined;
   let master: number | undefined;
+  let bridge: BridgeSettings | undefined;
   const reader = new AttributeReader(body, HEADER);
   while (reader.next()) {
     if (reader.type === IFLA.ifname) name = reader.text();
@@ -178,7 +198,10 @@ export function decodeLink(bytes: Uint8Array): Decoded<Link> {
     else if (reader.type === IFLA.master) master = reader.u32();
     else if (reader.type === IFLA.linkInfo) {
       const info = reader.nested();
-      while (info.next()) if (info.type === INFO.kind) kind = info.text();
+      while (info.next()) {
+        if (info.type === INFO.kind) kind = info.text();
+        else if (info.type === INFO.data && kind === "bridge") bridge = bridgeSettings(info);
+      }
       if (info.failure !== undefined) reader.fail(info.failure);
     }
   }
@@ -186,5 +209,16 @@ export function decodeLink(bytes: Uint8Array): Decoded<Link> {
   if (index <= 0) return bad(`link index is ${index}`);
   if (name === "") return bad("link has no name");
   const up = (flags & IFF_UP) !== 0;
-  return good({ index, name, flags, up, mtu, mac, kind, peerIndex, peerNamespaceId, master });
+  return good({ index, name, flags, up, mtu, mac, kind, peerIndex, peerNamespaceId, master, bridge });
+}
+
+function bridgeSettings(info: AttributeReader): BridgeSettings {
+  const settings = { stp: false, multicastSnooping: false };
+  const data = info.nested();
+  while (data.next()) {
+    if (data.type === BRIDGE_INFO.stp) settings.stp = data.u32() !== 0;
+    else if (data.type === BRIDGE_INFO.multicastSnooping) settings.multicastSnooping = data.u8() !== 0;
+  }
+  if (data.failure !== undefined) info.fail(data.failure);
+  return settings;
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { AttachmentReport } from "../../../mod/control/api_types.ts";
 import { assembleStatus, type StatusSources } from "../../../mod/control/status.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../../../mod/mesh/snapshot.ts";
@@ -90,8 +91,19 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     version: 7,
     connections: [],
   });
-  assert.deepEqual(status.datapath, { kind: "ovs", mtu: 1410, ports: 2, flows: 9 });
+  assert.deepEqual(status.datapath, { kind: "ovs", noFastdp: null, mtu: 1410, ports: 2, flows: 9 });
   assert.equal(JSON.stringify(status).includes("undefined"), false);
+});
+
+Deno.test("assembleStatus() counts what hangs on a bridge, and says why there is no fastdp", () => {
+  const told = sources();
+  const { datapath } = told.dataplane;
+  const noFastdp = "this host's kernel has no Open vSwitch";
+  const attachment = { target: "netns:a", attached: true, addresses: [], problem: null };
+  const attachments = [attachment, { ...attachment, attached: false }] as unknown as AttachmentReport[];
+  const dataplane = { ...told.dataplane, datapath: { ...datapath, kind: "bridge", noFastdp } as const };
+  const status = assembleStatus({ ...told, dataplane, attachments });
+  assert.deepEqual(status.datapath, { kind: "bridge", noFastdp, mtu: 1410, ports: 3, flows: 9 });
 });
 
 Deno.test("assembleStatus() makes a problem of each target that cannot be reached, and of nothing discovered", () => {

@@ -16,11 +16,25 @@ const host = (more: Partial<HostAbilities> = {}): HostAbilities => ({
 const CASES = [
   ["auto", true, host(), "ovs", "fastdp sleeve", undefined],
   ["auto", true, host({ findOvs: lacking }), "bridge", "sleeve", /kernel has no Open vSwitch/],
-  ["auto", true, host({ present: "bridge" }), "bridge", "sleeve", /bridge of an earlier run/],
+  [
+    "auto",
+    true,
+    host({ present: { name: "meshnet", kind: "bridge" } }),
+    "bridge",
+    "sleeve",
+    /bridge of an earlier run/,
+  ],
   ["auto", true, host({ tun: false }), "ovs", "fastdp", undefined],
   ["auto", false, host(), "ovs", "sleeve", /--no-fastdp/],
   ["bridge", true, host(), "bridge", "sleeve", /--datapath bridge/],
-  ["ovs", true, host({ present: "bridge" }), "ovs", "fastdp sleeve", undefined],
+  [
+    "ovs",
+    true,
+    host({ present: { name: "meshnet", kind: "openvswitch" } }),
+    "ovs",
+    "fastdp sleeve",
+    undefined,
+  ],
 ] as const;
 
 for (const [datapath, fastdp, abilities, kind, overlays, why] of CASES) {
@@ -43,5 +57,24 @@ for (
 ) {
   Deno.test(`chooseDatapath() refuses ${datapath}, fastdp ${fastdp}, tun ${abilities.tun} with the fix`, () => {
     assert.throws(() => chooseDatapath({ datapath, fastdp }, abilities), { code: "datapath/module-missing" });
+  });
+}
+
+for (
+  const [datapath, kind, hint] of [
+    ["ovs", "bridge", /--datapath bridge.*meshnet reset/],
+    ["bridge", "openvswitch", /--datapath ovs.*meshnet reset/],
+    ["auto", "veth", /ip link delete meshnet/],
+    ["bridge", undefined, /ip link delete meshnet/],
+  ] as const
+) {
+  Deno.test(`chooseDatapath() refuses ${datapath} while ${kind} has the name, with the fix`, () => {
+    const abilities = host({ present: { name: "meshnet", kind } });
+    assert.throws(() => chooseDatapath({ datapath, fastdp: true }, abilities), (thrown) => {
+      assert.ok(thrown instanceof MeshnetError);
+      assert.equal(thrown.code, "datapath/wrong-kind");
+      assert.match(thrown.hint!, hint);
+      return true;
+    });
   });
 }

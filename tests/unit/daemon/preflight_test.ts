@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
+import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import {
   checkCapabilities,
   checkNoOtherRouter,
   checkPortFree,
+  checkUdpPortFree,
   claimNamespace,
 } from "../../../mod/daemon/preflight.ts";
 
@@ -52,6 +54,28 @@ Deno.test("checkPortFree() leaves a free port free, and refuses a taken one", ()
   listener.close();
   checkPortFree(port, LOOPBACK);
   checkPortFree(port, LOOPBACK);
+});
+
+Deno.test("checkUdpPortFree() closes what it opened, and says which port is taken", () => {
+  let open = 0;
+  const socket = { [Symbol.dispose]: () => void open-- };
+  checkUdpPortFree({ host: undefined, port: 6783, openUdp: () => (open++, socket) });
+  assert.equal(open, 0);
+  const cases = [
+    [ERRNO.EADDRINUSE, undefined, /^Cannot use UDP port 6783: another program uses it$/],
+    [ERRNO.EADDRINUSE, LOOPBACK, /^Cannot use UDP 127\.0\.0\.1 port 6783: another program uses it$/],
+    [ERRNO.EPERM, undefined, /^Cannot use UDP port 6783: the kernel said no$/],
+  ] as const;
+  for (const [errno, host, message] of cases) {
+    const openUdp = () => {
+      throw new MeshnetError("native/call-failed", "the kernel said no", { errno });
+    };
+    assert.throws(() => checkUdpPortFree({ host, port: 6783, openUdp }), {
+      code: "up/port-taken",
+      hint: /ss -lunp .*6783/,
+      message,
+    });
+  }
 });
 
 Deno.test("checkPortFree() refuses an address of another host", () => {

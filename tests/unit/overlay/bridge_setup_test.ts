@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
-import { bridgeMac, planBridge, type PresentLink } from "../../../mod/overlay/bridge_setup.ts";
+import {
+  BRIDGE_SETTINGS,
+  bridgeMac,
+  planBridge,
+  type PresentLink,
+} from "../../../mod/overlay/bridge_setup.ts";
 
 const WANTED = { mtu: 1410, mac: 0x02_00_00_00_00_01 as Mac };
 const link = (index: number, more: Partial<PresentLink> = {}): PresentLink => ({
@@ -10,17 +15,17 @@ const link = (index: number, more: Partial<PresentLink> = {}): PresentLink => ({
 });
 
 Deno.test("planBridge() sets up what was just made, and then has nothing to do", () => {
-  assert.deepEqual(planBridge(WANTED, { bridge: link(3), tap: link(4) }), [
+  assert.deepEqual(planBridge(WANTED, { bridge: link(3, { bridge: BRIDGE_SETTINGS }), tap: link(4) }), [
     { index: 3, mac: WANTED.mac, mtu: 1410, up: true },
     { index: 4, mtu: 1410, master: 3, up: true },
   ]);
-  const bridge = link(3, { ...WANTED, up: true });
+  const bridge = link(3, { ...WANTED, bridge: BRIDGE_SETTINGS, up: true });
   const tap = link(4, { mtu: 1410, master: 3, up: true });
   assert.deepEqual(planBridge(WANTED, { bridge, tap }), []);
 });
 
 Deno.test("planBridge() mends only what differs", () => {
-  const bridge = link(3, { ...WANTED, up: true });
+  const bridge = link(3, { ...WANTED, bridge: BRIDGE_SETTINGS, up: true });
   assert.deepEqual(planBridge(WANTED, { bridge, tap: link(4, { mtu: 1410, master: 9, up: true }) }), [
     { index: 4, master: 3 },
   ]);
@@ -29,6 +34,14 @@ Deno.test("planBridge() mends only what differs", () => {
     { index: 3, mtu: 1400 },
     { index: 4, mtu: 1400 },
   ]);
+});
+
+Deno.test("planBridge() takes settings back that somebody made", () => {
+  const tap = link(4, { mtu: 1410, master: 3, up: true });
+  for (const odd of [{ stp: true }, { multicastSnooping: true }]) {
+    const bridge = link(3, { ...WANTED, bridge: { ...BRIDGE_SETTINGS, ...odd }, up: true });
+    assert.deepEqual(planBridge(WANTED, { bridge, tap }), [{ index: 3, bridge: BRIDGE_SETTINGS }]);
+  }
 });
 
 Deno.test("bridgeMac() is the peer's name, or a unicast address like it", () => {

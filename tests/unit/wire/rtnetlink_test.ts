@@ -66,7 +66,7 @@ Deno.test("rtnetlink requests equal those of the ip tool", () => {
     "remove IPv4 address": rt.removeAddress(index, cidr("10.2.1.1/24")),
     "remove IPv6 address": rt.removeAddress(index, cidr("fd00::1/64")),
     "delete link": rt.deleteLink(index),
-    "bridge": rt.newBridge("meshnet"),
+    "bridge": rt.newBridge("meshnet", { stp: false, multicastSnooping: false }),
     "port of a bridge": rt.setLink(port, { master: bridge }),
     "port no longer": rt.setLink(port, { master: 0 }),
   };
@@ -92,6 +92,11 @@ Deno.test("decodeLink() reads what ip shows", () => {
       const peer = expected.link_index ?? links.find((l) => l.name === expected.link)?.index;
       assert.equal(link.peerIndex, peer);
       assert.equal(link.peerNamespaceId, expected.link_netnsid);
+      const { stp_state: stp, mcast_snooping: snooping } = expected.linkinfo?.info_data ?? {};
+      const bridge = expected.linkinfo?.info_kind === "bridge"
+        ? { stp: stp === 1, multicastSnooping: snooping === 1 }
+        : undefined;
+      assert.deepEqual(link.bridge, bridge);
       assert.equal(link.master, links.find((l) => l.name === expected.master)?.index);
     }
   }
