@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Capture } from "../common/container.ts";
 import { loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
-import { exec, pause, until } from "../common/process.ts";
+import { exec, ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { World } from "../common/world.ts";
 
@@ -22,11 +22,17 @@ export default suite({
     return world;
   },
   prepare: async (world) => {
+    // The dialling end comes first, and containers talk all the time.
     await using wire = await watch(world);
-    await startBoth(world);
-    for (const n of [1, 2]) await world.host(n).attach(world.container(n), `10.2.1.${n}/24`);
+    await world.host(2).up("--peers", world.host(1).address, ...secretOf(world, 2));
+    await world.host(2).attach(world.container(2), "10.2.1.2/24");
+    await using _ping = world.container(2).background("ping", "-n", "-i", "0.1", "10.2.1.1");
+    const started = performance.now();
+    await world.host(1).up(...secretOf(world, 1));
+    await world.host(1).attach(world.container(1), "10.2.1.1/24");
     await encrypted(world, 1);
     await encrypted(world, 2);
+    note(`encrypted ${Math.round(performance.now() - started)} ms after the start`);
     await wire.check();
   },
 }, {
@@ -108,6 +114,18 @@ export default suite({
     note(`noticed after ${Math.round(noticed)} ms, back after ${Math.round(performance.now() - back)} ms`);
     assert.ok(noticed < 3_200, `noticed after ${noticed} ms`);
   },
+  "the cable is pulled and put in again": async (world) => {
+    await using wire = await watch(world);
+    await using _ping = world.container(1).background("ping", "-n", "-i", "0.1", "10.2.1.2");
+    await ip(["link set p2 down"], world.fabric);
+    await pause(4_000);
+    await ip(["link set p2 up"], world.fabric);
+    await Promise.all([encrypted(world, 1), encrypted(world, 2)]);
+    await until("traffic goes again", async () => {
+      return (await world.container(1).ping("10.2.1.2", "-c", "1", "-W", "1")).received === 1;
+    });
+    await wire.check();
+  },
   "reset leaves no policy and no key": async (world) => {
     await using wire = await watch(world);
     for (const host of world.hosts) {
@@ -124,11 +142,6 @@ function secretOf(world: World, n: number): readonly string[] {
   const file = `/run/lab/${world.host(n).netns}/password`;
   Deno.writeTextFileSync(file, "a secret of both\n", { mode: 0o600 });
   return ["--password-file", file];
-}
-
-async function startBoth(world: World): Promise<void> {
-  await world.host(1).up(...secretOf(world, 1));
-  await world.host(2).up("--peers", world.host(1).address, ...secretOf(world, 2));
 }
 
 async function encrypted(world: World, n: number): Promise<void> {

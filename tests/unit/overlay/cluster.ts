@@ -13,10 +13,13 @@ import {
   type RouteFactory,
 } from "../../../mod/overlay/dataplane.ts";
 import type { PortNo, SleeveKey } from "../../../mod/wire/ovs_keys.ts";
+import { FakeIpsec } from "./fake_ipsec.ts";
 import { FakeKernel, frameOf, hostIp, numberOf, type TunnelFrame } from "./kernel.ts";
 
 export const BROADCAST = 0xffff_ffff_ffff as Mac;
 const MAIN_PORT = 6784;
+const CLEAR = { kind: "clear" } as const;
+const SEALED = { kind: "sealed", sessionKey: new Uint8Array(32) } as const;
 /** What the wire takes. */
 const PATH_MTU = 1500;
 /** More frames than this in flight mean a loop. */
@@ -45,6 +48,7 @@ export interface Host {
   readonly name: PeerName;
   shortId: number;
   readonly kernel: FakeKernel;
+  readonly ipsec: FakeIpsec;
   readonly overlays: readonly OverlayName[];
   core: Dataplane | undefined;
   readonly events: OverlayEvent[];
@@ -65,6 +69,10 @@ export class Cluster {
   readonly blocked = new Set<string>();
   /** What user space sends between these hosts is lost, as "from>to". */
   readonly blockedSleeve = new Set<string>();
+  /** Whether links made from now on must be sealed. */
+  sealed = false;
+  /** Tunnel frames that went in clear. */
+  clear = 0;
   #queue: (() => void)[] = [];
   #running = false;
   #nextLink = 1;
@@ -98,6 +106,7 @@ export class Cluster {
       name,
       shortId,
       kernel,
+      ipsec: new FakeIpsec(),
       overlays,
       core: undefined,
       events: [],
@@ -127,6 +136,10 @@ export class Cluster {
   #transmit({ udpPort, tunnel, frame }: TunnelFrame): void {
     if (this.blocked.has(`${tunnel.src}>${tunnel.dst}`)) return;
     const target = this.hosts.find((host) => host.ip === tunnel.dst);
+    const how = this.hosts.find((host) => host.ip === tunnel.src)?.ipsec.leaves(tunnel.src, tunnel.dst) ??
+      "clear";
+    if (how === "clear") this.clear++;
+    if (how === "blocked" || target?.ipsec.takes(tunnel.src, tunnel.dst, how) === false) return;
     const port = target?.kernel.vxlan(udpPort);
     if (target !== undefined && port !== undefined) target.kernel.receive(port.port, frame, { tunnel });
   }
@@ -190,6 +203,9 @@ export class Cluster {
         break;
       case "delete":
         kernel.flows.delete(effect.ufid);
+        break;
+      case "xfrm":
+        host.ipsec.perform(effect, (news) => this.#post(() => this.step(index, news)));
         break;
       case "sleeve-open":
         host.open.add(effect.carrier.link);
@@ -296,15 +312,18 @@ export class Cluster {
         remote,
         outbound: side === 0,
         connUid,
-        protection: { kind: "clear" },
+        protection: this.sealed ? SEALED : CLEAR,
         theirOverlays: this.hosts[them]!.overlays,
-        extensions: [],
+        extensions: this.options.extensions ?? [],
       } as const;
       this.step(us, { kind: "request", request });
     });
-    ends.forEach(([us], side) => {
-      this.#post(() => this.step(us, { kind: "request", request: { kind: "confirm", link: ids[side]! } }));
-    });
+    // Both ends keep the connection before either hears of the other.
+    this.#post(() =>
+      ends.forEach(([us], side) => {
+        this.step(us, { kind: "request", request: { kind: "confirm", link: ids[side]! } });
+      })
+    );
     this.advance(600);
   }
 

@@ -4,6 +4,7 @@ import type { ConnUid } from "../../../mod/core/names.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { FastdpLink } from "../../../mod/overlay/fastdp_link.ts";
 import type { ForwarderEvent } from "../../../mod/overlay/forwarder.ts";
+import { promiseOf } from "../../../mod/overlay/heartbeat.ts";
 import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/vxlan.ts";
 
@@ -132,4 +133,119 @@ Deno.test("FastdpLink ignores unknown control tags, and answers to what it has n
   link.confirm(at(0));
   for (let tag = 1; tag < 256; tag++) assert.deepEqual(link.control(tag, new Uint8Array(64), at(1)), []);
   assert.ok(!link.established);
+});
+
+/** Two ends that both promise heartbeats. */
+function lively(): FastdpLink {
+  const link = new FastdpLink({
+    connUid: 1n as ConnUid,
+    local: "192.0.2.1" as Ip,
+    remote: REMOTE,
+    udpPort: 6784,
+    mtu: 1376,
+    beat: true,
+  });
+  link.setTunnel(TUNNEL, at(0));
+  link.confirm(at(0));
+  link.control(0, ACK, at(1));
+  link.heard(REMOTE, at(1), { promise: 0, full: true });
+  return link;
+}
+
+/** Runs the link to a time: what it sent when, `full` or `small`, with its promise, and what it told. */
+function diary(link: FastdpLink, until: number): string[] {
+  const lines: string[] = [];
+  for (let guard = 0; link.nextWake() <= until; guard++) {
+    assert.ok(guard < 10_000);
+    const now = link.nextWake();
+    for (const event of link.wake(at(now))) lines.push(`${now} ${brief(event)}`);
+  }
+  return lines;
+}
+
+function brief(event: ForwarderEvent): string {
+  switch (event.kind) {
+    case "frame":
+      return `${event.frame.length > 26 ? "full" : "small"} ${promiseOf(event.frame)}`;
+    case "control":
+      return `tell ${event.tag}`;
+    case "health":
+      return event.good ? "good" : "bad";
+    default:
+      return event.kind;
+  }
+}
+
+Deno.test("FastdpLink beats quickly and small while traffic flows, and slowly and whole again after it", () => {
+  const link = lively();
+  link.setBusy(true, at(2_000));
+  assert.deepEqual(diary(link, 4_500), [
+    "2000 small 800",
+    "2800 small 800",
+    "3600 small 800",
+    "4400 small 800",
+  ]);
+  const busy = diary(link, 20_900);
+  assert.deepEqual(busy.filter((line) => line.includes("full")), ["10800 full 800"]);
+  link.setBusy(false, at(21_000));
+  assert.deepEqual(diary(link, 32_650), [
+    "21000 full 800",
+    "21800 small 800",
+    "22600 small 10000",
+    "32600 full 10000",
+  ]);
+});
+
+Deno.test("FastdpLink never beats faster for traffic with a peer that does not know it", () => {
+  const link = made();
+  link.confirm(at(0));
+  link.control(0, ACK, at(1));
+  link.setBusy(true, at(2));
+  assert.deepEqual(diary(link, 11_000), ["10001 full 0"]);
+  assert.deepEqual(link.control(2, ACK, at(11_000)), [], "nor believes that it is deaf");
+});
+
+Deno.test("FastdpLink leaves the path after three times what was promised, says so, and tries on", () => {
+  const link = lively();
+  link.heard(REMOTE, at(1_000), { promise: 800, full: false });
+  assert.equal(link.nextWake(), 3_400);
+  assert.deepEqual(diary(link, 6_000), [
+    ...["3400 tell 2", "3400 bad", "3400 full 1000", "4400 full 1000", "5400 full 1000"],
+  ]);
+  assert.match(link.why(at(6_000))!, /2\.4 s/);
+  assert.deepEqual(
+    link.heard(REMOTE, at(6_100), { promise: 1_000, full: false }),
+    [],
+    "too small to be trusted",
+  );
+  assert.deepEqual(link.heard(REMOTE, at(6_200), { promise: 1_000, full: true }), [], "one may slip through");
+  assert.deepEqual(
+    link.heard(REMOTE, at(20_000), { promise: 1_000, full: true }),
+    [],
+    "another one, much later",
+  );
+  assert.deepEqual(link.heard(REMOTE, at(21_000), { promise: 1_000, full: true }).map(brief), [
+    "tell 0",
+    "good",
+  ]);
+  assert.equal(link.onHold, false);
+});
+
+Deno.test("FastdpLink leaves the path when the peer hears nothing, until the peer hears again", () => {
+  const link = lively();
+  assert.deepEqual(link.control(2, ACK, at(100)).map(brief), ["bad"]);
+  assert.match(link.why(at(100))!, /peer gets no/);
+  assert.deepEqual(diary(link, 1_200), ["100 full 1000", "1100 full 1000"]);
+  assert.deepEqual(link.control(0, ACK, at(1_300)).map(brief), ["good"]);
+  assert.equal(link.why(at(1_300)), undefined);
+});
+
+Deno.test("FastdpLink leaves a path over which only small heartbeats come", () => {
+  const link = lively();
+  let left = 0;
+  for (let now = 800; left === 0 && now < 200_000; now += 800) {
+    if (diary(link, now).some((line) => line.endsWith("bad"))) left = now;
+    else link.heard(REMOTE, at(now), { promise: 800, full: false });
+  }
+  assert.ok(left > 59_000 && left < 63_000, `left at ${left}`);
 });
