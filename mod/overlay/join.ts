@@ -163,8 +163,10 @@ export class Joiner {
   }
 
   #same(start: number, end: number, by: number): boolean {
-    const { input } = this;
-    for (let at = start; at < end; at++) if (input[at] !== input[at + by]) return false;
+    const view = this.#view;
+    let at = start;
+    for (; at + 4 <= end; at += 4) if (view.getInt32(at) !== view.getInt32(at + by)) return false;
+    for (; at < end; at++) if (view.getUint8(at) !== view.getUint8(at + by)) return false;
     return true;
   }
 

@@ -26,7 +26,7 @@ export class ReplayWindow {
     if (window > this.#newest) return true;
     const pages = this.#pagesOf(window);
     if (pages === undefined) return false;
-    const bit = seq % WINDOW;
+    const bit = seq & WINDOW - 1; // as % WINDOW, but a remainder of doubles costs ten times as much
     const page = pages[bit >>> 15];
     return page === undefined || (page[(bit & PAGE_BITS - 1) >>> 5]! >>> (bit & 31) & 1) === 0;
   }
@@ -37,7 +37,7 @@ export class ReplayWindow {
     const window = Math.floor(seq / WINDOW);
     if (window > this.#newest) this.#slide(window);
     const pages = this.#pagesOf(window)!;
-    const bit = seq % WINDOW;
+    const bit = seq & WINDOW - 1;
     const page = pages[bit >>> 15] ??= this.#spare.pop() ?? new Uint32Array(PAGE_BITS / 32);
     page[(bit & PAGE_BITS - 1) >>> 5]! |= 1 << (bit & 31);
     return true;

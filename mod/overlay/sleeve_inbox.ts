@@ -27,9 +27,8 @@ const SHORTEST = 14;
 
 /** Takes what a socket has received. */
 export class Inbox {
-  /** Datagrams that came, and their octets. */
-  packets = 0;
-  octets = 0;
+  /** Datagrams that came, and their octets; see Outbox. */
+  readonly #received = new Float64Array(2);
   readonly #socket: SleeveSocket;
   readonly #parts: InboxParts;
   readonly #reader = new FrameReader();
@@ -54,6 +53,16 @@ export class Inbox {
     }, parts.joinUdp);
   }
 
+  /** Datagrams that came. */
+  get packets(): number {
+    return this.#received[0]!;
+  }
+
+  /** Their octets. */
+  get octets(): number {
+    return this.#received[1]!;
+  }
+
   /** Receives once; true when there may be more. */
   drain(tell: (news: SleeveNews) => void): boolean {
     const socket = this.#socket;
@@ -67,10 +76,10 @@ export class Inbox {
       const end = ring.to[message]!;
       const size = ring.size[message]!;
       let from = ring.from[message]!;
-      this.octets += end - from;
+      this.#received[1]! += end - from;
       do {
         const to = Math.min(from + size, end);
-        this.packets++;
+        this.#received[0]!++;
         this.#datagram(message, from, to);
         from = to;
       } while (from < end);

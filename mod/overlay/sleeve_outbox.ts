@@ -18,9 +18,8 @@ import { MESSAGE_DATAGRAMS, MESSAGE_OCTETS, type SleeveSocket } from "./sleeve_s
 export class Outbox {
   /** Where frames are written. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Packets sent, and their octets. */
-  packets = 0;
-  octets = 0;
+  /** Packets sent, and their octets: in an array of doubles, as code made for small integers would be thrown away. */
+  readonly #sent = new Float64Array(2);
   readonly #socket: SleeveSocket;
   readonly #self: PeerNumber;
   readonly #drop: (reason: string, count?: number) => void;
@@ -51,6 +50,16 @@ export class Outbox {
     this.#self = more.self;
     this.#drop = more.drop;
     this.#usedUp = more.usedUp;
+  }
+
+  /** Packets sent. */
+  get packets(): number {
+    return this.#sent[0]!;
+  }
+
+  /** Their octets. */
+  get octets(): number {
+    return this.#sent[1]!;
   }
 
   /** What follows goes over this link, with DF or without. */
@@ -122,8 +131,8 @@ export class Outbox {
       this.#trainSize = size;
     }
     this.#trainCount++;
-    this.packets++;
-    this.octets += size;
+    this.#sent[0]!++;
+    this.#sent[1]! += size;
     if (!alone && size === this.#trainSize && this.#trainCount < MESSAGE_DATAGRAMS) return;
     const end = this.#end;
     this.#end += size;

@@ -87,7 +87,7 @@ export function isDfPacket(bytes: Uint8Array, from: number): boolean {
 /** Writes S of a sealed packet that starts at `from`. */
 export function writeSequence(bytes: Uint8Array, from: number, seq: number, df: boolean): void {
   putWord(bytes, from + NAME, Math.floor(seq / 0x1_0000_0000) + (df ? 0x8000_0000 : 0));
-  putWord(bytes, from + NAME + 4, seq % 0x1_0000_0000);
+  putWord(bytes, from + NAME + 4, seq >>> 0); // the rest of that division: bit operations see it modulo 2^32
 }
 
 /**
@@ -171,7 +171,7 @@ class NameParts {
     if (name !== this.#name) {
       this.#name = name;
       this.#high = Math.floor(name / 0x1_0000_0000);
-      this.#low = name % 0x1_0000_0000 | 0;
+      this.#low = name >>> 0;
     }
     bytes[at] = this.#high >>> 8;
     bytes[at + 1] = this.#high;
