@@ -89,11 +89,11 @@ export class Host implements AsyncDisposable {
     return await callDaemon({ method: "GET", path: "/status" }, { runDir: this.runDir, timeoutMs: 5_000 });
   }
   /** Waits until so many connections carry traffic. */
-  async established(count = 1, ms = 60_000): Promise<StatusReport> {
+  async established(count = 1, ms = 60_000, everyMs = 20): Promise<StatusReport> {
     return await until(`${count} connections of ${this.netns} are established`, async () => {
       const status = await this.#statusOfLiving();
       return status.connections.filter((c) => c.state === "established").length >= count ? status : undefined;
-    }, { ms, everyMs: 20 });
+    }, { ms, everyMs });
   }
   /** Runs a command of meshnet, whatever its exit code. */
   async attempt(...args: readonly string[]): Promise<Output> {

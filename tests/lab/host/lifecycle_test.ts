@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
 import { links } from "../common/links.ts";
+import { note } from "../common/notes.ts";
 import { suite } from "../common/suite.ts";
 import type { Host } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 
 declareTests(suite({
   name: "host kernel, commands",
@@ -44,6 +45,7 @@ declareTests(suite({
     assert.equal((await host.attempt("status")).code, 3);
     await host.up();
     await host.established();
+    note(`traffic was back after ${await backAfter(world.container(1), "10.2.1.2", 5_000)} ms`);
     await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
   },
   "reset leaves nothing": async (world) => {

@@ -16,7 +16,7 @@ const hidden = suite({
     const nat = await hide(world, 3);
     nats.set(world, nat);
     await nat.masquerade(":20000-20999");
-    await nat.remember(12);
+    await nat.remember(11);
     await world.upAll();
     for (const [i, host] of world.hosts.entries()) {
       await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
@@ -37,7 +37,7 @@ const hidden = suite({
     );
   },
   "heartbeats keep the router's memory alive": async (world) => {
-    await pause(15_000); // longer than the router remembers
+    await pause(13_000); // longer than the router remembers
     await world.container(1).mustPing("10.2.1.3", "-c", "1", "-W", "1");
   },
   "a router that forgets, and gives another port, is followed": async (world) => {

@@ -24,6 +24,7 @@ declareTests(suite({
     await host.daemon.ended();
     await host.up();
     const after = await host.established();
+    await backAfter(world.container(1), "10.2.1.2", 5_000);
     assert.equal(after.name, before.name);
     assert.deepEqual(
       after.attachments.map(({ target }) => target),
@@ -41,6 +42,7 @@ declareTests(suite({
     }, { ms: 5_000 });
     await two.up("--peers", one.address);
     await one.established();
+    note(`traffic was back after ${await backAfter(world.container(2), "10.2.1.1", 5_000)} ms`);
     await world.container(2).mustPing(world.container(1).address, "-c", "3", "-i", "0.1", "-W", "3");
   },
 }));

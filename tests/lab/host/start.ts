@@ -35,6 +35,6 @@ export async function fullMesh(world: World): Promise<{ readonly started: number
   }
   await Promise.all(world.hosts.map((host) => host.answers()));
   const started = performance.now();
-  await Promise.all(world.hosts.map((host) => host.established(world.hosts.length - 1, 90_000)));
+  await Promise.all(world.hosts.map((host) => host.established(world.hosts.length - 1, 90_000, 100)));
   return { started: Math.round(started - begun), ms: Math.round(performance.now() - started) };
 }
