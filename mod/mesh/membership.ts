@@ -22,7 +22,7 @@ export const ANNOUNCE_GAP = { min: 100, max: 4_000 } as const;
 /** Bytes of all records together per millisecond of gap: 20 hosts have about 10 KiB, 200 hosts about 1.2 MiB. */
 const BYTES_PER_MS = { routes: 600, announce: 300 } as const;
 
-/** A large mesh compares digests this often, milliseconds: */
+/** Peers that understand digests compare them this often, milliseconds: */
 const COMPARE_INTERVAL = 30_000;
 /** and this long after the last change, */
 const COMPARE_QUIET = 2_000;
@@ -262,7 +262,6 @@ export class Membership {
   #compare(now: Millis): void {
     this.#compareAt = now + COMPARE_INTERVAL;
     this.#unsettled = undefined;
-    if (!this.#channel.lean) return;
     const tellers = [...this.#channel.tellers];
     for (let i = 0; i < COMPARE_WITH && tellers.length > 0; i++) {
       const [peer] = tellers.splice(this.context.config.random.below(tellers.length), 1);

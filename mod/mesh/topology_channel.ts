@@ -18,12 +18,13 @@ const COLLECT_SMALL_BYTES = 64 * 1024;
 const COLLECT_BYTES_PER_MS = 300;
 /** The least time between two questions for the records of placeholders, in milliseconds. */
 const ASK_INTERVAL_MS = 5_000;
-/** From this size of all records on, neighbours are sent only what they are not known to have. Below, a complete
- * state every 30 s costs a dozen peers in a full mesh 10 kbit/s each, and is sent as other peers do. */
+/** From this size of all records on, neighbours are sent only what they are not known to have. Below, peers of other
+ * makes get a complete state every 30 s, as they send it. */
 export const LEAN_STATE_BYTES = 6 * 1024;
 /** About how many bytes of records go into one payload. */
 const PAYLOAD_BYTES = 64 * 1024;
-/** Each complete state of a lean mesh repeats about this much to one neighbour whatever it is known to have. */
+/** Each complete state of a lean mesh repeats about this much to one neighbour whatever it is known to have, if some
+ * neighbour does not understand digests. */
 const REFRESH_BYTES = 8 * 1024;
 
 /** What happened to the topology since the router asked last. */
@@ -54,7 +55,8 @@ export type TopologyDecoder = typeof decodeTopology;
  * When all records together are large ("lean"), a neighbour is not sent what it is known to have: records it sent us,
  * and those we sent it. What it lost since, by collecting a peer that becomes reachable again, shows: it then knows
  * that peer as a placeholder, which it asks its neighbours about by sending it, and whoever gets a placeholder it
- * knows more about answers. Whatever else may go wrong is repaired by repeating the whole state little by little.
+ * knows more about answers. Whatever else may go wrong is repaired by comparing digests, or by repeating the whole state
+ * little by little to those that have none.
  */
 export class TopologyChannel implements GossipChannel {
   /** The channel's name on the wire. */
@@ -217,9 +219,12 @@ export class TopologyChannel implements GossipChannel {
 
   /** The payloads of some records for neighbour `to`; a record is read when its payload is made. */
   *payloads(names: Iterable<PeerName>, complete: boolean, to: PeerName | undefined): Iterable<Uint8Array> {
-    const lean = this.lean && to !== undefined;
-    const forced = new Set(complete && lean ? this.#refresh : []);
-    if (complete && lean) this.#refresh = [];
+    // Who understands digests is spared complete states in a small mesh too, and needs no refreshing.
+    const digests = to !== undefined && this.#tellers.has(to);
+    const lean = to !== undefined && (this.lean || (complete && digests));
+    const refresh = complete && lean && !digests;
+    const forced = new Set(refresh ? this.#refresh : []);
+    if (refresh) this.#refresh = [];
     let batch: PeerName[] = [];
     let size = 0;
     for (const name of [...names].sort()) {
@@ -288,7 +293,8 @@ export class TopologyChannel implements GossipChannel {
     if (news.selfChanged) this.requestUpdate([], now);
   }
 
-  /** Placeholders to ask random neighbours about. In a small mesh the next complete state brings what is missing. */
+  /** Placeholders to ask random neighbours about. In a small mesh the next complete state or
+   * comparison brings what is missing. */
   #questions(now: Millis): PeerName[] {
     if (!this.lean || now < this.#askAt) return [];
     const names: PeerName[] = [];

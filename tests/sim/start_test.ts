@@ -35,3 +35,26 @@ for (const [nodes, bar] of [[2, 1_000], [10, 2_000], [20, 5_000]] as const) {
     assert.ok(slowest(`${nodes} hosts, each told of all`, nodes, () => all) <= bar);
   });
 }
+
+/** Ethernet, IP and TCP with timestamps of a segment, and the acknowledgement it causes. */
+const SEGMENT_OCTETS = 66 * 2;
+
+Deno.test("RouterCore: an idle mesh costs each link the same few octets however many hosts it has", () => {
+  for (const nodes of [2, 10, 20, 40]) {
+    simulate(`${nodes} idle hosts`, [1], (seed) => {
+      const world = createWorld({ seed, nodes });
+      world.startAll(() => [0]);
+      world.settle(10_000);
+      world.run(40_000);
+      const { network } = world;
+      const [bytes, messages] = [network.bytes, network.messages];
+      world.run(120_000);
+      const links = nodes * (nodes - 1) / 2;
+      const octets = network.bytes - bytes + SEGMENT_OCTETS * (network.messages - messages);
+      const rate = octets / links / 120;
+      console.log(`${nodes} idle hosts: ${rate.toFixed(1)} octets a second on each link, in both directions`);
+      assert.ok(rate < 40, `${rate} octets a second`);
+      world.agree();
+    });
+  }
+});

@@ -169,10 +169,26 @@ Deno.test("TopologyChannel collects 1 s after the first merge and tells who has 
   assert.equal(channel.nextWake(), Infinity);
 });
 
-Deno.test("TopologyChannel repeats everything to everybody in a small mesh", () => {
+Deno.test("TopologyChannel of a small mesh repeats everything to everybody who does not understand digests", () => {
   const channel = channelOf();
   assert.equal(channel.lean, false);
   for (let i = 0; i < 3; i++) assert.deepEqual(namesIn(channel.fullState(), 2), [1, 2, 3].map(peer));
+  channel.onTeller(peer(3));
+  namesIn(channel.fullState(), 3);
+  assert.deepEqual(namesIn(channel.fullState(), 3), [], "it has what was sent");
+  channel.topology.merge([record(2, 51, [1])]);
+  const changes = channel.records([peer(2)]).merge(channel.fullState());
+  assert.deepEqual(namesIn(changes, 3), [peer(2)], "a change is sent though it waits with a complete state");
+  assert.deepEqual(namesIn(channel.fullState(), 2), [1, 2, 3].map(peer));
+});
+
+Deno.test("TopologyChannel of a large mesh refreshes nobody who understands digests", () => {
+  const channel = largeChannel();
+  channel.onTeller(peer(2));
+  for (const to of [2, 3]) namesIn(channel.fullState(), to);
+  const state = channel.fullState();
+  assert.deepEqual(namesIn(state, 2), []);
+  assert.ok(namesIn(state, 3).length > 5);
 });
 
 Deno.test("TopologyChannel merges waiting data to the union of names", () => {
