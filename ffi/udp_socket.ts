@@ -11,7 +11,7 @@ import { ReceiveRing } from "./udp_receive.ts";
 import { type SendAddress, type SendFailure, SendQueue } from "./udp_send.ts";
 
 /** Buffers in the kernel. */
-const RECEIVE_BUFFER = 16 * 1024 * 1024;
+const RECEIVE_BUFFER = 8 * 1024 * 1024;
 const SEND_BUFFER = 8 * 1024 * 1024;
 
 /** A peer's address, ready for use with the socket that made it. */
