@@ -24,6 +24,8 @@ export const HOLD_HEARTBEAT_MS = 1_000;
 /** A heartbeat is missed after so many times what the last one promised; at least and at most so long. */
 const PATIENCE = 3;
 const LEAST_TIMEOUT_MS = PATIENCE * BUSY_HEARTBEAT_MS;
+/** A missed heartbeat that is found so late may wait to be received. */
+const LATE_MS = 200;
 /** So many heartbeats are wanted in a row, none later than a timeout, before a silent path is used again. */
 const COMEBACK = 2;
 /** When traffic ends, this is said so many times, as the peer would miss what it was promised. */
@@ -94,6 +96,7 @@ export class FastdpLink implements Forwarder {
   #nextFull = 0;
   #fullDeadline = Infinity;
   #comeback = 0;
+  #excused = false;
   #patience = HEARTBEAT_TIMEOUT_MS;
   #confirmedAt: Millis | undefined;
   #tunnel: { readonly port: PortNo; readonly vni: Vni } | undefined;
@@ -271,6 +274,7 @@ export class FastdpLink implements Forwarder {
     const patience = promised
       ? Math.min(Math.max(PATIENCE * promise, LEAST_TIMEOUT_MS), HEARTBEAT_TIMEOUT_MS)
       : HEARTBEAT_TIMEOUT_MS;
+    this.#excused = false;
     if (full) this.#fullDeadline = now + HEARTBEAT_TIMEOUT_MS;
     if (!this.#silent) {
       this.#patience = patience;
@@ -310,6 +314,11 @@ export class FastdpLink implements Forwarder {
 
   wake(now: Millis): readonly ForwarderEvent[] {
     const events: ForwarderEvent[] = [];
+    if (now >= this.#timeoutAt + LATE_MS && !this.#excused) {
+      // It was us who slept: what came meanwhile is taken after this.
+      this.#excused = true;
+      this.#timeoutAt = now + LATE_MS;
+    }
     if (now >= this.#timeoutAt && !this.#silent) {
       this.#timeoutAt = Infinity;
       this.#comeback = 0;

@@ -231,6 +231,19 @@ Deno.test("FastdpLink leaves the path after three times what was promised, says 
   assert.equal(link.onHold, false);
 });
 
+Deno.test("FastdpLink does not take its own sleep for the peer's silence, but once", () => {
+  const link = lively();
+  link.heard(REMOTE, at(1_000), { promise: 800, full: false });
+  assert.deepEqual(link.wake(at(5_000)), []);
+  assert.equal(link.nextWake(), 5_200);
+  assert.deepEqual(diary(link, 5_300), ["5200 tell 2", "5200 bad", "5200 full 1000"]);
+  const other = lively();
+  other.heard(REMOTE, at(1_000), { promise: 800, full: false });
+  other.wake(at(5_000));
+  other.heard(REMOTE, at(5_001), { promise: 800, full: false });
+  assert.deepEqual(diary(other, 7_000), []);
+});
+
 Deno.test("FastdpLink leaves the path when the peer hears nothing, until the peer hears again", () => {
   const link = lively();
   assert.deepEqual(link.control(2, ACK, at(100)).map(brief), ["bad"]);
