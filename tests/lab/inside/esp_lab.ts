@@ -48,17 +48,23 @@ export default suite({
   "kill -9 of one daemon and its return": async (world) => {
     await using wire = await watch(world);
     await using ping = world.container(1).background("ping", "-n", "-i", "0.1", "10.2.1.2");
+    const started = performance.now();
+    const moments: string[] = [];
+    const mark = (what: string) => moments.push(`${what} ${Math.round((performance.now() - started) / 100)}`);
     await pause(1_000);
     world.host(1).daemon.kill("SIGKILL");
     await world.host(1).daemon.ended();
+    mark("killed");
     await pause(1_500);
     await world.host(1).up("--peers", world.host(2).address, ...secretOf(world, 1));
+    mark("answers");
     await encrypted(world, 1);
     await encrypted(world, 2);
+    mark("encrypted");
     await pause(1_000);
     ping.kill("SIGINT");
     await ping.ended();
-    note(/.* packet loss.*/.exec(ping.output())?.[0] ?? "no summary of ping");
+    note(`${moments.join(", ")}; ${lossOf(ping.output())}`);
     await wire.check();
     await world.container(1).mustPing("10.2.1.2", "-c", "5", "-i", "0.1", "-W", "3");
   },
@@ -74,7 +80,7 @@ export default suite({
     await pause(1_000);
     ping.kill("SIGINT");
     await ping.ended();
-    note(/.* packet loss.*/.exec(ping.output())?.[0] ?? "no summary of ping");
+    note(lossOf(ping.output()));
     await wire.check();
     await world.container(2).mustPing("10.2.1.1", "-c", "5", "-i", "0.1", "-W", "3");
   },
@@ -149,6 +155,17 @@ async function encrypted(world: World, n: number): Promise<void> {
     const { connections } = await world.host(n).status();
     return connections.some((c) => c.state === "established" && c.overlay === "fastdp" && c.encrypted);
   }, { everyMs: 50, ms: 90_000 });
+}
+
+/** What a ping lost, and which of its requests. */
+function lossOf(output: string): string {
+  const answered = new Set([...output.matchAll(/icmp_seq=([0-9]+) /g)].map((match) => Number(match[1])));
+  const missing = Array.from({ length: Math.max(0, ...answered) }, (_, i) => i + 1).filter((n) =>
+    !answered.has(n)
+  );
+  return `${/.* packet loss/.exec(output)?.[0] ?? "no summary of ping"}; without answer: ${
+    missing.join(" ")
+  }`;
 }
 
 async function mismatches(world: World, n: number): Promise<number> {
