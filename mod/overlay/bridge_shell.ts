@@ -2,15 +2,14 @@
 import { isGroupMac, macAt } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { Millis } from "../core/time.ts";
-import { ETHERNET_HEADER, ETHERTYPE } from "../wire/ethernet.ts";
-import { u16At } from "../wire/inner_frame.ts";
+import { ETHERNET_HEADER } from "../wire/ethernet.ts";
 import type { FlowAction, Miss, PortNo, SleeveKey, Vport } from "../wire/ovs_keys.ts";
 import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
 import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "./datapath_port.ts";
 import type { DataplaneEvent } from "./dataplane_types.ts";
 import type { SleevePath, TakePacket } from "./sleeve_port.ts";
 import { TAP_PACKET, type TapPort } from "./tap_port.ts";
-import { type UserFlow, UserFlows } from "./user_flows.ts";
+import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
 
 /** The bridge with everything that hangs on it, through the TAP. */
 export const BRIDGE_PORT = 1 as PortNo;
@@ -90,22 +89,19 @@ export class BridgeDatapath implements Datapath {
   #departing(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     const frame = from + VIRTIO_HEADER;
     if (to - frame < ETHERNET_HEADER) return;
-    const [dst, src, tag] = [macAt(bytes, frame), macAt(bytes, frame + 6), tagAt(bytes, frame)];
-    const flow = this.#flows.fromLocal(src, dst, tag);
+    const flow = this.#flows.ofLocal(bytes, frame);
     if (flow !== undefined) return this.#follow(flow, bytes, from, to);
-    this.#miss({ inPort: BRIDGE_PORT, ethSrc: src, ethDst: dst, ...tagOf(tag) }, bytes, from, to);
+    this.#miss({ inPort: BRIDGE_PORT, ...addressesAt(bytes, frame) }, bytes, from, to);
   }
 
   /** A packet that came over a link. */
   #arrived(key: SleeveKey, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     const frame = from + VIRTIO_HEADER;
     if (to - frame < ETHERNET_HEADER) return;
-    const [dst, src, tag] = [macAt(bytes, frame), macAt(bytes, frame + 6), tagAt(bytes, frame)];
-    const flow = this.#flows.fromLink(key, src, dst, tag);
+    const flow = this.#flows.ofLink(key, bytes, frame);
     if (flow !== undefined) return this.#follow(flow, bytes, from, to);
-    const { link, id } = key;
-    const sleeve = { link, id };
-    this.#miss({ inPort: SLEEVE_PORT, sleeve, ethSrc: src, ethDst: dst, ...tagOf(tag) }, bytes, from, to);
+    const sleeve = { link: key.link, id: key.id };
+    this.#miss({ inPort: SLEEVE_PORT, sleeve, ...addressesAt(bytes, frame) }, bytes, from, to);
   }
 
   #follow(flow: UserFlow, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
@@ -227,10 +223,7 @@ export class BridgeDatapath implements Datapath {
   }
 }
 
-function tagAt(bytes: Uint8Array, frame: number): 0 | 1 {
-  return u16At(bytes, frame + 12) === ETHERTYPE.vlan ? 1 : 0;
-}
-
-function tagOf(tag: 0 | 1): { tagged?: true } {
-  return tag === 1 ? { tagged: true } : {};
+function addressesAt(bytes: Uint8Array, frame: number): Pick<Miss["key"], "ethSrc" | "ethDst" | "tagged"> {
+  const addresses = { ethSrc: macAt(bytes, frame + 6), ethDst: macAt(bytes, frame) };
+  return tagAt(bytes, frame) === 1 ? { ...addresses, tagged: true } : addresses;
 }

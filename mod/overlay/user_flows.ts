@@ -1,6 +1,8 @@
 /** Flows in user space: what a kernel's datapath does with keys and actions, for hosts whose kernel has none. Pure. */
-import type { Mac } from "../core/addr.ts";
+import { type Mac, macAt } from "../core/addr.ts";
 import type { LinkId } from "../core/overlay_port.ts";
+import { ETHERTYPE } from "../wire/ethernet.ts";
+import { u16At } from "../wire/inner_frame.ts";
 import type { FlowAction, FlowHandle, FlowKey, FlowRecord, SleeveKey, Ufid } from "../wire/ovs_keys.ts";
 import type { Vni } from "../wire/vxlan.ts";
 
@@ -52,6 +54,40 @@ class Corner {
   }
 }
 
+/** The flow of the last frame from one place, by its addresses as they are in the frame: frames come in trains. */
+class LastHit {
+  flow: UserFlow | undefined;
+  #first = 0;
+  #second = 0;
+  #third = 0;
+  #tag = 0;
+
+  find(bytes: Uint8Array, at: number): UserFlow | undefined {
+    const hit = i32At(bytes, at) === this.#first && i32At(bytes, at + 4) === this.#second &&
+      i32At(bytes, at + 8) === this.#third && tagAt(bytes, at) === this.#tag;
+    return hit ? this.flow : undefined;
+  }
+
+  keep(flow: UserFlow | undefined, bytes: Uint8Array, at: number): UserFlow | undefined {
+    this.flow = flow;
+    if (flow === undefined) return undefined;
+    this.#first = i32At(bytes, at);
+    this.#second = i32At(bytes, at + 4);
+    this.#third = i32At(bytes, at + 8);
+    this.#tag = tagAt(bytes, at);
+    return flow;
+  }
+}
+
+function i32At(bytes: Uint8Array, at: number): number {
+  return bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!;
+}
+
+/** 1 when the frame at `at` has a VLAN tag. */
+export function tagAt(bytes: Uint8Array, at: number): 0 | 1 {
+  return u16At(bytes, at + 12) === ETHERTYPE.vlan ? 1 : 0;
+}
+
 /** The table. Looking up allocates nothing. */
 export class UserFlows {
   readonly #byId = new Map<Ufid, UserFlow>();
@@ -60,17 +96,39 @@ export class UserFlows {
   /** Of frames that came over links. */
   readonly #links = new Map<LinkId, Map<Vni, Corner>>();
 
+  readonly #lastLocal = new LastHit();
+  readonly #lastLink = new LastHit();
+  #lastFrom: SleeveKey = { link: -1 as LinkId, id: -1 as Vni };
+
   /** Number of flows. */
   get size(): number {
     return this.#byId.size;
   }
 
-  /** The flow of a frame from a local container; `tag` 1: it has a VLAN tag. */
+  /** The flow of the frame at `at`, from a local container. */
+  ofLocal(bytes: Uint8Array, at: number): UserFlow | undefined {
+    const last = this.#lastLocal.find(bytes, at);
+    if (last !== undefined) return last;
+    const found = this.fromLocal(macAt(bytes, at + 6), macAt(bytes, at), tagAt(bytes, at));
+    return this.#lastLocal.keep(found, bytes, at);
+  }
+
+  /** The flow of the frame at `at` that came over a link. */
+  ofLink(key: SleeveKey, bytes: Uint8Array, at: number): UserFlow | undefined {
+    const { link, id } = this.#lastFrom;
+    const last = key.link === link && key.id === id ? this.#lastLink.find(bytes, at) : undefined;
+    if (last !== undefined) return last;
+    const found = this.fromLink(key, macAt(bytes, at + 6), macAt(bytes, at), tagAt(bytes, at));
+    if (found !== undefined) this.#lastFrom = found.key.sleeve!;
+    return this.#lastLink.keep(found, bytes, at);
+  }
+
+  /** The flow of frames between these addresses from a local container; `tag` 1: with a VLAN tag. */
   fromLocal(src: Mac, dst: Mac, tag: 0 | 1): UserFlow | undefined {
     return this.#local.find(src, dst, tag);
   }
 
-  /** The flow of a frame that came over a link. */
+  /** The flow of frames between these addresses that came over a link. */
   fromLink(key: SleeveKey, src: Mac, dst: Mac, tag: 0 | 1): UserFlow | undefined {
     return this.#links.get(key.link)?.get(key.id)?.find(src, dst, tag);
   }
@@ -82,6 +140,7 @@ export class UserFlows {
       known.actions = actions;
       return;
     }
+    this.#lastLocal.flow = this.#lastLink.flow = undefined;
     const flow = { ufid, key, actions, packets: 0, bytes: 0 };
     this.#byId.set(ufid, flow);
     this.#corner(key).put(flow);
@@ -92,6 +151,7 @@ export class UserFlows {
     const flow = this.#byId.get(ufid);
     if (flow === undefined) return;
     this.#byId.delete(ufid);
+    this.#lastLocal.flow = this.#lastLink.flow = undefined;
     const { sleeve } = flow.key;
     const corner = this.#corner(flow.key);
     corner.remove(flow.key);

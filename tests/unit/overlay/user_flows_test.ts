@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Mac } from "../../../mod/core/addr.ts";
+import { type Mac, macToBytes } from "../../../mod/core/addr.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import { UserFlows } from "../../../mod/overlay/user_flows.ts";
 import type { FlowKey, PortNo, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
@@ -7,6 +7,12 @@ import type { Vni } from "../../../mod/wire/vxlan.ts";
 import { SEED, seededRandom, withSeed } from "../properties.ts";
 
 const sleeveOf = (link: number, id: number): SleeveKey => ({ link: link as LinkId, id: id as Vni });
+
+/** The head of a frame with these addresses, two octets from the start. */
+function frameOf(key: FlowKey): Uint8Array {
+  const type = key.tagged ? [0x81, 0] : [8, 0];
+  return Uint8Array.of(9, 9, ...macToBytes(key.ethDst!), ...macToBytes(key.ethSrc!), ...type);
+}
 
 /** What a frame is matched against, the slow way. */
 function matches(flow: FlowKey, key: Required<Pick<FlowKey, "ethSrc" | "ethDst">> & FlowKey): boolean {
@@ -46,6 +52,13 @@ Deno.test("UserFlows finds what a list of flows would, after any changes", () =>
       const found = frame.sleeve === undefined
         ? flows.fromLocal(frame.ethSrc!, frame.ethDst!, tag)
         : flows.fromLink(frame.sleeve, frame.ethSrc!, frame.ethDst!, tag);
+      const bytes = frameOf(frame);
+      for (let again = 0; again < 2; again++) {
+        const same = frame.sleeve === undefined
+          ? flows.ofLocal(bytes, 2)
+          : flows.ofLink({ ...frame.sleeve }, bytes, 2);
+        assert.equal(same, found);
+      }
       const [expected] = [...model].find(([, flow]) => matches(flow, frame)) ?? [];
       assert.equal(found?.ufid, expected);
     }
