@@ -1,4 +1,5 @@
 /** Entry of the data plane's worker: waits to be told how, opens the kernel's datapath and runs the loop. */
+import { inNetns } from "../../ffi/netns.ts";
 import { Poller, Wakeup } from "../../ffi/poll.ts";
 import type { LogFields, Logger } from "../core/ports.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
@@ -20,6 +21,7 @@ import { runDataplane } from "../overlay/worker_shell.ts";
 import { XfrmShell } from "../overlay/xfrm_shell.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
+import { ProcSysctl } from "../sys/sysctl.ts";
 import { loadHkdf } from "../sys/sealer.ts";
 import { openNetlink } from "./netlink.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
@@ -80,8 +82,17 @@ async function openDatapath(
   if (kind === "ovs") return OvsDatapath.open(ovsAdapters(around), { name, mtu, userSpace: sleeve });
   if (sleeve === undefined) throw new TypeError("Cannot use a bridge without sleeve");
   using route = openNetlink({ protocol: "route" });
-  ensureBridge(route, { name, mtu, mac: bridgeMac(peer), tap: sleeve.tap.name });
+  ensureBridge(route, { name, mtu, mac: bridgeMac(peer), tap: sleeve.tap.name, quiet: withoutIpv6 });
   return new BridgeDatapath(sleeve.tap, sleeve.openPath);
+}
+
+/** Without this the kernel asks for routers and reports its groups through the interface, to the whole mesh. */
+function withoutIpv6(name: string): void {
+  const key = `net/ipv6/conf/${name}/disable_ipv6`;
+  const sysctl = new ProcSysctl(inNetns);
+  try {
+    if (sysctl.read(undefined, key) === "0") sysctl.write(undefined, key, "1");
+  } catch { /* the main thread tries it again, and says why it does not work */ }
 }
 
 async function main(): Promise<void> {

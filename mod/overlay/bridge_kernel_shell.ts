@@ -21,12 +21,18 @@ export function linkOf(socket: NetlinkSocket, name: string): Link | undefined {
   }
 }
 
+/** What the bridge is made of. */
+export interface BridgeParts extends BridgeWanted {
+  readonly name: string;
+  /** Name of the TAP. */
+  readonly tap: string;
+  /** Keeps the kernel from speaking through an interface by itself; called before it goes up. */
+  readonly quiet: (name: string) => void;
+}
+
 /** Has the bridge `name` as wanted, with the TAP as one of its ports; what hangs on it already stays. Returns what had
  * to be changed. Throws "datapath/wrong-kind" when the name is that of something else. */
-export function ensureBridge(
-  socket: NetlinkSocket,
-  wanted: BridgeWanted & { readonly name: string; readonly tap: string },
-): readonly BridgeChange[] {
+export function ensureBridge(socket: NetlinkSocket, wanted: BridgeParts): readonly BridgeChange[] {
   const { name } = wanted;
   if (linkOf(socket, name) === undefined) socket.request(newBridge(name, BRIDGE_SETTINGS));
   const bridge = linkOf(socket, name);
@@ -49,6 +55,7 @@ export function ensureBridge(
       },
     );
   }
+  for (const one of [bridge, tap]) if (!one.up) wanted.quiet(one === bridge ? name : wanted.tap);
   const changes = planBridge(wanted, { bridge, tap });
   for (const { index, ...change } of changes) socket.request(setLink(index, change));
   return changes;

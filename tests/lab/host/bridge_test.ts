@@ -1,0 +1,110 @@
+/** The bridge of a host and the containers on it: alone, while no daemon runs, and when somebody meddles. */
+import assert from "node:assert/strict";
+import { links } from "../common/links.ts";
+import { note } from "../common/notes.ts";
+import { attempt, exec, ip, pause } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { cpuSeconds } from "../common/usage.ts";
+import type { Host } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+const IDLE_MS = 5_000;
+/** Ticks of the processor's clock that an idle daemon may take; measured: none. */
+const IDLE_SECONDS = 0.05;
+
+declareTests(suite({
+  name: "host kernel, bridge",
+  open: () => hostWorld({ hosts: 1, containers: 2 }),
+  prepare: async (world) => {
+    await world.host(1).up();
+    for (const n of [1, 2]) await world.host(1).attach(world.container(n), `10.2.1.${n}/24`);
+  },
+}, {
+  "neither bridge nor TAP says anything by itself": async (world) => {
+    const host = world.host(1);
+    for (const name of ["meshnet", "mesh-tap"]) {
+      const { stdout } = await attempt(["ip", "-6", "addr", "show", "dev", name], { netns: host.netns });
+      assert.equal(stdout, "", name);
+    }
+    assert.equal((await bridge(host)).linkinfo.info_data.mcast_snooping, 0);
+  },
+  "traffic inside one host does not come to the daemon": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
+    const pid = world.host(1).daemon.pid;
+    const before = cpuSeconds(pid);
+    const rate = await one.iperf(two, 3, "-C", "cubic");
+    const used = cpuSeconds(pid) - before;
+    note(`TCP ${(rate / 1e9).toFixed(1)} Gbit/s, processor time of the daemon ${used.toFixed(2)} s`);
+    assert.ok(rate > 1e9, `${rate}`);
+    assert.ok(used < 0.3, `${used} s`);
+  },
+  "containers that nobody else hears cost nothing": async (world) => {
+    const [one] = [world.container(1)];
+    await one.ping("10.2.1.99", "-c", "1", "-W", "1");
+    const pid = world.host(1).daemon.pid;
+    const before = cpuSeconds(pid);
+    await pause(IDLE_MS);
+    const idle = cpuSeconds(pid) - before;
+    await one.ping("10.2.1.99", "-c", "5", "-i", "1", "-W", "1"); // asks for an address that nobody has
+    const asking = cpuSeconds(pid) - before - idle;
+    note(
+      `processor time in ${IDLE_MS} ms: idle ${idle.toFixed(2)} s, asking for nobody ${asking.toFixed(2)} s`,
+    );
+    assert.ok(idle <= IDLE_SECONDS, `${idle} s`);
+    assert.ok(asking <= 2 * IDLE_SECONDS, `${asking} s`);
+  },
+  "status counts what hangs on the bridge, and says why it is one": async (world) => {
+    const { datapath } = await world.host(1).status();
+    assert.deepEqual([datapath.kind, datapath.ports], ["bridge", 4]);
+    assert.match(datapath.noFastdp ?? "", /--datapath bridge/);
+  },
+  "while the daemon is down, containers of one host reach each other": async (world) => {
+    const host = world.host(1);
+    const [one, two] = [world.container(1), world.container(2)];
+    const { address: mac } = await bridge(host);
+    await host.run("down");
+    await host.daemon.ended();
+    await exec(["ip", "neigh", "flush", "all"], { netns: one.netns });
+    await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
+    await host.up();
+    await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
+    assert.equal((await bridge(host)).address, mac);
+    const tap = (await links(host.netns)).find(({ ifname }) => ifname === "mesh-tap");
+    assert.equal((tap as unknown as { master: string }).master, "meshnet");
+  },
+  "a container that somebody took off the bridge is missed, and put back by attach": async (world) => {
+    const host = world.host(1);
+    const [one, two] = [world.container(1), world.container(2)];
+    for (const { ifname } of await links(host.netns)) {
+      if (ifname.startsWith("vmn")) await ip([`link set ${ifname} nomaster`], host.netns);
+    }
+    const { problems } = await host.status();
+    assert.equal(problems.length, 2);
+    assert.match(problems[0]!.message, /not connected to the switch/);
+    for (const n of [1, 2]) await host.attach(world.container(n), `10.2.1.${n}/24`);
+    await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
+    assert.deepEqual((await host.status()).problems, []);
+  },
+  "another kind is refused while the bridge is there, with the fix": async (world) => {
+    const host = world.host(1);
+    await host.run("down");
+    await host.daemon.ended();
+    const { code, stderr } = await host.attempt("up", "--datapath", "ovs");
+    assert.equal(code, 1);
+    assert.match(stderr, /hint: /);
+    await host.run("reset");
+    await ip(["link add meshnet type veth peer name other"], host.netns);
+    const refused = await host.attempt("up", "--datapath", "bridge");
+    assert.match(refused.stderr, /interface of kind veth[\s\S]*ip link delete meshnet/);
+    assert.equal((await host.attempt("reset")).code, 0);
+    assert.ok((await links(host.netns)).some(({ ifname }) => ifname === "meshnet"), "it is not ours");
+    await ip(["link delete meshnet"], host.netns);
+  },
+}));
+
+// deno-lint-ignore no-explicit-any
+async function bridge(host: Host): Promise<any> {
+  const text = await exec(["ip", "-d", "-j", "link", "show", "meshnet"], { netns: host.netns });
+  return JSON.parse(text)[0];
+}
