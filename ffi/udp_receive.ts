@@ -27,6 +27,8 @@ const AT = {
 const CONTROL = 32;
 const CONTROL_USED = 20;
 const NAME_WORDS = SOCKET_ADDRESS.room / 4;
+/** What the call itself fails with. */
+const MISUSE: readonly number[] = [ERRNO.EBADF, ERRNO.EFAULT, ERRNO.EINVAL, ERRNO.ENOMEM];
 
 /** The buffers into which a socket receives. Their memory is touched only as far as messages reach. */
 export class ReceiveRing {
@@ -114,10 +116,9 @@ export class ReceiveRing {
     }
   }
 
-  /** Errors of an earlier send are reported to whoever calls next: nothing to do with what is received. */
+  /** Other errors are those of an earlier send, reported to whoever calls next: nothing to do with what is received. */
   #nothing(errno: number): number {
-    const passing = [ERRNO.EAGAIN, ERRNO.EINTR, ERRNO.ECONNREFUSED, ERRNO.EHOSTUNREACH, ERRNO.ENETUNREACH];
-    if (([...passing, ERRNO.EMSGSIZE, ERRNO.ENOBUFS] as number[]).includes(errno)) return 0;
+    if (!MISUSE.includes(errno)) return 0;
     throw callFailed("receive datagrams", errno);
   }
 }
