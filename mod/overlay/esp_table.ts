@@ -107,15 +107,17 @@ export class EspTable {
     const { outbound } = session;
     const inUse = outbound !== undefined && pair.carried.get(path.port) === outbound;
     const heir = [...pair.sessions].findLast((other) => other.ready && other.options.path.port === path.port);
-    const stays = lost && inUse && heir === undefined;
+    // While another link comes to work, both ends go on with what they have.
+    const others = pair.sessions.size > 0;
+    const stays = (lost || others) && inUse && heir === undefined;
     if (inUse && !stays) {
       if (heir === undefined) pair.carried.delete(path.port);
       else pair.carried.set(path.port, heir.outbound!);
       this.out.effects.push({ kind: "xfrm", do: "carry", path, spi: heir?.outbound });
     }
-    const until = after(now, stays ? HOLD_MAX_MS + RELEASE_MS : 0);
+    const until = after(now, stays ? HOLD_MAX_MS + RELEASE_MS : SUPERSEDED_MS);
     for (const sa of session.sas()) {
-      if (stays) pair.old.push({ sa, until });
+      if (stays || others) pair.old.push({ sa, until });
       else this.out.effects.push({ kind: "xfrm", do: "forget", sa });
     }
     if (pair.sessions.size === 0) {

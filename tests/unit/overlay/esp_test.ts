@@ -204,10 +204,32 @@ Deno.test("EspTable lets the other of two links carry when one ends, and forgets
   }
   host.taken();
   host.table.release(second, true, at(10));
-  assert.deepEqual(host.taken(), ["carry 2000", "forget 1001", "forget 2001"]);
+  assert.deepEqual(host.taken(), ["carry 2000"]);
   host.table.release(first, true, at(20));
   const end = 20 + HOLD_MAX_MS + RELEASE_MS;
-  assert.deepEqual(host.until(end), [`${end}: unguard 6784`, `${end}: forget 1000`, `${end}: forget 2000`]);
+  const soon = 10 + SUPERSEDED_MS;
+  assert.deepEqual(host.until(end), [
+    ...[`${soon}: forget 1001`, `${soon}: forget 2001`],
+    ...[`${end}: unguard 6784`, `${end}: forget 1000`, `${end}: forget 2000`],
+  ]);
+});
+
+Deno.test("EspTable goes on with an ended link's association while another link gets its own", () => {
+  const host = new Table();
+  const [first, second] = [ready(1), session(2)];
+  host.table.hold(first);
+  host.table.carries(first, at(0));
+  host.table.hold(second);
+  host.taken();
+  host.table.release(first, false, at(10));
+  assert.deepEqual(host.taken(), []);
+  second.confirm();
+  receiving(second, 1001);
+  second.init(init(2001), at(20));
+  sending(second);
+  host.table.carries(second, at(20));
+  const end = 20 + SUPERSEDED_MS;
+  assert.deepEqual(host.until(end), [`${end}: forget 1000`, `${end}: forget 2000`]);
 });
 
 Deno.test("EspTable removes what an earlier run left, in the end or where a link is in clear", () => {
