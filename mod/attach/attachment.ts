@@ -42,6 +42,8 @@ export interface Reconciled {
   readonly adopted: readonly string[];
   /** Something was missing and was made again. */
   readonly restored: readonly string[];
+  /** No namespace has the name now; attached when one has. */
+  readonly waiting: readonly string[];
   /** The target is gone. */
   readonly forgotten: readonly string[];
   /** It could not be put right; tried again next time. */

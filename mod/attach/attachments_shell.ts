@@ -20,7 +20,7 @@ import type {
 import { HOST_PREFIX, hostInterface, isHostInterface } from "./names.ts";
 import { planAttach, planDetach, type Wanted } from "./plan.ts";
 import { type AttachmentRecord, isStill, movedTo, wantedOf } from "./record.ts";
-import { judge, Registry } from "./registry.ts";
+import { judge, Registry, type Verdict } from "./registry.ts";
 import type { PlannedStep, Step } from "./step.ts";
 import { findTarget, parseTarget, type ResolvedTarget, resolveTarget, sameFile } from "./target.ts";
 
@@ -142,7 +142,8 @@ export class Attachments implements Disposable {
       );
     }
     const left = record.addresses.filter((a) => !removed.some((r) => r.ip === a.ip));
-    if (found === undefined && left.length > 0) {
+    const waits = judge(record, found).kind === "wait";
+    if (found === undefined && left.length > 0 && !waits) {
       throw new MeshnetError("attach/bad-target", `Cannot take addresses from ${target.text}: it is gone`, {
         hint: `Detach it as a whole: meshnet detach ${target.text}`,
       });
@@ -151,7 +152,7 @@ export class Attachments implements Disposable {
       ? this.#removeHostEnd(record)
       : this.#takeFrom(found, record, { removed, left });
     if (left.length === 0) this.#registry.drop(record.id);
-    else this.#registry.save({ ...movedTo(record, found!), addresses: left });
+    else this.#registry.save({ ...(found === undefined ? record : movedTo(record, found)), addresses: left });
     this.#failures.delete(record.id);
     const addresses = removed.map(formatCidr);
     this.adapters.log.info("detached", { target: record.target, addresses: addresses.join(" ") });
@@ -172,6 +173,7 @@ export class Attachments implements Disposable {
     const done = {
       adopted: [] as string[],
       restored: [] as string[],
+      waiting: [] as string[],
       forgotten: [] as string[],
       failed: [] as { target: string; reason: string }[],
     };
@@ -213,12 +215,9 @@ export class Attachments implements Disposable {
     return removed;
   }
 
-  #reconcileOne(record: AttachmentRecord): "adopted" | "restored" | "forgotten" {
+  #reconcileOne(record: AttachmentRecord): "adopted" | "restored" | "waiting" | "forgotten" {
     const verdict = judge(record, findTarget(parseTarget(record.target), this.adapters.probe));
-    if (verdict.kind === "forget") {
-      this.#forget(record, verdict.why);
-      return "forgotten";
-    }
+    if (verdict.kind !== "keep") return this.#leave(record, verdict);
     using kernel = this.#enter(verdict.target);
     const wanted = wantedOf(record, this.options);
     const action = `attach ${record.target}`;
@@ -246,17 +245,28 @@ export class Attachments implements Disposable {
       const its = record.target === found.target.text
         ? found
         : findTarget(parseTarget(record.target), this.adapters.probe);
-      if (!isStill(record, its)) this.#forget(record, "target is gone");
-      else if (sameFile(its.namespace, found.namespace)) return record;
-      else this.#registry.save(movedTo(record, its)); // its name leads elsewhere by now
+      const verdict = judge(record, its);
+      if (verdict.kind !== "keep") this.#leave(record, verdict);
+      else if (sameFile(verdict.target.namespace, found.namespace)) return record;
+      else this.#registry.save(movedTo(record, verdict.target)); // its name leads elsewhere by now
     }
   }
 
-  #forget(record: AttachmentRecord, why: string): void {
+  /** The target of a record is not there: nothing of it may be left on the host. */
+  #leave(
+    record: AttachmentRecord,
+    verdict: Exclude<Verdict, { kind: "keep" }>,
+  ): "waiting" | "forgotten" {
+    const fields = { target: record.target, reason: verdict.why };
     this.#removeHostEnd(record);
-    this.#registry.drop(record.id);
     this.#failures.delete(record.id);
-    this.adapters.log.info("attachment-forgotten", { target: record.target, reason: why });
+    if (verdict.kind === "wait") {
+      if (this.#registry.saveAbsent(record)) this.adapters.log.info("attachment-waiting", fields);
+      return "waiting";
+    }
+    this.#registry.drop(record.id);
+    this.adapters.log.info("attachment-forgotten", fields);
+    return "forgotten";
   }
 
   #takeFrom(

@@ -82,6 +82,9 @@ export function describeAttachment(
 function problemOf(record: AttachmentRecord, around: HostSurroundings): string | null {
   try {
     const verdict = judge(record, findTarget(parseTarget(record.target), around.probe));
+    if (verdict.kind === "wait") {
+      return "There is no namespace of that name; it will be attached when there is one";
+    }
     if (verdict.kind === "forget") return `The ${verdict.why}; it will be forgotten`;
     const name = hostInterface(record.id);
     const link = findLink(around.host, name);

@@ -11,22 +11,35 @@ import {
   RECORD_PREFIX,
   recordKey,
 } from "./record.ts";
-import { type ResolvedTarget, sameFile } from "./target.ts";
+import { type FileIdentity, parseTarget, type ResolvedTarget, sameFile } from "./target.ts";
 
 /** What reconciling does with one record, before anything is compared with the kernel. */
 export type Verdict =
   /** The target is there: make the kernel agree, which changes nothing when it does. */
   | { readonly kind: "keep"; readonly target: ResolvedTarget }
+  /** Nothing has the target's name now: clean up, and attach it when something has. */
+  | { readonly kind: "wait"; readonly why: string }
   /** The target is gone for good: clean up and forget. */
   | { readonly kind: "forget"; readonly why: string };
 
 /** Judges a record by what its target leads to now. */
 export function judge(record: AttachmentRecord, found: ResolvedTarget | undefined): Verdict {
   if (isStill(record, found)) return { kind: "keep", target: found };
+  if (found === undefined && returns(record)) {
+    return { kind: "wait", why: "there is no namespace of that name" };
+  }
   return {
     kind: "forget",
     why: found === undefined ? "target is gone" : "process number belongs to another process",
   };
+}
+
+/** No file has this identity. */
+const NOWHERE: FileIdentity = { device: 0, inode: 0 };
+
+/** Whether the target may come back: names given with `ip netns add` are made anew at each boot. */
+function returns(record: AttachmentRecord): boolean {
+  return parseTarget(record.target).kind === "name";
 }
 
 /** The records, in memory and in the store at once. */
@@ -67,6 +80,14 @@ export class Registry {
   save(record: AttachmentRecord): void {
     this.store.put(recordKey(record.id), encodeRecord(record));
     this.#records.set(record.id, record);
+  }
+
+  /** Keeps a record whose target is not there: whatever has its namespace's number now is another one. Says whether
+   * that is new. */
+  saveAbsent(record: AttachmentRecord): boolean {
+    if (sameFile(record.namespace, NOWHERE)) return false;
+    this.save({ ...record, namespace: NOWHERE });
+    return true;
   }
 
   /** Forgets a record. */

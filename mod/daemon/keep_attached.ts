@@ -1,10 +1,14 @@
-/** Looks after attachments: what was broken from outside is mended, what has gone is forgotten. */
+/** Looks after attachments: what was broken from outside is mended, what has gone waits for its return or is forgotten. */
 import type { Attachments } from "../attach/mod.ts";
 
 /** Time between two looks. Long: a look costs little, but an idle host should sleep. */
 const INTERVAL_MS = 60_000;
+/** Where `ip netns add` makes names. */
+const NAMED = "/run/netns";
+/** A name that has just appeared is looked at so much later: first it is an empty file, then the namespace. */
+const APPEARED_MS = [50, 1_000] as const;
 
-/** A timer that runs only while something is attached. */
+/** Looks only while something is attached. */
 export interface AttachmentKeeper extends Disposable {
   /** Something was attached or detached. */
   touched(): void;
@@ -12,14 +16,53 @@ export interface AttachmentKeeper extends Disposable {
 
 /** Starts to look after attachments. */
 export function keepAttached(attachments: Attachments): AttachmentKeeper {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const touched = () => {
-    clearTimeout(timer);
-    timer = attachments.list().length === 0 ? undefined : setTimeout(() => {
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  let names: Deno.FsWatcher | undefined;
+  const stop = () => {
+    for (const timer of timers) clearTimeout(timer);
+    timers.clear();
+  };
+  const lookAfter = (ms: number) => {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
       attachments.reconcile();
-      touched();
-    }, INTERVAL_MS);
+      if (timers.size === 0) touched();
+    }, ms);
+    timers.add(timer);
+  };
+  const touched = () => {
+    stop();
+    const needed = attachments.list().length > 0;
+    if (needed) lookAfter(INTERVAL_MS);
+    if (!needed) {
+      names?.close();
+      names = undefined;
+    } else {
+      names ??= watchNames(() => {
+        stop();
+        for (const ms of APPEARED_MS) lookAfter(ms);
+      });
+    }
   };
   touched();
-  return { touched, [Symbol.dispose]: () => clearTimeout(timer) };
+  return {
+    touched,
+    [Symbol.dispose]: () => {
+      stop();
+      names?.close();
+    },
+  };
+}
+
+/** Calls when a name of a namespace appears; undefined where that cannot be watched, and looking has to do. */
+function watchNames(appeared: () => void): Deno.FsWatcher | undefined {
+  try {
+    const watcher = Deno.watchFs(NAMED, { recursive: false });
+    void (async () => {
+      for await (const { kind } of watcher) if (kind === "create") appeared();
+    })().catch(() => {}); // without it, looking from time to time has to do
+    return watcher;
+  } catch {
+    return undefined; // nobody has used `ip netns` on this host yet
+  }
 }

@@ -186,7 +186,7 @@ Deno.test("attach on this kernel: a restart adopts without a change, and repairs
     assert.equal(again.list()[0]!.problem, null, damage);
   }
   run(`ip netns del ${A}`);
-  assert.deepEqual(again.reconcile().forgotten, [`netns:${A}`]);
+  assert.deepEqual(again.reconcile().waiting, [`netns:${A}`]);
   assert.deepEqual(hostEnds(), []);
 });
 

@@ -23,6 +23,7 @@ testOnSwitches("Attachments.reconcile() adopts after a restart without a single 
   assert.deepEqual(attachments.reconcile(), {
     adopted: ["netns:a"],
     restored: [],
+    waiting: [],
     forgotten: [],
     failed: [],
     unknown: [],
@@ -70,15 +71,49 @@ testOnSwitches("Attachments.reconcile() repairs what was changed from outside", 
   }
 });
 
-testOnSwitches("Attachments.reconcile() forgets a target that is gone, host end and all", () => {
+testOnSwitches("Attachments.reconcile() forgets a path that leads nowhere, host end and all", () => {
   const host = hostWith(A);
   const empty = host.kernel.snapshot();
-  attach(host, "10.2.1.1/24");
-  host.files.delete(A); // the name is gone, the namespace lives on
   using attachments = host.start();
+  attachments.attach({ target: A, addresses: ["10.2.1.1/24"] });
+  host.files.delete(A); // the name is gone, the namespace lives on
   assert.match(attachments.list()[0]!.problem!, /gone/);
-  assert.deepEqual(attachments.reconcile().forgotten, ["netns:a"]);
+  assert.deepEqual(attachments.reconcile().forgotten, [A]);
   assert.equal(host.kernel.snapshot(), empty);
+  assert.deepEqual(host.store.list(""), []);
+});
+
+testOnSwitches("Attachments keeps a name without a namespace until there is one, across restarts", () => {
+  const host = hostWith(A);
+  attach(host, "10.2.1.1/24", "10.2.1.2/24");
+  const mac = host.kernel.link(A, "ethmesh")!.mac;
+  host.removeNamespace(A); // as by a restart of the host
+  for (let start = 0; start < 2; start++) {
+    using attachments = host.start();
+    assert.deepEqual(attachments.reconcile().waiting, ["netns:a"]);
+    assert.deepEqual(attachments.reconcile().waiting, ["netns:a"]);
+    const [listed] = attachments.list();
+    assert.equal(listed!.attached, false);
+    assert.match(listed!.problem!, /no namespace of that name/);
+    assert.equal(host.kernel.snapshot(), hostWith().kernel.snapshot());
+  }
+  host.namespace(A);
+  using attachments = host.start();
+  assert.deepEqual(attachments.reconcile().restored, ["netns:a"]);
+  assert.deepEqual(host.kernel.link(A, "ethmesh")!.addresses, ["10.2.1.1/24", "10.2.1.2/24"]);
+  assert.equal(host.kernel.link(A, "ethmesh")!.mac, mac);
+});
+
+testOnSwitches("Attachments.detach() takes addresses of a name that waits, and gives it up", () => {
+  const host = hostWith(A);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24", "10.2.1.2/24"] });
+  host.removeNamespace(A);
+  attachments.reconcile();
+  attachments.detach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  assert.deepEqual(attachments.list()[0]!.addresses, ["10.2.1.2/24"]);
+  attachments.detach({ target: "netns:a", addresses: [] });
+  assert.deepEqual(attachments.list(), []);
   assert.deepEqual(host.store.list(""), []);
 });
 
@@ -105,7 +140,7 @@ testOnSwitches(
 );
 
 testOnSwitches(
-  "Attachments.attach() does not mistake a namespace for a forgotten one with its number",
+  "Attachments.attach() does not mistake a namespace for one that is gone and had its number",
   () => {
     const host = hostWith(A, B);
     using attachments = host.start();
@@ -115,7 +150,10 @@ testOnSwitches(
     host.files.set(B, identity); // the kernel reuses inode numbers
     const result = attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
     assert.deepEqual(result.attachment?.addresses, ["10.2.1.2/24"]);
-    assert.deepEqual(attachments.list().map((a) => a.target), ["netns:b"]);
+    assert.deepEqual(attachments.list().map((a) => [a.target, a.attached]), [
+      ["netns:a", false],
+      ["netns:b", true],
+    ]);
   },
 );
 
