@@ -8,7 +8,7 @@ import { LONGEST_TOO_BIG, writeFragNeeded, writePacketTooBig } from "../wire/icm
 import { Ipv4Fragmenter } from "../wire/inner_ipv4.ts";
 import type { SleeveKey } from "../wire/ovs_keys.ts";
 import { FRAME_HEADER, PARTIAL_FLAG, type PeerNumber } from "../wire/sleeve.ts";
-import { type SpecialFrame, specialLength, writeSpecial } from "../wire/sleeve_special.ts";
+import { isSpecialFrame, type SpecialFrame, specialLength, writeSpecial } from "../wire/sleeve_special.ts";
 import { clampMss } from "../wire/tcp_mss.ts";
 import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/virtio_net.ts";
 import { vniDestination, vniOf, vniSource } from "../wire/vxlan.ts";
@@ -28,6 +28,7 @@ import {
 } from "./sleeve_port.ts";
 import type { SleeveCiphers } from "./sleeve_seal.ts";
 import type { Refusal, SleeveSocket } from "./sleeve_socket.ts";
+import { TAP_PACKET } from "./tap_port.ts";
 
 /** What waits is sent as soon as it is this much: the network starts while we go on. */
 const SEND_AT = 128 * 1024;
@@ -38,9 +39,6 @@ const NEARLY = 64;
 const ETHERNET_HEADER = 14;
 /** News that may wait for the next flush(). */
 const NEWS = 64;
-/** Largest frame that is cut or answered: 64 KiB and its header. */
-const SCRATCH = 65_536 + 64;
-
 /** What an engine is made of. */
 export interface SleeveEngineParts {
   /** Sleeve's socket; the engine disposes of it. */
@@ -64,7 +62,7 @@ export class SleeveEngine implements SleevePath {
   readonly #inbox: Inbox;
   readonly #segmenters = new Map<Uint8Array, Segmenter>();
   readonly #fragmenter = new Ipv4Fragmenter();
-  readonly #scratch = new Uint8Array(SCRATCH);
+  readonly #scratch = new Uint8Array(TAP_PACKET);
   readonly #answer = new Uint8Array(SLEEVE_HEADROOM + VIRTIO_HEADER + LONGEST_TOO_BIG);
   readonly #span = { bytes: this.#scratch as Uint8Array, from: 0, to: 0, longest: 0, broadcast: false };
   readonly #dropped: Record<string, number> = {};
@@ -111,6 +109,8 @@ export class SleeveEngine implements SleevePath {
     const { carrier } = link;
     const { from, to } = packet;
     if (to - from < VIRTIO_HEADER + ETHERNET_HEADER) return this.#drop("runt");
+    // A container's frame that looks like one of ours would be believed to be.
+    if (isSpecialFrame(bytes, from + VIRTIO_HEADER, to)) return this.#drop("reserved");
     const complete = (bytes[from]! & VIRTIO_NEEDS_CHECKSUM) === 0;
     if (clampMss(bytes, from + VIRTIO_HEADER, to, { mtu: carrier.mtu, complete })) this.#clamped++;
     const segmenter = this.#segmenterFor(bytes);
@@ -251,6 +251,7 @@ export class SleeveEngine implements SleevePath {
       else {
         for (let piece; (piece = this.#fragmenter.nextLength) > 0;) {
           const at = this.#outbox.reserve(this.#src, this.#dst, piece, 0);
+          if (at < 0) return this.#drop("too-long");
           this.#fragmenter.next(this.#outbox.bytes, at);
         }
       }

@@ -6,7 +6,7 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
 import { TCP_FLAG } from "../../../mod/wire/transport.ts";
 import { vniOf } from "../../../mod/wire/vxlan.ts";
-import { mutate } from "../fuzz.ts";
+import { fuzz, mutate } from "../fuzz.ts";
 import { check, fc, seededRandom, withSeed } from "../properties.ts";
 import { loadVectors } from "../vectors.ts";
 import { addressOf, carry, type End, enginePair, LINK, type PairOptions, shortOf } from "./engine_pair.ts";
@@ -291,4 +291,42 @@ Deno.test("SleeveEngine delivers the frames of the original's packets, and from 
       row.name,
     );
   }
+});
+
+Deno.test("SleeveEngine sends or counts whatever a container puts on the wire", () => {
+  const shapes: readonly Shape[] = [
+    { ...SHAPE, payload: 9_000 },
+    { ...SHAPE, ipv6: true, options: 8, payload: 3_000 },
+    { ...SHAPE, udp: true, size: 2_500, payload: 2_500 },
+    { ...SHAPE, tags: 2, flags: TCP_FLAG.syn },
+  ];
+  for (const mtu of [68, 1_000, 65_535]) {
+    for (const fragmentsArrive of [true, false]) {
+      const [a, b] = enginePair({ partial: mtu === 1_000, mtu });
+      a.path.fragmentsArrive = fragmentsArrive;
+      a.path.maxPayload = Math.min(a.path.maxPayload, 65_507);
+      let count = 0;
+      fuzz(
+        (bytes) => {
+          a.send(bytes, count++ % 3 === 0);
+          a.flush();
+          return true;
+        },
+        shapes.map(packets.superPacket),
+        { mutations: 60, randoms: 60, truncations: 60 },
+      );
+      a.send(packets.superPacket({ ...SMALL, udp: true, payload: 20, size: 20 }));
+      carry(a, b);
+      assert.equal(dropped(b)["undecodable"], undefined);
+      assert.ok(b.taken.length > 0);
+    }
+  }
+});
+
+Deno.test("SleeveEngine sends no frame of a container that passes for one of its own", () => {
+  const [a, b] = enginePair();
+  a.send(new Uint8Array(10 + 14 + 50));
+  carry(a, b);
+  assert.deepEqual([b.taken, b.news], [[], []]);
+  assert.deepEqual(dropped(a), { reserved: 1 });
 });
