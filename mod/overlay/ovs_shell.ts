@@ -96,7 +96,7 @@ export class OvsDatapath implements Datapath {
   static open(adapters: OvsAdapters, options: OvsOptions): OvsDatapath {
     const { mtu, name, userSpace } = options;
     using undo = new DisposableStack();
-    if (userSpace !== undefined) undo.use(userSpace.tap);
+    if (userSpace !== undefined) undo.use(userSpace);
     const upcalls = undo.use(adapters.openUpcalls());
     const kernel = undo.use(OvsKernel.open(adapters, { name, mtu, upcallPid: upcalls.portId }));
     const { datapathGroup, vportGroup } = kernel.families;

@@ -25,8 +25,9 @@ const PACKETS = 64;
 /** What may have come before we told the kernel what to do; as many as a TAP queues, and more. */
 const OLD_PACKETS = 4_096;
 
-/** What user space carries frames with. The datapath owns both. */
-export interface UserSpace {
+/** What user space carries frames with. The datapath owns all of it; disposing of it is for when the path was not
+ * opened. */
+export interface UserSpace extends Disposable {
   readonly tap: TapPort;
   /** Opens the links' end; packets that come over them go to `take`. */
   readonly openPath: (take: TakePacket) => SleevePath;
@@ -131,7 +132,7 @@ export function openUserSpace(userSpace: UserSpace, kernel: OvsKernel, log: Logg
   try {
     port = kernel.addTap(userSpace.tap.name);
   } catch (thrown) {
-    userSpace.tap[Symbol.dispose]();
+    userSpace[Symbol.dispose]();
     log.warn("overlay/sleeve-unavailable", { reason: messageOf(thrown) });
     return undefined;
   }

@@ -154,12 +154,14 @@ class Bench implements Arrangement {
   open(): void {
     const adapters = ovsAdapters({ log: this.#log, netns: path(SWITCH) });
     this.#datapath?.[Symbol.dispose]();
+    const tap = inNetns(path(SWITCH), () => Tap.open());
     this.#datapath = OvsDatapath.open(adapters, {
       name: "meshnet",
       mtu: 1376,
       userSpace: {
-        tap: inNetns(path(SWITCH), () => Tap.open()),
+        tap,
         openPath: (take) => this.relay = new RelayPath(take),
+        [Symbol.dispose]: () => tap[Symbol.dispose](),
       },
     });
     const started = this.#datapath.start();

@@ -32,7 +32,11 @@ function opened(fake = new FakeOvs()) {
   const datapath = OvsDatapath.open(fake, {
     name: "meshnet",
     mtu: 1376,
-    userSpace: { tap, openPath: (take) => path = new FakePath(take) },
+    userSpace: {
+      tap,
+      openPath: (take) => path = new FakePath(take),
+      [Symbol.dispose]: () => tap[Symbol.dispose](),
+    },
   });
   const posted: DataplaneEvent[] = [];
   const post = (event: DataplaneEvent) => void posted.push(event);
