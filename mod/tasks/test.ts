@@ -13,7 +13,7 @@ try {
   // These run the built file, and the last two kernels of their own: one after the other, so that times mean something.
   tallies.push(await runPart(tests("commands", ["tests/cli"], 4 * MINUTE)));
   tallies.push(await runPart(tests("interop", ["tests/interop"], 5 * MINUTE)));
-  tallies.push(await runPart(tests("lab", ["tests/lab"], 16 * MINUTE), { loud: true }));
+  tallies.push(await runPart(tests("lab", ["tests/lab"], 22 * MINUTE), { loud: true }));
   for (const words of [[], ["ovs"]]) {
     const args = ["run", "-A", "mod/tasks/demo.ts", ...words];
     tallies.push(await runPart({ name: ["demo", ...words].join(" "), args, timeoutMs: 3 * MINUTE }));

@@ -5,7 +5,7 @@ import { links } from "../common/links.ts";
 import { exec } from "../common/process.ts";
 
 const lines = Deno.env.get("UML_LINES");
-/** How daemons are told to move frames. */
+/** What the daemons will find to move frames with. */
 const datapath = Deno.env.get("DEMO_DATAPATH") === "bridge" ? "bridge" : "ovs";
 
 /** Shows text to the person who watches. */
@@ -27,7 +27,6 @@ async function show(where: string, command: readonly string[], run: () => Promis
 async function demonstrate(): Promise<void> {
   await using world = await World.create({
     ...{ hosts: 3, containers: 3, prefix: "demo-", openvswitch: datapath === "ovs" },
-    upOptions: datapath === "bridge" ? ["--datapath", "bridge"] : [],
   });
   try {
     await tell(world);
@@ -103,8 +102,8 @@ try {
   say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
 } catch (error) {
   say(`\nThe demonstration failed: ${error instanceof Error ? error.message : error}`);
-  say("failed");
+  if (lines !== undefined) say("failed");
   Deno.exit(1);
 }
-say("done");
+if (lines !== undefined) say("done");
 Deno.exit(0);
