@@ -1,11 +1,11 @@
 /** Hosts behind a router that hides them, and hosts whose address changes. */
 import assert from "node:assert/strict";
 import { note } from "../common/notes.ts";
-import { ip, pause } from "../common/process.ts";
+import { ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
-import { hide, type Nat } from "./underlay.ts";
+import { hide, type Nat, singleDatagrams } from "./underlay.ts";
 
 const nats = new WeakMap<World, Nat>();
 
@@ -39,6 +39,22 @@ const hidden = suite({
   "heartbeats keep the router's memory alive": async (world) => {
     await pause(13_000); // longer than the router remembers
     await world.container(1).mustPing("10.2.1.3", "-c", "1", "-W", "1");
+  },
+  "a router whose way to the host gets narrower answers that packets are too big, and is believed": async (
+    world,
+  ) => {
+    for (const host of world.hosts) await singleDatagrams(host);
+    await ip(["link set p3 mtu 1300"], nats.get(world)!.netns);
+    const started = performance.now();
+    const there = await backAfter(world.container(1), "10.2.1.3", 20_000, "-s", "3000");
+    note(`large pings there and back after ${there} ms`);
+    const link = await until("the link knows", async () => {
+      const { connections } = await world.host(1).status();
+      const [link] = connections.filter(({ peer }) => peer === world.host(3).peerName);
+      return link!.mtu! <= 1300 && link;
+    });
+    note(`MTU ${link.mtu} after ${(performance.now() - started).toFixed(0)} ms`);
+    await world.container(3).mustPing("10.2.1.1", "-s", "5000", "-c", "3", "-i", "0.1", "-W", "3");
   },
   "a router that forgets, and gives another port, is followed": async (world) => {
     const nat = nats.get(world)!;
