@@ -27,7 +27,7 @@ const UNUSABLE: readonly (readonly [range: string, why: string])[] = [
 ];
 
 function refuse(text: string, why: string, hint = EXAMPLE): MeshnetError {
-  return new MeshnetError("attach/bad-address", `Cannot use address ${text}: ${why}`, { hint });
+  return new MeshnetError("usage/bad-address", `Cannot use address ${text}: ${why}`, { hint });
 }
 
 /** The network of a CIDR with its host bits set to 0 or to 1. */
@@ -52,7 +52,7 @@ export function overlap(a: Cidr, b: Cidr): boolean {
 }
 
 /** Parses one address as `attach` and `detach` take it: `10.2.1.1/24` or `ip:10.2.1.1/24`.
- * Throws "attach/no-address" for what asks for allocation, "attach/bad-address" for what makes no sense. */
+ * Throws "attach/no-address" for what asks for allocation, "usage/bad-address" for what makes no sense. */
 export function parseAttachAddress(text: string): Cidr {
   if (text.startsWith("net:")) {
     throw new MeshnetError("attach/no-address", `Cannot allocate an address of ${text}: ${NO_ALLOCATION}`, {
@@ -106,10 +106,12 @@ export function mergeAddresses(present: readonly Cidr[], wanted: readonly Cidr[]
     const known = merged.find((other) => other.ip === cidr.ip);
     if (known === undefined) merged.push(cidr);
     else if (known.prefix !== cidr.prefix) {
-      throw refuse(
-        formatCidr(cidr),
-        `the same address is ${present.includes(known) ? "attached" : "given"} as ${formatCidr(known)}`,
-        "Use one prefix length; to change it, detach the address first",
+      const attached = present.includes(known);
+      throw new MeshnetError(
+        attached ? "attach/bad-address" : "usage/bad-address",
+        `Cannot use address ${formatCidr(cidr)}: the same address is ${attached ? "attached" : "given"} as ` +
+          formatCidr(known),
+        { hint: "Use one prefix length; to change it, detach the address first" },
       );
     }
   }

@@ -40,14 +40,19 @@ function refuse(message: string, hint: string): MeshnetError {
   return new MeshnetError("attach/bad-target", message, { hint });
 }
 
-/** Parses a target. Throws "attach/bad-target", saying what would do instead. */
+function malformed(message: string, hint: string): MeshnetError {
+  return new MeshnetError("usage/bad-target", message, { hint });
+}
+
+/** Parses a target. Throws "usage/bad-target" for what can be none, "attach/bad-target" for what needs more than this
+ * release has, saying what would do instead. */
 export function parseTarget(text: string): Target {
   if (text.startsWith("netns:")) {
     const name = text.slice("netns:".length);
     if (/^[^/\0]{1,255}$/.test(name) && name !== "." && name !== "..") {
       return { kind: "name", text, path: `${NAMED}/${name}` };
     }
-    throw refuse(
+    throw malformed(
       `Cannot use target ${text}: ${name === "" ? "the name is empty" : "a name has no slash"}`,
       FORMS,
     );
@@ -55,12 +60,12 @@ export function parseTarget(text: string): Target {
   if (text.startsWith("pid:")) {
     const pid = /^pid:([1-9][0-9]{0,9})$/.exec(text)?.[1];
     if (pid !== undefined) return { kind: "process", text, path: `/proc/${pid}/ns/net`, pid: Number(pid) };
-    throw refuse(`Cannot use target ${text}: a process id is a positive number`, FORMS);
+    throw malformed(`Cannot use target ${text}: a process id is a positive number`, FORMS);
   }
   if (text.startsWith("/") && !text.includes("\0")) return { kind: "path", text, path: text };
-  if (text === "") throw refuse("Cannot use an empty target", FORMS);
+  if (text === "") throw malformed("Cannot use an empty target", FORMS);
   if (/^(?:(?:ip|net):.*|[0-9a-f.:]+\/[0-9]+)$/i.test(text)) {
-    throw refuse(`Cannot use target ${text}: it is an address`, `Name the target last. ${FORMS}`);
+    throw malformed(`Cannot use target ${text}: it is an address`, `Name the target last. ${FORMS}`);
   }
   const name = /^[\w.-]{1,64}$/.test(text) ? text : "NAME";
   throw refuse(

@@ -15,7 +15,7 @@ import {
   UnsatisfiedFlagError,
   UnsatisfiedPositionalError,
 } from "@stricli/core";
-import { MeshnetError, messageOf } from "../core/errors.ts";
+import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
 import type { OptionSpec } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
 import { type CommandRun, COMMANDS, type CommandSpec, type Invocation } from "./commands.ts";
@@ -48,11 +48,14 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
   }
 }
 
+/** What can be known to be wrong without looking at the host. What the host refuses is a failure instead. */
+const USAGE: ReadonlySet<ErrorCode> = new Set(["usage/bad-option", "usage/bad-target", "usage/bad-address"]);
+
 /** The exit code that stands for an error. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof MeshnetError)) return 1;
   if (error.code === "control/not-running") return 3;
-  return error.code === "usage/bad-option" ? 2 : 1;
+  return USAGE.has(error.code) ? 2 : 1;
 }
 
 /** Help and version flags, and the command line that says nothing. */

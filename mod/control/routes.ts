@@ -122,6 +122,8 @@ function failure(status: number, code: ErrorCode, message: string, hint: string 
 function statusOf(code: ErrorCode): number {
   switch (code) {
     case "usage/bad-option":
+    case "usage/bad-target":
+    case "usage/bad-address":
     case "attach/bad-target":
     case "attach/bad-address":
     case "attach/no-address":

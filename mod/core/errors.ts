@@ -3,6 +3,8 @@
 /** Stable codes; nobody parses message text. The part before the slash is the area. */
 export type ErrorCode =
   | "usage/bad-option"
+  | "usage/bad-target"
+  | "usage/bad-address"
   | "usage/bad-config"
   | "up/not-permitted"
   | "up/port-taken"

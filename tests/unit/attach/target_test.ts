@@ -56,7 +56,8 @@ Deno.test("parseTarget() says what would do instead", () => {
   ];
   for (const [text, message] of cases) {
     assert.throws(() => parseTarget(text), (thrown) => {
-      assert.ok(thrown instanceof MeshnetError && thrown.code === "attach/bad-target", text);
+      const code = message.source.includes("Docker") ? "attach/bad-target" : "usage/bad-target";
+      assert.ok(thrown instanceof MeshnetError && thrown.code === code, text);
       assert.match(thrown.message, message);
       assert.match(thrown.hint!, /netns:(NAME|web)/);
       assert.ok(!thrown.hint!.includes("$(rm"), "a hint is for pasting into a shell");
