@@ -34,6 +34,7 @@ import { decodeRoute, dumpRoutes, type Link } from "../wire/rtnetlink.ts";
 import type { Config } from "./config.ts";
 import { controlApi } from "./control_api.ts";
 import { type DataplaneHandle, startDataplane } from "./dataplane_client.ts";
+import { mendBridge, warnOfFirewall } from "./bridge_host.ts";
 import { keepAttached } from "./keep_attached.ts";
 import type { CleanupOptions } from "./host_cleanup.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
@@ -41,6 +42,7 @@ import { findOvs, removeDatapath } from "./ovs_host.ts";
 import { claimNamespace, preflight } from "./preflight.ts";
 import { hasGcm } from "./sleeve_parts.ts";
 import { FAST_EXTENSION } from "../overlay/esp_port.ts";
+import { bridgeMac } from "../overlay/bridge_setup.ts";
 import { EXTENSION } from "../overlay/sleeve_port.ts";
 import { removeOwnXfrm } from "../overlay/xfrm_shell.ts";
 import { TAP_NAME } from "../overlay/tap_port.ts";
@@ -138,7 +140,7 @@ export async function assemble(
 
   const sysctl = new ProcSysctl(inNetns);
   closeHostLeg(sysctl, logger);
-  if (kind === "bridge") warnOfFirewall(sysctl, logger);
+  if (kind === "bridge") warnOfFirewall(DATAPATH, { sysctl, logger });
   const ports = kind === "bridge" ? new BridgePorts(undo.use(openRoute()), DATAPATH) : ovsPorts(generic());
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
@@ -151,7 +153,10 @@ export async function assemble(
     new Attachments(adapters, { mtu, interface: containerInterface, multicastRoute: true }),
   );
   const restored = attachments.reconcile();
-  const keeper = undo.use(keepAttached(attachments));
+  const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name) };
+  const mend = () =>
+    mendBridge({ ...bridge, quiet: () => closeHostLeg(sysctl, logger) }, { openRoute, logger });
+  const keeper = undo.use(keepAttached(attachments, kind === "bridge" ? mend : undefined));
   phase("attachments");
 
   const router = startRouter({
@@ -305,17 +310,6 @@ function closeHostLeg(sysctl: ProcSysctl, logger: Logger): void {
   } catch (error) {
     logger.warn("containers can reach this host over IPv6", { reason: messageOf(error) });
   }
-}
-
-/** With this set, frames from one port of a bridge to another pass iptables, which drops them on hosts that forward only
- * for some: those of Docker, for one. */
-function warnOfFirewall(sysctl: ProcSysctl, logger: Logger): void {
-  const key = "net/bridge/bridge-nf-call-iptables";
-  if (sysctl.read(undefined, key) !== "1") return;
-  logger.warn("this host's firewall sees traffic of containers", {
-    key,
-    reason: `traffic that it does not let through is lost: iptables -I FORWARD -i ${DATAPATH} -j ACCEPT`,
-  });
 }
 
 function firstTargets(store: SqliteStore, configured: readonly string[] | undefined): readonly string[] {

@@ -14,8 +14,11 @@ export interface AttachmentKeeper extends Disposable {
   touched(): void;
 }
 
-/** Starts to look after attachments. */
-export function keepAttached(attachments: Attachments): AttachmentKeeper {
+/** Starts to look after attachments. `before` is called first each time: it mends what they hang on, and does not throw. */
+export function keepAttached(
+  attachments: Pick<Attachments, "list" | "reconcile">,
+  before: () => void = () => {},
+): AttachmentKeeper {
   const timers = new Set<ReturnType<typeof setTimeout>>();
   let names: Deno.FsWatcher | undefined;
   const stop = () => {
@@ -25,6 +28,7 @@ export function keepAttached(attachments: Attachments): AttachmentKeeper {
   const lookAfter = (ms: number) => {
     const timer = setTimeout(() => {
       timers.delete(timer);
+      before();
       attachments.reconcile();
       if (timers.size === 0) touched();
     }, ms);

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import type { Mac } from "../../../mod/core/addr.ts";
+import type { Logger, NetlinkSocket } from "../../../mod/core/ports.ts";
+import { mendBridge, warnOfFirewall } from "../../../mod/daemon/bridge_host.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
+
+function recorder() {
+  const said: string[] = [];
+  const say = (event: string) => void said.push(event);
+  return { said, logger: { debug: say, info: say, warn: say, error: say } satisfies Logger };
+}
+
+/** What a kernel answers about a link with these attributes. */
+function linkReply(index: number, name: string, kind: string, master = 0): Uint8Array {
+  const writer = new NetlinkWriter().begin(16, 0).u8(0).u8(0).u16(1).u32(index).u32(1).u32(0);
+  writer.attrText(3, name).attrU32(4, 1410).attrBytes(1, Uint8Array.of(2, 0, 0, 0, 0, 1));
+  if (master !== 0) writer.attrU32(10, master);
+  const info = writer.open(18);
+  writer.attrText(1, kind);
+  writer.close(writer.open(2)).close(info);
+  return writer.end().finish();
+}
+
+/** A host whose bridge has no spanning tree and no snooping, as old kernels tell it: by silence. */
+function hostWith(master: number, gone = false) {
+  const requests: number[] = [];
+  let asked = 0;
+  const request = (message: Uint8Array<ArrayBuffer>): readonly Uint8Array[] => {
+    if (gone) throw new Error("the kernel says nothing");
+    const type = new DataView(message.buffer).getUint16(4, true);
+    if (type !== 18) requests.push(type);
+    if (type !== 18) return [];
+    return [asked++ < 2 ? linkReply(3, "meshnet", "bridge") : linkReply(4, "mesh-tap", "tun", master)];
+  };
+  const socket: NetlinkSocket = { portId: 1, request, send: () => {}, [Symbol.dispose]: () => {} };
+  const quieted: string[] = [];
+  const mac = 0x02_00_00_00_00_01 as Mac;
+  const quiet = (name: string) => void quieted.push(name);
+  const parts = { name: "meshnet", tap: "mesh-tap", mtu: 1410, mac, quiet };
+  return { parts, requests, openRoute: () => socket };
+}
+
+Deno.test("mendBridge() puts the TAP back and says so, and is silent when all is well", () => {
+  const { said, logger } = recorder();
+  const well = hostWith(3);
+  mendBridge(well.parts, { ...well, logger });
+  assert.deepEqual([well.requests, said], [[], []]);
+  const broken = hostWith(0);
+  mendBridge(broken.parts, { ...broken, logger });
+  assert.deepEqual(broken.requests, [16]);
+  assert.deepEqual(said, ["the bridge was changed by another program, and is mended"]);
+  const gone = hostWith(0, true);
+  mendBridge(gone.parts, { ...gone, logger });
+  assert.equal(said[1], "cannot mend the bridge");
+});
+
+Deno.test("warnOfFirewall() speaks only where iptables sees frames of bridges", () => {
+  const { said, logger } = recorder();
+  for (const value of [undefined, "0"]) warnOfFirewall("meshnet", { logger, sysctl: { read: () => value } });
+  assert.deepEqual(said, []);
+  warnOfFirewall("meshnet", { logger, sysctl: { read: () => "1" } });
+  assert.equal(said.length, 1);
+});
