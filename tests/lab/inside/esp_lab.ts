@@ -88,9 +88,10 @@ export default suite({
     const before = await mismatches(world, 1);
     // The second host forgets that it must encrypt, as a host in an attacker's hands would.
     await exec(["ip", "xfrm", "policy", "flush"], { netns: world.host(2).netns });
-    const lost = await world.container(2).ping("10.2.1.1", "-c", "5", "-i", "0.2", "-W", "1");
+    // Not longer: it is noticed soon that nothing arrives, and traffic goes through user space, sealed.
+    const lost = await world.container(2).ping("10.2.1.1", "-c", "3", "-i", "0.1", "-W", "1");
+    assert.ok(await mismatches(world, 1) >= before + 3, "the kernel counts what it refuses");
     assert.equal(lost.received, 0);
-    assert.ok(await mismatches(world, 1) > before, "the kernel counts what it refuses");
     await world.host(2).run("down");
     await world.host(2).daemon.ended();
     await world.host(2).up(...secretOf(world, 2));
