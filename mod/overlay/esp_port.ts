@@ -25,6 +25,8 @@ export type XfrmEffect =
   /** From now on nothing of this path leaves or comes in but through ESP; as long as nothing else is said, what went
    * through ESP still does, all else is blocked. Answered by `xfrm-guarded`. */
   | { readonly kind: "xfrm"; readonly do: "guard"; readonly path: EspPath }
+  /** Both policies of a guarded path are to be as they should: outwards through this association, or nothing. */
+  | { readonly kind: "xfrm"; readonly do: "keep"; readonly path: EspPath; readonly spi: number | undefined }
   /** The path may be used in clear. */
   | { readonly kind: "xfrm"; readonly do: "unguard"; readonly path: EspPath }
   /** Make an association towards us with a key of its own. Answered by `xfrm-receiving`. */

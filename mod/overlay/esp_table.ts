@@ -9,6 +9,8 @@ import { HOLD_MAX_MS } from "./hold.ts";
 export const RELEASE_MS = 10_000;
 /** Associations of a link that broke stay so long once another link carries. */
 export const SUPERSEDED_MS = 60_000;
+/** Policies are set again this often, as other programs may flush them. */
+export const KEEP_MS = 30_000;
 /** What an earlier run left is removed when nobody has claimed it. */
 export const EARLIER_MS = HOLD_MAX_MS;
 
@@ -30,6 +32,7 @@ interface Pair {
 export class EspTable {
   readonly #pairs = new Map<string, Pair>();
   #earlierAt = Infinity;
+  #keepAt = Infinity;
 
   constructor(
     readonly ports: () => readonly number[],
@@ -77,8 +80,9 @@ export class EspTable {
   }
 
   /** The kernel has answered. */
-  guarded({ path, reason }: Extract<XfrmNews, { kind: "xfrm-guarded" }>): void {
+  guarded({ path, reason }: Extract<XfrmNews, { kind: "xfrm-guarded" }>, now: Millis): void {
     this.#pairs.get(`${path.local}>${path.remote}`)?.ports.set(path.port, reason ?? "");
+    this.#keepAt = Math.min(this.#keepAt, now + KEEP_MS);
   }
 
   /** Why a path is not guarded; "" when it is; undefined: not known yet. */
@@ -142,15 +146,27 @@ export class EspTable {
       }
       for (const { sa } of due) this.out.effects.push({ kind: "xfrm", do: "forget", sa });
     }
+    if (now >= this.#keepAt) this.#keep(now);
     if (now >= this.#earlierAt) {
       this.#earlierAt = Infinity;
       this.out.effects.push({ kind: "xfrm", do: "forget-earlier" });
     }
   }
 
+  #keep(now: Millis): void {
+    this.#keepAt = this.#pairs.size === 0 ? Infinity : now + KEEP_MS;
+    for (const { local, remote, ports, carried } of this.#pairs.values()) {
+      for (const [port, state] of ports) {
+        if (state !== "") continue;
+        const path = { local, remote, port };
+        this.out.effects.push({ kind: "xfrm", do: "keep", path, spi: carried.get(port) });
+      }
+    }
+  }
+
   /** Earliest time at which wake() may do something. */
   nextWake(): number {
-    let next = this.#earlierAt;
+    let next = Math.min(this.#earlierAt, this.#keepAt);
     for (const { old, releaseAt, sessions } of this.#pairs.values()) {
       if (sessions.size === 0) next = Math.min(next, releaseAt);
       for (const { until } of old) next = Math.min(next, until);

@@ -142,7 +142,7 @@ export class LinkTable {
   /** The kernel's IPsec has answered. */
   xfrmNews(news: XfrmNews, now: Millis): void {
     if (news.kind === "xfrm-guarded") {
-      this.#esp.guarded(news);
+      this.#esp.guarded(news, now);
       this.#changed = true;
     }
     for (const link of this.#links.values()) {

@@ -88,6 +88,11 @@ export class XfrmShell implements Disposable {
       }
       case "unguard":
         return this.#quietly("unguard", () => this.#unguard(effect.path));
+      case "keep":
+        return this.#quietly("keep", () => {
+          this.#requireSealed(effect.path);
+          this.#carry(effect.path, effect.spi);
+        });
       case "carry":
         return this.#quietly("carry", () => this.#carry(effect.path, effect.spi));
       case "forget":
@@ -128,11 +133,8 @@ export class XfrmShell implements Disposable {
 
   #guard(path: EspPath): void {
     const socket = this.#open();
-    const [outbound, inbound] = policiesOf(path);
-    const reqid = OWN_MARK;
-    socket.request(
-      updatePolicy({ ...inbound, priority: OWN_MARK, verdict: { kind: "esp", spi: 0, reqid } }),
-    );
+    const [outbound] = policiesOf(path);
+    this.#requireSealed(path);
     try {
       socket.request(newPolicy({ ...outbound, priority: OWN_MARK, verdict: { kind: "block" } }));
     } catch (thrown) {
@@ -142,6 +144,12 @@ export class XfrmShell implements Disposable {
     }
     const earlier = this.#earlier!;
     earlier.policies = earlier.policies.filter((policy) => !isOf(policy, path));
+  }
+
+  #requireSealed(path: EspPath): void {
+    const [, inbound] = policiesOf(path);
+    const verdict = { kind: "esp", spi: 0, reqid: OWN_MARK } as const;
+    this.#open().request(updatePolicy({ ...inbound, priority: OWN_MARK, verdict }));
   }
 
   #isEarlier(path: EspPath): boolean {

@@ -8,7 +8,7 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { decodeEspInit, encodeEspInit } from "../../../mod/overlay/esp_init.ts";
 import type { XfrmEffect } from "../../../mod/overlay/esp_port.ts";
 import { EspSession, OLD_SA_MS, REKEY_MS } from "../../../mod/overlay/esp_session.ts";
-import { EARLIER_MS, EspTable, RELEASE_MS, SUPERSEDED_MS } from "../../../mod/overlay/esp_table.ts";
+import { EARLIER_MS, EspTable, KEEP_MS, RELEASE_MS, SUPERSEDED_MS } from "../../../mod/overlay/esp_table.ts";
 import type { ForwarderEvent } from "../../../mod/overlay/forwarder.ts";
 import { HOLD_MAX_MS } from "../../../mod/overlay/hold.ts";
 import { espKey } from "../../../mod/overlay/xfrm_shell.ts";
@@ -136,7 +136,7 @@ class Table {
   taken(): string[] {
     const taken = this.effects.map((effect) => {
       if (effect.do === "forget") return `forget ${effect.sa.spi}`;
-      if (effect.do === "carry") return `carry ${effect.spi ?? "nothing"}`;
+      if (effect.do === "carry" || effect.do === "keep") return `${effect.do} ${effect.spi ?? "nothing"}`;
       return effect.do === "forget-earlier"
         ? effect.do
         : `${effect.do} ${"path" in effect && effect.path.port}`;
@@ -149,7 +149,8 @@ class Table {
     const seen: string[] = [];
     for (let next = this.table.nextWake(); next <= end; next = this.table.nextWake()) {
       this.table.wake(at(next));
-      seen.push(...this.taken().map((what) => `${next}: ${what}`));
+      const taken = this.taken().filter((what) => !what.startsWith("keep"));
+      seen.push(...taken.map((what) => `${next}: ${what}`));
     }
     return seen;
   }
@@ -161,7 +162,7 @@ Deno.test("EspTable guards a path until the last sealed link has ended, and flow
   host.table.hold(esp);
   assert.deepEqual(host.taken(), ["guard 6784"]);
   assert.equal(host.table.guardOf(path), undefined);
-  host.table.guarded({ kind: "xfrm-guarded", path, reason: undefined });
+  host.table.guarded({ kind: "xfrm-guarded", path, reason: undefined }, at(0));
   assert.equal(host.table.guardOf(path), "");
   host.table.portAppeared(6784);
   assert.deepEqual(host.taken(), []);
@@ -181,7 +182,7 @@ Deno.test("EspTable keeps what a broken link used until another one carries", ()
   const host = new Table();
   const first = ready(1);
   host.table.hold(first);
-  host.table.guarded({ kind: "xfrm-guarded", path, reason: undefined });
+  host.table.guarded({ kind: "xfrm-guarded", path, reason: undefined }, at(0));
   host.table.carries(first, at(0));
   host.table.release(first, true, at(1_000));
   assert.deepEqual(host.taken(), ["guard 6784"], "it goes on");
@@ -241,4 +242,21 @@ Deno.test("EspTable removes what an earlier run left, in the end or where a link
   host.table.clear(path);
   assert.deepEqual(host.taken(), ["guard 6784"], "not while another link must be sealed");
   assert.deepEqual(host.until(EARLIER_MS), [`${EARLIER_MS}: forget-earlier`]);
+});
+
+Deno.test("EspTable sets guarded policies again and again, until the path is let go", () => {
+  const host = new Table();
+  const esp = ready();
+  host.table.hold(esp);
+  assert.equal(host.table.nextWake(), Infinity);
+  host.table.guarded({ kind: "xfrm-guarded", path, reason: undefined }, at(0));
+  host.taken();
+  host.table.wake(at(KEEP_MS));
+  assert.deepEqual(host.taken(), ["keep nothing"]);
+  host.table.carries(esp, at(KEEP_MS + 1));
+  host.table.wake(at(2 * KEEP_MS));
+  assert.deepEqual(host.taken(), ["keep 2000"]);
+  host.table.release(esp, false, at(2 * KEEP_MS + 1));
+  host.until(4 * KEEP_MS);
+  assert.equal(host.table.nextWake(), Infinity);
 });

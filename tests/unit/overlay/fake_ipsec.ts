@@ -32,6 +32,7 @@ export class FakeIpsec {
         this.guards.set(path.remote, spi);
         return post({ kind: "xfrm-sending", link, round });
       }
+      case "keep":
       case "carry":
         return void this.guards.set(effect.path.remote, effect.spi);
       case "forget":

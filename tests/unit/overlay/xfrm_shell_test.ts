@@ -170,6 +170,15 @@ Deno.test("XfrmShell says what is missing, and does not throw", () => {
   assert.deepEqual(perform({ ...xfrm, do: "carry", path, spi: 1 }), []);
 });
 
+Deno.test("XfrmShell puts back what another program flushed", () => {
+  const { kernel, perform } = made();
+  perform(guard);
+  perform(send(0x2000));
+  kernel.policies.clear();
+  perform({ ...xfrm, do: "keep", path, spi: 0x2000 });
+  assert.deepEqual([kernel.out, kernel.policies.size], ["2000", 2]);
+});
+
 Deno.test("removeOwnXfrm() removes ours and nothing else", () => {
   const { kernel, perform } = made();
   perform(guard);
