@@ -3,11 +3,13 @@ import type { Mac } from "../../../mod/core/addr.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { BRIDGE_PORT, BridgeDatapath, SLEEVE_PORT } from "../../../mod/overlay/bridge_shell.ts";
+import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
 import type { SleeveEffect, SleevePath, TakePacket } from "../../../mod/overlay/sleeve_port.ts";
 import { TAP_PACKET, type TapPort } from "../../../mod/overlay/tap_port.ts";
 import type { FlowAction, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/vxlan.ts";
+import { routesOf } from "./cluster.ts";
 import { frameOf, numberOf } from "./kernel.ts";
 
 const NOW = 0 as Millis;
@@ -195,4 +197,43 @@ Deno.test("BridgeDatapath takes a bounded part of what waits and says that there
   trial.tap.waiting.push(new Uint8Array(12));
   trial.drain();
   assert.equal(trial.events.length, 100, "runts are no frames");
+});
+
+Deno.test("BridgeDatapath with the data plane's core sends nothing back to the bridge, and asks once about what is known", () => {
+  const { datapath, tap } = new Trial();
+  const core = new Dataplane({
+    kind: "bridge",
+    overlays: ["sleeve"],
+    noFastdp: "the kernel has no Open vSwitch",
+    extensions: [],
+    name: "meshnet",
+    mtu: 1410,
+    vxlanPort: 6784,
+    firstUfid: 1,
+    routes: routesOf,
+  });
+  const post = (event: DataplaneEvent): void => {
+    for (const effect of core.step(event, NOW)) {
+      assert.ok(effect.kind !== "overlay" && effect.kind !== "log" && effect.kind !== "xfrm");
+      datapath.perform(effect, post, NOW);
+    }
+  };
+  post(datapath.start());
+  const [one, two, nobody, group] = [
+    0x02_00_00_00_00_01,
+    0x02_00_00_00_00_02,
+    0x02_00_00_00_00_09,
+    0xff_ff_ff_ff_ff_ff,
+  ];
+  // What a bridge floods: groups, and what it has forgotten; and last what nobody has.
+  const known = [[group, one], [group, two], [two, one], [one, two]] as const;
+  for (let round = 0; round < 3; round++) {
+    for (const [dst, src] of known) tap.waiting.push(packetOf(dst, src));
+    tap.waiting.push(packetOf(nobody, one));
+    datapath.drain(post, { now: NOW, isReady: () => true });
+  }
+  assert.equal(tap.written.length, 0);
+  const { hits, misses } = datapath.counts();
+  assert.deepEqual([hits, misses], [2 * known.length, known.length + 3]);
+  assert.equal(core.report(NOW).datapath.flows, known.length);
 });
