@@ -31,13 +31,13 @@ export function tests(
 
 /** What needs neither root nor a network: style, types, documentation; units, simulation and rules of the tree. */
 export const OK_PARTS: readonly Part[] = [
-  { name: "format", args: ["fmt", "--check"], timeoutMs: 60_000 },
-  { name: "lint", args: ["lint"], timeoutMs: 60_000 },
-  { name: "types", args: ["check", "--frozen", "."], timeoutMs: 120_000 },
-  { name: "documentation", args: ["run", "-A", "mod/tasks/doc_lint.ts"], timeoutMs: 120_000 },
-  tests("unit", ["tests/unit"], 240_000, ["--parallel"]),
-  tests("simulation", ["tests/sim"], 300_000),
-  tests("checks", ["tests/checks"], 60_000),
+  { name: "format", args: ["fmt", "--check"], timeoutMs: 180_000 },
+  { name: "lint", args: ["lint"], timeoutMs: 180_000 },
+  { name: "types", args: ["check", "--frozen", "."], timeoutMs: 400_000 },
+  { name: "documentation", args: ["run", "-A", "mod/tasks/doc_lint.ts"], timeoutMs: 300_000 },
+  tests("unit", ["tests/unit"], 700_000, ["--parallel"]),
+  tests("simulation", ["tests/sim"], 900_000),
+  tests("checks", ["tests/checks"], 180_000),
 ];
 
 /** Runs a part, prints its name, time and result, and its whole output when it failed or `loud` is set. */
