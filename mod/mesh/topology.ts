@@ -7,6 +7,9 @@ import { TopologyEncoder } from "../wire/mesh_message.ts";
 import { type Graph, unicastRoutes } from "./routes.ts";
 import { ShortIds } from "./short_ids.ts";
 import { GraphBuilder, type GraphNode } from "./topology_graph.ts";
+import type { CollectResult, MergeResult, TopologyEffects } from "./topology_results.ts";
+
+export type { CollectResult, MergeResult, TopologyEffects } from "./topology_results.ts";
 
 /** Most peers that gossip can make us know: what exceeds it is refused, so that nobody can fill our memory. */
 export const MAX_PEERS = 8192;
@@ -25,31 +28,8 @@ export interface PeerIdentity {
   readonly shortId: ShortId | undefined;
 }
 
-/** What a change of records did besides. */
-export interface TopologyEffects {
-  /** A short id changed its owner or is used again: what was cached by short id is wrong. */
-  readonly invalidated: boolean;
-  /** We had to take another short id: tell the others, and keep it for the next start. */
-  readonly selfChanged: boolean;
-}
-
-/** What merging a payload did. */
-export interface MergeResult extends TopologyEffects {
-  /** Every peer with a record in the payload. */
-  readonly named: PeerName[];
-  /** Peers whose record was added or replaced. */
-  readonly changed: PeerName[];
-  /** A former self of ours is remembered: our version was raised, and the others have to be told. */
-  readonly selfOutdated: boolean;
-  /** Records and references that were left out because we know MAX_PEERS or MAX_STATE_BYTES already. */
-  readonly refused: number;
-}
-
-/** What a collection did. */
-export interface CollectResult extends TopologyEffects {
-  /** The records as they were. */
-  readonly removed: PeerRecord[];
-}
+/** No version is above it. */
+const LAST_VERSION = 2n ** 64n - 1n;
 
 interface Entry extends GraphNode {
   record: PeerRecord;
@@ -84,6 +64,7 @@ export class Topology {
   #view: TopologyView | undefined;
   /** All names, ascending, until a peer comes or goes. */
   #names: PeerName[] | undefined;
+  #forged = 0n;
   #stamp = 0;
   #stateSize = 0;
   #noShortIdFree = false;
@@ -197,6 +178,9 @@ export class Topology {
     let selfOutdated = false;
     let refused = 0;
     for (const record of records) {
+      const forged = record.name === this.self && record.uid === this.own.uid &&
+        record.version < LAST_VERSION;
+      if (forged && record.version > this.#forged) this.#forged = record.version;
       if (!this.isNews(record)) continue;
       if (record.name === this.self) {
         this.#changeSelf({ version: record.version });
@@ -360,6 +344,16 @@ export class Topology {
       return { peer: target.record.name, address, outbound: link.outbound, established: link.established };
     });
     entry.record = { ...entry.record, links };
+  }
+
+  /** Whether somebody published a later version of our own record: then nobody takes news of us until `overtake()`. */
+  get outdone(): boolean {
+    return this.#forged > this.own.version;
+  }
+
+  /** Raises our version above the one that outdoes it. */
+  overtake(): void {
+    if (this.outdone) this.#changeSelf({ version: this.#forged });
   }
 
   /** Raises our version above `version` or, without it, by one. */

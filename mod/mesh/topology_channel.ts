@@ -13,6 +13,8 @@ import { MAX_PEERS, type Topology, type TopologyEffects } from "./topology.ts";
 export const UPDATE_DELAY_MS = 1_000;
 /** Unreachable peers are collected this long after a merge, in milliseconds. */
 export const COLLECT_DELAY_MS = 1_000;
+/** Who publishes our record with a later version is outdone at most this often, in milliseconds. */
+const OVERTAKE_DELAY_MS = 2_000;
 /** Beyond so many bytes of records it is later by a millisecond for every so many more. */
 const COLLECT_SMALL_BYTES = 64 * 1024;
 const COLLECT_BYTES_PER_MS = 300;
@@ -65,6 +67,7 @@ export class TopologyChannel implements GossipChannel {
   readonly #updateNames = new Set<PeerName>();
   #updateAt = Infinity;
   #collectAt = Infinity;
+  #overtakeAt = Infinity;
   #askAt = -Infinity;
   #news: TopologyNews = NO_NEWS;
   /** What the neighbour lacks whose gossip is being handled. */
@@ -187,7 +190,7 @@ export class TopologyChannel implements GossipChannel {
 
   /** Earliest time at which `wake()` has something to do; Infinity when there is none. */
   nextWake(): number {
-    return Math.min(this.#updateAt, this.#collectAt);
+    return Math.min(this.#updateAt, this.#collectAt, this.#overtakeAt);
   }
 
   /** Does what is due; returns what to send to random neighbours. */
@@ -201,6 +204,11 @@ export class TopologyChannel implements GossipChannel {
       this.#updateAt = Infinity;
       names.push(this.topology.self, ...this.#updateNames);
       this.#updateNames.clear();
+    }
+    if (now >= this.#overtakeAt) {
+      this.#overtakeAt = Infinity;
+      this.topology.overtake();
+      names.push(this.topology.self);
     }
     return names.length === 0 ? undefined : this.records(names);
   }
@@ -257,6 +265,9 @@ export class TopologyChannel implements GossipChannel {
     if (decode === decodeTopology) { for (const name of result.changed) this.topology.intern(name); }
     if (from !== undefined) decoded.value.forEach((record) => this.#learn(from, record));
     if (this.#collectAt === Infinity) this.#collectAt = after(now, this.#collectDelay());
+    if (this.topology.outdone && this.#overtakeAt === Infinity) {
+      this.#overtakeAt = after(now, OVERTAKE_DELAY_MS);
+    }
     if (result.selfOutdated) this.requestUpdate([], now);
     this.#note({ ...result, changed: result.changed.length > 0, removed: [] }, now);
     return good(result);

@@ -191,6 +191,16 @@ Deno.test("TopologyChannel of a large mesh refreshes nobody who understands dige
   assert.ok(namesIn(state, 3).length > 5);
 });
 
+Deno.test("TopologyChannel tells others of us again when somebody published our record with a higher version", () => {
+  const channel = channelOf();
+  const { own } = channel.topology;
+  gossip(channel, 2, [{ ...own, version: own.version + 5n }], 0);
+  channel.wake(at(1000));
+  assert.equal(channel.topology.own.version, own.version, "such a record is ignored");
+  assert.deepEqual(namesIn(channel.wake(at(2000)), 3), [peer(1)]);
+  assert.equal(channel.topology.own.version, own.version + 6n);
+});
+
 Deno.test("TopologyChannel merges waiting data to the union of names", () => {
   const channel = channelOf();
   assert.deepEqual(namesIn(channel.records([peer(3)]).merge(channel.records([peer(2)]))), [peer(2), peer(3)]);

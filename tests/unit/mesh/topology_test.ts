@@ -65,6 +65,20 @@ Deno.test("Topology.merge() tells that a former self made us outdated", () => {
   assert.equal(topology.merge([former]).selfOutdated, false, "we are ahead of it now");
 });
 
+Deno.test("Topology.overtake() outdoes whoever publishes our record with a higher version", () => {
+  const topology = alone();
+  const { own } = topology;
+  topology.merge([{ ...own, version: own.version + 40n }]);
+  assert.equal(topology.own.version, own.version, "the record itself is ignored");
+  assert.equal(topology.outdone, true);
+  topology.overtake();
+  assert.equal(topology.own.version, own.version + 41n);
+  assert.deepEqual(topology.own.links, own.links);
+  assert.equal(topology.outdone, false);
+  topology.merge([{ ...own, version: topology.own.version }, { ...own, version: 2n ** 64n - 1n }]);
+  assert.equal(topology.outdone, false, "nothing new, and what has nothing above it");
+});
+
 Deno.test("Topology.merge() keeps versions within 64 bits", () => {
   const topology = alone();
   topology.merge([{ ...record(1, 0, [], { uid: 5 }), version: 2n ** 64n - 1n }]);
