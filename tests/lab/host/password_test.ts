@@ -4,7 +4,7 @@ import { Capture } from "../common/container.ts";
 import { FOLDER, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 
 /** Content of pings by which a capture knows them: `ping -p` takes 16 bytes. */
 const MARK = "meshnet in clear";
@@ -86,6 +86,7 @@ async function stop(world: World): Promise<void> {
 
 /** How often the underlay carries the content of pings readably. */
 async function seen(world: World): Promise<number> {
+  await backAfter(world.container(1), world.container(2).address, 5_000); // one end knows of the link before the other
   await using capture = await Capture.start(world.fabric, "p1", "ip", "-A");
   const options = ["-c", "10", "-i", "0.02", "-W", "3", "-s", "400"];
   await world.container(1).mustPing(world.container(2).address, ...options, "-p", PATTERN);
