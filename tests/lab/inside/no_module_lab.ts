@@ -9,10 +9,10 @@ export default suite({
   kernel: 0,
   open: () => World.create({ hosts: 1, openvswitch: false }),
 }, {
-  "up names the module and the fix, ends with 1 and changes nothing": async (world) => {
+  "up --datapath ovs names the module and the fix, ends with 1 and changes nothing": async (world) => {
     const host = world.host(1);
     const before = await exec(["ip", "-br", "link"], { netns: host.netns });
-    const { code, stderr } = await host.attempt("up");
+    const { code, stderr } = await host.attempt("up", "--datapath", "ovs");
     assert.equal(code, 1, stderr);
     assert.match(stderr, /openvswitch/);
     assert.match(stderr, /modprobe openvswitch/);
