@@ -19,4 +19,13 @@ export default suite({
     assert.equal(await exec(["ip", "-br", "link"], { netns: host.netns }), before);
     assert.throws(() => Deno.statSync(`${host.runDir}/control.sock`));
   },
+  "up takes the bridge by itself, and says why": async (world) => {
+    const host = world.host(1);
+    await host.up();
+    const { datapath } = await host.status();
+    assert.equal(datapath.kind, "bridge");
+    assert.match(datapath.noFastdp ?? "", /no Open vSwitch/);
+    await host.run("reset");
+    await host.daemon.ended();
+  },
 });
