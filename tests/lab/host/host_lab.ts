@@ -4,7 +4,7 @@
  */
 import { takeNotes } from "../common/notes.ts";
 import type { Container } from "../common/container.ts";
-import { attempt, until } from "../common/process.ts";
+import { attempt, until, within } from "../common/process.ts";
 import { type Suite, testName } from "../common/suite.ts";
 import { World, type WorldOptions } from "../common/world.ts";
 
@@ -101,18 +101,5 @@ async function runOne(
     await suite.close();
     const reason = error instanceof Error ? error.stack ?? error.message : String(error);
     throw new Error([reason, ...takeNotes(), state].join("\n"), { cause: error });
-  }
-}
-
-/** Fails a promise that takes too long. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`It took longer than ${ms / 1000} s`)), ms);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,6 +1,7 @@
 /** Runs inside the lab's kernel: every suite of this kernel, one scenario after the other, reporting each. */
 import { sendFramesHere } from "../common/frames.ts";
 import { takeNotes } from "../common/notes.ts";
+import { within } from "../common/process.ts";
 import { isTransfer, transferHere } from "../common/transfer.ts";
 import { type Report, type Suite, testName } from "../common/suite.ts";
 import { SUITES } from "./suites.ts";
@@ -24,19 +25,6 @@ using lines = Deno.openSync(Deno.env.get("UML_LINES")!, { append: true });
 function report(line: Report): void {
   lines.writeSync(new TextEncoder().encode(JSON.stringify(line) + "\n"));
   lines.syncSync(); // the reader is outside: the line must leave this kernel's page cache
-}
-
-/** Fails a promise that takes too long. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`It took longer than ${ms / 1000} s`)), ms);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function runOne(suite: Suite, scenario: string): Promise<void> {
