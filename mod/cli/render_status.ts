@@ -35,7 +35,8 @@ export function renderOverview(
   for (const one of report.connections) {
     const isProblem = one.wanted && (one.state === "failed" || one.state === "retrying");
     if (one.info === "" || isProblem) continue;
-    lines.push("", look.warn(printable(`${one.address} is ${one.state}: ${one.info}`)));
+    const how = one.overlay === null ? ": " : ` over ${one.overlay}; `;
+    lines.push("", look.warn(printable(`${one.address} is ${one.state}${how}${one.info}`)));
   }
   for (const problem of report.problems) {
     lines.push("", look.bad(printable(problem.message)));

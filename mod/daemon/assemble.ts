@@ -55,7 +55,7 @@ import { defaultMtu } from "./underlay.ts";
 export const DATAPATH = "meshnet";
 /** What our overlays understand beyond the protocol. */
 const EXTENSIONS: readonly string[] = [
-  ...[EXTENSION.partial, EXTENSION.gcm],
+  ...[EXTENSION.partial, EXTENSION.gcm, EXTENSION.beat],
   ...[FAST_EXTENSION.beat, FAST_EXTENSION.rekey],
 ];
 const CONFIGURED_KEY = "daemon/configured-peers";

@@ -197,6 +197,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         break;
       case "special":
       case "too-big":
+      case "traffic":
       case "key-used-up":
         this.#links.sleeveNews(event, now);
         break;

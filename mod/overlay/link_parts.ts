@@ -1,12 +1,14 @@
 /** What a link is made of: a forwarder for each overlay, and how user space sees it. */
 import { isIpv4 } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
 import type { OverlayName, OverlayRequest } from "../core/overlay_port.ts";
+import type { Millis } from "../core/time.ts";
 import { FAST_EXTENSION } from "./esp_port.ts";
 import { EspSession } from "./esp_session.ts";
 import { FastdpLink } from "./fastdp_link.ts";
 import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
-import { SleeveLink } from "./sleeve_link.ts";
-import { EXTENSION, type SleeveCarrier } from "./sleeve_port.ts";
+import { type SleeveEvent, SleeveLink } from "./sleeve_link.ts";
+import { EXTENSION, type SleeveCarrier, type SleeveNews } from "./sleeve_port.ts";
 
 /** A connection is about to be made. */
 export type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
@@ -54,7 +56,8 @@ export function forwarderOf(
   const { local, remote, protection, connUid, link, outbound } = request;
   if (overlay === "sleeve") {
     const sealed = protection.kind === "sealed";
-    return new SleeveLink({ link, connUid, outbound, remote, sealed, ipv6: !isIpv4(remote.ip) });
+    const beat = bothOf(request, extensions)(EXTENSION.beat);
+    return new SleeveLink({ link, connUid, outbound, remote, sealed, ipv6: !isIpv4(remote.ip), beat });
   }
   if (!isIpv4(local) || !isIpv4(remote.ip)) {
     const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +
@@ -90,6 +93,22 @@ export function slotOf<F extends Forwarder>(
   return slot < 0 ? undefined : { forwarder: slots[slot] as F, slot };
 }
 
+/** What a link makes of news of user space: what follows, or why the connection must end. */
+export function takeNews(sleeve: SleeveLink, news: SleeveNews, now: Millis): readonly SleeveEvent[] | string {
+  switch (news.kind) {
+    case "special":
+      return sleeve.received(news.frame, news.source, now);
+    case "traffic":
+      return sleeve.trafficBegins(now);
+    case "too-big":
+      return sleeve.tooBig(news.pathMtu, now);
+    case "key-used-up":
+      return "the key of this connection has sealed as many packets as it may: a new one gets another";
+    default:
+      return assertNever(news);
+  }
+}
+
 /** A link as user space sees it. */
 export function carrierOf(
   request: PrepareRequest,
@@ -111,6 +130,8 @@ export function carrierOf(
       return sleeve.maxPayload;
     },
     sentLarge: () => sleeve.sentLarge(),
+    carried: () => sleeve.carried(),
+    heard: (now) => sleeve.heard(now),
     channel: (frame) => sleeve.channel(frame),
   };
 }

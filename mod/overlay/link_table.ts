@@ -13,6 +13,7 @@ import { EspTable } from "./esp_table.ts";
 import { decodeHeartbeat, isFullSize, promiseOf } from "./heartbeat.ts";
 import type { LinkFacts, Network, Path } from "./network.ts";
 import type { PortTable } from "./port_table.ts";
+import { isBeat } from "../wire/sleeve_special.ts";
 import { SleeveLink } from "./sleeve_link.ts";
 import type { SleeveNews } from "./sleeve_port.ts";
 import {
@@ -23,6 +24,7 @@ import {
   type PrepareRequest,
   type Slot,
   slotOf,
+  takeNews,
 } from "./link_parts.ts";
 import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./switch.ts";
 import type { VxlanPorts } from "./vxlan_ports.ts";
@@ -238,16 +240,10 @@ export class LinkTable {
   sleeveNews(news: SleeveNews, now: Millis): void {
     const link = this.#links.get(news.link);
     if (link?.sleeve === undefined || !link.confirmed) return;
-    if (news.kind === "key-used-up") {
-      const reason =
-        "the key of this connection has sealed as many packets as it may: a new one gets another";
-      return this.#tell({ kind: "failed", link: link.id, reason });
-    }
     const { forwarder, slot } = link.sleeve;
-    const events = news.kind === "special"
-      ? forwarder.received(news.frame, news.source, now)
-      : forwarder.tooBig(news.pathMtu, now);
-    if (news.kind === "special" && news.frame.kind === "heartbeat") this.received++;
+    const events = takeNews(forwarder, news, now);
+    if (typeof events === "string") return this.#tell({ kind: "failed", link: link.id, reason: events });
+    if (news.kind === "special" && isBeat(news.frame)) this.received++;
     this.#settle(link, link.switch.take(slot, events, now), now);
   }
 
@@ -365,7 +361,7 @@ export class LinkTable {
           this.out.effects.push(event.effect);
           break;
         case "special":
-          if (event.frame.kind === "heartbeat") this.sent++;
+          if (isBeat(event.frame)) this.sent++;
           this.out.effects.push({ kind: "special", link: link.id, df: event.df, frame: event.frame });
           break;
         case "established":

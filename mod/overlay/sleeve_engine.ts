@@ -107,6 +107,7 @@ export class SleeveEngine implements SleevePath {
     if (link === undefined) return this.#drop("no-link");
     if (!this.#name(key)) return this.#drop("unknown-peer");
     const { carrier } = link;
+    if (carrier.carried()) this.#tellOf("traffic", link.id);
     const { from, to } = packet;
     if (to - from < VIRTIO_HEADER + ETHERNET_HEADER) return this.#drop("runt");
     // A container's frame that looks like one of ours would be believed to be.
@@ -154,7 +155,7 @@ export class SleeveEngine implements SleevePath {
     at: { readonly now: Millis; isReady(index: number): boolean },
   ): boolean {
     if (!at.isReady(0)) return false;
-    for (let i = 0; i < RECEPTIONS; i++) if (!this.#inbox.drain(tell)) return false;
+    for (let i = 0; i < RECEPTIONS; i++) if (!this.#inbox.drain(tell, at.now)) return false;
     return true;
   }
 
@@ -274,9 +275,14 @@ export class SleeveEngine implements SleevePath {
   }
 
   #usedUp(link: EngineLink): void {
-    if (link.usedUpTold || this.#news.length === NEWS) return;
-    link.usedUpTold = true;
-    this.#news.push({ kind: "key-used-up", link: link.id });
+    if (!link.usedUpTold && this.#tellOf("key-used-up", link.id)) link.usedUpTold = true;
+  }
+
+  /** False: too much news waits. */
+  #tellOf(kind: "traffic" | "key-used-up", link: LinkId): boolean {
+    if (this.#news.length === NEWS) return false;
+    this.#news.push({ kind, link });
+    return true;
   }
 
   #refused(id: LinkId, why: Refusal, more: { readonly pathMtu: number; readonly datagrams: number }): void {

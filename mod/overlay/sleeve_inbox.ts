@@ -1,6 +1,7 @@
 /** Datagrams into packets for the TAP: whose they are, whether they are genuine, which frames are in them. */
 import type { Endpoint } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
+import type { Millis } from "../core/time.ts";
 import type { SleeveKey } from "../wire/ovs_keys.ts";
 import { FrameReader, type PeerNumber, PLAIN_FRAMES, SEALED_FRAMES, senderOf } from "../wire/sleeve.ts";
 import { decodeSpecial, isSpecialFrame } from "../wire/sleeve_special.ts";
@@ -34,6 +35,9 @@ export class Inbox {
   readonly #reader = new FrameReader();
   readonly #joiner: Joiner;
   #tell: (news: SleeveNews) => void = () => {};
+  #now = 0 as Millis;
+  /** The link last told that its peer was heard, in this reception. */
+  #heardOf: EngineLink | undefined;
   /** The link of the last sender. */
   #sender: PeerNumber | -1 = -1;
   #link: EngineLink | undefined;
@@ -64,12 +68,14 @@ export class Inbox {
   }
 
   /** Receives once; true when there may be more. */
-  drain(tell: (news: SleeveNews) => void): boolean {
+  drain(tell: (news: SleeveNews) => void, now: Millis): boolean {
     const socket = this.#socket;
     const { ring } = socket;
     const count = socket.receive();
     if (count === 0) return false;
     this.#tell = tell;
+    this.#now = now;
+    this.#heardOf = undefined;
     this.#sender = this.#src = -1; // links and names may be others than last time
     for (let message = 0; message < count; message++) {
       this.#fromRemote = undefined;
@@ -127,6 +133,10 @@ export class Inbox {
   ): void {
     const { bytes } = this.#socket.ring;
     const { drop } = this.#parts;
+    if (packet.trusted && link !== this.#heardOf) {
+      this.#heardOf = link;
+      link.carrier.heard(this.#now);
+    }
     const reader = this.#reader;
     reader.start(bytes, packet.from, packet.to, link.extended);
     while (reader.next()) {

@@ -22,6 +22,7 @@ import { MtuSearch } from "./mtu_search.ts";
 import type { PortNo } from "../wire/ovs_keys.ts";
 import type { SleevePath } from "./network.ts";
 import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts";
+import { ANSWER_LIMIT_MS, SleeveWatch } from "./sleeve_watch.ts";
 
 /** While full-size frames go out, the path is proven to carry them this often: routers may keep silent about a change. */
 export const MTU_RECHECK_MS = 3_000;
@@ -43,23 +44,6 @@ const NO_EVENTS: readonly SleeveEvent[] = [];
  * do with the largest, call tooBig(). */
 export type SleeveEvent = Exclude<ForwarderEvent, { readonly kind: "frame" }>;
 
-/** How often heartbeats come. */
-export interface HeartbeatTimes {
-  /** Until the peer has confirmed one. */
-  readonly fastMs: number;
-  /** Afterwards. */
-  readonly slowMs: number;
-  /** Silence after which the link is put on hold. */
-  readonly timeoutMs: number;
-}
-
-/** What every peer expects. */
-export const PEER_HEARTBEATS: HeartbeatTimes = {
-  fastMs: FAST_HEARTBEAT_MS,
-  slowMs: SLOW_HEARTBEAT_MS,
-  timeoutMs: HEARTBEAT_TIMEOUT_MS,
-};
-
 /** What a sleeve link is made of. */
 export interface SleeveLinkOptions {
   readonly link: LinkId;
@@ -72,8 +56,8 @@ export interface SleeveLinkOptions {
   readonly sealed: boolean;
   /** Whether the underlay is IPv6. */
   readonly ipv6?: boolean;
-  /** PEER_HEARTBEATS unless both ends have agreed on others. */
-  readonly heartbeats?: HeartbeatTimes;
+  /** Whether both ends ask and answer: then loss is noticed within seconds while traffic goes out. */
+  readonly beat?: boolean;
   /** FRAG_TEST_MS unless given; Infinity: once. */
   readonly fragTestMs?: number;
 }
@@ -85,23 +69,25 @@ export interface SleeveLinkOptions {
  *                          v  |                          v  |
  *                     on hold (10 s)                  on hold (10 s)
  *
- * Whoever owns the sockets calls received() for special frames from the peer to us that came in a packet of this link,
+ * Ends that both can (`beat`) ask and answer once the link works, see SleeveWatch. Whoever owns the sockets calls received() for special frames from the peer to us that came in a packet of this link,
  * whatever their address, and channel() for each frame that is to be sent.
  */
 export class SleeveLink implements Forwarder {
   readonly overlay: OverlayName = "sleeve";
   readonly overheads: SleeveOverheads;
   readonly #search: MtuSearch;
-  readonly #times: HeartbeatTimes;
+  readonly #watch: SleeveWatch | undefined;
   #remote: Endpoint | undefined;
   #movedAt = -Infinity;
   #confirmed = false;
   #port: PortNo | undefined;
   #established = false;
   #onHold = false;
+  /** On hold because questions were not answered. */
+  #unanswered = false;
   #heard = false;
   #fragmentsArrive = false;
-  #interval: number;
+  #interval = FAST_HEARTBEAT_MS;
   #nextBeat = Infinity;
   #timeoutAt = Infinity;
   #nextFragTest = Infinity;
@@ -115,8 +101,7 @@ export class SleeveLink implements Forwarder {
   constructor(readonly options: SleeveLinkOptions) {
     this.overheads = sleeveOverheads(options);
     this.#search = new MtuSearch(this.overheads, { cautious: true });
-    this.#times = options.heartbeats ?? PEER_HEARTBEATS;
-    this.#interval = this.#times.fastMs;
+    if (options.beat === true) this.#watch = new SleeveWatch(options.connUid);
     if (options.outbound) this.#remote = options.remote;
   }
 
@@ -130,7 +115,7 @@ export class SleeveLink implements Forwarder {
     return this.#search.mtu;
   }
   get rttMs(): number | undefined {
-    return this.#rttMs;
+    return this.#watch?.rttMs ?? this.#rttMs;
   }
   /** Whether the mesh keeps the connection; packets that come before are to be dropped. */
   get confirmed(): boolean {
@@ -169,8 +154,12 @@ export class SleeveLink implements Forwarder {
     if (this.#established && !this.#onHold) return undefined;
     const port = outbound ? `UDP ${remote.port} of ${remote.ip}` : "our UDP port";
     if (this.#established) {
-      return `no heartbeat from the peer for ${this.#times.timeoutMs / 1000} s: a firewall blocks UDP, ` +
-        `or the way to ${formatEndpoint(this.#remote ?? remote)} is broken`;
+      const silence = this.#unanswered
+        ? `the peer has not answered for ${ANSWER_LIMIT_MS / 1000} s`
+        : `no heartbeat from the peer for ${HEARTBEAT_TIMEOUT_MS / 1000} s`;
+      return `${silence}: a firewall blocks UDP, or the way to ${
+        formatEndpoint(this.#remote ?? remote)
+      } is broken`;
     }
     const since = this.#firstBeatAt;
     if (this.#remote === undefined) {
@@ -188,7 +177,7 @@ export class SleeveLink implements Forwarder {
   confirm(now: Millis): readonly SleeveEvent[] {
     if (this.#confirmed) return NO_EVENTS;
     this.#confirmed = true;
-    this.#timeoutAt = after(now, this.#times.timeoutMs);
+    this.#timeoutAt = after(now, HEARTBEAT_TIMEOUT_MS);
     return this.#beat(now);
   }
 
@@ -204,8 +193,11 @@ export class SleeveLink implements Forwarder {
         const mtu = decodeVerifiedMtu(payload);
         return mtu.ok ? this.#searching(now, () => this.#search.verified(mtu.value, now)) : NO_EVENTS;
       }
-      default:
-        return NO_EVENTS;
+      default: {
+        if (this.#watch === undefined) return NO_EVENTS;
+        const { events, answered } = this.#watch.control(tag, payload, now);
+        return answered ? [...events, ...this.#back()] : events;
+      }
     }
   }
 
@@ -215,11 +207,50 @@ export class SleeveLink implements Forwarder {
     switch (frame.kind) {
       case "heartbeat":
         return frame.connUid === this.options.connUid ? this.#alive(source, now) : NO_EVENTS;
+      case "beat":
+        return frame.connUid === this.options.connUid ? this.#beaten(frame, source, now) : NO_EVENTS;
       case "frag-test":
         return [{ kind: "control", tag: SLEEVE_CONTROL.fragmentsArrive, payload: NO_PAYLOAD }];
       case "mtu-probe":
         return [{ kind: "control", tag: SLEEVE_CONTROL.mtuVerified, payload: encodeVerifiedMtu(frame.mtu) }];
     }
+  }
+
+  #beaten(
+    { ask, seq }: Extract<SpecialFrame, { kind: "beat" }>,
+    source: Endpoint,
+    now: Millis,
+  ): readonly SleeveEvent[] {
+    if (this.#watch === undefined) return NO_EVENTS;
+    const events = this.#alive(source, now);
+    if (ask) return [...events, ...this.#watch.asked(seq, now, this.#onHold)];
+    return this.#watch.answered(seq, now) ? [...events, ...this.#back()] : events;
+  }
+
+  /** The peer has answered: what we send arrives. */
+  #back(): readonly SleeveEvent[] {
+    if (!this.#onHold) return NO_EVENTS;
+    this.#onHold = this.#unanswered = false;
+    return [{ kind: "health", good: true }];
+  }
+
+  /** A packet of traffic goes out. Cheap, for each packet; true: trafficBegins() is to be called. */
+  carried(): boolean {
+    return this.#watch?.carried() ?? false;
+  }
+
+  /** Something genuine came from the peer. Cheap, for each batch. */
+  heard(now: Millis): void {
+    this.#watch?.heard(now);
+  }
+
+  /** Traffic goes out after a time without. */
+  trafficBegins(now: Millis): readonly SleeveEvent[] {
+    return this.#onHold ? NO_EVENTS : this.#watch?.trafficBegins(now) ?? NO_EVENTS;
+  }
+
+  verify(now: Millis): readonly SleeveEvent[] {
+    return this.#onHold ? NO_EVENTS : this.#watch?.verify(now) ?? NO_EVENTS;
   }
 
   /** The kernel refused a DF packet of this link: the path to the peer takes `pathMtu`, headers included. */
@@ -244,9 +275,17 @@ export class SleeveLink implements Forwarder {
     const events: SleeveEvent[] = [];
     if (now >= this.#timeoutAt) {
       this.#timeoutAt = Infinity;
+      if (!this.#onHold) events.push({ kind: "health", good: false });
       this.#onHold = true;
-      this.#interval = this.#times.slowMs;
-      events.push({ kind: "health", good: false });
+      this.#interval = SLOW_HEARTBEAT_MS;
+    }
+    if (this.#watch !== undefined && now >= this.#watch.nextWake()) {
+      const { events: more, lost } = this.#watch.wake(now);
+      events.push(...more);
+      if (lost && !this.#onHold) {
+        this.#onHold = this.#unanswered = true;
+        events.push({ kind: "health", good: false });
+      }
     }
     if (now >= this.#complaintAt()) this.#complained = true;
     if (now >= this.#nextBeat) events.push(...this.#beat(now));
@@ -262,7 +301,8 @@ export class SleeveLink implements Forwarder {
     const search = this.#search.nextWake();
     const { min } = Math;
     const tests = min(this.#nextFragTest, this.#nextRecheck, search);
-    return min(this.#nextBeat, this.#timeoutAt, tests, this.#complaintAt());
+    const watch = this.#watch?.nextWake() ?? Infinity;
+    return min(this.#nextBeat, this.#timeoutAt, tests, this.#complaintAt(), watch);
   }
 
   /** When why() turns from patience to complaint. */
@@ -276,8 +316,9 @@ export class SleeveLink implements Forwarder {
     this.#established = true;
     // After a second heartbeat nobody can tell which of them is answered.
     if (this.#beats === 1) this.#rttMs = now - this.#firstBeatAt!;
-    this.#interval = this.#times.slowMs;
-    this.#nextBeat = after(now, this.#interval);
+    this.#interval = SLOW_HEARTBEAT_MS;
+    this.#nextBeat = this.#watch === undefined ? after(now, this.#interval) : Infinity;
+    this.#watch?.start(now, this.#rttMs);
     this.#nextRecheck = after(now, MTU_RECHECK_MS);
     return [{ kind: "established" }, ...this.#testFragments(now), kick()];
   }
@@ -287,15 +328,13 @@ export class SleeveLink implements Forwarder {
     const first = !this.#heard;
     if (first) events.push({ kind: "control", tag: SLEEVE_CONTROL.established, payload: NO_PAYLOAD });
     this.#heard = true;
-    this.#timeoutAt = after(now, this.#times.timeoutMs);
+    this.#timeoutAt = after(now, HEARTBEAT_TIMEOUT_MS);
     if (first && !this.#established && this.#beats > 0) {
       this.#nextBeat = Math.min(this.#nextBeat, now + READY_HEARTBEAT_MS);
     }
     events.push(...this.#follow(source, now));
-    if (this.#onHold) {
-      this.#onHold = false;
-      events.push({ kind: "health", good: true });
-    }
+    // Where answers are to be had, only they show that both directions work.
+    if (this.#watch === undefined || !this.#established) events.push(...this.#back());
     return events;
   }
 

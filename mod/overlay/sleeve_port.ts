@@ -9,7 +9,7 @@ import type { SpecialFrame } from "../wire/sleeve_special.ts";
 import type { Channel, FrameSpan } from "./sleeve_channel.ts";
 
 /** What sleeve may understand beyond the protocol, as it is announced. */
-export const EXTENSION = { partial: "sleeve-partial", gcm: "sleeve-gcm" } as const;
+export const EXTENSION = { partial: "sleeve-partial", gcm: "sleeve-gcm", beat: "sleeve-beat" } as const;
 
 /** What both ends of a link understand beyond the protocol. */
 export interface SleeveExtensions {
@@ -35,6 +35,10 @@ export interface SleeveCarrier {
   readonly maxPayload: number;
   /** To be called when a frame of nearly the full size has gone out: the path is then proven to carry such still. */
   sentLarge(): void;
+  /** To be called when a packet of traffic goes out. True: the link was idle, and the core wants to know (`traffic`). */
+  carried(): boolean;
+  /** To be called when something came that is the peer's, at least once for each reception. */
+  heard(now: Millis): void;
   /** How a frame is to be sent. */
   channel(frame: FrameSpan): Channel;
 }
@@ -60,6 +64,8 @@ export type SleeveNews =
   }
   /** The kernel refused a DF packet of this link: the path takes packets of `pathMtu`, headers included. */
   | { readonly kind: "too-big"; readonly link: LinkId; readonly pathMtu: number }
+  /** Traffic goes out over a link that was idle. */
+  | { readonly kind: "traffic"; readonly link: LinkId }
   /** The key of this link has sealed nearly as many packets as it may: it is time for another. Once. */
   | { readonly kind: "key-used-up"; readonly link: LinkId };
 

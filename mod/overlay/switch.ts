@@ -90,7 +90,7 @@ export class LinkSwitch {
     };
   }
 
-  /** Why the overlays that would be better than the working one are not used. */
+  /** Why the overlays that would be better than the working one are not used: `no fastdp: REASON`, for each. */
   #why(working: Forwarder | undefined, now: Millis): string | undefined {
     const better = working === undefined ? this.slots : this.slots.slice(0, this.slots.indexOf(working));
     const { noFastdp } = this.options;
@@ -99,8 +99,8 @@ export class LinkSwitch {
       const why = slot.why(now);
       return why === undefined ? [] : [{ overlay: slot.overlay, why }];
     }));
-    if (reasons.length < 2) return reasons[0]?.why;
-    return reasons.map(({ overlay, why }) => `${overlay}: ${why}`).join("; ");
+    if (reasons.length === 0) return undefined;
+    return reasons.map(({ overlay, why }) => `no ${overlay}: ${why}`).join("; ");
   }
 
   /** The mesh keeps the connection. */
@@ -158,6 +158,7 @@ export class LinkSwitch {
           break;
         case "health":
           out.push({ kind: "changed" }, ...this.#checkFailure(now));
+          if (!event.good) out.push(...this.#verifyOthers(index, now));
           break;
         case "moved":
           out.push({ kind: "changed" });
@@ -169,6 +170,13 @@ export class LinkSwitch {
     return out;
   }
 
+  /** An overlay is lost: those that are to take over may be lost as well, without having noticed. */
+  #verifyOthers(lost: number, now: Millis): readonly SwitchEvent[] {
+    return this.slots.flatMap((slot, index) =>
+      index === lost || slot.verify === undefined ? [] : this.take(index, slot.verify(now), now)
+    );
+  }
+
   #encode(index: number, tag: number, payload: Uint8Array): Uint8Array {
     return this.options.bare ? encodeBareControl(tag, payload) : encodeControl(index, tag, payload);
   }
@@ -178,8 +186,7 @@ export class LinkSwitch {
   #checkFailure(now: Millis): readonly SwitchEvent[] {
     if (!this.#established || this.#failed || this.best() !== undefined) return [];
     this.#failed = true;
-    const reason = this.slots.map((slot) => slot.why(now)).find((why) => why !== undefined);
-    return [{ kind: "failed", reason: `no working overlay: ${reason ?? "all are on hold"}` }];
+    return [{ kind: "failed", reason: `no overlay works: ${this.#why(undefined, now)}` }];
   }
 }
 

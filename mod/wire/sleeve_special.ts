@@ -6,6 +6,8 @@ import { bad, good } from "../core/brand.ts";
 const ETHERNET_HEADER = 14;
 /** Octets of a heartbeat: header and connection id. */
 export const SLEEVE_HEARTBEAT = 22;
+/** Octets of a beat, which to peers that do not know it is a probe of a size that nobody uses. */
+export const SLEEVE_BEAT = 26;
 /** Octets of a fragmentation test. */
 export const FRAG_TEST = 60_001;
 /** Octets of the frame that is to be too big for the path, so that the kernel says what is not. */
@@ -14,10 +16,16 @@ export const MTU_KICK = 60_000;
 /** Control messages of sleeve (spec dataplane.md 1.2). */
 export const SLEEVE_CONTROL = { established: 1, fragmentsArrive: 2, mtuVerified: 3 } as const;
 
+/** Control messages between ends that both understand beats: do you get anything from me (with the number of a beat);
+ * yes, I do. */
+export const SLEEVE_BEAT_CONTROL = { check: 4, heard: 5 } as const;
+
 /** What a special frame is. */
 export type SpecialFrame =
   /** The connection is alive. */
   | { readonly kind: "heartbeat"; readonly connUid: ConnUid }
+  /** The connection is alive; `ask`: answer with the same number, else: it is the answer. */
+  | { readonly kind: "beat"; readonly connUid: ConnUid; readonly ask: boolean; readonly seq: number }
   /** Fragments of a large packet arrive. */
   | { readonly kind: "frag-test" }
   /** Inner packets of this size arrive. */
@@ -32,13 +40,19 @@ export function isSpecialFrame(bytes: Uint8Array, from: number, to: number): boo
 export function decodeSpecial(bytes: Uint8Array, from: number, to: number): Decoded<SpecialFrame> {
   if (!isSpecialFrame(bytes, from, to)) return bad("frame is not a special one");
   const length = to - from;
-  if (length === SLEEVE_HEARTBEAT) {
-    let connUid = 0n;
-    for (let at = from + ETHERNET_HEADER; at < to; at++) connUid = connUid << 8n | BigInt(bytes[at]!);
-    return good({ kind: "heartbeat", connUid: connUid as ConnUid });
+  if (length === SLEEVE_HEARTBEAT) return good({ kind: "heartbeat", connUid: readUid(bytes, from) });
+  if (length === SLEEVE_BEAT) {
+    const at = from + SLEEVE_HEARTBEAT;
+    const seq = bytes[at + 2]! << 8 | bytes[at + 3]!;
+    return good({ kind: "beat", connUid: readUid(bytes, from), ask: bytes[at] === 1, seq });
   }
   if (length !== FRAG_TEST) return good({ kind: "mtu-probe", mtu: length - ETHERNET_HEADER });
   return isZero(bytes, from, to) ? good({ kind: "frag-test" }) : bad("fragmentation test is not all zeros");
+}
+
+/** Whether a special frame says that the connection is alive. */
+export function isBeat({ kind }: SpecialFrame): boolean {
+  return kind === "heartbeat" || kind === "beat";
 }
 
 /** Octets of a special frame. */
@@ -46,6 +60,8 @@ export function specialLength(frame: SpecialFrame): number {
   switch (frame.kind) {
     case "heartbeat":
       return SLEEVE_HEARTBEAT;
+    case "beat":
+      return SLEEVE_BEAT;
     case "frag-test":
       return FRAG_TEST;
     case "mtu-probe":
@@ -56,7 +72,12 @@ export function specialLength(frame: SpecialFrame): number {
 /** Writes a special frame at `at`, where specialLength() octets must be free. */
 export function writeSpecial(bytes: Uint8Array, at: number, frame: SpecialFrame): void {
   bytes.fill(0, at, at + specialLength(frame));
-  if (frame.kind !== "heartbeat") return;
+  if (frame.kind !== "heartbeat" && frame.kind !== "beat") return;
+  if (frame.kind === "beat") {
+    bytes[at + SLEEVE_HEARTBEAT] = frame.ask ? 1 : 0;
+    bytes[at + SLEEVE_HEARTBEAT + 2] = frame.seq >>> 8;
+    bytes[at + SLEEVE_HEARTBEAT + 3] = frame.seq;
+  }
   let left: bigint = frame.connUid;
   for (let i = at + SLEEVE_HEARTBEAT - 1; left > 0n; i--, left >>= 8n) bytes[i] = Number(left & 0xffn);
 }
@@ -86,6 +107,14 @@ export function decodeBareControl(message: Uint8Array): Decoded<{ tag: number; p
   if (tag === undefined) return bad("control message is empty");
   const known = (Object.values(SLEEVE_CONTROL) as number[]).includes(tag);
   return known ? good({ tag, payload: message.subarray(1) }) : bad(`control message is tagged ${tag}`);
+}
+
+function readUid(bytes: Uint8Array, from: number): ConnUid {
+  let connUid = 0n;
+  for (let at = from + ETHERNET_HEADER; at < from + SLEEVE_HEARTBEAT; at++) {
+    connUid = connUid << 8n | BigInt(bytes[at]!);
+  }
+  return connUid as ConnUid;
 }
 
 function isZero(bytes: Uint8Array, from: number, to: number): boolean {

@@ -44,6 +44,8 @@ const carrier: SleeveCarrier = {
   mtu: path.mtu,
   maxPayload: 1_500 - 28,
   sentLarge: () => {},
+  carried: () => false,
+  heard: () => {},
   channel: (frame) => chooseChannel(frame, path),
 };
 using engine = new SleeveEngine({

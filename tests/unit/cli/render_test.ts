@@ -104,11 +104,15 @@ Deno.test("renderOverview() gives each attachment a line", () => {
 });
 
 Deno.test("renderOverview() tells why a live connection is not at its best", () => {
-  const slow = { ...EXAMPLE.connections[1]!, info: "fastdp is not used: UDP port 6784 is blocked" };
+  const slow = {
+    ...EXAMPLE.connections[1]!,
+    overlay: "sleeve" as const,
+    info: "no fastdp: UDP port 6784 is blocked",
+  };
   const text = renderOverview({ ...EXAMPLE, connections: [slow], problems: [] }, {
     look: plain,
     commandVersion: "0.1.0",
   });
-  assert.match(text, /192\.0\.2\.2:6783 is established: fastdp is not used: UDP port 6784 is blocked/);
+  assert.match(text, /192\.0\.2\.2:6783 is established over sleeve; no fastdp: UDP port 6784 is blocked/);
   assert.match(text, /State {2}the connection works/);
 });

@@ -13,6 +13,7 @@ import {
   type RouteFactory,
 } from "../../../mod/overlay/dataplane.ts";
 import type { PortNo, SleeveKey } from "../../../mod/wire/ovs_keys.ts";
+import type { SleeveCarrier } from "../../../mod/overlay/sleeve_port.ts";
 import { FakeIpsec } from "./fake_ipsec.ts";
 import { FakeKernel, frameOf, hostIp, numberOf, type TunnelFrame } from "./kernel.ts";
 
@@ -54,7 +55,7 @@ export interface Host {
   readonly events: OverlayEvent[];
   boots: number;
   /** Links that user space has open. */
-  readonly open: Set<LinkId>;
+  readonly open: Map<LinkId, SleeveCarrier>;
 }
 
 /** Where a frame arrived: host and port. */
@@ -111,7 +112,7 @@ export class Cluster {
       core: undefined,
       events: [],
       boots: 0,
-      open: new Set(),
+      open: new Map(),
     });
   }
 
@@ -155,10 +156,12 @@ export class Cluster {
   /** User space carries a frame. */
   #carry(from: number, { link, id }: SleeveKey, frame: Uint8Array): void {
     const end = this.#otherEnd(link);
+    if (this.hosts[from]!.open.get(link)?.carried()) this.step(from, { kind: "traffic", link });
     if (end === undefined || this.blockedSleeve.has(`${from}>${end.host.index}`)) return;
     const [port] = [...end.host.kernel.ports.values()].filter((each) => each.kind === "sleeve");
     assert.ok(port !== undefined, "a frame for a host without user space");
     assert.ok(end.host.open.has(end.link), "a frame for a link that is not open");
+    end.host.open.get(end.link)!.heard(this.now);
     end.host.kernel.receive(port.port, frame, { sleeve: { link: end.link, id } });
   }
 
@@ -208,7 +211,7 @@ export class Cluster {
         host.ipsec.perform(effect, (news) => this.#post(() => this.step(index, news)));
         break;
       case "sleeve-open":
-        host.open.add(effect.carrier.link);
+        host.open.set(effect.carrier.link, effect.carrier);
         break;
       case "sleeve-close":
         host.open.delete(effect.link);

@@ -98,7 +98,7 @@ Deno.test("Dataplane asks for tunnel ports until they are there", () => {
   topology(core, [1, 2], false);
   request(core, { kind: "confirm", link: LINK });
   const failed = core.step({ kind: "vxlan-failed", udpPort: 7001, reason: "the port is in use" }, at(10));
-  assert.equal(whyOf(failed), "cannot open VXLAN port 7001 on this host: the port is in use");
+  assert.equal(whyOf(failed), "no fastdp: cannot open VXLAN port 7001 on this host: the port is in use");
   assert.ok(core.nextWake() <= 5_010);
   assert.ok(kinds(core.step({ kind: "wake" }, at(5_010))).includes("ensure-vxlan"));
   const ready = core.step({ kind: "vxlan-ready", udpPort: 7001, port: 12 as PortNo }, at(5_020));
@@ -136,7 +136,7 @@ Deno.test("Dataplane says why a link is not on the fast path, without being aske
   request(core, { kind: "confirm", link: LINK });
   const effects: DataplaneEffect[] = [];
   while (core.nextWake() <= 300_000) effects.push(...core.step({ kind: "wake" }, at(core.nextWake())));
-  assert.match(whyOf(effects)!, /^no answer to full-size VXLAN heartbeats on UDP 6784/);
+  assert.match(whyOf(effects)!, /^no fastdp: no answer to full-size VXLAN heartbeats on UDP 6784/);
   assert.equal(told(effects).length, 1, "one change of status, no failure");
   assert.ok(kinds(effects).filter((kind) => kind === "execute").length > 140);
 });
@@ -180,7 +180,7 @@ Deno.test("Dataplane sends nothing to and takes nothing from a peer whose traffi
   topology(core, [1, 2], false);
   const sealed = { ...PREPARE, protection: { kind: "sealed", sessionKey: new Uint8Array(32) } } as const;
   request(core, sealed);
-  assert.match(whyOf(request(core, { kind: "confirm", link: LINK }))!, /^no IPsec here/);
+  assert.match(whyOf(request(core, { kind: "confirm", link: LINK }))!, /^no fastdp: no IPsec here/);
   assert.deepEqual(request(core, { kind: "control", link: LINK, message: Uint8Array.of(7, 0, 0) }), []);
   const beat = { ...local(0, 0, 9), tunnel: tunnel(0x1002) };
   assert.deepEqual(miss(core, beat, 1, encodeHeartbeat(UID, 1376)), []);
@@ -242,7 +242,7 @@ Deno.test("Dataplane ends a link that carried traffic after a minute without hea
   while (core.nextWake() <= 61_000) events.push(...told(core.step({ kind: "wake" }, at(core.nextWake()))));
   const failed = events.filter((event) => event.kind === "failed");
   assert.equal(failed.length, 1);
-  assert.match(failed[0]!.reason, /^no working overlay: no VXLAN heartbeat/);
+  assert.match(failed[0]!.reason, /^no overlay works: no fastdp: no VXLAN heartbeat/);
 });
 
 Deno.test("Dataplane carries addresses over when peers change their short ids", () => {

@@ -119,7 +119,13 @@ export interface End {
   readonly taken: Taken[];
   readonly news: SleeveNews[];
   /** What its carrier knows of the path; may be changed. */
-  readonly path: { -readonly [K in keyof PathState]: PathState[K] } & { maxPayload: number; large: number };
+  readonly path: { -readonly [K in keyof PathState]: PathState[K] } & {
+    maxPayload: number;
+    large: number;
+    /** Packets sent, and receptions in which the peer was heard. */
+    carried: number;
+    heard: number;
+  };
   /** Sends a packet, virtio header first, to the other end. */
   send(packet: Uint8Array, broadcast?: boolean): void;
   flush(): void;
@@ -151,7 +157,7 @@ function endOf(self: number, options: PairOptions): End {
   const taken: Taken[] = [];
   const news: SleeveNews[] = [];
   const tell = (one: SleeveNews) => void news.push(one);
-  const path = { mtu, fragmentsArrive: true, maxPayload: mtu + 34, large: 0 };
+  const path = { mtu, fragmentsArrive: true, maxPayload: mtu + 34, large: 0, carried: 0, heard: 0 };
   const numbers = names.map(peerNumber);
   const carrier: SleeveCarrier = {
     link: LINK,
@@ -167,6 +173,8 @@ function endOf(self: number, options: PairOptions): End {
       return path.maxPayload;
     },
     sentLarge: () => path.large++,
+    carried: () => path.carried++ === 0,
+    heard: () => path.heard++,
     channel: (frame) => chooseChannel(frame, path),
   };
   const engine = new SleeveEngine({

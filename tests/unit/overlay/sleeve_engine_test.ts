@@ -246,6 +246,24 @@ Deno.test("SleeveEngine sends special frames alone, with DF or without as asked"
   ]);
 });
 
+Deno.test("SleeveEngine tells when traffic begins, and what shows that the peer is there", () => {
+  for (const options of VARIANTS) {
+    const [a, b] = enginePair(options);
+    a.send(packets.superPacket(SMALL));
+    a.send(packets.superPacket(SMALL));
+    carry(a, b);
+    assert.deepEqual(a.news, [{ kind: "traffic", link: LINK }]);
+    assert.deepEqual([a.path.carried, b.path.heard, b.path.carried], [2, 1, 0]);
+  }
+  const [a, b] = enginePair();
+  a.send(packets.superPacket(SMALL));
+  a.flush();
+  const source = { ...addressOf(0), port: 40_000 };
+  b.socket.inbox.push(...a.socket.sent.splice(0).map((one) => ({ ...one, source })));
+  b.drain();
+  assert.equal(b.path.heard, 0, "anybody may have sent it");
+});
+
 Deno.test("SleeveEngine knows closed links, unknown links and unknown peers no more", () => {
   const [a, b] = enginePair();
   a.send(packets.superPacket(SMALL));

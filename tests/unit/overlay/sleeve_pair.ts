@@ -55,6 +55,7 @@ export class SleevePair {
   readonly addresses: [Endpoint, Endpoint] = [DIALER, ACCEPTOR];
   readonly #random: Random = seededRandom();
   readonly #queue: { at: number; order: number; run: () => void }[] = [];
+  readonly #talking = [0, 0];
   #order = 0;
 
   constructor(path: Partial<PathOptions> = {}, options: Partial<SleeveLinkOptions> = {}) {
@@ -69,6 +70,21 @@ export class SleevePair {
   confirm(): this {
     this.links.forEach((link, by) => this.take(by, link.confirm(this.now)));
     return this;
+  }
+
+  /** From now on an end sends a packet every so many milliseconds; 0 ends that. */
+  talk(by: number, everyMs: number): void {
+    this.#talking[by] = everyMs;
+    this.#say(by, everyMs);
+  }
+
+  #say(by: number, everyMs: number): void {
+    const link = this.links[by]!;
+    if (this.#talking[by] !== everyMs || everyMs === 0) return;
+    if (link.carried()) this.take(by, link.trafficBegins(this.now));
+    this.#later(everyMs, () => this.#say(by, everyMs));
+    if (this.path.blocked[1 - by] || this.#random.below(1000) < this.path.lossPermille) return;
+    this.#later(this.path.delay, () => this.links[1 - by]!.heard(this.now));
   }
 
   /** Carries out what a link wants. */

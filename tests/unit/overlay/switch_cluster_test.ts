@@ -58,7 +58,10 @@ Deno.test("Dataplane falls back to sleeve without stale flows, and returns", () 
   blockFastdp(cluster, 0, 1, true);
   cluster.advance(61_000);
   assert.deepEqual(overlayOf(cluster, 0), ["sleeve"]);
-  assert.match(cluster.hosts[0]!.core!.report(cluster.now).links[0]!.status.why!, /^no VXLAN heartbeat/);
+  assert.match(
+    cluster.hosts[0]!.core!.report(cluster.now).links[0]!.status.why!,
+    /^no fastdp: no VXLAN heartbeat/,
+  );
   assert.deepEqual(overlayOf(cluster, 1), ["sleeve", "fastdp"]);
   traffic(cluster, boxes);
   blockFastdp(cluster, 0, 1, false);
@@ -80,8 +83,37 @@ Deno.test("Dataplane ends a link that has lost both overlays, and not one that h
   assert.deepEqual([overlayOf(cluster, 0), failed()], [["fastdp"], []]);
   blockFastdp(cluster, 0, 1, true);
   cluster.advance(61_000);
-  assert.match(JSON.stringify(failed()), /no working overlay/);
+  assert.match(JSON.stringify(failed()), /no overlay works/);
 });
+
+for (
+  const [title, overlays] of [["sleeve alone", SLEEVE], ["both overlays at once", BOTH]] as const
+) {
+  Deno.test(`Dataplane ends a link between ends that watch it within three seconds of losing ${title}`, () => {
+    const extensions = ["fastdp-beat", "sleeve-beat"];
+    const cluster = new Cluster(2, { extensions }, [overlays, overlays]);
+    cluster.connect(0, 1);
+    cluster.advance(3_000);
+    const boxes = [box(cluster, 0), box(cluster, 1)];
+    traffic(cluster, boxes);
+    const failed = () => cluster.hosts[0]!.events.filter((event) => event.kind === "failed");
+    const talk = (ms: number) => {
+      for (let left = ms; left > 0; left -= 100) {
+        say(cluster, boxes[0]!, boxes[1]!.mac);
+        cluster.advance(100);
+      }
+    };
+    talk(10_300);
+    cluster.blockedSleeve.add("1>0");
+    if (overlays === BOTH) {
+      talk(10_000);
+      assert.deepEqual([overlayOf(cluster, 0), failed()], [["fastdp"], []]);
+      blockFastdp(cluster, 0, 1, true);
+    }
+    talk(3_000);
+    assert.match(JSON.stringify(failed()), /no overlay works.*the peer has not answered/);
+  });
+}
 
 Deno.test("Dataplane ends a link whose key is used up, so that a new one gets another", () => {
   const { cluster } = chain(2, [BOTH, BOTH]);

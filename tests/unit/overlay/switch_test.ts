@@ -72,7 +72,7 @@ Deno.test("LinkSwitch takes the first overlay that works, else the first that ma
   assert.equal(link.status(NOW).overlay, undefined);
   sleeve.established = true;
   assert.equal(link.best(), sleeve);
-  assert.equal(link.status(NOW).why, "fastdp does not work");
+  assert.equal(link.status(NOW).why, "no fastdp: fastdp does not work");
   fastdp.established = true;
   assert.deepEqual(link.status(NOW), {
     overlay: "fastdp",
@@ -97,7 +97,7 @@ Deno.test("LinkSwitch fails a link that carried traffic and cannot any more, onc
   slot.onHold = true;
   assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW), [
     { kind: "changed" },
-    { kind: "failed", reason: "no working overlay: fastdp does not work" },
+    { kind: "failed", reason: "no overlay works: no fastdp: fastdp does not work" },
   ]);
   assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW), [{ kind: "changed" }]);
 });
@@ -108,6 +108,6 @@ Deno.test("LinkSwitch never fails a link that never worked", () => {
   slot.onHold = true;
   assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW), [{ kind: "changed" }]);
   const blocked = new LinkSwitch([new BlockedForwarder("fastdp", "it must not")], CLEAR);
-  assert.equal(blocked.status(NOW).why, "it must not");
+  assert.equal(blocked.status(NOW).why, "no fastdp: it must not");
   assert.deepEqual(blocked.confirm(NOW), []);
 });

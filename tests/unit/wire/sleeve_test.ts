@@ -209,6 +209,8 @@ Deno.test("special frames come back from what was written", () => {
     { kind: "heartbeat", connUid: 0x1122334455667788n as ConnUid },
     { kind: "heartbeat", connUid: 0n as ConnUid },
     { kind: "heartbeat", connUid: 0xffff_ffff_ffff_ffffn as ConnUid },
+    { kind: "beat", connUid: 0x1122334455667788n as ConnUid, ask: true, seq: 0xfedc },
+    { kind: "beat", connUid: 0n as ConnUid, ask: false, seq: 0 },
     { kind: "frag-test" },
     { kind: "mtu-probe", mtu: 1438 },
     { kind: "mtu-probe", mtu: 0 },
