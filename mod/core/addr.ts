@@ -43,7 +43,13 @@ export function ipToBytes(ip: Ip): Uint8Array<ArrayBuffer> {
 export function ipFromBytes(bytes: Uint8Array): Ip | undefined {
   if (bytes.length === 4) return bytes.join(".") as Ip;
   if (bytes.length !== 16) return undefined;
+  if (isIpv4Mapped(bytes)) return bytes.subarray(12).join(".") as Ip; // most addresses of sockets of both families
   return parseIp(ipaddr.fromByteArray([...bytes]).toString());
+}
+
+function isIpv4Mapped(bytes: Uint8Array): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[i] !== 0) return false;
+  return bytes[10] === 0xff && bytes[11] === 0xff;
 }
 
 /** Parses `address/prefix`. */

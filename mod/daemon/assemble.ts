@@ -33,7 +33,7 @@ import { ProcSysctl } from "../sys/sysctl.ts";
 import { decodeRoute, dumpRoutes, type Link } from "../wire/rtnetlink.ts";
 import type { Config } from "./config.ts";
 import { controlApi } from "./control_api.ts";
-import { type DataplaneHandle, startDataplane } from "./dataplane_client.ts";
+import { type DataplaneHandle, loadDataplane } from "./dataplane_client.ts";
 import { mendBridge, warnOfFirewall } from "./bridge_host.ts";
 import { keepAttached } from "./keep_attached.ts";
 import type { CleanupOptions } from "./host_cleanup.ts";
@@ -89,6 +89,13 @@ export async function assemble(
   };
 
   await using undo = new AsyncDisposableStack();
+  const dataplane = loadDataplane({
+    createWakeup: () => Wakeup.create(),
+    log: logger,
+    onEvent: (event) => router.overlay(event), // events answer requests, and only the router makes those
+    onFailure: (error) => end({ kind: "broken", error }),
+  });
+  undo.defer(() => dataplane.stop());
   const generic = () => undo.use(openNetlink({ protocol: "generic" }));
   const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
   let choice: DatapathChoice | undefined;
@@ -123,19 +130,13 @@ export async function assemble(
   const extensions = EXTENSIONS.filter((name) =>
     !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
   );
-  const dataplane = await startDataplane({
-    config: {
-      ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1 },
-      peer: identity.name,
-      ...{ overlays, noFastdp, extensions },
-      sleeve: { port: config.port, host: config.host },
-    },
-    createWakeup: () => Wakeup.create(),
-    log: logger,
-    onEvent: (event) => router.overlay(event), // events answer requests, and only the router makes those
-    onFailure: (error) => end({ kind: "broken", error }),
+  await dataplane.start({
+    ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1 },
+    peer: identity.name,
+    ...{ overlays, noFastdp, extensions },
+    sleeve: { port: config.port, host: config.host },
   });
-  undo.defer(() => dataplane.stop());
+  undo.defer(() => dataplane.stop()); // before the store closes
   phase("data plane");
 
   const sysctl = new ProcSysctl(inNetns);

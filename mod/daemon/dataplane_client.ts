@@ -23,10 +23,8 @@ export interface WakeupCounter extends Disposable {
   signal(): void;
 }
 
-/** How the data plane is started. */
-export interface DataplaneStart {
-  /** What the worker is told. */
-  readonly config: DataplaneConfig;
+/** What the data plane needs around it. */
+export interface DataplaneAround {
   /** Makes the counter that wakes the worker. */
   readonly createWakeup: () => WakeupCounter;
   /** Takes what the worker logs, too. */
@@ -40,8 +38,11 @@ export interface DataplaneStart {
   readonly workerUrl?: URL;
 }
 
-/** A running data plane. */
+/** A data plane whose worker is being loaded, or runs. */
 export interface DataplaneHandle {
+  /** Tells the worker what to be, once. Resolves when the kernel's datapath is open and known; rejects with the reason,
+   * e.g. "datapath/module-missing", when that cannot be. */
+  start(config: DataplaneConfig): Promise<void>;
   /** Hands a request over. Requests after the end go nowhere. */
   request(request: OverlayRequest): void;
   /** What is going on; rejects once the data plane has ended. */
@@ -58,14 +59,15 @@ interface PendingReport {
 class DataplaneClient implements DataplaneHandle {
   readonly #worker: Worker;
   readonly #wakeup: WakeupCounter;
-  readonly #options: DataplaneStart;
+  readonly #options: DataplaneAround;
+  #requests: OverlayRequest[] = [];
   readonly #reports = new Map<number, PendingReport>();
   readonly #started = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
-  #phase: "starting" | "running" | "stopping" | "ended" = "starting";
+  #phase: "loading" | "starting" | "running" | "stopping" | "ended" = "loading";
   #lastReport = 0;
 
-  constructor(options: DataplaneStart) {
+  constructor(options: DataplaneAround) {
     this.#options = options;
     this.#wakeup = options.createWakeup();
     const url = options.workerUrl ?? new URL("./dataplane_worker.ts", import.meta.url);
@@ -75,23 +77,37 @@ class DataplaneClient implements DataplaneHandle {
       event.preventDefault();
       this.#fail(new MeshnetError("datapath/unavailable", `Data plane failed: ${event.message}`));
     });
-    const { config } = options;
-    this.#worker.postMessage({ kind: "start", config, wakeupFd: this.#wakeup.fd } satisfies ToDataplane);
+    this.#started.promise.catch(() => {}); // a worker that cannot be loaded may fail before anybody waits
   }
 
-  /** Resolves when the data plane works, rejects with the reason why it cannot. */
-  get started(): Promise<void> {
+  start(config: DataplaneConfig): Promise<void> {
+    if (this.#phase === "loading") {
+      this.#phase = "starting";
+      this.#worker.postMessage({ kind: "start", config, wakeupFd: this.#wakeup.fd } satisfies ToDataplane);
+    }
     return this.#started.promise;
   }
 
   #post(message: ToDataplane): void {
     if (this.#phase === "ended") return;
+    this.#deliver();
+    this.#send(message);
+  }
+
+  #send(message: ToDataplane): void {
     this.#worker.postMessage(message); // first the message, then the signal that there is one
     this.#wakeup.signal();
   }
 
   request(request: OverlayRequest): void {
-    this.#post({ kind: "request", request });
+    if (this.#requests.push(request) === 1) queueMicrotask(() => this.#deliver());
+  }
+
+  /** Sends the requests of this turn in one message: each message costs both threads a tenth of a millisecond. */
+  #deliver(): void {
+    const requests = this.#requests;
+    this.#requests = [];
+    if (requests.length > 0 && this.#phase !== "ended") this.#send({ kind: "requests", requests });
   }
 
   report(): Promise<DataplaneStatus> {
@@ -110,6 +126,7 @@ class DataplaneClient implements DataplaneHandle {
 
   async stop(): Promise<void> {
     if (this.#phase === "ended") return;
+    if (this.#phase === "loading") return this.#end();
     if (this.#phase !== "stopping") {
       this.#post({ kind: "stop" });
       this.#phase = "stopping";
@@ -124,8 +141,9 @@ class DataplaneClient implements DataplaneHandle {
       case "started":
         if (this.#phase === "starting") this.#phase = "running";
         return this.#started.resolve();
-      case "event":
-        return this.#options.onEvent(message.event);
+      case "events":
+        for (const event of message.events) this.#options.onEvent(event);
+        return;
       case "log":
         return this.#options.log[message.level](message.event, message.fields);
       case "report":
@@ -144,7 +162,7 @@ class DataplaneClient implements DataplaneHandle {
     const phase = this.#phase;
     if (phase === "ended") return;
     this.#end();
-    if (phase === "starting") return this.#started.reject(reason);
+    if (phase === "loading" || phase === "starting") return this.#started.reject(reason);
     this.#options.log.error("overlay/failed", { code: reason.code, reason: reason.message });
     if (phase === "running") this.#options.onFailure(reason);
   }
@@ -164,10 +182,7 @@ function endedError(): MeshnetError {
   return new MeshnetError("datapath/unavailable", "Cannot report: data plane has ended");
 }
 
-/** Starts the data plane. Resolves when the kernel's datapath is open and known; rejects with the reason, e.g.
- * "datapath/module-missing", when that cannot be. */
-export async function startDataplane(options: DataplaneStart): Promise<DataplaneHandle> {
-  const client = new DataplaneClient(options);
-  await client.started;
-  return client;
+/** Begins to load the data plane's worker; that takes a while, in which the caller can find out how to start it. */
+export function loadDataplane(around: DataplaneAround): DataplaneHandle {
+  return new DataplaneClient(around);
 }

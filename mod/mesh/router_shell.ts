@@ -268,7 +268,9 @@ class Socket {
   write(bytes: Uint8Array): void {
     if (this.#silent) return;
     this.#waiting.push(bytes);
-    if (!this.#writing) void this.#pump();
+    if (this.#writing) return;
+    this.#writing = true;
+    queueMicrotask(() => void this.#pump()); // what one step brings about leaves in one piece
   }
 
   /** Closes after the last bytes, at the latest soon; reports nothing more. */
@@ -290,7 +292,6 @@ class Socket {
   }
 
   async #pump(): Promise<void> {
-    this.#writing = true;
     try {
       for (let chunk = this.#chunk(); chunk !== undefined; chunk = this.#chunk()) {
         await this.stream.write(chunk);

@@ -41,7 +41,8 @@ export interface DataplaneStatus extends DataplaneReport {
 export type ToDataplane =
   /** First and once; not followed by a signal. */
   | { readonly kind: "start"; readonly config: DataplaneConfig; readonly wakeupFd: number }
-  | { readonly kind: "request"; readonly request: OverlayRequest }
+  /** In this order; what one turn of the main thread brings about comes together. */
+  | { readonly kind: "requests"; readonly requests: readonly OverlayRequest[] }
   | { readonly kind: "report"; readonly id: number }
   | { readonly kind: "stop" };
 
@@ -49,7 +50,8 @@ export type ToDataplane =
 export type FromDataplane =
   /** The datapath is open and every port and flow in it is known. */
   | { readonly kind: "started" }
-  | { readonly kind: "event"; readonly event: OverlayEvent }
+  /** In this order; what one round of the loop brings about comes together. */
+  | { readonly kind: "events"; readonly events: readonly OverlayEvent[] }
   | { readonly kind: "report"; readonly id: number; readonly status: DataplaneStatus }
   | {
     readonly kind: "log";

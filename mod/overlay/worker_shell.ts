@@ -1,6 +1,7 @@
 /** The data plane's loop: one thread, one wait for misses, news, messages and time. */
 import { assertNever } from "../core/brand.ts";
 import { type Core, Driver } from "../core/driver.ts";
+import type { OverlayEvent } from "../core/overlay_port.ts";
 import type { Alarm, Clock } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Datapath } from "./datapath_port.ts";
@@ -69,8 +70,9 @@ class LoopAlarm implements Alarm {
 export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const { announced, clock, core, datapath, nextMessage, send, waiter, xfrm } = loop;
   const alarm = new LoopAlarm();
+  let events: OverlayEvent[] = [];
   const perform = (effect: DataplaneEffect): void => {
-    if (effect.kind === "overlay") send({ kind: "event", event: effect.event });
+    if (effect.kind === "overlay") events.push(effect.event);
     else if (effect.kind === "log") send(effect);
     else if (effect.kind === "xfrm") xfrm.perform(effect, post);
     else datapath.perform(effect, post, clock.now());
@@ -78,15 +80,23 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const driver = new Driver(core, perform, { clock, alarm, wake: { kind: "wake" }, limit: EVENT_LIMIT });
   const post = (event: DataplaneEvent): void => void driver.post(event);
   const isReady = (index: number): boolean => waiter.isReady(index + 1);
+  const tell = (): void => {
+    if (events.length > 0) send({ kind: "events", events });
+    events = [];
+  };
 
   post(datapath.start());
   datapath.flush(post);
   send({ kind: "started" });
   for (let more = false;;) {
+    tell();
     waiter.wait(more ? 0 : Math.min(alarm.at, datapath.nextWake()) - clock.now());
     for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
       const message = await nextMessage();
-      if (message.kind === "stop") return datapath.flush(post);
+      if (message.kind === "stop") {
+        datapath.flush(post);
+        return tell();
+      }
       take(message);
     }
     alarm.ringIfDue(clock.now());
@@ -98,8 +108,9 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
 
   function take(message: Exclude<ToDataplane, { kind: "stop" }>): void {
     switch (message.kind) {
-      case "request":
-        return post({ kind: "request", request: message.request });
+      case "requests":
+        for (const request of message.requests) post({ kind: "request", request });
+        return;
       case "report": {
         const status = { ...core.report(clock.now()), kernel: datapath.counts() };
         return send({ kind: "report", id: message.id, status });

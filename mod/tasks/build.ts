@@ -50,6 +50,8 @@ async function bundle(folder: string): Promise<PayloadFile[]> {
     const text = new TextDecoder().decode(file.bytes)
       // The bundler leaves the worker's address as it is in the source; the worker's bundle keeps its place in the tree.
       .replaceAll(/new URL\(\s*"[./]*dataplane_worker\.ts"/g, () => (workers++, `new URL("./${WORKER}.js"`))
+      // The log's library looks into values by Deno itself; the part of Node that it names takes time to load.
+      .replace(/^import util from "node:util";$/m, "const util = Deno;")
       // It also says where this machine keeps packages; equal sources shall give equal bytes on every machine.
       .replaceAll(/^(\/\/ |\s*")\S*\/npm\/[^/\s]+\//gm, "$1npm:");
     Deno.writeTextFileSync(`${folder}/${file.path}`, text);

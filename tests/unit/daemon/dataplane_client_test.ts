@@ -3,7 +3,7 @@ import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { LogFields, Logger } from "../../../mod/core/ports.ts";
-import { type DataplaneHandle, startDataplane } from "../../../mod/daemon/dataplane_client.ts";
+import { type DataplaneHandle, loadDataplane } from "../../../mod/daemon/dataplane_client.ts";
 
 const CONFIG = {
   kind: "ovs",
@@ -37,9 +37,14 @@ class Trial {
     ]),
   ) as unknown as Logger;
 
-  start(workerUrl: URL): Promise<DataplaneHandle> {
-    return startDataplane({
-      config: CONFIG,
+  async start(workerUrl: URL): Promise<DataplaneHandle> {
+    const dataplane = this.load(workerUrl);
+    await dataplane.start(CONFIG);
+    return dataplane;
+  }
+
+  load(workerUrl: URL): DataplaneHandle {
+    return loadDataplane({
       createWakeup: () => {
         this.open++;
         return { fd: 3, signal: () => void this.signals++, [Symbol.dispose]: () => void this.open-- };
@@ -53,15 +58,15 @@ class Trial {
 }
 
 const ANSWER = `
-  if (data.kind === "request") {
-    postMessage({ kind: "event", event: { kind: "established", link: data.request.link } });
+  if (data.kind === "requests") {
+    postMessage({ kind: "events", events: data.requests.map(({ link }) => ({ kind: "established", link })) });
     postMessage({ kind: "log", level: "info", event: "x/y", fields: {} });
   }
   if (data.kind === "report") postMessage({ kind: "report", id: data.id, status: { echo: data.id } });
   if (data.kind === "stop") postMessage({ kind: "stopped" });
-  if (data.kind === "request" && data.request.kind === "stop") throw new Error("defect");`;
+  if (data.kind === "requests" && data.requests[0].kind === "stop") throw new Error("defect");`;
 
-Deno.test("startDataplane() hands requests over and brings events, logs and reports back", async () => {
+Deno.test("DataplaneHandle.start() hands requests over and brings events, logs and reports back", async () => {
   const trial = new Trial();
   const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, ANSWER));
   dataplane.request(REQUEST);
@@ -75,7 +80,29 @@ Deno.test("startDataplane() hands requests over and brings events, logs and repo
   await assert.rejects(dataplane.report(), { message: "Cannot report: data plane has ended" });
 });
 
-Deno.test("startDataplane() gives the worker its configuration and the descriptor that wakes it", async () => {
+Deno.test("DataplaneHandle.request() sends what one turn asks for in one message, before a report", async () => {
+  const trial = new Trial();
+  const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, ANSWER));
+  dataplane.request(REQUEST);
+  dataplane.request({ kind: "confirm", link: 8 as never });
+  await dataplane.report();
+  assert.deepEqual(trial.events.map((event) => event.link), [7, 8]);
+  assert.equal(trial.signals, 2);
+  dataplane.request({ kind: "confirm", link: 9 as never });
+  await Promise.resolve();
+  assert.equal(trial.signals, 3, "nobody has to ask for more");
+  await dataplane.stop();
+});
+
+Deno.test("DataplaneHandle.stop() ends a worker that was never started", async () => {
+  const trial = new Trial();
+  const dataplane = trial.load(workerOf(""));
+  await dataplane.stop();
+  assert.equal(trial.open, 0);
+  await assert.rejects(dataplane.report(), { message: "Cannot report: data plane has ended" });
+});
+
+Deno.test("DataplaneHandle.start() gives the worker its configuration and the descriptor that wakes it", async () => {
   const trial = new Trial();
   const begin = `postMessage({ kind: "log", level: "info", event: JSON.stringify(data), fields: {} });
     postMessage({ kind: "started" });`;
@@ -84,7 +111,7 @@ Deno.test("startDataplane() gives the worker its configuration and the descripto
   await dataplane.stop();
 });
 
-Deno.test("startDataplane() rejects with the reason why it cannot work", async () => {
+Deno.test("DataplaneHandle.start() rejects with the reason why it cannot work", async () => {
   const trial = new Trial();
   const failure = {
     code: "datapath/module-missing",
@@ -97,10 +124,10 @@ Deno.test("startDataplane() rejects with the reason why it cannot work", async (
   assert.equal(trial.open, 0);
 });
 
-Deno.test("startDataplane() tells once that the data plane failed, and refuses what waits", async () => {
+Deno.test("DataplaneHandle.start() tells once that the data plane failed, and refuses what waits", async () => {
   const trial = new Trial();
   const failure = { code: "datapath/unavailable", message: "Datapath meshnet was removed" };
-  const take = `if (data.kind === "request") postMessage({ kind: "failed", failure: ${
+  const take = `if (data.kind === "requests") postMessage({ kind: "failed", failure: ${
     JSON.stringify(failure)
   } });`;
   const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, take));
@@ -113,7 +140,7 @@ Deno.test("startDataplane() tells once that the data plane failed, and refuses w
   assert.equal(trial.open, 0);
 });
 
-Deno.test("startDataplane() takes an exception in the worker for a failure", async () => {
+Deno.test("DataplaneHandle.start() takes an exception in the worker for a failure", async () => {
   const trial = new Trial();
   const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, ANSWER));
   dataplane.request({ kind: "stop", link: 7 as never, orderly: true });

@@ -88,7 +88,7 @@ Deno.test("runDataplane() starts the core before it waits, tells so, and ends wh
 Deno.test("runDataplane() takes every announced message, then timers, then the kernel's news", async () => {
   const wakeAt = 5;
   const { trace } = await play([{
-    messages: [{ kind: "request", request: REQUEST }, { kind: "request", request: REQUEST }],
+    messages: [{ kind: "requests", requests: [REQUEST] }, { kind: "requests", requests: [REQUEST] }],
     events: [{ kind: "port-removed", port: 1 as PortNo }],
     passes: 7,
   }], { wakeAt });
@@ -108,6 +108,16 @@ Deno.test("runDataplane() does not wait while the kernel has more", async () => 
   assert.deepEqual(trace, ["started at 0", "wait Infinity", "wait 0", "wait Infinity"]);
 });
 
+Deno.test("runDataplane() tells of a round's events in one message, the last round's too", async () => {
+  const event = { kind: "established", link: 1 } as const;
+  const step = (given: DataplaneEvent): readonly DataplaneEffect[] =>
+    given.kind === "request" ? [{ kind: "overlay", event: event as never }] : [];
+  const twice: ToDataplane = { kind: "requests", requests: [REQUEST, REQUEST] };
+  const { sent } = await play([{ messages: [twice] }, { messages: [twice, { kind: "stop" }] }], { step });
+  const events = { kind: "events", events: [event, event] };
+  assert.deepEqual(sent, [{ kind: "started" }, events, events]);
+});
+
 Deno.test("runDataplane() performs effects in order and hands the mesh's on", async () => {
   const event = { kind: "established", link: 1 } as unknown as Extract<
     DataplaneEffect,
@@ -120,12 +130,12 @@ Deno.test("runDataplane() performs effects in order and hands the mesh's on", as
     { kind: "dump-flows" },
   ];
   const step = (given: DataplaneEvent) => given.kind === "request" ? effects : [];
-  const { sent, trace } = await play([{ messages: [{ kind: "request", request: REQUEST }] }], { step });
+  const { sent, trace } = await play([{ messages: [{ kind: "requests", requests: [REQUEST] }] }], { step });
   assert.deepEqual(trace.filter((line) => line.startsWith("perform")), [
     "perform ensure-vxlan",
     "perform dump-flows",
   ]);
-  assert.deepEqual(sent.slice(1), [{ kind: "event", event }, effects[2]]);
+  assert.deepEqual(sent.slice(1), [effects[2], { kind: "events", events: [event] }]);
 });
 
 Deno.test("runDataplane() answers reports with the core's and the kernel's counts", async () => {
@@ -138,5 +148,5 @@ Deno.test("runDataplane() passes on what a step throws", async () => {
     if (event.kind === "request") throw new RangeError("defect");
     return [];
   };
-  await assert.rejects(play([{ messages: [{ kind: "request", request: REQUEST }] }], { step }), /defect/);
+  await assert.rejects(play([{ messages: [{ kind: "requests", requests: [REQUEST] }] }], { step }), /defect/);
 });
