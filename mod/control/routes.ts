@@ -1,5 +1,6 @@
 /** What the control socket answers: paths, methods, checked bodies, and errors as JSON. */
 import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
+import { MemoryBudget } from "../core/memory_budget.ts";
 import { closest } from "../core/suggest.ts";
 import type {
   AttachAnswer,
@@ -16,6 +17,8 @@ import type {
 
 /** Largest accepted request body in bytes. */
 export const MAX_BODY = 64 * 1024;
+/** What requests that are still coming may hold together, bytes. */
+const MAX_BODIES = 4 * 1024 * 1024;
 const MAX_ITEMS = 1024;
 const MAX_TEXT = 4096;
 
@@ -67,11 +70,26 @@ const ROUTES: Readonly<Record<string, Route>> = {
 /** Connections whose answer goes on until the process ends, or somebody closes them here. */
 export type HeldAnswers = Set<ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>>;
 
+/** A request body that is still coming. */
+interface Body {
+  readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  /** Others needed the room more. */
+  cut: boolean;
+}
+
+/** What bodies of a server's requests hold. */
+export type Bodies = MemoryBudget<"bodies", Body>;
+
+/** The budget of one server. */
+export function bodiesOf(total: number = MAX_BODIES): Bodies {
+  return new MemoryBudget({ bodies: { total, each: MAX_BODY } });
+}
+
 /** Answers one request; never throws. */
 export async function answer(
   request: Request,
   api: ControlApi,
-  { held }: { readonly held: HeldAnswers },
+  { held, bodies }: { readonly held: HeldAnswers; readonly bodies: Bodies },
 ): Promise<Response> {
   const path = new URL(request.url).pathname;
   const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
@@ -90,7 +108,7 @@ export async function answer(
     return refused;
   }
   try {
-    const body = route.method === "POST" ? await readBody(request) : undefined;
+    const body = route.method === "POST" ? await readBody(request, bodies) : undefined;
     const value = await route.handle(api, body);
     return path === "/stop" ? answerAndHold(value, held) : Response.json(value);
   } catch (error) {
@@ -142,16 +160,28 @@ function refuse(message: string, hint: string): never {
   throw new MeshnetError("usage/bad-option", message, { hint });
 }
 
-async function readBody(request: Request): Promise<unknown> {
+async function readBody(request: Request, bodies: Bodies): Promise<unknown> {
   if (request.body === null) return {};
+  const body: Body = { reader: request.body.getReader(), cut: false };
   const parts: Uint8Array[] = [];
   let length = 0;
-  for await (const part of request.body) {
-    length += part.length;
-    if (length > MAX_BODY) {
-      refuse(`The request body is too long: limit is ${MAX_BODY} bytes`, "Send less at a time");
+  try {
+    for (;;) {
+      const { value } = await body.reader.read();
+      if (body.cut) refuse("The request body was cut off: too many come at once", "Try again later");
+      if (value === undefined) break;
+      parts.push(value);
+      length += value.length;
+      if (length > MAX_BODY) {
+        refuse(`The request body is too long: limit is ${MAX_BODY} bytes`, "Send less at a time");
+      }
+      for (const greediest of bodies.hold("bodies", body, length)) {
+        greediest.cut = true;
+        void greediest.reader.cancel().catch(() => {}); // its own reading goes on from here, and refuses
+      }
     }
-    parts.push(part);
+  } finally {
+    bodies.release(body);
   }
   if (length === 0) return {};
   const text = await new Blob(parts as Uint8Array<ArrayBuffer>[]).text();

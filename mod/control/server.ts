@@ -2,7 +2,7 @@
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import { CONTROL_SOCKET } from "../core/options.ts";
 import type { Logger } from "../core/ports.ts";
-import { answer, type ControlApi, type HeldAnswers } from "./routes.ts";
+import { answer, bodiesOf, type ControlApi, type HeldAnswers } from "./routes.ts";
 
 /** A listening control socket. Disposing it closes it and every connection. */
 export interface ControlServer extends AsyncDisposable {
@@ -19,6 +19,7 @@ export async function startControlServer(
   await removeStaleSocket(path);
   const end = new AbortController();
   const held: HeldAnswers = new Set();
+  const bodies = bodiesOf();
   const umask = Deno.umask(0o117); // the socket must not be open to all for even a moment
   let server: Deno.HttpServer;
   try {
@@ -31,7 +32,7 @@ export async function startControlServer(
         options.logger.error("control request failed", { reason: messageOf(error) });
         return new Response(null, { status: 500 });
       },
-    }, (request) => answer(request, api, { held }));
+    }, (request) => answer(request, api, { held, bodies }));
   } finally {
     Deno.umask(umask);
   }

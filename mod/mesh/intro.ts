@@ -147,6 +147,11 @@ export class Intro {
     }
   }
 
+  /** Octets of memory kept for what has not come whole yet. */
+  get held(): number {
+    return this.#queue.held + (this.#stage.kind === "features" ? this.#stage.codec.held : 0);
+  }
+
   /** When to call expire(); Infinity when the introduction is over. */
   nextWake(): number {
     return this.#stage.kind === "over" ? Infinity : this.#deadline;

@@ -54,6 +54,22 @@ export type LinkInput =
   | { readonly kind: "messages"; readonly messages: readonly Uint8Array[] }
   | { readonly kind: "failed"; readonly reason: string; readonly write: readonly Uint8Array[] };
 
+/** Why a connection ends, and who hears of it. */
+export interface LinkEnd {
+  /** A sentence without full stop. */
+  readonly reason: string;
+  /** True when we or the operator decided it. */
+  readonly orderly: boolean;
+  /** True: it is not tried again. */
+  readonly never?: boolean;
+  /** True: nobody needs to hear of it. */
+  readonly silent?: boolean;
+  /** Level of the log line; by its stage unless given. */
+  readonly level?: "debug" | "info" | "warn";
+  /** Last bytes. */
+  readonly write?: readonly Uint8Array[];
+}
+
 /** How a connection came about. */
 export interface LinkOrigin {
   readonly id: LinkId;
@@ -101,6 +117,11 @@ export class Link {
   /** The remote peer; undefined before it is known. */
   get peer(): PeerName | undefined {
     return this.introduced?.remote.name;
+  }
+
+  /** Octets of memory kept for a message of the remote that has not come whole yet. */
+  get held(): number {
+    return this.#codec?.held ?? this.intro.held;
   }
 
   /** Takes bytes of the remote. Messages may be handled only while the connection is in the table. */

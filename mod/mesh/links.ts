@@ -9,7 +9,8 @@ import { TAG } from "../wire/mesh_message.ts";
 import type { AttemptEnd, AttemptId, Connector, ConnectorEffect } from "./connector.ts";
 import { dialAdvice } from "./dial_advice.ts";
 import { Intro } from "./intro.ts";
-import { BUSY, DROWNED, FLOODED, type Introduced, Link } from "./link.ts";
+import { BUSY, FLOODED, type Introduced, Link, type LinkEnd, type LinkInput } from "./link.ts";
+import { type Evicted, LinkMemory } from "./link_memory.ts";
 import { cloneAdvice, LinkTable } from "./link_table.ts";
 import { LogLimit } from "./log_limit.ts";
 import type { Membership } from "./membership.ts";
@@ -24,17 +25,6 @@ const MAX_CONTROL = 1024;
 /** An identity is checked by writing to its connection; a second doubt within this time changes nothing, ms. */
 const DOUBT = 1_000;
 
-interface End {
-  readonly reason: string;
-  /** True when we or the operator decided it. */
-  readonly orderly: boolean;
-  readonly never?: boolean;
-  /** True: nobody needs to hear of it. */
-  readonly silent?: boolean;
-  readonly level?: "debug" | "info" | "warn";
-  readonly write?: readonly Uint8Array[];
-}
-
 /** What the connections need from the rest of the router. */
 export interface LinksContext {
   readonly config: RouterConfig;
@@ -46,6 +36,7 @@ export interface LinksContext {
 /** All connections of the router, and the dials that lead to them. */
 export class Links {
   readonly table: LinkTable;
+  readonly memory: LinkMemory;
   /** Connections that ended since the start, ourselves found at an address not counted. */
   terminations = 0;
   /** Messages lost because they were longer than a connection may carry. */
@@ -57,6 +48,7 @@ export class Links {
 
   constructor(readonly context: LinksContext) {
     this.table = new LinkTable(context.config.connLimit);
+    this.memory = new LinkMemory(context.config.memory);
   }
 
   /** Carries out what the connection maker wants. */
@@ -109,7 +101,11 @@ export class Links {
   bytes(socket: SocketId, data: Uint8Array, now: Millis): void {
     const link = this.table.bySocket(socket);
     if (link === undefined) return;
-    const input = link.receive(data, now);
+    this.#input(link, link.receive(data, now), now);
+    this.#evict(this.memory.received(link), now);
+  }
+
+  #input(link: Link, input: LinkInput, now: Millis): void {
     switch (input.kind) {
       case "more":
         return this.#write(link, input.write, now);
@@ -130,6 +126,7 @@ export class Links {
     if (link === undefined) return;
     const wasBusy = link.queued >= BUSY;
     link.queued = Math.max(0, link.queued - count);
+    this.memory.queued(link);
     if (wasBusy && link.queued < BUSY) this.context.membership.gossipWaits = true;
   }
 
@@ -207,7 +204,7 @@ export class Links {
   }
 
   /** Ends a connection and tells everyone concerned. */
-  end(link: Link, end: End, now: Millis, how: { readonly closed: boolean } = { closed: false }): void {
+  end(link: Link, end: LinkEnd, now: Millis, how: { readonly closed: boolean } = { closed: false }): void {
     if (link.stage === "gone") return;
     const ran = link.stage === "running";
     link.stage = "gone";
@@ -218,6 +215,7 @@ export class Links {
       this.context.emit({ kind: "close", socket });
     }
     this.table.remove(link);
+    this.memory.release(link);
     if (ran) {
       this.#overlay({ kind: "stop", link: id, orderly: end.orderly });
       membership.removed(link, now);
@@ -378,9 +376,12 @@ export class Links {
     const data = parts.length === 1 ? parts[0]! : concatBytes(...parts);
     link.queued += data.length;
     this.context.emit({ kind: "write", socket: link.origin.socket, data });
-    if (link.queued <= DROWNED) return;
-    const reason = `it takes in less than it is sent: ${DROWNED >> 20} MiB are waiting`;
-    this.end(link, { reason, orderly: true, level: "warn" }, now);
+    this.#evict(this.memory.queued(link), now);
+  }
+
+  /** Who makes us hold most loses its connection. */
+  #evict(evicted: readonly Evicted[], now: Millis): void {
+    for (const { link, reason } of evicted) this.end(link, { reason, orderly: true, level: "warn" }, now);
   }
 
   #overlay(request: OverlayRequest): void {

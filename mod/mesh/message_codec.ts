@@ -16,6 +16,8 @@ export const PASSWORDS_DIFFER =
 export interface MessageCodec {
   /** The longest message that encode() takes. */
   readonly maxMessage: number;
+  /** Octets of memory kept for a message that has not come whole yet. */
+  readonly held: number;
   /** The bytes of our next message, framed and sealed: write them in the order of the calls. */
   encode(message: Uint8Array): Uint8Array<ArrayBuffer>;
   /**
@@ -33,6 +35,8 @@ export abstract class StreamCodec implements MessageCodec {
   #failure: string | undefined;
   /** Longest message accepted on the wire; may be changed at any time. */
   abstract maxFrame: number;
+  /** Octets of memory kept for a message that has not come whole yet. */
+  abstract readonly held: number;
 
   /** Puts bytes of the stream into the buffer, which keeps them. */
   abstract push(bytes: Uint8Array): void;
@@ -97,6 +101,11 @@ export class FramedCodec extends StreamCodec {
   /** Longest message accepted, without its prefix. */
   override maxFrame: number = MAX_FRAME;
 
+  /** Octets of memory kept for a message that has not come whole yet. */
+  override get held(): number {
+    return this.#queue.held;
+  }
+
   /** Puts bytes of the stream into the buffer. */
   override push(bytes: Uint8Array): void {
     this.#queue.push(bytes);
@@ -114,7 +123,10 @@ export class FramedCodec extends StreamCodec {
     if (length > this.maxFrame) {
       return bad(`the peer sent a message of ${length} bytes, at most ${this.maxFrame} are allowed`);
     }
-    if (this.#queue.length < 4 + length) return good(undefined);
+    if (this.#queue.length < 4 + length) {
+      this.#queue.expect(4 + length);
+      return good(undefined);
+    }
     this.#queue.take(4);
     return good(this.#queue.take(length));
   }
@@ -142,6 +154,11 @@ export class GobCodec extends StreamCodec {
 
   override set maxFrame(length: number) {
     this.#gob.maxMessage = length + GobCodec.#overhead;
+  }
+
+  /** Octets of memory kept for a message that has not come whole yet. */
+  override get held(): number {
+    return this.#gob.held;
   }
 
   /** A codec for one connection. */

@@ -251,6 +251,7 @@ interface SocketHandlers {
 /** One connection with the bytes that wait to be written. The core bounds them: it counts what it gave. */
 class Socket {
   #waiting: Uint8Array[] = [];
+  #octets = 0;
   #writing = false;
   #closed = false;
   #finishing: ReturnType<typeof setTimeout> | undefined;
@@ -268,14 +269,15 @@ class Socket {
   write(bytes: Uint8Array): void {
     if (this.#silent) return;
     this.#waiting.push(bytes);
+    this.#octets += bytes.length;
     if (this.#writing) return;
     this.#writing = true;
     queueMicrotask(() => void this.#pump()); // what one step brings about leaves in one piece
   }
 
-  /** Closes after the last bytes, at the latest soon; reports nothing more. */
+  /** Closes after the last bytes, at the latest soon; reports nothing more. Who leaves much unread gets no last bytes. */
   finish(): void {
-    if (!this.#writing) return this.close();
+    if (!this.#writing || this.#octets > WRITE_CHUNK) return this.close();
     this.#finishing ??= setTimeout(() => this.close(), FAREWELL);
   }
 
@@ -284,6 +286,7 @@ class Socket {
     clearTimeout(this.#finishing);
     this.#closed = true;
     this.#waiting = [];
+    this.#octets = 0;
     this.stream.close();
   }
 
@@ -310,6 +313,7 @@ class Socket {
     let count = 0;
     while (count < this.#waiting.length && size < WRITE_CHUNK) size += this.#waiting[count++]!.length;
     const parts = this.#waiting.splice(0, count);
+    this.#octets -= size;
     return parts.length > 1 ? concatBytes(...parts) : parts[0];
   }
 

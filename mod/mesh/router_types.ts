@@ -1,10 +1,12 @@
 /** What goes into the router core and what comes out of it. */
 import type { Cidr, Endpoint, Ip } from "../core/addr.ts";
 import type { Brand } from "../core/brand.ts";
+import type { PoolLimits } from "../core/memory_budget.ts";
 import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
 import type { AttemptId } from "./connector.ts";
+import type { LinkPool } from "./link_memory.ts";
 import type { TopologyDecoder } from "./topology_channel.ts";
 
 /** One TCP connection of the shell; never reused. */
@@ -107,6 +109,8 @@ export interface RouterConfig {
   readonly random: Random;
   readonly sealer: Sealer;
   readonly channels: readonly GossipChannel[];
+  /** What connections may make us hold; LINK_MEMORY unless given. */
+  readonly memory?: Readonly<Record<LinkPool, PoolLimits>>;
   /** For simulations: see TopologyDecoder. */
   readonly decodeTopology?: TopologyDecoder;
 }

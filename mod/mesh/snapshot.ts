@@ -1,12 +1,14 @@
 /** The mesh as plain data, for status, reports and metrics. */
 import { formatCidr, formatEndpoint } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
+import type { PoolUse } from "../core/memory_budget.ts";
 import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 import type { Connector, TargetState, TargetView } from "./connector.ts";
 import type { GossipCounters } from "./gossip.ts";
 import type { Link } from "./link.ts";
+import type { LinkPool } from "./link_memory.ts";
 import type { Links } from "./links.ts";
 import type { Membership } from "./membership.ts";
 import type { RouterConfig } from "./router_types.ts";
@@ -95,6 +97,8 @@ export interface MeshSnapshot {
   /** Messages lost because they were too long to send. */
   readonly unsendable: number;
   readonly gossip: GossipCounters;
+  /** What connections make this host hold, and how many that has cost. */
+  readonly memory: Readonly<Record<LinkPool, PoolUse>>;
 }
 
 /** What a snapshot is taken of. */
@@ -134,6 +138,7 @@ export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot 
     terminations: links.terminations,
     unsendable: links.unsendable,
     gossip: membership.engine.counters(),
+    memory: links.memory.use(),
   };
 }
 

@@ -61,6 +61,11 @@ export class GobDecoder {
     this.#queue.push(bytes);
   }
 
+  /** Octets of memory kept for bytes that no value has used yet. */
+  get held(): number {
+    return this.#queue.held;
+  }
+
   /** Whether all bytes are used up, which is where a finite stream may end. */
   atEnd(): boolean {
     return this.#queue.length === 0 && this.#failure === undefined;
@@ -147,7 +152,7 @@ export class GobDecoder {
       head.fail(`message has ${length} bytes, at most ${this.maxMessage} are allowed`);
     }
     if (head.failure !== undefined) return void this.#fail(head.failure);
-    if (BigInt(head.left) < length) return undefined;
+    if (BigInt(head.left) < length) return void this.#queue.expect(head.at + Number(length));
     this.#queue.take(head.at);
     return this.#queue.take(Number(length));
   }

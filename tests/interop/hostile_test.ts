@@ -1,54 +1,14 @@
 /** The router with real sockets against hostile peers: another router's connection to it must not notice. */
 import assert from "node:assert/strict";
 import { concatBytes } from "../../mod/core/bytes.ts";
-import type { PeerName, PeerUid } from "../../mod/core/names.ts";
-import type { Millis } from "../../mod/core/time.ts";
-import { Intro, type MessageCodec } from "../../mod/mesh/intro.ts";
+import type { PeerName } from "../../mod/core/names.ts";
 import { encodeGossipFrame } from "../../mod/wire/mesh_message.ts";
-import { NO_SEALER } from "../unit/mesh/attacked.ts";
+import { freePort, HELLO, HOST, introduce, isClosed, writeAll } from "./intruder.ts";
 import { MeshPeer } from "./mesh_peer.ts";
 
-const HOST = "127.0.0.1";
 const VICTIM = "02:00:00:00:00:01" as PeerName;
 const FRIEND = "02:00:00:00:00:02" as PeerName;
 const MALLORY = "02:00:00:00:00:03" as PeerName;
-const HELLO = Uint8Array.of(0x77, 0x65, 0x61, 0x76, 0x65, 1, 2);
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: HOST, port: 0 });
-  return listener.addr.port;
-}
-
-async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
-}
-
-/** Reads until the other end closes; true when it did. */
-async function isClosed(conn: Deno.Conn): Promise<boolean> {
-  const buffer = new Uint8Array(65_536);
-  try {
-    while (await conn.read(buffer) !== null);
-  } catch { /* a reset is an end as well */ }
-  return true;
-}
-
-/** Introduces itself as MALLORY; what then comes is not read. */
-async function introduce(conn: Deno.Conn): Promise<MessageCodec> {
-  const self = { name: MALLORY, nickname: "m", uid: 5n as PeerUid, shortId: undefined, overlays: ["fastdp"] };
-  const common = { self, connId: 9n, minVersion: 2 as const, maxVersion: 2 as const, password: undefined };
-  const more = { sealer: NO_SEALER, privateKey: new Uint8Array(32), trustRemote: false, outbound: true };
-  const intro = new Intro({ ...common, ...more }, 0 as Millis);
-  for (const bytes of intro.start()) await writeAll(conn, bytes);
-  const buffer = new Uint8Array(65_536);
-  for (;;) {
-    const count = await conn.read(buffer);
-    assert.notEqual(count, null, "refused");
-    const result = intro.receive(buffer.slice(0, count!), 0 as Millis);
-    for (const bytes of result.write) await writeAll(conn, bytes);
-    if (result.kind === "done") return result.codec;
-    assert.equal(result.kind, "more");
-  }
-}
 
 Deno.test("Router stands hostile callers on real sockets, and its other connection does not notice", async () => {
   const port = freePort();
@@ -74,7 +34,7 @@ Deno.test("Router stands hostile callers on real sockets, and its other connecti
   for (let i = 0; i < 20; i++) idle.push(await Deno.connect({ hostname: HOST, port }));
 
   using conn = await Deno.connect({ hostname: HOST, port });
-  const codec = await introduce(conn);
+  const codec = await introduce(conn, MALLORY);
   const large = {
     tag: "broadcast",
     channel: "x",

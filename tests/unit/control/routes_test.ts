@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { AttachAnswer, ErrorAnswer } from "../../../mod/control/api_types.ts";
-import { answer, type ControlApi, MAX_BODY } from "../../../mod/control/routes.ts";
+import { answer, bodiesOf, type ControlApi, MAX_BODY } from "../../../mod/control/routes.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { EXAMPLE } from "./example_status.ts";
 
@@ -36,6 +36,7 @@ async function ask(
   const init: RequestInit = body === undefined ? { method } : { method, body };
   const response = await answer(new Request(`http://meshnet${path}`, init), fakeApi(calls, change), {
     held: new Set(),
+    bodies: bodiesOf(),
   });
   return { status: response.status, headers: response.headers, json: await response.json(), calls };
 }
@@ -117,4 +118,26 @@ Deno.test("answer() turns errors into code, message and hint", async () => {
     assert.equal(got.json.code, code);
     assert.equal(got.json.hint, hint);
   }
+});
+
+Deno.test("answer() cuts off the longest body when too many come at once, and answers the others", async () => {
+  const bodies = bodiesOf(10_000);
+  const writers: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>[] = [];
+  const answers = Array.from({ length: 3 }, () => {
+    const { readable, writable } = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>();
+    writers.push(writable.getWriter());
+    const request = new Request("http://meshnet/connect", { method: "POST", body: readable });
+    return answer(request, fakeApi([]), { held: new Set(), bodies });
+  });
+  for (const [i, length] of [4_000, 3_000, 2_000].entries()) {
+    await writers[i]!.write(new Uint8Array(length).fill(0x20));
+  }
+  await writers[1]!.write(new Uint8Array(2_500).fill(0x20));
+  assert.match((await (await answers[1]!).json() as ErrorAnswer).message, /cut off/);
+  for (const i of [0, 2]) {
+    await writers[i]!.write(new TextEncoder().encode(`{"targets":["a"]}`));
+    await writers[i]!.close();
+    assert.equal((await answers[i]!).status, 200);
+  }
+  assert.deepEqual(bodies.use().bodies, { held: 0, ended: 1 });
 });

@@ -36,3 +36,21 @@ Deno.test("ByteQueue.push() never writes into a chunk it was handed", () => {
   assert.deepEqual([...room], [0, 0, 0, 0, 0, 0, 0, 0]);
   assert.deepEqual([...queue.take(4)], [0, 0, 9, 9]);
 });
+
+Deno.test("ByteQueue holds no more than it awaits, and lets go of a long message once it is taken", () => {
+  const queue = new ByteQueue();
+  const length = 1_000_000;
+  queue.push(new Uint8Array(10));
+  queue.expect(length);
+  for (let sent = 10; sent < length; sent += 10_000) {
+    queue.push(new Uint8Array(Math.min(10_000, length - sent)));
+  }
+  assert.equal(queue.length, length);
+  assert.equal(queue.held, length);
+  queue.push(Uint8Array.of(1, 2));
+  const taken = queue.take(length);
+  assert.equal(taken.length, length);
+  assert.equal(queue.held, 2);
+  assert.deepEqual([...queue.take(2)], [1, 2]);
+  assert.equal(queue.held, 0);
+});
