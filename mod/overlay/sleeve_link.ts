@@ -355,10 +355,17 @@ export class SleeveLink implements Forwarder {
       this.#nextBeat = Infinity;
       return NO_EVENTS;
     }
-    this.#nextBeat = after(now, this.#interval);
+    this.#nextBeat = after(now, this.#pause());
     this.#firstBeatAt ??= now;
     this.#beats++;
     return [{ kind: "special", df: true, frame: { kind: "heartbeat", connUid: this.options.connUid } }];
+  }
+
+  /** Until the peer is heard the first heartbeats come quickly, one after 20 ms and then each after twice the time: it
+   * cannot send before it has our address, and the connection may have reached us before it. */
+  #pause(): number {
+    if (this.#heard) return this.#interval;
+    return Math.min(this.#interval, READY_HEARTBEAT_MS * 2 ** this.#beats);
   }
 
   #testFragments(now: Millis): readonly SleeveEvent[] {

@@ -176,13 +176,27 @@ Deno.test("SleeveLink beats again soon after the peer shows that it is ready", (
   pair.take(0, pair.links[0].confirm(pair.now));
   pair.run(100);
   pair.take(1, pair.links[1].confirm(pair.now));
-  pair.run(450);
-  assert.deepEqual(pair.sent.filter((row) => row.by === 0).map((row) => row.at).slice(0, 2), [0, 500]);
+  pair.run(100);
+  assert.deepEqual(pair.sent.filter((row) => row.by === 0).map((row) => row.at).slice(0, 4), [
+    0,
+    20,
+    60,
+    140,
+  ]);
   assert.deepEqual(pair.links.map((link) => link.established), [true, true]);
   const link = new SleeveLink({ link: LINK, connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
   link.confirm(at(0));
-  link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(100));
-  assert.equal(link.nextWake(), 120);
+  for (const now of [20, 60, 140]) link.wake(at(now));
+  link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(200));
+  assert.equal(link.nextWake(), 220);
+});
+
+Deno.test("SleeveLink beats every 500 ms after the first quick ones while nothing is heard", () => {
+  const link = new SleeveLink({ link: LINK, connUid: UID, outbound: true, remote: ACCEPTOR, sealed: false });
+  link.confirm(at(0));
+  const beats: number[] = [];
+  for (let now = 0; now < 2_500; now = link.nextWake()) if (link.wake(at(now)).length > 0) beats.push(now);
+  assert.deepEqual(beats, [20, 60, 140, 300, 620, 1_120, 1_620, 2_120]);
 });
 
 Deno.test("SleeveLink is put on hold by silence and comes back when the peer is heard again", () => {
