@@ -234,6 +234,8 @@ export interface DaemonAnswer {
 export interface StopAnswer {
   /** Process id of the daemon that ends. */
   readonly pid: number;
+  /** Peers that traffic reached through the daemon itself, sleeve: until the next start it does not. */
+  readonly peersThroughDaemon: number;
 }
 
 /** Body of every answer with a status of 400 or more. */

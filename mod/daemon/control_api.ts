@@ -7,6 +7,7 @@ import { MeshnetError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import { VERSION } from "../core/version.ts";
 import type { Router } from "../mesh/router_shell.ts";
+import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/dataplane_messages.ts";
 import type { Config } from "./config.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
@@ -74,9 +75,14 @@ export function controlApi(parts: ControlParts): ControlApi {
     stop() {
       // After the answer is on its way.
       setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), 0);
-      return { pid: Deno.pid };
+      const { connections } = router.snapshot();
+      return { pid: Deno.pid, peersThroughDaemon: connections.filter(isThroughDaemon).length };
     },
   };
+}
+
+function isThroughDaemon({ state, overlay }: ConnectionSnapshot): boolean {
+  return state === "established" && overlay === "sleeve";
 }
 
 function refuseUnknown(asked: readonly string[], known: readonly string[]): void {

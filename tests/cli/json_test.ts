@@ -17,7 +17,7 @@ const api: ControlApi = {
     request,
   ) => (asked.push(request), { ...request, attachment: EXAMPLE.attachments[0]!, warnings: ["w"] }),
   detach: (request) => (asked.push(request), { ...request, attachment: null, warnings: [] }),
-  stop: () => ({ pid: 1 }),
+  stop: () => ({ pid: 1, peersThroughDaemon: 0 }),
 };
 
 /** Runs `test` beside a daemon that answers with the example. */

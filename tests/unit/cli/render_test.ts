@@ -6,6 +6,7 @@ import {
   renderPeers,
   renderTargets,
 } from "../../../mod/cli/render_status.ts";
+import { stoppedText } from "../../../mod/cli/commands/down.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { EXAMPLE } from "../control/example_status.ts";
 
@@ -27,6 +28,19 @@ Deno.test("table() colours cells without moving columns", () => {
   // deno-lint-ignore no-control-regex -- colours are control characters
   const bare = table(["STATE", "Y"], rows, paint(true)).replace(/\x1b\[[0-9]+m/g, "");
   assert.equal(bare, table(["STATE", "Y"], [{ cells: [{ text: "up" }, { text: "x" }] }], plain));
+});
+
+Deno.test("stoppedText() tells whose containers are cut off while the daemon is away", () => {
+  assert.match(
+    stoppedText({ pid: 1, peersThroughDaemon: 0 }),
+    /^Stopped\. Containers keep talking: .*reset`\.\n$/,
+  );
+  assert.equal(stoppedText({ pid: 1 }), stoppedText({ pid: 1, peersThroughDaemon: 0 }));
+  assert.match(
+    stoppedText({ pid: 1, peersThroughDaemon: 1 }),
+    /Those of the peer that traffic reached .* cut off/,
+  );
+  assert.match(stoppedText({ pid: 1, peersThroughDaemon: 3 }), /Those of the 3 peers that/);
 });
 
 Deno.test("printable() disarms control characters from other hosts", () => {

@@ -21,7 +21,7 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     forget: note("forget", { targets: [] }),
     attach: note("attach", attached),
     detach: note("detach", attached),
-    stop: note("stop", { pid: 1 }),
+    stop: note("stop", { pid: 1, peersThroughDaemon: 0 }),
     ...change,
   };
 }

@@ -19,7 +19,7 @@ const api: ControlApi = {
   forget: refuse,
   attach: refuse,
   detach: () => new Promise(() => {}),
-  stop: () => ({ pid: 42 }),
+  stop: () => ({ pid: 42, peersThroughDaemon: 0 }),
 };
 
 async function withRunDir(test: (runDir: string) => Promise<void>): Promise<void> {
@@ -94,7 +94,7 @@ Deno.test("ControlServer.stopListening() lets the answer to /stop wait for the e
     await Promise.resolve();
     assert.equal(ended, false);
     await server[Symbol.asyncDispose]();
-    assert.deepEqual(await stop, { pid: 42 });
+    assert.deepEqual(await stop, { pid: 42, peersThroughDaemon: 0 });
   }));
 
 Deno.test("parseAnswer() joins chunks by bytes and refuses what is cut off", () => {

@@ -9,7 +9,11 @@ function fakeParts(asked: unknown[]) {
   const targets: string[] = ["host2"];
   const snapshot = {
     targets: targets.map((target) => ({ target })),
-    connections: [],
+    connections: [
+      { state: "established", overlay: "sleeve" },
+      { state: "established", overlay: "fastdp" },
+      { state: "pending", overlay: "sleeve" },
+    ],
     peers: [],
     protocol: { min: 1, max: 2 },
   };
@@ -70,4 +74,11 @@ Deno.test("controlApi() reports configuration with origins, host facts and inner
   assert.deepEqual(Object.keys(report.details).sort(), ["dataplane", "memory", "mesh", "routes"]);
   assert.equal(typeof report.host["kernel"], "string");
   assert.equal(report.status.uptimeMs, 5000);
+});
+
+Deno.test("controlApi() tells who is reached through the daemon, and then ends it", async () => {
+  const asked: unknown[] = [];
+  assert.deepEqual(controlApi(fakeParts(asked)).stop(), { pid: Deno.pid, peersThroughDaemon: 1 });
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.deepEqual(asked, [["end", { kind: "asked", by: "control socket" }]]);
 });
