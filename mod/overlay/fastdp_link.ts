@@ -146,6 +146,10 @@ export class FastdpLink implements Forwarder {
     return port === undefined ? undefined : { kind: "tunnel", port, local, remote: this.#remote };
   }
 
+  get likelyPath(): TunnelPath | undefined {
+    return this.#heard && !this.onHold && this.options.esp?.ready !== false ? this.path : undefined;
+  }
+
   why(now: Millis): string | undefined {
     const { udpPort, mtu, remote } = this.options;
     const size = mtu + VXLAN_OVERHEAD + (this.options.esp === undefined ? 0 : ESP_OVERHEAD);

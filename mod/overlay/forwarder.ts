@@ -36,6 +36,9 @@ export interface Forwarder {
   readonly rttMs: number | undefined;
   /** How the peer is reached, when that is known. */
   readonly path: Path | undefined;
+  /** The same as soon as the peer has been heard: that it hears us, too, is likely. To be used where there is nothing
+   * better; undefined when nothing speaks for it. */
+  readonly likelyPath: Path | undefined;
   /** Why it does not carry traffic: a sentence without full stop; undefined when it does. */
   why(now: Millis): string | undefined;
   /** The mesh keeps the connection: start. */
@@ -57,6 +60,7 @@ export class BlockedForwarder implements Forwarder {
   readonly mtu = undefined;
   readonly rttMs = undefined;
   readonly path = undefined;
+  readonly likelyPath = undefined;
 
   constructor(readonly overlay: OverlayName, readonly reason: string) {}
 

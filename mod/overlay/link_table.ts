@@ -16,13 +16,13 @@ import type { PortTable } from "./port_table.ts";
 import { isBeat } from "../wire/sleeve_special.ts";
 import { SleeveLink } from "./sleeve_link.ts";
 import type { SleeveNews } from "./sleeve_port.ts";
+import { factsOf, type Link, pathsOf } from "./link_facts.ts";
 import {
   carrierOf,
   fastdpAbsence,
   forwarderOf,
   type LinkTableOptions,
   type PrepareRequest,
-  type Slot,
   slotOf,
   takeNews,
 } from "./link_parts.ts";
@@ -31,18 +31,6 @@ import type { VxlanPorts } from "./vxlan_ports.ts";
 
 /** What a very old peer has: sleeve, and control messages without index. */
 const BARE: readonly OverlayName[] = ["sleeve"];
-
-interface Link {
-  readonly id: LinkId;
-  readonly request: PrepareRequest;
-  readonly udpPort: number;
-  readonly switch: LinkSwitch;
-  readonly fastdp: Slot<FastdpLink> | undefined;
-  readonly sleeve: Slot<SleeveLink> | undefined;
-  confirmed: boolean;
-  /** The last status told. */
-  told: string;
-}
 
 /** The links. Methods append what is to be done to `out`. */
 export class LinkTable {
@@ -118,6 +106,7 @@ export class LinkTable {
       sleeve,
       confirmed: false,
       told: "",
+      likely: false,
     };
     this.#links.set(request.link, link);
     this.network.returned(request.peer, now);
@@ -306,29 +295,12 @@ export class LinkTable {
 
   /** Ways to peers over working links; the newest link of a peer counts. */
   paths(): ReadonlyMap<PeerName, Path> {
-    const paths = new Map<PeerName, Path>();
-    for (const link of this.#links.values()) {
-      const path = link.switch.path();
-      if (path !== undefined) paths.set(link.request.peer, path);
-    }
-    return paths;
+    return pathsOf(this.#links.values());
   }
 
   /** What the links say about addresses. */
   facts(): LinkFacts {
-    const clear = new Set<Ip>();
-    const sealed = new Set<Ip>();
-    for (const { confirmed, fastdp, request } of this.#links.values()) {
-      const esp = fastdp?.forwarder.options.esp;
-      if (request.protection.kind === "sealed") {
-        // Guarded by the kernel, what comes has been sealed, and what goes will be. Until it answers (within this very
-        // round) nothing is taken, but flows found at start stay.
-        const guard = esp === undefined ? "no" : this.#esp.guardOf(esp.options.path);
-        if (guard === "" && confirmed) clear.add(request.remote.ip);
-        else if (guard !== "" && guard !== undefined) sealed.add(request.remote.ip);
-      } else if (confirmed && fastdp !== undefined) clear.add(fastdp.forwarder.remote);
-    }
-    return { paths: this.paths(), clear, sealed: sealed.difference(clear) };
+    return factsOf([...this.#links.values()], this.#esp);
   }
 
   /** Every link, for people. */
@@ -377,6 +349,9 @@ export class LinkTable {
           assertNever(event);
       }
     }
+    const likely = link.switch.likelyPath() !== undefined;
+    if (likely !== link.likely) this.#changed = true;
+    link.likely = likely;
     const status = link.switch.status(now);
     const text = JSON.stringify(status);
     if (text !== link.told) this.#tell({ kind: "status", link: link.id, status });

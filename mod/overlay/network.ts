@@ -2,43 +2,24 @@
 import type { Ip } from "../core/addr.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import { SHORT_IDS } from "../core/names.ts";
-import type { LinkId, TopologyView } from "../core/overlay_port.ts";
+import type { TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { PortNo } from "../wire/ovs_keys.ts";
+import { type Hop, hopText, type Path, type TunnelPath } from "./path.ts";
 import type { RouteLookup } from "./dataplane_types.ts";
 import { type PeerNumber, peerNumber } from "../wire/sleeve.ts";
 import type { PeerDirectory } from "./sleeve_port.ts";
 import { ADOPT_GRACE_MS, HOLD_MAX_MS, type HoldFacts, holdOf, nextHoldChange } from "./hold.ts";
 import { AdoptedKnowledge, type Knowledge, ViewKnowledge } from "./knowledge.ts";
 
-/** A neighbour is reached through a tunnel of the kernel: our vxlan port, our address, its address. */
-export interface TunnelPath {
-  readonly kind: "tunnel";
-  readonly port: PortNo;
-  readonly local: Ip;
-  readonly remote: Ip;
-}
-
-/** A neighbour is reached through user space: its port of the datapath, and the link it sends over. */
-export interface SleevePath {
-  readonly kind: "sleeve";
-  readonly port: PortNo;
-  readonly link: LinkId;
-}
-
-/** How a neighbour is reached. */
-export type Path = TunnelPath | SleevePath;
-
-/** A neighbour to hand a frame to. */
-export interface Hop {
-  readonly short: ShortId;
-  readonly path: Path;
-}
+export type { Hop, Path, SleevePath, TunnelPath } from "./path.ts";
 
 /** What links say about addresses. */
 export interface LinkFacts {
   /** Ways to peers over working links. */
   readonly paths: ReadonlyMap<PeerName, Path>;
+  /** Ways to peers over links that will probably work in a moment, those that do included. */
+  readonly likely: ReadonlyMap<PeerName, Path>;
   /** Outer addresses of confirmed links that may send in clear. */
   readonly clear: ReadonlySet<Ip>;
   /** Outer addresses of links whose traffic must be encrypted, and of no link that may send in clear. */
@@ -94,6 +75,7 @@ export class Network implements PeerDirectory {
   /** The last view that stood long enough. */
   #settled: ViewKnowledge | undefined;
   #links: ReadonlyMap<PeerName, Path> = new Map();
+  #likely: ReadonlyMap<PeerName, Path> = new Map();
   #linkAddresses: ReadonlySet<Ip> = new Set();
   /** Addresses of links that broke: until when frames from them are taken, whatever becomes of the way to them. */
   readonly #remembered = new Map<Ip, Millis>();
@@ -193,6 +175,7 @@ export class Network implements PeerDirectory {
    * nothing may come in clear, nor go there. */
   setLinks(links: LinkFacts, now: Millis): void {
     this.#links = links.paths;
+    this.#likely = links.likely;
     this.#linkAddresses = links.clear;
     this.#sealed = links.sealed;
     for (const address of links.sealed) this.#remembered.delete(address);
@@ -332,7 +315,16 @@ export class Network implements PeerDirectory {
     const held = this.#held.get(short);
     if (held?.firm === true) return this.#hop(short);
     return this.#hop(this.#knowledge.nextHop(short)) ??
-      (held === undefined ? undefined : this.#hop(short) ?? this.#hop(held.knowledge.nextHop(short)));
+      (held === undefined ? undefined : this.#hop(short) ?? this.#hop(held.knowledge.nextHop(short))) ??
+      this.#newcomer(short);
+  }
+
+  /** The way to a neighbour whose link is so new that the mesh does not count on it yet: it takes both ends to say that it
+   * works, and for everybody to hear of it. Meanwhile what is for the neighbour itself may as well go there. */
+  #newcomer(short: ShortId): Hop | undefined {
+    const name = this.#knowledge.nameOf(short);
+    const path = name === undefined ? undefined : this.#likely.get(name);
+    return path === undefined || short === this.self ? undefined : { short, path };
   }
 
   #hop(short: number): Hop | undefined {
@@ -342,7 +334,7 @@ export class Network implements PeerDirectory {
   }
 
   /** Where to hand broadcasts that originated at a peer (or at us), ascending by short id. */
-  broadcast(source: ShortId): readonly Hop[] {
+  broadcast(source: ShortId): readonly Hop[] { // ours go to newcomers, too: nobody else has a way to them
     if (this.self < 0) return [];
     const shorts = new Set(this.#knowledge.broadcastHops(source));
     for (const [short, held] of this.#held) {
@@ -352,10 +344,20 @@ export class Network implements PeerDirectory {
     if (origin !== undefined && this.#knowledge.nextHop(source) < 0) {
       for (const hop of origin.knowledge.broadcastHops(source)) shorts.add(hop);
     }
-    const hops: Hop[] = [];
+    const hops = source === this.self ? this.#newcomers(shorts) : [];
     for (const short of [...shorts].sort((a, b) => a - b)) {
       const hop = this.#hop(short);
       if (hop !== undefined && short !== source) hops.push(hop);
+    }
+    return hops.sort((a, b) => a.short - b.short);
+  }
+
+  #newcomers(others: ReadonlySet<ShortId>): Hop[] {
+    const hops: Hop[] = [];
+    for (const [name, path] of this.#likely) {
+      const short = this.shortOf(name);
+      if (short === undefined || short === this.self || others.has(short)) continue;
+      if (this.#knowledge.nextHop(short) < 0) hops.push({ short, path });
     }
     return hops;
   }
@@ -370,11 +372,4 @@ export class Network implements PeerDirectory {
   broadcastSignature(source: ShortId): string {
     return `${this.self} ${this.broadcast(source).map(hopText).join(" ")}`;
   }
-}
-
-function hopText(hop: Hop): string {
-  const { path, short } = hop;
-  return path.kind === "sleeve"
-    ? `${short}@${path.port}/link ${path.link}`
-    : `${short}@${path.port}/${path.local}/${path.remote}`;
 }

@@ -8,6 +8,7 @@ import {
   decodeVerifiedMtu,
   encodeVerifiedMtu,
   MTU_KICK,
+  SLEEVE_BEAT_CONTROL,
   SLEEVE_CONTROL,
   type SpecialFrame,
 } from "../wire/sleeve_special.ts";
@@ -130,6 +131,9 @@ export class SleeveLink implements Forwarder {
     const port = this.#port;
     return port === undefined ? undefined : { kind: "sleeve", port, link: this.options.link };
   }
+  get likelyPath(): SleevePath | undefined {
+    return this.#heard && this.#remote !== undefined && !this.#onHold ? this.path : undefined;
+  }
   /** Which port of the datapath leads to user space. */
   setPort(port: PortNo | undefined): void {
     this.#port = port;
@@ -178,7 +182,10 @@ export class SleeveLink implements Forwarder {
     if (this.#confirmed) return NO_EVENTS;
     this.#confirmed = true;
     this.#timeoutAt = after(now, HEARTBEAT_TIMEOUT_MS);
-    return this.#beat(now);
+    // What the dialler has sent so far came to nothing.
+    return this.#watch === undefined || this.options.outbound
+      ? this.#beat(now)
+      : [...this.#beat(now), this.#watch.ready()];
   }
 
   control(tag: number, payload: Uint8Array, now: Millis): readonly SleeveEvent[] {
@@ -195,6 +202,7 @@ export class SleeveLink implements Forwarder {
       }
       default: {
         if (this.#watch === undefined) return NO_EVENTS;
+        if (!this.#established) return tag === SLEEVE_BEAT_CONTROL.check ? this.#beat(now) : NO_EVENTS;
         const { events, answered } = this.#watch.control(tag, payload, now);
         return answered ? [...events, ...this.#back()] : events;
       }

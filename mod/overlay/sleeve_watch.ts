@@ -74,10 +74,15 @@ export class SleeveWatch {
     this.#heardAt = now;
   }
 
+  /** Tells the dialler that from now on its heartbeats are listened to. */
+  ready(): WatchEvent {
+    return check(0);
+  }
+
   /** The link works from now on; how long the first round trip took, if that is known. */
   start(now: Millis, rttMs: number | undefined): void {
     if (rttMs !== undefined) this.#measured(rttMs);
-    this.#nextAsk = after(now, SLOW_HEARTBEAT_MS);
+    this.#nextAsk = after(now, rttMs === undefined ? TURN_MS : SLOW_HEARTBEAT_MS);
     if (this.#carried) this.#nextAsk = now;
   }
 
@@ -192,9 +197,7 @@ export class SleeveWatch {
       this.#roundAt = now;
     }
     this.#nextAsk = after(now, Math.min(ASK_AGAIN_MS, this.#limit / 4));
-    if (now - this.#unansweredSince < CHECK_AFTER_MS) return [ask];
-    const payload = Uint8Array.of(this.#seq >>> 8, this.#seq);
-    return [ask, { kind: "control", tag: SLEEVE_BEAT_CONTROL.check, payload }];
+    return now - this.#unansweredSince < CHECK_AFTER_MS ? [ask] : [ask, check(this.#seq)];
   }
 
   #satisfied(now: Millis): void {
@@ -216,4 +219,8 @@ export class SleeveWatch {
       this.#told = Math.round(mean * 100) / 100;
     }
   }
+}
+
+function check(seq: number): WatchEvent {
+  return { kind: "control", tag: SLEEVE_BEAT_CONTROL.check, payload: Uint8Array.of(seq >>> 8, seq) };
 }

@@ -77,6 +77,11 @@ export class LinkSwitch {
     return best?.established === true ? best.path : undefined;
   }
 
+  /** The way that will probably work in a moment, for use where there is no other. */
+  likelyPath(): Path | undefined {
+    return this.path() ?? this.slots.find((slot) => slot.likelyPath !== undefined)?.likelyPath;
+  }
+
   /** The state for people. */
   status(now: Millis): LinkStatus {
     const best = this.best();

@@ -1,4 +1,4 @@
-/** Hosts behind a router that hides them, and hosts whose address changes. */
+/** Hosts behind a router that hides them. */
 import assert from "node:assert/strict";
 import { note } from "../common/notes.ts";
 import { ip, pause, until } from "../common/process.ts";
@@ -64,23 +64,4 @@ const hidden = suite({
   },
 });
 
-const moving = suite({
-  name: "host kernel, change of address",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
-  prepare: async (world) => {
-    await world.upAll();
-    for (const [i, host] of world.hosts.entries()) {
-      await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
-    }
-  },
-}, {
-  "a host that gets another address is followed": async (world) => {
-    await world.container(1).mustPing("10.2.1.2", "-c", "2", "-i", "0.1", "-W", "3");
-    const host = world.host(2);
-    await ip([`addr del ${host.address}/24 dev eth0`, `addr add 192.168.50.77/24 dev eth0`], host.netns);
-    note(`back after ${await backAfter(world.container(1), "10.2.1.2", 60_000)} ms`);
-    note(JSON.stringify((await world.host(1).status()).connections));
-  },
-});
-
-declareTests(hidden, moving);
+declareTests(hidden);

@@ -10,15 +10,29 @@ async function nft(netns: string, ...commands: readonly string[]): Promise<void>
   await exec(["nft", "-f", "-"], { netns, input: commands.join("\n") + "\n" });
 }
 
-/** Drops UDP to a port that arrives at a host, until the returned function is called. */
-export async function blockUdp(host: Host, port: number): Promise<() => Promise<void>> {
+/** Drops UDP to a port that arrives at a host, from one address or from all, until the returned function is called. */
+export async function blockUdp(host: Host, port: number, from?: string): Promise<() => Promise<void>> {
+  const source = from === undefined ? "" : `ip saddr ${from} `;
   await nft(
     host.netns,
     "add table inet block",
     "add chain inet block in { type filter hook input priority 0; }",
-    `add rule inet block in udp dport ${port} drop`,
+    `add rule inet block in ${source}udp dport ${port} drop`,
   );
   return () => nft(host.netns, "delete table inet block");
+}
+
+/** Drops everything between two hosts, until the returned function is called. */
+export async function cutOff(host: Host, other: Host): Promise<() => Promise<void>> {
+  await nft(
+    host.netns,
+    "add table inet cut",
+    "add chain inet cut in { type filter hook input priority 0; }",
+    "add chain inet cut out { type filter hook output priority 0; }",
+    `add rule inet cut in ip saddr ${other.address} drop`,
+    `add rule inet cut out ip daddr ${other.address} drop`,
+  );
+  return () => nft(host.netns, "delete table inet cut");
 }
 
 /** What happens to some of the frames that come from a host. */

@@ -72,6 +72,10 @@ export class Cluster {
   readonly blockedSleeve = new Set<string>();
   /** Whether links made from now on must be sealed. */
   sealed = false;
+  /** What a host tells another about their link is lost, as "from>to". */
+  lostControls = "";
+  /** Whether nobody hears of links that work from now on. */
+  quiet = false;
   /** Tunnel frames that went in clear. */
   clear = 0;
   #queue: (() => void)[] = [];
@@ -237,13 +241,14 @@ export class Cluster {
     if (event.kind === "send") {
       const { message } = event;
       const other = side === 0 ? link.b : link.a;
+      if (this.lostControls === `${host.index}>${other}`) return;
       const id = link.ids[1 - side]!;
       this.#post(() =>
         this.step(other, { kind: "request", request: { kind: "control", link: id, message } })
       );
     } else if (event.kind === "established") {
       link.up[side] = true;
-      if (link.up[0] && link.up[1]) this.#post(() => this.publish());
+      if (link.up[0] && link.up[1] && !this.quiet) this.#post(() => this.publish());
     }
   }
 

@@ -48,7 +48,7 @@ function world() {
     remote: hostIp(n),
   });
   const paths = new Map([[NAMES[1]!, path(2)], [NAMES[3]!, path(4)]]);
-  network.setLinks({ paths, clear: new Set([hostIp(2), hostIp(4)]), sealed: new Set() }, seen);
+  network.setLinks({ paths, likely: paths, clear: new Set([hostIp(2), hostIp(4)]), sealed: new Set() }, seen);
   return { ports, macs, network };
 }
 

@@ -158,3 +158,28 @@ Deno.test("SleeveLink without the extension knows no beats", () => {
   assert.deepEqual(pair.links[0].received(beat, pair.addresses[1], pair.now), []);
   assert.deepEqual(pair.links[0].control(4, new Uint8Array(2), pair.now), []);
 });
+
+Deno.test("SleeveLink that is dialled asks for a heartbeat once it listens, as earlier ones came to nothing", () => {
+  const pair = new SleevePair({}, { beat: true });
+  pair.take(0, pair.links[0].confirm(pair.now));
+  pair.run(100);
+  pair.take(1, pair.links[1].confirm(pair.now));
+  pair.run(10);
+  assert.deepEqual(pair.links.map((link) => link.established), [true, true]);
+  pair.run(2_000);
+  assert.deepEqual(pair.links.map((link) => link.rttMs), [2, 2], "measured soon");
+});
+
+Deno.test("SleeveLink has a likely way as soon as the peer was heard, and as long as it is not on hold", () => {
+  const pair = new SleevePair({}, { beat: true });
+  pair.links.forEach((link) => link.setPort(3 as never));
+  pair.take(0, pair.links[0].confirm(pair.now));
+  assert.equal(pair.links[0].likelyPath, undefined);
+  pair.take(1, pair.links[1].confirm(pair.now));
+  pair.run(10);
+  for (const { likelyPath } of pair.links) assert.deepEqual(likelyPath, { kind: "sleeve", port: 3, link: 1 });
+  pair.talk(0, 100);
+  pair.path.blocked = [true, true];
+  pair.run(3_000);
+  assert.equal(pair.links[0].likelyPath, undefined);
+});

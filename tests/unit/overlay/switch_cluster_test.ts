@@ -51,6 +51,40 @@ for (
   });
 }
 
+for (const [title, overlays] of [["sleeve", SLEEVE], ["fastdp", ["fastdp"]], ["both", BOTH]] as const) {
+  Deno.test(`Dataplane carries what is for a new neighbour before the mesh counts on the link: ${title}`, () => {
+    const cluster = new Cluster(3, {}, [overlays, overlays, overlays]);
+    cluster.connect(0, 1);
+    cluster.advance(1_000);
+    const boxes = [box(cluster, 0), box(cluster, 1), box(cluster, 2)] as const;
+    assert.deepEqual(say(cluster, boxes[1], boxes[2].mac), everywhereBut(cluster, boxes[1], [0, 1]));
+    cluster.quiet = true;
+    cluster.connect(1, 2);
+    const [, , last] = boxes;
+    // What others say is not passed on yet: they would have to agree who does it.
+    assert.deepEqual(say(cluster, boxes[1], BROADCAST), everywhereBut(cluster, boxes[1]));
+    assert.deepEqual(say(cluster, last, BROADCAST), everywhereBut(cluster, last, [1, 2]));
+    assert.deepEqual(say(cluster, last, boxes[1].mac), at(boxes[1]));
+    assert.deepEqual(say(cluster, boxes[1], last.mac), at(last));
+    cluster.check();
+    cluster.quiet = false;
+    cluster.publish();
+    traffic(cluster, boxes);
+  });
+}
+
+Deno.test("Dataplane answers a neighbour that was heard although its own end of the link does not work yet", () => {
+  const cluster = new Cluster(2, {}, [SLEEVE, SLEEVE]);
+  const boxes = [box(cluster, 0), box(cluster, 1)] as const;
+  cluster.lostControls = "1>0";
+  cluster.connect(0, 1);
+  const ends = cluster.hosts.map(({ events }) => events.some(({ kind }) => kind === "established"));
+  assert.deepEqual(ends, [false, true]);
+  assert.deepEqual(say(cluster, boxes[1], BROADCAST), everywhereBut(cluster, boxes[1]));
+  assert.deepEqual(say(cluster, boxes[0], boxes[1].mac), at(boxes[1]));
+  cluster.check();
+});
+
 Deno.test("Dataplane falls back to sleeve without stale flows, and returns", () => {
   const { cluster, boxes } = chain(3, [BOTH, BOTH, BOTH]);
   traffic(cluster, boxes);

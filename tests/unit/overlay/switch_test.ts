@@ -17,6 +17,7 @@ class Puppet implements Forwarder {
   readonly mtu = 1376;
   readonly rttMs = 1;
   readonly path = undefined;
+  readonly likelyPath = undefined;
   readonly heard: string[] = [];
   constructor(readonly overlay: OverlayName) {}
   why(): string | undefined {

@@ -1,0 +1,157 @@
+/** The life of user-space links: their first moments, their loss under traffic, a host that moves. */
+import assert from "node:assert/strict";
+import { mesh } from "../common/arrangements.ts";
+import type { Container } from "../common/container.ts";
+import { note } from "../common/notes.ts";
+import { ip, pause, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { Host, World } from "../common/world.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+import { blockUdp, cutOff, SLEEVE_PORT } from "./underlay.ts";
+
+/** What a flow of pings went through. */
+interface Watched {
+  /** Sequence numbers of answers. */
+  readonly answered: readonly number[];
+  /** Longest time without an answer between two answers, in milliseconds. */
+  readonly gapMs: number;
+}
+
+/** Pings every 50 ms while something happens. */
+async function pinging(from: Container, to: string, what: () => Promise<unknown>): Promise<Watched> {
+  await using program = from.background("ping", "-n", "-D", "-i", "0.05", "-W", "1", to);
+  await what();
+  program.kill("SIGINT");
+  await program.ended();
+  const rows = [...program.output().matchAll(/^\[([0-9.]+)\].* icmp_seq=([0-9]+) .*time=/gm)];
+  const times = rows.map((row) => Number(row[1]) * 1000);
+  const gapMs = Math.round(Math.max(0, ...times.map((time, i) => time - (times[i - 1] ?? time))));
+  return { answered: rows.map((row) => Number(row[2])), gapMs };
+}
+
+/** The overlay of host n's link to host m. */
+async function linkTo(host: Host, other: Host) {
+  return (await host.status()).connections.find(({ peer }) => peer === other.peerName);
+}
+
+const first = suite({
+  name: "host kernel, first moments",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+}, {
+  "after the first answer nothing is lost, although pings began before the hosts knew each other": async (
+    world,
+  ) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    for (let round = 0; round < 4; round++) {
+      await one.up();
+      await two.up();
+      await one.attach(world.container(1), "10.2.1.1/24");
+      await two.attach(world.container(2), "10.2.1.2/24");
+      const { answered } = await pinging(world.container(1), "10.2.1.2", async () => {
+        await pause(300);
+        await two.run("connect", one.address);
+        await one.established();
+        await pause(1_500);
+      });
+      const [from, to] = [answered[0], answered.at(-1)];
+      note(`round ${round}: answers ${from} to ${to}, ${answered.length} of ${to! - from! + 1}`);
+      assert.equal(answered.length, to! - from! + 1, answered.join(" "));
+      await two.run("forget", one.address);
+      await one.run("down");
+      await two.run("down");
+    }
+  },
+  "whichever end says established first, the first ping from there is answered": async (world) => {
+    const hosts = [world.host(1), world.host(2)] as const;
+    for (const side of [0, 1] as const) {
+      const [here, there] = [hosts[side], hosts[1 - side]!];
+      await here.up();
+      await there.up();
+      await here.attach(world.container(side + 1), `10.2.1.${side + 1}/24`);
+      await there.attach(world.container(2 - side), `10.2.1.${2 - side}/24`);
+      const started = here.established(1, 20_000, 1);
+      await hosts[1].run("connect", hosts[0].address);
+      await started;
+      const { times } = await world.container(side + 1).mustPing(`10.2.1.${2 - side}`, "-c", "1");
+      note(`answered after ${times[0]} ms`);
+      await hosts[1].run("forget", hosts[0].address);
+      await here.run("down");
+      await there.run("down");
+    }
+  },
+});
+
+const loss = suite({
+  name: "host kernel, loss of a link",
+  open: () => hostWorld({ hosts: 3, containers: 3 }),
+  prepare: mesh,
+}, {
+  "a link that is cut under traffic is left for a relay within seconds, and taken again": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    let mend = () => Promise.resolve();
+    const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
+      await pause(1_500);
+      mend = await cutOff(one, two);
+      await pause(6_000);
+    });
+    note(`cut: longest gap ${gapMs} ms`);
+    assert.ok(gapMs < 5_000, `${gapMs} ms`);
+    assert.notEqual((await linkTo(one, two))?.state, "established");
+    await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
+    await mend();
+  },
+  "UDP that is blocked alone shows as a link that waits, with the reason, and traffic takes the relay":
+    async (
+      world,
+    ) => {
+      const [one, two] = [world.host(1), world.host(2)];
+      await established(world);
+      let mend = () => Promise.resolve();
+      const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
+        await pause(1_500);
+        mend = await blockUdp(two, SLEEVE_PORT, one.address);
+        await pause(6_000);
+      });
+      note(`UDP blocked: longest gap ${gapMs} ms`);
+      assert.ok(gapMs < 5_000, `${gapMs} ms`);
+      const link = await until("there is a new connection", () => linkTo(one, two), { ms: 15_000 });
+      note(`${link.state}: ${link.info}`);
+      assert.notEqual(link.state, "established");
+      await mend();
+      await established(world);
+    },
+  "status follows the round trip": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    await established(world);
+    await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.5", "-W", "3");
+    const { rttMs } = (await linkTo(one, two))!;
+    note(`round trip ${rttMs} ms`);
+    assert.ok(rttMs! > 0 && rttMs! < 200, `${rttMs}`);
+  },
+});
+
+/** Waits until everybody is linked to everybody. */
+async function established(world: World): Promise<void> {
+  for (const host of world.hosts) await host.established(world.hosts.length - 1, 30_000);
+}
+
+const moving = suite({
+  name: "host kernel, change of address",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: mesh,
+}, {
+  "a host that gets another address under traffic is followed at once": async (world) => {
+    const host = world.host(2);
+    const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
+      await pause(1_500);
+      await ip([`addr del ${host.address}/24 dev eth0`, `addr add 192.168.50.77/24 dev eth0`], host.netns);
+      await pause(8_000);
+    });
+    note(`longest gap ${gapMs} ms`);
+    assert.ok(gapMs <= 3_000, `${gapMs} ms`);
+    await backAfter(world.container(1), "10.2.1.2", 1_000);
+    note(JSON.stringify((await world.host(1).status()).connections));
+  },
+});
+
+declareTests(first, loss, moving);
