@@ -30,6 +30,8 @@ const IFREQ = { size: 40, flags: 16 } as const;
 export interface TapOptions {
   /** "mesh-tap" unless given; at most 15 octets. */
   readonly name?: string;
+  /** Called each time the interface has been made: at first, and by remake(). */
+  readonly made?: (name: string) => void;
 }
 
 /**
@@ -41,27 +43,33 @@ export class Tap implements Disposable {
   readonly #iovec = new Uint32Array(new ArrayBuffer(16));
   readonly #addresses = new AddressCache();
   #fd: number;
+  #gone = false;
 
-  private constructor(readonly name: string, fd: number, readonly udpOffload: boolean) {
+  private constructor(fd: number, readonly udpOffload: boolean, readonly options: Required<TapOptions>) {
     this.#fd = fd;
+  }
+
+  /** See TapPort. */
+  get name(): string {
+    return this.options.name;
+  }
+
+  /** See TapPort. */
+  get gone(): boolean {
+    return this.#gone;
   }
 
   /** Makes the interface. Throws MeshnetError when the kernel has no TAPs, forbids it, or the name is taken. */
   static open(options: TapOptions = {}): Tap {
-    const name = options.name ?? DEFAULT_NAME;
+    const { name = DEFAULT_NAME, made = () => {} } = options;
     const text = cString(name);
     if (text.length > NAME_MAX + 1) throw new TypeError(`Name of the interface is too long: ${name}`);
     const fd = libc().open(cString(DEVICE), O_RDWR | O_NONBLOCK | C.O_CLOEXEC);
     if (fd < 0) throw noDevice(lastErrno());
     try {
-      const request = new Uint8Array(new ArrayBuffer(IFREQ.size));
-      request.set(text);
-      const flags = IFF.tap | IFF.noPacketInfo | IFF.virtioHeader;
-      new DataView(request.buffer).setInt16(IFREQ.flags, flags, true);
-      if (packetCalls().ioctl(fd, TUNSETIFF, request) !== 0) throw notMade(name, lastErrno());
-      const udp = setOffloads(fd, TCP_OFFLOADS | OFFLOAD.uso4 | OFFLOAD.uso6);
-      if (!udp && !setOffloads(fd, TCP_OFFLOADS)) throw callFailed(`set offloads of ${name}`, lastErrno());
-      return new Tap(name, fd, udp);
+      const tap = new Tap(fd, makeInterface(fd, name), { name, made });
+      made(name);
+      return tap;
     } catch (thrown) {
       libc().close(fd);
       throw thrown;
@@ -82,7 +90,16 @@ export class Tap implements Disposable {
     if (length >= 0) return length;
     const errno = lastErrno();
     if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR || errno === ERRNO.EIO) return 0; // EIO: it is down
-    throw callFailed(`read from ${this.name}`, errno);
+    if (errno !== ERRNO.EBADFD) throw callFailed(`read from ${this.name}`, errno);
+    this.#gone = true;
+    return 0;
+  }
+
+  /** See TapPort. */
+  remake(): void {
+    makeInterface(this.fd, this.name);
+    this.#gone = false;
+    this.options.made(this.name);
   }
 
   /** See TapPort. */
@@ -104,6 +121,18 @@ export class Tap implements Disposable {
     if (this.#fd >= 0) libc().close(this.#fd);
     this.#fd = -1;
   }
+}
+
+/** Makes the interface that belongs to a descriptor; whether it takes super-packets of UDP. */
+function makeInterface(fd: number, name: string): boolean {
+  const request = new Uint8Array(new ArrayBuffer(IFREQ.size));
+  request.set(cString(name));
+  const flags = IFF.tap | IFF.noPacketInfo | IFF.virtioHeader;
+  new DataView(request.buffer).setInt16(IFREQ.flags, flags, true);
+  if (packetCalls().ioctl(fd, TUNSETIFF, request) !== 0) throw notMade(name, lastErrno());
+  const udp = setOffloads(fd, TCP_OFFLOADS | OFFLOAD.uso4 | OFFLOAD.uso6);
+  if (!udp && !setOffloads(fd, TCP_OFFLOADS)) throw callFailed(`set offloads of ${name}`, lastErrno());
+  return udp;
 }
 
 function setOffloads(fd: number, offloads: number): boolean {

@@ -93,12 +93,14 @@ export async function assemble(
     createWakeup: () => Wakeup.create(),
     log: logger,
     onEvent: (event) => router.overlay(event), // events answer requests, and only the router makes those
+    onMended: () => disturbed(),
     onFailure: (error) => end({ kind: "broken", error }),
   });
   undo.defer(() => dataplane.stop());
   const generic = () => undo.use(openNetlink({ protocol: "generic" }));
   const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
   let choice: DatapathChoice | undefined;
+  let disturbed = () => {}; // before attachments are looked at there is nothing to mend
   await preflight({
     ...config,
     probeDatapath: () => {
@@ -158,6 +160,7 @@ export async function assemble(
   const mend = () =>
     mendBridge({ ...bridge, quiet: () => closeHostLeg(sysctl, logger) }, { openRoute, logger });
   const keeper = undo.use(keepAttached(attachments, kind === "bridge" ? mend : undefined));
+  disturbed = keeper.disturbed;
   phase("attachments");
 
   const router = startRouter({

@@ -31,6 +31,8 @@ export interface DataplaneAround {
   readonly log: Logger;
   /** Takes what the mesh is told. */
   readonly onEvent: (event: OverlayEvent) => void;
+  /** The switch was changed by others and is mended: containers may have lost their places on it. */
+  readonly onMended: () => void;
   /** The data plane ended although nobody asked it to, called once: the process should end and be started again.
    * Containers stay connected through the flows in the kernel meanwhile. */
   readonly onFailure: (reason: MeshnetError) => void;
@@ -149,6 +151,8 @@ class DataplaneClient implements DataplaneHandle {
       case "report":
         this.#reports.get(message.id)?.resolve(message.status);
         return void this.#reports.delete(message.id);
+      case "mended":
+        return this.#options.onMended();
       case "stopped":
         return this.#end();
       case "failed":

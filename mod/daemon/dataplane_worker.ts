@@ -18,10 +18,12 @@ import {
 import type { PeerDirectory } from "../overlay/sleeve_port.ts";
 import { OvsDatapath } from "../overlay/ovs_shell.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
+import { TapKeeper } from "../overlay/tap_keeper.ts";
 import { XfrmShell } from "../overlay/xfrm_shell.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
+import { LINK_NOTICES } from "../wire/rtnetlink.ts";
 import { loadHkdf } from "../sys/sealer.ts";
 import { openNetlink } from "./netlink.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
@@ -75,15 +77,23 @@ function postingLogger(post: (message: FromDataplane) => void): Logger {
 /** Opens what moves frames. It owns what it is made of. */
 async function openDatapath(
   config: DataplaneConfig,
-  around: { readonly directory: PeerDirectory; readonly log: Logger },
+  around: { readonly directory: PeerDirectory; readonly log: Logger; readonly mended: () => void },
 ): Promise<Datapath> {
   const { kind, mtu, name, overlays, peer } = config;
-  const sleeve = overlays.includes("sleeve") ? await openSleeve(config, around) : undefined;
+  const made = { ...around, made: withoutIpv6 };
+  const sleeve = overlays.includes("sleeve") ? await openSleeve(config, made) : undefined;
   if (kind === "ovs") return OvsDatapath.open(ovsAdapters(around), { name, mtu, userSpace: sleeve });
   if (sleeve === undefined) throw new TypeError("Cannot use a bridge without sleeve");
-  using route = openNetlink({ protocol: "route" });
-  ensureBridge(route, { name, mtu, mac: bridgeMac(peer), tap: sleeve.tap.name, quiet: withoutIpv6 });
-  return new BridgeDatapath(sleeve.tap, sleeve.openPath);
+  const { tap, openPath } = sleeve;
+  const bridge = { name, mtu, mac: bridgeMac(peer), tap: tap.name, quiet: withoutIpv6 };
+  const put = () => {
+    using route = openNetlink({ protocol: "route" });
+    return ensureBridge(route, bridge).length > 0;
+  };
+  put();
+  const notices = openNetlink({ protocol: "route", groups: [LINK_NOTICES] });
+  const keeper = new TapKeeper({ ...around, tap, notices, names: [name, tap.name], put });
+  return new BridgeDatapath(tap, openPath, keeper);
 }
 
 /** Without this the kernel asks for routers and reports its groups through the interface, to the whole mesh. */
@@ -109,7 +119,11 @@ async function main(): Promise<void> {
     const firstUfid = 1 + new SystemRandom().below(2 ** 40);
     const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
     const core = new Dataplane({ ...config, firstUfid, routes: routesOf, limits });
-    using datapath = await openDatapath(config, { directory: core.directory, log });
+    using datapath = await openDatapath(config, {
+      directory: core.directory,
+      log,
+      mended: () => send({ kind: "mended" }),
+    });
     using xfrm = new XfrmShell({
       open: () => openNetlink({ protocol: "xfrm" }),
       random: new SystemRandom(),

@@ -12,6 +12,8 @@ const APPEARED_MS = [50, 1_000] as const;
 export interface AttachmentKeeper extends Disposable {
   /** Something was attached or detached. */
   touched(): void;
+  /** Something happened to what they hang on: looks at once, and a little later. */
+  disturbed(): void;
 }
 
 /** Starts to look after attachments. `before` is called first each time: it mends what they hang on, and does not throw. */
@@ -42,16 +44,21 @@ export function keepAttached(
       names?.close();
       names = undefined;
     } else {
-      names ??= watchNames(() => {
-        stop();
-        for (const ms of APPEARED_MS) lookAfter(ms);
-      });
+      names ??= watchNames(disturbed);
     }
+  };
+  let over = false;
+  const disturbed = () => {
+    if (over || attachments.list().length === 0) return;
+    stop();
+    for (const ms of APPEARED_MS) lookAfter(ms);
   };
   touched();
   return {
     touched,
+    disturbed,
     [Symbol.dispose]: () => {
+      over = true;
       stop();
       names?.close();
     },

@@ -5,6 +5,7 @@ import { inNetns } from "../../ffi/netns.ts";
 import { interfaceIndex } from "../../ffi/process.ts";
 import type { Logger } from "../core/ports.ts";
 import type { OvsAdapters, UpcallSocket } from "../overlay/datapath_port.ts";
+import { LINK_NOTICES } from "../wire/rtnetlink.ts";
 import { NETLINK_CODEC } from "../wire/netlink_reply.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
 
@@ -48,6 +49,7 @@ export function ovsAdapters({ log, netns }: { readonly log: Logger; readonly net
     openControl: () => open({ protocol: "generic" }),
     openUpcalls: () => within(() => new BatchedSocket({ ...upcalls, codec: NETLINK_CODEC })),
     openNotices: (groups) => open({ protocol: "generic", groups }),
+    openLinkNotices: () => open({ protocol: "route", groups: [LINK_NOTICES] }),
     openRoute: () => open({ protocol: "route" }),
     interfaceIndex: (name) => within(() => interfaceIndex(name)),
     cpus: possibleCpus(),

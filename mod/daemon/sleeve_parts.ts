@@ -50,12 +50,17 @@ export interface SleeveParts extends Disposable {
 /** Opens socket and TAP. Throws MeshnetError before it has changed anything when either cannot be had. */
 export async function openSleeve(
   config: DataplaneConfig,
-  { directory, log }: { readonly directory: PeerDirectory; readonly log: Logger },
+  { directory, log, made }: {
+    readonly directory: PeerDirectory;
+    readonly log: Logger;
+    /** Called each time the TAP's interface has been made. */
+    readonly made: (name: string) => void;
+  },
 ): Promise<SleeveParts> {
   const ciphers = await loadCiphers(log);
   using undo = new DisposableStack();
   const socket = undo.use(UdpSocket.open({ port: config.sleeve.port, host: config.sleeve.host }));
-  const tap = undo.use(Tap.open());
+  const tap = undo.use(Tap.open({ made }));
   const parts = undo.move();
   const self = peerNumber(config.peer);
   return {

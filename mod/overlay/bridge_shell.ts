@@ -8,6 +8,7 @@ import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
 import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "./datapath_port.ts";
 import type { DataplaneEvent } from "./dataplane_types.ts";
 import type { SleevePath, TakePacket } from "./sleeve_port.ts";
+import type { TapKeeper } from "./tap_keeper.ts";
 import { TAP_PACKET, type TapPort } from "./tap_port.ts";
 import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
 
@@ -33,6 +34,7 @@ interface Packet {
 export class BridgeDatapath implements Datapath {
   readonly #tap: TapPort;
   readonly #sleeve: SleevePath;
+  readonly #keeper: TapKeeper;
   readonly #flows = new UserFlows();
   /** For frames that are no packet under way. */
   readonly #own = new Uint8Array(TAP_PACKET);
@@ -45,15 +47,16 @@ export class BridgeDatapath implements Datapath {
   #misses = 0;
   #refused = 0;
 
-  /** `connect` makes the user-space path, which hands what arrives to the function it is given. Takes both over. */
-  constructor(tap: TapPort, connect: (take: TakePacket) => SleevePath) {
+  /** `connect` makes the user-space path, which hands what arrives to the function it is given. Takes all three over. */
+  constructor(tap: TapPort, connect: (take: TakePacket) => SleevePath, keeper: TapKeeper) {
     this.#tap = tap;
+    this.#keeper = keeper;
     this.#sleeve = connect((key, bytes, from, to) => this.#arrived(key, bytes, from, to));
   }
 
-  /** The TAP first, then those of the links. */
+  /** The TAP first, then that of news of interfaces, then those of the links. */
   get fds(): readonly number[] {
-    return [this.#tap.fd, ...this.#sleeve.fds];
+    return [this.#tap.fd, this.#keeper.fd, ...this.#sleeve.fds];
   }
 
   /** See Datapath. */
@@ -71,7 +74,8 @@ export class BridgeDatapath implements Datapath {
     this.#post = post;
     let more = false;
     if (at.isReady(0)) more = this.#readTap();
-    const sleeve = this.#sleeve.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 1) });
+    this.#keeper.drain(at.isReady(1), at.now);
+    const sleeve = this.#sleeve.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 2) });
     return more || sleeve;
   }
 
@@ -201,23 +205,26 @@ export class BridgeDatapath implements Datapath {
 
   /** See Datapath. */
   nextWake(): number {
-    return Infinity;
+    return this.#keeper.nextWake();
   }
 
   /** See Datapath. */
-  wake(post: PostEvent, _now: Millis): void {
+  wake(post: PostEvent, now: Millis): void {
     this.#post = post;
+    this.#keeper.wake(now);
   }
 
   /** See Datapath. */
   counts(): DatapathCounts {
     const [hits, misses, refused] = [this.#hits, this.#misses, this.#refused];
     const sleeve = this.#sleeve.counts();
-    return { hits, misses, refused, lost: 0, masks: 0, damaged: 0, repaired: 0, sleeve };
+    const { mended: repaired } = this.#keeper;
+    return { hits, misses, refused, lost: 0, masks: 0, damaged: 0, repaired, sleeve };
   }
 
   /** See Datapath. */
   [Symbol.dispose](): void {
+    this.#keeper[Symbol.dispose]();
     this.#sleeve[Symbol.dispose]();
     this.#tap[Symbol.dispose]();
   }

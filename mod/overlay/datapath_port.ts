@@ -78,6 +78,8 @@ export interface OvsAdapters {
   openUpcalls(): UpcallSocket;
   /** A Generic Netlink socket that hears of changes. */
   openNotices(groups: readonly number[]): NoticeSocket;
+  /** An rtnetlink socket that hears of every interface (LINK_NOTICES). */
+  openLinkNotices(): NoticeSocket;
   /** An rtnetlink socket. */
   openRoute(): NetlinkSocket;
   /** Index of an interface by name, 0 for none; asking makes the kernel look for a module of that name. */

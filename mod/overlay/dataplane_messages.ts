@@ -59,6 +59,8 @@ export type FromDataplane =
     readonly event: string;
     readonly fields: LogFields;
   }
+  /** What containers hang on was changed by others and is mended: they may have lost their places. */
+  | { readonly kind: "mended" }
   /** It ended as asked to; the datapath and its flows stay. */
   | { readonly kind: "stopped" }
   /** It ended, or never began, for a reason. */

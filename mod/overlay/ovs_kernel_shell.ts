@@ -229,16 +229,18 @@ export class OvsKernel implements Disposable {
   }
 
   /** Makes an interface of this process a port, up and with room for super-packets. A port of that name which another
-   * process left goes first. Throws what the kernel refuses. */
-  addTap(name: string): Vport {
+   * process left goes first. Says whether anything had to change. Throws what the kernel refuses. */
+  addTap(name: string): { readonly port: Vport; readonly changed: boolean } {
     const [reply] = this.#route.request(getLink({ name }));
-    const { index } = understood(decodeLink(reply ?? new Uint8Array(0)));
-    this.#route.request(setLink(index, { mtu: TAP_MTU, up: true }));
+    const { index, mtu, up } = understood(decodeLink(reply ?? new Uint8Array(0)));
+    const ready = mtu === TAP_MTU && up; // what is set again is told to all who listen, ourselves among them
+    if (!ready) this.#route.request(setLink(index, { mtu: TAP_MTU, up: true }));
     const present = this.ports().find((port) => port.name === name);
-    if (present?.ifindex === index && present.kind === "netdev") return present;
+    if (present?.ifindex === index && present.kind === "netdev") return { port: present, changed: !ready };
     if (present !== undefined) this.#removePort(present.port);
-    const port = { kind: "netdev", name, upcallPid: this.#wanted.upcallPid } as const;
-    return this.#one(ovs.encodeVportNew(this.families, this.#index, port), ovs.decodeVport).vport;
+    const wanted = { kind: "netdev", name, upcallPid: this.#wanted.upcallPid } as const;
+    const request = ovs.encodeVportNew(this.families, this.#index, wanted);
+    return { port: this.#one(request, ovs.decodeVport).vport, changed: true };
   }
 
   #removePort(port: PortNo): void {

@@ -101,7 +101,8 @@ export class OvsDatapath implements Datapath {
     const kernel = undo.use(OvsKernel.open(adapters, { name, mtu, upcallPid: upcalls.portId }));
     const { datapathGroup, vportGroup } = kernel.families;
     const notices = undo.use(adapters.openNotices([datapathGroup, vportGroup]));
-    const user = userSpace === undefined ? undefined : openUserSpace(userSpace, kernel, adapters.log);
+    const around = { log: adapters.log, openLinkNotices: () => adapters.openLinkNotices() };
+    const user = userSpace === undefined ? undefined : openUserSpace(userSpace, { ...around, kernel });
     undo.move();
     return new OvsDatapath(kernel, upcalls, notices, { name, adapters, user });
   }
@@ -111,7 +112,7 @@ export class OvsDatapath implements Datapath {
     return this.#user !== undefined;
   }
 
-  /** See Datapath. In the order of UPCALLS and NOTICES; from USER_SPACE on the TAP's and those of its path. */
+  /** See Datapath. In the order of UPCALLS and NOTICES; from USER_SPACE on those of user space. */
   get fds(): readonly number[] {
     return [this.#upcalls.fd, this.#notices.fd, ...this.#user?.fds ?? []];
   }
@@ -211,8 +212,10 @@ export class OvsDatapath implements Datapath {
     } else if (family === families.vport) {
       const decoded = decodeVport(notice);
       if (!decoded.ok) this.#damaged++;
-      else if (command === OVS_CMD.del) this.#forget(decoded.value.vport.port, post);
-      else this.#learn(decoded.value.vport, post);
+      else if (command === OVS_CMD.del) {
+        this.#forget(decoded.value.vport.port, post);
+        this.#user?.lost(decoded.value.vport.port, now);
+      } else this.#learn(decoded.value.vport, post);
     }
   }
 
@@ -329,7 +332,7 @@ export class OvsDatapath implements Datapath {
 
   /** See Datapath. */
   nextWake(): number {
-    let next = this.#checkAt;
+    let next = Math.min(this.#checkAt, this.#user?.nextWake() ?? Infinity);
     for (const { at } of this.#retries.values()) next = Math.min(next, at);
     return next;
   }
@@ -337,6 +340,7 @@ export class OvsDatapath implements Datapath {
   /** See Datapath. */
   wake(post: PostEvent, now: Millis): void {
     if (now >= this.#checkAt) this.#check(now);
+    this.#user?.wake(now);
     for (const [udpPort, { attempt, at }] of [...this.#retries]) {
       if (now >= at) this.#ensureVxlan(udpPort, attempt, post, now);
     }
@@ -375,7 +379,7 @@ export class OvsDatapath implements Datapath {
       masks,
       refused: this.#refused,
       damaged: this.#damaged,
-      repaired: this.#repaired,
+      repaired: this.#repaired + (this.#user?.mended ?? 0),
       sleeve: this.#user?.counts(),
     };
   }

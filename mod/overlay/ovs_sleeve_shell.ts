@@ -3,12 +3,11 @@
  *     datapath --[ mesh-tap: frames with a tag for (link, peers) ]-- OvsSleeve --[ SleevePath ]-- UDP
  */
 import { messageOf } from "../core/errors.ts";
-import type { Logger } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
-import type { Miss, PortNo, Vport } from "../wire/ovs_keys.ts";
+import type { Miss, PortNo } from "../wire/ovs_keys.ts";
 import type { Upcall } from "../wire/ovs_flow.ts";
 import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
-import type { PostEvent } from "./datapath_port.ts";
+import type { OvsAdapters, PostEvent } from "./datapath_port.ts";
 import type { OvsKernel } from "./ovs_kernel_shell.ts";
 import {
   SLEEVE_HEADROOM,
@@ -18,6 +17,7 @@ import {
   type TakePacket,
 } from "./sleeve_port.ts";
 import { putTag, SleeveTags, takeTag, withoutTag } from "./sleeve_tags.ts";
+import { TapKeeper } from "./tap_keeper.ts";
 import type { TapPort } from "./tap_port.ts";
 
 /** Packets taken from the TAP by one call of drain(): the links come in between. */
@@ -33,6 +33,11 @@ export interface UserSpace extends Disposable {
   readonly openPath: (take: TakePacket) => SleevePath;
 }
 
+/** What user space's port hangs on. */
+interface Around extends Pick<OvsAdapters, "openLinkNotices" | "log"> {
+  readonly kernel: OvsKernel;
+}
+
 /** See the module's head. One thread, synchronous. */
 export class OvsSleeve implements Disposable {
   /** Which tag stands for what. */
@@ -40,17 +45,49 @@ export class OvsSleeve implements Disposable {
   /** The links' end. */
   readonly path: SleevePath;
   readonly #tap: TapPort;
+  readonly #keeper: TapKeeper;
+  #port: PortNo;
   #begun = false;
   readonly #dropped = { untagged: 0, unknownTag: 0, noTag: 0, kernelRefused: 0 };
 
-  constructor(parts: UserSpace, readonly port: PortNo) {
-    this.#tap = parts.tap;
+  /** `port` is what the kernel made of the TAP. */
+  constructor(parts: UserSpace, port: PortNo, around: Around) {
+    const { kernel, log, openLinkNotices } = around;
+    const { tap } = parts;
+    this.#tap = tap;
+    this.#port = port;
+    const put = () => {
+      const { port, changed } = kernel.addTap(tap.name);
+      this.#port = port.port;
+      return changed;
+    };
+    this.#keeper = new TapKeeper({ tap, notices: openLinkNotices(), names: [tap.name], put, log });
     this.path = parts.openPath(this.#take);
   }
 
-  /** Descriptors: the TAP's, then the links'. */
+  /** User space's port; another one after somebody removed it. */
+  get port(): PortNo {
+    return this.#port;
+  }
+
+  /** Descriptors: the TAP's, that of news of interfaces, then the links'. */
   get fds(): readonly number[] {
-    return [this.#tap.fd, ...this.path.fds];
+    return [this.#tap.fd, this.#keeper.fd, ...this.path.fds];
+  }
+
+  /** A port has gone: if it was user space's, it is put back. */
+  lost(port: PortNo, now: Millis): void {
+    if (port === this.#port) this.#keeper.suspect(now);
+  }
+
+  /** See Datapath. */
+  nextWake(): number {
+    return this.#keeper.nextWake();
+  }
+
+  /** See Datapath. */
+  wake(now: Millis): void {
+    this.#keeper.wake(now);
   }
 
   /** See SleevePath. */
@@ -78,7 +115,8 @@ export class OvsSleeve implements Disposable {
   ): boolean {
     if (!this.#begun) this.#begin();
     let more = at.isReady(0) && this.#readTap();
-    if (this.path.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 1) })) more = true;
+    this.#keeper.drain(at.isReady(1), at.now);
+    if (this.path.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 2) })) more = true;
     return more;
   }
 
@@ -119,22 +157,28 @@ export class OvsSleeve implements Disposable {
     return { ...counts, dropped: { ...counts.dropped, ...mine } };
   }
 
+  /** How often the port had to be put back. */
+  get mended(): number {
+    return this.#keeper.mended;
+  }
+
   /** Closes the links' end and the TAP: the port goes. */
   [Symbol.dispose](): void {
+    this.#keeper[Symbol.dispose]();
     this.path[Symbol.dispose]();
     this.#tap[Symbol.dispose]();
   }
 }
 
 /** Makes the TAP a port, or says in the log why it cannot be: there is no sleeve then, but everything else. */
-export function openUserSpace(userSpace: UserSpace, kernel: OvsKernel, log: Logger): OvsSleeve | undefined {
-  let port: Vport;
+export function openUserSpace(userSpace: UserSpace, around: Around): OvsSleeve | undefined {
+  let port: PortNo;
   try {
-    port = kernel.addTap(userSpace.tap.name);
+    port = around.kernel.addTap(userSpace.tap.name).port.port;
   } catch (thrown) {
     userSpace[Symbol.dispose]();
-    log.warn("overlay/sleeve-unavailable", { reason: messageOf(thrown) });
+    around.log.warn("overlay/sleeve-unavailable", { reason: messageOf(thrown) });
     return undefined;
   }
-  return new OvsSleeve(userSpace, port.port);
+  return new OvsSleeve(userSpace, port, around);
 }

@@ -16,8 +16,14 @@ export interface TapPort extends Disposable {
   /** Where packets are read to; always the same. */
   readonly buffer: Uint8Array<ArrayBuffer>;
   /** Reads the next packet, virtio header first, to `at` of `buffer`, where TAP_PACKET octets must be left; returns its
-   * octets, 0 when none waits. Throws when the interface is gone. */
+   * octets, 0 when none waits. */
   read(at: number): number;
+  /** Whether somebody removed the interface, as far as read() noticed: nothing comes and the descriptor is always ready
+   * until remake(). */
+  readonly gone: boolean;
+  /** Makes an interface of the same name again, with the same descriptor; it is down and a port of nothing. Throws
+   * when the name is taken. */
+  remake(): void;
   /** Writes the packet in `[from, to)`, virtio header first; false when the kernel refused it. The octets are free again
    * after the call. */
   write(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): boolean;

@@ -1,7 +1,7 @@
 /** Network interfaces over rtnetlink (include/uapi/linux/rtnetlink.h, if_link.h, veth.h). */
 import { type Mac, macAt, macToBytes } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
-import { AttributeReader, NLM_F } from "./netlink.ts";
+import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { onlyMessage } from "./rtnetlink_message.ts";
 
@@ -221,4 +221,20 @@ function bridgeSettings(info: AttributeReader): BridgeSettings {
   }
   if (data.failure !== undefined) info.fail(data.failure);
   return settings;
+}
+
+/** The multicast group whose members hear of every interface that comes, changes or goes (RTNLGRP_LINK). */
+export const LINK_NOTICES = 1;
+
+/** Names of the interfaces that a notice of LINK_NOTICES is about; none when it cannot be read. */
+export function namesInNotice(bytes: Uint8Array): readonly string[] {
+  const split = splitMessages(bytes);
+  if (!split.ok) return [];
+  const names: string[] = [];
+  for (const { type, body } of split.value) {
+    if (type !== RTM.new && type !== RTM.del || body.length < HEADER) continue;
+    const reader = new AttributeReader(body, HEADER);
+    while (reader.next()) if (reader.type === IFLA.ifname) names.push(reader.text());
+  }
+  return names;
 }

@@ -108,6 +108,25 @@ const slow = suite({
     note(`TCP ${mbits(rate)}, ${retransmitted} segments sent again`);
     assert.ok(rate > 2e6, `only ${mbits(rate)}`);
   },
+  "user space's port is removed from the datapath, and the TAP from the host: both are put back": async (
+    world,
+  ) => {
+    const [one, other] = [world.container(1), world.container(2)];
+    const { netns } = world.host(1);
+    const { pid } = await world.host(1).status();
+    const meddlings = [["ovs-dpctl", "del-if", "meshnet", "mesh-tap"], ["ip", "link", "del", "mesh-tap"]];
+    for (const argv of [...meddlings, ["ip", "link", "set", "mesh-tap", "down"]]) {
+      await exec(argv, { netns });
+      const back = await timed(() =>
+        until("traffic is back", async () => {
+          return (await one.ping(other.address, "-c", "1", "-W", "0.5")).received === 1;
+        }, { ms: 10_000 })
+      );
+      note(`${argv.join(" ")}: back after ${back} ms`);
+      await one.mustPing(other.address, "-c", "20", "-i", "0.02", "-W", "3");
+    }
+    assert.equal((await world.host(1).status()).pid, pid);
+  },
   "the underlay loses, delays and doubles packets: what arrives is right": async (world) => {
     for (const host of world.hosts) {
       await exec([

@@ -51,6 +51,7 @@ class Trial {
       },
       log: this.#log,
       onEvent: (event) => void this.events.push(event),
+      onMended: () => {},
       onFailure: (reason) => this.failed.resolve(reason),
       workerUrl,
     });

@@ -70,3 +70,28 @@ Deno.test({
 Deno.test("Tap refuses a name that the kernel would cut", () => {
   assert.throws(() => Tap.open({ name: "a-name-much-too-long" }), TypeError);
 });
+
+Deno.test({
+  name: "Tap notices that somebody removed its interface, and makes it again with the same descriptor",
+  ignore: !possible,
+  fn() {
+    withNetns(() => {
+      const made: string[] = [];
+      using tap = inNetns(
+        netnsPathOfName(NETNS),
+        () => Tap.open({ name: "tap-test", made: (name) => void made.push(name) }),
+      );
+      const { fd } = tap;
+      assert.ok(ip("-n", NETNS, "link", "set", "tap-test", "up"));
+      ip("-n", NETNS, "link", "del", "tap-test");
+      while (!tap.gone && waitReadable(fd, 1_000)) tap.read(0);
+      assert.ok(tap.gone);
+      tap.remake();
+      assert.deepEqual([tap.gone, tap.fd, made], [false, fd, ["tap-test", "tap-test"]]);
+      assert.ok(ip("-n", NETNS, "link", "set", "tap-test", "up"), "it is there");
+      ip("-n", NETNS, "addr", "add", "192.0.2.1/24", "dev", "tap-test");
+      ip("netns", "exec", NETNS, "ping", "-c1", "-W1", "192.0.2.2");
+      assert.ok(nextArp(tap) !== undefined, "the kernel's frames come to the same descriptor");
+    });
+  },
+});

@@ -6,11 +6,13 @@ import { BRIDGE_PORT, BridgeDatapath, SLEEVE_PORT } from "../../../mod/overlay/b
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
 import type { SleeveEffect, SleevePath, TakePacket } from "../../../mod/overlay/sleeve_port.ts";
-import { TAP_PACKET, type TapPort } from "../../../mod/overlay/tap_port.ts";
+import { TapKeeper } from "../../../mod/overlay/tap_keeper.ts";
 import type { FlowAction, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/vxlan.ts";
 import { routesOf } from "./cluster.ts";
+import { FakeTap } from "./fake_sleeve.ts";
 import { frameOf, numberOf } from "./kernel.ts";
+import { LinkNotices, SILENT } from "./link_notices.ts";
 
 const NOW = 0 as Millis;
 const KEY: SleeveKey = { link: 3 as LinkId, id: 0x2001 as Vni };
@@ -18,27 +20,6 @@ const OUT: FlowAction = { kind: "output", port: BRIDGE_PORT };
 const CARRY: FlowAction = { kind: "sleeve", port: SLEEVE_PORT, sleeve: KEY };
 /** A virtio header that says something. */
 const VIRTIO = Uint8Array.of(1, 1, 66, 0, 0x78, 5, 34, 0, 16, 0);
-
-class FakeTap implements TapPort {
-  readonly name = "mesh-tap";
-  readonly fd = 10;
-  readonly buffer = new Uint8Array(TAP_PACKET + 64);
-  readonly waiting: Uint8Array[] = [];
-  readonly written: Uint8Array[] = [];
-  disposed = false;
-  read(at: number): number {
-    const packet = this.waiting.shift();
-    if (packet !== undefined) this.buffer.set(packet, at);
-    return packet?.length ?? 0;
-  }
-  write(bytes: Uint8Array, from: number, to: number): boolean {
-    this.written.push(bytes.slice(from, to));
-    return true;
-  }
-  [Symbol.dispose](): void {
-    this.disposed = true;
-  }
-}
 
 class FakeSleeve implements SleevePath {
   readonly fds = [11, 12];
@@ -79,7 +60,14 @@ function packetOf(dst: number, src: number, number = 0): Uint8Array<ArrayBuffer>
 class Trial {
   readonly tap = new FakeTap();
   sleeve!: FakeSleeve;
-  readonly datapath = new BridgeDatapath(this.tap, (take) => this.sleeve = new FakeSleeve(take));
+  readonly notices = new LinkNotices();
+  /** What puts everything in its place; says whether it had to. */
+  put = () => false;
+  readonly keeper = new TapKeeper({
+    ...{ tap: this.tap, notices: this.notices, names: ["meshnet", "mesh-tap"], log: SILENT },
+    put: () => this.put(),
+  });
+  readonly datapath = new BridgeDatapath(this.tap, (take) => this.sleeve = new FakeSleeve(take), this.keeper);
   readonly events: DataplaneEvent[] = [];
   /** What the core does with a miss. */
   onMiss: (event: Extract<DataplaneEvent, { kind: "miss" }>) => void = () => {};
@@ -106,13 +94,13 @@ Deno.test("BridgeDatapath starts with the bridge and user space as ports, and no
     [1, "netdev", "mesh-tap"],
     [2, "sleeve", "sleeve"],
   ]);
-  assert.deepEqual([started.flows, datapath.fds], [[], [10, 11, 12]]);
+  assert.deepEqual([started.flows, datapath.fds], [[], [30, 22, 11, 12]]);
 });
 
 Deno.test("BridgeDatapath asks about the first packet and carries it and those that follow, headers and all", () => {
   const trial = new Trial();
   trial.install(1, [CARRY]);
-  trial.tap.waiting.push(packetOf(2, 1, 100), packetOf(2, 1, 101), packetOf(2, 1, 102));
+  trial.tap.queue.push(packetOf(2, 1, 100), packetOf(2, 1, 101), packetOf(2, 1, 102));
   assert.equal(trial.drain(), false);
   assert.equal(trial.events.length, 1);
   const [event] = trial.events;
@@ -127,7 +115,7 @@ Deno.test("BridgeDatapath asks about the first packet and carries it and those t
   assert.ok(dump.kind === "flows");
   assert.deepEqual(dump.flows.map(({ ufid, packets }) => [ufid, packets]), [[1, 2]]);
   trial.datapath.perform({ kind: "delete", ufid: 1 as Ufid }, trial.post, NOW);
-  trial.tap.waiting.push(packetOf(2, 1));
+  trial.tap.queue.push(packetOf(2, 1));
   trial.drain();
   assert.equal(trial.events.filter(({ kind }) => kind === "miss").length, 2);
 });
@@ -174,7 +162,7 @@ Deno.test("BridgeDatapath keeps an answer to a packet under way until its turn, 
     } as const;
     trial.datapath.perform(effect, collect, NOW);
   };
-  trial.tap.waiting.push(packetOf(2, 1, 66));
+  trial.tap.queue.push(packetOf(2, 1, 66));
   trial.drain();
   assert.equal(
     numberOf(trial.tap.written[0]!.subarray(10)),
@@ -189,12 +177,12 @@ Deno.test("BridgeDatapath keeps an answer to a packet under way until its turn, 
 
 Deno.test("BridgeDatapath takes a bounded part of what waits and says that there is more", () => {
   const trial = new Trial();
-  for (let i = 0; i < 100; i++) trial.tap.waiting.push(packetOf(2, 1, i));
+  for (let i = 0; i < 100; i++) trial.tap.queue.push(packetOf(2, 1, i));
   assert.equal(trial.drain(), true);
-  assert.ok(trial.tap.waiting.length > 0);
+  assert.ok(trial.tap.queue.length > 0);
   assert.equal(trial.drain(), false);
-  assert.equal(trial.tap.waiting.length, 0);
-  trial.tap.waiting.push(new Uint8Array(12));
+  assert.equal(trial.tap.queue.length, 0);
+  trial.tap.queue.push(new Uint8Array(12));
   trial.drain();
   assert.equal(trial.events.length, 100, "runts are no frames");
 });
@@ -228,8 +216,8 @@ Deno.test("BridgeDatapath with the data plane's core sends nothing back to the b
   // What a bridge floods: groups, and what it has forgotten; and last what nobody has.
   const known = [[group, one], [group, two], [two, one], [one, two]] as const;
   for (let round = 0; round < 3; round++) {
-    for (const [dst, src] of known) tap.waiting.push(packetOf(dst, src));
-    tap.waiting.push(packetOf(nobody, one));
+    for (const [dst, src] of known) tap.queue.push(packetOf(dst, src));
+    tap.queue.push(packetOf(nobody, one));
     datapath.drain(post, { now: NOW, isReady: () => true });
   }
   assert.equal(tap.written.length, 0);

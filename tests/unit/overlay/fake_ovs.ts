@@ -53,6 +53,8 @@ export class FakeOvs implements OvsAdapters {
   /** Flow messages that a dump gives. */
   flows: readonly Uint8Array[] = [];
   readonly notices: (Uint8Array | "overrun")[] = [];
+  /** What is told of interfaces. */
+  readonly linkNotices: Uint8Array[] = [];
   readonly upcalls: Uint8Array[] = [];
   readonly sends: Sent[][] = [];
   readonly logged: string[] = [];
@@ -99,6 +101,10 @@ export class FakeOvs implements OvsAdapters {
       return next;
     };
     return { fd: 21, receive, [Symbol.dispose]: this.#dispose };
+  }
+  openLinkNotices(): NoticeSocket {
+    this.open++;
+    return { fd: 22, receive: () => this.linkNotices.shift(), [Symbol.dispose]: this.#dispose };
   }
   interfaceIndex = (name: string): number => {
     if (name === "openvswitch" && this.autoload) this.loaded = true;
@@ -226,12 +232,13 @@ export class FakeOvs implements OvsAdapters {
     if (!own && !isTap && ![...this.ports.values()].some((port) => port.name === name)) {
       throw refusal(ERRNO.ENODEV);
     }
-    const up = own ? this.link.up : !this.down.has(name);
+    const up = own ? this.link.up : isTap ? tap.up : !this.down.has(name);
+    const mtu = own ? this.link.mtu : isTap ? tap.mtu : 65535;
     const writer = new NetlinkWriter().begin(16, 0).u32(0).u32(own ? DATAPATH_INDEX : isTap ? tap.index : 77)
       .u32(up ? 1 : 0).u32(
         0,
       );
-    return [writer.attrText(3, name).attrU32(4, own ? this.link.mtu : 65535).end().finish()];
+    return [writer.attrText(3, name).attrU32(4, mtu).end().finish()];
   }
 }
 

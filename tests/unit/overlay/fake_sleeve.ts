@@ -20,7 +20,14 @@ export class FakeTap implements TapPort {
   /** Whether the kernel takes packets. */
   takes = true;
   disposed = false;
+  /** Whether somebody removed the interface. */
+  gone = false;
+  remade = 0;
 
+  remake(): void {
+    this.gone = false;
+    this.remade++;
+  }
   read(at: number): number {
     const packet = this.queue.shift();
     if (packet === undefined) return 0;

@@ -94,7 +94,7 @@ Deno.test("OvsDatapath makes the TAP a port, up and with room, which is nobody's
   assert.ok(started?.kind === "started");
   assert.deepEqual(started.ports.map((port) => `${port.port} ${port.kind}`), ["0 internal", "1 sleeve"]);
   assert.equal(datapath.carriesSleeve, true);
-  assert.deepEqual(datapath.fds, [20, 21, 30, 40, 41]);
+  assert.deepEqual(datapath.fds, [20, 21, 30, 22, 40, 41]);
 });
 
 Deno.test("OvsDatapath removes the port that a dead process left first", () => {
@@ -300,4 +300,37 @@ Deno.test("flows of user space that an earlier process left are deleted at the s
   const deleted = fake.sends.flat().filter((m) => m.family === "ovs_flow" && m.command === OVS_CMD.del);
   assert.deepEqual(deleted.map((m) => decodeFlow(m.bytes)).map((d) => d.ok && d.value.ufid), [11, 12]);
   datapath[Symbol.dispose]();
+});
+
+Deno.test("OvsDatapath makes user space's port again when somebody removes it, or the TAP", () => {
+  const { datapath, drain, fake, perform, take, tap } = opened();
+  const wake = (now: number) => datapath.wake(() => {}, now as Millis);
+  take();
+  const told = (command: number) => fake.notices.push(fake.portMessage(fake.ports.get(1)!, command));
+  const removed = () => {
+    told(OVS_CMD.del);
+    fake.ports.delete(1);
+    fake.ports.set(1, { port: 1, type: 1, name: "vmn1", pid: UPCALL_PID }); // somebody else has the number now
+    told(OVS_CMD.new);
+  };
+  removed();
+  drain();
+  assert.deepEqual(take().map(({ kind }) => kind), ["port-removed", "port-appeared"]);
+  wake(datapath.nextWake());
+  assert.equal(fake.ports.get(2)?.name, "mesh-tap");
+  fake.notices.push(fake.portMessage(fake.ports.get(2)!));
+  drain();
+  const [appeared] = take();
+  assert.ok(appeared?.kind === "port-appeared");
+  assert.deepEqual([appeared.port.port, appeared.port.kind], [2, "sleeve"]);
+  assert.equal(datapath.counts().repaired, 1);
+
+  // The interface itself: the kernel takes the port away as well.
+  fake.ports.delete(2);
+  fake.tap = { name: "mesh-tap", index: TAP_INDEX + 1, mtu: 1500, up: false };
+  tap.gone = true;
+  drain();
+  assert.equal(tap.remade, 1);
+  assert.deepEqual([fake.ports.get(2)?.name, fake.tap.up, fake.tap.mtu], ["mesh-tap", true, 65_521]);
+  perform({ kind: "dump-flows" });
 });

@@ -1,0 +1,49 @@
+/** Somebody removes or changes what the daemon's switch is made of: it is back at once, in the same process. */
+import assert from "node:assert/strict";
+import { mesh } from "../common/arrangements.ts";
+import { note } from "../common/notes.ts";
+import { ip, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { links } from "../common/links.ts";
+import type { World } from "../common/world.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+
+/** Nobody waits for the look that is taken every minute. */
+const LIMIT_MS = 5_000;
+
+declareTests(suite({
+  name: "host kernel, meddling",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: async (world) => {
+    await mesh(world);
+    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+  },
+}, {
+  "the TAP is removed: it is made again": (world) => survives(world, "link del mesh-tap"),
+  "the TAP is removed a second time": (world) => survives(world, "link del mesh-tap"),
+  "the TAP is taken off its bridge": (world) => survives(world, "link set mesh-tap nomaster"),
+  "the TAP is set down": (world) => survives(world, "link set mesh-tap down"),
+  "the bridge is set down": (world) => survives(world, "link set meshnet down"),
+  "the bridge is removed: it is made again, and its containers hang on it": (world) =>
+    survives(world, "link del meshnet"),
+  "somebody removes it over and over: the daemon goes on, and is quiet afterwards": async (world) => {
+    const host = world.host(1);
+    for (let i = 0; i < 20; i++) await ip(["link del mesh-tap"], host.netns).catch(() => {});
+    await survives(world, "link del meshnet");
+    await until("all is in its place", async () => {
+      const tap = (await links(host.netns)).find(({ ifname }) => ifname === "mesh-tap");
+      return (tap as { master?: string } | undefined)?.master === "meshnet";
+    });
+  },
+}));
+
+async function survives(world: World, meddling: string): Promise<void> {
+  const host = world.host(1);
+  const { pid } = host.daemon;
+  await ip([meddling], host.netns);
+  const ms = await backAfter(world.container(1), world.container(2).address, LIMIT_MS);
+  note(`${meddling}: back after ${ms} ms`);
+  const status = await host.status();
+  assert.equal(status.pid, pid, "the daemon was started again");
+  assert.deepEqual(status.problems, []);
+}
