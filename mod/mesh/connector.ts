@@ -28,6 +28,8 @@ export interface ConnectorView {
     { readonly peer: PeerName; readonly address: string; readonly ip: Ip; readonly outbound: boolean }
   >;
   isConnected(peer: PeerName): boolean;
+  /** Addresses of the remote ends of accepted connections that are still being introduced. */
+  introducing(): Iterable<Ip>;
   records(): Iterable<PeerRecord>;
   /** Whether the connection limit is reached. */
   readonly full: boolean;
@@ -52,6 +54,8 @@ export const DIRECT_RETRY_START = 200;
 export const RETRY_CAP = 360_000;
 /** A connection lost this long after its target was due is retried at once. */
 export const GOOD_LIFE = 60_000;
+/** A discovered address waits so long at most while a connection from there is being introduced, milliseconds. */
+export const PATIENCE = 2_000;
 const MAX_DISCOVERED = 4_096;
 const MAX_ATTEMPTS = 32;
 const MAX_ADDRESSES = 16;
@@ -180,8 +184,10 @@ export class Connector {
       if (phase === "dialing" && direct === undefined) inFlight++;
     }
     this.#nextTry = Infinity;
+    const coming = new Set(view.introducing());
     for (const target of this.#targets.values()) {
       if (target.satisfied) continue;
+      if (coming.size > 0 && target.tryAt <= now) waitFor(coming, target, now);
       if (target.phase === "idle" && target.tryAt <= now) {
         if (view.full) {
           this.#later(target, { reason: "the connection limit is reached: raise --conn-limit" }, now);
@@ -347,6 +353,15 @@ export class Connector {
     const isConnected = (peer: PeerName) => view.isConnected(peer);
     return discover(view.records(), { self, port, isConnected, limit: MAX_DISCOVERED });
   }
+}
+
+/** Puts off the dial of a discovered address from which a connection is coming just now: the two would kill each other.
+ * Not for long, as it may be somebody else's, or never get anywhere. */
+function waitFor(coming: ReadonlySet<Ip>, target: Target, now: Millis): void {
+  if (target.direct !== undefined || target.phase !== "idle") return;
+  if (!target.addresses.some((address) => coming.has(parseEndpoint(address)!.ip))) return;
+  target.waitsUntil ??= after(now, PATIENCE);
+  if (now < target.waitsUntil) target.tryAt = Math.min(target.waitsUntil, after(now, PATIENCE / 10));
 }
 
 function firstInterval({ direct }: Pick<Target, "direct">): number {

@@ -44,6 +44,8 @@ export interface Target {
   tryAt: number;
   interval: number;
   error: string | undefined;
+  /** Until when its dial waits for a connection from there that is being introduced; undefined: it never had to. */
+  waitsUntil?: number;
   /** Whether another connection already leads there. */
   satisfied: boolean;
   peer: PeerName | undefined;

@@ -150,6 +150,9 @@ function viewOf(links: Links, topology: Topology): ConnectorView {
       }
     },
     isConnected: (peer) => links.table.byPeer(peer) !== undefined,
+    *introducing() {
+      for (const link of links.table.inboundGreeting()) yield link.origin.remote.ip;
+    },
     records: () => topology.all(),
     get full() {
       return links.table.full;

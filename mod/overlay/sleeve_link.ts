@@ -8,7 +8,6 @@ import {
   decodeVerifiedMtu,
   encodeVerifiedMtu,
   MTU_KICK,
-  SLEEVE_BEAT_CONTROL,
   SLEEVE_CONTROL,
   type SpecialFrame,
 } from "../wire/sleeve_special.ts";
@@ -182,10 +181,7 @@ export class SleeveLink implements Forwarder {
     if (this.#confirmed) return NO_EVENTS;
     this.#confirmed = true;
     this.#timeoutAt = after(now, HEARTBEAT_TIMEOUT_MS);
-    // What the dialler has sent so far came to nothing.
-    return this.#watch === undefined || this.options.outbound
-      ? this.#beat(now)
-      : [...this.#beat(now), this.#watch.ready()];
+    return this.#beat(now);
   }
 
   control(tag: number, payload: Uint8Array, now: Millis): readonly SleeveEvent[] {
@@ -202,7 +198,6 @@ export class SleeveLink implements Forwarder {
       }
       default: {
         if (this.#watch === undefined) return NO_EVENTS;
-        if (!this.#established) return tag === SLEEVE_BEAT_CONTROL.check ? this.#beat(now) : NO_EVENTS;
         const { events, answered } = this.#watch.control(tag, payload, now);
         return answered ? [...events, ...this.#back()] : events;
       }

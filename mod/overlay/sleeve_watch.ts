@@ -74,11 +74,6 @@ export class SleeveWatch {
     this.#heardAt = now;
   }
 
-  /** Tells the dialler that from now on its heartbeats are listened to. */
-  ready(): WatchEvent {
-    return check(0);
-  }
-
   /** The link works from now on; how long the first round trip took, if that is known. */
   start(now: Millis, rttMs: number | undefined): void {
     if (rttMs !== undefined) this.#measured(rttMs);
@@ -197,7 +192,9 @@ export class SleeveWatch {
       this.#roundAt = now;
     }
     this.#nextAsk = after(now, Math.min(ASK_AGAIN_MS, this.#limit / 4));
-    return now - this.#unansweredSince < CHECK_AFTER_MS ? [ask] : [ask, check(this.#seq)];
+    if (now - this.#unansweredSince < CHECK_AFTER_MS) return [ask];
+    const payload = Uint8Array.of(this.#seq >>> 8, this.#seq);
+    return [ask, { kind: "control", tag: SLEEVE_BEAT_CONTROL.check, payload }];
   }
 
   #satisfied(now: Millis): void {
@@ -219,8 +216,4 @@ export class SleeveWatch {
       this.#told = Math.round(mean * 100) / 100;
     }
   }
-}
-
-function check(seq: number): WatchEvent {
-  return { kind: "control", tag: SLEEVE_BEAT_CONTROL.check, payload: Uint8Array.of(seq >>> 8, seq) };
 }

@@ -36,6 +36,20 @@ for (const [nodes, bar] of [[2, 1_000], [10, 2_000], [20, 5_000]] as const) {
   });
 }
 
+Deno.test("RouterCore: hosts on a slow network that discover each other hardly ever dial at the same time", () => {
+  let [ended, links] = [0, 0];
+  simulate("20 hosts on a slow network", SEEDS, (seed) => {
+    const world = createWorld({ seed, nodes: 20, faults: { delay: [50, 300], loss: 0, cut: 0 } });
+    world.startAll(() => [0]);
+    world.settle(60_000);
+    world.agree();
+    for (const node of world.running) ended += node.core!.snapshot(world.clock.now()).terminations;
+    links += 20 * 19 / 2;
+  });
+  console.log(`${ended} ends of connections closed for ${links} links`);
+  assert.ok(ended <= links / 10, `${ended}`);
+});
+
 /** Ethernet, IP and TCP with timestamps of a segment, and the acknowledgement it causes. */
 const SEGMENT_OCTETS = 66 * 2;
 

@@ -8,6 +8,7 @@ import {
   Connector,
   type ConnectorEffect,
   DIRECT_RETRY_START,
+  PATIENCE,
   RETRY_CAP,
 } from "../../../mod/mesh/connector.ts";
 import { seededRandom } from "../properties.ts";
@@ -27,6 +28,7 @@ class Bench {
   connections: Connection[] = [];
   records: PeerRecord[] = [];
   full = false;
+  introducing: Ip[] = [];
   readonly connector: Connector;
 
   constructor(options: { readonly discovery?: boolean } = {}) {
@@ -41,6 +43,7 @@ class Bench {
       connections: () =>
         this.connections.map((each) => ({ ...each, ip: each.address.replace(/:\d+$/, "") as Ip })),
       isConnected: (name: PeerName) => this.connections.some((each) => each.peer === name),
+      introducing: () => this.introducing,
       records: () => this.records,
       full: this.full,
     };
@@ -237,6 +240,35 @@ Deno.test("Connector dials the addresses that other peers' records reveal", () =
   }
   assert.deepEqual(found.map(formatEndpoint).sort(), ["192.0.2.3:7000", "192.0.2.4:6783"]);
   assert.ok(bench.now < 6_000, "one end may let the other dial first, but not for long");
+});
+
+Deno.test("Connector does not dial a discovered address while a connection from there is being introduced", () => {
+  const bench = new Bench();
+  bench.introducing = ["192.0.2.3" as Ip, "192.0.2.4" as Ip];
+  discovered(bench);
+  const dials = new Map<string, number>();
+  while (dials.size < 2) {
+    for (const effect of bench.next()) {
+      assert.ok(effect.kind === "dial");
+      dials.set(formatEndpoint(effect.address), bench.now);
+    }
+  }
+  for (const at of dials.values()) assert.ok(at >= PATIENCE && at < 8_000, `${at}: not for ever either`);
+  const quick = new Bench();
+  quick.introducing = ["192.0.2.3" as Ip];
+  discovered(quick);
+  while (quick.now < 1_500) {
+    for (const effect of quick.due()) {
+      assert.ok(effect.kind === "dial" && effect.address.ip !== "192.0.2.3", "others are dialled as ever");
+    }
+    quick.now = Math.max(quick.now + 1, Math.min(quick.connector.nextWake(), 1_500));
+  }
+  quick.connections.push({ peer: peer(3), address: "192.0.2.3:40000", outbound: false });
+  quick.introducing = [];
+  quick.connector.request(quick.time);
+  for (const effect of quick.next()) {
+    assert.ok(effect.kind === "dial" && effect.address.ip !== "192.0.2.3", "it was reached meanwhile");
+  }
 });
 
 Deno.test("Connector without discovery dials what it was given and no more", () => {
