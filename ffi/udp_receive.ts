@@ -24,7 +24,9 @@ const AT = {
   length: 14,
 };
 // struct cmsghdr: len 8, level 4, type 4; then the data, here an int
-const CONTROL = 32;
+// two of them, the first with its padding
+const CONTROL = 48;
+const CONTROL_NEXT = 24;
 const CONTROL_USED = 20;
 const NAME_WORDS = SOCKET_ADDRESS.room / 4;
 /** What the call itself fails with. */
@@ -45,6 +47,9 @@ export class ReceiveRing {
   readonly #nameBytes = new Uint8Array(this.#names.buffer);
   readonly #control = new Uint32Array(new ArrayBuffer(MESSAGES * CONTROL));
   readonly #iovecs = new Uint32Array(new ArrayBuffer(MESSAGES * 16));
+  #lost = 0;
+  /** The kernel's own count, of 32 bits, when it was last told. */
+  #lostTold = 0;
 
   constructor() {
     const [names, control, iovecs, bytes] = [this.#names, this.#control, this.#iovecs, this.bytes].map(
@@ -62,6 +67,11 @@ export class ReceiveRing {
       this.#iovecs[i * 4 + 2] = SLOT;
     }
     this.#reset(MESSAGES);
+  }
+
+  /** Datagrams that the kernel threw away, its buffer being full, before those that were received. */
+  get lost(): number {
+    return this.#lost;
   }
 
   /** Messages of one receive() at most. */
@@ -98,13 +108,22 @@ export class ReceiveRing {
     const at = i * WORDS;
     const truncated = (headers[at + AT.flags]! & C.MSG_TRUNC) !== 0;
     const length = truncated ? 0 : headers[at + AT.length]!;
-    const word = i * CONTROL / 4;
+    let size = length;
     const control = this.#control;
-    const grouped = headers[at + AT.controlLength]! >= CONTROL_USED && control[word + 2] === UDP.SOL_UDP &&
-      control[word + 3] === UDP.UDP_GRO;
-    const size = grouped ? control[word + 4]! : length;
+    const used = headers[at + AT.controlLength]!;
+    for (let octet = 0; octet + CONTROL_USED <= used; octet += CONTROL_NEXT) {
+      const word = (i * CONTROL + octet) / 4;
+      const [level, type, value] = [control[word + 2], control[word + 3], control[word + 4]!];
+      if (level === UDP.SOL_UDP && type === UDP.UDP_GRO) size = value;
+      else if (level === C.SOL_SOCKET && type === UDP.SO_RXQ_OVFL) this.#countLost(value);
+    }
     this.to[i] = i * SLOT + length;
     this.size[i] = size > 0 ? size : length;
+  }
+
+  #countLost(told: number): void {
+    this.#lost += told - this.#lostTold >>> 0; // it wraps
+    this.#lostTold = told;
   }
 
   /** What the kernel wrote into the headers of messages is set back. */

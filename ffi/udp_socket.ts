@@ -75,6 +75,7 @@ export class UdpSocket implements Disposable {
       if (ipv6) setDf(fd, true, true);
       grow(fd, UDP.SO_RCVBUFFORCE, UDP.SO_RCVBUF, RECEIVE_BUFFER);
       grow(fd, UDP.SO_SNDBUFFORCE, UDP.SO_SNDBUF, SEND_BUFFER);
+      set(fd, C.SOL_SOCKET, UDP.SO_RXQ_OVFL, 1);
       const grouping = groups && set(fd, UDP.SOL_UDP, UDP.UDP_SEGMENT, 0);
       if (groups) set(fd, UDP.SOL_UDP, UDP.UDP_GRO, 1);
       bind(fd, { ip: host ?? any, port }, ipv6);
@@ -110,6 +111,11 @@ export class UdpSocket implements Disposable {
   /** Receives what is there, up to `ring.capacity` messages; `ring` then tells of them. */
   receive(): number {
     return this.ring.receive(this.fd);
+  }
+
+  /** Datagrams that the kernel threw away because its buffer was full, as far as received ones tell. */
+  get lost(): number {
+    return this.ring.lost;
   }
 
   /** Whether a message of the last receive() came from this peer. */

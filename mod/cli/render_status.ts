@@ -89,8 +89,10 @@ function tally(connections: readonly ConnectionReport[]): string {
 function datapath({ datapath }: StatusReport): string {
   const mtu = datapath.mtu === null ? "MTU not known yet" : `MTU ${datapath.mtu}`;
   return `${datapath.kind}, ${mtu}, ${count(datapath.ports, "port")}, ${count(datapath.flows, "flow")}${
-    datapath.noFastdp === null ? "" : `; no fastdp: ${datapath.noFastdp}`
-  }`;
+    datapath.overruns === 0
+      ? ""
+      : `; ${count(datapath.overruns, "packet")} lost because this host was too slow`
+  }${datapath.noFastdp === null ? "" : `; no fastdp: ${datapath.noFastdp}`}`;
 }
 
 /** One to a line, as there may be many. */

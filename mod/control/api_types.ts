@@ -90,6 +90,8 @@ export interface DatapathReport {
   readonly ports: number;
   /** Number of flows, in the kernel or in user space. */
   readonly flows: number;
+  /** Packets that the kernel threw away since the start because this host did not take them in time. */
+  readonly overruns: number;
 }
 
 /** One namespace that hangs on the network. */

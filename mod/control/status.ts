@@ -1,6 +1,7 @@
 /** Assembles the answer of `GET /status`. Pure: what it is told is what it says. */
 import { assertNever } from "../core/brand.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/snapshot.ts";
+import type { DataplaneStatus } from "../overlay/dataplane_messages.ts";
 import type { DataplaneReport } from "../overlay/dataplane_types.ts";
 import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
 
@@ -9,7 +10,7 @@ export interface StatusSources {
   /** Connections and peers. */
   readonly mesh: MeshSnapshot;
   /** Ports and flows. */
-  readonly dataplane: DataplaneReport;
+  readonly dataplane: DataplaneStatus;
   /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
   /** Version of this program. */
@@ -23,7 +24,7 @@ export interface StatusSources {
 /** The state of everything. */
 export function assembleStatus(sources: StatusSources): StatusReport {
   const { mesh, dataplane, attachments, version, pid, uptimeMs } = sources;
-  const { datapath } = dataplane;
+  const { datapath, kernel } = dataplane;
   // What people asked for, by the address it led to.
   const wanted = new Map(
     mesh.targets.flatMap(({ target, address }) => [[address, target], [target, target]]),
@@ -57,6 +58,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       noFastdp: datapath.noFastdp ?? null,
       ports: datapath.ports.length + behindBridge,
       flows: datapath.flows,
+      overruns: kernel.lost + (kernel.sleeve?.dropped["receive-buffer-full"] ?? 0),
     },
     attachments,
     problems: [

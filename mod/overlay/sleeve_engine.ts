@@ -166,12 +166,13 @@ export class SleeveEngine implements SleevePath {
 
   counts(): SleeveCounts {
     const { packets, octets } = this.#outbox;
+    const { lost } = this.#parts.socket;
     return {
       sentPackets: packets,
       sentBytes: octets,
       receivedPackets: this.#inbox.packets,
       receivedBytes: this.#inbox.octets,
-      dropped: { ...this.#dropped },
+      dropped: lost === 0 ? { ...this.#dropped } : { ...this.#dropped, "receive-buffer-full": lost },
     };
   }
 

@@ -55,6 +55,8 @@ export interface SleeveSocket<Peer extends SocketPeer = SocketPeer> extends Disp
   readonly ring: ReceivedMessages;
   /** Receives what waits; returns how many messages. */
   receive(): number;
+  /** Datagrams that the kernel threw away because nobody took them in time, as far as received ones tell. */
+  readonly lost: number;
   /** Whether a received message came from this peer. */
   isFrom(message: number, peer: Peer): boolean;
   /** Where a received message came from. */

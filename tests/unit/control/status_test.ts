@@ -3,7 +3,7 @@ import type { AttachmentReport } from "../../../mod/control/api_types.ts";
 import { assembleStatus, type StatusSources } from "../../../mod/control/status.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../../../mod/mesh/snapshot.ts";
-import type { DataplaneReport } from "../../../mod/overlay/dataplane_types.ts";
+import type { DataplaneStatus } from "../../../mod/overlay/dataplane_messages.ts";
 
 const SELF = "8a:3e:11:02:9c:01" as PeerName;
 
@@ -56,7 +56,8 @@ function sources(
       ...{ kind: "ovs", mtu: 1410, flows: 9, tunnels: true },
       ports: [{ kind: "internal" }, { kind: "vxlan", udpPort: 6784 }],
     },
-  } as unknown as DataplaneReport;
+    kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3 } } },
+  } as unknown as DataplaneStatus;
   return { mesh, dataplane, attachments: [], version: "1.2.3", pid: 9, uptimeMs: 1234.5, ...change.rest };
 }
 
@@ -91,7 +92,14 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     version: 7,
     connections: [],
   });
-  assert.deepEqual(status.datapath, { kind: "ovs", noFastdp: null, mtu: 1410, ports: 2, flows: 9 });
+  assert.deepEqual(status.datapath, {
+    kind: "ovs",
+    noFastdp: null,
+    mtu: 1410,
+    ports: 2,
+    flows: 9,
+    overruns: 5,
+  });
   assert.equal(JSON.stringify(status).includes("undefined"), false);
 });
 
@@ -103,7 +111,7 @@ Deno.test("assembleStatus() counts what hangs on a bridge, and says why there is
   const attachments = [attachment, { ...attachment, attached: false }] as unknown as AttachmentReport[];
   const dataplane = { ...told.dataplane, datapath: { ...datapath, kind: "bridge", noFastdp } as const };
   const status = assembleStatus({ ...told, dataplane, attachments });
-  assert.deepEqual(status.datapath, { kind: "bridge", noFastdp, mtu: 1410, ports: 3, flows: 9 });
+  assert.deepEqual(status.datapath, { kind: "bridge", noFastdp, mtu: 1410, ports: 3, flows: 9, overruns: 5 });
 });
 
 Deno.test("assembleStatus() makes a problem of each target that cannot be reached, and of nothing discovered", () => {

@@ -96,6 +96,38 @@ Deno.test("UdpSocket tells the path MTU of DF messages that are too big, and sen
   assert.deepEqual(received(b, 1).map((one) => one.bytes.length), [200]);
 });
 
+Deno.test("UdpSocket counts what the kernel threw away while nobody received, groups or not", () => {
+  for (const groups of [true, false]) {
+    using a = UdpSocket.open({ host: LOOPBACK, port: 0, groups });
+    using b = UdpSocket.open({ host: LOOPBACK, port: 0, groups });
+    const peer = a.peer(b.local)!;
+    const size = 1_000;
+    let sent = 0;
+    for (; sent < 60 * 2_000; sent += 60) {
+      a.queue(peer, false, { from: 0, to: 60 * size, size, tag: 1 });
+      if (sent % 240 === 180) a.flush();
+    }
+    a.flush();
+    let got = 0;
+    const drain = () => {
+      for (let count; (count = b.receive()) > 0;) {
+        for (let i = 0; i < count; i++) got += Math.ceil((b.ring.to[i]! - b.ring.from[i]!) / b.ring.size[i]!);
+      }
+    };
+    drain();
+    assert.ok(got < sent, `${got} of ${sent} received`);
+    assert.equal(b.lost, 0, "what came before the loss does not tell of it");
+    for (let i = 0; i < 2; i++) {
+      a.queue(peer, false, { from: 0, to: 10, size: 10, tag: 1 });
+      a.flush();
+      drain();
+      // A group that is thrown away counts once.
+      if (groups) assert.ok(b.lost > 0 && b.lost <= sent + 2 - got, `${b.lost} lost, ${sent - got} missing`);
+      else assert.equal(b.lost, sent + i + 1 - got);
+    }
+  }
+});
+
 Deno.test("UdpSocket of IPv4 reaches no IPv6 address; ports in use are said so", () => {
   using a = UdpSocket.open({ host: LOOPBACK, port: 0 });
   assert.equal(a.peer({ ip: LOOPBACK6, port: 1 }), undefined);

@@ -44,6 +44,7 @@ export class MemorySocket implements SleeveSocket {
     size: new Int32Array(SLOTS),
   };
   refused: SleeveSocket["refused"] = () => {};
+  lost = 0;
   /** DF datagrams larger than this are refused. */
   pathMtu = 65_535;
   readonly #sources: Endpoint[] = [];
