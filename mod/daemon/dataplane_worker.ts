@@ -23,8 +23,9 @@ import { XfrmShell } from "../overlay/xfrm_shell.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
-import { LINK_NOTICES } from "../wire/rtnetlink.ts";
+import { ADDRESS_NOTICES, LINK_NOTICES } from "../wire/rtnetlink.ts";
 import { loadHkdf } from "../sys/sealer.ts";
+import { AddressNotices } from "./address_notices.ts";
 import { openNetlink } from "./netlink.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
@@ -131,12 +132,14 @@ async function main(): Promise<void> {
       self: config.peer,
       log,
     });
+    using notices = openNetlink({ protocol: "route", groups: ADDRESS_NOTICES });
     await runDataplane({
       core,
       datapath,
       xfrm,
       clock: new SystemClock(),
-      waiter: new Poller([wakeup.fd, ...datapath.fds]),
+      waiter: new Poller([wakeup.fd, ...datapath.fds, notices.fd]),
+      addresses: new AddressNotices(notices),
       announced: () => wakeup.take(),
       nextMessage: () => inbox.next(),
       send,

@@ -207,6 +207,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "xfrm-failed":
         this.#links.xfrmNews(event, now);
         break;
+      case "addresses-changed":
+        this.#links.announce(now);
+        break;
       case "wake":
         break;
       default:

@@ -98,6 +98,8 @@ export type DataplaneEvent =
   | SleeveNews
   /** The kernel's IPsec has answered. */
   | XfrmNews
+  /** This host has other addresses than before. */
+  | { readonly kind: "addresses-changed" }
   /** `nextWake()` has come. */
   | { readonly kind: "wake" };
 

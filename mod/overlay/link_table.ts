@@ -29,6 +29,8 @@ import {
 import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./switch.ts";
 import type { VxlanPorts } from "./vxlan_ports.ts";
 
+/** Least time between two announcements to all peers that we may have moved. */
+const ANNOUNCE_MS = 250;
 /** What a very old peer has: sleeve, and control messages without index. */
 const BARE: readonly OverlayName[] = ["sleeve"];
 
@@ -38,6 +40,8 @@ export class LinkTable {
   readonly #byConnUid = new Map<ConnUid, Link>();
   readonly #esp: EspTable;
   #busy: Pick<ReadonlySet<Ip>, "has"> = new Set();
+  #announceAt = Infinity;
+  #announcedAt = -Infinity;
   #changed = false;
   #nextWake = Infinity;
   /** Heartbeats sent and taken. */
@@ -236,6 +240,22 @@ export class LinkTable {
     this.#settle(link, link.switch.take(slot, events, now), now);
   }
 
+  /** Our addresses have changed: soon every peer hears from us, each change after the other. */
+  announce(now: Millis): void {
+    this.#announceAt = Math.min(this.#announceAt, Math.max(now, this.#announcedAt + ANNOUNCE_MS));
+    this.#nextWake = Math.min(this.#nextWake, this.#announceAt);
+  }
+
+  #announce(now: Millis): void {
+    this.#announceAt = Infinity;
+    this.#announcedAt = now;
+    for (const link of this.#links.values()) {
+      if (link.sleeve === undefined) continue;
+      const { forwarder, slot } = link.sleeve;
+      this.#settle(link, link.switch.take(slot, forwarder.announce(now), now), now);
+    }
+  }
+
   /** Whether an address is that of a link whose traffic must be encrypted: nobody can move there. */
   #mustBeSealed(address: Ip): boolean {
     for (const { request } of this.#links.values()) {
@@ -257,6 +277,7 @@ export class LinkTable {
   wake(now: Millis): void {
     this.#esp.wake(now);
     if (now < this.#nextWake) return;
+    if (now >= this.#announceAt) this.#announce(now);
     for (const link of this.#links.values()) {
       if (now >= link.switch.nextWake()) this.#settle(link, link.switch.wake(now), now);
     }
@@ -360,7 +381,7 @@ export class LinkTable {
   }
 
   #computeWake(): number {
-    let next = Infinity;
+    let next = this.#announceAt;
     for (const link of this.#links.values()) next = Math.min(next, link.switch.nextWake());
     return next;
   }

@@ -1,7 +1,6 @@
 /** The user-space path on one link: is it alive, where is the peer, what does the path carry (source: spec dataplane.md 5.4 to 5.7). */
-import { type Endpoint, formatEndpoint } from "../core/addr.ts";
-import type { ConnUid } from "../core/names.ts";
-import type { LinkId, OverlayName } from "../core/overlay_port.ts";
+import type { Endpoint } from "../core/addr.ts";
+import type { OverlayName } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import { type SleeveOverheads, sleeveOverheads } from "../wire/sleeve.ts";
 import {
@@ -22,7 +21,9 @@ import { MtuSearch } from "./mtu_search.ts";
 import type { PortNo } from "../wire/ovs_keys.ts";
 import type { SleevePath } from "./network.ts";
 import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts";
-import { ANSWER_LIMIT_MS, SleeveWatch } from "./sleeve_watch.ts";
+import type { SleeveLinkOptions } from "./sleeve_link_options.ts";
+import { SleeveWatch } from "./sleeve_watch.ts";
+import { whyNotSleeve } from "./sleeve_words.ts";
 
 /** While full-size frames go out, the path is proven to carry them this often: routers may keep silent about a change. */
 export const MTU_RECHECK_MS = 3_000;
@@ -36,6 +37,8 @@ const READY_HEARTBEAT_MS = 20;
 /** Size that makes the kernel say what the path takes. */
 const KICK_MTU = MTU_KICK - 14;
 
+export type { SleeveLinkOptions } from "./sleeve_link_options.ts";
+
 const NO_PAYLOAD = new Uint8Array(0);
 /** The path's answers are of no use before it is known. */
 const NO_EVENTS: readonly SleeveEvent[] = [];
@@ -43,24 +46,6 @@ const NO_EVENTS: readonly SleeveEvent[] = [];
 /** What a sleeve link wants done, or has found out. If the kernel refuses a special frame for its size, as it is meant to
  * do with the largest, call tooBig(). */
 export type SleeveEvent = Exclude<ForwarderEvent, { readonly kind: "frame" }>;
-
-/** What a sleeve link is made of. */
-export interface SleeveLinkOptions {
-  readonly link: LinkId;
-  readonly connUid: ConnUid;
-  /** Whether we dialled: then the peer is expected at `remote`; else wherever its heartbeats come from. */
-  readonly outbound: boolean;
-  /** The remote end of the TCP connection. */
-  readonly remote: Endpoint;
-  /** Whether packets are sealed. */
-  readonly sealed: boolean;
-  /** Whether the underlay is IPv6. */
-  readonly ipv6?: boolean;
-  /** Whether both ends ask and answer: then loss is noticed within seconds while traffic goes out. */
-  readonly beat?: boolean;
-  /** FRAG_TEST_MS unless given; Infinity: once. */
-  readonly fragTestMs?: number;
-}
 
 /**
  *     idle --confirm--> testing (500 ms) --answer--> working (10 s, MTU search, tests of fragments)
@@ -155,26 +140,14 @@ export class SleeveLink implements Forwarder {
     const { remote, outbound } = this.options;
     if (!this.#confirmed) return "the mesh has not confirmed the connection yet";
     if (this.#established && !this.#onHold) return undefined;
-    const port = outbound ? `UDP ${remote.port} of ${remote.ip}` : "our UDP port";
-    if (this.#established) {
-      const silence = this.#unanswered
-        ? `the peer has not answered for ${ANSWER_LIMIT_MS / 1000} s`
-        : `no heartbeat from the peer for ${HEARTBEAT_TIMEOUT_MS / 1000} s`;
-      return `${silence}: a firewall blocks UDP, or the way to ${
-        formatEndpoint(this.#remote ?? remote)
-      } is broken`;
-    }
-    const since = this.#firstBeatAt;
-    if (this.#remote === undefined) {
-      return `waiting for the peer's first heartbeat to learn its address: if none comes, a firewall blocks ${port}`;
-    }
-    if (since === undefined || now - since < COMPLAIN_AFTER_MS) {
-      return "testing the path with heartbeats over UDP";
-    }
-    return this.#heard
-      ? "the peer's heartbeats arrive but it does not answer ours: a firewall blocks UDP towards " +
-        formatEndpoint(this.#remote)
-      : `no answer to heartbeats over UDP: a firewall blocks ${port}`;
+    const testing = this.#firstBeatAt === undefined || now - this.#firstBeatAt < COMPLAIN_AFTER_MS;
+    const facts = {
+      testing,
+      established: this.#established,
+      heard: this.#heard,
+      unanswered: this.#unanswered,
+    };
+    return whyNotSleeve({ ...facts, outbound, dialled: remote, remote: this.#remote });
   }
 
   confirm(now: Millis): readonly SleeveEvent[] {
@@ -215,8 +188,24 @@ export class SleeveLink implements Forwarder {
       case "frag-test":
         return [{ kind: "control", tag: SLEEVE_CONTROL.fragmentsArrive, payload: NO_PAYLOAD }];
       case "mtu-probe":
-        return [{ kind: "control", tag: SLEEVE_CONTROL.mtuVerified, payload: encodeVerifiedMtu(frame.mtu) }];
+        return this.#verified(frame.mtu);
+      case "mtu-verified":
+        return this.#watch !== undefined && frame.connUid === this.options.connUid
+          ? this.#searching(now, () => this.#search.verified(frame.mtu, now))
+          : NO_EVENTS;
     }
+  }
+
+  /** Says that the peer's packets of this size arrive. */
+  #verified(mtu: number): readonly SleeveEvent[] {
+    const { connUid } = this.options;
+    const control = {
+      kind: "control",
+      tag: SLEEVE_CONTROL.mtuVerified,
+      payload: encodeVerifiedMtu(mtu),
+    } as const;
+    if (this.#watch === undefined || this.#remote === undefined) return [control];
+    return [control, { kind: "special", df: true, frame: { kind: "mtu-verified", connUid, mtu } }];
   }
 
   #beaten(
@@ -254,6 +243,12 @@ export class SleeveLink implements Forwarder {
 
   verify(now: Millis): readonly SleeveEvent[] {
     return this.#onHold ? NO_EVENTS : this.#watch?.verify(now) ?? NO_EVENTS;
+  }
+
+  /** Our own address may have changed: the peer shall hear of it now. */
+  announce(now: Millis): readonly SleeveEvent[] {
+    if (!this.#confirmed || this.#remote === undefined) return NO_EVENTS;
+    return this.#established && this.#watch !== undefined ? this.#watch.announce(now) : this.#beat(now);
   }
 
   /** The kernel refused a DF packet of this link: the path to the peer takes `pathMtu`, headers included. */

@@ -98,6 +98,11 @@ export class SleeveWatch {
     return this.#ask(now);
   }
 
+  /** Asks at once, whatever the rhythm. */
+  announce(now: Millis): readonly WatchEvent[] {
+    return this.#nextAsk === Infinity ? [] : this.#ask(now);
+  }
+
   /** The peer asks. `lost`: whether the link counts as lost. */
   asked(seq: number, now: Millis, lost: boolean): readonly WatchEvent[] {
     this.#heardAt = now;

@@ -36,8 +36,10 @@ export interface DataplaneLoop {
   readonly xfrm: { perform(effect: XfrmEffect, post: (news: XfrmNews) => void): void };
   /** The time by which the core lives. */
   readonly clock: Clock;
-  /** Waits on the wake-up counter (position 0) and then on the datapath's descriptors. */
+  /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `addresses`. */
   readonly waiter: Waiter;
+  /** Tells whether this host's addresses have changed since it was asked last. */
+  readonly addresses: { take(): boolean };
   /** How many messages were announced since the last call. */
   readonly announced: () => number;
   /** The next message from the main thread. */
@@ -68,7 +70,7 @@ class LoopAlarm implements Alarm {
  * only because each is announced by the wake-up counter. Throws what ends the data plane.
  */
 export async function runDataplane(loop: DataplaneLoop): Promise<void> {
-  const { announced, clock, core, datapath, nextMessage, send, waiter, xfrm } = loop;
+  const { addresses, announced, clock, core, datapath, nextMessage, send, waiter, xfrm } = loop;
   const alarm = new LoopAlarm();
   let events: OverlayEvent[] = [];
   const perform = (effect: DataplaneEffect): void => {
@@ -99,6 +101,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       }
       take(message);
     }
+    if (isReady(datapath.fds.length) && addresses.take()) post({ kind: "addresses-changed" });
     alarm.ringIfDue(clock.now());
     datapath.wake(post, clock.now());
     datapath.flush(post); // a drain sends by itself; this is what messages and timers brought about

@@ -1,7 +1,7 @@
 /** Addresses of interfaces over rtnetlink (include/uapi/linux/if_addr.h). */
 import { type Cidr, type Ip, ipToBytes, isIpv4 } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
-import { AttributeReader, NLM_F } from "./netlink.ts";
+import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { addressOf, AF, onlyMessage } from "./rtnetlink_message.ts";
 
@@ -12,6 +12,18 @@ const SCOPE = { universe: 0, link: 253 } as const;
 
 /** Bits of `InterfaceAddress.flags`. */
 export const IFA_F = { noDad: 0x02, tentative: 0x40, permanent: 0x80 } as const;
+
+/** The multicast groups whose members hear of every address that comes or goes (RTNLGRP_IPV4_IFADDR, _IPV6_IFADDR). */
+export const ADDRESS_NOTICES: readonly number[] = [5, 9];
+
+/** Whether a notice of ADDRESS_NOTICES is about an address that others may know, not one of a link or of the host. */
+export function tellsOfAddress(bytes: Uint8Array): boolean {
+  const split = splitMessages(bytes);
+  return split.ok &&
+    split.value.some(({ type, body }) =>
+      (type === RTM.new || type === RTM.del) && body.length >= HEADER && body[3]! < SCOPE.link
+    );
+}
 
 /** One address of one interface. */
 export interface InterfaceAddress {

@@ -8,6 +8,8 @@ const ETHERNET_HEADER = 14;
 export const SLEEVE_HEARTBEAT = 22;
 /** Octets of a beat, which to peers that do not know it is a probe of a size that nobody uses. */
 export const SLEEVE_BEAT = 26;
+/** What the octet behind the connection id says. */
+const BEAT = { answer: 0, ask: 1, verified: 2 } as const;
 /** Octets of a fragmentation test. */
 export const FRAG_TEST = 60_001;
 /** Octets of the frame that is to be too big for the path, so that the kernel says what is not. */
@@ -26,6 +28,8 @@ export type SpecialFrame =
   | { readonly kind: "heartbeat"; readonly connUid: ConnUid }
   /** The connection is alive; `ask`: answer with the same number, else: it is the answer. */
   | { readonly kind: "beat"; readonly connUid: ConnUid; readonly ask: boolean; readonly seq: number }
+  /** Inner packets of this size have arrived, as control 3 says it, for when the control connection is stuck. */
+  | { readonly kind: "mtu-verified"; readonly connUid: ConnUid; readonly mtu: number }
   /** Fragments of a large packet arrive. */
   | { readonly kind: "frag-test" }
   /** Inner packets of this size arrive. */
@@ -43,8 +47,10 @@ export function decodeSpecial(bytes: Uint8Array, from: number, to: number): Deco
   if (length === SLEEVE_HEARTBEAT) return good({ kind: "heartbeat", connUid: readUid(bytes, from) });
   if (length === SLEEVE_BEAT) {
     const at = from + SLEEVE_HEARTBEAT;
-    const seq = bytes[at + 2]! << 8 | bytes[at + 3]!;
-    return good({ kind: "beat", connUid: readUid(bytes, from), ask: bytes[at] === 1, seq });
+    const number = bytes[at + 2]! << 8 | bytes[at + 3]!;
+    const connUid = readUid(bytes, from);
+    if (bytes[at] === BEAT.verified) return good({ kind: "mtu-verified", connUid, mtu: number });
+    return good({ kind: "beat", connUid, ask: bytes[at] === BEAT.ask, seq: number });
   }
   if (length !== FRAG_TEST) return good({ kind: "mtu-probe", mtu: length - ETHERNET_HEADER });
   return isZero(bytes, from, to) ? good({ kind: "frag-test" }) : bad("fragmentation test is not all zeros");
@@ -61,6 +67,7 @@ export function specialLength(frame: SpecialFrame): number {
     case "heartbeat":
       return SLEEVE_HEARTBEAT;
     case "beat":
+    case "mtu-verified":
       return SLEEVE_BEAT;
     case "frag-test":
       return FRAG_TEST;
@@ -72,11 +79,13 @@ export function specialLength(frame: SpecialFrame): number {
 /** Writes a special frame at `at`, where specialLength() octets must be free. */
 export function writeSpecial(bytes: Uint8Array, at: number, frame: SpecialFrame): void {
   bytes.fill(0, at, at + specialLength(frame));
-  if (frame.kind !== "heartbeat" && frame.kind !== "beat") return;
-  if (frame.kind === "beat") {
-    bytes[at + SLEEVE_HEARTBEAT] = frame.ask ? 1 : 0;
-    bytes[at + SLEEVE_HEARTBEAT + 2] = frame.seq >>> 8;
-    bytes[at + SLEEVE_HEARTBEAT + 3] = frame.seq;
+  if (frame.kind === "frag-test" || frame.kind === "mtu-probe") return;
+  if (frame.kind !== "heartbeat") {
+    const isBeat = frame.kind === "beat";
+    const number = isBeat ? frame.seq : frame.mtu;
+    bytes[at + SLEEVE_HEARTBEAT] = isBeat ? frame.ask ? BEAT.ask : BEAT.answer : BEAT.verified;
+    bytes[at + SLEEVE_HEARTBEAT + 2] = number >>> 8;
+    bytes[at + SLEEVE_HEARTBEAT + 3] = number;
   }
   let left: bigint = frame.connUid;
   for (let i = at + SLEEVE_HEARTBEAT - 1; left > 0n; i--, left >>= 8n) bytes[i] = Number(left & 0xffn);

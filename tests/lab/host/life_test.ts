@@ -154,4 +154,22 @@ const moving = suite({
   },
 });
 
-declareTests(first, loss, moving);
+const still = suite({
+  name: "host kernel, change of address without traffic",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: mesh,
+}, {
+  "a host that gets another address while nothing is said is followed at once, its full MTU too": async (
+    world,
+  ) => {
+    const [one, host] = [world.host(1), world.host(2)];
+    await pause(3_000);
+    await ip([`addr del ${host.address}/24 dev eth0`, `addr add 192.168.50.77/24 dev eth0`], host.netns);
+    note(`back after ${await backAfter(world.container(1), "10.2.1.2", 2_500)} ms`);
+    await pause(3_000);
+    const { mtu, state } = (await linkTo(one, host))!;
+    assert.deepEqual([mtu, state], [1438, "established"]);
+  },
+});
+
+declareTests(first, loss, moving, still);

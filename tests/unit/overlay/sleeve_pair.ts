@@ -53,6 +53,8 @@ export class SleevePair {
   readonly path: PathOptions;
   /** Where each end's datagrams seem to come from. */
   readonly addresses: [Endpoint, Endpoint] = [DIALER, ACCEPTOR];
+  /** Whether the control connection is stuck. */
+  controlsLost = false;
   readonly #random: Random = seededRandom();
   readonly #queue: { at: number; order: number; run: () => void }[] = [];
   readonly #talking = [0, 0];
@@ -93,6 +95,7 @@ export class SleevePair {
     for (const event of events) {
       if (event.kind === "control") {
         this.controls.push({ at: this.now, by, tag: event.tag, payload: event.payload });
+        if (this.controlsLost) continue;
         this.#later(this.path.delay, () => {
           const peer = this.links[1 - by]!;
           this.take(1 - by, peer.control(event.tag, event.payload, this.now));

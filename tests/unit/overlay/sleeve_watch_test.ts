@@ -181,3 +181,32 @@ Deno.test("SleeveLink has a likely way as soon as the peer was heard, and as lon
   pair.run(3_000);
   assert.equal(pair.links[0].likelyPath, undefined);
 });
+
+Deno.test("SleeveLinks follow an end that moves, at once under traffic or when it is told, and find the new MTU by themselves", () => {
+  for (const told of [false, true]) {
+    const pair = watched();
+    if (!told) pair.talk(0, 100);
+    pair.run(5_000);
+    pair.addresses[0] = { ...pair.addresses[0], port: 9 };
+    pair.path.pmtu = 1400;
+    pair.controlsLost = true; // the connection was between the old addresses
+    if (told) pair.take(0, pair.links[0].announce(pair.now));
+    pair.run(told ? 5 : 810);
+    assert.deepEqual(pair.links[1].remote, pair.addresses[0]);
+    pair.run(1_000);
+    assert.deepEqual([pair.links[1].mtu, pair.links[1].onHold], [1338, false]);
+  }
+});
+
+Deno.test("SleeveLink announces itself to old peers too, and to nobody before it knows where to", () => {
+  const pair = new SleevePair();
+  assert.deepEqual(pair.links[0].announce(pair.now), []);
+  pair.take(1, pair.links[1].confirm(pair.now));
+  assert.deepEqual(pair.links[1].announce(pair.now), []);
+  pair.take(0, pair.links[0].confirm(pair.now));
+  pair.run(1_000);
+  assert.deepEqual(pair.links.flatMap((link) => link.announce(pair.now)).map((event) => event.kind), [
+    "special",
+    "special",
+  ]);
+});

@@ -149,6 +149,20 @@ for (
   });
 }
 
+Deno.test("Dataplane lets every peer hear of a change of address, once for many in a row", () => {
+  const extensions = ["sleeve-beat"];
+  const cluster = new Cluster(3, { extensions }, [SLEEVE, SLEEVE, SLEEVE]);
+  cluster.connect(0, 1);
+  cluster.connect(2, 0);
+  cluster.advance(3_000);
+  const sent = () => cluster.hosts[0]!.core!.report(cluster.now).counters.heartbeatsSent;
+  const before = sent();
+  for (let i = 0; i < 5; i++) cluster.step(0, { kind: "addresses-changed" });
+  assert.equal(sent() - before, 2);
+  cluster.advance(1_000);
+  assert.equal(sent() - before, 4);
+});
+
 Deno.test("Dataplane ends a link whose key is used up, so that a new one gets another", () => {
   const { cluster } = chain(2, [BOTH, BOTH]);
   const [link] = cluster.links[0]!.ids;

@@ -23,6 +23,8 @@ interface Round {
   readonly events?: readonly DataplaneEvent[];
   readonly more?: boolean;
   readonly passes?: number;
+  /** Whether the host has other addresses. */
+  readonly moved?: boolean;
 }
 
 /** Runs a loop through rounds and gives what it did, in order. */
@@ -72,6 +74,7 @@ async function play(
       },
       isReady: () => true,
     },
+    addresses: { take: () => round().moved ?? false },
     announced: () => round().messages?.length ?? 0,
     nextMessage: () => Promise.resolve(queue.shift()!),
     send: (message) => void sent.push(message),
@@ -101,6 +104,11 @@ Deno.test("runDataplane() takes every announced message, then timers, then the k
     "port-removed at 7",
     "wait -2",
   ]);
+});
+
+Deno.test("runDataplane() tells the core that this host has other addresses", async () => {
+  const { trace } = await play([{ moved: true, passes: 7 }, {}]);
+  assert.deepEqual(trace.filter((line) => line.startsWith("addresses")), ["addresses-changed at 7"]);
 });
 
 Deno.test("runDataplane() does not wait while the kernel has more", async () => {

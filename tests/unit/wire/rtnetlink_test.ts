@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Cidr, formatCidr, formatMac, parseCidr, parseMac } from "../../../mod/core/addr.ts";
 import { fromHex, toHex } from "../../../mod/core/bytes.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
 import * as rt from "../../../mod/wire/rtnetlink.ts";
 import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
@@ -40,6 +41,21 @@ function value<T>(decoded: { ok: true; value: T } | { ok: false; reason: string 
   if (!decoded.ok) throw new Error(decoded.reason);
   return decoded.value;
 }
+
+Deno.test("tellsOfAddress() hears of addresses that others may know, and of nothing else", () => {
+  const notice = (type: number, scope: number) =>
+    new NetlinkWriter().begin(type, 0).u8(2).u8(24).u8(0).u8(scope).u32(7).end().finish();
+  for (const type of [20, 21]) {
+    assert.deepEqual([0, 200, 253, 254].map((scope) => rt.tellsOfAddress(notice(type, scope))), [
+      true,
+      true,
+      false,
+      false,
+    ]);
+  }
+  assert.ok(!rt.tellsOfAddress(notice(24, 0)));
+  fuzz((bytes) => rt.tellsOfAddress(bytes), [notice(20, 0)]);
+});
 
 Deno.test("rtnetlink requests equal those of the ip tool", () => {
   const { b: index, port, bridge } = captured.indexes;

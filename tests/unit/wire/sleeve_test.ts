@@ -210,6 +210,7 @@ Deno.test("special frames come back from what was written", () => {
     { kind: "heartbeat", connUid: 0n as ConnUid },
     { kind: "heartbeat", connUid: 0xffff_ffff_ffff_ffffn as ConnUid },
     { kind: "beat", connUid: 0x1122334455667788n as ConnUid, ask: true, seq: 0xfedc },
+    { kind: "mtu-verified", connUid: 5n as ConnUid, mtu: 0x1234 },
     { kind: "beat", connUid: 0n as ConnUid, ask: false, seq: 0 },
     { kind: "frag-test" },
     { kind: "mtu-probe", mtu: 1438 },
