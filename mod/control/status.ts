@@ -138,10 +138,7 @@ function problemOfAttachment(one: AttachmentReport): Problem[] {
   if (one.problem === null) return [];
   return [{
     message: `${one.target} is not attached: ${one.problem}`,
-    hint:
-      `Once its target is there, \`meshnet attach ${
-        one.addresses.join(" ")
-      } ${one.target}\` puts it right; ` +
+    hint: "The daemon puts it right by itself as soon as that is possible: it looks every minute; " +
       `\`meshnet detach ${one.target}\` gives it up`,
   }];
 }

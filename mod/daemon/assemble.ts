@@ -49,7 +49,7 @@ import { TAP_NAME } from "../overlay/tap_port.ts";
 import { chooseDatapath, type DatapathChoice } from "./choose_datapath.ts";
 import type { Ending } from "./supervisor.ts";
 import { parseTargetList, targetChanges, targetsAtStart } from "./targets.ts";
-import { defaultMtu } from "./underlay.ts";
+import { defaultMtu, mtuAdvice, possibleMtu } from "./underlay.ts";
 
 /** Name of the datapath and of the host's own leg. */
 export const DATAPATH = "meshnet";
@@ -128,7 +128,7 @@ export async function assemble(
 
   if (noFastdp !== undefined) logger.info("no fast datapath", { reason: noFastdp });
   if (noSleeve !== undefined) logger.warn("no user-space path", { reason: noSleeve });
-  const mtu = config.mtu ?? mtuOfUnderlay(openRoute);
+  const mtu = config.mtu ?? mtuOfUnderlay(openRoute, logger);
   const extensions = EXTENSIONS.filter((name) =>
     !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
   );
@@ -292,17 +292,20 @@ function hasTun(): boolean {
   }
 }
 
-function mtuOfUnderlay(openRoute: () => NetlinkSocket): number {
+function mtuOfUnderlay(openRoute: () => NetlinkSocket, logger: Logger): number {
   using socket = openRoute();
   const links = listLinks(socket);
   const routes = socket.request(dumpRoutes()).flatMap((reply) => {
     const route = decodeRoute(reply);
     return route.ok ? [route.value] : []; // a kind of route that we do not know is no way out
   });
-  return defaultMtu(
-    { links, routes },
-    (name) => name === DATAPATH || name === TAP_NAME || isHostInterface(name) || /^vxlan-/.test(name),
-  );
+  const underlay = { links, routes };
+  const isOurs = (name: string) =>
+    name === DATAPATH || name === TAP_NAME || isHostInterface(name) || /^vxlan-/.test(name);
+  const mtu = defaultMtu(underlay, isOurs);
+  const reason = mtuAdvice(mtu, possibleMtu(underlay, isOurs));
+  if (reason !== undefined) logger.info("containers could have larger packets", { mtu, reason });
+  return mtu;
 }
 
 /** Without this the kernel gives the host's own leg a link-local address, and containers reach the host's services; and

@@ -8,6 +8,8 @@ const SAFE_MTU = 1410;
 /** What every IPv4 host must be able to take. */
 const LEAST_MTU = 576;
 const IFF_LOOPBACK = 8;
+/** What is gained by less is not worth a word. */
+const MUCH_LARGER = 2;
 
 /** What the host's network looks like. */
 export interface Underlay {
@@ -22,6 +24,11 @@ export interface Underlay {
  * be set on every host, because only its administrator knows that the whole way carries them.
  */
 export function defaultMtu(underlay: Underlay, isOurs: (name: string) => boolean): number {
+  return Math.max(LEAST_MTU, Math.min(SAFE_MTU, possibleMtu(underlay, isOurs)));
+}
+
+/** The MTU that this host's own network would carry, if all others' do as well; Infinity when it has none. */
+export function possibleMtu(underlay: Underlay, isOurs: (name: string) => boolean): number {
   const usable = underlay.links.filter((link) =>
     link.up && (link.flags & IFF_LOOPBACK) === 0 && !isOurs(link.name)
   );
@@ -29,6 +36,12 @@ export function defaultMtu(underlay: Underlay, isOurs: (name: string) => boolean
     underlay.routes.filter((route) => route.destination.prefix === 0).flatMap((route) => route.interfaces),
   );
   const out = usable.filter((link) => wayOut.has(link.index));
-  const mtus = (out.length > 0 ? out : usable).map((link) => link.mtu - OVERHEAD);
-  return Math.max(LEAST_MTU, Math.min(SAFE_MTU, ...mtus));
+  return Math.min(...(out.length > 0 ? out : usable).map((link) => link.mtu - OVERHEAD));
+}
+
+/** What to tell people whose network carries much larger packets than containers get; undefined: nothing. */
+export function mtuAdvice(mtu: number, possible: number): string | undefined {
+  if (possible === Infinity || possible < MUCH_LARGER * mtu) return undefined;
+  return `this host's network carries larger packets, which are faster: if that of every host does, start each with ` +
+    `--mtu ${possible}`;
 }

@@ -92,7 +92,7 @@ export class OvsDatapath implements Datapath {
 
   /** Opens the datapath, or makes it. Throws "datapath/module-missing" when the kernel has no Open vSwitch,
    * "datapath/wrong-kind" when something else has the name. Where the TAP cannot become a port, tunnels alone carry
-   * frames: see carriesSleeve. */
+   * frames. */
   static open(adapters: OvsAdapters, options: OvsOptions): OvsDatapath {
     const { mtu, name, userSpace } = options;
     using undo = new DisposableStack();
@@ -105,11 +105,6 @@ export class OvsDatapath implements Datapath {
     const user = userSpace === undefined ? undefined : openUserSpace(userSpace, { ...around, kernel });
     undo.move();
     return new OvsDatapath(kernel, upcalls, notices, { name, adapters, user });
-  }
-
-  /** Whether a port leads to user space. */
-  get carriesSleeve(): boolean {
-    return this.#user !== undefined;
   }
 
   /** See Datapath. In the order of UPCALLS and NOTICES; from USER_SPACE on those of user space. */

@@ -1,8 +1,8 @@
 /** Clamps the segment size that a TCP handshake announces to what a path carries (RFC 9293, 3.7.1). */
 import { updateChecksum } from "../core/checksum.ts";
-import { ETHERNET_HEADER, ETHERTYPE } from "./ethernet.ts";
-import { IPV4_HEADER, IPV6_HEADER, putU16, u16At } from "./inner_frame.ts";
-import { IP_PROTOCOL, TCP_FLAG } from "./transport.ts";
+import { ETHERTYPE } from "./ethernet.ts";
+import { IPV4_HEADER, IPV4_OFFSET, IPV6_HEADER, putU16, u16At } from "./inner_frame.ts";
+import { IP_PROTOCOL, isExtension, isTag, MAX_EXTENSIONS, MAX_TAGS, TCP_FLAG } from "./transport.ts";
 
 const TCP_HEADER = 20;
 const CHECKSUM = 16;
@@ -11,10 +11,13 @@ const MSS_LENGTH = 4;
 /** What every host accepts without being told; nobody is told less. */
 const LEAST_MSS = 536;
 
+/** Octets of a tag, by which a packet in the frame must be shorter. */
+const TAG = 4;
+
 /**
- * If the frame in `[from, to)` opens a TCP connection, over IPv4 or IPv6, untagged and without extension headers: makes
- * it announce at most what fits IP packets of `mtu`. True when that changed it. `complete`: its checksum is, and stays
- * so; a partial one does not cover the option yet. Takes anything.
+ * If the frame in `[from, to)` opens a TCP connection, over IPv4 or IPv6, behind up to two tags and extension headers:
+ * makes it announce at most what fits where `mtu` is that of untagged IP packets. True when that changed it. `complete`:
+ * its checksum is, and stays so; a partial one does not cover the option yet. Takes anything.
  */
 export function clampMss(
   bytes: Uint8Array,
@@ -22,11 +25,17 @@ export function clampMss(
   to: number,
   path: { readonly mtu: number; readonly complete: boolean },
 ): boolean {
-  const tcp = synAt(bytes, from, to);
+  let type = from + 12;
+  for (let tags = 0; tags < MAX_TAGS && type + TAG + 2 <= to && isTag(u16At(bytes, type)); tags++) {
+    type += TAG;
+  }
+  const ip = type + 2;
+  const tcp = synAt(bytes, ip, to);
   if (tcp < 0) return false;
   const end = Math.min(to, tcp + (bytes[tcp + 12]! >>> 4 << 2));
-  const isIpv6 = bytes[from + 13] === 0xdd;
-  const mss = Math.max(LEAST_MSS, path.mtu - TCP_HEADER - (isIpv6 ? IPV6_HEADER : IPV4_HEADER));
+  const header = u16At(bytes, type) === ETHERTYPE.ipv6 ? IPV6_HEADER : IPV4_HEADER;
+  // Senders subtract what they put in front by themselves: extension headers, options (RFC 6691).
+  const mss = Math.max(LEAST_MSS, path.mtu - (type - from - 12) - TCP_HEADER - header);
   for (let at = tcp + TCP_HEADER; at < end && bytes[at] !== OPTION.end;) {
     const kind = bytes[at]!;
     const length = kind === OPTION.nothing ? 1 : at + 1 < end ? bytes[at + 1]! : 0;
@@ -54,18 +63,29 @@ function swap(word: number): number {
   return (word & 0xff) << 8 | word >>> 8;
 }
 
-/** Start of the TCP header of a SYN; -1 when the frame is none. */
-function synAt(bytes: Uint8Array, from: number, to: number): number {
-  const ip = from + ETHERNET_HEADER;
+/** Start of the TCP header of a SYN whose IP header is at `ip`, behind its type; -1 when there is none. */
+function synAt(bytes: Uint8Array, ip: number, to: number): number {
   if (to - ip < IPV4_HEADER + TCP_HEADER) return -1;
-  const type = u16At(bytes, from + 12);
+  const type = u16At(bytes, ip - 2);
   let tcp: number;
   if (type === ETHERTYPE.ipv4) {
     const header = (bytes[ip]! & 15) << 2;
-    const first = (u16At(bytes, ip + 6) & 0x1fff) === 0;
+    const first = (u16At(bytes, ip + 6) & IPV4_OFFSET) === 0;
     if (bytes[ip + 9] !== IP_PROTOCOL.tcp || header < IPV4_HEADER || !first) return -1;
     tcp = ip + header;
-  } else if (type === ETHERTYPE.ipv6 && bytes[ip + 6] === IP_PROTOCOL.tcp) tcp = ip + IPV6_HEADER;
+  } else if (type === ETHERTYPE.ipv6) tcp = skipExtensions(bytes, ip, to);
   else return -1;
-  return tcp + TCP_HEADER <= to && (bytes[tcp + 13]! & TCP_FLAG.syn) !== 0 ? tcp : -1;
+  return tcp >= 0 && tcp + TCP_HEADER <= to && (bytes[tcp + 13]! & TCP_FLAG.syn) !== 0 ? tcp : -1;
+}
+
+/** What follows the headers in front of TCP in an IPv6 packet; -1 when it is something else. */
+function skipExtensions(bytes: Uint8Array, ip: number, to: number): number {
+  let at = ip + IPV6_HEADER;
+  let next = bytes[ip + 6]!;
+  for (let seen = 0; isExtension(next); seen++) {
+    if (seen === MAX_EXTENSIONS || at + 8 > to) return -1;
+    next = bytes[at]!;
+    at += (bytes[at + 1]! + 1) * 8;
+  }
+  return next === IP_PROTOCOL.tcp ? at : -1;
 }

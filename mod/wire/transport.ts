@@ -5,10 +5,12 @@ import { IPV4_HEADER, IPV4_MF, IPV4_OFFSET, IPV6_HEADER, u16At } from "./inner_f
 
 /** Type of a tag in front of another (IEEE 802.1ad). */
 const SERVICE_TAG = 0x88a8;
-const MAX_TAGS = 2;
+/** Tags that are looked behind. */
+export const MAX_TAGS = 2;
 /** Extension headers that a packet in one piece may have in front: hop by hop, routing, destination. */
 const EXTENSIONS: readonly number[] = [0, 43, 60];
-const MAX_EXTENSIONS = 8;
+/** Extension headers that are looked behind. */
+export const MAX_EXTENSIONS = 8;
 /** Octets of a UDP header. */
 const UDP_HEADER = 8;
 /** Octets of a TCP header without options. */
@@ -77,7 +79,7 @@ export class TransportLayout {
     let at = ip + IPV6_HEADER;
     if (at > to || bytes[ip]! >>> 4 !== 6 || u16At(bytes, ip + 4) !== to - at) return false;
     let next = bytes[ip + 6]!;
-    for (let seen = 0; EXTENSIONS.includes(next); seen++) {
+    for (let seen = 0; isExtension(next); seen++) {
       if (seen === MAX_EXTENSIONS || at + 8 > to) return false;
       next = bytes[at]!;
       at += (bytes[at + 1]! + 1) * 8;
@@ -96,6 +98,12 @@ export class TransportLayout {
   }
 }
 
-function isTag(type: number): boolean {
+/** Whether a type is that of a tag, of 802.1Q or 802.1ad. */
+export function isTag(type: number): boolean {
   return type === ETHERTYPE.vlan || type === SERVICE_TAG;
+}
+
+/** Whether an IPv6 header with this number may stand in front of TCP or UDP of a packet in one piece. */
+export function isExtension(header: number): boolean {
+  return EXTENSIONS.includes(header);
 }

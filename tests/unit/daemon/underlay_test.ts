@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
-import { defaultMtu } from "../../../mod/daemon/underlay.ts";
+import { defaultMtu, mtuAdvice, possibleMtu } from "../../../mod/daemon/underlay.ts";
 import type { Link, Route } from "../../../mod/wire/rtnetlink.ts";
 
 const link = (index: number, name: string, mtu: number, more: Partial<Link> = {}): Link => ({
@@ -38,6 +38,7 @@ const CASES: readonly (readonly [what: string, links: Link[], routes: Route[], m
     [defaultVia(2)],
     1410,
   ],
+  ["a jumbo host without default route", [lo, link(2, "eth0", 9000)], [], 1410],
   ["a host without default route", [lo, link(2, "eth0", 1400)], [], 1330],
   ["links that are down or ours", [link(2, "eth0", 1000, { up: false }), link(3, "meshnet", 800)], [], 1410],
   ["a host with nothing", [lo], [], 1410],
@@ -49,3 +50,15 @@ for (const [what, links, routes, mtu] of CASES) {
     assert.equal(defaultMtu({ links, routes }, isOurs), mtu);
   });
 }
+
+Deno.test("mtuAdvice() tells jumbo hosts what they could have, with a default route or without, and no others", () => {
+  const possible = (mtu: number, routes: Route[]) =>
+    possibleMtu({ links: [lo, link(2, "eth0", mtu)], routes }, isOurs);
+  for (const routes of [[], [defaultVia(2)]]) {
+    assert.match(mtuAdvice(1410, possible(9000, routes)) ?? "", /--mtu 8930$/);
+    for (const mtu of [1280, 1410, 1500, 2000]) {
+      assert.equal(mtuAdvice(1410, possible(mtu, routes)), undefined);
+    }
+  }
+  assert.equal(mtuAdvice(1410, possibleMtu({ links: [lo], routes: [] }, isOurs)), undefined);
+});

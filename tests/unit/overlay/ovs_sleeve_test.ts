@@ -93,7 +93,6 @@ Deno.test("OvsDatapath makes the TAP a port, up and with room, which is nobody's
   const [started] = take();
   assert.ok(started?.kind === "started");
   assert.deepEqual(started.ports.map((port) => `${port.port} ${port.kind}`), ["0 internal", "1 sleeve"]);
-  assert.equal(datapath.carriesSleeve, true);
   assert.deepEqual(datapath.fds, [20, 21, 30, 22, 40, 41]);
 });
 
@@ -110,7 +109,7 @@ Deno.test("OvsDatapath goes on without user space when the TAP cannot become a p
   const fake = new FakeOvs();
   fake.refusals.push(ERRNO.EINVAL);
   const { datapath, drain, path, perform, take, tap } = opened(fake);
-  assert.deepEqual([datapath.carriesSleeve, path, tap.disposed], [false, undefined, true]);
+  assert.deepEqual([path, tap.disposed], [undefined, true]);
   assert.deepEqual(fake.logged, ["warn overlay/sleeve-unavailable"]);
   assert.deepEqual(datapath.fds, [20, 21]);
   take();
