@@ -4,6 +4,7 @@ import { inNetns } from "../../ffi/netns.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
 import { Wakeup } from "../../ffi/poll.ts";
 import { interfaceIndex, notifyServiceManager } from "../../ffi/process.ts";
+import { warmAead } from "../../ffi/crypto_api.ts";
 import { UdpSocket } from "../../ffi/udp_socket.ts";
 import {
   type AttachAdapters,
@@ -16,7 +17,7 @@ import {
   OvsPorts,
 } from "../attach/mod.ts";
 import { startControlServer } from "../control/server.ts";
-import { MeshnetError, messageOf } from "../core/errors.ts";
+import { messageOf } from "../core/errors.ts";
 import type { PeerUid } from "../core/names.ts";
 import type { Logger, NetlinkSocket, Random } from "../core/ports.ts";
 import { VERSION } from "../core/version.ts";
@@ -36,23 +37,20 @@ import { controlApi } from "./control_api.ts";
 import { type DataplaneHandle, loadDataplane } from "./dataplane_client.ts";
 import { mendBridge, warnOfFirewall } from "./bridge_host.ts";
 import { keepAttached } from "./keep_attached.ts";
-import type { CleanupOptions } from "./host_cleanup.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
-import { findOvs, removeDatapath } from "./ovs_host.ts";
+import { DATAPATH, findOvs } from "./ovs_host.ts";
 import { claimNamespace, preflight } from "./preflight.ts";
+import { ipsecUse } from "./ipsec_parts.ts";
 import { hasGcm } from "./sleeve_parts.ts";
-import { FAST_EXTENSION } from "../overlay/esp_port.ts";
 import { bridgeMac } from "../overlay/bridge_setup.ts";
 import { EXTENSION } from "../overlay/sleeve_port.ts";
-import { removeOwnXfrm } from "../overlay/xfrm_shell.ts";
+import { ESP_CIPHER, FAST_EXTENSION } from "../overlay/esp_port.ts";
 import { TAP_NAME } from "../overlay/tap_port.ts";
 import { chooseDatapath, type DatapathChoice } from "./choose_datapath.ts";
 import type { Ending } from "./supervisor.ts";
 import { parseTargetList, targetChanges, targetsAtStart } from "./targets.ts";
 import { defaultMtu, mtuAdvice, possibleMtu } from "./underlay.ts";
 
-/** Name of the datapath and of the host's own leg. */
-export const DATAPATH = "meshnet";
 /** What our overlays understand beyond the protocol. */
 const EXTENSIONS: readonly string[] = [
   ...[EXTENSION.partial, EXTENSION.gcm, EXTENSION.beat],
@@ -132,13 +130,20 @@ export async function assemble(
   const extensions = EXTENSIONS.filter((name) =>
     !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
   );
+  const encrypts = config.password !== undefined;
+  const ipsec = await ipsecUse(encrypts && overlays.includes("fastdp"), { store, log: logger });
+  const ciphers = ipsec === "on" ? warmAead(ESP_CIPHER) : undefined;
   await dataplane.start({
-    ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1 },
+    ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1, encrypts, ipsec },
     peer: identity.name,
     ...{ overlays, noFastdp, extensions },
     sleeve: { port: config.port, host: config.host },
   });
   undo.defer(() => dataplane.stop()); // before the store closes
+  void ciphers?.then((reason) => {
+    if (reason !== undefined) logger.debug("overlay/ipsec", { what: "load ciphers", reason });
+    dataplane.ciphersReady();
+  });
   phase("data plane");
 
   const sysctl = new ProcSysctl(inNetns);
@@ -244,29 +249,6 @@ function daemonOf({ config, router, dataplane, store, logger, parts }: Assembled
       }
     },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
-  };
-}
-
-/** What `meshnet reset` needs of the host's namespace. */
-export function openCleanup(): Disposable & Pick<CleanupOptions, "links" | "removeDatapath" | "removeIpsec"> {
-  const links = openNetlink({ protocol: "route" });
-  return {
-    links,
-    removeDatapath() {
-      using socket = openNetlink({ protocol: "generic" });
-      return removeDatapath(socket, DATAPATH);
-    },
-    removeIpsec() {
-      try {
-        using socket = openNetlink({ protocol: "xfrm" });
-        return removeOwnXfrm(socket) > 0;
-      } catch (thrown) {
-        // A kernel without IPsec has nothing of it to remove.
-        if (thrown instanceof MeshnetError && thrown.code === "native/call-failed") return false;
-        throw thrown;
-      }
-    },
-    [Symbol.dispose]: () => links[Symbol.dispose](),
   };
 }
 

@@ -47,6 +47,8 @@ export interface DataplaneHandle {
   start(config: DataplaneConfig): Promise<void>;
   /** Hands a request over. Requests after the end go nowhere. */
   request(request: OverlayRequest): void;
+  /** The kernel has loaded what IPsec needs, or never will. */
+  ciphersReady(): void;
   /** What is going on; rejects once the data plane has ended. */
   report(): Promise<DataplaneStatus>;
   /** Ends the worker. Datapath, ports and flows stay, and traffic goes on. */
@@ -110,6 +112,10 @@ class DataplaneClient implements DataplaneHandle {
     const requests = this.#requests;
     this.#requests = [];
     if (requests.length > 0 && this.#phase !== "ended") this.#send({ kind: "requests", requests });
+  }
+
+  ciphersReady(): void {
+    this.#post({ kind: "ciphers-ready" });
   }
 
   report(): Promise<DataplaneStatus> {

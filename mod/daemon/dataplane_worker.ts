@@ -19,13 +19,12 @@ import type { PeerDirectory } from "../overlay/sleeve_port.ts";
 import { OvsDatapath } from "../overlay/ovs_shell.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
 import { TapKeeper } from "../overlay/tap_keeper.ts";
-import { XfrmShell } from "../overlay/xfrm_shell.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
 import { ADDRESS_NOTICES, LINK_NOTICES } from "../wire/rtnetlink.ts";
-import { loadHkdf } from "../sys/sealer.ts";
 import { AddressNotices } from "./address_notices.ts";
+import { openIpsec } from "./ipsec_parts.ts";
 import { openNetlink } from "./netlink.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
@@ -125,20 +124,15 @@ async function main(): Promise<void> {
       log,
       mended: () => send({ kind: "mended" }),
     });
-    using xfrm = new XfrmShell({
-      open: () => openNetlink({ protocol: "xfrm" }),
-      random: new SystemRandom(),
-      deriveKey: await loadHkdf(),
-      self: config.peer,
-      log,
-    });
+    using undo = new DisposableStack();
+    const xfrm = await openIpsec(config, { log, owner: undo });
     using notices = openNetlink({ protocol: "route", groups: ADDRESS_NOTICES });
     await runDataplane({
       core,
       datapath,
       xfrm,
       clock: new SystemClock(),
-      waiter: new Poller([wakeup.fd, ...datapath.fds, notices.fd]),
+      waiter: new Poller([wakeup.fd, ...datapath.fds, notices.fd, ...xfrm.fds]),
       addresses: new AddressNotices(notices),
       announced: () => wakeup.take(),
       nextMessage: () => inbox.next(),

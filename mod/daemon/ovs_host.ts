@@ -6,6 +6,9 @@ import { decodeDatapath, encodeDatapathDelete, encodeDatapathGet, findOvsFamilie
 
 export { findOvs } from "../overlay/ovs_kernel_shell.ts";
 
+/** Name of the datapath and of the host's own leg. */
+export const DATAPATH = "meshnet";
+
 /** Deletes a datapath with its ports and flows; false when there is none. */
 export function removeDatapath(socket: NetlinkSocket, name: string): boolean {
   const families = findOvsFamilies(socket);

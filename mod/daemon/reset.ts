@@ -25,7 +25,7 @@ export async function resetHost(
     say("Stopped the daemon.");
   }
   const stateDir = daemon?.stateDir ?? folders.stateDir;
-  const { openCleanup } = await import("./assemble.ts");
+  const { openCleanup } = await import("./cleanup_parts.ts");
   const { checkCapabilities } = await import("./preflight.ts");
   checkCapabilities(Deno.readTextFileSync("/proc/self/status"));
   if (!force) await checkStateUnused(stateDir);

@@ -25,6 +25,14 @@ export function hasGcm(): boolean {
   }
 }
 
+/** Without a password no link is sealed: no library is opened. */
+const NO_CIPHERS: SleeveCiphers = {
+  secretbox() {
+    throw new TypeError("Cannot seal a link: this host was started without a password");
+  },
+  gcm: () => undefined,
+};
+
 /** The ciphers; without libsodium the same one from the handshake's library, a tenth as fast, which the log says. */
 async function loadCiphers(log: Logger): Promise<SleeveCiphers> {
   const gcm = (key: Uint8Array, outbound: boolean) => hasGcm() ? AesGcm.ofSession(key, outbound) : undefined;
@@ -57,7 +65,7 @@ export async function openSleeve(
     readonly made: (name: string) => void;
   },
 ): Promise<SleeveParts> {
-  const ciphers = await loadCiphers(log);
+  const ciphers = config.encrypts ? await loadCiphers(log) : NO_CIPHERS;
   using undo = new DisposableStack();
   const socket = undo.use(UdpSocket.open({ port: config.sleeve.port, host: config.sleeve.host }));
   const tap = undo.use(Tap.open({ made }));

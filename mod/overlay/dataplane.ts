@@ -205,6 +205,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "xfrm-receiving":
       case "xfrm-sending":
       case "xfrm-failed":
+      case "xfrm-disturbed":
+      case "xfrm-present":
+      case "xfrm-worn":
         this.#links.xfrmNews(event, now);
         break;
       case "addresses-changed":

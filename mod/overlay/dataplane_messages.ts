@@ -27,6 +27,10 @@ export interface DataplaneConfig {
   readonly mtu: number;
   /** Main VXLAN port: mesh port + 1. */
   readonly vxlanPort: number;
+  /** Whether links may have to be encrypted: whether there is a password. */
+  readonly encrypts: boolean;
+  /** What the kernel's IPsec is needed for: to encrypt, to clean up after an earlier run that did, or for nothing. */
+  readonly ipsec: "on" | "leftovers" | "off";
   /** Bounds that are not the usual ones. */
   readonly limits?: Partial<DataplaneLimits>;
 }
@@ -44,6 +48,8 @@ export type ToDataplane =
   /** In this order; what one turn of the main thread brings about comes together. */
   | { readonly kind: "requests"; readonly requests: readonly OverlayRequest[] }
   | { readonly kind: "report"; readonly id: number }
+  /** The kernel has loaded what IPsec needs, or never will. */
+  | { readonly kind: "ciphers-ready" }
   | { readonly kind: "stop" };
 
 /** From the worker. */

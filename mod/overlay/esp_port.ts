@@ -6,6 +6,9 @@ import type { LinkId } from "../core/overlay_port.ts";
 /** What the overlays may understand beyond the protocol, concerning the fast path, as it is announced. */
 export const FAST_EXTENSION = { rekey: "esp-rekey", beat: "fastdp-beat" } as const;
 
+/** What the kernel makes of our associations' cipher: with sequence numbers as initialisation vectors. */
+export const ESP_CIPHER = "seqiv(rfc4106(gcm(aes)))";
+
 /** VXLAN between two hosts: one UDP port is the destination in both directions. */
 export interface EspPath {
   readonly local: Ip;
@@ -20,13 +23,25 @@ export interface EspSa {
   readonly spi: number;
 }
 
+/** An association as a key of sets. */
+export function saKey({ dst, spi, src }: EspSa): string {
+  return `${src}>${dst} ${spi}`;
+}
+
+/** A guarded path and what goes out through; undefined: nothing does. */
+export interface WantedPath {
+  readonly path: EspPath;
+  readonly spi: number | undefined;
+}
+
 /** What the core has the kernel do. `round` counts the keys of a link. */
 export type XfrmEffect =
   /** From now on nothing of this path leaves or comes in but through ESP; as long as nothing else is said, what went
    * through ESP still does, all else is blocked. Answered by `xfrm-guarded`. */
   | { readonly kind: "xfrm"; readonly do: "guard"; readonly path: EspPath }
-  /** Both policies of a guarded path are to be as they should: outwards through this association, or nothing. */
-  | { readonly kind: "xfrm"; readonly do: "keep"; readonly path: EspPath; readonly spi: number | undefined }
+  /** Both policies of these guarded paths are to be as they should. Answered by `xfrm-present`; by `xfrm-guarded` for
+   * each path if that cannot be had. */
+  | { readonly kind: "xfrm"; readonly do: "keep"; readonly wanted: readonly WantedPath[] }
   /** The path may be used in clear. */
   | { readonly kind: "xfrm"; readonly do: "unguard"; readonly path: EspPath }
   /** Make an association towards us with a key of its own. Answered by `xfrm-receiving`. */
@@ -65,13 +80,47 @@ export type XfrmNews =
     readonly kind: "xfrm-receiving";
     readonly link: LinkId;
     readonly round: number;
+    readonly path: EspPath;
     readonly spi: number;
     readonly nonce: Uint8Array;
   }
   | { readonly kind: "xfrm-sending"; readonly link: LinkId; readonly round: number }
   | {
     readonly kind: "xfrm-failed";
+    readonly of: "receive" | "send";
     readonly link: LinkId;
     readonly round: number;
     readonly reason: string;
-  };
+  }
+  /** Another program has changed policies or associations that may be ours, or news of that were lost. */
+  | { readonly kind: "xfrm-disturbed" }
+  /** All associations of ours that are there. */
+  | { readonly kind: "xfrm-present"; readonly sas: readonly EspSa[] }
+  /** This association towards us has carried as many packets as is thought wise. It goes on. */
+  | { readonly kind: "xfrm-worn"; readonly sa: EspSa };
+
+/** News about the keys of one link. */
+export type LinkXfrmNews = Extract<XfrmNews, { readonly link: LinkId }>;
+
+/** The kernel's IPsec as the data plane's loop sees it. */
+export interface Ipsec {
+  /** Ready when `take` has something to do; one at most. */
+  readonly fds: readonly number[];
+  /** Performs an effect; the answer, if there is one, is posted. */
+  perform(effect: XfrmEffect, post: (news: XfrmNews) => void): void;
+  /** Posts what other programs did, a bounded part of it. */
+  take(post: (news: XfrmNews) => void): void;
+  /** The kernel has its ciphers at hand: what waited for them is done. */
+  ciphersReady(): void;
+}
+
+/** A host that has never encrypted has nothing to do with IPsec. */
+export const NO_IPSEC: Ipsec = {
+  fds: [],
+  perform(effect, post) {
+    if (effect.do !== "guard") return;
+    post({ kind: "xfrm-guarded", path: effect.path, reason: "this host was started without a password" });
+  },
+  take() {},
+  ciphersReady() {},
+};

@@ -3,18 +3,20 @@
 import type { PeerName } from "../core/names.ts";
 import type { LinkId } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
-import { decodeEspInit, encodeEspInit } from "./esp_init.ts";
-import type { EspPath, EspSa, XfrmNews } from "./esp_port.ts";
+import { decodeEspInit, encodeEspInit, type EspInit } from "./esp_init.ts";
+import { type EspPath, type EspSa, type LinkXfrmNews, saKey } from "./esp_port.ts";
 import type { ForwarderEvent } from "./forwarder.ts";
 
 /** Control tag: this is how to send to me. */
 export const FASTDP_INIT_SA = 1;
+/** Control tag: my association to you is lost, make a new one. Sent to peers that replace keys. */
+export const FASTDP_RENEW_SA = 3;
 /** Age at which keys are replaced, where both ends can. */
 export const REKEY_MS = 8 * 3_600_000;
 /** An old association towards us is kept so long after the new one. */
 export const OLD_SA_MS = 60_000;
-/** A peer that changes its keys more often is not followed: each takes work of the kernel. */
-const LEAST_ROUND_MS = 1_000;
+/** Keys are changed at most so often, ours and the peer's: each takes work of the kernel. */
+export const LEAST_ROUND_MS = 1_000;
 
 /** What a session is made of. */
 export interface EspSessionOptions {
@@ -34,6 +36,9 @@ export class EspSession {
   #round = 0;
   #sendRound = 0;
   #sentAt = -Infinity;
+  #askedAt = -Infinity;
+  /** An association towards us is being made. */
+  #asked = false;
   #failure: string | undefined;
   #inbound: number | undefined;
   #outbound: number | undefined;
@@ -41,6 +46,10 @@ export class EspSession {
   #nextOutbound: number | undefined;
   #old: { readonly spi: number; readonly until: Millis } | undefined;
   #rekeyAt = Infinity;
+  /** What the peer said too early. */
+  #later: EspInit | undefined;
+  /** What of it was followed last. */
+  #followed: EspInit | undefined;
 
   constructor(readonly options: EspSessionOptions) {}
 
@@ -72,6 +81,12 @@ export class EspSession {
     ];
   }
 
+  /** Whether this is its association towards us. */
+  owns({ dst, spi, src }: EspSa): boolean {
+    const { local, remote } = this.options.path;
+    return spi === this.#inbound && src === remote && dst === local;
+  }
+
   /** Why it is not ready; undefined: it is. */
   why(): string | undefined {
     if (this.#failure !== undefined) return this.#failure;
@@ -82,14 +97,25 @@ export class EspSession {
   }
 
   /** The mesh keeps the connection. */
-  confirm(): readonly ForwarderEvent[] {
-    return this.#round > 0 ? [] : this.#receive();
+  confirm(now: Millis): readonly ForwarderEvent[] {
+    return this.#round > 0 ? [] : this.#receive(now);
   }
 
-  #receive(): readonly ForwarderEvent[] {
+  #receive(now: Millis): readonly ForwarderEvent[] {
+    this.#asked = true;
+    this.#askedAt = now;
     const { link, path, sessionKey } = this.options;
     const effect = { kind: "xfrm", do: "receive", link, round: ++this.#round, path, sessionKey } as const;
     return [{ kind: "xfrm", effect }];
+  }
+
+  /** The key towards us is to be replaced, now or as soon as that may be; nothing happens where the peer cannot. */
+  renew(now: Millis): readonly ForwarderEvent[] {
+    if (!this.options.rekey || this.#failure !== undefined || this.#asked || this.#round === 0) return [];
+    const due = this.#askedAt + LEAST_ROUND_MS;
+    if (now >= due) return this.#receive(now);
+    this.#rekeyAt = Math.min(this.#rekeyAt, due);
+    return [];
   }
 
   /** The peer says how to send to it. */
@@ -100,10 +126,24 @@ export class EspSession {
       this.#failure ??= `the peer's message about encryption makes no sense: ${decoded.reason}`;
       return [];
     }
-    const { spi, nonce } = decoded.value;
-    const again = this.#outbound !== undefined || this.#nextOutbound !== undefined;
-    if (again && (!this.options.rekey || now - this.#sentAt < LEAST_ROUND_MS)) return [];
-    if (spi === this.#outbound || this.#nextOutbound !== undefined) return [];
+    const told = decoded.value;
+    const followed = this.#followed;
+    if (followed !== undefined) {
+      // The same nonce again would be the same key, and its counter would begin anew.
+      const repeated = told.nonce.every((octet, i) => octet === followed.nonce[i]);
+      if (!this.options.rekey || told.spi === followed.spi || repeated) return [];
+    }
+    this.#later = told;
+    return this.#follow(now);
+  }
+
+  /** Follows what the peer said last, if it is time. */
+  #follow(now: Millis): readonly ForwarderEvent[] {
+    if (this.#later === undefined || this.#nextOutbound !== undefined) return [];
+    if (now < this.#followAt()) return [];
+    const { nonce, spi } = this.#later;
+    this.#followed = this.#later;
+    this.#later = undefined;
     this.#sentAt = now;
     this.#nextOutbound = spi;
     const { link, path, peer, sessionKey } = this.options;
@@ -115,13 +155,36 @@ export class EspSession {
     return [{ kind: "xfrm", effect }];
   }
 
+  #followAt(): number {
+    return this.#later === undefined || this.#nextOutbound !== undefined
+      ? Infinity
+      : this.#sentAt + LEAST_ROUND_MS;
+  }
+
+  /** These associations are in the kernel. What is missing of ours is made anew; where the peer cannot follow, the
+   * result says why the connection has to end. */
+  present(keys: ReadonlySet<string>, now: Millis): readonly ForwarderEvent[] | string {
+    const { local, remote } = this.options.path;
+    const gone = (src: EspSa["src"], dst: EspSa["dst"], spi: number | undefined) =>
+      spi !== undefined && !keys.has(saKey({ src, dst, spi }));
+    if (gone(remote, local, this.#old?.spi)) this.#old = undefined;
+    const [inbound, outbound] = [gone(remote, local, this.#inbound), gone(local, remote, this.#outbound)];
+    if (this.#failure !== undefined || !inbound && !outbound) return [];
+    if (!this.options.rekey) return "another program has removed the keys of this connection from the kernel";
+    if (inbound) this.#inbound = undefined;
+    const events = inbound ? [...this.renew(now)] : [];
+    if (outbound) events.push({ kind: "control", tag: FASTDP_RENEW_SA, payload: new Uint8Array(0) });
+    if (outbound) this.#outbound = undefined;
+    return events;
+  }
+
   /** The path cannot be guarded, or anything else stands in the way. */
   fail(reason: string): void {
     this.#failure ??= reason;
   }
 
   /** The kernel answers. */
-  news(news: Exclude<XfrmNews, { kind: "xfrm-guarded" }>, now: Millis): readonly ForwarderEvent[] {
+  news(news: LinkXfrmNews, now: Millis): readonly ForwarderEvent[] {
     switch (news.kind) {
       case "xfrm-receiving":
         return news.round === this.#round ? this.#receiving(news, now) : [];
@@ -130,7 +193,8 @@ export class EspSession {
       case "xfrm-failed":
         // A new key that cannot be had leaves the old one in use.
         if (!this.ready) this.#failure ??= news.reason;
-        this.#nextOutbound = undefined;
+        if (news.of === "receive") this.#asked = false;
+        else this.#nextOutbound = undefined;
         return [];
     }
   }
@@ -140,6 +204,7 @@ export class EspSession {
     now: Millis,
   ): readonly ForwarderEvent[] {
     const { rekey } = this.options;
+    this.#asked = false;
     const older = this.#old?.spi;
     if (this.#inbound !== undefined) this.#old = { spi: this.#inbound, until: after(now, OLD_SA_MS) };
     this.#inbound = spi;
@@ -167,14 +232,15 @@ export class EspSession {
     }
     if (now >= this.#rekeyAt) {
       this.#rekeyAt = now + REKEY_MS;
-      events.push(...this.#receive());
+      if (!this.#asked) events.push(...this.#receive(now));
     }
+    events.push(...this.#follow(now));
     return events;
   }
 
   /** Earliest time at which wake() may do something. */
   nextWake(): number {
-    return Math.min(this.#rekeyAt, this.#old?.until ?? Infinity);
+    return Math.min(this.#rekeyAt, this.#followAt(), this.#old?.until ?? Infinity);
   }
 
   #forgetInbound(spi: number): ForwarderEvent {

@@ -1,7 +1,7 @@
 /** Paths that are guarded because a link over them must be sealed, and what outlives the links: see README. */
 import type { Ip } from "../core/addr.ts";
 import { after, type Millis } from "../core/time.ts";
-import type { EspPath, EspSa, XfrmEffect, XfrmNews } from "./esp_port.ts";
+import type { EspPath, EspSa, WantedPath, XfrmEffect, XfrmNews } from "./esp_port.ts";
 import type { EspSession } from "./esp_session.ts";
 import { HOLD_MAX_MS } from "./hold.ts";
 
@@ -9,8 +9,10 @@ import { HOLD_MAX_MS } from "./hold.ts";
 export const RELEASE_MS = 10_000;
 /** Associations of a link that broke stay so long once another link carries. */
 export const SUPERSEDED_MS = 60_000;
-/** Policies are set again this often, as other programs may flush them. */
+/** Policies and associations are looked at this often, whatever the kernel tells. */
 export const KEEP_MS = 30_000;
+/** And at most this often, when the kernel tells that other programs change them. */
+export const LEAST_KEEP_MS = 20;
 /** What an earlier run left is removed when nobody has claimed it. */
 export const EARLIER_MS = HOLD_MAX_MS;
 
@@ -33,6 +35,7 @@ export class EspTable {
   readonly #pairs = new Map<string, Pair>();
   #earlierAt = Infinity;
   #keepAt = Infinity;
+  #keptAt = -Infinity;
 
   constructor(
     readonly ports: () => readonly number[],
@@ -153,15 +156,21 @@ export class EspTable {
     }
   }
 
+  /** Another program has changed something: what is guarded is looked at now, or very soon. */
+  disturbed(now: Millis): void {
+    if (this.#keepAt < Infinity) this.#keepAt = Math.max(now, this.#keptAt + LEAST_KEEP_MS);
+  }
+
   #keep(now: Millis): void {
     this.#keepAt = this.#pairs.size === 0 ? Infinity : now + KEEP_MS;
+    this.#keptAt = now;
+    const wanted: WantedPath[] = [];
     for (const { local, remote, ports, carried } of this.#pairs.values()) {
       for (const [port, state] of ports) {
-        if (state !== "") continue;
-        const path = { local, remote, port };
-        this.out.effects.push({ kind: "xfrm", do: "keep", path, spi: carried.get(port) });
+        if (state === "") wanted.push({ path: { local, remote, port }, spi: carried.get(port) });
       }
     }
+    if (wanted.length > 0) this.out.effects.push({ kind: "xfrm", do: "keep", wanted });
   }
 
   /** Earliest time at which wake() may do something. */

@@ -5,8 +5,8 @@ import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { PortNo } from "../wire/ovs_keys.ts";
 import type { Vni } from "../wire/vxlan.ts";
-import type { XfrmNews } from "./esp_port.ts";
-import { type EspSession, FASTDP_INIT_SA } from "./esp_session.ts";
+import type { LinkXfrmNews } from "./esp_port.ts";
+import { type EspSession, FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import { encodeHeartbeat, encodeSmallHeartbeat, setPromise, VXLAN_OVERHEAD } from "./heartbeat.ts";
 import type { TunnelPath } from "./network.ts";
@@ -197,7 +197,7 @@ export class FastdpLink implements Forwarder {
     this.#timeoutAt = now + HEARTBEAT_TIMEOUT_MS;
     const { esp } = this.options;
     if (esp === undefined) return this.#beat(now);
-    return esp.failure === undefined ? esp.confirm() : [];
+    return esp.failure === undefined ? esp.confirm(now) : [];
   }
 
   control(tag: number, payload: Uint8Array, now: Millis): readonly ForwarderEvent[] {
@@ -207,6 +207,8 @@ export class FastdpLink implements Forwarder {
         return this.#established ? this.#change(now, { deaf: false }) : this.#answered(now);
       case FASTDP_INIT_SA:
         return this.options.esp?.init(payload, now) ?? [];
+      case FASTDP_RENEW_SA:
+        return this.options.esp?.renew(now) ?? [];
       case FASTDP_DEAF:
         return this.options.beat === true && this.#established ? this.#change(now, { deaf: true }) : [];
       default:
@@ -215,10 +217,7 @@ export class FastdpLink implements Forwarder {
   }
 
   /** The kernel's IPsec has answered. */
-  xfrm(
-    news: Exclude<XfrmNews, { kind: "xfrm-guarded" }>,
-    now: Millis,
-  ): readonly ForwarderEvent[] {
+  xfrm(news: LinkXfrmNews, now: Millis): readonly ForwarderEvent[] {
     const { esp } = this.options;
     if (esp === undefined) return [];
     const before = esp.ready;
@@ -329,6 +328,8 @@ export class FastdpLink implements Forwarder {
       this.#interval = SLOW_HEARTBEAT_MS;
       if (this.options.beat === true && this.#established) events.push(DEAF);
       events.push(...this.#change(now, { silent: true }));
+      // It may be the keys, lost at the peer without anybody's noticing.
+      events.push(...this.options.esp?.renew(now) ?? []);
     }
     if (this.options.esp !== undefined) events.push(...this.options.esp.wake(now));
     if (now >= this.#complaintAt()) this.#complained = true;

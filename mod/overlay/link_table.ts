@@ -9,6 +9,7 @@ import { vniOf } from "../wire/vxlan.ts";
 import type { DataplaneEffect, LinkReport } from "./dataplane_types.ts";
 import { FastdpLink } from "./fastdp_link.ts";
 import type { XfrmNews } from "./esp_port.ts";
+import { takeXfrmNews } from "./esp_news.ts";
 import { EspTable } from "./esp_table.ts";
 import { decodeHeartbeat, isFullSize, promiseOf } from "./heartbeat.ts";
 import type { LinkFacts, Network, Path } from "./network.ts";
@@ -134,26 +135,16 @@ export class LinkTable {
     this.#esp.clear({ local: request.local, remote: request.remote.ip, port: udpPort });
   }
 
-  /** The kernel's IPsec has answered. */
+  /** The kernel's IPsec has answered, or tells what others did. */
   xfrmNews(news: XfrmNews, now: Millis): void {
-    if (news.kind === "xfrm-guarded") {
-      this.#esp.guarded(news, now);
-      this.#changed = true;
-    }
-    for (const link of this.#links.values()) {
-      const { fastdp } = link;
-      const esp = fastdp?.forwarder.options.esp;
-      if (fastdp === undefined || esp === undefined) continue;
-      if (news.kind === "xfrm-guarded") {
-        const guard = this.#esp.guardOf(esp.options.path);
-        if (guard !== undefined && guard !== "") esp.fail(guard);
-        this.#settle(link, [], now);
-      } else if (news.link === link.id) {
-        const events = fastdp.forwarder.xfrm(news, now);
-        if (news.kind === "xfrm-sending") this.#esp.carries(esp, now);
-        this.#settle(link, link.switch.take(fastdp.slot, events, now), now);
-      }
-    }
+    if (news.kind === "xfrm-guarded") this.#changed = true;
+    takeXfrmNews(news, now, {
+      table: this.#esp,
+      links: this.#links,
+      out: this.out,
+      settle: (link, events) => this.#settle(link, link.switch.take(link.fastdp!.slot, events, now), now),
+      fail: (link, reason) => this.#tell({ kind: "failed", link: link.id, reason }),
+    });
   }
 
   /** Outer addresses to or from which traffic flows. */

@@ -6,7 +6,7 @@ import type { Alarm, Clock } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Datapath } from "./datapath_port.ts";
 import type { FromDataplane, ToDataplane } from "./dataplane_messages.ts";
-import type { XfrmEffect, XfrmNews } from "./esp_port.ts";
+import type { Ipsec } from "./esp_port.ts";
 import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./dataplane_types.ts";
 
 /** Events that may wait for an effect to end; one step cannot post nearly as many. */
@@ -33,10 +33,11 @@ export interface DataplaneLoop {
   /** What moves frames. */
   readonly datapath: Datapath;
   /** The kernel's IPsec. */
-  readonly xfrm: { perform(effect: XfrmEffect, post: (news: XfrmNews) => void): void };
+  readonly xfrm: Ipsec;
   /** The time by which the core lives. */
   readonly clock: Clock;
-  /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `addresses`. */
+  /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `addresses`, then on
+   * those of IPsec. */
   readonly waiter: Waiter;
   /** Tells whether this host's addresses have changed since it was asked last. */
   readonly addresses: { take(): boolean };
@@ -86,6 +87,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     if (events.length > 0) send({ kind: "events", events });
     events = [];
   };
+  const ipsecAt = 2 + datapath.fds.length;
 
   post(datapath.start());
   datapath.flush(post);
@@ -93,6 +95,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   for (let more = false;;) {
     tell();
     waiter.wait(more ? 0 : Math.min(alarm.at, datapath.nextWake()) - clock.now());
+    // First, since what was removed there lets packets leave in clear.
+    if (xfrm.fds.length > 0 && waiter.isReady(ipsecAt)) xfrm.take(post);
     for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
       const message = await nextMessage();
       if (message.kind === "stop") {
@@ -118,6 +122,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
         const status = { ...core.report(clock.now()), kernel: datapath.counts() };
         return send({ kind: "report", id: message.id, status });
       }
+      case "ciphers-ready":
+        return xfrm.ciphersReady();
       case "start":
         return; // it did
       default:

@@ -1,5 +1,4 @@
 /** Carries out what the core wants of the kernel's IPsec. */
-import type { Ip } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
@@ -10,29 +9,36 @@ import {
   deletePolicy,
   deleteSa,
   DIRECTION,
-  dumpPolicies,
-  dumpSas,
   ESP_KEY_LENGTH,
   newPolicy,
   newSa,
-  type PolicyDirection,
-  type PolicySelector,
-  type PolicyVerdict,
+  type SaSpec,
   updatePolicy,
   updateSa,
 } from "../wire/xfrm.ts";
-import {
-  decodePolicy,
-  decodeSa,
-  isPortPolicy,
-  type PolicyRecord,
-  type SaRecord,
-} from "../wire/xfrm_reply.ts";
+import { decodeSa, type PolicyRecord, type SaRecord } from "../wire/xfrm_reply.ts";
+import type { NoticeSocket } from "./datapath_port.ts";
 import { ESP_NONCE_LENGTH } from "./esp_init.ts";
-import type { EspPath, XfrmEffect, XfrmNews } from "./esp_port.ts";
+import type { EspPath, Ipsec, WantedPath, XfrmEffect, XfrmNews } from "./esp_port.ts";
+import {
+  allPolicies,
+  hasSubPolicies,
+  isErrno,
+  ownSas,
+  ownState,
+  removeIfThere,
+} from "./xfrm_kernel_shell.ts";
+import { INWARDS, isOf, outwards, OWN_MARK, planPolicies, policiesOf, selectorOf } from "./xfrm_plan.ts";
+import { XfrmWatch } from "./xfrm_watch_shell.ts";
 
-/** By these our policies (priority) and associations (reqid) are known, those of an earlier run too. */
-export const OWN_MARK = 0x4d4e;
+/** So many packets of a key towards us, and a new one is made where the peer can follow. Counters have 64 bits and would
+ * not run out; it bounds what one key is used for. */
+export const SOFT_PACKETS = 2 ** 32;
+/** Requests that may wait for ciphers: two for each link. */
+const WAITING_LIMIT = 4096;
+
+type PostNews = (news: XfrmNews) => void;
+type KeyEffect = Extract<XfrmEffect, { do: "receive" | "send" }>;
 
 /** HKDF-SHA256: so many octets. */
 export type DeriveKey = (
@@ -44,6 +50,11 @@ export type DeriveKey = (
 export interface XfrmParts {
   /** Opens a socket of NETLINK_XFRM; throws when the kernel has none. */
   readonly open: () => NetlinkSocket;
+  /** What hears of changes; undefined where nothing is encrypted, or the kernel does not tell. */
+  readonly notices: NoticeSocket | undefined;
+  /** Keys have to wait for ciphersReady(): the kernel may take seconds to load what they need, and a request for it would
+   * stop this thread meanwhile. */
+  readonly ciphersLater: boolean;
   readonly random: Random;
   readonly deriveKey: DeriveKey;
   readonly self: PeerName;
@@ -61,15 +72,50 @@ export function espKey(
 }
 
 /** Policies of ours that are in the kernel, and everything that is done with them. Nothing throws; answers are posted. */
-export class XfrmShell implements Disposable {
+export class XfrmShell implements Ipsec, Disposable {
   #socket: NetlinkSocket | undefined;
   /** What an earlier run left, until claimed. */
   #earlier: { policies: PolicyRecord[]; sas: SaRecord[] } | undefined;
+  /** Whether the kernel has a second table of policies. */
+  #sub = false;
+  /** Guarded paths, as `local>remote:port`. */
+  readonly #guarded = new Set<string>();
+  readonly #watch: XfrmWatch | undefined;
+  /** What waits for ciphers; undefined: nothing has to. */
+  #waiting: { readonly effect: KeyEffect; readonly post: PostNews }[] | undefined;
 
-  constructor(readonly parts: XfrmParts) {}
+  constructor(readonly parts: XfrmParts) {
+    const { ciphersLater, notices } = parts;
+    this.#waiting = ciphersLater ? [] : undefined;
+    if (notices === undefined) return;
+    this.#watch = new XfrmWatch(notices, {
+      self: () => this.#socket?.portId ?? -1,
+      guards: (path) => this.#guarded.has(path),
+    });
+  }
 
-  /** Performs an effect; the answer, if there is one, is posted before it returns. */
-  perform(effect: XfrmEffect, post: (news: XfrmNews) => void): void {
+  /** See Ipsec. */
+  get fds(): readonly number[] {
+    return this.#watch === undefined ? [] : [this.#watch.socket.fd];
+  }
+
+  /** See Ipsec. */
+  take(post: PostNews): void {
+    if (this.#watch === undefined) return;
+    const { disturbed, worn } = this.#watch.take();
+    if (disturbed) post({ kind: "xfrm-disturbed" });
+    for (const sa of worn) post({ kind: "xfrm-worn", sa });
+  }
+
+  /** See Ipsec. */
+  ciphersReady(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const { effect, post } of waiting) this.#key(effect, post);
+  }
+
+  /** See Ipsec. */
+  perform(effect: XfrmEffect, post: PostNews): void {
     switch (effect.do) {
       case "guard":
         return post({
@@ -78,25 +124,24 @@ export class XfrmShell implements Disposable {
           reason: this.#try(() => this.#guard(effect.path)),
         });
       case "receive":
-      case "send": {
-        const { link, round } = effect;
-        const reason = this.#try(() =>
-          effect.do === "send" ? this.#send(effect, post) : this.#receive(effect, post)
-        );
-        if (reason !== undefined) post({ kind: "xfrm-failed", link, round, reason });
-        return;
-      }
+      case "send":
+        if (this.#waiting === undefined || this.#waiting.length >= WAITING_LIMIT) {
+          return this.#key(effect, post);
+        }
+        return void this.#waiting.push({ effect, post });
       case "unguard":
         return this.#quietly("unguard", () => this.#unguard(effect.path));
       case "keep":
-        return this.#quietly("keep", () => {
-          this.#requireSealed(effect.path);
-          this.#carry(effect.path, effect.spi);
-        });
+        return this.#keep(effect.wanted, post);
       case "carry":
         return this.#quietly("carry", () => this.#carry(effect.path, effect.spi));
-      case "forget":
+      case "forget": {
+        const { dst, spi } = effect.sa;
+        this.#waiting = this.#waiting?.filter(({ effect: { path, ...key } }) =>
+          key.do !== "send" || key.spi !== spi || path.remote !== dst
+        );
         return this.#quietly("forget", () => this.#remove(deleteSa(effect.sa)));
+      }
       case "forget-earlier":
         return this.#quietly("forget-earlier", () => this.#forgetEarlier());
       default:
@@ -104,11 +149,20 @@ export class XfrmShell implements Disposable {
     }
   }
 
+  #key(effect: KeyEffect, post: PostNews): void {
+    const { do: of, link, round } = effect;
+    const reason = this.#try(() =>
+      effect.do === "send" ? this.#send(effect, post) : this.#receive(effect, post)
+    );
+    if (reason !== undefined) post({ kind: "xfrm-failed", of, link, round, reason });
+  }
+
   #open(): NetlinkSocket {
     if (this.#socket !== undefined) return this.#socket;
     const socket = this.parts.open();
     try {
       this.#earlier ??= ownState(socket);
+      this.#sub = hasSubPolicies(socket);
     } catch (thrown) {
       socket[Symbol.dispose]();
       throw thrown;
@@ -133,39 +187,56 @@ export class XfrmShell implements Disposable {
 
   #guard(path: EspPath): void {
     const socket = this.#open();
-    const [outbound] = policiesOf(path);
-    this.#requireSealed(path);
+    const { in: inbound, out } = policiesOf(path, this.#sub);
+    this.#guarded.add(guardKey(path));
+    socket.request(updatePolicy({ ...inbound, priority: OWN_MARK, verdict: INWARDS }));
     try {
-      socket.request(newPolicy({ ...outbound, priority: OWN_MARK, verdict: { kind: "block" } }));
+      socket.request(newPolicy({ ...out, priority: OWN_MARK, verdict: { kind: "block" } }));
     } catch (thrown) {
       if (!isErrno(thrown, ERRNO.EEXIST)) throw thrown;
       // An earlier run's, which goes through ESP or blocks. Another program's would be replaced.
-      if (!this.#isEarlier(path)) this.#setOut(path, { kind: "block" });
+      if (!this.#isEarlier(path)) this.#carry(path, undefined);
     }
     const earlier = this.#earlier!;
-    earlier.policies = earlier.policies.filter((policy) => !isOf(policy, path));
-  }
-
-  #requireSealed(path: EspPath): void {
-    const [, inbound] = policiesOf(path);
-    const verdict = { kind: "esp", spi: 0, reqid: OWN_MARK } as const;
-    this.#open().request(updatePolicy({ ...inbound, priority: OWN_MARK, verdict }));
+    const [claimed, others] = [
+      earlier.policies.filter((p) => isOf(p, path)),
+      earlier.policies.filter((p) => !isOf(p, path)),
+    ];
+    earlier.policies = others;
+    // Two tables would seal twice.
+    for (const policy of claimed) {
+      if (policy.sub !== this.#sub) this.#remove(deletePolicy(selectorOf(policy)));
+    }
   }
 
   #isEarlier(path: EspPath): boolean {
-    return this.#earlier!.policies.some((policy) => isOf(policy, path) && policy.direction === DIRECTION.out);
-  }
-
-  #setOut(path: EspPath, verdict: PolicyVerdict): void {
-    const [outbound] = policiesOf(path);
-    this.#open().request(updatePolicy({ ...outbound, priority: OWN_MARK, verdict }));
+    return this.#earlier!.policies.some((policy) =>
+      isOf(policy, path) && policy.direction === DIRECTION.out && policy.sub === this.#sub
+    );
   }
 
   #carry(path: EspPath, spi: number | undefined): void {
-    this.#setOut(path, spi === undefined ? { kind: "block" } : { kind: "esp", spi, reqid: OWN_MARK });
+    const { out } = policiesOf(path, this.#sub);
+    this.#open().request(updatePolicy({ ...out, priority: OWN_MARK, verdict: outwards(spi) }));
   }
 
-  #receive(effect: Extract<XfrmEffect, { do: "receive" }>, post: (news: XfrmNews) => void): void {
+  #keep(wanted: readonly WantedPath[], post: PostNews): void {
+    let sas: SaRecord[] = [];
+    const reason = this.#try(() => {
+      const socket = this.#open();
+      const changes = planPolicies(wanted, allPolicies(socket), this.#sub);
+      for (const policy of changes) socket.request(updatePolicy(policy));
+      if (changes.length > 0) {
+        this.parts.log.warn("overlay/ipsec-changed-by-others", { policies: changes.length });
+      }
+      sas = ownSas(socket);
+    });
+    if (reason === undefined) return post({ kind: "xfrm-present", sas });
+    // What is not sure to be guarded must not be used.
+    for (const { path } of wanted) post({ kind: "xfrm-guarded", path, reason });
+  }
+
+  #receive(effect: Extract<XfrmEffect, { do: "receive" }>, post: PostNews): void {
     const { link, path, round, sessionKey } = effect;
     const socket = this.#open();
     const pair = { src: path.remote, dst: path.local };
@@ -177,33 +248,56 @@ export class XfrmShell implements Disposable {
     const nonce = random.bytes(ESP_NONCE_LENGTH);
     const key = espKey(deriveKey, { secret: sessionKey, nonce, receiver: self });
     try {
-      socket.request(updateSa({ ...pair, spi, key, reqid: OWN_MARK, bound: true }));
+      this.#install(updateSa, { ...pair, spi, key, softPackets: SOFT_PACKETS });
     } catch (thrown) {
       this.#quietly("forget", () => this.#remove(deleteSa({ ...pair, spi })));
       throw thrown;
+    } finally {
+      key.fill(0);
     }
-    post({ kind: "xfrm-receiving", link, round, spi, nonce });
+    post({ kind: "xfrm-receiving", link, round, path, spi, nonce });
   }
 
-  #send(effect: Extract<XfrmEffect, { do: "send" }>, post: (news: XfrmNews) => void): void {
+  #send(effect: Extract<XfrmEffect, { do: "send" }>, post: PostNews): void {
     const { link, nonce, path, peer, round, sessionKey, spi } = effect;
     const pair = { src: path.local, dst: path.remote };
     const key = espKey(this.parts.deriveKey, { secret: sessionKey, nonce, receiver: peer });
-    this.#open().request(newSa({ ...pair, spi, key, reqid: OWN_MARK, bound: true }));
+    const sa = { ...pair, spi, key };
+    this.#open();
+    try {
+      this.#install(newSa, sa);
+    } catch (thrown) {
+      // The peer chose a number that it does not use: ours of that number is a relic.
+      const relic = isErrno(thrown, ERRNO.EEXIST) &&
+        ownSas(this.#open()).some((own) => own.spi === spi && own.src === pair.src && own.dst === pair.dst);
+      if (!relic) throw thrown;
+      this.#remove(deleteSa({ ...pair, spi }));
+      this.#install(newSa, sa);
+    } finally {
+      key.fill(0);
+    }
     this.#carry(path, spi);
     post({ kind: "xfrm-sending", link, round });
+  }
+
+  /** Adds an association of ours; its key stays nowhere but in the kernel. */
+  #install(make: (sa: SaSpec) => Uint8Array<ArrayBuffer>, sa: Omit<SaSpec, "reqid" | "bound">): void {
+    const message = make({ ...sa, reqid: OWN_MARK, bound: true });
+    try {
+      this.#open().request(message);
+    } finally {
+      message.fill(0);
+    }
   }
 
   #unguard(path: EspPath): void {
     // Where nothing was ever guarded the kernel need not have IPsec at all.
     if (this.#socket === undefined && !this.#canOpen()) return;
-    if (this.#earlier !== undefined) {
-      const { policies } = this.#earlier;
-      this.#earlier.policies = policies.filter((policy) => !isOf(policy, path));
-    }
-    for (const policy of policiesOf(path)) {
-      this.#remove(deletePolicy(policy));
-    }
+    this.#guarded.delete(guardKey(path));
+    const { policies } = this.#earlier!;
+    this.#earlier!.policies = policies.filter((policy) => !isOf(policy, path));
+    for (const policy of policies) if (isOf(policy, path)) this.#remove(deletePolicy(selectorOf(policy)));
+    for (const policy of Object.values(policiesOf(path, this.#sub))) this.#remove(deletePolicy(policy));
   }
 
   #canOpen(): boolean {
@@ -228,64 +322,14 @@ export class XfrmShell implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#watch?.[Symbol.dispose]();
     this.#socket?.[Symbol.dispose]();
     this.#socket = undefined;
   }
 }
 
-/** Removes every policy and association of ours; how many there were. */
-export function removeOwnXfrm(socket: NetlinkSocket): number {
-  const { policies, sas } = ownState(socket);
-  for (const policy of policies) removeIfThere(socket, deletePolicy(selectorOf(policy)));
-  for (const sa of sas) removeIfThere(socket, deleteSa(sa));
-  return policies.length + sas.length;
-}
-
-function ownState(socket: NetlinkSocket): { policies: PolicyRecord[]; sas: SaRecord[] } {
-  const policies: PolicyRecord[] = [];
-  const sas: SaRecord[] = [];
-  for (const reply of socket.request(dumpPolicies())) {
-    const policy = decodePolicy(reply);
-    if (!policy.ok || policy.value === undefined) continue;
-    if (policy.value.priority === OWN_MARK && isPortPolicy(policy.value)) policies.push(policy.value);
-  }
-  for (const reply of socket.request(dumpSas())) {
-    const sa = decodeSa(reply);
-    if (sa.ok && sa.value?.reqid === OWN_MARK) sas.push(sa.value);
-  }
-  return { policies, sas };
-}
-
-function removeIfThere(socket: NetlinkSocket, message: Uint8Array<ArrayBuffer>): void {
-  try {
-    socket.request(message);
-  } catch (thrown) {
-    if (!isErrno(thrown, ERRNO.ENOENT) && !isErrno(thrown, ERRNO.ESRCH)) throw thrown;
-  }
-}
-
-function policiesOf({ local, port, remote }: EspPath): readonly [PolicySelector, PolicySelector] {
-  const common = { port, mark: undefined };
-  return [
-    { ...common, direction: "out", src: local, dst: remote },
-    { ...common, direction: "in", src: remote, dst: local },
-  ];
-}
-
-function selectorOf({ direction, dst, port, src }: PolicyRecord): PolicySelector {
-  const way: PolicyDirection = direction === DIRECTION.out ? "out" : "in";
-  return { direction: way, src, dst, port, mark: undefined };
-}
-
-function isOf(policy: PolicyRecord, path: EspPath): boolean {
-  const [local, remote]: readonly [Ip, Ip] = policy.direction === DIRECTION.out
-    ? [policy.src, policy.dst]
-    : [policy.dst, policy.src];
-  return local === path.local && remote === path.remote && policy.port === path.port;
-}
-
-function isErrno(thrown: unknown, errno: number): boolean {
-  return thrown instanceof MeshnetError && thrown.errno === errno;
+function guardKey({ local, port, remote }: EspPath): string {
+  return `${local}>${remote}:${port}`;
 }
 
 /** Errors by which a kernel says that it lacks something. */

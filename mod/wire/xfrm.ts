@@ -14,11 +14,27 @@ export const XFRM_MSG = {
   delPolicy: 0x14,
   getPolicy: 0x15,
   allocSpi: 0x16,
+  expire: 0x18,
   updPolicy: 0x19,
   updSa: 0x1a,
+  flushSa: 0x1c,
+  flushPolicy: 0x1d,
 } as const;
 /** Attribute types. */
-export const XFRMA = { template: 5, srcAddress: 13, aead: 18, mark: 21, replay: 23 } as const;
+export const XFRMA = {
+  template: 5,
+  sa: 6,
+  policy: 7,
+  srcAddress: 13,
+  policyType: 16,
+  aead: 18,
+  mark: 21,
+  replay: 23,
+} as const;
+/** Multicast groups of notices. */
+export const XFRM_GROUP = { expire: 2, sa: 3, policy: 4 } as const;
+/** Value of XFRMA.policyType that is not the usual one. */
+export const POLICY_TYPE_SUB = 1;
 
 /** Octets of the fixed structures. */
 export const XFRM_SIZE = { selector: 56, sa: 224, policy: 168, template: 64 } as const;
@@ -51,6 +67,8 @@ export interface SaSpec extends XfrmPair {
   readonly reqid: number;
   /** Takes only packets between its own two addresses. */
   readonly bound: boolean;
+  /** The kernel tells (XFRM_MSG.expire) when it has carried so many packets, and carries on; undefined: never. */
+  readonly softPackets?: number | undefined;
 }
 
 /** Which way packets go that a policy is about. */
@@ -63,6 +81,9 @@ export interface PolicySelector extends XfrmPair {
   readonly port: number | undefined;
   /** Value and mask of the packet's mark; undefined: any mark. */
   readonly mark: { readonly value: number; readonly mask: number } | undefined;
+  /** Of the kernel's second table, which is looked at before the usual one and which programs do not flush unless they
+   * mean it (needs CONFIG_XFRM_SUB_POLICY). */
+  readonly sub?: boolean;
 }
 
 /** What becomes of such packets: nothing passes; or what went, or goes, through ESP. */
@@ -152,6 +173,7 @@ function saBody(
     readonly spi: number;
     readonly reqid: number;
     readonly bound: boolean;
+    readonly softPackets?: number | undefined;
     readonly ready: boolean;
   },
 ): void {
@@ -159,14 +181,14 @@ function saBody(
   else writer.raw(new Uint8Array(XFRM_SIZE.selector));
   writer.raw(address(sa.dst));
   be32(writer, sa.spi).u8(IPPROTO.esp).raw(new Uint8Array(3)).raw(address(sa.src));
-  if (sa.ready) limits(writer);
+  if (sa.ready) limits(writer, sa.softPackets);
   else writer.raw(new Uint8Array(64));
   writer.raw(new Uint8Array(32 + 12)).u32(0).u32(sa.reqid).u16(AF.inet).u8(0).u8(0);
   writer.u8(sa.ready ? STATE_ESN : 0).raw(new Uint8Array(7));
 }
 
 function policyMessage(type: number, policy: PolicySpec): Uint8Array<ArrayBuffer> {
-  const { direction, mark, priority, src, dst, verdict } = policy;
+  const { direction, priority, src, dst, verdict } = policy;
   const writer = new NetlinkWriter(512).begin(type, MAKE);
   selector(writer, { ...policy, protocol: IPPROTO.udp });
   limits(writer);
@@ -178,6 +200,12 @@ function policyMessage(type: number, policy: PolicySpec): Uint8Array<ArrayBuffer
     template.u32(verdict.reqid).u32(0).u32(0xffff_ffff).u32(0xffff_ffff).u32(0xffff_ffff);
     writer.attrBytes(XFRMA.template, template.finish());
   }
+  return policyAttributes(writer, policy);
+}
+
+function policyAttributes(writer: NetlinkWriter, { mark, sub }: PolicySelector): Uint8Array<ArrayBuffer> {
+  // struct xfrm_userpolicy_type: u8, padding, u16, u8, padding
+  if (sub === true) writer.attrBytes(XFRMA.policyType, Uint8Array.of(POLICY_TYPE_SUB, 0, 0, 0, 0, 0));
   if (mark !== undefined) writer.attrU32s(XFRMA.mark, [mark.value, mark.mask]);
   return writer.end().finish();
 }
@@ -189,8 +217,7 @@ function policyId(type: number, policy: PolicySelector): Uint8Array<ArrayBuffer>
   const writer = new NetlinkWriter(128).begin(type, ACK);
   selector(writer, { ...policy, protocol: IPPROTO.udp });
   writer.u32(0).u8(DIRECTION[policy.direction]).raw(new Uint8Array(3));
-  if (policy.mark !== undefined) writer.attrU32s(XFRMA.mark, [policy.mark.value, policy.mark.mask]);
-  return writer.end().finish();
+  return policyAttributes(writer, policy);
 }
 
 function selector(
@@ -202,10 +229,12 @@ function selector(
   writer.u16(AF.inet).u8(32).u8(32).u8(protocol).raw(new Uint8Array(3)).u32(0).u32(0);
 }
 
-/** No limits of octets and packets; no limits of time. */
-function limits(writer: NetlinkWriter): void {
-  for (let i = 0; i < 4; i++) writer.raw(NO_LIMIT);
-  writer.raw(new Uint8Array(32));
+/** No limits of octets and packets, but for a soft one of packets if given; no limits of time. */
+function limits(writer: NetlinkWriter, softPackets?: number): void {
+  writer.raw(NO_LIMIT).raw(NO_LIMIT);
+  if (softPackets === undefined) writer.raw(NO_LIMIT);
+  else writer.u32(softPackets % 2 ** 32).u32(Math.floor(softPackets / 2 ** 32));
+  writer.raw(NO_LIMIT).raw(new Uint8Array(32));
 }
 
 function address(ip: Ip): Uint8Array<ArrayBuffer> {

@@ -13,6 +13,7 @@ const CONFIG = {
   extensions: [],
   sleeve: { port: 6783, host: undefined },
   ...{ name: "meshnet", mtu: 1376, vxlanPort: 6784 },
+  ...{ encrypts: false, ipsec: "off" } as const,
 } as const;
 const REQUEST: OverlayRequest = { kind: "confirm", link: 7 as never };
 

@@ -119,3 +119,42 @@ Deno.test("sealed links never leak, whatever ends and comes back in whatever ord
     }
   });
 });
+
+Deno.test("a sealed link is guarded again at once when another program removes everything, and gets new keys", () => {
+  const { cluster, ports } = pair([FAST_EXTENSION.rekey, FAST_EXTENSION.beat]);
+  cluster.advance(5_000);
+  assert.ok(reaches(cluster, ports));
+  const [first] = cluster.hosts;
+  for (let i = 0; i < 100; i++) {
+    first!.ipsec.flush();
+    cluster.step(0, { kind: "xfrm-disturbed" });
+    // Not every time is it looked at once, but soon.
+    cluster.advance(20);
+    assert.ok(first!.ipsec.guards.size > 0);
+  }
+  cluster.advance(2_000);
+  assert.ok(reaches(cluster, ports));
+  cluster.advance(120_000);
+  assert.ok(reaches(cluster, ports));
+  for (const { ipsec } of cluster.hosts) assert.equal(ipsec.sas.size, 2, "nothing is left over");
+  assert.equal(cluster.clear, 0);
+  cluster.check();
+});
+
+Deno.test("a sealed link to a peer that cannot replace keys is ended when they are lost", () => {
+  const { cluster, ports } = pair();
+  cluster.advance(5_000);
+  cluster.hosts[0]!.ipsec.flush();
+  cluster.step(0, { kind: "xfrm-disturbed" });
+  assert.equal(reaches(cluster, ports), false);
+  assert.equal(cluster.clear, 0);
+});
+
+Deno.test("keys that a peer has lost without noticing are replaced when the path is silent", () => {
+  const { cluster, ports } = pair([FAST_EXTENSION.rekey, FAST_EXTENSION.beat]);
+  assert.ok(reaches(cluster, ports));
+  cluster.hosts[0]!.ipsec.sas.clear();
+  cluster.advance(90_000);
+  assert.ok(reaches(cluster, ports));
+  assert.equal(cluster.clear, 0);
+});

@@ -6,9 +6,22 @@ import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { decodeEspInit, encodeEspInit } from "../../../mod/overlay/esp_init.ts";
-import type { XfrmEffect } from "../../../mod/overlay/esp_port.ts";
-import { EspSession, OLD_SA_MS, REKEY_MS } from "../../../mod/overlay/esp_session.ts";
-import { EARLIER_MS, EspTable, KEEP_MS, RELEASE_MS, SUPERSEDED_MS } from "../../../mod/overlay/esp_table.ts";
+import { saKey, type XfrmEffect } from "../../../mod/overlay/esp_port.ts";
+import {
+  EspSession,
+  FASTDP_RENEW_SA,
+  LEAST_ROUND_MS,
+  OLD_SA_MS,
+  REKEY_MS,
+} from "../../../mod/overlay/esp_session.ts";
+import {
+  EARLIER_MS,
+  EspTable,
+  KEEP_MS,
+  LEAST_KEEP_MS,
+  RELEASE_MS,
+  SUPERSEDED_MS,
+} from "../../../mod/overlay/esp_table.ts";
 import type { ForwarderEvent } from "../../../mod/overlay/forwarder.ts";
 import { HOLD_MAX_MS } from "../../../mod/overlay/hold.ts";
 import { espKey } from "../../../mod/overlay/xfrm_shell.ts";
@@ -61,11 +74,11 @@ function wants(events: readonly ForwarderEvent[]): string[] {
   });
 }
 
-const init = (spi: number) => encodeEspInit({ nonce, spi });
+const init = (spi: number) => encodeEspInit({ nonce: new Uint8Array(32).fill(spi), spi });
 
 function receiving(esp: EspSession, spi: number, round = 1, now = 0): string[] {
   const link = esp.options.link;
-  return wants(esp.news({ kind: "xfrm-receiving", link, round, spi, nonce }, at(now)));
+  return wants(esp.news({ kind: "xfrm-receiving", link, round, path, spi, nonce }, at(now)));
 }
 
 function sending(esp: EspSession, round = 1, now = 0): string[] {
@@ -74,7 +87,7 @@ function sending(esp: EspSession, round = 1, now = 0): string[] {
 
 function ready(link = 1, { rekey = false, inbound = 1000, outbound = 2000 } = {}): EspSession {
   const esp = session(link, rekey);
-  esp.confirm();
+  esp.confirm(at(0));
   receiving(esp, inbound);
   esp.init(init(outbound), at(0));
   sending(esp);
@@ -85,8 +98,8 @@ function ready(link = 1, { rekey = false, inbound = 1000, outbound = 2000 } = {}
 Deno.test("EspSession makes its own association, tells the peer, and makes the peer's", () => {
   for (const peerFirst of [false, true]) {
     const esp = session();
-    assert.deepEqual(wants(esp.confirm()), ["receive"]);
-    assert.deepEqual(esp.confirm(), [], "once");
+    assert.deepEqual(wants(esp.confirm(at(0))), ["receive"]);
+    assert.deepEqual(esp.confirm(at(0)), [], "once");
     if (!peerFirst) assert.deepEqual(receiving(esp, 1000), ["tell 1"]);
     assert.equal(esp.ready, false);
     assert.deepEqual(wants(esp.init(init(2000), at(5))), ["send"]);
@@ -102,12 +115,12 @@ Deno.test("EspSession makes its own association, tells the peer, and makes the p
 
 Deno.test("EspSession says why it came to nothing, and does nothing more", () => {
   const esp = session();
-  esp.confirm();
-  esp.news({ kind: "xfrm-failed", link: 1 as LinkId, round: 1, reason: "no ESP here" }, at(0));
+  esp.confirm(at(0));
+  esp.news({ kind: "xfrm-failed", of: "receive", link: 1 as LinkId, round: 1, reason: "no ESP here" }, at(0));
   assert.equal(esp.why(), "no ESP here");
   assert.deepEqual(esp.init(init(2000), at(1)), []);
   const other = session();
-  other.confirm();
+  other.confirm(at(0));
   assert.deepEqual(other.init(new Uint8Array(63), at(1)), []);
   assert.match(other.why()!, /64/);
 });
@@ -136,7 +149,8 @@ class Table {
   taken(): string[] {
     const taken = this.effects.map((effect) => {
       if (effect.do === "forget") return `forget ${effect.sa.spi}`;
-      if (effect.do === "carry" || effect.do === "keep") return `${effect.do} ${effect.spi ?? "nothing"}`;
+      if (effect.do === "carry") return `carry ${effect.spi ?? "nothing"}`;
+      if (effect.do === "keep") return `keep ${effect.wanted.map(({ spi }) => spi ?? "nothing")}`;
       return effect.do === "forget-earlier"
         ? effect.do
         : `${effect.do} ${"path" in effect && effect.path.port}`;
@@ -224,7 +238,7 @@ Deno.test("EspTable goes on with an ended link's association while another link 
   host.taken();
   host.table.release(first, false, at(10));
   assert.deepEqual(host.taken(), []);
-  second.confirm();
+  second.confirm(at(0));
   receiving(second, 1001);
   second.init(init(2001), at(20));
   sending(second);
@@ -259,4 +273,84 @@ Deno.test("EspTable sets guarded policies again and again, until the path is let
   host.table.release(esp, false, at(2 * KEEP_MS + 1));
   host.until(4 * KEEP_MS);
   assert.equal(host.table.nextWake(), Infinity);
+});
+
+Deno.test("EspSession takes no key twice, however it is told", () => {
+  const esp = ready(1, { rekey: true });
+  assert.deepEqual(esp.init(init(2000), at(5_000)), [], "the same");
+  const twin = encodeEspInit({ nonce: new Uint8Array(32).fill(2000), spi: 2001 });
+  assert.deepEqual(esp.init(twin, at(5_000)), [], "the same nonce is the same key");
+  assert.deepEqual(esp.present(new Set([INBOUND]), at(6_000)).length, 1);
+  assert.deepEqual(esp.init(init(2000), at(7_000)), [], "also when it has gone meanwhile");
+  assert.deepEqual(wants(esp.init(init(2002), at(8_000))), ["send"]);
+});
+
+Deno.test("EspSession follows a peer that changes keys quickly once a second, and takes the last one", () => {
+  const esp = ready(1, { rekey: true });
+  assert.deepEqual(esp.init(init(2001), at(100)), []);
+  assert.deepEqual(esp.init(init(2002), at(200)), []);
+  assert.equal(esp.nextWake(), LEAST_ROUND_MS);
+  const [event, ...more] = esp.wake(at(LEAST_ROUND_MS));
+  assert.ok(event?.kind === "xfrm" && event.effect.do === "send" && event.effect.spi === 2002);
+  assert.equal(more.length, 0);
+  assert.deepEqual(esp.init(init(2003), at(LEAST_ROUND_MS + 1)), [], "one at a time");
+  assert.deepEqual(sending(esp, 2), [`forget ${LOCAL} 2000`]);
+  assert.deepEqual(wants(esp.wake(at(2 * LEAST_ROUND_MS))), ["send"]);
+});
+
+const INBOUND = saKey({ src: REMOTE, dst: LOCAL, spi: 1000 });
+const OUTBOUND = saKey({ src: LOCAL, dst: REMOTE, spi: 2000 });
+
+Deno.test("EspSession makes anew what another program removed", () => {
+  const esp = ready(1, { rekey: true });
+  assert.deepEqual(esp.present(new Set([INBOUND, OUTBOUND]), at(5_000)), []);
+  assert.deepEqual(wants(esp.present(new Set([OUTBOUND]), at(5_000)) as ForwarderEvent[]), ["receive"]);
+  assert.equal(esp.ready, false);
+  assert.deepEqual(esp.present(new Set([OUTBOUND]), at(5_020)), [], "it is on its way");
+  assert.deepEqual(receiving(esp, 1001, 2, 5_030), ["tell 1"]);
+  assert.equal(esp.ready, true);
+  const left = new Set([saKey({ src: REMOTE, dst: LOCAL, spi: 1001 })]);
+  assert.deepEqual(wants(esp.present(left, at(6_000)) as ForwarderEvent[]), [`tell ${FASTDP_RENEW_SA}`]);
+  assert.equal(esp.ready, false);
+  assert.deepEqual(wants(esp.init(init(2001), at(6_010))), ["send"]);
+  sending(esp, 2, 6_010);
+  assert.equal(esp.ready, true);
+});
+
+Deno.test("EspSession asks the connection to end where keys are lost and the peer cannot replace them", () => {
+  const esp = ready();
+  assert.match(esp.present(new Set([INBOUND]), at(5_000)) as string, /another program/);
+  assert.deepEqual(esp.renew(at(5_000)), []);
+});
+
+Deno.test("EspSession replaces its key when the peer asks, but not more than once a second", () => {
+  const esp = ready(1, { rekey: true });
+  assert.deepEqual(esp.renew(at(100)), []);
+  assert.deepEqual(wants(esp.wake(at(LEAST_ROUND_MS))), ["receive"]);
+  assert.deepEqual(esp.renew(at(LEAST_ROUND_MS + 5_000)), [], "it is being made");
+  assert.deepEqual(receiving(esp, 1001, 2, 7_000), ["tell 1"]);
+  assert.deepEqual(wants(esp.renew(at(8_000))), ["receive"]);
+  esp.news({ kind: "xfrm-failed", of: "receive", link: 1 as LinkId, round: 3, reason: "no room" }, at(8_000));
+  assert.equal(esp.ready, true, "the old one is still good");
+});
+
+Deno.test("EspTable looks at what is guarded as soon as it is disturbed, but not all the time", () => {
+  const host = new Table();
+  host.table.disturbed(at(0));
+  assert.equal(host.table.nextWake(), Infinity, "nothing is guarded");
+  host.table.hold(ready());
+  host.table.guarded({ kind: "xfrm-guarded", path, reason: undefined }, at(0));
+  host.taken();
+  host.table.disturbed(at(1_000));
+  host.table.wake(at(1_000));
+  assert.deepEqual(host.taken(), ["keep nothing"]);
+  for (let i = 0; i < 10; i++) {
+    host.table.disturbed(at(1_001 + i));
+    host.table.wake(at(1_001 + i));
+  }
+  assert.deepEqual(host.taken(), []);
+  assert.equal(host.table.nextWake(), 1_000 + LEAST_KEEP_MS);
+  host.table.wake(at(1_000 + LEAST_KEEP_MS));
+  assert.deepEqual(host.taken(), ["keep nothing"]);
+  assert.equal(host.table.nextWake(), 1_000 + LEAST_KEEP_MS + KEEP_MS);
 });

@@ -25,6 +25,8 @@ interface Round {
   readonly passes?: number;
   /** Whether the host has other addresses. */
   readonly moved?: boolean;
+  /** Whether IPsec has notices. */
+  readonly notices?: boolean;
 }
 
 /** Runs a loop through rounds and gives what it did, in order. */
@@ -35,6 +37,7 @@ async function play(
   const trace: string[] = [];
   const sent: FromDataplane[] = [];
   const queue: ToDataplane[] = [];
+  const round0 = rounds[0] ?? {};
   let now = 0;
   let at = -1;
   const round = () => rounds[at] ?? { messages: [{ kind: "stop" }] as const };
@@ -62,7 +65,12 @@ async function play(
       report: () => ({ held: [] }) as unknown as DataplaneReport,
     },
     datapath,
-    xfrm: { perform: (effect) => void trace.push(`perform ${effect.kind}`) },
+    xfrm: {
+      fds: round0.notices === undefined ? [] : [12],
+      perform: (effect) => void trace.push(`perform ${effect.kind}`),
+      take: (post) => round().notices === true && post({ kind: "xfrm-disturbed" }),
+      ciphersReady: () => void trace.push("ciphers ready"),
+    },
     clock: { now: () => now as Millis },
     waiter: {
       wait(ms) {
@@ -157,4 +165,18 @@ Deno.test("runDataplane() passes on what a step throws", async () => {
     return [];
   };
   await assert.rejects(play([{ messages: [{ kind: "requests", requests: [REQUEST] }] }], { step }), /defect/);
+});
+
+Deno.test("runDataplane() hears of IPsec before all else, and tells it when ciphers are ready", async () => {
+  const { trace } = await play([{
+    notices: true,
+    messages: [{ kind: "requests", requests: [REQUEST] }, { kind: "ciphers-ready" }],
+    events: [{ kind: "port-removed", port: 1 as PortNo }],
+  }]);
+  assert.deepEqual(trace.slice(2, 6), [
+    "xfrm-disturbed at 0",
+    "request at 0",
+    "ciphers ready",
+    "port-removed at 0",
+  ]);
 });

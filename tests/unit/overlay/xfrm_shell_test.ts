@@ -2,101 +2,49 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
-import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
-import type { Logger, NetlinkSocket } from "../../../mod/core/ports.ts";
+import type { Logger } from "../../../mod/core/ports.ts";
 import type { EspPath, XfrmEffect, XfrmNews } from "../../../mod/overlay/esp_port.ts";
-import { OWN_MARK, removeOwnXfrm, XfrmShell } from "../../../mod/overlay/xfrm_shell.ts";
-import { NLM_F } from "../../../mod/wire/netlink.ts";
-import { newPolicy, newSa, XFRM_MSG } from "../../../mod/wire/xfrm.ts";
+import { removeOwnXfrm } from "../../../mod/overlay/xfrm_kernel_shell.ts";
+import { OWN_MARK } from "../../../mod/overlay/xfrm_plan.ts";
+import { SOFT_PACKETS, XfrmShell } from "../../../mod/overlay/xfrm_shell.ts";
+import { deletePolicy, deleteSa, newPolicy, newSa, updatePolicy, XFRM_MSG } from "../../../mod/wire/xfrm.ts";
+import { FakeXfrm } from "./fake_xfrm.ts";
 
 const path: EspPath = { local: "192.0.2.1" as Ip, remote: "192.0.2.2" as Ip, port: 6784 };
 const LINK = 1 as LinkId;
 const log = { debug() {}, info() {}, warn() {}, error() {} } as unknown as Logger;
 
-/** Keeps messages by selector and SPI, as the kernel does. */
-class FakeXfrm implements NetlinkSocket {
-  readonly portId = 1;
-  readonly policies = new Map<string, Uint8Array<ArrayBuffer>>();
-  readonly sas = new Map<string, Uint8Array<ArrayBuffer>>();
-  /** Message types that are refused, with the error. */
-  readonly refused = new Map<number, number>();
-
-  request(message: Uint8Array<ArrayBuffer>): readonly Uint8Array[] {
-    const view = new DataView(message.buffer);
-    const type = view.getUint16(4, true);
-    const dump = (view.getUint16(6, true) & NLM_F.dump) === NLM_F.dump;
-    const errno = this.refused.get(type);
-    if (errno !== undefined) throw failed(errno);
-    if (dump) return [...(type === XFRM_MSG.getSa ? this.sas : this.policies).values()];
-    switch (type) {
-      case XFRM_MSG.newPolicy:
-      case XFRM_MSG.updPolicy: {
-        const key = policyKey(message, 160);
-        if (type === XFRM_MSG.newPolicy && this.policies.has(key)) throw failed(ERRNO.EEXIST);
-        this.policies.set(key, retyped(message, XFRM_MSG.newPolicy));
-        return [];
-      }
-      case XFRM_MSG.delPolicy:
-        if (!this.policies.delete(policyKey(message, 60))) throw failed(ERRNO.ENOENT);
-        return [];
-      case XFRM_MSG.allocSpi: {
-        const larval = retyped(message.slice(0, 240), XFRM_MSG.newSa);
-        new DataView(larval.buffer).setUint32(0, 240, true);
-        new DataView(larval.buffer).setUint32(16 + 72, 0xabcd);
-        this.sas.set(saKey(larval, 72), larval);
-        return [larval];
-      }
-      case XFRM_MSG.updSa:
-      case XFRM_MSG.newSa:
-        this.sas.set(saKey(message, 72), retyped(message, XFRM_MSG.newSa));
-        return [];
-      case XFRM_MSG.delSa:
-        if (!this.sas.delete(saKey(message, 16))) throw failed(ERRNO.ESRCH);
-        return [];
-      default:
-        throw new Error(`unknown type ${type}`);
-    }
-  }
-  send(): void {}
-  [Symbol.dispose](): void {}
-  /** What becomes of packets outwards: "block", an SPI, or nothing is said. */
-  get out(): string | undefined {
-    const message = this.policies.get(`out`);
-    if (message === undefined) return undefined;
-    return message[16 + 161] === 1
-      ? "block"
-      : new DataView(message.buffer).getUint32(16 + 168 + 4 + 16).toString(16);
-  }
+interface Made {
+  readonly kernel: FakeXfrm;
+  readonly shell: XfrmShell;
+  readonly perform: (effect: XfrmEffect) => XfrmNews[];
+  /** What the shell has heard. */
+  readonly take: () => XfrmNews[];
 }
 
-const failed = (errno: number) => new MeshnetError("netlink/request-failed", "Kernel refuses", { errno });
-const policyKey = (message: Uint8Array, at: number) => message[16 + at] === 1 ? "out" : "in";
-const saKey = (message: Uint8Array<ArrayBuffer>, at: number) =>
-  String(new DataView(message.buffer).getUint32(16 + at));
-
-function retyped(message: Uint8Array<ArrayBuffer>, type: number): Uint8Array<ArrayBuffer> {
-  const copy = message.slice();
-  new DataView(copy.buffer).setUint32(0, copy.length, true);
-  new DataView(copy.buffer).setUint16(4, type, true);
-  return copy;
-}
-
-function made(kernel = new FakeXfrm()): { kernel: FakeXfrm; perform: (effect: XfrmEffect) => XfrmNews[] } {
+function made(kernel = new FakeXfrm(), { ciphersLater = false } = {}): Made {
   const shell = new XfrmShell({
     open: () => kernel,
+    notices: kernel.notices,
+    ciphersLater,
     random: { below: () => 0, bytes: (count) => new Uint8Array(count).fill(5) },
     deriveKey: (_secret, { length }) => new Uint8Array(length).fill(9),
     self: "02:00:00:00:00:01" as PeerName,
     log,
   });
-  const perform = (effect: XfrmEffect) => {
+  const gather = (run: (post: (news: XfrmNews) => void) => void) => {
     const news: XfrmNews[] = [];
-    shell.perform(effect, (each) => void news.push(each));
+    run((each) => void news.push(each));
     return news;
   };
-  return { kernel, perform };
+  return {
+    kernel,
+    shell,
+    perform: (effect) => gather((post) => shell.perform(effect, post)),
+    take: () => gather((post) => shell.take(post)),
+  };
 }
 
 const xfrm = { kind: "xfrm" } as const;
@@ -106,18 +54,16 @@ const send = (spi: number) => ({
   ...{ nonce: new Uint8Array(32), peer: "02:00:00:00:00:02" as PeerName, sessionKey: new Uint8Array(32) },
 });
 
+const receive = {
+  ...{ ...xfrm, do: "receive", link: LINK, round: 1, path } as const,
+  sessionKey: new Uint8Array(32),
+};
+const keep = (spi: number | undefined): XfrmEffect => ({ ...xfrm, do: "keep", wanted: [{ path, spi }] });
+
 Deno.test("XfrmShell blocks a path, seals it, blocks it again and lets it go", () => {
   const { kernel, perform } = made();
   assert.deepEqual(perform(guard), [{ kind: "xfrm-guarded", path, reason: undefined }]);
   assert.deepEqual([kernel.out, kernel.policies.size], ["block", 2]);
-  const receive = {
-    ...xfrm,
-    do: "receive",
-    link: LINK,
-    round: 1,
-    path,
-    sessionKey: new Uint8Array(32),
-  } as const;
   const [receiving] = perform(receive);
   assert.ok(receiving?.kind === "xfrm-receiving" && receiving.spi === 0xabcd && receiving.nonce[0] === 5);
   assert.deepEqual(perform(send(0x2000)), [{ kind: "xfrm-sending", link: LINK, round: 1 }]);
@@ -150,7 +96,7 @@ Deno.test("XfrmShell leaves what an earlier run sealed as it is, and removes wha
 
 Deno.test("XfrmShell takes the place of another program's policy for the same packets", () => {
   const { kernel, perform } = made();
-  const selector = { src: path.local, dst: path.remote, port: 6784, mark: undefined } as const;
+  const selector = { src: path.local, dst: path.remote, port: 6784, mark: undefined, sub: true } as const;
   const verdict = { kind: "esp", spi: 0x99, reqid: 1 } as const;
   kernel.request(newPolicy({ ...selector, direction: "out", priority: 7, verdict }));
   perform(guard);
@@ -175,8 +121,157 @@ Deno.test("XfrmShell puts back what another program flushed", () => {
   perform(guard);
   perform(send(0x2000));
   kernel.policies.clear();
-  perform({ ...xfrm, do: "keep", path, spi: 0x2000 });
+  perform(keep(0x2000));
   assert.deepEqual([kernel.out, kernel.policies.size], ["2000", 2]);
+  kernel.asked = [];
+  const [present] = perform(keep(0x2000));
+  assert.deepEqual(kernel.asked.map(([type]) => type), [XFRM_MSG.getPolicy, XFRM_MSG.getSa], "all is well");
+  assert.deepEqual(present?.kind === "xfrm-present" && present.sas.map(({ spi }) => spi), [0x2000]);
+});
+
+Deno.test("XfrmShell puts right what another program made of a policy, outwards first", () => {
+  const { kernel, perform } = made();
+  perform(guard);
+  perform(send(0x2000));
+  const ends = { src: path.local, dst: path.remote, port: 6784, mark: undefined, sub: true } as const;
+  const back = { ...ends, src: path.remote, dst: path.local };
+  const esp = { kind: "esp", spi: 0x2000, reqid: OWN_MARK } as const;
+  for (
+    const [direction, change] of [
+      ["out", { priority: 7, verdict: esp }],
+      ["out", { priority: OWN_MARK, verdict: { ...esp, spi: 0x77 } }],
+      ["out", { priority: OWN_MARK, verdict: { kind: "block" } }],
+      ["in", { priority: OWN_MARK, verdict: { kind: "block" } }],
+      ["in", { priority: OWN_MARK, verdict: { kind: "esp", spi: 0, reqid: 1 } }],
+    ] as const
+  ) {
+    kernel.request(updatePolicy({ ...(direction === "out" ? ends : back), direction, ...change }));
+    perform(keep(0x2000));
+    assert.equal(kernel.out, "2000");
+    kernel.asked = [];
+    perform(keep(0x2000));
+    assert.equal(kernel.asked.length, 2, "nothing is left to do");
+  }
+  kernel.policies.clear();
+  kernel.asked = [];
+  perform(keep(0x2000));
+  const set = kernel.asked.filter(([type]) => type === XFRM_MSG.updPolicy);
+  assert.deepEqual(set.map(([, message]) => message[16 + 160]), [1, 0]);
+});
+
+Deno.test("XfrmShell gives a path up that it cannot guard any more", () => {
+  const { kernel, perform } = made();
+  perform(guard);
+  kernel.policies.clear();
+  kernel.refused.set(XFRM_MSG.updPolicy, ERRNO.EPERM);
+  const [news] = perform(keep(undefined));
+  assert.ok(news?.kind === "xfrm-guarded" && news.reason !== undefined);
+});
+
+Deno.test("XfrmShell hears what others do to its policies and keys, once, and not what it does itself", () => {
+  const { kernel, perform, take } = made();
+  perform(guard);
+  perform(send(0x2000));
+  const [out] = [{ src: path.local, dst: path.remote, port: 6784, mark: undefined, sub: true } as const];
+  assert.deepEqual(take(), [], "all of it was our own doing");
+  const elsewhere = { ...out, dst: "192.0.2.9" as Ip, direction: "out" } as const;
+  const foreign = { src: path.local, dst: path.remote, spi: 0x3000, key: new Uint8Array(36), bound: false };
+  kernel.foreign(newPolicy({ ...elsewhere, priority: 9, verdict: { kind: "block" } }));
+  kernel.foreign(deletePolicy(elsewhere));
+  kernel.foreign(newSa({ ...foreign, reqid: 1 }));
+  kernel.foreign(deleteSa(foreign));
+  assert.deepEqual(take(), [], "not ours");
+  const disturbed = [{ kind: "xfrm-disturbed" }];
+  kernel.foreign(deletePolicy({ ...out, direction: "out" }));
+  assert.deepEqual(take(), disturbed);
+  perform(keep(0x2000));
+  assert.deepEqual(take(), [], "no loop");
+  for (let i = 0; i < 100; i++) kernel.flushPolicies();
+  assert.deepEqual(take(), disturbed, "a storm is one disturbance");
+  kernel.flushSas();
+  assert.deepEqual(take(), disturbed);
+  perform(send(0x2000));
+  kernel.foreign(deleteSa({ ...foreign, spi: 0x2000 }));
+  assert.deepEqual(take(), disturbed);
+  kernel.notices.overrun();
+  assert.deepEqual(take(), disturbed, "what was lost could be anything");
+  kernel.notices.waiting.push(new Uint8Array(7));
+  assert.deepEqual(take(), disturbed, "so could what nobody understands");
+});
+
+Deno.test("XfrmShell takes a bounded part of a storm at once", () => {
+  const { kernel, take } = made();
+  for (let i = 0; i < 1_000; i++) kernel.flushPolicies();
+  take();
+  assert.ok(kernel.notices.waiting.length > 0);
+  for (let i = 0; i < 10; i++) take();
+  assert.equal(kernel.notices.waiting.length, 0);
+});
+
+Deno.test("XfrmShell bounds what a key towards us carries, and tells when it is due", () => {
+  const { kernel, perform, take } = made();
+  perform(guard);
+  const [receiving] = perform(receive);
+  assert.ok(receiving?.kind === "xfrm-receiving");
+  const sa = kernel.sa(0xabcd)!;
+  assert.equal(new DataView(sa.buffer).getBigUint64(16 + 96 + 16, true), BigInt(SOFT_PACKETS));
+  kernel.expire(0xabcd, false);
+  const [worn, ...more] = take();
+  assert.ok(worn?.kind === "xfrm-worn" && worn.sa.spi === 0xabcd && more.length === 0);
+  kernel.expire(0xabcd, true);
+  assert.deepEqual(take(), [{ kind: "xfrm-disturbed" }]);
+});
+
+Deno.test("XfrmShell lets keys wait for ciphers, and nothing else", () => {
+  const { kernel, perform, shell } = made(new FakeXfrm(), { ciphersLater: true });
+  assert.equal(perform(guard).length, 1);
+  assert.equal(kernel.out, "block");
+  const later: XfrmNews[] = [];
+  for (const effect of [receive, send(0x2000), send(0x2001)]) {
+    shell.perform(effect, (news) => void later.push(news));
+  }
+  assert.deepEqual([later.length, kernel.sas.size], [0, 0]);
+  perform({ ...xfrm, do: "forget", sa: { src: path.local, dst: path.remote, spi: 0x2001 } });
+  shell.ciphersReady();
+  assert.deepEqual(later.map(({ kind }) => kind), ["xfrm-receiving", "xfrm-sending"]);
+  assert.deepEqual([kernel.out, kernel.sas.size], ["2000", 2], "what was forgotten is not made");
+  assert.equal(perform(send(0x2002)).length, 1);
+});
+
+Deno.test("XfrmShell replaces a relic of its own that has the peer's number, and nobody else's", () => {
+  const { kernel, perform } = made();
+  const sa = { src: path.local, dst: path.remote, key: new Uint8Array(36), bound: true };
+  kernel.request(newSa({ ...sa, spi: 0x2000, reqid: OWN_MARK }));
+  kernel.request(newSa({ ...sa, spi: 0x2001, reqid: 1 }));
+  perform(guard);
+  assert.equal(perform(send(0x2000))[0]?.kind, "xfrm-sending");
+  assert.equal(perform(send(0x2001))[0]?.kind, "xfrm-failed");
+});
+
+Deno.test("XfrmShell uses the usual table of policies where the kernel has no other", () => {
+  const { kernel, perform } = made(new FakeXfrm({ sub: false }));
+  perform(guard);
+  perform(send(0x2000));
+  assert.deepEqual([kernel.out, kernel.policies.size], ["2000", 2]);
+  kernel.flushPolicies();
+  assert.equal(kernel.out, undefined);
+  perform(keep(0x2000));
+  assert.equal(kernel.out, "2000");
+});
+
+Deno.test("XfrmShell's policies survive a flush that does not mean them, and it cleans the other table", () => {
+  const older = made(new FakeXfrm({ sub: false }));
+  older.perform(guard);
+  older.perform(send(0x2000));
+  const kernel = new FakeXfrm();
+  for (const [key, policy] of older.kernel.policies) kernel.policies.set(key, policy);
+  const { perform } = made(kernel);
+  perform(guard);
+  assert.deepEqual([kernel.out, kernel.policies.size], ["block", 2], "one table only");
+  kernel.flushPolicies();
+  assert.equal(kernel.policies.size, 2);
+  kernel.flushPolicies(true);
+  assert.equal(kernel.policies.size, 0);
 });
 
 Deno.test("removeOwnXfrm() removes ours and nothing else", () => {

@@ -1,0 +1,29 @@
+/** What removing everything is done through, opened in the host's namespace. */
+import { MeshnetError } from "../core/errors.ts";
+import { removeOwnXfrm } from "../overlay/xfrm_kernel_shell.ts";
+import type { CleanupOptions } from "./host_cleanup.ts";
+import { openNetlink } from "./netlink.ts";
+import { DATAPATH, removeDatapath } from "./ovs_host.ts";
+
+/** What `meshnet reset` needs of the host's namespace. */
+export function openCleanup(): Disposable & Pick<CleanupOptions, "links" | "removeDatapath" | "removeIpsec"> {
+  const links = openNetlink({ protocol: "route" });
+  return {
+    links,
+    removeDatapath() {
+      using socket = openNetlink({ protocol: "generic" });
+      return removeDatapath(socket, DATAPATH);
+    },
+    removeIpsec() {
+      try {
+        using socket = openNetlink({ protocol: "xfrm" });
+        return removeOwnXfrm(socket) > 0;
+      } catch (thrown) {
+        // A kernel without IPsec has nothing of it to remove.
+        if (thrown instanceof MeshnetError && thrown.code === "native/call-failed") return false;
+        throw thrown;
+      }
+    },
+    [Symbol.dispose]: () => links[Symbol.dispose](),
+  };
+}

@@ -1,0 +1,73 @@
+/** The kernel's IPsec in a running daemon: what it is needed for, and opening it for that. A host that does not encrypt
+ * loads nothing and opens nothing. */
+import type { NlSocket } from "../../ffi/nl_socket.ts";
+import { messageOf } from "../core/errors.ts";
+import type { Logger, Store } from "../core/ports.ts";
+import type { DataplaneConfig } from "../overlay/dataplane_messages.ts";
+import { type Ipsec, NO_IPSEC } from "../overlay/esp_port.ts";
+import { SystemRandom } from "../sys/random.ts";
+import { openNetlink } from "./netlink.ts";
+
+/** Key of the store: this host has used IPsec, so something of it may be in the kernel. */
+const USED_KEY = "daemon/ipsec";
+/** Room for notices, in octets: some thousands. */
+const NOTICE_BUFFER = 1024 * 1024;
+
+/** What IPsec is needed for in this run. `encrypts`: whether the fast path may have to be encrypted. */
+export async function ipsecUse(
+  encrypts: boolean,
+  { store, log }: { readonly store: Store; readonly log: Logger },
+): Promise<DataplaneConfig["ipsec"]> {
+  const used = store.get(USED_KEY) !== undefined;
+  if (encrypts) {
+    if (!used) store.put(USED_KEY, "used");
+    return "on";
+  }
+  if (!used) return "off";
+  try {
+    const { ownState } = await import("../overlay/xfrm_kernel_shell.ts");
+    using socket = openNetlink({ protocol: "xfrm" });
+    const { policies, sas } = ownState(socket);
+    if (policies.length + sas.length > 0) return "leftovers";
+  } catch (thrown) {
+    log.debug("overlay/ipsec", { what: "look for leftovers", reason: messageOf(thrown) });
+  }
+  store.remove(USED_KEY);
+  return "off";
+}
+
+/** Opens it. What it is made of is given to `owner`. */
+export async function openIpsec(
+  { ipsec, peer }: DataplaneConfig,
+  { log, owner }: { readonly log: Logger; readonly owner: DisposableStack },
+): Promise<Ipsec> {
+  if (ipsec === "off") return NO_IPSEC;
+  const { XfrmShell } = await import("../overlay/xfrm_shell.ts");
+  const { loadHkdf } = await import("../sys/sealer.ts");
+  return owner.use(
+    new XfrmShell({
+      open: () => openNetlink({ protocol: "xfrm" }),
+      notices: ipsec === "on" ? await openNotices(log) : undefined,
+      ciphersLater: ipsec === "on",
+      random: new SystemRandom(),
+      deriveKey: await loadHkdf(),
+      self: peer,
+      log,
+    }),
+  );
+}
+
+async function openNotices(log: Logger): Promise<NlSocket | undefined> {
+  const { XFRM_GROUP } = await import("../wire/xfrm.ts");
+  try {
+    return openNetlink({
+      protocol: "xfrm",
+      groups: Object.values(XFRM_GROUP),
+      receiveBuffer: NOTICE_BUFFER,
+    });
+  } catch (thrown) {
+    // Guarding a path will fail for the same reason, and say so to people.
+    log.debug("overlay/ipsec", { what: "listen", reason: messageOf(thrown) });
+    return undefined;
+  }
+}
