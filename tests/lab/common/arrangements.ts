@@ -1,5 +1,6 @@
 /** Arrangements that several suites use. */
-import { World } from "./world.ts";
+import { until } from "./process.ts";
+import { type Host, World } from "./world.ts";
 
 /** Hosts with one container each, for one of the functions below. */
 export async function hosts(count: number): Promise<World> {
@@ -14,6 +15,13 @@ export async function mesh(world: World): Promise<void> {
   }
 }
 
+/** Whether a host has heard of both ends of every link of a line: what happens far away takes a second to get about. */
+async function knowsLine(world: World, host: Host): Promise<boolean> {
+  const { peers } = await host.status();
+  const ends = peers.flatMap((peer) => peer.connections.filter((link) => link.established));
+  return ends.length === 2 * (world.hosts.length - 1);
+}
+
 /** Hosts in a line: each dials the one before it and nobody else; addresses as in mesh(). */
 export async function line(world: World): Promise<void> {
   for (const [i, host] of world.hosts.entries()) {
@@ -24,4 +32,5 @@ export async function line(world: World): Promise<void> {
     await host.established(i === 0 || i === world.hosts.length - 1 ? 1 : 2);
     await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
   }
+  for (const host of world.hosts) await until(`${host.netns} knows all links`, () => knowsLine(world, host));
 }
