@@ -84,7 +84,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const post = (event: DataplaneEvent): void => void driver.post(event);
   const isReady = (index: number): boolean => waiter.isReady(index + 1);
   const tell = (): void => {
-    if (events.length > 0) send({ kind: "events", events });
+    if (events.length === 0) return;
+    send({ kind: "events", events });
     events = [];
   };
   const ipsecAt = 2 + datapath.fds.length;
