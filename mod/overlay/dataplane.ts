@@ -4,7 +4,6 @@ import type { Core } from "../core/driver.ts";
 import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { FlowRecord, Miss, PortNo, Vport } from "../wire/ovs_keys.ts";
-import { vniSource } from "../wire/vxlan.ts";
 import { concludeFrom } from "./adopt.ts";
 import { newCounters } from "./counters.ts";
 import type {
@@ -141,7 +140,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     this.#counters.misses++;
     if (frame.length < ETHERNET_HEADER) return void dropped.runt++;
     if (key.tunnel !== undefined && key.ethSrc === 0 && key.ethDst === 0) {
-      const taken = this.#links.heartbeat(frame, key.tunnel.src, vniSource(key.tunnel.id), now);
+      const taken = this.#links.heartbeat(frame, key.tunnel, now);
       if (!taken) dropped["bad-heartbeat"]++;
       return this.#settle(now);
     }

@@ -108,7 +108,7 @@ export class FlowTable {
   readonly #byLink = new FlowIndex<LinkId>();
   readonly #byPeer = new WatchedIndex<ShortId>((network, short) => network.unicastSignature(short));
   readonly #byOrigin = new WatchedIndex<ShortId>((network, short) => network.broadcastSignature(short));
-  readonly #byRemote = new WatchedIndex<Ip>((network, ip) => String(network.accepts(ip)));
+  readonly #byRemote = new WatchedIndex<Ip>((network, ip) => network.acceptance(ip));
   readonly #withLocals = new Set<FlowEntry>();
   readonly #tunnels = new TunnelUse();
   readonly #timed = new Set<FlowEntry>();

@@ -107,7 +107,7 @@ export function sourcePlace(key: FlowKey, context: ForwardContext): Place | unde
 function refusal({ inPort, tunnel }: FlowKey, { network, ports }: ForwardContext): DropReason | undefined {
   if (tunnel === undefined) return ports.isSleeve(inPort) ? undefined : "unknown-port";
   if (!ports.isTunnel(inPort)) return "unknown-port";
-  return network.accepts(tunnel.src) ? undefined : "stranger";
+  return network.accepts(tunnel.src, tunnel.dst) ? undefined : "stranger";
 }
 
 function badSource(mac: Mac): boolean {

@@ -38,6 +38,8 @@ export function pathsOf(links: Iterable<Link>): ReadonlyMap<PeerName, Path> {
 /** What the links say about addresses. */
 export function factsOf(links: readonly Link[], guards: Pick<EspTable, "guardOf">): LinkFacts {
   const clear = new Set<Ip>();
+  const open = new Set<Ip>();
+  const guardedAt = new Map<Ip, Set<Ip>>();
   const sealed = new Set<Ip>();
   const likely = new Map<PeerName, Path>();
   for (const { confirmed, fastdp, request, switch: overlays } of links) {
@@ -48,9 +50,14 @@ export function factsOf(links: readonly Link[], guards: Pick<EspTable, "guardOf"
       // Guarded by the kernel, what comes has been sealed, and what goes will be. Until it answers (within this very
       // round) nothing is taken, but flows found at start stay.
       const guard = esp === undefined ? "no" : guards.guardOf(esp.options.path);
-      if (guard === "" && confirmed) clear.add(request.remote.ip);
-      else if (guard !== "" && guard !== undefined) sealed.add(request.remote.ip);
-    } else if (confirmed && fastdp !== undefined) clear.add(fastdp.forwarder.remote);
+      if (guard === "" && confirmed) {
+        const { ip } = request.remote;
+        clear.add(ip);
+        guardedAt.set(ip, (guardedAt.get(ip) ?? new Set()).add(request.local));
+      } else if (guard !== "" && guard !== undefined) sealed.add(request.remote.ip);
+    } else if (confirmed && fastdp !== undefined) open.add(fastdp.forwarder.remote);
   }
-  return { paths: pathsOf(links), likely, clear, sealed: sealed.difference(clear) };
+  for (const ip of open) guardedAt.delete(ip);
+  const all = clear.union(open);
+  return { paths: pathsOf(links), likely, clear: all, guardedAt, sealed: sealed.difference(all) };
 }

@@ -4,8 +4,8 @@ import { assertNever } from "../core/brand.ts";
 import type { ConnUid, PeerName, ShortId } from "../core/names.ts";
 import type { LinkId, OverlayEvent, OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
-import { LOCAL_PORT } from "../wire/ovs_keys.ts";
-import { vniOf } from "../wire/vxlan.ts";
+import { LOCAL_PORT, type TunnelKey } from "../wire/ovs_keys.ts";
+import { vniOf, vniSource } from "../wire/vxlan.ts";
 import type { DataplaneEffect, LinkReport } from "./dataplane_types.ts";
 import { FastdpLink } from "./fastdp_link.ts";
 import type { XfrmNews } from "./esp_port.ts";
@@ -204,16 +204,16 @@ export class LinkTable {
   }
 
   /** A frame with both MACs zero came through a tunnel; false when it is no heartbeat of ours. */
-  heartbeat(frame: Uint8Array, source: Ip, origin: ShortId, now: Millis): boolean {
+  heartbeat(frame: Uint8Array, { id, src: source, dst }: TunnelKey, now: Millis): boolean {
     const decoded = decodeHeartbeat(frame);
     const link = decoded.ok ? this.#byConnUid.get(decoded.value) : undefined;
     if (link?.fastdp === undefined || !link.confirmed) return false;
     const short = this.network.shortOf(link.request.peer);
-    if (short !== undefined && short !== origin) return false;
+    if (short !== undefined && short !== vniSource(id)) return false;
     const { forwarder, slot } = link.fastdp;
-    if (source !== forwarder.remote && (forwarder.options.esp !== undefined || this.#mustBeSealed(source))) {
-      return false;
-    }
+    const { esp, local } = forwarder.options;
+    if (source !== forwarder.remote && (esp !== undefined || this.#mustBeSealed(source))) return false;
+    if (esp !== undefined && dst !== local) return false; // nothing guards our other addresses
     this.received++;
     const facts = { promise: promiseOf(frame), full: isFullSize(frame) };
     this.#settle(link, link.switch.take(slot, forwarder.heard(source, now, facts), now), now);

@@ -22,6 +22,8 @@ export interface LinkFacts {
   readonly likely: ReadonlyMap<PeerName, Path>;
   /** Outer addresses of confirmed links that may send in clear. */
   readonly clear: ReadonlySet<Ip>;
+  /** Of these, those of guarded links: our addresses at which they may arrive, as others are not guarded. */
+  readonly guardedAt: ReadonlyMap<Ip, ReadonlySet<Ip>>;
   /** Outer addresses of links whose traffic must be encrypted, and of no link that may send in clear. */
   readonly sealed: ReadonlySet<Ip>;
 }
@@ -77,6 +79,7 @@ export class Network implements PeerDirectory {
   #links: ReadonlyMap<PeerName, Path> = new Map();
   #likely: ReadonlyMap<PeerName, Path> = new Map();
   #linkAddresses: ReadonlySet<Ip> = new Set();
+  #guardedAt: ReadonlyMap<Ip, ReadonlySet<Ip>> = new Map();
   /** Addresses of links that broke: until when frames from them are taken, whatever becomes of the way to them. */
   readonly #remembered = new Map<Ip, Millis>();
   readonly #held = new Map<ShortId, Held>();
@@ -177,6 +180,8 @@ export class Network implements PeerDirectory {
     this.#links = links.paths;
     this.#likely = links.likely;
     this.#linkAddresses = links.clear;
+    const old = [...this.#guardedAt].filter(([ip]) => this.#remembered.has(ip) && !links.clear.has(ip));
+    this.#guardedAt = new Map([...old, ...links.guardedAt]);
     this.#sealed = links.sealed;
     for (const address of links.sealed) this.#remembered.delete(address);
     for (const [short, { path }] of this.#held) {
@@ -256,9 +261,16 @@ export class Network implements PeerDirectory {
     return [...this.#held].map(([shortId, held]) => ({ peer: held.name, shortId, forMs: now - held.since }));
   }
 
-  /** Whether frames from this outer address may be taken. */
-  accepts(address: Ip): boolean {
-    return this.#linkAddresses.has(address) || this.#remembered.has(address);
+  /** Whether frames from this outer address may be taken that arrived at `at`, an address of ours. */
+  accepts(address: Ip, at: Ip): boolean {
+    if (!this.#linkAddresses.has(address) && !this.#remembered.has(address)) return false;
+    return this.#guardedAt.get(address)?.has(at) ?? true;
+  }
+
+  /** Changes when accepts() may answer something else for this outer address. */
+  acceptance(address: Ip): string {
+    if (!this.#linkAddresses.has(address) && !this.#remembered.has(address)) return "no";
+    return [...this.#guardedAt.get(address) ?? []].sort().join(" ");
   }
 
   /** Whether frames from or to this outer address would have to be encrypted. */

@@ -48,7 +48,15 @@ function world() {
     remote: hostIp(n),
   });
   const paths = new Map([[NAMES[1]!, path(2)], [NAMES[3]!, path(4)]]);
-  network.setLinks({ paths, likely: paths, clear: new Set([hostIp(2), hostIp(4)]), sealed: new Set() }, seen);
+  // The link to host 4 is sealed.
+  const guardedAt = new Map([[hostIp(4), new Set([hostIp(1)])]]);
+  network.setLinks({
+    paths,
+    likely: paths,
+    clear: new Set([hostIp(2), hostIp(4)]),
+    guardedAt,
+    sealed: new Set(),
+  }, seen);
   return { ports, macs, network };
 }
 
@@ -69,6 +77,9 @@ const remote = (from: number, to: number, via: number, ethSrc: Mac, ethDst: Mac)
   ethSrc,
   ethDst,
 });
+
+/** The same, arrived at another of our addresses. */
+const elsewhere = (key: FlowKey): FlowKey => ({ ...key, tunnel: { ...key.tunnel!, dst: hostIp(200) } });
 
 type Row = readonly [
   name: string,
@@ -111,6 +122,17 @@ const ROWS: readonly Row[] = [
   ["in transit to where it came from", remote(4, 3, 2, NOBODY!, ALL), "flow", [], "hairpin"],
   ["in transit to a peer that cannot be reached", remote(2, 5, 2, NOBODY!, ALL), "flow", [], "no-route"],
   ["from a stranger's address", remote(2, 1, 77, AT_B!, BOX!), "none", [], "stranger"],
+  ["from a sealed link's address", remote(5, 1, 4, AT_E!, BOX!), "flow", [out(1)]],
+  [
+    "from a sealed link's address, to one of ours that is not guarded",
+    elsewhere(remote(5, 1, 4, AT_E!, BOX!)),
+    "none",
+    [],
+    "stranger",
+  ],
+  ["to an address of ours that a clear link does not use", elsewhere(remote(2, 1, 2, AT_B!, BOX!)), "flow", [
+    out(1),
+  ]],
   ["from a short id nobody owns", remote(99, 1, 2, AT_B!, BOX!), "none", [], "unknown-peer"],
   ["to a short id nobody owns", remote(2, 99, 2, AT_B!, BOX!), "none", [], "unknown-peer"],
   ["in our own name", remote(1, 4, 2, BOX!, ALL), "none", [], "own-source"],
