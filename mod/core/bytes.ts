@@ -1,4 +1,5 @@
 /** Bounds-checked reading and growing writing of bytes. */
+import { GrowingBytes } from "./growing_bytes.ts";
 
 /** Reads straight down and remembers its first failure; after a failure every read gives zeros. */
 export class ByteReader {
@@ -72,67 +73,53 @@ export class ByteReader {
 
 /** Appends to a buffer that grows. */
 export class ByteWriter {
-  #bytes: Uint8Array<ArrayBuffer>;
-  #view: DataView;
-  #length = 0;
+  readonly #out: GrowingBytes;
 
   /** Starts empty, with room for some bytes. */
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#out = new GrowingBytes(capacity);
   }
   /** Octets written so far. */
   get length(): number {
-    return this.#length;
-  }
-  #room(count: number): number {
-    const at = this.#length;
-    if (at + count > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(this.#bytes.length * 2, at + count));
-      grown.set(this.#bytes.subarray(0, at));
-      this.#bytes = grown;
-      this.#view = new DataView(grown.buffer);
-    }
-    this.#length = at + count;
-    return at;
+    return this.#out.length;
   }
   /** Appends one octet. */
   u8(value: number): this {
-    const at = this.#room(1);
-    this.#view.setUint8(at, value);
+    const at = this.#out.room(1);
+    this.#out.view.setUint8(at, value);
     return this;
   }
   /** Appends two octets, big-endian. */
   u16(value: number): this {
-    const at = this.#room(2);
-    this.#view.setUint16(at, value);
+    const at = this.#out.room(2);
+    this.#out.view.setUint16(at, value);
     return this;
   }
   /** Appends four octets, big-endian. */
   u32(value: number): this {
-    const at = this.#room(4);
-    this.#view.setUint32(at, value);
+    const at = this.#out.room(4);
+    this.#out.view.setUint32(at, value);
     return this;
   }
   /** Appends eight octets, big-endian. */
   u64(value: bigint): this {
-    const at = this.#room(8);
-    this.#view.setBigUint64(at, value);
+    const at = this.#out.room(8);
+    this.#out.view.setBigUint64(at, value);
     return this;
   }
   /** Appends a copy of `bytes`. */
   bytes(bytes: Uint8Array): this {
-    const at = this.#room(bytes.length);
-    this.#bytes.set(bytes, at);
+    const at = this.#out.room(bytes.length);
+    this.#out.bytes.set(bytes, at);
     return this;
   }
   /** Everything written, without a copy: good until the next write. */
   view(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.#length);
+    return this.#out.bytes.subarray(0, this.#out.length);
   }
   /** A copy of everything written. */
   finish(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.#length);
+    return this.#out.bytes.slice(0, this.#out.length);
   }
 }
 
