@@ -67,7 +67,8 @@ export class MemorySocket implements SleeveSocket {
         const next = this.inbox[0]!;
         size = next.bytes.length;
         const fits = at + size <= (count + 1) * SLOT && size <= first.bytes.length;
-        if (!fits || next.source.port !== first.source.port) break;
+        const { ip, port } = next.source;
+        if (!fits || port !== first.source.port || ip !== first.source.ip) break;
         this.inbox.shift();
         ring.bytes.set(next.bytes, at);
         at += size;

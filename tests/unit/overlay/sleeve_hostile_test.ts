@@ -5,112 +5,22 @@ import { toHex } from "../../../mod/core/bytes.ts";
 import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
+import { ODD_SHAPES, oddPacket, repeated, secretPacket, tells } from "./odd_packets.ts";
 import { TAP_PACKET } from "../../../mod/overlay/tap_port.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
 import { peerNumber } from "../../../mod/wire/sleeve.ts";
-import { TCP_FLAG } from "../../../mod/wire/transport.ts";
 import { vniOf } from "../../../mod/wire/vxlan.ts";
 import { mutate } from "../fuzz.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { addressOf, type Datagram, type End, enginePair, LINK, NAMES, shortOf } from "./engine_pair.ts";
 import * as packets from "./super_packets.ts";
-import { SHAPE, type Shape } from "./super_packets.ts";
 
 const random = seededRandom();
 const sealer = await loadSealer();
-const VIRTIO = 10;
-const SHAPES: readonly Shape[] = [
-  { ...SHAPE, payload: 9_000 },
-  { ...SHAPE, flags: TCP_FLAG.syn, payload: 0 },
-  { ...SHAPE, ipv6: true, options: 16, payload: 3_000 },
-  { ...SHAPE, udp: true, size: 700, payload: 700 },
-  { ...SHAPE, ipv6: true, udp: true, size: 2_500, payload: 2_500 },
-  { ...SHAPE, tags: 2, payload: 4_000 },
-  { ...SHAPE, tags: 1, ipv6: true, payload: 100, size: 100 },
-];
-const SECRET = new TextEncoder().encode("{secret}");
-/** Every run of four octets of the repeated secret. */
-const TRACES = new Set(Array.from(SECRET, (_, i) => toHex(repeated(12).subarray(i, i + 4))));
-
-function repeated(length: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length }, (_, i) => SECRET[i % SECRET.length]!);
-}
-
-/** Whether any part of the secret is in there. */
-function tells(bytes: Uint8Array): boolean {
-  const text = toHex(bytes);
-  for (let at = 0; at + 8 <= text.length; at += 2) if (TRACES.has(text.slice(at, at + 8))) return true;
-  return false;
-}
-
-/** A packet whose payload is the secret, to its last octet. */
-function secretPacket(shape: Shape): Uint8Array<ArrayBuffer> {
-  const packet = packets.superPacket(shape);
-  const at = VIRTIO + packets.offsets(shape).payload;
-  packet.set(repeated(packet.length - at), at);
-  return packet;
-}
-
-/** What no well-behaved kernel gives: lengths that lie, headers that end nowhere, virtio headers of any content. */
-function oddPacket(): Uint8Array<ArrayBuffer> {
-  const shape = SHAPES[random.below(SHAPES.length)]!;
-  let packet = packets.superPacket(shape);
-  const { ip, transport } = packets.offsets(shape);
-  const put = (at: number, ...octets: readonly number[]) => {
-    if (VIRTIO + at + octets.length <= packet.length) packet.set(octets, VIRTIO + at);
-  };
-  const any = () => [0, 1, 5, 0x3f, 0x40, 0x7f, 0xff, random.below(256)][random.below(8)]!;
-  for (let changes = 1 + random.below(3); changes > 0; changes--) {
-    switch (random.below(10)) {
-      case 0: // the virtio header
-        [packet[0], packet[1]] = [random.below(8), [0, 1, 3, 4, 5, 0x81, 0xff][random.below(7)]!];
-        break;
-      case 1:
-        for (let i = 2; i < VIRTIO; i++) if (random.below(2) === 0) packet[i] = any();
-        break;
-      case 2: // length of the IP packet
-        put(shape.ipv6 ? ip + 4 : ip + 2, any(), any());
-        break;
-      case 3: // header length, next header, length of the extension header
-        put(shape.ipv6 ? ip + 6 : ip, any());
-        put(ip + 40, [0, 6, 17, 43, 44, 60, any()][random.below(7)]!, any());
-        break;
-      case 4: // data offset, UDP's length
-        put(transport + (shape.udp ? 4 : 12), any(), any());
-        break;
-      case 5: // fragments
-        put(ip + 6, [0x20, 0x40, 0, 0x60][random.below(4)]!, random.below(256));
-        break;
-      case 6: { // tags upon tags
-        const tags = Array.from({ length: 1 + random.below(4) }, () => [0x81, 0, random.below(16), any()])
-          .flat();
-        packet = Uint8Array.from([
-          ...packet.subarray(0, VIRTIO + 12),
-          ...tags,
-          ...packet.subarray(VIRTIO + 12),
-        ]);
-        break;
-      }
-      case 7:
-        packet = packet.slice(0, random.below(packet.length + 1));
-        break;
-      case 8:
-        packet = packet.slice(0, random.below(Math.min(packet.length, 120)));
-        break;
-      default:
-        packet = packet.length < 2_000 ? mutate(packet, random) : packet;
-    }
-    if (packet.length < VIRTIO) packet = new Uint8Array(random.below(VIRTIO + 20));
-  }
-  if (random.below(50) > 0) return packet;
-  const giant = new Uint8Array(TAP_PACKET);
-  giant.set(packet);
-  return giant;
-}
-
 Deno.test("SleeveEngine sends nothing of what lies behind a packet, before it, or was there earlier", () => {
   withSeed(() => {
     const buffer = new Uint8Array(TAP_PACKET + 2_000);
+    let sent = 0;
     for (const [mtu, partial] of [[68, false], [900, true], [1_400, false], [65_535, true]] as const) {
       const [a] = enginePair({ partial, mtu });
       a.path.maxPayload = Math.min(a.path.maxPayload, 65_507);
@@ -120,18 +30,19 @@ Deno.test("SleeveEngine sends nothing of what lies behind a packet, before it, o
       for (let round = 0; round < 700; round++) {
         a.path.fragmentsArrive = round % 2 === 0;
         // Somebody else's packet first: in every buffer that the engine has.
-        const secret = secretPacket(SHAPES[round % SHAPES.length]!);
+        const secret = secretPacket(ODD_SHAPES[round % ODD_SHAPES.length]!);
         buffer.set(secret, 4);
         a.engine.send(other, buffer, { from: 4, to: 4 + secret.length, broadcast: false });
         a.flush();
         a.socket.sent.length = a.taken.length = 0;
 
         buffer.set(untouched);
-        const packet = oddPacket();
+        const packet = oddPacket(random);
         const [from, to] = [4, 4 + packet.length];
         buffer.set(packet, from);
         a.engine.send(key, buffer, { from, to, broadcast: round % 3 === 0 });
         a.flush();
+        sent += a.socket.sent.length;
         const what = () =>
           `mtu ${mtu}, round ${round}: ${toHex(packet.subarray(0, 200))}, ${packet.length} octets`;
         for (const { bytes } of a.socket.sent) assert.ok(!tells(bytes), what());
@@ -140,6 +51,7 @@ Deno.test("SleeveEngine sends nothing of what lies behind a packet, before it, o
         assert.deepEqual(buffer, untouched, what());
       }
     }
+    assert.ok(sent > 3_000, `${sent} sent`);
   });
 });
 
@@ -166,7 +78,7 @@ Deno.test("SleeveEngine gives each link what its peer sent, once where it is sea
     const framesOf = (packet: Uint8Array) => packets.cutPlainly(packet).map(toHex);
     let heartbeats = 0;
     /** New datagrams of the sealed peer, as it sends them. */
-    const seal = (shape = SHAPES[random.below(SHAPES.length)]!): Datagram[] => {
+    const seal = (shape = ODD_SHAPES[random.below(ODD_SHAPES.length)]!): Datagram[] => {
       const packet = secretPacket(shape);
       for (const frame of framesOf(packet)) genuine.set(frame, (genuine.get(frame) ?? 0) + 1);
       sealed.send(packet);
@@ -178,7 +90,7 @@ Deno.test("SleeveEngine gives each link what its peer sent, once where it is sea
       sealed.flush();
       return sealed.socket.sent.splice(0).map((one) => ({ ...one, source: addressOf(2) }));
     };
-    const say = (shape = SHAPES[random.below(SHAPES.length)]!): Datagram[] => {
+    const say = (shape = ODD_SHAPES[random.below(ODD_SHAPES.length)]!): Datagram[] => {
       clear.send(packets.superPacket(shape));
       clear.flush();
       return clear.socket.sent.splice(0);
@@ -255,7 +167,7 @@ Deno.test("SleeveEngine gives each link what its peer sent, once where it is sea
     assert.ok(fromSealed > 300 && fromClear > 300, `${fromSealed} and ${fromClear}`);
     // And honest peers are served as before.
     const before = [fromSealed, fromClear];
-    a.socket.inbox.push(...seal(SHAPES[3]), ...say(SHAPES[3]));
+    a.socket.inbox.push(...seal(ODD_SHAPES[3]), ...say(ODD_SHAPES[3]));
     a.drain();
     account();
     assert.deepEqual([fromSealed - before[0]!, fromClear - before[1]!], [1, 1]);
