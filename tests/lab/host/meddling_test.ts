@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
-import { ip, until } from "../common/process.ts";
+import { attempt, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { links } from "../common/links.ts";
 import type { World } from "../common/world.ts";
@@ -46,4 +46,8 @@ async function survives(world: World, meddling: string): Promise<void> {
   const status = await host.status();
   assert.equal(status.pid, pid, "the daemon was started again");
   assert.deepEqual(status.problems, []);
+  for (const name of ["meshnet", "mesh-tap"]) { // made again, they must be as silent as before
+    const { stdout } = await attempt(["ip", "-6", "addr", "show", "dev", name], { netns: host.netns });
+    assert.equal(stdout, "", name);
+  }
 }
