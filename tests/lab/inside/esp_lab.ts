@@ -22,18 +22,7 @@ export default suite({
     return world;
   },
   prepare: async (world) => {
-    // The dialling end comes first, and containers talk all the time.
-    await using wire = await watch(world);
-    await world.host(2).up("--peers", world.host(1).address, ...secretOf(world, 2));
-    await world.host(2).attach(world.container(2), "10.2.1.2/24");
-    await using _ping = world.container(2).background("ping", "-n", "-i", "0.1", "10.2.1.1");
-    const started = performance.now();
-    await world.host(1).up(...secretOf(world, 1));
-    await world.host(1).attach(world.container(1), "10.2.1.1/24");
-    await encrypted(world, 1);
-    await encrypted(world, 2);
-    note(`encrypted ${Math.round(performance.now() - started)} ms after the start`);
-    await wire.check();
+    await start(world);
   },
 }, {
   "full-size packets go through ESP and nothing in clear": async (world) => {
@@ -184,7 +173,18 @@ export default suite({
     });
     await wire.check();
   },
+  "reset leaves no policy and no key": async (world) => {
+    await using wire = await watch(world);
+    for (const host of world.hosts) {
+      await host.run("reset");
+      await host.daemon.ended();
+      const left = await exec(["sh", "-c", "ip xfrm policy; ip xfrm state"], { netns: host.netns });
+      assert.doesNotMatch(left, /192\.168\.50/);
+    }
+    await wire.check();
+  },
   "hosts that encrypt no more are not held back by what they guarded": async (world) => {
+    await start(world);
     for (const host of world.hosts) {
       await host.run("down");
       await host.daemon.ended();
@@ -197,17 +197,27 @@ export default suite({
     }, { everyMs: 50 });
     await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
   },
-  "reset leaves no policy and no key": async (world) => {
-    await using wire = await watch(world);
-    for (const host of world.hosts) {
-      await host.run("reset");
-      await host.daemon.ended();
-      const left = await exec(["sh", "-c", "ip xfrm policy; ip xfrm state"], { netns: host.netns });
-      assert.doesNotMatch(left, /192\.168\.50/);
-    }
-    await wire.check();
-  },
 });
+
+/** Both hosts, with a password: the dialling end comes first, and its container talks all the time. */
+async function start(world: World): Promise<void> {
+  await using wire = await watch(world);
+  await world.host(2).up("--peers", world.host(1).address, ...secretOf(world, 2));
+  await world.host(2).attach(world.container(2), "10.2.1.2/24");
+  await using _ping = world.container(2).background("ping", "-n", "-i", "0.1", "10.2.1.1");
+  const started = performance.now();
+  const since = () => `${Math.round(performance.now() - started)} ms`;
+  await world.host(1).up(...secretOf(world, 1));
+  const answers = since();
+  await world.host(1).attach(world.container(1), "10.2.1.1/24");
+  const isThere = async () => (await world.host(1).status()).connections.length > 0;
+  await until("the hosts are connected", isThere, { everyMs: 50 });
+  const connected = since();
+  await encrypted(world, 1);
+  await encrypted(world, 2);
+  note(`after the start: answers ${answers}, connected ${connected}, encrypted ${since()}`);
+  await wire.check();
+}
 
 function secretOf(world: World, n: number): readonly string[] {
   const file = `/run/lab/${world.host(n).netns}/password`;

@@ -31,6 +31,20 @@ export default suite({ name: "two hosts", kernel: 0, open: () => hosts(2), prepa
       assert.ok(outgoing.length > 0 && incoming.length > 0, JSON.stringify(flows, null, 1));
     }
   },
+  "without a password nothing of encryption is opened": (world) => {
+    for (const { daemon } of world.hosts) {
+      // Columns: address of the socket, protocol, port id (that of the kernel is 0).
+      const sockets = Deno.readTextFileSync(`/proc/${daemon.pid}/net/netlink`).split("\n").slice(1);
+      const open = sockets.map((line) => line.trim().split(/\s+/)).filter(([, protocol]) => protocol === "6");
+      assert.deepEqual(open.filter(([, , port]) => port !== "0"), []);
+      assert.ok(sockets.length > 5, "it sees sockets");
+      const maps = Deno.readTextFileSync(`/proc/${daemon.pid}/maps`);
+      assert.match(maps, /libnl-3/);
+      assert.doesNotMatch(maps, /libsodium|libcrypto/);
+    }
+    assert.doesNotMatch(Deno.readTextFileSync("/proc/modules"), /^(xfrm_user|esp4|algif_aead) /m);
+    return Promise.resolve();
+  },
   "interfaces have the names of the contract": async (world) => {
     const host = (await links(world.host(1).netns)).map((link) => link.ifname);
     assert.ok(host.includes("meshnet") && host.includes("vxlan-6784"), host.join(" "));
