@@ -24,12 +24,15 @@ export async function warmAead(name: string): Promise<string | undefined> {
   new DataView(address.buffer).setUint16(0, AF_ALG, true);
   address.set(cString("aead").subarray(0, 14), 2);
   address.set(cString(name).subarray(0, NAME_ROOM - 1), NAME_AT);
-  const slow = openLibrary("libc", SLOW_SYMBOLS).symbols;
-  const fd = await slow.socket(AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (fd < 0) return "this kernel does not give its ciphers to programs (AF_ALG)";
+  const library = openLibrary("libc", SLOW_SYMBOLS);
   try {
-    return await slow.bind(fd, address, SOCKADDR_ALG) === 0 ? undefined : `this kernel has no ${name}`;
-  } finally {
+    const { bind, socket } = library.symbols;
+    const fd = await socket(AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0) return "this kernel does not give its ciphers to programs (AF_ALG)";
+    const code = await bind(fd, address, SOCKADDR_ALG);
     libc().close(fd);
+    return code === 0 ? undefined : `this kernel has no ${name}`;
+  } finally {
+    library.close();
   }
 }

@@ -131,7 +131,10 @@ export async function assemble(
     !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
   );
   const encrypts = config.password !== undefined;
-  const ipsec = await ipsecUse(encrypts && overlays.includes("fastdp"), { store, log: logger });
+  const ipsec = await ipsecUse(encrypts && overlays.includes("fastdp"), {
+    ...{ store, log: logger },
+    open: () => openNetlink({ protocol: "xfrm" }),
+  });
   const ciphers = ipsec === "on" ? warmAead(ESP_CIPHER) : undefined;
   await dataplane.start({
     ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1, encrypts, ipsec },

@@ -2,7 +2,7 @@
  * loads nothing and opens nothing. */
 import type { NlSocket } from "../../ffi/nl_socket.ts";
 import { messageOf } from "../core/errors.ts";
-import type { Logger, Store } from "../core/ports.ts";
+import type { Logger, NetlinkSocket, Store } from "../core/ports.ts";
 import type { DataplaneConfig } from "../overlay/dataplane_messages.ts";
 import { type Ipsec, NO_IPSEC } from "../overlay/esp_port.ts";
 import { SystemRandom } from "../sys/random.ts";
@@ -16,7 +16,12 @@ const NOTICE_BUFFER = 1024 * 1024;
 /** What IPsec is needed for in this run. `encrypts`: whether the fast path may have to be encrypted. */
 export async function ipsecUse(
   encrypts: boolean,
-  { store, log }: { readonly store: Store; readonly log: Logger },
+  { store, log, open }: {
+    readonly store: Store;
+    readonly log: Logger;
+    /** Opens a socket of NETLINK_XFRM. */
+    readonly open: () => NetlinkSocket;
+  },
 ): Promise<DataplaneConfig["ipsec"]> {
   const used = store.get(USED_KEY) !== undefined;
   if (encrypts) {
@@ -26,7 +31,7 @@ export async function ipsecUse(
   if (!used) return "off";
   try {
     const { ownState } = await import("../overlay/xfrm_kernel_shell.ts");
-    using socket = openNetlink({ protocol: "xfrm" });
+    using socket = open();
     const { policies, sas } = ownState(socket);
     if (policies.length + sas.length > 0) return "leftovers";
   } catch (thrown) {

@@ -1,0 +1,62 @@
+/** What IPsec is needed for: nothing is opened on a host that never encrypted. */
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import type { Logger, NetlinkSocket, Store } from "../../../mod/core/ports.ts";
+import { ipsecUse } from "../../../mod/daemon/ipsec_parts.ts";
+import { OWN_MARK } from "../../../mod/overlay/xfrm_plan.ts";
+import { newSa } from "../../../mod/wire/xfrm.ts";
+import { FakeXfrm } from "../overlay/fake_xfrm.ts";
+
+const log = { debug() {} } as unknown as Logger;
+
+function host(
+  kernel: NetlinkSocket | undefined,
+): { use(encrypts: boolean): Promise<string>; opened: number } {
+  const records = new Map<string, string>();
+  const store: Store = {
+    get: (key) => records.get(key),
+    put: (key, value) => void records.set(key, value),
+    remove: (key) => void records.delete(key),
+    list: () => [...records],
+  };
+  const made = {
+    opened: 0,
+    use: (encrypts: boolean) => ipsecUse(encrypts, { store, log, open }),
+  };
+  function open(): NetlinkSocket {
+    made.opened++;
+    if (kernel === undefined) throw new Error("no IPsec");
+    return kernel;
+  }
+  return made;
+}
+
+Deno.test("ipsecUse() opens nothing on a host that never encrypted", async () => {
+  const made = host(new FakeXfrm());
+  assert.deepEqual([await made.use(false), await made.use(false), made.opened], ["off", "off", 0]);
+});
+
+Deno.test("ipsecUse() finds what an earlier run left, until nothing is left", async () => {
+  const kernel = new FakeXfrm();
+  const made = host(kernel);
+  assert.deepEqual([await made.use(true), await made.use(true), made.opened], ["on", "on", 0]);
+  const ends = { src: "192.0.2.1" as Ip, dst: "192.0.2.2" as Ip };
+  kernel.request(newSa({ ...ends, spi: 0x2000, key: new Uint8Array(36), reqid: OWN_MARK, bound: true }));
+  assert.deepEqual([await made.use(false), await made.use(false), made.opened], [
+    "leftovers",
+    "leftovers",
+    2,
+  ]);
+  kernel.flushSas();
+  assert.deepEqual([await made.use(false), await made.use(false), made.opened], ["off", "off", 3]);
+});
+
+Deno.test("ipsecUse() does not mind a kernel that has lost its IPsec", async () => {
+  const made = host(undefined);
+  assert.deepEqual([await made.use(true), await made.use(false), await made.use(false)], [
+    "on",
+    "off",
+    "off",
+  ]);
+  assert.equal(made.opened, 1);
+});
