@@ -37,7 +37,7 @@ export function allPolicies(socket: NetlinkSocket): PolicyRecord[] {
   });
 }
 
-/** Associations of ours. */
+/** Associations of ours, those without a key included. */
 export function ownSas(socket: NetlinkSocket): SaRecord[] {
   return socket.request(dumpSas()).flatMap((reply) => {
     const sa = decodeSa(reply);

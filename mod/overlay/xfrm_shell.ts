@@ -229,7 +229,7 @@ export class XfrmShell implements Ipsec, Disposable {
       if (changes.length > 0) {
         this.parts.log.warn("overlay/ipsec-changed-by-others", { policies: changes.length });
       }
-      sas = ownSas(socket);
+      sas = ownSas(socket).filter(({ keyed }) => keyed);
     });
     if (reason === undefined) return post({ kind: "xfrm-present", sas });
     // What is not sure to be guarded must not be used.

@@ -58,14 +58,15 @@ function decodeOne({ body, pid: by, type }: NetlinkMessage): Decoded<XfrmNotice>
       return good({ kind: "policies-flushed", by });
     case XFRM_MSG.delSa: {
       const inner = nested(body, SA_ID, XFRMA.sa, XFRM_SIZE.sa);
-      const sa = inner.ok ? readSa(inner.value) : inner;
+      const sa = inner.ok ? readSa(inner.value, new AttributeReader(body, SA_ID)) : inner;
       return sa.ok ? good({ kind: "sa-gone", by, sa: sa.value }) : sa;
     }
     case XFRM_MSG.flushSa:
       return good({ kind: "sas-flushed", by });
     case XFRM_MSG.expire: {
       if (body.length <= XFRM_SIZE.sa) return bad(`notice of expiry has ${body.length} bytes`);
-      const sa = readSa(body);
+      // struct xfrm_user_expire: the association, u8 hard, padding to 8 octets
+      const sa = readSa(body, new AttributeReader(body, XFRM_SIZE.sa + 8));
       return sa.ok ? good({ kind: "expired", by, sa: sa.value, hard: body[XFRM_SIZE.sa] !== 0 }) : sa;
     }
     default:

@@ -10,6 +10,8 @@ export interface SaRecord extends XfrmPair {
   readonly spi: number;
   readonly protocol: number;
   readonly reqid: number;
+  /** Whether it has a key; the kernel makes some without, in the hope that somebody gives them one. */
+  readonly keyed: boolean;
 }
 
 /** A policy of the kernel. */
@@ -35,11 +37,14 @@ export interface PolicyRecord extends XfrmPair {
 /** An association; undefined when it is not one between IPv4 hosts. */
 export function decodeSa(message: Uint8Array): Decoded<SaRecord | undefined> {
   const body = onlyMessage(message, XFRM_MSG.newSa, XFRM_SIZE.sa);
-  return body.ok ? readSa(body.value) : body;
+  return body.ok ? readSa(body.value, new AttributeReader(body.value, XFRM_SIZE.sa)) : body;
 }
 
-/** Reads a struct xfrm_usersa_info of XFRM_SIZE.sa octets or more. */
-export function readSa(bytes: Uint8Array): Decoded<SaRecord | undefined> {
+/** Reads a struct xfrm_usersa_info of XFRM_SIZE.sa octets or more, and the attributes of its message. */
+export function readSa(bytes: Uint8Array, reader: AttributeReader): Decoded<SaRecord | undefined> {
+  let keyed = false;
+  while (reader.next()) keyed ||= reader.type === XFRMA.aead;
+  if (reader.failure !== undefined) return bad(reader.failure);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint16(212, true) !== AF.inet) return good(undefined);
   return good({
@@ -48,6 +53,7 @@ export function readSa(bytes: Uint8Array): Decoded<SaRecord | undefined> {
     spi: view.getUint32(72),
     protocol: bytes[76]!,
     reqid: view.getUint32(208, true),
+    keyed,
   });
 }
 

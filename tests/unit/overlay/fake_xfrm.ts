@@ -79,6 +79,12 @@ export class FakeXfrm implements NetlinkSocket {
     const writer = new NetlinkWriter(512).begin(XFRM_MSG.expire, 0).raw(state);
     this.#tell(writer.u8(hard ? 1 : 0).raw(new Uint8Array(7)).end().finish(), 0);
   }
+  /** What the kernel makes of an association that is wanted and not there. */
+  larval(spi: number): void {
+    const larval = this.sa(spi)!.slice(0, SA_LENGTH);
+    new DataView(larval.buffer).setUint32(0, SA_LENGTH, true);
+    this.sas.set(String(spi), larval);
+  }
   /** The association of a number. */
   sa(spi: number): Message | undefined {
     return this.sas.get(String(spi));

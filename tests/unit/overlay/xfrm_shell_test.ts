@@ -159,6 +159,16 @@ Deno.test("XfrmShell puts right what another program made of a policy, outwards 
   assert.deepEqual(set.map(([, message]) => message[16 + 160]), [1, 0]);
 });
 
+Deno.test("XfrmShell does not take for a key what the kernel made in its absence, and replaces it", () => {
+  const { kernel, perform } = made();
+  perform(guard);
+  perform(send(0x2000));
+  kernel.larval(0x2000);
+  const [present] = perform(keep(0x2000));
+  assert.deepEqual(present, { kind: "xfrm-present", sas: [] });
+  assert.equal(perform(send(0x2000))[0]?.kind, "xfrm-sending");
+});
+
 Deno.test("XfrmShell gives a path up that it cannot guard any more", () => {
   const { kernel, perform } = made();
   perform(guard);

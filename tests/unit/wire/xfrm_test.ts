@@ -57,7 +57,7 @@ Deno.test("decodeSa and decodePolicy read what was asked for", () => {
   const sa = { src: B, dst: A, spi: 0xffcca8ef, key, reqid: 7, bound: true };
   assert.deepEqual(decodeSa(xfrm.newSa(sa)), {
     ok: true,
-    value: { src: B, dst: A, spi: 0xffcca8ef, protocol: 50, reqid: 7 },
+    value: { src: B, dst: A, spi: 0xffcca8ef, protocol: 50, reqid: 7, keyed: true },
   });
   const selector = { src: A, dst: B, direction: "out", port: 6784, mark: undefined } as const;
   const esp = xfrm.newPolicy({ ...selector, priority: 9, verdict: { kind: "esp", spi: 5, reqid: 7 } });
