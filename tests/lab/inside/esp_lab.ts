@@ -29,7 +29,7 @@ export default suite({
     await using wire = await watch(world);
     const mtu = (await world.host(1).status()).datapath.mtu!;
     const size = String(mtu - 28);
-    await world.container(1).mustPing("10.2.1.2", "-c", "5", "-i", "0.1", "-W", "3", "-M", "do", "-s", size);
+    await world.container(1).mustPing("10.2.1.2", "-c", "8", "-i", "0.1", "-W", "3", "-M", "do", "-s", size);
     const packets = await wire.check();
     note(`MTU ${mtu}, ${packets.length} packets of ESP`);
     assert.ok(packets.length >= 10);
