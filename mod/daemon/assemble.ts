@@ -42,7 +42,7 @@ import { DATAPATH, findOvs } from "./ovs_host.ts";
 import { claimNamespace, preflight } from "./preflight.ts";
 import { ipsecUse } from "./ipsec_parts.ts";
 import { hasGcm } from "./sleeve_parts.ts";
-import { bridgeMac } from "../overlay/bridge_setup.ts";
+import { bridgeMac } from "../datapath/bridge_setup.ts";
 import { EXTENSION } from "../overlay/sleeve_port.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../overlay/esp_port.ts";
 import { TAP_NAME } from "../overlay/tap_port.ts";

@@ -2,7 +2,7 @@
 import type { Sysctl } from "../attach/mod.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger, NetlinkSocket } from "../core/ports.ts";
-import { type BridgeParts, ensureBridge } from "../overlay/bridge_kernel_shell.ts";
+import { type BridgeParts, ensureBridge } from "../datapath/bridge_kernel_shell.ts";
 
 const THROUGH_IPTABLES = "net/bridge/bridge-nf-call-iptables";
 

@@ -1,6 +1,6 @@
 /** What removing everything is done through, opened in the host's namespace. */
 import { MeshnetError } from "../core/errors.ts";
-import { removeOwnXfrm } from "../overlay/xfrm_kernel_shell.ts";
+import { removeOwnXfrm } from "../ipsec/xfrm_kernel_shell.ts";
 import type { CleanupOptions } from "./host_cleanup.ts";
 import { openNetlink } from "./netlink.ts";
 import { DATAPATH, removeDatapath } from "./ovs_host.ts";

@@ -5,9 +5,9 @@ import type { LogFields, Logger } from "../core/ports.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
 import { broadcastHops, graphOfView, unicastRoutes } from "../mesh/routes.ts";
 import { Dataplane, type RouteLookup } from "../overlay/dataplane.ts";
-import { ensureBridge } from "../overlay/bridge_kernel_shell.ts";
-import { bridgeMac } from "../overlay/bridge_setup.ts";
-import { BRIDGE_LIMITS, BridgeDatapath } from "../overlay/bridge_shell.ts";
+import { ensureBridge } from "../datapath/bridge_kernel_shell.ts";
+import { bridgeMac } from "../datapath/bridge_setup.ts";
+import { BRIDGE_LIMITS, BridgeDatapath } from "../datapath/bridge_shell.ts";
 import type { Datapath } from "../overlay/datapath_port.ts";
 import {
   type DataplaneConfig,
@@ -16,9 +16,9 @@ import {
   toPlainFailure,
 } from "../overlay/dataplane_messages.ts";
 import type { PeerDirectory } from "../overlay/sleeve_port.ts";
-import { OvsDatapath } from "../overlay/ovs_shell.ts";
+import { OvsDatapath } from "../datapath/ovs_shell.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
-import { TapKeeper } from "../overlay/tap_keeper.ts";
+import { TapKeeper } from "../datapath/tap_keeper.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";

@@ -30,7 +30,7 @@ export async function ipsecUse(
   }
   if (!used) return "off";
   try {
-    const { ownState } = await import("../overlay/xfrm_kernel_shell.ts");
+    const { ownState } = await import("../ipsec/xfrm_kernel_shell.ts");
     using socket = open();
     const { policies, sas } = ownState(socket);
     if (policies.length + sas.length > 0) return "leftovers";
@@ -47,7 +47,7 @@ export async function openIpsec(
   { log, owner }: { readonly log: Logger; readonly owner: DisposableStack },
 ): Promise<Ipsec> {
   if (ipsec === "off") return NO_IPSEC;
-  const { XfrmShell } = await import("../overlay/xfrm_shell.ts");
+  const { XfrmShell } = await import("../ipsec/xfrm_shell.ts");
   const { loadHkdf } = await import("../sys/sealer.ts");
   return owner.use(
     new XfrmShell({

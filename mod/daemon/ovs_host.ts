@@ -4,7 +4,7 @@ import { MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { decodeDatapath, encodeDatapathDelete, encodeDatapathGet, findOvsFamilies } from "../wire/ovs.ts";
 
-export { findOvs } from "../overlay/ovs_kernel_shell.ts";
+export { findOvs } from "../datapath/ovs_kernel_shell.ts";
 
 /** Name of the datapath and of the host's own leg. */
 export const DATAPATH = "meshnet";

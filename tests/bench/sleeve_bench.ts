@@ -1,11 +1,11 @@
 /** Cost of sleeve's building blocks, without ciphers and system calls: `deno bench tests/bench/sleeve_bench.ts`. */
 import { sumWords } from "../../mod/core/checksum.ts";
-import { type FrameChecksum, Joiner } from "../../mod/overlay/join.ts";
-import { ReplayWindow } from "../../mod/overlay/replay.ts";
-import { Segmenter } from "../../mod/overlay/segment.ts";
+import { type FrameChecksum, Joiner } from "../../mod/sleeve/join.ts";
+import { ReplayWindow } from "../../mod/sleeve/replay.ts";
+import { Segmenter } from "../../mod/sleeve/segment.ts";
 import { FRAME_HEADER, FrameReader, PacketWriter, type PeerNumber } from "../../mod/wire/sleeve.ts";
 import { VIRTIO_HEADER } from "../../mod/wire/virtio_net.ts";
-import { SHAPE, superPacket } from "../unit/overlay/super_packets.ts";
+import { SHAPE, superPacket } from "../unit/sleeve/super_packets.ts";
 
 const SEGMENTS = 46;
 const MSS = 1_372; // what fits a path of 1500 octets

@@ -10,7 +10,7 @@ import type { PeerName, ShortId } from "../../mod/core/names.ts";
 import type { LinkId, LinkProtection } from "../../mod/core/overlay_port.ts";
 import type { Millis } from "../../mod/core/time.ts";
 import { chooseChannel } from "../../mod/overlay/sleeve_channel.ts";
-import { SleeveEngine } from "../../mod/overlay/sleeve_engine.ts";
+import { SleeveEngine } from "../../mod/sleeve/sleeve_engine.ts";
 import type { SleeveCarrier, SleeveNews } from "../../mod/overlay/sleeve_port.ts";
 import { type PeerNumber, peerNumber, sleeveOverheads } from "../../mod/wire/sleeve.ts";
 import { vniOf } from "../../mod/wire/vxlan.ts";

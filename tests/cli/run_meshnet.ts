@@ -9,7 +9,7 @@ export interface Ran {
 }
 
 /** Top folder of the project. */
-export const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
+export const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname);
 
 /** The words that start meshnet. */
 export function meshnetCommand(): readonly [string, ...string[]] {

@@ -11,7 +11,7 @@ import type { Logger } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import type { DatapathEffect } from "../../../mod/overlay/datapath_port.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
-import { OvsDatapath } from "../../../mod/overlay/ovs_shell.ts";
+import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
 import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/ovs.ts";
 import type { FlowAction, FlowKey, Miss, PortNo, Ufid } from "../../../mod/wire/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/vxlan.ts";

@@ -17,7 +17,7 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { openNetlink } from "../../../mod/daemon/netlink.ts";
 import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
-import { OvsDatapath } from "../../../mod/overlay/ovs_shell.ts";
+import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
 import type { SleeveCounts, SleevePath, TakePacket } from "../../../mod/overlay/sleeve_port.ts";
 import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/ovs.ts";
 import type { FlowAction, FlowKey, FlowRecord, PortNo, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AddressNotices } from "../../../mod/daemon/address_notices.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
-import { linkNotice, LinkNotices } from "../overlay/link_notices.ts";
+import { linkNotice, LinkNotices } from "../datapath/link_notices.ts";
 
 /** A notice that an address of this scope has come. */
 function addressNotice(scope: number): Uint8Array {

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import type { Logger, NetlinkSocket, Store } from "../../../mod/core/ports.ts";
 import { ipsecUse } from "../../../mod/daemon/ipsec_parts.ts";
-import { OWN_MARK } from "../../../mod/overlay/xfrm_plan.ts";
+import { OWN_MARK } from "../../../mod/ipsec/xfrm_plan.ts";
 import { newSa } from "../../../mod/wire/xfrm.ts";
-import { FakeXfrm } from "../overlay/fake_xfrm.ts";
+import { FakeXfrm } from "../ipsec/fake_xfrm.ts";
 
 const log = { debug() {} } as unknown as Logger;
 

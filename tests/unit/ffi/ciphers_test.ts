@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fromHex, toHex } from "../../../mod/core/bytes.ts";
-import { secretboxCipher } from "../../../mod/overlay/sleeve_seal.ts";
+import { secretboxCipher } from "../../../mod/sleeve/sleeve_seal.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
 import { AesGcm, deriveKey } from "../../../ffi/libcrypto.ts";
 import { hasLibrary } from "../../../ffi/libs.ts";

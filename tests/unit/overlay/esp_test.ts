@@ -24,7 +24,7 @@ import {
 } from "../../../mod/overlay/esp_table.ts";
 import type { ForwarderEvent } from "../../../mod/overlay/forwarder.ts";
 import { HOLD_MAX_MS } from "../../../mod/overlay/hold.ts";
-import { espKey } from "../../../mod/overlay/xfrm_shell.ts";
+import { espKey } from "../../../mod/ipsec/xfrm_shell.ts";
 import { loadHkdf } from "../../../mod/sys/sealer.ts";
 import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";

@@ -4,8 +4,8 @@ import type { Random } from "../../../mod/core/ports.ts";
 import { TAP_PACKET } from "../../../mod/overlay/tap_port.ts";
 import { TCP_FLAG } from "../../../mod/wire/transport.ts";
 import { mutate } from "../fuzz.ts";
-import * as packets from "./super_packets.ts";
-import { SHAPE, type Shape } from "./super_packets.ts";
+import * as packets from "../sleeve/super_packets.ts";
+import { SHAPE, type Shape } from "../sleeve/super_packets.ts";
 
 const VIRTIO = 10;
 /** What odd packets are made of. */

@@ -10,7 +10,7 @@ import {
   SHAPE,
   type Shape,
   shape,
-} from "../overlay/super_packets.ts";
+} from "../sleeve/super_packets.ts";
 import { fuzz } from "../fuzz.ts";
 
 const SYN: Shape = { ...SHAPE, flags: TCP_FLAG.syn, tcpOptions: 12, payload: 0 };

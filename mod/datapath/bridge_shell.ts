@@ -1,0 +1,236 @@
+/** A Linux bridge, a TAP and flows in user space as a Datapath: for hosts whose kernel has no Open vSwitch. */
+import { isGroupMac, macAt } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
+import type { Millis } from "../core/time.ts";
+import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import type { FlowAction, Miss, PortNo, SleeveKey, Vport } from "../wire/ovs_keys.ts";
+import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
+import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "../overlay/datapath_port.ts";
+import type { DataplaneEvent } from "../overlay/dataplane_types.ts";
+import type { SleevePath, TakePacket } from "../overlay/sleeve_port.ts";
+import type { TapKeeper } from "./tap_keeper.ts";
+import { TAP_PACKET, type TapPort } from "../overlay/tap_port.ts";
+import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
+
+/** The bridge with everything that hangs on it, through the TAP. */
+export const BRIDGE_PORT = 1 as PortNo;
+/** The links to other peers. */
+export const SLEEVE_PORT = 2 as PortNo;
+/** Bounds that are not the usual ones: all containers are behind one port. */
+export const BRIDGE_LIMITS = { macsPerPort: 16_384, flowsPerSource: 32_768 } as const;
+/** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
+const TAP_BATCH = 64;
+/** Where packets are read to: room for a tag in front. */
+const READ_AT = 16;
+
+/** A packet under way: what the actions of a decision about it are carried out on. */
+interface Packet {
+  bytes: Uint8Array<ArrayBuffer>;
+  from: number;
+  to: number;
+}
+
+/** The bridge stays when it is disposed, the TAP goes. */
+export class BridgeDatapath implements Datapath {
+  readonly #tap: TapPort;
+  readonly #sleeve: SleevePath;
+  readonly #keeper: TapKeeper;
+  readonly #flows = new UserFlows();
+  /** For frames that are no packet under way. */
+  readonly #own = new Uint8Array(TAP_PACKET);
+  readonly #packet: Packet = { bytes: this.#own, from: 0, to: 0 };
+  #frame: Uint8Array | undefined;
+  /** Whether the core is at work: what is posted then waits until it has done. */
+  #busy = false;
+  #post: PostEvent = () => {};
+  #hits = 0;
+  #misses = 0;
+  #refused = 0;
+
+  /** `connect` makes the user-space path, which hands what arrives to the function it is given. Takes all three over. */
+  constructor(tap: TapPort, connect: (take: TakePacket) => SleevePath, keeper: TapKeeper) {
+    this.#tap = tap;
+    this.#keeper = keeper;
+    this.#sleeve = connect((key, bytes, from, to) => this.#arrived(key, bytes, from, to));
+  }
+
+  /** The TAP first, then that of news of interfaces, then those of the links. */
+  get fds(): readonly number[] {
+    return [this.#tap.fd, this.#keeper.fd, ...this.#sleeve.fds];
+  }
+
+  /** See Datapath. */
+  start(): DataplaneEvent {
+    const none = { ifindex: undefined, udpPort: undefined, upcallPids: [] };
+    const ports: readonly Vport[] = [
+      { port: BRIDGE_PORT, kind: "netdev", name: this.#tap.name, ...none },
+      { port: SLEEVE_PORT, kind: "sleeve", name: "sleeve", ...none },
+    ];
+    return { kind: "started", ports, flows: [] };
+  }
+
+  /** See Datapath. */
+  drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
+    this.#post = post;
+    let more = false;
+    if (at.isReady(0)) more = this.#readTap();
+    this.#keeper.drain(at.isReady(1), at.now);
+    const sleeve = this.#sleeve.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 2) });
+    return more || sleeve;
+  }
+
+  #readTap(): boolean {
+    const tap = this.#tap;
+    for (let i = 0; i < TAP_BATCH; i++) {
+      const length = tap.read(READ_AT);
+      if (length === 0) return false;
+      this.#departing(tap.buffer, READ_AT, READ_AT + length);
+    }
+    return true;
+  }
+
+  /** A packet of a local container. */
+  #departing(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    const frame = from + VIRTIO_HEADER;
+    if (to - frame < ETHERNET_HEADER) return;
+    const flow = this.#flows.ofLocal(bytes, frame);
+    if (flow !== undefined) return this.#follow(flow, bytes, from, to);
+    this.#miss({ inPort: BRIDGE_PORT, ...addressesAt(bytes, frame) }, bytes, from, to);
+  }
+
+  /** A packet that came over a link. */
+  #arrived(key: SleeveKey, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    const frame = from + VIRTIO_HEADER;
+    if (to - frame < ETHERNET_HEADER) return;
+    const flow = this.#flows.ofLink(key, bytes, frame);
+    if (flow !== undefined) return this.#follow(flow, bytes, from, to);
+    const sleeve = { link: key.link, id: key.id };
+    this.#miss({ inPort: SLEEVE_PORT, sleeve, ...addressesAt(bytes, frame) }, bytes, from, to);
+  }
+
+  #follow(flow: UserFlow, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    this.#hits++;
+    flow.packets++;
+    flow.bytes += to - from - VIRTIO_HEADER;
+    this.#run(flow.actions, bytes, from, to);
+  }
+
+  #miss(
+    key: Miss["key"],
+    bytes: Uint8Array<ArrayBuffer>,
+    from: number,
+    to: number,
+  ): void {
+    this.#misses++;
+    if (this.#busy) {
+      // An answer to a packet under way: the octets are gone when its turn comes.
+      return this.#post({ kind: "miss", miss: { key, frame: bytes.slice(from + VIRTIO_HEADER, to) } });
+    }
+    const frame = bytes.subarray(from + VIRTIO_HEADER, to);
+    const packet = this.#packet;
+    [packet.bytes, packet.from, packet.to] = [bytes, from, to];
+    this.#frame = frame;
+    this.#post({ kind: "miss", miss: { key, frame } });
+    this.#frame = undefined;
+  }
+
+  #run(actions: readonly FlowAction[], bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    const count = actions.length;
+    for (let i = 0; i < count; i++) {
+      const action = actions[i]!;
+      if (action.kind === "output") {
+        if (!this.#tap.write(bytes, from, to)) this.#refused++;
+      } else if (action.kind === "sleeve") {
+        const broadcast = count > 1 || isGroupMac(macAt(bytes, from + VIRTIO_HEADER));
+        this.#sleeve.send(action.sleeve, bytes, { from, to, broadcast });
+      }
+    }
+  }
+
+  /** Carries actions out on the packet that a frame is of, or on a frame of our own. */
+  #execute(actions: readonly FlowAction[], frame: Uint8Array): void {
+    if (frame === this.#frame) {
+      const { bytes, from, to } = this.#packet;
+      return this.#run(actions, bytes, from, to);
+    }
+    const end = READ_AT + VIRTIO_HEADER + frame.length;
+    if (end > this.#own.length) return void this.#refused++;
+    this.#own.fill(0, READ_AT, READ_AT + VIRTIO_HEADER);
+    this.#own.set(frame, READ_AT + VIRTIO_HEADER);
+    this.#run(actions, this.#own, READ_AT, end);
+  }
+
+  /** See Datapath. */
+  perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
+    const nested = this.#busy;
+    this.#busy = true;
+    try {
+      this.#perform(effect, post, now);
+    } finally {
+      this.#busy = nested;
+    }
+  }
+
+  #perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
+    switch (effect.kind) {
+      case "install":
+        this.#flows.install(effect.ufid, effect.key, effect.actions);
+        if (effect.frame !== undefined) this.#execute(effect.actions, effect.frame);
+        return;
+      case "execute":
+        return this.#execute(effect.actions, effect.frame);
+      case "delete":
+        return this.#flows.delete(effect.ufid);
+      case "delete-foreign":
+        return; // nobody else makes flows here
+      case "dump-flows":
+        return post({ kind: "flows", flows: this.#flows.records() });
+      case "ensure-vxlan": {
+        const reason = "a bridge has no tunnel ports";
+        return post({ kind: "vxlan-failed", udpPort: effect.udpPort, reason });
+      }
+      case "sleeve-open":
+      case "sleeve-close":
+      case "special":
+        return this.#sleeve.perform(effect, now);
+      default:
+        assertNever(effect);
+    }
+  }
+
+  /** See Datapath. */
+  flush(post: PostEvent): void {
+    this.#sleeve.flush(post);
+  }
+
+  /** See Datapath. */
+  nextWake(): number {
+    return this.#keeper.nextWake();
+  }
+
+  /** See Datapath. */
+  wake(post: PostEvent, now: Millis): void {
+    this.#post = post;
+    this.#keeper.wake(now);
+  }
+
+  /** See Datapath. */
+  counts(): DatapathCounts {
+    const [hits, misses, refused] = [this.#hits, this.#misses, this.#refused];
+    const sleeve = this.#sleeve.counts();
+    const { mended: repaired } = this.#keeper;
+    return { hits, misses, refused, lost: 0, masks: 0, damaged: 0, repaired, sleeve };
+  }
+
+  /** See Datapath. */
+  [Symbol.dispose](): void {
+    this.#keeper[Symbol.dispose]();
+    this.#sleeve[Symbol.dispose]();
+    this.#tap[Symbol.dispose]();
+  }
+}
+
+function addressesAt(bytes: Uint8Array, frame: number): Pick<Miss["key"], "ethSrc" | "ethDst" | "tagged"> {
+  const addresses = { ethSrc: macAt(bytes, frame + 6), ethDst: macAt(bytes, frame) };
+  return tagAt(bytes, frame) === 1 ? { ...addresses, tagged: true } : addresses;
+}

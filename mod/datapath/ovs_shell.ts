@@ -1,0 +1,389 @@
+/** The kernel's Open vSwitch as a Datapath: misses and notices in, flows and frames out. */
+import { assertNever } from "../core/brand.ts";
+import { describeErrno, ERRNO } from "../core/errno.ts";
+import { messageOf } from "../core/errors.ts";
+import { after, type Millis } from "../core/time.ts";
+import { NetlinkWriter } from "../wire/netlink_writer.ts";
+import { decodeVport, openOvs, OVS_CMD } from "../wire/ovs.ts";
+import {
+  decodeUpcall,
+  type UpcallError,
+  writeExecute,
+  writeFlowDelete,
+  writeFlowNew,
+} from "../wire/ovs_flow.ts";
+import type { PortNo, Vport } from "../wire/ovs_keys.ts";
+import type {
+  Datapath,
+  DatapathCounts,
+  DatapathEffect,
+  NoticeSocket,
+  OvsAdapters,
+  PostEvent,
+  UpcallSocket,
+} from "../overlay/datapath_port.ts";
+import type { DataplaneEvent } from "../overlay/dataplane_types.ts";
+import { datapathGone, errnoOf, OvsKernel } from "./ovs_kernel_shell.ts";
+import type { OvsChange } from "./ovs_setup.ts";
+import { openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
+import { TAP_NAME } from "../overlay/tap_port.ts";
+
+/** Positions in `fds`. */
+const UPCALLS = 0;
+const NOTICES = 1;
+const USER_SPACE = 2;
+/** Batches of misses taken by one call of drain(): timers and requests come in between. */
+const BATCHES = 8;
+/** News of user space's sending bring about more to send, but not for ever. */
+const ROUNDS = 4;
+/** What is gathered for one send; the kernel's default limit for one message is 208 KiB. */
+const SEND_LIMIT = 64 * 1024;
+const VXLAN_ATTEMPTS = 5;
+const VXLAN_RETRY_MS = 10;
+/** Shortest time between two looks at whether misses still reach us. */
+const CHECK_MS = 200;
+
+/** What is opened. */
+export interface OvsOptions {
+  /** Name of the datapath and of its own interface. */
+  readonly name: string;
+  /** MTU of its own interface. */
+  readonly mtu: number;
+  /** What carries frames that no tunnel can carry; it is disposed with the datapath. */
+  readonly userSpace?: UserSpace | undefined;
+}
+
+/** One open datapath. Ports, flows and the datapath itself stay when it is disposed. */
+export class OvsDatapath implements Datapath {
+  readonly #kernel: OvsKernel;
+  readonly #upcalls: UpcallSocket;
+  readonly #notices: NoticeSocket;
+  readonly #adapters: OvsAdapters;
+  readonly #name: string;
+  readonly #user: OvsSleeve | undefined;
+  readonly #writer = new NetlinkWriter(SEND_LIMIT + 80 * 1024);
+  readonly #ports = new Map<PortNo, Vport>();
+  /** vxlan ports to try again: UDP port -> attempt and time. */
+  readonly #retries = new Map<number, { attempt: number; at: Millis }>();
+  #checkAt = Infinity;
+  #checkedAt = -Infinity;
+  #resync = false;
+  #refused = 0;
+  #damaged = 0;
+  #repaired = 0;
+
+  private constructor(
+    kernel: OvsKernel,
+    upcalls: UpcallSocket,
+    notices: NoticeSocket,
+    options: {
+      readonly name: string;
+      readonly adapters: OvsAdapters;
+      readonly user: OvsSleeve | undefined;
+    },
+  ) {
+    this.#kernel = kernel;
+    this.#upcalls = upcalls;
+    this.#notices = notices;
+    this.#name = options.name;
+    this.#adapters = options.adapters;
+    this.#user = options.user;
+  }
+
+  /** Opens the datapath, or makes it. Throws "datapath/module-missing" when the kernel has no Open vSwitch,
+   * "datapath/wrong-kind" when something else has the name. Where the TAP cannot become a port, tunnels alone carry
+   * frames. */
+  static open(adapters: OvsAdapters, options: OvsOptions): OvsDatapath {
+    const { mtu, name, userSpace } = options;
+    using undo = new DisposableStack();
+    if (userSpace !== undefined) undo.use(userSpace);
+    const upcalls = undo.use(adapters.openUpcalls());
+    const kernel = undo.use(OvsKernel.open(adapters, { name, mtu, upcallPid: upcalls.portId }));
+    const { datapathGroup, vportGroup } = kernel.families;
+    const notices = undo.use(adapters.openNotices([datapathGroup, vportGroup]));
+    const around = { log: adapters.log, openLinkNotices: () => adapters.openLinkNotices() };
+    const user = userSpace === undefined ? undefined : openUserSpace(userSpace, { ...around, kernel });
+    undo.move();
+    return new OvsDatapath(kernel, upcalls, notices, { name, adapters, user });
+  }
+
+  /** See Datapath. In the order of UPCALLS and NOTICES; from USER_SPACE on those of user space. */
+  get fds(): readonly number[] {
+    return [this.#upcalls.fd, this.#notices.fd, ...this.#user?.fds ?? []];
+  }
+
+  /** See Datapath. */
+  start(): DataplaneEvent {
+    // Ports made between opening and joining the group are in this list, later ones in notices.
+    this.#kernel.repair();
+    const ports = this.#kernel.ports().map((port) => this.#seen(port));
+    for (const port of ports) this.#ports.set(port.port, port);
+    return { kind: "started", ports, flows: this.#kernel.flows(false) };
+  }
+
+  /** User space's port is nobody's local one, also when a process left it that is gone. */
+  #seen(port: Vport): Vport {
+    if (port.kind !== "netdev") return port;
+    if (port.port === this.#user?.port) return { ...port, kind: "sleeve" };
+    return port.name === TAP_NAME ? { ...port, kind: "other" } : port;
+  }
+
+  /** See Datapath. */
+  drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
+    if (at.isReady(NOTICES)) this.#takeNotices(post, at.now);
+    let more = at.isReady(UPCALLS) && this.#takeUpcalls(post);
+    const user = this.#user;
+    if (user !== undefined) {
+      const { now } = at;
+      if (user.drain(post, { now, isReady: (index) => at.isReady(USER_SPACE + index) })) more = true;
+      this.flush(post);
+    }
+    return more;
+  }
+
+  #takeUpcalls(post: PostEvent): boolean {
+    for (let i = 0; i < BATCHES; i++) {
+      const batch = this.#upcalls.receiveBatch();
+      for (const datagram of batch) this.#takeUpcall(datagram, post);
+      this.#send();
+      if (batch.length < this.#upcalls.batchSize) return false;
+    }
+    return true;
+  }
+
+  #takeUpcall(datagram: Uint8Array, post: PostEvent): void {
+    const decoded = decodeUpcall(this.#kernel.families, datagram);
+    if (!decoded.ok) {
+      this.#damaged++;
+      return;
+    }
+    const upcall = decoded.value;
+    if (upcall.kind === "error") this.#takeRefusal(upcall, post);
+    if (upcall.kind !== "miss" || upcall.datapath !== this.#kernel.index) return;
+    const { inPort } = upcall.miss.key;
+    if (!this.#ports.has(inPort)) this.#meet(inPort, post);
+    if (inPort !== this.#user?.port) return post(upcall);
+    const miss = this.#user.missOf(upcall);
+    if (miss !== undefined) post({ kind: "miss", miss });
+  }
+
+  /** A frame was faster than the news of its port. */
+  #meet(port: PortNo, post: PostEvent): void {
+    const found = this.#kernel.port({ port });
+    if (found !== undefined) this.#learn(found.vport, post);
+  }
+
+  #takeRefusal(error: UpcallError, post: PostEvent): void {
+    if (error.request === "delete" && error.errno === ERRNO.ENOENT) return; // gone already
+    this.#refused++;
+    const text = error.text === undefined ? "" : `, ${error.text.trim()}`;
+    const reason = describeErrno(error.errno) + text;
+    if (error.request === "install" && error.ufid !== undefined) {
+      this.#user?.tags.unbind(error.ufid);
+      post({ kind: "install-failed", ufid: error.ufid, reason });
+    } else this.#adapters.log.debug("overlay/request-refused", { request: error.request, reason });
+  }
+
+  #takeNotices(post: PostEvent, now: Millis): void {
+    try {
+      for (let notice = this.#notices.receive(); notice !== undefined; notice = this.#notices.receive()) {
+        this.#takeNotice(notice, post, now);
+      }
+    } catch (thrown) {
+      if (errnoOf(thrown) !== ERRNO.ENOBUFS) throw thrown;
+      this.#resync = true; // news were lost
+    }
+    if (this.#resync) this.#compare(post);
+  }
+
+  #takeNotice(notice: Uint8Array, post: PostEvent, now: Millis): void {
+    const { families, index } = this.#kernel;
+    const opened = openOvs(notice);
+    if (!opened.ok || opened.value.datapath !== index) return;
+    const { command, family } = opened.value;
+    if (family === families.datapath) {
+      if (command === OVS_CMD.del) throw datapathGone(this.#name);
+      this.#checkAt = Math.min(this.#checkAt, Math.max(now, this.#checkedAt + CHECK_MS));
+    } else if (family === families.vport) {
+      const decoded = decodeVport(notice);
+      if (!decoded.ok) this.#damaged++;
+      else if (command === OVS_CMD.del) {
+        this.#forget(decoded.value.vport.port, post);
+        this.#user?.lost(decoded.value.vport.port, now);
+      } else this.#learn(decoded.value.vport, post);
+    }
+  }
+
+  #learn(told: Vport, post: PostEvent): void {
+    const port = this.#seen(told);
+    const known = this.#ports.get(port.port);
+    if (!this.#kernel.hearsOf(port) && (known === undefined || this.#kernel.hearsOf(known))) {
+      this.#kernel.directMisses(port.port);
+    }
+    this.#ports.set(port.port, port);
+    if (known?.name === port.name && known.kind === port.kind && known.udpPort === port.udpPort) return;
+    if (known !== undefined) post({ kind: "port-removed", port: port.port });
+    post({ kind: "port-appeared", port });
+  }
+
+  #forget(port: PortNo, post: PostEvent): void {
+    if (this.#ports.delete(port)) post({ kind: "port-removed", port });
+  }
+
+  /** Finds out what happened while news were lost. */
+  #compare(post: PostEvent): void {
+    this.#resync = false;
+    const present = this.#kernel.ports();
+    const numbers = new Set(present.map((port) => port.port));
+    for (const port of [...this.#ports.keys()]) {
+      if (!numbers.has(port)) this.#forget(port, post);
+    }
+    for (const port of present) this.#learn(port, post);
+  }
+
+  /** See Datapath. */
+  perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
+    const writer = this.#writer;
+    const { families, index } = this.#kernel;
+    const tags = this.#user?.tags;
+    switch (effect.kind) {
+      case "install": {
+        const { actions, frame, key, ufid } = effect;
+        if (key.sleeve === undefined && tags === undefined || tags?.bind(ufid, key, actions)) {
+          writeFlowNew(writer, families, index, effect, { tagOf: tags?.tagOf });
+        } else post({ kind: "install-failed", ufid, reason: "there is no tag for it" });
+        if (frame !== undefined && actions.length > 0) {
+          writeExecute(writer, families, index, { frame, actions }, { tagOf: tags?.tagOf });
+        }
+        break;
+      }
+      case "execute":
+        writeExecute(writer, families, index, effect, { tagOf: tags?.tagOf });
+        break;
+      case "delete":
+        tags?.unbind(effect.ufid);
+        writeFlowDelete(writer, families, index, effect);
+        break;
+      case "delete-foreign":
+        writeFlowDelete(writer, families, index, effect);
+        break;
+      case "dump-flows": {
+        this.#send();
+        const flows = this.#kernel.flows(true);
+        tags?.keepOnly(flows);
+        post({ kind: "flows", flows });
+        break;
+      }
+      case "ensure-vxlan":
+        this.#ensureVxlan(effect.udpPort, 1, post, now);
+        break;
+      case "sleeve-open":
+      case "sleeve-close":
+      case "special":
+        this.#user?.perform(effect, now);
+        break;
+      default:
+        assertNever(effect);
+    }
+    if (writer.length > SEND_LIMIT) this.#send();
+  }
+
+  #ensureVxlan(udpPort: number, attempt: number, post: PostEvent, now: Millis): void {
+    this.#retries.delete(udpPort);
+    const result = this.#kernel.ensureVxlan(udpPort);
+    if (result.kind === "ready") {
+      this.#learn(result.port, post);
+      post({ kind: "vxlan-ready", udpPort, port: result.port.port });
+    } else if (result.kind === "busy" && attempt < VXLAN_ATTEMPTS) {
+      this.#retries.set(udpPort, { attempt: attempt + 1, at: after(now, VXLAN_RETRY_MS) });
+    } else post({ kind: "vxlan-failed", udpPort, reason: result.reason });
+  }
+
+  /** See Datapath. */
+  flush(post: PostEvent): void {
+    this.#send();
+    let news = this.#user !== undefined;
+    for (let i = 0; news && i < ROUNDS; i++) {
+      news = false;
+      this.#user!.path.flush((event) => {
+        news = true;
+        post(event);
+      });
+      this.#send(); // what the news brought about
+    }
+  }
+
+  #send(): void {
+    const { buffer, length } = this.#writer;
+    if (length === 0) return;
+    this.#writer.reset();
+    try {
+      this.#upcalls.sendFirst(buffer, length);
+    } catch (thrown) {
+      this.#refused++;
+      this.#adapters.log.warn("overlay/send-failed", { reason: messageOf(thrown) });
+    }
+  }
+
+  /** See Datapath. */
+  nextWake(): number {
+    let next = Math.min(this.#checkAt, this.#user?.nextWake() ?? Infinity);
+    for (const { at } of this.#retries.values()) next = Math.min(next, at);
+    return next;
+  }
+
+  /** See Datapath. */
+  wake(post: PostEvent, now: Millis): void {
+    if (now >= this.#checkAt) this.#check(now);
+    this.#user?.wake(now);
+    for (const [udpPort, { attempt, at }] of [...this.#retries]) {
+      if (now >= at) this.#ensureVxlan(udpPort, attempt, post, now);
+    }
+  }
+
+  #check(now: Millis): void {
+    this.#checkAt = Infinity;
+    this.#checkedAt = now;
+    const changes = this.#repair();
+    if (changes.length === 0) return;
+    this.#repaired++;
+    const { log } = this.#adapters;
+    const what = changes.map((change) => change.kind).join(" ");
+    const fields = { datapath: this.#name, what };
+    // Tools that only look (ovs-dpctl show) change something too, but nothing that we need.
+    const harmful = changes.some((change) => change.kind !== "dispatch" || change.deaf);
+    if (harmful) log.warn("overlay/datapath-changed-by-others", fields);
+    else log.debug("overlay/datapath-opened-by-others", fields);
+  }
+
+  #repair(): readonly OvsChange[] {
+    try {
+      return this.#kernel.repair();
+    } catch (thrown) {
+      throw errnoOf(thrown) === ERRNO.ENODEV ? datapathGone(this.#name) : thrown;
+    }
+  }
+
+  /** See Datapath. */
+  counts(): DatapathCounts {
+    const { hits, misses, lost, masks } = this.#kernel.datapath();
+    return {
+      hits,
+      misses,
+      lost,
+      masks,
+      refused: this.#refused,
+      damaged: this.#damaged,
+      repaired: this.#repaired + (this.#user?.mended ?? 0),
+      sleeve: this.#user?.counts(),
+    };
+  }
+
+  /** Closes the sockets: misses go nowhere from now on, flows go on working. */
+  [Symbol.dispose](): void {
+    this.#user?.[Symbol.dispose]();
+    this.#notices[Symbol.dispose]();
+    this.#kernel[Symbol.dispose]();
+    this.#upcalls[Symbol.dispose]();
+  }
+}

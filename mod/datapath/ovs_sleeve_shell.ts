@@ -1,0 +1,184 @@
+/** User space's port of the kernel's datapath: packets between the TAP and the links, and the port's misses.
+ *
+ *     datapath --[ mesh-tap: frames with a tag for (link, peers) ]-- OvsSleeve --[ SleevePath ]-- UDP
+ */
+import { messageOf } from "../core/errors.ts";
+import type { Millis } from "../core/time.ts";
+import type { Miss, PortNo } from "../wire/ovs_keys.ts";
+import type { Upcall } from "../wire/ovs_flow.ts";
+import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
+import type { OvsAdapters, PostEvent } from "../overlay/datapath_port.ts";
+import type { OvsKernel } from "./ovs_kernel_shell.ts";
+import {
+  SLEEVE_HEADROOM,
+  type SleeveCounts,
+  type SleeveEffect,
+  type SleevePath,
+  type TakePacket,
+} from "../overlay/sleeve_port.ts";
+import { putTag, SleeveTags, takeTag, withoutTag } from "./sleeve_tags.ts";
+import { TapKeeper } from "./tap_keeper.ts";
+import type { TapPort } from "../overlay/tap_port.ts";
+
+/** Packets taken from the TAP by one call of drain(): the links come in between. */
+const PACKETS = 64;
+/** What may have come before we told the kernel what to do; as many as a TAP queues, and more. */
+const OLD_PACKETS = 4_096;
+
+/** What user space carries frames with. The datapath owns all of it; disposing of it is for when the path was not
+ * opened. */
+export interface UserSpace extends Disposable {
+  readonly tap: TapPort;
+  /** Opens the links' end; packets that come over them go to `take`. */
+  readonly openPath: (take: TakePacket) => SleevePath;
+}
+
+/** What user space's port hangs on. */
+interface Around extends Pick<OvsAdapters, "openLinkNotices" | "log"> {
+  readonly kernel: OvsKernel;
+}
+
+/** See the module's head. One thread, synchronous. */
+export class OvsSleeve implements Disposable {
+  /** Which tag stands for what. */
+  readonly tags = new SleeveTags();
+  /** The links' end. */
+  readonly path: SleevePath;
+  readonly #tap: TapPort;
+  readonly #keeper: TapKeeper;
+  #port: PortNo;
+  #begun = false;
+  readonly #dropped = { untagged: 0, unknownTag: 0, noTag: 0, kernelRefused: 0 };
+
+  /** `port` is what the kernel made of the TAP. */
+  constructor(parts: UserSpace, port: PortNo, around: Around) {
+    const { kernel, log, openLinkNotices } = around;
+    const { tap } = parts;
+    this.#tap = tap;
+    this.#port = port;
+    const put = () => {
+      const { port, changed } = kernel.addTap(tap.name);
+      this.#port = port.port;
+      return changed;
+    };
+    this.#keeper = new TapKeeper({ tap, notices: openLinkNotices(), names: [tap.name], put, log });
+    this.path = parts.openPath(this.#take);
+  }
+
+  /** User space's port; another one after somebody removed it. */
+  get port(): PortNo {
+    return this.#port;
+  }
+
+  /** Descriptors: the TAP's, that of news of interfaces, then the links'. */
+  get fds(): readonly number[] {
+    return [this.#tap.fd, this.#keeper.fd, ...this.path.fds];
+  }
+
+  /** A port has gone: if it was user space's, it is put back. */
+  lost(port: PortNo, now: Millis): void {
+    if (port === this.#port) this.#keeper.suspect(now);
+  }
+
+  /** See Datapath. */
+  nextWake(): number {
+    return this.#keeper.nextWake();
+  }
+
+  /** See Datapath. */
+  wake(now: Millis): void {
+    this.#keeper.wake(now);
+  }
+
+  /** See SleevePath. */
+  perform(effect: SleeveEffect, now: Millis): void {
+    if (effect.kind === "sleeve-close") this.tags.closeLink(effect.link);
+    this.path.perform(effect, now);
+  }
+
+  /** A miss of the port as the core knows it; undefined: the frame is of nobody. */
+  missOf({ miss, tag, taggedTwice }: Extract<Upcall, { kind: "miss" }>): Miss | undefined {
+    const { ethDst, ethSrc, inPort } = miss.key;
+    const sleeve = tag === 0 ? undefined : this.tags.keyOf(tag);
+    if (sleeve === undefined) {
+      this.#dropped.unknownTag++;
+      return undefined;
+    }
+    const key = { inPort, sleeve, ethSrc, ethDst, tagged: taggedTwice || undefined };
+    return { key, frame: withoutTag(miss.frame) };
+  }
+
+  /** Carries a bounded part of what waits, in both directions. True when there may be more. */
+  drain(
+    post: PostEvent,
+    at: { readonly now: Millis; readonly isReady: (index: number) => boolean },
+  ): boolean {
+    if (!this.#begun) this.#begin();
+    let more = at.isReady(0) && this.#readTap();
+    this.#keeper.drain(at.isReady(1), at.now);
+    if (this.path.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 2) })) more = true;
+    return more;
+  }
+
+  /** Throws away what flows of an earlier process have put into the TAP: its tags meant something else. */
+  #begin(): void {
+    this.#begun = true;
+    for (let i = 0; i < OLD_PACKETS && this.#tap.read(0) > 0; i++) this.#dropped.unknownTag++;
+  }
+
+  #readTap(): boolean {
+    const { buffer } = this.#tap;
+    for (let i = 0; i < PACKETS; i++) {
+      const to = this.#tap.read(0);
+      if (to === 0) return false;
+      const tag = takeTag(buffer, 0, to);
+      const key = tag === 0 ? undefined : this.tags.keyOf(tag);
+      if (key === undefined) this.#dropped[tag === 0 ? "untagged" : "unknownTag"]++;
+      else {
+        const broadcast = (buffer[SLEEVE_HEADROOM + VIRTIO_HEADER]! & 1) !== 0;
+        this.path.send(key, buffer, { from: SLEEVE_HEADROOM, to, broadcast });
+      }
+    }
+    return true;
+  }
+
+  readonly #take: TakePacket = (key, bytes, from, to) => {
+    const tag = this.tags.tagOf(key);
+    if (tag === 0) return void this.#dropped.noTag++;
+    putTag(bytes, from, tag);
+    if (!this.#tap.write(bytes, from - SLEEVE_HEADROOM, to)) this.#dropped.kernelRefused++;
+  };
+
+  /** Counts of the links' end and of the port. */
+  counts(): SleeveCounts {
+    const counts = this.path.counts();
+    const { kernelRefused, noTag, unknownTag, untagged } = this.#dropped;
+    const mine = { untagged, "unknown-tag": unknownTag, "no-tag": noTag, "kernel-refused": kernelRefused };
+    return { ...counts, dropped: { ...counts.dropped, ...mine } };
+  }
+
+  /** How often the port had to be put back. */
+  get mended(): number {
+    return this.#keeper.mended;
+  }
+
+  /** Closes the links' end and the TAP: the port goes. */
+  [Symbol.dispose](): void {
+    this.#keeper[Symbol.dispose]();
+    this.path[Symbol.dispose]();
+    this.#tap[Symbol.dispose]();
+  }
+}
+
+/** Makes the TAP a port, or says in the log why it cannot be: there is no sleeve then, but everything else. */
+export function openUserSpace(userSpace: UserSpace, around: Around): OvsSleeve | undefined {
+  let port: PortNo;
+  try {
+    port = around.kernel.addTap(userSpace.tap.name).port.port;
+  } catch (thrown) {
+    userSpace[Symbol.dispose]();
+    around.log.warn("overlay/sleeve-unavailable", { reason: messageOf(thrown) });
+    return undefined;
+  }
+  return new OvsSleeve(userSpace, port, around);
+}

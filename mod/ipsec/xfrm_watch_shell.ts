@@ -1,0 +1,85 @@
+/** Listens to what other programs do to the kernel's IPsec, and tells what may concern ours. */
+import { ERRNO } from "../core/errno.ts";
+import { MeshnetError } from "../core/errors.ts";
+import { IPPROTO } from "../wire/xfrm.ts";
+import { decodeXfrmNotices, type XfrmNotice } from "../wire/xfrm_notice.ts";
+import type { SaRecord } from "../wire/xfrm_reply.ts";
+import type { NoticeSocket } from "../overlay/datapath_port.ts";
+import { OWN_MARK } from "./xfrm_plan.ts";
+
+/** Datagrams taken at once; more are taken in the next round. */
+const BATCH = 256;
+
+/** What happened since the last look. */
+export interface XfrmChanges {
+  /** Policies or associations that may be ours have been changed by others, or news were lost. */
+  readonly disturbed: boolean;
+  /** Associations of ours that have carried as much as they should. */
+  readonly worn: readonly SaRecord[];
+}
+
+/** The notices. However many there are, they come to one answer. */
+export class XfrmWatch implements Disposable {
+  constructor(
+    readonly socket: NoticeSocket,
+    /** `self`: port id of the socket whose changes are our own. `guards`: whether a policy's path is guarded. */
+    readonly ours: {
+      self(): number;
+      guards(path: string): boolean;
+    },
+  ) {}
+
+  /** Takes what has come, a bounded part of it. */
+  take(): XfrmChanges {
+    let disturbed = false;
+    const worn: SaRecord[] = [];
+    for (let i = 0; i < BATCH; i++) {
+      try {
+        const datagram = this.socket.receive();
+        if (datagram === undefined) break;
+        const notices = decodeXfrmNotices(datagram);
+        if (!notices.ok) disturbed = true;
+        else {
+          for (const notice of notices.value) {
+            if (notice.kind === "expired" && !notice.hard && isOurs(notice.sa)) worn.push(notice.sa);
+            else disturbed ||= this.#concerns(notice);
+          }
+        }
+      } catch (thrown) {
+        // News were lost: what they were has to be found out.
+        if (!(thrown instanceof MeshnetError) || thrown.errno !== ERRNO.ENOBUFS) throw thrown;
+        disturbed = true;
+      }
+    }
+    return { disturbed, worn };
+  }
+
+  #concerns(notice: XfrmNotice): boolean {
+    if (notice.by === this.ours.self()) return false;
+    switch (notice.kind) {
+      case "policies-flushed":
+      case "sas-flushed":
+        return true;
+      case "policy": {
+        const { policy } = notice;
+        if (policy === undefined || policy.protocol !== IPPROTO.udp) return false;
+        return this.ours.guards(`${policy.src}>${policy.dst}:${policy.port}`) ||
+          this.ours.guards(`${policy.dst}>${policy.src}:${policy.port}`);
+      }
+      case "sa-gone":
+      case "expired":
+        return isOurs(notice.sa);
+      case "other":
+        return false;
+    }
+  }
+
+  /** Closes the socket. */
+  [Symbol.dispose](): void {
+    this.socket[Symbol.dispose]();
+  }
+}
+
+function isOurs(sa: SaRecord | undefined): sa is SaRecord {
+  return sa?.reqid === OWN_MARK;
+}

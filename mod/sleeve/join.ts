@@ -1,0 +1,249 @@
+/** Joins consecutive TCP segments, and UDP datagrams of a flow, into super-packets for a TAP: the reverse of segment.ts, and nothing that it could not
+ * undo octet by octet. */
+import { finishSum, foldSum, sumWords } from "../core/checksum.ts";
+import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import { IPV6_HEADER, putU16, u16At } from "../wire/inner_frame.ts";
+import { IP_PROTOCOL, TCP_FLAG, TransportLayout } from "../wire/transport.ts";
+import {
+  emptyVirtio,
+  VIRTIO_GSO,
+  VIRTIO_GSO_ECN,
+  VIRTIO_HEADER,
+  VIRTIO_NEEDS_CHECKSUM,
+  writeVirtio,
+} from "../wire/virtio_net.ts";
+import { SLEEVE_HEADROOM } from "../overlay/sleeve_port.ts";
+
+/** Largest IPv4 packet, and largest payload of an IPv6 one. */
+const LARGEST_PACKET = 65_535;
+/** Where a joined packet starts: whoever takes it may put something in front, as in front of frames that stay alone. */
+const START = SLEEVE_HEADROOM;
+/** Where its frame starts. */
+const FRAME = START + VIRTIO_HEADER;
+/** Room for the largest, with header, Ethernet header and two tags. */
+const ROOM = FRAME + 14 + 8 + IPV6_HEADER + LARGEST_PACKET;
+/** With these, or without ACK, a segment stays alone. */
+const ALONE = TCP_FLAG.syn | TCP_FLAG.rst | TCP_FLAG.urg;
+/** A segment with one of these is the last. */
+const LAST_ONLY = TCP_FLAG.fin | TCP_FLAG.psh;
+const TCP_CHECKSUM = 16;
+/** Datagrams of a super-packet: what kernels take in the other direction. */
+const MOST_DATAGRAMS = 64;
+
+/** What is known of a frame's transport checksum. */
+export type FrameChecksum =
+  /** Nothing: it is checked before the frame is joined with others. */
+  | "unknown"
+  /** It is right, or was wrong at its origin already: a seal vouches for the frame. */
+  | "sealed"
+  /** It is partial: the pseudo header's sum in the outermost TCP or UDP header, which a seal vouches for. */
+  | "partial";
+
+/** Takes a packet for the TAP in `[from, to)`, virtio header first; it is gone after the call. */
+export type Deliver = (bytes: Uint8Array<ArrayBuffer>, from: number, to: number) => void;
+
+/**
+ * Takes frames one by one and delivers them, joined where they follow one another. The order never changes. One flow is
+ * joined at a time: whoever cuts super-packets sends their segments in a row.
+ */
+export class Joiner {
+  readonly #view: DataView;
+  readonly #joined = new Uint8Array(ROOM);
+  readonly #joinedView = new DataView(this.#joined.buffer);
+  readonly #first = new TransportLayout();
+  readonly #lone = new TransportLayout();
+  readonly #header = emptyVirtio();
+  /** Segments held back; the first stays in the input until there is a second. */
+  #count = 0;
+  #firstAt = 0;
+  #size = 0;
+  #checksum: FrameChecksum = "unknown";
+  #pseudo = 0;
+  #nextSeq = 0;
+  #nextId = 0;
+  #flags = 0;
+  #end = 0;
+
+  /**
+   * `input` is the buffer in which frames are pushed. The ten octets in front of each are overwritten: they once held
+   * what surrounds a frame on its way. Call flush() before the input is used again. `joinsUdp`: the TAP takes super-packets of UDP (Linux 6.2).
+   */
+  constructor(
+    readonly input: Uint8Array<ArrayBuffer>,
+    readonly deliver: Deliver,
+    readonly joinsUdp: boolean = false,
+  ) {
+    this.#view = new DataView(input.buffer, input.byteOffset, input.byteLength);
+  }
+
+  /** Takes the frame in `[from, to)` of the input; `from` is at least VIRTIO_HEADER. Runts are dropped. */
+  push(from: number, to: number, checksum: FrameChecksum): void {
+    if (to - from < ETHERNET_HEADER) return;
+    if (this.#count > 0) {
+      if (this.#follows(from, to, checksum)) return this.#append(from, to);
+      this.flush();
+    }
+    if (this.#begins(from, to, checksum)) {
+      this.#count = 1;
+      this.#firstAt = from;
+      this.#end = to;
+    } else this.#alone(from, to, checksum);
+  }
+
+  /** Delivers what is held back. */
+  flush(): void {
+    const count = this.#count;
+    this.#count = 0;
+    if (count === 1) this.#alone(this.#firstAt, this.#end, this.#checksum);
+    if (count > 1) this.#finish();
+  }
+
+  /** Whether others may be joined to this frame; remembers what they must be like. */
+  #begins(from: number, to: number, checksum: FrameChecksum): boolean {
+    const { input } = this;
+    const first = this.#first;
+    if (!first.locate(input, from, to)) return false;
+    const tcp = from + first.transport;
+    const size = to - from - first.payload;
+    const isTcp = first.protocol === IP_PROTOCOL.tcp;
+    const flags = isTcp ? input[tcp + 13]! : 0;
+    if (!isTcp) {
+      if (!this.joinsUdp || size === 0 || !this.#isUdp(from, to, checksum)) return false;
+    } else if (size === 0 || (flags & (ALONE | LAST_ONLY)) !== 0 || (flags & TCP_FLAG.ack) === 0) {
+      return false;
+    }
+    this.#pseudo = first.pseudoSum(this.#view, from);
+    if (!this.#isIntact(from, to, checksum)) return false;
+    this.#size = size;
+    this.#checksum = checksum;
+    this.#flags = flags;
+    if (isTcp) this.#nextSeq = this.#view.getUint32(tcp + 4) + size >>> 0;
+    this.#nextId = u16At(input, from + first.ip + 4) + 1 & 0xffff;
+    return true;
+  }
+
+  #follows(from: number, to: number, checksum: FrameChecksum): boolean {
+    const { input } = this;
+    const { ip, ipv6, transport, payload } = this.#first;
+    const length = to - from;
+    const size = length - payload;
+    const l3 = from + ip;
+    const tcp = from + transport;
+    if (size <= 0 || size > this.#size || checksum !== this.#checksum) return false;
+    const inFront = ipv6 ? ip + IPV6_HEADER : ip;
+    if (this.#joinedLength() + size - inFront > LARGEST_PACKET) return false;
+    const isTcp = this.#first.protocol === IP_PROTOCOL.tcp;
+    if (isTcp ? this.#view.getUint32(tcp + 4) !== this.#nextSeq : !this.#isUdp(from, to, checksum)) {
+      return false;
+    }
+    if (ipv6 ? u16At(input, l3 + 4) !== length - inFront : u16At(input, l3 + 2) !== length - ip) return false;
+    if (!ipv6 && u16At(input, l3 + 4) !== this.#nextId) return false;
+    if (isTcp && (input[tcp + 13]! & ~LAST_ONLY) !== (this.#flags & ~TCP_FLAG.cwr)) return false;
+    return this.#sameHeaders(from) && this.#isIntact(from, to, checksum);
+  }
+
+  /** Whether all is equal that must be: addresses, tags, options, ports, acknowledgement, window. */
+  #sameHeaders(from: number): boolean {
+    const { ip, ipv6, transport, payload } = this.#first;
+    const by = from - this.#firstAt;
+    const same = (start: number, end: number) => this.#same(this.#firstAt + start, this.#firstAt + end, by);
+    const network = ipv6
+      ? same(0, ip + 4) && same(ip + 6, transport)
+      : same(0, ip + 2) && same(ip + 6, ip + 10) && same(ip + 12, transport);
+    if (!network || !same(transport, transport + 4)) return false;
+    return this.#first.protocol !== IP_PROTOCOL.tcp || same(transport + 8, transport + 13) &&
+        same(transport + 14, transport + TCP_CHECKSUM) && same(transport + TCP_CHECKSUM + 2, payload);
+  }
+
+  /** Whether the frame, located as #first, is a UDP datagram as a cut would give it: with a checksum and its own length. */
+  #isUdp(from: number, to: number, checksum: FrameChecksum): boolean {
+    const udp = from + this.#first.transport;
+    return u16At(this.input, udp + 4) === to - udp &&
+      (checksum === "partial" || u16At(this.input, udp + 6) !== 0);
+  }
+
+  #same(start: number, end: number, by: number): boolean {
+    const view = this.#view;
+    let at = start;
+    for (; at + 4 <= end; at += 4) if (view.getInt32(at) !== view.getInt32(at + by)) return false;
+    for (; at < end; at++) if (view.getUint8(at) !== view.getUint8(at + by)) return false;
+    return true;
+  }
+
+  /** Whether the checksums are right, as far as anybody can know. */
+  #isIntact(from: number, to: number, checksum: FrameChecksum): boolean {
+    const { ip, ipv6, transport } = this.#first;
+    if (!ipv6 && foldSum(sumWords(this.#view, from + ip, from + transport)) !== 0xffff) return false;
+    if (checksum !== "unknown") return true;
+    const covered = to - from - transport;
+    return foldSum(this.#pseudo + covered + sumWords(this.#view, from + transport, to)) === 0xffff;
+  }
+
+  /** Octets of the frame so far. */
+  #joinedLength(): number {
+    return this.#count === 1 ? this.#end - this.#firstAt : this.#end - FRAME;
+  }
+
+  #append(from: number, to: number): void {
+    const { input } = this;
+    const { transport, payload } = this.#first;
+    const size = to - from - payload;
+    if (this.#count === 1) {
+      this.#joined.set(input.subarray(this.#firstAt, this.#end), FRAME);
+      this.#end += FRAME - this.#firstAt;
+    }
+    this.#joined.set(input.subarray(from + payload, to), this.#end);
+    this.#end += size;
+    this.#count++;
+    this.#nextSeq = this.#nextSeq + size >>> 0;
+    this.#nextId = this.#nextId + 1 & 0xffff;
+    if (this.#first.protocol !== IP_PROTOCOL.tcp) {
+      if (size < this.#size || this.#count === MOST_DATAGRAMS) this.flush();
+      return;
+    }
+    const last = input[from + transport + 13]! & LAST_ONLY;
+    this.#flags |= last;
+    if (last !== 0 || size < this.#size) this.flush();
+  }
+
+  /** Headers of the joined frame. */
+  #finish(): void {
+    const joined = this.#joined;
+    const { ip, ipv6, transport, payload } = this.#first;
+    const [l3, tcp] = [FRAME + ip, FRAME + transport];
+    if (ipv6) putU16(joined, l3 + 4, this.#end - l3 - IPV6_HEADER);
+    else {
+      putU16(joined, l3 + 2, this.#end - l3);
+      putU16(joined, l3 + 10, 0);
+      putU16(joined, l3 + 10, finishSum(sumWords(this.#joinedView, l3, tcp)));
+    }
+    const { checksumOffset } = this.#first;
+    const isTcp = this.#first.protocol === IP_PROTOCOL.tcp;
+    if (isTcp) joined[tcp + 13] = this.#flags;
+    else putU16(joined, tcp + 4, this.#end - tcp);
+    putU16(joined, tcp + checksumOffset, foldSum(this.#pseudo + this.#end - tcp));
+    const ecn = (this.#flags & TCP_FLAG.cwr) !== 0 ? VIRTIO_GSO_ECN : 0;
+    writeVirtio(joined, START, {
+      flags: VIRTIO_NEEDS_CHECKSUM,
+      gso: isTcp ? (ipv6 ? VIRTIO_GSO.tcp6 : VIRTIO_GSO.tcp4) | ecn : VIRTIO_GSO.udp,
+      headers: payload,
+      size: this.#size,
+      checksumStart: transport,
+      checksumOffset,
+    });
+    this.deliver(joined, START, this.#end);
+  }
+
+  /** Delivers a frame from where it is. */
+  #alone(from: number, to: number, checksum: FrameChecksum): void {
+    const start = from - VIRTIO_HEADER;
+    this.input.fill(0, start, from);
+    if (checksum === "partial" && this.#lone.locate(this.input, from, to)) {
+      this.#header.flags = VIRTIO_NEEDS_CHECKSUM;
+      this.#header.checksumStart = this.#lone.transport;
+      this.#header.checksumOffset = this.#lone.checksumOffset;
+      writeVirtio(this.input, start, this.#header);
+    }
+    this.deliver(this.input, start, to);
+  }
+}

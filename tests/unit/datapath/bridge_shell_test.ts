@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import type { Mac } from "../../../mod/core/addr.ts";
+import type { LinkId } from "../../../mod/core/overlay_port.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import { BRIDGE_PORT, BridgeDatapath, SLEEVE_PORT } from "../../../mod/datapath/bridge_shell.ts";
+import { Dataplane } from "../../../mod/overlay/dataplane.ts";
+import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
+import type { SleeveEffect, SleevePath, TakePacket } from "../../../mod/overlay/sleeve_port.ts";
+import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
+import type { FlowAction, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/vxlan.ts";
+import { routesOf } from "../overlay/cluster.ts";
+import { FakeTap } from "../overlay/fake_sleeve.ts";
+import { frameOf, numberOf } from "../overlay/kernel.ts";
+import { LinkNotices, SILENT } from "./link_notices.ts";
+
+const NOW = 0 as Millis;
+const KEY: SleeveKey = { link: 3 as LinkId, id: 0x2001 as Vni };
+const OUT: FlowAction = { kind: "output", port: BRIDGE_PORT };
+const CARRY: FlowAction = { kind: "sleeve", port: SLEEVE_PORT, sleeve: KEY };
+/** A virtio header that says something. */
+const VIRTIO = Uint8Array.of(1, 1, 66, 0, 0x78, 5, 34, 0, 16, 0);
+
+class FakeSleeve implements SleevePath {
+  readonly fds = [11, 12];
+  readonly sent: { key: SleeveKey; packet: Uint8Array; broadcast: boolean }[] = [];
+  readonly performed: SleeveEffect[] = [];
+  answer: Uint8Array<ArrayBuffer> | undefined;
+  flushes = 0;
+  constructor(readonly take: TakePacket) {}
+  perform(effect: SleeveEffect): void {
+    this.performed.push(effect);
+  }
+  send(key: SleeveKey, bytes: Uint8Array, span: { from: number; to: number; broadcast: boolean }): void {
+    this.sent.push({ key, packet: bytes.slice(span.from, span.to), broadcast: span.broadcast });
+    const { answer } = this;
+    this.answer = undefined;
+    if (answer !== undefined) this.take({ link: KEY.link, id: 0x1002 as Vni }, answer, 16, answer.length);
+  }
+  drain(): boolean {
+    return false;
+  }
+  flush(): void {
+    this.flushes++;
+  }
+  counts() {
+    return { sentPackets: 0, sentBytes: 0, receivedPackets: 0, receivedBytes: 0, dropped: {} };
+  }
+  [Symbol.dispose](): void {}
+}
+
+function packetOf(dst: number, src: number, number = 0): Uint8Array<ArrayBuffer> {
+  const frame = frameOf(dst, src, number);
+  const packet = new Uint8Array(VIRTIO.length + frame.length);
+  packet.set(VIRTIO);
+  packet.set(frame, VIRTIO.length);
+  return packet;
+}
+
+class Trial {
+  readonly tap = new FakeTap();
+  sleeve!: FakeSleeve;
+  readonly notices = new LinkNotices();
+  /** What puts everything in its place; says whether it had to. */
+  put = () => false;
+  readonly keeper = new TapKeeper({
+    ...{ tap: this.tap, notices: this.notices, names: ["meshnet", "mesh-tap"], log: SILENT },
+    put: () => this.put(),
+  });
+  readonly datapath = new BridgeDatapath(this.tap, (take) => this.sleeve = new FakeSleeve(take), this.keeper);
+  readonly events: DataplaneEvent[] = [];
+  /** What the core does with a miss. */
+  onMiss: (event: Extract<DataplaneEvent, { kind: "miss" }>) => void = () => {};
+  readonly post = (event: DataplaneEvent): void => {
+    this.events.push(event);
+    if (event.kind === "miss") this.onMiss(event);
+  };
+  drain(): boolean {
+    return this.datapath.drain(this.post, { now: NOW, isReady: () => true });
+  }
+  install(ufid: number, actions: readonly FlowAction[]): void {
+    this.onMiss = ({ miss: { key, frame } }) => {
+      const effect = { kind: "install", ufid: ufid as Ufid, replace: false, key, actions, frame } as const;
+      this.datapath.perform(effect, this.post, NOW);
+    };
+  }
+}
+
+Deno.test("BridgeDatapath starts with the bridge and user space as ports, and no flows", () => {
+  const { datapath } = new Trial();
+  const started = datapath.start();
+  assert.ok(started.kind === "started");
+  assert.deepEqual(started.ports.map(({ port, kind, name }) => [port, kind, name]), [
+    [1, "netdev", "mesh-tap"],
+    [2, "sleeve", "sleeve"],
+  ]);
+  assert.deepEqual([started.flows, datapath.fds], [[], [30, 22, 11, 12]]);
+});
+
+Deno.test("BridgeDatapath asks about the first packet and carries it and those that follow, headers and all", () => {
+  const trial = new Trial();
+  trial.install(1, [CARRY]);
+  trial.tap.queue.push(packetOf(2, 1, 100), packetOf(2, 1, 101), packetOf(2, 1, 102));
+  assert.equal(trial.drain(), false);
+  assert.equal(trial.events.length, 1);
+  const [event] = trial.events;
+  assert.ok(event?.kind === "miss");
+  assert.deepEqual({ ...event.miss.key }, { inPort: BRIDGE_PORT, ethSrc: 1 as Mac, ethDst: 2 as Mac });
+  assert.deepEqual(trial.sleeve.sent.map(({ packet }) => numberOf(packet.subarray(10))), [100, 101, 102]);
+  for (const { key, packet, broadcast } of trial.sleeve.sent) {
+    assert.deepEqual([key, packet.subarray(0, 10), broadcast], [KEY, VIRTIO, false]);
+  }
+  trial.datapath.perform({ kind: "dump-flows" }, trial.post, NOW);
+  const dump = trial.events.at(-1)!;
+  assert.ok(dump.kind === "flows");
+  assert.deepEqual(dump.flows.map(({ ufid, packets }) => [ufid, packets]), [[1, 2]]);
+  trial.datapath.perform({ kind: "delete", ufid: 1 as Ufid }, trial.post, NOW);
+  trial.tap.queue.push(packetOf(2, 1));
+  trial.drain();
+  assert.equal(trial.events.filter(({ kind }) => kind === "miss").length, 2);
+});
+
+Deno.test("BridgeDatapath delivers packets of links to the bridge, and relays them to links", () => {
+  const trial = new Trial();
+  trial.install(1, [OUT, CARRY]);
+  trial.drain(); // whoever drains is told
+  const packet = new Uint8Array([...new Uint8Array(16), ...packetOf(0xffff_ffff_ffff, 9, 7)]);
+  for (let i = 0; i < 2; i++) {
+    trial.sleeve.take({ link: 5 as LinkId, id: 0x1002 as Vni }, packet, 16, packet.length);
+  }
+  assert.equal(trial.events.length, 1);
+  assert.deepEqual(trial.tap.written.map((each) => numberOf(each.subarray(10))), [7, 7]);
+  assert.deepEqual(trial.sleeve.sent.map(({ broadcast }) => broadcast), [true, true]);
+});
+
+Deno.test("BridgeDatapath runs actions on frames of its own, with an empty header", () => {
+  const trial = new Trial();
+  const frame = frameOf(2, 1, 55);
+  trial.datapath.perform({ kind: "execute", frame, inPort: SLEEVE_PORT, actions: [OUT] }, trial.post, NOW);
+  assert.deepEqual(trial.tap.written[0]!.subarray(0, 10), new Uint8Array(10));
+  assert.equal(numberOf(trial.tap.written[0]!.subarray(10)), 55);
+});
+
+Deno.test("BridgeDatapath keeps an answer to a packet under way until its turn, and the packet until its end", () => {
+  const trial = new Trial();
+  const answer = new Uint8Array([...new Uint8Array(16), ...packetOf(1, 2, 77)]);
+  const queued: DataplaneEvent[] = [];
+  trial.onMiss = ({ miss: { key, frame } }) => {
+    if (queued.length > 0) return;
+    trial.sleeve.answer = answer;
+    const collect = (event: DataplaneEvent) => void queued.push(event);
+    // As the loop does: what is posted while effects are performed waits.
+    (trial as { post: unknown }).post = collect;
+    trial.datapath.wake(collect, NOW);
+    const effect = {
+      kind: "install",
+      ufid: 1 as Ufid,
+      replace: false,
+      key,
+      actions: [CARRY, OUT],
+      frame,
+    } as const;
+    trial.datapath.perform(effect, collect, NOW);
+  };
+  trial.tap.queue.push(packetOf(2, 1, 66));
+  trial.drain();
+  assert.equal(
+    numberOf(trial.tap.written[0]!.subarray(10)),
+    66,
+    "the rest of its actions are carried out on it",
+  );
+  const [event] = queued;
+  answer.fill(0);
+  assert.ok(event?.kind === "miss");
+  assert.equal(numberOf(event.miss.frame), 77, "a copy");
+});
+
+Deno.test("BridgeDatapath takes a bounded part of what waits and says that there is more", () => {
+  const trial = new Trial();
+  for (let i = 0; i < 100; i++) trial.tap.queue.push(packetOf(2, 1, i));
+  assert.equal(trial.drain(), true);
+  assert.ok(trial.tap.queue.length > 0);
+  assert.equal(trial.drain(), false);
+  assert.equal(trial.tap.queue.length, 0);
+  trial.tap.queue.push(new Uint8Array(12));
+  trial.drain();
+  assert.equal(trial.events.length, 100, "runts are no frames");
+});
+
+Deno.test("BridgeDatapath with the data plane's core sends nothing back to the bridge, and asks once about what is known", () => {
+  const { datapath, tap } = new Trial();
+  const core = new Dataplane({
+    kind: "bridge",
+    overlays: ["sleeve"],
+    noFastdp: "the kernel has no Open vSwitch",
+    extensions: [],
+    name: "meshnet",
+    mtu: 1410,
+    vxlanPort: 6784,
+    firstUfid: 1,
+    routes: routesOf,
+  });
+  const post = (event: DataplaneEvent): void => {
+    for (const effect of core.step(event, NOW)) {
+      assert.ok(effect.kind !== "overlay" && effect.kind !== "log" && effect.kind !== "xfrm");
+      datapath.perform(effect, post, NOW);
+    }
+  };
+  post(datapath.start());
+  const [one, two, nobody, group] = [
+    0x02_00_00_00_00_01,
+    0x02_00_00_00_00_02,
+    0x02_00_00_00_00_09,
+    0xff_ff_ff_ff_ff_ff,
+  ];
+  // What a bridge floods: groups, and what it has forgotten; and last what nobody has.
+  const known = [[group, one], [group, two], [two, one], [one, two]] as const;
+  for (let round = 0; round < 3; round++) {
+    for (const [dst, src] of known) tap.queue.push(packetOf(dst, src));
+    tap.queue.push(packetOf(nobody, one));
+    datapath.drain(post, { now: NOW, isReady: () => true });
+  }
+  assert.equal(tap.written.length, 0);
+  const { hits, misses } = datapath.counts();
+  assert.deepEqual([hits, misses], [2 * known.length, known.length + 3]);
+  assert.equal(core.report(NOW).datapath.flows, known.length);
+});
