@@ -238,6 +238,9 @@ export class SleeveLink implements Forwarder {
 
   /** Traffic goes out after a time without. */
   trafficBegins(now: Millis): readonly SleeveEvent[] {
+    if (this.#largeSent && this.#established && this.#nextRecheck === Infinity) {
+      this.#nextRecheck = after(now, MTU_RECHECK_MS);
+    }
     return this.#onHold ? NO_EVENTS : this.#watch?.trafficBegins(now) ?? NO_EVENTS;
   }
 
@@ -257,13 +260,14 @@ export class SleeveLink implements Forwarder {
   }
 
   /** A full-size frame has gone out: it is worth knowing whether the path still carries such. Cheap, for each frame. */
-  sentLarge(): void {
+  sentLarge(): boolean {
     this.#largeSent = true;
+    return this.#established && this.#nextRecheck === Infinity;
   }
 
   /** Proves that the path still carries the MTU, if it was ever found and somebody depends on it. */
   #recheckMtu(now: Millis): readonly SleeveEvent[] {
-    this.#nextRecheck = after(now, MTU_RECHECK_MS);
+    this.#nextRecheck = this.#largeSent ? after(now, MTU_RECHECK_MS) : Infinity;
     if (!this.#largeSent) return NO_EVENTS;
     this.#largeSent = false;
     return this.#probe(this.#search.recheck(now));
@@ -317,7 +321,6 @@ export class SleeveLink implements Forwarder {
     this.#interval = SLOW_HEARTBEAT_MS;
     this.#nextBeat = this.#watch === undefined ? after(now, this.#interval) : Infinity;
     this.#watch?.start(now, this.#rttMs);
-    this.#nextRecheck = after(now, MTU_RECHECK_MS);
     return [{ kind: "established" }, ...this.#testFragments(now), kick()];
   }
 

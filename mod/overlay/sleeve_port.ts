@@ -33,8 +33,9 @@ export interface SleeveCarrier {
   readonly mtu: number;
   /** Largest UDP payload with DF. */
   readonly maxPayload: number;
-  /** To be called when a frame of nearly the full size has gone out: the path is then proven to carry such still. */
-  sentLarge(): void;
+  /** To be called when a frame of nearly the full size has gone out: the path is then proven to carry such still. True: it
+   * has been a while since the last one, and the core wants to know (`traffic`). */
+  sentLarge(): boolean;
   /** To be called when a packet of traffic goes out. True: the link was idle, and the core wants to know (`traffic`). */
   carried(): boolean;
   /** To be called when something came that is the peer's, at least once for each reception. */
@@ -64,7 +65,7 @@ export type SleeveNews =
   }
   /** The kernel refused a DF packet of this link: the path takes packets of `pathMtu`, headers included. */
   | { readonly kind: "too-big"; readonly link: LinkId; readonly pathMtu: number }
-  /** Traffic goes out over a link that was idle. */
+  /** Traffic, or full-size traffic, goes out over a link that had none. */
   | { readonly kind: "traffic"; readonly link: LinkId }
   /** The key of this link has sealed nearly as many packets as it may: it is time for another. Once. */
   | { readonly kind: "key-used-up"; readonly link: LinkId };

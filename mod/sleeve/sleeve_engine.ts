@@ -133,7 +133,9 @@ export class SleeveEngine implements SleevePath {
       case "plain":
         this.#outbox.direct(link, channel === "df");
         this.#frames(segmenter, segmenter.partial ? PARTIAL_FLAG : 0);
-        if (longest + NEARLY >= carrier.mtu + ETHERNET_HEADER) carrier.sentLarge();
+        if (longest + NEARLY >= carrier.mtu + ETHERNET_HEADER && carrier.sentLarge()) {
+          this.#tellOf("traffic", link.id);
+        }
         break;
       case "fragment":
         segmenter.start(from, to, true);

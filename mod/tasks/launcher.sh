@@ -39,6 +39,17 @@ fill() {
   { dd bs=1048576 "seek=$2" count=0 conv=notrunc && piece "$3" "$4"; } 1<>"$1"
 }
 
+# Removes copies of other releases from the folder $1, each 100 MB, if they are older than a day and nothing runs them.
+tidy() {
+  for old in "$1"/*-*; do
+    [ "$old" != "$1/$id" ] && [ -O "$old" ] && [ -n "$(find "$old/deno" -prune -mtime +0 2>/dev/null)" ] || continue
+    for running in /proc/[0-9]*/exe; do
+      [ ! "$running" -ef "$old/deno" ] || continue 2
+    done
+    rm -rf "$old"
+  done
+}
+
 # Unpacks into the folder $1; false when that is not possible there. A copy appears under its final name whole or not
 # at all, and of several starts at once the first one to finish wins.
 unpack() (
@@ -66,7 +77,8 @@ unpack() (
   usable "$1" && exit 0 # another start was faster
   [ ! -O "$1/$id" ] || rm -rf "${1:?}/$id"
   mv -T "$new" "$1/$id"
-  usable "$1"
+  usable "$1" || exit 1
+  tidy "$1"
 )
 
 own=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/meshnet

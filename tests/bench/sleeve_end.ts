@@ -43,7 +43,7 @@ const carrier: SleeveCarrier = {
   remote: { ip: parseIp(remote)!, port: PORT },
   mtu: path.mtu,
   maxPayload: 1_500 - 28,
-  sentLarge: () => {},
+  sentLarge: () => false,
   carried: () => false,
   heard: () => {},
   channel: (frame) => chooseChannel(frame, path),

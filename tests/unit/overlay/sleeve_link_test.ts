@@ -85,11 +85,12 @@ Deno.test("a MTU that shrinks unnoticed is found within seconds while full-size 
   const [link] = pair.links;
   pair.run(10_000);
   assert.deepEqual(pair.probes(0), [[1438, 1]], "nobody depends on it");
-  link.sentLarge();
+  assert.ok(link.nextWake() >= pair.now + 4_000, "and nothing wakes for it");
+  pair.large(0);
   pair.run(10_000);
   assert.deepEqual(pair.probes(0), [[1438, 2]], "still good");
   pair.path.silent = 1400;
-  link.sentLarge();
+  pair.large(0);
   pair.run(MTU_RECHECK_MS + 2_700);
   assert.equal(link.mtu, 1327, "what is proven so far, while larger sizes are still tried");
   assert.equal(link.maxPayload, 1361);
@@ -103,7 +104,7 @@ Deno.test("a path that swallows large packets is asked at once whether it swallo
   assert.equal(link.fragmentsArrive, true);
   pair.path.silent = 1400;
   pair.path.fragments = false;
-  link.sentLarge();
+  pair.large(0);
   pair.run(MTU_RECHECK_MS + 2_700);
   assert.equal(link.fragmentsArrive, false);
   pair.path.fragments = true;

@@ -80,6 +80,12 @@ export class SleevePair {
     this.#say(by, everyMs);
   }
 
+  /** An end sends a frame of the full size. */
+  large(by: number): void {
+    const link = this.links[by]!;
+    if (link.sentLarge()) this.take(by, link.trafficBegins(this.now));
+  }
+
   #say(by: number, everyMs: number): void {
     const link = this.links[by]!;
     if (this.#talking[by] !== everyMs || everyMs === 0) return;

@@ -174,7 +174,10 @@ function endOf(self: number, options: PairOptions): End {
     get maxPayload() {
       return path.maxPayload;
     },
-    sentLarge: () => path.large++,
+    sentLarge() {
+      path.large++;
+      return false;
+    },
     carried: () => path.carried++ === 0,
     heard: () => path.heard++,
     channel: (frame) => chooseChannel(frame, path),

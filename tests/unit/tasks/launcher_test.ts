@@ -120,6 +120,29 @@ withExecutable("replaces a copy that lost its content", async (path, folder) => 
   assert.equal(Deno.readTextFileSync(`${cache}/${id}/main.js`), "main");
 });
 
+withExecutable(
+  "removes copies of other releases that are old and that nothing runs",
+  async (path, folder) => {
+    const cache = `${folder}/cache`;
+    const old = new Date(Date.now() - 3 * 86_400_000);
+    for (const name of ["1.0.0-unused", "1.1.0-running", "1.2.0-fresh"]) {
+      Deno.mkdirSync(`${cache}/${name}`, { recursive: true });
+      Deno.copyFileSync("/bin/sleep", `${cache}/${name}/deno`);
+      if (!name.endsWith("fresh")) Deno.utimeSync(`${cache}/${name}/deno`, old, old);
+    }
+    Deno.mkdirSync(`${cache}/not-ours`);
+    const running = new Deno.Command(`${cache}/1.1.0-running/deno`, { args: ["30"] }).spawn();
+    try {
+      assert.equal((await start(path, cache)).code, 7);
+    } finally {
+      running.kill();
+      await running.status;
+    }
+    const left = names(cache).filter((name) => !name.startsWith("1.2.3-")).sort();
+    assert.deepEqual(left, ["1.1.0-running", "1.2.0-fresh", "not-ours"]);
+  },
+);
+
 withExecutable("refuses a file that is cut short, and leaves nothing", async (path, folder) => {
   Deno.truncateSync(path, Deno.statSync(path).size - 10);
   const more = { XDG_CACHE_HOME: `${folder}/xdg`, TMPDIR: folder };
