@@ -259,7 +259,8 @@ export class SleeveLink implements Forwarder {
     return this.#probe(this.#search.tooBig(pathMtu, now));
   }
 
-  /** A full-size frame has gone out: it is worth knowing whether the path still carries such. Cheap, for each frame. */
+  /** A full-size frame has gone out: it is worth knowing whether the path still carries such. Cheap, for each frame; true:
+   * trafficBegins() is to be called. */
   sentLarge(): boolean {
     this.#largeSent = true;
     return this.#established && this.#nextRecheck === Infinity;

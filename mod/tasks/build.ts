@@ -50,6 +50,8 @@ async function bundle(folder: string): Promise<PayloadFile[]> {
     const text = new TextDecoder().decode(file.bytes)
       // The bundler leaves the worker's address as it is in the source; the worker's bundle keeps its place in the tree.
       .replaceAll(/new URL\(\s*"[./]*dataplane_worker\.ts"/g, () => (workers++, `new URL("./${WORKER}.js"`))
+      // Deno reads all files that it sees imported, reached or not: those of other commands are better not seen.
+      .replaceAll(/\bimport\("(\.\.?\/[^"]+\.js)"\)/g, 'import("" + "$1")')
       // The log's library looks into values by Deno itself; the part of Node that it names takes time to load.
       .replace(/^import util from "node:util";$/m, "const util = Deno;")
       // It also says where this machine keeps packages; equal sources shall give equal bytes on every machine.
