@@ -1,7 +1,6 @@
 /** The router's listener, connections and clock: carries out what the core decides. */
-import { type Endpoint, formatEndpoint, type Ip, isIpv4, parseIp } from "../core/addr.ts";
+import { type Endpoint, type Ip, isIpv4, parseIp } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
-import { concatBytes } from "../core/bytes.ts";
 import { Driver } from "../core/driver.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
@@ -11,8 +10,9 @@ import type { AttemptId } from "./connector.ts";
 import { RouterCore } from "./router.ts";
 import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "./router_types.ts";
 import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
+import { Socket } from "./socket_shell.ts";
 import { parseTarget } from "./target.ts";
-import { DenoStream, dial, DialError, lookUp, type Stream } from "./tcp_shell.ts";
+import { DenoStream, dial, DialError, listen, lookUp, type Stream } from "./tcp_shell.ts";
 import { ACCEPT_BURST, ACCEPT_REFILL, TokenBucket } from "./token_bucket.ts";
 
 /** Where the direct targets are kept between runs: a JSON list of texts. */
@@ -36,9 +36,6 @@ export interface RouterOptions extends RouterConfig {
 }
 
 const EVENT_LIMIT = 65_536;
-const WRITE_CHUNK = 128 * 1024;
-/** How long a connection that is being closed may take to send its last bytes, milliseconds. */
-const FAREWELL = 500;
 
 /** Starts a router. Throws "up/port-taken" when it cannot listen. */
 export function startRouter(options: RouterOptions): Router {
@@ -241,90 +238,6 @@ export class Router {
   }
 }
 
-/** What a socket tells the router. */
-interface SocketHandlers {
-  data(bytes: Uint8Array): void;
-  written(count: number): void;
-  end(reason: string): void;
-}
-
-/** One connection with the bytes that wait to be written. The core bounds them: it counts what it gave. */
-class Socket {
-  #waiting: Uint8Array[] = [];
-  #octets = 0;
-  #writing = false;
-  #closed = false;
-  #finishing: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(readonly stream: Stream, readonly handlers: SocketHandlers) {}
-
-  start(): void {
-    const { data, end } = this.handlers;
-    this.stream.start({
-      data: (bytes) => this.#silent ? undefined : data(bytes),
-      end: (reason) => this.#end(reason, end),
-    });
-  }
-
-  write(bytes: Uint8Array): void {
-    if (this.#silent) return;
-    this.#waiting.push(bytes);
-    this.#octets += bytes.length;
-    if (this.#writing) return;
-    this.#writing = true;
-    queueMicrotask(() => void this.#pump()); // what one step brings about leaves in one piece
-  }
-
-  /** Closes after the last bytes, at the latest soon; reports nothing more. Who leaves much unread gets no last bytes. */
-  finish(): void {
-    if (!this.#writing || this.#octets > WRITE_CHUNK) return this.close();
-    this.#finishing ??= setTimeout(() => this.close(), FAREWELL);
-  }
-
-  /** Closes at once; reports nothing more. */
-  close(): void {
-    clearTimeout(this.#finishing);
-    this.#closed = true;
-    this.#waiting = [];
-    this.#octets = 0;
-    this.stream.close();
-  }
-
-  get #silent(): boolean {
-    return this.#closed || this.#finishing !== undefined;
-  }
-
-  async #pump(): Promise<void> {
-    try {
-      for (let chunk = this.#chunk(); chunk !== undefined; chunk = this.#chunk()) {
-        await this.stream.write(chunk);
-        if (!this.#silent) this.handlers.written(chunk.length);
-      }
-    } catch {
-      // The read side learns of it as well and says why.
-    }
-    this.#writing = false;
-    if (this.#finishing !== undefined) this.close();
-  }
-
-  /** Some of what waits, in one piece. */
-  #chunk(): Uint8Array | undefined {
-    let size = 0;
-    let count = 0;
-    while (count < this.#waiting.length && size < WRITE_CHUNK) size += this.#waiting[count++]!.length;
-    const parts = this.#waiting.splice(0, count);
-    this.#octets -= size;
-    return parts.length > 1 ? concatBytes(...parts) : parts[0];
-  }
-
-  #end(reason: string, report: (reason: string) => void): void {
-    if (this.#closed) return;
-    const silent = this.#silent;
-    this.close();
-    if (!silent) report(reason);
-  }
-}
-
 /** The direct targets of the last run. */
 export function storedTargets(store: Store): readonly string[] {
   try {
@@ -332,30 +245,6 @@ export function storedTargets(store: Store): readonly string[] {
     return Array.isArray(list) ? list.filter((text) => typeof text === "string") : [];
   } catch {
     return []; // an unreadable list is no reason not to start
-  }
-}
-
-function listen(host: Ip | undefined, port: number): Deno.TcpListener {
-  if (host !== undefined) return listenOn(host, port);
-  try {
-    return Deno.listen({ hostname: "::", port });
-  } catch {
-    return listenOn("0.0.0.0", port); // without IPv6 in the kernel; a taken port shows again
-  }
-}
-
-function listenOn(hostname: string, port: number): Deno.TcpListener {
-  try {
-    return Deno.listen({ hostname, port });
-  } catch (cause) {
-    const where = formatEndpoint({ ip: hostname as Ip, port });
-    const hint = cause instanceof Deno.errors.AddrInUse
-      ? `Another program uses TCP port ${port}: stop it, or give another --port.`
-      : "Check --host and --port.";
-    throw new MeshnetError("up/port-taken", `Cannot listen on ${where}: ${messageOf(cause)}`, {
-      hint,
-      cause,
-    });
   }
 }
 

@@ -1,6 +1,6 @@
 /** TCP streams as the router uses them: dialled from a chosen address, written in order, read as they come. */
-import { type Endpoint, type Ip, isIpv4, parseIp } from "../core/addr.ts";
-import { messageOf } from "../core/errors.ts";
+import { type Endpoint, formatEndpoint, type Ip, isIpv4, parseIp } from "../core/addr.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
 import { DIAL_TIMEOUT } from "./dial_advice.ts";
 import type { DialFailure } from "./router_types.ts";
 
@@ -148,4 +148,29 @@ export function dialErrorOf(error: unknown): DialError {
     ? "unreachable"
     : "other";
   return new DialError(failure, message);
+}
+
+/** Listens on an address, or on all of both families. Throws "up/port-taken". */
+export function listen(host: Ip | undefined, port: number): Deno.TcpListener {
+  if (host !== undefined) return listenOn(host, port);
+  try {
+    return Deno.listen({ hostname: "::", port });
+  } catch {
+    return listenOn("0.0.0.0", port); // without IPv6 in the kernel; a taken port shows again
+  }
+}
+
+function listenOn(hostname: string, port: number): Deno.TcpListener {
+  try {
+    return Deno.listen({ hostname, port });
+  } catch (cause) {
+    const where = formatEndpoint({ ip: hostname as Ip, port });
+    const hint = cause instanceof Deno.errors.AddrInUse
+      ? `Another program uses TCP port ${port}: stop it, or give another --port.`
+      : "Check --host and --port.";
+    throw new MeshnetError("up/port-taken", `Cannot listen on ${where}: ${messageOf(cause)}`, {
+      hint,
+      cause,
+    });
+  }
 }
