@@ -54,6 +54,11 @@ export function systemReason(thrown: unknown): string {
   return messageOf(thrown).replace(/ \(os error [0-9]+\)[^]*$/, "");
 }
 
+/** Error number of the system call that failed; undefined for any other failure. */
+export function errnoOf(thrown: unknown): number | undefined {
+  return thrown instanceof MeshnetError ? thrown.errno : undefined;
+}
+
 /** The text of any thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

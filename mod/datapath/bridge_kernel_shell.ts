@@ -1,10 +1,9 @@
 /** Requests to the kernel's Linux bridge: making it or finding it, and the TAP's place in it. */
 import { ERRNO } from "../core/errno.ts";
-import { MeshnetError } from "../core/errors.ts";
+import { errnoOf, MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { decodeLink, getLink, type Link, newBridge, setLink } from "../wire/rtnetlink.ts";
 import { BRIDGE_SETTINGS, type BridgeChange, type BridgeWanted, planBridge } from "./bridge_setup.ts";
-import { errnoOf } from "./ovs_kernel_shell.ts";
 
 /** The link of a name, or undefined. */
 export function linkOf(socket: NetlinkSocket, name: string): Link | undefined {

@@ -1,6 +1,6 @@
 /** Requests to the kernel's Open vSwitch: finding it, making the datapath, its ports, its flows. */
 import { describeErrno, ERRNO } from "../core/errno.ts";
-import { type ErrorCode, MeshnetError } from "../core/errors.ts";
+import { errnoOf, type ErrorCode, MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import type { Decoded } from "../core/brand.ts";
 import * as ovs from "../wire/ovs.ts";
@@ -13,11 +13,6 @@ import { type OvsChange, type OvsPresent, type OvsWanted, planOvs, wantedDispatc
 /** The largest MTU that a TAP takes: the kernel does not look at a super-packet's length, but at that of other frames,
  * which come from interfaces of any MTU. */
 const TAP_MTU = 65_521;
-
-/** errno of a refused request, undefined for any other failure. */
-export function errnoOf(thrown: unknown): number | undefined {
-  return thrown instanceof MeshnetError ? thrown.errno : undefined;
-}
 
 function understood<T>(decoded: Decoded<T>): T {
   if (decoded.ok) return decoded.value;

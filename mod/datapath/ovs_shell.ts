@@ -1,7 +1,7 @@
 /** The kernel's Open vSwitch as a Datapath: misses and notices in, flows and frames out. */
 import { assertNever } from "../core/brand.ts";
 import { describeErrno, ERRNO } from "../core/errno.ts";
-import { messageOf } from "../core/errors.ts";
+import { errnoOf, messageOf } from "../core/errors.ts";
 import { after, type Millis } from "../core/time.ts";
 import { NetlinkWriter } from "../wire/netlink_writer.ts";
 import { decodeVport, openOvs, OVS_CMD } from "../wire/ovs.ts";
@@ -23,9 +23,10 @@ import type {
   UpcallSocket,
 } from "../overlay/datapath_port.ts";
 import type { DataplaneEvent } from "../overlay/dataplane_types.ts";
-import { datapathGone, errnoOf, OvsKernel } from "./ovs_kernel_shell.ts";
+import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 import { openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
+import { takeNotices } from "../overlay/notices.ts";
 import { TAP_NAME } from "../overlay/tap_port.ts";
 
 /** Positions in `fds`. */
@@ -185,14 +186,7 @@ export class OvsDatapath implements Datapath {
   }
 
   #takeNotices(post: PostEvent, now: Millis): void {
-    try {
-      for (let notice = this.#notices.receive(); notice !== undefined; notice = this.#notices.receive()) {
-        this.#takeNotice(notice, post, now);
-      }
-    } catch (thrown) {
-      if (errnoOf(thrown) !== ERRNO.ENOBUFS) throw thrown;
-      this.#resync = true; // news were lost
-    }
+    if (!takeNotices(this.#notices, (notice) => this.#takeNotice(notice, post, now))) this.#resync = true;
     if (this.#resync) this.#compare(post);
   }
 

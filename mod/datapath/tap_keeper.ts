@@ -1,11 +1,10 @@
 /** Keeps the TAP where it belongs: when somebody removes, moves or changes it, that is undone at once. */
-import { ERRNO } from "../core/errno.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
 import { namesInNotice } from "../wire/rtnetlink.ts";
 import type { NoticeSocket } from "../overlay/datapath_port.ts";
-import { errnoOf } from "./ovs_kernel_shell.ts";
+import { takeNotices } from "../overlay/notices.ts";
 import type { TapPort } from "../overlay/tap_port.ts";
 
 /** Shortest time between two looks, however often somebody meddles. */
@@ -87,19 +86,14 @@ export class TapKeeper implements Disposable {
     mended?.();
   }
 
-  /** Takes all notices; true when one is of an interface that matters, or some were lost. */
+  /** Takes notices; true when one is of an interface that matters, or some were lost. */
   #concerned(): boolean {
     const { names, notices } = this.#parts;
     let concerned = false;
-    try {
-      for (let notice = notices.receive(); notice !== undefined; notice = notices.receive()) {
-        concerned ||= namesInNotice(notice).some((name) => names.includes(name));
-      }
-    } catch (thrown) {
-      if (errnoOf(thrown) !== ERRNO.ENOBUFS) throw thrown;
-      concerned = true;
-    }
-    return concerned;
+    const complete = takeNotices(notices, (notice) => {
+      concerned ||= namesInNotice(notice).some((name) => names.includes(name));
+    });
+    return concerned || !complete;
   }
 
   /** Closes the socket. */

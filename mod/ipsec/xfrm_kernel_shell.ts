@@ -1,7 +1,7 @@
 /** What the kernel's IPsec has, of us and others. */
 import { ipFromBytes } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
-import { MeshnetError } from "../core/errors.ts";
+import { errnoOf } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { deletePolicy, deleteSa, dumpPolicies, dumpSas, getPolicy } from "../wire/xfrm.ts";
 import {
@@ -45,7 +45,8 @@ export function ownSas(socket: NetlinkSocket): SaRecord[] {
   });
 }
 
-/** Whether the kernel has a second table of policies. Asks for one that is not there: a kernel without the second table finds fault with the question itself. */
+/** Whether the kernel has a second table of policies. Asks for one that is not there: a kernel without the second table
+ * finds fault with the question itself. */
 export function hasSubPolicies(socket: NetlinkSocket): boolean {
   const nobody = ipFromBytes(Uint8Array.of(0, 0, 0, 0))!;
   try {
@@ -54,7 +55,7 @@ export function hasSubPolicies(socket: NetlinkSocket): boolean {
     );
     return true;
   } catch (thrown) {
-    return isErrno(thrown, ERRNO.ENOENT);
+    return errnoOf(thrown) === ERRNO.ENOENT;
   }
 }
 
@@ -63,11 +64,7 @@ export function removeIfThere(socket: NetlinkSocket, message: Uint8Array<ArrayBu
   try {
     socket.request(message);
   } catch (thrown) {
-    if (!isErrno(thrown, ERRNO.ENOENT) && !isErrno(thrown, ERRNO.ESRCH)) throw thrown;
+    const errno = errnoOf(thrown);
+    if (errno !== ERRNO.ENOENT && errno !== ERRNO.ESRCH) throw thrown;
   }
-}
-
-/** Whether the kernel refused a request for this reason. */
-export function isErrno(thrown: unknown, errno: number): boolean {
-  return thrown instanceof MeshnetError && thrown.errno === errno;
 }

@@ -1,7 +1,7 @@
 /** Carries out what the core wants of the kernel's IPsec. */
 import { assertNever } from "../core/brand.ts";
 import { ERRNO } from "../core/errno.ts";
-import { MeshnetError, messageOf } from "../core/errors.ts";
+import { errnoOf, messageOf } from "../core/errors.ts";
 import { type PeerName, peerNameToNumber } from "../core/names.ts";
 import type { Logger, NetlinkSocket, Random } from "../core/ports.ts";
 import {
@@ -20,14 +20,7 @@ import { decodeSa, type PolicyRecord, type SaRecord } from "../wire/xfrm_reply.t
 import type { NoticeSocket } from "../overlay/datapath_port.ts";
 import { ESP_NONCE_LENGTH } from "../overlay/esp_init.ts";
 import type { EspPath, Ipsec, WantedPath, XfrmEffect, XfrmNews } from "../overlay/esp_port.ts";
-import {
-  allPolicies,
-  hasSubPolicies,
-  isErrno,
-  ownSas,
-  ownState,
-  removeIfThere,
-} from "./xfrm_kernel_shell.ts";
+import { allPolicies, hasSubPolicies, ownSas, ownState, removeIfThere } from "./xfrm_kernel_shell.ts";
 import { INWARDS, isOf, outwards, OWN_MARK, planPolicies, policiesOf, selectorOf } from "./xfrm_plan.ts";
 import { XfrmWatch } from "./xfrm_watch_shell.ts";
 
@@ -193,7 +186,7 @@ export class XfrmShell implements Ipsec, Disposable {
     try {
       socket.request(newPolicy({ ...out, priority: OWN_MARK, verdict: { kind: "block" } }));
     } catch (thrown) {
-      if (!isErrno(thrown, ERRNO.EEXIST)) throw thrown;
+      if (errnoOf(thrown) !== ERRNO.EEXIST) throw thrown;
       // An earlier run's, which goes through ESP or blocks. Another program's would be replaced.
       if (!this.#isEarlier(path)) this.#carry(path, undefined);
     }
@@ -268,7 +261,7 @@ export class XfrmShell implements Ipsec, Disposable {
       this.#install(newSa, sa);
     } catch (thrown) {
       // The peer chose a number that it does not use: ours of that number is a relic.
-      const relic = isErrno(thrown, ERRNO.EEXIST) &&
+      const relic = errnoOf(thrown) === ERRNO.EEXIST &&
         ownSas(this.#open()).some((own) => own.spi === spi && own.src === pair.src && own.dst === pair.dst);
       if (!relic) throw thrown;
       this.#remove(deleteSa({ ...pair, spi }));
@@ -338,7 +331,7 @@ const LACKING: ReadonlySet<number> = new Set([
 ]);
 
 function explain(thrown: unknown): string {
-  const errno = thrown instanceof MeshnetError ? thrown.errno : undefined;
+  const errno = errnoOf(thrown);
   if (errno !== undefined && LACKING.has(errno)) {
     return "encryption of fastdp needs IPsec, and this kernel has none: load the modules xfrm_user, esp4 and gcm";
   }

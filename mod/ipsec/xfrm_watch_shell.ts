@@ -1,14 +1,10 @@
 /** Listens to what other programs do to the kernel's IPsec, and tells what may concern ours. */
-import { ERRNO } from "../core/errno.ts";
-import { MeshnetError } from "../core/errors.ts";
 import { IPPROTO } from "../wire/xfrm.ts";
 import { decodeXfrmNotices, type XfrmNotice } from "../wire/xfrm_notice.ts";
 import type { SaRecord } from "../wire/xfrm_reply.ts";
 import type { NoticeSocket } from "../overlay/datapath_port.ts";
+import { takeNotices } from "../overlay/notices.ts";
 import { OWN_MARK } from "./xfrm_plan.ts";
-
-/** Datagrams taken at once; more are taken in the next round. */
-const BATCH = 256;
 
 /** What happened since the last look. */
 export interface XfrmChanges {
@@ -33,25 +29,15 @@ export class XfrmWatch implements Disposable {
   take(): XfrmChanges {
     let disturbed = false;
     const worn: SaRecord[] = [];
-    for (let i = 0; i < BATCH; i++) {
-      try {
-        const datagram = this.socket.receive();
-        if (datagram === undefined) break;
-        const notices = decodeXfrmNotices(datagram);
-        if (!notices.ok) disturbed = true;
-        else {
-          for (const notice of notices.value) {
-            if (notice.kind === "expired" && !notice.hard && isOurs(notice.sa)) worn.push(notice.sa);
-            else disturbed ||= this.#concerns(notice);
-          }
-        }
-      } catch (thrown) {
-        // News were lost: what they were has to be found out.
-        if (!(thrown instanceof MeshnetError) || thrown.errno !== ERRNO.ENOBUFS) throw thrown;
-        disturbed = true;
+    const complete = takeNotices(this.socket, (datagram) => {
+      const notices = decodeXfrmNotices(datagram);
+      if (!notices.ok) return void (disturbed = true);
+      for (const notice of notices.value) {
+        if (notice.kind === "expired" && !notice.hard && isOurs(notice.sa)) worn.push(notice.sa);
+        else disturbed ||= this.#concerns(notice);
       }
-    }
-    return { disturbed, worn };
+    });
+    return { disturbed: disturbed || !complete, worn };
   }
 
   #concerns(notice: XfrmNotice): boolean {

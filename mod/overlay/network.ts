@@ -345,8 +345,9 @@ export class Network implements PeerDirectory {
     return path === undefined ? undefined : { short: short as ShortId, path };
   }
 
-  /** Where to hand broadcasts that originated at a peer (or at us), ascending by short id. */
-  broadcast(source: ShortId): readonly Hop[] { // ours go to newcomers, too: nobody else has a way to them
+  /** Where to hand broadcasts that originated at a peer (or at us), ascending by short id. Ours go to newcomers, too:
+   * nobody else has a way to them. */
+  broadcast(source: ShortId): readonly Hop[] {
     if (this.self < 0) return [];
     const shorts = new Set(this.#knowledge.broadcastHops(source));
     for (const [short, held] of this.#held) {
@@ -357,7 +358,7 @@ export class Network implements PeerDirectory {
       for (const hop of origin.knowledge.broadcastHops(source)) shorts.add(hop);
     }
     const hops = source === this.self ? this.#newcomers(shorts) : [];
-    for (const short of [...shorts].sort((a, b) => a - b)) {
+    for (const short of shorts) {
       const hop = this.#hop(short);
       if (hop !== undefined && short !== source) hops.push(hop);
     }

@@ -54,8 +54,9 @@ export type SleeveEvent = Exclude<ForwarderEvent, { readonly kind: "frame" }>;
  *                          v  |                          v  |
  *                     on hold (10 s)                  on hold (10 s)
  *
- * Ends that both can (`beat`) ask and answer once the link works, see SleeveWatch. Whoever owns the sockets calls received() for special frames from the peer to us that came in a packet of this link,
- * whatever their address, and channel() for each frame that is to be sent.
+ * Ends that both can (`beat`) ask and answer once the link works, see SleeveWatch. Whoever owns the sockets calls
+ * received() for special frames from the peer to us that came in a packet of this link, whatever their address, and
+ * channel() for each frame that is to be sent.
  */
 export class SleeveLink implements Forwarder {
   readonly overlay: OverlayName = "sleeve";

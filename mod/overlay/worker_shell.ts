@@ -88,7 +88,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     send({ kind: "events", events });
     events = [];
   };
-  const ipsecAt = 2 + datapath.fds.length;
+  const addressesAt = 1 + datapath.fds.length;
+  const ipsecAt = xfrm.fds.length > 0 ? addressesAt + 1 : undefined;
 
   post(datapath.start());
   datapath.flush(post);
@@ -97,7 +98,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     tell();
     waiter.wait(more ? 0 : Math.min(alarm.at, datapath.nextWake()) - clock.now());
     // First, since what was removed there lets packets leave in clear.
-    if (xfrm.fds.length > 0 && waiter.isReady(ipsecAt)) xfrm.take(post);
+    if (ipsecAt !== undefined && waiter.isReady(ipsecAt)) xfrm.take(post);
     for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
       const message = await nextMessage();
       if (message.kind === "stop") {
@@ -106,7 +107,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       }
       take(message);
     }
-    if (isReady(datapath.fds.length) && addresses.take()) post({ kind: "addresses-changed" });
+    if (waiter.isReady(addressesAt) && addresses.take()) post({ kind: "addresses-changed" });
     alarm.ringIfDue(clock.now());
     datapath.wake(post, clock.now());
     datapath.flush(post); // a drain sends by itself; this is what messages and timers brought about

@@ -281,8 +281,10 @@ export class SleeveEngine implements SleevePath {
     if (!link.usedUpTold && this.#tellOf("key-used-up", link.id)) link.usedUpTold = true;
   }
 
-  /** False: too much news waits. */
+  /** False: too much news waits. A train of packets makes one piece of news. */
   #tellOf(kind: "traffic" | "key-used-up", link: LinkId): boolean {
+    const last = this.#news.at(-1);
+    if (last?.kind === kind && last.link === link) return true;
     if (this.#news.length === NEWS) return false;
     this.#news.push({ kind, link });
     return true;
