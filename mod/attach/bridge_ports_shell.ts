@@ -1,7 +1,7 @@
 /** Ports of a Linux bridge. */
 import { MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import { setLink } from "../wire/rtnetlink.ts";
+import { setLink } from "../wire/netlink/rtnetlink.ts";
 import type { SwitchPorts } from "./adapters.ts";
 import { findLink } from "./links_shell.ts";
 

@@ -3,7 +3,7 @@ import { formatCidr, formatMac } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import { deleteLink } from "../wire/rtnetlink.ts";
+import { deleteLink } from "../wire/netlink/rtnetlink.ts";
 import type { SwitchPorts } from "./adapters.ts";
 import { applySteps } from "./apply_shell.ts";
 import type { Attachment } from "./attachment.ts";

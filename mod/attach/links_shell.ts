@@ -3,7 +3,7 @@ import type { Decoded } from "../core/brand.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import * as rt from "../wire/rtnetlink.ts";
+import * as rt from "../wire/netlink/rtnetlink.ts";
 
 /** Decodes what must be right because a kernel wrote it. */
 export function sure<T>(decoded: Decoded<T>): T {

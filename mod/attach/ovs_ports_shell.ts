@@ -8,8 +8,8 @@ import {
   encodeVportGet,
   encodeVportNew,
   type OvsFamilies,
-} from "../wire/ovs.ts";
-import type { Vport } from "../wire/ovs_keys.ts";
+} from "../wire/netlink/ovs.ts";
+import type { Vport } from "../wire/netlink/ovs_keys.ts";
 import type { SwitchPorts } from "./adapters.ts";
 
 /** Whether a request failed because what it names is not there. */

@@ -31,7 +31,7 @@ import { SystemRandom } from "../sys/random.ts";
 import { loadSealer, NO_SEALER } from "../sys/sealer.ts";
 import { openStore, type SqliteStore } from "../sys/store.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
-import { decodeRoute, dumpRoutes, type Link } from "../wire/rtnetlink.ts";
+import { decodeRoute, dumpRoutes, type Link } from "../wire/netlink/rtnetlink.ts";
 import type { Config } from "./config.ts";
 import { controlApi } from "./control_api.ts";
 import { type DataplaneHandle, loadDataplane } from "./dataplane_client.ts";

@@ -22,7 +22,7 @@ import { TapKeeper } from "../datapath/tap_keeper.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
-import { ADDRESS_NOTICES, LINK_NOTICES } from "../wire/rtnetlink.ts";
+import { ADDRESS_NOTICES, LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
 import { AddressNotices } from "./address_notices.ts";
 import { openIpsec } from "./ipsec_parts.ts";
 import { openNetlink } from "./netlink.ts";

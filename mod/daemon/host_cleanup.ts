@@ -7,7 +7,7 @@ import type { NetlinkSocket } from "../core/ports.ts";
 import { removeIfThere } from "../sys/files.ts";
 import { TAP_NAME } from "../overlay/tap_port.ts";
 import { STORE_FILE } from "../sys/store.ts";
-import { deleteLink } from "../wire/rtnetlink.ts";
+import { deleteLink } from "../wire/netlink/rtnetlink.ts";
 
 /** The bridge of hosts whose kernel has no Open vSwitch. The TAP goes with its daemon, unless that left it persistent. */
 const BRIDGE = "meshnet";

@@ -63,7 +63,7 @@ export async function openIpsec(
 }
 
 async function openNotices(log: Logger): Promise<NlSocket | undefined> {
-  const { XFRM_GROUP } = await import("../wire/xfrm.ts");
+  const { XFRM_GROUP } = await import("../wire/netlink/xfrm.ts");
   try {
     return openNetlink({
       protocol: "xfrm",

@@ -5,8 +5,8 @@ import { inNetns } from "../../ffi/netns.ts";
 import { interfaceIndex } from "../../ffi/process.ts";
 import type { Logger } from "../core/ports.ts";
 import type { OvsAdapters, UpcallSocket } from "../overlay/datapath_port.ts";
-import { LINK_NOTICES } from "../wire/rtnetlink.ts";
-import { NETLINK_CODEC } from "../wire/netlink_reply.ts";
+import { LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
+import { NETLINK_CODEC } from "../wire/netlink/netlink_reply.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";
 
 /** Room for misses that come faster than they are answered, in octets. */

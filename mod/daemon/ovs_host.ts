@@ -2,7 +2,12 @@
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import { decodeDatapath, encodeDatapathDelete, encodeDatapathGet, findOvsFamilies } from "../wire/ovs.ts";
+import {
+  decodeDatapath,
+  encodeDatapathDelete,
+  encodeDatapathGet,
+  findOvsFamilies,
+} from "../wire/netlink/ovs.ts";
 
 export { findOvs } from "../datapath/ovs_kernel_shell.ts";
 

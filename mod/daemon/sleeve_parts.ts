@@ -11,7 +11,7 @@ import type { PeerDirectory, SleevePath, TakePacket } from "../overlay/sleeve_po
 import { secretboxCipher, type SleeveCiphers } from "../sleeve/sleeve_seal.ts";
 import type { TapPort } from "../overlay/tap_port.ts";
 import { loadSealer } from "../sys/sealer.ts";
-import { peerNumber } from "../wire/sleeve.ts";
+import { peerNumber } from "../wire/mesh/sleeve.ts";
 
 const PROBE_KEY = new Uint8Array(32);
 

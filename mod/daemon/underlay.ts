@@ -1,5 +1,5 @@
 /** The MTU of the container network, from what the host's own network carries. */
-import type { Link, Route } from "../wire/rtnetlink.ts";
+import type { Link, Route } from "../wire/netlink/rtnetlink.ts";
 
 /** Outer headers of a VXLAN packet over IPv6: Ethernet 14, IPv6 40, UDP 8, VXLAN 8. Over IPv4 20 less. */
 const OVERHEAD = 70;

@@ -2,7 +2,7 @@
 import { ERRNO } from "../core/errno.ts";
 import { errnoOf, MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import { decodeLink, getLink, type Link, newBridge, setLink } from "../wire/rtnetlink.ts";
+import { decodeLink, getLink, type Link, newBridge, setLink } from "../wire/netlink/rtnetlink.ts";
 import { BRIDGE_SETTINGS, type BridgeChange, type BridgeWanted, planBridge } from "./bridge_setup.ts";
 
 /** The link of a name, or undefined. */

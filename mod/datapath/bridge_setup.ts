@@ -1,7 +1,7 @@
 /** What must change for a Linux bridge and the TAP to be a switch of ours. Pure: planning again after success gives nothing. */
 import type { Mac } from "../core/addr.ts";
 import { type PeerName, peerNameToNumber } from "../core/names.ts";
-import type { BridgeSettings } from "../wire/rtnetlink.ts";
+import type { BridgeSettings } from "../wire/netlink/rtnetlink.ts";
 
 /** No spanning tree: the mesh has no loops. No snooping: groups that nobody here has joined may have members elsewhere. */
 export const BRIDGE_SETTINGS: BridgeSettings = { stp: false, multicastSnooping: false };

@@ -2,9 +2,9 @@
 import { isGroupMac, macAt } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { Millis } from "../core/time.ts";
-import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import type { FlowAction, Miss, PortNo, SleeveKey, Vport } from "../wire/ovs_keys.ts";
-import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
+import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
+import type { FlowAction, Miss, PortNo, SleeveKey, Vport } from "../wire/netlink/ovs_keys.ts";
+import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
 import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "../overlay/datapath_port.ts";
 import type { DataplaneEvent } from "../overlay/dataplane_types.ts";
 import type { SleevePath, TakePacket } from "../overlay/sleeve_port.ts";

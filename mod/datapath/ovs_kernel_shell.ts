@@ -3,10 +3,10 @@ import { describeErrno, ERRNO } from "../core/errno.ts";
 import { errnoOf, type ErrorCode, MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import type { Decoded } from "../core/brand.ts";
-import * as ovs from "../wire/ovs.ts";
-import { decodeFlow, encodeFlowDump } from "../wire/ovs_flow.ts";
-import type { FlowRecord, PortNo, Vport } from "../wire/ovs_keys.ts";
-import { decodeLink, getLink, setLink } from "../wire/rtnetlink.ts";
+import * as ovs from "../wire/netlink/ovs.ts";
+import { decodeFlow, encodeFlowDump } from "../wire/netlink/ovs_flow.ts";
+import type { FlowRecord, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
+import { decodeLink, getLink, setLink } from "../wire/netlink/rtnetlink.ts";
 import type { OvsAdapters } from "../overlay/datapath_port.ts";
 import { type OvsChange, type OvsPresent, type OvsWanted, planOvs, wantedDispatch } from "./ovs_setup.ts";
 

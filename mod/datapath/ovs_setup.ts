@@ -1,6 +1,6 @@
 /** What must change for the kernel's datapath to send its misses to us (spec dataplane.md 3.4). */
-import { type DatapathInfo, type Dispatch, OVS_FEATURE } from "../wire/ovs.ts";
-import type { PortNo, Vport } from "../wire/ovs_keys.ts";
+import { type DatapathInfo, type Dispatch, OVS_FEATURE } from "../wire/netlink/ovs.ts";
+import type { PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 
 /** How we want it. */
 export interface OvsWanted {

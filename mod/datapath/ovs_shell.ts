@@ -3,16 +3,16 @@ import { assertNever } from "../core/brand.ts";
 import { describeErrno, ERRNO } from "../core/errno.ts";
 import { errnoOf, messageOf } from "../core/errors.ts";
 import { after, type Millis } from "../core/time.ts";
-import { NetlinkWriter } from "../wire/netlink_writer.ts";
-import { decodeVport, openOvs, OVS_CMD } from "../wire/ovs.ts";
+import { NetlinkWriter } from "../wire/netlink/netlink_writer.ts";
+import { decodeVport, openOvs, OVS_CMD } from "../wire/netlink/ovs.ts";
 import {
   decodeUpcall,
   type UpcallError,
   writeExecute,
   writeFlowDelete,
   writeFlowNew,
-} from "../wire/ovs_flow.ts";
-import type { PortNo, Vport } from "../wire/ovs_keys.ts";
+} from "../wire/netlink/ovs_flow.ts";
+import type { PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import type {
   Datapath,
   DatapathCounts,

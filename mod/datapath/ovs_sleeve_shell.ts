@@ -4,9 +4,9 @@
  */
 import { messageOf } from "../core/errors.ts";
 import type { Millis } from "../core/time.ts";
-import type { Miss, PortNo } from "../wire/ovs_keys.ts";
-import type { Upcall } from "../wire/ovs_flow.ts";
-import { VIRTIO_HEADER } from "../wire/virtio_net.ts";
+import type { Miss, PortNo } from "../wire/netlink/ovs_keys.ts";
+import type { Upcall } from "../wire/netlink/ovs_flow.ts";
+import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
 import type { OvsAdapters, PostEvent } from "../overlay/datapath_port.ts";
 import type { OvsKernel } from "./ovs_kernel_shell.ts";
 import {

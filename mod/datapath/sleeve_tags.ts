@@ -1,9 +1,9 @@
 /** Numbers for the links and identities of frames that cross the port between kernel and user space, as VLAN tags. */
 import type { LinkId } from "../core/overlay_port.ts";
-import { ETHERTYPE } from "../wire/ethernet.ts";
-import type { FlowAction, FlowKey, SleeveKey, Ufid } from "../wire/ovs_keys.ts";
-import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/virtio_net.ts";
-import type { Vni } from "../wire/vxlan.ts";
+import { ETHERTYPE } from "../wire/packet/ethernet.ts";
+import type { FlowAction, FlowKey, SleeveKey, Ufid } from "../wire/netlink/ovs_keys.ts";
+import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/packet/virtio_net.ts";
+import type { Vni } from "../wire/packet/vxlan.ts";
 import { SLEEVE_HEADROOM } from "../overlay/sleeve_port.ts";
 
 /** Tag numbers in one priority: VLAN ids 0 and 4095 have meanings of their own. */

@@ -2,7 +2,7 @@
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
-import { namesInNotice } from "../wire/rtnetlink.ts";
+import { namesInNotice } from "../wire/netlink/rtnetlink.ts";
 import type { NoticeSocket } from "../overlay/datapath_port.ts";
 import { takeNotices } from "../overlay/notices.ts";
 import type { TapPort } from "../overlay/tap_port.ts";

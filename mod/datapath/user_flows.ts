@@ -1,10 +1,17 @@
 /** Flows in user space: what a kernel's datapath does with keys and actions, for hosts whose kernel has none. Pure. */
 import { type Mac, macAt } from "../core/addr.ts";
 import type { LinkId } from "../core/overlay_port.ts";
-import { ETHERTYPE } from "../wire/ethernet.ts";
-import { u16At } from "../wire/inner_frame.ts";
-import type { FlowAction, FlowHandle, FlowKey, FlowRecord, SleeveKey, Ufid } from "../wire/ovs_keys.ts";
-import type { Vni } from "../wire/vxlan.ts";
+import { ETHERTYPE } from "../wire/packet/ethernet.ts";
+import { u16At } from "../wire/packet/inner_frame.ts";
+import type {
+  FlowAction,
+  FlowHandle,
+  FlowKey,
+  FlowRecord,
+  SleeveKey,
+  Ufid,
+} from "../wire/netlink/ovs_keys.ts";
+import type { Vni } from "../wire/packet/vxlan.ts";
 
 /** One flow and what it carried. */
 export interface UserFlow {

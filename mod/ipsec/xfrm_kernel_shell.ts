@@ -3,14 +3,14 @@ import { ipFromBytes } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
 import { errnoOf } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import { deletePolicy, deleteSa, dumpPolicies, dumpSas, getPolicy } from "../wire/xfrm.ts";
+import { deletePolicy, deleteSa, dumpPolicies, dumpSas, getPolicy } from "../wire/netlink/xfrm.ts";
 import {
   decodePolicy,
   decodeSa,
   isPortPolicy,
   type PolicyRecord,
   type SaRecord,
-} from "../wire/xfrm_reply.ts";
+} from "../wire/netlink/xfrm_reply.ts";
 import { OWN_MARK, selectorOf } from "./xfrm_plan.ts";
 
 /** Removes every policy and association of ours; how many there were. */

@@ -6,8 +6,8 @@ import {
   type PolicySelector,
   type PolicySpec,
   type PolicyVerdict,
-} from "../wire/xfrm.ts";
-import { isPortPolicy, type PolicyRecord } from "../wire/xfrm_reply.ts";
+} from "../wire/netlink/xfrm.ts";
+import { isPortPolicy, type PolicyRecord } from "../wire/netlink/xfrm_reply.ts";
 import type { EspPath, WantedPath } from "../overlay/esp_port.ts";
 
 /** By these our policies (priority) and associations (reqid) are known, those of an earlier run too. */

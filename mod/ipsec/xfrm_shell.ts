@@ -15,10 +15,10 @@ import {
   type SaSpec,
   updatePolicy,
   updateSa,
-} from "../wire/xfrm.ts";
-import { decodeSa, type PolicyRecord, type SaRecord } from "../wire/xfrm_reply.ts";
+} from "../wire/netlink/xfrm.ts";
+import { decodeSa, type PolicyRecord, type SaRecord } from "../wire/netlink/xfrm_reply.ts";
 import type { NoticeSocket } from "../overlay/datapath_port.ts";
-import { ESP_NONCE_LENGTH } from "../overlay/esp_init.ts";
+import { ESP_NONCE_LENGTH } from "../wire/mesh/esp_init.ts";
 import type { EspPath, Ipsec, WantedPath, XfrmEffect, XfrmNews } from "../overlay/esp_port.ts";
 import { allPolicies, hasSubPolicies, ownSas, ownState, removeIfThere } from "./xfrm_kernel_shell.ts";
 import { INWARDS, isOf, outwards, OWN_MARK, planPolicies, policiesOf, selectorOf } from "./xfrm_plan.ts";

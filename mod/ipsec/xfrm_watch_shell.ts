@@ -1,7 +1,7 @@
 /** Listens to what other programs do to the kernel's IPsec, and tells what may concern ours. */
-import { IPPROTO } from "../wire/xfrm.ts";
-import { decodeXfrmNotices, type XfrmNotice } from "../wire/xfrm_notice.ts";
-import type { SaRecord } from "../wire/xfrm_reply.ts";
+import { IPPROTO } from "../wire/netlink/xfrm.ts";
+import { decodeXfrmNotices, type XfrmNotice } from "../wire/netlink/xfrm_notice.ts";
+import type { SaRecord } from "../wire/netlink/xfrm_reply.ts";
 import type { NoticeSocket } from "../overlay/datapath_port.ts";
 import { takeNotices } from "../overlay/notices.ts";
 import { OWN_MARK } from "./xfrm_plan.ts";

@@ -7,7 +7,7 @@ import type { PeerName } from "../core/names.ts";
 import type { LinkId } from "../core/overlay_port.ts";
 import type { GossipChannel, GossipData, Random } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
-import { decodeGossipFrame, encodeGossipFrame, type GossipFrame } from "../wire/mesh_message.ts";
+import { decodeGossipFrame, encodeGossipFrame, type GossipFrame } from "../wire/mesh/mesh_message.ts";
 import { randomNeighbours } from "./neighbours.ts";
 import type { RouteTable } from "./routes.ts";
 import { GossipSender, type SenderLimits } from "./gossip_sender.ts";

@@ -1,7 +1,7 @@
 /** What waits for one connection, merged so that a slow one gets current data (source: spec mesh.md, section 7.3). */
 import type { PeerName } from "../core/names.ts";
 import type { GossipData } from "../core/ports.ts";
-import { encodeGossipFrame, type GossipFrame } from "../wire/mesh_message.ts";
+import { encodeGossipFrame, type GossipFrame } from "../wire/mesh/mesh_message.ts";
 
 /** Bounds of what may wait for one connection besides data that merge. */
 export interface SenderLimits {

@@ -3,8 +3,8 @@ import { assertNever, type Decoded } from "../core/brand.ts";
 import { concatBytes } from "../core/bytes.ts";
 import type { Sealer } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
-import { ByteQueue } from "../wire/byte_queue.ts";
-import { decodeFeatures, encodeFeatures, type Features, featuresOf } from "../wire/mesh_features.ts";
+import { ByteQueue } from "../wire/mesh/byte_queue.ts";
+import { decodeFeatures, encodeFeatures, type Features, featuresOf } from "../wire/mesh/mesh_features.ts";
 import {
   BAD_KEY,
   badEncryptionFlag,

@@ -5,7 +5,7 @@ import type { ConnUid } from "../core/names.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { LogFields } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
-import { TAG } from "../wire/mesh_message.ts";
+import { TAG } from "../wire/mesh/mesh_message.ts";
 import type { AttemptEnd, AttemptId, Connector, ConnectorEffect } from "./connector.ts";
 import { dialAdvice } from "./dial_advice.ts";
 import { Intro } from "./intro.ts";

@@ -4,7 +4,7 @@ import type { PeerName, ShortId } from "../core/names.ts";
 import type { LinkId, TopologyView } from "../core/overlay_port.ts";
 import type { GossipData } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
-import type { Features } from "../wire/mesh_message.ts";
+import type { Features } from "../wire/mesh/mesh_message.ts";
 import type { Connector } from "./connector.ts";
 import { DigestChannel } from "./digest_channel.ts";
 import { GossipEngine } from "./gossip.ts";

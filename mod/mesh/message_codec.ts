@@ -1,9 +1,9 @@
 /** Cuts a connection's byte stream into mesh messages, and seals and opens them (source: spec mesh.md 2.2 to 2.4). */
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { ByteReader } from "../core/bytes.ts";
-import { ByteQueue } from "../wire/byte_queue.ts";
-import { GobDecoder, GobEncoder, type ValueOf } from "../wire/gob.ts";
-import { FEATURES } from "../wire/mesh_features.ts";
+import { ByteQueue } from "../wire/mesh/byte_queue.ts";
+import { GobDecoder, GobEncoder, type ValueOf } from "../wire/mesh/gob.ts";
+import { FEATURES } from "../wire/mesh/mesh_features.ts";
 import { SEAL_OVERHEAD, type SealedStream } from "./session.ts";
 
 /** Longest message on the wire, in bytes, after sealing and without its length prefix. */

@@ -3,7 +3,7 @@ import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
 import type { Random } from "../core/ports.ts";
 import type { LinkRecord, PeerRecord, PeerSummary } from "../core/topology_record.ts";
-import { TopologyEncoder } from "../wire/mesh_message.ts";
+import { TopologyEncoder } from "../wire/mesh/mesh_message.ts";
 import { type Graph, unicastRoutes } from "./routes.ts";
 import { ShortIds } from "./short_ids.ts";
 import { GraphBuilder, type GraphNode } from "./topology_graph.ts";

@@ -4,7 +4,7 @@ import type { PeerName } from "../core/names.ts";
 import type { GossipChannel, GossipData } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
-import { decodeTopology } from "../wire/mesh_message.ts";
+import { decodeTopology } from "../wire/mesh/mesh_message.ts";
 import { KnownStates } from "./known_states.ts";
 import { Digest, type DigestPurpose } from "./topology_digest.ts";
 import { MAX_PEERS, type Topology, type TopologyEffects } from "./topology.ts";

@@ -1,8 +1,8 @@
 /** What flows left by an earlier run of ours say about MAC addresses, peers and the ways to them. */
 import { isGroupMac, type Mac } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
-import type { FlowAction, FlowKey, FlowRecord, TunnelKey } from "../wire/ovs_keys.ts";
-import { vniDestination, vniSource } from "../wire/vxlan.ts";
+import type { FlowAction, FlowKey, FlowRecord, TunnelKey } from "../wire/netlink/ovs_keys.ts";
+import { vniDestination, vniSource } from "../wire/packet/vxlan.ts";
 import { AdoptedKnowledge } from "./knowledge.ts";
 import type { TunnelPath } from "./network.ts";
 import { localPlace, peerPlace, type Place } from "./place.ts";

@@ -3,7 +3,7 @@ import { assertNever } from "../core/brand.ts";
 import type { Core } from "../core/driver.ts";
 import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
-import type { FlowRecord, Miss, PortNo, Vport } from "../wire/ovs_keys.ts";
+import type { FlowRecord, Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import { concludeFrom } from "./adopt.ts";
 import { newCounters } from "./counters.ts";
 import type {

@@ -21,7 +21,7 @@ import type {
   PortNo,
   Ufid,
   Vport,
-} from "../wire/ovs_keys.ts";
+} from "../wire/netlink/ovs_keys.ts";
 
 /** Routes over one topology view; peers are named by their index in the view. */
 export interface RouteLookup {

@@ -3,7 +3,7 @@
 import type { PeerName } from "../core/names.ts";
 import type { LinkId } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
-import { decodeEspInit, encodeEspInit, type EspInit } from "./esp_init.ts";
+import { decodeEspInit, encodeEspInit, type EspInit } from "../wire/mesh/esp_init.ts";
 import { type EspPath, type EspSa, type LinkXfrmNews, saKey } from "./esp_port.ts";
 import type { ForwarderEvent } from "./forwarder.ts";
 

@@ -3,12 +3,12 @@ import type { Ip } from "../core/addr.ts";
 import type { ConnUid } from "../core/names.ts";
 import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
-import type { PortNo } from "../wire/ovs_keys.ts";
-import type { Vni } from "../wire/vxlan.ts";
+import type { PortNo } from "../wire/netlink/ovs_keys.ts";
+import type { Vni } from "../wire/packet/vxlan.ts";
 import type { LinkXfrmNews } from "./esp_port.ts";
 import { type EspSession, FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
-import { encodeHeartbeat, encodeSmallHeartbeat, setPromise, VXLAN_OVERHEAD } from "./heartbeat.ts";
+import { encodeHeartbeat, encodeSmallHeartbeat, setPromise, VXLAN_OVERHEAD } from "../wire/mesh/heartbeat.ts";
 import type { TunnelPath } from "./network.ts";
 
 /** Interval of heartbeats until the peer has confirmed one. */

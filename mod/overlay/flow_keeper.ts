@@ -2,8 +2,8 @@
 import type { Mac } from "../core/addr.ts";
 import type { LogFields } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
-import type { FlowAction, FlowHandle, FlowRecord, Miss, Ufid } from "../wire/ovs_keys.ts";
-import { vniSource } from "../wire/vxlan.ts";
+import type { FlowAction, FlowHandle, FlowRecord, Miss, Ufid } from "../wire/netlink/ovs_keys.ts";
+import { vniSource } from "../wire/packet/vxlan.ts";
 import type { MutableCounters } from "./counters.ts";
 import type { DataplaneEffect, DataplaneLimits } from "./dataplane_types.ts";
 import { type FlowEntry, FlowTable, keyText } from "./flow_table.ts";

@@ -3,8 +3,8 @@ import type { Ip, Mac } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
 import type { Millis } from "../core/time.ts";
 import type { LinkId } from "../core/overlay_port.ts";
-import type { FlowAction, FlowHandle, FlowKey, PortNo, Ufid } from "../wire/ovs_keys.ts";
-import { vniDestination, vniSource } from "../wire/vxlan.ts";
+import type { FlowAction, FlowHandle, FlowKey, PortNo, Ufid } from "../wire/netlink/ovs_keys.ts";
+import { vniDestination, vniSource } from "../wire/packet/vxlan.ts";
 import { type Decision, identityOf } from "./forward.ts";
 import type { Network } from "./network.ts";
 

@@ -2,8 +2,8 @@
 import { isGroupMac, type Mac } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
 import type { Millis } from "../core/time.ts";
-import type { FlowAction, FlowKey, PortNo } from "../wire/ovs_keys.ts";
-import { type Vni, vniDestination, vniOf, vniSource } from "../wire/vxlan.ts";
+import type { FlowAction, FlowKey, PortNo } from "../wire/netlink/ovs_keys.ts";
+import { type Vni, vniDestination, vniOf, vniSource } from "../wire/packet/vxlan.ts";
 import type { DropReason } from "./dataplane_types.ts";
 import type { MacTable } from "./mac_table.ts";
 import type { Hop, Network, Path } from "./network.ts";

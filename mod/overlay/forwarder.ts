@@ -1,8 +1,8 @@
 /** One overlay on one link: the seam behind which fastdp, and later other ways, do their work (spec dataplane.md 1.3). */
 import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
-import type { FlowAction } from "../wire/ovs_keys.ts";
-import type { SpecialFrame } from "../wire/sleeve_special.ts";
+import type { FlowAction } from "../wire/netlink/ovs_keys.ts";
+import type { SpecialFrame } from "../wire/mesh/sleeve_special.ts";
 import type { XfrmEffect } from "./esp_port.ts";
 import type { Path } from "./network.ts";
 

@@ -1,7 +1,7 @@
 /** Finds the largest inner packet that a path carries, whatever routers keep silent about (source: spec dataplane.md 5.6). */
 import { after, type Millis } from "../core/time.ts";
-import { FRAG_TEST } from "../wire/sleeve_special.ts";
-import type { SleeveOverheads } from "../wire/sleeve.ts";
+import { FRAG_TEST } from "../wire/mesh/sleeve_special.ts";
+import type { SleeveOverheads } from "../wire/mesh/sleeve.ts";
 
 /** What every path is believed to carry. */
 const SURELY_GOOD = 552;

@@ -2,7 +2,7 @@
 import type { Ip } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
 import type { LinkId } from "../core/overlay_port.ts";
-import type { PortNo } from "../wire/ovs_keys.ts";
+import type { PortNo } from "../wire/netlink/ovs_keys.ts";
 
 /** A neighbour is reached through a tunnel of the kernel: our vxlan port, our address, its address. */
 export interface TunnelPath {

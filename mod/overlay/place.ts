@@ -1,7 +1,7 @@
 /** Where a MAC address is: a local port, or a peer named by its short id; one integer, so that the hot path allocates nothing. */
 import type { Brand } from "../core/brand.ts";
 import type { ShortId } from "../core/names.ts";
-import type { PortNo } from "../wire/ovs_keys.ts";
+import type { PortNo } from "../wire/netlink/ovs_keys.ts";
 
 /** A local port (below 65536), or 65536 + the short id of a peer. */
 export type Place = Brand<number, "Place">;

@@ -1,5 +1,5 @@
 /** The ports of the datapath: local ones, to which frames are delivered, and tunnels. */
-import type { PortNo, Vport } from "../wire/ovs_keys.ts";
+import type { PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import type { PortReport } from "./dataplane_types.ts";
 
 /** Every port by number. */

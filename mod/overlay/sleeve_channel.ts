@@ -1,7 +1,7 @@
 /** How a frame goes into a sleeve link (source: spec dataplane.md 5.7). */
-import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { IPV4_DF, ipv4HeaderOf, isIpv6, u16At } from "../wire/inner_frame.ts";
-import { IPV6_MIN_MTU } from "../wire/icmp_too_big.ts";
+import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
+import { IPV4_DF, ipv4HeaderOf, isIpv6, u16At } from "../wire/packet/inner_frame.ts";
+import { IPV6_MIN_MTU } from "../wire/packet/icmp_too_big.ts";
 
 /** What to do with a frame. */
 export type Channel =

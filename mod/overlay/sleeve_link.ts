@@ -2,14 +2,14 @@
 import type { Endpoint } from "../core/addr.ts";
 import type { OverlayName } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
-import { type SleeveOverheads, sleeveOverheads } from "../wire/sleeve.ts";
+import { type SleeveOverheads, sleeveOverheads } from "../wire/mesh/sleeve.ts";
 import {
   decodeVerifiedMtu,
   encodeVerifiedMtu,
   MTU_KICK,
   SLEEVE_CONTROL,
   type SpecialFrame,
-} from "../wire/sleeve_special.ts";
+} from "../wire/mesh/sleeve_special.ts";
 import {
   FAST_HEARTBEAT_MS,
   HEARTBEAT_TIMEOUT_MS,
@@ -18,7 +18,7 @@ import {
 } from "./fastdp_link.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import { MtuSearch } from "./mtu_search.ts";
-import type { PortNo } from "../wire/ovs_keys.ts";
+import type { PortNo } from "../wire/netlink/ovs_keys.ts";
 import type { SleevePath } from "./network.ts";
 import { type Channel, chooseChannel, type FrameSpan } from "./sleeve_channel.ts";
 import type { SleeveLinkOptions } from "./sleeve_link_options.ts";

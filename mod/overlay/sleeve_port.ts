@@ -3,9 +3,9 @@ import type { Endpoint } from "../core/addr.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import type { LinkId, LinkProtection } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
-import type { SleeveKey } from "../wire/ovs_keys.ts";
-import type { PeerNumber } from "../wire/sleeve.ts";
-import type { SpecialFrame } from "../wire/sleeve_special.ts";
+import type { SleeveKey } from "../wire/netlink/ovs_keys.ts";
+import type { PeerNumber } from "../wire/mesh/sleeve.ts";
+import type { SpecialFrame } from "../wire/mesh/sleeve_special.ts";
 import type { Channel, FrameSpan } from "./sleeve_channel.ts";
 
 /** What sleeve may understand beyond the protocol, as it is announced. */

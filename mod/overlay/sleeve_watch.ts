@@ -2,7 +2,7 @@
  * both know them. */
 import type { ConnUid } from "../core/names.ts";
 import { after, type Millis } from "../core/time.ts";
-import { SLEEVE_BEAT_CONTROL } from "../wire/sleeve_special.ts";
+import { SLEEVE_BEAT_CONTROL } from "../wire/mesh/sleeve_special.ts";
 import { BUSY_HEARTBEAT_MS, SLOW_HEARTBEAT_MS } from "./fastdp_link.ts";
 import type { ForwarderEvent } from "./forwarder.ts";
 

@@ -2,8 +2,8 @@
 import { assertNever } from "../core/brand.ts";
 import type { LinkStatus, OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
-import type { FlowAction } from "../wire/ovs_keys.ts";
-import { decodeBareControl, encodeBareControl, type SpecialFrame } from "../wire/sleeve_special.ts";
+import type { FlowAction } from "../wire/netlink/ovs_keys.ts";
+import { decodeBareControl, encodeBareControl, type SpecialFrame } from "../wire/mesh/sleeve_special.ts";
 import type { XfrmEffect } from "./esp_port.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import type { Path } from "./network.ts";

@@ -1,6 +1,6 @@
 /** Tunnel ports that links need: asked for until they are there. */
 import type { Millis } from "../core/time.ts";
-import type { PortNo } from "../wire/ovs_keys.ts";
+import type { PortNo } from "../wire/netlink/ovs_keys.ts";
 import type { PortTable } from "./port_table.ts";
 
 /** A tunnel port that could not be made is tried again after this long. */

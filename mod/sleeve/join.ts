@@ -1,9 +1,9 @@
 /** Joins consecutive TCP segments, and UDP datagrams of a flow, into super-packets for a TAP: the reverse of segment.ts, and nothing that it could not
  * undo octet by octet. */
 import { finishSum, foldSum, sumWords } from "../core/checksum.ts";
-import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { IPV6_HEADER, putU16, u16At } from "../wire/inner_frame.ts";
-import { IP_PROTOCOL, TCP_FLAG, TransportLayout } from "../wire/transport.ts";
+import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
+import { IPV6_HEADER, putU16, u16At } from "../wire/packet/inner_frame.ts";
+import { IP_PROTOCOL, TCP_FLAG, TransportLayout } from "../wire/packet/transport.ts";
 import {
   emptyVirtio,
   VIRTIO_GSO,
@@ -11,7 +11,7 @@ import {
   VIRTIO_HEADER,
   VIRTIO_NEEDS_CHECKSUM,
   writeVirtio,
-} from "../wire/virtio_net.ts";
+} from "../wire/packet/virtio_net.ts";
 import { SLEEVE_HEADROOM } from "../overlay/sleeve_port.ts";
 
 /** Largest IPv4 packet, and largest payload of an IPv6 one. */

@@ -1,9 +1,9 @@
 /** Cuts super-packets of a TAP into frames that the network can carry, as a network card would (source: design of sleeve;
  * Linux Documentation/networking/segmentation-offloads.rst). */
 import { finishSum, foldSum, sumWords } from "../core/checksum.ts";
-import { IP_PROTOCOL, TCP_FLAG, TransportLayout } from "../wire/transport.ts";
-import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { IPV6_HEADER, putU16, u16At } from "../wire/inner_frame.ts";
+import { IP_PROTOCOL, TCP_FLAG, TransportLayout } from "../wire/packet/transport.ts";
+import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
+import { IPV6_HEADER, putU16, u16At } from "../wire/packet/inner_frame.ts";
 import {
   emptyVirtio,
   readVirtio,
@@ -13,7 +13,7 @@ import {
   VIRTIO_NEEDS_CHECKSUM,
   type VirtioFields,
   type VirtioHeader,
-} from "../wire/virtio_net.ts";
+} from "../wire/packet/virtio_net.ts";
 
 /** Most frames of one super-packet: 64 KiB in the smallest segments that TCP uses. */
 export const MAX_SEGMENTS = 1_400;

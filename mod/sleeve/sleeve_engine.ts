@@ -3,15 +3,20 @@ import { assertNever } from "../core/brand.ts";
 import type { ShortId } from "../core/names.ts";
 import type { LinkId } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
-import { isIpv6 } from "../wire/inner_frame.ts";
-import { LONGEST_TOO_BIG, writeFragNeeded, writePacketTooBig } from "../wire/icmp_too_big.ts";
-import { Ipv4Fragmenter } from "../wire/inner_ipv4.ts";
-import type { SleeveKey } from "../wire/ovs_keys.ts";
-import { FRAME_HEADER, PARTIAL_FLAG, type PeerNumber } from "../wire/sleeve.ts";
-import { isSpecialFrame, type SpecialFrame, specialLength, writeSpecial } from "../wire/sleeve_special.ts";
-import { clampMss } from "../wire/tcp_mss.ts";
-import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/virtio_net.ts";
-import { vniDestination, vniOf, vniSource } from "../wire/vxlan.ts";
+import { isIpv6 } from "../wire/packet/inner_frame.ts";
+import { LONGEST_TOO_BIG, writeFragNeeded, writePacketTooBig } from "../wire/packet/icmp_too_big.ts";
+import { Ipv4Fragmenter } from "../wire/packet/inner_ipv4.ts";
+import type { SleeveKey } from "../wire/netlink/ovs_keys.ts";
+import { FRAME_HEADER, PARTIAL_FLAG, type PeerNumber } from "../wire/mesh/sleeve.ts";
+import {
+  isSpecialFrame,
+  type SpecialFrame,
+  specialLength,
+  writeSpecial,
+} from "../wire/mesh/sleeve_special.ts";
+import { clampMss } from "../wire/packet/tcp_mss.ts";
+import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/packet/virtio_net.ts";
+import { vniDestination, vniOf, vniSource } from "../wire/packet/vxlan.ts";
 import { Segmenter } from "./segment.ts";
 import { EngineLink } from "./sleeve_engine_link.ts";
 import { Inbox } from "./sleeve_inbox.ts";

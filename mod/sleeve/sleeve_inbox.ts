@@ -2,10 +2,10 @@
 import type { Endpoint } from "../core/addr.ts";
 import type { ShortId } from "../core/names.ts";
 import type { Millis } from "../core/time.ts";
-import type { SleeveKey } from "../wire/ovs_keys.ts";
-import { FrameReader, type PeerNumber, PLAIN_FRAMES, SEALED_FRAMES, senderOf } from "../wire/sleeve.ts";
-import { decodeSpecial, isSpecialFrame } from "../wire/sleeve_special.ts";
-import { vniOf } from "../wire/vxlan.ts";
+import type { SleeveKey } from "../wire/netlink/ovs_keys.ts";
+import { FrameReader, type PeerNumber, PLAIN_FRAMES, SEALED_FRAMES, senderOf } from "../wire/mesh/sleeve.ts";
+import { decodeSpecial, isSpecialFrame } from "../wire/mesh/sleeve_special.ts";
+import { vniOf } from "../wire/packet/vxlan.ts";
 import { type FrameChecksum, Joiner } from "./join.ts";
 import type { EngineLink } from "./sleeve_engine_link.ts";
 import type { PeerDirectory, SleeveNews, TakePacket } from "../overlay/sleeve_port.ts";

@@ -6,7 +6,7 @@ import {
   type PeerNumber,
   PLAIN_FRAMES,
   SEALED_FRAMES,
-} from "../wire/sleeve.ts";
+} from "../wire/mesh/sleeve.ts";
 import type { EngineLink } from "./sleeve_engine_link.ts";
 import { MESSAGE_DATAGRAMS, MESSAGE_OCTETS, type SleeveSocket } from "./sleeve_socket.ts";
 

@@ -9,7 +9,7 @@ import {
   sequenceOf,
   writeNonce,
   writeSequence,
-} from "../wire/sleeve.ts";
+} from "../wire/mesh/sleeve.ts";
 import { ReplayWindow } from "./replay.ts";
 
 /** A cipher with its key, working in place: the tag is in the sixteen octets before the text. */

@@ -4,8 +4,8 @@ import type { ConnUid, PeerName } from "../../mod/core/names.ts";
 import type { LinkId } from "../../mod/core/overlay_port.ts";
 import type { Millis } from "../../mod/core/time.ts";
 import { Dataplane } from "../../mod/overlay/dataplane.ts";
-import type { Miss, PortNo } from "../../mod/wire/ovs_keys.ts";
-import type { Vni } from "../../mod/wire/vxlan.ts";
+import type { Miss, PortNo } from "../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../mod/wire/packet/vxlan.ts";
 import { routesOf } from "../unit/overlay/cluster.ts";
 import { frameOf, hostIp, vport } from "../unit/overlay/kernel.ts";
 

@@ -3,8 +3,8 @@ import { sumWords } from "../../mod/core/checksum.ts";
 import { type FrameChecksum, Joiner } from "../../mod/sleeve/join.ts";
 import { ReplayWindow } from "../../mod/sleeve/replay.ts";
 import { Segmenter } from "../../mod/sleeve/segment.ts";
-import { FRAME_HEADER, FrameReader, PacketWriter, type PeerNumber } from "../../mod/wire/sleeve.ts";
-import { VIRTIO_HEADER } from "../../mod/wire/virtio_net.ts";
+import { FRAME_HEADER, FrameReader, PacketWriter, type PeerNumber } from "../../mod/wire/mesh/sleeve.ts";
+import { VIRTIO_HEADER } from "../../mod/wire/packet/virtio_net.ts";
 import { SHAPE, superPacket } from "../unit/sleeve/super_packets.ts";
 
 const SEGMENTS = 46;

@@ -12,8 +12,8 @@ import type { Millis } from "../../mod/core/time.ts";
 import { chooseChannel } from "../../mod/overlay/sleeve_channel.ts";
 import { SleeveEngine } from "../../mod/sleeve/sleeve_engine.ts";
 import type { SleeveCarrier, SleeveNews } from "../../mod/overlay/sleeve_port.ts";
-import { type PeerNumber, peerNumber, sleeveOverheads } from "../../mod/wire/sleeve.ts";
-import { vniOf } from "../../mod/wire/vxlan.ts";
+import { type PeerNumber, peerNumber, sleeveOverheads } from "../../mod/wire/mesh/sleeve.ts";
+import { vniOf } from "../../mod/wire/packet/vxlan.ts";
 
 /** UDP port of both ends. */
 const PORT = 6783;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { concatBytes } from "../../mod/core/bytes.ts";
 import type { PeerName } from "../../mod/core/names.ts";
-import { encodeGossipFrame } from "../../mod/wire/mesh_message.ts";
+import { encodeGossipFrame } from "../../mod/wire/mesh/mesh_message.ts";
 import { freePort, HELLO, HOST, introduce, isClosed, writeAll } from "./intruder.ts";
 import { MeshPeer } from "./mesh_peer.ts";
 

@@ -2,7 +2,7 @@
 import { good } from "../../mod/core/brand.ts";
 import type { PeerRecord, PeerSummary } from "../../mod/core/topology_record.ts";
 import type { TopologyDecoder } from "../../mod/mesh/topology_channel.ts";
-import { decodeTopology } from "../../mod/wire/mesh_message.ts";
+import { decodeTopology } from "../../mod/wire/mesh/mesh_message.ts";
 
 /** Newest states of a peer that are remembered. */
 const KEPT = 8;

@@ -19,10 +19,17 @@ import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
 import type { SleeveCounts, SleevePath, TakePacket } from "../../../mod/overlay/sleeve_port.ts";
-import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/ovs.ts";
-import type { FlowAction, FlowKey, FlowRecord, PortNo, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
-import { readVirtio, type VirtioHeader } from "../../../mod/wire/virtio_net.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
+import type {
+  FlowAction,
+  FlowKey,
+  FlowRecord,
+  PortNo,
+  SleeveKey,
+  Ufid,
+} from "../../../mod/wire/netlink/ovs_keys.ts";
+import { readVirtio, type VirtioHeader } from "../../../mod/wire/packet/virtio_net.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { Container } from "../common/container.ts";
 import { dumpFlows, loadModules, loadOpenvswitch } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";

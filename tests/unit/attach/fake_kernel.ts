@@ -12,8 +12,8 @@ import { ipFromBytes, ipToBytes, isIpv4 } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { NetlinkSocket } from "../../../mod/core/ports.ts";
-import { AttributeReader, NLM_F, NLMSG_HEADER } from "../../../mod/wire/netlink.ts";
-import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
+import { AttributeReader, NLM_F, NLMSG_HEADER } from "../../../mod/wire/netlink/netlink.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 
 /** An interface. */
 export interface FakeLink {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { OvsPorts } from "../../../mod/attach/mod.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { AttributeReader } from "../../../mod/wire/netlink.ts";
-import { encodeVportNew, OVS_CMD, OVS_HEADERS, type OvsFamilies } from "../../../mod/wire/ovs.ts";
+import { AttributeReader } from "../../../mod/wire/netlink/netlink.ts";
+import { encodeVportNew, OVS_CMD, OVS_HEADERS, type OvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
 
 const FAMILIES: OvsFamilies = {
   datapath: 30,

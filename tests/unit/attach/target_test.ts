@@ -10,7 +10,7 @@ import {
 } from "../../../mod/attach/names.ts";
 import { findTarget, type NamespaceProbe, parseTarget, resolveTarget } from "../../../mod/attach/target.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { MAX_LINK_NAME } from "../../../mod/wire/rtnetlink.ts";
+import { MAX_LINK_NAME } from "../../../mod/wire/netlink/rtnetlink.ts";
 
 const probe: NamespaceProbe = {
   identify: (path) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AddressNotices } from "../../../mod/daemon/address_notices.ts";
-import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { linkNotice, LinkNotices } from "../datapath/link_notices.ts";
 
 /** A notice that an address of this scope has come. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
 import type { Logger, NetlinkSocket } from "../../../mod/core/ports.ts";
 import { mendBridge, warnOfFirewall } from "../../../mod/daemon/bridge_host.ts";
-import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 
 function recorder() {
   const said: string[] = [];

@@ -4,7 +4,7 @@ import type { Ip } from "../../../mod/core/addr.ts";
 import type { Logger, NetlinkSocket, Store } from "../../../mod/core/ports.ts";
 import { ipsecUse } from "../../../mod/daemon/ipsec_parts.ts";
 import { OWN_MARK } from "../../../mod/ipsec/xfrm_plan.ts";
-import { newSa } from "../../../mod/wire/xfrm.ts";
+import { newSa } from "../../../mod/wire/netlink/xfrm.ts";
 import { FakeXfrm } from "../ipsec/fake_xfrm.ts";
 
 const log = { debug() {} } as unknown as Logger;

@@ -7,8 +7,8 @@ import { BRIDGE_PORT, BridgeDatapath, SLEEVE_PORT } from "../../../mod/datapath/
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
 import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
-import type { SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+import type { SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { routesOf } from "../overlay/cluster.ts";
 import { FakePath, FakeTap } from "../overlay/fake_sleeve.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type OvsPresent, type OvsWanted, planOvs, wantedDispatch } from "../../../mod/datapath/ovs_setup.ts";
-import type { DatapathInfo } from "../../../mod/wire/ovs.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+import type { DatapathInfo } from "../../../mod/wire/netlink/ovs.ts";
+import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { vport } from "../overlay/kernel.ts";
 
 const PID = 4711;

@@ -5,11 +5,11 @@ import type { Millis } from "../../../mod/core/time.ts";
 import type { DatapathEffect } from "../../../mod/overlay/datapath_port.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
-import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
-import { OVS_CMD } from "../../../mod/wire/ovs.ts";
-import { decodeFlow, writeFlowNew } from "../../../mod/wire/ovs_flow.ts";
-import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/ovs_keys.ts";
-import { FAMILIES } from "../wire/ovs_vectors.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
+import { OVS_CMD } from "../../../mod/wire/netlink/ovs.ts";
+import { decodeFlow, writeFlowNew } from "../../../mod/wire/netlink/ovs_flow.ts";
+import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import { FAMILIES } from "../wire/netlink/ovs_vectors.ts";
 import { DATAPATH_INDEX, FakeOvs, type FakePort, UPCALL_PID } from "./fake_ovs.ts";
 
 const at = (ms: number) => ms as Millis;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import { putTag, SLEEVE_TAGS, SleeveTags, takeTag, withoutTag } from "../../../mod/datapath/sleeve_tags.ts";
-import type { FlowAction, PortNo, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
-import { emptyVirtio, readVirtio, VIRTIO_GSO, writeVirtio } from "../../../mod/wire/virtio_net.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+import type { FlowAction, PortNo, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import { emptyVirtio, readVirtio, VIRTIO_GSO, writeVirtio } from "../../../mod/wire/packet/virtio_net.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 
 const key = (link: number, id: number): SleeveKey => ({ link: link as LinkId, id: id as Vni });

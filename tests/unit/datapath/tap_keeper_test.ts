@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Millis } from "../../../mod/core/time.ts";
 import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
-import { namesInNotice } from "../../../mod/wire/rtnetlink.ts";
+import { namesInNotice } from "../../../mod/wire/netlink/rtnetlink.ts";
 import { FakeTap } from "../overlay/fake_sleeve.ts";
 import { linkNotice, LinkNotices, SILENT } from "./link_notices.ts";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { type Mac, macToBytes } from "../../../mod/core/addr.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import { UserFlows } from "../../../mod/datapath/user_flows.ts";
-import type { FlowKey, PortNo, SleeveKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+import type { FlowKey, PortNo, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { SEED, seededRandom, withSeed } from "../properties.ts";
 
 const sleeveOf = (link: number, id: number): SleeveKey => ({ link: link as LinkId, id: id as Vni });

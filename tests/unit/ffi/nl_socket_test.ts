@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { findFamily } from "../../../mod/wire/genetlink.ts";
-import { NLM_F } from "../../../mod/wire/netlink.ts";
-import { NetlinkWriter } from "../../../mod/wire/netlink_writer.ts";
+import { findFamily } from "../../../mod/wire/netlink/genetlink.ts";
+import { NLM_F } from "../../../mod/wire/netlink/netlink.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { DatagramBatch } from "../../../ffi/datagram_batch.ts";
 import { openNetlink } from "../../../mod/daemon/netlink.ts";
 

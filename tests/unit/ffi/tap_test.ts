@@ -5,7 +5,7 @@ import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
 import { ip, NETNS, possible, withNetns } from "./namespace.ts";
 import { TAP_PACKET, type TapPort } from "../../../mod/overlay/tap_port.ts";
-import { VIRTIO_HEADER } from "../../../mod/wire/virtio_net.ts";
+import { VIRTIO_HEADER } from "../../../mod/wire/packet/virtio_net.ts";
 
 Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
 UdpSocket.open({ port: 0 })[Symbol.dispose]();

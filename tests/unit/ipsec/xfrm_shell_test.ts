@@ -9,7 +9,14 @@ import type { EspPath, XfrmEffect, XfrmNews } from "../../../mod/overlay/esp_por
 import { removeOwnXfrm } from "../../../mod/ipsec/xfrm_kernel_shell.ts";
 import { OWN_MARK } from "../../../mod/ipsec/xfrm_plan.ts";
 import { SOFT_PACKETS, XfrmShell } from "../../../mod/ipsec/xfrm_shell.ts";
-import { deletePolicy, deleteSa, newPolicy, newSa, updatePolicy, XFRM_MSG } from "../../../mod/wire/xfrm.ts";
+import {
+  deletePolicy,
+  deleteSa,
+  newPolicy,
+  newSa,
+  updatePolicy,
+  XFRM_MSG,
+} from "../../../mod/wire/netlink/xfrm.ts";
 import { FakeXfrm } from "./fake_xfrm.ts";
 
 const path: EspPath = { local: "192.0.2.1" as Ip, remote: "192.0.2.2" as Ip, port: 6784 };

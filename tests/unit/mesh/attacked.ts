@@ -9,7 +9,7 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { Intro, type MessageCodec } from "../../../mod/mesh/intro.ts";
 import { RouterCore } from "../../../mod/mesh/router.ts";
 import type { RouterConfig, RouterEvent, SocketId } from "../../../mod/mesh/router_types.ts";
-import { encodeGossipFrame, type GossipFrame } from "../../../mod/wire/mesh_message.ts";
+import { encodeGossipFrame, type GossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
 import { seededRandom } from "../properties.ts";
 
 export const US = "02:00:00:00:00:01" as PeerName;

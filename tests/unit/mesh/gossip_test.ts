@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { fromHex, toHex } from "../../../mod/core/bytes.ts";
 import { GOSSIP_INTERVAL_MS, type GossipEngine } from "../../../mod/mesh/gossip.ts";
-import { decodeGossipFrame, encodeGossipFrame, type GossipFrame } from "../../../mod/wire/mesh_message.ts";
+import {
+  decodeGossipFrame,
+  encodeGossipFrame,
+  type GossipFrame,
+} from "../../../mod/wire/mesh/mesh_message.ts";
 import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
 import { at, drain, engineOf, linkTo, SetChannel, SetData } from "./gossip_samples.ts";

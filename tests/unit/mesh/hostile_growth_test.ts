@@ -4,8 +4,8 @@ import { concatBytes } from "../../../mod/core/bytes.ts";
 import type { PeerName, PeerUid } from "../../../mod/core/names.ts";
 import type { PeerRecord } from "../../../mod/core/topology_record.ts";
 import { MAX_FRAME } from "../../../mod/mesh/message_codec.ts";
-import { GobEncoder } from "../../../mod/wire/gob.ts";
-import { encodeTopology } from "../../../mod/wire/mesh_message.ts";
+import { GobEncoder } from "../../../mod/wire/mesh/gob.ts";
+import { encodeTopology } from "../../../mod/wire/mesh/mesh_message.ts";
 import { Attacked, fake, FRIEND, MALLORY } from "./attacked.ts";
 
 const US = "02:00:00:00:00:01" as PeerName;

@@ -8,8 +8,8 @@ import { MAX_GREETING } from "../../../mod/mesh/links.ts";
 import { MAX_FRAME } from "../../../mod/mesh/message_codec.ts";
 import { MAX_PEERS, MAX_STATE_BYTES } from "../../../mod/mesh/topology.ts";
 import { DIGEST_CHANNEL } from "../../../mod/mesh/topology_digest.ts";
-import { GobEncoder, type GobType } from "../../../mod/wire/gob.ts";
-import { encodeTopology, type GossipFrame } from "../../../mod/wire/mesh_message.ts";
+import { GobEncoder, type GobType } from "../../../mod/wire/mesh/gob.ts";
+import { encodeTopology, type GossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { Attacked, type Caller, fake, FRIEND, MALLORY, US } from "./attacked.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { fromHex, toHex } from "../../../mod/core/bytes.ts";
 import type { IntroConfig } from "../../../mod/mesh/intro.ts";
 import { nonce, SealedStream } from "../../../mod/mesh/session.ts";
-import { GobDecoder } from "../../../mod/wire/gob.ts";
+import { GobDecoder } from "../../../mod/wire/mesh/gob.ts";
 import {
   decodeGossipFrame,
   decodeOverlayControl,
@@ -10,9 +10,9 @@ import {
   encodeGossipFrame,
   encodeOverlayControl,
   TAG,
-} from "../../../mod/wire/mesh_message.ts";
+} from "../../../mod/wire/mesh/mesh_message.ts";
 import { loadVectors } from "../vectors.ts";
-import { type PeerJson, recordOf, sorted } from "../wire/topology_json.ts";
+import { type PeerJson, recordOf, sorted } from "../wire/mesh/topology_json.ts";
 import { introConfig, replayIntro, sealer } from "./intro_pair.ts";
 
 interface CryptoVector {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SurrogateLimits } from "../../../mod/mesh/surrogate.ts";
-import { decodeGossipFrame, encodeGossipFrame } from "../../../mod/wire/mesh_message.ts";
+import { decodeGossipFrame, encodeGossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
 import { at, drain, engineOf, linkTo, SetChannel } from "./gossip_samples.ts";
 import { peer } from "./topology_samples.ts";
 

@@ -9,7 +9,7 @@ import {
   TopologyChannel,
   UPDATE_DELAY_MS,
 } from "../../../mod/mesh/topology_channel.ts";
-import { decodeTopology, encodeTopology } from "../../../mod/wire/mesh_message.ts";
+import { decodeTopology, encodeTopology } from "../../../mod/wire/mesh/mesh_message.ts";
 import { check, fc, seededRandom } from "../properties.ts";
 import { loadVectors } from "../vectors.ts";
 import { at } from "./gossip_samples.ts";

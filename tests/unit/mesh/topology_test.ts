@@ -3,7 +3,7 @@ import { fromHex } from "../../../mod/core/bytes.ts";
 import type { PeerName, PeerUid, ShortId } from "../../../mod/core/names.ts";
 import type { PeerRecord } from "../../../mod/core/topology_record.ts";
 import { MAX_PEERS, MAX_STATE_BYTES, Topology } from "../../../mod/mesh/topology.ts";
-import { decodeTopology } from "../../../mod/wire/mesh_message.ts";
+import { decodeTopology } from "../../../mod/wire/mesh/mesh_message.ts";
 import { check, fc, seededRandom } from "../properties.ts";
 import { loadVectors } from "../vectors.ts";
 import { fromVector, link, peer, record, stateOf, topologyOf, type VectorPeer } from "./topology_samples.ts";

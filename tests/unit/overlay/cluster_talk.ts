@@ -1,6 +1,6 @@
 /** What containers of a cluster say to each other, and where it must arrive. */
 import type { OverlayName } from "../../../mod/core/overlay_port.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { type Arrival, Cluster } from "./cluster.ts";
 
 /** A container: its host, its port there, its address. */

@@ -4,9 +4,16 @@ import type { ConnUid, PeerName } from "../../../mod/core/names.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { Dataplane, type DataplaneEffect, type DataplaneLimits } from "../../../mod/overlay/dataplane.ts";
-import { encodeHeartbeat } from "../../../mod/overlay/heartbeat.ts";
-import type { FlowHandle, FlowKey, FlowRecord, PortNo, TunnelKey, Ufid } from "../../../mod/wire/ovs_keys.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
+import type {
+  FlowHandle,
+  FlowKey,
+  FlowRecord,
+  PortNo,
+  TunnelKey,
+  Ufid,
+} from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { BROADCAST, Cluster, routesOf } from "./cluster.ts";
 import { frameOf, hostIp, vport } from "./kernel.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { FAST_EXTENSION } from "../../../mod/overlay/esp_port.ts";
 import { REKEY_MS } from "../../../mod/overlay/esp_session.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { BROADCAST, Cluster } from "./cluster.ts";
 

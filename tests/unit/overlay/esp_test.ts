@@ -5,7 +5,7 @@ import { fromHex, toHex } from "../../../mod/core/bytes.ts";
 import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { decodeEspInit, encodeEspInit } from "../../../mod/overlay/esp_init.ts";
+import { decodeEspInit, encodeEspInit } from "../../../mod/wire/mesh/esp_init.ts";
 import { saKey, type XfrmEffect } from "../../../mod/overlay/esp_port.ts";
 import {
   EspSession,

@@ -8,7 +8,7 @@ import type {
   TakePacket,
 } from "../../../mod/overlay/sleeve_port.ts";
 import { TAP_NAME, TAP_PACKET, type TapPort } from "../../../mod/overlay/tap_port.ts";
-import type { SleeveKey } from "../../../mod/wire/ovs_keys.ts";
+import type { SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
 
 /** Packets wait in `queue`; what was written is in `written`. */
 export class FakeTap implements TapPort {

@@ -4,9 +4,9 @@ import type { ConnUid } from "../../../mod/core/names.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { FastdpLink } from "../../../mod/overlay/fastdp_link.ts";
 import type { ForwarderEvent } from "../../../mod/overlay/forwarder.ts";
-import { promiseOf } from "../../../mod/overlay/heartbeat.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+import { promiseOf } from "../../../mod/wire/mesh/heartbeat.ts";
+import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 
 const at = (ms: number) => ms as Millis;
 const TUNNEL = { port: 1 as PortNo, vni: 0x2001 as Vni };

@@ -13,8 +13,8 @@ import { MacTable } from "../../../mod/overlay/mac_table.ts";
 import { Network, type TunnelPath } from "../../../mod/overlay/network.ts";
 import { localPlace, peerPlace } from "../../../mod/overlay/place.ts";
 import { PortTable } from "../../../mod/overlay/port_table.ts";
-import type { FlowAction, FlowKey, PortNo } from "../../../mod/wire/ovs_keys.ts";
-import { vniOf } from "../../../mod/wire/vxlan.ts";
+import type { FlowAction, FlowKey, PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
+import { vniOf } from "../../../mod/wire/packet/vxlan.ts";
 import { routesOf } from "./cluster.ts";
 import { hostIp, vport } from "./kernel.ts";
 

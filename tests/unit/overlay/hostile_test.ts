@@ -14,8 +14,8 @@ import type {
   FlowRecord,
   PortNo,
   Ufid,
-} from "../../../mod/wire/ovs_keys.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+} from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { frameOf, hostIp, vport } from "./kernel.ts";
 import { at, LIMITS, localKey, PEERS, PORTS, prepareOf, SEALED, tunnelKey, Victim, VXLAN } from "./victim.ts";

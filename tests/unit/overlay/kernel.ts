@@ -14,7 +14,7 @@ import type {
   TunnelKey,
   Ufid,
   Vport,
-} from "../../../mod/wire/ovs_keys.ts";
+} from "../../../mod/wire/netlink/ovs_keys.ts";
 
 /** One installed flow. */
 export interface KernelFlow {

@@ -4,7 +4,7 @@ import type { ShortId } from "../../../mod/core/names.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { LOOP_GUARD_MS, MAC_MAX_AGE_MS, MacTable } from "../../../mod/overlay/mac_table.ts";
 import { isLocalPlace, localPlace, peerPlace, type Place } from "../../../mod/overlay/place.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 
 const LIMITS = { total: 12, perPort: 3, perPeer: 5 };

@@ -2,7 +2,7 @@
 import { toHex } from "../../../mod/core/bytes.ts";
 import type { Random } from "../../../mod/core/ports.ts";
 import { TAP_PACKET } from "../../../mod/overlay/tap_port.ts";
-import { TCP_FLAG } from "../../../mod/wire/transport.ts";
+import { TCP_FLAG } from "../../../mod/wire/packet/transport.ts";
 import { mutate } from "../fuzz.ts";
 import * as packets from "../sleeve/super_packets.ts";
 import { SHAPE, type Shape } from "../sleeve/super_packets.ts";

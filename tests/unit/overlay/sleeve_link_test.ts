@@ -11,7 +11,7 @@ import {
   type SleeveEvent,
   SleeveLink,
 } from "../../../mod/overlay/sleeve_link.ts";
-import { encodeBareControl } from "../../../mod/wire/sleeve_special.ts";
+import { encodeBareControl } from "../../../mod/wire/mesh/sleeve_special.ts";
 import { loadVectors } from "../vectors.ts";
 import { ACCEPTOR, DIALER, SleevePair, UID } from "./sleeve_pair.ts";
 

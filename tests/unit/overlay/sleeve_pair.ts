@@ -6,7 +6,7 @@ import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Random } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { type SleeveEvent, SleeveLink, type SleeveLinkOptions } from "../../../mod/overlay/sleeve_link.ts";
-import { type SpecialFrame, specialLength } from "../../../mod/wire/sleeve_special.ts";
+import { type SpecialFrame, specialLength } from "../../../mod/wire/mesh/sleeve_special.ts";
 import { seededRandom } from "../properties.ts";
 
 export const UID = 0xc9ad_bfe7_babe_9184n as ConnUid;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
-import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/ovs_keys.ts";
+import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { routesOf } from "./cluster.ts";
 import { frameOf, vport } from "./kernel.ts";
 

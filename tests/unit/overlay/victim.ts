@@ -10,9 +10,9 @@ import {
   type DataplaneEvent,
   type DataplaneLimits,
 } from "../../../mod/overlay/dataplane.ts";
-import { encodeHeartbeat } from "../../../mod/overlay/heartbeat.ts";
-import type { FlowAction, FlowKey, FlowRecord, PortNo, Ufid } from "../../../mod/wire/ovs_keys.ts";
-import type { Vni } from "../../../mod/wire/vxlan.ts";
+import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
+import type { FlowAction, FlowKey, FlowRecord, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { routesOf } from "./cluster.ts";
 import { hostIp, vport } from "./kernel.ts";
 

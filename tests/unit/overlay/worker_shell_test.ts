@@ -9,7 +9,7 @@ import type {
   DataplaneReport,
 } from "../../../mod/overlay/dataplane_types.ts";
 import { runDataplane } from "../../../mod/overlay/worker_shell.ts";
-import type { PortNo } from "../../../mod/wire/ovs_keys.ts";
+import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 
 const COUNTS = { hits: 1, misses: 2, lost: 3, masks: 4, refused: 5, damaged: 6, repaired: 7 };
 const REQUEST: OverlayRequest = {

@@ -14,9 +14,9 @@ import {
   type MessageSpan,
   type SleeveSocket,
 } from "../../../mod/sleeve/sleeve_socket.ts";
-import type { SleeveKey } from "../../../mod/wire/ovs_keys.ts";
-import { type PeerNumber, peerNumber } from "../../../mod/wire/sleeve.ts";
-import { vniOf } from "../../../mod/wire/vxlan.ts";
+import type { SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
+import { type PeerNumber, peerNumber } from "../../../mod/wire/mesh/sleeve.ts";
+import { vniOf } from "../../../mod/wire/packet/vxlan.ts";
 
 /** A datagram under way. */
 export interface Datagram {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { EngineLink } from "../../../mod/sleeve/sleeve_engine_link.ts";
 import { Outbox } from "../../../mod/sleeve/sleeve_outbox.ts";
 import type { SleeveSocket } from "../../../mod/sleeve/sleeve_socket.ts";
-import type { PeerNumber } from "../../../mod/wire/sleeve.ts";
+import type { PeerNumber } from "../../../mod/wire/mesh/sleeve.ts";
 
 /** A link whose key seals two packets, and should be replaced after the first. */
 function shortLived() {

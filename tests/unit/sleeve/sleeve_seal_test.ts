@@ -3,7 +3,7 @@ import { fromHex, toHex } from "../../../mod/core/bytes.ts";
 import { parsePeerName } from "../../../mod/core/names.ts";
 import { SealedLink, secretboxCipher, type SequenceLimits } from "../../../mod/sleeve/sleeve_seal.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
-import { FrameReader, PacketWriter, peerNumber, SEALED_FRAMES } from "../../../mod/wire/sleeve.ts";
+import { FrameReader, PacketWriter, peerNumber, SEALED_FRAMES } from "../../../mod/wire/mesh/sleeve.ts";
 import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
 

@@ -1,7 +1,7 @@
 /** Super-packets and TCP frames to cut and join, made and checked in the plainest way. */
 import assert from "node:assert/strict";
 import { fromHex } from "../../../mod/core/bytes.ts";
-import { TCP_FLAG } from "../../../mod/wire/transport.ts";
+import { TCP_FLAG } from "../../../mod/wire/packet/transport.ts";
 import { fc } from "../properties.ts";
 
 export interface Shape {

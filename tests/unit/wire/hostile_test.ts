@@ -3,17 +3,22 @@ import assert from "node:assert/strict";
 import { concatBytes } from "../../../mod/core/bytes.ts";
 import { type PeerName, peerNameFromNumber, peerNameToBytes, type PeerUid } from "../../../mod/core/names.ts";
 import type { LinkRecord, PeerRecord } from "../../../mod/core/topology_record.ts";
-import { GobDecoder, GobEncoder, type GobType } from "../../../mod/wire/gob.ts";
-import { MAX_DEFINITIONS, MAX_GOB_VALUES } from "../../../mod/wire/gob_types.ts";
+import { GobDecoder, GobEncoder, type GobType } from "../../../mod/wire/mesh/gob.ts";
+import { MAX_DEFINITIONS, MAX_GOB_VALUES } from "../../../mod/wire/mesh/gob_types.ts";
 import {
   decodeFeatures,
   decodeTopology,
   encodeFeatures,
   encodeTopology,
-} from "../../../mod/wire/mesh_message.ts";
-import { LINK_SUMMARIES, LinkReader, MAX_LINKS, MAX_PAYLOAD_LINKS } from "../../../mod/wire/mesh_links.ts";
-import { MAX_ADDRESS, MAX_NICKNAME } from "../../../mod/wire/mesh_text.ts";
-import { MAX_RECORDS } from "../../../mod/wire/mesh_topology.ts";
+} from "../../../mod/wire/mesh/mesh_message.ts";
+import {
+  LINK_SUMMARIES,
+  LinkReader,
+  MAX_LINKS,
+  MAX_PAYLOAD_LINKS,
+} from "../../../mod/wire/mesh/mesh_links.ts";
+import { MAX_ADDRESS, MAX_NICKNAME } from "../../../mod/wire/mesh/mesh_text.ts";
+import { MAX_RECORDS } from "../../../mod/wire/mesh/mesh_topology.ts";
 
 const name = (index: number) => peerNameFromNumber(0x0200_0000_0000 + index)!;
 const link = (index: number, address = "192.0.2.1:6783"): LinkRecord => ({

@@ -1,0 +1,240 @@
+/** Network interfaces over rtnetlink (include/uapi/linux/rtnetlink.h, if_link.h, veth.h). */
+import { type Mac, macAt, macToBytes } from "../../core/addr.ts";
+import { bad, type Decoded, good } from "../../core/brand.ts";
+import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
+import { NetlinkWriter } from "./netlink_writer.ts";
+import { onlyMessage } from "./rtnetlink_message.ts";
+
+const RTM = { new: 16, del: 17, get: 18 } as const;
+const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, master: 10, linkInfo: 18, netNsPid: 19 } as const;
+const IFLA_MORE = { netNsFd: 28, extMask: 29, linkNetNsId: 37 } as const;
+const INFO = { kind: 1, data: 2 } as const;
+const VETH_INFO_PEER = 1;
+const BRIDGE_INFO = { stp: 5, multicastSnooping: 23 } as const; // IFLA_BR_*
+const IFF_UP = 1;
+const SKIP_STATISTICS = 8; // RTEXT_FILTER_SKIP_STATS
+const HEADER = 16; // struct ifinfomsg
+
+/** Longest interface name, in octets. */
+export const MAX_LINK_NAME = 15;
+
+/** A namespace as a request names it: by a descriptor of ours or by a process in our pid namespace. */
+export type NamespaceRef =
+  | { readonly kind: "fd"; readonly fd: number }
+  | { readonly kind: "pid"; readonly pid: number };
+
+/** Settings of a bridge, as far as they matter here. */
+export interface BridgeSettings {
+  /** Whether it speaks the spanning tree protocol. */
+  readonly stp: boolean;
+  /** Whether group frames go only where somebody has joined. */
+  readonly multicastSnooping: boolean;
+}
+
+/** One interface as the kernel reports it. */
+export interface Link {
+  /** What names it in requests. */
+  readonly index: number;
+  /** What people call it. */
+  readonly name: string;
+  /** IFF_* bits. */
+  readonly flags: number;
+  /** Whether it is administratively up. */
+  readonly up: boolean;
+  /** Largest packet in bytes. */
+  readonly mtu: number;
+  /** undefined for links without a 48-bit address. */
+  readonly mac: Mac | undefined;
+  /** `veth`, `bridge`, `tun` ...; undefined for devices without a kind, such as lo. */
+  readonly kind: string | undefined;
+  /** Index of the lower link; for veth, of the other end in its namespace. */
+  readonly peerIndex: number | undefined;
+  /** Local id of the namespace of the lower link; undefined when it is this one. */
+  readonly peerNamespaceId: number | undefined;
+  /** Index of the bridge or the like that it belongs to. */
+  readonly master: number | undefined;
+  /** Of links of kind `bridge`; what the kernel does not tell counts as off. */
+  readonly bridge?: BridgeSettings | undefined;
+}
+
+/** One end of a veth pair to be made. */
+export interface VethEnd {
+  /** What it will be called. */
+  readonly name: string;
+  /** Largest packet in bytes. */
+  readonly mtu: number;
+  /** undefined: the kernel draws one. */
+  readonly mac?: Mac | undefined;
+  /** undefined: the namespace of the socket. */
+  readonly namespace?: NamespaceRef | undefined;
+}
+
+/** What to change on a link; what is left out stays. */
+export interface LinkChanges {
+  /** Switches it on or off. */
+  readonly up?: boolean;
+  /** Renames it. */
+  readonly name?: string;
+  /** Largest packet in bytes. */
+  readonly mtu?: number;
+  /** Its address on the wire. */
+  readonly mac?: Mac;
+  /** Index of the bridge that it is to be a port of; 0: of none. */
+  readonly master?: number;
+  /** Only for a bridge. */
+  readonly bridge?: BridgeSettings;
+  /** Moves it; the kernel takes its addresses away. */
+  readonly namespace?: NamespaceRef;
+}
+
+function header(writer: NetlinkWriter, index: number, flags = 0, change = 0): void {
+  writer.u8(0).u8(0).u16(0).u32(index).u32(flags).u32(change);
+}
+
+function namespaceAttribute(writer: NetlinkWriter, ref: NamespaceRef | undefined): void {
+  if (ref?.kind === "fd") writer.attrU32(IFLA_MORE.netNsFd, ref.fd);
+  if (ref?.kind === "pid") writer.attrU32(IFLA.netNsPid, ref.pid);
+}
+
+function vethEnd(writer: NetlinkWriter, end: VethEnd): void {
+  writer.attrU32(IFLA.mtu, end.mtu);
+  if (end.mac !== undefined) writer.attrBytes(IFLA.address, macToBytes(end.mac));
+  namespaceAttribute(writer, end.namespace);
+  writer.attrText(IFLA.ifname, end.name);
+}
+
+/** Asks for one link by name or index; ENODEV when there is none. */
+export function getLink(
+  which: { readonly name: string } | { readonly index: number },
+): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.get, NLM_F.request);
+  header(writer, "index" in which ? which.index : 0);
+  if ("name" in which) writer.attrText(IFLA.ifname, which.name);
+  return writer.attrU32(IFLA_MORE.extMask, SKIP_STATISTICS).end().finish();
+}
+
+/** Asks for all links. */
+export function dumpLinks(): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.get, NLM_F.request | NLM_F.dump);
+  header(writer, 0);
+  return writer.attrU32(IFLA_MORE.extMask, SKIP_STATISTICS).end().finish();
+}
+
+/** Makes a veth pair, both ends down; EEXIST when a name is taken. */
+export function newVeth(end: VethEnd, peer: VethEnd): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(192).begin(RTM.new, NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl);
+  header(writer, 0);
+  vethEnd(writer, end);
+  const info = writer.open(IFLA.linkInfo);
+  writer.attrBytes(INFO.kind, new TextEncoder().encode("veth"));
+  const data = writer.open(INFO.data);
+  const other = writer.open(VETH_INFO_PEER);
+  header(writer, 0);
+  vethEnd(writer, peer);
+  return writer.close(other).close(data).close(info).end().finish();
+}
+
+function bridgeInfo(writer: NetlinkWriter, settings: BridgeSettings): void {
+  const info = writer.open(IFLA.linkInfo);
+  writer.attrBytes(INFO.kind, new TextEncoder().encode("bridge"));
+  const data = writer.open(INFO.data);
+  writer.attrU32(BRIDGE_INFO.stp, settings.stp ? 1 : 0);
+  writer.attrU8(BRIDGE_INFO.multicastSnooping, settings.multicastSnooping ? 1 : 0);
+  writer.close(data).close(info);
+}
+
+/** Makes a bridge, down. EEXIST when the name is taken. */
+export function newBridge(name: string, settings: BridgeSettings): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(128).begin(RTM.new, NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl);
+  header(writer, 0);
+  writer.attrText(IFLA.ifname, name);
+  bridgeInfo(writer, settings);
+  return writer.end().finish();
+}
+
+/** Changes a link. A link that is up can be renamed only by kernels from 6.2 on. */
+export function setLink(index: number, changes: LinkChanges): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(96).begin(RTM.new, NLM_F.request | NLM_F.ack);
+  header(writer, index, changes.up ? IFF_UP : 0, changes.up === undefined ? 0 : IFF_UP);
+  if (changes.name !== undefined) writer.attrText(IFLA.ifname, changes.name);
+  if (changes.mtu !== undefined) writer.attrU32(IFLA.mtu, changes.mtu);
+  if (changes.mac !== undefined) writer.attrBytes(IFLA.address, macToBytes(changes.mac));
+  if (changes.master !== undefined) writer.attrU32(IFLA.master, changes.master);
+  if (changes.bridge !== undefined) bridgeInfo(writer, changes.bridge);
+  namespaceAttribute(writer, changes.namespace);
+  return writer.end().finish();
+}
+
+/** Removes a link; of a veth pair both ends go. */
+export function deleteLink(index: number): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.del, NLM_F.request | NLM_F.ack);
+  header(writer, index);
+  return writer.end().finish();
+}
+
+/** Decodes one whole message of the answer to getLink() or dumpLinks(). */
+export function decodeLink(bytes: Uint8Array): Decoded<Link> {
+  const message = onlyMessage(bytes, RTM.new, HEADER);
+  if (!message.ok) return message;
+  const body = message.value;
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  const index = view.getInt32(4, true);
+  const flags = view.getUint32(8, true);
+  let name = "";
+  let mtu = 0;
+  let mac: Mac | undefined;
+  let kind: string | undefined;
+  let peerIndex: number | undefined;
+  let peerNamespaceId: number | undefined;
+  let master: number | undefined;
+  let bridge: BridgeSettings | undefined;
+  const reader = new AttributeReader(body, HEADER);
+  while (reader.next()) {
+    if (reader.type === IFLA.ifname) name = reader.text();
+    else if (reader.type === IFLA.mtu) mtu = reader.u32();
+    else if (reader.type === IFLA.address) mac = reader.length === 6 ? macAt(reader.value(), 0) : undefined;
+    else if (reader.type === IFLA.link) peerIndex = reader.i32();
+    else if (reader.type === IFLA_MORE.linkNetNsId) peerNamespaceId = reader.i32();
+    else if (reader.type === IFLA.master) master = reader.u32();
+    else if (reader.type === IFLA.linkInfo) {
+      const info = reader.nested();
+      while (info.next()) {
+        if (info.type === INFO.kind) kind = info.text();
+        else if (info.type === INFO.data && kind === "bridge") bridge = bridgeSettings(info);
+      }
+      if (info.failure !== undefined) reader.fail(info.failure);
+    }
+  }
+  if (reader.failure !== undefined) return bad(reader.failure);
+  if (index <= 0) return bad(`link index is ${index}`);
+  if (name === "") return bad("link has no name");
+  const up = (flags & IFF_UP) !== 0;
+  return good({ index, name, flags, up, mtu, mac, kind, peerIndex, peerNamespaceId, master, bridge });
+}
+
+function bridgeSettings(info: AttributeReader): BridgeSettings {
+  const settings = { stp: false, multicastSnooping: false };
+  const data = info.nested();
+  while (data.next()) {
+    if (data.type === BRIDGE_INFO.stp) settings.stp = data.u32() !== 0;
+    else if (data.type === BRIDGE_INFO.multicastSnooping) settings.multicastSnooping = data.u8() !== 0;
+  }
+  if (data.failure !== undefined) info.fail(data.failure);
+  return settings;
+}
+
+/** The multicast group whose members hear of every interface that comes, changes or goes (RTNLGRP_LINK). */
+export const LINK_NOTICES = 1;
+
+/** Names of the interfaces that a notice of LINK_NOTICES is about; none when it cannot be read. */
+export function namesInNotice(bytes: Uint8Array): readonly string[] {
+  const split = splitMessages(bytes);
+  if (!split.ok) return [];
+  const names: string[] = [];
+  for (const { type, body } of split.value) {
+    if (type !== RTM.new && type !== RTM.del || body.length < HEADER) continue;
+    const reader = new AttributeReader(body, HEADER);
+    while (reader.next()) if (reader.type === IFLA.ifname) names.push(reader.text());
+  }
+  return names;
+}
