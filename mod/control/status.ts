@@ -1,8 +1,8 @@
 /** Assembles the answer of `GET /status`. Pure: what it is told is what it says. */
 import { assertNever } from "../core/brand.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/snapshot.ts";
-import type { DataplaneStatus } from "../overlay/dataplane_messages.ts";
-import type { DataplaneReport } from "../overlay/dataplane_types.ts";
+import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
+import type { DataplaneReport } from "../overlay/ports/dataplane_types.ts";
 import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
 
 /** What a status is made of. */

@@ -1,6 +1,6 @@
 /** Hears from the kernel when this host's addresses change. */
-import type { NoticeSocket } from "../overlay/datapath_port.ts";
-import { takeNotices } from "../overlay/notices.ts";
+import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
+import { takeNotices } from "../overlay/ports/notices.ts";
 import { tellsOfAddress } from "../wire/netlink/rtnetlink.ts";
 
 /** Whether addresses have changed, of which the socket, a member of ADDRESS_NOTICES, tells. */

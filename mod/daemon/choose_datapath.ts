@@ -1,7 +1,7 @@
 /** Which datapath and which overlays this host uses, and why not the better ones. */
 import type { OverlayName } from "../core/overlay_port.ts";
 import { MeshnetError } from "../core/errors.ts";
-import type { DatapathKind } from "../overlay/dataplane_types.ts";
+import type { DatapathKind } from "../overlay/ports/dataplane_types.ts";
 import type { Config } from "./config.ts";
 
 /** What was chosen. */

@@ -8,7 +8,7 @@ import type { Clock } from "../core/ports.ts";
 import { VERSION } from "../core/version.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
-import type { DataplaneStatus } from "../overlay/dataplane_messages.ts";
+import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { Config } from "./config.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
 import { hostFacts, networkNamespace } from "./host_facts.ts";

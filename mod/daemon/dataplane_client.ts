@@ -9,7 +9,7 @@ import {
   type FromDataplane,
   fromPlainFailure,
   type ToDataplane,
-} from "../overlay/dataplane_messages.ts";
+} from "../overlay/ports/dataplane_messages.ts";
 
 /** Reports asked for and not yet given; more are refused. */
 const MAX_REPORTS = 64;

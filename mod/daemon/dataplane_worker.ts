@@ -8,14 +8,14 @@ import { Dataplane, type RouteLookup } from "../overlay/dataplane.ts";
 import { ensureBridge } from "../datapath/bridge_kernel_shell.ts";
 import { bridgeMac } from "../datapath/bridge_setup.ts";
 import { BRIDGE_LIMITS, BridgeDatapath } from "../datapath/bridge_shell.ts";
-import type { Datapath } from "../overlay/datapath_port.ts";
+import type { Datapath } from "../overlay/ports/datapath_port.ts";
 import {
   type DataplaneConfig,
   type FromDataplane,
   type ToDataplane,
   toPlainFailure,
-} from "../overlay/dataplane_messages.ts";
-import type { PeerDirectory } from "../overlay/sleeve_port.ts";
+} from "../overlay/ports/dataplane_messages.ts";
+import type { PeerDirectory } from "../overlay/ports/sleeve_port.ts";
 import { OvsDatapath } from "../datapath/ovs_shell.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
 import { TapKeeper } from "../datapath/tap_keeper.ts";

@@ -5,7 +5,7 @@ import { MeshnetError, messageOf } from "../core/errors.ts";
 import { CONTROL_SOCKET } from "../core/options.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { removeIfThere } from "../sys/files.ts";
-import { TAP_NAME } from "../overlay/tap_port.ts";
+import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 import { STORE_FILE } from "../sys/store.ts";
 import { deleteLink } from "../wire/netlink/rtnetlink.ts";
 

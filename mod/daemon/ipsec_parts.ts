@@ -3,8 +3,8 @@
 import type { NlSocket } from "../../ffi/nl_socket.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger, NetlinkSocket, Store } from "../core/ports.ts";
-import type { DataplaneConfig } from "../overlay/dataplane_messages.ts";
-import { type Ipsec, NO_IPSEC } from "../overlay/esp_port.ts";
+import type { DataplaneConfig } from "../overlay/ports/dataplane_messages.ts";
+import { type Ipsec, NO_IPSEC } from "../overlay/ports/esp_port.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { openNetlink } from "./netlink.ts";
 

@@ -4,7 +4,7 @@ import { NlSocket } from "../../ffi/nl_socket.ts";
 import { inNetns } from "../../ffi/netns.ts";
 import { interfaceIndex } from "../../ffi/process.ts";
 import type { Logger } from "../core/ports.ts";
-import type { OvsAdapters, UpcallSocket } from "../overlay/datapath_port.ts";
+import type { OvsAdapters, UpcallSocket } from "../overlay/ports/datapath_port.ts";
 import { LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
 import { NETLINK_CODEC } from "../wire/netlink/netlink_reply.ts";
 import { type NetlinkUse, openNetlink } from "./netlink.ts";

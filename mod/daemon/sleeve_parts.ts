@@ -5,11 +5,11 @@ import { Tap } from "../../ffi/tap.ts";
 import { UdpSocket } from "../../ffi/udp_socket.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
-import type { DataplaneConfig } from "../overlay/dataplane_messages.ts";
+import type { DataplaneConfig } from "../overlay/ports/dataplane_messages.ts";
 import { SleeveEngine } from "../sleeve/sleeve_engine.ts";
-import type { PeerDirectory, SleevePath, TakePacket } from "../overlay/sleeve_port.ts";
+import type { PeerDirectory, SleevePath, TakePacket } from "../overlay/ports/sleeve_port.ts";
 import { secretboxCipher, type SleeveCiphers } from "../sleeve/sleeve_seal.ts";
-import type { TapPort } from "../overlay/tap_port.ts";
+import type { TapPort } from "../overlay/ports/tap_port.ts";
 import { loadSealer } from "../sys/sealer.ts";
 import { peerNumber } from "../wire/mesh/sleeve.ts";
 

@@ -5,11 +5,11 @@ import type { Millis } from "../core/time.ts";
 import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
 import type { FlowAction, Miss, PortNo, SleeveKey, Vport } from "../wire/netlink/ovs_keys.ts";
 import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
-import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "../overlay/datapath_port.ts";
-import type { DataplaneEvent } from "../overlay/dataplane_types.ts";
-import type { SleevePath, TakePacket } from "../overlay/sleeve_port.ts";
+import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "../overlay/ports/datapath_port.ts";
+import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
+import type { SleevePath, TakePacket } from "../overlay/ports/sleeve_port.ts";
 import type { TapKeeper } from "./tap_keeper.ts";
-import { TAP_PACKET, type TapPort } from "../overlay/tap_port.ts";
+import { TAP_PACKET, type TapPort } from "../overlay/ports/tap_port.ts";
 import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
 
 /** The bridge with everything that hangs on it, through the TAP. */

@@ -7,7 +7,7 @@ import * as ovs from "../wire/netlink/ovs.ts";
 import { decodeFlow, encodeFlowDump } from "../wire/netlink/ovs_flow.ts";
 import type { FlowRecord, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import { decodeLink, getLink, setLink } from "../wire/netlink/rtnetlink.ts";
-import type { OvsAdapters } from "../overlay/datapath_port.ts";
+import type { OvsAdapters } from "../overlay/ports/datapath_port.ts";
 import { type OvsChange, type OvsPresent, type OvsWanted, planOvs, wantedDispatch } from "./ovs_setup.ts";
 
 /** The largest MTU that a TAP takes: the kernel does not look at a super-packet's length, but at that of other frames,

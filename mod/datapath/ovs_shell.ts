@@ -21,13 +21,13 @@ import type {
   OvsAdapters,
   PostEvent,
   UpcallSocket,
-} from "../overlay/datapath_port.ts";
-import type { DataplaneEvent } from "../overlay/dataplane_types.ts";
+} from "../overlay/ports/datapath_port.ts";
+import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 import { openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
-import { takeNotices } from "../overlay/notices.ts";
-import { TAP_NAME } from "../overlay/tap_port.ts";
+import { takeNotices } from "../overlay/ports/notices.ts";
+import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 
 /** Positions in `fds`. */
 const UPCALLS = 0;

@@ -7,7 +7,7 @@ import type { Millis } from "../core/time.ts";
 import type { Miss, PortNo } from "../wire/netlink/ovs_keys.ts";
 import type { Upcall } from "../wire/netlink/ovs_flow.ts";
 import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
-import type { OvsAdapters, PostEvent } from "../overlay/datapath_port.ts";
+import type { OvsAdapters, PostEvent } from "../overlay/ports/datapath_port.ts";
 import type { OvsKernel } from "./ovs_kernel_shell.ts";
 import {
   SLEEVE_HEADROOM,
@@ -15,10 +15,10 @@ import {
   type SleeveEffect,
   type SleevePath,
   type TakePacket,
-} from "../overlay/sleeve_port.ts";
+} from "../overlay/ports/sleeve_port.ts";
 import { putTag, SleeveTags, takeTag, withoutTag } from "./sleeve_tags.ts";
 import { TapKeeper } from "./tap_keeper.ts";
-import type { TapPort } from "../overlay/tap_port.ts";
+import type { TapPort } from "../overlay/ports/tap_port.ts";
 
 /** Packets taken from the TAP by one call of drain(): the links come in between. */
 const PACKETS = 64;

@@ -4,7 +4,7 @@ import { ETHERTYPE } from "../wire/packet/ethernet.ts";
 import type { FlowAction, FlowKey, SleeveKey, Ufid } from "../wire/netlink/ovs_keys.ts";
 import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/packet/virtio_net.ts";
 import type { Vni } from "../wire/packet/vxlan.ts";
-import { SLEEVE_HEADROOM } from "../overlay/sleeve_port.ts";
+import { SLEEVE_HEADROOM } from "../overlay/ports/sleeve_port.ts";
 
 /** Tag numbers in one priority: VLAN ids 0 and 4095 have meanings of their own. */
 const VLAN_IDS = 4094;

@@ -3,9 +3,9 @@ import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
 import { namesInNotice } from "../wire/netlink/rtnetlink.ts";
-import type { NoticeSocket } from "../overlay/datapath_port.ts";
-import { takeNotices } from "../overlay/notices.ts";
-import type { TapPort } from "../overlay/tap_port.ts";
+import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
+import { takeNotices } from "../overlay/ports/notices.ts";
+import type { TapPort } from "../overlay/ports/tap_port.ts";
 
 /** Shortest time between two looks, however often somebody meddles. */
 const LOOK_MS = 200;

@@ -8,7 +8,7 @@ import {
   type PolicyVerdict,
 } from "../wire/netlink/xfrm.ts";
 import { isPortPolicy, type PolicyRecord } from "../wire/netlink/xfrm_reply.ts";
-import type { EspPath, WantedPath } from "../overlay/esp_port.ts";
+import type { EspPath, WantedPath } from "../overlay/ports/esp_port.ts";
 
 /** By these our policies (priority) and associations (reqid) are known, those of an earlier run too. */
 export const OWN_MARK = 0x4d4e;

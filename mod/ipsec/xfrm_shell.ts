@@ -17,9 +17,9 @@ import {
   updateSa,
 } from "../wire/netlink/xfrm.ts";
 import { decodeSa, type PolicyRecord, type SaRecord } from "../wire/netlink/xfrm_reply.ts";
-import type { NoticeSocket } from "../overlay/datapath_port.ts";
+import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
 import { ESP_NONCE_LENGTH } from "../wire/mesh/esp_init.ts";
-import type { EspPath, Ipsec, WantedPath, XfrmEffect, XfrmNews } from "../overlay/esp_port.ts";
+import type { EspPath, Ipsec, WantedPath, XfrmEffect, XfrmNews } from "../overlay/ports/esp_port.ts";
 import { allPolicies, hasSubPolicies, ownSas, ownState, removeIfThere } from "./xfrm_kernel_shell.ts";
 import { INWARDS, isOf, outwards, OWN_MARK, planPolicies, policiesOf, selectorOf } from "./xfrm_plan.ts";
 import { XfrmWatch } from "./xfrm_watch_shell.ts";

@@ -2,8 +2,8 @@
 import { IPPROTO } from "../wire/netlink/xfrm.ts";
 import { decodeXfrmNotices, type XfrmNotice } from "../wire/netlink/xfrm_notice.ts";
 import type { SaRecord } from "../wire/netlink/xfrm_reply.ts";
-import type { NoticeSocket } from "../overlay/datapath_port.ts";
-import { takeNotices } from "../overlay/notices.ts";
+import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
+import { takeNotices } from "../overlay/ports/notices.ts";
 import { OWN_MARK } from "./xfrm_plan.ts";
 
 /** What happened since the last look. */

@@ -4,7 +4,7 @@ import type { Core } from "../core/driver.ts";
 import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { FlowRecord, Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
-import { concludeFrom } from "./adopt.ts";
+import { concludeFrom } from "./flows/adopt.ts";
 import { newCounters } from "./counters.ts";
 import type {
   DataplaneEffect,
@@ -12,20 +12,20 @@ import type {
   DataplaneLimits,
   DataplaneOptions,
   DataplaneReport,
-} from "./dataplane_types.ts";
-import { FlowKeeper } from "./flow_keeper.ts";
-import type { FlowTable } from "./flow_table.ts";
-import { decide, decideUnlearnt, type ForwardContext, sourcePlace } from "./forward.ts";
-import { ADOPT_GRACE_MS } from "./hold.ts";
-import { LinkTable } from "./link_table.ts";
-import { MacTable } from "./mac_table.ts";
-import { Network } from "./network.ts";
-import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./place.ts";
-import { PortTable } from "./port_table.ts";
-import type { PeerDirectory } from "./sleeve_port.ts";
-import { VxlanPorts } from "./vxlan_ports.ts";
+} from "./ports/dataplane_types.ts";
+import { FlowKeeper } from "./flows/flow_keeper.ts";
+import type { FlowTable } from "./flows/flow_table.ts";
+import { decide, decideUnlearnt, type ForwardContext, sourcePlace } from "./flows/forward.ts";
+import { ADOPT_GRACE_MS } from "./paths/hold.ts";
+import { LinkTable } from "./links/overlay_links.ts";
+import { MacTable } from "./flows/mac_table.ts";
+import { Network } from "./paths/network.ts";
+import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./flows/place.ts";
+import { PortTable } from "./paths/port_table.ts";
+import type { PeerDirectory } from "./ports/sleeve_port.ts";
+import { VxlanPorts } from "./paths/vxlan_ports.ts";
 
-export * from "./dataplane_types.ts";
+export * from "./ports/dataplane_types.ts";
 
 /** Interval of looking at what the kernel's flows carried. */
 export const SWEEP_MS = 60_000;

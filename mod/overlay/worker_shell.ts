@@ -4,10 +4,10 @@ import { type Core, Driver } from "../core/driver.ts";
 import type { OverlayEvent } from "../core/overlay_port.ts";
 import type { Alarm, Clock } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
-import type { Datapath } from "./datapath_port.ts";
-import type { FromDataplane, ToDataplane } from "./dataplane_messages.ts";
-import type { Ipsec } from "./esp_port.ts";
-import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./dataplane_types.ts";
+import type { Datapath } from "./ports/datapath_port.ts";
+import type { FromDataplane, ToDataplane } from "./ports/dataplane_messages.ts";
+import type { Ipsec } from "./ports/esp_port.ts";
+import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./ports/dataplane_types.ts";
 
 /** Events that may wait for an effect to end; one step cannot post nearly as many. */
 const EVENT_LIMIT = 4096;

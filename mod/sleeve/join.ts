@@ -12,7 +12,7 @@ import {
   VIRTIO_NEEDS_CHECKSUM,
   writeVirtio,
 } from "../wire/packet/virtio_net.ts";
-import { SLEEVE_HEADROOM } from "../overlay/sleeve_port.ts";
+import { SLEEVE_HEADROOM } from "../overlay/ports/sleeve_port.ts";
 
 /** Largest IPv4 packet, and largest payload of an IPv6 one. */
 const LARGEST_PACKET = 65_535;

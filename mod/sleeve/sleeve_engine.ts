@@ -30,10 +30,10 @@ import {
   type SleeveNews,
   type SleevePath,
   type TakePacket,
-} from "../overlay/sleeve_port.ts";
+} from "../overlay/ports/sleeve_port.ts";
 import type { SleeveCiphers } from "./sleeve_seal.ts";
 import type { Refusal, SleeveSocket } from "./sleeve_socket.ts";
-import { TAP_PACKET } from "../overlay/tap_port.ts";
+import { TAP_PACKET } from "../overlay/ports/tap_port.ts";
 
 /** What waits is sent as soon as it is this much: the network starts while we go on. */
 const SEND_AT = 128 * 1024;

@@ -4,7 +4,7 @@ import type { Endpoint } from "../core/addr.ts";
 import type { SleeveKey } from "../wire/netlink/ovs_keys.ts";
 import { MAX_PAYLOAD, PARTIAL_FLAG, type PeerNumber, peerNumber } from "../wire/mesh/sleeve.ts";
 import type { Vni } from "../wire/packet/vxlan.ts";
-import type { SleeveCarrier } from "../overlay/sleeve_port.ts";
+import type { SleeveCarrier } from "../overlay/ports/sleeve_port.ts";
 import { GCM_LIMITS, SealedLink, type SleeveCiphers } from "./sleeve_seal.ts";
 import type { SleeveSocket, SocketPeer } from "./sleeve_socket.ts";
 

@@ -8,7 +8,7 @@ import { decodeSpecial, isSpecialFrame } from "../wire/mesh/sleeve_special.ts";
 import { vniOf } from "../wire/packet/vxlan.ts";
 import { type FrameChecksum, Joiner } from "./join.ts";
 import type { EngineLink } from "./sleeve_engine_link.ts";
-import type { PeerDirectory, SleeveNews, TakePacket } from "../overlay/sleeve_port.ts";
+import type { PeerDirectory, SleeveNews, TakePacket } from "../overlay/ports/sleeve_port.ts";
 import type { SleeveSocket } from "./sleeve_socket.ts";
 
 /** What an inbox is made of. */

@@ -9,9 +9,9 @@ import { parseIp } from "../../mod/core/addr.ts";
 import type { PeerName, ShortId } from "../../mod/core/names.ts";
 import type { LinkId, LinkProtection } from "../../mod/core/overlay_port.ts";
 import type { Millis } from "../../mod/core/time.ts";
-import { chooseChannel } from "../../mod/overlay/sleeve_channel.ts";
+import { chooseChannel } from "../../mod/overlay/ports/sleeve_channel.ts";
 import { SleeveEngine } from "../../mod/sleeve/sleeve_engine.ts";
-import type { SleeveCarrier, SleeveNews } from "../../mod/overlay/sleeve_port.ts";
+import type { SleeveCarrier, SleeveNews } from "../../mod/overlay/ports/sleeve_port.ts";
 import { type PeerNumber, peerNumber, sleeveOverheads } from "../../mod/wire/mesh/sleeve.ts";
 import { vniOf } from "../../mod/wire/packet/vxlan.ts";
 

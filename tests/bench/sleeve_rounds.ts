@@ -1,5 +1,5 @@
 /** `deno task bench sleeve`: user-space links against each other, the kernel's and those of others, round by round. */
-import { EXTENSION } from "../../mod/overlay/sleeve_port.ts";
+import { EXTENSION } from "../../mod/overlay/ports/sleeve_port.ts";
 import { type Bars, measure, type Round, type Row, serve, summarise } from "./sleeve_measure.ts";
 import * as rivals from "./sleeve_rivals.ts";
 

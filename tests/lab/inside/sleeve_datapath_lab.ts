@@ -16,9 +16,9 @@ import type { Logger } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { openNetlink } from "../../../mod/daemon/netlink.ts";
 import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
-import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
+import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
-import type { SleeveCounts, SleevePath, TakePacket } from "../../../mod/overlay/sleeve_port.ts";
+import type { SleeveCounts, SleevePath, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
 import type {
   FlowAction,

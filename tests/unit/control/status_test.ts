@@ -3,7 +3,7 @@ import type { AttachmentReport } from "../../../mod/control/api_types.ts";
 import { assembleStatus, type StatusSources } from "../../../mod/control/status.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../../../mod/mesh/snapshot.ts";
-import type { DataplaneStatus } from "../../../mod/overlay/dataplane_messages.ts";
+import type { DataplaneStatus } from "../../../mod/overlay/ports/dataplane_messages.ts";
 
 const SELF = "8a:3e:11:02:9c:01" as PeerName;
 

@@ -5,7 +5,7 @@ import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { BRIDGE_PORT, BridgeDatapath, SLEEVE_PORT } from "../../../mod/datapath/bridge_shell.ts";
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
-import type { DataplaneEvent } from "../../../mod/overlay/dataplane_types.ts";
+import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import type { SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { LogFields, Logger, NetlinkSocket } from "../../../mod/core/ports.ts";
-import type { NoticeSocket, OvsAdapters, UpcallSocket } from "../../../mod/overlay/datapath_port.ts";
+import type { NoticeSocket, OvsAdapters, UpcallSocket } from "../../../mod/overlay/ports/datapath_port.ts";
 import { AttributeReader, splitMessages } from "../../../mod/wire/netlink/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { openOvs, OVS_CMD } from "../../../mod/wire/netlink/ovs.ts";

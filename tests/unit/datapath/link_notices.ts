@@ -2,7 +2,7 @@
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
-import type { NoticeSocket } from "../../../mod/overlay/datapath_port.ts";
+import type { NoticeSocket } from "../../../mod/overlay/ports/datapath_port.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 
 /** A log that nobody reads. */

@@ -4,7 +4,7 @@ import { inNetns, netnsPathOfName } from "../../../ffi/netns.ts";
 import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
 import { ip, NETNS, possible, withNetns } from "./namespace.ts";
-import { TAP_PACKET, type TapPort } from "../../../mod/overlay/tap_port.ts";
+import { TAP_PACKET, type TapPort } from "../../../mod/overlay/ports/tap_port.ts";
 import { VIRTIO_HEADER } from "../../../mod/wire/packet/virtio_net.ts";
 
 Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process

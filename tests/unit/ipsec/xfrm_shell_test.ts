@@ -5,7 +5,7 @@ import { ERRNO } from "../../../mod/core/errno.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
-import type { EspPath, XfrmEffect, XfrmNews } from "../../../mod/overlay/esp_port.ts";
+import type { EspPath, XfrmEffect, XfrmNews } from "../../../mod/overlay/ports/esp_port.ts";
 import { removeOwnXfrm } from "../../../mod/ipsec/xfrm_kernel_shell.ts";
 import { OWN_MARK } from "../../../mod/ipsec/xfrm_plan.ts";
 import { SOFT_PACKETS, XfrmShell } from "../../../mod/ipsec/xfrm_shell.ts";

@@ -13,7 +13,7 @@ import {
   type RouteFactory,
 } from "../../../mod/overlay/dataplane.ts";
 import type { PortNo, SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
-import type { SleeveCarrier } from "../../../mod/overlay/sleeve_port.ts";
+import type { SleeveCarrier } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { FakeIpsec } from "./fake_ipsec.ts";
 import { FakeKernel, frameOf, hostIp, numberOf, type TunnelFrame } from "./kernel.ts";
 

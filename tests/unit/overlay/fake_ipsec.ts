@@ -1,6 +1,6 @@
 /** The IPsec of one fake host: guards, associations and what goes through them. */
 import type { Ip } from "../../../mod/core/addr.ts";
-import { type EspSa, saKey, type XfrmEffect, type XfrmNews } from "../../../mod/overlay/esp_port.ts";
+import { type EspSa, saKey, type XfrmEffect, type XfrmNews } from "../../../mod/overlay/ports/esp_port.ts";
 
 let lastSpi = 0x1000;
 

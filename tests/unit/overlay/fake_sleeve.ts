@@ -6,8 +6,8 @@ import type {
   SleeveNews,
   SleevePath,
   TakePacket,
-} from "../../../mod/overlay/sleeve_port.ts";
-import { TAP_NAME, TAP_PACKET, type TapPort } from "../../../mod/overlay/tap_port.ts";
+} from "../../../mod/overlay/ports/sleeve_port.ts";
+import { TAP_NAME, TAP_PACKET, type TapPort } from "../../../mod/overlay/ports/tap_port.ts";
 import type { SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
 
 /** Packets wait in `queue`; what was written is in `written`. */

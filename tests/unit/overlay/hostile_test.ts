@@ -4,9 +4,9 @@ import type { Ip } from "../../../mod/core/addr.ts";
 import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Random } from "../../../mod/core/ports.ts";
-import { MOVE_INTERVAL_MS } from "../../../mod/overlay/fastdp_link.ts";
-import { MAX_KEPT_STATES } from "../../../mod/overlay/network.ts";
-import { MAX_TUNNEL_PORTS } from "../../../mod/overlay/vxlan_ports.ts";
+import { MOVE_INTERVAL_MS } from "../../../mod/overlay/links/fastdp_link.ts";
+import { MAX_KEPT_STATES } from "../../../mod/overlay/paths/network.ts";
+import { MAX_TUNNEL_PORTS } from "../../../mod/overlay/paths/vxlan_ports.ts";
 import type {
   FlowAction,
   FlowHandle,

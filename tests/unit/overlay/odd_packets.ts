@@ -1,7 +1,7 @@
 /** Packets of containers that no well-behaved kernel gives, and packets whose content is known wherever it shows up. */
 import { toHex } from "../../../mod/core/bytes.ts";
 import type { Random } from "../../../mod/core/ports.ts";
-import { TAP_PACKET } from "../../../mod/overlay/tap_port.ts";
+import { TAP_PACKET } from "../../../mod/overlay/ports/tap_port.ts";
 import { TCP_FLAG } from "../../../mod/wire/packet/transport.ts";
 import { mutate } from "../fuzz.ts";
 import * as packets from "../sleeve/super_packets.ts";

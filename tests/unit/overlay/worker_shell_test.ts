@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import type { OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import type { Datapath, DatapathEffect, PostEvent } from "../../../mod/overlay/datapath_port.ts";
-import type { FromDataplane, ToDataplane } from "../../../mod/overlay/dataplane_messages.ts";
+import type { Datapath, DatapathEffect, PostEvent } from "../../../mod/overlay/ports/datapath_port.ts";
+import type { FromDataplane, ToDataplane } from "../../../mod/overlay/ports/dataplane_messages.ts";
 import type {
   DataplaneEffect,
   DataplaneEvent,
   DataplaneReport,
-} from "../../../mod/overlay/dataplane_types.ts";
+} from "../../../mod/overlay/ports/dataplane_types.ts";
 import { runDataplane } from "../../../mod/overlay/worker_shell.ts";
 import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 

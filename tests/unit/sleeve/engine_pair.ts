@@ -4,9 +4,9 @@ import type { PeerName, ShortId } from "../../../mod/core/names.ts";
 import type { LinkId, LinkProtection } from "../../../mod/core/overlay_port.ts";
 import type { Sealer } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { chooseChannel, type PathState } from "../../../mod/overlay/sleeve_channel.ts";
+import { chooseChannel, type PathState } from "../../../mod/overlay/ports/sleeve_channel.ts";
 import { SleeveEngine } from "../../../mod/sleeve/sleeve_engine.ts";
-import type { SleeveCarrier, SleeveNews } from "../../../mod/overlay/sleeve_port.ts";
+import type { SleeveCarrier, SleeveNews } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { secretboxCipher, type SleeveCiphers } from "../../../mod/sleeve/sleeve_seal.ts";
 import {
   MESSAGE_DATAGRAMS,

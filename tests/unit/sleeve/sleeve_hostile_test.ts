@@ -6,7 +6,7 @@ import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { ODD_SHAPES, oddPacket, repeated, secretPacket, tells } from "../overlay/odd_packets.ts";
-import { TAP_PACKET } from "../../../mod/overlay/tap_port.ts";
+import { TAP_PACKET } from "../../../mod/overlay/ports/tap_port.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
 import { peerNumber } from "../../../mod/wire/mesh/sleeve.ts";
 import { vniOf } from "../../../mod/wire/packet/vxlan.ts";

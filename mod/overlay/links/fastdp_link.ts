@@ -1,0 +1,387 @@
+/** The fast datapath on one link: proves by heartbeats that full-size frames arrive (source: spec dataplane.md 2.7). */
+import type { Ip } from "../../core/addr.ts";
+import type { ConnUid } from "../../core/names.ts";
+import type { OverlayName } from "../../core/overlay_port.ts";
+import type { Millis } from "../../core/time.ts";
+import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../wire/packet/vxlan.ts";
+import type { LinkXfrmNews } from "../ports/esp_port.ts";
+import { type EspSession, FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
+import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
+import {
+  encodeHeartbeat,
+  encodeSmallHeartbeat,
+  setPromise,
+  VXLAN_OVERHEAD,
+} from "../../wire/mesh/heartbeat.ts";
+import type { TunnelPath } from "../paths/network.ts";
+
+/** Interval of heartbeats until the peer has confirmed one. */
+export const FAST_HEARTBEAT_MS = 500;
+/** Interval afterwards. */
+export const SLOW_HEARTBEAT_MS = 10_000;
+/** Without a heartbeat from the peer for this long the overlay is put on hold. */
+export const HEARTBEAT_TIMEOUT_MS = 60_000;
+/** Interval of small heartbeats while traffic flows, between two ends that both can. */
+export const BUSY_HEARTBEAT_MS = 800;
+/** Interval of heartbeats on hold, between two ends that both can. */
+export const HOLD_HEARTBEAT_MS = 1_000;
+/** A heartbeat is missed after so many times what the last one promised; at least and at most so long. */
+const PATIENCE = 3;
+const LEAST_TIMEOUT_MS = PATIENCE * BUSY_HEARTBEAT_MS;
+/** A missed heartbeat that is found so late may wait to be received. */
+const LATE_MS = 200;
+/** So many heartbeats are wanted in a row, none later than a timeout, before a silent path is used again. */
+const COMEBACK = 2;
+/** When traffic ends, this is said so many times, as the peer would miss what it was promised. */
+const QUIET_BEATS = 3;
+/** The peer's address is believed to have changed at most this often: each change concerns all flows to the peer. */
+export const MOVE_INTERVAL_MS = 1_000;
+/** An unanswered first heartbeat is worth a complaint after this long. */
+const COMPLAIN_AFTER_MS = 3_000;
+/** Time from the peer's first heartbeat, with which it shows that it is ready, to our next one, if ours is unanswered:
+ * sent earlier, it may have come to nothing. */
+const READY_HEARTBEAT_MS = 20;
+/** Control tag: your heartbeat arrived. */
+export const FASTDP_HEARTBEAT_ACK = 0;
+/** Control tag: your heartbeats do not arrive any more. Sent to peers that announced to understand it. */
+export const FASTDP_DEAF = 2;
+
+const NO_PAYLOAD = new Uint8Array(0);
+const ACK: ForwarderEvent = { kind: "control", tag: FASTDP_HEARTBEAT_ACK, payload: NO_PAYLOAD };
+const DEAF: ForwarderEvent = { kind: "control", tag: FASTDP_DEAF, payload: NO_PAYLOAD };
+/** What ESP adds at most: header 8, initialisation vector 8, padding 3, trailer 2, check value 16. */
+const ESP_OVERHEAD = 37;
+
+/** What a fastdp link is made of. */
+export interface FastdpLinkOptions {
+  readonly connUid: ConnUid;
+  /** Our IPv4 address on the connection. */
+  readonly local: Ip;
+  /** The peer's IPv4 address on the connection. */
+  readonly remote: Ip;
+  /** VXLAN port of this link, at both ends. */
+  readonly udpPort: number;
+  /** MTU of the datapath's interface. */
+  readonly mtu: number;
+  /** What seals the link; undefined: it is in clear. */
+  readonly esp?: EspSession | undefined;
+  /** Whether both ends promise heartbeats and tell each other what is missed. */
+  readonly beat?: boolean;
+}
+
+/** What a heartbeat says besides that it has come. */
+export interface HeartbeatFacts {
+  /** The next one comes within so many milliseconds; 0: nothing is promised. */
+  readonly promise: number;
+  /** Whether it is of full size. */
+  readonly full: boolean;
+}
+
+const OLD_HEARTBEAT: HeartbeatFacts = { promise: 0, full: true };
+
+/**
+ *     idle --confirm--> testing (500 ms) --ack--> working (10 s)
+ *                          |  ^                     |  ^
+ *          60 s of silence |  | heartbeat           |  | heartbeat
+ *                          v  |                     v  |
+ *                     on hold (10 s)             on hold (10 s)
+ *
+ * Two ends that both can (`beat`) notice within seconds: see README. A sealed link begins to test when it has its keys.
+ */
+export class FastdpLink implements Forwarder {
+  readonly overlay: OverlayName = "fastdp";
+  #established = false;
+  /** The peer's heartbeats do not arrive. */
+  #silent = false;
+  /** The peer says that ours do not arrive. */
+  #deaf = false;
+  #busy = false;
+  #quietBeats = 0;
+  #nextFull = 0;
+  #fullDeadline = Infinity;
+  #comeback = 0;
+  #excused = false;
+  #patience = HEARTBEAT_TIMEOUT_MS;
+  #confirmedAt: Millis | undefined;
+  #tunnel: { readonly port: PortNo; readonly vni: Vni } | undefined;
+  #noTunnel = "the tunnel port is not ready yet";
+  #remote: Ip;
+  #movedAt = -Infinity;
+  #interval = FAST_HEARTBEAT_MS;
+  #nextBeat = Infinity;
+  #timeoutAt = Infinity;
+  #firstBeatAt: Millis | undefined;
+  #beats = 0;
+  #complained = false;
+  #heard = false;
+  #rttMs: number | undefined;
+  readonly #frame: Uint8Array<ArrayBuffer>;
+  readonly #small: Uint8Array<ArrayBuffer>;
+
+  constructor(readonly options: FastdpLinkOptions) {
+    this.#remote = options.remote;
+    this.#frame = encodeHeartbeat(options.connUid, options.mtu);
+    this.#small = encodeSmallHeartbeat(options.connUid);
+  }
+
+  get established(): boolean {
+    return this.#established;
+  }
+  get onHold(): boolean {
+    return this.#silent || this.#deaf || this.options.esp?.failure !== undefined;
+  }
+  get mtu(): number {
+    return this.options.mtu;
+  }
+  get rttMs(): number | undefined {
+    return this.#rttMs;
+  }
+  /** Whether the mesh keeps the connection. */
+  get confirmed(): boolean {
+    return this.#confirmedAt !== undefined;
+  }
+  /** The peer's address as last seen. */
+  get remote(): Ip {
+    return this.#remote;
+  }
+  get path(): TunnelPath | undefined {
+    const port = this.#tunnel?.port;
+    const { local } = this.options;
+    return port === undefined ? undefined : { kind: "tunnel", port, local, remote: this.#remote };
+  }
+
+  get likelyPath(): TunnelPath | undefined {
+    return this.#heard && !this.onHold && this.options.esp?.ready !== false ? this.path : undefined;
+  }
+
+  why(now: Millis): string | undefined {
+    const { udpPort, mtu, remote } = this.options;
+    const size = mtu + VXLAN_OVERHEAD + (this.options.esp === undefined ? 0 : ESP_OVERHEAD);
+    if (!this.confirmed) return "the mesh has not confirmed the connection yet";
+    const sealing = this.options.esp?.why();
+    if (this.options.esp?.failure !== undefined) return sealing;
+    if (this.#tunnel === undefined) return this.#noTunnel;
+    if (sealing !== undefined) return sealing;
+    if (this.#established && !this.onHold) return undefined;
+    const over = this.options.esp === undefined ? `UDP ${udpPort}` : "IP protocol 50 (ESP)";
+    if (this.#established && !this.#silent) {
+      return `the peer gets no VXLAN heartbeat from here any more: a firewall blocks ${over} towards ${remote}, ` +
+        `or that direction carries less than ${size} bytes`;
+    }
+    if (this.#established) {
+      return `no VXLAN heartbeat from the peer for ${this.#patience / 1000} s on ${over}: ` +
+        `a firewall blocks it, or the path carries less than ${size} bytes`;
+    }
+    if (this.#firstBeatAt === undefined || now - this.#firstBeatAt < COMPLAIN_AFTER_MS) {
+      return `testing the path with full-size VXLAN heartbeats on ${over}`;
+    }
+    if (this.#heard) {
+      return `the peer's VXLAN heartbeats arrive but it does not answer ours: a firewall blocks ${over} ` +
+        `towards ${remote}, or that direction carries less than ${size} bytes`;
+    }
+    return `no answer to full-size VXLAN heartbeats on ${over}: a firewall blocks it, ` +
+      `or the path carries less than ${size} bytes`;
+  }
+
+  /** The tunnel port and the identifier for frames from us to the peer are known; or not, and why. */
+  setTunnel(tunnel: { port: PortNo; vni: Vni } | string, now: Millis): readonly ForwarderEvent[] {
+    if (typeof tunnel === "string") {
+      this.#tunnel = undefined;
+      this.#noTunnel = tunnel;
+      return [];
+    }
+    const waited = this.#tunnel === undefined;
+    this.#tunnel = tunnel;
+    return waited && this.confirmed ? this.#beat(now) : [];
+  }
+
+  confirm(now: Millis): readonly ForwarderEvent[] {
+    if (this.confirmed) return [];
+    this.#confirmedAt = now;
+    this.#timeoutAt = now + HEARTBEAT_TIMEOUT_MS;
+    const { esp } = this.options;
+    if (esp === undefined) return this.#beat(now);
+    return esp.failure === undefined ? esp.confirm(now) : [];
+  }
+
+  control(tag: number, payload: Uint8Array, now: Millis): readonly ForwarderEvent[] {
+    if (!this.confirmed) return [];
+    switch (tag) {
+      case FASTDP_HEARTBEAT_ACK:
+        return this.#established ? this.#change(now, { deaf: false }) : this.#answered(now);
+      case FASTDP_INIT_SA:
+        return this.options.esp?.init(payload, now) ?? [];
+      case FASTDP_RENEW_SA:
+        return this.options.esp?.renew(now) ?? [];
+      case FASTDP_DEAF:
+        return this.options.beat === true && this.#established ? this.#change(now, { deaf: true }) : [];
+      default:
+        return [];
+    }
+  }
+
+  /** The kernel's IPsec has answered. */
+  xfrm(news: LinkXfrmNews, now: Millis): readonly ForwarderEvent[] {
+    const { esp } = this.options;
+    if (esp === undefined) return [];
+    const before = esp.ready;
+    const events = esp.news(news, now);
+    if (before || !esp.ready) return events;
+    this.#timeoutAt = now + HEARTBEAT_TIMEOUT_MS;
+    return [...events, ...this.#beat(now)];
+  }
+
+  /** Whether traffic flows between us and the peer: it is worth a closer look at the path then. */
+  setBusy(busy: boolean, now: Millis): void {
+    if (busy === this.#busy || this.options.beat !== true) return;
+    this.#busy = busy;
+    this.#quietBeats = busy ? 0 : QUIET_BEATS;
+    if (this.#established && this.#nextBeat < Infinity) this.#nextBeat = Math.min(this.#nextBeat, now);
+  }
+
+  /** A heartbeat of ours has been answered for the first time. */
+  #answered(now: Millis): readonly ForwarderEvent[] {
+    if (this.#beats === 0) return [];
+    this.#established = true;
+    // After a second heartbeat nobody can tell which of them is answered.
+    if (this.#beats === 1) this.#rttMs = now - this.#firstBeatAt!;
+    this.#interval = SLOW_HEARTBEAT_MS;
+    this.#nextFull = now + SLOW_HEARTBEAT_MS;
+    if (this.#nextBeat < Infinity) {
+      this.#nextBeat = now + (this.#busy ? BUSY_HEARTBEAT_MS : SLOW_HEARTBEAT_MS);
+    }
+    return [{ kind: "established" }];
+  }
+
+  /** A valid heartbeat of this connection came from the outer address `source`. */
+  heard(source: Ip, now: Millis, facts: HeartbeatFacts = OLD_HEARTBEAT): readonly ForwarderEvent[] {
+    if (!this.confirmed) return [];
+    // What is sealed is sealed between two addresses.
+    const { esp } = this.options;
+    if (esp !== undefined && (source !== this.#remote || !esp.listening)) return [];
+    const events: ForwarderEvent[] = [];
+    const first = !this.#heard;
+    if (first) events.push(ACK);
+    this.#heard = true;
+    if (source !== this.#remote && now - this.#movedAt >= MOVE_INTERVAL_MS) {
+      this.#remote = source;
+      this.#movedAt = now;
+      events.push({ kind: "moved" });
+    }
+    events.push(...this.#alive(now, facts));
+    if (first && !this.#established && this.#beats > 0) {
+      this.#nextBeat = Math.min(this.#nextBeat, now + READY_HEARTBEAT_MS);
+    }
+    return events;
+  }
+
+  /** When the next heartbeat is missed, and whether the path is good again. */
+  #alive(now: Millis, { full, promise }: HeartbeatFacts): readonly ForwarderEvent[] {
+    const promised = this.options.beat === true && promise > 0;
+    const patience = promised
+      ? Math.min(Math.max(PATIENCE * promise, LEAST_TIMEOUT_MS), HEARTBEAT_TIMEOUT_MS)
+      : HEARTBEAT_TIMEOUT_MS;
+    this.#excused = false;
+    if (full) this.#fullDeadline = now + HEARTBEAT_TIMEOUT_MS;
+    if (!this.#silent) {
+      this.#patience = patience;
+      this.#timeoutAt = Math.min(now + patience, this.#fullDeadline);
+      return [];
+    }
+    if (!full) return [];
+    // One that comes alone may have slipped through; the wait for the next one is bounded.
+    const inRow = now <= this.#timeoutAt ? this.#comeback + 1 : 1;
+    this.#comeback = inRow;
+    this.#timeoutAt = now + patience;
+    if (promised && inRow < COMEBACK) return [];
+    this.#patience = patience;
+    const good = this.#change(now, { silent: false });
+    return this.options.beat === true ? [ACK, ...good] : good;
+  }
+
+  /** What is wrong has changed. */
+  #change(
+    now: Millis,
+    what: { readonly silent?: boolean; readonly deaf?: boolean },
+  ): readonly ForwarderEvent[] {
+    const before = this.onHold;
+    this.#silent = what.silent ?? this.#silent;
+    this.#deaf = what.deaf ?? this.#deaf;
+    if (before === this.onHold) return [];
+    if (this.options.beat === true && this.#nextBeat < Infinity) this.#nextBeat = now;
+    return [{ kind: "health", good: before }];
+  }
+
+  /** The address to which the peer moved is not its own: back to that of the connection. */
+  moveBack(): readonly ForwarderEvent[] {
+    if (this.#remote === this.options.remote) return [];
+    this.#remote = this.options.remote;
+    return [{ kind: "moved" }];
+  }
+
+  wake(now: Millis): readonly ForwarderEvent[] {
+    const events: ForwarderEvent[] = [];
+    if (now >= this.#timeoutAt + LATE_MS && !this.#excused) {
+      // It was us who slept: what came meanwhile is taken after this.
+      this.#excused = true;
+      this.#timeoutAt = now + LATE_MS;
+    }
+    if (now >= this.#timeoutAt && !this.#silent) {
+      this.#timeoutAt = Infinity;
+      this.#comeback = 0;
+      this.#interval = SLOW_HEARTBEAT_MS;
+      if (this.options.beat === true && this.#established) events.push(DEAF);
+      events.push(...this.#change(now, { silent: true }));
+      // It may be the keys, lost at the peer without anybody's noticing.
+      events.push(...this.options.esp?.renew(now) ?? []);
+    }
+    if (this.options.esp !== undefined) events.push(...this.options.esp.wake(now));
+    if (now >= this.#complaintAt()) this.#complained = true;
+    if (now >= this.#nextBeat) events.push(...this.#beat(now));
+    return events;
+  }
+
+  nextWake(): number {
+    const timeout = this.#silent ? Infinity : this.#timeoutAt;
+    const keys = this.options.esp?.nextWake() ?? Infinity;
+    return Math.min(this.#nextBeat, timeout, this.#complaintAt(), keys);
+  }
+
+  /** When why() turns from patience to complaint. */
+  #complaintAt(): number {
+    if (this.#established || this.#complained || this.#firstBeatAt === undefined) return Infinity;
+    return this.#firstBeatAt + COMPLAIN_AFTER_MS;
+  }
+
+  #beat(now: Millis): readonly ForwarderEvent[] {
+    const path = this.path;
+    if (path === undefined || this.options.esp?.ready === false) {
+      this.#nextBeat = Infinity;
+      return [];
+    }
+    const { interval, full } = this.#rhythm(now);
+    this.#nextBeat = now + interval;
+    this.#firstBeatAt ??= now;
+    this.#beats++;
+    if (full) this.#nextFull = now + SLOW_HEARTBEAT_MS;
+    const frame = full ? this.#frame : this.#small;
+    if (this.options.beat === true) setPromise(frame, this.#established ? interval : 0);
+    const tunnel = { id: this.#tunnel!.vni, src: path.local, dst: path.remote };
+    return [{ kind: "frame", frame, action: { kind: "tunnel", port: path.port, tunnel } }];
+  }
+
+  /** When the next heartbeat is due after this one, and whether this one is of full size. */
+  #rhythm(now: Millis): { readonly interval: number; readonly full: boolean } {
+    if (!this.#established || this.options.beat !== true) return { interval: this.#interval, full: true };
+    if (this.onHold) return { interval: HOLD_HEARTBEAT_MS, full: true };
+    const full = now >= this.#nextFull;
+    if (this.#busy) return { interval: BUSY_HEARTBEAT_MS, full };
+    if (this.#quietBeats > 0) {
+      this.#quietBeats--;
+      // The last ones already promise the slow rhythm, so that one of them may get lost.
+      return { interval: this.#quietBeats > 0 ? BUSY_HEARTBEAT_MS : SLOW_HEARTBEAT_MS, full };
+    }
+    return { interval: SLOW_HEARTBEAT_MS, full: true };
+  }
+}

@@ -1,0 +1,204 @@
+/** The overlays of one link: which exist at both ends, which of them is used (source: spec dataplane.md 1.1 to 1.4). */
+import { assertNever } from "../../core/brand.ts";
+import type { LinkStatus, OverlayName } from "../../core/overlay_port.ts";
+import type { Millis } from "../../core/time.ts";
+import type { FlowAction } from "../../wire/netlink/ovs_keys.ts";
+import { decodeBareControl, encodeBareControl, type SpecialFrame } from "../../wire/mesh/sleeve_special.ts";
+import type { XfrmEffect } from "../ports/esp_port.ts";
+import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
+import type { Path } from "../paths/network.ts";
+
+/** Mesh tag of overlay control messages (spec mesh.md 4.3). */
+export const OVERLAY_CONTROL_TAG = 7;
+/** The index of an overlay is one octet. */
+const MAX_COMMON = 256;
+
+/** What a switch wants done, or has found out. */
+export type SwitchEvent =
+  /** Send this mesh message to the peer. */
+  | { readonly kind: "send"; readonly message: Uint8Array }
+  /** Run an action on a frame of our own. */
+  | { readonly kind: "frame"; readonly frame: Uint8Array; readonly action: FlowAction }
+  /** Send a frame over user space. */
+  | { readonly kind: "special"; readonly df: boolean; readonly frame: SpecialFrame }
+  /** Have the kernel's IPsec do something. */
+  | { readonly kind: "xfrm"; readonly effect: XfrmEffect }
+  /** The first overlay works. Once. */
+  | { readonly kind: "established" }
+  /** The link carried traffic and has no working overlay any more. */
+  | { readonly kind: "failed"; readonly reason: string }
+  /** The way to the peer has changed. */
+  | { readonly kind: "changed" };
+
+/** Overlays of ours that the peer also named, in our order: their positions are used on the wire. */
+export function commonOverlays(
+  ours: readonly OverlayName[],
+  theirs: readonly string[],
+): readonly OverlayName[] {
+  return ours.filter((name) => theirs.includes(name)).slice(0, MAX_COMMON);
+}
+
+/** Why a link without a common overlay cannot be. */
+export function noCommonOverlay(ours: readonly OverlayName[], theirs: readonly string[] | undefined): string {
+  const named = theirs === undefined
+    ? "sleeve, in its oldest form"
+    : theirs.join(", ").slice(0, 80).replace(/\P{ASCII}|\p{Cc}/gu, "?") || "none";
+  return `no overlay in common with the peer: it offers ${named}; this host offers ${
+    ours.join(", ") || "none"
+  }`;
+}
+
+/** What slots have in common. */
+export interface SwitchOptions {
+  /** Whether what working overlays of this link carry is sealed. */
+  readonly sealed: boolean;
+  readonly bare: boolean;
+  /** Why fastdp is not among the slots; undefined: it is. */
+  readonly noFastdp: string | undefined;
+}
+
+/** The slots of one link. The calls are those of a Forwarder, with control messages as they are on the wire. */
+export class LinkSwitch {
+  #established = false;
+  #failed = false;
+
+  /** `bare`: the peer is so old that it names no overlays, and control messages have neither index nor tag of their own. */
+  constructor(readonly slots: readonly Forwarder[], readonly options: SwitchOptions) {}
+
+  /** The overlay in use: the first that works; else the first that may come to work; else none. */
+  best(): Forwarder | undefined {
+    const usable = this.slots.filter((slot) => !slot.onHold);
+    return usable.find((slot) => slot.established) ?? usable[0];
+  }
+
+  /** The way over the overlay in use, once that works. */
+  path(): Path | undefined {
+    const best = this.best();
+    return best?.established === true ? best.path : undefined;
+  }
+
+  /** The way that will probably work in a moment, for use where there is no other. */
+  likelyPath(): Path | undefined {
+    return this.path() ?? this.slots.find((slot) => slot.likelyPath !== undefined)?.likelyPath;
+  }
+
+  /** The state for people. */
+  status(now: Millis): LinkStatus {
+    const best = this.best();
+    const working = best?.established === true ? best : undefined;
+    return {
+      overlay: working?.overlay,
+      mtu: working?.mtu,
+      encrypted: working !== undefined && this.options.sealed,
+      rttMs: working?.rttMs,
+      why: this.#why(working, now),
+    };
+  }
+
+  /** Why the overlays that would be better than the working one are not used: `no fastdp: REASON`, for each. */
+  #why(working: Forwarder | undefined, now: Millis): string | undefined {
+    const better = working === undefined ? this.slots : this.slots.slice(0, this.slots.indexOf(working));
+    const { noFastdp } = this.options;
+    const absent = noFastdp === undefined ? [] : [{ overlay: "fastdp", why: noFastdp }];
+    const reasons = absent.concat(better.flatMap((slot) => {
+      const why = slot.why(now);
+      return why === undefined ? [] : [{ overlay: slot.overlay, why }];
+    }));
+    if (reasons.length === 0) return undefined;
+    return reasons.map(({ overlay, why }) => `no ${overlay}: ${why}`).join("; ");
+  }
+
+  /** The mesh keeps the connection. */
+  confirm(now: Millis): readonly SwitchEvent[] {
+    return this.slots.flatMap((slot, index) => this.take(index, slot.confirm(now), now));
+  }
+
+  /** An overlay control message came: `07`, index, tag, payload. Short and out-of-range ones are ignored. */
+  control(message: Uint8Array, now: Millis): readonly SwitchEvent[] {
+    if (this.options.bare) return this.#bareControl(message, now);
+    if (message.length < 3 || message[0] !== OVERLAY_CONTROL_TAG) return [];
+    const index = message[1]!;
+    const slot = this.slots[index];
+    return slot === undefined
+      ? []
+      : this.take(index, slot.control(message[2]!, message.subarray(3), now), now);
+  }
+
+  #bareControl(message: Uint8Array, now: Millis): readonly SwitchEvent[] {
+    const decoded = decodeBareControl(message);
+    const [slot] = this.slots;
+    if (!decoded.ok || slot === undefined) return [];
+    return this.take(0, slot.control(decoded.value.tag, decoded.value.payload, now), now);
+  }
+
+  /** Time has passed. */
+  wake(now: Millis): readonly SwitchEvent[] {
+    return this.slots.flatMap((slot, index) =>
+      now >= slot.nextWake() ? this.take(index, slot.wake(now), now) : []
+    );
+  }
+
+  /** Earliest time at which wake() or status() may say something new. */
+  nextWake(): number {
+    return Math.min(Infinity, ...this.slots.map((slot) => slot.nextWake()));
+  }
+
+  /** Passes on what the forwarder in a slot says. */
+  take(index: number, events: readonly ForwarderEvent[], now: Millis): readonly SwitchEvent[] {
+    const out: SwitchEvent[] = [];
+    for (const event of events) {
+      switch (event.kind) {
+        case "control":
+          out.push({ kind: "send", message: this.#encode(index, event.tag, event.payload) });
+          break;
+        case "frame":
+        case "special":
+        case "xfrm":
+          out.push(event);
+          break;
+        case "established":
+          if (!this.#established) out.push({ kind: "established" });
+          this.#established = true;
+          out.push({ kind: "changed" });
+          break;
+        case "health":
+          out.push({ kind: "changed" }, ...this.#checkFailure(now));
+          if (!event.good) out.push(...this.#verifyOthers(index, now));
+          break;
+        case "moved":
+          out.push({ kind: "changed" });
+          break;
+        default:
+          return assertNever(event);
+      }
+    }
+    return out;
+  }
+
+  /** An overlay is lost: those that are to take over may be lost as well, without having noticed. */
+  #verifyOthers(lost: number, now: Millis): readonly SwitchEvent[] {
+    return this.slots.flatMap((slot, index) =>
+      index === lost || slot.verify === undefined ? [] : this.take(index, slot.verify(now), now)
+    );
+  }
+
+  #encode(index: number, tag: number, payload: Uint8Array): Uint8Array {
+    return this.options.bare ? encodeBareControl(tag, payload) : encodeControl(index, tag, payload);
+  }
+
+  /** A link that carried traffic and cannot any more must end, so that the mesh routes around it. One that never
+   * did stays: nothing is routed over it, gossip needs it, and its heartbeats go on. */
+  #checkFailure(now: Millis): readonly SwitchEvent[] {
+    if (!this.#established || this.#failed || this.best() !== undefined) return [];
+    this.#failed = true;
+    return [{ kind: "failed", reason: `no overlay works: ${this.#why(undefined, now)}` }];
+  }
+}
+
+/** An overlay control message of the overlay at `index` of the common list. */
+export function encodeControl(index: number, tag: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const message = new Uint8Array(3 + payload.length);
+  message.set([OVERLAY_CONTROL_TAG, index, tag]);
+  message.set(payload, 3);
+  return message;
+}

@@ -1,0 +1,395 @@
+/** The user-space path on one link: is it alive, where is the peer, what does the path carry (source: spec dataplane.md 5.4 to 5.7). */
+import type { Endpoint } from "../../core/addr.ts";
+import type { OverlayName } from "../../core/overlay_port.ts";
+import { after, type Millis } from "../../core/time.ts";
+import { type SleeveOverheads, sleeveOverheads } from "../../wire/mesh/sleeve.ts";
+import {
+  decodeVerifiedMtu,
+  encodeVerifiedMtu,
+  MTU_KICK,
+  SLEEVE_CONTROL,
+  type SpecialFrame,
+} from "../../wire/mesh/sleeve_special.ts";
+import {
+  FAST_HEARTBEAT_MS,
+  HEARTBEAT_TIMEOUT_MS,
+  MOVE_INTERVAL_MS,
+  SLOW_HEARTBEAT_MS,
+} from "./fastdp_link.ts";
+import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
+import { MtuSearch } from "./mtu_search.ts";
+import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
+import type { SleevePath } from "../paths/network.ts";
+import { type Channel, chooseChannel, type FrameSpan } from "../ports/sleeve_channel.ts";
+import type { SleeveLinkOptions } from "./sleeve_link_options.ts";
+import { SleeveWatch } from "./sleeve_watch.ts";
+import { whyNotSleeve } from "./sleeve_words.ts";
+
+/** While full-size frames go out, the path is proven to carry them this often: routers may keep silent about a change. */
+export const MTU_RECHECK_MS = 3_000;
+/** Interval of tests whether fragments arrive. */
+export const FRAG_TEST_MS = 300_000;
+/** An unanswered first heartbeat is worth a complaint after this long. */
+const COMPLAIN_AFTER_MS = 3_000;
+/** Time from the peer's first heartbeat, with which it shows that it is ready, to our next one, if ours is unanswered:
+ * sent earlier, it may have come to nothing. */
+const READY_HEARTBEAT_MS = 20;
+/** Size that makes the kernel say what the path takes. */
+const KICK_MTU = MTU_KICK - 14;
+
+export type { SleeveLinkOptions } from "./sleeve_link_options.ts";
+
+const NO_PAYLOAD = new Uint8Array(0);
+/** The path's answers are of no use before it is known. */
+const NO_EVENTS: readonly SleeveEvent[] = [];
+
+/** What a sleeve link wants done, or has found out. If the kernel refuses a special frame for its size, as it is meant to
+ * do with the largest, call tooBig(). */
+export type SleeveEvent = Exclude<ForwarderEvent, { readonly kind: "frame" }>;
+
+/**
+ *     idle --confirm--> testing (500 ms) --answer--> working (10 s, MTU search, tests of fragments)
+ *                          |  ^                          |  ^
+ *          60 s of silence |  | heartbeat                |  | heartbeat
+ *                          v  |                          v  |
+ *                     on hold (10 s)                  on hold (10 s)
+ *
+ * Ends that both can (`beat`) ask and answer once the link works, see SleeveWatch. Whoever owns the sockets calls
+ * received() for special frames from the peer to us that came in a packet of this link, whatever their address, and
+ * channel() for each frame that is to be sent.
+ */
+export class SleeveLink implements Forwarder {
+  readonly overlay: OverlayName = "sleeve";
+  readonly overheads: SleeveOverheads;
+  readonly #search: MtuSearch;
+  readonly #watch: SleeveWatch | undefined;
+  #remote: Endpoint | undefined;
+  #movedAt = -Infinity;
+  #confirmed = false;
+  #port: PortNo | undefined;
+  #established = false;
+  #onHold = false;
+  /** On hold because questions were not answered. */
+  #unanswered = false;
+  #heard = false;
+  #fragmentsArrive = false;
+  #interval = FAST_HEARTBEAT_MS;
+  #nextBeat = Infinity;
+  #timeoutAt = Infinity;
+  #nextFragTest = Infinity;
+  #nextRecheck = Infinity;
+  #largeSent = false;
+  #firstBeatAt: Millis | undefined;
+  #beats = 0;
+  #complained = false;
+  #rttMs: number | undefined;
+
+  constructor(readonly options: SleeveLinkOptions) {
+    this.overheads = sleeveOverheads(options);
+    this.#search = new MtuSearch(this.overheads, { cautious: true });
+    if (options.beat === true) this.#watch = new SleeveWatch(options.connUid);
+    if (options.outbound) this.#remote = options.remote;
+  }
+
+  get established(): boolean {
+    return this.#established;
+  }
+  get onHold(): boolean {
+    return this.#onHold;
+  }
+  get mtu(): number {
+    return this.#search.mtu;
+  }
+  get rttMs(): number | undefined {
+    return this.#watch?.rttMs ?? this.#rttMs;
+  }
+  /** Whether the mesh keeps the connection; packets that come before are to be dropped. */
+  get confirmed(): boolean {
+    return this.#confirmed;
+  }
+  /** Where to send to; undefined until the peer's first heartbeat if it dialled us. */
+  get remote(): Endpoint | undefined {
+    return this.#remote;
+  }
+  /** Through user space's port of the datapath. */
+  get path(): SleevePath | undefined {
+    const port = this.#port;
+    return port === undefined ? undefined : { kind: "sleeve", port, link: this.options.link };
+  }
+  get likelyPath(): SleevePath | undefined {
+    return this.#heard && this.#remote !== undefined && !this.#onHold ? this.path : undefined;
+  }
+  /** Which port of the datapath leads to user space. */
+  setPort(port: PortNo | undefined): void {
+    this.#port = port;
+  }
+  /** Largest UDP payload with DF. */
+  get maxPayload(): number {
+    return this.#search.maxPayload;
+  }
+  /** Whether large datagrams arrive when they are fragmented on the way. */
+  get fragmentsArrive(): boolean {
+    return this.#fragmentsArrive;
+  }
+
+  /** How a frame is to be sent. */
+  channel(frame: FrameSpan): Channel {
+    return this.#remote === undefined ? "drop" : chooseChannel(frame, this);
+  }
+
+  why(now: Millis): string | undefined {
+    const { remote, outbound } = this.options;
+    if (!this.#confirmed) return "the mesh has not confirmed the connection yet";
+    if (this.#established && !this.#onHold) return undefined;
+    const testing = this.#firstBeatAt === undefined || now - this.#firstBeatAt < COMPLAIN_AFTER_MS;
+    const facts = {
+      testing,
+      established: this.#established,
+      heard: this.#heard,
+      unanswered: this.#unanswered,
+    };
+    return whyNotSleeve({ ...facts, outbound, dialled: remote, remote: this.#remote });
+  }
+
+  confirm(now: Millis): readonly SleeveEvent[] {
+    if (this.#confirmed) return NO_EVENTS;
+    this.#confirmed = true;
+    this.#timeoutAt = after(now, HEARTBEAT_TIMEOUT_MS);
+    return this.#beat(now);
+  }
+
+  control(tag: number, payload: Uint8Array, now: Millis): readonly SleeveEvent[] {
+    if (!this.#confirmed) return NO_EVENTS;
+    switch (tag) {
+      case SLEEVE_CONTROL.established:
+        return this.#answered(now);
+      case SLEEVE_CONTROL.fragmentsArrive:
+        this.#fragmentsArrive = this.#established;
+        return NO_EVENTS;
+      case SLEEVE_CONTROL.mtuVerified: {
+        const mtu = decodeVerifiedMtu(payload);
+        return mtu.ok ? this.#searching(now, () => this.#search.verified(mtu.value, now)) : NO_EVENTS;
+      }
+      default: {
+        if (this.#watch === undefined) return NO_EVENTS;
+        const { events, answered } = this.#watch.control(tag, payload, now);
+        return answered ? [...events, ...this.#back()] : events;
+      }
+    }
+  }
+
+  /** A special frame of the peer for us came from `source`. */
+  received(frame: SpecialFrame, source: Endpoint, now: Millis): readonly SleeveEvent[] {
+    if (!this.#confirmed) return NO_EVENTS;
+    switch (frame.kind) {
+      case "heartbeat":
+        return frame.connUid === this.options.connUid ? this.#alive(source, now) : NO_EVENTS;
+      case "beat":
+        return frame.connUid === this.options.connUid ? this.#beaten(frame, source, now) : NO_EVENTS;
+      case "frag-test":
+        return [{ kind: "control", tag: SLEEVE_CONTROL.fragmentsArrive, payload: NO_PAYLOAD }];
+      case "mtu-probe":
+        return this.#verified(frame.mtu);
+      case "mtu-verified":
+        return this.#watch !== undefined && frame.connUid === this.options.connUid
+          ? this.#searching(now, () => this.#search.verified(frame.mtu, now))
+          : NO_EVENTS;
+    }
+  }
+
+  /** Says that the peer's packets of this size arrive. */
+  #verified(mtu: number): readonly SleeveEvent[] {
+    const { connUid } = this.options;
+    const control = {
+      kind: "control",
+      tag: SLEEVE_CONTROL.mtuVerified,
+      payload: encodeVerifiedMtu(mtu),
+    } as const;
+    if (this.#watch === undefined || this.#remote === undefined) return [control];
+    return [control, { kind: "special", df: true, frame: { kind: "mtu-verified", connUid, mtu } }];
+  }
+
+  #beaten(
+    { ask, seq }: Extract<SpecialFrame, { kind: "beat" }>,
+    source: Endpoint,
+    now: Millis,
+  ): readonly SleeveEvent[] {
+    if (this.#watch === undefined) return NO_EVENTS;
+    const events = this.#alive(source, now);
+    if (ask) return [...events, ...this.#watch.asked(seq, now, this.#onHold)];
+    return this.#watch.answered(seq, now) ? [...events, ...this.#back()] : events;
+  }
+
+  /** The peer has answered: what we send arrives. */
+  #back(): readonly SleeveEvent[] {
+    if (!this.#onHold) return NO_EVENTS;
+    this.#onHold = this.#unanswered = false;
+    return [{ kind: "health", good: true }];
+  }
+
+  /** A packet of traffic goes out. Cheap, for each packet; true: trafficBegins() is to be called. */
+  carried(): boolean {
+    return this.#watch?.carried() ?? false;
+  }
+
+  /** Something genuine came from the peer. Cheap, for each batch. */
+  heard(now: Millis): void {
+    this.#watch?.heard(now);
+  }
+
+  /** Traffic goes out after a time without. */
+  trafficBegins(now: Millis): readonly SleeveEvent[] {
+    if (this.#largeSent && this.#established && this.#nextRecheck === Infinity) {
+      this.#nextRecheck = after(now, MTU_RECHECK_MS);
+    }
+    return this.#onHold ? NO_EVENTS : this.#watch?.trafficBegins(now) ?? NO_EVENTS;
+  }
+
+  verify(now: Millis): readonly SleeveEvent[] {
+    return this.#onHold ? NO_EVENTS : this.#watch?.verify(now) ?? NO_EVENTS;
+  }
+
+  /** Our own address may have changed: the peer shall hear of it now. */
+  announce(now: Millis): readonly SleeveEvent[] {
+    if (!this.#confirmed || this.#remote === undefined) return NO_EVENTS;
+    return this.#established && this.#watch !== undefined ? this.#watch.announce(now) : this.#beat(now);
+  }
+
+  /** The kernel refused a DF packet of this link: the path to the peer takes `pathMtu`, headers included. */
+  tooBig(pathMtu: number, now: Millis): readonly SleeveEvent[] {
+    return this.#probe(this.#search.tooBig(pathMtu, now));
+  }
+
+  /** A full-size frame has gone out: it is worth knowing whether the path still carries such. Cheap, for each frame; true:
+   * trafficBegins() is to be called. */
+  sentLarge(): boolean {
+    this.#largeSent = true;
+    return this.#established && this.#nextRecheck === Infinity;
+  }
+
+  /** Proves that the path still carries the MTU, if it was ever found and somebody depends on it. */
+  #recheckMtu(now: Millis): readonly SleeveEvent[] {
+    this.#nextRecheck = this.#largeSent ? after(now, MTU_RECHECK_MS) : Infinity;
+    if (!this.#largeSent) return NO_EVENTS;
+    this.#largeSent = false;
+    return this.#probe(this.#search.recheck(now));
+  }
+
+  wake(now: Millis): readonly SleeveEvent[] {
+    const events: SleeveEvent[] = [];
+    if (now >= this.#timeoutAt) {
+      this.#timeoutAt = Infinity;
+      if (!this.#onHold) events.push({ kind: "health", good: false });
+      this.#onHold = true;
+      this.#interval = SLOW_HEARTBEAT_MS;
+    }
+    if (this.#watch !== undefined && now >= this.#watch.nextWake()) {
+      const { events: more, lost } = this.#watch.wake(now);
+      events.push(...more);
+      if (lost && !this.#onHold) {
+        this.#onHold = this.#unanswered = true;
+        events.push({ kind: "health", good: false });
+      }
+    }
+    if (now >= this.#complaintAt()) this.#complained = true;
+    if (now >= this.#nextBeat) events.push(...this.#beat(now));
+    if (now >= this.#nextFragTest) {
+      events.push(...this.#testFragments(now), ...this.#probe(this.#search.raise(now)));
+    }
+    if (now >= this.#nextRecheck) events.push(...this.#recheckMtu(now));
+    events.push(...this.#searching(now, () => this.#search.wake(now)));
+    return events;
+  }
+
+  nextWake(): number {
+    const search = this.#search.nextWake();
+    const { min } = Math;
+    const tests = min(this.#nextFragTest, this.#nextRecheck, search);
+    const watch = this.#watch?.nextWake() ?? Infinity;
+    return min(this.#nextBeat, this.#timeoutAt, tests, this.#complaintAt(), watch);
+  }
+
+  /** When why() turns from patience to complaint. */
+  #complaintAt(): number {
+    if (this.#established || this.#complained || this.#firstBeatAt === undefined) return Infinity;
+    return this.#firstBeatAt + COMPLAIN_AFTER_MS;
+  }
+
+  #answered(now: Millis): readonly SleeveEvent[] {
+    if (this.#established || this.#beats === 0) return NO_EVENTS;
+    this.#established = true;
+    // After a second heartbeat nobody can tell which of them is answered.
+    if (this.#beats === 1) this.#rttMs = now - this.#firstBeatAt!;
+    this.#interval = SLOW_HEARTBEAT_MS;
+    this.#nextBeat = this.#watch === undefined ? after(now, this.#interval) : Infinity;
+    this.#watch?.start(now, this.#rttMs);
+    return [{ kind: "established" }, ...this.#testFragments(now), kick()];
+  }
+
+  #alive(source: Endpoint, now: Millis): readonly SleeveEvent[] {
+    const events: SleeveEvent[] = [];
+    const first = !this.#heard;
+    if (first) events.push({ kind: "control", tag: SLEEVE_CONTROL.established, payload: NO_PAYLOAD });
+    this.#heard = true;
+    this.#timeoutAt = after(now, HEARTBEAT_TIMEOUT_MS);
+    if (first && !this.#established && this.#beats > 0) {
+      this.#nextBeat = Math.min(this.#nextBeat, now + READY_HEARTBEAT_MS);
+    }
+    events.push(...this.#follow(source, now));
+    // Where answers are to be had, only they show that both directions work.
+    if (this.#watch === undefined || !this.#established) events.push(...this.#back());
+    return events;
+  }
+
+  /** Goes along with the peer's address, but not with two at a time. */
+  #follow(source: Endpoint, now: Millis): readonly SleeveEvent[] {
+    const before = this.#remote;
+    if (before?.ip === source.ip && before.port === source.port) return NO_EVENTS;
+    if (now - this.#movedAt < MOVE_INTERVAL_MS) return NO_EVENTS;
+    this.#remote = source;
+    this.#movedAt = now;
+    if (before === undefined) return [{ kind: "moved" }, ...this.#beat(now)];
+    // Another path, another MTU.
+    return this.#established ? [{ kind: "moved" }, kick()] : [{ kind: "moved" }];
+  }
+
+  #beat(now: Millis): readonly SleeveEvent[] {
+    if (this.#remote === undefined) {
+      this.#nextBeat = Infinity;
+      return NO_EVENTS;
+    }
+    this.#nextBeat = after(now, this.#pause());
+    this.#firstBeatAt ??= now;
+    this.#beats++;
+    return [{ kind: "special", df: true, frame: { kind: "heartbeat", connUid: this.options.connUid } }];
+  }
+
+  /** Until the peer is heard the first heartbeats come quickly, one after 20 ms and then each after twice the time: it
+   * cannot send before it has our address, and the connection may have reached us before it. */
+  #pause(): number {
+    if (this.#heard) return this.#interval;
+    return Math.min(this.#interval, READY_HEARTBEAT_MS * 2 ** this.#beats);
+  }
+
+  #testFragments(now: Millis): readonly SleeveEvent[] {
+    this.#nextFragTest = now + (this.options.fragTestMs ?? FRAG_TEST_MS);
+    this.#fragmentsArrive = false;
+    return [{ kind: "special", df: false, frame: { kind: "frag-test" } }];
+  }
+
+  /** A step of the search. A path that swallows large packets in silence may do so with fragments, which are as large:
+   * until that is known, packets are better cut here. */
+  #searching(now: Millis, step: () => number): readonly SleeveEvent[] {
+    const before = this.#search.mtu;
+    const events = this.#probe(step());
+    return this.#search.mtu < before ? [...events, ...this.#testFragments(now)] : events;
+  }
+
+  #probe(mtu: number): readonly SleeveEvent[] {
+    return mtu === 0 ? NO_EVENTS : [{ kind: "special", df: true, frame: { kind: "mtu-probe", mtu } }];
+  }
+}
+
+function kick(): SleeveEvent {
+  return { kind: "special", df: true, frame: { kind: "mtu-probe", mtu: KICK_MTU } };
+}

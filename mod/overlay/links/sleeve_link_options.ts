@@ -1,0 +1,22 @@
+/** What a user-space link is made of. */
+import type { Endpoint } from "../../core/addr.ts";
+import type { ConnUid } from "../../core/names.ts";
+import type { LinkId } from "../../core/overlay_port.ts";
+
+/** What a sleeve link is made of. */
+export interface SleeveLinkOptions {
+  readonly link: LinkId;
+  readonly connUid: ConnUid;
+  /** Whether we dialled: then the peer is expected at `remote`; else wherever its heartbeats come from. */
+  readonly outbound: boolean;
+  /** The remote end of the TCP connection. */
+  readonly remote: Endpoint;
+  /** Whether packets are sealed. */
+  readonly sealed: boolean;
+  /** Whether the underlay is IPv6. */
+  readonly ipv6?: boolean;
+  /** Whether both ends ask and answer: then loss is noticed within seconds while traffic goes out. */
+  readonly beat?: boolean;
+  /** FRAG_TEST_MS unless given; Infinity: once. */
+  readonly fragTestMs?: number;
+}

@@ -1,0 +1,102 @@
+/** What the main thread and the data plane's worker say to each other: plain data that can be copied. */
+import type { Ip } from "../../core/addr.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { OverlayEvent, OverlayName, OverlayRequest } from "../../core/overlay_port.ts";
+import { type ErrorCode, MeshnetError, messageOf } from "../../core/errors.ts";
+import type { LogFields } from "../../core/ports.ts";
+import type { DatapathCounts } from "./datapath_port.ts";
+import type { DatapathKind, DataplaneLimits, DataplaneReport } from "./dataplane_types.ts";
+
+/** What the data plane is started with. */
+export interface DataplaneConfig {
+  /** What moves frames. */
+  readonly kind: DatapathKind;
+  /** Our own name: packets of user space bear it. */
+  readonly peer: PeerName;
+  /** Our overlays, in the order in which they are advertised. */
+  readonly overlays: readonly OverlayName[];
+  /** Why fastdp is not among them, for people. */
+  readonly noFastdp: string | undefined;
+  /** What our overlays understand beyond the protocol. */
+  readonly extensions: readonly string[];
+  /** Where sleeve's UDP socket listens: the mesh port, and an address unless it is all. */
+  readonly sleeve: { readonly port: number; readonly host: Ip | undefined };
+  /** Name of the datapath and of its own interface. */
+  readonly name: string;
+  /** MTU of that interface. */
+  readonly mtu: number;
+  /** Main VXLAN port: mesh port + 1. */
+  readonly vxlanPort: number;
+  /** Whether links may have to be encrypted: whether there is a password. */
+  readonly encrypts: boolean;
+  /** What the kernel's IPsec is needed for: to encrypt, to clean up after an earlier run that did, or for nothing. */
+  readonly ipsec: "on" | "leftovers" | "off";
+  /** Bounds that are not the usual ones. */
+  readonly limits?: Partial<DataplaneLimits>;
+}
+
+/** The report of the core, and what the kernel counted. */
+export interface DataplaneStatus extends DataplaneReport {
+  /** Counts of the kernel and of the shell. */
+  readonly kernel: DatapathCounts;
+}
+
+/** To the worker. Each is followed by one signal of the wake-up counter. */
+export type ToDataplane =
+  /** First and once; not followed by a signal. */
+  | { readonly kind: "start"; readonly config: DataplaneConfig; readonly wakeupFd: number }
+  /** In this order; what one turn of the main thread brings about comes together. */
+  | { readonly kind: "requests"; readonly requests: readonly OverlayRequest[] }
+  | { readonly kind: "report"; readonly id: number }
+  /** The kernel has loaded what IPsec needs, or never will. */
+  | { readonly kind: "ciphers-ready" }
+  | { readonly kind: "stop" };
+
+/** From the worker. */
+export type FromDataplane =
+  /** The datapath is open and every port and flow in it is known. */
+  | { readonly kind: "started" }
+  /** In this order; what one round of the loop brings about comes together. */
+  | { readonly kind: "events"; readonly events: readonly OverlayEvent[] }
+  | { readonly kind: "report"; readonly id: number; readonly status: DataplaneStatus }
+  | {
+    readonly kind: "log";
+    readonly level: "debug" | "info" | "warn" | "error";
+    readonly event: string;
+    readonly fields: LogFields;
+  }
+  /** What containers hang on was changed by others and is mended: they may have lost their places. */
+  | { readonly kind: "mended" }
+  /** It ended as asked to; the datapath and its flows stay. */
+  | { readonly kind: "stopped" }
+  /** It ended, or never began, for a reason. */
+  | { readonly kind: "failed"; readonly failure: PlainFailure };
+
+/** A MeshnetError as data. */
+export interface PlainFailure {
+  /** See MeshnetError. */
+  readonly code: ErrorCode;
+  /** What could not be done, and why. */
+  readonly message: string;
+  /** What to try next. */
+  readonly hint: string | undefined;
+  /** Error number of the failed system call. */
+  readonly errno: number | undefined;
+}
+
+/** Any thrown value as data; what is no MeshnetError is a defect of the data plane and keeps its stack. */
+export function toPlainFailure(thrown: unknown): PlainFailure {
+  if (thrown instanceof MeshnetError) {
+    const { code, message, hint, errno } = thrown;
+    return { code, message, hint, errno };
+  }
+  const stack = thrown instanceof Error ? thrown.stack ?? thrown.message : messageOf(thrown);
+  const message = `Data plane failed: ${stack}`;
+  return { code: "datapath/unavailable", message, hint: undefined, errno: undefined };
+}
+
+/** The error that was made data. */
+export function fromPlainFailure(failure: PlainFailure): MeshnetError {
+  const { code, message, hint, errno } = failure;
+  return new MeshnetError(code, message, errno === undefined ? { hint } : { hint, errno });
+}

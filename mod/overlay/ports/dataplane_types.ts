@@ -1,0 +1,234 @@
+/** What the data plane's core is told and what it asks for: the seam to its shell. */
+import type { Ip } from "../../core/addr.ts";
+import type { PeerName } from "../../core/names.ts";
+import type {
+  LinkId,
+  LinkStatus,
+  OverlayEvent,
+  OverlayName,
+  OverlayRequest,
+  TopologyView,
+} from "../../core/overlay_port.ts";
+import type { LogFields } from "../../core/ports.ts";
+import type { XfrmEffect, XfrmNews } from "./esp_port.ts";
+import type { SleeveEffect, SleeveNews } from "./sleeve_port.ts";
+import type {
+  FlowAction,
+  FlowHandle,
+  FlowKey,
+  FlowRecord,
+  Miss,
+  PortNo,
+  Ufid,
+  Vport,
+} from "../../wire/netlink/ovs_keys.ts";
+
+/** Routes over one topology view; peers are named by their index in the view. */
+export interface RouteLookup {
+  /** Next hop on the way to a peer: its index, `view.self` for ourselves, -1 when it cannot be reached. */
+  nextHop(destination: number): number;
+  /** Our onward hops for broadcasts that originated at a peer (spec dataplane.md 6.4), ascending. */
+  broadcastHops(source: number): readonly number[];
+}
+
+/** Makes the routes of a view; the composition root builds it from the mesh's own functions. */
+export type RouteFactory = (view: TopologyView) => RouteLookup;
+
+/** What moves frames on this host: the kernel's Open vSwitch, or a Linux bridge and user space. */
+export type DatapathKind = "ovs" | "bridge";
+
+/** What the data plane is built with. */
+export interface DataplaneOptions {
+  readonly kind: DatapathKind;
+  /** Our overlays, in the order in which they are advertised. */
+  readonly overlays: readonly OverlayName[];
+  /** Why fastdp is not among them, for people: a sentence without full stop; undefined when it is. */
+  readonly noFastdp: string | undefined;
+  /** What our overlays understand beyond the protocol. */
+  readonly extensions: readonly string[];
+  /** Name of the datapath, for reports. */
+  readonly name: string;
+  /** MTU of the datapath's own interface: heartbeats have this size plus 14 octets. */
+  readonly mtu: number;
+  /** Our main VXLAN port: mesh port + 1. */
+  readonly vxlanPort: number;
+  /** First flow id to use; ids of adopted flows are stepped over. */
+  readonly firstUfid: number;
+  readonly routes: RouteFactory;
+  /** Bounds; the defaults are those of the README. */
+  readonly limits?: Partial<DataplaneLimits>;
+}
+
+/** Bounds of everything that packets can make grow. */
+export interface DataplaneLimits {
+  /** Flows in the kernel; beyond it packets are executed without installing. */
+  readonly flows: number;
+  /** Flows of one local port, or of one originating peer. */
+  readonly flowsPerSource: number;
+  /** MAC addresses known. */
+  readonly macs: number;
+  /** MAC addresses at one local port. */
+  readonly macsPerPort: number;
+  /** MAC addresses behind one peer. */
+  readonly macsPerPeer: number;
+}
+
+/** What happened. `started` comes first and once; then anything in any order. */
+export type DataplaneEvent =
+  /** The datapath is open: every port it has (vxlan ones too) and every flow already in it, key, actions and counts. */
+  | { readonly kind: "started"; readonly ports: readonly Vport[]; readonly flows: readonly FlowRecord[] }
+  /** The mesh wants something. */
+  | { readonly kind: "request"; readonly request: OverlayRequest }
+  /** A port was added to the datapath by whomever; telling one again is harmless. */
+  | { readonly kind: "port-appeared"; readonly port: Vport }
+  /** A port left the datapath. */
+  | { readonly kind: "port-removed"; readonly port: PortNo }
+  /** The vxlan port asked for by `ensure-vxlan` is there (already, or now). */
+  | { readonly kind: "vxlan-ready"; readonly udpPort: number; readonly port: PortNo }
+  /** It could not be made; the core asks again later. `reason` is a sentence without full stop. */
+  | { readonly kind: "vxlan-failed"; readonly udpPort: number; readonly reason: string }
+  /** The kernel had no flow for a frame. The frame is only looked at during the step; effects of this step may
+   * carry the very same view, so perform them before the buffer is used again. */
+  | { readonly kind: "miss"; readonly miss: Miss }
+  /** Answer to `dump-flows`: every flow in the kernel; keys and actions may be absent for flows that have a ufid. */
+  | { readonly kind: "flows"; readonly flows: readonly FlowRecord[] }
+  /** The kernel refused an installation: the flow is not there. */
+  | { readonly kind: "install-failed"; readonly ufid: Ufid; readonly reason: string }
+  /** User space has found something out. */
+  | SleeveNews
+  /** The kernel's IPsec has answered. */
+  | XfrmNews
+  /** This host has other addresses than before. */
+  | { readonly kind: "addresses-changed" }
+  /** `nextWake()` has come. */
+  | { readonly kind: "wake" };
+
+/** What to do, in order. Nothing is answered unless said so. */
+export type DataplaneEffect =
+  /** Tell the mesh. */
+  | { readonly kind: "overlay"; readonly event: OverlayEvent }
+  /** Have a vxlan port for this UDP port, named `vxlan-<udpPort>`; answer `vxlan-ready` or `vxlan-failed`. */
+  | { readonly kind: "ensure-vxlan"; readonly udpPort: number }
+  /** Install a flow, or replace the actions of the one with this ufid; no actions means drop.
+   * With `frame`, also execute the actions on it, in the same send. */
+  | {
+    readonly kind: "install";
+    readonly ufid: Ufid;
+    /** The kernel has a flow with this ufid and key: give it these actions. */
+    readonly replace: boolean;
+    readonly key: FlowKey;
+    readonly actions: readonly FlowAction[];
+    readonly frame: Uint8Array | undefined;
+  }
+  /** Run actions on a frame once; `inPort` is where it came from. The frame is valid until the next event. */
+  | {
+    readonly kind: "execute";
+    readonly frame: Uint8Array;
+    readonly inPort: PortNo;
+    readonly actions: readonly FlowAction[];
+  }
+  /** Delete one of our flows; that it is gone already is no error. */
+  | { readonly kind: "delete"; readonly ufid: Ufid }
+  /** Delete a flow that somebody else made. */
+  | { readonly kind: "delete-foreign"; readonly handle: FlowHandle }
+  /** List all flows of the datapath and answer with `flows`. */
+  | { readonly kind: "dump-flows" }
+  /** Have user space do something. */
+  | SleeveEffect
+  /** Have the kernel's IPsec do something. */
+  | XfrmEffect
+  | {
+    readonly kind: "log";
+    readonly level: "debug" | "info" | "warn" | "error";
+    readonly event: string;
+    readonly fields: LogFields;
+  };
+
+/** Why a frame went nowhere. */
+export const DROP_REASONS = [
+  /** A tunnel frame whose outer source is the address of no peer that may send in clear. */
+  "stranger",
+  /** A tunnel frame from or to a short id that nobody owns. */
+  "unknown-peer",
+  /** A tunnel frame that names us as its origin. */
+  "own-source",
+  /** A source MAC that is a group address or zero. */
+  "bad-source",
+  /** A MAC seen at a local port although a peer showed it within the last two seconds. */
+  "loop-guard",
+  /** Addressed to the bridge group 01:80:c2:00:00:00 and nobody else is here. */
+  "bridge-group",
+  /** The destination is behind the port the frame came from. */
+  "hairpin",
+  /** No way to the destination peer. */
+  "no-route",
+  /** A flood that nobody would receive. */
+  "nobody",
+  /** It came in on a port that is not known. */
+  "unknown-port",
+  /** A heartbeat that belongs to no link, or is damaged. */
+  "bad-heartbeat",
+  /** Shorter than an Ethernet header. */
+  "runt",
+] as const;
+/** Why a frame went nowhere. */
+export type DropReason = typeof DROP_REASONS[number];
+
+/** Counts since start. */
+export interface DataplaneCounters {
+  readonly misses: number;
+  readonly installed: number;
+  readonly replaced: number;
+  readonly deleted: number;
+  readonly executed: number;
+  /** Frames for which a flow would have been right but no more flows were allowed. */
+  readonly flowLimit: number;
+  /** MAC addresses not learnt because of a bound. */
+  readonly macLimit: number;
+  readonly macMoves: number;
+  readonly heartbeatsSent: number;
+  readonly heartbeatsReceived: number;
+  readonly dropped: Readonly<Record<DropReason, number>>;
+}
+
+/** One port of the datapath, for people. */
+export interface PortReport {
+  readonly port: number;
+  readonly name: string;
+  readonly kind: Vport["kind"];
+  readonly udpPort: number | undefined;
+}
+
+/** One link of the data plane, for people. */
+export interface LinkReport {
+  readonly link: LinkId;
+  readonly peer: PeerName;
+  readonly remote: Ip;
+  readonly status: LinkStatus;
+}
+
+/** Everything to know about the data plane. */
+export interface DataplaneReport {
+  readonly datapath: {
+    readonly kind: DatapathKind;
+    readonly name: string;
+    readonly mtu: number;
+    readonly ports: readonly PortReport[];
+    readonly flows: number;
+    /** Whether tunnels of the kernel are used. */
+    readonly tunnels: boolean;
+    /** Why not, as a sentence without full stop. */
+    readonly noFastdp: string | undefined;
+    /** Of those, flows found at start about which nothing is known yet. */
+    readonly adopted: number;
+  };
+  readonly counters: DataplaneCounters;
+  readonly macs: { readonly local: number; readonly remote: number };
+  readonly links: readonly LinkReport[];
+  /** Peers whose path is kept although their link is gone, because they may be restarting. */
+  readonly held: readonly {
+    readonly peer: PeerName | undefined;
+    readonly shortId: number;
+    readonly forMs: number;
+  }[];
+}

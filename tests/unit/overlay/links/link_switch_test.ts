@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { fromHex, toHex } from "../../../../mod/core/bytes.ts";
+import type { OverlayName } from "../../../../mod/core/overlay_port.ts";
+import type { Millis } from "../../../../mod/core/time.ts";
+import {
+  BlockedForwarder,
+  type Forwarder,
+  type ForwarderEvent,
+} from "../../../../mod/overlay/links/forwarder.ts";
+import {
+  commonOverlays,
+  encodeControl,
+  LinkSwitch,
+  noCommonOverlay,
+} from "../../../../mod/overlay/links/link_switch.ts";
+import { fuzz } from "../../fuzz.ts";
+import { loadVectors } from "../../vectors.ts";
+
+const NOW = 0 as Millis;
+const CLEAR = { sealed: false, bare: false, noFastdp: undefined };
+
+/** A forwarder that does what it is told. */
+class Puppet implements Forwarder {
+  established = false;
+  onHold = false;
+  readonly mtu = 1376;
+  readonly rttMs = 1;
+  readonly path = undefined;
+  readonly likelyPath = undefined;
+  readonly heard: string[] = [];
+  constructor(readonly overlay: OverlayName) {}
+  why(): string | undefined {
+    return this.established && !this.onHold ? undefined : `${this.overlay} does not work`;
+  }
+  confirm(): readonly ForwarderEvent[] {
+    return [];
+  }
+  control(tag: number, payload: Uint8Array): readonly ForwarderEvent[] {
+    this.heard.push(`${tag}:${toHex(payload)}`);
+    return [];
+  }
+  wake(): readonly ForwarderEvent[] {
+    return [];
+  }
+  nextWake(): number {
+    return Infinity;
+  }
+}
+
+for (const { name, hex } of loadVectors("dataplane-control").messages) {
+  if (!hex.startsWith("07")) continue;
+  Deno.test(`LinkSwitch.control() reads and encodeControl() writes: ${name}`, () => {
+    const message = fromHex(hex);
+    const slots = [new Puppet("fastdp"), new Puppet("sleeve")];
+    new LinkSwitch(slots, CLEAR).control(message, NOW);
+    const [index, tag] = [message[1]!, message[2]!];
+    assert.deepEqual(slots[index]!.heard, [`${tag}:${toHex(message.subarray(3))}`]);
+    assert.equal(toHex(encodeControl(index, tag, message.subarray(3))), hex);
+  });
+}
+
+Deno.test("LinkSwitch.control() ignores short messages, indexes out of range and other tags", () => {
+  const slot = new Puppet("fastdp");
+  const link = new LinkSwitch([slot], CLEAR);
+  for (const hex of ["", "07", "0700", "070100", "07ff00", "060000"]) link.control(fromHex(hex), NOW);
+  assert.deepEqual(slot.heard, []);
+  fuzz((bytes) => link.control(bytes, NOW), [fromHex("070000"), fromHex("0701030586")]);
+});
+
+Deno.test("commonOverlays() keeps our order and only what both have", () => {
+  assert.deepEqual(commonOverlays(["fastdp", "sleeve"], ["sleeve", "fastdp"]), ["fastdp", "sleeve"]);
+  assert.deepEqual(commonOverlays(["fastdp"], ["fastdp", "sleeve"]), ["fastdp"]);
+  assert.deepEqual(commonOverlays(["fastdp"], ["sleeve"]), []);
+  assert.match(noCommonOverlay(["fastdp"], ["sleeve"]), /it offers sleeve; this host offers fastdp$/);
+  assert.match(noCommonOverlay(["fastdp"], undefined), /sleeve, in its oldest form/);
+});
+
+Deno.test("LinkSwitch takes the first overlay that works, else the first that may", () => {
+  const [fastdp, sleeve] = [new Puppet("fastdp"), new Puppet("sleeve")];
+  const link = new LinkSwitch([fastdp, sleeve], CLEAR);
+  assert.equal(link.best(), fastdp);
+  assert.equal(link.status(NOW).overlay, undefined);
+  sleeve.established = true;
+  assert.equal(link.best(), sleeve);
+  assert.equal(link.status(NOW).why, "no fastdp: fastdp does not work");
+  fastdp.established = true;
+  assert.deepEqual(link.status(NOW), {
+    overlay: "fastdp",
+    mtu: 1376,
+    encrypted: false,
+    rttMs: 1,
+    why: undefined,
+  });
+  fastdp.onHold = true;
+  assert.equal(link.best(), sleeve);
+  assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW).map((event) => event.kind), [
+    "changed",
+  ]);
+});
+
+Deno.test("LinkSwitch fails a link that carried traffic and cannot any more, once", () => {
+  const slot = new Puppet("fastdp");
+  const link = new LinkSwitch([slot], CLEAR);
+  slot.established = true;
+  const said = link.take(0, [{ kind: "established" }, { kind: "established" }], NOW);
+  assert.deepEqual(said.map((event) => event.kind), ["established", "changed", "changed"]);
+  slot.onHold = true;
+  assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW), [
+    { kind: "changed" },
+    { kind: "failed", reason: "no overlay works: no fastdp: fastdp does not work" },
+  ]);
+  assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW), [{ kind: "changed" }]);
+});
+
+Deno.test("LinkSwitch never fails a link that never worked", () => {
+  const slot = new Puppet("fastdp");
+  const link = new LinkSwitch([slot], CLEAR);
+  slot.onHold = true;
+  assert.deepEqual(link.take(0, [{ kind: "health", good: false }], NOW), [{ kind: "changed" }]);
+  const blocked = new LinkSwitch([new BlockedForwarder("fastdp", "it must not")], CLEAR);
+  assert.equal(blocked.status(NOW).why, "no fastdp: it must not");
+  assert.deepEqual(blocked.confirm(NOW), []);
+});
