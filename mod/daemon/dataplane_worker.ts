@@ -3,7 +3,7 @@ import { inNetns } from "../../ffi/netns.ts";
 import { Poller, Wakeup } from "../../ffi/poll.ts";
 import type { LogFields, Logger } from "../core/ports.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
-import { broadcastHops, graphOfView, unicastRoutes } from "../mesh/routes.ts";
+import { broadcastHops, graphOfView, unicastRoutes } from "../mesh/topology/routes.ts";
 import { Dataplane, type RouteLookup } from "../overlay/dataplane.ts";
 import { ensureBridge } from "../datapath/bridge_kernel_shell.ts";
 import { bridgeMac } from "../datapath/bridge_setup.ts";

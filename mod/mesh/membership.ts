@@ -5,15 +5,15 @@ import type { LinkId, TopologyView } from "../core/overlay_port.ts";
 import type { GossipData } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Features } from "../wire/mesh/mesh_message.ts";
-import type { Connector } from "./connector.ts";
-import { DigestChannel } from "./digest_channel.ts";
-import { GossipEngine } from "./gossip.ts";
-import type { Link } from "./link.ts";
+import type { Connector } from "./dialing/connector.ts";
+import { DigestChannel } from "./gossip/digest_channel.ts";
+import { GossipEngine } from "./gossip/gossip.ts";
+import type { Link } from "./connections/connection.ts";
 import type { RouterConfig, RouterEffect } from "./router_types.ts";
-import { RouteTable } from "./routes.ts";
-import { Topology } from "./topology.ts";
-import { TopologyChannel } from "./topology_channel.ts";
-import { DIGEST_CHANNEL, DIGEST_EXTENSION } from "./topology_digest.ts";
+import { RouteTable } from "./topology/routes.ts";
+import { Topology } from "./topology/topology.ts";
+import { TopologyChannel } from "./gossip/topology_channel.ts";
+import { DIGEST_CHANNEL, DIGEST_EXTENSION } from "./gossip/topology_digest.ts";
 
 /** Shortest and longest time between two recalculations of routes, milliseconds. */
 export const ROUTES_GAP = { min: 100, max: 2_000 } as const;

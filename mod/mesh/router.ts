@@ -3,13 +3,13 @@ import { assertNever } from "../core/brand.ts";
 import type { Core } from "../core/driver.ts";
 import type { GossipChannel } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
-import { Connector, type ConnectorView } from "./connector.ts";
-import { Links } from "./links.ts";
+import { Connector, type ConnectorView } from "./dialing/connector.ts";
+import { Links } from "./connections/connections.ts";
 import { Membership } from "./membership.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
-import type { RouteTable } from "./routes.ts";
+import type { RouteTable } from "./topology/routes.ts";
 import { type MeshSnapshot, type RoutesSnapshot, takeRoutes, takeSnapshot } from "./snapshot.ts";
-import type { Topology } from "./topology.ts";
+import type { Topology } from "./topology/topology.ts";
 
 /**
  * Membership, connections and gossip of one peer. Time must not go back between calls. Nothing that a remote sends

@@ -5,9 +5,9 @@ import type { PoolLimits } from "../core/memory_budget.ts";
 import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
-import type { AttemptId } from "./connector.ts";
-import type { LinkPool } from "./link_memory.ts";
-import type { TopologyDecoder } from "./topology_channel.ts";
+import type { AttemptId } from "./dialing/connector.ts";
+import type { LinkPool } from "./connections/connection_memory.ts";
+import type { TopologyDecoder } from "./gossip/topology_channel.ts";
 
 /** One TCP connection of the shell; never reused. */
 export type SocketId = Brand<number, "SocketId">;

@@ -5,14 +5,14 @@ import type { PoolUse } from "../core/memory_budget.ts";
 import type { OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
-import type { Connector, TargetState, TargetView } from "./connector.ts";
-import type { GossipCounters } from "./gossip.ts";
-import type { Link } from "./link.ts";
-import type { LinkPool } from "./link_memory.ts";
-import type { Links } from "./links.ts";
+import type { Connector, TargetState, TargetView } from "./dialing/connector.ts";
+import type { GossipCounters } from "./gossip/gossip.ts";
+import type { Link } from "./connections/connection.ts";
+import type { LinkPool } from "./connections/connection_memory.ts";
+import type { Links } from "./connections/connections.ts";
 import type { Membership } from "./membership.ts";
 import type { RouterConfig } from "./router_types.ts";
-import type { RouteTable } from "./routes.ts";
+import type { RouteTable } from "./topology/routes.ts";
 
 /** Where a connection stands: `pending` has no working overlay yet; the last three have no connection. */
 export type ConnectionState = "pending" | "established" | "connecting" | "retrying" | "failed";

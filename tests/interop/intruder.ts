@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { PeerName, PeerUid } from "../../mod/core/names.ts";
 import type { Millis } from "../../mod/core/time.ts";
-import { Intro, type MessageCodec } from "../../mod/mesh/intro.ts";
+import { Intro, type MessageCodec } from "../../mod/mesh/connections/intro.ts";
 import { NO_SEALER } from "../unit/mesh/attacked.ts";
 
 export const HOST = "127.0.0.1";

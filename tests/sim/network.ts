@@ -1,7 +1,7 @@
 /** A network of TCP connections with faults: delays, stalls, resets, partitions, hosts that go silent. */
 import { type Endpoint, formatEndpoint } from "../../mod/core/addr.ts";
 import type { DialFailure } from "../../mod/mesh/router_types.ts";
-import { ACCEPT_BURST, ACCEPT_REFILL, TokenBucket } from "../../mod/mesh/token_bucket.ts";
+import { ACCEPT_BURST, ACCEPT_REFILL, TokenBucket } from "../../mod/mesh/connections/token_bucket.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { SeededRandom } from "./random.ts";
 

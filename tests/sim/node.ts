@@ -4,7 +4,7 @@ import { type PeerName, peerNameFromNumber, type PeerUid, toShortId } from "../.
 import type { LinkId, OverlayRequest } from "../../mod/core/overlay_port.ts";
 import type { GossipChannel, Sealer } from "../../mod/core/ports.ts";
 import { RouterCore } from "../../mod/mesh/router.ts";
-import type { TopologyDecoder } from "../../mod/mesh/topology_channel.ts";
+import type { TopologyDecoder } from "../../mod/mesh/gossip/topology_channel.ts";
 import type { RouterEffect, RouterEvent, SocketId } from "../../mod/mesh/router_types.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { End, EndHandlers, Network } from "./network.ts";

@@ -1,7 +1,7 @@
 /** One memory of decoded records for all peers of a world: two hundred peers hold two hundred records each. */
 import { good } from "../../mod/core/brand.ts";
 import type { PeerRecord, PeerSummary } from "../../mod/core/topology_record.ts";
-import type { TopologyDecoder } from "../../mod/mesh/topology_channel.ts";
+import type { TopologyDecoder } from "../../mod/mesh/gossip/topology_channel.ts";
 import { decodeTopology } from "../../mod/wire/mesh/mesh_message.ts";
 
 /** Newest states of a peer that are remembered. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { PeerName } from "../../mod/core/names.ts";
 import type { GossipChannel, Sealer } from "../../mod/core/ports.ts";
 import type { PeerRecord } from "../../mod/core/topology_record.ts";
-import type { RouteTable } from "../../mod/mesh/routes.ts";
+import type { RouteTable } from "../../mod/mesh/topology/routes.ts";
 import { VirtualClock } from "./clock.ts";
 import { type Faults, Network } from "./network.ts";
 import { addressOf, nameOf, NO_SEALER, type OverlayFaults, SimNode } from "./node.ts";

@@ -6,7 +6,7 @@ import { type PeerName, peerNameFromNumber, type PeerUid, type ShortId } from ".
 import type { OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { Random, Sealer } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { Intro, type MessageCodec } from "../../../mod/mesh/intro.ts";
+import { Intro, type MessageCodec } from "../../../mod/mesh/connections/intro.ts";
 import { RouterCore } from "../../../mod/mesh/router.ts";
 import type { RouterConfig, RouterEvent, SocketId } from "../../../mod/mesh/router_types.ts";
 import { encodeGossipFrame, type GossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { concatBytes } from "../../../mod/core/bytes.ts";
 import type { PeerName, PeerUid } from "../../../mod/core/names.ts";
 import type { PeerRecord } from "../../../mod/core/topology_record.ts";
-import { MAX_FRAME } from "../../../mod/mesh/message_codec.ts";
+import { MAX_FRAME } from "../../../mod/mesh/connections/message_codec.ts";
 import { GobEncoder } from "../../../mod/wire/mesh/gob.ts";
 import { encodeTopology } from "../../../mod/wire/mesh/mesh_message.ts";
 import { Attacked, fake, FRIEND, MALLORY } from "./attacked.ts";

@@ -4,7 +4,7 @@ import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { type ConnUid, type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import type { LinkId, OverlayEvent, OverlayName, TopologyView } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { broadcastHops, graphOfView, unicastRoutes } from "../../../mod/mesh/routes.ts";
+import { broadcastHops, graphOfView, unicastRoutes } from "../../../mod/mesh/topology/routes.ts";
 import {
   Dataplane,
   type DataplaneEffect,

@@ -1,0 +1,188 @@
+/** One mesh connection, from the first byte to the end (source: spec mesh.md, sections 4.2, 5). */
+import { type Endpoint, formatEndpoint } from "../../core/addr.ts";
+import { bad, type Decoded, good } from "../../core/brand.ts";
+import type { ConnUid, PeerName } from "../../core/names.ts";
+import type { LinkId, LinkStatus } from "../../core/overlay_port.ts";
+import { after, type Millis } from "../../core/time.ts";
+import type { Features } from "../../wire/mesh/mesh_message.ts";
+import { TAG } from "../../wire/mesh/mesh_message.ts";
+import type { AttemptId } from "../dialing/connector.ts";
+import type { Intro, MessageCodec } from "./intro.ts";
+import type { SocketId } from "../router_types.ts";
+import { TokenBucket } from "./token_bucket.ts";
+
+/** A heartbeat is sent this often, milliseconds. */
+export const HEARTBEAT = 30_000;
+/** A connection silent for this long is closed, milliseconds. */
+export const SILENCE = 60_000;
+/** Bytes given to the shell and not yet written above which gossip waits, so that it merges instead of piling up. */
+export const BUSY = 256 * 1024;
+/** Bytes above which what may be lost is lost: relayed unicasts, overlay control. */
+export const FLOODED = 4 * 1024 * 1024;
+/** Overlay control messages that may come at once, and milliseconds until one more may. */
+const CONTROL_BURST = 256;
+const CONTROL_REFILL = 10;
+/** Bytes above which the connection is given up. */
+export const DROWNED = 32 * 1024 * 1024;
+
+/** What the introduction yielded. */
+export interface Introduced {
+  readonly version: 1 | 2;
+  readonly remote: Features;
+  readonly connUid: ConnUid;
+  /** The overlay's key; undefined when its traffic goes in clear. */
+  readonly sessionKey: Uint8Array | undefined;
+  readonly encrypted: boolean;
+}
+
+/** Where a connection stands.
+ *
+ *     greeting --> running --> gone
+ *         |                     ^
+ *         +---------------------+
+ */
+export type LinkStage = "greeting" | "running" | "gone";
+
+/** What bytes of the remote led to. */
+export type LinkInput =
+  | { readonly kind: "more"; readonly write: readonly Uint8Array[] }
+  | {
+    readonly kind: "introduced";
+    readonly write: readonly Uint8Array[];
+    readonly messages: readonly Uint8Array[];
+  }
+  | { readonly kind: "messages"; readonly messages: readonly Uint8Array[] }
+  | { readonly kind: "failed"; readonly reason: string; readonly write: readonly Uint8Array[] };
+
+/** Why a connection ends, and who hears of it. */
+export interface LinkEnd {
+  /** A sentence without full stop. */
+  readonly reason: string;
+  /** True when we or the operator decided it. */
+  readonly orderly: boolean;
+  /** True: it is not tried again. */
+  readonly never?: boolean;
+  /** True: nobody needs to hear of it. */
+  readonly silent?: boolean;
+  /** Level of the log line; by its stage unless given. */
+  readonly level?: "debug" | "info" | "warn";
+  /** Last bytes. */
+  readonly write?: readonly Uint8Array[];
+}
+
+/** How a connection came about. */
+export interface LinkOrigin {
+  readonly id: LinkId;
+  readonly socket: SocketId;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly outbound: boolean;
+  /** The dial that made it; undefined for an accepted one. */
+  readonly attempt: AttemptId | undefined;
+  /** Whether a peer that we do not know yet is welcome: all but discovered addresses. */
+  readonly welcome: boolean;
+}
+
+/** One connection. The caller performs the writes in the order in which it gets them. */
+export class Link {
+  stage: LinkStage = "greeting";
+  /** Set by the introduction. */
+  introduced: Introduced | undefined;
+  /** Whether the overlay works, as our end sees it. */
+  established = false;
+  /** When it was made, and when it was added to the table. */
+  readonly since: Millis;
+  /** The remote end as text. */
+  readonly address: string;
+  /** When the remote was last heard. */
+  heard: Millis;
+  /** What the overlay last said of itself. */
+  status: LinkStatus | undefined;
+  /** When we last wondered whether the remote still has this connection. */
+  doubted: Millis | undefined;
+  /** Bytes given to the shell and not yet written. */
+  queued = 0;
+  /** How many overlay control messages may come. */
+  readonly controls: TokenBucket;
+  #codec: MessageCodec | undefined;
+  #heartbeatAt = Infinity;
+
+  constructor(readonly origin: LinkOrigin, readonly intro: Intro, now: Millis) {
+    this.since = now;
+    this.address = formatEndpoint(origin.remote);
+    this.heard = now;
+    this.controls = new TokenBucket(CONTROL_BURST, { refill: CONTROL_REFILL, now });
+  }
+
+  /** The remote peer; undefined before it is known. */
+  get peer(): PeerName | undefined {
+    return this.introduced?.remote.name;
+  }
+
+  /** Octets of memory kept for a message of the remote that has not come whole yet. */
+  get held(): number {
+    return this.#codec?.held ?? this.intro.held;
+  }
+
+  /** Takes bytes of the remote. Messages may be handled only while the connection is in the table. */
+  receive(bytes: Uint8Array, now: Millis): LinkInput {
+    this.heard = now;
+    if (this.#codec !== undefined) {
+      const fed = this.#codec.feed(bytes);
+      return fed.ok ? { kind: "messages", messages: fed.value } : failed(fed.reason);
+    }
+    const result = this.intro.receive(bytes, now);
+    if (result.kind !== "done") return result;
+    const { version, remote, codec, sessionKey, encrypted, write } = result;
+    this.#codec = codec;
+    const connUid = BigInt.asUintN(64, this.intro.config.connId ^ remote.connId) as ConnUid;
+    this.introduced = { version, remote, connUid, sessionKey, encrypted };
+    const fed = codec.feed(result.rest);
+    if (!fed.ok) return { kind: "failed", reason: fed.reason, write };
+    return { kind: "introduced", write, messages: fed.value };
+  }
+
+  /** The connection was added to the table: heartbeats begin. */
+  run(now: Millis): void {
+    this.stage = "running";
+    this.#heartbeatAt = after(now, HEARTBEAT);
+  }
+
+  /** Longest message that encode() takes, in octets; 0 before the introduction is done. */
+  get maxMessage(): number {
+    return this.#codec?.maxMessage ?? 0;
+  }
+
+  /** The bytes that carry a message of at most `maxMessage` octets, to be written before those of the next one. */
+  encode(message: Uint8Array): Uint8Array {
+    if (this.#codec === undefined) throw new TypeError("Cannot encode: introduction is not done");
+    return this.#codec.encode(message);
+  }
+
+  /** What time demands: an end with its reason, or messages to send. */
+  expire(now: Millis): Decoded<readonly Uint8Array[]> {
+    if (this.stage === "greeting") {
+      const expired = this.intro.expire(now);
+      return expired === undefined ? good([]) : bad(expired.reason);
+    }
+    if (now >= this.heard + SILENCE) { // as nextWake() reckons: with fractions, a difference may round otherwise
+      return bad(
+        `nothing was heard for ${SILENCE / 1000} s: is the host still up, and does the network pass TCP`,
+      );
+    }
+    if (now < this.#heartbeatAt) return good([]);
+    this.#heartbeatAt = after(now, HEARTBEAT);
+    return good([Uint8Array.of(TAG.heartbeat)]);
+  }
+
+  /** Earliest time at which `expire()` could do something. */
+  nextWake(): number {
+    if (this.stage === "gone") return Infinity;
+    if (this.stage === "greeting") return this.intro.nextWake();
+    return Math.min(this.#heartbeatAt, this.heard + SILENCE);
+  }
+}
+
+function failed(reason: string): LinkInput {
+  return { kind: "failed", reason, write: [] };
+}

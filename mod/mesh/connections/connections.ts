@@ -1,0 +1,394 @@
+/** The part of the router that owns connections: greeting, admission, messages, end (source: spec mesh.md, section 5). */
+import { cidrContains, type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
+import { concatBytes } from "../../core/bytes.ts";
+import type { ConnUid } from "../../core/names.ts";
+import type { LinkId, OverlayEvent, OverlayRequest } from "../../core/overlay_port.ts";
+import type { LogFields } from "../../core/ports.ts";
+import type { Millis } from "../../core/time.ts";
+import { TAG } from "../../wire/mesh/mesh_message.ts";
+import type { AttemptEnd, AttemptId, Connector, ConnectorEffect } from "../dialing/connector.ts";
+import { dialAdvice } from "../tcp/dial_advice.ts";
+import { Intro } from "./intro.ts";
+import { BUSY, FLOODED, type Introduced, Link, type LinkEnd, type LinkInput } from "./connection.ts";
+import { type Evicted, LinkMemory } from "./connection_memory.ts";
+import { cloneAdvice, LinkTable } from "./connection_table.ts";
+import { LogLimit } from "./log_limit.ts";
+import type { Membership } from "../membership.ts";
+import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "../router_types.ts";
+import { MAX_PEERS } from "../topology/topology.ts";
+import { DIGEST_EXTENSION } from "../gossip/topology_digest.ts";
+
+/** Accepted connections that may be in their introduction at the same time. */
+export const MAX_GREETING = 64;
+/** Longest overlay control message that is handed to the data plane, octets; the longest known one has 67. */
+const MAX_CONTROL = 1024;
+/** An identity is checked by writing to its connection; a second doubt within this time changes nothing, ms. */
+const DOUBT = 1_000;
+
+/** What the connections need from the rest of the router. */
+export interface LinksContext {
+  readonly config: RouterConfig;
+  readonly connector: Connector;
+  readonly membership: Membership;
+  emit(effect: RouterEffect): void;
+}
+
+/** All connections of the router, and the dials that lead to them. */
+export class Links {
+  readonly table: LinkTable;
+  readonly memory: LinkMemory;
+  /** Connections that ended since the start, ourselves found at an address not counted. */
+  terminations = 0;
+  /** Messages lost because they were longer than a connection may carry. */
+  unsendable = 0;
+  readonly #dials = new Map<AttemptId, { readonly address: Endpoint; readonly direct: boolean }>();
+  readonly #said = new LogLimit();
+  #serial = 0;
+  #wakeAt = Infinity;
+
+  constructor(readonly context: LinksContext) {
+    this.table = new LinkTable(context.config.connLimit);
+    this.memory = new LinkMemory(context.config.memory);
+  }
+
+  /** Carries out what the connection maker wants. */
+  dial(effect: ConnectorEffect): void {
+    if (effect.kind === "dial") {
+      this.#dials.set(effect.attempt, { address: effect.address, direct: effect.direct });
+      this.context.emit({ kind: "dial", attempt: effect.attempt, address: effect.address });
+    } else {
+      this.context.emit(effect);
+    }
+  }
+
+  /** A connection exists: the introduction begins. */
+  open(event: RouterEvent & { readonly kind: "accepted" | "dialed" }, now: Millis): void {
+    const { socket, local, remote } = event;
+    const outbound = event.kind === "dialed";
+    const attempt = outbound ? event.attempt : undefined;
+    const welcome = attempt === undefined || (this.#dials.get(attempt)?.direct ?? true);
+    if (attempt !== undefined) this.#dials.delete(attempt);
+    else this.#makeRoom(now);
+    const { config } = this.context;
+    const id = ++this.#serial as LinkId;
+    const link = new Link(
+      { id, socket, local, remote, attempt, welcome, outbound },
+      this.#intro(outbound, remote.ip, now),
+      now,
+    );
+    this.table.open(link);
+    this.#wakeAt = Math.min(this.#wakeAt, link.nextWake());
+    this.#write(link, link.intro.start(), now);
+    this.#log("debug", outbound ? "mesh/dialed" : "mesh/accepted", {
+      address: formatEndpoint(remote),
+      name: config.name,
+    });
+  }
+
+  /** A dial did not lead to a connection. */
+  dialFailed(event: RouterEvent & { readonly kind: "dial-failed" }, now: Millis): void {
+    const dial = this.#dials.get(event.attempt);
+    if (dial === undefined) return;
+    this.#dials.delete(event.attempt);
+    const reason = dialAdvice(dial.address, event.failure, event.message);
+    const address = formatEndpoint(dial.address);
+    const level = dial.direct && this.#said.pass(`${address} ${reason}`, now) ? "info" : "debug";
+    this.#log(level, "mesh/dial-failed", { address, reason });
+    this.context.connector.ended(event.attempt, { reason }, now);
+  }
+
+  /** Bytes of a remote. */
+  bytes(socket: SocketId, data: Uint8Array, now: Millis): void {
+    const link = this.table.bySocket(socket);
+    if (link === undefined) return;
+    this.#input(link, link.receive(data, now), now);
+    this.#evict(this.memory.received(link), now);
+  }
+
+  #input(link: Link, input: LinkInput, now: Millis): void {
+    switch (input.kind) {
+      case "more":
+        return this.#write(link, input.write, now);
+      case "failed":
+        return this.end(link, { reason: input.reason, orderly: true, write: input.write }, now);
+      case "introduced":
+        this.#write(link, input.write, now);
+        if (this.#introduced(link, now)) this.#messages(link, input.messages, now);
+        return;
+      case "messages":
+        return this.#messages(link, input.messages, now);
+    }
+  }
+
+  /** The shell wrote bytes. */
+  written(socket: SocketId, count: number): void {
+    const link = this.table.bySocket(socket);
+    if (link === undefined) return;
+    const wasBusy = link.queued >= BUSY;
+    link.queued = Math.max(0, link.queued - count);
+    this.memory.queued(link);
+    if (wasBusy && link.queued < BUSY) this.context.membership.gossipWaits = true;
+  }
+
+  /** A connection ended without our wish. */
+  closed(socket: SocketId, reason: string, now: Millis): void {
+    const link = this.table.bySocket(socket);
+    if (link === undefined) return;
+    const why = link.stage === "greeting" ? link.intro.closed().reason : reason;
+    this.end(link, { reason: why, orderly: false }, now, { closed: true });
+  }
+
+  /** Something the data plane says of a connection. */
+  overlay(event: OverlayEvent, now: Millis): void {
+    const link = this.table.byId(event.link);
+    if (link === undefined || link.stage !== "running") return;
+    switch (event.kind) {
+      case "send":
+        if (link.queued < FLOODED) this.#send(link, event.message, now);
+        return;
+      case "status":
+        link.status = event.status;
+        return;
+      case "failed":
+        return this.end(link, { reason: event.reason, orderly: true, level: "warn" }, now);
+      case "established":
+        if (link.established) return;
+        link.established = true;
+        this.context.membership.established(link.peer!, now);
+        return this.#log("info", "mesh/established", {
+          peer: link.peer,
+          address: link.address,
+        });
+    }
+  }
+
+  /** Gives waiting gossip to the connections that can take it. */
+  flush(now: Millis): void {
+    const { engine } = this.context.membership;
+    for (const id of engine.ready()) {
+      const link = this.table.byId(id);
+      if (link === undefined) continue;
+      const parts: Uint8Array[] = [];
+      let size = 0;
+      while (link.queued + size < BUSY) {
+        const message = engine.take(id);
+        if (message === undefined) break;
+        if (!this.#fits(link, message)) continue;
+        const bytes = link.encode(message);
+        parts.push(bytes);
+        size += bytes.length;
+      }
+      this.#write(link, parts, now);
+    }
+  }
+
+  /** Heartbeats and deadlines. */
+  wake(now: Millis): void {
+    if (now < this.#wakeAt) return;
+    for (const link of [...this.table.all()]) {
+      if (link.nextWake() > now) continue;
+      const due = link.expire(now);
+      if (due.ok) {
+        for (const message of due.value) this.#send(link, message, now);
+      } else {
+        this.end(link, { reason: due.reason, orderly: false }, now);
+      }
+    }
+    this.#wakeAt = Infinity;
+    for (const link of this.table.all()) this.#wakeAt = Math.min(this.#wakeAt, link.nextWake());
+  }
+
+  /** Earliest time at which `wake()` could do something. */
+  nextWake(): number {
+    return this.#wakeAt;
+  }
+
+  /** Ends a connection and tells everyone concerned. */
+  end(link: Link, end: LinkEnd, now: Millis, how: { readonly closed: boolean } = { closed: false }): void {
+    if (link.stage === "gone") return;
+    const ran = link.stage === "running";
+    link.stage = "gone";
+    const { connector, membership, config } = this.context;
+    const { socket, id, attempt, remote } = link.origin;
+    if (!how.closed) {
+      for (const data of end.write ?? []) this.context.emit({ kind: "write", socket, data });
+      this.context.emit({ kind: "close", socket });
+    }
+    this.table.remove(link);
+    this.memory.release(link);
+    if (ran) {
+      this.#overlay({ kind: "stop", link: id, orderly: end.orderly });
+      membership.removed(link, now);
+    }
+    const self = link.peer === config.name && end.silent === true;
+    if (!self) this.terminations++;
+    // A peer that answered and was refused is remembered, except when its name is ours or not welcome.
+    const peer = self || this.table.byPeer(link.peer ?? config.name) !== undefined ? link.peer : undefined;
+    const fate: AttemptEnd = { reason: end.reason, never: end.never ?? false, peer };
+    if (attempt !== undefined) connector.ended(attempt, fate, now);
+    connector.request(now);
+    if (end.silent) return;
+    const address = formatEndpoint(remote);
+    const fresh = ran || this.#said.pass(`${remote.ip} ${end.reason}`, now);
+    const level = end.level ?? (ran || link.origin.welcome ? "info" : "debug");
+    const event = ran ? "mesh/disconnected" : "mesh/introduction-failed";
+    this.#log(fresh ? level : "debug", event, { peer: link.peer, address, reason: end.reason });
+  }
+
+  #intro(outbound: boolean, remote: Ip, now: Millis): Intro {
+    const { config, membership } = this.context;
+    const { name, nickname, uid, overlays, password, minVersion, random, sealer } = config;
+    const connId = new DataView(random.bytes(8).buffer).getBigUint64(0);
+    const extensions = [DIGEST_EXTENSION, ...config.extensions ?? []];
+    const self = { name, nickname, uid, shortId: membership.shortId, overlays, extensions };
+    const trustRemote = config.trusted.some((network) => cidrContains(network, remote));
+    const privateKey = password === undefined ? new Uint8Array(32) : random.bytes(32);
+    const ends = { outbound, trustRemote, privateKey, sealer, password };
+    return new Intro({ self, connId, minVersion, maxVersion: 2, ...ends }, now);
+  }
+
+  /** Who opens connections and says nothing must not keep others out: the oldest such connection goes. */
+  #makeRoom(now: Millis): void {
+    const waiting = this.table.inboundGreeting();
+    if (waiting.length < MAX_GREETING) return;
+    const reason = "too many connections are being introduced at the same time";
+    this.end(waiting[0]!, { reason, orderly: true, level: "debug" }, now);
+  }
+
+  /** Registers, admits and adds an introduced connection; false when it was refused. */
+  #introduced(link: Link, now: Millis): boolean {
+    const { config, membership } = this.context;
+    const introduced = link.introduced!;
+    const { name, uid } = introduced.remote;
+    if (name === config.name) {
+      const self = uid === config.uid;
+      const reason = self ? "this address leads to this host itself" : cloneAdvice(name);
+      this.end(link, { reason, orderly: true, never: true, silent: self, level: "warn" }, now);
+      return false;
+    }
+    const known = membership.topology.get(name) !== undefined;
+    if (!known && (!link.origin.welcome || membership.topology.size >= MAX_PEERS)) {
+      const reason = link.origin.welcome
+        ? `more than ${MAX_PEERS} peers are known: remove some`
+        : `another peer than expected answers: ${name} is not part of this mesh yet`;
+      this.end(link, { reason, orderly: true }, now);
+      return false;
+    }
+    return this.#admit(link, introduced, now);
+  }
+
+  #admit(link: Link, introduced: Introduced, now: Millis): boolean {
+    const { membership, connector } = this.context;
+    const admission = this.table.admit(introduced, now);
+    if (admission.kind === "drop-both") {
+      const reason = "two connections of the same number met: both are made anew";
+      this.end(admission.existing, { reason, orderly: true }, now);
+      this.end(link, { reason, orderly: true }, now);
+      return false;
+    }
+    if (admission.kind === "refuse") {
+      const { reason, probe, clone } = admission;
+      this.end(link, { reason, orderly: true, level: clone ? "warn" : "debug" }, now);
+      // If the remote has lost the existing connection, its system answers this with a reset and we learn of it.
+      if (probe !== undefined && now - (probe.doubted ?? -Infinity) > DOUBT) {
+        probe.doubted = now;
+        this.#send(probe, Uint8Array.of(TAG.heartbeat), now);
+      }
+      return false;
+    }
+    const { replaces } = admission;
+    const peer = introduced.remote.name;
+    const { restarted } = membership.register(introduced.remote, now);
+    if (replaces !== undefined) {
+      const reason = `another connection to ${peer} takes its place`;
+      this.end(replaces, { reason, orderly: false, level: "debug" }, now); // its path is held until the new one works
+    }
+    this.table.add(link);
+    link.run(now);
+    this.#wakeAt = Math.min(this.#wakeAt, link.nextWake());
+    membership.added(link, restarted, now);
+    if (link.origin.attempt !== undefined) connector.connected(link.origin.attempt, peer);
+    connector.request(now);
+    this.#prepare(link, introduced);
+    const { outbound } = link.origin;
+    const fields = { nickname: introduced.remote.nickname, encrypted: introduced.encrypted, outbound };
+    this.#log("info", "mesh/connected", { peer, address: link.address, ...fields });
+    return true;
+  }
+
+  #prepare(link: Link, introduced: Introduced): void {
+    const { id, local, remote, outbound } = link.origin;
+    const { sessionKey, connUid } = introduced;
+    const { name: peer, overlays: theirOverlays, extensions = [] } = introduced.remote;
+    const protection = sessionKey === undefined
+      ? { kind: "clear" as const }
+      : { kind: "sealed" as const, sessionKey };
+    const ends = { link: id, peer, local: local.ip, remote, outbound, connUid: connUid as ConnUid };
+    this.#overlay({ kind: "prepare", ...ends, protection, theirOverlays, extensions });
+    this.#overlay({ kind: "confirm", link: id });
+  }
+
+  #messages(link: Link, messages: readonly Uint8Array[], now: Millis): void {
+    for (const message of messages) {
+      if (link.stage !== "running") return;
+      this.#message(link, message, now);
+    }
+  }
+
+  /** Handles one message; unknown tags and empty messages are ignored. */
+  #message(link: Link, message: Uint8Array, now: Millis): void {
+    const control = (): void => {
+      if (message.length > MAX_CONTROL || link.controls.take(now) > 0) return;
+      this.#overlay({ kind: "control", link: link.origin.id, message: message.slice() });
+    };
+    switch (message[0]) {
+      case TAG.bareEstablished:
+      case TAG.bareFragmentation:
+      case TAG.bareMtu:
+        return link.introduced!.remote.overlays === undefined ? control() : undefined;
+      case TAG.overlayControl:
+        return message.length >= 3 ? control() : undefined;
+      case TAG.gossip:
+      case TAG.gossipUnicast:
+      case TAG.gossipBroadcast: {
+        const taken = this.context.membership.receive(link.origin.id, message, now);
+        if (!taken.ok) {
+          this.end(link, { reason: `it sent what cannot be used: ${taken.reason}`, orderly: true }, now);
+        }
+        return;
+      }
+    }
+  }
+
+  #send(link: Link, message: Uint8Array, now: Millis): void {
+    if (this.#fits(link, message)) this.#write(link, [link.encode(message)], now);
+  }
+
+  /** Whether a message may be sent; one that grew too long on its way through us is lost, as its receiver would close. */
+  #fits(link: Link, message: Uint8Array): boolean {
+    if (message.length <= link.maxMessage) return true;
+    this.unsendable++;
+    return false;
+  }
+
+  #write(link: Link, parts: readonly Uint8Array[], now: Millis): void {
+    if (link.stage === "gone" || parts.length === 0) return;
+    const data = parts.length === 1 ? parts[0]! : concatBytes(...parts);
+    link.queued += data.length;
+    this.context.emit({ kind: "write", socket: link.origin.socket, data });
+    this.#evict(this.memory.queued(link), now);
+  }
+
+  /** Who makes us hold most loses its connection. */
+  #evict(evicted: readonly Evicted[], now: Millis): void {
+    for (const { link, reason } of evicted) this.end(link, { reason, orderly: true, level: "warn" }, now);
+  }
+
+  #overlay(request: OverlayRequest): void {
+    this.context.emit({ kind: "overlay", request });
+  }
+
+  #log(level: "debug" | "info" | "warn", event: string, fields: LogFields): void {
+    this.context.emit({ kind: "log", level, event, fields });
+  }
+}

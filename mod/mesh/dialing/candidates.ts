@@ -1,0 +1,45 @@
+/** Addresses that other peers' records reveal (source: spec mesh.md, section 9.2). */
+import type { PeerName } from "../../core/names.ts";
+import type { PeerRecord } from "../../core/topology_record.ts";
+
+/** Addresses worth dialling, as `ip:port` text exactly as published, with the peer expected there. */
+export type Candidates = ReadonlyMap<string, PeerName>;
+
+/** What the search needs to know of ourselves. */
+export interface DiscoverOptions {
+  readonly self: PeerName;
+  /** Our own mesh port: completes addresses of which only the IP is meaningful. */
+  readonly port: number;
+  isConnected(peer: PeerName): boolean;
+  /** Largest number of addresses returned. */
+  readonly limit: number;
+}
+
+/** Addresses of peers that we are not connected to, as their neighbours see them. */
+export function discover(records: Iterable<PeerRecord>, options: DiscoverOptions): Candidates {
+  const { self, port, limit } = options;
+  const found = new Map<string, PeerName>();
+  // In a large mesh every neighbour repeats the same address; remembering the last one per peer saves the string work.
+  const seen = new Map<PeerName, { ip: string; whole: string }>();
+  for (const record of records) {
+    if (record.name === self) continue;
+    for (const link of record.links) {
+      if (link.peer === self || options.isConnected(link.peer)) continue;
+      const last = seen.get(link.peer);
+      if (last !== undefined && repeats(last, link.address, link.outbound)) continue;
+      const colon = link.address.lastIndexOf(":");
+      if (colon < 0) continue;
+      const ip = link.address.slice(0, colon);
+      const whole = link.outbound ? link.address : `${ip}:${port}`;
+      seen.set(link.peer, { ip, whole });
+      if (!found.has(whole) && found.size < limit) found.set(whole, link.peer);
+    }
+  }
+  return found;
+}
+
+function repeats(last: { ip: string; whole: string }, address: string, outbound: boolean): boolean {
+  if (outbound) return address === last.whole;
+  return address.startsWith(last.ip) && address.charCodeAt(last.ip.length) === 58 &&
+    address.indexOf(":", last.ip.length + 1) < 0;
+}

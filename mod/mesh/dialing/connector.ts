@@ -1,0 +1,396 @@
+/** The connection maker: which addresses to dial, and when (source: spec mesh.md, section 9). */
+import { type Endpoint, formatEndpoint, type Ip, parseEndpoint } from "../../core/addr.ts";
+import { jittered } from "../../core/backoff.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { Random } from "../../core/ports.ts";
+import { after, type Millis } from "../../core/time.ts";
+import type { PeerRecord } from "../../core/topology_record.ts";
+import { discover } from "./candidates.ts";
+import { type AttemptId, type Target, type TargetView, viewOf } from "./dial_target.ts";
+import { dialAddress, parseTarget } from "./target.ts";
+
+export type { AttemptId, TargetState, TargetView } from "./dial_target.ts";
+
+/** What the connection maker wants done. */
+export type ConnectorEffect =
+  | { readonly kind: "resolve"; readonly attempt: AttemptId; readonly host: string }
+  | {
+    readonly kind: "dial";
+    readonly attempt: AttemptId;
+    readonly address: Endpoint;
+    readonly direct: boolean;
+  };
+
+/** What the connection maker looks at when it decides. */
+export interface ConnectorView {
+  /** The connections in the table; `address` is the remote end as text. */
+  connections(): Iterable<
+    { readonly peer: PeerName; readonly address: string; readonly ip: Ip; readonly outbound: boolean }
+  >;
+  isConnected(peer: PeerName): boolean;
+  /** Addresses of the remote ends of accepted connections that are still being introduced. */
+  introducing(): Iterable<Ip>;
+  records(): Iterable<PeerRecord>;
+  /** Whether the connection limit is reached. */
+  readonly full: boolean;
+}
+
+/** How an attempt or the connection it led to ended. */
+export interface AttemptEnd {
+  /** A sentence without full stop that names the fault and, where known, the fix. */
+  readonly reason: string;
+  /** True: do not try again until the target is given again. */
+  readonly never?: boolean;
+  /** The peer that answered, when it got so far; ourselves when the address turned out to be our own. */
+  readonly peer?: PeerName | undefined;
+}
+
+/** First retry interval of a discovered address, milliseconds. */
+export const RETRY_START = 2_000;
+/** First retry interval of a direct target, milliseconds: hosts that start together are not there yet when the first
+ * of them dials. */
+export const DIRECT_RETRY_START = 200;
+/** Longest retry interval, milliseconds. */
+export const RETRY_CAP = 360_000;
+/** A connection lost this long after its target was due is retried at once. */
+export const GOOD_LIFE = 60_000;
+/** A discovered address waits so long at most while a connection from there is being introduced, milliseconds. */
+export const PATIENCE = 2_000;
+const MAX_DISCOVERED = 4_096;
+const MAX_ATTEMPTS = 32;
+const MAX_ADDRESSES = 16;
+/** Addresses in other peers' records are searched at least this often if something changes, milliseconds. */
+const SEARCH_INTERVAL = 5_000;
+
+/** Decides which addresses to dial. Call `request()` after every change and `due()` whenever `nextWake()` has passed;
+ * report each attempt's fate with `resolved()`, `connected()` and `ended()`. Unknown attempts are ignored. */
+export class Connector {
+  readonly #targets = new Map<string, Target>();
+  readonly #attempts = new Map<AttemptId, Target>();
+  #serial = 0;
+  #evaluateAt = Infinity;
+  #evaluated = -Infinity;
+  #nextTry = Infinity;
+  #size = 0;
+  #searched = -Infinity;
+
+  constructor(
+    readonly options: {
+      readonly self: PeerName;
+      /** Our own mesh port. */
+      readonly port: number;
+      /** Whether addresses learnt from other peers are dialled. */
+      readonly discovery: boolean;
+      readonly random: Random;
+    },
+  ) {}
+
+  /** The direct targets, as given. */
+  get direct(): readonly string[] {
+    return [...this.#targets.values()].filter((t) => t.direct !== undefined).map((t) => t.key);
+  }
+
+  /** Adds direct targets, or makes them due now if they are known; `replace` forgets all others first. Returns the
+   * reasons for which texts were refused. */
+  connect(texts: readonly string[], options: { readonly replace: boolean; readonly now: Millis }): string[] {
+    const refused: string[] = [];
+    if (options.replace) this.forget(this.direct.filter((key) => !texts.includes(key)));
+    for (const text of texts) {
+      const known = this.#targets.get(text);
+      const spec = parseTarget(text);
+      if (!spec.ok) {
+        refused.push(spec.reason);
+      } else if (known?.direct === undefined) {
+        if (known !== undefined) this.#drop(known);
+        const { ip, port } = spec.value;
+        const addresses = ip === undefined ? [] : [dialAddress(ip, port, this.options.port)];
+        this.#add({ key: text, direct: spec.value, addresses, tryAt: options.now });
+      } else if (known.phase === "idle") {
+        if (known.peer === this.options.self) known.peer = undefined;
+        known.tryAt = options.now;
+        known.interval = DIRECT_RETRY_START;
+      }
+    }
+    this.request(options.now);
+    return refused;
+  }
+
+  /** Forgets direct targets by the text they were given as; existing connections stay. */
+  forget(texts: readonly string[]): void {
+    for (const text of texts) {
+      const target = this.#targets.get(text);
+      if (target?.direct !== undefined) this.#drop(target);
+    }
+  }
+
+  /** Asks for a new evaluation: at once after a quiet time, else as soon as the size of the mesh allows. */
+  request(now: Millis): void {
+    this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + this.#gap()));
+  }
+
+  /** A name was looked up: its addresses, or why it has none. */
+  resolved(attempt: AttemptId, answer: readonly Ip[] | string, now: Millis): void {
+    const target = this.#attempts.get(attempt);
+    if (target?.phase !== "resolving") return;
+    this.#attempts.delete(attempt);
+    if (typeof answer === "string" || answer.length === 0) {
+      const reason = typeof answer === "string" ? answer : `${target.direct?.host} has no address`;
+      return this.#later(target, { reason }, now);
+    }
+    const port = target.direct?.port;
+    target.addresses = answer.slice(0, MAX_ADDRESSES).map((ip) => dialAddress(ip, port, this.options.port));
+    target.at = 0;
+    target.phase = "ready";
+    this.#evaluateAt = now;
+  }
+
+  /** The connection of an attempt was added to the table. */
+  connected(attempt: AttemptId, peer: PeerName): void {
+    const target = this.#attempts.get(attempt);
+    if (target === undefined) return;
+    target.phase = "connected";
+    target.peer = peer;
+    target.error = undefined;
+  }
+
+  /** An attempt failed, or its connection ended. */
+  ended(attempt: AttemptId, end: AttemptEnd, now: Millis): void {
+    const target = this.#attempts.get(attempt);
+    if (target === undefined) return;
+    this.#attempts.delete(attempt);
+    if (end.peer !== undefined) target.peer = end.peer;
+    if (target.phase === "connected" && !end.never && now - target.tryAt > GOOD_LIFE) {
+      target.interval = firstInterval(target);
+      this.#idle(target, { error: end.reason, tryAt: now });
+    } else if (target.phase === "dialing" && !end.never && end.peer === undefined && this.#another(target)) {
+      target.error = end.reason;
+      this.#evaluateAt = now;
+      return;
+    } else {
+      this.#later(target, end, now);
+    }
+    this.request(now);
+  }
+
+  /** Evaluates the targets and starts what is due; nothing before `nextWake()`. */
+  due(view: ConnectorView, now: Millis): readonly ConnectorEffect[] {
+    if (now < this.nextWake()) return [];
+    this.#evaluateAt = Infinity;
+    this.#evaluated = now;
+    this.#refresh(view, now);
+    const effects: ConnectorEffect[] = [];
+    let inFlight = 0;
+    for (const { phase, direct } of this.#targets.values()) {
+      if (phase === "dialing" && direct === undefined) inFlight++;
+    }
+    this.#nextTry = Infinity;
+    const coming = new Set(view.introducing());
+    for (const target of this.#targets.values()) {
+      if (target.satisfied) continue;
+      if (coming.size > 0 && target.tryAt <= now) waitFor(coming, target, now);
+      if (target.phase === "idle" && target.tryAt <= now) {
+        if (view.full) {
+          this.#later(target, { reason: "the connection limit is reached: raise --conn-limit" }, now);
+        } else if (target.direct !== undefined || inFlight++ < MAX_ATTEMPTS) {
+          this.#start(target, effects);
+        }
+      }
+      if (target.phase === "ready") this.#dial(target, effects);
+      if (target.phase === "idle" && target.tryAt > now) {
+        this.#nextTry = Math.min(this.#nextTry, target.tryAt);
+      }
+    }
+    return effects;
+  }
+
+  /** Earliest time at which `due()` could do something. */
+  nextWake(): number {
+    return Math.min(this.#evaluateAt, Math.max(this.#nextTry, this.#evaluated + this.#gap()));
+  }
+
+  /** All targets, direct ones first, for people. */
+  views(): readonly TargetView[] {
+    const views = [...this.#targets.values()].map(viewOf);
+    return [...views.filter((v) => v.direct), ...views.filter((v) => !v.direct)];
+  }
+
+  /** Least time between two evaluations: each looks at all links of the mesh. */
+  #gap(): number {
+    return Math.min(2_000, Math.max(10, this.#size / 20));
+  }
+
+  #add(fresh: Pick<Target, "key" | "direct" | "addresses" | "tryAt"> & { readonly peer?: PeerName }): void {
+    const state = {
+      at: 0,
+      phase: "idle",
+      attempt: undefined,
+      interval: firstInterval(fresh),
+      error: undefined,
+    } as const;
+    this.#targets.set(fresh.key, { peer: undefined, satisfied: false, ...state, ...fresh });
+  }
+
+  #drop(target: Target): void {
+    this.#targets.delete(target.key);
+    if (target.attempt !== undefined) this.#attempts.delete(target.attempt);
+  }
+
+  #attempt(target: Target, phase: "resolving" | "dialing"): AttemptId {
+    const attempt = ++this.#serial as AttemptId;
+    target.phase = phase;
+    target.attempt = attempt;
+    this.#attempts.set(attempt, target);
+    return attempt;
+  }
+
+  #start(target: Target, effects: ConnectorEffect[]): void {
+    if (target.direct !== undefined && target.direct.ip === undefined) {
+      effects.push({
+        kind: "resolve",
+        attempt: this.#attempt(target, "resolving"),
+        host: target.direct.host,
+      });
+    } else {
+      target.at = 0;
+      target.phase = "ready";
+    }
+  }
+
+  #dial(target: Target, effects: ConnectorEffect[]): void {
+    const address = parseEndpoint(target.addresses[target.at]!)!; // addresses are made by dialAddress or checked
+    const attempt = this.#attempt(target, "dialing");
+    effects.push({ kind: "dial", attempt, address, direct: target.direct !== undefined });
+  }
+
+  #another(target: Target): boolean {
+    if (target.at + 1 >= target.addresses.length) return false;
+    target.at++;
+    target.phase = "ready";
+    target.attempt = undefined;
+    return true;
+  }
+
+  #idle(target: Target, how: { readonly error: string; readonly tryAt: number }): void {
+    target.phase = "idle";
+    target.attempt = undefined;
+    target.error = how.error;
+    target.tryAt = how.tryAt;
+  }
+
+  #later(target: Target, end: AttemptEnd, now: Millis): void {
+    const tryAt = end.never ? Infinity : after(now, jittered(target.interval, this.options.random));
+    target.interval = Math.min(target.interval * 1.5, RETRY_CAP);
+    this.#idle(target, { error: end.reason, tryAt });
+    this.#nextTry = Math.min(this.#nextTry, tryAt);
+  }
+
+  /** Brings targets in line with the connections and with what other peers publish. */
+  #refresh(view: ConnectorView, now: Millis): void {
+    const byAddress = new Map<string, PeerName>();
+    const inbound = new Map<Ip, PeerName>();
+    for (const { peer, address, ip, outbound } of view.connections()) {
+      byAddress.set(address, peer);
+      if (!outbound) inbound.set(ip, peer);
+    }
+    const taken = new Set<string>();
+    for (const target of this.#targets.values()) {
+      if (target.direct === undefined) continue;
+      for (const address of target.addresses) taken.add(address);
+      if (target.phase !== "idle" && target.phase !== "ready") continue;
+      const self = target.peer === this.options.self;
+      const peer = self ? target.peer : reachedBy(target, { view, byAddress, inbound });
+      target.satisfied = peer !== undefined;
+      if (peer !== undefined) target.peer = peer;
+      if (target.satisfied) target.phase = "idle";
+    }
+    // While enough discovered addresses wait for their turn, it is enough to drop those that are reached by now.
+    const complete = now - this.#searched >= SEARCH_INTERVAL || this.#waiting(view) < MAX_ATTEMPTS;
+    const found = complete ? this.#discover(view) : new Map<string, PeerName>();
+    if (complete) this.#searched = now;
+    for (const target of [...this.#targets.values()]) {
+      if (target.direct !== undefined || target.phase === "dialing" || target.phase === "connected") continue;
+      const gone = complete
+        ? !found.has(target.key)
+        : target.peer !== undefined && view.isConnected(target.peer);
+      if (gone || byAddress.has(target.key) || taken.has(target.key)) this.#drop(target);
+    }
+    for (const [address, peer] of found) {
+      if (this.#targets.has(address) || byAddress.has(address) || taken.has(address)) continue;
+      const endpoint = parseEndpoint(address);
+      if (endpoint === undefined || endpoint.port === 0 || formatEndpoint(endpoint) !== address) continue;
+      // Both ends discover each other at the same moment: one of them lets the other dial first.
+      const patience = Math.min(4_000, 500 + Math.sqrt(this.#size) * 20);
+      const pause = yields(this.options.self, peer) ? patience + this.options.random.below(500) : 0;
+      this.#add({ key: address, direct: undefined, addresses: [address], tryAt: after(now, pause), peer });
+    }
+  }
+
+  /** Discovered addresses that are being tried, or worth a try and not tried yet. */
+  #waiting(view: ConnectorView): number {
+    let count = 0;
+    for (const { direct, phase, error, peer } of this.#targets.values()) {
+      if (direct !== undefined || phase === "connected" || (phase === "idle" && error !== undefined)) {
+        continue;
+      }
+      if (peer !== undefined && !view.isConnected(peer)) count++;
+    }
+    return count;
+  }
+
+  #discover(view: ConnectorView): ReadonlyMap<string, PeerName> {
+    this.#size = 0;
+    let peers = 0;
+    if (!this.options.discovery || view.full) return new Map();
+    let strangers = false;
+    for (const { name, links } of view.records()) {
+      peers++;
+      this.#size += links.length;
+      strangers ||= name !== this.options.self && !view.isConnected(name);
+    }
+    this.#size = Math.max(this.#size, peers * peers); // what a mesh that is starting will soon have
+    if (!strangers) return new Map();
+    const { self, port } = this.options;
+    const isConnected = (peer: PeerName) => view.isConnected(peer);
+    return discover(view.records(), { self, port, isConnected, limit: MAX_DISCOVERED });
+  }
+}
+
+/** Puts off the dial of a discovered address from which a connection is coming just now: the two would kill each other.
+ * Not for long, as it may be somebody else's, or never get anywhere. */
+function waitFor(coming: ReadonlySet<Ip>, target: Target, now: Millis): void {
+  if (target.direct !== undefined || target.phase !== "idle") return;
+  if (!target.addresses.some((address) => coming.has(parseEndpoint(address)!.ip))) return;
+  target.waitsUntil ??= after(now, PATIENCE);
+  if (now < target.waitsUntil) target.tryAt = Math.min(target.waitsUntil, after(now, PATIENCE / 10));
+}
+
+function firstInterval({ direct }: Pick<Target, "direct">): number {
+  return direct === undefined ? RETRY_START : DIRECT_RETRY_START;
+}
+
+/** Whether we leave it to a peer to dial us: true at exactly one end. The parity of both names decides who, so that
+ * everybody dials about half of the others. */
+function yields(self: PeerName, peer: PeerName): boolean {
+  let parity = 0;
+  for (let i = 0; i < self.length; i++) parity ^= self.charCodeAt(i) ^ peer.charCodeAt(i);
+  for (const shift of [4, 2, 1]) parity ^= parity >> shift;
+  return (self > peer) === ((parity & 1) === 0);
+}
+
+interface Reached {
+  readonly view: ConnectorView;
+  readonly byAddress: ReadonlyMap<string, PeerName>;
+  readonly inbound: ReadonlyMap<Ip, PeerName>;
+}
+
+/** The peer through which a direct target is already connected. A target that once answered as some peer counts as
+ * reached while any connection to that peer stands: dialling it again could only make a duplicate. */
+function reachedBy(target: Target, { view, byAddress, inbound }: Reached): PeerName | undefined {
+  if (target.peer !== undefined && view.isConnected(target.peer)) return target.peer;
+  for (const address of target.addresses) {
+    const peer = byAddress.get(address) ??
+      (target.direct?.port === undefined ? inbound.get(parseEndpoint(address)!.ip) : undefined);
+    if (peer !== undefined) return peer;
+  }
+  return undefined;
+}

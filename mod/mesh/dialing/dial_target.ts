@@ -1,0 +1,82 @@
+/** What the connection maker keeps of each target, and how it shows to people. */
+import type { Brand } from "../../core/brand.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { TargetSpec } from "./target.ts";
+
+/** One look-up of a name, or one dial with the connection it leads to; never reused. */
+export type AttemptId = Brand<number, "AttemptId">;
+
+/** Where a target stands, for people.
+ *
+ *     waiting --> connecting (first try) or retrying --> connected
+ *        ^            |                                     |
+ *        +--failed <--+--------------<----------------------+      satisfied: reached by another connection
+ */
+export type TargetState = "waiting" | "connecting" | "retrying" | "failed" | "connected" | "satisfied";
+
+/** One target, for people. */
+export interface TargetView {
+  /** As given, or the address of a discovered one. */
+  readonly target: string;
+  readonly direct: boolean;
+  /** The address in use or last tried; undefined when a name was not looked up yet. */
+  readonly address: string | undefined;
+  readonly state: TargetState;
+  readonly peer: PeerName | undefined;
+  /** Why it is not connected: a sentence, or empty. */
+  readonly info: string;
+  /** When it is tried next; Infinity for never; undefined while it is not waiting. */
+  readonly retryAt: number | undefined;
+}
+
+/** `ready` has an address and is dialled by the next evaluation, unless that address turns out to be reached already. */
+export type Phase = "idle" | "resolving" | "ready" | "dialing" | "connected";
+
+/** One address or name that is to be dialled, and how that goes. */
+export interface Target {
+  readonly key: string;
+  readonly direct: TargetSpec | undefined;
+  addresses: readonly string[];
+  /** Index of the address that is tried now or next. */
+  at: number;
+  phase: Phase;
+  attempt: AttemptId | undefined;
+  tryAt: number;
+  interval: number;
+  error: string | undefined;
+  /** Until when its dial waits for a connection from there that is being introduced; undefined: it never had to. */
+  waitsUntil?: number;
+  /** Whether another connection already leads there. */
+  satisfied: boolean;
+  peer: PeerName | undefined;
+}
+
+/** A target as people see it. */
+export function viewOf(target: Target): TargetView {
+  const { key, direct, error, peer, phase } = target;
+  const state = target.satisfied && phase === "idle" ? "satisfied" : stateOf(target);
+  return {
+    target: key,
+    direct: direct !== undefined,
+    address: target.addresses[target.at],
+    state,
+    peer,
+    info: state === "satisfied" || state === "connected"
+      ? ""
+      : error ?? (state === "waiting" ? "is tried soon" : ""),
+    retryAt: phase === "idle" && state !== "satisfied" ? target.tryAt : undefined,
+  };
+}
+
+function stateOf({ phase, error }: Target): TargetState {
+  switch (phase) {
+    case "idle":
+      return error === undefined ? "waiting" : "failed";
+    case "resolving":
+    case "ready":
+    case "dialing":
+      return error === undefined ? "connecting" : "retrying";
+    case "connected":
+      return "connected";
+  }
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { dialAddress, parseTarget } from "../../../../mod/mesh/dialing/target.ts";
+
+const good = [
+  ["peer.example.com", "peer.example.com", undefined, undefined],
+  ["peer", "peer", undefined, undefined],
+  ["peer:7000", "peer", undefined, 7000],
+  ["192.0.2.1", "192.0.2.1", "192.0.2.1", undefined],
+  ["192.0.2.1:1", "192.0.2.1", "192.0.2.1", 1],
+  ["2001:db8::1", "2001:db8::1", "2001:db8::1", undefined],
+  ["[2001:db8::1]", "2001:db8::1", "2001:db8::1", undefined],
+  ["[2001:DB8::1]:65535", "2001:DB8::1", "2001:db8::1", 65535],
+] as const;
+
+for (const [text, host, ip, port] of good) {
+  Deno.test(`parseTarget() takes ${text}`, () => {
+    assert.deepEqual(parseTarget(text), { ok: true, value: { host, ip, port } });
+  });
+}
+
+for (
+  const [text, reason] of [
+    ["", /valid host name/],
+    ["a b", /valid host name/],
+    ["-x", /valid host name/],
+    ["10.1", /valid host name/],
+    ["999.1.1.1", /valid host name/],
+    ["[peer]:1", /valid host name/],
+    ["peer:", /port of target/],
+    ["peer:0", /port of target/],
+    ["peer:65536", /port of target/],
+    ["peer:http", /port of target/],
+    ["a:b:c", /port of target/],
+    ["x".repeat(300), /valid host name/],
+  ] as const
+) {
+  Deno.test(`parseTarget() refuses ${JSON.stringify(text).slice(0, 20)}`, () => {
+    const parsed = parseTarget(text);
+    assert.ok(!parsed.ok);
+    assert.match(parsed.reason, reason);
+  });
+}
+
+Deno.test("dialAddress() completes the port", () => {
+  const parsed = parseTarget("2001:db8::1");
+  assert.ok(parsed.ok);
+  assert.equal(dialAddress(parsed.value.ip!, undefined, 6783), "[2001:db8::1]:6783");
+  assert.equal(dialAddress(parsed.value.ip!, 9, 6783), "[2001:db8::1]:9");
+});
