@@ -2,7 +2,7 @@
 
 /** Where a buffer is: its first octet's address. Exact, addresses have at most 57 bits in theory and 47 in practice.
  * The buffer must be larger than 64 octets or made from an ArrayBuffer: others move. */
-export function addressOf(bytes: ArrayBufferView<ArrayBuffer>): number {
+export function pointerOf(bytes: ArrayBufferView<ArrayBuffer>): number {
   return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)));
 }
 
@@ -22,7 +22,7 @@ export class AddressCache {
   of(bytes: Uint8Array<ArrayBuffer>): number {
     if (bytes === this.#last) return this.#lastAddress;
     let address = this.#known.get(bytes);
-    if (address === undefined) this.#known.set(bytes, address = addressOf(bytes));
+    if (address === undefined) this.#known.set(bytes, address = pointerOf(bytes));
     this.#last = bytes;
     return this.#lastAddress = address;
   }

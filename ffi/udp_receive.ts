@@ -1,7 +1,7 @@
 /** Receives many datagrams at once: several messages per call, several datagrams of one sender per message. */
 import type { Endpoint } from "../mod/core/addr.ts";
 import { ERRNO } from "../mod/core/errno.ts";
-import { addressOf, putAddress } from "./address.ts";
+import { pointerOf, putAddress } from "./address.ts";
 import { C, lastErrno } from "./c_symbols.ts";
 import { callFailed } from "./native_error.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
@@ -53,7 +53,7 @@ export class ReceiveRing {
 
   constructor() {
     const [names, control, iovecs, bytes] = [this.#names, this.#control, this.#iovecs, this.bytes].map(
-      addressOf,
+      pointerOf,
     );
     const headers = this.#headers;
     for (let i = 0; i < MESSAGES; i++) {

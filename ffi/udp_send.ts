@@ -1,6 +1,6 @@
 /** Sends many datagrams at once: several messages per call, several equal datagrams per message. */
 import { ERRNO } from "../mod/core/errno.ts";
-import { addressOf, putAddress } from "./address.ts";
+import { pointerOf, putAddress } from "./address.ts";
 import { C, lastErrno } from "./c_symbols.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
 
@@ -52,8 +52,8 @@ export class SendQueue {
   readonly #headerBytes = new Uint8Array(this.#headers.buffer);
   readonly #iovecs = new Uint32Array(new ArrayBuffer(MESSAGES * 16));
   readonly #control = new Uint32Array(new ArrayBuffer(MESSAGES * CONTROL_WORDS * 4));
-  readonly #base = addressOf(this.bytes);
-  readonly #controlBase = addressOf(this.#control);
+  readonly #base = pointerOf(this.bytes);
+  readonly #controlBase = pointerOf(this.#control);
   readonly #to: (SendAddress | undefined)[] = new Array(MESSAGES).fill(undefined);
   readonly #tags = new Int32Array(MESSAGES);
   readonly #sizes = new Int32Array(MESSAGES);
@@ -65,7 +65,7 @@ export class SendQueue {
   /** `groups`: whether the kernel takes several datagrams as one message. */
   constructor(groups: boolean, readonly outer: { readonly ipv6: boolean }) {
     this.#groups = groups;
-    const iovecs = addressOf(this.#iovecs);
+    const iovecs = pointerOf(this.#iovecs);
     for (let i = 0; i < MESSAGES; i++) {
       putAddress(this.#headers, i * WORDS + AT.iov, iovecs + i * 16);
       this.#headers[i * WORDS + AT.iovCount] = 1;

@@ -2,7 +2,7 @@
 import { type Endpoint, formatEndpoint, type Ip, isIpv4 } from "../mod/core/addr.ts";
 import { ERRNO } from "../mod/core/errno.ts";
 import { MeshnetError } from "../mod/core/errors.ts";
-import { addressOf } from "./address.ts";
+import { pointerOf } from "./address.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { callFailed } from "./native_error.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
@@ -105,7 +105,7 @@ export class UdpSocket implements Disposable {
   peer(endpoint: Endpoint): UdpPeer | undefined {
     if (!this.ipv6 && !isIpv4(endpoint.ip)) return undefined;
     const bytes = socketAddress(endpoint, this.ipv6);
-    return { endpoint, bytes, words: new Uint32Array(bytes.buffer), address: addressOf(bytes) };
+    return { endpoint, bytes, words: new Uint32Array(bytes.buffer), address: pointerOf(bytes) };
   }
 
   /** Receives what is there, up to `ring.capacity` messages; `ring` then tells of them. */

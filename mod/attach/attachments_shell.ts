@@ -22,7 +22,7 @@ import { planAttach, planDetach, type Wanted } from "./plan.ts";
 import { type AttachmentRecord, isStill, movedTo, wantedOf } from "./record.ts";
 import { judge, Registry, type Verdict } from "./registry.ts";
 import type { PlannedStep, Step } from "./step.ts";
-import { findTarget, parseTarget, type ResolvedTarget, resolveTarget, sameFile } from "./target.ts";
+import { findTarget, parseAttachTarget, type ResolvedTarget, resolveTarget, sameFile } from "./target.ts";
 
 /** When addresses are announced again after they were attached. */
 const ANNOUNCE_AGAIN_MS = [200, 1000] as const;
@@ -63,7 +63,7 @@ export class Attachments implements Disposable {
    * On failure everything is as it was, in the kernel and in the store. Throws MeshnetError "attach/...".
    */
   attach(request: AttachmentRequest): AttachmentResult {
-    const target = parseTarget(request.target);
+    const target = parseAttachTarget(request.target);
     const asked = parseAttachAddresses(request.addresses);
     const found = resolveTarget(target, this.adapters.probe);
     const before = this.#recordOf(found);
@@ -120,7 +120,7 @@ export class Attachments implements Disposable {
   /** Takes addresses away from a target; with none named, or none left, the interface. Throws "attach/not-attached"
    * for what is not attached. On failure everything is as it was. */
   detach(request: AttachmentRequest): AttachmentResult {
-    const target = parseTarget(request.target);
+    const target = parseAttachTarget(request.target);
     const asked = request.addresses.map(parseAttachAddress);
     const found = findTarget(target, this.adapters.probe);
     const record = found === undefined ? this.#registry.find(target, undefined) : this.#recordOf(found);
@@ -216,7 +216,7 @@ export class Attachments implements Disposable {
   }
 
   #reconcileOne(record: AttachmentRecord): "adopted" | "restored" | "waiting" | "forgotten" {
-    const verdict = judge(record, findTarget(parseTarget(record.target), this.adapters.probe));
+    const verdict = judge(record, findTarget(parseAttachTarget(record.target), this.adapters.probe));
     if (verdict.kind !== "keep") return this.#leave(record, verdict);
     using kernel = this.#enter(verdict.target);
     const wanted = wantedOf(record, this.options);
@@ -244,7 +244,7 @@ export class Attachments implements Disposable {
       if (record === undefined) return undefined;
       const its = record.target === found.target.text
         ? found
-        : findTarget(parseTarget(record.target), this.adapters.probe);
+        : findTarget(parseAttachTarget(record.target), this.adapters.probe);
       const verdict = judge(record, its);
       if (verdict.kind !== "keep") this.#leave(record, verdict);
       else if (sameFile(verdict.target.namespace, found.namespace)) return record;
@@ -322,7 +322,7 @@ export class Attachments implements Disposable {
 
   #announce(record: AttachmentRecord, announce: Step): void {
     try {
-      const found = findTarget(parseTarget(record.target), this.adapters.probe);
+      const found = findTarget(parseAttachTarget(record.target), this.adapters.probe);
       if (!isStill(record, found)) return;
       using kernel = this.#enter(found);
       kernel.perform(announce);

@@ -12,7 +12,7 @@ import { hostInterface } from "./names.ts";
 import type { AttachmentRecord } from "./record.ts";
 import { judge } from "./registry.ts";
 import type { PlannedStep } from "./step.ts";
-import { findTarget, type NamespaceProbe, parseTarget } from "./target.ts";
+import { findTarget, type NamespaceProbe, parseAttachTarget } from "./target.ts";
 
 const IFF_LOWER_UP = 1 << 16;
 
@@ -81,7 +81,7 @@ export function describeAttachment(
 
 function problemOf(record: AttachmentRecord, around: HostSurroundings): string | null {
   try {
-    const verdict = judge(record, findTarget(parseTarget(record.target), around.probe));
+    const verdict = judge(record, findTarget(parseAttachTarget(record.target), around.probe));
     if (verdict.kind === "wait") {
       return "There is no namespace of that name; it will be attached when there is one";
     }

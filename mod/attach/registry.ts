@@ -11,7 +11,7 @@ import {
   RECORD_PREFIX,
   recordKey,
 } from "./record.ts";
-import { type FileIdentity, parseTarget, type ResolvedTarget, sameFile } from "./target.ts";
+import { type FileIdentity, parseAttachTarget, type ResolvedTarget, sameFile } from "./target.ts";
 
 /** What reconciling does with one record, before anything is compared with the kernel. */
 export type Verdict =
@@ -39,7 +39,7 @@ const NOWHERE: FileIdentity = { device: 0, inode: 0 };
 
 /** Whether the target may come back: names given with `ip netns add` are made anew at each boot. */
 function returns(record: AttachmentRecord): boolean {
-  return parseTarget(record.target).kind === "name";
+  return parseAttachTarget(record.target).kind === "name";
 }
 
 /** The records, in memory and in the store at once. */

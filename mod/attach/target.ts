@@ -2,7 +2,7 @@
 import { MeshnetError, messageOf } from "../core/errors.ts";
 
 /** A target as people write it, taken apart. */
-export type Target =
+export type AttachTarget =
   | { readonly kind: "name"; readonly text: string; readonly path: string }
   | { readonly kind: "path"; readonly text: string; readonly path: string }
   | { readonly kind: "process"; readonly text: string; readonly path: string; readonly pid: number };
@@ -25,7 +25,7 @@ export interface NamespaceProbe {
 
 /** A network namespace that exists now. */
 export interface ResolvedTarget {
-  readonly target: Target;
+  readonly target: AttachTarget;
   readonly namespace: FileIdentity;
   /** For processes, `processMark` at this moment. */
   readonly processMark: string | undefined;
@@ -46,7 +46,7 @@ function malformed(message: string, hint: string): MeshnetError {
 
 /** Parses a target. Throws "usage/bad-target" for what can be none, "attach/bad-target" for what needs more than this
  * release has, saying what would do instead. */
-export function parseTarget(text: string): Target {
+export function parseAttachTarget(text: string): AttachTarget {
   if (text.startsWith("netns:")) {
     const name = text.slice("netns:".length);
     if (/^[^/\0]{1,255}$/.test(name) && name !== "." && name !== "..") {
@@ -82,7 +82,7 @@ export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
 
 /** Finds the namespace of a target; undefined when the target is gone. Throws "attach/bad-target" when it is there
  * but is not a network namespace that can be attached. */
-export function findTarget(target: Target, probe: NamespaceProbe): ResolvedTarget | undefined {
+export function findTarget(target: AttachTarget, probe: NamespaceProbe): ResolvedTarget | undefined {
   let namespace: FileIdentity | undefined;
   try {
     namespace = probe.identify(target.path);
@@ -110,7 +110,7 @@ export function findTarget(target: Target, probe: NamespaceProbe): ResolvedTarge
 }
 
 /** Finds the namespace of a target. Throws "attach/bad-target", saying how to see what there is. */
-export function resolveTarget(target: Target, probe: NamespaceProbe): ResolvedTarget {
+export function resolveTarget(target: AttachTarget, probe: NamespaceProbe): ResolvedTarget {
   const found = findTarget(target, probe);
   if (found !== undefined) return found;
   switch (target.kind) {

@@ -37,7 +37,7 @@ import { controlApi } from "./control_api.ts";
 import { type DataplaneHandle, loadDataplane } from "./dataplane_client.ts";
 import { mendBridge, warnOfFirewall } from "./bridge_host.ts";
 import { keepAttached } from "./keep_attached.ts";
-import { type NetlinkUse, openNetlink } from "./netlink.ts";
+import { type NetlinkUse, openNetlinkIn } from "./netlink.ts";
 import { DATAPATH, findOvs } from "./ovs_host.ts";
 import { claimNamespace, preflight } from "./preflight.ts";
 import { ipsecUse } from "./ipsec_parts.ts";
@@ -95,8 +95,8 @@ export async function assemble(
     onFailure: (error) => end({ kind: "broken", error }),
   });
   undo.defer(() => dataplane.stop());
-  const generic = () => undo.use(openNetlink({ protocol: "generic" }));
-  const openRoute = (netns?: string) => openNetlink(routeOptions(netns));
+  const generic = () => undo.use(openNetlinkIn({ protocol: "generic" }));
+  const openRoute = (netns?: string) => openNetlinkIn(routeOptions(netns));
   let choice: DatapathChoice | undefined;
   let disturbed = () => {}; // before attachments are looked at there is nothing to mend
   await preflight({
@@ -133,7 +133,7 @@ export async function assemble(
   const encrypts = config.password !== undefined;
   const ipsec = await ipsecUse(encrypts && overlays.includes("fastdp"), {
     ...{ store, log: logger },
-    open: () => openNetlink({ protocol: "xfrm" }),
+    open: () => openNetlinkIn({ protocol: "xfrm" }),
   });
   const ciphers = ipsec === "on" ? warmAead(ESP_CIPHER) : undefined;
   await dataplane.start({

@@ -4,7 +4,7 @@ import { MeshnetError } from "../core/errors.ts";
 import { parsePeerName, type PeerName, UNKNOWN_PEER } from "../core/names.ts";
 import { CONTROL_SOCKET, UP_OPTIONS, type UpOptionName } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
-import { parseTarget } from "../mesh/dialing/target.ts";
+import { parseDialTarget } from "../mesh/dialing/target.ts";
 import type { RawValue } from "./config_file.ts";
 
 /** A raw value with the name of its source, for messages. */
@@ -75,7 +75,7 @@ export const PARSERS = {
     if (given === undefined) return undefined;
     const targets = list(given);
     for (const target of targets) {
-      const parsed = parseTarget(target);
+      const parsed = parseDialTarget(target);
       if (!parsed.ok) {
         refuse({ ...given, value: target }, "Give HOST or HOST:PORT, several separated by commas");
       }

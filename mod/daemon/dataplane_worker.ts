@@ -25,7 +25,7 @@ import { ProcSysctl } from "../sys/sysctl.ts";
 import { ADDRESS_NOTICES, LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
 import { AddressNotices } from "./address_notices.ts";
 import { openIpsec } from "./ipsec_parts.ts";
-import { openNetlink } from "./netlink.ts";
+import { openNetlinkIn } from "./netlink.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
 
@@ -87,11 +87,11 @@ async function openDatapath(
   const { tap, openPath } = sleeve;
   const bridge = { name, mtu, mac: bridgeMac(peer), tap: tap.name, quiet: withoutIpv6 };
   const put = () => {
-    using route = openNetlink({ protocol: "route" });
+    using route = openNetlinkIn({ protocol: "route" });
     return ensureBridge(route, bridge).length > 0;
   };
   put();
-  const notices = openNetlink({ protocol: "route", groups: [LINK_NOTICES] });
+  const notices = openNetlinkIn({ protocol: "route", groups: [LINK_NOTICES] });
   const keeper = new TapKeeper({ ...around, tap, notices, names: [name, tap.name], put });
   return new BridgeDatapath(tap, openPath, keeper);
 }
@@ -126,7 +126,7 @@ async function main(): Promise<void> {
     });
     using undo = new DisposableStack();
     const xfrm = await openIpsec(config, { log, owner: undo });
-    using notices = openNetlink({ protocol: "route", groups: ADDRESS_NOTICES });
+    using notices = openNetlinkIn({ protocol: "route", groups: ADDRESS_NOTICES });
     await runDataplane({
       core,
       datapath,

@@ -6,7 +6,7 @@ import type { Logger, NetlinkSocket, Store } from "../core/ports.ts";
 import type { DataplaneConfig } from "../overlay/ports/dataplane_messages.ts";
 import { type Ipsec, NO_IPSEC } from "../overlay/ports/esp_port.ts";
 import { SystemRandom } from "../sys/random.ts";
-import { openNetlink } from "./netlink.ts";
+import { openNetlinkIn } from "./netlink.ts";
 
 /** Key of the store: this host has used IPsec, so something of it may be in the kernel. */
 const USED_KEY = "daemon/ipsec";
@@ -51,7 +51,7 @@ export async function openIpsec(
   const { loadHkdf } = await import("../sys/sealer.ts");
   return owner.use(
     new XfrmShell({
-      open: () => openNetlink({ protocol: "xfrm" }),
+      open: () => openNetlinkIn({ protocol: "xfrm" }),
       notices: ipsec === "on" ? await openNotices(log) : undefined,
       ciphersLater: ipsec === "on",
       random: new SystemRandom(),
@@ -65,7 +65,7 @@ export async function openIpsec(
 async function openNotices(log: Logger): Promise<NlSocket | undefined> {
   const { XFRM_GROUP } = await import("../wire/netlink/xfrm.ts");
   try {
-    return openNetlink({
+    return openNetlinkIn({
       protocol: "xfrm",
       groups: Object.values(XFRM_GROUP),
       receiveBuffer: NOTICE_BUFFER,

@@ -6,6 +6,6 @@ import { NETLINK_CODEC } from "../wire/netlink/netlink_reply.ts";
 export type NetlinkUse = Omit<NetlinkOptions, "codec">;
 
 /** Opens a netlink socket, see ffi/nl_socket.ts. */
-export function openNetlink(use: NetlinkUse): NlSocket {
+export function openNetlinkIn(use: NetlinkUse): NlSocket {
   return openSocket({ ...use, codec: NETLINK_CODEC });
 }

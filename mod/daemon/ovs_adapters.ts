@@ -7,7 +7,7 @@ import type { Logger } from "../core/ports.ts";
 import type { OvsAdapters, UpcallSocket } from "../overlay/ports/datapath_port.ts";
 import { LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
 import { NETLINK_CODEC } from "../wire/netlink/netlink_reply.ts";
-import { type NetlinkUse, openNetlink } from "./netlink.ts";
+import { type NetlinkUse, openNetlinkIn } from "./netlink.ts";
 
 /** Room for misses that come faster than they are answered, in octets. */
 const UPCALL_BUFFER = 8 * 1024 * 1024;
@@ -38,7 +38,7 @@ function possibleCpus(): number {
 /** Sockets in the network namespace at `netns`, or in that of this thread. */
 export function ovsAdapters({ log, netns }: { readonly log: Logger; readonly netns?: string }): OvsAdapters {
   const within = <T>(make: () => T): T => netns === undefined ? make() : inNetns(netns, make);
-  const open = (use: NetlinkUse) => within(() => openNetlink(use));
+  const open = (use: NetlinkUse) => within(() => openNetlinkIn(use));
   const upcalls = {
     protocol: "generic",
     receiveBuffer: UPCALL_BUFFER,

@@ -7,7 +7,7 @@ import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import type { DataplaneConfig } from "../overlay/ports/dataplane_messages.ts";
 import { SleeveEngine } from "../sleeve/sleeve_engine.ts";
-import type { PeerDirectory, SleevePath, TakePacket } from "../overlay/ports/sleeve_port.ts";
+import type { PeerDirectory, SleevePort, TakePacket } from "../overlay/ports/sleeve_port.ts";
 import { secretboxCipher, type SleeveCiphers } from "../sleeve/sleeve_seal.ts";
 import type { TapPort } from "../overlay/ports/tap_port.ts";
 import { loadSealer } from "../sys/sealer.ts";
@@ -52,7 +52,7 @@ async function loadCiphers(log: Logger): Promise<SleeveCiphers> {
 export interface SleeveParts extends Disposable {
   readonly tap: TapPort;
   /** Puts links' end together; it owns the UDP socket from then on. */
-  readonly openPath: (take: TakePacket) => SleevePath;
+  readonly openPath: (take: TakePacket) => SleevePort;
 }
 
 /** Opens socket and TAP. Throws MeshnetError before it has changed anything when either cannot be had. */

@@ -7,7 +7,7 @@ import type { FlowAction, Miss, PortNo, SleeveKey, Vport } from "../wire/netlink
 import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
 import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "../overlay/ports/datapath_port.ts";
 import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
-import type { SleevePath, TakePacket } from "../overlay/ports/sleeve_port.ts";
+import type { SleevePort, TakePacket } from "../overlay/ports/sleeve_port.ts";
 import type { TapKeeper } from "./tap_keeper.ts";
 import { TAP_PACKET, type TapPort } from "../overlay/ports/tap_port.ts";
 import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
@@ -33,7 +33,7 @@ interface Packet {
 /** The bridge stays when it is disposed, the TAP goes. */
 export class BridgeDatapath implements Datapath {
   readonly #tap: TapPort;
-  readonly #sleeve: SleevePath;
+  readonly #sleeve: SleevePort;
   readonly #keeper: TapKeeper;
   readonly #flows = new UserFlows();
   /** For frames that are no packet under way. */
@@ -48,7 +48,7 @@ export class BridgeDatapath implements Datapath {
   #refused = 0;
 
   /** `connect` makes the user-space path, which hands what arrives to the function it is given. Takes all three over. */
-  constructor(tap: TapPort, connect: (take: TakePacket) => SleevePath, keeper: TapKeeper) {
+  constructor(tap: TapPort, connect: (take: TakePacket) => SleevePort, keeper: TapKeeper) {
     this.#tap = tap;
     this.#keeper = keeper;
     this.#sleeve = connect((key, bytes, from, to) => this.#arrived(key, bytes, from, to));

@@ -13,7 +13,7 @@ import {
   SLEEVE_HEADROOM,
   type SleeveCounts,
   type SleeveEffect,
-  type SleevePath,
+  type SleevePort,
   type TakePacket,
 } from "../overlay/ports/sleeve_port.ts";
 import { putTag, SleeveTags, takeTag, withoutTag } from "./sleeve_tags.ts";
@@ -30,7 +30,7 @@ const OLD_PACKETS = 4_096;
 export interface UserSpace extends Disposable {
   readonly tap: TapPort;
   /** Opens the links' end; packets that come over them go to `take`. */
-  readonly openPath: (take: TakePacket) => SleevePath;
+  readonly openPath: (take: TakePacket) => SleevePort;
 }
 
 /** What user space's port hangs on. */
@@ -43,7 +43,7 @@ export class OvsSleeve implements Disposable {
   /** Which tag stands for what. */
   readonly tags = new SleeveTags();
   /** The links' end. */
-  readonly path: SleevePath;
+  readonly path: SleevePort;
   readonly #tap: TapPort;
   readonly #keeper: TapKeeper;
   #port: PortNo;

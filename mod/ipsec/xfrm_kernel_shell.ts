@@ -16,8 +16,8 @@ import { OWN_MARK, selectorOf } from "./xfrm_plan.ts";
 /** Removes every policy and association of ours; how many there were. */
 export function removeOwnXfrm(socket: NetlinkSocket): number {
   const { policies, sas } = ownState(socket);
-  for (const policy of policies) removeIfThere(socket, deletePolicy(selectorOf(policy)));
-  for (const sa of sas) removeIfThere(socket, deleteSa(sa));
+  for (const policy of policies) deleteIfThere(socket, deletePolicy(selectorOf(policy)));
+  for (const sa of sas) deleteIfThere(socket, deleteSa(sa));
   return policies.length + sas.length;
 }
 
@@ -60,7 +60,7 @@ export function hasSubPolicies(socket: NetlinkSocket): boolean {
 }
 
 /** Sends a request to remove something; that it is gone already is no error. */
-export function removeIfThere(socket: NetlinkSocket, message: Uint8Array<ArrayBuffer>): void {
+export function deleteIfThere(socket: NetlinkSocket, message: Uint8Array<ArrayBuffer>): void {
   try {
     socket.request(message);
   } catch (thrown) {

@@ -20,7 +20,7 @@ import { decodeSa, type PolicyRecord, type SaRecord } from "../wire/netlink/xfrm
 import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
 import { ESP_NONCE_LENGTH } from "../wire/mesh/esp_init.ts";
 import type { EspPath, Ipsec, WantedPath, XfrmEffect, XfrmNews } from "../overlay/ports/esp_port.ts";
-import { allPolicies, hasSubPolicies, ownSas, ownState, removeIfThere } from "./xfrm_kernel_shell.ts";
+import { allPolicies, deleteIfThere, hasSubPolicies, ownSas, ownState } from "./xfrm_kernel_shell.ts";
 import { INWARDS, isOf, outwards, OWN_MARK, planPolicies, policiesOf, selectorOf } from "./xfrm_plan.ts";
 import { XfrmWatch } from "./xfrm_watch_shell.ts";
 
@@ -311,7 +311,7 @@ export class XfrmShell implements Ipsec, Disposable {
   }
 
   #remove(message: Uint8Array<ArrayBuffer>): void {
-    removeIfThere(this.#open(), message);
+    deleteIfThere(this.#open(), message);
   }
 
   [Symbol.dispose](): void {

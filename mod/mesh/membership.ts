@@ -8,7 +8,7 @@ import type { Features } from "../wire/mesh/mesh_message.ts";
 import type { Connector } from "./dialing/connector.ts";
 import { DigestChannel } from "./gossip/digest_channel.ts";
 import { GossipEngine } from "./gossip/gossip.ts";
-import type { Link } from "./connections/connection.ts";
+import type { Connection } from "./connections/connection.ts";
 import type { RouterConfig, RouterEffect } from "./router_types.ts";
 import { RouteTable } from "./topology/routes.ts";
 import { Topology } from "./topology/topology.ts";
@@ -111,13 +111,13 @@ export class Membership {
   }
 
   /** A connection is in the table. */
-  added(link: Link, restarted: boolean, now: Millis): void {
-    const peer = link.peer!;
-    const { outbound, id } = link.origin;
+  added(connection: Connection, restarted: boolean, now: Millis): void {
+    const peer = connection.peer!;
+    const { outbound, id } = connection.origin;
     const reachable = this.routes?.reaches(peer) ?? false;
-    this.topology.setLink({ peer, address: link.address, outbound, established: false });
+    this.topology.setLink({ peer, address: connection.address, outbound, established: false });
     this.engine.addConnection(id, peer);
-    const extended = link.introduced?.remote.extensions?.includes(DIGEST_EXTENSION) ?? false;
+    const extended = connection.introduced?.remote.extensions?.includes(DIGEST_EXTENSION) ?? false;
     if (extended) {
       this.#channel.onTeller(peer);
       const member = this.gossipRoutes?.reaches(peer) ?? false;
@@ -135,9 +135,9 @@ export class Membership {
   }
 
   /** A connection left the table. */
-  removed(link: Link, now: Millis): void {
-    const peer = link.peer!;
-    this.engine.removeConnection(link.origin.id);
+  removed(connection: Connection, now: Millis): void {
+    const peer = connection.peer!;
+    this.engine.removeConnection(connection.origin.id);
     this.topology.removeLink(peer);
     this.topology.release(peer);
     this.#collect = true;

@@ -4,7 +4,7 @@ import type { Core } from "../core/driver.ts";
 import type { GossipChannel } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import { Connector, type ConnectorView } from "./dialing/connector.ts";
-import { Links } from "./connections/connections.ts";
+import { Connections } from "./connections/connections.ts";
 import { Membership } from "./membership.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
 import type { RouteTable } from "./topology/routes.ts";
@@ -18,7 +18,7 @@ import type { Topology } from "./topology/topology.ts";
 export class RouterCore implements Core<RouterEvent, RouterEffect> {
   readonly #connector: Connector;
   readonly #membership: Membership;
-  readonly #links: Links;
+  readonly #connections: Connections;
   readonly #view: ConnectorView;
   #effects: RouterEffect[] = [];
   #targets = "";
@@ -29,18 +29,18 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
     this.#connector = new Connector({ self, port, discovery, random });
     const connector = this.#connector;
     this.#membership = new Membership({ config, connector, emit }, now);
-    this.#links = new Links({ config, connector, membership: this.#membership, emit });
-    this.#view = viewOf(this.#links, this.#membership.topology);
+    this.#connections = new Connections({ config, connector, membership: this.#membership, emit });
+    this.#view = viewOf(this.#connections, this.#membership.topology);
   }
 
   step(event: RouterEvent, now: Millis): readonly RouterEffect[] {
     this.#handle(event, now);
-    this.#links.wake(now);
+    this.#connections.wake(now);
     this.#membership.settle(now);
-    for (const effect of this.#connector.due(this.#view, now)) this.#links.dial(effect);
+    for (const effect of this.#connector.due(this.#view, now)) this.#connections.dial(effect);
     if (this.#membership.gossipWaits) {
       this.#membership.gossipWaits = false;
-      this.#links.flush(now);
+      this.#connections.flush(now);
     }
     const effects = this.#effects;
     this.#effects = [];
@@ -48,7 +48,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   }
 
   nextWake(): number {
-    return Math.min(this.#links.nextWake(), this.#membership.nextWake(), this.#connector.nextWake());
+    return Math.min(this.#connections.nextWake(), this.#membership.nextWake(), this.#connector.nextWake());
   }
 
   /** Adds a gossip channel; what was known of its name before is forgotten. */
@@ -60,7 +60,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   snapshot(now: Millis): MeshSnapshot {
     const { config } = this;
     return takeSnapshot(
-      { config, connector: this.#connector, links: this.#links, membership: this.#membership },
+      { config, connector: this.#connector, links: this.#connections, membership: this.#membership },
       now,
     );
   }
@@ -90,19 +90,19 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
     switch (event.kind) {
       case "accepted":
       case "dialed":
-        return this.#links.open(event, now);
+        return this.#connections.open(event, now);
       case "dial-failed":
-        return this.#links.dialFailed(event, now);
+        return this.#connections.dialFailed(event, now);
       case "resolved":
         return this.#connector.resolved(event.attempt, event.answer, now);
       case "bytes":
-        return this.#links.bytes(event.socket, event.data, now);
+        return this.#connections.bytes(event.socket, event.data, now);
       case "written":
-        return this.#links.written(event.socket, event.count);
+        return this.#connections.written(event.socket, event.count);
       case "closed":
-        return this.#links.closed(event.socket, event.reason, now);
+        return this.#connections.closed(event.socket, event.reason, now);
       case "overlay":
-        return this.#links.overlay(event.event, now);
+        return this.#connections.overlay(event.event, now);
       case "connect":
         return this.#connect(event, now);
       case "forget":
@@ -141,21 +141,21 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   }
 }
 
-function viewOf(links: Links, topology: Topology): ConnectorView {
+function viewOf(connections: Connections, topology: Topology): ConnectorView {
   return {
     *connections() {
-      for (const link of links.table.added()) {
-        const { remote, outbound } = link.origin;
-        yield { peer: link.peer!, address: link.address, ip: remote.ip, outbound };
+      for (const connection of connections.table.added()) {
+        const { remote, outbound } = connection.origin;
+        yield { peer: connection.peer!, address: connection.address, ip: remote.ip, outbound };
       }
     },
-    isConnected: (peer) => links.table.byPeer(peer) !== undefined,
+    isConnected: (peer) => connections.table.byPeer(peer) !== undefined,
     *introducing() {
-      for (const link of links.table.inboundGreeting()) yield link.origin.remote.ip;
+      for (const connection of connections.table.inboundGreeting()) yield connection.origin.remote.ip;
     },
     records: () => topology.all(),
     get full() {
-      return links.table.full;
+      return connections.table.full;
     },
   };
 }

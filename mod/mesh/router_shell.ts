@@ -11,7 +11,7 @@ import { RouterCore } from "./router.ts";
 import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "./router_types.ts";
 import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
 import { Socket } from "./tcp/socket_shell.ts";
-import { parseTarget } from "./dialing/target.ts";
+import { parseDialTarget } from "./dialing/target.ts";
 import { DenoStream, dial, DialError, listen, lookUp, type Stream } from "./tcp/tcp_shell.ts";
 import { ACCEPT_BURST, ACCEPT_REFILL, TokenBucket } from "./connections/token_bucket.ts";
 
@@ -76,7 +76,7 @@ export class Router {
    * that are no targets, and then does nothing. */
   connect(targets: readonly string[], options: { readonly replace: boolean }): void {
     for (const target of targets) {
-      const parsed = parseTarget(target);
+      const parsed = parseDialTarget(target);
       if (!parsed.ok) {
         throw new MeshnetError("usage/bad-option", `Cannot connect: ${parsed.reason}`, {
           hint: "Give HOST or HOST:PORT, for example 192.0.2.1 or peer.example.com:6783.",

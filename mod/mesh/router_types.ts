@@ -6,7 +6,7 @@ import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
 import type { AttemptId } from "./dialing/connector.ts";
-import type { LinkPool } from "./connections/connection_memory.ts";
+import type { ConnectionPool } from "./connections/connection_memory.ts";
 import type { TopologyDecoder } from "./gossip/topology_channel.ts";
 
 /** One TCP connection of the shell; never reused. */
@@ -110,7 +110,7 @@ export interface RouterConfig {
   readonly sealer: Sealer;
   readonly channels: readonly GossipChannel[];
   /** What connections may make us hold; LINK_MEMORY unless given. */
-  readonly memory?: Readonly<Record<LinkPool, PoolLimits>>;
+  readonly memory?: Readonly<Record<ConnectionPool, PoolLimits>>;
   /** For simulations: see TopologyDecoder. */
   readonly decodeTopology?: TopologyDecoder;
 }

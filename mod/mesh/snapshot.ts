@@ -7,9 +7,9 @@ import type { Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 import type { Connector, TargetState, TargetView } from "./dialing/connector.ts";
 import type { GossipCounters } from "./gossip/gossip.ts";
-import type { Link } from "./connections/connection.ts";
-import type { LinkPool } from "./connections/connection_memory.ts";
-import type { Links } from "./connections/connections.ts";
+import type { Connection } from "./connections/connection.ts";
+import type { ConnectionPool } from "./connections/connection_memory.ts";
+import type { Connections } from "./connections/connections.ts";
 import type { Membership } from "./membership.ts";
 import type { RouterConfig } from "./router_types.ts";
 import type { RouteTable } from "./topology/routes.ts";
@@ -98,20 +98,20 @@ export interface MeshSnapshot {
   readonly unsendable: number;
   readonly gossip: GossipCounters;
   /** What connections make this host hold, and how many that has cost. */
-  readonly memory: Readonly<Record<LinkPool, PoolUse>>;
+  readonly memory: Readonly<Record<ConnectionPool, PoolUse>>;
 }
 
 /** What a snapshot is taken of. */
 export interface SnapshotSource {
   readonly config: RouterConfig;
   readonly connector: Connector;
-  readonly links: Links;
+  readonly links: Connections;
   readonly membership: Membership;
 }
 
 /** Takes a snapshot. */
 export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot {
-  const { config, connector, links, membership } = source;
+  const { config, connector, links: connections, membership } = source;
   const { topology } = membership;
   const nickname = (peer: PeerName | undefined) =>
     peer === undefined ? undefined : topology.get(peer)?.nickname;
@@ -130,15 +130,17 @@ export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot 
     trustedSubnets: config.trusted.map(formatCidr),
     targets: targets.filter((view) => view.direct).map((view) => targetOf(view, now)),
     connections: [
-      ...[...links.table.added()].map((link) => connectionOf(link, nickname(link.peer))),
+      ...[...connections.table.added()].map((connection) =>
+        connectionOf(connection, nickname(connection.peer))
+      ),
       ...targets.filter(hasNone).map((view) => missingOf(view, { nickname: nickname(view.peer), now })),
     ],
     peers: [...topology.all()].sort((a, b) => a.name < b.name ? -1 : 1)
       .map((record) => peerOf(record, (peer) => nickname(peer) ?? "")),
-    terminations: links.terminations,
-    unsendable: links.unsendable,
+    terminations: connections.terminations,
+    unsendable: connections.unsendable,
     gossip: membership.engine.counters(),
-    memory: links.memory.use(),
+    memory: connections.memory.use(),
   };
 }
 
@@ -169,18 +171,18 @@ function targetOf(view: TargetView, now: Millis): TargetSnapshot {
   return { target, state, info, address, peer, retryInMs: retryIn(retryAt, now) };
 }
 
-function connectionOf(link: Link, nickname: string | undefined): ConnectionSnapshot {
-  const { status, origin, established } = link;
+function connectionOf(connection: Connection, nickname: string | undefined): ConnectionSnapshot {
+  const { status, origin, established } = connection;
   return {
-    peer: link.peer,
-    nickname: nickname ?? link.introduced?.remote.nickname,
+    peer: connection.peer,
+    nickname: nickname ?? connection.introduced?.remote.nickname,
     address: formatEndpoint(origin.remote),
     outbound: origin.outbound,
     state: established ? "established" : "pending",
     info: status?.why ?? (established ? "" : "the overlay to this peer is being set up"),
     overlay: status?.overlay,
     mtu: status?.mtu,
-    encrypted: status?.overlay === undefined ? link.introduced?.encrypted ?? false : status.encrypted,
+    encrypted: status?.overlay === undefined ? connection.introduced?.encrypted ?? false : status.encrypted,
     rttMs: status?.rttMs,
     retryInMs: undefined,
   };

@@ -17,7 +17,7 @@ import { FlowKeeper } from "./flows/flow_keeper.ts";
 import type { FlowTable } from "./flows/flow_table.ts";
 import { decide, decideUnlearnt, type ForwardContext, sourcePlace } from "./flows/forward.ts";
 import { ADOPT_GRACE_MS } from "./paths/hold.ts";
-import { LinkTable } from "./links/overlay_links.ts";
+import { OverlayLinks } from "./links/overlay_links.ts";
 import { MacTable } from "./flows/mac_table.ts";
 import { Network } from "./paths/network.ts";
 import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./flows/place.ts";
@@ -58,7 +58,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   readonly #out: { effects: DataplaneEffect[] } = { effects: [] };
   readonly #keeper: FlowKeeper;
   readonly #flows: FlowTable;
-  readonly #links: LinkTable;
+  readonly #links: OverlayLinks;
   #sweepAt: number = Infinity;
   #graceUntil: number = Infinity;
   #networkChanged = false;
@@ -78,7 +78,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       out,
     });
     this.#flows = this.#keeper.table;
-    this.#links = new LinkTable(options, this.#ports, this.#tunnels, this.#network, out);
+    this.#links = new OverlayLinks(options, this.#ports, this.#tunnels, this.#network, out);
   }
 
   /** Who is who in the mesh, for user space. */

@@ -28,7 +28,7 @@ import {
   type SleeveCounts,
   type SleeveEffect,
   type SleeveNews,
-  type SleevePath,
+  type SleevePort,
   type TakePacket,
 } from "../overlay/ports/sleeve_port.ts";
 import type { SleeveCiphers } from "./sleeve_seal.ts";
@@ -58,7 +58,7 @@ export interface SleeveEngineParts {
 }
 
 /** See SleevePath. Nothing is allocated for a packet or a frame. */
-export class SleeveEngine implements SleevePath {
+export class SleeveEngine implements SleevePort {
   readonly fds: readonly number[];
   readonly #parts: SleeveEngineParts;
   readonly #links = new Map<LinkId, EngineLink>();

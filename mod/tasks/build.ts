@@ -1,5 +1,5 @@
 /** `deno task build`: makes `dist/meshnet`, one executable file that runs on any glibc Linux of this architecture. */
-import { assemble, compress, compressInPieces, type PayloadFile, sha256, tar } from "./payload.ts";
+import { compress, compressInPieces, joinPayload, type PayloadFile, sha256, tar } from "./payload.ts";
 import { capture, exists, fail, messageOf, root, temporaryFolder } from "./run.ts";
 import { ensure, libraryFolders } from "./setup.ts";
 
@@ -107,7 +107,7 @@ async function compile(folder: string, output: string, runtime: string): Promise
 
 async function selfExtracting(version: string, files: readonly PayloadFile[]): Promise<Uint8Array> {
   const deno = Deno.readFileSync(Deno.execPath());
-  return assemble({
+  return joinPayload({
     launcher: Deno.readTextFileSync(`${root}/mod/tasks/launcher.sh`),
     version,
     flags: FLAGS,

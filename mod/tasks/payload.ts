@@ -63,7 +63,7 @@ export async function compress(bytes: Uint8Array): Promise<Uint8Array> {
 }
 
 /** Puts the executable together. `launcher` is the script with `@NAME@` where values go. */
-export function assemble(options: {
+export function joinPayload(options: {
   readonly launcher: string;
   readonly version: string;
   readonly flags: readonly string[];

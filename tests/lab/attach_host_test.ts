@@ -8,7 +8,7 @@
  */
 import assert from "node:assert/strict";
 import { inNetns } from "../../ffi/netns.ts";
-import { openNetlink } from "../../mod/daemon/netlink.ts";
+import { openNetlinkIn } from "../../mod/daemon/netlink.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
 import { type AttachAdapters, Attachments } from "../../mod/attach/mod.ts";
 import { fromHex } from "../../mod/core/bytes.ts";
@@ -24,7 +24,7 @@ const BRIDGE = `meshlab${MARK}`;
 const [A, B, C] = [`mesh-a-${MARK}`, `mesh-b-${MARK}`, `mesh-c-${MARK}`];
 const quiet: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-openNetlink({ protocol: "route" })[Symbol.dispose](); // libraries stay open: load them outside of any test
+openNetlinkIn({ protocol: "route" })[Symbol.dispose](); // libraries stay open: load them outside of any test
 
 /** Runs a command and gives what it printed; throws when it fails. */
 function run(line: string): string {
@@ -73,7 +73,8 @@ class Lab implements Disposable {
         remove: (name) => tryRun(`ip link set ${name} nomaster`), // it may just be going
       },
       sysctl: new ProcSysctl(inNetns),
-      openRoute: (path) => openNetlink({ protocol: "route", ...(path === undefined ? {} : { netns: path }) }),
+      openRoute: (path) =>
+        openNetlinkIn({ protocol: "route", ...(path === undefined ? {} : { netns: path }) }),
       sendFrames,
       later: (_, work) => void this.pending.push(work),
       pid: Deno.pid,

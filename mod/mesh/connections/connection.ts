@@ -41,10 +41,10 @@ export interface Introduced {
  *         |                     ^
  *         +---------------------+
  */
-export type LinkStage = "greeting" | "running" | "gone";
+export type ConnectionStage = "greeting" | "running" | "gone";
 
 /** What bytes of the remote led to. */
-export type LinkInput =
+export type ConnectionInput =
   | { readonly kind: "more"; readonly write: readonly Uint8Array[] }
   | {
     readonly kind: "introduced";
@@ -55,7 +55,7 @@ export type LinkInput =
   | { readonly kind: "failed"; readonly reason: string; readonly write: readonly Uint8Array[] };
 
 /** Why a connection ends, and who hears of it. */
-export interface LinkEnd {
+export interface ConnectionEnd {
   /** A sentence without full stop. */
   readonly reason: string;
   /** True when we or the operator decided it. */
@@ -71,7 +71,7 @@ export interface LinkEnd {
 }
 
 /** How a connection came about. */
-export interface LinkOrigin {
+export interface ConnectionOrigin {
   readonly id: LinkId;
   readonly socket: SocketId;
   readonly local: Endpoint;
@@ -84,8 +84,8 @@ export interface LinkOrigin {
 }
 
 /** One connection. The caller performs the writes in the order in which it gets them. */
-export class Link {
-  stage: LinkStage = "greeting";
+export class Connection {
+  stage: ConnectionStage = "greeting";
   /** Set by the introduction. */
   introduced: Introduced | undefined;
   /** Whether the overlay works, as our end sees it. */
@@ -107,7 +107,7 @@ export class Link {
   #codec: MessageCodec | undefined;
   #heartbeatAt = Infinity;
 
-  constructor(readonly origin: LinkOrigin, readonly intro: Intro, now: Millis) {
+  constructor(readonly origin: ConnectionOrigin, readonly intro: Intro, now: Millis) {
     this.since = now;
     this.address = formatEndpoint(origin.remote);
     this.heard = now;
@@ -125,7 +125,7 @@ export class Link {
   }
 
   /** Takes bytes of the remote. Messages may be handled only while the connection is in the table. */
-  receive(bytes: Uint8Array, now: Millis): LinkInput {
+  receive(bytes: Uint8Array, now: Millis): ConnectionInput {
     this.heard = now;
     if (this.#codec !== undefined) {
       const fed = this.#codec.feed(bytes);
@@ -183,6 +183,6 @@ export class Link {
   }
 }
 
-function failed(reason: string): LinkInput {
+function failed(reason: string): ConnectionInput {
   return { kind: "failed", reason, write: [] };
 }

@@ -1,13 +1,13 @@
 /** What connections make us hold: unfinished messages of strangers and of peers, and bytes that slow readers leave. */
 import { MemoryBudget, type PoolLimits, type PoolUse } from "../../core/memory_budget.ts";
-import { DROWNED, type Link } from "./connection.ts";
+import { type Connection, DROWNED } from "./connection.ts";
 import { MAX_FRAME } from "./message_codec.ts";
 
 /** Who holds what: `strangers` before they are introduced, `incoming` of peers, `outgoing` what waits to be written. */
-export type LinkPool = "strangers" | "incoming" | "outgoing";
+export type ConnectionPool = "strangers" | "incoming" | "outgoing";
 
 /** Bounds of all connections together. Strangers have a pool of their own, so they take nothing from peers. */
-export const LINK_MEMORY: Readonly<Record<LinkPool, PoolLimits>> = {
+export const CONNECTION_MEMORY: Readonly<Record<ConnectionPool, PoolLimits>> = {
   strangers: { total: 4 * 1024 * 1024, each: 256 * 1024 },
   incoming: { total: 64 * 1024 * 1024, each: MAX_FRAME + 1024 * 1024 },
   outgoing: { total: 128 * 1024 * 1024, each: DROWNED },
@@ -15,54 +15,54 @@ export const LINK_MEMORY: Readonly<Record<LinkPool, PoolLimits>> = {
 
 /** A connection that must end, and why: a sentence without full stop. */
 export interface Evicted {
-  readonly link: Link;
+  readonly link: Connection;
   readonly reason: string;
 }
 
 /** The budget of a router's connections. Whoever is named must be ended by the caller. */
-export class LinkMemory {
-  readonly #budget: MemoryBudget<LinkPool, Link>;
+export class ConnectionMemory {
+  readonly #budget: MemoryBudget<ConnectionPool, Connection>;
 
-  constructor(limits: Readonly<Record<LinkPool, PoolLimits>> = LINK_MEMORY) {
+  constructor(limits: Readonly<Record<ConnectionPool, PoolLimits>> = CONNECTION_MEMORY) {
     this.#budget = new MemoryBudget(limits);
   }
 
   /** Octets of a remote were taken in: part of a message may be waiting for its rest. */
-  received(link: Link): readonly Evicted[] {
-    if (link.stage === "gone") return [];
-    const pool = link.stage === "greeting" ? "strangers" : "incoming";
-    if (pool === "incoming") this.#budget.hold("strangers", link, 0);
-    return this.#name(pool, this.#budget.hold(pool, link, link.held));
+  received(connection: Connection): readonly Evicted[] {
+    if (connection.stage === "gone") return [];
+    const pool = connection.stage === "greeting" ? "strangers" : "incoming";
+    if (pool === "incoming") this.#budget.hold("strangers", connection, 0);
+    return this.#name(pool, this.#budget.hold(pool, connection, connection.held));
   }
 
   /** Octets were given to the shell, or written by it. */
-  queued(link: Link): readonly Evicted[] {
-    if (link.stage === "gone") return [];
-    return this.#name("outgoing", this.#budget.hold("outgoing", link, link.queued));
+  queued(connection: Connection): readonly Evicted[] {
+    if (connection.stage === "gone") return [];
+    return this.#name("outgoing", this.#budget.hold("outgoing", connection, connection.queued));
   }
 
   /** A connection has gone, and all that was kept for it. */
-  release(link: Link): void {
-    this.#budget.release(link);
+  release(connection: Connection): void {
+    this.#budget.release(connection);
   }
 
   /** What is held, and how many connections it has cost. */
-  use(): Readonly<Record<LinkPool, PoolUse>> {
+  use(): Readonly<Record<ConnectionPool, PoolUse>> {
     return this.#budget.use();
   }
 
-  #name(pool: LinkPool, links: readonly Link[]): readonly Evicted[] {
-    if (links.length === 0) return [];
+  #name(pool: ConnectionPool, connections: readonly Connection[]): readonly Evicted[] {
+    if (connections.length === 0) return [];
     const { total, each } = this.#budget.limits[pool];
-    return links.map((link) => {
-      const alone = (pool === "outgoing" ? link.queued : link.held) > each;
-      return { link, reason: WORDS[pool](inWords(alone ? each : total), alone) };
+    return connections.map((connection) => {
+      const alone = (pool === "outgoing" ? connection.queued : connection.held) > each;
+      return { link: connection, reason: WORDS[pool](inWords(alone ? each : total), alone) };
     });
   }
 }
 
 /** Reasons are the same for all that suffer one thing, so that the log says it once. */
-const WORDS: Readonly<Record<LinkPool, (bound: string, alone: boolean) => string>> = {
+const WORDS: Readonly<Record<ConnectionPool, (bound: string, alone: boolean) => string>> = {
   strangers: (bound, alone) =>
     alone
       ? `it sends more than ${bound} before it has said who it is`

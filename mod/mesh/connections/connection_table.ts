@@ -2,33 +2,33 @@
 import type { PeerName } from "../../core/names.ts";
 import type { LinkId } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
-import type { Introduced, Link } from "./connection.ts";
+import type { Connection, Introduced } from "./connection.ts";
 import type { SocketId } from "../router_types.ts";
 
 /** What is to happen with a connection that wants into the table. */
 export type Admission =
-  | { readonly kind: "add"; readonly replaces: Link | undefined }
+  | { readonly kind: "add"; readonly replaces: Connection | undefined }
   /** `probe`: an existing connection that may be dead and should be written to, which shows it at once. */
   | {
     readonly kind: "refuse";
     readonly reason: string;
-    readonly probe: Link | undefined;
+    readonly probe: Connection | undefined;
     readonly clone: boolean;
   }
   /** Both ends drew equal numbers: both connections go. */
-  | { readonly kind: "drop-both"; readonly existing: Link };
+  | { readonly kind: "drop-both"; readonly existing: Connection };
 
 /** A living peer sends something at least every 30 s; after this long a connection is taken for dead if the peer
  * comes back as another process, milliseconds. */
 const PRESUMED_DEAD = 35_000;
 
 /** All connections, by socket, by link id and, once added, by peer. */
-export class LinkTable {
-  readonly #sockets = new Map<SocketId, Link>();
-  readonly #ids = new Map<LinkId, Link>();
-  readonly #peers = new Map<PeerName, Link>();
+export class ConnectionTable {
+  readonly #sockets = new Map<SocketId, Connection>();
+  readonly #ids = new Map<LinkId, Connection>();
+  readonly #peers = new Map<PeerName, Connection>();
   /** Connections that are still being introduced, oldest first. */
-  readonly #greeting = new Set<Link>();
+  readonly #greeting = new Set<Connection>();
 
   /** `limit`: largest number of added connections, 0 for none. */
   constructor(readonly limit: number) {}
@@ -42,36 +42,36 @@ export class LinkTable {
     return this.limit !== 0 && this.#peers.size >= this.limit;
   }
   /** All connections, those being introduced as well. */
-  all(): Iterable<Link> {
+  all(): Iterable<Connection> {
     return this.#sockets.values();
   }
   /** Added connections. */
-  added(): Iterable<Link> {
+  added(): Iterable<Connection> {
     return this.#peers.values();
   }
   /** Accepted connections that are still being introduced, oldest first. */
-  inboundGreeting(): Link[] {
-    return [...this.#greeting].filter((link) => !link.origin.outbound);
+  inboundGreeting(): Connection[] {
+    return [...this.#greeting].filter((connection) => !connection.origin.outbound);
   }
-  bySocket(socket: SocketId): Link | undefined {
+  bySocket(socket: SocketId): Connection | undefined {
     return this.#sockets.get(socket);
   }
-  byId(id: LinkId): Link | undefined {
+  byId(id: LinkId): Connection | undefined {
     return this.#ids.get(id);
   }
-  byPeer(peer: PeerName): Link | undefined {
+  byPeer(peer: PeerName): Connection | undefined {
     return this.#peers.get(peer);
   }
   /** Whether this connection is the one in the table. */
-  isAdded(link: Link): boolean {
-    return link.peer !== undefined && this.#peers.get(link.peer) === link;
+  isAdded(connection: Connection): boolean {
+    return connection.peer !== undefined && this.#peers.get(connection.peer) === connection;
   }
 
   /** A connection begins. */
-  open(link: Link): void {
-    this.#sockets.set(link.origin.socket, link);
-    this.#ids.set(link.origin.id, link);
-    this.#greeting.add(link);
+  open(connection: Connection): void {
+    this.#sockets.set(connection.origin.socket, connection);
+    this.#ids.set(connection.origin.id, connection);
+    this.#greeting.add(connection);
   }
 
   /** Decides about an introduced connection. */
@@ -94,7 +94,7 @@ export class LinkTable {
 
   /** A name comes back as another process. The remote has no other connection to us, so the choice is ours alone: a
    * silent connection is replaced; a living one is kept, else two cloned machines would throw each other out for ever. */
-  #incarnation(existing: Link, name: PeerName, now: Millis): Admission {
+  #incarnation(existing: Connection, name: PeerName, now: Millis): Admission {
     if (now - existing.heard > PRESUMED_DEAD) return { kind: "add", replaces: existing };
     const clone = existing.doubted !== undefined && existing.heard > existing.doubted;
     const reason = clone
@@ -104,18 +104,18 @@ export class LinkTable {
   }
 
   /** Puts an admitted connection into the table. */
-  add(link: Link): void {
-    this.#greeting.delete(link);
-    this.#peers.set(link.peer!, link);
+  add(connection: Connection): void {
+    this.#greeting.delete(connection);
+    this.#peers.set(connection.peer!, connection);
   }
 
   /** Removes a connection; says whether it was in the table of added ones. */
-  remove(link: Link): boolean {
-    const added = this.isAdded(link);
-    if (added) this.#peers.delete(link.peer!);
-    this.#greeting.delete(link);
-    this.#ids.delete(link.origin.id);
-    this.#sockets.delete(link.origin.socket);
+  remove(connection: Connection): boolean {
+    const added = this.isAdded(connection);
+    if (added) this.#peers.delete(connection.peer!);
+    this.#greeting.delete(connection);
+    this.#ids.delete(connection.origin.id);
+    this.#sockets.delete(connection.origin.socket);
     return added;
   }
 }

@@ -9,9 +9,16 @@ import { TAG } from "../../wire/mesh/mesh_message.ts";
 import type { AttemptEnd, AttemptId, Connector, ConnectorEffect } from "../dialing/connector.ts";
 import { dialAdvice } from "../tcp/dial_advice.ts";
 import { Intro } from "./intro.ts";
-import { BUSY, FLOODED, type Introduced, Link, type LinkEnd, type LinkInput } from "./connection.ts";
-import { type Evicted, LinkMemory } from "./connection_memory.ts";
-import { cloneAdvice, LinkTable } from "./connection_table.ts";
+import {
+  BUSY,
+  Connection,
+  type ConnectionEnd,
+  type ConnectionInput,
+  FLOODED,
+  type Introduced,
+} from "./connection.ts";
+import { ConnectionMemory, type Evicted } from "./connection_memory.ts";
+import { cloneAdvice, ConnectionTable } from "./connection_table.ts";
 import { LogLimit } from "./log_limit.ts";
 import type { Membership } from "../membership.ts";
 import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "../router_types.ts";
@@ -26,7 +33,7 @@ const MAX_CONTROL = 1024;
 const DOUBT = 1_000;
 
 /** What the connections need from the rest of the router. */
-export interface LinksContext {
+export interface ConnectionsContext {
   readonly config: RouterConfig;
   readonly connector: Connector;
   readonly membership: Membership;
@@ -34,9 +41,9 @@ export interface LinksContext {
 }
 
 /** All connections of the router, and the dials that lead to them. */
-export class Links {
-  readonly table: LinkTable;
-  readonly memory: LinkMemory;
+export class Connections {
+  readonly table: ConnectionTable;
+  readonly memory: ConnectionMemory;
   /** Connections that ended since the start, ourselves found at an address not counted. */
   terminations = 0;
   /** Messages lost because they were longer than a connection may carry. */
@@ -46,9 +53,9 @@ export class Links {
   #serial = 0;
   #wakeAt = Infinity;
 
-  constructor(readonly context: LinksContext) {
-    this.table = new LinkTable(context.config.connLimit);
-    this.memory = new LinkMemory(context.config.memory);
+  constructor(readonly context: ConnectionsContext) {
+    this.table = new ConnectionTable(context.config.connLimit);
+    this.memory = new ConnectionMemory(context.config.memory);
   }
 
   /** Carries out what the connection maker wants. */
@@ -71,14 +78,14 @@ export class Links {
     else this.#makeRoom(now);
     const { config } = this.context;
     const id = ++this.#serial as LinkId;
-    const link = new Link(
+    const connection = new Connection(
       { id, socket, local, remote, attempt, welcome, outbound },
       this.#intro(outbound, remote.ip, now),
       now,
     );
-    this.table.open(link);
-    this.#wakeAt = Math.min(this.#wakeAt, link.nextWake());
-    this.#write(link, link.intro.start(), now);
+    this.table.open(connection);
+    this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
+    this.#write(connection, connection.intro.start(), now);
     this.#log("debug", outbound ? "mesh/dialed" : "mesh/accepted", {
       address: formatEndpoint(remote),
       name: config.name,
@@ -99,65 +106,65 @@ export class Links {
 
   /** Bytes of a remote. */
   bytes(socket: SocketId, data: Uint8Array, now: Millis): void {
-    const link = this.table.bySocket(socket);
-    if (link === undefined) return;
-    this.#input(link, link.receive(data, now), now);
-    this.#evict(this.memory.received(link), now);
+    const connection = this.table.bySocket(socket);
+    if (connection === undefined) return;
+    this.#input(connection, connection.receive(data, now), now);
+    this.#evict(this.memory.received(connection), now);
   }
 
-  #input(link: Link, input: LinkInput, now: Millis): void {
+  #input(connection: Connection, input: ConnectionInput, now: Millis): void {
     switch (input.kind) {
       case "more":
-        return this.#write(link, input.write, now);
+        return this.#write(connection, input.write, now);
       case "failed":
-        return this.end(link, { reason: input.reason, orderly: true, write: input.write }, now);
+        return this.end(connection, { reason: input.reason, orderly: true, write: input.write }, now);
       case "introduced":
-        this.#write(link, input.write, now);
-        if (this.#introduced(link, now)) this.#messages(link, input.messages, now);
+        this.#write(connection, input.write, now);
+        if (this.#introduced(connection, now)) this.#messages(connection, input.messages, now);
         return;
       case "messages":
-        return this.#messages(link, input.messages, now);
+        return this.#messages(connection, input.messages, now);
     }
   }
 
   /** The shell wrote bytes. */
   written(socket: SocketId, count: number): void {
-    const link = this.table.bySocket(socket);
-    if (link === undefined) return;
-    const wasBusy = link.queued >= BUSY;
-    link.queued = Math.max(0, link.queued - count);
-    this.memory.queued(link);
-    if (wasBusy && link.queued < BUSY) this.context.membership.gossipWaits = true;
+    const connection = this.table.bySocket(socket);
+    if (connection === undefined) return;
+    const wasBusy = connection.queued >= BUSY;
+    connection.queued = Math.max(0, connection.queued - count);
+    this.memory.queued(connection);
+    if (wasBusy && connection.queued < BUSY) this.context.membership.gossipWaits = true;
   }
 
   /** A connection ended without our wish. */
   closed(socket: SocketId, reason: string, now: Millis): void {
-    const link = this.table.bySocket(socket);
-    if (link === undefined) return;
-    const why = link.stage === "greeting" ? link.intro.closed().reason : reason;
-    this.end(link, { reason: why, orderly: false }, now, { closed: true });
+    const connection = this.table.bySocket(socket);
+    if (connection === undefined) return;
+    const why = connection.stage === "greeting" ? connection.intro.closed().reason : reason;
+    this.end(connection, { reason: why, orderly: false }, now, { closed: true });
   }
 
   /** Something the data plane says of a connection. */
   overlay(event: OverlayEvent, now: Millis): void {
-    const link = this.table.byId(event.link);
-    if (link === undefined || link.stage !== "running") return;
+    const connection = this.table.byId(event.link);
+    if (connection === undefined || connection.stage !== "running") return;
     switch (event.kind) {
       case "send":
-        if (link.queued < FLOODED) this.#send(link, event.message, now);
+        if (connection.queued < FLOODED) this.#send(connection, event.message, now);
         return;
       case "status":
-        link.status = event.status;
+        connection.status = event.status;
         return;
       case "failed":
-        return this.end(link, { reason: event.reason, orderly: true, level: "warn" }, now);
+        return this.end(connection, { reason: event.reason, orderly: true, level: "warn" }, now);
       case "established":
-        if (link.established) return;
-        link.established = true;
-        this.context.membership.established(link.peer!, now);
+        if (connection.established) return;
+        connection.established = true;
+        this.context.membership.established(connection.peer!, now);
         return this.#log("info", "mesh/established", {
-          peer: link.peer,
-          address: link.address,
+          peer: connection.peer,
+          address: connection.address,
         });
     }
   }
@@ -166,36 +173,36 @@ export class Links {
   flush(now: Millis): void {
     const { engine } = this.context.membership;
     for (const id of engine.ready()) {
-      const link = this.table.byId(id);
-      if (link === undefined) continue;
+      const connection = this.table.byId(id);
+      if (connection === undefined) continue;
       const parts: Uint8Array[] = [];
       let size = 0;
-      while (link.queued + size < BUSY) {
+      while (connection.queued + size < BUSY) {
         const message = engine.take(id);
         if (message === undefined) break;
-        if (!this.#fits(link, message)) continue;
-        const bytes = link.encode(message);
+        if (!this.#fits(connection, message)) continue;
+        const bytes = connection.encode(message);
         parts.push(bytes);
         size += bytes.length;
       }
-      this.#write(link, parts, now);
+      this.#write(connection, parts, now);
     }
   }
 
   /** Heartbeats and deadlines. */
   wake(now: Millis): void {
     if (now < this.#wakeAt) return;
-    for (const link of [...this.table.all()]) {
-      if (link.nextWake() > now) continue;
-      const due = link.expire(now);
+    for (const connection of [...this.table.all()]) {
+      if (connection.nextWake() > now) continue;
+      const due = connection.expire(now);
       if (due.ok) {
-        for (const message of due.value) this.#send(link, message, now);
+        for (const message of due.value) this.#send(connection, message, now);
       } else {
-        this.end(link, { reason: due.reason, orderly: false }, now);
+        this.end(connection, { reason: due.reason, orderly: false }, now);
       }
     }
     this.#wakeAt = Infinity;
-    for (const link of this.table.all()) this.#wakeAt = Math.min(this.#wakeAt, link.nextWake());
+    for (const connection of this.table.all()) this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
   }
 
   /** Earliest time at which `wake()` could do something. */
@@ -204,35 +211,42 @@ export class Links {
   }
 
   /** Ends a connection and tells everyone concerned. */
-  end(link: Link, end: LinkEnd, now: Millis, how: { readonly closed: boolean } = { closed: false }): void {
-    if (link.stage === "gone") return;
-    const ran = link.stage === "running";
-    link.stage = "gone";
+  end(
+    connection: Connection,
+    end: ConnectionEnd,
+    now: Millis,
+    how: { readonly closed: boolean } = { closed: false },
+  ): void {
+    if (connection.stage === "gone") return;
+    const ran = connection.stage === "running";
+    connection.stage = "gone";
     const { connector, membership, config } = this.context;
-    const { socket, id, attempt, remote } = link.origin;
+    const { socket, id, attempt, remote } = connection.origin;
     if (!how.closed) {
       for (const data of end.write ?? []) this.context.emit({ kind: "write", socket, data });
       this.context.emit({ kind: "close", socket });
     }
-    this.table.remove(link);
-    this.memory.release(link);
+    this.table.remove(connection);
+    this.memory.release(connection);
     if (ran) {
       this.#overlay({ kind: "stop", link: id, orderly: end.orderly });
-      membership.removed(link, now);
+      membership.removed(connection, now);
     }
-    const self = link.peer === config.name && end.silent === true;
+    const self = connection.peer === config.name && end.silent === true;
     if (!self) this.terminations++;
     // A peer that answered and was refused is remembered, except when its name is ours or not welcome.
-    const peer = self || this.table.byPeer(link.peer ?? config.name) !== undefined ? link.peer : undefined;
+    const peer = self || this.table.byPeer(connection.peer ?? config.name) !== undefined
+      ? connection.peer
+      : undefined;
     const fate: AttemptEnd = { reason: end.reason, never: end.never ?? false, peer };
     if (attempt !== undefined) connector.ended(attempt, fate, now);
     connector.request(now);
     if (end.silent) return;
     const address = formatEndpoint(remote);
     const fresh = ran || this.#said.pass(`${remote.ip} ${end.reason}`, now);
-    const level = end.level ?? (ran || link.origin.welcome ? "info" : "debug");
+    const level = end.level ?? (ran || connection.origin.welcome ? "info" : "debug");
     const event = ran ? "mesh/disconnected" : "mesh/introduction-failed";
-    this.#log(fresh ? level : "debug", event, { peer: link.peer, address, reason: end.reason });
+    this.#log(fresh ? level : "debug", event, { peer: connection.peer, address, reason: end.reason });
   }
 
   #intro(outbound: boolean, remote: Ip, now: Millis): Intro {
@@ -256,39 +270,39 @@ export class Links {
   }
 
   /** Registers, admits and adds an introduced connection; false when it was refused. */
-  #introduced(link: Link, now: Millis): boolean {
+  #introduced(connection: Connection, now: Millis): boolean {
     const { config, membership } = this.context;
-    const introduced = link.introduced!;
+    const introduced = connection.introduced!;
     const { name, uid } = introduced.remote;
     if (name === config.name) {
       const self = uid === config.uid;
       const reason = self ? "this address leads to this host itself" : cloneAdvice(name);
-      this.end(link, { reason, orderly: true, never: true, silent: self, level: "warn" }, now);
+      this.end(connection, { reason, orderly: true, never: true, silent: self, level: "warn" }, now);
       return false;
     }
     const known = membership.topology.get(name) !== undefined;
-    if (!known && (!link.origin.welcome || membership.topology.size >= MAX_PEERS)) {
-      const reason = link.origin.welcome
+    if (!known && (!connection.origin.welcome || membership.topology.size >= MAX_PEERS)) {
+      const reason = connection.origin.welcome
         ? `more than ${MAX_PEERS} peers are known: remove some`
         : `another peer than expected answers: ${name} is not part of this mesh yet`;
-      this.end(link, { reason, orderly: true }, now);
+      this.end(connection, { reason, orderly: true }, now);
       return false;
     }
-    return this.#admit(link, introduced, now);
+    return this.#admit(connection, introduced, now);
   }
 
-  #admit(link: Link, introduced: Introduced, now: Millis): boolean {
+  #admit(connection: Connection, introduced: Introduced, now: Millis): boolean {
     const { membership, connector } = this.context;
     const admission = this.table.admit(introduced, now);
     if (admission.kind === "drop-both") {
       const reason = "two connections of the same number met: both are made anew";
       this.end(admission.existing, { reason, orderly: true }, now);
-      this.end(link, { reason, orderly: true }, now);
+      this.end(connection, { reason, orderly: true }, now);
       return false;
     }
     if (admission.kind === "refuse") {
       const { reason, probe, clone } = admission;
-      this.end(link, { reason, orderly: true, level: clone ? "warn" : "debug" }, now);
+      this.end(connection, { reason, orderly: true, level: clone ? "warn" : "debug" }, now);
       // If the remote has lost the existing connection, its system answers this with a reset and we learn of it.
       if (probe !== undefined && now - (probe.doubted ?? -Infinity) > DOUBT) {
         probe.doubted = now;
@@ -303,21 +317,21 @@ export class Links {
       const reason = `another connection to ${peer} takes its place`;
       this.end(replaces, { reason, orderly: false, level: "debug" }, now); // its path is held until the new one works
     }
-    this.table.add(link);
-    link.run(now);
-    this.#wakeAt = Math.min(this.#wakeAt, link.nextWake());
-    membership.added(link, restarted, now);
-    if (link.origin.attempt !== undefined) connector.connected(link.origin.attempt, peer);
+    this.table.add(connection);
+    connection.run(now);
+    this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
+    membership.added(connection, restarted, now);
+    if (connection.origin.attempt !== undefined) connector.connected(connection.origin.attempt, peer);
     connector.request(now);
-    this.#prepare(link, introduced);
-    const { outbound } = link.origin;
+    this.#prepare(connection, introduced);
+    const { outbound } = connection.origin;
     const fields = { nickname: introduced.remote.nickname, encrypted: introduced.encrypted, outbound };
-    this.#log("info", "mesh/connected", { peer, address: link.address, ...fields });
+    this.#log("info", "mesh/connected", { peer, address: connection.address, ...fields });
     return true;
   }
 
-  #prepare(link: Link, introduced: Introduced): void {
-    const { id, local, remote, outbound } = link.origin;
+  #prepare(connection: Connection, introduced: Introduced): void {
+    const { id, local, remote, outbound } = connection.origin;
     const { sessionKey, connUid } = introduced;
     const { name: peer, overlays: theirOverlays, extensions = [] } = introduced.remote;
     const protection = sessionKey === undefined
@@ -328,60 +342,66 @@ export class Links {
     this.#overlay({ kind: "confirm", link: id });
   }
 
-  #messages(link: Link, messages: readonly Uint8Array[], now: Millis): void {
+  #messages(connection: Connection, messages: readonly Uint8Array[], now: Millis): void {
     for (const message of messages) {
-      if (link.stage !== "running") return;
-      this.#message(link, message, now);
+      if (connection.stage !== "running") return;
+      this.#message(connection, message, now);
     }
   }
 
   /** Handles one message; unknown tags and empty messages are ignored. */
-  #message(link: Link, message: Uint8Array, now: Millis): void {
+  #message(connection: Connection, message: Uint8Array, now: Millis): void {
     const control = (): void => {
-      if (message.length > MAX_CONTROL || link.controls.take(now) > 0) return;
-      this.#overlay({ kind: "control", link: link.origin.id, message: message.slice() });
+      if (message.length > MAX_CONTROL || connection.controls.take(now) > 0) return;
+      this.#overlay({ kind: "control", link: connection.origin.id, message: message.slice() });
     };
     switch (message[0]) {
       case TAG.bareEstablished:
       case TAG.bareFragmentation:
       case TAG.bareMtu:
-        return link.introduced!.remote.overlays === undefined ? control() : undefined;
+        return connection.introduced!.remote.overlays === undefined ? control() : undefined;
       case TAG.overlayControl:
         return message.length >= 3 ? control() : undefined;
       case TAG.gossip:
       case TAG.gossipUnicast:
       case TAG.gossipBroadcast: {
-        const taken = this.context.membership.receive(link.origin.id, message, now);
+        const taken = this.context.membership.receive(connection.origin.id, message, now);
         if (!taken.ok) {
-          this.end(link, { reason: `it sent what cannot be used: ${taken.reason}`, orderly: true }, now);
+          this.end(
+            connection,
+            { reason: `it sent what cannot be used: ${taken.reason}`, orderly: true },
+            now,
+          );
         }
         return;
       }
     }
   }
 
-  #send(link: Link, message: Uint8Array, now: Millis): void {
-    if (this.#fits(link, message)) this.#write(link, [link.encode(message)], now);
+  #send(connection: Connection, message: Uint8Array, now: Millis): void {
+    if (this.#fits(connection, message)) this.#write(connection, [connection.encode(message)], now);
   }
 
   /** Whether a message may be sent; one that grew too long on its way through us is lost, as its receiver would close. */
-  #fits(link: Link, message: Uint8Array): boolean {
-    if (message.length <= link.maxMessage) return true;
+  #fits(connection: Connection, message: Uint8Array): boolean {
+    if (message.length <= connection.maxMessage) return true;
     this.unsendable++;
     return false;
   }
 
-  #write(link: Link, parts: readonly Uint8Array[], now: Millis): void {
-    if (link.stage === "gone" || parts.length === 0) return;
+  #write(connection: Connection, parts: readonly Uint8Array[], now: Millis): void {
+    if (connection.stage === "gone" || parts.length === 0) return;
     const data = parts.length === 1 ? parts[0]! : concatBytes(...parts);
-    link.queued += data.length;
-    this.context.emit({ kind: "write", socket: link.origin.socket, data });
-    this.#evict(this.memory.queued(link), now);
+    connection.queued += data.length;
+    this.context.emit({ kind: "write", socket: connection.origin.socket, data });
+    this.#evict(this.memory.queued(connection), now);
   }
 
   /** Who makes us hold most loses its connection. */
   #evict(evicted: readonly Evicted[], now: Millis): void {
-    for (const { link, reason } of evicted) this.end(link, { reason, orderly: true, level: "warn" }, now);
+    for (const { link: connection, reason } of evicted) {
+      this.end(connection, { reason, orderly: true, level: "warn" }, now);
+    }
   }
 
   #overlay(request: OverlayRequest): void {

@@ -6,8 +6,8 @@ import type { Random } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { PeerRecord } from "../../core/topology_record.ts";
 import { discover } from "./candidates.ts";
-import { type AttemptId, type Target, type TargetView, viewOf } from "./dial_target.ts";
-import { dialAddress, parseTarget } from "./target.ts";
+import { type AttemptId, type DialTarget, type TargetView, viewOf } from "./dial_target.ts";
+import { dialAddress, parseDialTarget } from "./target.ts";
 
 export type { AttemptId, TargetState, TargetView } from "./dial_target.ts";
 
@@ -65,8 +65,8 @@ const SEARCH_INTERVAL = 5_000;
 /** Decides which addresses to dial. Call `request()` after every change and `due()` whenever `nextWake()` has passed;
  * report each attempt's fate with `resolved()`, `connected()` and `ended()`. Unknown attempts are ignored. */
 export class Connector {
-  readonly #targets = new Map<string, Target>();
-  readonly #attempts = new Map<AttemptId, Target>();
+  readonly #targets = new Map<string, DialTarget>();
+  readonly #attempts = new Map<AttemptId, DialTarget>();
   #serial = 0;
   #evaluateAt = Infinity;
   #evaluated = -Infinity;
@@ -97,7 +97,7 @@ export class Connector {
     if (options.replace) this.forget(this.direct.filter((key) => !texts.includes(key)));
     for (const text of texts) {
       const known = this.#targets.get(text);
-      const spec = parseTarget(text);
+      const spec = parseDialTarget(text);
       if (!spec.ok) {
         refused.push(spec.reason);
       } else if (known?.direct === undefined) {
@@ -219,7 +219,9 @@ export class Connector {
     return Math.min(2_000, Math.max(10, this.#size / 20));
   }
 
-  #add(fresh: Pick<Target, "key" | "direct" | "addresses" | "tryAt"> & { readonly peer?: PeerName }): void {
+  #add(
+    fresh: Pick<DialTarget, "key" | "direct" | "addresses" | "tryAt"> & { readonly peer?: PeerName },
+  ): void {
     const state = {
       at: 0,
       phase: "idle",
@@ -230,12 +232,12 @@ export class Connector {
     this.#targets.set(fresh.key, { peer: undefined, satisfied: false, ...state, ...fresh });
   }
 
-  #drop(target: Target): void {
+  #drop(target: DialTarget): void {
     this.#targets.delete(target.key);
     if (target.attempt !== undefined) this.#attempts.delete(target.attempt);
   }
 
-  #attempt(target: Target, phase: "resolving" | "dialing"): AttemptId {
+  #attempt(target: DialTarget, phase: "resolving" | "dialing"): AttemptId {
     const attempt = ++this.#serial as AttemptId;
     target.phase = phase;
     target.attempt = attempt;
@@ -243,7 +245,7 @@ export class Connector {
     return attempt;
   }
 
-  #start(target: Target, effects: ConnectorEffect[]): void {
+  #start(target: DialTarget, effects: ConnectorEffect[]): void {
     if (target.direct !== undefined && target.direct.ip === undefined) {
       effects.push({
         kind: "resolve",
@@ -256,13 +258,13 @@ export class Connector {
     }
   }
 
-  #dial(target: Target, effects: ConnectorEffect[]): void {
+  #dial(target: DialTarget, effects: ConnectorEffect[]): void {
     const address = parseEndpoint(target.addresses[target.at]!)!; // addresses are made by dialAddress or checked
     const attempt = this.#attempt(target, "dialing");
     effects.push({ kind: "dial", attempt, address, direct: target.direct !== undefined });
   }
 
-  #another(target: Target): boolean {
+  #another(target: DialTarget): boolean {
     if (target.at + 1 >= target.addresses.length) return false;
     target.at++;
     target.phase = "ready";
@@ -270,14 +272,14 @@ export class Connector {
     return true;
   }
 
-  #idle(target: Target, how: { readonly error: string; readonly tryAt: number }): void {
+  #idle(target: DialTarget, how: { readonly error: string; readonly tryAt: number }): void {
     target.phase = "idle";
     target.attempt = undefined;
     target.error = how.error;
     target.tryAt = how.tryAt;
   }
 
-  #later(target: Target, end: AttemptEnd, now: Millis): void {
+  #later(target: DialTarget, end: AttemptEnd, now: Millis): void {
     const tryAt = end.never ? Infinity : after(now, jittered(target.interval, this.options.random));
     target.interval = Math.min(target.interval * 1.5, RETRY_CAP);
     this.#idle(target, { error: end.reason, tryAt });
@@ -357,14 +359,14 @@ export class Connector {
 
 /** Puts off the dial of a discovered address from which a connection is coming just now: the two would kill each other.
  * Not for long, as it may be somebody else's, or never get anywhere. */
-function waitFor(coming: ReadonlySet<Ip>, target: Target, now: Millis): void {
+function waitFor(coming: ReadonlySet<Ip>, target: DialTarget, now: Millis): void {
   if (target.direct !== undefined || target.phase !== "idle") return;
   if (!target.addresses.some((address) => coming.has(parseEndpoint(address)!.ip))) return;
   target.waitsUntil ??= after(now, PATIENCE);
   if (now < target.waitsUntil) target.tryAt = Math.min(target.waitsUntil, after(now, PATIENCE / 10));
 }
 
-function firstInterval({ direct }: Pick<Target, "direct">): number {
+function firstInterval({ direct }: Pick<DialTarget, "direct">): number {
   return direct === undefined ? RETRY_START : DIRECT_RETRY_START;
 }
 
@@ -385,7 +387,7 @@ interface Reached {
 
 /** The peer through which a direct target is already connected. A target that once answered as some peer counts as
  * reached while any connection to that peer stands: dialling it again could only make a duplicate. */
-function reachedBy(target: Target, { view, byAddress, inbound }: Reached): PeerName | undefined {
+function reachedBy(target: DialTarget, { view, byAddress, inbound }: Reached): PeerName | undefined {
   if (target.peer !== undefined && view.isConnected(target.peer)) return target.peer;
   for (const address of target.addresses) {
     const peer = byAddress.get(address) ??

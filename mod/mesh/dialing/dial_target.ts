@@ -33,7 +33,7 @@ export interface TargetView {
 export type Phase = "idle" | "resolving" | "ready" | "dialing" | "connected";
 
 /** One address or name that is to be dialled, and how that goes. */
-export interface Target {
+export interface DialTarget {
   readonly key: string;
   readonly direct: TargetSpec | undefined;
   addresses: readonly string[];
@@ -52,7 +52,7 @@ export interface Target {
 }
 
 /** A target as people see it. */
-export function viewOf(target: Target): TargetView {
+export function viewOf(target: DialTarget): TargetView {
   const { key, direct, error, peer, phase } = target;
   const state = target.satisfied && phase === "idle" ? "satisfied" : stateOf(target);
   return {
@@ -68,7 +68,7 @@ export function viewOf(target: Target): TargetView {
   };
 }
 
-function stateOf({ phase, error }: Target): TargetState {
+function stateOf({ phase, error }: DialTarget): TargetState {
   switch (phase) {
     case "idle":
       return error === undefined ? "waiting" : "failed";

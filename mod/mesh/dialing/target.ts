@@ -15,7 +15,7 @@ export interface TargetSpec {
 const HOST = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
 
 /** Parses `host`, `host:port`, `v6` or `[v6]:port`. */
-export function parseTarget(text: string): Decoded<TargetSpec> {
+export function parseDialTarget(text: string): Decoded<TargetSpec> {
   const bare = parseIp(text);
   if (bare !== undefined) return good({ host: text, ip: bare, port: undefined });
   const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(text);

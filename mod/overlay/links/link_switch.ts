@@ -39,7 +39,7 @@ export function commonOverlays(
 }
 
 /** Why a link without a common overlay cannot be. */
-export function noCommonOverlay(ours: readonly OverlayName[], theirs: readonly string[] | undefined): string {
+export function whyNoOverlay(ours: readonly OverlayName[], theirs: readonly string[] | undefined): string {
   const named = theirs === undefined
     ? "sleeve, in its oldest form"
     : theirs.join(", ").slice(0, 80).replace(/\P{ASCII}|\p{Cc}/gu, "?") || "none";

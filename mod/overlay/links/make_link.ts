@@ -14,7 +14,7 @@ import { EXTENSION, type SleeveCarrier, type SleeveNews } from "../ports/sleeve_
 export type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
 
 /** What the table must know of this host. */
-export interface LinkTableOptions {
+export interface OverlayLinksOptions {
   /** MTU of the datapath's own interface. */
   readonly mtu: number;
   /** Our main VXLAN port. */

@@ -10,7 +10,7 @@ import type { SleeveLink } from "./sleeve_link.ts";
 import type { LinkSwitch } from "./link_switch.ts";
 
 /** A connection of the mesh, as the data plane keeps it. */
-export interface Link {
+export interface OverlayLink {
   readonly id: LinkId;
   readonly request: PrepareRequest;
   /** VXLAN port at both ends. */
@@ -26,7 +26,7 @@ export interface Link {
 }
 
 /** Ways to peers over working links; the newest link of a peer counts. */
-export function pathsOf(links: Iterable<Link>): ReadonlyMap<PeerName, Path> {
+export function pathsOf(links: Iterable<OverlayLink>): ReadonlyMap<PeerName, Path> {
   const paths = new Map<PeerName, Path>();
   for (const link of links) {
     const path = link.switch.path();
@@ -36,7 +36,7 @@ export function pathsOf(links: Iterable<Link>): ReadonlyMap<PeerName, Path> {
 }
 
 /** What the links say about addresses. */
-export function factsOf(links: readonly Link[], guards: Pick<EspTable, "guardOf">): LinkFacts {
+export function factsOf(links: readonly OverlayLink[], guards: Pick<EspTable, "guardOf">): LinkFacts {
   const clear = new Set<Ip>();
   const open = new Set<Ip>();
   const guardedAt = new Map<Ip, Set<Ip>>();

@@ -17,17 +17,17 @@ import type { PortTable } from "../paths/port_table.ts";
 import { isBeat } from "../../wire/mesh/sleeve_special.ts";
 import { SleeveLink } from "./sleeve_link.ts";
 import type { SleeveNews } from "../ports/sleeve_port.ts";
-import { factsOf, type Link, pathsOf } from "./overlay_link.ts";
+import { factsOf, type OverlayLink, pathsOf } from "./overlay_link.ts";
 import {
   carrierOf,
   fastdpAbsence,
   forwarderOf,
-  type LinkTableOptions,
+  type OverlayLinksOptions,
   type PrepareRequest,
   slotOf,
   takeNews,
 } from "./make_link.ts";
-import { commonOverlays, LinkSwitch, noCommonOverlay, type SwitchEvent } from "./link_switch.ts";
+import { commonOverlays, LinkSwitch, type SwitchEvent, whyNoOverlay } from "./link_switch.ts";
 import type { VxlanPorts } from "../paths/vxlan_ports.ts";
 
 /** Least time between two announcements to all peers that we may have moved. */
@@ -36,9 +36,9 @@ const ANNOUNCE_MS = 250;
 const BARE: readonly OverlayName[] = ["sleeve"];
 
 /** The links. Methods append what is to be done to `out`. */
-export class LinkTable {
-  readonly #links = new Map<LinkId, Link>();
-  readonly #byConnUid = new Map<ConnUid, Link>();
+export class OverlayLinks {
+  readonly #links = new Map<LinkId, OverlayLink>();
+  readonly #byConnUid = new Map<ConnUid, OverlayLink>();
   readonly #esp: EspTable;
   #busy: Pick<ReadonlySet<Ip>, "has"> = new Set();
   #announceAt = Infinity;
@@ -50,7 +50,7 @@ export class LinkTable {
   received = 0;
 
   constructor(
-    readonly options: LinkTableOptions,
+    readonly options: OverlayLinksOptions,
     readonly ports: PortTable,
     readonly tunnels: VxlanPorts,
     readonly network: Network,
@@ -87,7 +87,7 @@ export class LinkTable {
     const { overlays } = this.options;
     const common = commonOverlays(overlays, request.theirOverlays ?? BARE);
     if (common.length === 0) {
-      const reason = noCommonOverlay(overlays, request.theirOverlays);
+      const reason = whyNoOverlay(overlays, request.theirOverlays);
       this.#tell({ kind: "failed", link: request.link, reason });
       return;
     }
@@ -98,7 +98,7 @@ export class LinkTable {
     const sleeve = slotOf(slots, SleeveLink);
     const sealed = request.protection.kind === "sealed";
     sleeve?.forwarder.setPort(this.ports.sleeve);
-    const link: Link = {
+    const link: OverlayLink = {
       id: request.link,
       request,
       udpPort,
@@ -129,7 +129,7 @@ export class LinkTable {
   }
 
   /** Nothing of a sealed link leaks; nothing of a link in clear is held back because an earlier one was sealed. */
-  #guard({ fastdp, request, udpPort }: Link): void {
+  #guard({ fastdp, request, udpPort }: OverlayLink): void {
     if (fastdp?.forwarder.options.esp !== undefined) return this.#esp.hold(fastdp.forwarder.options.esp);
     if (fastdp === undefined || request.protection.kind === "sealed") return;
     this.#esp.clear({ local: request.local, remote: request.remote.ip, port: udpPort });
@@ -153,7 +153,7 @@ export class LinkTable {
     for (const link of this.#links.values()) this.#setBusy(link, now);
   }
 
-  #setBusy(link: Link, now: Millis): void {
+  #setBusy(link: OverlayLink, now: Millis): void {
     const forwarder = link.fastdp?.forwarder;
     if (forwarder === undefined) return;
     forwarder.setBusy(this.#busy.has(forwarder.remote), now);
@@ -286,7 +286,7 @@ export class LinkTable {
     this.#changed = true;
   }
 
-  #setTunnel(link: Link, now: Millis): void {
+  #setTunnel(link: OverlayLink, now: Millis): void {
     if (link.fastdp === undefined) return;
     const { forwarder, slot } = link.fastdp;
     const port = this.tunnels.find(link.udpPort);
@@ -326,7 +326,7 @@ export class LinkTable {
   }
 
   /** Passes on what a switch says, then its status if that changed. */
-  #settle(link: Link, events: readonly SwitchEvent[], now: Millis): void {
+  #settle(link: OverlayLink, events: readonly SwitchEvent[], now: Millis): void {
     for (const event of events) {
       switch (event.kind) {
         case "send":

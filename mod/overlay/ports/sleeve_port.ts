@@ -88,7 +88,7 @@ export const SLEEVE_HEADROOM = 4;
 
 /** The user-space path: UDP sockets, ciphers, segmentation. One thread, synchronous; nothing waits in it for longer than
  * until flush(). */
-export interface SleevePath extends Disposable {
+export interface SleevePort extends Disposable {
   /** Descriptors that are ready when drain() has something to do. */
   readonly fds: readonly number[];
   /** Performs an effect of the core. */

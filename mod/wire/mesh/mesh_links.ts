@@ -4,7 +4,7 @@ import { type PeerName, peerNameFromBytes, peerNameFromNumber } from "../../core
 import type { LinkRecord } from "../../core/topology_record.ts";
 import type { QuickReader } from "./gob_decode.ts";
 import type { GobType, ValueOf } from "./gob_types.ts";
-import { addressOf, MAX_ADDRESS } from "./mesh_text.ts";
+import { addressText, MAX_ADDRESS } from "./mesh_text.ts";
 
 /** Links that are kept of one list. */
 export const MAX_LINKS = 8192;
@@ -109,7 +109,7 @@ export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly L
       if (peer === undefined) return bad("a name is longer than 48 bits");
       if (links.size >= MAX_LINKS && !links.has(peer)) continue;
       const { RemoteTCPAddr, Outbound: outbound, Established: established } = link;
-      const address = addressOf(RemoteTCPAddr);
+      const address = addressText(RemoteTCPAddr);
       links.set(peer, { peer, address, outbound, established });
     }
     return good([...links.values()]);

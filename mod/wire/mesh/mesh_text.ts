@@ -11,6 +11,6 @@ export function nicknameOf(text: string): string {
 }
 
 /** An address as it is kept; what is too long to be one or has other than printable ASCII is as good as none. */
-export function addressOf(text: string): string {
+export function addressText(text: string): string {
   return text.length <= MAX_ADDRESS && /^[\x20-\x7e]*$/.test(text) ? text : "";
 }

@@ -5,7 +5,7 @@ export {
   deleteLink,
   dumpLinks,
   getLink,
-  type Link,
+  type Interface as Link,
   LINK_NOTICES,
   type LinkChanges,
   MAX_LINK_NAME,

@@ -3,7 +3,7 @@ import { type Cidr, type Ip, ipToBytes, isIpv4 } from "../../core/addr.ts";
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
-import { addressOf, AF, onlyMessage } from "./rtnetlink_message.ts";
+import { AF, ipOf, onlyMessage } from "./rtnetlink_message.ts";
 
 const RTM = { new: 20, del: 21, get: 22 } as const;
 const IFA = { address: 1, local: 2, flags: 8 } as const;
@@ -75,8 +75,8 @@ export function decodeAddress(bytes: Uint8Array): Decoded<InterfaceAddress> {
   let address: Ip | undefined;
   const reader = new AttributeReader(body, HEADER);
   while (reader.next()) {
-    if (reader.type === IFA.local) local = addressOf(family, reader.value());
-    else if (reader.type === IFA.address) address = addressOf(family, reader.value());
+    if (reader.type === IFA.local) local = ipOf(family, reader.value());
+    else if (reader.type === IFA.address) address = ipOf(family, reader.value());
     else if (reader.type === IFA.flags) flags = reader.u32(); // the header holds only 8 of them
   }
   if (reader.failure !== undefined) return bad(reader.failure);

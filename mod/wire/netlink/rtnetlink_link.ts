@@ -32,7 +32,7 @@ export interface BridgeSettings {
 }
 
 /** One interface as the kernel reports it. */
-export interface Link {
+export interface Interface {
   /** What names it in requests. */
   readonly index: number;
   /** What people call it. */
@@ -173,7 +173,7 @@ export function deleteLink(index: number): Uint8Array<ArrayBuffer> {
 }
 
 /** Decodes one whole message of the answer to getLink() or dumpLinks(). */
-export function decodeLink(bytes: Uint8Array): Decoded<Link> {
+export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
   const message = onlyMessage(bytes, RTM.new, HEADER);
   if (!message.ok) return message;
   const body = message.value;

@@ -24,7 +24,7 @@ export function zeroAddress(family: number): Ip | undefined {
 }
 
 /** The address in `bytes`, if its length is that of `family`. */
-export function addressOf(family: number, bytes: Uint8Array): Ip | undefined {
+export function ipOf(family: number, bytes: Uint8Array): Ip | undefined {
   if (family === AF.inet6) return bytes.length === 16 ? ipFromBytes(bytes) : undefined;
   return family === AF.inet && bytes.length === 4 ? ipFromBytes(bytes) : undefined;
 }

@@ -3,7 +3,7 @@ import { type Cidr, type Ip, ipToBytes, isIpv4 } from "../../core/addr.ts";
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import { AttributeReader, NLM_F } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
-import { addressOf, AF, onlyMessage, zeroAddress } from "./rtnetlink_message.ts";
+import { AF, ipOf, onlyMessage, zeroAddress } from "./rtnetlink_message.ts";
 
 const RTM = { new: 24, del: 25, get: 26 } as const;
 const RTA = { dst: 1, oif: 4, gateway: 5, priority: 6, multipath: 9, table: 15, via: 18 } as const;
@@ -92,7 +92,7 @@ export function decodeRoute(bytes: Uint8Array): Decoded<Route> {
   let metric = 0;
   const reader = new AttributeReader(body, HEADER);
   while (reader.next()) {
-    if (reader.type === RTA.dst) ip = addressOf(family, reader.value());
+    if (reader.type === RTA.dst) ip = ipOf(family, reader.value());
     else if (reader.type === RTA.oif) interfaces = [reader.u32()];
     else if (reader.type === RTA.gateway || reader.type === RTA.via) viaGateway = true;
     else if (reader.type === RTA.priority) metric = reader.u32();

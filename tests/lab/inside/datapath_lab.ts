@@ -3,7 +3,7 @@
  *     c1 --ethmesh-- v1 [ datapath meshnet ] v2 --ethmesh-- c2      all ports in the namespace `sw`
  */
 import assert from "node:assert/strict";
-import { openNetlink } from "../../../mod/daemon/netlink.ts";
+import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
 import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
 import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { formatMac, macToBytes } from "../../../mod/core/addr.ts";
@@ -73,7 +73,7 @@ class Bench implements Arrangement {
     return this.posted.shift()!;
   }
   addPort(name: string): void {
-    using socket = openNetlink({ protocol: "generic", netns: path(SWITCH) });
+    using socket = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
     const families = findOvsFamilies(socket)!;
     const [dump] = socket.request(encodeDatapathDump(families));
     const index = new DataView(dump!.buffer, dump!.byteOffset).getInt32(20, true);
@@ -157,8 +157,8 @@ function install(
 
 export default suite({ name: "kernel datapath", kernel: 1, open: () => Bench.create() }, {
   "sockets belong to the namespace in which they were made, and the thread comes back": (bench) => {
-    using there = openNetlink({ protocol: "generic", netns: path(SWITCH) });
-    using here = openNetlink({ protocol: "generic" });
+    using there = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
+    using here = openNetlinkIn({ protocol: "generic" });
     const families = findOvsFamilies(there)!;
     assert.equal(there.request(encodeDatapathDump(families)).length, 1);
     assert.equal(here.request(encodeDatapathDump(families)).length, 0);
@@ -166,7 +166,7 @@ export default suite({ name: "kernel datapath", kernel: 1, open: () => Bench.cre
     return Promise.resolve();
   },
   "the kernel explains what it refuses": () => {
-    using socket = openNetlink({ protocol: "generic", netns: path(SWITCH) });
+    using socket = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
     const families = findOvsFamilies(socket)!;
     const name = "a-name-that-is-longer-than-an-interface-may-have";
     assert.throws(() => socket.request(encodeVportNew(families, 1, { kind: "netdev", name, upcallPid: 0 })), {

@@ -14,11 +14,11 @@ import type { Ip } from "../../../mod/core/addr.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { openNetlink } from "../../../mod/daemon/netlink.ts";
+import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
 import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
-import type { SleeveCounts, SleevePath, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
+import type { SleeveCounts, SleevePort, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
 import type {
   FlowAction,
@@ -55,7 +55,7 @@ const LINK = {
 };
 
 /** Hands packets back under another key, and remembers the largest. */
-class RelayPath implements SleevePath {
+class RelayPath implements SleevePort {
   readonly fds: readonly number[] = [];
   readonly relay = new Map<LinkId, SleeveKey>();
   packets = 0;
@@ -178,7 +178,7 @@ class Bench implements Arrangement {
     this.#poller = new Poller(this.#datapath.fds);
   }
   #addPorts(): void {
-    using socket = openNetlink({ protocol: "generic", netns: path(SWITCH) });
+    using socket = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
     const families = findOvsFamilies(socket)!;
     const [dump] = socket.request(encodeDatapathDump(families));
     const index = new DataView(dump!.buffer, dump!.byteOffset).getInt32(20, true);

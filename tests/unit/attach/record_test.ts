@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type AttachmentRecord, decodeRecord, encodeRecord, isStill } from "../../../mod/attach/record.ts";
-import { parseTarget } from "../../../mod/attach/target.ts";
+import { parseAttachTarget } from "../../../mod/attach/target.ts";
 import { parseCidr, parseMac } from "../../../mod/core/addr.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { mutate } from "../fuzz.ts";
@@ -62,10 +62,17 @@ Deno.test("decodeRecord() returns for any text", () => {
 });
 
 Deno.test("isStill() lets names return but not process numbers", () => {
-  const found = { target: parseTarget("pid:7"), namespace: { device: 4, inode: 9 }, processMark: "boot 8" };
+  const found = {
+    target: parseAttachTarget("pid:7"),
+    namespace: { device: 4, inode: 9 },
+    processMark: "boot 8",
+  };
   assert.equal(isStill(record, found), false);
   assert.equal(isStill(record, { ...found, processMark: "boot 7" }), true);
   assert.equal(isStill(record, undefined), false);
   const named = { ...record, target: "netns:a", processMark: undefined };
-  assert.equal(isStill(named, { ...found, target: parseTarget("netns:a"), processMark: undefined }), true);
+  assert.equal(
+    isStill(named, { ...found, target: parseAttachTarget("netns:a"), processMark: undefined }),
+    true,
+  );
 });

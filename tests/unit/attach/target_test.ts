@@ -8,7 +8,12 @@ import {
   shortHash,
   temporaryName,
 } from "../../../mod/attach/names.ts";
-import { findTarget, type NamespaceProbe, parseTarget, resolveTarget } from "../../../mod/attach/target.ts";
+import {
+  findTarget,
+  type NamespaceProbe,
+  parseAttachTarget,
+  resolveTarget,
+} from "../../../mod/attach/target.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { MAX_LINK_NAME } from "../../../mod/wire/netlink/rtnetlink.ts";
 
@@ -24,18 +29,18 @@ const probe: NamespaceProbe = {
 };
 
 Deno.test("parseTarget() takes names, processes and paths", () => {
-  assert.deepEqual(parseTarget("netns:web.1"), {
+  assert.deepEqual(parseAttachTarget("netns:web.1"), {
     kind: "name",
     text: "netns:web.1",
     path: "/run/netns/web.1",
   });
-  assert.deepEqual(parseTarget("pid:42"), {
+  assert.deepEqual(parseAttachTarget("pid:42"), {
     kind: "process",
     text: "pid:42",
     path: "/proc/42/ns/net",
     pid: 42,
   });
-  assert.deepEqual(parseTarget("/x/y"), { kind: "path", text: "/x/y", path: "/x/y" });
+  assert.deepEqual(parseAttachTarget("/x/y"), { kind: "path", text: "/x/y", path: "/x/y" });
 });
 
 Deno.test("parseTarget() says what would do instead", () => {
@@ -55,7 +60,7 @@ Deno.test("parseTarget() says what would do instead", () => {
     ["pid:99999999999", /positive number/],
   ];
   for (const [text, message] of cases) {
-    assert.throws(() => parseTarget(text), (thrown) => {
+    assert.throws(() => parseAttachTarget(text), (thrown) => {
       const code = message.source.includes("Docker") ? "attach/bad-target" : "usage/bad-target";
       assert.ok(thrown instanceof MeshnetError && thrown.code === code, text);
       assert.match(thrown.message, message);
@@ -67,7 +72,7 @@ Deno.test("parseTarget() says what would do instead", () => {
 });
 
 Deno.test("findTarget() and resolveTarget() judge what is there", () => {
-  const at = (text: string) => findTarget(parseTarget(text), probe);
+  const at = (text: string) => findTarget(parseAttachTarget(text), probe);
   assert.deepEqual(at("netns:a")?.namespace, { device: 4, inode: 2 });
   assert.equal(at("pid:7")?.processMark, "boot 7");
   assert.equal(at("pid:8"), undefined);
@@ -75,9 +80,9 @@ Deno.test("findTarget() and resolveTarget() judge what is there", () => {
   assert.throws(() => at("/own"), /host's own network namespace/);
   assert.throws(() => at("/file"), /not a network namespace/);
   assert.throws(() => at("/secret"), { code: "attach/bad-target", message: /permission denied/ });
-  assert.throws(() => resolveTarget(parseTarget("netns:gone"), probe), /no \/run\/netns\/gone$/);
-  assert.throws(() => resolveTarget(parseTarget("pid:8"), probe), /process 8/);
-  assert.throws(() => resolveTarget(parseTarget("/gone"), probe), /no \/gone$/);
+  assert.throws(() => resolveTarget(parseAttachTarget("netns:gone"), probe), /no \/run\/netns\/gone$/);
+  assert.throws(() => resolveTarget(parseAttachTarget("pid:8"), probe), /process 8/);
+  assert.throws(() => resolveTarget(parseAttachTarget("/gone"), probe), /no \/gone$/);
 });
 
 Deno.test("shortHash() is FNV-1a and the same every time", () => {

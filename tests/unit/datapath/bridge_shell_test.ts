@@ -5,7 +5,7 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { BRIDGE_PORT, BridgeDatapath, SLEEVE_PORT } from "../../../mod/datapath/bridge_shell.ts";
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
-import type { SleeveEffect, SleevePath, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
+import type { SleeveEffect, SleevePort, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import type { FlowAction, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
@@ -21,7 +21,7 @@ const CARRY: FlowAction = { kind: "sleeve", port: SLEEVE_PORT, sleeve: KEY };
 /** A virtio header that says something. */
 const VIRTIO = Uint8Array.of(1, 1, 66, 0, 0x78, 5, 34, 0, 16, 0);
 
-class FakeSleeve implements SleevePath {
+class FakeSleeve implements SleevePort {
   readonly fds = [11, 12];
   readonly sent: { key: SleeveKey; packet: Uint8Array; broadcast: boolean }[] = [];
   readonly performed: SleeveEffect[] = [];

@@ -5,9 +5,9 @@ import { findFamily } from "../../../mod/wire/netlink/genetlink.ts";
 import { NLM_F } from "../../../mod/wire/netlink/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { DatagramBatch } from "../../../ffi/datagram_batch.ts";
-import { openNetlink } from "../../../mod/daemon/netlink.ts";
+import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
 
-openNetlink({ protocol: "generic" })[Symbol.dispose](); // opens the libraries, once for the process
+openNetlinkIn({ protocol: "generic" })[Symbol.dispose](); // opens the libraries, once for the process
 
 /** A dump of all Generic Netlink families. */
 function familyDump(): Uint8Array<ArrayBuffer> {
@@ -15,7 +15,7 @@ function familyDump(): Uint8Array<ArrayBuffer> {
 }
 
 Deno.test("NlSocket.request() looks up the controller of Generic Netlink in the running kernel", () => {
-  using socket = openNetlink({ protocol: "generic" });
+  using socket = openNetlinkIn({ protocol: "generic" });
   const family = findFamily(socket, "nlctrl");
   assert.equal(family?.id, 16);
   assert.equal(family?.groups.has("notify"), true);
@@ -24,14 +24,14 @@ Deno.test("NlSocket.request() looks up the controller of Generic Netlink in the 
 });
 
 Deno.test("NlSocket.request() collects a dump of many messages", () => {
-  using socket = openNetlink({ protocol: "generic" });
+  using socket = openNetlinkIn({ protocol: "generic" });
   const replies = socket.request(familyDump());
   assert.ok(replies.length >= 2);
   assert.ok(replies.every((reply) => reply[4] === 16));
 });
 
 Deno.test("NlSocket.request() throws what the kernel refuses, with errno and its explanation", () => {
-  using socket = openNetlink({ protocol: "generic" });
+  using socket = openNetlinkIn({ protocol: "generic" });
   const nameless = new NetlinkWriter().begin(16, NLM_F.request).u8(3).u8(1).u16(0).attrBytes(
     1,
     new Uint8Array(1),
@@ -46,14 +46,14 @@ Deno.test("NlSocket.request() throws what the kernel refuses, with errno and its
 });
 
 Deno.test("NlSocket.receive() does not wait, and request() overlooks answers nobody waited for", () => {
-  using socket = openNetlink({ protocol: "generic" });
+  using socket = openNetlinkIn({ protocol: "generic" });
   assert.equal(socket.receive(), undefined);
   socket.send(familyDump());
   for (let i = 0; i < 3; i++) assert.equal(findFamily(socket, "nlctrl")?.id, 16);
 });
 
 Deno.test("NlSocket cannot be used after disposal, and disposal repeats", () => {
-  const socket = openNetlink({ protocol: "generic" });
+  const socket = openNetlinkIn({ protocol: "generic" });
   socket[Symbol.dispose]();
   socket[Symbol.dispose]();
   assert.throws(() => socket.request(familyDump()), TypeError);
@@ -62,14 +62,14 @@ Deno.test("NlSocket cannot be used after disposal, and disposal repeats", () => 
 
 Deno.test("openNetlink() names a namespace that is not there", () => {
   const missing = { protocol: "route", netns: "/run/netns/no-such-namespace" } as const;
-  assert.throws(() => openNetlink(missing), {
+  assert.throws(() => openNetlinkIn(missing), {
     code: "native/call-failed",
     message: "Cannot open network namespace /run/netns/no-such-namespace: no such entry (ENOENT)",
   });
 });
 
 Deno.test("DatagramBatch receives several datagrams at once and counts those that do not fit", () => {
-  using socket = openNetlink({ protocol: "generic" });
+  using socket = openNetlinkIn({ protocol: "generic" });
   const lookups = ["nlctrl", "no-such-family", "nlctrl"].map((name) =>
     new NetlinkWriter().begin(16, NLM_F.request, 7).u8(3).u8(1).u16(0).attrText(2, name).end().finish()
   );

@@ -4,7 +4,7 @@ import type {
   SleeveCounts,
   SleeveEffect,
   SleeveNews,
-  SleevePath,
+  SleevePort,
   TakePacket,
 } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { TAP_NAME, TAP_PACKET, type TapPort } from "../../../mod/overlay/ports/tap_port.ts";
@@ -51,7 +51,7 @@ export interface FakeSent {
 }
 
 /** A path whose links are lists. */
-export class FakePath implements SleevePath {
+export class FakePath implements SleevePort {
   readonly fds = [40, 41];
   readonly performed: SleeveEffect[] = [];
   readonly sent: FakeSent[] = [];

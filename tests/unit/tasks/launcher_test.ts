@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assemble, compress, compressInPieces, tar } from "../../../mod/tasks/payload.ts";
+import { compress, compressInPieces, joinPayload, tar } from "../../../mod/tasks/payload.ts";
 import { root } from "../../../mod/tasks/run.ts";
 
 const MIB = 1 << 20;
@@ -18,7 +18,7 @@ async function executable(folder: string): Promise<string> {
   const path = `${folder}/meshnet`;
   const text = (value: string) => new TextEncoder().encode(value);
   const files = [{ path: "main.js", bytes: text("main") }, { path: "lib/libx.so", bytes: text("library") }];
-  const bytes = assemble({
+  const bytes = joinPayload({
     launcher: Deno.readTextFileSync(`${root}/mod/tasks/launcher.sh`),
     version: "1.2.3",
     flags: ["-A", "--quiet"],

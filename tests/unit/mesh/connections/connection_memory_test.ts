@@ -1,7 +1,7 @@
 /** Connections that make a router hold much: the greediest ends, others and the friend go on. */
 import assert from "node:assert/strict";
 import { concatBytes } from "../../../../mod/core/bytes.ts";
-import { LINK_MEMORY } from "../../../../mod/mesh/connections/connection_memory.ts";
+import { CONNECTION_MEMORY } from "../../../../mod/mesh/connections/connection_memory.ts";
 import { MAX_GREETING } from "../../../../mod/mesh/connections/connections.ts";
 import { Attacked, type Caller, fake } from "../attacked.ts";
 
@@ -29,7 +29,7 @@ Deno.test("RouterCore bounds what unfinished messages of all peers hold, and end
       drip(caller, i < 10 ? 128 * 1024 : 5 * MIB);
       callers.push(caller);
       const { incoming } = router.core.snapshot(router.now).memory;
-      assert.ok(incoming.held <= LINK_MEMORY.incoming.total);
+      assert.ok(incoming.held <= CONNECTION_MEMORY.incoming.total);
     }
     assert.ok(callers.slice(0, 10).every((caller) => !caller.closed), "who held little was closed");
     const { incoming } = router.core.snapshot(router.now).memory;
@@ -40,7 +40,7 @@ Deno.test("RouterCore bounds what unfinished messages of all peers hold, and end
 });
 
 Deno.test("RouterCore bounds what waits for slow readers together, and ends whoever has most", () => {
-  const limits = { ...LINK_MEMORY, outgoing: { total: 20_000, each: 15_000 } };
+  const limits = { ...CONNECTION_MEMORY, outgoing: { total: 20_000, each: 15_000 } };
   new Attacked({ connLimit: 0, memory: limits }).survive((router) => {
     const callers: Caller[] = [];
     for (let i = 0; i < 100; i++) {
@@ -61,7 +61,7 @@ Deno.test("RouterCore lets strangers hold little, whatever they send, and nothin
       drip(caller, 60 * 1024);
     }
     const { strangers, incoming } = router.core.snapshot(router.now).memory;
-    assert.ok(strangers.held <= LINK_MEMORY.strangers.total, `${strangers.held} held`);
+    assert.ok(strangers.held <= CONNECTION_MEMORY.strangers.total, `${strangers.held} held`);
     assert.ok(strangers.held <= MAX_GREETING * 128 * 1024);
     assert.deepEqual(incoming, { held: 0, ended: 0 });
   });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { ConnUid, PeerName, PeerUid } from "../../../../mod/core/names.ts";
 import type { LinkId } from "../../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
-import type { Introduced, Link } from "../../../../mod/mesh/connections/connection.ts";
-import { LinkTable } from "../../../../mod/mesh/connections/connection_table.ts";
+import type { Connection, Introduced } from "../../../../mod/mesh/connections/connection.ts";
+import { ConnectionTable } from "../../../../mod/mesh/connections/connection_table.ts";
 import type { SocketId } from "../../../../mod/mesh/router_types.ts";
 
 const PEER = "02:00:00:00:00:02" as PeerName;
@@ -25,7 +25,7 @@ function introduced(connUid: bigint, uid = 7n, name = PEER): Introduced {
 
 let serial = 0;
 /** As much of a link as the table looks at. */
-function link(what: Introduced, heard = 0, outbound = false): Link {
+function link(what: Introduced, heard = 0, outbound = false): Connection {
   const id = ++serial;
   const origin = { id: id as LinkId, socket: id as SocketId, outbound };
   return {
@@ -34,11 +34,11 @@ function link(what: Introduced, heard = 0, outbound = false): Link {
     peer: what.remote.name,
     heard: at(heard),
     doubted: undefined,
-  } as unknown as Link;
+  } as unknown as Connection;
 }
 
-function tableWith(existing: Link, limit = 0): LinkTable {
-  const table = new LinkTable(limit);
+function tableWith(existing: Connection, limit = 0): ConnectionTable {
+  const table = new ConnectionTable(limit);
   table.open(existing);
   table.add(existing);
   return table;

@@ -4,14 +4,14 @@ import { good } from "../../../../mod/core/brand.ts";
 import type { LinkId } from "../../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import type { Intro } from "../../../../mod/mesh/connections/intro.ts";
-import { HEARTBEAT, Link, SILENCE } from "../../../../mod/mesh/connections/connection.ts";
+import { Connection, HEARTBEAT, SILENCE } from "../../../../mod/mesh/connections/connection.ts";
 import type { SocketId } from "../../../../mod/mesh/router_types.ts";
 
 const at = (ms: number) => ms as Millis;
 const message = Uint8Array.of(9);
 
 /** A link whose introduction is done with the first byte. */
-function link(now: number): Link {
+function link(now: number): Connection {
   const remote = { connId: 0xffff_ffff_ffff_fff0n };
   const codec = { maxMessage: 10, encode: (bytes: Uint8Array) => bytes, feed: () => good([message]) };
   const done = {
@@ -40,7 +40,7 @@ function link(now: number): Link {
     attempt: undefined,
     welcome: true,
   };
-  return new Link(origin, intro as unknown as Intro, at(now));
+  return new Connection(origin, intro as unknown as Intro, at(now));
 }
 
 Deno.test("Link gives the messages that came with the introduction, and both ends' number", () => {

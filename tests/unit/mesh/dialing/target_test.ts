@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { dialAddress, parseTarget } from "../../../../mod/mesh/dialing/target.ts";
+import { dialAddress, parseDialTarget } from "../../../../mod/mesh/dialing/target.ts";
 
 const good = [
   ["peer.example.com", "peer.example.com", undefined, undefined],
@@ -14,7 +14,7 @@ const good = [
 
 for (const [text, host, ip, port] of good) {
   Deno.test(`parseTarget() takes ${text}`, () => {
-    assert.deepEqual(parseTarget(text), { ok: true, value: { host, ip, port } });
+    assert.deepEqual(parseDialTarget(text), { ok: true, value: { host, ip, port } });
   });
 }
 
@@ -35,14 +35,14 @@ for (
   ] as const
 ) {
   Deno.test(`parseTarget() refuses ${JSON.stringify(text).slice(0, 20)}`, () => {
-    const parsed = parseTarget(text);
+    const parsed = parseDialTarget(text);
     assert.ok(!parsed.ok);
     assert.match(parsed.reason, reason);
   });
 }
 
 Deno.test("dialAddress() completes the port", () => {
-  const parsed = parseTarget("2001:db8::1");
+  const parsed = parseDialTarget("2001:db8::1");
   assert.ok(parsed.ok);
   assert.equal(dialAddress(parsed.value.ip!, undefined, 6783), "[2001:db8::1]:6783");
   assert.equal(dialAddress(parsed.value.ip!, 9, 6783), "[2001:db8::1]:9");

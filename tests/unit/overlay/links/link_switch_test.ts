@@ -11,7 +11,7 @@ import {
   commonOverlays,
   encodeControl,
   LinkSwitch,
-  noCommonOverlay,
+  whyNoOverlay,
 } from "../../../../mod/overlay/links/link_switch.ts";
 import { fuzz } from "../../fuzz.ts";
 import { loadVectors } from "../../vectors.ts";
@@ -71,8 +71,8 @@ Deno.test("commonOverlays() keeps our order and only what both have", () => {
   assert.deepEqual(commonOverlays(["fastdp", "sleeve"], ["sleeve", "fastdp"]), ["fastdp", "sleeve"]);
   assert.deepEqual(commonOverlays(["fastdp"], ["fastdp", "sleeve"]), ["fastdp"]);
   assert.deepEqual(commonOverlays(["fastdp"], ["sleeve"]), []);
-  assert.match(noCommonOverlay(["fastdp"], ["sleeve"]), /it offers sleeve; this host offers fastdp$/);
-  assert.match(noCommonOverlay(["fastdp"], undefined), /sleeve, in its oldest form/);
+  assert.match(whyNoOverlay(["fastdp"], ["sleeve"]), /it offers sleeve; this host offers fastdp$/);
+  assert.match(whyNoOverlay(["fastdp"], undefined), /sleeve, in its oldest form/);
 });
 
 Deno.test("LinkSwitch takes the first overlay that works, else the first that may", () => {
