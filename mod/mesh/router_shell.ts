@@ -6,14 +6,16 @@ import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { Alarm, Clock, GossipChannel, GossipData, Logger, Store } from "../core/ports.ts";
-import type { AttemptId } from "./dialing/connector.ts";
+import type { AttemptId } from "./mesh_ids.ts";
 import { RouterCore } from "./router.ts";
-import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "./router_types.ts";
+import type { SocketId } from "./mesh_ids.ts";
+import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
 import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
 import { Socket } from "./tcp/socket_shell.ts";
 import { parseDialTarget } from "./dialing/target.ts";
 import { DenoStream, dial, DialError, listen, lookUp, type Stream } from "./tcp/tcp_shell.ts";
-import { ACCEPT_BURST, ACCEPT_REFILL, TokenBucket } from "./connections/token_bucket.ts";
+import { TokenBucket } from "../core/token_bucket.ts";
+import { ACCEPT_BURST, ACCEPT_REFILL } from "./router_types.ts";
 
 /** Where the direct targets are kept between runs: a JSON list of texts. */
 export const TARGETS_KEY = "mesh/targets";

@@ -1,16 +1,12 @@
 /** What goes into the router core and what comes out of it. */
 import type { Cidr, Endpoint, Ip } from "../core/addr.ts";
-import type { Brand } from "../core/brand.ts";
 import type { PoolLimits } from "../core/memory_budget.ts";
 import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
-import type { AttemptId } from "./dialing/connector.ts";
+import type { AttemptId, SocketId } from "./mesh_ids.ts";
 import type { ConnectionPool } from "./connections/connection_memory.ts";
 import type { TopologyDecoder } from "./gossip/topology_channel.ts";
-
-/** One TCP connection of the shell; never reused. */
-export type SocketId = Brand<number, "SocketId">;
 
 /** Why a dial failed, as far as the advice for people differs. */
 export type DialFailure = "refused" | "timeout" | "unreachable" | "other";
@@ -114,3 +110,8 @@ export interface RouterConfig {
   /** For simulations: see TopologyDecoder. */
   readonly decodeTopology?: TopologyDecoder;
 }
+
+/** Connections that may come in at once, before the rate below holds (spec mesh.md, section 1). */
+export const ACCEPT_BURST = 20;
+/** Milliseconds after which one more connection may come in. */
+export const ACCEPT_REFILL = 50;

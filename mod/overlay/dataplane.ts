@@ -5,7 +5,7 @@ import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { FlowRecord, Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import { concludeFrom } from "./flows/adopt.ts";
-import { newCounters } from "./counters.ts";
+import { newCounters } from "./ports/counters.ts";
 import type {
   DataplaneEffect,
   DataplaneEvent,

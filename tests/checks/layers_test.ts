@@ -21,6 +21,25 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ["core", "cli", "daemon"],
   tasks: ["tests"],
 };
+/** The inner rooms of an area, and which of its other rooms each may import; of the area's top floor it takes types only. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  "wire/mesh": [],
+  "wire/netlink": ["wire/packet"],
+  "wire/packet": [],
+  "mesh/topology": [],
+  "mesh/gossip": ["mesh/topology"],
+  "mesh/dialing": [],
+  "mesh/connections": ["mesh/dialing", "mesh/gossip", "mesh/topology"],
+  "mesh/tcp": ["mesh/dialing"],
+  "overlay/ports": [],
+  "overlay/paths": ["overlay/ports"],
+  "overlay/flows": ["overlay/paths", "overlay/ports"],
+  "overlay/links": ["overlay/paths", "overlay/ports"],
+};
+/** Rooms that others than their own area may import; the other rooms of that area are its own affair. */
+const OPEN_ROOMS: Readonly<Record<string, RegExp>> = {
+  overlay: /^mod\/overlay\/(ports|worker_shell|dataplane)/,
+};
 /** Single files that an area may import in addition. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   cli: ["mod/control/api_types.ts", "mod/control/client.ts"],
@@ -46,6 +65,36 @@ Deno.test("areas import only what lies to their left", () => {
     const allowed = own === other || MAY_IMPORT[own]?.includes(other) || EXCEPTIONS[own]?.includes(to) ||
       lazy && LAZY[own]?.includes(other);
     return allowed ? [] : [`${from} imports ${to}`];
+  }));
+});
+
+/** `area/room` of a file in an inner room; `area` of one on its top floor. */
+function roomOf(path: string): string {
+  return /^(?:mod\/)?(.*)\//.exec(path)?.[1] ?? path;
+}
+
+Deno.test("inner rooms import only what lies to their left, and types of the floor above", () => {
+  noFindings(edges.flatMap(({ from, to, typeOnly }) => {
+    const [own, other] = [roomOf(from), roomOf(to)];
+    if (own === other || areaOf(from) !== areaOf(to) || ROOMS[own] === undefined) return [];
+    const allowed = other === areaOf(to) ? typeOnly : ROOMS[own].includes(other);
+    return allowed ? [] : [`${from} imports ${to}`];
+  }));
+});
+
+Deno.test("every folder of wire, mesh and overlay is a known room", () => {
+  const rooms = new Set(programFiles.map(({ path }) => roomOf(path)));
+  noFindings([
+    ...[...rooms].filter((room) => /^(wire|mesh|overlay)\//.test(room) && !Object.hasOwn(ROOMS, room)),
+    ...Object.keys(ROOMS).filter((room) => !rooms.has(room)),
+  ]);
+});
+
+Deno.test("others reach an area by its open rooms", () => {
+  noFindings(edges.flatMap(({ from, to }) => {
+    const open = OPEN_ROOMS[areaOf(to)];
+    if (open === undefined || areaOf(from) === areaOf(to) || open.test(to)) return [];
+    return [`${from} imports ${to}`];
   }));
 });
 

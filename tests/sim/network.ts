@@ -1,7 +1,8 @@
 /** A network of TCP connections with faults: delays, stalls, resets, partitions, hosts that go silent. */
 import { type Endpoint, formatEndpoint } from "../../mod/core/addr.ts";
 import type { DialFailure } from "../../mod/mesh/router_types.ts";
-import { ACCEPT_BURST, ACCEPT_REFILL, TokenBucket } from "../../mod/mesh/connections/token_bucket.ts";
+import { TokenBucket } from "../../mod/core/token_bucket.ts";
+import { ACCEPT_BURST, ACCEPT_REFILL } from "../../mod/mesh/router_types.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { SeededRandom } from "./random.ts";
 

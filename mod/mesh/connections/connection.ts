@@ -6,10 +6,10 @@ import type { LinkId, LinkStatus } from "../../core/overlay_port.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { Features } from "../../wire/mesh/mesh_message.ts";
 import { TAG } from "../../wire/mesh/mesh_message.ts";
-import type { AttemptId } from "../dialing/connector.ts";
+import type { AttemptId } from "../mesh_ids.ts";
 import type { Intro, MessageCodec } from "./intro.ts";
-import type { SocketId } from "../router_types.ts";
-import { TokenBucket } from "./token_bucket.ts";
+import type { SocketId } from "../mesh_ids.ts";
+import { TokenBucket } from "../../core/token_bucket.ts";
 
 /** A heartbeat is sent this often, milliseconds. */
 export const HEARTBEAT = 30_000;

@@ -3,7 +3,7 @@ import type { PeerName } from "../../core/names.ts";
 import type { LinkId } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import type { Connection, Introduced } from "./connection.ts";
-import type { SocketId } from "../router_types.ts";
+import type { SocketId } from "../mesh_ids.ts";
 
 /** What is to happen with a connection that wants into the table. */
 export type Admission =

@@ -1,13 +1,13 @@
 /** The part of the router that owns connections: greeting, admission, messages, end (source: spec mesh.md, section 5). */
 import { cidrContains, type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
 import { concatBytes } from "../../core/bytes.ts";
-import type { ConnUid } from "../../core/names.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../core/overlay_port.ts";
 import type { LogFields } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
 import { TAG } from "../../wire/mesh/mesh_message.ts";
-import type { AttemptEnd, AttemptId, Connector, ConnectorEffect } from "../dialing/connector.ts";
-import { dialAdvice } from "../tcp/dial_advice.ts";
+import { prepareRequest, useOf } from "./connection_use.ts";
+import type { AttemptEnd, Connector, ConnectorEffect } from "../dialing/connector.ts";
+import { dialAdvice } from "../dialing/dial_advice.ts";
 import { Intro } from "./intro.ts";
 import {
   BUSY,
@@ -21,14 +21,13 @@ import { ConnectionMemory, type Evicted } from "./connection_memory.ts";
 import { cloneAdvice, ConnectionTable } from "./connection_table.ts";
 import { LogLimit } from "./log_limit.ts";
 import type { Membership } from "../membership.ts";
-import type { RouterConfig, RouterEffect, RouterEvent, SocketId } from "../router_types.ts";
+import type { AttemptId, SocketId } from "../mesh_ids.ts";
+import type { RouterConfig, RouterEffect, RouterEvent } from "../router_types.ts";
 import { MAX_PEERS } from "../topology/topology.ts";
 import { DIGEST_EXTENSION } from "../gossip/topology_digest.ts";
 
 /** Accepted connections that may be in their introduction at the same time. */
 export const MAX_GREETING = 64;
-/** Longest overlay control message that is handed to the data plane, octets; the longest known one has 67. */
-const MAX_CONTROL = 1024;
 /** An identity is checked by writing to its connection; a second doubt within this time changes nothing, ms. */
 const DOUBT = 1_000;
 
@@ -323,23 +322,12 @@ export class Connections {
     membership.added(connection, restarted, now);
     if (connection.origin.attempt !== undefined) connector.connected(connection.origin.attempt, peer);
     connector.request(now);
-    this.#prepare(connection, introduced);
+    this.#overlay(prepareRequest(connection, introduced));
+    this.#overlay({ kind: "confirm", link: connection.origin.id });
     const { outbound } = connection.origin;
     const fields = { nickname: introduced.remote.nickname, encrypted: introduced.encrypted, outbound };
     this.#log("info", "mesh/connected", { peer, address: connection.address, ...fields });
     return true;
-  }
-
-  #prepare(connection: Connection, introduced: Introduced): void {
-    const { id, local, remote, outbound } = connection.origin;
-    const { sessionKey, connUid } = introduced;
-    const { name: peer, overlays: theirOverlays, extensions = [] } = introduced.remote;
-    const protection = sessionKey === undefined
-      ? { kind: "clear" as const }
-      : { kind: "sealed" as const, sessionKey };
-    const ends = { link: id, peer, local: local.ip, remote, outbound, connUid: connUid as ConnUid };
-    this.#overlay({ kind: "prepare", ...ends, protection, theirOverlays, extensions });
-    this.#overlay({ kind: "confirm", link: id });
   }
 
   #messages(connection: Connection, messages: readonly Uint8Array[], now: Millis): void {
@@ -351,30 +339,18 @@ export class Connections {
 
   /** Handles one message; unknown tags and empty messages are ignored. */
   #message(connection: Connection, message: Uint8Array, now: Millis): void {
-    const control = (): void => {
-      if (message.length > MAX_CONTROL || connection.controls.take(now) > 0) return;
-      this.#overlay({ kind: "control", link: connection.origin.id, message: message.slice() });
-    };
-    switch (message[0]) {
-      case TAG.bareEstablished:
-      case TAG.bareFragmentation:
-      case TAG.bareMtu:
-        return connection.introduced!.remote.overlays === undefined ? control() : undefined;
-      case TAG.overlayControl:
-        return message.length >= 3 ? control() : undefined;
-      case TAG.gossip:
-      case TAG.gossipUnicast:
-      case TAG.gossipBroadcast: {
+    switch (useOf(message, connection)) {
+      case "control":
+        if (connection.controls.take(now) > 0) return;
+        return this.#overlay({ kind: "control", link: connection.origin.id, message: message.slice() });
+      case "gossip": {
         const taken = this.context.membership.receive(connection.origin.id, message, now);
-        if (!taken.ok) {
-          this.end(
-            connection,
-            { reason: `it sent what cannot be used: ${taken.reason}`, orderly: true },
-            now,
-          );
-        }
-        return;
+        if (taken.ok) return;
+        const reason = `it sent what cannot be used: ${taken.reason}`;
+        return this.end(connection, { reason, orderly: true }, now);
       }
+      case "none":
+        return;
     }
   }
 

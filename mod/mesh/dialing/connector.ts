@@ -6,10 +6,11 @@ import type { Random } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { PeerRecord } from "../../core/topology_record.ts";
 import { discover } from "./candidates.ts";
-import { type AttemptId, type DialTarget, type TargetView, viewOf } from "./dial_target.ts";
+import type { AttemptId } from "../mesh_ids.ts";
+import { type DialTarget, type TargetView, viewOf } from "./dial_target.ts";
 import { dialAddress, parseDialTarget } from "./target.ts";
 
-export type { AttemptId, TargetState, TargetView } from "./dial_target.ts";
+export type { TargetState, TargetView } from "./dial_target.ts";
 
 /** What the connection maker wants done. */
 export type ConnectorEffect =

@@ -1,10 +1,7 @@
 /** What the connection maker keeps of each target, and how it shows to people. */
-import type { Brand } from "../../core/brand.ts";
 import type { PeerName } from "../../core/names.ts";
+import type { AttemptId } from "../mesh_ids.ts";
 import type { TargetSpec } from "./target.ts";
-
-/** One look-up of a name, or one dial with the connection it leads to; never reused. */
-export type AttemptId = Brand<number, "AttemptId">;
 
 /** Where a target stands, for people.
  *

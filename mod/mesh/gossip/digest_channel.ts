@@ -3,7 +3,7 @@ import { bad, type Decoded, good } from "../../core/brand.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { GossipChannel, GossipData } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
-import { TokenBucket } from "../connections/token_bucket.ts";
+import { TokenBucket } from "../../core/token_bucket.ts";
 import type { TopologyChannel } from "./topology_channel.ts";
 import { DIGEST_CHANNEL } from "./topology_digest.ts";
 

@@ -1,7 +1,7 @@
 /** TCP streams as the router uses them: dialled from a chosen address, written in order, read as they come. */
 import { type Endpoint, formatEndpoint, type Ip, isIpv4, parseIp } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
-import { DIAL_TIMEOUT } from "./dial_advice.ts";
+import { DIAL_TIMEOUT } from "../dialing/dial_advice.ts";
 import type { DialFailure } from "../router_types.ts";
 
 /** What a stream reports; nothing after `end`. */

@@ -4,7 +4,7 @@ import type { LogFields } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
 import type { FlowAction, FlowHandle, FlowRecord, Miss, Ufid } from "../../wire/netlink/ovs_keys.ts";
 import { vniSource } from "../../wire/packet/vxlan.ts";
-import type { MutableCounters } from "../counters.ts";
+import type { MutableCounters } from "../ports/counters.ts";
 import type { DataplaneEffect, DataplaneLimits } from "../ports/dataplane_types.ts";
 import { type FlowEntry, FlowTable, keyText } from "./flow_table.ts";
 import {

@@ -8,7 +8,8 @@ import type { Random, Sealer } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { Intro, type MessageCodec } from "../../../mod/mesh/connections/intro.ts";
 import { RouterCore } from "../../../mod/mesh/router.ts";
-import type { RouterConfig, RouterEvent, SocketId } from "../../../mod/mesh/router_types.ts";
+import type { SocketId } from "../../../mod/mesh/mesh_ids.ts";
+import type { RouterConfig, RouterEvent } from "../../../mod/mesh/router_types.ts";
 import { encodeGossipFrame, type GossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
 import { seededRandom } from "../properties.ts";
 

@@ -1,100 +1,30 @@
 import assert from "node:assert/strict";
-import type { Ip, Mac } from "../../../mod/core/addr.ts";
-import type { ConnUid, PeerName } from "../../../mod/core/names.ts";
+import type { Ip } from "../../../mod/core/addr.ts";
+import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
-import type { Millis } from "../../../mod/core/time.ts";
-import { Dataplane, type DataplaneEffect, type DataplaneLimits } from "../../../mod/overlay/dataplane.ts";
+import type { DataplaneEffect } from "../../../mod/overlay/dataplane.ts";
 import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
-import type {
-  FlowHandle,
-  FlowKey,
-  FlowRecord,
-  PortNo,
-  TunnelKey,
-  Ufid,
-} from "../../../mod/wire/netlink/ovs_keys.ts";
-import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
+import type { FlowHandle, FlowRecord, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { seededRandom, withSeed } from "../properties.ts";
-import { BROADCAST, Cluster, routesOf } from "./cluster.ts";
-import { frameOf, hostIp, vport } from "./kernel.ts";
-
-const US = "02:00:00:00:00:01" as PeerName;
-const PEER = "02:00:00:00:00:02" as PeerName;
-const LINK = 1 as LinkId;
-const UID = 77n as ConnUid;
-const at = (ms: number) => ms as Millis;
-const PORTS = [
-  vport(0, "internal", "meshnet"),
-  vport(1, "netdev", "vmn1"),
-  vport(9, "vxlan", "vxlan-6784", 6784),
-];
-
-function made(limits: Partial<DataplaneLimits> = {}, flows: readonly FlowRecord[] = []): Dataplane {
-  const options = { name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
-  const core = new Dataplane({
-    kind: "ovs",
-    overlays: ["fastdp"],
-    noFastdp: undefined,
-    extensions: [],
-    ...options,
-  });
-  core.step({ kind: "started", ports: PORTS, flows }, at(0));
-  return core;
-}
-
-/** On a host whose kernel has no IPsec. */
-function request(core: Dataplane, wanted: OverlayRequest, now = 0): readonly DataplaneEffect[] {
-  const effects = core.step({ kind: "request", request: wanted }, at(now));
-  const answers = effects.flatMap((effect) =>
-    effect.kind === "xfrm" && effect.do === "guard"
-      ? core.step({ kind: "xfrm-guarded", path: effect.path, reason: "no IPsec here" }, at(now))
-      : []
-  );
-  return [...effects.filter((effect) => effect.kind !== "xfrm"), ...answers];
-}
-
-function topology(core: Dataplane, shortIds = [1, 2], linked = true, now = 0): readonly DataplaneEffect[] {
-  const edges = Uint32Array.from(linked ? [0, 1, 1, 0] : []);
-  const view = { names: [US, PEER], self: 0, shortIds: Int16Array.from(shortIds), edges };
-  return request(core, { kind: "topology", view }, now);
-}
-
-const PREPARE: Extract<OverlayRequest, { kind: "prepare" }> = {
-  kind: "prepare",
-  link: LINK,
-  peer: PEER,
-  local: hostIp(1),
-  remote: { ip: hostIp(2), port: 40_000 },
-  outbound: false,
-  connUid: UID,
-  protection: { kind: "clear" },
-  theirOverlays: ["fastdp", "sleeve"],
-  extensions: [],
-};
-
-function told(effects: readonly DataplaneEffect[]): OverlayEvent[] {
-  return effects.flatMap((effect) => effect.kind === "overlay" ? [effect.event] : []);
-}
-function whyOf(effects: readonly DataplaneEffect[]): string | undefined {
-  return told(effects).flatMap((event) => event.kind === "status" ? [event.status.why] : []).at(-1);
-}
-function miss(core: Dataplane, key: FlowKey & { ethSrc: Mac; ethDst: Mac }, now = 0, frame = frameOf(0, 0)) {
-  return core.step({ kind: "miss", miss: { key, frame } }, at(now));
-}
-function local(src: number, dst: number, inPort = 1) {
-  return { inPort: inPort as PortNo, ethSrc: src as Mac, ethDst: dst as Mac };
-}
-function tunnel(id: number, src = hostIp(2)): TunnelKey {
-  return { id: id as Vni, src, dst: hostIp(1) };
-}
-function established(core: Dataplane): void {
-  topology(core, [1, 2], false);
-  request(core, PREPARE);
-  request(core, { kind: "confirm", link: LINK });
-  request(core, { kind: "control", link: LINK, message: Uint8Array.of(7, 0, 0) });
-  topology(core);
-}
-const kinds = (effects: readonly DataplaneEffect[]) => effects.map((effect) => effect.kind);
+import { BROADCAST, Cluster } from "./cluster.ts";
+import { hostIp, vport } from "./kernel.ts";
+import {
+  at,
+  established,
+  kinds,
+  LINK,
+  local,
+  made,
+  miss,
+  PORTS,
+  PREPARE,
+  request,
+  told,
+  topology,
+  tunnel,
+  UID,
+  whyOf,
+} from "./dataplane_made.ts";
 
 Deno.test("Dataplane asks for tunnel ports until they are there", () => {
   const core = made();

@@ -4,7 +4,7 @@ import type { LinkId } from "../../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import type { Connection, Introduced } from "../../../../mod/mesh/connections/connection.ts";
 import { ConnectionTable } from "../../../../mod/mesh/connections/connection_table.ts";
-import type { SocketId } from "../../../../mod/mesh/router_types.ts";
+import type { SocketId } from "../../../../mod/mesh/mesh_ids.ts";
 
 const PEER = "02:00:00:00:00:02" as PeerName;
 const at = (ms: number) => ms as Millis;

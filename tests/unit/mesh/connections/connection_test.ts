@@ -5,7 +5,7 @@ import type { LinkId } from "../../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import type { Intro } from "../../../../mod/mesh/connections/intro.ts";
 import { Connection, HEARTBEAT, SILENCE } from "../../../../mod/mesh/connections/connection.ts";
-import type { SocketId } from "../../../../mod/mesh/router_types.ts";
+import type { SocketId } from "../../../../mod/mesh/mesh_ids.ts";
 
 const at = (ms: number) => ms as Millis;
 const message = Uint8Array.of(9);

@@ -4,13 +4,13 @@ import { type PeerName, peerNameFromNumber, type PeerUid } from "../../../../mod
 import type { Millis } from "../../../../mod/core/time.ts";
 import type { LinkRecord, PeerRecord } from "../../../../mod/core/topology_record.ts";
 import {
-  type AttemptId,
   Connector,
   type ConnectorEffect,
   DIRECT_RETRY_START,
   PATIENCE,
   RETRY_CAP,
 } from "../../../../mod/mesh/dialing/connector.ts";
+import type { AttemptId } from "../../../../mod/mesh/mesh_ids.ts";
 import { seededRandom } from "../../properties.ts";
 
 const peer = (n: number): PeerName => peerNameFromNumber(n)!;

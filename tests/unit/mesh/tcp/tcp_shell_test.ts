@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../../mod/core/addr.ts";
-import { dialAdvice } from "../../../../mod/mesh/tcp/dial_advice.ts";
+import { dialAdvice } from "../../../../mod/mesh/dialing/dial_advice.ts";
 import { brokenBy, dialErrorOf, endpointOf } from "../../../../mod/mesh/tcp/tcp_shell.ts";
 
 for (

@@ -1,5 +1,5 @@
 /** What the data plane counts. */
-import { type DataplaneCounters, DROP_REASONS, type DropReason } from "./ports/dataplane_types.ts";
+import { type DataplaneCounters, DROP_REASONS, type DropReason } from "./dataplane_types.ts";
 
 /** Counters while they count. */
 export type MutableCounters =

@@ -1,10 +1,5 @@
-/** A bounded rate: how often inbound connections may be accepted (source: spec mesh.md, section 1). */
-import type { Millis } from "../../core/time.ts";
-
-/** Tokens in a full accept bucket. */
-export const ACCEPT_BURST = 20;
-/** Milliseconds after which one token comes back. */
-export const ACCEPT_REFILL = 50;
+/** A bounded rate. */
+import type { Millis } from "./time.ts";
 
 /** Holds up to `size` tokens and gains one every `refill` milliseconds. */
 export class TokenBucket {

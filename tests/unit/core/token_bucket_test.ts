@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { Millis } from "../../../../mod/core/time.ts";
-import { TokenBucket } from "../../../../mod/mesh/connections/token_bucket.ts";
-import { LOG_INTERVAL, LogLimit } from "../../../../mod/mesh/connections/log_limit.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import { TokenBucket } from "../../../mod/core/token_bucket.ts";
+import { LOG_INTERVAL, LogLimit } from "../../../mod/mesh/connections/log_limit.ts";
 
 const at = (ms: number) => ms as Millis;
 
