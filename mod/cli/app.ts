@@ -18,7 +18,8 @@ import {
 import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
 import type { OptionSpec } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
-import { type CommandRun, COMMANDS, type CommandSpec, type Invocation } from "./commands.ts";
+import type { CommandRun, CommandSpec, Invocation } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 import { findCommand, helpCommand, helpOverview } from "./help.ts";
 import { type Io, processIo } from "./io.ts";
 import { formatError } from "./render.ts";

@@ -1,7 +1,7 @@
 /** How commands reach the daemon. */
 import { callDaemon, type ControlRequest } from "../control/client.ts";
 import { DEFAULT_RUN_DIR, envName } from "../core/options.ts";
-import type { Invocation } from "./commands.ts";
+import type { Invocation } from "./command.ts";
 import type { Io } from "./io.ts";
 
 /** The run folder of a command line: its flag, else the environment, else the default. */

@@ -2,7 +2,8 @@
 import { CONFIG_OPTION, DEFAULT_CONFIG_FILE, envName, type OptionSpec, UP_OPTIONS } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
 import { messageLines } from "./render.ts";
-import { COMMANDS, type CommandSpec } from "./commands.ts";
+import type { CommandSpec } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 
 const WIDTH = 80;
 

@@ -11,8 +11,8 @@ import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { Config } from "./config.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
+import type { Ending } from "./ending.ts";
 import { hostFacts, networkNamespace } from "./host_facts.ts";
-import type { Ending } from "./supervisor.ts";
 
 /** Longest wait for the data plane, in milliseconds. */
 const PATIENCE_MS = 3000;

@@ -1,18 +1,14 @@
 /** The life of the daemon's process: signals, service manager, orderly end. */
 import { MeshnetError, messageOf } from "../core/errors.ts";
-import type { Daemon } from "./assemble.ts";
 import { type Flags, loadConfig, loadPeers } from "./config.ts";
+import type { Ending } from "./ending.ts";
+import type { Daemon } from "./running.ts";
 
 /** Longest orderly end, in milliseconds; after it the process ends anyway. */
 const SHUTDOWN_MS = 10_000;
 
 /** When to give back the memory that only starting needed, in milliseconds after READY. */
 const RELEASE_MS = 5_000;
-
-/** Why the daemon ends. */
-export type Ending =
-  | { readonly kind: "asked"; readonly by: string }
-  | { readonly kind: "broken"; readonly error: unknown };
 
 /** Runs the daemon until a signal, `meshnet down` or a failure ends it; returns the exit code. */
 export async function runDaemon(flags: Flags): Promise<number> {

@@ -90,6 +90,14 @@ Deno.test("every folder of wire, mesh and overlay is a known room", () => {
   ]);
 });
 
+Deno.test("the daemon's parts know each other by their types alone", () => {
+  const inParts = (path: string) => roomOf(path) === "daemon/parts";
+  noFindings(
+    edges.filter(({ from, to, typeOnly }) => inParts(from) && inParts(to) && !typeOnly)
+      .map(({ from, to }) => `${from} imports ${to}`),
+  );
+});
+
 Deno.test("others reach an area by its open rooms", () => {
   noFindings(edges.flatMap(({ from, to }) => {
     const open = OPEN_ROOMS[areaOf(to)];

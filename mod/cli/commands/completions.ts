@@ -1,5 +1,5 @@
 /** `meshnet completions` */
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { COMPLETIONS } from "../completions.ts";
 
 /** Prints the script for a shell. */

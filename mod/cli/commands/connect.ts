@@ -1,6 +1,6 @@
 /** `meshnet connect` */
 import type { ConnectRequest, TargetsAnswer } from "../../control/api_types.ts";
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import { count } from "../render.ts";
 

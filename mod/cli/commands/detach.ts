@@ -1,7 +1,7 @@
 /** `meshnet detach` */
 import type { AttachAnswer } from "../../control/api_types.ts";
 import { ATTACH_TIMEOUT, attachRequest } from "../attach_request.ts";
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import { printable } from "../render.ts";
 

@@ -1,6 +1,6 @@
 /** `meshnet down` */
 import type { StopAnswer } from "../../control/api_types.ts";
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { call } from "../daemon_call.ts";
 
 /** Stops the daemon; the answer ends when its process has. */

@@ -1,6 +1,6 @@
 /** `meshnet help` */
 import { MeshnetError } from "../../core/errors.ts";
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { findCommand, helpCommand, helpConfig, helpOverview } from "../help.ts";
 
 /** Prints the overview, one command's help, or the reference of the configuration file. */

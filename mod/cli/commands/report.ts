@@ -1,6 +1,6 @@
 /** `meshnet report` */
 import type { FullReport } from "../../control/api_types.ts";
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 
 /** Prints the daemon's full report. */

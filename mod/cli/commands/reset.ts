@@ -1,5 +1,5 @@
 /** `meshnet reset` */
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { runDirOf } from "../daemon_call.ts";
 
 /** Stops the daemon and removes what meshnet made on this host. */

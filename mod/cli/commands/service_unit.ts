@@ -1,6 +1,6 @@
 /** `meshnet service unit` */
 import { MeshnetError } from "../../core/errors.ts";
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 import { serviceUnit } from "../service_unit.ts";
 
 /** Prints the unit. */

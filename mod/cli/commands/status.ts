@@ -1,7 +1,8 @@
 /** `meshnet status` */
 import type { StatusReport } from "../../control/api_types.ts";
 import { VERSION } from "../../core/version.ts";
-import type { CommandRun, STATUS_PAGES } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
+import type { STATUS_PAGES } from "../commands.ts";
 import { call, json } from "../daemon_call.ts";
 import { paint } from "../render.ts";
 import { renderConnections, renderOverview, renderPeers, renderTargets } from "../render_status.ts";

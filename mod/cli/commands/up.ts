@@ -1,5 +1,5 @@
 /** `meshnet up` */
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 
 /** Runs the daemon until it is told to stop. */
 export const run: CommandRun = async (invocation): Promise<number> => {

@@ -1,6 +1,6 @@
 /** `meshnet version` */
 import { VERSION } from "../../core/version.ts";
-import type { CommandRun } from "../commands.ts";
+import type { CommandRun } from "../command.ts";
 
 /** Prints the version of this command. */
 export const run: CommandRun = (invocation, io): void => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Config } from "../../../mod/daemon/config.ts";
 import { controlApi, type ControlParts } from "../../../mod/daemon/control_api.ts";
-import type { Ending } from "../../../mod/daemon/supervisor.ts";
+import type { Ending } from "../../../mod/daemon/ending.ts";
 
 /** Parts that write down what they are asked. */
 function fakeParts(asked: unknown[]) {

@@ -1,0 +1,33 @@
+/** Clock, chance and log: what every other part is given. */
+import type { Clock, Logger, Random } from "../../core/ports.ts";
+import { SystemClock } from "../../sys/clock.ts";
+import { openLog } from "../../sys/log_sink.ts";
+import { SystemRandom } from "../../sys/random.ts";
+import type { Config } from "../config.ts";
+
+/** What every other part is given. It holds nothing that must be given back. */
+export interface Base {
+  /** Begins with the process. */
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Aborted when the daemon ends. */
+  readonly signal: AbortSignal;
+  /** Logs that a phase of the start is done. Throws the signal's reason when the daemon ends already. */
+  phase(done: string): void;
+}
+
+/** Opens the log, and says in it what is odd about the configuration. */
+export function openBase(
+  config: Pick<Config, "logFormat" | "logLevel" | "warnings">,
+  signal: AbortSignal,
+): Base {
+  const clock = new SystemClock();
+  const logger = openLog({ level: config.logLevel, format: config.logFormat });
+  for (const reason of config.warnings) logger.warn("odd configuration", { reason });
+  const phase = (done: string) => {
+    logger.debug("start", { done, ms: Math.round(clock.now()) });
+    signal.throwIfAborted();
+  };
+  return { clock, random: new SystemRandom(), logger, signal, phase };
+}

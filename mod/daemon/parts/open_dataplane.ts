@@ -1,0 +1,117 @@
+/** The data plane: its worker begins to load before anything else is known, and is told later what to be. */
+import { warmAead } from "../../../ffi/crypto_api.ts";
+import { Wakeup } from "../../../ffi/poll.ts";
+import { isHostInterface, listLinks } from "../../attach/mod.ts";
+import type { OverlayEvent } from "../../core/overlay_port.ts";
+import type { Logger } from "../../core/ports.ts";
+import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
+import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
+import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
+import { decodeRoute, dumpRoutes } from "../../wire/netlink/rtnetlink.ts";
+import type { Config } from "../config.ts";
+import { type DataplaneHandle, loadDataplane } from "../dataplane_client.ts";
+import type { Ending } from "../ending.ts";
+import { ipsecUse } from "../ipsec_parts.ts";
+import { openNetlinkIn } from "../netlink.ts";
+import { DATAPATH } from "../ovs_host.ts";
+import { hasGcm } from "../sleeve_parts.ts";
+import { defaultMtu, mtuAdvice, possibleMtu } from "../underlay.ts";
+import type { Base } from "./open_base.ts";
+import type { Host } from "./open_host.ts";
+import type { State } from "./open_state.ts";
+
+/** What our overlays understand beyond the protocol. */
+const EXTENSIONS: readonly string[] = [
+  ...[EXTENSION.partial, EXTENSION.gcm, EXTENSION.beat],
+  ...[FAST_EXTENSION.beat, FAST_EXTENSION.rekey],
+];
+
+/** What the data plane tells parts that are opened after it. Each of them sets its own. */
+export interface DataplaneHooks {
+  /** Takes what the mesh is told. Events answer requests, and only the router makes those. */
+  onEvent: (event: OverlayEvent) => void;
+  /** The switch was changed by others and is mended. */
+  onMended: () => void;
+}
+
+/** A data plane whose worker is being loaded. Disposing it ends the worker. */
+export interface LoadedDataplane extends AsyncDisposable {
+  readonly handle: DataplaneHandle;
+  readonly hooks: DataplaneHooks;
+}
+
+/** A data plane that runs. Disposing it ends the worker; datapath, ports and flows stay. */
+export interface RunningDataplane extends AsyncDisposable {
+  /** The MTU of containers. */
+  readonly mtu: number;
+  /** What this host's overlays announce. */
+  readonly extensions: readonly string[];
+}
+
+/** Begins to load the worker. */
+export function openDataplane(
+  { logger }: Pick<Base, "logger">,
+  end: (how: Ending) => void,
+): LoadedDataplane {
+  const hooks: DataplaneHooks = { onEvent: () => {}, onMended: () => {} };
+  const handle = loadDataplane({
+    createWakeup: () => Wakeup.create(),
+    log: logger,
+    onEvent: (event) => hooks.onEvent(event),
+    onMended: () => hooks.onMended(),
+    onFailure: (error) => end({ kind: "broken", error }),
+  });
+  return { handle, hooks, [Symbol.asyncDispose]: () => handle.stop() };
+}
+
+/** Tells the worker what to be, and waits until the kernel's datapath is open. */
+export async function startDataplane(
+  config: Config,
+  { base: { logger }, dataplane: { handle }, host, state: { identity, store } }: {
+    readonly base: Base;
+    readonly dataplane: LoadedDataplane;
+    readonly host: Host;
+    readonly state: State;
+  },
+): Promise<RunningDataplane> {
+  const { kind, overlays, noFastdp, noSleeve } = host.choice;
+  if (noFastdp !== undefined) logger.info("no fast datapath", { reason: noFastdp });
+  if (noSleeve !== undefined) logger.warn("no user-space path", { reason: noSleeve });
+  const mtu = config.mtu ?? mtuOfUnderlay(host, logger);
+  const extensions = EXTENSIONS.filter((name) =>
+    !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
+  );
+  const encrypts = config.password !== undefined;
+  const ipsec = await ipsecUse(encrypts && overlays.includes("fastdp"), {
+    ...{ store, log: logger },
+    open: () => openNetlinkIn({ protocol: "xfrm" }),
+  });
+  const ciphers = ipsec === "on" ? warmAead(ESP_CIPHER) : undefined;
+  await handle.start({
+    ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1, encrypts, ipsec },
+    peer: identity.name,
+    ...{ overlays, noFastdp, extensions },
+    sleeve: { port: config.port, host: config.host },
+  });
+  void ciphers?.then((reason) => {
+    if (reason !== undefined) logger.debug("overlay/ipsec", { what: "load ciphers", reason });
+    handle.ciphersReady();
+  });
+  return { mtu, extensions, [Symbol.asyncDispose]: () => handle.stop() };
+}
+
+function mtuOfUnderlay({ openRoute }: Pick<Host, "openRoute">, logger: Logger): number {
+  using socket = openRoute();
+  const links = listLinks(socket);
+  const routes = socket.request(dumpRoutes()).flatMap((reply) => {
+    const route = decodeRoute(reply);
+    return route.ok ? [route.value] : []; // a kind of route that we do not know is no way out
+  });
+  const underlay = { links, routes };
+  const isOurs = (name: string) =>
+    name === DATAPATH || name === TAP_NAME || isHostInterface(name) || /^vxlan-/.test(name);
+  const mtu = defaultMtu(underlay, isOurs);
+  const reason = mtuAdvice(mtu, possibleMtu(underlay, isOurs));
+  if (reason !== undefined) logger.info("containers could have larger packets", { mtu, reason });
+  return mtu;
+}

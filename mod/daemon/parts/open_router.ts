@@ -1,0 +1,87 @@
+/** The mesh: who else there is, and whom this host dials. It ends with the daemon's signal. */
+import type { PeerUid } from "../../core/names.ts";
+import type { Random } from "../../core/ports.ts";
+import { type Router, startRouter, storedTargets } from "../../mesh/router_shell.ts";
+import { SystemAlarm } from "../../sys/clock.ts";
+import { storeShortId } from "../../sys/identity.ts";
+import { loadSealer, NO_SEALER } from "../../sys/sealer.ts";
+import type { SqliteStore } from "../../sys/store.ts";
+import type { Config } from "../config.ts";
+import { parseTargetList, targetChanges, targetsAtStart } from "../targets.ts";
+import type { Base } from "./open_base.ts";
+import type { LoadedDataplane, RunningDataplane } from "./open_dataplane.ts";
+import type { Host } from "./open_host.ts";
+import type { State } from "./open_state.ts";
+
+const CONFIGURED_KEY = "daemon/configured-peers";
+
+/** The running mesh. */
+export interface RouterPart {
+  readonly router: Router;
+  /** The configuration names other peers now. */
+  setPeers(peers: readonly string[]): void;
+}
+
+/** Starts the mesh on what the data plane can do. */
+export async function openRouter(
+  config: Config,
+  { base: { clock, logger, random, signal }, dataplane, host, running, state: { identity, store } }: {
+    readonly base: Base;
+    readonly dataplane: LoadedDataplane;
+    readonly host: Host;
+    readonly running: RunningDataplane;
+    readonly state: State;
+  },
+): Promise<RouterPart> {
+  const router = startRouter({
+    name: identity.name,
+    nickname: config.nickname,
+    uid: newUid(random),
+    shortId: identity.shortId,
+    port: config.port,
+    host: config.host,
+    overlays: host.choice.overlays,
+    extensions: running.extensions,
+    password: config.password,
+    trusted: config.trustedSubnets,
+    connLimit: config.connLimit,
+    discovery: config.discovery,
+    minVersion: 1,
+    channels: [],
+    targets: firstTargets(store, config.peers),
+    sealer: config.password === undefined ? NO_SEALER : await loadSealer(),
+    overlay: dataplane.handle,
+    alarm: new SystemAlarm(clock),
+    onShortId: (shortId) => storeShortId(store, shortId),
+    ...{ clock, random, store, logger, signal },
+  });
+  dataplane.hooks.onEvent = (event) => router.overlay(event);
+  let configured = config.peers ?? [];
+  return {
+    router,
+    setPeers(peers) {
+      const { connect, forget } = targetChanges(configured, peers);
+      router.forget(forget);
+      router.connect(connect, { replace: false });
+      store.put(CONFIGURED_KEY, JSON.stringify(peers));
+      configured = peers;
+    },
+  };
+}
+
+function firstTargets(store: SqliteStore, configured: readonly string[] | undefined): readonly string[] {
+  const configuredBefore = parseTargetList(store.get(CONFIGURED_KEY));
+  const targets = targetsAtStart({
+    configured,
+    configuredBefore,
+    stored: storedTargets(store),
+  });
+  if (configured !== undefined) store.put(CONFIGURED_KEY, JSON.stringify(configured));
+  return targets;
+}
+
+/** Tells this run from earlier ones of the same name: random, not 0. */
+function newUid(random: Random): PeerUid {
+  const uid = new DataView(random.bytes(8).buffer).getBigUint64(0);
+  return (uid === 0n ? 1n : uid) as PeerUid;
+}
