@@ -20,9 +20,7 @@ export const C_SYMBOLS = {
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" }, // int poll(struct pollfd *, nfds_t, int)
   eventfd: { parameters: ["u32", "i32"], result: "i32" }, // int eventfd(unsigned, int)
   setns: { parameters: ["i32", "i32"], result: "i32" }, // int setns(int, int)
-  memfd_create: { parameters: ["buffer", "u32"], result: "i32" }, // int memfd_create(const char *, unsigned)
   if_nametoindex: { parameters: ["buffer"], result: "u32" }, // unsigned if_nametoindex(const char *)
-  dlopen: { parameters: ["buffer", "i32"], result: "pointer", optional: true }, // void *dlopen(const char *, int)
   abort: { parameters: [], result: "void" }, // void abort(void)
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -81,6 +79,4 @@ export const C = {
   EFD_CLOEXEC: 0x80000,
   EFD_NONBLOCK: 0x800,
   POLLIN: 1,
-  RTLD_NOW: 2,
-  RTLD_GLOBAL: 0x100,
 } as const;

@@ -12,31 +12,18 @@ const LIBRARIES: Readonly<Record<LibraryName, { readonly file: string; readonly 
   libcrypto: { file: "libcrypto.so.3", debian: "libssl3" },
 };
 
-/** Libraries that the program itself brings: file name -> gives a path under which it can be opened. */
-const offered = new Map<string, () => string>();
-
-/** Names a last resort for a library: `locate` is called when the system has none, and gives a path to open. */
-export function offerLibrary(file: string, locate: () => string): void {
-  offered.set(file, locate);
-}
-
-/** Opens a library: the system's own, else `$MESHNET_LIB_DIR/<file>`, else the one offered by `offerLibrary`.
- * Throws MeshnetError "native/library-missing" when none of them can be opened. */
+/** Opens a library: the system's own, else `$MESHNET_LIB_DIR/<file>`.
+ * Throws MeshnetError "native/library-missing" when neither can be opened. */
 export function openLibrary<T extends Deno.ForeignLibraryInterface>(
   name: LibraryName,
   symbols: T,
 ): Deno.DynamicLibrary<T> {
   const { file, debian } = LIBRARIES[name];
   const folder = Deno.env.get("MESHNET_LIB_DIR");
-  const candidates = [
-    () => file,
-    ...(folder === undefined ? [] : [() => `${folder}/${file}`]),
-    ...(offered.has(file) ? [offered.get(file)!] : []),
-  ];
   let cause: unknown;
-  for (const locate of candidates) {
+  for (const path of folder === undefined ? [file] : [file, `${folder}/${file}`]) {
     try {
-      return Deno.dlopen(locate(), symbols);
+      return Deno.dlopen(path, symbols);
     } catch (thrown) {
       cause ??= thrown;
     }
@@ -45,15 +32,4 @@ export function openLibrary<T extends Deno.ForeignLibraryInterface>(
     hint: `Install it: apt-get install ${debian} (other distributions: the package that contains ${file})`,
     cause,
   });
-}
-
-/** Whether a library can be opened; for reports. */
-export function hasLibrary(name: LibraryName): boolean {
-  try {
-    openLibrary(name, {}).close();
-    return true;
-  } catch (thrown) {
-    if (thrown instanceof MeshnetError) return false;
-    throw thrown;
-  }
 }

@@ -10,16 +10,6 @@ function openNamespace(path: string): number {
   return fd;
 }
 
-/** Path of a namespace by the name that `ip netns` gave it. */
-export function netnsPathOfName(name: string): string {
-  return `/run/netns/${name}`;
-}
-
-/** Path of the namespace a process is in. */
-export function netnsPathOfPid(pid: number): string {
-  return `/proc/${pid}/ns/net`;
-}
-
 /** Runs `make` inside the network namespace at `path`. What it makes (a socket) stays in that namespace, this thread
  * does not. `make` must not await or return a promise: other work of this thread would run inside. Call it on the
  * main thread or before a worker's first await. Failure to return ends the process: nothing would be right after it. */

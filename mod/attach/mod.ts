@@ -1,15 +1,8 @@
 /** Wiring namespaces into the network: what the daemon uses of this folder. */
 export type { AttachAdapters, SwitchPorts, Sysctl } from "./adapters.ts";
-export type {
-  Attachment,
-  AttachmentRequest,
-  AttachmentResult,
-  AttachOptions,
-  Reconciled,
-} from "./attachment.ts";
+export type { AttachOptions } from "./attachment.ts";
 export { Attachments } from "./attachments_shell.ts";
 export { BridgePorts } from "./bridge_ports_shell.ts";
 export { listLinks } from "./links_shell.ts";
-export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, HOST_PREFIX, isHostInterface } from "./names.ts";
+export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, isHostInterface } from "./names.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";
-export type { FileIdentity, NamespaceProbe } from "./target.ts";

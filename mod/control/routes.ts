@@ -145,8 +145,6 @@ function statusOf(code: ErrorCode): number {
     case "attach/bad-target":
     case "attach/bad-address":
     case "attach/no-address":
-    case "address/invalid":
-    case "address/unresolved":
       return 400;
     case "attach/not-attached":
     case "peer/unknown":

@@ -24,9 +24,7 @@ export type ErrorCode =
   | "attach/not-attached"
   | "attach/failed"
   | "state/unreadable"
-  | "peer/unknown"
-  | "address/invalid"
-  | "address/unresolved";
+  | "peer/unknown";
 
 /** A failure that a person may read: what could not be done, what to try, and why. */
 export class MeshnetError extends Error {

@@ -23,14 +23,6 @@ export interface Random {
   bytes(count: number): Uint8Array<ArrayBuffer>;
 }
 
-/** An X25519 key pair, 32 bytes each. */
-export interface KeyPair {
-  /** For the other end. */
-  readonly publicKey: Uint8Array<ArrayBuffer>;
-  /** For nobody. */
-  readonly privateKey: Uint8Array<ArrayBuffer>;
-}
-
 /** The ciphers of mesh connections (spec mesh.md 2.4). */
 export interface Sealer {
   /** The public key of a 32-byte private key. */

@@ -193,8 +193,3 @@ export function storeShortId(store: Store, shortId: ShortId): void {
   const stored = readStored(store);
   if (stored !== undefined && stored.shortId !== shortId) store.put(KEY, encode({ ...stored, shortId }));
 }
-
-/** The host's name for people. */
-export function defaultNickname(): string {
-  return Deno.hostname();
-}

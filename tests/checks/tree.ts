@@ -82,3 +82,51 @@ export function at(file: SourceFile, node: Node): string {
 export function noFindings(findings: readonly string[]): void {
   if (findings.length > 0) throw new Error(`${findings.length} findings:\n${findings.join("\n")}`);
 }
+
+/** A name that a file imports or passes on. */
+export interface NamedImport {
+  readonly file: string;
+  /** `path name` of what is imported. */
+  readonly key: string;
+  /** `path name` under which the file passes it on; undefined for an import. */
+  readonly as: string | undefined;
+}
+
+/** Names that files import or pass on from files of this project. Of a module that comes as a whole (`import *`,
+ * `import()`), a file uses each name that it mentions. */
+export function namedImports(files: readonly SourceFile[]): readonly NamedImport[] {
+  const found: NamedImport[] = [];
+  for (const file of files) {
+    const mentioned = new Set<string>();
+    const whole = new Set<string>();
+    visit(file, (node) => {
+      if (node.type === "Identifier") mentioned.add(node.name as string);
+      const specifier = (node.source as { value?: unknown } | null | undefined)?.value;
+      const from = typeof specifier === "string" ? resolve(file, specifier) : undefined;
+      if (from === undefined) return;
+      for (const { type, imported, local, exported } of (node.specifiers ?? [{ type: "" }]) as Specifier[]) {
+        if (type === "ImportSpecifier") {
+          found.push({ file: file.path, key: `${from} ${imported!.name}`, as: undefined });
+        } else if (type === "ExportSpecifier") {
+          found.push({
+            file: file.path,
+            key: `${from} ${local!.name}`,
+            as: `${file.path} ${exported!.name}`,
+          });
+        } else whole.add(from);
+      }
+    });
+    for (const from of whole) {
+      for (const name of mentioned) found.push({ file: file.path, key: `${from} ${name}`, as: undefined });
+    }
+  }
+  return found;
+}
+
+/** A specifier of an import or export; which names it has depends on its type. */
+interface Specifier {
+  readonly type: string;
+  readonly imported?: { readonly name: string };
+  readonly local?: { readonly name: string };
+  readonly exported?: { readonly name: string };
+}

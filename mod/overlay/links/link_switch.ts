@@ -3,13 +3,12 @@ import { assertNever } from "../../core/brand.ts";
 import type { LinkStatus, OverlayName } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import type { FlowAction } from "../../wire/netlink/ovs_keys.ts";
-import { decodeBareControl, encodeBareControl, type SpecialFrame } from "../../wire/mesh/sleeve_special.ts";
+import { decodeOverlayControl, encodeOverlayControl } from "../../wire/mesh/overlay_control.ts";
+import type { SpecialFrame } from "../../wire/mesh/sleeve_special.ts";
 import type { XfrmEffect } from "../ports/esp_port.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import type { Path } from "../paths/network.ts";
 
-/** Mesh tag of overlay control messages (spec mesh.md 4.3). */
-export const OVERLAY_CONTROL_TAG = 7;
 /** The index of an overlay is one octet. */
 const MAX_COMMON = 256;
 
@@ -113,22 +112,13 @@ export class LinkSwitch {
     return this.slots.flatMap((slot, index) => this.take(index, slot.confirm(now), now));
   }
 
-  /** An overlay control message came: `07`, index, tag, payload. Short and out-of-range ones are ignored. */
+  /** An overlay control message came. What cannot be read and what is about no slot is ignored. */
   control(message: Uint8Array, now: Millis): readonly SwitchEvent[] {
-    if (this.options.bare) return this.#bareControl(message, now);
-    if (message.length < 3 || message[0] !== OVERLAY_CONTROL_TAG) return [];
-    const index = message[1]!;
+    const read = decodeOverlayControl(message);
+    if (!read.ok || read.value.bare !== this.options.bare) return [];
+    const { index, tag, payload } = read.value;
     const slot = this.slots[index];
-    return slot === undefined
-      ? []
-      : this.take(index, slot.control(message[2]!, message.subarray(3), now), now);
-  }
-
-  #bareControl(message: Uint8Array, now: Millis): readonly SwitchEvent[] {
-    const decoded = decodeBareControl(message);
-    const [slot] = this.slots;
-    if (!decoded.ok || slot === undefined) return [];
-    return this.take(0, slot.control(decoded.value.tag, decoded.value.payload, now), now);
+    return slot === undefined ? [] : this.take(index, slot.control(tag, payload, now), now);
   }
 
   /** Time has passed. */
@@ -149,7 +139,15 @@ export class LinkSwitch {
     for (const event of events) {
       switch (event.kind) {
         case "control":
-          out.push({ kind: "send", message: this.#encode(index, event.tag, event.payload) });
+          out.push({
+            kind: "send",
+            message: encodeOverlayControl({
+              bare: this.options.bare,
+              index,
+              tag: event.tag,
+              payload: event.payload,
+            }),
+          });
           break;
         case "frame":
         case "special":
@@ -182,10 +180,6 @@ export class LinkSwitch {
     );
   }
 
-  #encode(index: number, tag: number, payload: Uint8Array): Uint8Array {
-    return this.options.bare ? encodeBareControl(tag, payload) : encodeControl(index, tag, payload);
-  }
-
   /** A link that carried traffic and cannot any more must end, so that the mesh routes around it. One that never
    * did stays: nothing is routed over it, gossip needs it, and its heartbeats go on. */
   #checkFailure(now: Millis): readonly SwitchEvent[] {
@@ -193,12 +187,4 @@ export class LinkSwitch {
     this.#failed = true;
     return [{ kind: "failed", reason: `no overlay works: ${this.#why(undefined, now)}` }];
   }
-}
-
-/** An overlay control message of the overlay at `index` of the common list. */
-export function encodeControl(index: number, tag: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const message = new Uint8Array(3 + payload.length);
-  message.set([OVERLAY_CONTROL_TAG, index, tag]);
-  message.set(payload, 3);
-  return message;
 }

@@ -56,11 +56,6 @@ export class TopologyEncoder {
   }
 }
 
-/** The payload of some peers' records, for once; see TopologyEncoder for sending records repeatedly. */
-export function encodeTopology(peers: Iterable<PeerRecord>): Uint8Array<ArrayBuffer> {
-  return new TopologyEncoder().encode(peers);
-}
-
 /**
  * Decodes a payload; each record has at most one link to a peer. A last record without its links is dropped in
  * silence, a short id beyond 4095 is taken as none, and what no mesh can have is left out: records beyond MAX_RECORDS,

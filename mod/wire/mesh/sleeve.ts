@@ -11,7 +11,7 @@
  */
 import { macAt } from "../../core/addr.ts";
 import type { Brand } from "../../core/brand.ts";
-import { type PeerName, peerNameFromNumber, peerNameToNumber } from "../../core/names.ts";
+import { type PeerName, peerNameToNumber } from "../../core/names.ts";
 
 /** A peer's name as a 48-bit integer: what packets are handled by, where text would cost too much. */
 export type PeerNumber = Brand<number, "PeerNumber">;
@@ -60,11 +60,6 @@ export function sleeveOverheads(link: { sealed: boolean; ipv6?: boolean }): Slee
 /** The number of a name. */
 export function peerNumber(name: PeerName): PeerNumber {
   return peerNameToNumber(name) as PeerNumber;
-}
-
-/** The name of a number. */
-export function peerOfNumber(number: PeerNumber): PeerName {
-  return peerNameFromNumber(number)!;
 }
 
 /** The adjacent peer that sent the packet in `[from, to)`; -1 when it is too short to say. */

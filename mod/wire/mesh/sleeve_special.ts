@@ -102,22 +102,6 @@ export function decodeVerifiedMtu(payload: Uint8Array): Decoded<number> {
   return good(payload[0]! << 8 | payload[1]!);
 }
 
-/** A control message to a peer so old that it names no overlays: bare, in the mesh's own numbering of messages. */
-export function encodeBareControl(tag: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const message = new Uint8Array(1 + payload.length);
-  message[0] = tag;
-  message.set(payload, 1);
-  return message;
-}
-
-/** Takes a bare control message apart. */
-export function decodeBareControl(message: Uint8Array): Decoded<{ tag: number; payload: Uint8Array }> {
-  const tag = message[0];
-  if (tag === undefined) return bad("control message is empty");
-  const known = (Object.values(SLEEVE_CONTROL) as number[]).includes(tag);
-  return known ? good({ tag, payload: message.subarray(1) }) : bad(`control message is tagged ${tag}`);
-}
-
 function readUid(bytes: Uint8Array, from: number): ConnUid {
   let connUid = 0n;
   for (let at = from + ETHERNET_HEADER; at < from + SLEEVE_HEARTBEAT; at++) {

@@ -171,13 +171,3 @@ export class AttributeReader {
     return new AttributeReader(this.#bytes, this.start, this.start + this.length);
   }
 }
-
-/** All attributes of `bytes` by type; of equal types the last one stays. */
-export function attributesByType(
-  bytes: Uint8Array,
-): Decoded<ReadonlyMap<number, Uint8Array>> {
-  const found = new Map<number, Uint8Array>();
-  const reader = new AttributeReader(bytes);
-  while (reader.next()) found.set(reader.type, reader.value());
-  return reader.failure === undefined ? good(found) : bad(reader.failure);
-}

@@ -168,11 +168,6 @@ export function encodeDatapathGet(families: OvsFamilies, name: string): Uint8Arr
   return datapathMessage(families, OVS_CMD.get, SINGLE, 0).attrText(DATAPATH.name, name).end().finish();
 }
 
-/** Asks for all datapaths. */
-export function encodeDatapathDump(families: OvsFamilies): Uint8Array<ArrayBuffer> {
-  return datapathMessage(families, OVS_CMD.get, DUMP, 0).end().finish();
-}
-
 /** Deletes a datapath with its ports and flows. */
 export function encodeDatapathDelete(families: OvsFamilies, ifindex: number): Uint8Array<ArrayBuffer> {
   return datapathMessage(families, OVS_CMD.del, SINGLE, ifindex).end().finish();

@@ -118,12 +118,6 @@ export function writeFlowDelete(
   writer.end();
 }
 
-/** Deletes all flows. */
-export function encodeFlowFlush(families: OvsFamilies, datapath: number): Uint8Array<ArrayBuffer> {
-  const head = { command: OVS_CMD.del, flags: NLM_F.request | NLM_F.ack, datapath };
-  return beginOvs(new NetlinkWriter(32), families.flow, head).end().finish();
-}
-
 /** Asks for all flows; `terse` leaves out keys, masks and actions of flows that have ids. */
 export function encodeFlowDump(
   families: OvsFamilies,

@@ -7,14 +7,10 @@ export {
   getLink,
   type Interface as Link,
   LINK_NOTICES,
-  type LinkChanges,
-  MAX_LINK_NAME,
   namesInNotice,
-  type NamespaceRef,
   newBridge,
   newVeth,
   setLink,
-  type VethEnd,
 } from "./rtnetlink_link.ts";
 export {
   addAddress,
@@ -31,7 +27,6 @@ export {
   decodeRoute,
   dumpRoutes,
   MAIN_TABLE,
-  removeLinkRoute,
   type Route,
   ROUTE_TYPE,
 } from "./rtnetlink_route.ts";

@@ -15,9 +15,6 @@ const IFF_UP = 1;
 const SKIP_STATISTICS = 8; // RTEXT_FILTER_SKIP_STATS
 const HEADER = 16; // struct ifinfomsg
 
-/** Longest interface name, in octets. */
-export const MAX_LINK_NAME = 15;
-
 /** A namespace as a request names it: by a descriptor of ours or by a process in our pid namespace. */
 export type NamespaceRef =
   | { readonly kind: "fd"; readonly fd: number }

@@ -1,7 +1,6 @@
 /** ARP for IPv4 over Ethernet (RFC 826). */
-import { type Ip, ipFromBytes, ipToBytes, isIpv4, type Mac, macAt, macToBytes } from "../../core/addr.ts";
-import { bad, type Decoded, good } from "../../core/brand.ts";
-import { ByteReader, ByteWriter } from "../../core/bytes.ts";
+import { type Ip, ipToBytes, isIpv4, type Mac, macToBytes } from "../../core/addr.ts";
+import { ByteWriter } from "../../core/bytes.ts";
 
 const ETHERTYPE_ARP = 0x0806;
 const BROADCAST = 0xffff_ffff_ffff as Mac;
@@ -28,30 +27,6 @@ export function encodeArp(packet: ArpPacket, destination: Mac): Uint8Array<Array
   writer.u16(1).u16(0x0800).u8(6).u8(4).u16(packet.operation === "request" ? 1 : 2);
   writer.bytes(macToBytes(packet.senderMac)).bytes(ipToBytes(packet.senderIp));
   return writer.bytes(macToBytes(packet.targetMac)).bytes(ipToBytes(packet.targetIp)).finish();
-}
-
-/** Decodes an Ethernet frame with an ARP packet; trailing padding is ignored. */
-export function decodeArp(frame: Uint8Array): Decoded<ArpPacket> {
-  const reader = new ByteReader(frame);
-  reader.take(12, "Ethernet addresses");
-  const type = reader.u16("Ethernet type");
-  const kind = [reader.u16("ARP hardware type"), reader.u16("ARP protocol"), reader.u8(), reader.u8()].join();
-  const operation = reader.u16("ARP operation");
-  const senderMac = reader.take(6, "ARP sender MAC");
-  const senderIp = reader.take(4, "ARP sender address");
-  const targetMac = reader.take(6, "ARP target MAC");
-  const targetIp = reader.take(4, "ARP target address");
-  if (reader.failure !== undefined) return bad(reader.failure);
-  if (type !== ETHERTYPE_ARP) return bad(`Ethernet type is 0x${type.toString(16)}`);
-  if (kind !== "1,2048,6,4") return bad("not ARP for IPv4 over Ethernet");
-  if (operation !== 1 && operation !== 2) return bad(`ARP operation is ${operation}`);
-  return good({
-    operation: operation === 1 ? "request" : "reply",
-    senderMac: macAt(senderMac, 0),
-    senderIp: ipFromBytes(senderIp)!,
-    targetMac: macAt(targetMac, 0),
-    targetIp: ipFromBytes(targetIp)!,
-  });
 }
 
 /** The frame that tells everybody on the segment who has an IPv4 address: a broadcast request whose sender and

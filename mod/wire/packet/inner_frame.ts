@@ -36,11 +36,6 @@ export function ipv4HeaderOf(bytes: Uint8Array, from: number, to: number): numbe
   return first >>> 4 === 4 && header >= IPV4_HEADER && total >= header && total <= to - ip ? header : 0;
 }
 
-/** Whether the frame in `[from, to)` is well-formed IPv4, untagged, that must not be fragmented. */
-export function isIpv4Df(bytes: Uint8Array, from: number, to: number): boolean {
-  return ipv4HeaderOf(bytes, from, to) > 0 && (u16At(bytes, from + 20) & IPV4_DF) !== 0;
-}
-
 /** Whether the frame in `[from, to)` is IPv6 with a whole header, untagged. */
 export function isIpv6(bytes: Uint8Array, from: number, to: number): boolean {
   const ip = from + ETHERNET_HEADER;

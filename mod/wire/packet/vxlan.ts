@@ -10,11 +10,6 @@ export function vniOf(src: ShortId, dst: ShortId): Vni {
   return (src | dst << 12) as Vni;
 }
 
-/** A number as identifier, or undefined outside 0..2^24-1. */
-export function toVni(value: number): Vni | undefined {
-  return Number.isInteger(value) && value >= 0 && value <= 0xffffff ? value as Vni : undefined;
-}
-
 /** Short id of the peer at which the traffic originated. */
 export function vniSource(vni: Vni): ShortId {
   return (vni & 0xfff) as ShortId;

@@ -6,13 +6,14 @@ import assert from "node:assert/strict";
 import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
 import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
 import type { Ip, Mac } from "../../../mod/core/addr.ts";
+import { ERRNO } from "../../../mod/core/errno.ts";
 import { formatMac, macToBytes } from "../../../mod/core/addr.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import type { DatapathEffect } from "../../../mod/overlay/ports/datapath_port.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
-import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
+import { encodeDatapathGet, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
 import type { FlowAction, FlowKey, Miss, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
@@ -75,8 +76,8 @@ class Bench implements Arrangement {
   addPort(name: string): void {
     using socket = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
     const families = findOvsFamilies(socket)!;
-    const [dump] = socket.request(encodeDatapathDump(families));
-    const index = new DataView(dump!.buffer, dump!.byteOffset).getInt32(20, true);
+    const [found] = socket.request(encodeDatapathGet(families, "meshnet"));
+    const index = new DataView(found!.buffer, found!.byteOffset).getInt32(20, true);
     socket.request(encodeVportNew(families, index, { kind: "netdev", name, upcallPid: 0 }));
   }
   perform(...effects: readonly DatapathEffect[]): void {
@@ -160,8 +161,8 @@ export default suite({ name: "kernel datapath", kernel: 1, open: () => Bench.cre
     using there = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
     using here = openNetlinkIn({ protocol: "generic" });
     const families = findOvsFamilies(there)!;
-    assert.equal(there.request(encodeDatapathDump(families)).length, 1);
-    assert.equal(here.request(encodeDatapathDump(families)).length, 0);
+    assert.equal(there.request(encodeDatapathGet(families, "meshnet")).length, 1);
+    assert.throws(() => here.request(encodeDatapathGet(families, "meshnet")), { errno: ERRNO.ENODEV });
     assert.ok(bench.port("v1") > 0 && bench.port("v2") > 0);
     return Promise.resolve();
   },

@@ -19,7 +19,7 @@ import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
 import type { SleeveCounts, SleevePort, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
-import { encodeDatapathDump, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
+import { encodeDatapathGet, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
 import type {
   FlowAction,
   FlowKey,
@@ -180,8 +180,8 @@ class Bench implements Arrangement {
   #addPorts(): void {
     using socket = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
     const families = findOvsFamilies(socket)!;
-    const [dump] = socket.request(encodeDatapathDump(families));
-    const index = new DataView(dump!.buffer, dump!.byteOffset).getInt32(20, true);
+    const [found] = socket.request(encodeDatapathGet(families, "meshnet"));
+    const index = new DataView(found!.buffer, found!.byteOffset).getInt32(20, true);
     for (const name of ["v1", "v2"]) {
       socket.request(encodeVportNew(families, index, { kind: "netdev", name, upcallPid: 0 }));
     }

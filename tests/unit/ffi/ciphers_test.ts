@@ -3,9 +3,18 @@ import { fromHex, toHex } from "../../../mod/core/bytes.ts";
 import { secretboxCipher } from "../../../mod/sleeve/sleeve_seal.ts";
 import { loadSealer } from "../../../mod/sys/sealer.ts";
 import { AesGcm, deriveKey } from "../../../ffi/libcrypto.ts";
-import { hasLibrary } from "../../../ffi/libs.ts";
+import { type LibraryName, openLibrary } from "../../../ffi/libs.ts";
 import { SodiumSecretbox } from "../../../ffi/sodium.ts";
 import { seededRandom } from "../properties.ts";
+
+function hasLibrary(name: LibraryName): boolean {
+  try {
+    openLibrary(name, {}).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const sodium = hasLibrary("libsodium");
 const openssl = hasLibrary("libcrypto");

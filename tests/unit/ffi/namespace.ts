@@ -3,6 +3,9 @@
 /** The name of the namespace. */
 export const NETNS: string = `meshnet-ffi-test-${Deno.pid}`;
 
+/** Its path. */
+export const NETNS_PATH: string = `/run/netns/${NETNS}`;
+
 /** Runs the ip tool; whether it succeeded. */
 export function ip(...args: string[]): boolean {
   return new Deno.Command("ip", { args, stdout: "null", stderr: "null" }).outputSync().success;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Tap } from "../../../ffi/tap.ts";
-import { inNetns, netnsPathOfName } from "../../../ffi/netns.ts";
+import { inNetns } from "../../../ffi/netns.ts";
 import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
-import { ip, NETNS, possible, withNetns } from "./namespace.ts";
+import { ip, NETNS, NETNS_PATH, possible, withNetns } from "./namespace.ts";
 import { TAP_PACKET, type TapPort } from "../../../mod/overlay/ports/tap_port.ts";
 import { VIRTIO_HEADER } from "../../../mod/wire/packet/virtio_net.ts";
 
@@ -15,7 +15,7 @@ Deno.test({
   ignore: !possible,
   fn() {
     withNetns(() => {
-      using tap = inNetns(netnsPathOfName(NETNS), () => Tap.open({ name: "tap-test" }));
+      using tap = inNetns(NETNS_PATH, () => Tap.open({ name: "tap-test" }));
       const port: TapPort = tap;
       assert.equal(port.read(0), 0);
       assert.ok(port.buffer.length >= TAP_PACKET + 64);
@@ -55,7 +55,7 @@ Deno.test({
   ignore: !possible,
   fn() {
     withNetns(() => {
-      const open = () => inNetns(netnsPathOfName(NETNS), () => Tap.open());
+      const open = () => inNetns(NETNS_PATH, () => Tap.open());
       const tap = open();
       assert.equal(tap.name, "mesh-tap");
       assert.throws(open, /its name is in use/);
@@ -78,7 +78,7 @@ Deno.test({
     withNetns(() => {
       const made: string[] = [];
       using tap = inNetns(
-        netnsPathOfName(NETNS),
+        NETNS_PATH,
         () => Tap.open({ name: "tap-test", made: (name) => void made.push(name) }),
       );
       const { fd } = tap;

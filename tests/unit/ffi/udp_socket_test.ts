@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
-import { inNetns, netnsPathOfName } from "../../../ffi/netns.ts";
+import { inNetns } from "../../../ffi/netns.ts";
 import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
 import { type Refused, UdpSocket, type UdpSocketOptions } from "../../../ffi/udp_socket.ts";
-import { ip, NETNS, possible, withNetns } from "./namespace.ts";
+import { ip, NETNS, NETNS_PATH, possible, withNetns } from "./namespace.ts";
 
 Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
 UdpSocket.open({ port: 0 })[Symbol.dispose]();
@@ -147,7 +147,7 @@ Deno.test({
   fn() {
     withNetns(() => {
       ip("-n", NETNS, "link", "set", "lo", "mtu", "1500", "up");
-      const open = () => inNetns(netnsPathOfName(NETNS), () => UdpSocket.open({ port: 0 }));
+      const open = () => inNetns(NETNS_PATH, () => UdpSocket.open({ port: 0 }));
       using a = open();
       using b = open();
       for (const [host, outer] of [[LOOPBACK, 28], [LOOPBACK6, 48]] as const) {
@@ -156,7 +156,7 @@ Deno.test({
         const peer = a.peer({ ip: host, port: b.local.port })!;
         const largest = 1_500 - outer;
         const send = (df: boolean, size: number, count: number) =>
-          inNetns(netnsPathOfName(NETNS), () => {
+          inNetns(NETNS_PATH, () => {
             a.queue(peer, df, { from: 0, to: count * size, size, tag: size });
             a.flush();
           });

@@ -5,8 +5,8 @@ import type { PeerName, PeerUid } from "../../../mod/core/names.ts";
 import type { PeerRecord } from "../../../mod/core/topology_record.ts";
 import { MAX_FRAME } from "../../../mod/mesh/connections/message_codec.ts";
 import { GobEncoder } from "../../../mod/wire/mesh/gob.ts";
-import { encodeTopology } from "../../../mod/wire/mesh/mesh_message.ts";
 import { Attacked, fake, FRIEND, MALLORY } from "./attacked.ts";
+import { encodeTopology } from "../wire/mesh/encode_topology.ts";
 
 const US = "02:00:00:00:00:01" as PeerName;
 /** Says that the caller is linked to us and to another peer. */

@@ -9,9 +9,10 @@ import { MAX_FRAME } from "../../../mod/mesh/connections/message_codec.ts";
 import { MAX_PEERS, MAX_STATE_BYTES } from "../../../mod/mesh/topology/topology.ts";
 import { DIGEST_CHANNEL } from "../../../mod/mesh/gossip/topology_digest.ts";
 import { GobEncoder, type GobType } from "../../../mod/wire/mesh/gob.ts";
-import { encodeTopology, type GossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
+import type { GossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { Attacked, type Caller, fake, FRIEND, MALLORY, US } from "./attacked.ts";
+import { encodeTopology } from "../wire/mesh/encode_topology.ts";
 
 const HELLO = Uint8Array.of(0x77, 0x65, 0x61, 0x76, 0x65, 1, 2);
 const U64 = (1n << 64n) - 1n;

@@ -5,12 +5,7 @@ import { type PeerName, peerNameFromNumber, peerNameToBytes, type PeerUid } from
 import type { LinkRecord, PeerRecord } from "../../../mod/core/topology_record.ts";
 import { GobDecoder, GobEncoder, type GobType } from "../../../mod/wire/mesh/gob.ts";
 import { MAX_DEFINITIONS, MAX_GOB_VALUES } from "../../../mod/wire/mesh/gob_types.ts";
-import {
-  decodeFeatures,
-  decodeTopology,
-  encodeFeatures,
-  encodeTopology,
-} from "../../../mod/wire/mesh/mesh_message.ts";
+import { decodeFeatures, decodeTopology, encodeFeatures } from "../../../mod/wire/mesh/mesh_message.ts";
 import {
   LINK_SUMMARIES,
   LinkReader,
@@ -19,6 +14,7 @@ import {
 } from "../../../mod/wire/mesh/mesh_links.ts";
 import { MAX_ADDRESS, MAX_NICKNAME } from "../../../mod/wire/mesh/mesh_text.ts";
 import { MAX_RECORDS } from "../../../mod/wire/mesh/mesh_topology.ts";
+import { encodeTopology } from "./mesh/encode_topology.ts";
 
 const name = (index: number) => peerNameFromNumber(0x0200_0000_0000 + index)!;
 const link = (index: number, address = "192.0.2.1:6783"): LinkRecord => ({

@@ -5,12 +5,11 @@ import { nonce, SealedStream } from "../../../../mod/mesh/connections/sealed_str
 import { GobDecoder } from "../../../../mod/wire/mesh/gob.ts";
 import {
   decodeGossipFrame,
-  decodeOverlayControl,
   decodeTopology,
   encodeGossipFrame,
-  encodeOverlayControl,
   TAG,
 } from "../../../../mod/wire/mesh/mesh_message.ts";
+import { decodeOverlayControl, encodeOverlayControl } from "../../../../mod/wire/mesh/overlay_control.ts";
 import { loadVectors } from "../../vectors.ts";
 import { type PeerJson, recordOf, sorted } from "../../wire/mesh/topology_json.ts";
 import { introConfig, replayIntro, sealer } from "./intro_pair.ts";
@@ -102,13 +101,10 @@ function checkMessage(message: Uint8Array, decoded: Decoded): void {
     case TAG.heartbeat:
       return assert.equal(message.length, 1);
     case TAG.overlayControl: {
-      const { forwarder: index, inner_tag: innerTag } = decoded;
-      const body = fromHex(decoded.body);
-      assert.deepEqual(decodeOverlayControl(message), {
-        ok: true,
-        value: { kind: "indexed", index, innerTag, body },
-      });
-      return assert.deepEqual(encodeOverlayControl(index, innerTag, body), message);
+      const { forwarder: index, inner_tag: tag } = decoded;
+      const value = { bare: false, index, tag, payload: fromHex(decoded.body) };
+      assert.deepEqual(decodeOverlayControl(message), { ok: true, value });
+      return assert.deepEqual(encodeOverlayControl(value), message);
     }
     case TAG.gossip: {
       const frame = decodeGossipFrame(message);

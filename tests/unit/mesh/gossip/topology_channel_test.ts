@@ -9,7 +9,7 @@ import {
   TopologyChannel,
   UPDATE_DELAY_MS,
 } from "../../../../mod/mesh/gossip/topology_channel.ts";
-import { decodeTopology, encodeTopology } from "../../../../mod/wire/mesh/mesh_message.ts";
+import { decodeTopology } from "../../../../mod/wire/mesh/mesh_message.ts";
 import { check, fc, seededRandom } from "../../properties.ts";
 import { loadVectors } from "../../vectors.ts";
 import { at } from "./gossip_samples.ts";
@@ -22,6 +22,7 @@ import {
   topologyOf,
   type VectorPeer,
 } from "../topology/topology_samples.ts";
+import { encodeTopology } from "../../wire/mesh/encode_topology.ts";
 
 interface MergeVector {
   readonly description: string;

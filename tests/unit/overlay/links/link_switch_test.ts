@@ -7,12 +7,7 @@ import {
   type Forwarder,
   type ForwarderEvent,
 } from "../../../../mod/overlay/links/forwarder.ts";
-import {
-  commonOverlays,
-  encodeControl,
-  LinkSwitch,
-  whyNoOverlay,
-} from "../../../../mod/overlay/links/link_switch.ts";
+import { commonOverlays, LinkSwitch, whyNoOverlay } from "../../../../mod/overlay/links/link_switch.ts";
 import { fuzz } from "../../fuzz.ts";
 import { loadVectors } from "../../vectors.ts";
 
@@ -49,22 +44,35 @@ class Puppet implements Forwarder {
 
 for (const { name, hex } of loadVectors("dataplane-control").messages) {
   if (!hex.startsWith("07")) continue;
-  Deno.test(`LinkSwitch.control() reads and encodeControl() writes: ${name}`, () => {
+  Deno.test(`LinkSwitch reads and writes: ${name}`, () => {
     const message = fromHex(hex);
     const slots = [new Puppet("fastdp"), new Puppet("sleeve")];
-    new LinkSwitch(slots, CLEAR).control(message, NOW);
+    const link = new LinkSwitch(slots, CLEAR);
+    link.control(message, NOW);
     const [index, tag] = [message[1]!, message[2]!];
     assert.deepEqual(slots[index]!.heard, [`${tag}:${toHex(message.subarray(3))}`]);
-    assert.equal(toHex(encodeControl(index, tag, message.subarray(3))), hex);
+    const [sent] = link.take(index, [{ kind: "control", tag, payload: message.subarray(3) }], NOW);
+    assert.equal(sent?.kind === "send" && toHex(sent.message), hex);
   });
 }
 
 Deno.test("LinkSwitch.control() ignores short messages, indexes out of range and other tags", () => {
   const slot = new Puppet("fastdp");
   const link = new LinkSwitch([slot], CLEAR);
-  for (const hex of ["", "07", "0700", "070100", "07ff00", "060000"]) link.control(fromHex(hex), NOW);
+  for (const hex of ["01", "03059e", "", "07", "0700", "070100", "07ff00", "060000"]) {
+    link.control(fromHex(hex), NOW);
+  }
   assert.deepEqual(slot.heard, []);
   fuzz((bytes) => link.control(bytes, NOW), [fromHex("070000"), fromHex("0701030586")]);
+});
+
+Deno.test("LinkSwitch of a very old peer reads and writes bare messages only", () => {
+  const slot = new Puppet("sleeve");
+  const link = new LinkSwitch([slot], { ...CLEAR, bare: true });
+  for (const hex of ["", "00", "07", "070003059e", "04", "03059e"]) link.control(fromHex(hex), NOW);
+  assert.deepEqual(slot.heard, ["3:059e"]);
+  const [sent] = link.take(0, [{ kind: "control", tag: 3, payload: fromHex("059e") }], NOW);
+  assert.equal(sent?.kind === "send" && toHex(sent.message), "03059e");
 });
 
 Deno.test("commonOverlays() keeps our order and only what both have", () => {

@@ -3,10 +3,7 @@ import { fromHex, toHex } from "../../../../mod/core/bytes.ts";
 import { type PeerName, peerNameFromNumber } from "../../../../mod/core/names.ts";
 import {
   decodeGossipFrame,
-  decodeOverlayControl,
-  encodeBareControl,
   encodeGossipFrame,
-  encodeOverlayControl,
   type GossipFrame,
   TAG,
 } from "../../../../mod/wire/mesh/mesh_message.ts";
@@ -43,34 +40,9 @@ for (const vector of vectors.filter(isGossip)) {
   });
 }
 
-for (const vector of vectors.filter(({ tag }) => tag === TAG.overlayControl)) {
-  Deno.test(`encodeOverlayControl() and decodeOverlayControl(): ${vector.description}`, () => {
-    const { forwarder: index, inner_tag: innerTag, message_hex } = vector;
-    const body = fromHex(vector.body);
-    assert.equal(toHex(encodeOverlayControl(index, innerTag, body)), message_hex);
-    const value = { kind: "indexed", index, innerTag, body };
-    assert.deepEqual(decodeOverlayControl(fromHex(message_hex)), { ok: true, value });
-  });
-}
-
 Deno.test("TAG.heartbeat is the heartbeat of the vectors", () => {
   const heartbeat = vectors.find(({ description }) => description === "heartbeat")!;
   assert.equal(toHex(Uint8Array.of(TAG.heartbeat)), heartbeat.message_hex);
-});
-
-Deno.test("encodeBareControl() is read back by decodeOverlayControl()", () => {
-  assert.equal(toHex(encodeBareControl(1)), "01");
-  assert.equal(toHex(encodeBareControl(3, fromHex("059e"))), "03059e");
-  assert.deepEqual(decodeOverlayControl(fromHex("03059e")), {
-    ok: true,
-    value: { kind: "bare", innerTag: 3, body: fromHex("059e") },
-  });
-});
-
-Deno.test("decodeOverlayControl() refuses what must be ignored", () => {
-  for (const hex of ["", "07", "0700", "00", "04", "08"]) {
-    assert.equal(decodeOverlayControl(fromHex(hex)).ok, false, hex);
-  }
 });
 
 const REFUSED: readonly (readonly [what: string, hex: string, reason: RegExp])[] = [
@@ -124,8 +96,7 @@ Deno.test("decodeGossipFrame() returns what encodeGossipFrame() was given", () =
   }));
 });
 
-Deno.test("decodeGossipFrame() and decodeOverlayControl() return on any input", () => {
+Deno.test("decodeGossipFrame() returns on any input", () => {
   const samples = vectors.map(({ message_hex }) => fromHex(message_hex));
   fuzz(decodeGossipFrame, samples);
-  fuzz(decodeOverlayControl, samples);
 });

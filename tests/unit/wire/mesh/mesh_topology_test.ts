@@ -1,17 +1,14 @@
 import assert from "node:assert/strict";
 import { fromHex } from "../../../../mod/core/bytes.ts";
 import { peerNameFromNumber, type PeerUid, type ShortId } from "../../../../mod/core/names.ts";
+import type { PeerRecord } from "../../../../mod/core/topology_record.ts";
 import { GobEncoder } from "../../../../mod/wire/mesh/gob.ts";
-import {
-  decodeTopology,
-  encodeTopology,
-  type PeerRecord,
-  TopologyEncoder,
-} from "../../../../mod/wire/mesh/mesh_message.ts";
+import { decodeTopology, TopologyEncoder } from "../../../../mod/wire/mesh/mesh_message.ts";
 import { fuzz } from "../../fuzz.ts";
 import { check, fc } from "../../properties.ts";
 import { loadVectors } from "../../vectors.ts";
 import { type PeerJson, recordOf, sorted } from "./topology_json.ts";
+import { encodeTopology } from "./encode_topology.ts";
 
 interface Vectors {
   readonly encodings: { readonly description: string; readonly hex: string; readonly peers: PeerJson[] }[];

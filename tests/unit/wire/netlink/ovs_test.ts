@@ -11,7 +11,6 @@ Deno.test("datapath requests are what was seen", () => {
   const plain = { features: ovs.OVS_FEATURE.unaligned | ovs.OVS_FEATURE.vportPids, perCpuPids: [] };
   assertSends(ovs.encodeDatapathNew(F, "datapath", plain), "datapath new");
   assertSends(ovs.encodeDatapathGet(F, "datapath"), "datapath get by name");
-  assertSends(ovs.encodeDatapathDump(F), "datapath dump");
   assertSends(ovs.encodeDatapathDelete(F, DP), "datapath del");
   const perCpu = { features: plain.features | ovs.OVS_FEATURE.perCpuDispatch, perCpuPids: [732] };
   assertSends(ovs.encodeDatapathSet(F, DP, perCpu), "datapath set per-cpu dispatch (hand-made)");
