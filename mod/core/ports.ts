@@ -45,6 +45,8 @@ export interface Store {
   get(key: string): string | undefined;
   /** Writes a value durably. */
   put(key: string, value: string): void;
+  /** Writes several values durably: all of them, or none. */
+  putAll(records: readonly (readonly [key: string, value: string])[]): void;
   /** Removes a key if it is there. */
   remove(key: string): void;
   /** All pairs whose key starts with `prefix`, in key order. */

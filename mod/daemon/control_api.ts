@@ -62,12 +62,12 @@ export function controlApi(parts: ControlParts): ControlApi {
     },
     daemon: () => ({ pid: Deno.pid, stateDir: config.stateDir, netns: networkNamespace() }),
     connect({ targets: asked, replace }) {
-      router.connect(asked, { replace });
+      router.retarget({ connect: asked, replace });
       return targets();
     },
     forget({ targets: asked }) {
       refuseUnknown(asked, targets().targets);
-      router.forget(asked);
+      router.retarget({ forget: asked });
       return targets();
     },
     attach: (request: AttachRequest) => changed(attachments.attach(request)),

@@ -130,6 +130,7 @@ async function main(): Promise<void> {
     await runDataplane({
       core,
       datapath,
+      log,
       xfrm,
       clock: new SystemClock(),
       waiter: new Poller([wakeup.fd, ...datapath.fds, notices.fd, ...xfrm.fds]),

@@ -282,9 +282,18 @@ export class OvsDatapath implements Datapath {
     if (writer.length > SEND_LIMIT) this.#send();
   }
 
+  /** A question that cannot be asked has an answer all the same, or a link would wait for it. */
+  #tryVxlan(udpPort: number): ReturnType<OvsKernel["ensureVxlan"]> {
+    try {
+      return this.#kernel.ensureVxlan(udpPort);
+    } catch (thrown) {
+      return { kind: "failed", reason: messageOf(thrown) };
+    }
+  }
+
   #ensureVxlan(udpPort: number, attempt: number, post: PostEvent, now: Millis): void {
     this.#retries.delete(udpPort);
-    const result = this.#kernel.ensureVxlan(udpPort);
+    const result = this.#tryVxlan(udpPort);
     if (result.kind === "ready") {
       this.#learn(result.port, post);
       post({ kind: "vxlan-ready", udpPort, port: result.port.port });

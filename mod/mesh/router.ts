@@ -4,6 +4,7 @@ import type { Core } from "../core/driver.ts";
 import type { GossipChannel } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import { Connector, type ConnectorView } from "./dialing/connector.ts";
+import { type TargetChange, targetsAfter } from "./dialing/target_change.ts";
 import { Connections } from "./connections/connections.ts";
 import { Membership } from "./membership.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
@@ -21,7 +22,6 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   readonly #connections: Connections;
   readonly #view: ConnectorView;
   #effects: RouterEffect[] = [];
-  #targets = "";
 
   constructor(readonly config: RouterConfig, now: Millis) {
     const emit = (effect: RouterEffect): void => void this.#effects.push(effect);
@@ -54,6 +54,11 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   /** Adds a gossip channel; what was known of its name before is forgotten. */
   register(channel: GossipChannel): void {
     this.#membership.engine.register(channel);
+  }
+
+  /** The direct targets that a change would leave, so that they can be remembered before it is made. */
+  targetsAfter(change: TargetChange): readonly string[] {
+    return targetsAfter(this.#connector.direct, change);
   }
 
   /** Everything that is to be known of the mesh. */
@@ -103,11 +108,8 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
         return this.#connections.closed(event.socket, event.reason, now);
       case "overlay":
         return this.#connections.overlay(event.event, now);
-      case "connect":
-        return this.#connect(event, now);
-      case "forget":
-        this.#connector.forget(event.targets);
-        return this.#persist();
+      case "targets":
+        return this.#retarget(event.change, now);
       case "unicast":
         engine.unicast(event.channel, event.destination, event.payload);
         break;
@@ -125,19 +127,12 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
     this.#membership.gossipWaits = true;
   }
 
-  #connect(event: RouterEvent & { readonly kind: "connect" }, now: Millis): void {
-    for (const reason of this.#connector.connect(event.targets, { replace: event.replace, now })) {
+  #retarget({ connect, forget = [], replace = false }: TargetChange, now: Millis): void {
+    this.#connector.forget(forget);
+    if (connect === undefined) return;
+    for (const reason of this.#connector.connect(connect, { replace, now })) {
       this.#effects.push({ kind: "log", level: "warn", event: "mesh/target-refused", fields: { reason } });
     }
-    this.#persist();
-  }
-
-  #persist(): void {
-    const targets = this.#connector.direct;
-    const text = JSON.stringify(targets);
-    if (text === this.#targets) return;
-    this.#targets = text;
-    this.#effects.push({ kind: "targets", targets });
   }
 }
 

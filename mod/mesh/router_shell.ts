@@ -1,7 +1,8 @@
 /** The router's listener, connections and clock: carries out what the core decides. */
 import { type Endpoint, type Ip, isIpv4, parseIp } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
-import { Driver } from "../core/driver.ts";
+import { Driver, type Failure } from "../core/driver.ts";
+import { Faults } from "../core/faults.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
@@ -12,6 +13,7 @@ import type { SocketId } from "./mesh_ids.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
 import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
 import { Socket } from "./tcp/socket_shell.ts";
+import type { TargetChange } from "./dialing/target_change.ts";
 import { parseDialTarget } from "./dialing/target.ts";
 import { DenoStream, dial, DialError, listen, lookUp, type Stream } from "./tcp/tcp_shell.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
@@ -26,6 +28,8 @@ export interface RouterOptions extends RouterConfig {
   readonly host: Ip | undefined;
   /** Direct targets; undefined for those of the last run. */
   readonly targets: readonly string[] | undefined;
+  /** Records that are remembered together with the targets. */
+  readonly alongside?: readonly (readonly [key: string, value: string])[];
   readonly clock: Clock;
   readonly alarm: Alarm;
   readonly store: Store;
@@ -52,21 +56,29 @@ export class Router {
   readonly #driver: Driver<RouterEvent, RouterEffect>;
   readonly #sockets = new Map<SocketId, Socket>();
   readonly #listener: Deno.TcpListener;
+  readonly #faults: Faults;
   #serial = 0;
 
   constructor(readonly options: RouterOptions) {
     const { clock, alarm, signal } = options;
+    this.#faults = new Faults(options);
     this.#listener = listen(options.host, options.port);
     const { hostname, port } = this.#listener.addr;
     this.address = { ip: parseIp(hostname) ?? "0.0.0.0" as Ip, port };
     // Port 0 asks the system for a free one, which tests do.
     this.#core = new RouterCore({ ...options, port }, clock.now());
     const loop = { clock, alarm, wake: { kind: "wake" } as const, limit: EVENT_LIMIT };
-    this.#driver = new Driver(this.#core, (effect) => this.#perform(effect), loop);
+    const failed = (failure: Failure<RouterEvent, RouterEffect>) => this.#failed(failure);
+    this.#driver = new Driver(this.#core, (effect) => this.#perform(effect), { ...loop, failed });
     signal.addEventListener("abort", () => this.#stop(), { once: true });
-    void this.#accept();
-    const targets = options.targets ?? storedTargets(options.store);
-    this.#post({ kind: "connect", targets, replace: true });
+    this.#faults.later("accept connections", this.#accept());
+    const change = { connect: options.targets ?? storedTargets(options.store), replace: true };
+    try {
+      this.#remember(change, options.alongside ?? []);
+    } catch (thrown) {
+      this.#faults.tell("remember the targets", thrown); // those of the next start name them again
+    }
+    this.#post({ kind: "targets", change });
   }
 
   /** Takes what the data plane has to say. */
@@ -74,10 +86,16 @@ export class Router {
     this.#post({ kind: "overlay", event });
   }
 
-  /** Adds targets, or tries known ones again; with `replace`, forgets all others. Throws "usage/bad-option" for texts
-   * that are no targets, and then does nothing. */
-  connect(targets: readonly string[], options: { readonly replace: boolean }): void {
-    for (const target of targets) {
+  /**
+   * Changes the direct targets. They are remembered for the next start before anything is done, together with the
+   * `alongside` records. Throws "usage/bad-option" for texts that are no targets, and what the store throws; then
+   * nothing has changed.
+   */
+  retarget(
+    change: TargetChange,
+    alongside: readonly (readonly [key: string, value: string])[] = [],
+  ): void {
+    for (const target of change.connect ?? []) {
       const parsed = parseDialTarget(target);
       if (!parsed.ok) {
         throw new MeshnetError("usage/bad-option", `Cannot connect: ${parsed.reason}`, {
@@ -85,12 +103,18 @@ export class Router {
         });
       }
     }
-    this.#post({ kind: "connect", targets, replace: options.replace });
+    if (this.options.signal.aborted) {
+      throw new MeshnetError("control/request-failed", "Cannot change targets: the router is stopping");
+    }
+    this.#remember(change, alongside);
+    this.#ask({ kind: "targets", change });
   }
 
-  /** Forgets targets, as they were given; connections stay. */
-  forget(targets: readonly string[]): void {
-    this.#post({ kind: "forget", targets });
+  #remember(change: TargetChange, alongside: readonly (readonly [string, string])[]): void {
+    const { store } = this.options;
+    const records = [[TARGETS_KEY, JSON.stringify(this.#core.targetsAfter(change))] as const, ...alongside];
+    const news = records.filter(([key, value]) => store.get(key) !== value);
+    if (news.length > 0) store.putAll(news);
   }
 
   /** Adds a gossip channel. */
@@ -123,18 +147,31 @@ export class Router {
     return this.#core.routes();
   }
 
-  /** Hands an event to the core. A fault of our own must not end the process: it is logged, and costs the connection
-   * on which it showed. */
+  /** Hands an event to the core. */
   #post(event: RouterEvent): void {
-    try {
-      if (this.#driver.post(event) || this.options.signal.aborted) return;
-      this.options.logger.error("mesh/event-refused", { kind: event.kind });
-    } catch (error) {
-      const stack = error instanceof Error ? error.stack : undefined;
-      this.options.logger.error("mesh/fault", { kind: event.kind, reason: messageOf(error), stack });
-    }
+    if (this.#driver.post(event) || this.options.signal.aborted) return;
+    this.#faults.tell(`mesh event ${event.kind}`, "too many events wait");
+    this.#dropConnection(event);
+  }
+
+  /** Hands an event to the core and throws what failed of it. */
+  #ask(event: RouterEvent): void {
+    const failures: unknown[] = [];
+    this.#driver.post(event, ({ thrown }) => void failures.push(thrown));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** A fault of our own must not end the process: it is logged, and costs the connection on which it showed. */
+  #failed({ thrown, event, effect }: Failure<RouterEvent, RouterEffect>): void {
+    const what = effect === undefined ? `mesh event ${event.kind}` : `mesh effect ${effect.kind}`;
+    this.#faults.tell(what, thrown);
+    if (effect === undefined) this.#dropConnection(event);
+  }
+
+  #dropConnection(event: RouterEvent): void {
     if (event.kind !== "bytes") return;
     this.#sockets.get(event.socket)?.close();
+    this.#sockets.delete(event.socket);
     this.#post({ kind: "closed", socket: event.socket, reason: "this host could not handle what it sent" });
   }
 
@@ -153,8 +190,6 @@ export class Router {
         return void this.#resolve(effect.attempt, effect.host);
       case "overlay":
         return options.overlay.request(effect.request);
-      case "targets":
-        return options.store.put(TARGETS_KEY, JSON.stringify(effect.targets));
       case "short-id":
         return options.onShortId(effect.shortId);
       case "log":

@@ -6,6 +6,7 @@ import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
 import type { AttemptId, SocketId } from "./mesh_ids.ts";
 import type { ConnectionPool } from "./connections/connection_memory.ts";
+import type { TargetChange } from "./dialing/target_change.ts";
 import type { TopologyDecoder } from "./gossip/topology_channel.ts";
 
 /** Why a dial failed, as far as the advice for people differs. */
@@ -43,8 +44,8 @@ export type RouterEvent =
   | { readonly kind: "written"; readonly socket: SocketId; readonly count: number }
   /** The connection ended without our wish; no more events of it follow. */
   | { readonly kind: "closed"; readonly socket: SocketId; readonly reason: string }
-  | { readonly kind: "connect"; readonly targets: readonly string[]; readonly replace: boolean }
-  | { readonly kind: "forget"; readonly targets: readonly string[] }
+  /** The direct targets change. Who remembers them has done so before: see RouterCore.targetsAfter(). */
+  | { readonly kind: "targets"; readonly change: TargetChange }
   | { readonly kind: "overlay"; readonly event: OverlayEvent }
   /** A channel sends to one peer; lost without notice if there is no route. */
   | {
@@ -68,8 +69,6 @@ export type RouterEffect =
   /** Close at once; the shell sends no more events of this socket. */
   | { readonly kind: "close"; readonly socket: SocketId }
   | { readonly kind: "overlay"; readonly request: OverlayRequest }
-  /** The direct targets changed: keep them for the next start. */
-  | { readonly kind: "targets"; readonly targets: readonly string[] }
   /** We took another short id: keep it for the next start. */
   | { readonly kind: "short-id"; readonly shortId: ShortId }
   | {

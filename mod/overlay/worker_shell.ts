@@ -1,8 +1,9 @@
 /** The data plane's loop: one thread, one wait for misses, news, messages and time. */
 import { assertNever } from "../core/brand.ts";
-import { type Core, Driver } from "../core/driver.ts";
+import { type Core, Driver, type Failure } from "../core/driver.ts";
 import type { OverlayEvent } from "../core/overlay_port.ts";
-import type { Alarm, Clock } from "../core/ports.ts";
+import { Faults } from "../core/faults.ts";
+import type { Alarm, Clock, Logger } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Datapath } from "./ports/datapath_port.ts";
 import type { FromDataplane, ToDataplane } from "./ports/dataplane_messages.ts";
@@ -45,6 +46,8 @@ export interface DataplaneLoop {
   readonly announced: () => number;
   /** The next message from the main thread. */
   readonly nextMessage: () => Promise<ToDataplane>;
+  /** Takes what failed; the loop goes on. */
+  readonly log: Logger;
   /** Sends to the main thread. */
   readonly send: (message: FromDataplane) => void;
 }
@@ -68,11 +71,13 @@ class LoopAlarm implements Alarm {
 /**
  * Runs until a message asks to stop. Each round takes the announced messages, then due timers, then a bounded part of
  * what the kernel has, so that none can starve the others. While it waits the thread is blocked: messages reach it
- * only because each is announced by the wake-up counter. Throws what ends the data plane.
+ * only because each is announced by the wake-up counter. A step or an effect that fails later than the start is logged,
+ * and the loop goes on. Throws what ends the data plane.
  */
 export async function runDataplane(loop: DataplaneLoop): Promise<void> {
-  const { addresses, announced, clock, core, datapath, nextMessage, send, waiter, xfrm } = loop;
+  const { addresses, announced, clock, core, datapath, log, nextMessage, send, waiter, xfrm } = loop;
   const alarm = new LoopAlarm();
+  const faults = new Faults({ clock, logger: log });
   let events: OverlayEvent[] = [];
   const perform = (effect: DataplaneEffect): void => {
     if (effect.kind === "overlay") events.push(effect.event);
@@ -80,7 +85,18 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     else if (effect.kind === "xfrm") xfrm.perform(effect, post);
     else datapath.perform(effect, post, clock.now());
   };
-  const driver = new Driver(core, perform, { clock, alarm, wake: { kind: "wake" }, limit: EVENT_LIMIT });
+  const failed = ({ thrown, event, effect }: Failure<DataplaneEvent, DataplaneEffect>) =>
+    faults.tell(
+      `data plane ${effect === undefined ? `event ${event.kind}` : `effect ${effect.kind}`}`,
+      thrown,
+    );
+  const driver = new Driver(core, perform, {
+    clock,
+    alarm,
+    wake: { kind: "wake" },
+    limit: EVENT_LIMIT,
+    failed,
+  });
   const post = (event: DataplaneEvent): void => void driver.post(event);
   const isReady = (index: number): boolean => waiter.isReady(index + 1);
   const tell = (): void => {
@@ -91,7 +107,9 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const addressesAt = 1 + datapath.fds.length;
   const ipsecAt = xfrm.fds.length > 0 ? addressesAt + 1 : undefined;
 
-  post(datapath.start());
+  const broken: unknown[] = [];
+  driver.post(datapath.start(), ({ thrown }) => void broken.push(thrown));
+  if (broken.length > 0) throw broken[0]; // without a start it would know none of its ports
   datapath.flush(post);
   send({ kind: "started" });
   for (let more = false;;) {

@@ -63,6 +63,18 @@ export class SqliteStore implements Store, Disposable {
     this.#put.run(key, value);
   }
 
+  /** Writes several values durably: all of them, or none. */
+  putAll(records: readonly (readonly [key: string, value: string])[]): void {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      for (const [key, value] of records) this.#put.run(key, value);
+      this.#database.exec("COMMIT");
+    } catch (thrown) {
+      this.#rollBack();
+      throw thrown;
+    }
+  }
+
   /** Removes a key if it is there. */
   remove(key: string): void {
     this.#remove.run(key);
@@ -71,6 +83,12 @@ export class SqliteStore implements Store, Disposable {
   /** All pairs whose key starts with `prefix`, in key order. */
   list(prefix: string): readonly (readonly [key: string, value: string])[] {
     return this.#list.all(prefix).map((row) => [row.key as string, row.value as string] as const);
+  }
+
+  #rollBack(): void {
+    try {
+      this.#database.exec("ROLLBACK");
+    } catch { /* SQLite has rolled back by itself, as it does when the disk is full */ }
   }
 
   /** Closes the file. Idempotent. */

@@ -124,7 +124,8 @@ export class SimNode {
       },
     });
     this.context.trace.note(clock.now(), this.label, "starts");
-    this.post({ kind: "connect", targets: options.targets ?? this.targets, replace: true });
+    this.targets = options.targets ?? this.targets;
+    this.post({ kind: "targets", change: { connect: this.targets, replace: true } });
   }
 
   /** Ends the process; `silent`: the host vanishes as well. */
@@ -195,9 +196,6 @@ export class SimNode {
         });
       case "overlay":
         return this.#overlay(effect.request);
-      case "targets":
-        this.targets = effect.targets;
-        return;
       case "short-id":
         this.#shortId = effect.shortId;
         return;

@@ -1,7 +1,7 @@
 /** The mesh: who else there is, and whom this host dials. It ends with the daemon's signal. */
 import type { PeerUid } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
-import { type Router, startRouter, storedTargets } from "../../mesh/router_shell.ts";
+import { type Router, type RouterOptions, startRouter, storedTargets } from "../../mesh/router_shell.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
 import { storeShortId } from "../../sys/identity.ts";
 import { loadSealer, NO_SEALER } from "../../sys/sealer.ts";
@@ -48,7 +48,7 @@ export async function openRouter(
     discovery: config.discovery,
     minVersion: 1,
     channels: [],
-    targets: firstTargets(store, config.peers),
+    ...firstTargets(store, config.peers),
     sealer: config.password === undefined ? NO_SEALER : await loadSealer(),
     overlay: dataplane.handle,
     alarm: new SystemAlarm(clock),
@@ -60,24 +60,24 @@ export async function openRouter(
   return {
     router,
     setPeers(peers) {
-      const { connect, forget } = targetChanges(configured, peers);
-      router.forget(forget);
-      router.connect(connect, { replace: false });
-      store.put(CONFIGURED_KEY, JSON.stringify(peers));
+      router.retarget(targetChanges(configured, peers), [[CONFIGURED_KEY, JSON.stringify(peers)]]);
       configured = peers;
     },
   };
 }
 
-function firstTargets(store: SqliteStore, configured: readonly string[] | undefined): readonly string[] {
+function firstTargets(
+  store: SqliteStore,
+  configured: readonly string[] | undefined,
+): Pick<RouterOptions, "targets" | "alongside"> {
   const configuredBefore = parseTargetList(store.get(CONFIGURED_KEY));
   const targets = targetsAtStart({
     configured,
     configuredBefore,
     stored: storedTargets(store),
   });
-  if (configured !== undefined) store.put(CONFIGURED_KEY, JSON.stringify(configured));
-  return targets;
+  if (configured === undefined) return { targets };
+  return { targets, alongside: [[CONFIGURED_KEY, JSON.stringify(configured)]] };
 }
 
 /** Tells this run from earlier ones of the same name: random, not 0. */

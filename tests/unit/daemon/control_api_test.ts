@@ -27,8 +27,7 @@ function fakeParts(asked: unknown[]) {
     router: {
       snapshot: () => snapshot,
       routes: () => ({ unicast: [], broadcast: [] }),
-      connect: note("connect", undefined),
-      forget: note("forget", undefined),
+      retarget: note("retarget", undefined),
     },
     dataplane: { report: () => Promise.resolve(report) },
     attachments: { list: () => [], attach: note("attach", "attached"), detach: note("detach", "detached") },
@@ -47,8 +46,8 @@ Deno.test("controlApi() passes requests on and looks after attachments again", (
   assert.equal(api.attach(request), "attached");
   assert.equal(api.detach(request), "detached");
   assert.deepEqual(asked, [
-    ["connect", ["a"], { replace: true }],
-    ["forget", ["host2"]],
+    ["retarget", { connect: ["a"], replace: true }],
+    ["retarget", { forget: ["host2"] }],
     ["attach", request],
     ["touched"],
     ["detach", request],

@@ -16,6 +16,7 @@ function host(
   const store: Store = {
     get: (key) => records.get(key),
     put: (key, value) => void records.set(key, value),
+    putAll: (pairs) => pairs.forEach(([key, value]) => records.set(key, value)),
     remove: (key) => void records.delete(key),
     list: () => [...records],
   };

@@ -32,10 +32,15 @@ interface Round {
 /** Runs a loop through rounds and gives what it did, in order. */
 async function play(
   rounds: readonly Round[],
-  core: { step?: (event: DataplaneEvent, now: Millis) => readonly DataplaneEffect[]; wakeAt?: number } = {},
-): Promise<{ trace: string[]; sent: FromDataplane[] }> {
+  core: {
+    step?: (event: DataplaneEvent, now: Millis) => readonly DataplaneEffect[];
+    wakeAt?: number;
+    fails?: DatapathEffect["kind"];
+  } = {},
+): Promise<{ trace: string[]; sent: FromDataplane[]; errors: unknown[] }> {
   const trace: string[] = [];
   const sent: FromDataplane[] = [];
+  const errors: unknown[] = [];
   const queue: ToDataplane[] = [];
   const round0 = rounds[0] ?? {};
   let now = 0;
@@ -48,7 +53,10 @@ async function play(
       for (const event of round().events ?? []) post(event);
       return round().more ?? false;
     },
-    perform: (effect: DatapathEffect) => void trace.push(`perform ${effect.kind}`),
+    perform(effect: DatapathEffect) {
+      trace.push(`perform ${effect.kind}`);
+      if (effect.kind === core.fails) throw new Error(`cannot ${effect.kind}`);
+    },
     flush: () => {},
     nextWake: () => Infinity,
     wake: () => {},
@@ -65,6 +73,12 @@ async function play(
       report: () => ({ held: [] }) as unknown as DataplaneReport,
     },
     datapath,
+    log: {
+      debug: unused,
+      info: unused,
+      warn: unused,
+      error: (event, fields) => void errors.push({ event, ...fields }),
+    },
     xfrm: {
       fds: round0.notices === undefined ? [] : [12],
       perform: (effect) => void trace.push(`perform ${effect.kind}`),
@@ -87,7 +101,11 @@ async function play(
     nextMessage: () => Promise.resolve(queue.shift()!),
     send: (message) => void sent.push(message),
   });
-  return { trace, sent };
+  return { trace, sent, errors };
+}
+
+function unused(): never {
+  throw new TypeError("Only errors are logged here");
 }
 
 Deno.test("runDataplane() starts the core before it waits, tells so, and ends when asked to", async () => {
@@ -159,12 +177,47 @@ Deno.test("runDataplane() answers reports with the core's and the kernel's count
   assert.deepEqual(sent[1], { kind: "report", id: 9, status: { held: [], kernel: COUNTS } });
 });
 
-Deno.test("runDataplane() passes on what a step throws", async () => {
-  const step = (event: DataplaneEvent): never[] => {
-    if (event.kind === "request") throw new RangeError("defect");
-    return [];
+Deno.test("runDataplane() does not begin when the first step throws", async () => {
+  const step = (): never[] => {
+    throw new RangeError("defect");
   };
-  await assert.rejects(play([{ messages: [{ kind: "requests", requests: [REQUEST] }] }], { step }), /defect/);
+  await assert.rejects(play([], { step }), /defect/);
+});
+
+Deno.test("runDataplane() logs what a later step throws and goes on, without haste", async () => {
+  let wakes = 0;
+  const step = (event: DataplaneEvent): never[] => {
+    if (event.kind === "started") return [];
+    wakes++;
+    throw new RangeError("defect");
+  };
+  const { errors, trace } = await play([{ passes: 7 }, { passes: 1_000 }, {}], { step, wakeAt: 5 });
+  assert.equal(wakes, 2);
+  assert.deepEqual(trace.filter((line) => line.startsWith("wait")), [
+    "wait 5",
+    "wait 1000", // not -2: a core that throws must not fill the processor
+    "wait 1000",
+    "wait 1000",
+  ]);
+  assert.equal(errors.length, 2);
+  assert.partialDeepStrictEqual(errors[0], { what: "data plane event wake", reason: "defect" });
+});
+
+Deno.test("runDataplane() performs the other effects of a step when one fails", async () => {
+  const effects: readonly DataplaneEffect[] = [
+    { kind: "ensure-vxlan", udpPort: 6784 },
+    { kind: "delete", ufid: 1 as never },
+    { kind: "dump-flows" },
+  ];
+  const step = (given: DataplaneEvent) => given.kind === "request" ? effects : [];
+  const rounds = [{ messages: [{ kind: "requests", requests: [REQUEST] } as const] }];
+  const { errors, trace } = await play(rounds, { step, fails: "delete" });
+  assert.deepEqual(trace.filter((line) => line.startsWith("perform")), [
+    "perform ensure-vxlan",
+    "perform delete",
+    "perform dump-flows",
+  ]);
+  assert.partialDeepStrictEqual(errors, [{ what: "data plane effect delete", reason: "cannot delete" }]);
 });
 
 Deno.test("runDataplane() hears of IPsec before all else, and tells it when ciphers are ready", async () => {

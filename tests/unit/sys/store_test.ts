@@ -20,6 +20,12 @@ const CONTRACT: Record<string, (store: Store) => void> = {
     assert.equal(store.get("a"), "2\n€");
     assert.deepEqual(store.list("a"), [["a", "2\n€"]]);
   },
+  "putAll() writes all": (store) => {
+    store.put("a", "1");
+    store.putAll([["a", "2"], ["b", "3"]]);
+    store.putAll([]);
+    assert.deepEqual(store.list(""), [["a", "2"], ["b", "3"]]);
+  },
   "remove() of an absent key is fine": (store) => {
     store.remove("x");
     store.put("a", "");
@@ -56,6 +62,17 @@ Deno.test("SqliteStore keeps records over a restart, and its folder to itself", 
   using again = openStore(path);
   assert.equal(again.get("identity"), "me");
   assert.equal(Deno.statSync(path).mode! & 0o777, 0o700);
+});
+
+Deno.test("SqliteStore putAll() writes nothing when one record cannot be written", () => {
+  using folder = temporaryFolder();
+  using store = openStore(folder.path);
+  store.put("a", "1");
+  const records = [["a", "2"], ["b", null as unknown as string]] as const;
+  assert.throws(() => store.putAll(records));
+  assert.deepEqual(store.list(""), [["a", "1"]]);
+  store.putAll([["b", "3"]]); // and no transaction is left open
+  assert.deepEqual(store.list(""), [["a", "1"], ["b", "3"]]);
 });
 
 Deno.test("SqliteStore refuses a file that another router uses", () => {

@@ -10,6 +10,7 @@ import {
   PATIENCE,
   RETRY_CAP,
 } from "../../../../mod/mesh/dialing/connector.ts";
+import { targetsAfter } from "../../../../mod/mesh/dialing/target_change.ts";
 import type { AttemptId } from "../../../../mod/mesh/mesh_ids.ts";
 import { seededRandom } from "../../properties.ts";
 
@@ -332,4 +333,20 @@ Deno.test("Connector ignores fates of attempts that it does not know", () => {
   bench.connector.connected(99 as AttemptId, peer(2));
   bench.connector.resolved(99 as AttemptId, "no", bench.time);
   assert.deepEqual(bench.connector.views(), []);
+});
+
+Deno.test("targetsAfter() says what connect() and forget() will leave", () => {
+  const random = seededRandom(7);
+  const texts = ["a", "b:1", "192.0.2.1", "c", "not a target:", "d"];
+  const some = () => texts.filter(() => random.below(3) === 0);
+  for (let round = 0; round < 300; round++) {
+    const { connector } = new Bench();
+    for (let i = 0; i < 4; i++) {
+      const change = { forget: some(), connect: some(), replace: random.below(3) === 0 };
+      const expected = targetsAfter(connector.direct, change);
+      connector.forget(change.forget);
+      connector.connect(change.connect, { replace: change.replace, now: 0 as Millis });
+      assert.deepEqual(connector.direct, expected, JSON.stringify(change));
+    }
+  }
 });

@@ -1,0 +1,73 @@
+/** Failures that nobody waits for: they go to the log, bounded, and the rest goes on. */
+import { MeshnetError, messageOf } from "./errors.ts";
+import type { Clock, LogFields, Logger } from "./ports.ts";
+import { after, type Millis } from "./time.ts";
+
+/** A place that fails again and again is logged so many times within FAULT_WINDOW. */
+export const FAULT_BURST = 3;
+/** Milliseconds after which a place that still fails is logged again, with the number of failures not told. */
+export const FAULT_WINDOW = 60_000;
+const MAX_PLACES = 256;
+
+interface Place {
+  until: Millis;
+  count: number;
+}
+
+/** Writes failures to the log under the name of the place where they happened. */
+export class Faults {
+  readonly #places = new Map<string, Place>();
+
+  constructor(readonly parts: { readonly logger: Logger; readonly clock: Clock }) {}
+
+  /** How many places are remembered. */
+  get places(): number {
+    return this.#places.size;
+  }
+
+  /** Logs what was thrown. `what` names the place, in words for people, and is one of few. Never throws. */
+  tell(what: string, thrown: unknown, fields: LogFields = {}): void {
+    const now = this.parts.clock.now();
+    let place = this.#places.get(what);
+    const untold = place === undefined ? 0 : Math.max(0, place.count - FAULT_BURST);
+    if (place === undefined || now >= place.until) {
+      this.#places.delete(what);
+      if (this.#places.size >= MAX_PLACES) this.#places.delete(this.#places.keys().next().value!);
+      this.#places.set(what, place = { until: after(now, FAULT_WINDOW), count: 0 });
+    }
+    place.count++;
+    if (place.count > FAULT_BURST) return;
+    const more = place.count === 1 && untold > 0 ? { untold } : {};
+    try {
+      this.parts.logger.error("failed, the rest goes on", { what, ...fields, ...reasonOf(thrown), ...more });
+    } catch { /* a log that cannot be written is lost */ }
+  }
+
+  /** Work for a timer or a callback of the system: what it throws, now or later, is told. */
+  guard<A extends readonly unknown[]>(what: string, work: (...args: A) => unknown): (...args: A) => void {
+    return (...args) => {
+      try {
+        const result = work(...args);
+        if (isThenable(result)) result.then(undefined, (thrown) => this.tell(what, thrown));
+      } catch (thrown) {
+        this.tell(what, thrown);
+      }
+    };
+  }
+
+  /** A promise that nobody waits for: if it is rejected, that is told. */
+  later(what: string, promise: PromiseLike<unknown>): void {
+    promise.then(undefined, (thrown) => this.tell(what, thrown));
+  }
+}
+
+/** What a failure looks like in the log: the hint of one that people can mend, the stack of a defect. */
+function reasonOf(thrown: unknown): LogFields {
+  const reason = messageOf(thrown);
+  if (thrown instanceof MeshnetError) return { reason, code: thrown.code, hint: thrown.hint };
+  return { reason, stack: thrown instanceof Error ? thrown.stack : undefined };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
+}
