@@ -6,7 +6,7 @@ import { measureScale } from "../../tests/bench/scale_rounds.ts";
 import { compareSleeve } from "../../tests/bench/sleeve_rounds.ts";
 import { LabProgram } from "../../tests/lab/program.ts";
 import { build } from "./build.ts";
-import { temporaryFolder } from "./run.ts";
+import { command, temporaryFolder } from "./run.ts";
 import { ensure } from "./setup.ts";
 
 const LIFETIME_SECONDS = 900;
@@ -103,7 +103,7 @@ async function commandTimes(): Promise<string[][]> {
   const time = async (program: string, args: readonly string[]) => {
     const started = performance.now();
     const env = { MESHNET_RUN_DIR: scratch.path };
-    await new Deno.Command(program, { args: [...args], env, stdout: "null", stderr: "null" }).output();
+    await command([program, ...args], { env, stdout: "null", stderr: "null" }).output();
     return performance.now() - started;
   };
   const rows: string[][] = [];

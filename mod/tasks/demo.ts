@@ -12,7 +12,7 @@ const LIMIT_SECONDS = 120;
 async function kernelHasOpenvswitch(): Promise<boolean> {
   if (Deno.uid() !== 0 || !hasProgram("modprobe")) return false;
   if (exists("/sys/module/openvswitch")) return true;
-  return await capture(["modprobe", "openvswitch"]).then(() => true, () => false);
+  return await capture(["modprobe", "openvswitch"], { purpose: "lab" }).then(() => true, () => false);
 }
 
 /** The last line tells how it went; everything else is for the person who watches. */

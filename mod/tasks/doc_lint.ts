@@ -2,7 +2,7 @@
  * `deno doc --lint`, for a program instead of a published library: every exported symbol must be documented. Members of
  * documented types need words only where their names do not say it all, and private types may stand in signatures.
  */
-import { fail, root } from "./run.ts";
+import { command, fail, root } from "./run.ts";
 
 /** One complaint of `deno doc --lint`. */
 interface Complaint {
@@ -25,8 +25,7 @@ function modules(): readonly string[] {
   return found.sort();
 }
 
-const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-  args: ["doc", "--lint", ...modules()],
+const { code, stderr } = await command([Deno.execPath(), "doc", "--lint", ...modules()], {
   cwd: root,
   env: { NO_COLOR: "1" },
   stdin: "null",

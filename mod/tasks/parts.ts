@@ -1,5 +1,5 @@
 /** The parts of a test run: each a program with a time limit, its tests counted from Deno's own report. */
-import { exists, root, temporaryFolder } from "./run.ts";
+import { command, exists, root, temporaryFolder } from "./run.ts";
 
 /** One part. */
 export interface Part {
@@ -45,12 +45,9 @@ export async function runPart(part: Part, { loud = false } = {}): Promise<Tally>
   using scratch = temporaryFolder();
   const report = `${scratch.path}/report.xml`;
   const started = performance.now();
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...part.args.slice(0, 1),
-      ...part.counted ? [`--junit-path=${report}`] : [],
-      ...part.args.slice(1),
-    ],
+  const [task, ...args] = part.args;
+  const counting = part.counted ? [`--junit-path=${report}`] : [];
+  const child = command([Deno.execPath(), task!, ...counting, ...args], {
     cwd: root,
     env: { NO_COLOR: "1", ...part.env },
     stdin: "null",

@@ -5,7 +5,7 @@
  */
 import { Container } from "../lab/common/container.ts";
 import { Background, exec, FOLDER, ip, until } from "../lab/common/process.ts";
-import { World, type WorldOptions } from "../lab/common/world.ts";
+import { type Host, World, type WorldOptions } from "../lab/common/world.ts";
 import { kernelVxlan } from "./kernel_vxlan.ts";
 
 /** Two ends that can talk. */
@@ -19,6 +19,9 @@ export interface Candidate extends AsyncDisposable {
 /** How the hosts of every candidate lie. */
 const UNDERLAY = { hosts: 2, direct: true, openvswitch: false } satisfies WorldOptions;
 const PREFIX = `mnb${Deno.pid}-`;
+/** What others offer is installed for the bench alone. */
+const RIVALS = { purpose: "bench" } as const;
+const inside = (host: Host) => ({ ...RIVALS, netns: host.netns });
 
 /** Nothing between the hosts but the cable. */
 export async function bareCable(): Promise<Candidate> {
@@ -68,36 +71,20 @@ export async function nebula(): Promise<Candidate> {
   return await started(world, async () => {
     const folder = `${FOLDER}/${world.host(1).netns}`;
     const file = (name: string) => `${folder}/${name}`;
-    await exec([
-      "nebula-cert",
-      "ca",
-      "-name",
-      "bench",
-      "-out-crt",
-      file("ca.crt"),
-      "-out-key",
-      file("ca.key"),
-    ]);
+    const certified = ["-out-crt", file("ca.crt"), "-out-key", file("ca.key")];
+    await exec(["nebula-cert", "ca", "-name", "bench", ...certified], RIVALS);
     const daemons: Background[] = [];
     for (const [i, host] of world.hosts.entries()) {
       const own = file(`n${i}`);
       const authority = ["-ca-crt", file("ca.crt"), "-ca-key", file("ca.key")];
       const out = ["-out-crt", `${own}.crt`, "-out-key", `${own}.key`];
-      await exec([
-        "nebula-cert",
-        "sign",
-        ...authority,
-        ...out,
-        "-name",
-        `n${i}`,
-        "-ip",
-        `10.4.1.${i + 1}/24`,
-      ]);
+      const named = ["-name", `n${i}`, "-ip", `10.4.1.${i + 1}/24`];
+      await exec(["nebula-cert", "sign", ...authority, ...out, ...named], RIVALS);
       Deno.writeTextFileSync(
         `${own}.yml`,
         nebulaConfig({ own, authority: file("ca.crt"), lighthouse: i === 0, first: world.host(1).address }),
       );
-      daemons.push(new Background(["nebula", "-config", `${own}.yml`], host.log, { netns: host.netns }));
+      daemons.push(new Background(["nebula", "-config", `${own}.yml`], host.log, inside(host)));
     }
     return candidate(world, world.hosts.map((host, i) => endpoint(host.netns, `10.4.1.${i + 1}`)), daemons);
   });
@@ -132,15 +119,17 @@ export async function tinc(): Promise<Candidate> {
       );
       const up = `#!/bin/sh\nip addr add 10.5.1.${i + 1}/24 dev $INTERFACE\nip link set $INTERFACE up\n`;
       Deno.writeTextFileSync(`${folder}/tinc-up`, up, { mode: 0o755 });
-      await exec(["tincd", "-c", folder, "-K", "2048"]);
+      await exec(["tincd", "-c", folder, "-K", "2048"], RIVALS);
     }
     for (const [i, folder] of folders.entries()) {
       Deno.copyFileSync(`${folder}/hosts/n${i}`, `${folders[1 - i]}/hosts/n${i}`);
     }
     const daemons = world.hosts.map((host, i) =>
-      new Background(["tincd", "-D", "-c", folders[i]!, `--pidfile=${folders[i]}/pid`], host.log, {
-        netns: host.netns,
-      })
+      new Background(
+        ["tincd", "-D", "-c", folders[i]!, `--pidfile=${folders[i]}/pid`],
+        host.log,
+        inside(host),
+      )
     );
     return candidate(world, world.hosts.map((host, i) => endpoint(host.netns, `10.5.1.${i + 1}`)), daemons);
   });
@@ -152,22 +141,22 @@ export async function wireguardGo(): Promise<Candidate> {
   return await started(world, async () => {
     const keys = await Promise.all(world.hosts.map(async (host) => {
       const file = `${FOLDER}/${host.netns}/key`;
-      const secret = await exec(["wg", "genkey"]);
+      const secret = await exec(["wg", "genkey"], RIVALS);
       Deno.writeTextFileSync(file, secret, { mode: 0o600 });
-      return { file, open: (await exec(["wg", "pubkey"], { input: secret })).trim() };
+      return { file, open: (await exec(["wg", "pubkey"], { ...RIVALS, input: secret })).trim() };
     }));
     // Names differ, since both leave their sockets in one folder.
     const names = world.hosts.map((_, i) => `mnb${Deno.pid}wg${i}`);
     const daemons = world.hosts.map((host, i) => {
       const env = { WG_PROCESS_FOREGROUND: "1", LOG_LEVEL: "error" };
-      return new Background(["wireguard-go", "-f", names[i]!], host.log, { netns: host.netns, env });
+      return new Background(["wireguard-go", "-f", names[i]!], host.log, { ...inside(host), env });
     });
     for (const [i, host] of world.hosts.entries()) {
-      await until("wireguard-go is there", () => exec(["wg", "show", names[i]!], { netns: host.netns }));
+      await until("wireguard-go is there", () => exec(["wg", "show", names[i]!], inside(host)));
       const peer = ["peer", keys[1 - i]!.open, "allowed-ips", `10.6.1.${2 - i}/32`];
       const where = ["endpoint", `${world.hosts[1 - i]!.address}:51820`];
       const own = ["listen-port", "51820", "private-key", keys[i]!.file];
-      await exec(["wg", "set", names[i]!, ...own, ...peer, ...where], { netns: host.netns });
+      await exec(["wg", "set", names[i]!, ...own, ...peer, ...where], inside(host));
       await ip(
         [`addr add 10.6.1.${i + 1}/24 dev ${names[i]}`, `link set ${names[i]} mtu 1420 up`],
         host.netns,

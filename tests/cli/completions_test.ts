@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { command } from "../../mod/tasks/run.ts";
 import { meshnet, withFolder } from "./run_meshnet.ts";
 
 /** What bash offers for a command line; the last word is the one being typed. */
@@ -6,7 +7,7 @@ async function complete(script: string, line: string): Promise<string[]> {
   const driver = `source "$1"; line=$2; COMP_LINE=$line COMP_POINT=\${#line}
     read -ra COMP_WORDS <<< "\${line//=/ = }"; [[ $line == *' ' || $line == *= ]] && COMP_WORDS+=('')
     COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _meshnet 2>/dev/null; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout } = await new Deno.Command("bash", { args: ["-c", driver, "bash", script, line] }).output();
+  const { stdout } = await command(["bash", "-c", driver, "bash", script, line]).output();
   return new TextDecoder().decode(stdout).split("\n").filter(Boolean);
 }
 

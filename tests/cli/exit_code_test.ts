@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { command } from "../../mod/tasks/run.ts";
 import { meshnet, meshnetCommand, withFolder } from "./run_meshnet.ts";
 
 Deno.test("meshnet exits 2 for wrong usage, with a hint on standard error", async () => {
@@ -19,9 +20,8 @@ Deno.test("meshnet exits 3 when the daemon is not running, and says how to start
   }));
 
 Deno.test("meshnet says that its output cannot be written, and is silent where errors cannot", async () => {
-  const [program, ...before] = meshnetCommand();
   const shell = (line: string) =>
-    new Deno.Command("sh", { args: ["-c", line, program, ...before], env: { NO_COLOR: "1" } }).output();
+    command(["sh", "-c", line, ...meshnetCommand()], { env: { NO_COLOR: "1" } }).output();
   const full = await shell('"$0" "$@" help > /dev/full');
   assert.equal(full.code, 1);
   assert.match(new TextDecoder().decode(full.stderr), /^meshnet: Cannot write the output: .+\nhint: .+\n$/);

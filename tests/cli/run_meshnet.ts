@@ -1,5 +1,6 @@
 /** Runs meshnet as a user does: the built file when MESHNET_BIN names it, else from source. */
 import assert from "node:assert/strict";
+import { command, programFolder } from "../../mod/tasks/run.ts";
 
 /** What a command printed and returned. */
 export interface Ran {
@@ -22,15 +23,14 @@ export async function meshnet(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<Ran> {
-  const [program, ...before] = meshnetCommand();
   const inherited = Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([key]) =>
       !key.startsWith("MESHNET_") || key === "MESHNET_CACHE_DIR"
     ),
   );
-  const output = await new Deno.Command(program, {
-    args: [...before, ...args],
-    env: { ...inherited, NO_COLOR: "1", ...env },
+  const PATH = programFolder("test");
+  const output = await command([...meshnetCommand(), ...args], {
+    env: { ...inherited, PATH, NO_COLOR: "1", ...env },
     clearEnv: true,
     stdin: "null",
   }).output();

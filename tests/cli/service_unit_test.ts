@@ -1,15 +1,6 @@
 import assert from "node:assert/strict";
+import { command, hasProgram } from "../../mod/tasks/run.ts";
 import { meshnet, withFolder } from "./run_meshnet.ts";
-
-const ANALYZE = "/usr/bin/systemd-analyze";
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
 
 Deno.test("meshnet service unit starts the given executable", async () => {
   const { code, stdout } = await meshnet(["service", "unit", "--exec", "/opt/meshnet"]);
@@ -22,13 +13,13 @@ Deno.test("meshnet service unit starts the given executable", async () => {
 
 Deno.test({
   name: "meshnet service unit is accepted by systemd-analyze verify",
-  ignore: !exists(ANALYZE),
+  ignore: !hasProgram("systemd-analyze"),
   fn: () =>
     withFolder(async (folder) => {
       const { stdout } = await meshnet(["service", "unit", "--exec", "/bin/true"]);
       const path = `${folder}/meshnet.service`;
       await Deno.writeTextFile(path, stdout);
-      const verify = await new Deno.Command(ANALYZE, { args: ["verify", path] }).output();
+      const verify = await command(["systemd-analyze", "verify", path]).output();
       assert.deepEqual([verify.code, new TextDecoder().decode(verify.stderr)], [0, ""]);
     }),
 });

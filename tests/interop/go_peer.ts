@@ -1,5 +1,6 @@
 /** Peers of the original mesh library, built from peer/main.go, as child processes. */
 import assert from "node:assert/strict";
+import { command } from "../../mod/tasks/run.ts";
 import { TextLineStream } from "./lines.ts";
 
 const SOURCE = new URL("./peer/main.go", import.meta.url).pathname;
@@ -14,7 +15,7 @@ export type GoEvent = Readonly<Record<string, unknown>> & { readonly event: stri
 export async function missing(): Promise<string | undefined> {
   try {
     await Deno.stat(LIBRARY);
-    await new Deno.Command("go", { args: ["version"], stdout: "null" }).output();
+    await command(["go", "version"], { stdout: "null" }).output();
     return undefined;
   } catch {
     return "needs the packages golang-go and golang-github-weaveworks-mesh-dev";
@@ -33,7 +34,7 @@ async function buildPeer(): Promise<string> {
   globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
   const binary = `${folder}/peer`;
   const env = { GO111MODULE: "off", GOPATH, GOCACHE: `${folder}/cache`, GOFLAGS: "" };
-  const result = await new Deno.Command("go", { args: ["build", "-o", binary, SOURCE], env }).output();
+  const result = await command(["go", "build", "-o", binary, SOURCE], { env }).output();
   assert.ok(result.success, new TextDecoder().decode(result.stderr));
   return binary;
 }
@@ -50,8 +51,7 @@ export class GoPeer implements AsyncDisposable {
 
   constructor(binary: string, options: Readonly<Record<string, string | number>>) {
     const args = Object.entries(options).map(([key, value]) => `--${key}=${value}`);
-    this.#child = new Deno.Command(binary, { args, stdin: "piped", stdout: "piped", stderr: "piped" })
-      .spawn();
+    this.#child = command([binary, ...args], { stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
     this.#input = this.#child.stdin.getWriter();
     this.#reading = Promise.all([this.#readEvents(), this.#readLog()]);
   }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { concatBytes } from "../../mod/core/bytes.ts";
 import { type PeerName, peerNameFromNumber } from "../../mod/core/names.ts";
+import { command } from "../../mod/tasks/run.ts";
 import { freePort, HELLO, HOST, introduce, writeAll } from "./intruder.ts";
 import { TextLineStream } from "./lines.ts";
 import { MeshPeer } from "./mesh_peer.ts";
@@ -18,11 +19,13 @@ const HALF = 5 * MIB;
 Deno.test("Router holds a bounded part of hundreds of half messages, and serves its friend meanwhile", async () => {
   const port = freePort();
   const script = new URL("./victim.ts", import.meta.url).pathname;
-  await using victim = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", script, VICTIM, HOST, `${port}`],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
+  await using victim = command(
+    [Deno.execPath(), "run", "-A", "--no-check", script, VICTIM, HOST, `${port}`],
+    {
+      stdin: "piped",
+      stdout: "piped",
+    },
+  ).spawn();
   const input = victim.stdin.getWriter();
   const lines = victim.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
     .getReader();

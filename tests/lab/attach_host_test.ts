@@ -7,6 +7,7 @@
  * Needs root. Everything it makes has names of its own and is removed at the end.
  */
 import assert from "node:assert/strict";
+import { command } from "../../mod/tasks/run.ts";
 import { inNetns } from "../../ffi/netns.ts";
 import { openNetlinkIn } from "../../mod/daemon/netlink.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
@@ -28,8 +29,7 @@ openNetlinkIn({ protocol: "route" })[Symbol.dispose](); // libraries stay open: 
 
 /** Runs a command and gives what it printed; throws when it fails. */
 function run(line: string): string {
-  const [command, ...args] = line.split(" ");
-  const { success, stdout, stderr } = new Deno.Command(command!, { args }).outputSync();
+  const { success, stdout, stderr } = command(line.split(" "), {}, "lab").outputSync();
   if (!success) throw new Error(`${line}: ${new TextDecoder().decode(stderr)}`);
   return new TextDecoder().decode(stdout);
 }
@@ -194,7 +194,7 @@ Deno.test("attach on this kernel: a restart adopts without a change, and repairs
 Deno.test("attach on this kernel: targets by process and by path, and none that is no namespace", async () => {
   using lab = new Lab([A]);
   using attachments = lab.start();
-  const sleeper = new Deno.Command("ip", { args: ["netns", "exec", A, "sleep", "60"] }).spawn();
+  const sleeper = command(["ip", "netns", "exec", A, "sleep", "60"], {}, "lab").spawn();
   try {
     const target = `pid:${sleeper.pid}`;
     const own = run("readlink /proc/self/ns/net");

@@ -1,5 +1,5 @@
 /** A program for the lab's kernel: bundled into one file outside, since inside starting from many files is slow. */
-import { capture, root, temporaryFolder } from "../../mod/tasks/run.ts";
+import { capture, programFolder, root, temporaryFolder } from "../../mod/tasks/run.ts";
 import { Uml } from "./uml.ts";
 
 /** A bundled program; its file lives as long as the `using` block. */
@@ -15,7 +15,7 @@ export class LabProgram implements Disposable {
     const exe = `${this.#scratch.path}/exe/meshnet`;
     Deno.mkdirSync(`${this.#scratch.path}/exe`);
     Deno.copyFileSync(`${root}/dist/meshnet`, exe);
-    this.env = { LAB_EXE: exe, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
+    this.env = { LAB_EXE: exe, LAB_PROGRAMS: programFolder("lab"), DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" };
     const flags = ["run", "-A", "-q", "--no-config", "--no-lock", "--no-code-cache"];
     this.argv = [Deno.execPath(), ...flags, `${this.#scratch.path}/program.js`];
   }

@@ -4,6 +4,7 @@
  * block: not the kernel, not its processes, not its folders.
  */
 import { statfsSync } from "node:fs";
+import { command, programFolder } from "../../mod/tasks/run.ts";
 
 /** How to boot. */
 export interface UmlOptions {
@@ -40,18 +41,17 @@ export class Uml implements AsyncDisposable {
     Deno.writeTextFileSync(`${folder}/lines`, "");
     Deno.writeTextFileSync(`${folder}/init`, initScript(folder, options), { mode: 0o755 });
     // --kill-child: the kernel's processes form a namespace of their own, which ends with its first one.
-    const child = new Deno.Command("unshare", {
-      args: [
-        ...["--pid", "--fork", "--kill-child", "linux.uml", `mem=${memory}M`],
-        ...["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", `init=${folder}/init`],
-        ...["con=null", "con0=null,fd:1", "quiet", "panic=-1", `uml_dir=${folder}/uml`],
-      ],
+    const child = command([
+      ...["unshare", "--pid", "--fork", "--kill-child", "linux.uml", `mem=${memory}M`],
+      ...["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", `init=${folder}/init`],
+      ...["con=null", "con0=null,fd:1", "quiet", "panic=-1", `uml_dir=${folder}/uml`],
+    ], {
       // The kernel's memory is a file here.
       env: { TMPDIR: roomFor(memory, folder) },
       stdin: "null",
       stdout: "piped",
       stderr: "null",
-    }).spawn();
+    }, "lab").spawn();
     return new Uml(child, folder);
   }
 
@@ -105,7 +105,7 @@ function initScript(folder: string, options: UmlOptions): string {
   const env = { HOME: "/root", UML_LINES: `${folder}/lines`, TMPDIR: "/run/tmp", ...options.env };
   const exports = Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`);
   return `#!/bin/sh
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH=${quote(programFolder("lab"))}
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
@@ -117,8 +117,8 @@ ${exports.join("\n")}
 cd /run
 timeout -s KILL ${options.lifetimeSeconds} ${options.argv.map(quote).join(" ")} </dev/null
 echo "exit code $?"
-halt -f 2>/dev/null || systemctl halt -ff
-`; // without systemd-sysv there is no halt command; should both fail, init ends, and panic=-1 ends the kernel
+systemctl halt -ff
+`; // should it fail, init ends, and panic=-1 ends the kernel
 }
 
 function quote(word: string): string {

@@ -1,4 +1,6 @@
 /** Running programs in a lab. Inside user-mode Linux, starting one costs 10 to 50 times what it costs outside: start few. */
+import type { Purpose } from "../../../mod/tasks/packages.ts";
+import { checkCallable, command } from "../../../mod/tasks/run.ts";
 
 /** Folder for sockets, states and logs. */
 export const FOLDER: string = Deno.env.get("LAB_FOLDER") ?? "/run/lab";
@@ -11,6 +13,8 @@ export interface ExecOptions {
   /** Given to its standard input. */
   readonly input?: string;
   readonly timeoutMs?: number;
+  /** Whose list of programs it must be on (mod/tasks/packages.ts); the lab's by default. */
+  readonly purpose?: Purpose;
 }
 
 /** How a program ended. */
@@ -25,16 +29,22 @@ export function inNamespace(netns: string | undefined, argv: readonly string[]):
   return netns === undefined ? argv : ["nsenter", `--net=/run/netns/${netns}`, ...argv];
 }
 
+/** A program of the lab's list, before its start. */
+function prepare(
+  argv: readonly string[],
+  options: ExecOptions,
+  streams: Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">,
+): Deno.Command {
+  const purpose = options.purpose ?? "lab";
+  const [program = ""] = argv;
+  checkCallable(program, purpose); // command() sees only what enters the namespace
+  return command(inNamespace(options.netns, argv), { env: { ...options.env }, ...streams }, purpose);
+}
+
 /** Runs a program to its end, whatever its exit code. */
 export async function attempt(argv: readonly string[], options: ExecOptions = {}): Promise<Output> {
-  const [program, ...args] = inNamespace(options.netns, argv);
-  const child = new Deno.Command(program!, {
-    args,
-    env: { ...options.env },
-    stdin: options.input === undefined ? "null" : "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const stdin = options.input === undefined ? "null" : "piped";
+  const child = prepare(argv, options, { stdin, stdout: "piped", stderr: "piped" }).spawn();
   const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 60_000);
   try {
     if (options.input !== undefined) {
@@ -44,10 +54,15 @@ export async function attempt(argv: readonly string[], options: ExecOptions = {}
     }
     const { code, stdout, stderr } = await child.output();
     const text = new TextDecoder();
-    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) + advice(code) };
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Shells end with 127 when they do not find what they shall start. */
+function advice(code: number): string {
+  return code !== 127 ? "" : "(Programs are found only if mod/tasks/packages.ts has them on its list.)\n";
 }
 
 /** Runs a program that must succeed and gives its standard output. */
@@ -69,12 +84,11 @@ export class Background implements AsyncDisposable {
   #code: number | undefined;
 
   constructor(readonly argv: readonly string[], readonly log: string, options: ExecOptions = {}) {
-    this.#child = new Deno.Command("sh", {
-      args: ["-c", `log=$1; shift; exec "$@" >>"$log" 2>&1`, "sh", log, ...inNamespace(options.netns, argv)],
-      env: { ...options.env },
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
+    const [program = ""] = argv;
+    checkCallable(program, options.purpose ?? "lab");
+    const line = ["sh", "-c", `log=$1; shift; exec "$@" >>"$log" 2>&1`, "sh", log];
+    this.#child = prepare([...line, ...inNamespace(options.netns, argv)], { ...options, netns: undefined }, {
+      ...{ stdin: "null", stdout: "null", stderr: "null" },
     }).spawn();
     void this.#child.status.then(({ code }) => this.#code = code);
   }

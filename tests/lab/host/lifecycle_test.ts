@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
+import { ip } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
@@ -28,7 +29,7 @@ declareTests(suite({
     const [fresh] = await world.addContainers(1);
     await world.host(1).attach(fresh!, "10.2.1.31/24");
     await fresh!.mustPing("10.2.1.2", "-c", "2", "-i", "0.05", "-W", "3");
-    await new Deno.Command("ip", { args: ["netns", "del", fresh!.netns] }).output();
+    await ip([`netns del ${fresh!.netns}`]);
     await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.05", "-W", "3");
   },
   "status tells people what programs are told": async (world) => {

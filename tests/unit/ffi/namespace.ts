@@ -1,4 +1,5 @@
 /** Network namespaces of tests of native code. */
+import { command, hasProgram } from "../../../mod/tasks/run.ts";
 
 /** The name of the namespace. */
 export const NETNS: string = `meshnet-ffi-test-${Deno.pid}`;
@@ -8,12 +9,12 @@ export const NETNS_PATH: string = `/run/netns/${NETNS}`;
 
 /** Runs the ip tool; whether it succeeded. */
 export function ip(...args: string[]): boolean {
-  return new Deno.Command("ip", { args, stdout: "null", stderr: "null" }).outputSync().success;
+  return command(["ip", ...args], { stdout: "null", stderr: "null" }).outputSync().success;
 }
 
 /** Runs in a network namespace of its own; false when there may be none. */
 export function withNetns(body: () => void): void {
-  if (!ip("netns", "add", NETNS)) return;
+  if (!hasProgram("ip") || !ip("netns", "add", NETNS)) return;
   try {
     body();
   } finally {
@@ -22,7 +23,8 @@ export function withNetns(body: () => void): void {
 }
 
 /** Whether this host lets us have namespaces and TAPs. */
-export const possible: boolean = Deno.uid() === 0 && ip("netns", "list") && exists("/dev/net/tun");
+export const possible: boolean = Deno.uid() === 0 && hasProgram("ip") && ip("netns", "list") &&
+  exists("/dev/net/tun");
 
 function exists(path: string): boolean {
   try {

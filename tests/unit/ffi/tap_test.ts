@@ -3,6 +3,7 @@ import { Tap } from "../../../ffi/tap.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { waitReadable, Wakeup } from "../../../ffi/poll.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
+import { command } from "../../../mod/tasks/run.ts";
 import { ip, NETNS, NETNS_PATH, possible, withNetns } from "./namespace.ts";
 import { TAP_PACKET, type TapPort } from "../../../mod/overlay/ports/tap_port.ts";
 import { VIRTIO_HEADER } from "../../../mod/wire/packet/virtio_net.ts";
@@ -33,7 +34,7 @@ Deno.test({
       const [asker, asked] = [frame.slice(22, 32), frame.slice(38, 42)];
       frame.set([2, 0, 0, 0, 0, 2, ...asked, ...asker], 22);
       assert.equal(port.write(reply, 0, reply.length), true);
-      const { stdout } = new Deno.Command("ip", { args: ["-n", NETNS, "neigh"] }).outputSync();
+      const { stdout } = command(["ip", "-n", NETNS, "neigh"]).outputSync();
       assert.match(new TextDecoder().decode(stdout), /192\.0\.2\.2 .*02:00:00:00:00:02/);
       assert.throws(() => port.read(port.buffer.length - TAP_PACKET + 1), RangeError);
     });

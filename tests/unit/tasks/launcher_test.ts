@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { compress, compressInPieces, joinPayload, tar } from "../../../mod/tasks/payload.ts";
-import { root } from "../../../mod/tasks/run.ts";
+import { command, programFolder, root } from "../../../mod/tasks/run.ts";
 
 const MIB = 1 << 20;
 
@@ -38,10 +38,9 @@ interface Started {
 }
 
 async function start(path: string, cache: string, more: Record<string, string> = {}): Promise<Started> {
-  const { code, stdout, stderr } = await new Deno.Command(path, {
-    args: ["status", "two words"],
+  const { code, stdout, stderr } = await command([path, "status", "two words"], {
     clearEnv: true,
-    env: { PATH: Deno.env.get("PATH")!, MESHNET_CACHE_DIR: cache, ...more },
+    env: { PATH: programFolder("test"), MESHNET_CACHE_DIR: cache, ...more },
   }).output();
   const text = new TextDecoder();
   return { code, out: text.decode(stdout), err: text.decode(stderr) };
@@ -131,7 +130,7 @@ withExecutable(
       if (!name.endsWith("fresh")) Deno.utimeSync(`${cache}/${name}/deno`, old, old);
     }
     Deno.mkdirSync(`${cache}/not-ours`);
-    const running = new Deno.Command(`${cache}/1.1.0-running/deno`, { args: ["30"] }).spawn();
+    const running = command([`${cache}/1.1.0-running/deno`, "30"]).spawn();
     try {
       assert.equal((await start(path, cache)).code, 7);
     } finally {
