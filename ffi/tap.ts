@@ -7,12 +7,8 @@ import { callFailed } from "./native_error.ts";
 import { packetCalls } from "./packet_symbols.ts";
 
 const DEVICE = "/dev/net/tun";
-/** Name unless another is given. */
-const DEFAULT_NAME = "mesh-tap";
-/** Virtio header, Ethernet header, two tags, 64 KiB: what TapPort calls TAP_PACKET. */
-const LONGEST = 10 + 14 + 8 + 65_536;
-/** Room in the buffer: two packets and what readers want in front of them. */
-const ROOM = 2 * LONGEST + 64;
+/** What readers want in front of packets. */
+const IN_FRONT = 64;
 /** Longest name of an interface, without the NUL. */
 const NAME_MAX = 15;
 
@@ -28,8 +24,10 @@ const IFREQ = { size: 40, flags: 16 } as const;
 
 /** What a TAP is opened with. */
 export interface TapOptions {
-  /** "mesh-tap" unless given; at most 15 octets. */
-  readonly name?: string;
+  /** Name of the interface; at most 15 octets. */
+  readonly name: string;
+  /** Octets of the longest packet, virtio header included; the buffer has room for two. */
+  readonly longest: number;
   /** Called each time the interface has been made: at first, and by remake(). */
   readonly made?: (name: string) => void;
 }
@@ -39,14 +37,15 @@ export interface TapOptions {
  * disposed, or the process ends. It is down at first and has the kernel's MTU.
  */
 export class Tap implements Disposable {
-  readonly buffer: Uint8Array<ArrayBuffer> = new Uint8Array(ROOM);
+  readonly buffer: Uint8Array<ArrayBuffer>;
   readonly #iovec = new Uint32Array(new ArrayBuffer(16));
   readonly #addresses = new AddressCache();
   #fd: number;
   #gone = false;
 
-  private constructor(fd: number, readonly udpOffload: boolean, readonly options: Required<TapOptions>) {
+  private constructor(fd: number, readonly udpOffload: boolean, readonly options: TapOptions) {
     this.#fd = fd;
+    this.buffer = new Uint8Array(2 * options.longest + IN_FRONT);
   }
 
   /** See TapPort. */
@@ -60,15 +59,15 @@ export class Tap implements Disposable {
   }
 
   /** Makes the interface. Throws MeshnetError when the kernel has no TAPs, forbids it, or the name is taken. */
-  static open(options: TapOptions = {}): Tap {
-    const { name = DEFAULT_NAME, made = () => {} } = options;
+  static open(options: TapOptions): Tap {
+    const { name } = options;
     const text = cString(name);
     if (text.length > NAME_MAX + 1) throw new TypeError(`Name of the interface is too long: ${name}`);
     const fd = libc().open(cString(DEVICE), O_RDWR | O_NONBLOCK | C.O_CLOEXEC);
     if (fd < 0) throw noDevice(lastErrno());
     try {
-      const tap = new Tap(fd, makeInterface(fd, name), { name, made });
-      made(name);
+      const tap = new Tap(fd, makeInterface(fd, name), options);
+      options.made?.(name);
       return tap;
     } catch (thrown) {
       libc().close(fd);
@@ -84,8 +83,9 @@ export class Tap implements Disposable {
 
   /** See TapPort. */
   read(at: number): number {
-    if (at < 0 || at + LONGEST > ROOM) throw new RangeError(`No room for a packet: ${at}`);
-    this.#point(this.buffer, at, LONGEST);
+    const { longest } = this.options;
+    if (at < 0 || at + longest > this.buffer.length) throw new RangeError(`No room for a packet: ${at}`);
+    this.#point(this.buffer, at, longest);
     const length = packetCalls().readv(this.fd, this.#iovec, 1);
     if (length >= 0) return length;
     const errno = lastErrno();
@@ -99,7 +99,7 @@ export class Tap implements Disposable {
   remake(): void {
     makeInterface(this.fd, this.name);
     this.#gone = false;
-    this.options.made(this.name);
+    this.options.made?.(this.name);
   }
 
   /** See TapPort. */

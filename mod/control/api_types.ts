@@ -1,8 +1,8 @@
 /** Requests and answers of the control socket. Answers are what `--json` prints: scripts depend on them.
  * Fields that may be absent are null, so a shape never changes with its content. */
 
-/** Where one connection, or an address we want a connection to, stands. */
-export type ConnectionState = "pending" | "connecting" | "retrying" | "failed" | "established";
+import type { ConnectionState } from "../mesh/snapshot.ts";
+export type { ConnectionState };
 
 /** One connection, or one address that has none yet. */
 export interface ConnectionReport {

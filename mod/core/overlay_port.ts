@@ -11,6 +11,16 @@ export const OVERLAY_NAMES = ["fastdp", "sleeve"] as const;
 /** A way to carry frames to a peer. */
 export type OverlayName = typeof OVERLAY_NAMES[number];
 
+/** Why two peers without a common overlay cannot be linked. A peer that is too old to name its overlays (undefined) has
+ * sleeve. */
+export function noCommonOverlay(ours: readonly string[], theirs: readonly string[] | undefined): string {
+  const list = (names: readonly string[]) => JSON.stringify(names.join(" ").slice(0, 80));
+  const named = theirs === undefined ? "sleeve in its oldest form" : list(theirs);
+  return `no overlay in common, this host has ${
+    list(ours)
+  } and the peer ${named}: enable the same overlay on both`;
+}
+
 /** The established and symmetric part of the mesh, cheap to copy to another thread.
  * Index i stands for `names[i]`; names ascend, so index order is name order. */
 export interface TopologyView {

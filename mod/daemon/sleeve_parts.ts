@@ -12,6 +12,7 @@ import { secretboxCipher, type SleeveCiphers } from "../sleeve/sleeve_seal.ts";
 import type { TapPort } from "../overlay/ports/tap_port.ts";
 import { loadSealer } from "../sys/sealer.ts";
 import { peerNumber } from "../wire/mesh/sleeve.ts";
+import { TAP_NAME, TAP_PACKET } from "../overlay/ports/tap_port.ts";
 
 const PROBE_KEY = new Uint8Array(32);
 
@@ -68,7 +69,7 @@ export async function openSleeve(
   const ciphers = config.encrypts ? await loadCiphers(log) : NO_CIPHERS;
   using undo = new DisposableStack();
   const socket = undo.use(UdpSocket.open({ port: config.sleeve.port, host: config.sleeve.host }));
-  const tap = undo.use(Tap.open({ made }));
+  const tap = undo.use(Tap.open({ name: TAP_NAME, longest: TAP_PACKET, made }));
   const parts = undo.move();
   const self = peerNumber(config.peer);
   return {

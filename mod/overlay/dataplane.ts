@@ -3,6 +3,7 @@ import { assertNever } from "../core/brand.ts";
 import type { Core } from "../core/driver.ts";
 import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
+import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
 import type { FlowRecord, Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import { concludeFrom } from "./flows/adopt.ts";
 import { newCounters } from "./ports/counters.ts";
@@ -31,7 +32,6 @@ export * from "./ports/dataplane_types.ts";
 export const SWEEP_MS = 60_000;
 /** The first look comes early: it tells which adopted flows are in use. */
 const FIRST_SWEEP_MS = 20_000;
-const ETHERNET_HEADER = 14;
 /** Places at which the addresses of peers that change their short id wait meanwhile. */
 const PARKING = 0x10_0000;
 

@@ -2,7 +2,7 @@
  * undo octet by octet. */
 import { finishSum, foldSum, sumWords } from "../core/checksum.ts";
 import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
-import { IPV6_HEADER, putU16, u16At } from "../wire/packet/inner_frame.ts";
+import { IPV6_HEADER, LARGEST_PACKET, putU16, u16At } from "../wire/packet/inner_frame.ts";
 import { IP_PROTOCOL, TCP_FLAG, TransportLayout } from "../wire/packet/transport.ts";
 import {
   emptyVirtio,
@@ -14,14 +14,12 @@ import {
 } from "../wire/packet/virtio_net.ts";
 import { SLEEVE_HEADROOM } from "../overlay/ports/sleeve_port.ts";
 
-/** Largest IPv4 packet, and largest payload of an IPv6 one. */
-const LARGEST_PACKET = 65_535;
 /** Where a joined packet starts: whoever takes it may put something in front, as in front of frames that stay alone. */
 const START = SLEEVE_HEADROOM;
 /** Where its frame starts. */
 const FRAME = START + VIRTIO_HEADER;
 /** Room for the largest, with header, Ethernet header and two tags. */
-const ROOM = FRAME + 14 + 8 + IPV6_HEADER + LARGEST_PACKET;
+const ROOM = FRAME + ETHERNET_HEADER + 8 + IPV6_HEADER + LARGEST_PACKET;
 /** With these, or without ACK, a segment stays alone. */
 const ALONE = TCP_FLAG.syn | TCP_FLAG.rst | TCP_FLAG.urg;
 /** A segment with one of these is the last. */

@@ -3,6 +3,7 @@ import { assertNever } from "../core/brand.ts";
 import type { ShortId } from "../core/names.ts";
 import type { LinkId } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
+import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
 import { isIpv6 } from "../wire/packet/inner_frame.ts";
 import { LONGEST_TOO_BIG, writeFragNeeded, writePacketTooBig } from "../wire/packet/icmp_too_big.ts";
 import { Ipv4Fragmenter } from "../wire/packet/inner_ipv4.ts";
@@ -41,7 +42,6 @@ const SEND_AT = 128 * 1024;
 const RECEPTIONS = 2;
 /** A frame at most this much shorter than the largest proves that the path carries such. */
 const NEARLY = 64;
-const ETHERNET_HEADER = 14;
 /** News that may wait for the next flush(). */
 const NEWS = 64;
 /** What an engine is made of. */

@@ -1,5 +1,6 @@
 /** Sleeve's UDP socket as the user-space path sees it: prepared addresses, groups of equal datagrams, DF or not. */
 import type { Endpoint } from "../core/addr.ts";
+import { MAX_PAYLOAD } from "../wire/mesh/sleeve.ts";
 
 /** A peer's address, made ready by a socket for its own use. */
 export interface SocketPeer {
@@ -43,7 +44,7 @@ export interface MessageSpan {
 /** Most datagrams of one message. */
 export const MESSAGE_DATAGRAMS = 64;
 /** Most octets of one message. */
-export const MESSAGE_OCTETS = 65_507;
+export const MESSAGE_OCTETS = MAX_PAYLOAD;
 
 /** A UDP socket on sleeve's port. Synchronous, never waits. */
 export interface SleeveSocket<Peer extends SocketPeer = SocketPeer> extends Disposable {

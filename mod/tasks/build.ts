@@ -1,6 +1,7 @@
 /** `deno task build`: makes `dist/meshnet`, one executable file that runs on any glibc Linux of this architecture. */
 import { compress, compressInPieces, joinPayload, type PayloadFile, sha256, tar } from "./payload.ts";
-import { capture, exists, fail, messageOf, root, temporaryFolder } from "./run.ts";
+import { messageOf } from "../core/errors.ts";
+import { capture, exists, fail, root, temporaryFolder } from "./run.ts";
 import { ensure, libraryFolders } from "./setup.ts";
 
 /** How the unpacked Deno is started. Everything it needs lies beside the bundle; nothing is looked up elsewhere. */

@@ -153,8 +153,3 @@ export function temporaryFolder(): Disposable & { readonly path: string } {
   const path = Deno.makeTempDirSync({ prefix: "meshnet-" });
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
-
-/** The text of anything thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

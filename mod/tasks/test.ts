@@ -1,7 +1,7 @@
 /** `deno task test`: installs what is missing, builds the executable and passes every test there is. */
 import { build } from "./build.ts";
 import { describe, OK_PARTS, runPart, runParts, sum, type Tally, tests } from "./parts.ts";
-import { messageOf } from "./run.ts";
+import { messageOf } from "../core/errors.ts";
 import { ensure } from "./setup.ts";
 
 const MINUTE = 60_000;

@@ -14,6 +14,7 @@ import { SleeveEngine } from "../../mod/sleeve/sleeve_engine.ts";
 import type { SleeveCarrier, SleeveNews } from "../../mod/overlay/ports/sleeve_port.ts";
 import { type PeerNumber, peerNumber, sleeveOverheads } from "../../mod/wire/mesh/sleeve.ts";
 import { vniOf } from "../../mod/wire/packet/vxlan.ts";
+import { TAP_NAME, TAP_PACKET } from "../../mod/overlay/ports/tap_port.ts";
 
 /** UDP port of both ends. */
 const PORT = 6783;
@@ -32,7 +33,7 @@ const path = { mtu: 1_500 - overheads.df, fragmentsArrive: true };
 const shorts = (short: number) => (short + 1) as ShortId;
 const link = 1 as LinkId;
 
-using tap = Tap.open({ name: "mesh-tap" });
+using tap = Tap.open({ name: TAP_NAME, longest: TAP_PACKET });
 const socket = UdpSocket.open({ port: PORT });
 const carrier: SleeveCarrier = {
   link,

@@ -1,6 +1,7 @@
 /** The introduction: what both ends say before the first message (source: spec mesh.md, section 2). */
 import { assertNever, type Decoded } from "../../core/brand.ts";
 import { concatBytes } from "../../core/bytes.ts";
+import { noCommonOverlay } from "../../core/overlay_port.ts";
 import type { Sealer } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import { ByteQueue } from "../../wire/mesh/byte_queue.ts";
@@ -12,7 +13,6 @@ import {
   badHeader,
   closedEarly,
   headerTimeout,
-  noCommonOverlay,
   noCommonVersion,
   ONLY_PEER_HAS_PASSWORD,
   ONLY_WE_HAVE_PASSWORD,

@@ -38,13 +38,6 @@ export function badFeatures(reason: string): string {
   return `the peer's introduction is not valid: ${reason}`;
 }
 
-/** Both ends can carry traffic, but not in the same way. */
-export function noCommonOverlay(ours: readonly string[], theirs: readonly string[]): string {
-  const list = (names: readonly string[]) => JSON.stringify(names.join(" ").slice(0, 80));
-  return `no overlay in common, this host has ${list(ours)} and the peer ${list(theirs)}: ` +
-    "enable the same overlay on both";
-}
-
 /** Ten seconds without a header. */
 export function headerTimeout(received: number): string {
   return received === 0

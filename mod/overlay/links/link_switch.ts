@@ -37,16 +37,6 @@ export function commonOverlays(
   return ours.filter((name) => theirs.includes(name)).slice(0, MAX_COMMON);
 }
 
-/** Why a link without a common overlay cannot be. */
-export function whyNoOverlay(ours: readonly OverlayName[], theirs: readonly string[] | undefined): string {
-  const named = theirs === undefined
-    ? "sleeve, in its oldest form"
-    : theirs.join(", ").slice(0, 80).replace(/\P{ASCII}|\p{Cc}/gu, "?") || "none";
-  return `no overlay in common with the peer: it offers ${named}; this host offers ${
-    ours.join(", ") || "none"
-  }`;
-}
-
 /** What slots have in common. */
 export interface SwitchOptions {
   /** Whether what working overlays of this link carry is sealed. */

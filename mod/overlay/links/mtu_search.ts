@@ -1,20 +1,19 @@
 /** Finds the largest inner packet that a path carries, whatever routers keep silent about (source: spec dataplane.md 5.6). */
 import { after, type Millis } from "../../core/time.ts";
 import { FRAG_TEST } from "../../wire/mesh/sleeve_special.ts";
+import { ETHERNET_HEADER } from "../../wire/packet/ethernet.ts";
+import { LARGEST_PACKET } from "../../wire/packet/inner_frame.ts";
 import type { SleeveOverheads } from "../../wire/mesh/sleeve.ts";
 
 /** What every path is believed to carry. */
 const SURELY_GOOD = 552;
 /** Below this there is no talking of IP. */
 const LEAST_MTU = 68;
-/** Largest IP packet. */
-const LARGEST_PACKET = 65_535;
 /** Probes of one size, and the patience after the first; it doubles each time. */
 const ATTEMPTS = 8;
 const FIRST_TIMEOUT_MS = 10;
 /** So many probes unanswered, after a failure: a size in between is not just slow. */
 const STALLED_AFTER = 3;
-const ETHERNET_HEADER = 14;
 
 /** No candidate; nothing to send. */
 const IDLE = 0;

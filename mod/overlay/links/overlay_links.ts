@@ -2,7 +2,12 @@
 import type { Ip } from "../../core/addr.ts";
 import { assertNever } from "../../core/brand.ts";
 import type { ConnUid, PeerName, ShortId } from "../../core/names.ts";
-import type { LinkId, OverlayEvent, OverlayName } from "../../core/overlay_port.ts";
+import {
+  type LinkId,
+  noCommonOverlay,
+  type OverlayEvent,
+  type OverlayName,
+} from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import { LOCAL_PORT, type TunnelKey } from "../../wire/netlink/ovs_keys.ts";
 import { vniOf, vniSource } from "../../wire/packet/vxlan.ts";
@@ -27,7 +32,7 @@ import {
   slotOf,
   takeNews,
 } from "./make_link.ts";
-import { commonOverlays, LinkSwitch, type SwitchEvent, whyNoOverlay } from "./link_switch.ts";
+import { commonOverlays, LinkSwitch, type SwitchEvent } from "./link_switch.ts";
 import type { VxlanPorts } from "../paths/vxlan_ports.ts";
 
 /** Least time between two announcements to all peers that we may have moved. */
@@ -87,7 +92,7 @@ export class OverlayLinks {
     const { overlays } = this.options;
     const common = commonOverlays(overlays, request.theirOverlays ?? BARE);
     if (common.length === 0) {
-      const reason = whyNoOverlay(overlays, request.theirOverlays);
+      const reason = noCommonOverlay(overlays, request.theirOverlays);
       this.#tell({ kind: "failed", link: request.link, reason });
       return;
     }

@@ -1,10 +1,12 @@
 /** User space's interface in the kernel, as whoever reads and writes frames sees it. */
+import { ETHERNET_HEADER } from "../../wire/packet/ethernet.ts";
+import { VIRTIO_HEADER } from "../../wire/packet/virtio_net.ts";
 
 /** Name of the interface. */
 export const TAP_NAME = "mesh-tap";
 
-/** Largest packet: virtio header, Ethernet header, two tags, 64 KiB. */
-export const TAP_PACKET = 10 + 14 + 8 + 65_536;
+/** Octets of the longest packet: virtio header, Ethernet header, two tags, 64 KiB. */
+export const TAP_PACKET: number = VIRTIO_HEADER + ETHERNET_HEADER + 2 * 4 + 65_536;
 
 /** A TAP with virtio headers and offloads: packets may be super-packets with partial checksums, in both directions.
  * Synchronous, never waits. */

@@ -1,8 +1,8 @@
 /** The frame that tests a tunnel (source: spec dataplane.md 2.7): full-size, so that it proves the path's MTU too. */
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import type { ConnUid } from "../../core/names.ts";
+import { ETHERNET_HEADER } from "../packet/ethernet.ts";
 
-const ETHERNET_HEADER = 14;
 /** Header, connection id, length. */
 const SHORTEST = 24;
 /** And a promise, where the original has zeros that nobody looks at. */

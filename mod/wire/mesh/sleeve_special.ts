@@ -2,8 +2,8 @@
 import type { ConnUid } from "../../core/names.ts";
 import type { Decoded } from "../../core/brand.ts";
 import { bad, good } from "../../core/brand.ts";
+import { ETHERNET_HEADER } from "../packet/ethernet.ts";
 
-const ETHERNET_HEADER = 14;
 /** Octets of a heartbeat: header and connection id. */
 export const SLEEVE_HEARTBEAT = 22;
 /** Octets of a beat, which to peers that do not know it is a probe of a size that nobody uses. */

@@ -1,6 +1,8 @@
 /** What sleeve must know of a frame to send it well (source: spec dataplane.md 5.7). Reads in place, allocates nothing. */
 import { ETHERNET_HEADER, ETHERTYPE } from "./ethernet.ts";
 
+/** Largest IPv4 packet, and largest payload of an IPv6 packet. */
+export const LARGEST_PACKET = 65_535;
 /** Octets of an IPv4 header without options. */
 export const IPV4_HEADER = 20;
 /** Octets of an IPv6 header. */

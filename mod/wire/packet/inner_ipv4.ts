@@ -1,12 +1,10 @@
 /** Fragments IPv4 packets inside frames, for paths that lose the kernel's fragments (source: spec dataplane.md 5.7). */
 import { finishSum, sumWords } from "../../core/checksum.ts";
 import { ETHERNET_HEADER } from "./ethernet.ts";
-import { IPV4_MF, IPV4_OFFSET, ipv4HeaderOf, putU16, u16At } from "./inner_frame.ts";
+import { IPV4_MF, IPV4_OFFSET, ipv4HeaderOf, LARGEST_PACKET, putU16, u16At } from "./inner_frame.ts";
 
 /** Shortest frame on an Ethernet, without its check sequence. */
 const SHORTEST_FRAME = 60;
-/** Largest IPv4 packet. */
-const LARGEST_PACKET = 65_535;
 
 /**
  * Cuts one frame after the other into pieces.

@@ -35,6 +35,7 @@ import { dumpFlows, loadModules, loadOpenvswitch } from "../common/kernel_flows.
 import { note } from "../common/notes.ts";
 import { exec, FOLDER, ip } from "../common/process.ts";
 import { type Arrangement, suite } from "../common/suite.ts";
+import { TAP_NAME, TAP_PACKET } from "../../../mod/overlay/ports/tap_port.ts";
 
 const SWITCH = "stsw";
 const [ONE, TWO, REMOTE] = ["stc1", "stc2", "strem"];
@@ -161,7 +162,7 @@ class Bench implements Arrangement {
   open(): void {
     const adapters = ovsAdapters({ log: this.#log, netns: path(SWITCH) });
     this.#datapath?.[Symbol.dispose]();
-    const tap = inNetns(path(SWITCH), () => Tap.open());
+    const tap = inNetns(path(SWITCH), () => Tap.open({ name: TAP_NAME, longest: TAP_PACKET }));
     this.#datapath = OvsDatapath.open(adapters, {
       name: "meshnet",
       mtu: 1376,

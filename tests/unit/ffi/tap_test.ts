@@ -16,7 +16,7 @@ Deno.test({
   ignore: !possible,
   fn() {
     withNetns(() => {
-      using tap = inNetns(NETNS_PATH, () => Tap.open({ name: "tap-test" }));
+      using tap = inNetns(NETNS_PATH, () => Tap.open({ name: "tap-test", longest: TAP_PACKET }));
       const port: TapPort = tap;
       assert.equal(port.read(0), 0);
       assert.ok(port.buffer.length >= TAP_PACKET + 64);
@@ -56,7 +56,7 @@ Deno.test({
   ignore: !possible,
   fn() {
     withNetns(() => {
-      const open = () => inNetns(NETNS_PATH, () => Tap.open());
+      const open = () => inNetns(NETNS_PATH, () => Tap.open({ name: "mesh-tap", longest: TAP_PACKET }));
       const tap = open();
       assert.equal(tap.name, "mesh-tap");
       assert.throws(open, /its name is in use/);
@@ -69,7 +69,7 @@ Deno.test({
 });
 
 Deno.test("Tap refuses a name that the kernel would cut", () => {
-  assert.throws(() => Tap.open({ name: "a-name-much-too-long" }), TypeError);
+  assert.throws(() => Tap.open({ name: "a-name-much-too-long", longest: TAP_PACKET }), TypeError);
 });
 
 Deno.test({
@@ -80,7 +80,7 @@ Deno.test({
       const made: string[] = [];
       using tap = inNetns(
         NETNS_PATH,
-        () => Tap.open({ name: "tap-test", made: (name) => void made.push(name) }),
+        () => Tap.open({ name: "tap-test", longest: TAP_PACKET, made: (name) => void made.push(name) }),
       );
       const { fd } = tap;
       assert.ok(ip("-n", NETNS, "link", "set", "tap-test", "up"));

@@ -13,24 +13,17 @@ import { decodeTopology } from "../../../../mod/wire/mesh/mesh_message.ts";
 import { check, fc, seededRandom } from "../../properties.ts";
 import { loadVectors } from "../../vectors.ts";
 import { at } from "./gossip_samples.ts";
-import {
-  fromVector,
-  link,
-  peer,
-  record,
-  stateOf,
-  topologyOf,
-  type VectorPeer,
-} from "../topology/topology_samples.ts";
+import { link, peer, record, stateOf, topologyOf } from "../topology/topology_samples.ts";
 import { encodeTopology } from "../../wire/mesh/encode_topology.ts";
+import { type PeerJson, recordOf } from "../../wire/mesh/topology_json.ts";
 
 interface MergeVector {
   readonly description: string;
   readonly self: PeerName;
-  readonly state_before: VectorPeer[];
+  readonly state_before: PeerJson[];
   readonly update_hex: string;
-  readonly state_after_merge: VectorPeer[];
-  readonly state_after_gc: VectorPeer[];
+  readonly state_after_merge: PeerJson[];
+  readonly state_after_gc: PeerJson[];
   readonly changed_names: PeerName[];
 }
 
@@ -85,15 +78,15 @@ Deno.test("TopologyChannel passes on named peers of a broadcast, and nothing whe
 
 for (const vector of loadVectors<{ merges: MergeVector[] }>("mesh-topology").merges) {
   Deno.test(`TopologyChannel takes as little as it can and follows the vector: ${vector.description}`, () => {
-    const before = vector.state_before.map(fromVector);
+    const before = vector.state_before.map(recordOf);
     const self = before.find(({ name }) => name === vector.self)!;
     const channel = new TopologyChannel(topologyOf(self, before.filter((each) => each !== self), random));
     const taken = channel.onGossip(fromHex(vector.update_hex), at(0), peer(99));
     assert(taken.ok);
     assert.deepEqual(namesIn(taken.value), vector.changed_names);
-    assert.deepEqual(stateOf(channel.topology), vector.state_after_merge.map(fromVector));
+    assert.deepEqual(stateOf(channel.topology), vector.state_after_merge.map(recordOf));
     channel.wake(at(COLLECT_DELAY_MS));
-    assert.deepEqual(stateOf(channel.topology), vector.state_after_gc.map(fromVector));
+    assert.deepEqual(stateOf(channel.topology), vector.state_after_gc.map(recordOf));
   });
 }
 

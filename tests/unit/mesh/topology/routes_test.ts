@@ -10,14 +10,15 @@ import {
 } from "../../../../mod/mesh/topology/routes.ts";
 import { check, fc, seededRandom } from "../../properties.ts";
 import { loadVectors } from "../../vectors.ts";
-import { fromVector, peer, topologyOf, type VectorPeer } from "./topology_samples.ts";
+import { peer, topologyOf } from "./topology_samples.ts";
+import { type PeerJson, recordOf } from "../../wire/mesh/topology_json.ts";
 
 type Unicast = Readonly<Record<PeerName, PeerName>>;
 type Broadcast = Readonly<Record<PeerName, readonly PeerName[]>>;
 interface RouteVector {
   readonly description: string;
   readonly self: PeerName;
-  readonly topology: readonly VectorPeer[];
+  readonly topology: readonly PeerJson[];
   readonly unicast: Unicast;
   readonly unicast_all: Unicast;
   readonly broadcast: Broadcast;
@@ -40,7 +41,7 @@ function assertTables(table: RouteTable, unicast: Unicast, broadcast: Broadcast)
 
 for (const vector of loadVectors<{ vectors: RouteVector[] }>("mesh-routes").vectors) {
   Deno.test(`RouteTable follows the vector: ${vector.description}`, () => {
-    const records = vector.topology.map(fromVector);
+    const records = vector.topology.map(recordOf);
     const self = records.find(({ name }) => name === vector.self)!;
     const topology = topologyOf(self, records.filter((each) => each !== self), random);
     assertTables(new RouteTable(topology.allGraph(), vector.self), vector.unicast_all, vector.broadcast_all);

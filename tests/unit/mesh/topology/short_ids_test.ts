@@ -3,17 +3,18 @@ import { type PeerName, SHORT_IDS, type ShortId } from "../../../../mod/core/nam
 import { ShortIds } from "../../../../mod/mesh/topology/short_ids.ts";
 import { check, fc, seededRandom } from "../../properties.ts";
 import { loadVectors } from "../../vectors.ts";
-import { fromVector, peer, topologyOf, type VectorPeer } from "./topology_samples.ts";
+import { peer, topologyOf } from "./topology_samples.ts";
+import { type PeerJson, recordOf } from "../../wire/mesh/topology_json.ts";
 
 interface ShortIdVector {
   readonly description: string;
-  readonly self: VectorPeer;
+  readonly self: PeerJson;
   readonly steps: readonly {
     readonly invalidated: boolean;
     readonly principal_by_short_id: Readonly<Record<string, PeerName>>;
     readonly self_reassigned: boolean;
     readonly self_version_delta: number;
-    readonly update: readonly VectorPeer[];
+    readonly update: readonly PeerJson[];
   }[];
 }
 
@@ -21,10 +22,10 @@ const random = seededRandom();
 
 for (const vector of loadVectors<{ vectors: ShortIdVector[] }>("mesh-shortids").vectors) {
   Deno.test(`Topology follows the short id vector: ${vector.description}`, () => {
-    const topology = topologyOf(fromVector(vector.self), [], random);
+    const topology = topologyOf(recordOf(vector.self), [], random);
     for (const step of vector.steps) {
       const { version, shortId } = topology.own;
-      const result = topology.merge(step.update.map(fromVector));
+      const result = topology.merge(step.update.map(recordOf));
       assert.equal(result.invalidated, step.invalidated);
       assert.equal(result.selfChanged, step.self_reassigned);
       assert.equal(topology.own.shortId !== shortId, step.self_reassigned);
@@ -90,12 +91,12 @@ Deno.test("Topology keeps short ids of any two peers apart after random operatio
     collect: fc.boolean(),
   });
   check(fc.property(fc.array(update, { maxLength: 40 }), (updates) => {
-    const topology = topologyOf(fromVector({ ...SELF, short_id: 2 }), [], random);
+    const topology = topologyOf(recordOf({ ...SELF, short_id: 2 }), [], random);
     updates.forEach(({ peer: number, id, linked, collect }, step) => {
       const [uid, version] = [String(number), String(step + 1)];
       const has_short_id = id !== undefined;
       const record = { ...SELF, name: peer(number), uid, version, has_short_id, short_id: id ?? 0 };
-      topology.merge([fromVector(record)]);
+      topology.merge([recordOf(record)]);
       if (linked) topology.setLink({ peer: peer(number), address: "", outbound: true, established: true });
       else topology.removeLink(peer(number));
       if (collect) topology.collect();
@@ -115,7 +116,7 @@ Deno.test("Topology keeps short ids of any two peers apart after random operatio
   }));
 });
 
-const SELF: VectorPeer = {
+const SELF: PeerJson = {
   name: peer(5),
   nick_name: "self",
   uid: "500",

@@ -5,42 +5,9 @@ import type { Random } from "../../../../mod/core/ports.ts";
 import type { LinkRecord, PeerRecord } from "../../../../mod/core/topology_record.ts";
 import { Topology } from "../../../../mod/mesh/topology/topology.ts";
 
-/** A record as the vectors write it. */
-export interface VectorPeer {
-  readonly name: PeerName;
-  readonly nick_name: string;
-  readonly uid: string;
-  readonly version: string;
-  readonly short_id: number;
-  readonly has_short_id: boolean;
-  readonly connections: readonly {
-    readonly to: PeerName;
-    readonly addr: string;
-    readonly outbound: boolean;
-    readonly established: boolean;
-  }[];
-}
-
 /** The name of a small number. */
 export function peer(number: number): PeerName {
   return peerNameFromNumber(number)!;
-}
-
-/** A record of the vectors as ours. */
-export function fromVector(from: VectorPeer): PeerRecord {
-  return {
-    name: from.name,
-    nickname: from.nick_name,
-    uid: BigInt(from.uid) as PeerUid,
-    version: BigInt(from.version),
-    shortId: from.has_short_id ? from.short_id as ShortId : undefined,
-    links: from.connections.map(({ to, addr, outbound, established }) => ({
-      peer: to,
-      address: addr,
-      outbound,
-      established,
-    })),
-  };
 }
 
 /** A link by number. */

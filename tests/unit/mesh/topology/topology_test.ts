@@ -6,16 +6,17 @@ import { MAX_PEERS, MAX_STATE_BYTES, Topology } from "../../../../mod/mesh/topol
 import { decodeTopology } from "../../../../mod/wire/mesh/mesh_message.ts";
 import { check, fc, seededRandom } from "../../properties.ts";
 import { loadVectors } from "../../vectors.ts";
-import { fromVector, link, peer, record, stateOf, topologyOf, type VectorPeer } from "./topology_samples.ts";
+import { link, peer, record, stateOf, topologyOf } from "./topology_samples.ts";
+import { type PeerJson, recordOf } from "../../wire/mesh/topology_json.ts";
 
 interface MergeVector {
   readonly description: string;
   readonly self: PeerName;
-  readonly state_before: VectorPeer[];
-  readonly update: VectorPeer[];
+  readonly state_before: PeerJson[];
+  readonly update: PeerJson[];
   readonly update_hex: string;
-  readonly state_after_merge: VectorPeer[];
-  readonly state_after_gc: VectorPeer[];
+  readonly state_after_merge: PeerJson[];
+  readonly state_after_gc: PeerJson[];
   readonly update_names: PeerName[];
   readonly changed_names: PeerName[];
 }
@@ -23,14 +24,14 @@ interface MergeVector {
 const random = seededRandom();
 const merges = loadVectors<{ merges: MergeVector[] }>("mesh-topology").merges;
 
-function stateOfVector(peers: readonly VectorPeer[]): PeerRecord[] {
-  const [self, ...others] = peers.map(fromVector);
+function stateOfVector(peers: readonly PeerJson[]): PeerRecord[] {
+  const [self, ...others] = peers.map(recordOf);
   return stateOf(topologyOf(self!, others, random));
 }
 
 for (const vector of merges) {
   Deno.test(`Topology.merge() follows the vector: ${vector.description}`, () => {
-    const before = vector.state_before.map(fromVector);
+    const before = vector.state_before.map(recordOf);
     const self = before.find(({ name }) => name === vector.self)!;
     const topology = topologyOf(self, before.filter((each) => each !== self), random);
     assert.deepEqual(stateOf(topology), stateOfVector(vector.state_before));
@@ -39,9 +40,9 @@ for (const vector of merges) {
     const { named, changed } = topology.merge(update.value);
     assert.deepEqual(named.sort(), vector.update_names);
     assert.deepEqual(changed.sort(), vector.changed_names);
-    assert.deepEqual(stateOf(topology), vector.state_after_merge.map(fromVector));
+    assert.deepEqual(stateOf(topology), vector.state_after_merge.map(recordOf));
     const { removed } = topology.collect();
-    assert.deepEqual(stateOf(topology), vector.state_after_gc.map(fromVector));
+    assert.deepEqual(stateOf(topology), vector.state_after_gc.map(recordOf));
     const gone = vector.state_after_merge.filter(({ name }) =>
       !vector.state_after_gc.some((p) => p.name === name)
     );

@@ -7,7 +7,7 @@ import {
   type Forwarder,
   type ForwarderEvent,
 } from "../../../../mod/overlay/links/forwarder.ts";
-import { commonOverlays, LinkSwitch, whyNoOverlay } from "../../../../mod/overlay/links/link_switch.ts";
+import { commonOverlays, LinkSwitch } from "../../../../mod/overlay/links/link_switch.ts";
 import { fuzz } from "../../fuzz.ts";
 import { loadVectors } from "../../vectors.ts";
 
@@ -79,8 +79,6 @@ Deno.test("commonOverlays() keeps our order and only what both have", () => {
   assert.deepEqual(commonOverlays(["fastdp", "sleeve"], ["sleeve", "fastdp"]), ["fastdp", "sleeve"]);
   assert.deepEqual(commonOverlays(["fastdp"], ["fastdp", "sleeve"]), ["fastdp"]);
   assert.deepEqual(commonOverlays(["fastdp"], ["sleeve"]), []);
-  assert.match(whyNoOverlay(["fastdp"], ["sleeve"]), /it offers sleeve; this host offers fastdp$/);
-  assert.match(whyNoOverlay(["fastdp"], undefined), /sleeve, in its oldest form/);
 });
 
 Deno.test("LinkSwitch takes the first overlay that works, else the first that may", () => {
