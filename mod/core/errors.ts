@@ -24,6 +24,7 @@ export type ErrorCode =
   | "attach/not-attached"
   | "attach/failed"
   | "state/unreadable"
+  | "state/not-writable"
   | "peer/unknown";
 
 /** A failure that a person may read: what could not be done, what to try, and why. */

@@ -7,6 +7,7 @@ import type { NetlinkSocket } from "../core/ports.ts";
 import { removeIfThere } from "../sys/files.ts";
 import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 import { STORE_FILE } from "../sys/store.ts";
+import { NEW_SUFFIX } from "../sys/store_file.ts";
 import { deleteLink } from "../wire/netlink/rtnetlink.ts";
 
 /** The bridge of hosts whose kernel has no Open vSwitch. The TAP goes with its daemon, unless that left it persistent. */
@@ -59,12 +60,24 @@ export function cleanHost(options: CleanupOptions): Cleanup {
   }
   const paths = [
     ...STATE_FILES.map((file) => `${options.stateDir}/${file}`),
+    ...unfinished(options.stateDir),
     ...RUN_FILES.map((file) => `${options.runDir}/${file}`),
     options.stateDir,
     options.runDir,
   ];
   for (const path of paths) attempt(path, () => removeIfThere(path));
   return { removed, failed };
+}
+
+/** Files that a start or a look at the folder left behind when it was killed. */
+function unfinished(stateDir: string): string[] {
+  try {
+    return [...Deno.readDirSync(stateDir)].map(({ name }) => name)
+      .filter((name) => name.startsWith(STORE_FILE + NEW_SUFFIX) || name.startsWith(".meshnet-"))
+      .map((name) => `${stateDir}/${name}`);
+  } catch {
+    return []; // no folder, no files
+  }
 }
 
 function ownLinks(socket: NetlinkSocket, failed: string[]): readonly { name: string; index: number }[] {

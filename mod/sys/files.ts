@@ -1,5 +1,5 @@
 /** Files that may or may not be there. */
-import { MeshnetError, systemReason } from "../core/errors.ts";
+import { notWritable } from "./store_errors.ts";
 
 /** The text of a file; undefined when it is not there or must not be read. */
 export function readTextIfReadable(path: string): string | undefined {
@@ -20,19 +20,14 @@ export function readTextIfThere(path: string): string | undefined {
   }
 }
 
-/** Makes a folder and those above it, if they are not there. Throws "state/unreadable" also when nobody could write into
- * it, so that what comes later does not fail half-way. */
+/** Makes a folder and those above it, if they are not there. Throws "state/not-writable" also when nobody could write
+ * into it, so that what comes later does not fail half-way. */
 export function ensureFolder(path: string, mode = 0o755): void {
   try {
     Deno.mkdirSync(path, { recursive: true, mode });
     Deno.removeSync(Deno.makeTempFileSync({ dir: path, prefix: ".meshnet-" }));
   } catch (thrown) {
-    const exists = thrown instanceof Deno.errors.AlreadyExists;
-    const why = exists ? "it is a file" : systemReason(thrown);
-    throw new MeshnetError("state/unreadable", `Cannot use folder ${path}: ${why}`, {
-      hint: "Check that the path is right and that this user may write there",
-      cause: thrown,
-    });
+    throw notWritable(path, "make files", thrown);
   }
 }
 

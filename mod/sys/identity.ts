@@ -135,11 +135,13 @@ function decode(text: string): Decoded<StoredIdentity> {
 
 function readStored(store: Store): StoredIdentity | undefined {
   const text = store.get(KEY);
-  if (text === undefined) return undefined;
-  const decoded = decode(text);
+  const decoded = text === undefined ? bad("it is missing") : decode(text);
   if (decoded.ok) return decoded.value;
+  if (text === undefined && store.list("").length === 0) return undefined; // it is the first that a daemon stores
   throw new MeshnetError("state/unreadable", `Cannot read this host's identity: ${decoded.reason}`, {
-    hint: "Restore the state folder from a backup, or run `meshnet reset` to start anew as another peer",
+    hint:
+      "Restore the state folder from a backup; or run `meshnet reset` to start anew as another peer, which loses " +
+      "its attachments and the peers it was told to connect to",
   });
 }
 

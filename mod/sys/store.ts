@@ -1,30 +1,18 @@
 /** Durable records in one SQLite file. */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Store } from "../core/ports.ts";
 import { ensureFolder } from "./files.ts";
+import { storeError, unreadable } from "./store_errors.ts";
+import { checkStoreFile, checkVersion, createStoreFile, migrate } from "./store_file.ts";
 
 /** Name of the file in the state folder. SQLite puts `-wal` and `-shm` beside it. */
 export const STORE_FILE = "meshnet.db";
 
-/** Each entry brings the file from schema version `index` to `index + 1`. Append only. */
-const MIGRATIONS: readonly string[] = [
-  "CREATE TABLE record (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT",
-];
-
-/** Whether another process (or this one, twice) has the file open. The binding gives no result codes for this. */
-function isLocked(thrown: unknown): boolean {
-  return /database is locked/.test(messageOf(thrown));
-}
-
-function unreadable(path: string, why: string, hint: string, cause?: unknown): MeshnetError {
-  return new MeshnetError("state/unreadable", `Cannot open state ${path}: ${why}`, { hint, cause });
-}
-
 /**
  * The Store of a daemon. The file is locked while it is open, so two daemons cannot share it, and every call is a
- * transaction that has reached the disk when it returns. A file that cannot be read is left exactly as it is: this host's
- * identity is in it, and no daemon should lose that on its own.
+ * transaction that has reached the disk when it returns. A file that cannot be read is left exactly as it is: this
+ * host's identity is in it, and no daemon should lose that on its own. Calls throw "state/not-writable" when the disk
+ * refuses, and then have changed nothing.
  */
 export class SqliteStore implements Store, Disposable {
   readonly #database: DatabaseSync;
@@ -34,11 +22,12 @@ export class SqliteStore implements Store, Disposable {
   readonly #list: StatementSync;
   #open = true;
 
-  /** Opens or makes the file. Throws "state/unreadable" or "up/already-running". */
+  /** Opens the file, and makes it if there is none. Throws "state/unreadable", "state/not-writable" or
+   * "up/already-running". */
   constructor(readonly path: string) {
+    if (!checkStoreFile(path)) createStoreFile(path);
     this.#database = openDatabase(path);
     try {
-      migrate(this.#database, path);
       this.#get = this.#database.prepare("SELECT value FROM record WHERE key = ?");
       this.#put = this.#database.prepare(
         "INSERT INTO record (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -49,40 +38,51 @@ export class SqliteStore implements Store, Disposable {
       );
     } catch (thrown) {
       this.#database.close();
-      throw thrown;
+      throw unreadable(path, `its records are missing: ${(thrown as Error).message}`, thrown);
     }
   }
 
   /** The value of a key, or undefined. */
   get(key: string): string | undefined {
-    return this.#get.get(key)?.value as string | undefined;
+    return this.#try("read state", () => this.#get.get(key)?.value as string | undefined);
   }
 
   /** Writes a value durably: text without NUL. */
   put(key: string, value: string): void {
-    this.#put.run(key, value);
+    this.#try("write state", () => this.#put.run(key, value));
   }
 
   /** Writes several values durably: all of them, or none. */
   putAll(records: readonly (readonly [key: string, value: string])[]): void {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      for (const [key, value] of records) this.#put.run(key, value);
-      this.#database.exec("COMMIT");
-    } catch (thrown) {
-      this.#rollBack();
-      throw thrown;
-    }
+    this.#try("write state", () => {
+      this.#database.exec("BEGIN IMMEDIATE");
+      try {
+        for (const [key, value] of records) this.#put.run(key, value);
+        this.#database.exec("COMMIT");
+      } catch (thrown) {
+        this.#rollBack();
+        throw thrown;
+      }
+    });
   }
 
   /** Removes a key if it is there. */
   remove(key: string): void {
-    this.#remove.run(key);
+    this.#try("write state", () => this.#remove.run(key));
   }
 
   /** All pairs whose key starts with `prefix`, in key order. */
   list(prefix: string): readonly (readonly [key: string, value: string])[] {
-    return this.#list.all(prefix).map((row) => [row.key as string, row.value as string] as const);
+    const rows = this.#try("read state", () => this.#list.all(prefix));
+    return rows.map((row) => [row.key as string, row.value as string] as const);
+  }
+
+  #try<T>(doing: string, work: () => T): T {
+    try {
+      return work();
+    } catch (thrown) {
+      throw storeError(this.path, doing, thrown);
+    }
   }
 
   #rollBack(): void {
@@ -113,38 +113,18 @@ function openDatabase(path: string): DatabaseSync {
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL"); // a commit is on the disk before the call returns
     database.exec("BEGIN IMMEDIATE; COMMIT");
-    const [check] = database.prepare("PRAGMA quick_check(1)").all();
-    const verdict = Object.values(check ?? {})[0];
-    if (verdict !== "ok") throw new Error(String(verdict));
+    const verdict = valueOf(database, "PRAGMA quick_check(1)");
+    if (verdict !== "ok") throw unreadable(path, `it is damaged: ${verdict}`);
+    const version = Number(valueOf(database, "PRAGMA user_version"));
+    checkVersion(path, version);
+    migrate(database, version);
     return database;
   } catch (thrown) {
     database?.close();
-    if (isLocked(thrown)) {
-      throw new MeshnetError("up/already-running", `Cannot open state ${path}: another router uses it`, {
-        hint: "Stop that router with `meshnet down`, or give this one a folder of its own with --state-dir",
-        cause: thrown,
-      });
-    }
-    throw unreadable(
-      path,
-      messageOf(thrown),
-      `This host's identity and attachments are in it. Restore the file from a backup; or, to start anew as another ` +
-        `peer, move it away: mv ${path} ${path}.broken`,
-      thrown,
-    );
+    throw storeError(path, "open state", thrown);
   }
 }
 
-function migrate(database: DatabaseSync, path: string): void {
-  const version = Number(Object.values(database.prepare("PRAGMA user_version").get() ?? {})[0]);
-  if (version > MIGRATIONS.length) {
-    throw unreadable(
-      path,
-      `its schema version is ${version}, this release knows up to ${MIGRATIONS.length}`,
-      "A newer meshnet wrote it: run that release, or move the file away to start anew as another peer",
-    );
-  }
-  for (let next = version; next < MIGRATIONS.length; next++) {
-    database.exec(`BEGIN; ${MIGRATIONS[next]}; PRAGMA user_version = ${next + 1}; COMMIT`);
-  }
+function valueOf(database: DatabaseSync, pragma: string): unknown {
+  return Object.values(database.prepare(pragma).get() ?? {})[0];
 }

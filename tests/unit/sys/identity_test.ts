@@ -135,6 +135,13 @@ Deno.test("loadIdentity() stores no machine id, and never replaces what it canno
   }
 });
 
+Deno.test("loadIdentity() does not take state without an identity for a first start", async () => {
+  const store = new MemoryStore();
+  store.put("attachment/1", "{}");
+  await assert.rejects(load(store, MACHINE), { code: "state/unreadable", message: /it is missing$/ });
+  assert.deepEqual([...store.records.keys()], ["attachment/1"]);
+});
+
 Deno.test("readSystemIds() reads the first file there is", () => {
   const root = Deno.makeTempDirSync({ prefix: "meshnet-ids-" });
   try {
