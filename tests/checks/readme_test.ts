@@ -1,7 +1,7 @@
 /** Documents that go with the code. */
 import { root } from "../../mod/tasks/run.ts";
 import { VERSION } from "../../mod/core/version.ts";
-import { noFindings } from "./tree.ts";
+import { listFiles, noFindings, programFiles, read } from "./tree.ts";
 
 const readme = Deno.readTextFileSync(`${root}/README.md`);
 const folders = [...[...Deno.readDirSync(`${root}/mod`)].map((entry) => `mod/${entry.name}`), "ffi"].sort();
@@ -10,6 +10,16 @@ const config = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)) as {
   tasks: Record<string, unknown>;
   imports: Record<string, string>;
 };
+
+/** Source files of each folder of the program, inner rooms included. */
+const rooms = new Map<string, string[]>();
+for (const { path } of [...programFiles, ...listFiles(["mod"], ".sh")]) {
+  const [folder, name] = [
+    path.slice(0, Math.max(0, path.lastIndexOf("/"))),
+    path.slice(path.lastIndexOf("/") + 1),
+  ];
+  if (folder !== "") rooms.set(folder, [...rooms.get(folder) ?? [], name]);
+}
 
 function exists(path: string): boolean {
   try {
@@ -20,7 +30,26 @@ function exists(path: string): boolean {
 }
 
 Deno.test("every folder of the program has a README", () => {
-  noFindings(folders.filter((folder) => !exists(`${folder}/README.md`)));
+  noFindings([...rooms.keys()].filter((folder) => !exists(`${folder}/README.md`)));
+});
+
+Deno.test("a folder's README names each of its files in a table, and no other", () => {
+  noFindings(
+    [...rooms].filter(([folder]) => exists(`${folder}/README.md`)).flatMap(([folder, files]) => {
+      const cells = read(`${folder}/README.md`).matchAll(/^\| ([^|]+) \|/gm);
+      const named = [...cells].flatMap(([, cell]) =>
+        [...cell!.matchAll(/`([a-z0-9_]+\.(?:ts|sh))`/g)].map(([, name]) => name!)
+      );
+      return [
+        ...files.filter((file) => !named.includes(file)).map((file) =>
+          `${folder}/README.md does not name ${file}`
+        ),
+        ...named.filter((name) => !files.includes(name)).map((name) =>
+          `${folder}/README.md names ${name}, which is not there`
+        ),
+      ];
+    }),
+  );
 });
 
 Deno.test("the README's map names every folder of the program and no other", () => {
@@ -44,9 +73,7 @@ Deno.test("the README gives a reason for every dependency", () => {
 });
 
 Deno.test("links between documents lead somewhere", () => {
-  const documents = ["README.md", "CHANGELOG.md", ...folders.map((folder) => `${folder}/README.md`)].filter(
-    exists,
-  );
+  const documents = listFiles([""], ".md").map(({ path }) => path);
   noFindings(documents.flatMap((document) => {
     const text = Deno.readTextFileSync(`${root}/${document}`);
     const targets = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) => match[1]!);

@@ -42,7 +42,8 @@ export function listFiles(below: readonly string[], ending: string): readonly So
   return found.sort((a, b) => a.path < b.path ? -1 : 1);
 }
 
-function read(path: string): string {
+/** The text of a file below the project's folder. */
+export function read(path: string): string {
   return Deno.readTextFileSync(`${root}/${path}`);
 }
 
