@@ -27,6 +27,9 @@ import { findTarget, parseAttachTarget, type ResolvedTarget, resolveTarget, same
 /** When addresses are announced again after they were attached. */
 const ANNOUNCE_AGAIN_MS = [200, 1000] as const;
 
+/** Names of interfaces that one line of the log holds. */
+const MAX_NAMES = 16;
+
 /** Throws when the interface in a target is the other end of somebody else's host end. */
 function checkPair(action: string, hostName: string | undefined, pair: ExistingPair | undefined): void {
   if (pair === undefined || pair.hostName === hostName) return;
@@ -41,6 +44,7 @@ export class Attachments implements Disposable {
   readonly #registry: Registry;
   /** Why the last attempt to put an attachment right failed, by id. */
   readonly #failures = new Map<string, string>();
+  #unknown: readonly string[] = [];
   #disposed = false;
 
   /** Reads what is remembered; changes nothing: call reconcile() next. */
@@ -191,10 +195,29 @@ export class Attachments implements Disposable {
         done.failed.push({ target, reason });
       }
     }
+    this.#findUnknown();
+    return { ...done, unknown: this.#unknown };
+  }
+
+  /** Host ends that no record knows: frames pass them, but nobody looks after them. Those that reconcile() found and
+   * that are still there. */
+  unknown(): readonly string[] {
+    if (this.#unknown.length > 0) this.#findUnknown();
+    return this.#unknown;
+  }
+
+  #findUnknown(): void {
     const known = new Set(this.#registry.all().map((record) => hostInterface(record.id)));
     const unknown = listLinks(this.#host).map((link) => link.name)
-      .filter((name) => isHostInterface(name) && !known.has(name));
-    return { ...done, unknown };
+      .filter((name) => isHostInterface(name) && !known.has(name)).sort();
+    const news = unknown.filter((name) => !this.#unknown.includes(name));
+    this.#unknown = unknown;
+    if (news.length === 0) return;
+    const reason = "an attachment of an earlier run that the state no longer knows";
+    this.adapters.log.warn("interfaces in no record", {
+      interfaces: news.slice(0, MAX_NAMES).join(" "),
+      ...{ count: news.length, reason },
+    });
   }
 
   /** Detaches everything and forgets it, whatever state it is in. Returns the targets. Throws the first failure, after

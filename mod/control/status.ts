@@ -13,6 +13,10 @@ export interface StatusSources {
   readonly dataplane: DataplaneStatus;
   /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
+  /** Host ends of attachments that no record knows. */
+  readonly unknownInterfaces: readonly string[];
+  /** The state folder, if it was new at this start although the kernel had a network of an earlier run. */
+  readonly stateWasLost: string | undefined;
   /** Version of this program. */
   readonly version: string;
   /** Process id of this program. */
@@ -65,6 +69,8 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...problemOfTunnels(dataplane, mesh.port + 1),
       ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
       ...attachments.flatMap(problemOfAttachment),
+      ...problemOfLostState(sources.stateWasLost),
+      ...problemOfUnknown(sources.unknownInterfaces),
     ],
   };
 }
@@ -140,5 +146,32 @@ function problemOfAttachment(one: AttachmentReport): Problem[] {
     message: `${one.target} is not attached: ${one.problem}`,
     hint: "The daemon puts it right by itself as soon as that is possible: it looks every minute; " +
       `\`meshnet detach ${one.target}\` gives it up`,
+  }];
+}
+
+function problemOfLostState(stateDir: string | undefined): Problem[] {
+  if (stateDir === undefined) return [];
+  return [{
+    message:
+      `The state folder ${stateDir} was new at this start, but this host had a network of an earlier run: ` +
+      "what that run remembered is not known",
+    hint:
+      "If the folder was lost, restore it and start the daemon again. If it was meant to be new, this is said no " +
+      "more after the next start",
+  }];
+}
+
+/** Interfaces that are named in a problem. */
+const MAX_NAMES = 4;
+
+function problemOfUnknown(names: readonly string[]): Problem[] {
+  if (names.length === 0) return [];
+  const some = names.slice(0, MAX_NAMES).join(", ");
+  const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : "";
+  return [{
+    message: `No record knows ${some}${more}: attachments of an earlier run, which nobody looks after`,
+    hint: `\`meshnet attach ADDRESS TARGET\` takes over the interface of that target; \`ip link del ${
+      names[0]
+    }\` removes it`,
   }];
 }

@@ -42,6 +42,7 @@ export async function assemble(
     dataplane: dataplane.handle,
     attachments,
     touched: keeper.touched,
+    stateWasLost: state.wasLost,
     end,
   };
   undo.use(await openControl(config, { base, ...parts }));

@@ -27,6 +27,8 @@ export interface ControlParts {
   readonly dataplane: DataplaneHandle;
   /** What hangs on the network here. */
   readonly attachments: Attachments;
+  /** Whether the state folder was new although the kernel had a network of an earlier run. */
+  readonly stateWasLost: boolean;
   /** Begins with the process. */
   readonly clock: Clock;
   /** Called after something was attached or detached. */
@@ -43,6 +45,8 @@ export function controlApi(parts: ControlParts): ControlApi {
       mesh: router.snapshot(),
       dataplane,
       attachments: attachments.list(),
+      unknownInterfaces: attachments.unknown(),
+      stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       version: VERSION,
       pid: Deno.pid,
       uptimeMs: clock.now(),

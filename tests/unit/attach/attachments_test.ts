@@ -203,10 +203,13 @@ testOnSwitches("Attachments.attach() takes over an interface of ours that no rec
   using attachments = host.start();
   const end = host.kernel.link(A, "ethmesh")!.peer!.name;
   assert.deepEqual(attachments.reconcile().unknown, [end]);
+  attachments.reconcile();
+  assert.deepEqual(host.logged.filter((line) => /no record/.test(line)).length, 1);
+  assert.deepEqual(attachments.unknown(), [end]);
   const result = attachments.attach({ target: "netns:a", addresses: ["10.2.1.2/24"] });
   assert.equal(result.attachment?.hostInterface, end);
   assert.deepEqual(result.attachment.addresses, ["10.2.1.1/24", "10.2.1.2/24"]);
-  assert.deepEqual(attachments.reconcile().unknown, []);
+  assert.deepEqual(attachments.unknown(), []);
 });
 
 testOnSwitches("Attachments.detach() removes addresses, and with the last one the interface", () => {

@@ -58,7 +58,17 @@ function sources(
     },
     kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3 } } },
   } as unknown as DataplaneStatus;
-  return { mesh, dataplane, attachments: [], version: "1.2.3", pid: 9, uptimeMs: 1234.5, ...change.rest };
+  const rest = { unknownInterfaces: [], stateWasLost: undefined };
+  return {
+    mesh,
+    dataplane,
+    attachments: [],
+    ...rest,
+    version: "1.2.3",
+    pid: 9,
+    uptimeMs: 1234.5,
+    ...change.rest,
+  };
 }
 
 Deno.test("assembleStatus() has every key of the contract, with null for what is absent", () => {
@@ -154,4 +164,16 @@ Deno.test("assembleStatus() makes a problem of each attachment that does not wor
   assert.equal(problems.length, 1);
   assert.equal(problems[0]?.message, "netns:web is not attached: the namespace is gone");
   assert.match(problems[0]?.hint ?? "", /by itself.*meshnet detach netns:web/);
+});
+
+Deno.test("assembleStatus() makes a problem of state that was lost, and of what only the kernel remembers", () => {
+  const names = ["vmn1", "vmn2", "vmn3", "vmn4", "vmn5", "vmn6"];
+  const rest = { stateWasLost: "/var/lib/meshnet", unknownInterfaces: names };
+  const { problems } = assembleStatus(sources({ mesh: { targets: [], connections: [] }, rest }));
+  assert.deepEqual(problems.map(({ message }) => message), [
+    "The state folder /var/lib/meshnet was new at this start, but this host had a network of an earlier run: what that " +
+    "run remembered is not known",
+    "No record knows vmn1, vmn2, vmn3, vmn4 and 2 more: attachments of an earlier run, which nobody looks after",
+  ]);
+  assert.match(problems[1]!.hint!, /ip link del vmn1/);
 });
