@@ -3,6 +3,7 @@ import { ERRNO } from "../mod/core/errno.ts";
 import { pointerOf, putAddress } from "./address.ts";
 import { C, lastErrno } from "./c_symbols.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
+import { type RouteMtus, UNKNOWN_MTUS } from "./path_mtu.ts";
 
 /** Messages of one call. */
 const MESSAGES = 64;
@@ -34,13 +35,13 @@ export interface SendAddress {
 
 /** What decides about messages that the kernel refused. */
 export interface SendFallback {
-  /** Largest packet to this peer, headers included; 0 when the kernel does not say. */
-  pathMtu(to: SendAddress): number;
+  /** What the kernel says about the largest packet to this peer. */
+  pathMtus(to: SendAddress): RouteMtus;
   /** A message was given up. */
   refused(
     tag: number,
     why: SendFailure,
-    more: { readonly pathMtu: number; readonly datagrams: number },
+    more: RouteMtus & { readonly datagrams: number },
   ): void;
 }
 
@@ -144,16 +145,17 @@ export class SendQueue {
     const size = this.#sizes[i]!;
     const datagrams = Math.ceil(length / size);
     const tag = this.#tags[i]!;
-    const give = (why: SendFailure, pathMtu = 0) => fallback.refused(tag, why, { pathMtu, datagrams });
+    const give = (why: SendFailure, mtus: RouteMtus = UNKNOWN_MTUS) =>
+      fallback.refused(tag, why, { ...mtus, datagrams });
     const refusesGroup = datagrams > 1 &&
       ([ERRNO.EINVAL, ERRNO.EMSGSIZE, ERRNO.EIO] as number[]).includes(errno);
     if (errno !== ERRNO.EMSGSIZE && !refusesGroup) {
       return give(errno === ERRNO.EAGAIN || errno === ERRNO.ENOBUFS ? "full" : "unreachable");
     }
-    const pathMtu = fallback.pathMtu(to);
+    const mtus = fallback.pathMtus(to);
     const outer = this.outer.ipv6 && !isMapped(to.bytes) ? 48 : 28;
-    const isLarger = pathMtu > 0 && size + outer > pathMtu;
-    if (!refusesGroup || this.#df && isLarger) return give("too-big", pathMtu);
+    const isLarger = mtus.interfaceMtu > 0 && size + outer > mtus.interfaceMtu;
+    if (!refusesGroup || this.#df && isLarger) return give("too-big", mtus);
     // If the size is not what it minds, this device or kernel takes no groups.
     if (errno !== ERRNO.EMSGSIZE && !isLarger) this.#groups = false;
     this.#sendSingly(fd, i, to, give);

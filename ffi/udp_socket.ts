@@ -6,6 +6,7 @@ import { pointerOf } from "./address.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { callFailed } from "./native_error.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
+import { pathMtusTo, type RouteMtus } from "./path_mtu.ts";
 import { endpointAt, SOCKET_ADDRESS, socketAddress } from "./socket_address.ts";
 import { ReceiveRing } from "./udp_receive.ts";
 import { type SendAddress, type SendFailure, SendQueue } from "./udp_send.ts";
@@ -36,7 +37,7 @@ export interface UdpSocketOptions {
 export type Refused = (
   tag: number,
   why: SendFailure,
-  more: { readonly pathMtu: number; readonly datagrams: number },
+  more: RouteMtus & { readonly datagrams: number },
 ) => void;
 
 /** The SleeveSocket of the data plane. One socket for everything: a second one on the same port would take datagrams
@@ -156,23 +157,9 @@ export class UdpSocket implements Disposable {
     this.#queue.flush(this.fd, this.#queuedDf, this);
   }
 
-  /** Largest packet that goes to a peer as one, headers included, as the kernel knows; 0 when it does not. */
-  pathMtu(peer: SendAddress): number {
-    const endpoint = endpointAt(peer.bytes, 0)!;
-    const ipv6 = !isIpv4(endpoint.ip);
-    const fd = libc().socket(ipv6 ? UDP.AF_INET6 : UDP.AF_INET, C.SOCK_DGRAM | C.SOCK_CLOEXEC, 0);
-    if (fd < 0) return 0;
-    try {
-      const address = socketAddress(endpoint, ipv6);
-      if (packetCalls().connect(fd, address, address.length) !== 0) return 0;
-      const value = new Int32Array(new ArrayBuffer(4));
-      const length = new Uint8Array(Uint32Array.of(4).buffer);
-      const [level, option] = ipv6 ? [UDP.SOL_IPV6, UDP.IPV6_MTU] : [UDP.SOL_IP, UDP.IP_MTU];
-      const bytes = new Uint8Array(value.buffer);
-      return packetCalls().getsockopt(fd, level, option, bytes, length) === 0 ? value[0]! : 0;
-    } finally {
-      libc().close(fd);
-    }
+  /** What the kernel says about the largest packet to a peer. */
+  pathMtus(peer: SendAddress): RouteMtus {
+    return pathMtusTo(endpointAt(peer.bytes, 0)!);
   }
 
   /** Closes the socket. Idempotent. */
@@ -186,8 +173,10 @@ function set(fd: number, level: number, option: number, value: number): boolean 
   return libc().setsockopt(fd, level, option, new Uint8Array(Int32Array.of(value).buffer), 4) === 0;
 }
 
+/** With DF the kernel must not believe what ICMP messages say about the path: anybody can send them, and the core proves by
+ * itself what the path carries. Without DF neither, but for IPv6, whose routers fragment nothing. */
 function setDf(fd: number, ipv6: boolean, df: boolean): void {
-  const value = df ? UDP.PMTUDISC_DO : UDP.PMTUDISC_DONT;
+  const value = df ? UDP.PMTUDISC_PROBE : ipv6 ? UDP.PMTUDISC_DONT : UDP.PMTUDISC_OMIT;
   const [level, option] = ipv6 ? [UDP.SOL_IPV6, UDP.IPV6_MTU_DISCOVER] : [UDP.SOL_IP, UDP.IP_MTU_DISCOVER];
   if (!set(fd, level, option, value)) throw callFailed("set path MTU discovery of UDP socket", lastErrno());
 }

@@ -18,11 +18,13 @@ import {
 import { clampMss } from "../wire/packet/tcp_mss.ts";
 import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/packet/virtio_net.ts";
 import { vniDestination, vniOf, vniSource } from "../wire/packet/vxlan.ts";
+import { LateAnswers } from "./late_answers.ts";
 import { Segmenter } from "./segment.ts";
 import { EngineLink } from "./sleeve_engine_link.ts";
 import { Inbox } from "./sleeve_inbox.ts";
 import { Outbox } from "./sleeve_outbox.ts";
 import {
+  type PathMtus,
   type PeerDirectory,
   SLEEVE_HEADROOM,
   type SleeveCarrier,
@@ -40,8 +42,6 @@ import { TAP_PACKET } from "../overlay/ports/tap_port.ts";
 const SEND_AT = 128 * 1024;
 /** Receptions of one drain(). */
 const RECEPTIONS = 2;
-/** A frame at most this much shorter than the largest proves that the path carries such. */
-const NEARLY = 64;
 /** News that may wait for the next flush(). */
 const NEWS = 64;
 /** What an engine is made of. */
@@ -67,6 +67,7 @@ export class SleeveEngine implements SleevePort {
   readonly #inbox: Inbox;
   readonly #segmenters = new Map<Uint8Array, Segmenter>();
   readonly #fragmenter = new Ipv4Fragmenter();
+  readonly #held = new LateAnswers();
   readonly #scratch = new Uint8Array(TAP_PACKET);
   readonly #answer = new Uint8Array(SLEEVE_HEADROOM + VIRTIO_HEADER + LONGEST_TOO_BIG);
   readonly #span = { bytes: this.#scratch as Uint8Array, from: 0, to: 0, longest: 0, broadcast: false };
@@ -85,7 +86,8 @@ export class SleeveEngine implements SleevePort {
     this.fds = [socket.fd];
     socket.refused = (tag, why, more) => this.#refused(tag as LinkId, why, more);
     const usedUp = (link: EngineLink) => this.#usedUp(link);
-    this.#outbox = new Outbox(socket, { self, drop: this.#drop, usedUp });
+    const larger = (link: EngineLink) => this.#tellOf("traffic", link.id);
+    this.#outbox = new Outbox(socket, { self, drop: this.#drop, usedUp, larger });
     const linkOf = (sender: PeerNumber) => this.#bySender.get(sender);
     this.#inbox = new Inbox(socket, { self, directory, take, drop: this.#drop, linkOf, joinUdp });
   }
@@ -138,9 +140,6 @@ export class SleeveEngine implements SleevePort {
       case "plain":
         this.#outbox.direct(link, channel === "df");
         this.#frames(segmenter, segmenter.partial ? PARTIAL_FLAG : 0);
-        if (longest + NEARLY >= carrier.mtu + ETHERNET_HEADER && carrier.sentLarge()) {
-          this.#tellOf("traffic", link.id);
-        }
         break;
       case "fragment":
         segmenter.start(from, to, true);
@@ -148,7 +147,15 @@ export class SleeveEngine implements SleevePort {
         return this.#fragments(segmenter, carrier.mtu);
       case "too-big":
         segmenter.start(from, to, true);
-        return this.#answerTooBig(link, key, segmenter);
+        this.#drop("too-big");
+        return this.#answerTooBig(link, key, this.#scratch, segmenter.next(this.#scratch, 0));
+      case "too-big-later":
+        segmenter.start(from, to, true);
+        this.#drop("too-big");
+        return this.#held.hold(link, key, {
+          bytes: this.#scratch,
+          length: segmenter.next(this.#scratch, 0),
+        });
       case "drop":
         return this.#drop(link.target === undefined ? "no-address" : "too-big");
       default:
@@ -168,6 +175,7 @@ export class SleeveEngine implements SleevePort {
 
   flush(tell: (news: SleeveNews) => void): void {
     this.#outbox.flush();
+    if (this.#held.size > 0) this.#answerHeld();
     if (this.#news.length > 0) this.#news.splice(0).forEach(tell);
   }
 
@@ -219,10 +227,16 @@ export class SleeveEngine implements SleevePort {
     if (link === undefined) return this.#drop("no-link");
     this.#outbox.direct(link, df);
     this.#outbox.sealAlone();
+    const { use } = link;
+    const { largest } = use;
+    use.largest = Infinity; // this is no traffic
     const at = this.#outbox.reserve(this.#parts.self, link.peer, specialLength(frame), 0);
-    if (at < 0) return this.#drop("too-long");
-    writeSpecial(this.#outbox.bytes, at, frame);
-    this.#outbox.sealAlone();
+    if (at < 0) this.#drop("too-long");
+    else {
+      writeSpecial(this.#outbox.bytes, at, frame);
+      this.#outbox.sealAlone();
+    }
+    use.largest = largest;
   }
 
   /** Looks up the peers of a key; false when one of them is not known. */
@@ -267,15 +281,20 @@ export class SleeveEngine implements SleevePort {
     }
   }
 
+  /** Those that fit by now need no answer: their senders send them again. */
+  #answerHeld(): void {
+    for (const { link, key, frame } of this.#held.take()) {
+      const fits = frame.length <= link.carrier.mtu + ETHERNET_HEADER;
+      if (!fits && this.#links.get(link.id) === link) this.#answerTooBig(link, key, frame, frame.length);
+    }
+  }
+
   /** The packet's destination tells its sender so, or seems to. */
-  #answerTooBig(link: EngineLink, key: SleeveKey, segmenter: Segmenter): void {
-    const scratch = this.#scratch;
-    const length = segmenter.next(scratch, 0);
+  #answerTooBig(link: EngineLink, key: SleeveKey, frame: Uint8Array, length: number): void {
     const at = SLEEVE_HEADROOM + VIRTIO_HEADER;
     const answer = { mtu: link.carrier.mtu, out: this.#answer, at };
-    const write = isIpv6(scratch, 0, length) ? writePacketTooBig : writeFragNeeded;
-    const written = write(scratch, 0, length, answer);
-    this.#drop("too-big");
+    const write = isIpv6(frame, 0, length) ? writePacketTooBig : writeFragNeeded;
+    const written = write(frame, 0, length, answer);
     if (written === 0) return;
     this.#answer.fill(0, 0, at);
     const back = vniOf(vniDestination(key.id), vniSource(key.id) as ShortId);
@@ -295,12 +314,10 @@ export class SleeveEngine implements SleevePort {
     return true;
   }
 
-  #refused(id: LinkId, why: Refusal, more: { readonly pathMtu: number; readonly datagrams: number }): void {
-    this.#drop(
-      why === "too-big" ? "path-too-small" : why === "full" ? "send-buffer-full" : why,
-      more.datagrams,
-    );
-    if (why !== "too-big" || more.pathMtu <= 0 || this.#news.length === NEWS) return;
-    this.#news.push({ kind: "too-big", link: id, pathMtu: more.pathMtu });
+  #refused(id: LinkId, why: Refusal, more: PathMtus & { readonly datagrams: number }): void {
+    const { datagrams, interfaceMtu, routeMtu } = more;
+    this.#drop(why === "too-big" ? "path-too-small" : why === "full" ? "send-buffer-full" : why, datagrams);
+    if (why !== "too-big" || interfaceMtu <= 0 || this.#news.length === NEWS) return;
+    this.#news.push({ kind: "too-big", link: id, interfaceMtu, routeMtu });
   }
 }

@@ -4,7 +4,7 @@ import type { Endpoint } from "../core/addr.ts";
 import type { SleeveKey } from "../wire/netlink/ovs_keys.ts";
 import { MAX_PAYLOAD, PARTIAL_FLAG, type PeerNumber, peerNumber } from "../wire/mesh/sleeve.ts";
 import type { Vni } from "../wire/packet/vxlan.ts";
-import type { SleeveCarrier } from "../overlay/ports/sleeve_port.ts";
+import type { LinkUse, SleeveCarrier } from "../overlay/ports/sleeve_port.ts";
 import { GCM_LIMITS, SealedLink, type SleeveCiphers } from "./sleeve_seal.ts";
 import type { SleeveSocket, SocketPeer } from "./sleeve_socket.ts";
 
@@ -19,6 +19,8 @@ export class EngineLink {
   readonly sealed: SealedLink | undefined;
   /** Whether frames may travel with partial checksums. */
   readonly extended: boolean;
+  /** What the core wants to know of the traffic. */
+  readonly use: LinkUse;
   readonly #socket: SleeveSocket;
   readonly #keys = new Map<number, SleeveKey>();
   /** Whether it was told that another key is needed. */
@@ -31,6 +33,7 @@ export class EngineLink {
     this.id = carrier.link;
     this.peer = peerNumber(carrier.peer);
     this.extended = carrier.extensions.partial;
+    this.use = carrier.use;
     this.#socket = socket;
     this.sealed = sealedLinkOf(carrier, ciphers);
   }

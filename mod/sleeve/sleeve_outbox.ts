@@ -24,6 +24,7 @@ export class Outbox {
   readonly #self: PeerNumber;
   readonly #drop: (reason: string, count?: number) => void;
   readonly #usedUp: (link: EngineLink) => void;
+  readonly #larger: (link: EngineLink) => boolean;
   readonly #writer = new PacketWriter();
   readonly #span = { from: 0, to: 0, size: 0, tag: 0 };
   /** Whose packet or train is open. */
@@ -43,6 +44,9 @@ export class Outbox {
       readonly drop: (reason: string, count?: number) => void;
       /** The link needs another key soon; may be told often. */
       readonly usedUp: (link: EngineLink) => void;
+      /** A larger datagram of traffic than the core knows of goes out, and the core does not look by itself;
+       * false: it could not be told. */
+      readonly larger: (link: EngineLink) => boolean;
     },
   ) {
     this.#socket = socket;
@@ -50,6 +54,7 @@ export class Outbox {
     this.#self = more.self;
     this.#drop = more.drop;
     this.#usedUp = more.usedUp;
+    this.#larger = more.larger;
   }
 
   /** Packets sent. */
@@ -99,8 +104,19 @@ export class Outbox {
     if (link.sealed !== undefined && !link.sealed.seal(this.bytes, from, to, this.#df)) {
       return this.#drop("key-used-up");
     }
-    this.#toTrain(to - from, to - from > link.limit);
+    const size = to - from;
+    const { limit, use } = link;
+    if (size > use.largest) this.#note(link, Math.min(size, limit));
+    this.#toTrain(size, size > limit);
     this.#end = to;
+  }
+
+  /** Sizes beyond the limit are cut on their way: then the limit counts. */
+  #note(link: EngineLink, size: number): void {
+    const { use } = link;
+    if (size <= use.largest) return;
+    use.largest = size;
+    if (use.asleep && this.#larger(link)) use.asleep = false;
   }
 
   /** Completes the open packet and lets it travel alone. */

@@ -1,5 +1,6 @@
 /** Sleeve's UDP socket as the user-space path sees it: prepared addresses, groups of equal datagrams, DF or not. */
 import type { Endpoint } from "../core/addr.ts";
+import type { PathMtus } from "../overlay/ports/sleeve_port.ts";
 import { MAX_PAYLOAD } from "../wire/mesh/sleeve.ts";
 
 /** A peer's address, made ready by a socket for its own use. */
@@ -72,6 +73,6 @@ export interface SleeveSocket<Peer extends SocketPeer = SocketPeer> extends Disp
   refused: (
     tag: number,
     why: Refusal,
-    more: { readonly pathMtu: number; readonly datagrams: number },
+    more: PathMtus & { readonly datagrams: number },
   ) => void;
 }

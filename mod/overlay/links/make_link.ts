@@ -101,7 +101,7 @@ export function takeNews(sleeve: SleeveLink, news: SleeveNews, now: Millis): rea
     case "traffic":
       return sleeve.trafficBegins(now);
     case "too-big":
-      return sleeve.tooBig(news.pathMtu, now);
+      return sleeve.tooBig(news, now);
     case "key-used-up":
       return "the key of this connection has sealed as many packets as it may: a new one gets another";
     default:
@@ -126,10 +126,13 @@ export function carrierOf(
     get mtu() {
       return sleeve.mtu;
     },
+    get unsettled() {
+      return sleeve.unsettled;
+    },
     get maxPayload() {
       return sleeve.maxPayload;
     },
-    sentLarge: () => sleeve.sentLarge(),
+    use: sleeve.use,
     carried: () => sleeve.carried(),
     heard: (now) => sleeve.heard(now),
     channel: (frame) => sleeve.channel(frame),

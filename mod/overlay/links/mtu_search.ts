@@ -6,44 +6,53 @@ import { LARGEST_PACKET } from "../../wire/packet/inner_frame.ts";
 import type { SleeveOverheads } from "../../wire/mesh/sleeve.ts";
 
 /** What every path is believed to carry. */
-const SURELY_GOOD = 552;
+export const SURELY_GOOD = 552;
 /** Below this there is no talking of IP. */
 const LEAST_MTU = 68;
-/** Probes of one size, and the patience after the first; it doubles each time. */
+/** Probes of the first size before it counts as lost, and the patience after the first; it doubles each time. */
 const ATTEMPTS = 8;
 const FIRST_TIMEOUT_MS = 10;
-/** So many probes unanswered, after a failure: a size in between is not just slow. */
-const STALLED_AFTER = 3;
+/** Probes of the sizes below: that some are lost is known by then. */
+const LATER_ATTEMPTS = 6;
+/** So many probes of the first size unanswered: the kernel is asked what it believes. */
+const STALLED_AFTER = 4;
 
 /** No candidate; nothing to send. */
 const IDLE = 0;
 
+/** What is going on: nothing; a size in use is proven; a larger one is tried; the path has been found to carry less. */
+type Mode = "idle" | "proving" | "raising" | "searching";
+
 /**
  * The search of one path. Methods that return a number tell which size to probe now, 0 for none.
  *
- *     idle --the kernel refused a packet--> probing m --verified--> idle
- *                                            |   ^
- *                            8 times silent  v   |  halve the interval between good and bad
- *                                          probing less
- *     idle --raise--> probing the largest --verified--> idle, with that
- *                       8 times silent --> idle, as it was
+ *     idle --refused(), prove()--> proving m --verified--> idle
+ *                                     |
+ *                     8 times silent  v
+ *                                 searching below m: halves the interval between good and bad --> idle
+ *     idle --raise()--> raising to the largest --verified--> idle, with that;  8 times silent --> idle, as it was
+ *
+ * Only a size that was proven, or that the interface itself refuses, changes the MTU. What routers are said to have told
+ * the kernel is where the search looks first.
  */
 export class MtuSearch {
   #mtu = LARGEST_PACKET;
   #maxPayload: number;
+  #mode: Mode = "idle";
   #good = 0;
   #bad = 0;
   #candidate = IDLE;
+  /** What the kernel believes that the path carries; 0: nothing that would help. */
+  #hint = 0;
   #attempts = 0;
-  #failures = 0;
+  /** When the candidate was probed first. */
+  #triedAt = 0;
+  #firstTimeout = FIRST_TIMEOUT_MS;
   #timeoutAt = Infinity;
-  /** The largest MTU that the kernel ever thought possible. */
+  /** The largest MTU that the interface allows. */
   #ceiling = 0;
-  #raising = false;
 
-  /** With `cautious` the MTU does not stay optimistic all through a search that finds sizes lost: it falls to what is
-   * proven as soon as the next size is not answered either. Peers cannot tell the difference. */
-  constructor(readonly overheads: SleeveOverheads, readonly options: { readonly cautious: boolean }) {
+  constructor(readonly overheads: SleeveOverheads) {
     this.#maxPayload = LARGEST_PACKET - overheads.outer;
   }
 
@@ -59,57 +68,82 @@ export class MtuSearch {
   get searching(): boolean {
     return this.#candidate !== IDLE;
   }
-
-  /** The kernel refused a DF packet: its path takes packets of `pathMtu`, it thinks. */
-  tooBig(pathMtu: number, now: Millis): number {
-    const packet = Math.min(pathMtu, LARGEST_PACKET);
-    const m = packet - this.overheads.df;
-    if (m < LEAST_MTU || (this.#candidate !== IDLE && m >= this.#candidate)) return IDLE;
-    this.#raising = false;
-    this.#ceiling = Math.max(this.#ceiling, m);
-    this.#good = Math.min(SURELY_GOOD, m - 1);
-    this.#bad = m + 1;
-    this.#mtu = m;
-    this.#maxPayload = packet - this.overheads.outer;
-    this.#failures = 0;
-    return this.#try(m, now);
+  /** Whether the MTU will probably rise again in a moment: nobody must be told of the present one. */
+  get unsettled(): boolean {
+    return this.#mode === "searching";
+  }
+  /** Whether the kernel is to be asked again what it believes. */
+  get stalled(): boolean {
+    return this.#mode === "proving" && this.#attempts === STALLED_AFTER;
   }
 
-  /** Proves the present MTU again, from the top of a new search. Nothing if there is none yet, or one is being proven. */
-  recheck(now: Millis): number {
+  /** The interface refused a DF packet: it takes packets of `interfaceMtu`; the route, so the kernel believes, `routeMtu`. */
+  refused({ interfaceMtu, routeMtu }: { interfaceMtu: number; routeMtu: number }, now: Millis): number {
+    const top = Math.min(interfaceMtu, LARGEST_PACKET) - this.overheads.df;
+    if (top < LEAST_MTU) return IDLE;
+    this.#ceiling = top;
+    this.#hint = routeMtu < interfaceMtu ? routeMtu - this.overheads.df : 0;
+    if (this.searching && this.#mode !== "raising" && top >= this.#candidate) return IDLE;
+    if (top > this.#mtu) return this.raise(now);
+    this.#settle(top);
+    return this.#prove(top, now);
+  }
+
+  /** Proves that the path still carries inner packets of this size; no more than the MTU. Nothing if there is no MTU yet, or
+   * something is being proven. */
+  prove(size: number, now: Millis): number {
     return this.searching || this.#mtu === LARGEST_PACKET
       ? IDLE
-      : this.tooBig(this.#mtu + this.overheads.df, now);
+      : this.#prove(Math.min(size, this.#mtu), now);
   }
 
-  /** Tries whether the path carries the largest MTU again that it once seemed to; until that is proven nothing changes. */
+  /** Tries whether the path carries the largest MTU that the interface allows; until that is proven nothing changes. */
   raise(now: Millis): number {
     if (this.searching || this.#mtu >= this.#ceiling) return IDLE;
-    this.#raising = true;
+    this.#mode = "raising";
     return this.#try(this.#ceiling, now);
   }
 
   /** The peer received a probe for `mtu`. */
   verified(mtu: number, now: Millis): number {
     if (this.#candidate === IDLE || mtu !== this.#candidate) return IDLE;
+    if (this.#mode !== "searching") {
+      if (this.#mode === "raising") this.#settle(mtu);
+      return this.#rest();
+    }
+    this.#firstTimeout = Math.min(
+      Math.max(FIRST_TIMEOUT_MS, (now - this.#triedAt) >> 4),
+      4 * FIRST_TIMEOUT_MS,
+    );
+    this.#settle(mtu);
     this.#good = mtu;
-    if (this.#raising) this.#bad = mtu + 1;
     return this.#next(now);
   }
 
-  /** Time has passed. */
-  wake(now: Millis): number {
+  /** Time has passed. `alive(since)`: whether small packets arrived since then; as long as none do, nothing is learnt about
+   * large ones. */
+  wake(now: Millis, alive: (since: Millis) => boolean): number {
     if (now < this.#timeoutAt) return IDLE;
-    if (this.#attempts < ATTEMPTS) {
-      if (this.options.cautious && !this.#raising && this.#failures > 0 && this.#attempts >= STALLED_AFTER) {
-        this.#settle();
-      }
+    const attempts = this.#mode === "searching" ? LATER_ATTEMPTS : ATTEMPTS;
+    if (this.#attempts < attempts) return this.#probe(now);
+    if (this.#mode === "raising") return this.#rest();
+    if (!alive(this.#triedAt as Millis)) {
+      this.#attempts--; // the last one again
       return this.#probe(now);
     }
-    if (this.#raising) return this.#rest();
     this.#bad = this.#candidate;
-    this.#failures++;
+    if (this.#mode === "proving") {
+      this.#mode = "searching";
+      this.#good = Math.min(SURELY_GOOD, this.#bad - 1);
+      this.#settle(this.#good);
+    }
     return this.#next(now);
+  }
+
+  /** Nothing arrives any more, whatever its size: a search that has not ended says nothing. */
+  abandon(): void {
+    if (this.#mode === "searching") this.#settle(this.#ceiling);
+    this.#rest();
   }
 
   /** Earliest time at which wake() does something. */
@@ -117,14 +151,35 @@ export class MtuSearch {
     return this.#timeoutAt;
   }
 
+  /** Whether the candidate counts as lost if its present probe is not answered. */
+  get lastAttempt(): boolean {
+    return this.#attempts >= (this.#mode === "searching" ? LATER_ATTEMPTS : ATTEMPTS);
+  }
+
+  #prove(size: number, now: Millis): number {
+    this.#mode = "proving";
+    this.#firstTimeout = FIRST_TIMEOUT_MS;
+    return this.#try(size, now);
+  }
+
   #next(now: Millis): number {
-    if (this.#good + 1 < this.#bad) return this.#try(Math.floor((this.#good + this.#bad) / 2), now);
-    this.#settle();
-    return this.#rest();
+    if (this.#good + 1 >= this.#bad) return this.#rest();
+    return this.#try(this.#guess() ?? Math.floor((this.#good + this.#bad) / 2), now);
+  }
+
+  /** The size that the kernel believes in; when that is proven, the one above it. */
+  #guess(): number | undefined {
+    const guess = this.#hint;
+    if (guess === 0) return undefined;
+    this.#hint = 0;
+    if (guess === this.#good) return guess + 1;
+    if (guess <= this.#good || guess >= this.#bad) return undefined;
+    this.#hint = guess;
+    return guess;
   }
 
   #rest(): number {
-    this.#raising = false;
+    this.#mode = "idle";
     this.#candidate = IDLE;
     this.#timeoutAt = Infinity;
     return IDLE;
@@ -134,17 +189,19 @@ export class MtuSearch {
     // A probe must not look like a fragmentation test: the answer to that is another.
     this.#candidate = candidate + ETHERNET_HEADER === FRAG_TEST ? candidate - 1 : candidate;
     this.#attempts = 0;
+    this.#triedAt = now;
     return this.#probe(now);
   }
 
   #probe(now: Millis): number {
-    this.#timeoutAt = after(now, FIRST_TIMEOUT_MS << this.#attempts);
+    const first = this.#mode === "searching" ? this.#firstTimeout : FIRST_TIMEOUT_MS;
+    this.#timeoutAt = after(now, first << this.#attempts);
     this.#attempts++;
     return this.#candidate;
   }
 
-  #settle(): void {
-    this.#mtu = this.#good;
-    this.#maxPayload = this.#good + this.overheads.df - this.overheads.outer;
+  #settle(mtu: number): void {
+    this.#mtu = mtu;
+    this.#maxPayload = mtu + this.overheads.df - this.overheads.outer;
   }
 }

@@ -6,7 +6,6 @@ import { type SleeveOverheads, sleeveOverheads } from "../../wire/mesh/sleeve.ts
 import {
   decodeVerifiedMtu,
   encodeVerifiedMtu,
-  MTU_KICK,
   SLEEVE_CONTROL,
   type SpecialFrame,
 } from "../../wire/mesh/sleeve_special.ts";
@@ -17,26 +16,20 @@ import {
   SLOW_HEARTBEAT_MS,
 } from "./fastdp_link.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
-import { MtuSearch } from "./mtu_search.ts";
+import { PathSize } from "./path_size.ts";
 import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
 import type { SleevePath } from "../paths/network.ts";
 import { type Channel, chooseChannel, type FrameSpan } from "../ports/sleeve_channel.ts";
+import type { LinkUse, PathMtus } from "../ports/sleeve_port.ts";
 import type { SleeveLinkOptions } from "./sleeve_link_options.ts";
 import { SleeveWatch } from "./sleeve_watch.ts";
 import { whyNotSleeve } from "./sleeve_words.ts";
 
-/** While full-size frames go out, the path is proven to carry them this often: routers may keep silent about a change. */
-export const MTU_RECHECK_MS = 3_000;
-/** Interval of tests whether fragments arrive. */
-export const FRAG_TEST_MS = 300_000;
 /** An unanswered first heartbeat is worth a complaint after this long. */
 const COMPLAIN_AFTER_MS = 3_000;
 /** Time from the peer's first heartbeat, with which it shows that it is ready, to our next one, if ours is unanswered:
  * sent earlier, it may have come to nothing. */
 const READY_HEARTBEAT_MS = 20;
-/** Size that makes the kernel say what the path takes. */
-const KICK_MTU = MTU_KICK - 14;
-
 export type { SleeveLinkOptions } from "./sleeve_link_options.ts";
 
 const NO_PAYLOAD = new Uint8Array(0);
@@ -56,12 +49,12 @@ export type SleeveEvent = Exclude<ForwarderEvent, { readonly kind: "frame" }>;
  *
  * Ends that both can (`beat`) ask and answer once the link works, see SleeveWatch. Whoever owns the sockets calls
  * received() for special frames from the peer to us that came in a packet of this link, whatever their address, and
- * channel() for each frame that is to be sent.
+ * channel() for each frame that is to be sent, and keeps `use`.
  */
 export class SleeveLink implements Forwarder {
   readonly overlay: OverlayName = "sleeve";
   readonly overheads: SleeveOverheads;
-  readonly #search: MtuSearch;
+  readonly #size: PathSize;
   readonly #watch: SleeveWatch | undefined;
   #remote: Endpoint | undefined;
   #movedAt = -Infinity;
@@ -72,13 +65,9 @@ export class SleeveLink implements Forwarder {
   /** On hold because questions were not answered. */
   #unanswered = false;
   #heard = false;
-  #fragmentsArrive = false;
   #interval = FAST_HEARTBEAT_MS;
   #nextBeat = Infinity;
   #timeoutAt = Infinity;
-  #nextFragTest = Infinity;
-  #nextRecheck = Infinity;
-  #largeSent = false;
   #firstBeatAt: Millis | undefined;
   #beats = 0;
   #complained = false;
@@ -86,8 +75,9 @@ export class SleeveLink implements Forwarder {
 
   constructor(readonly options: SleeveLinkOptions) {
     this.overheads = sleeveOverheads(options);
-    this.#search = new MtuSearch(this.overheads, { cautious: true });
     if (options.beat === true) this.#watch = new SleeveWatch(options.connUid);
+    const { overheads } = this;
+    this.#size = new PathSize({ overheads, fragTestMs: options.fragTestMs, watch: this.#watch });
     if (options.outbound) this.#remote = options.remote;
   }
 
@@ -98,7 +88,7 @@ export class SleeveLink implements Forwarder {
     return this.#onHold;
   }
   get mtu(): number {
-    return this.#search.mtu;
+    return this.#size.mtu;
   }
   get rttMs(): number | undefined {
     return this.#watch?.rttMs ?? this.#rttMs;
@@ -125,11 +115,19 @@ export class SleeveLink implements Forwarder {
   }
   /** Largest UDP payload with DF. */
   get maxPayload(): number {
-    return this.#search.maxPayload;
+    return this.#size.maxPayload;
+  }
+  /** What user space says about the datagrams that it sends. */
+  get use(): LinkUse {
+    return this.#size.use;
+  }
+  /** Whether the MTU will probably rise again in a moment. */
+  get unsettled(): boolean {
+    return this.#size.unsettled;
   }
   /** Whether large datagrams arrive when they are fragmented on the way. */
   get fragmentsArrive(): boolean {
-    return this.#fragmentsArrive;
+    return this.#size.fragmentsArrive;
   }
 
   /** How a frame is to be sent. */
@@ -164,11 +162,11 @@ export class SleeveLink implements Forwarder {
       case SLEEVE_CONTROL.established:
         return this.#answered(now);
       case SLEEVE_CONTROL.fragmentsArrive:
-        this.#fragmentsArrive = this.#established;
+        this.#size.fragments();
         return NO_EVENTS;
       case SLEEVE_CONTROL.mtuVerified: {
         const mtu = decodeVerifiedMtu(payload);
-        return mtu.ok ? this.#searching(now, () => this.#search.verified(mtu.value, now)) : NO_EVENTS;
+        return mtu.ok ? this.#size.verified(mtu.value, now) : NO_EVENTS;
       }
       default: {
         if (this.#watch === undefined) return NO_EVENTS;
@@ -192,7 +190,7 @@ export class SleeveLink implements Forwarder {
         return this.#verified(frame.mtu);
       case "mtu-verified":
         return this.#watch !== undefined && frame.connUid === this.options.connUid
-          ? this.#searching(now, () => this.#search.verified(frame.mtu, now))
+          ? this.#size.verified(frame.mtu, now)
           : NO_EVENTS;
     }
   }
@@ -224,7 +222,7 @@ export class SleeveLink implements Forwarder {
   #back(): readonly SleeveEvent[] {
     if (!this.#onHold) return NO_EVENTS;
     this.#onHold = this.#unanswered = false;
-    return [{ kind: "health", good: true }];
+    return [{ kind: "health", good: true }, ...this.#size.look()];
   }
 
   /** A packet of traffic goes out. Cheap, for each packet; true: trafficBegins() is to be called. */
@@ -239,9 +237,7 @@ export class SleeveLink implements Forwarder {
 
   /** Traffic goes out after a time without. */
   trafficBegins(now: Millis): readonly SleeveEvent[] {
-    if (this.#largeSent && this.#established && this.#nextRecheck === Infinity) {
-      this.#nextRecheck = after(now, MTU_RECHECK_MS);
-    }
+    this.#size.trafficBegins(now);
     return this.#onHold ? NO_EVENTS : this.#watch?.trafficBegins(now) ?? NO_EVENTS;
   }
 
@@ -255,24 +251,9 @@ export class SleeveLink implements Forwarder {
     return this.#established && this.#watch !== undefined ? this.#watch.announce(now) : this.#beat(now);
   }
 
-  /** The kernel refused a DF packet of this link: the path to the peer takes `pathMtu`, headers included. */
-  tooBig(pathMtu: number, now: Millis): readonly SleeveEvent[] {
-    return this.#probe(this.#search.tooBig(pathMtu, now));
-  }
-
-  /** A full-size frame has gone out: it is worth knowing whether the path still carries such. Cheap, for each frame; true:
-   * trafficBegins() is to be called. */
-  sentLarge(): boolean {
-    this.#largeSent = true;
-    return this.#established && this.#nextRecheck === Infinity;
-  }
-
-  /** Proves that the path still carries the MTU, if it was ever found and somebody depends on it. */
-  #recheckMtu(now: Millis): readonly SleeveEvent[] {
-    this.#nextRecheck = this.#largeSent ? after(now, MTU_RECHECK_MS) : Infinity;
-    if (!this.#largeSent) return NO_EVENTS;
-    this.#largeSent = false;
-    return this.#probe(this.#search.recheck(now));
+  /** The kernel refused a DF packet of this link, see PathSize.refused(). */
+  tooBig(mtus: PathMtus, now: Millis): readonly SleeveEvent[] {
+    return this.#size.refused(mtus, now);
   }
 
   wake(now: Millis): readonly SleeveEvent[] {
@@ -282,31 +263,29 @@ export class SleeveLink implements Forwarder {
       if (!this.#onHold) events.push({ kind: "health", good: false });
       this.#onHold = true;
       this.#interval = SLOW_HEARTBEAT_MS;
+      this.#size.lost();
     }
     if (this.#watch !== undefined && now >= this.#watch.nextWake()) {
       const { events: more, lost } = this.#watch.wake(now);
       events.push(...more);
       if (lost && !this.#onHold) {
         this.#onHold = this.#unanswered = true;
+        this.#size.lost();
         events.push({ kind: "health", good: false });
       }
     }
     if (now >= this.#complaintAt()) this.#complained = true;
     if (now >= this.#nextBeat) events.push(...this.#beat(now));
-    if (now >= this.#nextFragTest) {
-      events.push(...this.#testFragments(now), ...this.#probe(this.#search.raise(now)));
+    if (now >= this.#size.nextWake()) {
+      events.push(...this.#size.wake(now, this.#established && !this.#onHold));
     }
-    if (now >= this.#nextRecheck) events.push(...this.#recheckMtu(now));
-    events.push(...this.#searching(now, () => this.#search.wake(now)));
     return events;
   }
 
   nextWake(): number {
-    const search = this.#search.nextWake();
-    const { min } = Math;
-    const tests = min(this.#nextFragTest, this.#nextRecheck, search);
     const watch = this.#watch?.nextWake() ?? Infinity;
-    return min(this.#nextBeat, this.#timeoutAt, tests, this.#complaintAt(), watch);
+    const size = this.#size.nextWake();
+    return Math.min(this.#nextBeat, this.#timeoutAt, size, this.#complaintAt(), watch);
   }
 
   /** When why() turns from patience to complaint. */
@@ -323,7 +302,7 @@ export class SleeveLink implements Forwarder {
     this.#interval = SLOW_HEARTBEAT_MS;
     this.#nextBeat = this.#watch === undefined ? after(now, this.#interval) : Infinity;
     this.#watch?.start(now, this.#rttMs);
-    return [{ kind: "established" }, ...this.#testFragments(now), kick()];
+    return [{ kind: "established" }, ...this.#size.start(now)];
   }
 
   #alive(source: Endpoint, now: Millis): readonly SleeveEvent[] {
@@ -350,7 +329,7 @@ export class SleeveLink implements Forwarder {
     this.#movedAt = now;
     if (before === undefined) return [{ kind: "moved" }, ...this.#beat(now)];
     // Another path, another MTU.
-    return this.#established ? [{ kind: "moved" }, kick()] : [{ kind: "moved" }];
+    return this.#established ? [{ kind: "moved" }, ...this.#size.look()] : [{ kind: "moved" }];
   }
 
   #beat(now: Millis): readonly SleeveEvent[] {
@@ -370,26 +349,4 @@ export class SleeveLink implements Forwarder {
     if (this.#heard) return this.#interval;
     return Math.min(this.#interval, READY_HEARTBEAT_MS * 2 ** this.#beats);
   }
-
-  #testFragments(now: Millis): readonly SleeveEvent[] {
-    this.#nextFragTest = now + (this.options.fragTestMs ?? FRAG_TEST_MS);
-    this.#fragmentsArrive = false;
-    return [{ kind: "special", df: false, frame: { kind: "frag-test" } }];
-  }
-
-  /** A step of the search. A path that swallows large packets in silence may do so with fragments, which are as large:
-   * until that is known, packets are better cut here. */
-  #searching(now: Millis, step: () => number): readonly SleeveEvent[] {
-    const before = this.#search.mtu;
-    const events = this.#probe(step());
-    return this.#search.mtu < before ? [...events, ...this.#testFragments(now)] : events;
-  }
-
-  #probe(mtu: number): readonly SleeveEvent[] {
-    return mtu === 0 ? NO_EVENTS : [{ kind: "special", df: true, frame: { kind: "mtu-probe", mtu } }];
-  }
-}
-
-function kick(): SleeveEvent {
-  return { kind: "special", df: true, frame: { kind: "mtu-probe", mtu: KICK_MTU } };
 }

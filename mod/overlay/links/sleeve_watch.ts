@@ -52,6 +52,7 @@ export class SleeveWatch {
   #unansweredSince = Infinity;
   #limit = ANSWER_LIMIT_MS;
   #heardAt = -Infinity;
+  #answeredAt = -Infinity;
   #mean: number | undefined;
   #told: number | undefined;
 
@@ -72,6 +73,11 @@ export class SleeveWatch {
   /** Something genuine came from the peer; cheap. */
   heard(now: Millis): void {
     this.#heardAt = now;
+  }
+
+  /** Whether the peer has answered a question since then. */
+  answeredSince(time: Millis): boolean {
+    return this.#answeredAt > time;
   }
 
   /** The link works from now on; how long the first round trip took, if that is known. */
@@ -118,7 +124,7 @@ export class SleeveWatch {
     const age = (this.#seq - seq) & 0xffff;
     const sentAt = this.#askedAt[seq % REMEMBERED]!;
     if (age >= REMEMBERED || sentAt === -Infinity) return false;
-    this.#heardAt = now;
+    this.#heardAt = this.#answeredAt = now;
     this.#measured(now - sentAt);
     this.#satisfied(now);
     return true;

@@ -13,6 +13,8 @@ export type Channel =
   | "fragment"
   /** Answer its sender that it is too big, as if its destination had: writeFragNeeded() or writePacketTooBig(). */
   | "too-big"
+  /** The same, once the search has ended: its sender remembers for minutes what it is told. */
+  | "too-big-later"
   /** It cannot go. */
   | "drop";
 
@@ -20,6 +22,8 @@ export type Channel =
 export interface PathState {
   /** Largest inner IP packet. */
   readonly mtu: number;
+  /** Whether a search goes on that will probably find a larger MTU. */
+  readonly unsettled?: boolean;
   /** Whether large datagrams arrive when the kernel and the path fragment them. */
   readonly fragmentsArrive: boolean;
 }
@@ -39,14 +43,15 @@ export interface FrameSpan {
 export function chooseChannel(frame: FrameSpan, path: PathState): Channel {
   const { bytes, from, to, broadcast } = frame;
   const fits = frame.longest <= path.mtu + ETHERNET_HEADER;
+  const tooBig = path.unsettled === true ? "too-big-later" : "too-big";
   const ipv4 = ipv4HeaderOf(bytes, from, to) > 0;
   if (ipv4 && (u16At(bytes, from + ETHERNET_HEADER + 6) & IPV4_DF) !== 0) {
     if (fits) return "df";
-    return broadcast ? "drop" : "too-big";
+    return broadcast ? "drop" : tooBig;
   }
   if (path.fragmentsArrive) return "plain";
   if (ipv4) return fits ? "df" : "fragment";
   // IPv6 is never fragmented on its way, and its senders listen: better than a frame that nobody puts together.
-  const tooBig = !fits && frame.longest > IPV6_MIN_MTU + ETHERNET_HEADER && isIpv6(bytes, from, to);
-  return tooBig && !broadcast ? "too-big" : "plain";
+  const answerable = !fits && frame.longest > IPV6_MIN_MTU + ETHERNET_HEADER && isIpv6(bytes, from, to);
+  return answerable && !broadcast ? tooBig : "plain";
 }

@@ -33,15 +33,34 @@ export interface SleeveCarrier {
   readonly mtu: number;
   /** Largest UDP payload with DF. */
   readonly maxPayload: number;
-  /** To be called when a frame of nearly the full size has gone out: the path is then proven to carry such still. True: it
-   * has been a while since the last one, and the core wants to know (`traffic`). */
-  sentLarge(): boolean;
+  /** Whether the MTU will probably rise again in a moment: nobody is to be told of it. */
+  readonly unsettled: boolean;
+  /** To be kept when traffic goes out. */
+  readonly use: LinkUse;
   /** To be called when a packet of traffic goes out. True: the link was idle, and the core wants to know (`traffic`). */
   carried(): boolean;
   /** To be called when something came that is the peer's, at least once for each reception. */
   heard(now: Millis): void;
   /** How a frame is to be sent. */
   channel(frame: FrameSpan): Channel;
+}
+
+/** What user space says about the traffic of a link. Both sides read and write it, as a call for each datagram would cost
+ * more than what it says. */
+export interface LinkUse {
+  /** UDP payload of the largest datagram of traffic since the core last proved that the path carries such; at least what every
+   * path is believed to carry. User space raises it. */
+  largest: number;
+  /** The core does not look at `largest` by itself: whoever raises it sets this to false and tells `traffic`. */
+  asleep: boolean;
+}
+
+/** What the kernel says about the largest packet to a peer, headers included; 0: it does not say. */
+export interface PathMtus {
+  /** What the outgoing interface takes. */
+  readonly interfaceMtu: number;
+  /** What the route takes, as the kernel believes: anybody's ICMP message may have told it. */
+  readonly routeMtu: number;
 }
 
 /** Who is who, in the two ways in which frames name peers. Follows the mesh. */
@@ -63,9 +82,9 @@ export type SleeveNews =
     readonly frame: SpecialFrame;
     readonly source: Endpoint;
   }
-  /** The kernel refused a DF packet of this link: the path takes packets of `pathMtu`, headers included. */
-  | { readonly kind: "too-big"; readonly link: LinkId; readonly pathMtu: number }
-  /** Traffic, or full-size traffic, goes out over a link that had none. */
+  /** The kernel refused a DF packet of this link for its size. */
+  | PathMtus & { readonly kind: "too-big"; readonly link: LinkId }
+  /** Traffic, or large traffic, goes out over a link that had none. */
   | { readonly kind: "traffic"; readonly link: LinkId }
   /** The key of this link has sealed nearly as many packets as it may: it is time for another. Once. */
   | { readonly kind: "key-used-up"; readonly link: LinkId };

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
-import { until } from "../common/process.ts";
+import { fragNeeded } from "../common/icmp.ts";
+import { exec, until } from "../common/process.ts";
 import { Stream } from "../common/stream.ts";
 import { suite } from "../common/suite.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
-import { narrow, singleDatagrams } from "./underlay.ts";
+import { narrow, singleDatagrams, SLEEVE_PORT } from "./underlay.ts";
 
 /** Largest cost of the link's own headers, seals included. */
 const OVERHEAD = 110;
@@ -103,4 +104,52 @@ const shrinking = suite({
   },
 });
 
-declareTests(...sizes, uneven, shrinking);
+/** Sizes that are not near the link's MTU, and containers that are never near it. */
+const smaller = [1300, 1410].map((mtu) =>
+  suite({
+    name: `host kernel, a path that shrinks below what containers of MTU ${mtu} send`,
+    open: () =>
+      hostWorld({ hosts: 2, containers: 2, upOptions: ["--datapath", "bridge", "--mtu", String(mtu)] }),
+    prepare: mesh,
+  }, {
+    "packets that are lost for good are noticed, and get through": async (world) => {
+      const [one, two] = [world.container(1), world.container(2)];
+      const options = ["-M", "dont", "-s", "1272"];
+      await one.mustPing(two.address, ...options, "-c", "3", "-i", "0.2", "-W", "3");
+      await narrow(world, 1, 1200);
+      const lost = (await one.ping(two.address, ...options, "-c", "1", "-W", "0.3")).received;
+      assert.equal(lost, 0, "the path has shrunk");
+      const ms = await backAfter(one, two.address, 25_000, ...options);
+      note(`packets of 1300 octets arrive again after ${ms} ms`);
+      const { connections } = await world.host(1).status();
+      assert.ok(connections[0]!.mtu! < 1200, `${connections[0]!.mtu}`);
+    },
+  })
+);
+
+const stranger = suite({
+  name: "host kernel, a stranger's word about the path",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: mesh,
+}, {
+  "one ICMP message changes neither the link's MTU nor what arrives": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const whole = ["-M", "do", "-s", "1382"];
+    const measured = await until("the path is measured", async () => {
+      const { mtu } = (await world.host(1).status()).connections[0]!;
+      return mtu! > 1410 && mtu! < 1500 && mtu;
+    });
+    await one.mustPing(two.address, ...whole, "-c", "3", "-i", "0.2", "-W", "3");
+    const about = { other: world.host(2).address, port: SLEEVE_PORT, mtu: 552 };
+    await fragNeeded(world, 1, about);
+    const route = await exec(["ip", "route", "get", about.other], { netns: world.host(1).netns });
+    assert.match(route, /mtu 552/, "the kernel believes it");
+    await one.mustPing(two.address, ...whole, "-c", "40", "-i", "0.2", "-W", "3");
+    const { mtu } = (await world.host(1).status()).connections[0]!;
+    assert.equal(mtu, measured);
+    const inside = await exec(["ip", "route", "get", two.address], { netns: one.netns });
+    assert.doesNotMatch(inside, /mtu/, "nor was the container told");
+  },
+});
+
+declareTests(...sizes, uneven, shrinking, ...smaller, stranger);

@@ -245,7 +245,7 @@ Deno.test("OvsDatapath installs flows of user space's port by tag, and releases 
 Deno.test("OvsDatapath hands effects to user space, posts its news and flushes it", () => {
   const { drain, flush, path, perform, take } = opened();
   take();
-  const news: SleeveNews = { kind: "too-big", link: 7 as LinkId, pathMtu: 1400 };
+  const news: SleeveNews = { kind: "too-big", link: 7 as LinkId, interfaceMtu: 1400, routeMtu: 1400 };
   path.news.push(news);
   path.late.push(news);
   drain();

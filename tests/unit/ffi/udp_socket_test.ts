@@ -84,7 +84,8 @@ Deno.test("UdpSocket tells the path MTU of DF messages that are too big, and sen
   const refused: Parameters<Refused>[] = [];
   a.refused = (...args) => refused.push(args);
   const peer = a.peer(b.local)!;
-  assert.equal(a.pathMtu(peer), 65_535);
+  const mtus = { interfaceMtu: 65_535, routeMtu: 65_535 };
+  assert.deepEqual(a.pathMtus(peer), mtus);
   a.queue(peer, false, { from: 0, to: 65_507, size: 65_507, tag: 4 });
   a.queue(peer, true, { from: 0, to: 100, size: 100, tag: 5 });
   a.flush();
@@ -92,7 +93,7 @@ Deno.test("UdpSocket tells the path MTU of DF messages that are too big, and sen
   a.queue(peer, true, { from: 0, to: 65_515, size: 65_515, tag: 6 });
   a.queue(peer, true, { from: 0, to: 200, size: 200, tag: 7 });
   a.flush();
-  assert.deepEqual(refused, [[6, "too-big", { pathMtu: 65_535, datagrams: 1 }]]);
+  assert.deepEqual(refused, [[6, "too-big", { ...mtus, datagrams: 1 }]]);
   assert.deepEqual(received(b, 1).map((one) => one.bytes.length), [200]);
 });
 
@@ -165,11 +166,11 @@ Deno.test({
         send(true, largest + 1, 10);
         send(true, largest + 1, 1);
         send(true, 60_000, 1);
-        const pathMtu = 1_500;
+        const mtus = { interfaceMtu: 1_500, routeMtu: 1_500 };
         assert.deepEqual(refused, [
-          [largest + 1, "too-big", { pathMtu, datagrams: 10 }],
-          [largest + 1, "too-big", { pathMtu, datagrams: 1 }],
-          [60_000, "too-big", { pathMtu, datagrams: 1 }],
+          [largest + 1, "too-big", { ...mtus, datagrams: 10 }],
+          [largest + 1, "too-big", { ...mtus, datagrams: 1 }],
+          [60_000, "too-big", { ...mtus, datagrams: 1 }],
         ]);
         send(false, 60_000, 1);
         assert.deepEqual(received(b, 1).map((one) => one.bytes.length), [60_000]);
@@ -179,6 +180,40 @@ Deno.test({
         assert.equal(received(b, 20).length, 20);
         assert.equal(refused.length, 3);
       }
+    });
+  },
+});
+
+Deno.test({
+  name: "UdpSocket sends what the interface takes, whatever the kernel believes of the route",
+  ignore: !possible,
+  fn() {
+    withNetns(() => {
+      const within = (...args: string[]) => assert.ok(ip("-n", NETNS, ...args), args.join(" "));
+      within("link", "add", "u0", "type", "veth", "peer", "name", "u1");
+      within("link", "set", "u1", "up");
+      within("link", "set", "u0", "mtu", "1500", "up");
+      within("address", "add", "10.9.0.1/24", "dev", "u0");
+      within("address", "add", "fd00:9::1/64", "dev", "u0", "nodad");
+      within("route", "add", "10.9.1.0/24", "dev", "u0", "mtu", "600");
+      within("-6", "route", "add", "fd00:9:1::/64", "dev", "u0", "mtu", "1300");
+      inNetns(`/run/netns/${NETNS}`, () => {
+        using socket = UdpSocket.open({ port: 0 });
+        for (const [host, outer, routeMtu] of [["10.9.1.2", 28, 600], ["fd00:9:1::2", 48, 1_300]] as const) {
+          const refused: Parameters<Refused>[] = [];
+          socket.refused = (...args) => refused.push(args);
+          const peer = socket.peer({ ip: host as Ip, port: 6783 })!;
+          for (const [size, count] of [[1_500 - outer, 10], [1_501 - outer, 10], [60_000, 1]] as const) {
+            socket.queue(peer, true, { from: 0, to: count * size, size, tag: count });
+            socket.flush();
+          }
+          const mtus = { interfaceMtu: 1_500, routeMtu };
+          assert.deepEqual(refused, [
+            [10, "too-big", { ...mtus, datagrams: 10 }],
+            [1, "too-big", { ...mtus, datagrams: 1 }],
+          ]);
+        }
+      });
     });
   },
 });

@@ -173,7 +173,9 @@ export class Cluster {
     assert.ok(from.open.has(link), "a special frame on a link that is not open");
     const tooBig = df && frame.kind === "mtu-probe" && frame.mtu + 62 > PATH_MTU;
     if (tooBig) {
-      return this.#post(() => this.step(from.index, { kind: "too-big", link, pathMtu: PATH_MTU }));
+      return this.#post(() =>
+        this.step(from.index, { kind: "too-big", link, interfaceMtu: PATH_MTU, routeMtu: PATH_MTU })
+      );
     }
     const end = this.#otherEnd(link);
     if (end === undefined || this.blockedSleeve.has(`${from.index}>${end.host.index}`)) return;

@@ -6,7 +6,7 @@ import type { Sealer } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { chooseChannel, type PathState } from "../../../mod/overlay/ports/sleeve_channel.ts";
 import { SleeveEngine } from "../../../mod/sleeve/sleeve_engine.ts";
-import type { SleeveCarrier, SleeveNews } from "../../../mod/overlay/ports/sleeve_port.ts";
+import type { LinkUse, SleeveCarrier, SleeveNews } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { secretboxCipher, type SleeveCiphers } from "../../../mod/sleeve/sleeve_seal.ts";
 import {
   MESSAGE_DATAGRAMS,
@@ -96,7 +96,8 @@ export class MemorySocket implements SleeveSocket {
     for (const { df, span } of this.#queued.splice(0)) {
       if (df && span.size + 28 > this.pathMtu) {
         const datagrams = Math.ceil((span.to - span.from) / span.size);
-        this.refused(span.tag, "too-big", { pathMtu: this.pathMtu, datagrams });
+        const { pathMtu } = this;
+        this.refused(span.tag, "too-big", { interfaceMtu: pathMtu, routeMtu: pathMtu, datagrams });
         continue;
       }
       for (let from = span.from; from < span.to; from += span.size) {
@@ -123,7 +124,8 @@ export interface End {
   /** What its carrier knows of the path; may be changed. */
   readonly path: { -readonly [K in keyof PathState]: PathState[K] } & {
     maxPayload: number;
-    large: number;
+    /** What it knows of the traffic. */
+    readonly use: LinkUse;
     /** Packets sent, and receptions in which the peer was heard. */
     carried: number;
     heard: number;
@@ -159,7 +161,16 @@ function endOf(self: number, options: PairOptions): End {
   const taken: Taken[] = [];
   const news: SleeveNews[] = [];
   const tell = (one: SleeveNews) => void news.push(one);
-  const path = { mtu, fragmentsArrive: true, maxPayload: mtu + 34, large: 0, carried: 0, heard: 0 };
+  const use = { largest: 552, asleep: true };
+  const path = {
+    mtu,
+    fragmentsArrive: true,
+    unsettled: false,
+    maxPayload: mtu + 34,
+    use,
+    carried: 0,
+    heard: 0,
+  };
   const numbers = names.map(peerNumber);
   const carrier: SleeveCarrier = {
     link: LINK,
@@ -174,9 +185,9 @@ function endOf(self: number, options: PairOptions): End {
     get maxPayload() {
       return path.maxPayload;
     },
-    sentLarge() {
-      path.large++;
-      return false;
+    use: path.use,
+    get unsettled() {
+      return path.unsettled;
     },
     carried: () => path.carried++ === 0,
     heard: () => path.heard++,

@@ -55,8 +55,33 @@ Deno.test("SleeveEngine sends a super-packet's segments as equal datagrams and j
     assert.ok(a.socket.sent.every((one) => one.df));
     carry(a, b);
     assert.deepEqual(hex(b.taken.map((one) => one.packet)), [toHex(packet)]);
-    assert.equal(a.path.large, 1);
   }
+});
+
+Deno.test("SleeveEngine notes the largest datagram of traffic, and tells it when the core does not look by itself", () => {
+  const [a] = enginePair({ mtu: 1_500 });
+  const { use } = a.path;
+  const traffic = () => a.news.splice(0).filter((one) => one.kind === "traffic").length;
+  a.send(packets.superPacket({ ...SHAPE, payload: 100 }));
+  a.flush();
+  assert.deepEqual([use, traffic()], [{ largest: 552, asleep: true }, 1], "small ones are surely carried");
+  const small = packets.superPacket({ ...SHAPE, payload: 500 });
+  for (let i = 0; i < 4; i++) a.send(small);
+  a.flush();
+  const largest = Math.max(...a.socket.sent.map((one) => one.bytes.length));
+  assert.ok(largest > 1_000, "small frames travel together");
+  assert.deepEqual([use, traffic()], [{ largest, asleep: false }, 1]);
+  a.send(packets.superPacket({ ...SHAPE, payload: 1_400 }));
+  a.flush();
+  assert.ok(use.largest > largest);
+  assert.equal(traffic(), 0, "the core looks by itself");
+  const before = use.largest;
+  a.engine.perform(
+    { kind: "special", link: LINK, df: true, frame: { kind: "mtu-probe", mtu: 1_480 } },
+    0 as Millis,
+  );
+  a.flush();
+  assert.equal(use.largest, before, "a probe is no traffic");
 });
 
 Deno.test("SleeveEngine puts small frames into one datagram, in order with large ones", () => {
@@ -190,6 +215,29 @@ Deno.test("SleeveEngine answers what is too big in the name of its destination",
   assert.deepEqual(dropped(a), { "too-big": 2 });
 });
 
+Deno.test("SleeveEngine answers what is too big once the MTU is settled, each pair of addresses once", () => {
+  const [a] = enginePair({ mtu: 1_500 });
+  a.path.mtu = 600;
+  a.path.unsettled = true;
+  const packet = packets.superPacket({ ...SHAPE, payload: 2 * SHAPE.size });
+  for (let i = 0; i < 100; i++) a.send(packet);
+  a.flush();
+  assert.deepEqual([a.taken.length, dropped(a)["too-big"]], [0, 100]);
+  a.path.mtu = 1_100;
+  a.path.unsettled = false;
+  a.flush();
+  assert.equal(a.taken.length, 1);
+  const answer = a.taken[0]!.packet.subarray(10 + 14);
+  assert.deepEqual([...answer.subarray(20, 22), answer[26]! << 8 | answer[27]!], [3, 4, 1_100]);
+  a.path.mtu = 600;
+  a.path.unsettled = true;
+  a.send(packet);
+  a.path.mtu = 1_500;
+  a.path.unsettled = false;
+  a.flush();
+  assert.equal(a.taken.length, 1, "what fits by now is sent again by itself");
+});
+
 Deno.test("SleeveEngine cuts IPv4 without DF where fragments of the network do not arrive", () => {
   const [a, b] = enginePair({ mtu: 1_000 });
   a.path.fragmentsArrive = false;
@@ -222,7 +270,7 @@ Deno.test("SleeveEngine tells what the kernel refused for its size, and counts i
     0 as Millis,
   );
   a.flush();
-  assert.deepEqual(a.news, [{ kind: "too-big", link: LINK, pathMtu: 1_500 }]);
+  assert.deepEqual(a.news, [{ kind: "too-big", link: LINK, interfaceMtu: 1_500, routeMtu: 1_500 }]);
   assert.deepEqual(dropped(a), { "path-too-small": 1 });
 });
 

@@ -65,7 +65,13 @@ function victim(): { a: End; clear: End; sealed: End; second: LinkId } {
   const carrier = {
     ...{ link: second, peer: NAMES[2]!, outbound: true, protection, remote: addressOf(2), mtu: 1_400 },
     ...{ extensions: { partial: true, gcm: false }, maxPayload: 1_434 },
-    ...{ sentLarge: () => false, carried: () => false, heard() {}, channel: () => "df" as const },
+    ...{
+      use: { largest: 0, asleep: false },
+      unsettled: false,
+      carried: () => false,
+      heard() {},
+      channel: () => "df" as const,
+    },
   };
   a.engine.perform({ kind: "sleeve-open", carrier }, 0 as Millis);
   return { a, clear, sealed, second };

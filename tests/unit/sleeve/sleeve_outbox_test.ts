@@ -10,6 +10,7 @@ function shortLived() {
   const link = {
     id: 1,
     limit: 200,
+    use: { largest: 552, asleep: true },
     target: { endpoint: { ip: "192.0.2.2", port: 6783 } },
     sealed: {
       get rekeyNeeded() {
@@ -30,6 +31,7 @@ Deno.test("Outbox tells that a key is nearly used up, and sends nothing once it 
     self: 1 as PeerNumber,
     drop: (reason) => void dropped.push(reason),
     usedUp: (link) => void told.push(link),
+    larger: () => true,
   });
   const link = shortLived();
   for (let i = 0; i < 3; i++) {

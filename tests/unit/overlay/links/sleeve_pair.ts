@@ -18,8 +18,10 @@ export const DIALER: Endpoint = { ip: "192.0.2.1" as Ip, port: 6783 };
 export const ACCEPTOR: Endpoint = { ip: "192.0.2.2" as Ip, port: 6783 };
 
 export interface PathOptions {
-  /** What the kernel of either end knows: it refuses larger DF packets. */
+  /** What the interface of either end takes: the kernel refuses larger DF packets. */
   pmtu: number;
+  /** What either kernel believes that the route takes; the same unless given. */
+  believed?: number;
   /** Larger DF packets vanish. */
   silent: number;
   /** Fragments of larger packets arrive. */
@@ -84,10 +86,15 @@ export class SleevePair {
     this.#say(by, everyMs);
   }
 
-  /** An end sends a frame of the full size. */
-  large(by: number): void {
+  /** An end sends a datagram of this payload, of the full size unless given. */
+  large(by: number, payload?: number): void {
     const link = this.links[by]!;
-    if (link.sentLarge()) this.take(by, link.trafficBegins(this.now));
+    const { use } = link;
+    const size = payload ?? link.maxPayload;
+    if (size <= use.largest) return;
+    use.largest = size;
+    if (use.asleep) this.take(by, link.trafficBegins(this.now));
+    use.asleep = false;
   }
 
   #say(by: number, everyMs: number): void {
@@ -115,7 +122,8 @@ export class SleevePair {
         this.sent.push({ at: this.now, by, frame: event.frame, df: event.df });
         const packet = link.overheads.outer + link.overheads.packet + 14 + specialLength(event.frame);
         if (event.df && packet > this.path.pmtu) {
-          this.#later(0, () => this.take(by, link.tooBig(this.path.pmtu, this.now)));
+          const mtus = { interfaceMtu: this.path.pmtu, routeMtu: this.path.believed ?? this.path.pmtu };
+          this.#later(0, () => this.take(by, link.tooBig(mtus, this.now)));
           continue;
         }
         const small = packet <= Math.min(this.path.pmtu, this.path.silent);

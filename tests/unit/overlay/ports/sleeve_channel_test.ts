@@ -44,6 +44,15 @@ Deno.test("chooseChannel() by frame, size and what the path is trusted with", ()
   }
 });
 
+Deno.test("chooseChannel() answers later while the MTU is about to rise again", () => {
+  for (const [name, kind, size, [, channel]] of rows) {
+    const bytes = frameOf(kind, size);
+    const frame = { bytes, from: 0, to: bytes.length, longest: bytes.length, broadcast: false };
+    const chosen = chooseChannel(frame, { mtu: 1338, fragmentsArrive: false, unsettled: true });
+    assert.equal(chosen, channel === "too-big" ? "too-big-later" : channel, name);
+  }
+});
+
 Deno.test("chooseChannel() answers no broadcast", () => {
   const decide = (kind: "df" | "ipv6", fragmentsArrive: boolean) => {
     const bytes = frameOf(kind, 1500);

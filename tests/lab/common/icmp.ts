@@ -1,0 +1,38 @@
+/** What any stranger can send to a host: an ICMP message about a packet that nobody sent. */
+import { ipToBytes, macToBytes, parseIp, parseMac } from "../../../mod/core/addr.ts";
+import { internetChecksum } from "../../../mod/core/checksum.ts";
+import { writeFragNeeded } from "../../../mod/wire/packet/icmp_too_big.ts";
+import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { links } from "./links.ts";
+import type { World } from "./world.ts";
+
+const ETHERNET = 14;
+const IPV4 = 20;
+
+/** Tells host n in one message that its UDP packets from `port` to the same port of `other` must not be larger than `mtu`. */
+export async function fragNeeded(
+  world: World,
+  n: number,
+  about: { readonly other: string; readonly port: number; readonly mtu: number },
+): Promise<void> {
+  const host = world.host(n);
+  const { address } = (await links(host.netns)).find(({ ifname }) => ifname === "eth0")!;
+  const refused = new Uint8Array(ETHERNET + IPV4 + 8);
+  const view = new DataView(refused.buffer);
+  refused.set([2, 0, 0, 0, 0, 99]); // the stranger
+  refused.set(macToBytes(parseMac(address)!), 6);
+  view.setUint16(12, 0x0800);
+  refused.set([0x45, 0, 1400 >> 8, 1400 & 255, 0, 1, 0x40, 0, 64, 17], ETHERNET);
+  refused.set(ipToBytes(parseIp(host.address)!), ETHERNET + 12);
+  refused.set(ipToBytes(parseIp(about.other)!), ETHERNET + 16);
+  view.setUint16(ETHERNET + 10, internetChecksum(refused, ETHERNET, ETHERNET + IPV4));
+  view.setUint16(ETHERNET + IPV4, about.port);
+  view.setUint16(ETHERNET + IPV4 + 2, about.port);
+  view.setUint16(ETHERNET + IPV4 + 4, 1380);
+  const whole = new Uint8Array(ETHERNET + 1400);
+  whole.set(refused);
+  const out = new Uint8Array(128);
+  const length = writeFragNeeded(whole, 0, whole.length, { mtu: about.mtu, out, at: 0 });
+  if (length === 0) throw new Error("Nothing is to be answered");
+  sendFrames(`/run/netns/${world.fabric}`, `p${n}`, [out.slice(0, length)]);
+}
