@@ -3,7 +3,8 @@ import { assertNever } from "../core/brand.ts";
 import type { Core } from "../core/driver.ts";
 import type { GossipChannel } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
-import { Connector, type ConnectorView } from "./dialing/connector.ts";
+import { Connector } from "./dialing/connector.ts";
+import type { ConnectorView } from "./dialing/connector_types.ts";
 import { type TargetChange, targetsAfter } from "./dialing/target_change.ts";
 import { Connections } from "./connections/connections.ts";
 import { Membership } from "./membership.ts";
@@ -110,6 +111,8 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
         return this.#connections.overlay(event.event, now);
       case "targets":
         return this.#retarget(event.change, now);
+      case "network-changed":
+        return this.#connector.networkChanged(now);
       case "unicast":
         engine.unicast(event.channel, event.destination, event.payload);
         break;
@@ -145,6 +148,7 @@ function viewOf(connections: Connections, topology: Topology): ConnectorView {
       }
     },
     isConnected: (peer) => connections.table.byPeer(peer) !== undefined,
+    hasConnection: (attempt) => connections.hasConnection(attempt),
     *introducing() {
       for (const connection of connections.table.inboundGreeting()) yield connection.origin.remote.ip;
     },

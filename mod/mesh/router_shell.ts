@@ -57,6 +57,8 @@ export class Router {
   readonly #sockets = new Map<SocketId, Socket>();
   readonly #listener: Deno.TcpListener;
   readonly #faults: Faults;
+  /** Dials that have not led to a connection yet. */
+  readonly #dials = new Map<AttemptId, AbortController>();
   #serial = 0;
 
   constructor(readonly options: RouterOptions) {
@@ -84,6 +86,11 @@ export class Router {
   /** Takes what the data plane has to say. */
   overlay(event: OverlayEvent): void {
     this.#post({ kind: "overlay", event });
+  }
+
+  /** This host's interfaces, addresses or routes have changed. */
+  networkChanged(): void {
+    this.#post({ kind: "network-changed" });
   }
 
   /**
@@ -188,6 +195,8 @@ export class Router {
         return void this.#dial(effect.attempt, effect.address);
       case "resolve":
         return void this.#resolve(effect.attempt, effect.host);
+      case "abandon":
+        return this.#dials.get(effect.attempt)?.abort();
       case "overlay":
         return options.overlay.request(effect.request);
       case "short-id":
@@ -223,7 +232,9 @@ export class Router {
   }
 
   async #dial(attempt: AttemptId, address: Endpoint): Promise<void> {
-    const { signal } = this.options;
+    const abandon = new AbortController();
+    const signal = AbortSignal.any([this.options.signal, abandon.signal]);
+    this.#dials.set(attempt, abandon);
     try {
       const stream = await dial(address, { from: this.#from, signal });
       if (signal.aborted) return stream.close();
@@ -231,8 +242,11 @@ export class Router {
       this.#post({ kind: "dialed", attempt, socket, local: stream.local, remote: address });
       this.#sockets.get(socket)?.start();
     } catch (error) {
+      if (signal.aborted) return;
       const failure = error instanceof DialError ? error.failure : "other";
       this.#post({ kind: "dial-failed", attempt, failure, message: messageOf(error) });
+    } finally {
+      this.#dials.delete(attempt);
     }
   }
 

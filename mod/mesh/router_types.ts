@@ -46,6 +46,8 @@ export type RouterEvent =
   | { readonly kind: "closed"; readonly socket: SocketId; readonly reason: string }
   /** The direct targets change. Who remembers them has done so before: see RouterCore.targetsAfter(). */
   | { readonly kind: "targets"; readonly change: TargetChange }
+  /** This host's interfaces, addresses or routes have changed: what could not be reached may be reached now. */
+  | { readonly kind: "network-changed" }
   | { readonly kind: "overlay"; readonly event: OverlayEvent }
   /** A channel sends to one peer; lost without notice if there is no route. */
   | {
@@ -64,6 +66,8 @@ export type RouterEvent =
 export type RouterEffect =
   | { readonly kind: "resolve"; readonly attempt: AttemptId; readonly host: string }
   | { readonly kind: "dial"; readonly attempt: AttemptId; readonly address: Endpoint }
+  /** A look-up or dial is of no use any more: end it if that is possible, and report nothing. */
+  | { readonly kind: "abandon"; readonly attempt: AttemptId }
   /** Write these bytes, in order, and report them by `written`. */
   | { readonly kind: "write"; readonly socket: SocketId; readonly data: Uint8Array }
   /** Close at once; the shell sends no more events of this socket. */

@@ -56,6 +56,8 @@ export class End {
 
 const DIAL_TIMEOUT = 10_000;
 const RETRANSMIT = [200, 1_000] as const;
+/** When a system asks for a connection, milliseconds after the dial began. */
+const SYN_AT = [0, 1_000, 3_000, 7_000] as const;
 
 /** Connects listeners by address. */
 export class Network {
@@ -96,18 +98,22 @@ export class Network {
     }
   }
 
-  /** Dials; exactly one of the callbacks is called, later. */
+  /** Dials; exactly one of the callbacks is called, later, unless the dial is given up by what is returned. */
   dial(from: Endpoint, to: Endpoint, then: {
     readonly done: (end: End) => EndHandlers;
     readonly failed: (failure: DialFailure) => void;
-  }): void {
+  }): () => void {
     const local = { ip: from.ip, port: this.#port = this.#port < 60_000 ? this.#port + 1 : 20_000 };
-    this.clock.after(this.#delay(), () => {
-      if (!this.reaches(from.ip, to.ip) || this.#down.has(to.ip)) {
-        return this.clock.after(DIAL_TIMEOUT, () => then.failed("timeout"));
-      }
+    let over = false;
+    const fail = (failure: DialFailure) => {
+      if (!over) then.failed(failure);
+      over = true;
+    };
+    const ask = () => {
+      if (over || !this.reaches(from.ip, to.ip) || this.#down.has(to.ip)) return;
       const listener = this.#listeners.get(formatEndpoint(to));
-      if (listener === undefined) return this.clock.after(this.#delay(), () => then.failed("refused"));
+      if (listener === undefined) return this.clock.after(this.#delay(), () => fail("refused"));
+      over = true;
       const [near, far] = [new End(this, local, to), new End(this, to, local)];
       near.other = far;
       far.other = near;
@@ -117,7 +123,10 @@ export class Network {
         this.#acceptWait(to),
         () => far.open ? this.#attach(far, listener.accept(far, local)) : undefined,
       );
-    });
+    };
+    for (const at of SYN_AT) this.clock.after(at + this.#delay(), ask);
+    this.clock.after(DIAL_TIMEOUT, () => fail("timeout"));
+    return () => over = true;
   }
 
   /** Whether packets pass between two hosts. */

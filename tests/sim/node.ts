@@ -5,7 +5,7 @@ import type { LinkId, OverlayRequest } from "../../mod/core/overlay_port.ts";
 import type { GossipChannel, Sealer } from "../../mod/core/ports.ts";
 import { RouterCore } from "../../mod/mesh/router.ts";
 import type { TopologyDecoder } from "../../mod/mesh/gossip/topology_channel.ts";
-import type { SocketId } from "../../mod/mesh/mesh_ids.ts";
+import type { AttemptId, SocketId } from "../../mod/mesh/mesh_ids.ts";
 import type { RouterEffect, RouterEvent } from "../../mod/mesh/router_types.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { End, EndHandlers, Network } from "./network.ts";
@@ -75,6 +75,7 @@ export class SimNode {
   readonly warnings: string[] = [];
   #run = 0;
   #sockets = new Map<SocketId, End>();
+  #dials = new Map<AttemptId, () => void>();
   #serial = 0;
   #queue: RouterEvent[] = [];
   #stepping = false;
@@ -113,6 +114,7 @@ export class SimNode {
       clock.now(),
     );
     this.#sockets = new Map();
+    this.#dials = new Map();
     this.#confirmed = new Map();
     this.#queue = [];
     this.#alarm = Infinity;
@@ -173,9 +175,11 @@ export class SimNode {
       case "dial": {
         const { attempt, address } = effect;
         const alive = this.#alive();
-        return network.dial(this.address, address, {
+        let wanted = true;
+        const giveUp = network.dial(this.address, address, {
           done: (end) => {
-            if (!alive()) {
+            this.#dials.delete(attempt);
+            if (!alive() || !wanted) {
               end.close();
               return NOBODY;
             }
@@ -184,10 +188,18 @@ export class SimNode {
             return this.#handlers(socket);
           },
           failed: (failure) => {
+            this.#dials.delete(attempt);
             if (alive()) this.post({ kind: "dial-failed", attempt, failure, message: failure });
           },
         });
+        this.#dials.set(attempt, () => {
+          wanted = false;
+          giveUp();
+        });
+        return;
       }
+      case "abandon":
+        return this.#dials.get(effect.attempt)?.();
       case "resolve":
         return this.post({
           kind: "resolved",

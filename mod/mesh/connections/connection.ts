@@ -62,6 +62,8 @@ export interface ConnectionEnd {
   readonly orderly: boolean;
   /** True: it is not tried again. */
   readonly never?: boolean;
+  /** True: the remote did what it must not do, so a dial has failed although it was connected. */
+  readonly fault?: boolean;
   /** True: nobody needs to hear of it. */
   readonly silent?: boolean;
   /** Level of the log line; by its stage unless given. */
@@ -100,6 +102,8 @@ export class Connection {
   status: LinkStatus | undefined;
   /** When we last wondered whether the remote still has this connection. */
   doubted: Millis | undefined;
+  /** Whether the remote has sent a message since the introduction: then it has let us in. */
+  spoke = false;
   /** Bytes given to the shell and not yet written. */
   queued = 0;
   /** How many overlay control messages may come. */
@@ -129,7 +133,9 @@ export class Connection {
     this.heard = now;
     if (this.#codec !== undefined) {
       const fed = this.#codec.feed(bytes);
-      return fed.ok ? { kind: "messages", messages: fed.value } : failed(fed.reason);
+      if (!fed.ok) return failed(fed.reason);
+      this.spoke ||= fed.value.length > 0;
+      return { kind: "messages", messages: fed.value };
     }
     const result = this.intro.receive(bytes, now);
     if (result.kind !== "done") return result;
@@ -139,6 +145,7 @@ export class Connection {
     this.introduced = { version, remote, connUid, sessionKey, encrypted };
     const fed = codec.feed(result.rest);
     if (!fed.ok) return { kind: "failed", reason: fed.reason, write };
+    this.spoke = fed.value.length > 0;
     return { kind: "introduced", write, messages: fed.value };
   }
 

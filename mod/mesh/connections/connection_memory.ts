@@ -15,7 +15,7 @@ export const CONNECTION_MEMORY: Readonly<Record<ConnectionPool, PoolLimits>> = {
 
 /** A connection that must end, and why: a sentence without full stop. */
 export interface Evicted {
-  readonly link: Connection;
+  readonly connection: Connection;
   readonly reason: string;
 }
 
@@ -56,7 +56,7 @@ export class ConnectionMemory {
     const { total, each } = this.#budget.limits[pool];
     return connections.map((connection) => {
       const alone = (pool === "outgoing" ? connection.queued : connection.held) > each;
-      return { link: connection, reason: WORDS[pool](inWords(alone ? each : total), alone) };
+      return { connection, reason: WORDS[pool](inWords(alone ? each : total), alone) };
     });
   }
 }

@@ -6,7 +6,8 @@ import type { LogFields } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
 import { TAG } from "../../wire/mesh/mesh_message.ts";
 import { prepareRequest, useOf } from "./connection_use.ts";
-import type { AttemptEnd, Connector, ConnectorEffect } from "../dialing/connector.ts";
+import type { Connector } from "../dialing/connector.ts";
+import type { AttemptEnd, ConnectorEffect } from "../dialing/connector_types.ts";
 import { dialAdvice } from "../dialing/dial_advice.ts";
 import { Intro } from "./intro.ts";
 import {
@@ -63,8 +64,14 @@ export class Connections {
       this.#dials.set(effect.attempt, { address: effect.address, direct: effect.direct });
       this.context.emit({ kind: "dial", attempt: effect.attempt, address: effect.address });
     } else {
+      if (effect.kind === "abandon") this.#dials.delete(effect.attempt);
       this.context.emit(effect);
     }
+  }
+
+  /** Whether a dial has led to a connection, or to its end. */
+  hasConnection(attempt: AttemptId): boolean {
+    return !this.#dials.has(attempt);
   }
 
   /** A connection exists: the introduction begins. */
@@ -116,7 +123,7 @@ export class Connections {
       case "more":
         return this.#write(connection, input.write, now);
       case "failed":
-        return this.end(connection, { reason: input.reason, orderly: true, write: input.write }, now);
+        return this.end(connection, { ...input, orderly: true, fault: true }, now);
       case "introduced":
         this.#write(connection, input.write, now);
         if (this.#introduced(connection, now)) this.#messages(connection, input.messages, now);
@@ -237,7 +244,8 @@ export class Connections {
     const peer = self || this.table.byPeer(connection.peer ?? config.name) !== undefined
       ? connection.peer
       : undefined;
-    const fate: AttemptEnd = { reason: end.reason, never: end.never ?? false, peer };
+    const used = connection.spoke && end.fault !== true;
+    const fate: AttemptEnd = { reason: end.reason, never: end.never ?? false, peer, used };
     if (attempt !== undefined) connector.ended(attempt, fate, now);
     connector.request(now);
     if (end.silent) return;
@@ -320,7 +328,7 @@ export class Connections {
     connection.run(now);
     this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
     membership.added(connection, restarted, now);
-    if (connection.origin.attempt !== undefined) connector.connected(connection.origin.attempt, peer);
+    if (connection.origin.attempt !== undefined) connector.connected(connection.origin.attempt, peer, now);
     connector.request(now);
     this.#overlay(prepareRequest(connection, introduced));
     this.#overlay({ kind: "confirm", link: connection.origin.id });
@@ -347,7 +355,7 @@ export class Connections {
         const taken = this.context.membership.receive(connection.origin.id, message, now);
         if (taken.ok) return;
         const reason = `it sent what cannot be used: ${taken.reason}`;
-        return this.end(connection, { reason, orderly: true }, now);
+        return this.end(connection, { reason, orderly: true, fault: true }, now);
       }
       case "none":
         return;
@@ -373,10 +381,10 @@ export class Connections {
     this.#evict(this.memory.queued(connection), now);
   }
 
-  /** Who makes us hold most loses its connection. */
+  /** Ends the connections that hold the most memory. */
   #evict(evicted: readonly Evicted[], now: Millis): void {
-    for (const { link: connection, reason } of evicted) {
-      this.end(connection, { reason, orderly: true, level: "warn" }, now);
+    for (const { connection, reason } of evicted) {
+      this.end(connection, { reason, orderly: true, fault: true, level: "warn" }, now);
     }
   }
 

@@ -1,65 +1,31 @@
 /** The connection maker: which addresses to dial, and when (source: spec mesh.md, section 9). */
-import { type Endpoint, formatEndpoint, type Ip, parseEndpoint } from "../../core/addr.ts";
-import { jittered } from "../../core/backoff.ts";
+import { formatEndpoint, type Ip, parseEndpoint } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
-import type { PeerRecord } from "../../core/topology_record.ts";
-import { discover } from "./candidates.ts";
 import type { AttemptId } from "../mesh_ids.ts";
+import { discover } from "./candidates.ts";
+import type { AttemptEnd, ConnectorEffect, ConnectorView } from "./connector_types.ts";
 import { type DialTarget, type TargetView, viewOf } from "./dial_target.ts";
+import {
+  firstInterval,
+  reached,
+  retryAfterChange,
+  retryAfterFailure,
+  retryAfterLoss,
+  type RetryContext,
+} from "./retry.ts";
 import { dialAddress, parseDialTarget } from "./target.ts";
 
-export type { TargetState, TargetView } from "./dial_target.ts";
-
-/** What the connection maker wants done. */
-export type ConnectorEffect =
-  | { readonly kind: "resolve"; readonly attempt: AttemptId; readonly host: string }
-  | {
-    readonly kind: "dial";
-    readonly attempt: AttemptId;
-    readonly address: Endpoint;
-    readonly direct: boolean;
-  };
-
-/** What the connection maker looks at when it decides. */
-export interface ConnectorView {
-  /** The connections in the table; `address` is the remote end as text. */
-  connections(): Iterable<
-    { readonly peer: PeerName; readonly address: string; readonly ip: Ip; readonly outbound: boolean }
-  >;
-  isConnected(peer: PeerName): boolean;
-  /** Addresses of the remote ends of accepted connections that are still being introduced. */
-  introducing(): Iterable<Ip>;
-  records(): Iterable<PeerRecord>;
-  /** Whether the connection limit is reached. */
-  readonly full: boolean;
-}
-
-/** How an attempt or the connection it led to ended. */
-export interface AttemptEnd {
-  /** A sentence without full stop that names the fault and, where known, the fix. */
-  readonly reason: string;
-  /** True: do not try again until the target is given again. */
-  readonly never?: boolean;
-  /** The peer that answered, when it got so far; ourselves when the address turned out to be our own. */
-  readonly peer?: PeerName | undefined;
-}
-
-/** First retry interval of a discovered address, milliseconds. */
-export const RETRY_START = 2_000;
-/** First retry interval of a direct target, milliseconds: hosts that start together are not there yet when the first
- * of them dials. */
-export const DIRECT_RETRY_START = 200;
-/** Longest retry interval, milliseconds. */
-export const RETRY_CAP = 360_000;
-/** A connection lost this long after its target was due is retried at once. */
-export const GOOD_LIFE = 60_000;
 /** A discovered address waits so long at most while a connection from there is being introduced, milliseconds. */
 export const PATIENCE = 2_000;
 const MAX_DISCOVERED = 4_096;
 const MAX_ATTEMPTS = 32;
 const MAX_ADDRESSES = 16;
+/** After a change of this host's network targets are tried again at most this often, milliseconds. */
+export const RENEW_INTERVAL = 1_000;
+/** A dial or look-up that has waited this long when the network changes is begun anew, milliseconds. */
+export const HUNG = 3_000;
 /** Addresses in other peers' records are searched at least this often if something changes, milliseconds. */
 const SEARCH_INTERVAL = 5_000;
 
@@ -72,6 +38,9 @@ export class Connector {
   #evaluateAt = Infinity;
   #evaluated = -Infinity;
   #nextTry = Infinity;
+  /** When targets are to be tried because this host's network has changed, and when they last were. */
+  #renewAt = Infinity;
+  #renewed = -Infinity;
   #size = 0;
   #searched = -Infinity;
 
@@ -108,8 +77,9 @@ export class Connector {
         this.#add({ key: text, direct: spec.value, addresses, tryAt: options.now });
       } else if (known.phase === "idle") {
         if (known.peer === this.options.self) known.peer = undefined;
+        known.satisfied = false;
         known.tryAt = options.now;
-        known.interval = DIRECT_RETRY_START;
+        known.interval = firstInterval(known);
       }
     }
     this.request(options.now);
@@ -129,6 +99,11 @@ export class Connector {
     this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + this.#gap()));
   }
 
+  /** This host's interfaces, addresses or routes have changed: what failed before may work now. */
+  networkChanged(now: Millis): void {
+    this.#renewAt = Math.min(this.#renewAt, Math.max(now, this.#renewed + RENEW_INTERVAL));
+  }
+
   /** A name was looked up: its addresses, or why it has none. */
   resolved(attempt: AttemptId, answer: readonly Ip[] | string, now: Millis): void {
     const target = this.#attempts.get(attempt);
@@ -146,9 +121,10 @@ export class Connector {
   }
 
   /** The connection of an attempt was added to the table. */
-  connected(attempt: AttemptId, peer: PeerName): void {
+  connected(attempt: AttemptId, peer: PeerName, now: Millis): void {
     const target = this.#attempts.get(attempt);
     if (target === undefined) return;
+    target.since = now;
     target.phase = "connected";
     target.peer = peer;
     target.error = undefined;
@@ -160,9 +136,9 @@ export class Connector {
     if (target === undefined) return;
     this.#attempts.delete(attempt);
     if (end.peer !== undefined) target.peer = end.peer;
-    if (target.phase === "connected" && !end.never && now - target.tryAt > GOOD_LIFE) {
-      target.interval = firstInterval(target);
-      this.#idle(target, { error: end.reason, tryAt: now });
+    if (end.used && !end.never) {
+      retryAfterLoss(target, this.#at(now), true);
+      this.#idle(target, end.reason);
     } else if (target.phase === "dialing" && !end.never && end.peer === undefined && this.#another(target)) {
       target.error = end.reason;
       this.#evaluateAt = now;
@@ -179,7 +155,7 @@ export class Connector {
     this.#evaluateAt = Infinity;
     this.#evaluated = now;
     this.#refresh(view, now);
-    const effects: ConnectorEffect[] = [];
+    const effects: ConnectorEffect[] = now < this.#renewAt ? [] : this.#renew(view, now);
     let inFlight = 0;
     for (const { phase, direct } of this.#targets.values()) {
       if (phase === "dialing" && direct === undefined) inFlight++;
@@ -193,10 +169,10 @@ export class Connector {
         if (view.full) {
           this.#later(target, { reason: "the connection limit is reached: raise --conn-limit" }, now);
         } else if (target.direct !== undefined || inFlight++ < MAX_ATTEMPTS) {
-          this.#start(target, effects);
+          this.#start(target, effects, now);
         }
       }
-      if (target.phase === "ready") this.#dial(target, effects);
+      if (target.phase === "ready") this.#dial(target, effects, now);
       if (target.phase === "idle" && target.tryAt > now) {
         this.#nextTry = Math.min(this.#nextTry, target.tryAt);
       }
@@ -206,7 +182,8 @@ export class Connector {
 
   /** Earliest time at which `due()` could do something. */
   nextWake(): number {
-    return Math.min(this.#evaluateAt, Math.max(this.#nextTry, this.#evaluated + this.#gap()));
+    const next = Math.max(this.#nextTry, this.#evaluated + this.#gap());
+    return Math.min(this.#evaluateAt, this.#renewAt, next);
   }
 
   /** All targets, direct ones first, for people. */
@@ -227,10 +204,11 @@ export class Connector {
       at: 0,
       phase: "idle",
       attempt: undefined,
-      interval: firstInterval(fresh),
       error: undefined,
     } as const;
-    this.#targets.set(fresh.key, { peer: undefined, satisfied: false, ...state, ...fresh });
+    const interval = firstInterval(fresh);
+    const times = { interval, pause: interval, since: -Infinity };
+    this.#targets.set(fresh.key, { peer: undefined, satisfied: false, ...state, ...times, ...fresh });
   }
 
   #drop(target: DialTarget): void {
@@ -238,30 +216,28 @@ export class Connector {
     if (target.attempt !== undefined) this.#attempts.delete(target.attempt);
   }
 
-  #attempt(target: DialTarget, phase: "resolving" | "dialing"): AttemptId {
+  #attempt(target: DialTarget, phase: "resolving" | "dialing", now: Millis): AttemptId {
     const attempt = ++this.#serial as AttemptId;
+    target.since = now;
     target.phase = phase;
     target.attempt = attempt;
     this.#attempts.set(attempt, target);
     return attempt;
   }
 
-  #start(target: DialTarget, effects: ConnectorEffect[]): void {
+  #start(target: DialTarget, effects: ConnectorEffect[], now: Millis): void {
     if (target.direct !== undefined && target.direct.ip === undefined) {
-      effects.push({
-        kind: "resolve",
-        attempt: this.#attempt(target, "resolving"),
-        host: target.direct.host,
-      });
+      const attempt = this.#attempt(target, "resolving", now);
+      effects.push({ kind: "resolve", attempt, host: target.direct.host });
     } else {
       target.at = 0;
       target.phase = "ready";
     }
   }
 
-  #dial(target: DialTarget, effects: ConnectorEffect[]): void {
+  #dial(target: DialTarget, effects: ConnectorEffect[], now: Millis): void {
     const address = parseEndpoint(target.addresses[target.at]!)!; // addresses are made by dialAddress or checked
-    const attempt = this.#attempt(target, "dialing");
+    const attempt = this.#attempt(target, "dialing", now);
     effects.push({ kind: "dial", attempt, address, direct: target.direct !== undefined });
   }
 
@@ -273,18 +249,41 @@ export class Connector {
     return true;
   }
 
-  #idle(target: DialTarget, how: { readonly error: string; readonly tryAt: number }): void {
+  #idle(target: DialTarget, error: string | undefined): void {
     target.phase = "idle";
     target.attempt = undefined;
-    target.error = how.error;
-    target.tryAt = how.tryAt;
+    target.error = error;
+    this.#nextTry = Math.min(this.#nextTry, target.tryAt);
   }
 
   #later(target: DialTarget, end: AttemptEnd, now: Millis): void {
-    const tryAt = end.never ? Infinity : after(now, jittered(target.interval, this.options.random));
-    target.interval = Math.min(target.interval * 1.5, RETRY_CAP);
-    this.#idle(target, { error: end.reason, tryAt });
-    this.#nextTry = Math.min(this.#nextTry, tryAt);
+    if (end.never) target.tryAt = Infinity;
+    else retryAfterFailure(target, this.#at(now));
+    this.#idle(target, end.reason);
+  }
+
+  /** Makes all targets due soon that wait although the network may work by now, and gives up what hangs. */
+  #renew(view: ConnectorView, now: Millis): ConnectorEffect[] {
+    this.#renewAt = Infinity;
+    this.#renewed = now;
+    const effects: ConnectorEffect[] = [];
+    for (const target of this.#targets.values()) {
+      const { phase, attempt } = target;
+      const hangs = (phase === "resolving" || phase === "dialing") && now - target.since >= HUNG &&
+        !view.hasConnection(attempt!);
+      if (hangs) {
+        this.#attempts.delete(attempt!);
+        effects.push({ kind: "abandon", attempt: attempt! });
+        this.#idle(target, target.error);
+      }
+      if (target.phase !== "idle" || target.satisfied || target.tryAt === Infinity) continue;
+      retryAfterChange(target, this.#at(now));
+    }
+    return effects;
+  }
+
+  #at(now: Millis): RetryContext {
+    return { now, random: this.options.random };
   }
 
   /** Brings targets in line with the connections and with what other peers publish. */
@@ -302,6 +301,8 @@ export class Connector {
       if (target.phase !== "idle" && target.phase !== "ready") continue;
       const self = target.peer === this.options.self;
       const peer = self ? target.peer : reachedBy(target, { view, byAddress, inbound });
+      if (peer !== undefined && !target.satisfied) reached(target, now);
+      if (peer === undefined && target.satisfied) retryAfterLoss(target, this.#at(now), false);
       target.satisfied = peer !== undefined;
       if (peer !== undefined) target.peer = peer;
       if (target.satisfied) target.phase = "idle";
@@ -365,10 +366,6 @@ function waitFor(coming: ReadonlySet<Ip>, target: DialTarget, now: Millis): void
   if (!target.addresses.some((address) => coming.has(parseEndpoint(address)!.ip))) return;
   target.waitsUntil ??= after(now, PATIENCE);
   if (now < target.waitsUntil) target.tryAt = Math.min(target.waitsUntil, after(now, PATIENCE / 10));
-}
-
-function firstInterval({ direct }: Pick<DialTarget, "direct">): number {
-  return direct === undefined ? RETRY_START : DIRECT_RETRY_START;
 }
 
 /** Whether we leave it to a peer to dial us: true at exactly one end. The parity of both names decides who, so that

@@ -38,8 +38,14 @@ export interface DialTarget {
   at: number;
   phase: Phase;
   attempt: AttemptId | undefined;
+  /** When it is tried next. */
   tryAt: number;
+  /** How long to wait after the next failure, milliseconds. */
   interval: number;
+  /** How long to wait after the loss of the next connection that did not live long, milliseconds. */
+  pause: number;
+  /** When it came to where it stands: the look-up or dial began, or the connection was there. */
+  since: number;
   error: string | undefined;
   /** Until when its dial waits for a connection from there that is being introduced; undefined: it never had to. */
   waitsUntil?: number;

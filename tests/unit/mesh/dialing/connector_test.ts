@@ -1,85 +1,15 @@
 import assert from "node:assert/strict";
 import { type Endpoint, formatEndpoint, type Ip } from "../../../../mod/core/addr.ts";
-import { type PeerName, peerNameFromNumber, type PeerUid } from "../../../../mod/core/names.ts";
+import type { PeerName, PeerUid } from "../../../../mod/core/names.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import type { LinkRecord, PeerRecord } from "../../../../mod/core/topology_record.ts";
-import {
-  Connector,
-  type ConnectorEffect,
-  DIRECT_RETRY_START,
-  PATIENCE,
-  RETRY_CAP,
-} from "../../../../mod/mesh/dialing/connector.ts";
+import { Connector, PATIENCE } from "../../../../mod/mesh/dialing/connector.ts";
+import type { ConnectorEffect } from "../../../../mod/mesh/dialing/connector_types.ts";
+import { DIRECT_RETRY_START, RETRY_CAP } from "../../../../mod/mesh/dialing/retry.ts";
 import { targetsAfter } from "../../../../mod/mesh/dialing/target_change.ts";
 import type { AttemptId } from "../../../../mod/mesh/mesh_ids.ts";
 import { seededRandom } from "../../properties.ts";
-
-const peer = (n: number): PeerName => peerNameFromNumber(n)!;
-const SELF = peer(1);
-
-interface Connection {
-  readonly peer: PeerName;
-  readonly address: string;
-  readonly outbound: boolean;
-}
-
-/** A connector with a mesh around it that the test writes down. */
-class Bench {
-  now = 0;
-  connections: Connection[] = [];
-  records: PeerRecord[] = [];
-  full = false;
-  introducing: Ip[] = [];
-  readonly connector: Connector;
-
-  constructor(options: { readonly discovery?: boolean } = {}) {
-    const { discovery = true } = options;
-    this.connector = new Connector({ self: SELF, port: 6783, discovery, random: seededRandom(1) });
-  }
-  get time(): Millis {
-    return this.now as Millis;
-  }
-  due(): readonly ConnectorEffect[] {
-    const view = {
-      connections: () =>
-        this.connections.map((each) => ({ ...each, ip: each.address.replace(/:\d+$/, "") as Ip })),
-      isConnected: (name: PeerName) => this.connections.some((each) => each.peer === name),
-      introducing: () => this.introducing,
-      records: () => this.records,
-      full: this.full,
-    };
-    return this.connector.due(view, this.time);
-  }
-  /** Passes time until the connector does something; the effects. */
-  next(): readonly ConnectorEffect[] {
-    for (let i = 0; i < 1_000; i++) {
-      const effects = this.due();
-      if (effects.length > 0) return effects;
-      const wake = this.connector.nextWake();
-      if (wake === Infinity) return [];
-      assert.ok(wake > this.now, `time has to pass: ${wake} after ${this.now}`);
-      this.now = wake;
-    }
-    throw new Error("nothing happens");
-  }
-  connect(...targets: string[]): string[] {
-    return this.connector.connect(targets, { replace: false, now: this.time });
-  }
-  /** The one dial that is due; its attempt. */
-  dial(address: string): AttemptId {
-    const [effect, ...more] = this.next();
-    assert.equal(more.length, 0);
-    assert.ok(effect?.kind === "dial", `${effect?.kind}`);
-    assert.equal(formatEndpoint(effect.address), address);
-    return effect.attempt;
-  }
-  ended(attempt: AttemptId, end: { reason?: string; never?: boolean; peer?: PeerName } = {}): void {
-    this.connector.ended(attempt, { reason: "it failed", ...end }, this.time);
-  }
-  view(target: string) {
-    return this.connector.views().find((each) => each.target === target);
-  }
-}
+import { Bench, peer, SELF } from "./bench.ts";
 
 const dials = (effects: readonly ConnectorEffect[]) =>
   effects.map((each) => each.kind === "dial" ? formatEndpoint(each.address) : each.kind);
@@ -139,16 +69,16 @@ Deno.test("Connector retries at once a connection that lived long, and later one
   const bench = new Bench();
   bench.connect("192.0.2.1");
   const attempt = bench.dial("192.0.2.1:6783");
-  bench.connector.connected(attempt, peer(2));
+  bench.connector.connected(attempt, peer(2), bench.time);
   assert.equal(bench.view("192.0.2.1")?.state, "connected");
   bench.now = 59_000;
-  bench.ended(attempt, { peer: peer(2) });
+  bench.ended(attempt, { peer: peer(2), used: true });
   assert.equal(bench.view("192.0.2.1")?.state, "failed");
   const second = bench.dial("192.0.2.1:6783");
-  bench.connector.connected(second, peer(2));
+  bench.connector.connected(second, peer(2), bench.time);
   const before = bench.now;
   bench.now += 70_000;
-  bench.ended(second, { peer: peer(2) });
+  bench.ended(second, { peer: peer(2), used: true });
   bench.dial("192.0.2.1:6783");
   assert.ok(bench.now - before < 71_000, "without a pause");
 });
@@ -330,7 +260,7 @@ Deno.test("Connector tries a bounded number of discovered addresses at a time", 
 Deno.test("Connector ignores fates of attempts that it does not know", () => {
   const bench = new Bench();
   bench.ended(99 as AttemptId);
-  bench.connector.connected(99 as AttemptId, peer(2));
+  bench.connector.connected(99 as AttemptId, peer(2), bench.time);
   bench.connector.resolved(99 as AttemptId, "no", bench.time);
   assert.deepEqual(bench.connector.views(), []);
 });
