@@ -8,6 +8,7 @@ import {
   type DataplaneStatus,
   type FromDataplane,
   fromPlainFailure,
+  type NetworkChange,
   type ToDataplane,
 } from "../overlay/ports/dataplane_messages.ts";
 
@@ -31,6 +32,8 @@ export interface DataplaneAround {
   readonly log: Logger;
   /** Takes what the mesh is told. */
   readonly onEvent: (event: OverlayEvent) => void;
+  /** This host's interfaces, addresses or routes have changed. */
+  readonly onNetwork: (change: NetworkChange) => void;
   /** The switch was changed by others and is mended: containers may have lost their places on it. */
   readonly onMended: () => void;
   /** The data plane ended although nobody asked it to, called once: the process should end and be started again.
@@ -157,6 +160,8 @@ class DataplaneClient implements DataplaneHandle {
       case "report":
         this.#reports.get(message.id)?.resolve(message.status);
         return void this.#reports.delete(message.id);
+      case "network-changed":
+        return this.#options.onNetwork(message.change);
       case "mended":
         return this.#options.onMended();
       case "stopped":

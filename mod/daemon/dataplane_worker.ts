@@ -22,10 +22,11 @@ import { TapKeeper } from "../datapath/tap_keeper.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
-import { ADDRESS_NOTICES, LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
-import { AddressNotices } from "./address_notices.ts";
+import { NETWORK_NOTICES } from "../wire/netlink/network_notice.ts";
+import { LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
 import { openIpsec } from "./ipsec_parts.ts";
 import { openNetlinkIn } from "./netlink.ts";
+import { NetworkNotices } from "./network_notices.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
 
@@ -126,7 +127,7 @@ async function main(): Promise<void> {
     });
     using undo = new DisposableStack();
     const xfrm = await openIpsec(config, { log, owner: undo });
-    using notices = openNetlinkIn({ protocol: "route", groups: ADDRESS_NOTICES });
+    using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
     await runDataplane({
       core,
       datapath,
@@ -134,7 +135,7 @@ async function main(): Promise<void> {
       xfrm,
       clock: new SystemClock(),
       waiter: new Poller([wakeup.fd, ...datapath.fds, notices.fd, ...xfrm.fds]),
-      addresses: new AddressNotices(notices),
+      network: new NetworkNotices(notices),
       announced: () => wakeup.take(),
       nextMessage: () => inbox.next(),
       send,

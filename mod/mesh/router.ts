@@ -112,6 +112,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
       case "targets":
         return this.#retarget(event.change, now);
       case "network-changed":
+        this.#connections.localAddresses(event, now);
         return this.#connector.networkChanged(now);
       case "unicast":
         engine.unicast(event.channel, event.destination, event.payload);

@@ -89,8 +89,8 @@ export class Router {
   }
 
   /** This host's interfaces, addresses or routes have changed. */
-  networkChanged(): void {
-    this.#post({ kind: "network-changed" });
+  networkChanged({ gone, come }: { readonly gone: readonly Ip[]; readonly come: readonly Ip[] }): void {
+    this.#post({ kind: "network-changed", gone, come });
   }
 
   /**

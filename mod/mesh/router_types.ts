@@ -46,8 +46,9 @@ export type RouterEvent =
   | { readonly kind: "closed"; readonly socket: SocketId; readonly reason: string }
   /** The direct targets change. Who remembers them has done so before: see RouterCore.targetsAfter(). */
   | { readonly kind: "targets"; readonly change: TargetChange }
-  /** This host's interfaces, addresses or routes have changed: what could not be reached may be reached now. */
-  | { readonly kind: "network-changed" }
+  /** This host's interfaces, addresses or routes have changed: what could not be reached may be reached now. Connections
+   * from addresses that are `gone` are dead, unless those `come` back soon. */
+  | { readonly kind: "network-changed"; readonly gone: readonly Ip[]; readonly come: readonly Ip[] }
   | { readonly kind: "overlay"; readonly event: OverlayEvent }
   /** A channel sends to one peer; lost without notice if there is no route. */
   | {

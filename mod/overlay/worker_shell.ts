@@ -6,7 +6,7 @@ import { Faults } from "../core/faults.ts";
 import type { Alarm, Clock, Logger } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Datapath } from "./ports/datapath_port.ts";
-import type { FromDataplane, ToDataplane } from "./ports/dataplane_messages.ts";
+import type { FromDataplane, NetworkChange, ToDataplane } from "./ports/dataplane_messages.ts";
 import type { Ipsec } from "./ports/esp_port.ts";
 import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./ports/dataplane_types.ts";
 
@@ -37,11 +37,11 @@ export interface DataplaneLoop {
   readonly xfrm: Ipsec;
   /** The time by which the core lives. */
   readonly clock: Clock;
-  /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `addresses`, then on
+  /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `network`, then on
    * those of IPsec. */
   readonly waiter: Waiter;
-  /** Tells whether this host's addresses have changed since it was asked last. */
-  readonly addresses: { take(): boolean };
+  /** Tells what has changed in this host's network since it was asked last. */
+  readonly network: { take(): NetworkChange | undefined };
   /** How many messages were announced since the last call. */
   readonly announced: () => number;
   /** The next message from the main thread. */
@@ -75,7 +75,7 @@ class LoopAlarm implements Alarm {
  * and the loop goes on. Throws what ends the data plane.
  */
 export async function runDataplane(loop: DataplaneLoop): Promise<void> {
-  const { addresses, announced, clock, core, datapath, log, nextMessage, send, waiter, xfrm } = loop;
+  const { announced, clock, core, datapath, log, network, nextMessage, send, waiter, xfrm } = loop;
   const alarm = new LoopAlarm();
   const faults = new Faults({ clock, logger: log });
   let events: OverlayEvent[] = [];
@@ -104,8 +104,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     send({ kind: "events", events });
     events = [];
   };
-  const addressesAt = 1 + datapath.fds.length;
-  const ipsecAt = xfrm.fds.length > 0 ? addressesAt + 1 : undefined;
+  const networkAt = 1 + datapath.fds.length;
+  const ipsecAt = xfrm.fds.length > 0 ? networkAt + 1 : undefined;
 
   const broken: unknown[] = [];
   driver.post(datapath.start(), ({ thrown }) => void broken.push(thrown));
@@ -125,7 +125,11 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       }
       take(message);
     }
-    if (waiter.isReady(addressesAt) && addresses.take()) post({ kind: "addresses-changed" });
+    const change = waiter.isReady(networkAt) ? network.take() : undefined;
+    if (change !== undefined) {
+      if (change.addresses) post({ kind: "addresses-changed" });
+      send({ kind: "network-changed", change });
+    }
     alarm.ringIfDue(clock.now());
     datapath.wake(post, clock.now());
     datapath.flush(post); // a drain sends by itself; this is what messages and timers brought about

@@ -62,7 +62,7 @@ Deno.test("RouterCore: a host dials at once when its network returns after a lon
     world.run(world.random.between(600_000, 900_000));
     assert.equal(node.core!.topology.size, 1, "it is alone");
     world.heal();
-    node.post({ kind: "network-changed" });
+    node.post({ kind: "network-changed", gone: [], come: [] });
     world.run(2_000);
     assert.ok(node.core!.topology.own.links.some((link) => link.established), "connected within two seconds");
     world.settle(5_000);

@@ -5,6 +5,7 @@ import { isHostInterface, listLinks } from "../../attach/mod.ts";
 import type { OverlayEvent } from "../../core/overlay_port.ts";
 import type { Logger } from "../../core/ports.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
+import type { NetworkChange } from "../../overlay/ports/dataplane_messages.ts";
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { decodeRoute, dumpRoutes } from "../../wire/netlink/rtnetlink.ts";
@@ -30,6 +31,8 @@ const EXTENSIONS: readonly string[] = [
 export interface DataplaneHooks {
   /** Takes what the mesh is told. Events answer requests, and only the router makes those. */
   onEvent: (event: OverlayEvent) => void;
+  /** This host's interfaces, addresses or routes have changed. */
+  onNetwork: (change: NetworkChange) => void;
   /** The switch was changed by others and is mended. */
   onMended: () => void;
 }
@@ -53,11 +56,12 @@ export function openDataplane(
   { logger }: Pick<Base, "logger">,
   end: (how: Ending) => void,
 ): LoadedDataplane {
-  const hooks: DataplaneHooks = { onEvent: () => {}, onMended: () => {} };
+  const hooks: DataplaneHooks = { onEvent: () => {}, onNetwork: () => {}, onMended: () => {} };
   const handle = loadDataplane({
     createWakeup: () => Wakeup.create(),
     log: logger,
     onEvent: (event) => hooks.onEvent(event),
+    onNetwork: (change) => hooks.onNetwork(change),
     onMended: () => hooks.onMended(),
     onFailure: (error) => end({ kind: "broken", error }),
   });

@@ -56,6 +56,7 @@ export async function openRouter(
     ...{ clock, random, store, logger, signal },
   });
   dataplane.hooks.onEvent = (event) => router.overlay(event);
+  dataplane.hooks.onNetwork = (change) => router.networkChanged(change);
   let configured = config.peers ?? [];
   return {
     router,

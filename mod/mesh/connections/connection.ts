@@ -15,6 +15,8 @@ import { TokenBucket } from "../../core/token_bucket.ts";
 export const HEARTBEAT = 30_000;
 /** A connection silent for this long is closed, milliseconds. */
 export const SILENCE = 60_000;
+/** An address of this host that goes may come back within this time, as when an interface is set up anew, ms. */
+export const UPROOTED = 1_000;
 /** Bytes given to the shell and not yet written above which gossip waits, so that it merges instead of piling up. */
 export const BUSY = 256 * 1024;
 /** Bytes above which what may be lost is lost: relayed unicasts, overlay control. */
@@ -110,6 +112,8 @@ export class Connection {
   readonly controls: TokenBucket;
   #codec: MessageCodec | undefined;
   #heartbeatAt = Infinity;
+  /** When it is given up because this host has its address no longer. */
+  #uprootedAt = Infinity;
 
   constructor(readonly origin: ConnectionOrigin, readonly intro: Intro, now: Millis) {
     this.since = now;
@@ -155,6 +159,15 @@ export class Connection {
     this.#heartbeatAt = after(now, HEARTBEAT);
   }
 
+  /** This host has lost the address of this end: nothing that is sent to it arrives any more. */
+  uproot(now: Millis): void {
+    this.#uprootedAt = Math.min(this.#uprootedAt, after(now, UPROOTED));
+  }
+  /** This host has the address of this end, again or still. */
+  root(): void {
+    this.#uprootedAt = Infinity;
+  }
+
   /** Longest message that encode() takes, in octets; 0 before the introduction is done. */
   get maxMessage(): number {
     return this.#codec?.maxMessage ?? 0;
@@ -168,6 +181,7 @@ export class Connection {
 
   /** What time demands: an end with its reason, or messages to send. */
   expire(now: Millis): Decoded<readonly Uint8Array[]> {
+    if (now >= this.#uprootedAt) return bad(`this host has the address ${this.origin.local.ip} no longer`);
     if (this.stage === "greeting") {
       const expired = this.intro.expire(now);
       return expired === undefined ? good([]) : bad(expired.reason);
@@ -185,8 +199,8 @@ export class Connection {
   /** Earliest time at which `expire()` could do something. */
   nextWake(): number {
     if (this.stage === "gone") return Infinity;
-    if (this.stage === "greeting") return this.intro.nextWake();
-    return Math.min(this.#heartbeatAt, this.heard + SILENCE);
+    if (this.stage === "greeting") return Math.min(this.#uprootedAt, this.intro.nextWake());
+    return Math.min(this.#uprootedAt, this.#heartbeatAt, this.heard + SILENCE);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The part of the router that owns connections: greeting, admission, messages, end (source: spec mesh.md, section 5). */
-import { cidrContains, type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
+import { type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
 import { concatBytes } from "../../core/bytes.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../core/overlay_port.ts";
 import type { LogFields } from "../../core/ports.ts";
@@ -9,7 +9,7 @@ import { prepareRequest, useOf } from "./connection_use.ts";
 import type { Connector } from "../dialing/connector.ts";
 import type { AttemptEnd, ConnectorEffect } from "../dialing/connector_types.ts";
 import { dialAdvice } from "../dialing/dial_advice.ts";
-import { Intro } from "./intro.ts";
+import { introOf } from "./intro_of.ts";
 import {
   BUSY,
   Connection,
@@ -25,7 +25,6 @@ import type { Membership } from "../membership.ts";
 import type { AttemptId, SocketId } from "../mesh_ids.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "../router_types.ts";
 import { MAX_PEERS } from "../topology/topology.ts";
-import { DIGEST_EXTENSION } from "../gossip/topology_digest.ts";
 
 /** Accepted connections that may be in their introduction at the same time. */
 export const MAX_GREETING = 64;
@@ -82,11 +81,11 @@ export class Connections {
     const welcome = attempt === undefined || (this.#dials.get(attempt)?.direct ?? true);
     if (attempt !== undefined) this.#dials.delete(attempt);
     else this.#makeRoom(now);
-    const { config } = this.context;
+    const { config, membership } = this.context;
     const id = ++this.#serial as LinkId;
     const connection = new Connection(
       { id, socket, local, remote, attempt, welcome, outbound },
-      this.#intro(outbound, remote.ip, now),
+      introOf({ config, shortId: membership.shortId, outbound, remote: remote.ip }, now),
       now,
     );
     this.table.open(connection);
@@ -149,6 +148,21 @@ export class Connections {
     if (connection === undefined) return;
     const why = connection.stage === "greeting" ? connection.intro.closed().reason : reason;
     this.end(connection, { reason: why, orderly: false }, now, { closed: true });
+  }
+
+  /** Addresses of this host have gone or come: connections from what has gone are dead. */
+  localAddresses(
+    { gone, come }: { readonly gone: readonly Ip[]; readonly come: readonly Ip[] },
+    now: Millis,
+  ): void {
+    if (gone.length + come.length === 0) return;
+    const [lost, here] = [new Set(gone), new Set(come)];
+    for (const connection of this.table.all()) {
+      const { ip } = connection.origin.local;
+      if (lost.has(ip)) connection.uproot(now);
+      else if (here.has(ip)) connection.root();
+      this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
+    }
   }
 
   /** Something the data plane says of a connection. */
@@ -254,18 +268,6 @@ export class Connections {
     const level = end.level ?? (ran || connection.origin.welcome ? "info" : "debug");
     const event = ran ? "mesh/disconnected" : "mesh/introduction-failed";
     this.#log(fresh ? level : "debug", event, { peer: connection.peer, address, reason: end.reason });
-  }
-
-  #intro(outbound: boolean, remote: Ip, now: Millis): Intro {
-    const { config, membership } = this.context;
-    const { name, nickname, uid, overlays, password, minVersion, random, sealer } = config;
-    const connId = new DataView(random.bytes(8).buffer).getBigUint64(0);
-    const extensions = [DIGEST_EXTENSION, ...config.extensions ?? []];
-    const self = { name, nickname, uid, shortId: membership.shortId, overlays, extensions };
-    const trustRemote = config.trusted.some((network) => cidrContains(network, remote));
-    const privateKey = password === undefined ? new Uint8Array(32) : random.bytes(32);
-    const ends = { outbound, trustRemote, privateKey, sealer, password };
-    return new Intro({ self, connId, minVersion, maxVersion: 2, ...ends }, now);
   }
 
   /** Who opens connections and says nothing must not keep others out: the oldest such connection goes. */

@@ -91,6 +91,8 @@ export async function dial(
 ): Promise<Stream> {
   const timeout = new AbortController();
   const timer = setTimeout(() => timeout.abort(), DIAL_TIMEOUT);
+  const clear = () => clearTimeout(timer);
+  options.signal.addEventListener("abort", clear, { once: true });
   const signal = AbortSignal.any([options.signal, timeout.signal]);
   try {
     if (options.from !== undefined) {
@@ -105,7 +107,8 @@ export async function dial(
     if (error instanceof DialError) throw error;
     throw timeout.signal.aborted ? new DialError("timeout", "timed out") : dialErrorOf(error);
   } finally {
-    clearTimeout(timer);
+    clear();
+    options.signal.removeEventListener("abort", clear);
   }
 }
 

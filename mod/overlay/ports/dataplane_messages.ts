@@ -65,12 +65,24 @@ export type FromDataplane =
     readonly event: string;
     readonly fields: LogFields;
   }
+  /** This host's interfaces, addresses or routes have changed. */
+  | { readonly kind: "network-changed"; readonly change: NetworkChange }
   /** What containers hang on was changed by others and is mended: they may have lost their places. */
   | { readonly kind: "mended" }
   /** It ended as asked to; the datapath and its flows stay. */
   | { readonly kind: "stopped" }
   /** It ended, or never began, for a reason. */
   | { readonly kind: "failed"; readonly failure: PlainFailure };
+
+/** What has changed in this host's network. */
+export interface NetworkChange {
+  /** Whether addresses may have changed. */
+  readonly addresses: boolean;
+  /** Addresses that this host has no longer, as far as it was told. */
+  readonly gone: readonly Ip[];
+  /** Addresses that it has got, or has still, as far as it was told. */
+  readonly come: readonly Ip[];
+}
 
 /** A MeshnetError as data. */
 export interface PlainFailure {

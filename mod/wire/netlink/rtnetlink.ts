@@ -14,13 +14,11 @@ export {
 } from "./rtnetlink_link.ts";
 export {
   addAddress,
-  ADDRESS_NOTICES,
   decodeAddress,
   dumpAddresses,
   IFA_F,
   type InterfaceAddress,
   removeAddress,
-  tellsOfAddress,
 } from "./rtnetlink_address.ts";
 export {
   addLinkRoute,

@@ -1,29 +1,17 @@
 /** Addresses of interfaces over rtnetlink (include/uapi/linux/if_addr.h). */
 import { type Cidr, type Ip, ipToBytes, isIpv4 } from "../../core/addr.ts";
 import { bad, type Decoded, good } from "../../core/brand.ts";
-import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
+import { AttributeReader, NLM_F } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { AF, ipOf, onlyMessage } from "./rtnetlink_message.ts";
 
 const RTM = { new: 20, del: 21, get: 22 } as const;
 const IFA = { address: 1, local: 2, flags: 8 } as const;
 const HEADER = 8; // struct ifaddrmsg
-const SCOPE = { universe: 0, link: 253 } as const;
+const SCOPE_UNIVERSE = 0;
 
 /** Bits of `InterfaceAddress.flags`. */
 export const IFA_F = { noDad: 0x02, tentative: 0x40, permanent: 0x80 } as const;
-
-/** The multicast groups whose members hear of every address that comes or goes (RTNLGRP_IPV4_IFADDR, _IPV6_IFADDR). */
-export const ADDRESS_NOTICES: readonly number[] = [5, 9];
-
-/** Whether a notice of ADDRESS_NOTICES is about an address that others may know, not one of a link or of the host. */
-export function tellsOfAddress(bytes: Uint8Array): boolean {
-  const split = splitMessages(bytes);
-  return split.ok &&
-    split.value.some(({ type, body }) =>
-      (type === RTM.new || type === RTM.del) && body.length >= HEADER && body[3]! < SCOPE.link
-    );
-}
 
 /** One address of one interface. */
 export interface InterfaceAddress {
@@ -43,7 +31,7 @@ function request(type: number, flags: number, index: number, cidr: Cidr): Netlin
   const writer = new NetlinkWriter(64).begin(type, NLM_F.request | NLM_F.ack | flags);
   // An IPv6 address that may answer at once needs no duplicate detection: the mesh says who owns it.
   const addressFlags = v4 || type === RTM.del ? 0 : IFA_F.noDad;
-  writer.u8(v4 ? AF.inet : AF.inet6).u8(cidr.prefix).u8(addressFlags).u8(SCOPE.universe).u32(index);
+  writer.u8(v4 ? AF.inet : AF.inet6).u8(cidr.prefix).u8(addressFlags).u8(SCOPE_UNIVERSE).u32(index);
   return writer.attrBytes(IFA.local, octets).attrBytes(IFA.address, octets);
 }
 

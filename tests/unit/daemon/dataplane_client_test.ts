@@ -52,6 +52,7 @@ class Trial {
       },
       log: this.#log,
       onEvent: (event) => void this.events.push(event),
+      onNetwork: () => {},
       onMended: () => {},
       onFailure: (reason) => this.failed.resolve(reason),
       workerUrl,

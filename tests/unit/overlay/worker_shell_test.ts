@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
 import type { OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import type { Datapath, DatapathEffect, PostEvent } from "../../../mod/overlay/ports/datapath_port.ts";
-import type { FromDataplane, ToDataplane } from "../../../mod/overlay/ports/dataplane_messages.ts";
+import type {
+  FromDataplane,
+  NetworkChange,
+  ToDataplane,
+} from "../../../mod/overlay/ports/dataplane_messages.ts";
 import type {
   DataplaneEffect,
   DataplaneEvent,
@@ -23,8 +28,8 @@ interface Round {
   readonly events?: readonly DataplaneEvent[];
   readonly more?: boolean;
   readonly passes?: number;
-  /** Whether the host has other addresses. */
-  readonly moved?: boolean;
+  /** What has changed in the host's network. */
+  readonly change?: NetworkChange;
   /** Whether IPsec has notices. */
   readonly notices?: boolean;
 }
@@ -96,7 +101,7 @@ async function play(
       },
       isReady: () => true,
     },
-    addresses: { take: () => round().moved ?? false },
+    network: { take: () => round().change },
     announced: () => round().messages?.length ?? 0,
     nextMessage: () => Promise.resolve(queue.shift()!),
     send: (message) => void sent.push(message),
@@ -132,9 +137,12 @@ Deno.test("runDataplane() takes every announced message, then timers, then the k
   ]);
 });
 
-Deno.test("runDataplane() tells the core that this host has other addresses", async () => {
-  const { trace } = await play([{ moved: true, passes: 7 }, {}]);
+Deno.test("runDataplane() tells the core of other addresses, and the main thread of every change", async () => {
+  const moved = { addresses: true, gone: [], come: ["192.0.2.1" as Ip] };
+  const linked = { addresses: false, gone: [], come: [] };
+  const { trace, sent } = await play([{ change: moved, passes: 7 }, { change: linked }, {}]);
   assert.deepEqual(trace.filter((line) => line.startsWith("addresses")), ["addresses-changed at 7"]);
+  assert.deepEqual(sent.slice(1), [moved, linked].map((change) => ({ kind: "network-changed", change })));
 });
 
 Deno.test("runDataplane() does not wait while the kernel has more", async () => {

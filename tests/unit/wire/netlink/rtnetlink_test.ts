@@ -42,21 +42,6 @@ function value<T>(decoded: { ok: true; value: T } | { ok: false; reason: string 
   return decoded.value;
 }
 
-Deno.test("tellsOfAddress() hears of addresses that others may know, and of nothing else", () => {
-  const notice = (type: number, scope: number) =>
-    new NetlinkWriter().begin(type, 0).u8(2).u8(24).u8(0).u8(scope).u32(7).end().finish();
-  for (const type of [20, 21]) {
-    assert.deepEqual([0, 200, 253, 254].map((scope) => rt.tellsOfAddress(notice(type, scope))), [
-      true,
-      true,
-      false,
-      false,
-    ]);
-  }
-  assert.ok(!rt.tellsOfAddress(notice(24, 0)));
-  fuzz((bytes) => rt.tellsOfAddress(bytes), [notice(20, 0)]);
-});
-
 Deno.test("rtnetlink requests equal those of the ip tool", () => {
   const { b: index, port, bridge } = captured.indexes;
   const [macA, macB] = [parseMac("02:00:00:00:00:01")!, parseMac("02:00:00:00:00:02")!];

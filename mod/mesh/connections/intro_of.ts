@@ -1,0 +1,29 @@
+/** How this host introduces itself on one connection. */
+import { cidrContains, type Ip } from "../../core/addr.ts";
+import type { ShortId } from "../../core/names.ts";
+import type { Millis } from "../../core/time.ts";
+import { DIGEST_EXTENSION } from "../gossip/topology_digest.ts";
+import type { RouterConfig } from "../router_types.ts";
+import { Intro } from "./intro.ts";
+
+/** A connection that begins. */
+export interface IntroOptions {
+  readonly config: RouterConfig;
+  /** Our short id, as of now. */
+  readonly shortId: ShortId | undefined;
+  /** Whether we dialled. */
+  readonly outbound: boolean;
+  readonly remote: Ip;
+}
+
+/** The introduction with which a connection begins. */
+export function introOf({ config, shortId, outbound, remote }: IntroOptions, now: Millis): Intro {
+  const { name, nickname, uid, overlays, password, minVersion, random, sealer } = config;
+  const connId = new DataView(random.bytes(8).buffer).getBigUint64(0);
+  const extensions = [DIGEST_EXTENSION, ...config.extensions ?? []];
+  const self = { name, nickname, uid, shortId, overlays, extensions };
+  const trustRemote = config.trusted.some((network) => cidrContains(network, remote));
+  const privateKey = password === undefined ? new Uint8Array(32) : random.bytes(32);
+  const ends = { outbound, trustRemote, privateKey, sealer, password };
+  return new Intro({ self, connId, minVersion, maxVersion: 2, ...ends }, now);
+}

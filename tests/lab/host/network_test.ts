@@ -1,0 +1,77 @@
+/** The network between hosts fails and returns, or a host gets another address: the mesh is whole again at once. */
+import assert from "node:assert/strict";
+import { mesh } from "../common/arrangements.ts";
+import { note } from "../common/notes.ts";
+import { ip, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { World } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+/** How often the link fails. Each time made the next wait half as long again, from 0.3 s on: far above the bar. */
+const FLAPS = 12;
+const BAR_MS = 10_000;
+/** The link is down so long that the next try would be many seconds away. */
+const DOWN_MS = 40_000;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+declareTests(suite({
+  name: "host kernel, network",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: async (world) => {
+    await mesh(world);
+    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+  },
+}, {
+  [`a link in use that fails for 3 s, ${FLAPS} times: back within ten seconds each time`]: async (world) => {
+    await using _one = traffic(world, 1);
+    await using _two = traffic(world, 2);
+    const times: number[] = [];
+    for (let i = 0; i < FLAPS; i++) {
+      await ip(["link set p2 down"], world.fabric);
+      await pause(3_000);
+      await ip(["link set p2 up"], world.fabric);
+      times.push(await backAfter(world));
+      await pause(1_500); // it is used again for a while
+    }
+    note(`flaps were over after ${times.join(", ")} ms`);
+    assert.ok(Math.max(...times) <= BAR_MS, times.join(", "));
+  },
+  "a host's own link returns after a long time: it dials at once": async (world) => {
+    await using _one = traffic(world, 1);
+    await using _two = traffic(world, 2);
+    await ip(["link set eth0 down"], world.host(2).netns);
+    await pause(DOWN_MS);
+    const { connections } = await world.host(2).status();
+    assert.ok(connections.every(({ state }) => state !== "established"));
+    await ip(["link set eth0 up"], world.host(2).netns);
+    const ms = await backAfter(world);
+    note(`established ${ms} ms after the link was up`);
+    assert.ok(ms <= 3_000, `${ms} ms`);
+  },
+}));
+
+/** A container that pings the other one, so that the loss of the link is noticed soon. */
+function traffic(world: World, from: 1 | 2): AsyncDisposable {
+  return world.container(from).background(
+    "ping",
+    "-q",
+    "-i",
+    "0.3",
+    world.container(from === 1 ? 2 : 1).address,
+  );
+}
+
+/** Milliseconds until containers reach each other and both ends say so. */
+async function backAfter(world: World): Promise<number> {
+  const started = performance.now();
+  const [one, two] = [world.container(1), world.container(2)];
+  await until("the containers reach each other, over a link that both ends call established", async () => {
+    if ((await one.ping(two.address, "-c", "1", "-W", "0.3")).received !== 1) return false;
+    for (const host of world.hosts) {
+      if ((await host.status()).connections.every(({ state }) => state !== "established")) return false;
+    }
+    return true;
+  }, { ms: 60_000, everyMs: 50 });
+  return Math.round(performance.now() - started);
+}
