@@ -11,7 +11,7 @@ import { declareTests, hostWorld } from "./host_lab.ts";
 const FLAPS = 12;
 const BAR_MS = 10_000;
 /** The link is down so long that the next try would be many seconds away. */
-const DOWN_MS = 40_000;
+const DOWN_MS = 30_000;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
