@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { type Cidr, formatCidr, formatMac, parseCidr, parseMac } from "../../../../mod/core/addr.ts";
 import { fromHex, toHex } from "../../../../mod/core/bytes.ts";
-import { NetlinkWriter } from "../../../../mod/wire/netlink/netlink_writer.ts";
 import * as rt from "../../../../mod/wire/netlink/rtnetlink.ts";
 import { fuzz } from "../../fuzz.ts";
 import { loadVectors } from "../../vectors.ts";
