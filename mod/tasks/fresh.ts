@@ -1,0 +1,94 @@
+/** `deno task fresh [TASK [ARGUMENT...]]`: runs the README's test command, or another task, on a machine where nobody
+ * installed anything: a minimal Debian root with npm, a clean clone of what is committed, and nothing else. It cannot
+ * use what this machine has. It and its processes are gone afterwards. */
+import { ESSENTIAL } from "./packages.ts";
+import { capture, command, fail, messageOf, root, temporaryFolder } from "./run.ts";
+import { ensure } from "./setup.ts";
+
+/** What a machine may need to reach the network; the rest of the environment stays outside. */
+const PASSED_ON =
+  /^((https?|no|all)_proxy|npm_config_.*|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|DENO_TLS_CA_STORE)$/i;
+const PURPOSE = { purpose: "setup" } as const;
+
+/** Where Debian's packages come from, as this machine's apt is set up. */
+async function debianSources(): Promise<{ readonly mirror: string; readonly sources: string }> {
+  const format = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)";
+  const listed = await capture(
+    ["apt-get", "indextargets", "--format", format, "Created-By: Packages"],
+    PURPOSE,
+  );
+  const entries = listed.split("\n").map((line) => line.split(" ")).filter(([origin]) => origin === "Debian")
+    .map(([, uri, release, component]) => ({ uri: uri!, release: release!, component: component! }));
+  const own = release();
+  const main = entries.find((entry) => entry.release === own && entry.component === "main");
+  if (main === undefined) {
+    fail(`This machine's apt has no source for Debian ${own}: run apt-get update first`);
+  }
+  const lines = entries.map(({ uri, release, component }) => `deb ${uri} ${release} ${component}\n`);
+  return { mirror: main.uri, sources: [...new Set(lines)].join("") };
+}
+
+/** The code name of this machine's Debian. */
+function release(): string {
+  const name = /^VERSION_CODENAME=(.*)$/m.exec(Deno.readTextFileSync("/etc/os-release"))?.[1];
+  return name ?? fail("This is no Debian release: /etc/os-release has no VERSION_CODENAME");
+}
+
+/** What fresh.sh finds beside the root's folder. */
+async function prepare(machine: string): Promise<string> {
+  const { mirror, sources } = await debianSources();
+  Deno.mkdirSync(`${machine}.apt/apt.conf.d`, { recursive: true });
+  Deno.writeTextFileSync(`${machine}.apt/sources.list`, sources);
+  const settings = await capture(["apt-config", "dump", "--no-empty", "Acquire"], PURPOSE);
+  Deno.writeTextFileSync(`${machine}.apt/apt.conf.d/10machine`, settings);
+  const env = Object.entries(Deno.env.toObject()).filter(([name, value]) =>
+    PASSED_ON.test(name) && !/\s/.test(value)
+  );
+  Deno.writeTextFileSync(`${machine}.env`, env.map(([name, value]) => `${name}=${value}\n`).join(""));
+  Deno.writeTextFileSync(`${machine}.essential`, Object.values(ESSENTIAL).flat().join("\n"));
+  await capture(["git", "clone", "-q", "--no-hardlinks", root, `${machine}.clone`], { purpose: "fresh" });
+  return mirror;
+}
+
+/** Runs a task of the project on a fresh machine; its exit code. */
+async function runFresh(task: readonly string[]): Promise<number> {
+  using scratch = temporaryFolder();
+  const machine = `${scratch.path}/root`;
+  Deno.mkdirSync(machine);
+  const mirror = await prepare(machine);
+  const packages = `${root}/.cache/packages`; // downloaded ones, for the next time
+  Deno.mkdirSync(packages, { recursive: true });
+  const child = command(
+    [
+      ...[
+        "unshare",
+        "--mount",
+        "--pid",
+        "--ipc",
+        "--uts",
+        "--fork",
+        "--kill-child",
+        "sh",
+        `${root}/mod/tasks/fresh.sh`,
+      ],
+      ...[machine, packages, release(), mirror, "npx", "-y", `deno@${Deno.version.deno}`, "task", ...task],
+    ],
+    { cwd: "/", stdin: "null", stdout: "inherit", stderr: "inherit" },
+    "fresh",
+  ).spawn();
+  // Interrupted, we end it and go on here: with its namespaces the mounts are gone, and the folder can be removed.
+  const end = () => child.kill("SIGKILL");
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, end);
+  const { code } = await child.status;
+  for (const signal of signals) Deno.removeSignalListener(signal, end);
+  return code;
+}
+
+if (Deno.uid() !== 0) fail("This makes a root folder and mounts: run it as root");
+await ensure("fresh");
+const dirty = await capture(["git", "status", "--porcelain"], { purpose: "fresh" });
+if (dirty !== "") console.error("fresh: this takes what is committed; your other changes are not in it");
+Deno.exit(
+  await runFresh(Deno.args.length === 0 ? ["test"] : Deno.args).catch((error) => fail(messageOf(error))),
+);
