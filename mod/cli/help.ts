@@ -1,4 +1,5 @@
 /** Help texts, made from the tables of commands and options. */
+import { MeshnetError } from "../core/errors.ts";
 import { CONFIG_OPTION, DEFAULT_CONFIG_FILE, envName, type OptionSpec, UP_OPTIONS } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
 import { messageLines } from "./render.ts";
@@ -122,4 +123,15 @@ export function findCommand(words: readonly string[]): CommandSpec | { readonly 
   return {
     hint: near === undefined ? "`meshnet help` lists all commands" : `Did you mean \`meshnet ${near}\`?`,
   };
+}
+
+/** What is said to a command that does not exist. */
+export function unknownCommand(word: string): MeshnetError {
+  const found = findCommand([word]);
+  const hint = word.startsWith("-")
+    ? "Options come after the command: `meshnet COMMAND OPTIONS`"
+    : "hint" in found
+    ? found.hint
+    : `Did you mean \`meshnet ${found.name}\`?`;
+  return new MeshnetError("usage/bad-option", `Unknown command: ${word}`, { hint });
 }

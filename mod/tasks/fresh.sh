@@ -40,7 +40,7 @@ cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 rm -f "$root/etc/apt/sources.list"
 cp -R "$root.apt/." "$root/etc/apt/"
 
-inside() { env -i - PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
+inside() { env -i - PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
 # shellcheck disable=SC2016
 inside chroot "$root" sh -c 'for name do command -v "$name" >/dev/null || { echo "$name is not there"; exit 1; }; done' \
   sh $(cat "$root.essential")
@@ -51,7 +51,7 @@ say "installing nodejs and npm"
   inside chroot "$root" apt-get install -y -qq --no-install-recommends nodejs npm
 } >>"$root.log" 2>&1 || { tail -20 "$root.log" >&2; exit 1; }
 [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-[ ! -e "$HOME/.npmrc" ] || cp -L "$HOME/.npmrc" "$root/root/.npmrc"
+[ ! -e "$HOME/.npmrc" ] || cp -L "$HOME/.npmrc" "$root/srv/.npmrc"
 
 mv "$root.clone" "$root/srv/meshnet"
 say "$* (in a root with $(inside chroot "$root" dpkg-query -f '.\n' -W | wc -l) packages, node $(inside chroot "$root" node --version))"

@@ -2,7 +2,8 @@
  * installed anything: a minimal Debian root with npm, a clean clone of what is committed, and nothing else. It cannot
  * use what this machine has. It and its processes are gone afterwards. */
 import { ESSENTIAL } from "./packages.ts";
-import { capture, command, fail, messageOf, root, temporaryFolder } from "./run.ts";
+import { messageOf } from "../core/errors.ts";
+import { capture, command, fail, root, temporaryFolder } from "./run.ts";
 import { ensure } from "./setup.ts";
 
 /** What a machine may need to reach the network; the rest of the environment stays outside. */

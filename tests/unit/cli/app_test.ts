@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { exitCodeOf, main, parseCommandLine } from "../../../mod/cli/app.ts";
+import { exitCodeOf, main } from "../../../mod/cli/app.ts";
+import { parseCommandLine } from "../../../mod/cli/parse.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { fakeIo } from "./fake_io.ts";
 

@@ -1,0 +1,177 @@
+/** Reads every command line: the table of commands on the CLI library. Loading that library takes a tenth of a command's
+ * time, so `plain.ts` answers where there is no option to read. */
+import {
+  AliasNotFoundError,
+  type Application,
+  buildApplication,
+  buildCommand,
+  buildRouteMap,
+  type Command,
+  type CommandContext,
+  FlagNotFoundError,
+  run,
+  text_en,
+  UnexpectedFlagError,
+  UnexpectedPositionalError,
+  UnsatisfiedFlagError,
+  UnsatisfiedPositionalError,
+} from "@stricli/core";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { OptionSpec } from "../core/options.ts";
+import { closest } from "../core/suggest.ts";
+import type { CommandSpec, Invocation } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { unknownCommand } from "./help.ts";
+import type { Parsed } from "./plain.ts";
+
+type GivenFlags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
+
+/** Parses a command line; throws MeshnetError `usage/bad-option` with a suggestion. */
+export async function parseCommandLine(argv: readonly string[]): Promise<Parsed> {
+  const words = readable(argv[0] === "--version" || argv[0] === "-V" ? ["version", ...argv.slice(1)] : argv);
+  let parsed: Parsed | undefined;
+  let failure: MeshnetError | undefined;
+  const app = buildApp(
+    (command, flags, args) => void (parsed = { command, invocation: invocationOf(flags, args) }),
+    {
+      failed: (error) => void (failure ??= error),
+      words,
+    },
+  );
+  await run(app, words, { process: { stdout: { write: () => {} }, stderr: { write: () => {} } } });
+  if (failure !== undefined) throw failure;
+  // The library ends without a command only where a group of commands was named alone.
+  if (parsed === undefined) throw unknownCommand(words.join(" "));
+  return parsed;
+}
+
+/**
+ * The words so that the library reads them as meant. It takes options of one letter, and `--option=` with nothing or more
+ * than one line behind it, for arguments.
+ */
+function readable(argv: readonly string[]): readonly string[] {
+  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  return argv.flatMap((word, i) => {
+    if (i >= end || !word.startsWith("--")) return [word];
+    const [, option, value] = /^(--[a-z][\w.-]+)=([^]*)$/i.exec(word) ?? [];
+    if (option !== undefined) return value === "" || value!.includes("\n") ? [option, value!] : [word];
+    if (/^--[a-z][\w.-]+$/i.test(word)) return [word];
+    throw unknownOption(word, commandOf(argv));
+  });
+}
+
+/** The command that a command line begins with. */
+function commandOf(words: readonly string[]): CommandSpec | undefined {
+  return COMMANDS.find((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
+}
+
+function invocationOf(flags: GivenFlags, args: readonly string[]): Invocation {
+  const given: Record<string, string | boolean | undefined> = {};
+  for (const [name, value] of Object.entries(flags)) {
+    given[name] = Array.isArray(value) ? value.join(",") : value as string | boolean | undefined;
+  }
+  return {
+    given,
+    args,
+    text: (option) => typeof given[option] === "string" ? given[option] : undefined,
+    on: (option) => given[option] === true,
+  };
+}
+
+type Accept = (command: CommandSpec, flags: GivenFlags, args: readonly string[]) => void;
+
+/** The tree of commands; what it says goes through `failed`, so that all errors look the same. */
+function buildApp(
+  accept: Accept,
+  { failed, words }: { failed: (error: MeshnetError) => void; words: readonly string[] },
+): Application<CommandContext> {
+  type Routes = Record<string, Command<CommandContext> | ReturnType<typeof buildRouteMap>>;
+  const routes: Routes = {};
+  for (const command of COMMANDS) {
+    const [first, second] = command.name.split(" ") as [string, string | undefined];
+    const built = buildOne(command, accept);
+    routes[first] = second === undefined
+      ? built
+      : buildRouteMap({ routes: { [second]: built }, docs: { brief: command.brief } });
+  }
+  return buildApplication(buildRouteMap({ routes, docs: { brief: "meshnet" } }), {
+    name: "meshnet",
+    scanner: { caseStyle: "original", allowArgumentEscapeSequence: true },
+    documentation: { disableAnsiColor: true },
+    localization: {
+      text: {
+        ...text_en,
+        noCommandRegisteredForInput: ({ input }) => {
+          failed(unknownCommand(words.slice(0, words.indexOf(input) + 1).join(" ")));
+          return "";
+        },
+        exceptionWhileParsingArguments: (error) => {
+          failed(usageError(error, commandOf(words)));
+          return "";
+        },
+      },
+    },
+  }, {});
+}
+
+function buildOne(command: CommandSpec, accept: Accept): Command<CommandContext> {
+  const flags = Object.fromEntries(command.options.map((option) => [option.name, flagOf(option)]));
+  const args = command.args;
+  return buildCommand<Record<string, unknown>, string[]>({
+    func: (given, ...rest) => accept(command, given as GivenFlags, rest),
+    docs: { brief: command.brief },
+    parameters: {
+      flags: flags as never, // the table knows the kinds; the library's types want them spelled out
+      positional: args === undefined ? { kind: "tuple", parameters: [] } as never : {
+        kind: "array",
+        parameter: { brief: args.brief, placeholder: args.usage, parse: String },
+        minimum: args.least,
+        maximum: args.most,
+      },
+    },
+  });
+}
+
+function flagOf(option: OptionSpec): unknown {
+  const common = { brief: option.brief, optional: true };
+  if (option.kind === "switch") return { ...common, kind: "boolean", withNegated: false };
+  return { ...common, kind: "parsed", parse: String, ...(option.kind === "list" ? { variadic: true } : {}) };
+}
+
+/** What the library found wrong, in our words. */
+function usageError(error: unknown, command: CommandSpec | undefined): MeshnetError {
+  const name = command?.name ?? "COMMAND";
+  const refuse = (message: string, hint: string) => new MeshnetError("usage/bad-option", message, { hint });
+  const seeHelp = `See \`meshnet help ${name}\``;
+  if (error instanceof FlagNotFoundError) return unknownOption(error.input, command);
+  if (error instanceof UnexpectedFlagError) {
+    return refuse(`Option --${error.externalFlagName} is given twice`, "Give it once");
+  }
+  if (error instanceof UnsatisfiedFlagError) {
+    return refuse(`Option --${error.externalFlagName} needs a value`, seeHelp);
+  }
+  if (error instanceof AliasNotFoundError) return unknownOption(`-${error.input}`, command);
+  if (error instanceof UnexpectedPositionalError) {
+    const most = command?.args?.most ?? 0;
+    const peers = command?.name === "up" ? "Name hosts with --peers HOST,HOST" : seeHelp;
+    return refuse(`Too many arguments for meshnet ${name}: ${error.input}`, most === 0 ? peers : seeHelp);
+  }
+  if (error instanceof UnsatisfiedPositionalError) {
+    return refuse(`An argument is missing: meshnet ${name} ${command?.args?.usage ?? ""}`.trimEnd(), seeHelp);
+  }
+  return refuse(messageOf(error).replace(/\.$/, ""), seeHelp);
+}
+
+function unknownOption(typed: string, command: CommandSpec | undefined): MeshnetError {
+  const name = command?.name ?? "COMMAND";
+  const option = typed.startsWith("-") ? typed : `--${typed.split("=")[0]}`;
+  const hint = typed.startsWith("password") && command?.name === "up"
+    ? "Everybody could read it there; use --password-file FILE, or set MESHNET_PASSWORD"
+    : nearOption(typed, command) ?? `See \`meshnet help ${name}\``;
+  return new MeshnetError("usage/bad-option", `Unknown option of meshnet ${name}: ${option}`, { hint });
+}
+
+function nearOption(typed: string, command: CommandSpec | undefined): string | undefined {
+  const near = closest(typed, command?.options.map((option) => option.name) ?? []);
+  return near && `Did you mean --${near}?`;
+}
