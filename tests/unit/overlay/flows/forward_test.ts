@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Mac } from "../../../../mod/core/addr.ts";
-import type { PeerName, ShortId } from "../../../../mod/core/names.ts";
+import type { ShortId } from "../../../../mod/core/names.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import {
   decide,
@@ -9,74 +9,13 @@ import {
   orderedActions,
   sourcePlace,
 } from "../../../../mod/overlay/flows/forward.ts";
-import { MacTable } from "../../../../mod/overlay/flows/mac_table.ts";
-import { Network, type TunnelPath } from "../../../../mod/overlay/paths/network.ts";
-import { localPlace, peerPlace } from "../../../../mod/overlay/flows/place.ts";
-import { PortTable } from "../../../../mod/overlay/paths/port_table.ts";
-import type { FlowAction, FlowKey, PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
-import { vniOf } from "../../../../mod/wire/packet/vxlan.ts";
-import { routesOf } from "../cluster.ts";
-import { hostIp, vport } from "../kernel.ts";
+import { peerPlace } from "../../../../mod/overlay/flows/place.ts";
+import type { FlowAction, FlowKey } from "../../../../mod/wire/netlink/ovs_keys.ts";
+import { hostIp } from "../kernel.ts";
+import { ALL, AT_B, AT_C, AT_E, BOX, local, NOBODY, OTHER, out, remote, tun, world } from "../small_mesh.ts";
 
-// us (short id 1) -- B (2) -- C (3);  us -- D (4);  E (5) is known and cannot be reached
-const NAMES = ["a", "b", "c", "d", "e"].map((each) => `02:00:00:00:00:0${each}` as PeerName);
-const VXLAN = 9 as PortNo;
-const [BOX, OTHER, AT_B, AT_C, AT_E, NOBODY] = [0x10, 0x12, 0x14, 0x16, 0x18, 0x1a].map((n) => n as Mac);
-const ALL = 0xffff_ffff_ffff as Mac;
 const BRIDGES = 0x0180_c200_0000 as Mac;
 const NOW = 10_000 as Millis;
-
-function world() {
-  const ports = new PortTable();
-  for (const n of [0, 1, 2]) ports.add(vport(n, n === 0 ? "internal" : "netdev", `p${n}`));
-  ports.add(vport(VXLAN, "vxlan", "vxlan-6784", 6784));
-  const macs = new MacTable({ total: 100, perPort: 100, perPeer: 100 });
-  const seen = 0 as Millis;
-  macs.learn(BOX!, localPlace(1 as PortNo), seen);
-  macs.learn(OTHER!, localPlace(2 as PortNo), seen);
-  macs.learn(AT_B!, peerPlace(2 as ShortId), seen);
-  macs.learn(AT_C!, peerPlace(3 as ShortId), seen);
-  macs.learn(AT_E!, peerPlace(5 as ShortId), seen);
-  const network = new Network();
-  const edges = Uint32Array.from([0, 1, 0, 3, 1, 0, 1, 2, 2, 1, 3, 0]);
-  const view = { names: NAMES, self: 0, shortIds: Int16Array.from([1, 2, 3, 4, 5]), edges };
-  network.setView(view, routesOf(view), seen);
-  const path = (n: number): TunnelPath => ({
-    kind: "tunnel",
-    port: VXLAN,
-    local: hostIp(1),
-    remote: hostIp(n),
-  });
-  const paths = new Map([[NAMES[1]!, path(2)], [NAMES[3]!, path(4)]]);
-  // The link to host 4 is sealed.
-  const guardedAt = new Map([[hostIp(4), new Set([hostIp(1)])]]);
-  network.setLinks({
-    paths,
-    likely: paths,
-    clear: new Set([hostIp(2), hostIp(4)]),
-    guardedAt,
-    sealed: new Set(),
-  }, seen);
-  return { ports, macs, network };
-}
-
-const out = (port: number): FlowAction => ({ kind: "output", port: port as PortNo });
-const tun = (from: number, to: number, via: number): FlowAction => ({
-  kind: "tunnel",
-  port: VXLAN,
-  tunnel: { id: vniOf(from as ShortId, to as ShortId), src: hostIp(1), dst: hostIp(via) },
-});
-const local = (ethSrc: Mac, ethDst: Mac, inPort = 1): FlowKey => ({
-  inPort: inPort as PortNo,
-  ethSrc,
-  ethDst,
-});
-const remote = (from: number, to: number, via: number, ethSrc: Mac, ethDst: Mac): FlowKey => ({
-  inPort: VXLAN,
-  tunnel: { id: vniOf(from as ShortId, to as ShortId), src: hostIp(via), dst: hostIp(1) },
-  ethSrc,
-  ethDst,
-});
 
 /** The same, arrived at another of our addresses. */
 const elsewhere = (key: FlowKey): FlowKey => ({ ...key, tunnel: { ...key.tunnel!, dst: hostIp(200) } });
@@ -90,53 +29,53 @@ type Row = readonly [
 ];
 
 const ROWS: readonly Row[] = [
-  ["local to another local port", local(BOX!, OTHER!), "flow", [out(2)]],
-  ["local to its own port", local(BOX!, BOX!), "flow", [], "hairpin"],
-  ["local to a neighbour", local(BOX!, AT_B!), "flow", [tun(1, 2, 2)]],
-  ["local to a peer behind a neighbour", local(BOX!, AT_C!), "flow", [tun(1, 3, 2)]],
-  ["local to a peer that cannot be reached", local(BOX!, AT_E!), "flow", [], "no-route"],
-  ["local to everybody", local(BOX!, ALL), "flow", [out(0), out(2), tun(1, 2, 2), tun(1, 4, 4)]],
-  ["local to nobody knows whom", local(BOX!, NOBODY!), "once", [out(0), out(2), tun(1, 2, 2), tun(1, 4, 4)]],
-  ["local to the bridges", local(BOX!, BRIDGES), "flow", [out(0), out(2)]],
-  ["local from a group address", local(ALL, OTHER!), "flow", [], "bad-source"],
-  ["local from the zero address", local(0 as Mac, OTHER!), "flow", [], "bad-source"],
-  ["local from an address that another port has", local(OTHER!, BOX!), "none", []],
-  ["local from an unknown port", local(BOX!, OTHER!, 77), "none", [], "unknown-port"],
-  ["from a neighbour to a local port", remote(2, 1, 2, AT_B!, BOX!), "flow", [out(1)]],
-  ["from afar to a local port", remote(3, 1, 2, AT_C!, BOX!), "flow", [out(1)]],
-  ["from a neighbour to everybody", remote(2, 1, 2, AT_B!, ALL), "flow", [
+  ["local to another local port", local(BOX, OTHER), "flow", [out(2)]],
+  ["local to its own port", local(BOX, BOX), "flow", [], "hairpin"],
+  ["local to a neighbour", local(BOX, AT_B), "flow", [tun(1, 2, 2)]],
+  ["local to a peer behind a neighbour", local(BOX, AT_C), "flow", [tun(1, 3, 2)]],
+  ["local to a peer that cannot be reached", local(BOX, AT_E), "flow", [], "no-route"],
+  ["local to everybody", local(BOX, ALL), "flow", [out(0), out(2), tun(1, 2, 2), tun(1, 4, 4)]],
+  ["local to nobody knows whom", local(BOX, NOBODY), "once", [out(0), out(2), tun(1, 2, 2), tun(1, 4, 4)]],
+  ["local to the bridges", local(BOX, BRIDGES), "flow", [out(0), out(2)]],
+  ["local from a group address", local(ALL, OTHER), "flow", [], "bad-source"],
+  ["local from the zero address", local(0 as Mac, OTHER), "flow", [], "bad-source"],
+  ["local from an address that another port has", local(OTHER, BOX), "none", []],
+  ["local from an unknown port", local(BOX, OTHER, 77), "none", [], "unknown-port"],
+  ["from a neighbour to a local port", remote(2, 1, 2, AT_B, BOX), "flow", [out(1)]],
+  ["from afar to a local port", remote(3, 1, 2, AT_C, BOX), "flow", [out(1)]],
+  ["from a neighbour to everybody", remote(2, 1, 2, AT_B, ALL), "flow", [
     out(0),
     out(1),
     out(2),
     tun(2, 4, 4),
   ]],
-  ["from afar to everybody", remote(3, 1, 2, AT_C!, ALL), "flow", [out(0), out(1), out(2), tun(3, 4, 4)]],
-  ["from a neighbour to nobody knows whom", remote(2, 1, 2, AT_B!, NOBODY!), "once", [
+  ["from afar to everybody", remote(3, 1, 2, AT_C, ALL), "flow", [out(0), out(1), out(2), tun(3, 4, 4)]],
+  ["from a neighbour to nobody knows whom", remote(2, 1, 2, AT_B, NOBODY), "once", [
     out(0),
     out(1),
     out(2),
     tun(2, 4, 4),
   ]],
-  ["flooded to us for a peer we know", remote(2, 1, 2, AT_B!, AT_C!), "once", [tun(2, 4, 4)]],
-  ["in transit", remote(2, 4, 2, NOBODY!, ALL), "flow", [tun(2, 4, 4)]],
-  ["in transit to where it came from", remote(4, 3, 2, NOBODY!, ALL), "flow", [], "hairpin"],
-  ["in transit to a peer that cannot be reached", remote(2, 5, 2, NOBODY!, ALL), "flow", [], "no-route"],
-  ["from a stranger's address", remote(2, 1, 77, AT_B!, BOX!), "none", [], "stranger"],
-  ["from a sealed link's address", remote(5, 1, 4, AT_E!, BOX!), "flow", [out(1)]],
+  ["flooded to us for a peer we know", remote(2, 1, 2, AT_B, AT_C), "once", [tun(2, 4, 4)]],
+  ["in transit", remote(2, 4, 2, NOBODY, ALL), "flow", [tun(2, 4, 4)]],
+  ["in transit to where it came from", remote(4, 3, 2, NOBODY, ALL), "flow", [], "hairpin"],
+  ["in transit to a peer that cannot be reached", remote(2, 5, 2, NOBODY, ALL), "flow", [], "no-route"],
+  ["from a stranger's address", remote(2, 1, 77, AT_B, BOX), "none", [], "stranger"],
+  ["from a sealed link's address", remote(5, 1, 4, AT_E, BOX), "flow", [out(1)]],
   [
     "from a sealed link's address, to one of ours that is not guarded",
-    elsewhere(remote(5, 1, 4, AT_E!, BOX!)),
+    elsewhere(remote(5, 1, 4, AT_E, BOX)),
     "none",
     [],
     "stranger",
   ],
-  ["to an address of ours that a clear link does not use", elsewhere(remote(2, 1, 2, AT_B!, BOX!)), "flow", [
+  ["to an address of ours that a clear link does not use", elsewhere(remote(2, 1, 2, AT_B, BOX)), "flow", [
     out(1),
   ]],
-  ["from a short id nobody owns", remote(99, 1, 2, AT_B!, BOX!), "none", [], "unknown-peer"],
-  ["to a short id nobody owns", remote(2, 99, 2, AT_B!, BOX!), "none", [], "unknown-peer"],
-  ["in our own name", remote(1, 4, 2, BOX!, ALL), "none", [], "own-source"],
-  ["from a peer under a group address", remote(2, 1, 2, ALL, BOX!), "flow", [], "bad-source"],
+  ["from a short id nobody owns", remote(99, 1, 2, AT_B, BOX), "none", [], "unknown-peer"],
+  ["to a short id nobody owns", remote(2, 99, 2, AT_B, BOX), "none", [], "unknown-peer"],
+  ["in our own name", remote(1, 4, 2, BOX, ALL), "none", [], "own-source"],
+  ["from a peer under a group address", remote(2, 1, 2, ALL, BOX), "flow", [], "bad-source"],
 ];
 
 for (const [name, key, verdict, actions, dropped] of ROWS) {
@@ -150,30 +89,30 @@ for (const [name, key, verdict, actions, dropped] of ROWS) {
 
 Deno.test("decide() drops a remote address at a local port for as long as the loop guard says", () => {
   const context = world();
-  context.macs.learn(AT_B!, peerPlace(2 as ShortId), 9_000 as Millis);
-  const decision = decide(local(AT_B!, OTHER!), context, NOW);
+  context.macs.learn(AT_B, peerPlace(2 as ShortId), 9_000 as Millis);
+  const decision = decide(local(AT_B, OTHER), context, NOW);
   assert.deepEqual([decision.verdict, decision.dropped, decision.until], ["flow", "loop-guard", 11_000]);
 });
 
 Deno.test("decideUnlearnt() serves a frame whose source is not learnt, without a flow", () => {
   const context = world();
-  assert.equal(decide(local(NOBODY!, OTHER!), context, NOW).verdict, "none");
-  const decision = decideUnlearnt(local(NOBODY!, OTHER!), context);
+  assert.equal(decide(local(NOBODY, OTHER), context, NOW).verdict, "none");
+  const decision = decideUnlearnt(local(NOBODY, OTHER), context);
   assert.deepEqual([decision.verdict, decision.actions], ["once", [out(2)]]);
-  assert.equal(decideUnlearnt(remote(2, 1, 2, NOBODY!, BOX!), context).verdict, "once");
+  assert.equal(decideUnlearnt(remote(2, 1, 2, NOBODY, BOX), context).verdict, "once");
 });
 
 Deno.test("sourcePlace() learns only from frames that are ours to take", () => {
   const context = world();
-  assert.equal(sourcePlace(local(NOBODY!, ALL), context), 1);
-  assert.equal(sourcePlace(remote(3, 1, 2, NOBODY!, ALL), context), peerPlace(3 as ShortId));
+  assert.equal(sourcePlace(local(NOBODY, ALL), context), 1);
+  assert.equal(sourcePlace(remote(3, 1, 2, NOBODY, ALL), context), peerPlace(3 as ShortId));
   const refused = [
-    local(NOBODY!, ALL, 77),
+    local(NOBODY, ALL, 77),
     local(ALL, ALL),
-    remote(2, 4, 2, NOBODY!, ALL),
-    remote(2, 1, 77, NOBODY!, ALL),
-    remote(99, 1, 2, NOBODY!, ALL),
-    remote(1, 1, 2, NOBODY!, ALL),
+    remote(2, 4, 2, NOBODY, ALL),
+    remote(2, 1, 77, NOBODY, ALL),
+    remote(99, 1, 2, NOBODY, ALL),
+    remote(1, 1, 2, NOBODY, ALL),
   ];
   for (const key of refused) assert.equal(sourcePlace(key, context), undefined, JSON.stringify(key));
 });
