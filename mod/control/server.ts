@@ -2,7 +2,14 @@
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import { CONTROL_SOCKET } from "../core/options.ts";
 import type { Logger } from "../core/ports.ts";
-import { answer, bodiesOf, type ControlApi, type HeldAnswers } from "./routes.ts";
+import { HttpServer } from "./http_server.ts";
+import { type ControlApi, controlEndpoints } from "./routes.ts";
+import { listenAtFile, removeQuietly, type SocketFile, watchFolder } from "./socket_file.ts";
+
+/** Time from a change in the run folder to the look at it, in milliseconds: whoever removes the folder comes to an end. */
+const SETTLE_MS = 300;
+/** Time after which a socket that could not be made again is tried again, in milliseconds. */
+const RETRY_MS = 30_000;
 
 /** A listening control socket. Disposing it closes it and every connection. */
 export interface ControlServer extends AsyncDisposable {
@@ -10,51 +17,96 @@ export interface ControlServer extends AsyncDisposable {
   stopListening(): void;
 }
 
-/** Opens `control.sock` in the run folder, which must exist. Throws `up/already-running` when a daemon answers there. */
+/** Opens `control.sock` in the run folder, which must exist, and keeps it there. Throws `up/already-running` when a daemon
+ * answers there. */
 export async function startControlServer(
   api: ControlApi,
-  options: { readonly runDir: string; readonly logger: Logger },
+  { logger, runDir }: { readonly runDir: string; readonly logger: Logger },
 ): Promise<ControlServer> {
-  const path = `${options.runDir}/${CONTROL_SOCKET}`;
+  const path = `${runDir}/${CONTROL_SOCKET}`;
   await removeStaleSocket(path);
-  const end = new AbortController();
-  const held: HeldAnswers = new Set();
-  const bodies = bodiesOf();
-  const umask = Deno.umask(0o117); // the socket must not be open to all for even a moment
-  let server: Deno.HttpServer;
-  try {
-    server = Deno.serve({
-      transport: "unix",
-      path,
-      signal: end.signal,
-      onListen: () => {},
-      onError: (error) => {
-        options.logger.error("control request failed", { reason: messageOf(error) });
-        return new Response(null, { status: 500 });
-      },
-    }, (request) => answer(request, api, { held, bodies }));
-  } finally {
-    Deno.umask(umask);
-  }
-  let listening = true;
-  return {
-    stopListening() {
-      if (!listening) return;
-      listening = false;
-      removeQuietly(path);
-      server.shutdown().catch(() => {});
+  const server = new HttpServer(controlEndpoints(api), { logger });
+  let file = listenAtFile(path);
+  server.serve(file.listener);
+  const keeper = keepThere({
+    runDir,
+    isThere: () => file.isThere(),
+    makeAgain() {
+      if (!file.isGone()) throw new Error("another file has taken its place");
+      Deno.mkdirSync(runDir, { recursive: true });
+      const gone: SocketFile = file;
+      file = listenAtFile(path);
+      server.serve(file.listener);
+      server.stopListening(gone.listener);
+      logger.warn("the control socket was removed, and is made again", { path });
     },
+    failed: (error) => {
+      logger.error("the control socket was removed, and cannot be made again", {
+        path,
+        reason: messageOf(error),
+      });
+    },
+  });
+  const stopListening = () => {
+    keeper[Symbol.dispose]();
+    file.remove();
+    server.stopListening();
+  };
+  return {
+    stopListening,
     async [Symbol.asyncDispose]() {
-      if (listening) {
-        listening = false;
-        removeQuietly(path);
-        end.abort();
-      }
-      for (const stream of held) stream.close();
-      held.clear();
-      await server.finished.catch(() => {});
+      stopListening();
+      await server[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Makes the socket again when it is removed, or the whole run folder. What stands in its place is left alone. */
+function keepThere({ failed, isThere, makeAgain, runDir }: {
+  readonly runDir: string;
+  readonly isThere: () => boolean;
+  readonly makeAgain: () => void;
+  readonly failed: (error: unknown) => void;
+}): Disposable {
+  let over = false;
+  let broken = false;
+  let watcher: Deno.FsWatcher | undefined;
+  let settling: ReturnType<typeof setTimeout> | undefined;
+  const lookSoon = () => {
+    if (!over) settling ??= setTimeout(look, SETTLE_MS);
+  };
+  const look = () => {
+    settling = undefined;
+    if (isThere()) return;
+    try {
+      makeAgain();
+      broken = false;
+      watch(); // the folder may be another one
+    } catch (error) {
+      if (!broken) failed(error);
+      broken = true;
+      settling = setTimeout(look, RETRY_MS);
+    }
+  };
+  const watch = () => {
+    close(watcher);
+    watcher = watchFolder(runDir, lookSoon);
+    lookSoon(); // it may have gone before anybody watched, and Deno may miss what happens in the first moments
+  };
+  watch();
+  return {
+    [Symbol.dispose]() {
+      over = true;
+      clearTimeout(settling);
+      close(watcher);
+    },
+  };
+}
+
+function close(watcher: Deno.FsWatcher | undefined): void {
+  try {
+    watcher?.close();
+  } catch { /* it ended by itself */ }
 }
 
 /** Removes a socket that nobody serves any more. */
@@ -72,10 +124,4 @@ async function removeStaleSocket(path: string): Promise<void> {
   throw new MeshnetError("up/already-running", `Another router answers on ${path}`, {
     hint: "Stop it with `meshnet down`, or give this one its own --run-dir",
   });
-}
-
-function removeQuietly(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch { /* it has gone */ }
 }

@@ -2,6 +2,7 @@
 import type { Attachments } from "../attach/mod.ts";
 import type { AttachRequest, FullReport, StatusReport } from "../control/api_types.ts";
 import type { ControlApi } from "../control/routes.ts";
+import { SharedAnswer } from "../control/shared_answer.ts";
 import { assembleStatus } from "../control/status.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
@@ -52,16 +53,23 @@ export function controlApi(parts: ControlParts): ControlApi {
       uptimeMs: clock.now(),
     });
   const targets = () => ({ targets: router.snapshot().targets.map((target) => target.target) });
+  const dataplane = new SharedAnswer(() => askDataplane(parts.dataplane));
+  const reports = new SharedAnswer(async () => status(await dataplane.ask()));
   const changed = <T>(result: T): T => (parts.touched(), result);
   return {
-    status: async () => status(await askDataplane(parts.dataplane)),
+    status: () => reports.ask(),
     async report(): Promise<FullReport> {
-      const dataplane = await askDataplane(parts.dataplane);
+      const found = await dataplane.ask();
       return {
-        status: status(dataplane),
+        status: status(found),
         config: config.origins,
         host: hostFacts(),
-        details: { mesh: router.snapshot(), routes: router.routes(), dataplane, memory: Deno.memoryUsage() },
+        details: {
+          mesh: router.snapshot(),
+          routes: router.routes(),
+          dataplane: found,
+          memory: Deno.memoryUsage(),
+        },
       };
     },
     daemon: () => ({ pid: Deno.pid, stateDir: config.stateDir, netns: networkNamespace() }),

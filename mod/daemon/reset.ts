@@ -26,8 +26,9 @@ export async function resetHost(
   }
   const stateDir = daemon?.stateDir ?? folders.stateDir;
   const { openCleanup } = await import("./cleanup_parts.ts");
-  const { checkCapabilities } = await import("./preflight.ts");
-  checkCapabilities(Deno.readTextFileSync("/proc/self/status"));
+  const { missingCapabilities, ownStatus } = await import("./checks/capabilities.ts");
+  const fault = missingCapabilities(ownStatus());
+  if (fault !== undefined) throw fault;
   if (!force) await checkStateUnused(stateDir);
   using host = openCleanup();
   const { cleanHost } = await import("./host_cleanup.ts");

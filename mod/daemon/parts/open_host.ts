@@ -4,11 +4,15 @@ import { UdpSocket } from "../../../ffi/udp_socket.ts";
 import { listLinks } from "../../attach/mod.ts";
 import type { NetlinkSocket } from "../../core/ports.ts";
 import type { Link } from "../../wire/netlink/rtnetlink.ts";
+import { type Check, refuseFaults } from "../checks.ts";
+import { missingCapabilities, ownStatus } from "../checks/capabilities.ts";
+import { routerAnswers } from "../checks/other_router.ts";
+import { tcpPortTaken, udpPortTaken } from "../checks/ports.ts";
 import { chooseDatapath, type DatapathChoice } from "../choose_datapath.ts";
+import { claimNamespace } from "../claim_namespace.ts";
 import type { Config } from "../config.ts";
 import { openNetlinkIn } from "../netlink.ts";
 import { DATAPATH, findOvs } from "../ovs_host.ts";
-import { claimNamespace, preflight } from "../preflight.ts";
 
 /** The host, as found. Disposing it lets go of the namespace. */
 export interface Host extends Disposable {
@@ -22,21 +26,37 @@ export interface Host extends Disposable {
 export async function openHost(config: Config): Promise<Host> {
   using undo = new DisposableStack();
   let choice: DatapathChoice | undefined;
-  await preflight({
-    ...config,
-    probeDatapath: () => {
-      const findOvsHere = () => {
-        using generic = openNetlinkIn({ protocol: "generic" });
-        findOvs(generic, interfaceIndex);
-      };
-      choice = chooseDatapath(config, { findOvs: findOvsHere, present: namesake(), tun: hasTun() });
-      return { userSpace: choice.overlays.includes("sleeve") };
-    },
-    openUdp: () => UdpSocket.open({ host: config.host, port: config.port }),
-  });
+  await refuseFaults(hostChecks(config, (chosen) => choice = chosen));
   undo.use(claimNamespace(DATAPATH));
   const held = undo.move();
   return { choice: choice!, openRoute, [Symbol.dispose]: () => held[Symbol.dispose]() };
+}
+
+/** All checks, the cheapest first. `chosen` is told which datapath the host can have. */
+function hostChecks(config: Config, chosen: (choice: DatapathChoice) => void): readonly Check[] {
+  let userSpace = false;
+  return [
+    { name: "rights of this process", find: () => missingCapabilities(ownStatus()) },
+    { name: "another router at the run folder", find: () => routerAnswers(config.runDir) },
+    { name: "TCP port", find: () => tcpPortTaken(config) },
+    {
+      name: "datapath",
+      find() {
+        const choice = chooseDatapath(config, { findOvs: findOvsHere, present: namesake(), tun: hasTun() });
+        userSpace = choice.overlays.includes("sleeve");
+        chosen(choice);
+      },
+    },
+    {
+      name: "UDP port",
+      find: () => userSpace ? udpPortTaken(config, () => UdpSocket.open(config)) : undefined,
+    },
+  ];
+}
+
+function findOvsHere(): void {
+  using generic = openNetlinkIn({ protocol: "generic" });
+  findOvs(generic, interfaceIndex);
 }
 
 function openRoute(netns?: string): NetlinkSocket {

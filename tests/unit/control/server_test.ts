@@ -97,6 +97,46 @@ Deno.test("ControlServer.stopListening() lets the answer to /stop wait for the e
     assert.deepEqual(await stop, { pid: 42, peersThroughDaemon: 0 });
   }));
 
+/** Asks for the status until it is answered; fails after 5 s. */
+async function answeredAgain(runDir: string): Promise<void> {
+  for (const end = performance.now() + 5_000;;) {
+    try {
+      assert.deepEqual(await callDaemon(get, { runDir, timeoutMs: 1_000 }), EXAMPLE);
+      return;
+    } catch (error) {
+      if (performance.now() > end || (error as MeshnetError).code !== "control/not-running") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+Deno.test("startControlServer() makes its socket again when it is removed, and its folder", () =>
+  withRunDir(async (base) => {
+    const runDir = `${base}/run`;
+    await Deno.mkdir(runDir);
+    await using _server = await startControlServer(api, { runDir, logger });
+    for (let round = 0; round < 2; round++) {
+      await Deno.remove(`${runDir}/control.sock`);
+      await answeredAgain(runDir);
+      await Deno.remove(runDir, { recursive: true });
+      await answeredAgain(runDir);
+    }
+    assert.equal((await Deno.stat(`${runDir}/control.sock`)).mode! & 0o777, 0o660);
+  }));
+
+Deno.test("startControlServer() leaves alone what others put in its socket's place", () =>
+  withRunDir(async (runDir) => {
+    const path = `${runDir}/control.sock`;
+    const said = Promise.withResolvers<string>();
+    const noting = { ...logger, error: (event: string) => said.resolve(event) };
+    const server = await startControlServer(api, { runDir, logger: noting });
+    await Deno.writeTextFile(`${runDir}/other`, "mine");
+    await Deno.rename(`${runDir}/other`, path);
+    assert.match(await said.promise, /cannot be made again/);
+    await server[Symbol.asyncDispose]();
+    assert.equal(await Deno.readTextFile(path), "mine");
+  }));
+
 Deno.test("parseAnswer() joins chunks by bytes and refuses what is cut off", () => {
   const bytes = (text: string) => new TextEncoder().encode(text);
   const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -1,0 +1,229 @@
+/** A small HTTP/1.1 server on stream sockets. Whatever its clients do, connections, memory and time are bounded, and slow
+ * ones do not block others. */
+import { messageOf } from "../core/errors.ts";
+import { MemoryBudget } from "../core/memory_budget.ts";
+import type { Logger } from "../core/ports.ts";
+import { answer, encodeAnswer, type Endpoints, failure, HELD_END, type HttpAnswer } from "./http_answer.ts";
+import { BadRequest, MAX_BODY, RequestReader } from "./http_request.ts";
+
+/** Bounds of a server. */
+export interface HttpLimits {
+  /** Connections at once. Another one takes the place of the one that has been waiting for its request for longest. */
+  readonly connections: number;
+  /** Time in which a request must have come, and in which its answer must have been taken, in milliseconds. */
+  readonly patienceMs: number;
+  /** Bytes that unfinished requests hold together: the one that holds most is cut off. */
+  readonly requests: number;
+  /** Bytes of answers that are not taken yet, together. */
+  readonly answers: number;
+}
+
+const MIB = 1024 * 1024;
+const LIMITS: HttpLimits = { connections: 256, patienceMs: 10_000, requests: 4 * MIB, answers: 64 * MIB };
+/** Head and body of a request, and a little of the next. */
+const MAX_REQUEST = MAX_BODY + 32 * 1024;
+/** Pause after a failure to accept, in milliseconds: descriptors may have been used up. */
+const ACCEPT_PAUSE_MS = 100;
+/** Time in which a refusal must have been taken, in milliseconds. */
+const REFUSAL_MS = 1_000;
+
+/** `waiting` for a request that has not come whole yet; `refused`: it is told why, and then closed. */
+type Phase = "waiting" | "answering" | "held" | "refused";
+
+class Client {
+  phase: Phase = "waiting";
+  timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(readonly connection: Deno.Conn) {}
+
+  async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += await this.connection.write(bytes.subarray(at));
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    if (!this.#closed) this.connection.close();
+    this.#closed = true;
+  }
+
+  /** Says why, and closes: at once when that has been taken, soon in any case. */
+  async refuse(why: HttpAnswer): Promise<void> {
+    this.phase = "refused";
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.close(), REFUSAL_MS);
+    await this.write(encodeAnswer(why, false)).catch(() => {});
+    this.close();
+  }
+}
+
+/** Serves endpoints on any number of listeners. Disposing it ends everything, held answers too. */
+export class HttpServer implements AsyncDisposable {
+  readonly #endpoints: Endpoints;
+  readonly #logger: Logger;
+  readonly #limits: HttpLimits;
+  readonly #listeners = new Set<Deno.Listener>();
+  /** In the order in which they began to wait. */
+  readonly #clients = new Set<Client>();
+  /** What goes on, and for which client. */
+  readonly #running = new Map<Promise<void>, Client | undefined>();
+  readonly #budget: MemoryBudget<"requests" | "answers", Client>;
+
+  constructor(
+    endpoints: Endpoints,
+    { limits, logger }: { readonly logger: Logger; readonly limits?: Partial<HttpLimits> },
+  ) {
+    this.#endpoints = endpoints;
+    this.#logger = logger;
+    this.#limits = { ...LIMITS, ...limits };
+    const { answers, requests } = this.#limits;
+    this.#budget = new MemoryBudget({
+      requests: { total: requests, each: MAX_REQUEST },
+      answers: { total: answers, each: answers },
+    });
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#clients.size;
+  }
+
+  /** Takes connections of a listener, and owns it from now on. */
+  serve(listener: Deno.Listener): void {
+    this.#listeners.add(listener);
+    this.#run(this.#accept(listener), undefined);
+  }
+
+  /** Takes no more connections of a listener, and closes it; of all listeners if none is named. */
+  stopListening(...listeners: readonly Deno.Listener[]): void {
+    for (const listener of listeners.length > 0 ? listeners : [...this.#listeners]) {
+      if (this.#listeners.delete(listener)) listener.close();
+    }
+    if (this.#listeners.size > 0) return;
+    for (const client of this.#clients) if (client.phase === "waiting") client.close();
+  }
+
+  /** Closes everything. Answers that are on their way are cut off; held ones get their end. Does not wait for what is
+   * being done for a request. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stopListening();
+    for (const client of [...this.#clients]) {
+      if (client.phase === "held") await client.write(HELD_END).catch(() => {});
+      client.close();
+    }
+    const ending = [...this.#running].filter(([, client]) => client?.phase !== "answering");
+    await Promise.all(ending.map(([running]) => running));
+  }
+
+  #run(work: Promise<void>, client: Client | undefined): void {
+    const running = work.catch((error) => {
+      this.#logger.error("control request failed", { reason: messageOf(error) });
+    }).finally(() => this.#running.delete(running));
+    this.#running.set(running, client);
+  }
+
+  async #accept(listener: Deno.Listener): Promise<void> {
+    let failed = false;
+    while (this.#listeners.has(listener)) {
+      try {
+        this.#welcome(await listener.accept());
+        failed = false;
+      } catch (error) {
+        if (!this.#listeners.has(listener)) return;
+        if (!failed) this.#logger.error("cannot accept a connection", { reason: messageOf(error) });
+        failed = true;
+        this.#oldestWaiting()?.close(); // gives back a descriptor
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+      }
+    }
+  }
+
+  #welcome(connection: Deno.Conn): void {
+    const client = new Client(connection);
+    if (this.#clients.size >= this.#limits.connections) {
+      const oldest = this.#oldestWaiting();
+      if (oldest === undefined) {
+        return void client.refuse(failure(503, {
+          message: "The daemon is answering too many requests",
+          hint: "Try again later",
+        }));
+      }
+      this.#clients.delete(oldest);
+      oldest.close();
+    }
+    this.#clients.add(client);
+    this.#run(this.#converse(client), client);
+  }
+
+  #oldestWaiting(): Client | undefined {
+    return this.#clients.values().find((client) => client.phase === "waiting");
+  }
+
+  async #converse(client: Client): Promise<void> {
+    const reader = new RequestReader({
+      read: (into) => client.connection.read(into),
+      held: (octets) => this.#hold("requests", client, octets),
+      goOn: () => client.write(new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n")),
+    });
+    try {
+      while (await this.#exchange(client, reader));
+    } catch (error) {
+      if (error instanceof BadRequest) {
+        await client.refuse(
+          failure(error.status, { code: "usage/bad-option", message: error.message, hint: error.hint }),
+        );
+      } // else the client has gone, or was closed here
+    } finally {
+      this.#clients.delete(client);
+      this.#budget.release(client);
+      client.close();
+    }
+  }
+
+  /** One request and its answer. Whether another may follow. */
+  async #exchange(client: Client, reader: RequestReader): Promise<boolean> {
+    this.#limitTime(client, () => reader.begun ? this.#tooSlow(client) : client.close());
+    const request = await reader.next();
+    clearTimeout(client.timer);
+    if (request === undefined || client.phase === "refused") return false;
+    client.phase = "answering";
+    const found = await answer(request, this.#endpoints, (error) => {
+      this.#logger.error("control request failed", { path: request.path, reason: messageOf(error) });
+    });
+    const keepAlive = request.keepAlive && !found.holds && this.#listeners.size > 0;
+    const bytes = encodeAnswer(found, keepAlive);
+    this.#hold("answers", client, bytes.length);
+    this.#limitTime(client, () => client.close());
+    await client.write(bytes);
+    clearTimeout(client.timer);
+    this.#budget.release(client);
+    if (found.holds) {
+      client.phase = "held";
+      while (await reader.next()); // until either side ends it
+    }
+    client.phase = "waiting";
+    this.#clients.delete(client); // to the end of those that wait
+    this.#clients.add(client);
+    return keepAlive;
+  }
+
+  #limitTime(client: Client, late: () => void): void {
+    client.timer = setTimeout(late, this.#limits.patienceMs);
+  }
+
+  #tooSlow(client: Client): void {
+    const seconds = this.#limits.patienceMs / 1000;
+    void client.refuse(
+      failure(408, { message: `The request did not come within ${seconds} s`, hint: "Send it at once" }),
+    );
+  }
+
+  #hold(pool: "requests" | "answers", client: Client, octets: number): void {
+    for (const greediest of this.#budget.hold(pool, client, octets)) {
+      void greediest.refuse(failure(503, {
+        message: "The request was cut off: too many come at once",
+        hint: "Try again later",
+      }));
+    }
+  }
+}

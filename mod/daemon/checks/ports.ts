@@ -1,0 +1,52 @@
+/** Whether the mesh's ports are free. */
+import type { Ip } from "../../core/addr.ts";
+import { ERRNO } from "../../core/errno.ts";
+import { errnoOf, MeshnetError, messageOf } from "../../core/errors.ts";
+
+/** Where the mesh listens. */
+export interface ListenPlace {
+  /** TCP port of the mesh, and UDP port of traffic in user space. */
+  readonly port: number;
+  /** Address to listen on; undefined: all. */
+  readonly host: Ip | undefined;
+}
+
+/** "up/port-taken" when nobody could listen on the TCP port, "usage/bad-option" when the address is not ours. */
+export function tcpPortTaken({ host, port }: ListenPlace): MeshnetError | undefined {
+  try {
+    Deno.listen({ transport: "tcp", hostname: host ?? "0.0.0.0", port }).close();
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.AddrNotAvailable) {
+      return new MeshnetError(
+        "usage/bad-option",
+        `Cannot listen on ${host}: this host does not have that address`,
+        { hint: "List the addresses of this host with `ip addr`", cause: thrown },
+      );
+    }
+    const why = thrown instanceof Deno.errors.AddrInUse ? "another program uses it" : messageOf(thrown);
+    return new MeshnetError("up/port-taken", `Cannot listen on TCP ${where({ host, port })}: ${why}`, {
+      hint: `See who does with: ss -ltnp 'sport = :${port}'; or choose another port with --port`,
+      cause: thrown,
+    });
+  }
+}
+
+/** "up/port-taken" when traffic in user space could not have its UDP port. `open` opens a socket on it, or throws a
+ * MeshnetError. */
+export function udpPortTaken(place: ListenPlace, open: () => Disposable): MeshnetError | undefined {
+  try {
+    open()[Symbol.dispose]();
+    return undefined;
+  } catch (thrown) {
+    const why = errnoOf(thrown) === ERRNO.EADDRINUSE ? "another program uses it" : messageOf(thrown);
+    return new MeshnetError("up/port-taken", `Cannot use UDP ${where(place)}: ${why}`, {
+      hint: `See who does with: ss -lunp 'sport = :${place.port}'; or choose another port with --port`,
+      cause: thrown,
+    });
+  }
+}
+
+function where({ host, port }: ListenPlace): string {
+  return host === undefined ? `port ${port}` : `${host} port ${port}`;
+}

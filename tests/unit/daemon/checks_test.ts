@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import { ERRNO } from "../../../mod/core/errno.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { type Check, findFaults, refuseFaults } from "../../../mod/daemon/checks.ts";
+import { missingCapabilities } from "../../../mod/daemon/checks/capabilities.ts";
+import { routerAnswers } from "../../../mod/daemon/checks/other_router.ts";
+import { tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
+import { claimNamespace } from "../../../mod/daemon/claim_namespace.ts";
+
+const LOOPBACK = "127.0.0.1" as Ip;
+
+const fault = (message: string) => new MeshnetError("up/not-permitted", message, { hint: "h" });
+
+/** Checks that write down that they were made. */
+function fakeChecks(made: string[]): readonly Check[] {
+  const check = (name: string, find: Check["find"]): Check => ({
+    name,
+    find: () => (made.push(name), find()),
+  });
+  return [
+    check("good", () => {}),
+    check("late", () => Promise.resolve(fault("late fault"))),
+    check("throws", () => {
+      throw fault("thrown fault");
+    }),
+    check("good too", () => undefined),
+  ];
+}
+
+Deno.test("findFaults() gives every fault with the name of its check, in order", async () => {
+  const made: string[] = [];
+  const found: [string, unknown][] = [];
+  for await (const { check, error } of findFaults(fakeChecks(made))) {
+    found.push([check, (error as MeshnetError).message]);
+  }
+  assert.deepEqual(found, [["late", "late fault"], ["throws", "thrown fault"]]);
+  assert.deepEqual(made, ["good", "late", "throws", "good too"]);
+});
+
+Deno.test("refuseFaults() throws the first fault, and makes no check behind it", async () => {
+  const made: string[] = [];
+  await assert.rejects(refuseFaults(fakeChecks(made)), { message: "late fault" });
+  assert.deepEqual(made, ["good", "late"]);
+  await refuseFaults([]);
+});
+
+Deno.test("missingCapabilities() names what is missing", () => {
+  const status = (bits: string) =>
+    `Name:\tmeshnet\nCapPrm:\t000001ffffffffff\nCapEff:\t${bits}\nSeccomp:\t0\n`;
+  assert.equal(missingCapabilities(status("000001ffffffffff")), undefined);
+  assert.equal(missingCapabilities(status("0000000000203000")), undefined);
+  const cases: [status: string | undefined, message: RegExp][] = [
+    [status("0000000000000000"), /CAP_NET_ADMIN .*CAP_NET_RAW .*CAP_SYS_ADMIN/],
+    [status("0000000000003000"), /without CAP_SYS_ADMIN \(to enter/],
+    [status("00000000a80425fb"), /without CAP_NET_ADMIN .*CAP_SYS_ADMIN/], // a Docker container's usual set
+    ["", /no CapEff/],
+    [undefined, /cannot be read/],
+  ];
+  for (const [text, message] of cases) {
+    const found = missingCapabilities(text);
+    assert.ok(found?.hint !== undefined);
+    assert.equal(found.code, "up/not-permitted");
+    assert.match(found.message, message);
+  }
+});
+
+Deno.test("claimNamespace() lets one router in, until it ends", () => {
+  const datapath = `test-${crypto.randomUUID()}`;
+  {
+    using _first = claimNamespace(datapath);
+    assert.throws(() => claimNamespace(datapath), { code: "up/already-running", message: /another router/ });
+  }
+  claimNamespace(datapath)[Symbol.dispose]();
+});
+
+Deno.test("tcpPortTaken() leaves a free port free, and refuses a taken one", () => {
+  const listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
+  const { port } = listener.addr;
+  for (const host of [LOOPBACK, undefined]) {
+    const found = tcpPortTaken({ port, host });
+    assert.equal(found?.code, "up/port-taken");
+    assert.match(found.message, /another program uses it/);
+  }
+  listener.close();
+  assert.equal(tcpPortTaken({ port, host: LOOPBACK }), undefined);
+  assert.equal(tcpPortTaken({ port, host: LOOPBACK }), undefined);
+});
+
+Deno.test("udpPortTaken() closes what it opened, and says which port is taken", () => {
+  let open = 0;
+  const socket = { [Symbol.dispose]: () => void open-- };
+  assert.equal(udpPortTaken({ host: undefined, port: 6783 }, () => (open++, socket)), undefined);
+  assert.equal(open, 0);
+  const cases = [
+    [ERRNO.EADDRINUSE, undefined, /^Cannot use UDP port 6783: another program uses it$/],
+    [ERRNO.EADDRINUSE, LOOPBACK, /^Cannot use UDP 127\.0\.0\.1 port 6783: another program uses it$/],
+    [ERRNO.EPERM, undefined, /^Cannot use UDP port 6783: the kernel said no$/],
+  ] as const;
+  for (const [errno, host, message] of cases) {
+    const openUdp = () => {
+      throw new MeshnetError("native/call-failed", "the kernel said no", { errno });
+    };
+    const found = udpPortTaken({ host, port: 6783 }, openUdp);
+    assert.equal(found?.code, "up/port-taken");
+    assert.match(found.message, message);
+    assert.match(found.hint!, /ss -lunp .*6783/);
+  }
+});
+
+Deno.test("tcpPortTaken() refuses an address of another host", () => {
+  const elsewhere = "192.0.2.1" as Ip; // reserved for documentation
+  const found = tcpPortTaken({ port: 6783, host: elsewhere });
+  assert.equal(found?.code, "usage/bad-option");
+  assert.match(found.message, /does not have that address/);
+});
+
+Deno.test("routerAnswers() tells a router from what a killed one left", async () => {
+  const runDir = Deno.makeTempDirSync({ prefix: "meshnet-run-" });
+  try {
+    assert.equal(await routerAnswers(runDir), undefined);
+    assert.equal(await routerAnswers(`${runDir}/none`), undefined);
+    const path = `${runDir}/control.sock`;
+    const listener = Deno.listen({ transport: "unix", path });
+    const found = await routerAnswers(runDir);
+    assert.equal(found?.code, "up/already-running");
+    assert.match(found.message, new RegExp(path));
+    listener.close();
+    assert.equal(await routerAnswers(runDir), undefined); // the file is still there
+  } finally {
+    Deno.removeSync(runDir, { recursive: true });
+  }
+});
