@@ -3,6 +3,8 @@ import { CONTROL_SOCKET } from "../core/options.ts";
 import { type ErrorCode, MeshnetError, messageOf, systemReason } from "../core/errors.ts";
 import type { ErrorAnswer } from "./api_types.ts";
 
+/** Pause before another try when the daemon has too many clients, in milliseconds. */
+const BUSY_PAUSE_MS = 50;
 const MAX_ANSWER = 64 * 1024 * 1024;
 
 /** How to reach the daemon and how long to wait for it. */
@@ -29,7 +31,7 @@ export interface ControlRequest {
  */
 export async function callDaemon<T>(request: ControlRequest, options: ClientOptions): Promise<T> {
   const path = `${options.runDir}/${CONTROL_SOCKET}`;
-  const connection = await connect(path, options.runDir);
+  const connection = await connect(path, options);
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
@@ -60,9 +62,17 @@ export async function callDaemon<T>(request: ControlRequest, options: ClientOpti
   }
 }
 
-async function connect(path: string, runDir: string): Promise<Deno.UnixConn> {
+async function connect(path: string, { runDir, timeoutMs }: ClientOptions): Promise<Deno.UnixConn> {
   try {
-    return await Deno.connect({ transport: "unix", path });
+    for (const end = performance.now() + timeoutMs;;) {
+      try {
+        return await Deno.connect({ transport: "unix", path });
+      } catch (cause) {
+        // The daemon's queue of clients is full: it takes hundreds in a second.
+        if (!(cause instanceof Deno.errors.WouldBlock) || performance.now() > end) throw cause;
+        await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
+      }
+    }
   } catch (cause) {
     if (cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable) {
       throw new MeshnetError("control/request-failed", `Cannot open ${path}: permission denied`, {

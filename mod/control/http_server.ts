@@ -19,9 +19,13 @@ export interface HttpLimits {
 }
 
 const MIB = 1024 * 1024;
+/** That many clients at once are many. */
+const BUSY = 64;
 const LIMITS: HttpLimits = { connections: 256, patienceMs: 10_000, requests: 4 * MIB, answers: 64 * MIB };
 /** Head and body of a request, and a little of the next. */
 const MAX_REQUEST = MAX_BODY + 32 * 1024;
+/** Time that a waiting client has for itself before another may take its place, in milliseconds. */
+const GRACE_MS = 250;
 /** Pause after a failure to accept, in milliseconds: descriptors may have been used up. */
 const ACCEPT_PAUSE_MS = 100;
 /** Time in which a refusal must have been taken, in milliseconds. */
@@ -32,6 +36,8 @@ type Phase = "waiting" | "answering" | "held" | "refused";
 
 class Client {
   phase: Phase = "waiting";
+  /** Since when it waits, on performance's clock. */
+  since: number = performance.now();
   timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
@@ -65,14 +71,24 @@ export class HttpServer implements AsyncDisposable {
   readonly #listeners = new Set<Deno.Listener>();
   /** In the order in which they began to wait. */
   readonly #clients = new Set<Client>();
+  /** Called when a client goes, while another waits for its place. */
+  #left: (() => void) | undefined;
+  #busy = false;
+  readonly #quiet: () => void;
   /** What goes on, and for which client. */
   readonly #running = new Map<Promise<void>, Client | undefined>();
   readonly #budget: MemoryBudget<"requests" | "answers", Client>;
 
   constructor(
     endpoints: Endpoints,
-    { limits, logger }: { readonly logger: Logger; readonly limits?: Partial<HttpLimits> },
+    { limits, logger, quiet = () => {} }: {
+      readonly logger: Logger;
+      /** Called when the last client has gone after a time with many: their memory can be given back. */
+      readonly quiet?: () => void;
+      readonly limits?: Partial<HttpLimits>;
+    },
   ) {
+    this.#quiet = quiet;
     this.#endpoints = endpoints;
     this.#logger = logger;
     this.#limits = { ...LIMITS, ...limits };
@@ -126,8 +142,10 @@ export class HttpServer implements AsyncDisposable {
     let failed = false;
     while (this.#listeners.has(listener)) {
       try {
-        this.#welcome(await listener.accept());
+        const connection = await listener.accept();
         failed = false;
+        if (this.#clients.size >= this.#limits.connections) await this.#room();
+        this.#welcome(connection);
       } catch (error) {
         if (!this.#listeners.has(listener)) return;
         if (!failed) this.#logger.error("cannot accept a connection", { reason: messageOf(error) });
@@ -136,6 +154,17 @@ export class HttpServer implements AsyncDisposable {
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       }
     }
+  }
+
+  /** Waits until a client goes, or the one that waits longest has had its time. Others stay in the kernel's queue. */
+  async #room(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#left = resolve;
+    const waited = performance.now() - (this.#oldestWaiting()?.since ?? performance.now());
+    const timer = setTimeout(resolve, Math.max(0, GRACE_MS - waited));
+    await promise;
+    clearTimeout(timer);
+    this.#left = undefined;
   }
 
   #welcome(connection: Deno.Conn): void {
@@ -148,10 +177,10 @@ export class HttpServer implements AsyncDisposable {
           hint: "Try again later",
         }));
       }
-      this.#clients.delete(oldest);
-      oldest.close();
+      this.#leave(oldest);
     }
     this.#clients.add(client);
+    this.#busy ||= this.#clients.size >= BUSY;
     this.#run(this.#converse(client), client);
   }
 
@@ -174,10 +203,18 @@ export class HttpServer implements AsyncDisposable {
         );
       } // else the client has gone, or was closed here
     } finally {
-      this.#clients.delete(client);
-      this.#budget.release(client);
-      client.close();
+      this.#leave(client);
     }
+  }
+
+  #leave(client: Client): void {
+    this.#clients.delete(client);
+    this.#budget.release(client);
+    client.close();
+    this.#left?.();
+    if (this.#clients.size > 0 || !this.#busy) return;
+    this.#busy = false;
+    this.#quiet();
   }
 
   /** One request and its answer. Whether another may follow. */
@@ -202,6 +239,7 @@ export class HttpServer implements AsyncDisposable {
       while (await reader.next()); // until either side ends it
     }
     client.phase = "waiting";
+    client.since = performance.now();
     this.#clients.delete(client); // to the end of those that wait
     this.#clients.add(client);
     return keepAlive;

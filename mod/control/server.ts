@@ -21,11 +21,16 @@ export interface ControlServer extends AsyncDisposable {
  * answers there. */
 export async function startControlServer(
   api: ControlApi,
-  { logger, runDir }: { readonly runDir: string; readonly logger: Logger },
+  { logger, quiet, runDir }: {
+    readonly runDir: string;
+    readonly logger: Logger;
+    /** Called when the last client has gone after a time with many. */
+    readonly quiet?: () => void;
+  },
 ): Promise<ControlServer> {
   const path = `${runDir}/${CONTROL_SOCKET}`;
   await removeStaleSocket(path);
-  const server = new HttpServer(controlEndpoints(api), { logger });
+  const server = new HttpServer(controlEndpoints(api), { logger, ...(quiet === undefined ? {} : { quiet }) });
   let file = listenAtFile(path);
   server.serve(file.listener);
   const keeper = keepThere({

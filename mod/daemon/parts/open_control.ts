@@ -1,5 +1,7 @@
 /** The control socket, on top of all other parts. */
+import { releaseMemory } from "../../../ffi/memory.ts";
 import { startControlServer } from "../../control/server.ts";
+import { messageOf } from "../../core/errors.ts";
 import type { Config } from "../config.ts";
 import { controlApi, type ControlParts } from "../control_api.ts";
 import type { Base } from "./open_base.ts";
@@ -10,6 +12,14 @@ export async function openControl(
   { base, ...parts }: Omit<ControlParts, "clock" | "config"> & { readonly base: Base },
 ): Promise<Disposable> {
   const api = controlApi({ ...parts, config, clock: base.clock });
-  const server = await startControlServer(api, { runDir: config.runDir, logger: base.logger });
+  const { logger } = base;
+  const quiet = () => {
+    try {
+      releaseMemory();
+    } catch (error) {
+      logger.debug("cannot give memory back", { reason: messageOf(error) });
+    }
+  };
+  const server = await startControlServer(api, { runDir: config.runDir, logger, quiet });
   return { [Symbol.dispose]: () => server.stopListening() };
 }

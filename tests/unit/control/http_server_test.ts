@@ -130,6 +130,16 @@ Deno.test("HttpServer refuses more when all its clients are being answered", asy
   });
 });
 
+Deno.test("HttpServer answers a burst of more clients than it takes at once", () =>
+  serving(simple, { connections: 8 }, async (open) => {
+    const answers = await Promise.all(Array.from({ length: 200 }, async () => {
+      const connection = await open();
+      await send(connection, ASK_LAST);
+      return await readToEnd(connection);
+    }));
+    for (const text of answers) assert.match(text, /^HTTP\/1\.1 200/);
+  }));
+
 Deno.test("HttpServer gives up on a request that does not come, and says so if some of it came", () =>
   serving(simple, { patienceMs: 50 }, async (open, server) => {
     const [silent, half] = [await open(), await open()];
