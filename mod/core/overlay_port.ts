@@ -77,6 +77,8 @@ export type OverlayEvent =
   | { readonly kind: "established"; readonly link: LinkId }
   /** No overlay is or will be usable: end the connection. `reason` is a sentence without full stop. */
   | { readonly kind: "failed"; readonly link: LinkId; readonly reason: string }
+  /** The peer is heard from this address, not from that of the connection, or again from that. */
+  | { readonly kind: "moved"; readonly link: LinkId; readonly remote: Ip }
   /** For people: sent on every change. */
   | { readonly kind: "status"; readonly link: LinkId; readonly status: LinkStatus };
 

@@ -144,11 +144,12 @@ function viewOf(connections: Connections, topology: Topology): ConnectorView {
   return {
     *connections() {
       for (const connection of connections.table.added()) {
+        if (connection.doubtful) continue;
         const { remote, outbound } = connection.origin;
         yield { peer: connection.peer!, address: connection.address, ip: remote.ip, outbound };
       }
     },
-    isConnected: (peer) => connections.table.byPeer(peer) !== undefined,
+    isConnected: (peer) => connections.table.byPeer(peer)?.doubtful === false,
     hasConnection: (attempt) => connections.hasConnection(attempt),
     *introducing() {
       for (const connection of connections.table.inboundGreeting()) yield connection.origin.remote.ip;

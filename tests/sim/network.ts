@@ -66,6 +66,7 @@ export class Network {
   readonly #ends = new Set<End>();
   readonly #groups = new Map<string, number>();
   readonly #down = new Set<string>();
+  readonly #retired = new Set<string>();
   #port = 20_000;
   /** Pieces and bytes sent so far. */
   messages = 0;
@@ -129,8 +130,15 @@ export class Network {
     return () => over = true;
   }
 
+  /** An address belongs to nobody any more: what is sent to and from it is lost, and nobody is told. */
+  retire(address: Endpoint): void {
+    this.#listeners.delete(formatEndpoint(address));
+    this.#retired.add(address.ip);
+  }
+
   /** Whether packets pass between two hosts. */
   reaches(a: string, b: string): boolean {
+    if (this.#retired.has(a) || this.#retired.has(b)) return false;
     return (this.#groups.get(a) ?? 0) === (this.#groups.get(b) ?? 0);
   }
 

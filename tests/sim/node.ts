@@ -67,7 +67,7 @@ export function addressOf(index: number): Endpoint {
 export class SimNode {
   readonly label: string;
   readonly name: PeerName;
-  readonly address: Endpoint;
+  address: Endpoint;
   core: RouterCore | undefined;
   /** Targets as the last run left them. */
   targets: readonly string[] = [];
@@ -81,7 +81,7 @@ export class SimNode {
   #stepping = false;
   #alarm = Infinity;
   #shortId: number;
-  #confirmed = new Map<LinkId, { readonly remote: string }>();
+  #confirmed = new Map<LinkId, { readonly remote: string; readonly peer: PeerName }>();
 
   readonly index: number;
 
@@ -101,7 +101,7 @@ export class SimNode {
   start(
     options: { readonly targets?: readonly string[]; readonly channels?: readonly GossipChannel[] } = {},
   ): void {
-    const { clock, network, sealer, password, connLimit, discovery } = this.context;
+    const { clock, sealer, password, connLimit, discovery } = this.context;
     const run = ++this.#run;
     const { name, random } = this;
     const identity = { name, nickname: this.label, shortId: toShortId(this.#shortId)! };
@@ -118,16 +118,39 @@ export class SimNode {
     this.#confirmed = new Map();
     this.#queue = [];
     this.#alarm = Infinity;
-    network.listen(this.address, {
-      accept: (end, remote) => {
-        const socket = this.#adopt(end);
-        this.post({ kind: "accepted", socket, local: this.address, remote });
-        return this.#handlers(socket);
-      },
-    });
+    this.#listen();
     this.context.trace.note(clock.now(), this.label, "starts");
     this.targets = options.targets ?? this.targets;
     this.post({ kind: "targets", change: { connect: this.targets, replace: true } });
+  }
+
+  #listen(): void {
+    const { address } = this;
+    this.context.network.listen(address, {
+      accept: (end, remote) => {
+        const socket = this.#adopt(end);
+        this.post({ kind: "accepted", socket, local: address, remote });
+        return this.#handlers(socket);
+      },
+    });
+  }
+
+  /** The host gets another address. `heard`: what its system tells of that, or nothing. */
+  renumber(address: Endpoint, { heard }: { readonly heard: boolean }): void {
+    const { network, trace, clock } = this.context;
+    const old = this.address;
+    network.retire(old);
+    this.address = address;
+    this.#listen();
+    trace.note(clock.now(), this.label, `is at ${address.ip}`);
+    if (heard) this.post({ kind: "network-changed", gone: [old.ip], come: [address.ip] });
+  }
+
+  /** The made-up overlay hears a peer at another address. */
+  overlayMoved(peer: PeerName, remote: Ip): void {
+    for (const [link, confirmed] of this.#confirmed) {
+      if (confirmed.peer === peer) this.post({ kind: "overlay", event: { kind: "moved", link, remote } });
+    }
   }
 
   /** Ends the process; `silent`: the host vanishes as well. */
@@ -244,7 +267,9 @@ export class SimNode {
 
   /** The made-up overlay: works as soon as a heartbeat comes through. */
   #overlay(request: OverlayRequest): void {
-    if (request.kind === "prepare") this.#confirmed.set(request.link, { remote: request.remote.ip });
+    if (request.kind === "prepare") {
+      this.#confirmed.set(request.link, { remote: request.remote.ip, peer: request.peer });
+    }
     if (request.kind === "stop") this.#confirmed.delete(request.link);
     if (request.kind !== "confirm") return;
     const { overlay, clock } = this.context;

@@ -1,5 +1,5 @@
 /** One mesh connection, from the first byte to the end (source: spec mesh.md, sections 4.2, 5). */
-import { type Endpoint, formatEndpoint } from "../../core/addr.ts";
+import { type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import type { ConnUid, PeerName } from "../../core/names.ts";
 import type { LinkId, LinkStatus } from "../../core/overlay_port.ts";
@@ -15,6 +15,8 @@ import { TokenBucket } from "../../core/token_bucket.ts";
 export const HEARTBEAT = 30_000;
 /** A connection silent for this long is closed, milliseconds. */
 export const SILENCE = 60_000;
+/** A connection whose remote is heard at another address is doubtful after this silence: a heartbeat is late, ms. */
+export const DOUBTFUL_SILENCE = HEARTBEAT + 2_000;
 /** An address of this host that goes may come back within this time, as when an interface is set up anew, ms. */
 export const UPROOTED = 1_000;
 /** Bytes given to the shell and not yet written above which gossip waits, so that it merges instead of piling up. */
@@ -66,6 +68,8 @@ export interface ConnectionEnd {
   readonly never?: boolean;
   /** True: the remote did what it must not do, so a dial has failed although it was connected. */
   readonly fault?: boolean;
+  /** True: the way to the remote broke, as far as we know; the remote may be there still, here or elsewhere. */
+  readonly lost?: boolean;
   /** True: nobody needs to hear of it. */
   readonly silent?: boolean;
   /** Level of the log line; by its stage unless given. */
@@ -85,6 +89,8 @@ export interface ConnectionOrigin {
   readonly attempt: AttemptId | undefined;
   /** Whether a peer that we do not know yet is welcome: all but discovered addresses. */
   readonly welcome: boolean;
+  /** The peer that was dialled, welcome in any case; undefined: whoever answers. */
+  readonly expected: PeerName | undefined;
 }
 
 /** One connection. The caller performs the writes in the order in which it gets them. */
@@ -104,6 +110,10 @@ export class Connection {
   status: LinkStatus | undefined;
   /** When we last wondered whether the remote still has this connection. */
   doubted: Millis | undefined;
+  /** Where the data plane hears the remote now, if not at this connection's address. */
+  movedTo: Ip | undefined;
+  /** Whether it is probably dead: one of its ends has another address now. Another one may take its place. */
+  doubtful = false;
   /** Whether the remote has sent a message since the introduction: then it has let us in. */
   spoke = false;
   /** Bytes given to the shell and not yet written. */
@@ -112,8 +122,9 @@ export class Connection {
   readonly controls: TokenBucket;
   #codec: MessageCodec | undefined;
   #heartbeatAt = Infinity;
-  /** When it is given up because this host has its address no longer. */
+  /** When it becomes doubtful because this host has its address no longer. */
   #uprootedAt = Infinity;
+  #uprooted = false;
 
   constructor(readonly origin: ConnectionOrigin, readonly intro: Intro, now: Millis) {
     this.since = now;
@@ -135,6 +146,7 @@ export class Connection {
   /** Takes bytes of the remote. Messages may be handled only while the connection is in the table. */
   receive(bytes: Uint8Array, now: Millis): ConnectionInput {
     this.heard = now;
+    this.doubtful = this.#uprooted;
     if (this.#codec !== undefined) {
       const fed = this.#codec.feed(bytes);
       if (!fed.ok) return failed(fed.reason);
@@ -161,11 +173,20 @@ export class Connection {
 
   /** This host has lost the address of this end: nothing that is sent to it arrives any more. */
   uproot(now: Millis): void {
-    this.#uprootedAt = Math.min(this.#uprootedAt, after(now, UPROOTED));
+    if (!this.#uprooted) this.#uprootedAt = Math.min(this.#uprootedAt, after(now, UPROOTED));
   }
   /** This host has the address of this end, again or still. */
   root(): void {
     this.#uprootedAt = Infinity;
+    this.#uprooted = this.doubtful = false;
+  }
+  /** Whether this end is known to be dead: this host has no longer its address. */
+  get uprooted(): boolean {
+    return this.#uprooted;
+  }
+  /** The data plane hears the remote at this address. */
+  moved(ip: Ip): void {
+    this.movedTo = ip === this.origin.remote.ip ? undefined : ip;
   }
 
   /** Longest message that encode() takes, in octets; 0 before the introduction is done. */
@@ -181,7 +202,6 @@ export class Connection {
 
   /** What time demands: an end with its reason, or messages to send. */
   expire(now: Millis): Decoded<readonly Uint8Array[]> {
-    if (now >= this.#uprootedAt) return bad(`this host has the address ${this.origin.local.ip} no longer`);
     if (this.stage === "greeting") {
       const expired = this.intro.expire(now);
       return expired === undefined ? good([]) : bad(expired.reason);
@@ -191,6 +211,11 @@ export class Connection {
         `nothing was heard for ${SILENCE / 1000} s: is the host still up, and does the network pass TCP`,
       );
     }
+    if (now >= this.#uprootedAt) {
+      this.#uprootedAt = Infinity;
+      this.#uprooted = this.doubtful = true;
+    }
+    if (this.movedTo !== undefined && now >= this.heard + DOUBTFUL_SILENCE) this.doubtful = true;
     if (now < this.#heartbeatAt) return good([]);
     this.#heartbeatAt = after(now, HEARTBEAT);
     return good([Uint8Array.of(TAG.heartbeat)]);
@@ -199,8 +224,9 @@ export class Connection {
   /** Earliest time at which `expire()` could do something. */
   nextWake(): number {
     if (this.stage === "gone") return Infinity;
-    if (this.stage === "greeting") return Math.min(this.#uprootedAt, this.intro.nextWake());
-    return Math.min(this.#uprootedAt, this.#heartbeatAt, this.heard + SILENCE);
+    if (this.stage === "greeting") return this.intro.nextWake();
+    const doubtAt = this.movedTo === undefined || this.doubtful ? Infinity : this.heard + DOUBTFUL_SILENCE;
+    return Math.min(this.#uprootedAt, doubtAt, this.#heartbeatAt, this.heard + SILENCE);
   }
 }
 

@@ -2,7 +2,7 @@
 import type { PeerName } from "../../core/names.ts";
 import type { LinkId } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
-import type { Connection, Introduced } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { SocketId } from "../mesh_ids.ts";
 
 /** What is to happen with a connection that wants into the table. */
@@ -21,6 +21,9 @@ export type Admission =
 /** A living peer sends something at least every 30 s; after this long a connection is taken for dead if the peer
  * comes back as another process, milliseconds. */
 const PRESUMED_DEAD = 35_000;
+
+/** Announced by peers that let in a new connection of a peer that has moved, whatever its number. */
+export const MOVE_EXTENSION = "move1";
 
 /** All connections, by socket, by link id and, once added, by peer. */
 export class ConnectionTable {
@@ -75,7 +78,8 @@ export class ConnectionTable {
   }
 
   /** Decides about an introduced connection. */
-  admit(introduced: Introduced, now: Millis): Admission {
+  admit(connection: Connection, now: Millis): Admission {
+    const introduced = connection.introduced!;
     const { name, uid } = introduced.remote;
     const existing = this.#peers.get(name);
     if (existing === undefined) {
@@ -86,6 +90,7 @@ export class ConnectionTable {
     }
     const known = existing.introduced!;
     if (uid !== known.remote.uid) return this.#incarnation(existing, name, now);
+    if (follows(connection, existing)) return { kind: "add", replaces: existing };
     if (introduced.connUid === known.connUid) return { kind: "drop-both", existing };
     if (introduced.connUid < known.connUid) return { kind: "add", replaces: existing };
     const reason = `already connected to ${name}`;
@@ -95,7 +100,7 @@ export class ConnectionTable {
   /** A name comes back as another process. The remote has no other connection to us, so the choice is ours alone: a
    * silent connection is replaced; a living one is kept, else two cloned machines would throw each other out for ever. */
   #incarnation(existing: Connection, name: PeerName, now: Millis): Admission {
-    if (now - existing.heard > PRESUMED_DEAD) return { kind: "add", replaces: existing };
+    if (existing.doubtful || now - existing.heard > PRESUMED_DEAD) return { kind: "add", replaces: existing };
     const clone = existing.doubted !== undefined && existing.heard > existing.doubted;
     const reason = clone
       ? cloneAdvice(name)
@@ -118,6 +123,14 @@ export class ConnectionTable {
     this.#sockets.delete(connection.origin.socket);
     return added;
   }
+}
+
+/** Whether a connection takes the place of one of the same two processes because one of them has moved: this host has
+ * lost its address, or the remote calls from where the data plane hears it. Both ends see it so, if both know MOVE_EXTENSION;
+ * with others only numbers decide, as the protocol has it. */
+function follows(connection: Connection, existing: Connection): boolean {
+  const moved = existing.uprooted || existing.movedTo === connection.origin.remote.ip;
+  return moved && (connection.introduced!.remote.extensions?.includes(MOVE_EXTENSION) ?? false);
 }
 
 /** What people read when two machines have one identity. */

@@ -1,5 +1,5 @@
 /** The part of the router that owns connections: greeting, admission, messages, end (source: spec mesh.md, section 5). */
-import { type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
+import { formatEndpoint, type Ip } from "../../core/addr.ts";
 import { concatBytes } from "../../core/bytes.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../core/overlay_port.ts";
 import type { LogFields } from "../../core/ports.ts";
@@ -10,21 +10,14 @@ import type { Connector } from "../dialing/connector.ts";
 import type { AttemptEnd, ConnectorEffect } from "../dialing/connector_types.ts";
 import { dialAdvice } from "../dialing/dial_advice.ts";
 import { introOf } from "./intro_of.ts";
-import {
-  BUSY,
-  Connection,
-  type ConnectionEnd,
-  type ConnectionInput,
-  FLOODED,
-  type Introduced,
-} from "./connection.ts";
+import { BUSY, Connection, type ConnectionEnd, type ConnectionInput, FLOODED } from "./connection.ts";
 import { ConnectionMemory, type Evicted } from "./connection_memory.ts";
-import { cloneAdvice, ConnectionTable } from "./connection_table.ts";
+import { ConnectionTable } from "./connection_table.ts";
 import { LogLimit } from "./log_limit.ts";
+import { receive } from "./reception.ts";
 import type { Membership } from "../membership.ts";
 import type { AttemptId, SocketId } from "../mesh_ids.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "../router_types.ts";
-import { MAX_PEERS } from "../topology/topology.ts";
 
 /** Accepted connections that may be in their introduction at the same time. */
 export const MAX_GREETING = 64;
@@ -47,7 +40,7 @@ export class Connections {
   terminations = 0;
   /** Messages lost because they were longer than a connection may carry. */
   unsendable = 0;
-  readonly #dials = new Map<AttemptId, { readonly address: Endpoint; readonly direct: boolean }>();
+  readonly #dials = new Map<AttemptId, ConnectorEffect & { readonly kind: "dial" }>();
   readonly #said = new LogLimit();
   #serial = 0;
   #wakeAt = Infinity;
@@ -60,7 +53,7 @@ export class Connections {
   /** Carries out what the connection maker wants. */
   dial(effect: ConnectorEffect): void {
     if (effect.kind === "dial") {
-      this.#dials.set(effect.attempt, { address: effect.address, direct: effect.direct });
+      this.#dials.set(effect.attempt, effect);
       this.context.emit({ kind: "dial", attempt: effect.attempt, address: effect.address });
     } else {
       if (effect.kind === "abandon") this.#dials.delete(effect.attempt);
@@ -78,13 +71,14 @@ export class Connections {
     const { socket, local, remote } = event;
     const outbound = event.kind === "dialed";
     const attempt = outbound ? event.attempt : undefined;
-    const welcome = attempt === undefined || (this.#dials.get(attempt)?.direct ?? true);
+    const dial = attempt === undefined ? undefined : this.#dials.get(attempt);
+    const [welcome, expected] = [dial?.direct ?? true, dial?.expected];
     if (attempt !== undefined) this.#dials.delete(attempt);
     else this.#makeRoom(now);
     const { config, membership } = this.context;
     const id = ++this.#serial as LinkId;
     const connection = new Connection(
-      { id, socket, local, remote, attempt, welcome, outbound },
+      { id, socket, local, remote, attempt, welcome, expected, outbound },
       introOf({ config, shortId: membership.shortId, outbound, remote: remote.ip }, now),
       now,
     );
@@ -176,8 +170,12 @@ export class Connections {
       case "status":
         connection.status = event.status;
         return;
+      case "moved":
+        connection.moved(event.remote);
+        this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
+        return;
       case "failed":
-        return this.end(connection, { reason: event.reason, orderly: true, level: "warn" }, now);
+        return this.end(connection, { reason: event.reason, orderly: true, lost: true, level: "warn" }, now);
       case "established":
         if (connection.established) return;
         connection.established = true;
@@ -215,14 +213,23 @@ export class Connections {
     for (const connection of [...this.table.all()]) {
       if (connection.nextWake() > now) continue;
       const due = connection.expire(now);
+      if (connection.doubtful) this.#follow(connection, now);
       if (due.ok) {
         for (const message of due.value) this.#send(connection, message, now);
       } else {
-        this.end(connection, { reason: due.reason, orderly: false }, now);
+        this.end(connection, { reason: due.reason, orderly: false, lost: true }, now);
       }
     }
     this.#wakeAt = Infinity;
     for (const connection of this.table.all()) this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
+  }
+
+  /** The peer is to be dialled where it may be: where the data plane heard it last, else where it was. */
+  #follow(connection: Connection, now: Millis): void {
+    const { connector, config } = this.context;
+    const { remote, outbound } = connection.origin;
+    const port = outbound ? remote.port : config.port; // of who dialled us only the address is known
+    connector.follow(connection.peer!, { ip: connection.movedTo ?? remote.ip, port }, now);
   }
 
   /** Earliest time at which `wake()` could do something. */
@@ -249,6 +256,7 @@ export class Connections {
     this.table.remove(connection);
     this.memory.release(connection);
     if (ran) {
+      if (end.lost) this.#follow(connection, now);
       this.#overlay({ kind: "stop", link: id, orderly: end.orderly });
       membership.removed(connection, now);
     }
@@ -278,48 +286,35 @@ export class Connections {
     this.end(waiting[0]!, { reason, orderly: true, level: "debug" }, now);
   }
 
-  /** Registers, admits and adds an introduced connection; false when it was refused. */
+  /** Adds an introduced connection to the table; false when it was refused. */
   #introduced(connection: Connection, now: Millis): boolean {
-    const { config, membership } = this.context;
-    const introduced = connection.introduced!;
-    const { name, uid } = introduced.remote;
-    if (name === config.name) {
-      const self = uid === config.uid;
-      const reason = self ? "this address leads to this host itself" : cloneAdvice(name);
-      this.end(connection, { reason, orderly: true, never: true, silent: self, level: "warn" }, now);
-      return false;
+    const { config, membership: { topology } } = this.context;
+    const reception = receive(connection, { config, table: this.table, topology }, now);
+    switch (reception.kind) {
+      case "add":
+        this.#add(connection, reception.replaces, now);
+        return true;
+      case "drop-both":
+        this.end(reception.existing, reception.end, now);
+        this.end(connection, reception.end, now);
+        return false;
+      case "refuse":
+        this.end(connection, reception.end, now);
+        this.#probe(reception.probe, now);
+        return false;
     }
-    const known = membership.topology.get(name) !== undefined;
-    if (!known && (!connection.origin.welcome || membership.topology.size >= MAX_PEERS)) {
-      const reason = connection.origin.welcome
-        ? `more than ${MAX_PEERS} peers are known: remove some`
-        : `another peer than expected answers: ${name} is not part of this mesh yet`;
-      this.end(connection, { reason, orderly: true }, now);
-      return false;
-    }
-    return this.#admit(connection, introduced, now);
   }
 
-  #admit(connection: Connection, introduced: Introduced, now: Millis): boolean {
+  /** If the remote has lost this connection, its system answers with a reset and we learn of it. */
+  #probe(connection: Connection | undefined, now: Millis): void {
+    if (connection === undefined || now - (connection.doubted ?? -Infinity) <= DOUBT) return;
+    connection.doubted = now;
+    this.#send(connection, Uint8Array.of(TAG.heartbeat), now);
+  }
+
+  #add(connection: Connection, replaces: Connection | undefined, now: Millis): void {
     const { membership, connector } = this.context;
-    const admission = this.table.admit(introduced, now);
-    if (admission.kind === "drop-both") {
-      const reason = "two connections of the same number met: both are made anew";
-      this.end(admission.existing, { reason, orderly: true }, now);
-      this.end(connection, { reason, orderly: true }, now);
-      return false;
-    }
-    if (admission.kind === "refuse") {
-      const { reason, probe, clone } = admission;
-      this.end(connection, { reason, orderly: true, level: clone ? "warn" : "debug" }, now);
-      // If the remote has lost the existing connection, its system answers this with a reset and we learn of it.
-      if (probe !== undefined && now - (probe.doubted ?? -Infinity) > DOUBT) {
-        probe.doubted = now;
-        this.#send(probe, Uint8Array.of(TAG.heartbeat), now);
-      }
-      return false;
-    }
-    const { replaces } = admission;
+    const introduced = connection.introduced!;
     const peer = introduced.remote.name;
     const { restarted } = membership.register(introduced.remote, now);
     if (replaces !== undefined) {
@@ -337,7 +332,6 @@ export class Connections {
     const { outbound } = connection.origin;
     const fields = { nickname: introduced.remote.nickname, encrypted: introduced.encrypted, outbound };
     this.#log("info", "mesh/connected", { peer, address: connection.address, ...fields });
-    return true;
   }
 
   #messages(connection: Connection, messages: readonly Uint8Array[], now: Millis): void {

@@ -4,6 +4,7 @@ import type { ShortId } from "../../core/names.ts";
 import type { Millis } from "../../core/time.ts";
 import { DIGEST_EXTENSION } from "../gossip/topology_digest.ts";
 import type { RouterConfig } from "../router_types.ts";
+import { MOVE_EXTENSION } from "./connection_table.ts";
 import { Intro } from "./intro.ts";
 
 /** A connection that begins. */
@@ -20,7 +21,7 @@ export interface IntroOptions {
 export function introOf({ config, shortId, outbound, remote }: IntroOptions, now: Millis): Intro {
   const { name, nickname, uid, overlays, password, minVersion, random, sealer } = config;
   const connId = new DataView(random.bytes(8).buffer).getBigUint64(0);
-  const extensions = [DIGEST_EXTENSION, ...config.extensions ?? []];
+  const extensions = [DIGEST_EXTENSION, MOVE_EXTENSION, ...config.extensions ?? []];
   const self = { name, nickname, uid, shortId, overlays, extensions };
   const trustRemote = config.trusted.some((network) => cidrContains(network, remote));
   const privateKey = password === undefined ? new Uint8Array(32) : random.bytes(32);

@@ -1,5 +1,5 @@
 /** The connection maker: which addresses to dial, and when (source: spec mesh.md, section 9). */
-import { formatEndpoint, type Ip, parseEndpoint } from "../../core/addr.ts";
+import { type Endpoint, formatEndpoint, type Ip, parseEndpoint } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
@@ -10,15 +10,15 @@ import { type DialTarget, type TargetView, viewOf } from "./dial_target.ts";
 import {
   firstInterval,
   reached,
+  RENEW_SPREAD,
   retryAfterChange,
   retryAfterFailure,
   retryAfterLoss,
   type RetryContext,
 } from "./retry.ts";
+import { reachedBy, waitFor, yields } from "./reach.ts";
 import { dialAddress, parseDialTarget } from "./target.ts";
 
-/** A discovered address waits so long at most while a connection from there is being introduced, milliseconds. */
-export const PATIENCE = 2_000;
 const MAX_DISCOVERED = 4_096;
 const MAX_ATTEMPTS = 32;
 const MAX_ADDRESSES = 16;
@@ -26,6 +26,9 @@ const MAX_ADDRESSES = 16;
 export const RENEW_INTERVAL = 1_000;
 /** A dial or look-up that has waited this long when the network changes is begun anew, milliseconds. */
 export const HUNG = 3_000;
+/** A peer whose connection is lost is dialled where it may be for this long, milliseconds. */
+export const FOLLOW_TIME = 600_000;
+const MAX_FOLLOWED = 256;
 /** Addresses in other peers' records are searched at least this often if something changes, milliseconds. */
 const SEARCH_INTERVAL = 5_000;
 
@@ -41,6 +44,7 @@ export class Connector {
   /** When targets are to be tried because this host's network has changed, and when they last were. */
   #renewAt = Infinity;
   #renewed = -Infinity;
+  #followed = 0;
   #size = 0;
   #searched = -Infinity;
 
@@ -84,6 +88,23 @@ export class Connector {
     }
     this.request(options.now);
     return refused;
+  }
+
+  /** A peer to which the connection is lost, or probably is, may be at this address: it is dialled there for a while,
+   * whoever dialled before. */
+  follow(peer: PeerName, endpoint: Endpoint, now: Millis): void {
+    const address = formatEndpoint(endpoint);
+    const key = `${peer}@${address}`;
+    const known = this.#targets.get(key);
+    const until = after(now, FOLLOW_TIME);
+    if (known !== undefined) {
+      known.until = until;
+    } else if (this.#followed < MAX_FOLLOWED && endpoint.port !== 0) {
+      const tryAt = after(now, this.options.random.below(RENEW_SPREAD.direct));
+      this.#add({ key, direct: undefined, addresses: [address], tryAt, peer, until });
+      this.#followed++;
+    }
+    this.request(now);
   }
 
   /** Forgets direct targets by the text they were given as; existing connections stay. */
@@ -198,7 +219,9 @@ export class Connector {
   }
 
   #add(
-    fresh: Pick<DialTarget, "key" | "direct" | "addresses" | "tryAt"> & { readonly peer?: PeerName },
+    fresh: Pick<DialTarget, "key" | "direct" | "addresses" | "tryAt" | "until"> & {
+      readonly peer?: PeerName;
+    },
   ): void {
     const state = {
       at: 0,
@@ -212,7 +235,7 @@ export class Connector {
   }
 
   #drop(target: DialTarget): void {
-    this.#targets.delete(target.key);
+    if (this.#targets.delete(target.key) && target.until !== undefined) this.#followed--;
     if (target.attempt !== undefined) this.#attempts.delete(target.attempt);
   }
 
@@ -238,7 +261,8 @@ export class Connector {
   #dial(target: DialTarget, effects: ConnectorEffect[], now: Millis): void {
     const address = parseEndpoint(target.addresses[target.at]!)!; // addresses are made by dialAddress or checked
     const attempt = this.#attempt(target, "dialing", now);
-    effects.push({ kind: "dial", attempt, address, direct: target.direct !== undefined });
+    const direct = target.direct !== undefined;
+    effects.push({ kind: "dial", attempt, address, direct, expected: direct ? undefined : target.peer });
   }
 
   #another(target: DialTarget): boolean {
@@ -295,9 +319,11 @@ export class Connector {
       if (!outbound) inbound.set(ip, peer);
     }
     const taken = new Set<string>();
+    const busy = new Set<string>(); // direct targets that dial these, or soon will
     for (const target of this.#targets.values()) {
       if (target.direct === undefined) continue;
       for (const address of target.addresses) taken.add(address);
+      if (target.phase !== "connected") { for (const address of target.addresses) busy.add(address); }
       if (target.phase !== "idle" && target.phase !== "ready") continue;
       const self = target.peer === this.options.self;
       const peer = self ? target.peer : reachedBy(target, { view, byAddress, inbound });
@@ -313,6 +339,11 @@ export class Connector {
     if (complete) this.#searched = now;
     for (const target of [...this.#targets.values()]) {
       if (target.direct !== undefined || target.phase === "dialing" || target.phase === "connected") continue;
+      if (target.until !== undefined) {
+        const idle = now < target.until && !view.isConnected(target.peer!) && !busy.has(target.addresses[0]!);
+        if (!idle) this.#drop(target);
+        continue;
+      }
       const gone = complete
         ? !found.has(target.key)
         : target.peer !== undefined && view.isConnected(target.peer);
@@ -357,40 +388,4 @@ export class Connector {
     const isConnected = (peer: PeerName) => view.isConnected(peer);
     return discover(view.records(), { self, port, isConnected, limit: MAX_DISCOVERED });
   }
-}
-
-/** Puts off the dial of a discovered address from which a connection is coming just now: the two would kill each other.
- * Not for long, as it may be somebody else's, or never get anywhere. */
-function waitFor(coming: ReadonlySet<Ip>, target: DialTarget, now: Millis): void {
-  if (target.direct !== undefined || target.phase !== "idle") return;
-  if (!target.addresses.some((address) => coming.has(parseEndpoint(address)!.ip))) return;
-  target.waitsUntil ??= after(now, PATIENCE);
-  if (now < target.waitsUntil) target.tryAt = Math.min(target.waitsUntil, after(now, PATIENCE / 10));
-}
-
-/** Whether we leave it to a peer to dial us: true at exactly one end. The parity of both names decides who, so that
- * everybody dials about half of the others. */
-function yields(self: PeerName, peer: PeerName): boolean {
-  let parity = 0;
-  for (let i = 0; i < self.length; i++) parity ^= self.charCodeAt(i) ^ peer.charCodeAt(i);
-  for (const shift of [4, 2, 1]) parity ^= parity >> shift;
-  return (self > peer) === ((parity & 1) === 0);
-}
-
-interface Reached {
-  readonly view: ConnectorView;
-  readonly byAddress: ReadonlyMap<string, PeerName>;
-  readonly inbound: ReadonlyMap<Ip, PeerName>;
-}
-
-/** The peer through which a direct target is already connected. A target that once answered as some peer counts as
- * reached while any connection to that peer stands: dialling it again could only make a duplicate. */
-function reachedBy(target: DialTarget, { view, byAddress, inbound }: Reached): PeerName | undefined {
-  if (target.peer !== undefined && view.isConnected(target.peer)) return target.peer;
-  for (const address of target.addresses) {
-    const peer = byAddress.get(address) ??
-      (target.direct?.port === undefined ? inbound.get(parseEndpoint(address)!.ip) : undefined);
-    if (peer !== undefined) return peer;
-  }
-  return undefined;
 }

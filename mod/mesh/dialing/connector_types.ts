@@ -12,16 +12,19 @@ export type ConnectorEffect =
     readonly attempt: AttemptId;
     readonly address: Endpoint;
     readonly direct: boolean;
+    /** The peer that should answer; undefined: anybody may. */
+    readonly expected: PeerName | undefined;
   }
   /** The attempt is given up: whatever comes of it is of no use. */
   | { readonly kind: "abandon"; readonly attempt: AttemptId };
 
 /** What the connection maker looks at when it decides. */
 export interface ConnectorView {
-  /** The connections in the table; `address` is the remote end as text. */
+  /** The connections in the table but doubtful ones; `address` is the remote end as text. */
   connections(): Iterable<
     { readonly peer: PeerName; readonly address: string; readonly ip: Ip; readonly outbound: boolean }
   >;
+  /** Whether there is a connection to this peer that is not doubtful. */
   isConnected(peer: PeerName): boolean;
   /** Addresses of the remote ends of accepted connections that are still being introduced. */
   introducing(): Iterable<Ip>;

@@ -47,6 +47,8 @@ export interface DialTarget {
   /** When it came to where it stands: the look-up or dial began, or the connection was there. */
   since: number;
   error: string | undefined;
+  /** Of a peer that is followed where it may have moved: until when. */
+  until?: number;
   /** Until when its dial waits for a connection from there that is being introduced; undefined: it never had to. */
   waitsUntil?: number;
   /** Whether another connection already leads there. */

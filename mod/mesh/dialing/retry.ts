@@ -27,8 +27,8 @@ export interface RetryContext {
 }
 
 /** The first wait of a target. */
-export function firstInterval({ direct }: Pick<DialTarget, "direct">): number {
-  return direct === undefined ? RETRY_START : DIRECT_RETRY_START;
+export function firstInterval({ direct, until }: Pick<DialTarget, "direct" | "until">): number {
+  return direct === undefined && until === undefined ? RETRY_START : DIRECT_RETRY_START;
 }
 
 /** After a failure: each wait is longer than the one before. */

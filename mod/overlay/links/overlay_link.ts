@@ -21,8 +21,16 @@ export interface OverlayLink {
   confirmed: boolean;
   /** The last status told. */
   told: string;
+  /** Where the peer was last said to be heard. */
+  seenAt: Ip;
   /** Whether there was a way, if only a likely one, when last looked at. */
   likely: boolean;
+}
+
+/** Where the peer of a link is heard: at another address than its connection's, if any overlay has followed it there. */
+export function addressOfPeer({ request, fastdp, sleeve }: OverlayLink): Ip {
+  const heard = [sleeve?.forwarder.remote?.ip, fastdp?.forwarder.remote];
+  return heard.find((ip) => ip !== undefined && ip !== request.remote.ip) ?? request.remote.ip;
 }
 
 /** Ways to peers over working links; the newest link of a peer counts. */

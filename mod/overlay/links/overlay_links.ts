@@ -22,7 +22,7 @@ import type { PortTable } from "../paths/port_table.ts";
 import { isBeat } from "../../wire/mesh/sleeve_special.ts";
 import { SleeveLink } from "./sleeve_link.ts";
 import type { SleeveNews } from "../ports/sleeve_port.ts";
-import { factsOf, type OverlayLink, pathsOf } from "./overlay_link.ts";
+import { addressOfPeer, factsOf, type OverlayLink, pathsOf } from "./overlay_link.ts";
 import {
   carrierOf,
   fastdpAbsence,
@@ -116,6 +116,7 @@ export class OverlayLinks {
       sleeve,
       confirmed: false,
       told: "",
+      seenAt: request.remote.ip,
       likely: false,
     };
     this.#links.set(request.link, link);
@@ -361,6 +362,7 @@ export class OverlayLinks {
           break;
         case "changed":
           this.#changed = true;
+          this.#follow(link);
           break;
         default:
           assertNever(event);
@@ -374,6 +376,13 @@ export class OverlayLinks {
     if (text !== link.told) this.#tell({ kind: "status", link: link.id, status });
     link.told = text;
     this.#nextWake = Math.min(this.#nextWake, link.switch.nextWake());
+  }
+
+  /** Tells the mesh where the peer is heard, if that has changed. */
+  #follow(link: OverlayLink): void {
+    const remote = addressOfPeer(link);
+    if (remote !== link.seenAt) this.#tell({ kind: "moved", link: link.id, remote });
+    link.seenAt = remote;
   }
 
   #computeWake(): number {

@@ -27,7 +27,8 @@ let serial = 0;
 /** As much of a link as the table looks at. */
 function link(what: Introduced, heard = 0, outbound = false): Connection {
   const id = ++serial;
-  const origin = { id: id as LinkId, socket: id as SocketId, outbound };
+  const remote = { ip: "192.0.2.2", port: 6783 };
+  const origin = { id: id as LinkId, socket: id as SocketId, outbound, remote };
   return {
     origin,
     introduced: what,
@@ -47,14 +48,14 @@ function tableWith(existing: Connection, limit = 0): ConnectionTable {
 Deno.test("LinkTable.admit() keeps the connection with the smaller number, and drops both when they are equal", () => {
   const existing = link(introduced(50n));
   const table = tableWith(existing);
-  assert.deepEqual(table.admit(introduced(49n), at(0)), { kind: "add", replaces: existing });
-  assert.equal(table.admit(introduced(51n), at(0)).kind, "refuse");
-  assert.deepEqual(table.admit(introduced(50n), at(0)), { kind: "drop-both", existing });
+  assert.deepEqual(table.admit(link(introduced(49n)), at(0)), { kind: "add", replaces: existing });
+  assert.equal(table.admit(link(introduced(51n)), at(0)).kind, "refuse");
+  assert.deepEqual(table.admit(link(introduced(50n)), at(0)), { kind: "drop-both", existing });
 });
 
 Deno.test("LinkTable.admit() has the existing connection probed when it refuses a duplicate", () => {
   const existing = link(introduced(50n));
-  const refused = tableWith(existing).admit(introduced(51n), at(0));
+  const refused = tableWith(existing).admit(link(introduced(51n)), at(0));
   assert.ok(refused.kind === "refuse");
   assert.equal(refused.probe, existing);
   assert.match(refused.reason, /already connected to 02:/);
@@ -62,25 +63,25 @@ Deno.test("LinkTable.admit() has the existing connection probed when it refuses 
 
 Deno.test("LinkTable.admit() compares numbers as unsigned 64 bits", () => {
   const table = tableWith(link(introduced(2n ** 63n)));
-  assert.equal(table.admit(introduced(2n ** 64n - 1n), at(0)).kind, "refuse");
-  assert.equal(table.admit(introduced(1n), at(0)).kind, "add");
+  assert.equal(table.admit(link(introduced(2n ** 64n - 1n)), at(0)).kind, "refuse");
+  assert.equal(table.admit(link(introduced(1n)), at(0)).kind, "add");
 });
 
 Deno.test("LinkTable.admit() replaces a silent connection when the peer comes back as another process", () => {
   const existing = link(introduced(50n), 0);
   const table = tableWith(existing);
-  assert.deepEqual(table.admit(introduced(99n, 8n), at(40_000)), { kind: "add", replaces: existing });
+  assert.deepEqual(table.admit(link(introduced(99n, 8n)), at(40_000)), { kind: "add", replaces: existing });
 });
 
 Deno.test("LinkTable.admit() first checks a living connection, then speaks of a clone", () => {
   const existing = link(introduced(50n), 9_000);
   const table = tableWith(existing);
-  const first = table.admit(introduced(1n, 8n), at(10_000));
+  const first = table.admit(link(introduced(1n, 8n)), at(10_000));
   assert.ok(first.kind === "refuse" && !first.clone && first.probe === existing);
   assert.match(first.reason, /seems to have restarted/);
   existing.doubted = at(10_000);
   existing.heard = at(11_000);
-  const second = table.admit(introduced(1n, 8n), at(12_000));
+  const second = table.admit(link(introduced(1n, 8n)), at(12_000));
   assert.ok(second.kind === "refuse" && second.clone);
   assert.match(second.reason, /another host announces the same peer name .* \(cloned machine\?\)/);
 });
@@ -88,10 +89,10 @@ Deno.test("LinkTable.admit() first checks a living connection, then speaks of a 
 Deno.test("LinkTable.admit() holds the limit, but a duplicate may take the place of its like", () => {
   const table = tableWith(link(introduced(50n)), 1);
   const other = "02:00:00:00:00:03" as PeerName;
-  const refused = table.admit(introduced(1n, 7n, other), at(0));
+  const refused = table.admit(link(introduced(1n, 7n, other)), at(0));
   assert.ok(refused.kind === "refuse");
   assert.match(refused.reason, /connection limit of 1 is reached: raise --conn-limit/);
-  assert.equal(table.admit(introduced(49n), at(0)).kind, "add");
+  assert.equal(table.admit(link(introduced(49n)), at(0)).kind, "add");
 });
 
 Deno.test("LinkTable finds connections by socket, id and peer until they are removed", () => {

@@ -38,6 +38,7 @@ function link(now: number): Connection {
     remote: { ...local, port: 1 },
     outbound: false,
     attempt: undefined,
+    expected: undefined,
     welcome: true,
   };
   return new Connection(origin, intro as unknown as Intro, at(now));

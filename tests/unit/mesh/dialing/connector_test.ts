@@ -3,7 +3,7 @@ import { type Endpoint, formatEndpoint, type Ip } from "../../../../mod/core/add
 import type { PeerName, PeerUid } from "../../../../mod/core/names.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import type { LinkRecord, PeerRecord } from "../../../../mod/core/topology_record.ts";
-import { PATIENCE } from "../../../../mod/mesh/dialing/connector.ts";
+import { PATIENCE } from "../../../../mod/mesh/dialing/reach.ts";
 import type { ConnectorEffect } from "../../../../mod/mesh/dialing/connector_types.ts";
 import { DIRECT_RETRY_START, RETRY_CAP } from "../../../../mod/mesh/dialing/retry.ts";
 import { targetsAfter } from "../../../../mod/mesh/dialing/target_change.ts";
