@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
-import { ip, until } from "../common/process.ts";
+import { attempt, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -49,7 +49,33 @@ declareTests(suite({
     note(`established ${ms} ms after the link was up`);
     assert.ok(ms <= 3_000, `${ms} ms`);
   },
+  "a host that was dialled gets another address: its connection follows within seconds": (world) =>
+    follows(world, 1, "192.168.50.101"),
+  "a host that dialled gets another address: its connection follows within seconds": (world) =>
+    follows(world, 2, "192.168.50.102"),
 }));
+
+/** Gives a host another address under traffic. Both ends must have a connection between the new addresses, which stays. */
+async function follows(world: World, index: 1 | 2, address: string): Promise<void> {
+  const host = world.host(index);
+  const other = world.host(index === 1 ? 2 : 1);
+  await using _one = traffic(world, 1);
+  await using _two = traffic(world, 2);
+  const { stdout } = await attempt(["ip", "-o", "-4", "addr", "show", "dev", "eth0"], { netns: host.netns });
+  const old = /inet (\S+)/.exec(stdout)![1]!;
+  const started = performance.now();
+  await ip([`addr del ${old} dev eth0`, `addr add ${address}/24 dev eth0`], host.netns);
+  await until("the other end has a connection to the new address", async () => {
+    const { connections } = await other.status();
+    return connections.some((each) => each.state === "established" && each.address.startsWith(`${address}:`));
+  }, { ms: 10_000, everyMs: 50 });
+  note(`followed after ${Math.round(performance.now() - started)} ms`);
+  const ends = () =>
+    Promise.all(world.hosts.map(async (each) => (await each.status()).connections[0]!.address));
+  const before = await ends();
+  await world.container(1).mustPing(world.container(2).address, "-c", "20", "-i", "0.2", "-W", "1");
+  assert.deepEqual(await ends(), before, "the connection stays");
+}
 
 /** A container that pings the other one, so that the loss of the link is noticed soon. */
 function traffic(world: World, from: 1 | 2): AsyncDisposable {
