@@ -5,6 +5,7 @@ import { openLibrary } from "./libs.ts";
 export const C_SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" }, // int *__errno_location(void)
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" }, // int socket(int, int, int)
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" }, // int fcntl(int, int, int)
   close: { parameters: ["i32"], result: "i32" }, // int close(int)
   open: { parameters: ["buffer", "i32"], result: "i32" }, // int open(const char *, int)
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" }, // ssize_t read(int, void *, size_t)
@@ -75,6 +76,8 @@ export const C = {
   MSG_NOSIGNAL: 0x4000,
   O_RDONLY: 0,
   O_CLOEXEC: 0x80000,
+  F_SETFD: 2,
+  FD_CLOEXEC: 1,
   CLONE_NEWNET: 0x40000000,
   EFD_CLOEXEC: 0x80000,
   EFD_NONBLOCK: 0x800,

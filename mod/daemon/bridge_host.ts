@@ -13,8 +13,9 @@ export function mendBridge(
 ): void {
   try {
     using socket = openRoute();
-    const changes = ensureBridge(socket, bridge);
-    if (changes.length > 0) logger.warn("the bridge was changed by another program, and is mended", {});
+    if (ensureBridge(socket, bridge)) {
+      logger.warn("the bridge was changed by another program, and is mended", {});
+    }
   } catch (error) {
     logger.warn("cannot mend the bridge", { reason: messageOf(error) });
   }

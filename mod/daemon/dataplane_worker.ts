@@ -1,4 +1,5 @@
 /** Entry of the data plane's worker: waits to be told how, opens the kernel's datapath and runs the loop. */
+import { loadDropAll } from "../../ffi/bpf.ts";
 import { inNetns } from "../../ffi/netns.ts";
 import { Poller, Wakeup } from "../../ffi/poll.ts";
 import type { LogFields, Logger } from "../core/ports.ts";
@@ -16,6 +17,7 @@ import {
   toPlainFailure,
 } from "../overlay/ports/dataplane_messages.ts";
 import type { PeerDirectory } from "../overlay/ports/sleeve_port.ts";
+import { HostLeg } from "../datapath/host_leg.ts";
 import { OvsDatapath } from "../datapath/ovs_shell.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
 import { TapKeeper } from "../datapath/tap_keeper.ts";
@@ -23,8 +25,9 @@ import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
 import { NETWORK_NOTICES } from "../wire/netlink/network_notice.ts";
-import { LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
+import { LINK_NOTICES, QDISC_NOTICES } from "../wire/netlink/rtnetlink.ts";
 import { openIpsec } from "./ipsec_parts.ts";
+import { withoutIpv6 } from "./host_leg_ipv6.ts";
 import { openNetlinkIn } from "./netlink.ts";
 import { NetworkNotices } from "./network_notices.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
@@ -81,29 +84,23 @@ async function openDatapath(
   around: { readonly directory: PeerDirectory; readonly log: Logger; readonly mended: () => void },
 ): Promise<Datapath> {
   const { kind, mtu, name, overlays, peer } = config;
-  const made = { ...around, made: withoutIpv6 };
+  const sysctl = new ProcSysctl(inNetns);
+  const quiet = (name: string) => withoutIpv6(sysctl, name);
+  const leg = new HostLeg({ loadDropAll, log: around.log });
+  const made = { ...around, made: quiet };
   const sleeve = overlays.includes("sleeve") ? await openSleeve(config, made) : undefined;
-  if (kind === "ovs") return OvsDatapath.open(ovsAdapters(around), { name, mtu, userSpace: sleeve });
+  if (kind === "ovs") return OvsDatapath.open(ovsAdapters(around), { name, mtu, leg, userSpace: sleeve });
   if (sleeve === undefined) throw new TypeError("Cannot use a bridge without sleeve");
   const { tap, openPath } = sleeve;
-  const bridge = { name, mtu, mac: bridgeMac(peer), tap: tap.name, quiet: withoutIpv6 };
+  const bridge = { name, mtu, mac: bridgeMac(peer), tap: tap.name, leg, quiet };
   const put = () => {
     using route = openNetlinkIn({ protocol: "route" });
-    return ensureBridge(route, bridge).length > 0;
+    return ensureBridge(route, bridge);
   };
   put();
-  const notices = openNetlinkIn({ protocol: "route", groups: [LINK_NOTICES] });
+  const notices = openNetlinkIn({ protocol: "route", groups: [LINK_NOTICES, QDISC_NOTICES] });
   const keeper = new TapKeeper({ ...around, tap, notices, names: [name, tap.name], put });
   return new BridgeDatapath(tap, openPath, keeper);
-}
-
-/** Without this the kernel asks for routers and reports its groups through the interface, to the whole mesh. */
-function withoutIpv6(name: string): void {
-  const key = `net/ipv6/conf/${name}/disable_ipv6`;
-  const sysctl = new ProcSysctl(inNetns);
-  try {
-    if (sysctl.read(undefined, key) === "0") sysctl.write(undefined, key, "1");
-  } catch { /* the main thread tries it again, and says why it does not work */ }
 }
 
 async function main(): Promise<void> {

@@ -5,7 +5,7 @@ import { inNetns } from "../../ffi/netns.ts";
 import { interfaceIndex } from "../../ffi/process.ts";
 import type { Logger } from "../core/ports.ts";
 import type { OvsAdapters, UpcallSocket } from "../overlay/ports/datapath_port.ts";
-import { LINK_NOTICES } from "../wire/netlink/rtnetlink.ts";
+import { LINK_NOTICES, QDISC_NOTICES } from "../wire/netlink/rtnetlink.ts";
 import { NETLINK_CODEC } from "../wire/netlink/netlink_reply.ts";
 import { type NetlinkUse, openNetlinkIn } from "./netlink.ts";
 
@@ -49,7 +49,7 @@ export function ovsAdapters({ log, netns }: { readonly log: Logger; readonly net
     openControl: () => open({ protocol: "generic" }),
     openUpcalls: () => within(() => new BatchedSocket({ ...upcalls, codec: NETLINK_CODEC })),
     openNotices: (groups) => open({ protocol: "generic", groups }),
-    openLinkNotices: () => open({ protocol: "route", groups: [LINK_NOTICES] }),
+    openLinkNotices: () => open({ protocol: "route", groups: [LINK_NOTICES, QDISC_NOTICES] }),
     openRoute: () => open({ protocol: "route" }),
     interfaceIndex: (name) => within(() => interfaceIndex(name)),
     cpus: possibleCpus(),

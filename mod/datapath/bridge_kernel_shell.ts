@@ -3,7 +3,8 @@ import { ERRNO } from "../core/errno.ts";
 import { errnoOf, MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { decodeLink, getLink, type Link, newBridge, setLink } from "../wire/netlink/rtnetlink.ts";
-import { BRIDGE_SETTINGS, type BridgeChange, type BridgeWanted, planBridge } from "./bridge_setup.ts";
+import type { HostLeg } from "./host_leg.ts";
+import { BRIDGE_SETTINGS, type BridgeWanted, planBridge } from "./bridge_setup.ts";
 
 /** The link of a name, or undefined. */
 export function linkOf(socket: NetlinkSocket, name: string): Link | undefined {
@@ -25,13 +26,15 @@ export interface BridgeParts extends BridgeWanted {
   readonly name: string;
   /** Name of the TAP. */
   readonly tap: string;
+  /** Closes the bridge's own interface to this host. */
+  readonly leg: Pick<HostLeg, "close">;
   /** Keeps the kernel from speaking through an interface by itself; called before it goes up. */
   readonly quiet: (name: string) => void;
 }
 
-/** Has the bridge `name` as wanted, with the TAP as one of its ports; what hangs on it already stays. Returns what had
- * to be changed. Throws "datapath/wrong-kind" when the name is that of something else. */
-export function ensureBridge(socket: NetlinkSocket, wanted: BridgeParts): readonly BridgeChange[] {
+/** Has the bridge `name` as wanted, with the TAP as one of its ports; what hangs on it already stays. Says
+ * whether anything had to change. Throws "datapath/wrong-kind" when the name is that of something else. */
+export function ensureBridge(socket: NetlinkSocket, wanted: BridgeParts): boolean {
   const { name } = wanted;
   if (linkOf(socket, name) === undefined) socket.request(newBridge(name, BRIDGE_SETTINGS));
   const bridge = linkOf(socket, name);
@@ -55,7 +58,8 @@ export function ensureBridge(socket: NetlinkSocket, wanted: BridgeParts): readon
     );
   }
   for (const one of [bridge, tap]) if (!one.up) wanted.quiet(one === bridge ? name : wanted.tap);
+  const closed = wanted.leg.close(socket, bridge); // before it goes up
   const changes = planBridge(wanted, { bridge, tap });
   for (const { index, ...change } of changes) socket.request(setLink(index, change));
-  return changes;
+  return closed || changes.length > 0;
 }

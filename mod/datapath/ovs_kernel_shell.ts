@@ -6,8 +6,9 @@ import type { Decoded } from "../core/brand.ts";
 import * as ovs from "../wire/netlink/ovs.ts";
 import { decodeFlow, encodeFlowDump } from "../wire/netlink/ovs_flow.ts";
 import type { FlowRecord, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
-import { decodeLink, getLink, setLink } from "../wire/netlink/rtnetlink.ts";
+import { decodeLink, getLink, type Link, setLink } from "../wire/netlink/rtnetlink.ts";
 import type { OvsAdapters } from "../overlay/ports/datapath_port.ts";
+import type { HostLeg } from "./host_leg.ts";
 import { type OvsChange, type OvsPresent, type OvsWanted, planOvs, wantedDispatch } from "./ovs_setup.ts";
 
 /** The largest MTU that a TAP takes: the kernel does not look at a super-packet's length, but at that of other frames,
@@ -41,41 +42,56 @@ export function findOvs(socket: NetlinkSocket, probeInterface: (name: string) =>
   );
 }
 
+/** How a datapath is opened. */
+export interface OvsKernelOptions {
+  /** Name of the datapath and of its own interface. */
+  readonly name: string;
+  /** MTU of its own interface. */
+  readonly mtu: number;
+  /** Netlink port id of the socket that receives misses. */
+  readonly upcallPid: number;
+  /** Closes its own interface to this host. */
+  readonly leg: Pick<HostLeg, "close">;
+}
+
 /** One datapath and the sockets to talk about it. */
 export class OvsKernel implements Disposable {
   readonly #control: NetlinkSocket;
   readonly #route: NetlinkSocket;
-  readonly #name: string;
   #wanted: OvsWanted;
+  readonly #leg: Pick<HostLeg, "close">;
   #index = 0;
   /** Numbers of the message families. */
   readonly families: ovs.OvsFamilies;
+  /** Name of the datapath and of its own interface. */
+  readonly name: string;
 
   private constructor(
     control: NetlinkSocket,
     route: NetlinkSocket,
     families: ovs.OvsFamilies,
-    options: { name: string; wanted: OvsWanted },
+    options: { name: string; wanted: OvsWanted; leg: Pick<HostLeg, "close"> },
   ) {
     this.#control = control;
     this.#route = route;
     this.families = families;
-    this.#name = options.name;
+    this.name = options.name;
     this.#wanted = options.wanted;
+    this.#leg = options.leg;
   }
 
   /** Opens the datapath `name`, or makes it. Misses go to the socket with port id `upcallPid` from now on. */
   static open(
     adapters: OvsAdapters,
-    options: { readonly name: string; readonly mtu: number; readonly upcallPid: number },
+    options: OvsKernelOptions,
   ): OvsKernel {
-    const { name, mtu, upcallPid } = options;
+    const { leg, name, mtu, upcallPid } = options;
     using undo = new DisposableStack();
     const control = undo.use(adapters.openControl());
     const route = undo.use(adapters.openRoute());
     const families = findOvs(control, adapters.interfaceIndex);
     const wanted = { dispatch: wantedDispatch(upcallPid, adapters.cpus, true), upcallPid, mtu };
-    const kernel = new OvsKernel(control, route, families, { name, wanted });
+    const kernel = new OvsKernel(control, route, families, { name, wanted, leg });
     try {
       kernel.#openOrCreate();
     } catch (thrown) {
@@ -111,7 +127,7 @@ export class OvsKernel implements Disposable {
   #create(): ovs.DatapathInfo {
     try {
       return this.#one(
-        ovs.encodeDatapathNew(this.families, this.#name, this.#wanted.dispatch),
+        ovs.encodeDatapathNew(this.families, this.name, this.#wanted.dispatch),
         ovs.decodeDatapath,
       );
     } catch (thrown) {
@@ -119,8 +135,8 @@ export class OvsKernel implements Disposable {
       const made = this.#find(); // somebody was faster
       if (made !== undefined) return made;
       const message =
-        `Cannot make datapath ${this.#name}: an interface of that name exists and is no datapath`;
-      const hint = `If nothing uses it, remove it: ip link delete ${this.#name}`;
+        `Cannot make datapath ${this.name}: an interface of that name exists and is no datapath`;
+      const hint = `If nothing uses it, remove it: ip link delete ${this.name}`;
       throw new MeshnetError("datapath/wrong-kind", message, { hint, cause: thrown, errno: ERRNO.EEXIST });
     }
   }
@@ -135,7 +151,7 @@ export class OvsKernel implements Disposable {
 
   /** The datapath as it is; throws with errno ENODEV when it is gone. */
   datapath(): ovs.DatapathInfo {
-    return this.#one(ovs.encodeDatapathGet(this.families, this.#name), ovs.decodeDatapath);
+    return this.#one(ovs.encodeDatapathGet(this.families, this.name), ovs.decodeDatapath);
   }
 
   /** All ports of the datapath. */
@@ -162,13 +178,22 @@ export class OvsKernel implements Disposable {
 
   /** Makes the datapath send its misses to us; returns what had to be changed for that. */
   repair(): readonly OvsChange[] {
-    const link = understood(
-      decodeLink(this.#route.request(getLink({ index: this.#index }))[0] ?? new Uint8Array(0)),
-    );
+    const link = this.#own();
+    this.#leg.close(this.#route, link); // before it goes up
     const present: OvsPresent = { datapath: this.datapath(), ports: this.ports(), link };
     const changes = planOvs(this.#wanted, present);
     changes.forEach((change) => this.#apply(change));
     return changes;
+  }
+
+  #own(): Link {
+    const [reply] = this.#route.request(getLink({ index: this.#index }));
+    return understood(decodeLink(reply ?? new Uint8Array(0)));
+  }
+
+  /** Has the datapath's own interface closed to this host; says whether that changed anything. */
+  closeLeg(): boolean {
+    return this.#leg.close(this.#route, this.#own());
   }
 
   #apply(change: OvsChange): void {

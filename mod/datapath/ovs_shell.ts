@@ -23,6 +23,7 @@ import type {
   UpcallSocket,
 } from "../overlay/ports/datapath_port.ts";
 import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
+import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 import { openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
@@ -50,6 +51,8 @@ export interface OvsOptions {
   readonly name: string;
   /** MTU of its own interface. */
   readonly mtu: number;
+  /** Closes its own interface to this host. */
+  readonly leg: Pick<HostLeg, "close">;
   /** What carries frames that no tunnel can carry; it is disposed with the datapath. */
   readonly userSpace?: UserSpace | undefined;
 }
@@ -95,11 +98,11 @@ export class OvsDatapath implements Datapath {
    * "datapath/wrong-kind" when something else has the name. Where the TAP cannot become a port, tunnels alone carry
    * frames. */
   static open(adapters: OvsAdapters, options: OvsOptions): OvsDatapath {
-    const { mtu, name, userSpace } = options;
+    const { leg, mtu, name, userSpace } = options;
     using undo = new DisposableStack();
     if (userSpace !== undefined) undo.use(userSpace);
     const upcalls = undo.use(adapters.openUpcalls());
-    const kernel = undo.use(OvsKernel.open(adapters, { name, mtu, upcallPid: upcalls.portId }));
+    const kernel = undo.use(OvsKernel.open(adapters, { name, mtu, leg, upcallPid: upcalls.portId }));
     const { datapathGroup, vportGroup } = kernel.families;
     const notices = undo.use(adapters.openNotices([datapathGroup, vportGroup]));
     const around = { log: adapters.log, openLinkNotices: () => adapters.openLinkNotices() };

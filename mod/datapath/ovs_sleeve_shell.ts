@@ -57,11 +57,18 @@ export class OvsSleeve implements Disposable {
     this.#tap = tap;
     this.#port = port;
     const put = () => {
+      const closed = kernel.closeLeg();
       const { port, changed } = kernel.addTap(tap.name);
       this.#port = port.port;
-      return changed;
+      return closed || changed;
     };
-    this.#keeper = new TapKeeper({ tap, notices: openLinkNotices(), names: [tap.name], put, log });
+    this.#keeper = new TapKeeper({
+      tap,
+      notices: openLinkNotices(),
+      names: [tap.name, kernel.name],
+      put,
+      log,
+    });
     this.path = parts.openPath(this.#take);
   }
 

@@ -1,8 +1,8 @@
-/** Keeps the TAP where it belongs: when somebody removes, moves or changes it, that is undone at once. */
+/** Keeps the TAP where it belongs and the switch's own leg closed: what others change about them is undone at once. */
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
-import { namesInNotice } from "../wire/netlink/rtnetlink.ts";
+import { linksOfQdiscNotice, namesInNotice } from "../wire/netlink/rtnetlink.ts";
 import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
 import type { TapPort } from "../overlay/ports/tap_port.ts";
@@ -15,7 +15,7 @@ const RETRY_MS = 5_000;
 /** What a keeper is made of. */
 export interface TapKeeperParts {
   readonly tap: Pick<TapPort, "gone" | "remake">;
-  /** Hears of every interface; the keeper disposes of it. */
+  /** Hears of every interface and of what it sends through (LINK_NOTICES, QDISC_NOTICES); the keeper disposes of it. */
   readonly notices: NoticeSocket;
   /** Interfaces whose change matters: the TAP, and what it hangs on. */
   readonly names: readonly string[];
@@ -81,7 +81,8 @@ export class TapKeeper implements Disposable {
     }
     this.mended++;
     log.warn("overlay/tap-mended", {
-      reason: "another program removed it, took it off its switch or changed its settings",
+      reason:
+        "another program removed it, took it off its switch, changed its settings or opened this host's own leg",
     });
     mended?.();
   }
@@ -91,7 +92,8 @@ export class TapKeeper implements Disposable {
     const { names, notices } = this.#parts;
     let concerned = false;
     const complete = takeNotices(notices, (notice) => {
-      concerned ||= namesInNotice(notice).some((name) => names.includes(name));
+      concerned ||= namesInNotice(notice).some((name) => names.includes(name)) ||
+        linksOfQdiscNotice(notice).length > 0; // rare enough to look at whosever it is
     });
     return concerned || !complete;
   }

@@ -1,4 +1,5 @@
 /** What hangs on the network here: the switch's own leg, the attached namespaces, and who looks after them. */
+import { loadDropAll } from "../../../ffi/bpf.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { interfaceIndex } from "../../../ffi/process.ts";
@@ -13,12 +14,14 @@ import {
 import { messageOf } from "../../core/errors.ts";
 import type { Logger, NetlinkSocket } from "../../core/ports.ts";
 import { bridgeMac } from "../../datapath/bridge_setup.ts";
+import { HostLeg } from "../../datapath/host_leg.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import { mendBridge, warnOfFirewall } from "../bridge_host.ts";
 import type { Config } from "../config.ts";
 import { type AttachmentKeeper, keepAttached } from "../keep_attached.ts";
+import { withoutIpv6 } from "../host_leg_ipv6.ts";
 import { openNetlinkIn } from "../netlink.ts";
 import { DATAPATH, findOvs } from "../ovs_host.ts";
 import type { Base } from "./open_base.ts";
@@ -49,7 +52,7 @@ export function openAttachments(
   using undo = new DisposableStack();
   const { choice: { kind }, openRoute } = host;
   const sysctl = new ProcSysctl(inNetns);
-  closeHostLeg(sysctl, logger);
+  quieten(sysctl, logger);
   if (kind === "bridge") warnOfFirewall(DATAPATH, { sysctl, logger });
   const ports = kind === "bridge"
     ? new BridgePorts(undo.use(openRoute()), DATAPATH)
@@ -65,9 +68,9 @@ export function openAttachments(
     new Attachments(adapters, { mtu, interface: containerInterface, multicastRoute: true }),
   );
   const restored = attachments.reconcile();
-  const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name) };
-  const mend = () =>
-    mendBridge({ ...bridge, quiet: () => closeHostLeg(sysctl, logger) }, { openRoute, logger });
+  const leg = new HostLeg({ loadDropAll, log: logger });
+  const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
+  const mend = () => mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
   const keeper = undo.use(keepAttached(attachments, kind === "bridge" ? mend : undefined));
   hooks.onMended = keeper.disturbed;
   const held = undo.move();
@@ -78,13 +81,12 @@ function ovsPorts(socket: NetlinkSocket): OvsPorts {
   return new OvsPorts(socket, findOvs(socket, interfaceIndex), interfaceIndex(DATAPATH));
 }
 
-/** Without this the kernel gives the host's own leg a link-local address, and containers reach the host's services; and
- * the TAP would speak for itself. */
-function closeHostLeg(sysctl: ProcSysctl, logger: Logger): void {
-  const keys = [DATAPATH, TAP_NAME].map((name) => `net/ipv6/conf/${name}/disable_ipv6`);
-  try {
-    for (const key of keys) if (sysctl.read(undefined, key) === "0") sysctl.write(undefined, key, "1");
-  } catch (error) {
-    logger.warn("containers can reach this host over IPv6", { reason: messageOf(error) });
+/** Keeps the switch's own leg and the TAP from speaking IPv6 by themselves. */
+function quieten(sysctl: ProcSysctl, logger: Logger): void {
+  for (const name of [DATAPATH, TAP_NAME]) {
+    const failure = withoutIpv6(sysctl, name);
+    if (failure !== undefined) {
+      logger.warn("this host speaks IPv6 by itself", { name, reason: messageOf(failure) });
+    }
   }
 }

@@ -8,15 +8,15 @@ export class PortTable {
   #locals: readonly PortNo[] = [];
   #sleeve: PortNo | undefined;
 
-  /** Ports to which frames for this host may be delivered, ascending: containers and our own leg. */
+  /** Ports to which frames for this host may be delivered, ascending: containers. The switch's own leg (`internal`) is
+   * none of them: this host takes no part in the network itself. */
   get locals(): readonly PortNo[] {
     return this.#locals;
   }
 
   /** Whether a port is local. */
   isLocal(port: PortNo): boolean {
-    const kind = this.#ports.get(port)?.kind;
-    return kind === "netdev" || kind === "internal";
+    return this.#ports.get(port)?.kind === "netdev";
   }
 
   /** Whether a port is a vxlan port. */

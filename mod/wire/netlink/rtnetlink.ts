@@ -28,3 +28,4 @@ export {
   type Route,
   ROUTE_TYPE,
 } from "./rtnetlink_route.ts";
+export { BLACKHOLE, dropWhatLeaves, linksOfQdiscNotice, QDISC_NOTICES } from "./rtnetlink_qdisc.ts";

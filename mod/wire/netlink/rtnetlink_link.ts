@@ -6,8 +6,11 @@ import { NetlinkWriter } from "./netlink_writer.ts";
 import { onlyMessage } from "./rtnetlink_message.ts";
 
 const RTM = { new: 16, del: 17, get: 18 } as const;
-const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, master: 10, linkInfo: 18, netNsPid: 19 } as const;
-const IFLA_MORE = { netNsFd: 28, extMask: 29, linkNetNsId: 37 } as const;
+const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, qdisc: 6, master: 10, linkInfo: 18 } as const;
+const IFLA_MORE = { netNsPid: 19, netNsFd: 28, extMask: 29, linkNetNsId: 37, xdp: 43 } as const;
+const XDP = { fd: 1, attached: 2, flags: 3 } as const;
+/** In the stack, on whatever interface: XDP_FLAGS_SKB_MODE. */
+const XDP_GENERIC = 2;
 const INFO = { kind: 1, data: 2 } as const;
 const VETH_INFO_PEER = 1;
 const BRIDGE_INFO = { stp: 5, multicastSnooping: 23 } as const; // IFLA_BR_*
@@ -52,6 +55,10 @@ export interface Interface {
   readonly master: number | undefined;
   /** Of links of kind `bridge`; what the kernel does not tell counts as off. */
   readonly bridge?: BridgeSettings | undefined;
+  /** Name of the queueing discipline that it sends through. */
+  readonly qdisc: string | undefined;
+  /** Whether a program (XDP) sees what it receives before the kernel does. */
+  readonly hasProgram: boolean;
 }
 
 /** One end of a veth pair to be made. */
@@ -80,6 +87,8 @@ export interface LinkChanges {
   readonly master?: number;
   /** Only for a bridge. */
   readonly bridge?: BridgeSettings;
+  /** Descriptor of a program (XDP) that is to see what the link receives before the kernel does. */
+  readonly program?: number;
   /** Moves it; the kernel takes its addresses away. */
   readonly namespace?: NamespaceRef;
 }
@@ -90,7 +99,7 @@ function header(writer: NetlinkWriter, index: number, flags = 0, change = 0): vo
 
 function namespaceAttribute(writer: NetlinkWriter, ref: NamespaceRef | undefined): void {
   if (ref?.kind === "fd") writer.attrU32(IFLA_MORE.netNsFd, ref.fd);
-  if (ref?.kind === "pid") writer.attrU32(IFLA.netNsPid, ref.pid);
+  if (ref?.kind === "pid") writer.attrU32(IFLA_MORE.netNsPid, ref.pid);
 }
 
 function vethEnd(writer: NetlinkWriter, end: VethEnd): void {
@@ -158,6 +167,10 @@ export function setLink(index: number, changes: LinkChanges): Uint8Array<ArrayBu
   if (changes.mac !== undefined) writer.attrBytes(IFLA.address, macToBytes(changes.mac));
   if (changes.master !== undefined) writer.attrU32(IFLA.master, changes.master);
   if (changes.bridge !== undefined) bridgeInfo(writer, changes.bridge);
+  if (changes.program !== undefined) {
+    const nest = writer.open(IFLA_MORE.xdp);
+    writer.attrU32(XDP.fd, changes.program).attrU32(XDP.flags, XDP_GENERIC).close(nest);
+  }
   namespaceAttribute(writer, changes.namespace);
   return writer.end().finish();
 }
@@ -185,6 +198,8 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
   let peerNamespaceId: number | undefined;
   let master: number | undefined;
   let bridge: BridgeSettings | undefined;
+  let qdisc: string | undefined;
+  let hasProgram = false;
   const reader = new AttributeReader(body, HEADER);
   while (reader.next()) {
     if (reader.type === IFLA.ifname) name = reader.text();
@@ -193,6 +208,8 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
     else if (reader.type === IFLA.link) peerIndex = reader.i32();
     else if (reader.type === IFLA_MORE.linkNetNsId) peerNamespaceId = reader.i32();
     else if (reader.type === IFLA.master) master = reader.u32();
+    else if (reader.type === IFLA.qdisc) qdisc = reader.text();
+    else if (reader.type === IFLA_MORE.xdp) hasProgram = tellsOfProgram(reader);
     else if (reader.type === IFLA.linkInfo) {
       const info = reader.nested();
       while (info.next()) {
@@ -206,7 +223,16 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
   if (index <= 0) return bad(`link index is ${index}`);
   if (name === "") return bad("link has no name");
   const up = (flags & IFF_UP) !== 0;
-  return good({ index, name, flags, up, mtu, mac, kind, peerIndex, peerNamespaceId, master, bridge });
+  const other = { peerIndex, peerNamespaceId, master, bridge, qdisc, hasProgram };
+  return good({ index, name, flags, up, mtu, mac, kind, ...other });
+}
+
+function tellsOfProgram(link: AttributeReader): boolean {
+  let attached = false;
+  const xdp = link.nested();
+  while (xdp.next()) if (xdp.type === XDP.attached) attached = xdp.u8() !== 0;
+  if (xdp.failure !== undefined) link.fail(xdp.failure);
+  return attached;
 }
 
 function bridgeSettings(info: AttributeReader): BridgeSettings {

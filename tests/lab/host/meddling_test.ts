@@ -1,8 +1,9 @@
 /** Somebody removes or changes what the daemon's switch is made of: it is back at once, in the same process. */
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
+import { assertClosed } from "../common/closed_leg.ts";
 import { note } from "../common/notes.ts";
-import { attempt, ip, until } from "../common/process.ts";
+import { attempt, exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { links } from "../common/links.ts";
 import type { World } from "../common/world.ts";
@@ -26,6 +27,16 @@ declareTests(suite({
   "the bridge is set down": (world) => survives(world, "link set meshnet down"),
   "the bridge is removed: it is made again, and its containers hang on it": (world) =>
     survives(world, "link del meshnet"),
+  "the host's own leg is opened: it is closed again": async (world) => {
+    const { netns } = world.host(1);
+    await exec(["ip", "link", "set", "dev", "meshnet", "xdpgeneric", "off"], { netns });
+    await exec(["tc", "qdisc", "del", "dev", "meshnet", "root"], { netns });
+    await until("it is closed", async () => {
+      const [leg] = JSON.parse(await exec(["ip", "-j", "link", "show", "dev", "meshnet"], { netns }));
+      return leg.qdisc === "blackhole" && leg.xdp !== undefined;
+    }, { ms: LIMIT_MS });
+    await assertClosed(world);
+  },
   "somebody removes it over and over: the daemon goes on, and is quiet afterwards": async (world) => {
     const host = world.host(1);
     for (let i = 0; i < 20; i++) await ip(["link del mesh-tap"], host.netns).catch(() => {});

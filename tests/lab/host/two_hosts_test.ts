@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
+import { assertClosed } from "../common/closed_leg.ts";
 import { linkLocal, links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
@@ -65,6 +66,7 @@ const twoHosts = suite({
     const [line] = await until("the frame arrives", () => capture.packets.length > 0 && capture.packets);
     assert.match(line!, /vlan 7, p 3.*0x88b5/, line);
   },
+  "no container reaches a host through the switch": assertClosed,
   "UDP arrives": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     for (

@@ -2,6 +2,8 @@
  *
  *     c1 --ethmesh-- v1 [ datapath meshnet ] v2 --ethmesh-- c2      all ports in the namespace `sw`
  */
+import { loadDropAll } from "../../../ffi/bpf.ts";
+import { HostLeg } from "../../../mod/datapath/host_leg.ts";
 import assert from "node:assert/strict";
 import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
 import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
@@ -62,7 +64,11 @@ class Bench implements Arrangement {
   }
   #open(): [OvsDatapath, Poller] {
     const adapters = ovsAdapters({ log: this.#log, netns: path(SWITCH) });
-    const datapath = OvsDatapath.open(adapters, { name: "meshnet", mtu: 1376 });
+    const datapath = OvsDatapath.open(adapters, {
+      name: "meshnet",
+      mtu: 1376,
+      leg: new HostLeg({ loadDropAll, log: this.#log }),
+    });
     this.posted.push(datapath.start());
     return [datapath, new Poller(datapath.fds)];
   }

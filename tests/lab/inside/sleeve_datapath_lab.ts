@@ -6,6 +6,8 @@
  *                                 |  (link, id) -> (link, id): the table `relay`
  *                              this process
  */
+import { loadDropAll } from "../../../ffi/bpf.ts";
+import { HostLeg } from "../../../mod/datapath/host_leg.ts";
 import assert from "node:assert/strict";
 import { Tap } from "../../../ffi/tap.ts";
 import { inNetns } from "../../../ffi/netns.ts";
@@ -166,6 +168,7 @@ class Bench implements Arrangement {
     this.#datapath = OvsDatapath.open(adapters, {
       name: "meshnet",
       mtu: 1376,
+      leg: new HostLeg({ loadDropAll, log: this.#log }),
       userSpace: {
         tap,
         openPath: (take) => this.relay = new RelayPath(take),

@@ -1,6 +1,7 @@
 /** Two hosts, a container on each: what everybody does first. */
 import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
+import { assertClosed } from "../common/closed_leg.ts";
 import { linkLocal, links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { exec, pause } from "../common/process.ts";
@@ -58,6 +59,7 @@ export default suite({ name: "two hosts", kernel: 0, open: () => hosts(2), prepa
     await linkLocal(one.netns);
     await one.mustPing(`${target}%ethmesh`, "-6", "-c", "3", "-i", "0.1", "-W", "3");
   },
+  "no container reaches a host through the switch": assertClosed,
   "the largest packet passes, and one byte more does not leave the container": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     const mtu = (await links(one.netns)).find((link) => link.ifname === "ethmesh")!.mtu;

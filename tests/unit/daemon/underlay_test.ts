@@ -10,6 +10,8 @@ const link = (index: number, name: string, mtu: number, more: Partial<Link> = {}
   up: true,
   flags: name === "lo" ? 9 : 1,
   mac: undefined,
+  qdisc: "noqueue",
+  hasProgram: false,
   kind: undefined,
   peerIndex: undefined,
   peerNamespaceId: undefined,

@@ -29,3 +29,6 @@ export class LinkNotices implements NoticeSocket {
     this.disposed = true;
   }
 }
+
+/** A leg that is closed already. */
+export const CLOSED_LEG = { close: () => false };

@@ -10,10 +10,11 @@ import { OVS_CMD } from "../../../mod/wire/netlink/ovs.ts";
 import { decodeFlow, writeFlowNew } from "../../../mod/wire/netlink/ovs_flow.ts";
 import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { FAMILIES } from "../wire/netlink/ovs_vectors.ts";
+import { CLOSED_LEG } from "./link_notices.ts";
 import { DATAPATH_INDEX, FakeOvs, type FakePort, UPCALL_PID } from "./fake_ovs.ts";
 
 const at = (ms: number) => ms as Millis;
-const NAMED = { name: "meshnet", mtu: 1376 };
+const NAMED = { name: "meshnet", mtu: 1376, leg: CLOSED_LEG };
 const KEY: FlowKey = { inPort: 1 as PortNo, ethSrc: 2 as Mac, ethDst: 4 as Mac };
 
 /** An open datapath and everything it posted. */

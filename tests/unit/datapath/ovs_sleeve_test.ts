@@ -16,6 +16,7 @@ import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { FAMILIES } from "../wire/netlink/ovs_vectors.ts";
 import { routesOf } from "../overlay/cluster.ts";
 import { DATAPATH_INDEX, FakeOvs, UPCALL_PID } from "./fake_ovs.ts";
+import { CLOSED_LEG } from "./link_notices.ts";
 import { FakePath, FakeTap } from "../overlay/fake_sleeve.ts";
 
 const TAP_INDEX = 9;
@@ -32,6 +33,7 @@ function opened(fake = new FakeOvs()) {
   const datapath = OvsDatapath.open(fake, {
     name: "meshnet",
     mtu: 1376,
+    leg: CLOSED_LEG,
     userSpace: {
       tap,
       openPath: (take) => path = new FakePath(take),
@@ -129,7 +131,7 @@ Deno.test("OvsDatapath goes on without user space when the TAP cannot become a p
 
 Deno.test("OvsDatapath never takes an interface of the TAP's name for a local port", () => {
   const fake = new FakeOvs();
-  const datapath = OvsDatapath.open(fake, { name: "meshnet", mtu: 1376 });
+  const datapath = OvsDatapath.open(fake, { name: "meshnet", mtu: 1376, leg: CLOSED_LEG });
   const left = { port: 3, type: 1, name: "mesh-tap", pid: UPCALL_PID };
   fake.notices.push(fake.portMessage(left));
   const posted: DataplaneEvent[] = [];
@@ -274,10 +276,11 @@ Deno.test("flows of user space that an earlier process left are deleted at the s
   };
   const macs = { ethSrc: 0x020000000001 as Mac, ethDst: 0x020000000002 as Mac };
   fake.flows = [
-    flow(11, { inPort: PORT, sleeve: key(1, 1), ...macs }, [{ kind: "output", port: 0 as PortNo }]),
-    flow(12, { inPort: 0 as PortNo, ...macs }, [send(key(1, 1))]),
-    flow(13, { inPort: 0 as PortNo, ...macs }, [{ kind: "output", port: 0 as PortNo }]),
+    flow(11, { inPort: PORT, sleeve: key(1, 1), ...macs }, [{ kind: "output", port: 2 as PortNo }]),
+    flow(12, { inPort: 2 as PortNo, ...macs }, [send(key(1, 1))]),
+    flow(13, { inPort: 2 as PortNo, ...macs }, [{ kind: "output", port: 3 as PortNo }]),
   ];
+  for (const port of [2, 3]) fake.ports.set(port, { port, type: 1, name: `vmn${port}`, pid: 0 });
   const { datapath, flush, perform, take } = opened(fake);
   const core = new Dataplane({
     kind: "ovs",

@@ -15,7 +15,7 @@ export const LINK = 1 as LinkId;
 export const UID = 77n as ConnUid;
 export const at = (ms: number) => ms as Millis;
 export const PORTS = [
-  vport(0, "internal", "meshnet"),
+  vport(0, "netdev", "vmn0"),
   vport(1, "netdev", "vmn1"),
   vport(9, "vxlan", "vxlan-6784", 6784),
 ];

@@ -45,7 +45,7 @@ export class FakeKernel {
       sleeve(key: SleeveKey, frame: Uint8Array): void;
     },
   ) {
-    this.ports.set(0 as PortNo, vport(0, "internal", "meshnet"));
+    this.ports.set(0 as PortNo, vport(0, "netdev", "vmn0"));
   }
 
   addPort(kind: "netdev" | "vxlan" | "sleeve", name: string, udpPort?: number): Vport {

@@ -63,7 +63,7 @@ export function linksTo(neighbours: readonly number[], more: Partial<LinkFacts> 
 /** What decisions are made from: this mesh at rest, and two containers of ours. The link to D is sealed. */
 export function world(): ForwardContext {
   const ports = new PortTable();
-  for (const n of [0, 1, 2]) ports.add(vport(n, n === 0 ? "internal" : "netdev", `p${n}`));
+  for (const n of [0, 1, 2]) ports.add(vport(n, "netdev", `p${n}`));
   ports.add(vport(VXLAN, "vxlan", "vxlan-6784", 6784));
   const macs = new MacTable({ total: 100, perPort: 100, perPeer: 100 });
   const seen = 0 as Millis;

@@ -18,7 +18,7 @@ Deno.test("Dataplane gives frames with a VLAN tag flows of their own, since no f
     firstUfid: 1,
     routes: routesOf,
   });
-  const ports = [vport(0, "internal", "meshnet"), vport(1, "netdev", "vmn1"), vport(2, "netdev", "vmn2")];
+  const ports = [vport(0, "netdev", "vmn0"), vport(1, "netdev", "vmn1"), vport(2, "netdev", "vmn2")];
   core.step({ kind: "started", ports, flows: [] }, 0 as Millis);
   const key = { inPort: 1 as PortNo, ethSrc: 0x02_00_00_00_00_01 as Mac, ethDst: 0xffff_ffff_ffff as Mac };
   const installed = (tagged: true | undefined): readonly (readonly [Ufid, boolean, FlowKey])[] =>

@@ -27,7 +27,7 @@ export const PEERS = Array.from({ length: 6 }, (_, i) => `02:00:00:00:00:0${i + 
 const MTU = 100;
 export const VXLAN = 9 as PortNo;
 export const PORTS = [
-  vport(0, "internal", "meshnet"),
+  vport(0, "netdev", "vmn0"),
   ...[1, 2, 3].map((n) => vport(n, "netdev", `vmn${n}`)),
   vport(VXLAN, "vxlan", "vxlan-6784", 6784),
 ];

@@ -9,9 +9,10 @@ import {
   orderedActions,
   sourcePlace,
 } from "../../../../mod/overlay/flows/forward.ts";
+import { PortTable } from "../../../../mod/overlay/paths/port_table.ts";
 import { peerPlace } from "../../../../mod/overlay/flows/place.ts";
-import type { FlowAction, FlowKey } from "../../../../mod/wire/netlink/ovs_keys.ts";
-import { hostIp } from "../kernel.ts";
+import type { FlowAction, FlowKey, PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
+import { hostIp, vport } from "../kernel.ts";
 import { ALL, AT_B, AT_C, AT_E, BOX, local, NOBODY, OTHER, out, remote, tun, world } from "../small_mesh.ts";
 
 const BRIDGES = 0x0180_c200_0000 as Mac;
@@ -115,4 +116,12 @@ Deno.test("sourcePlace() learns only from frames that are ours to take", () => {
     remote(1, 1, 2, NOBODY, ALL),
   ];
   for (const key of refused) assert.equal(sourcePlace(key, context), undefined, JSON.stringify(key));
+});
+
+Deno.test("the switch's own leg is no local port: nothing goes there, nothing is taken from it", () => {
+  const ports = new PortTable();
+  ports.add(vport(0, "internal", "meshnet"));
+  ports.add(vport(1, "netdev", "vmn1"));
+  assert.deepEqual(ports.locals, [1]);
+  assert.equal(ports.isLocal(0 as PortNo), false);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Cidr, formatCidr, formatMac, parseCidr, parseMac } from "../../../../mod/core/addr.ts";
 import { fromHex, toHex } from "../../../../mod/core/bytes.ts";
+import { NetlinkWriter } from "../../../../mod/wire/netlink/netlink_writer.ts";
 import * as rt from "../../../../mod/wire/netlink/rtnetlink.ts";
 import { fuzz } from "../../fuzz.ts";
 import { loadVectors } from "../../vectors.ts";
@@ -73,6 +74,22 @@ Deno.test("rtnetlink requests equal those of the ip tool", () => {
   for (const { name, request } of captured.requests) {
     assert.equal(essence(ours[name]!), essence(fromHex(request)), name);
   }
+});
+
+Deno.test("a link's program and what it sends through are read as they are asked for", () => {
+  const made = rt.setLink(7, { program: 5 });
+  const writer = new NetlinkWriter().begin(16, 0).u8(0).u8(0).u16(1).u32(7).u32(1).u32(0);
+  writer.attrText(3, "meshnet").attrText(6, rt.BLACKHOLE);
+  writer.close(writer.open(43)).end();
+  assert.equal(value(rt.decodeLink(writer.finish())).qdisc, "blackhole");
+  assert.equal(value(rt.decodeLink(writer.finish())).hasProgram, false);
+  const attached = new NetlinkWriter().begin(16, 0).u8(0).u8(0).u16(1).u32(7).u32(1).u32(0).attrText(3, "m");
+  const nest = attached.open(43);
+  const link = value(rt.decodeLink(attached.attrU8(2, 2).close(nest).end().finish()));
+  assert.deepEqual([link.hasProgram, link.qdisc], [true, undefined]);
+  assert.deepEqual(rt.linksOfQdiscNotice(rt.dropWhatLeaves(7)), [7]);
+  assert.deepEqual(rt.linksOfQdiscNotice(made), []);
+  assert.deepEqual(rt.linksOfQdiscNotice(Uint8Array.of(1, 2)), []);
 });
 
 Deno.test("decodeLink() reads what ip shows", () => {

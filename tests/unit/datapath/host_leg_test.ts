@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { ERRNO } from "../../../mod/core/errno.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import type { NetlinkSocket } from "../../../mod/core/ports.ts";
+import { HostLeg, planLeg } from "../../../mod/datapath/host_leg.ts";
+
+const OPEN = { index: 7, qdisc: "noqueue", hasProgram: false };
+const CLOSED = { index: 7, qdisc: "blackhole", hasProgram: true };
+/** Types of requests: a link changed, a discipline made. */
+const [SET_LINK, SET_QDISC] = [16, 36];
+
+/** A kernel that refuses some types of request, and what was said and done. */
+function trial() {
+  const refuses = new Set<number>();
+  const asked: number[] = [];
+  const said: string[] = [];
+  let open = 0;
+  const socket: NetlinkSocket = {
+    portId: 1,
+    request(message) {
+      const type = message[4]!;
+      asked.push(type);
+      if (refuses.has(type)) {
+        throw new MeshnetError("netlink/request-failed", "Kernel refuses", { errno: ERRNO.EOPNOTSUPP });
+      }
+      return [];
+    },
+    send: () => {},
+    [Symbol.dispose]: () => {},
+  };
+  const leg = new HostLeg({
+    loadDropAll: () => (open++, { fd: 5, [Symbol.dispose]: () => void open-- }),
+    log: { warn: (event) => void said.push(event) },
+  });
+  return { asked, leg, open: () => open, refuses, said, socket };
+}
+
+Deno.test("planLeg() closes both ways, and has nothing to do where they are closed", () => {
+  assert.deepEqual(planLeg(OPEN), ["drop-arriving", "drop-leaving"]);
+  assert.deepEqual(planLeg({ ...CLOSED, hasProgram: false }), ["drop-arriving"]);
+  assert.deepEqual(planLeg({ ...CLOSED, qdisc: undefined }), ["drop-leaving"]);
+  assert.deepEqual(planLeg(CLOSED), []);
+});
+
+Deno.test("HostLeg.close() changes what is open, and nothing else", () => {
+  const { asked, leg, open, said, socket } = trial();
+  assert.equal(leg.close(socket, OPEN), true);
+  assert.deepEqual([asked.splice(0), open(), said], [[SET_LINK, SET_QDISC], 0, []]);
+  assert.equal(leg.close(socket, CLOSED), false);
+  assert.deepEqual(asked, []);
+});
+
+Deno.test("HostLeg.close() says once what the kernel refuses, does the rest, and calls nothing a repair", () => {
+  const { asked, leg, open, refuses, said, socket } = trial();
+  refuses.add(SET_LINK!);
+  assert.equal(leg.close(socket, OPEN), true);
+  assert.equal(leg.close(socket, { ...CLOSED, hasProgram: false }), false);
+  assert.deepEqual([asked.length, open()], [3, 0]);
+  assert.deepEqual(said, ["containers can reach this host"]);
+  refuses.clear();
+  assert.equal(leg.close(socket, { ...CLOSED, hasProgram: false }), true);
+});
