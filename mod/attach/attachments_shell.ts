@@ -102,8 +102,7 @@ export class Attachments implements Disposable {
     try {
       more = applySteps(planned, (step) => kernel.perform(step), `attach ${target.text}`);
     } catch (thrown) {
-      if (before === undefined) this.#registry.drop(record.id);
-      else this.#registry.save(before);
+      this.#takeBack(record.id, before);
       throw thrown;
     }
     this.#failures.delete(record.id);
@@ -152,11 +151,18 @@ export class Attachments implements Disposable {
         hint: `Detach it as a whole: meshnet detach ${target.text}`,
       });
     }
-    const warnings = found === undefined
-      ? this.#removeHostEnd(record)
-      : this.#takeFrom(found, record, { removed, left });
+    // First the store, which a full disk refuses: what is cut off in the kernel could not be given back whole.
     if (left.length === 0) this.#registry.drop(record.id);
     else this.#registry.save({ ...(found === undefined ? record : movedTo(record, found)), addresses: left });
+    let warnings: readonly string[];
+    try {
+      warnings = found === undefined
+        ? this.#removeHostEnd(record)
+        : this.#takeFrom(found, record, { removed, left });
+    } catch (thrown) {
+      this.#takeBack(record.id, record);
+      throw thrown;
+    }
     this.#failures.delete(record.id);
     const addresses = removed.map(formatCidr);
     this.adapters.log.info("detached", { target: record.target, addresses: addresses.join(" ") });
@@ -305,6 +311,16 @@ export class Attachments implements Disposable {
     }
     const planned = planDetach(wanted, kernel.observe(wanted), addresses);
     return applySteps(planned, (step) => kernel.perform(step), action);
+  }
+
+  /** After a request that failed: remembers of an attachment what was true before. */
+  #takeBack(id: string, before: AttachmentRecord | undefined): void {
+    try {
+      this.#registry.restore(id, before);
+    } catch (thrown) { // the request's own failure is what its caller must read
+      const fields = { id, reason: messageOf(thrown) };
+      this.adapters.log.error("attachment-not-remembered", fields);
+    }
   }
 
   #removeHostEnd(record: AttachmentRecord): readonly string[] {

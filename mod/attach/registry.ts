@@ -96,6 +96,15 @@ export class Registry {
     this.#records.delete(id);
   }
 
+  /** Sets a record back to what it was, `undefined` for none: here at once, also when the store refuses it and this
+   * throws. */
+  restore(id: string, before: AttachmentRecord | undefined): void {
+    if (before === undefined) this.#records.delete(id);
+    else this.#records.set(id, before);
+    if (before === undefined) this.drop(id);
+    else this.save(before);
+  }
+
   /** An id for a new attachment, taken from what it hangs on so that it is the same if asked again. */
   newId(found: ResolvedTarget, interfaceName: string): string {
     const { namespace, target } = found;

@@ -142,6 +142,39 @@ testOnSwitches("Attachments.attach() failing at any change leaves everything as 
   }
 });
 
+testOnSwitches("Attachments.detach() changes nothing when the store or the kernel refuses", () => {
+  for (const addresses of [[], ["10.2.1.2/24"]]) {
+    const host = hostWith(A, B);
+    attach(host, "10.2.1.1/24", "10.2.1.2/24");
+    using attachments = host.start();
+    const before = host.snapshot();
+    const listed = JSON.stringify(attachments.list());
+    const { changes } = host.kernel;
+    host.store.fails = new Error("the disk is full");
+    assert.throws(() => attachments.detach({ target: "netns:a", addresses }), /the disk is full/);
+    assert.deepEqual([host.snapshot(), host.kernel.changes], [before, changes]);
+    host.store.fails = undefined;
+    host.kernel.failAt = changes;
+    assert.throws(() => attachments.detach({ target: "netns:a", addresses }), { code: "attach/failed" });
+    assert.deepEqual([host.snapshot(), JSON.stringify(attachments.list())], [before, listed]);
+    host.kernel.failAt = Infinity;
+    attachments.detach({ target: "netns:a", addresses });
+    assert.equal(attachments.list().length, addresses.length);
+  }
+});
+
+testOnSwitches("Attachments.attach() that fails is forgotten here, also where the store refuses that", () => {
+  const host = hostWith(A);
+  using attachments = host.start();
+  host.kernel.failAt = host.kernel.changes;
+  host.kernel.onFailure = () => host.store.fails = new Error("the disk is full");
+  assert.throws(() => attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] }), {
+    code: "attach/failed",
+  });
+  assert.deepEqual(attachments.list(), []);
+  assert.ok(host.logged.some((line) => line.includes("attachment-not-remembered")), host.logged.join(" "));
+});
+
 function attach(host: FakeHost, ...addresses: readonly string[]): void {
   using attachments = host.start();
   attachments.attach({ target: "netns:a", addresses });

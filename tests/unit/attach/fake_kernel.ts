@@ -122,9 +122,14 @@ export class FakeKernel {
     return [...this.namespaces.get("")!.values()].find((link) => link.kind === "bridge");
   }
 
+  /** Called when a change fails. */
+  onFailure: () => void = () => {};
+
   /** Counts a change, and fails it if it is its turn. */
   change(): void {
-    if (this.changes++ === this.failAt) throw refuse(ERRNO.EIO);
+    if (this.changes++ !== this.failAt) return;
+    this.onFailure();
+    throw refuse(ERRNO.EIO);
   }
 
   /** Opens an rtnetlink socket. */
