@@ -1,6 +1,8 @@
 /** The parts of a test run: each a program with a time limit, its tests counted from Deno's own report. */
 import { command, exists, root, temporaryFolder } from "./run.ts";
 
+const MINUTE = 60_000;
+
 /** One part. */
 export interface Part {
   readonly name: string;
@@ -39,6 +41,19 @@ export const OK_PARTS: readonly Part[] = [
   tests("simulation", ["tests/sim"], 900_000),
   tests("checks", ["tests/checks"], 180_000),
 ];
+
+/** The lab in parts that may run side by side: the kernels in user-mode Linux, and each file of scenarios on this
+ * machine's own kernel, in a process of its own, which its namespaces are named after. The longest comes first. */
+export function labParts(): readonly Part[] {
+  const onThisKernel = [...Deno.readDirSync(`${root}/tests/lab/host`)].map((entry) => `host/${entry.name}`)
+    .filter((name) => name.endsWith("_test.ts")).sort();
+  return [
+    tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 22 * MINUTE, ["--no-check"]),
+    ...["attach_host_test.ts", ...onThisKernel].map((name) =>
+      tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 8 * MINUTE, ["--no-check"])
+    ),
+  ];
+}
 
 /** Runs a part, prints its name, time and result, and its whole output when it failed or `loud` is set. */
 export async function runPart(part: Part, { loud = false } = {}): Promise<Tally> {
@@ -97,12 +112,16 @@ export function describe(tally: Tally): string {
 }
 
 /** Runs parts, so many at a time, in order. */
-export async function runParts(parts: readonly Part[], atOnce: number): Promise<readonly Tally[]> {
+export async function runParts(
+  parts: readonly Part[],
+  atOnce: number,
+  options: { readonly loud?: boolean } = {},
+): Promise<readonly Tally[]> {
   const waiting = [...parts];
   const tallies: Tally[] = [];
   await Promise.all(Array.from({ length: atOnce }, async () => {
     for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
-      tallies.push(await runPart(part));
+      tallies.push(await runPart(part, options));
     }
   }));
   return tallies;

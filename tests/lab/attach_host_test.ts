@@ -52,6 +52,8 @@ function shown(line: string): any[] {
 class Lab implements Disposable {
   readonly store = new MemoryStore();
   readonly pending: (() => void)[] = [];
+  /** Host ends that this run made; other runs make some, too. */
+  readonly made = new Set<string>();
   constructor(readonly names: readonly string[]) {
     this[Symbol.dispose]();
     run(`ip link add ${BRIDGE} type bridge`);
@@ -69,7 +71,10 @@ class Lab implements Disposable {
       probe: new ProcNamespaces(),
       ports: {
         has: isPort,
-        add: (name) => void run(`ip link set ${name} master ${BRIDGE}`),
+        add: (name) => {
+          this.made.add(name);
+          run(`ip link set ${name} master ${BRIDGE}`);
+        },
         remove: (name) => tryRun(`ip link set ${name} nomaster`), // it may just be going
       },
       sysctl: new ProcSysctl(inNetns),
@@ -92,8 +97,8 @@ class Lab implements Disposable {
 }
 
 const inside = (name: string, line: string) => run(`ip netns exec ${name} ${line}`);
-const hostEnds = () =>
-  shown("link show").map((link) => link.ifname as string).filter((name) => name.startsWith("vmn"));
+const hostEnds = ({ made }: Lab) =>
+  shown("link show").map((link) => link.ifname as string).filter((name) => made.has(name));
 
 Deno.test("attach on this kernel: two namespaces reach each other over IPv4 and IPv6", () => {
   using lab = new Lab([A, B]);
@@ -177,7 +182,7 @@ Deno.test("attach on this kernel: a restart adopts without a change, and repairs
       `ip -n ${A} addr del 10.213.1.1/24 dev ethmesh`,
       `ip -n ${A} route del 224.0.0.0/4 dev ethmesh`,
       `ip -n ${A} link set ethmesh mtu 1300`,
-      `ip link set ${hostEnds()[0]} nomaster`,
+      `ip link set ${hostEnds(lab)[0]} nomaster`,
       `ip -n ${A} link del ethmesh`,
     ]
   ) {
@@ -188,7 +193,7 @@ Deno.test("attach on this kernel: a restart adopts without a change, and repairs
   }
   run(`ip netns del ${A}`);
   assert.deepEqual(again.reconcile().waiting, [`netns:${A}`]);
-  assert.deepEqual(hostEnds(), []);
+  assert.deepEqual(hostEnds(lab), []);
 });
 
 Deno.test("attach on this kernel: targets by process and by path, and none that is no namespace", async () => {
@@ -216,7 +221,7 @@ Deno.test("attach on this kernel: targets by process and by path, and none that 
     await sleeper.status;
   }
   assert.equal(attachments.reconcile().forgotten.length, 1);
-  assert.deepEqual(hostEnds(), []);
+  assert.deepEqual(hostEnds(lab), []);
 });
 
 Deno.test("attach on this kernel: a failure leaves nothing behind", () => {
@@ -224,12 +229,18 @@ Deno.test("attach on this kernel: a failure leaves nothing behind", () => {
   const adapters = lab.adapters();
   using attachments = new Attachments({
     ...adapters,
-    ports: { ...adapters.ports, add: () => void run("false") },
+    ports: {
+      ...adapters.ports,
+      add: (name) => {
+        lab.made.add(name);
+        run("false");
+      },
+    },
   }, { mtu: 1376, interface: "ethmesh", multicastRoute: true });
   const attach = (address: string) => attachments.attach({ target: `netns:${A}`, addresses: [address] });
   assert.throws(() => attach("10.213.1.1/24"), { code: "attach/failed", message: /to the switch/ });
   assert.deepEqual(shown(`-n ${A} link show`).map((link) => link.ifname), ["lo"]);
-  assert.deepEqual(hostEnds(), []);
+  assert.deepEqual(hostEnds(lab), []);
   assert.deepEqual(lab.store.list(""), []);
   run(`ip -n ${A} link add ethmesh type bridge`);
   assert.throws(() => attach("10.213.1.1/24"), { code: "attach/failed", message: /somebody else made/ });

@@ -1,12 +1,14 @@
 /** Scenarios on real kernels: `dist/meshnet` on hosts that are namespaces inside user-mode Linux.
  *
- * Every scenario is a test of its own here; all of them run inside two kernels, which start with the first test.
+ * Every scenario is a test of its own here; all of them run inside a few kernels, which start with the first test.
  */
 import { type Report, testName } from "./common/suite.ts";
-import { KERNELS, SUITES } from "./inside/suites.ts";
+import { SUITES } from "./inside/suites.ts";
 import { LabProgram } from "./program.ts";
 
 const LIFETIME_SECONDS = 900;
+/** How many kernels run side by side. Each uses one processor, and waits much of its time. */
+const KERNELS = navigator.hardwareConcurrency + 1;
 
 /** Only tests whose name contains one of these; all where there are none. */
 const patterns: string[] = JSON.parse(Deno.env.get("LAB_ONLY") ?? "[]");
@@ -19,33 +21,45 @@ type Ended = Extract<Report, { kind: "passed" | "failed" }>;
 
 const results = new Map(tests.map(({ test }) => [test, Promise.withResolvers<Ended>()]));
 
-/** Runs the scenarios of one kernel and settles their results. */
-async function runKernel(kernel: number, program: LabProgram): Promise<void> {
-  const mine = tests.filter(({ suite }) => suite.kernel === kernel).map(({ test }) => test);
-  if (mine.length === 0) return;
+/** Settles the results of tests that have none yet. */
+function fail(which: readonly { readonly test: string }[], why: string): void {
+  for (const { test } of which) results.get(test)?.resolve({ kind: "failed", test, ms: 0, why }); // settled ones stay
+}
+
+/** Runs the scenarios of the suites that this kernel comes to take, and settles their results. */
+async function runKernel(program: LabProgram, taken: string): Promise<void> {
   await using uml = program.boot({
-    env: { LAB_KERNEL: String(kernel), LAB_TESTS: JSON.stringify(mine) },
+    env: { LAB_TAKEN: taken, LAB_TESTS: JSON.stringify(tests.map(({ test }) => test)) },
     lifetimeSeconds: LIFETIME_SECONDS,
   });
+  const suites = new Set<string>();
   let running = "the start";
-  let done = false;
   for await (const line of uml.lines()) {
     const report: Report = JSON.parse(line);
-    if (report.kind === "done") done = true;
+    if (report.kind === "done") return;
+    if (report.kind === "suite") suites.add(report.suite);
     else if (report.kind === "started") running = report.test;
     else results.get(report.test)?.resolve(report);
   }
-  if (done) return;
   const why = `The kernel ended during ${running}; its console:\n${await uml.console()}`;
-  for (const test of mine) results.get(test)?.resolve({ kind: "failed", test, ms: 0, why }); // settled ones stay
+  fail(tests.filter(({ suite }) => suites.has(suite.name)), why);
+  if (suites.size === 0) throw new Error(why);
+}
+
+async function runKernels(): Promise<void> {
+  using program = await LabProgram.bundle("tests/lab/inside/runner.ts");
+  const taken = `${program.folder}/taken`;
+  Deno.mkdirSync(taken, { recursive: true });
+  const count = Math.min(KERNELS, new Set(tests.map(({ suite }) => suite)).size);
+  const ends = await Promise.allSettled(Array.from({ length: count }, () => runKernel(program, taken)));
+  const whys = ends.flatMap((end) => end.status === "rejected" ? [String(end.reason)] : []);
+  fail(tests, ["No kernel came to run it", ...whys].join("\n"));
 }
 
 let kernels: Promise<unknown> = Promise.resolve();
 
-Deno.test.beforeAll(async () => {
-  const program = await LabProgram.bundle("tests/lab/inside/runner.ts");
-  kernels = Promise.all(Array.from({ length: KERNELS }, (_, kernel) => runKernel(kernel, program)))
-    .finally(() => program[Symbol.dispose]());
+Deno.test.beforeAll(() => {
+  kernels = runKernels();
   kernels.catch((error) => results.forEach((result) => result.reject(error)));
 });
 

@@ -7,8 +7,6 @@ export type Scenario<W> = (world: W) => Promise<void>;
 /** An arrangement of hosts and the scenarios that use it, in order. A failed one gets the next a fresh arrangement. */
 export interface Suite {
   readonly name: string;
-  /** Which of the kernels that run side by side it runs in. */
-  readonly kernel: number;
   readonly scenarios: readonly string[];
   /** Runs one scenario, opening the arrangement first where it is not there. */
   run(scenario: string): Promise<void>;
@@ -27,8 +25,6 @@ export interface Arrangement extends AsyncDisposable {
 export function suite<W extends Arrangement>(
   options: {
     readonly name: string;
-    /** Which of the kernels that run side by side it runs in; meaningless on the machine's own. */
-    readonly kernel?: number;
     /** Makes the hosts. */
     readonly open: () => Promise<W>;
     /** Brings them to the state that every scenario expects. */
@@ -40,7 +36,6 @@ export function suite<W extends Arrangement>(
   let prepared = false;
   return {
     name: options.name,
-    kernel: options.kernel ?? 0,
     scenarios: Object.keys(scenarios),
     async run(name) {
       world ??= await options.open();
@@ -60,6 +55,7 @@ export function suite<W extends Arrangement>(
 
 /** What the runner inside reports, one JSON line each. */
 export type Report =
+  | { readonly kind: "suite"; readonly suite: string }
   | { readonly kind: "started"; readonly test: string }
   | { readonly kind: "passed"; readonly test: string; readonly ms: number; readonly notes: readonly string[] }
   | { readonly kind: "failed"; readonly test: string; readonly ms: number; readonly why: string }

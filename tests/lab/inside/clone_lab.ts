@@ -4,7 +4,7 @@ import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { World } from "../common/world.ts";
 
-export default suite({ name: "cloned state", kernel: 0, open: () => World.create({ hosts: 2 }) }, {
+export default suite({ name: "cloned state", open: () => World.create({ hosts: 2 }) }, {
   "two hosts with one machine id are told so in plain words, and how to go on": async (world) => {
     for (const host of world.hosts) host.peerName = undefined;
     await world.host(1).up();

@@ -162,7 +162,7 @@ function install(
   return { kind: "install", ufid: ufid as Ufid, replace: false, key, actions, frame: undefined, ...more };
 }
 
-export default suite({ name: "kernel datapath", kernel: 1, open: () => Bench.create() }, {
+export default suite({ name: "kernel datapath", open: () => Bench.create() }, {
   "sockets belong to the namespace in which they were made, and the thread comes back": (bench) => {
     using there = openNetlinkIn({ protocol: "generic", netns: path(SWITCH) });
     using here = openNetlinkIn({ protocol: "generic" });

@@ -14,7 +14,6 @@ const IPSEC = [
 
 export default suite({
   name: "encrypted fast path",
-  kernel: 1,
   open: async () => {
     const world = await World.create({ hosts: 2, containers: 2 });
     await exec(["sh", "-c", "mkdir -p /lib/modules && mount --bind /run/modules/lib/modules /lib/modules"]);

@@ -14,7 +14,7 @@ const FAST_PORT = "6784";
 /** How long the silence of a way may go unnoticed. */
 const NOTICED_MS = 30_000;
 
-const two = suite({ name: "fall-back", kernel: 0, open: () => hosts(2), prepare: mesh }, {
+const two = suite({ name: "fall-back", open: () => hosts(2), prepare: mesh }, {
   "the fast path is blocked: traffic goes on in user space, status says why; unblocked: it returns": async (
     world,
   ) => {
@@ -69,7 +69,6 @@ const two = suite({ name: "fall-back", kernel: 0, open: () => hosts(2), prepare:
 
 const slow = suite({
   name: "sleeve through Open vSwitch",
-  kernel: 0,
   open: () => hosts(2),
   prepare: async (world) => {
     world.host(2).upOptions = ["--no-fastdp"];

@@ -6,7 +6,7 @@ import { exec, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
-export default suite({ name: "broadcast and multicast", kernel: 1, open: () => hosts(3), prepare }, {
+export default suite({ name: "broadcast and multicast", open: () => hosts(3), prepare }, {
   "a broadcast reaches every container once": (world) => everyoneOnce(world, "10.2.1.255", ["-b"], "icmp"),
   "an IPv4 multicast reaches every container once": (world) => everyoneOnce(world, "224.0.0.1", [], "icmp"),
   "an IPv6 multicast reaches every container once": async (world) => {

@@ -5,7 +5,7 @@ import { loadOpenvswitch } from "../common/kernel_flows.ts";
 import { suite } from "../common/suite.ts";
 
 export default suite(
-  { name: "lab kernel", kernel: 0, open: () => World.create({ hosts: 2, containers: 2 }) },
+  { name: "lab kernel", open: () => World.create({ hosts: 2, containers: 2 }) },
   {
     "hosts reach each other over the underlay": async (world) => {
       await exec(["ping", "-c", "2", "-i", "0.2", "-W", "2", world.host(2).address], {

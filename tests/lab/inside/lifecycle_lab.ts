@@ -6,7 +6,7 @@ import { links } from "../common/links.ts";
 import { exec } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 
-export default suite({ name: "commands", kernel: 0, open: () => hosts(2), prepare: mesh }, {
+export default suite({ name: "commands", open: () => hosts(2), prepare: mesh }, {
   "attach gives addresses, detach takes them, as often as one likes": async (world) => {
     const host = world.host(1);
     const [fresh] = await world.addContainers(1);

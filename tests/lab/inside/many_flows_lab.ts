@@ -11,7 +11,7 @@ import type { World } from "../common/world.ts";
 const SIDE = 32;
 const PAIRS = SIDE * SIDE;
 
-export default suite({ name: "many flows", kernel: 1, open: () => hosts(2), prepare: mesh }, {
+export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }, {
   "1,024 conversations in both directions are all carried, each by a flow of its own": async (world) => {
     // Both sides make their addresses known first, as machines do when they ask for each other's.
     for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: 0 });

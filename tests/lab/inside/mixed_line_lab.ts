@@ -21,7 +21,6 @@ const ETHERTYPE = [0x88, 0xb5];
 function mixed(ways: readonly [Way, Way, Way]): Suite {
   return suite({
     name: `line of ${ways.join(", ")}`,
-    kernel: 1,
     open: () => hosts(3),
     prepare: async (world) => {
       ways.forEach((way, i) => world.host(i + 1).upOptions = OPTIONS[way]);

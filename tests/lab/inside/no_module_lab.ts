@@ -6,7 +6,6 @@ import { World } from "../common/world.ts";
 
 export default suite({
   name: "host without openvswitch",
-  kernel: 0,
   open: () => World.create({ hosts: 1, openvswitch: false }),
 }, {
   "up --datapath ovs names the module and the fix, ends with 1 and changes nothing": async (world) => {

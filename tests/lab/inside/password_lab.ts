@@ -7,7 +7,6 @@ import { World } from "../common/world.ts";
 
 export default suite({
   name: "password",
-  kernel: 1,
   open: () => World.create({ hosts: 2, containers: 2 }),
 }, {
   "the right one, and no IPsec in the kernel: traffic goes sealed through user space, and status says why":

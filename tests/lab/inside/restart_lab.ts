@@ -7,7 +7,7 @@ import { pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
-export default suite({ name: "restart", kernel: 1, open: () => hosts(2), prepare: mesh }, {
+export default suite({ name: "restart", open: () => hosts(2), prepare: mesh }, {
   "down and up under traffic loses nothing": (world) =>
     underTraffic(world, async () => {
       await world.host(1).run("down");

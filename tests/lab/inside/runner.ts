@@ -1,4 +1,4 @@
-/** Runs inside the lab's kernel: every suite of this kernel, one scenario after the other, reporting each. */
+/** Runs inside the lab's kernel: one suite after the other that no other kernel has taken, reporting each scenario. */
 import { sendFramesHere } from "../common/frames.ts";
 import { takeNotes } from "../common/notes.ts";
 import { within } from "../common/process.ts";
@@ -18,8 +18,9 @@ if (isTransfer(Deno.args)) {
   Deno.exit(0);
 }
 
-const kernel = Number(Deno.env.get("LAB_KERNEL"));
 const wanted = new Set<string>(JSON.parse(Deno.env.get("LAB_TESTS") ?? "[]"));
+/** A folder that all kernels see; who makes a suite's entry in it runs the suite. */
+const taken = Deno.env.get("LAB_TAKEN")!;
 using lines = Deno.openSync(Deno.env.get("UML_LINES")!, { append: true });
 
 function report(line: Report): void {
@@ -44,10 +45,22 @@ async function runOne(suite: Suite, scenario: string): Promise<void> {
   }
 }
 
-for (const suite of SUITES.filter((candidate) => candidate.kernel === kernel)) {
-  for (const scenario of suite.scenarios) {
-    if (wanted.has(testName(suite.name, scenario))) await runOne(suite, scenario);
+/** Whether this kernel is the first to ask for a suite. */
+function take(suite: Suite): boolean {
+  try {
+    Deno.mkdirSync(`${taken}/${SUITES.indexOf(suite)}`);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
   }
+}
+
+for (const suite of SUITES) {
+  const chosen = suite.scenarios.filter((scenario) => wanted.has(testName(suite.name, scenario)));
+  if (chosen.length === 0 || !take(suite)) continue;
+  report({ kind: "suite", suite: suite.name });
+  for (const scenario of chosen) await runOne(suite, scenario);
   await within(30_000, suite.close()).catch((error) => console.error(error));
 }
 report({ kind: "done" });

@@ -288,7 +288,7 @@ class Bench implements Arrangement {
 
 const MBITS = (rate: number) => `${Math.round(rate / 1e6)} Mbit/s`;
 
-export default suite({ name: "sleeve's port", kernel: 1, open: () => Bench.create() }, {
+export default suite({ name: "sleeve's port", open: () => Bench.create() }, {
   "super-packets cross it whole in both directions, one tag on them": async (bench) => {
     bench.connect({ toTwo: LINK.toTwo, toOne: LINK.toOne });
     await bench.whileRunning(bench.one.mustPing("10.2.1.2", "-c", "5", "-i", "0.05", "-W", "3"));

@@ -1,4 +1,4 @@
-/** All suites of the lab, in the order in which they run. */
+/** All suites of the lab in user-mode Linux. */
 import clone from "./clone_lab.ts";
 import datapath from "./datapath_lab.ts";
 import encrypted from "./esp_lab.ts";
@@ -16,12 +16,12 @@ import type { Suite } from "../common/suite.ts";
 import transit from "./transit_lab.ts";
 import twoHosts from "./two_hosts_lab.ts";
 
-/** Every suite. Those of different kernels run at the same time. The one without the module comes first. */
+/** Every suite. Each kernel goes down the list and takes what no other has taken: long ones first, so that all end at
+ * about the same time. What must find its kernel without certain modules comes before what loads them: `no_module` is
+ * the first of all, and `password` comes before `esp`. */
 export const SUITES: readonly Suite[] = [
   ...[noModule, kernel, datapath, sleeveDatapath, twoHosts, lifecycle, clone],
   ...[transit, groups, restart, password, encrypted, manyFlows],
   ...fallback,
   ...mixedLine,
 ];
-/** How many kernels are booted side by side. */
-export const KERNELS = 2;

@@ -4,7 +4,7 @@ import { hosts, line } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
 import { suite } from "../common/suite.ts";
 
-export default suite({ name: "three hosts in a line", kernel: 1, open: () => hosts(3), prepare: line }, {
+export default suite({ name: "three hosts in a line", open: () => hosts(3), prepare: line }, {
   "the ends see each other as peers without a connection": async (world) => {
     const { peers, connections } = await world.host(1).status();
     assert.equal(peers.length, 3);

@@ -8,7 +8,7 @@ import { exec, pause } from "../common/process.ts";
 import { cpuSeconds, residentMb } from "../common/usage.ts";
 import { suite } from "../common/suite.ts";
 
-export default suite({ name: "two hosts", kernel: 0, open: () => hosts(2), prepare: mesh }, {
+export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh }, {
   "the first packet arrives, and all after it": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     const first = await one.mustPing(two.address, "-c", "1", "-W", "3");
