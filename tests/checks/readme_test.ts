@@ -61,6 +61,18 @@ Deno.test("the README's map names every folder of the program and no other", () 
   ]);
 });
 
+Deno.test("tests/README.md names every folder of tests and no other; those below unit mirror the program", () => {
+  const present = (below: string): string[] =>
+    [...Deno.readDirSync(`${root}/tests/${below}`)].filter((entry) => entry.isDirectory)
+      .map((entry) => `${below}${entry.name}`)
+      .flatMap((path) => path === "unit" ? [path] : [path, ...present(`${path}/`)]);
+  const named = [...read("tests/README.md").matchAll(/^\| `([a-z_/]+)` +\|/gm)].map((match) => match[1]!);
+  noFindings([
+    ...present("").filter((folder) => !named.includes(folder)).map((folder) => `not named: ${folder}`),
+    ...named.filter((folder) => !present("").includes(folder)).map((folder) => `not there: ${folder}`),
+  ]);
+});
+
 Deno.test("the README names every task", () => {
   noFindings(Object.keys(config.tasks).filter((task) => !readme.includes(`task ${task}`)));
 });

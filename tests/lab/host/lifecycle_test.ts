@@ -1,11 +1,11 @@
 /** attach, detach, down and reset without Open vSwitch; and what is left afterwards. */
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
+import { assertClean } from "../common/everyday.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
-import { ip } from "../common/process.ts";
+import { ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import type { Host } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 
 declareTests(suite({
@@ -32,10 +32,74 @@ declareTests(suite({
     await ip([`netns del ${fresh!.netns}`]);
     await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.05", "-W", "3");
   },
-  "status tells people what programs are told": async (world) => {
-    const text = await world.host(1).run("status");
-    for (const word of ["bridge", "1 established", world.host(1).netns]) assert.ok(text.includes(word), text);
-    assert.match(await world.host(1).run("status", "connections"), /sleeve/);
+  "attach without an address says that one is needed, and leaves nothing": async (world) => {
+    const [fresh] = await world.addContainers(1);
+    const { code, stderr } = await world.host(1).attempt("attach", `netns:${fresh!.netns}`);
+    assert.ok(code === 1 || code === 2, `exit code is ${code}`);
+    assert.match(stderr, /CIDR|address/i);
+    assert.deepEqual((await links(fresh!.netns)).map((link) => link.ifname), ["lo"]);
+  },
+  "attach by process id works": async (world) => {
+    const [fresh] = await world.addContainers(1);
+    await using sleeper = fresh!.background("sleep", "100");
+    const namespace = Deno.statSync(`/run/netns/${fresh!.netns}`).ino;
+    await until(
+      "it is in the namespace",
+      () => Deno.statSync(`/proc/${sleeper.pid}/ns/net`).ino === namespace,
+    );
+    await world.host(1).run("attach", "10.2.1.33/24", `pid:${sleeper.pid}`);
+    await fresh!.mustPing("10.2.1.2", "-c", "2", "-i", "0.1", "-W", "3");
+    await world.host(1).run("detach", `pid:${sleeper.pid}`);
+  },
+  "attach to a namespace that is not there fails and says so": async (world) => {
+    const { code, stderr } = await world.host(1).attempt("attach", "10.2.1.32/24", "netns:nowhere");
+    assert.equal(code, 1);
+    assert.match(stderr, /nowhere/);
+  },
+  "status tells people and programs the same": async (world) => {
+    const host = world.host(1);
+    const status = JSON.parse(await host.run("status", "--json"));
+    const keys = ["name", "nickname", "version", "uid", "protocol", "encryption", "peerDiscovery", "targets"];
+    for (const key of [...keys, "connections", "peers", "datapath"]) {
+      assert.ok(key in status, `${key} is missing`);
+    }
+    const [connection] = status.connections;
+    for (
+      const key of [
+        "peer",
+        "nickname",
+        "address",
+        "outbound",
+        "state",
+        "info",
+        "overlay",
+        "mtu",
+        "encrypted",
+        "rttMs",
+      ]
+    ) {
+      assert.ok(key in connection, `${key} of a connection is missing`);
+    }
+    assert.equal(connection.state, "established");
+    assert.equal(connection.overlay, "sleeve");
+    assert.equal(connection.nickname, world.host(2).netns);
+    for (const peer of status.peers) {
+      for (const key of ["name", "nickname", "uid", "shortId", "version", "connections"]) {
+        assert.ok(key in peer, key);
+      }
+    }
+    for (const key of ["kind", "mtu", "ports", "flows"]) assert.ok(key in status.datapath, key);
+    assert.equal(status.datapath.kind, "bridge");
+    const text = await host.run("status");
+    for (const word of ["bridge", "1 established", status.name, host.netns]) {
+      assert.ok(text.includes(word), text);
+    }
+    assert.match(await host.run("status", "connections"), /sleeve/);
+  },
+  "a second daemon on the same host is refused": async (world) => {
+    const { code, stderr } = await world.host(1).attempt("up");
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /another router/);
   },
   "down leaves interfaces, and up adopts them": async (world) => {
     const host = world.host(1);
@@ -67,14 +131,3 @@ declareTests(suite({
     await assertClean(host);
   },
 }));
-
-async function assertClean(host: Host): Promise<void> {
-  assert.deepEqual((await links(host.netns)).map(({ ifname }) => ifname).toSorted(), ["eth0", "lo"]);
-  for (const folder of [host.runDir, host.stateDir]) {
-    try {
-      assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), [], `left in ${folder}`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-}

@@ -1,7 +1,8 @@
 /** Passwords: what crosses is sealed, unless both ends trust the underlay; who does not know it does not get in. */
 import assert from "node:assert/strict";
 import { Capture } from "../common/container.ts";
-import { FOLDER, until } from "../common/process.ts";
+import { resetAll, startWithPasswords } from "../common/everyday.ts";
+import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
@@ -15,7 +16,7 @@ declareTests(suite({
   open: () => hostWorld({ hosts: 2, containers: 2 }),
 }, {
   "the right one: traffic flows, and none of it is readable": async (world) => {
-    await start(world, ["same secret", "same secret"]);
+    await startWithPasswords(world, ["same secret", "same secret"]);
     const { connections, encryption } = await world.host(1).established();
     assert.deepEqual([encryption, connections[0]!.encrypted, connections[0]!.overlay], [
       true,
@@ -25,64 +26,39 @@ declareTests(suite({
     assert.equal(await seen(world), 0);
     const report = await world.host(1).run("report");
     assert.ok(!report.includes("same secret") && !world.host(1).daemon.output().includes("same secret"));
-    await stop(world);
+    await resetAll(world);
   },
   "none: traffic is readable, so the check above sees what it should": async (world) => {
-    await start(world, [undefined, undefined]);
+    await startWithPasswords(world, [undefined, undefined]);
     assert.equal((await world.host(1).established()).connections[0]!.encrypted, false);
     assert.ok(await seen(world) > 0);
-    await stop(world);
+    await resetAll(world);
   },
   "both ends trust the underlay: in clear, and status says so": async (world) => {
-    await start(world, ["same secret", "same secret"], ["--trusted-subnets", "192.168.50.0/24"]);
+    await startWithPasswords(world, ["same secret", "same secret"], ["--trusted-subnets", "192.168.50.0/24"]);
     const { connections, encryption } = await world.host(2).established();
     assert.deepEqual([encryption, connections[0]!.encrypted], [true, false]);
     assert.ok(await seen(world) > 0);
-    await stop(world);
+    await resetAll(world);
   },
   "one end trusts the underlay: sealed": async (world) => {
     const trusting = ["--trusted-subnets", "192.168.50.0/24"];
-    await start(world, ["same secret", "same secret"], trusting, 1);
+    await startWithPasswords(world, ["same secret", "same secret"], trusting, 1);
     assert.equal((await world.host(2).established()).connections[0]!.encrypted, true);
     assert.equal(await seen(world), 0);
-    await stop(world);
+    await resetAll(world);
   },
   "the wrong one: no link, and both ends name the password": async (world) => {
-    await start(world, ["one secret", "another secret"]);
+    await startWithPasswords(world, ["one secret", "another secret"]);
     await refused(world);
-    await stop(world);
+    await resetAll(world);
   },
   "only one end has one: no link, and both ends name the password": async (world) => {
-    await start(world, ["one secret", undefined]);
+    await startWithPasswords(world, ["one secret", undefined]);
     await refused(world);
-    await stop(world);
+    await resetAll(world);
   },
 }));
-
-/** Starts both daemons, with options for the first `count` of them. */
-async function start(
-  world: World,
-  passwords: readonly (string | undefined)[],
-  options: readonly string[] = [],
-  count = world.hosts.length,
-): Promise<void> {
-  for (const [i, host] of world.hosts.entries()) {
-    const password = passwords[i];
-    const file = `${FOLDER}/${host.netns}/password`;
-    if (password !== undefined) Deno.writeTextFileSync(file, `${password}\n`, { mode: 0o600 });
-    const secret = password === undefined ? [] : ["--password-file", file];
-    const peers = i === 0 ? [] : ["--peers", world.host(1).address];
-    await host.up(...peers, ...secret, ...i < count ? options : []);
-    await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
-  }
-}
-
-async function stop(world: World): Promise<void> {
-  for (const host of world.hosts) {
-    await host.run("reset");
-    await host.daemon.ended();
-  }
-}
 
 /** How often the underlay carries the content of pings readably. */
 async function seen(world: World): Promise<number> {

@@ -26,6 +26,7 @@ declareTests(suite({
     const after = await host.established();
     await backAfter(world.container(1), "10.2.1.2", 5_000);
     assert.equal(after.name, before.name);
+    assert.notEqual(after.uid, before.uid);
     assert.deepEqual(
       after.attachments.map(({ target }) => target),
       before.attachments.map(({ target }) => target),

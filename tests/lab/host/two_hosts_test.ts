@@ -4,7 +4,8 @@ import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
 import { assertClosed } from "../common/closed_leg.ts";
-import { linkLocal, links } from "../common/links.ts";
+import { firstPackets, linkLocalWorks } from "../common/everyday.ts";
+import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -15,14 +16,7 @@ const twoHosts = suite({
   open: () => hostWorld({ hosts: 2, containers: 2 }),
   prepare: mesh,
 }, {
-  "the first packet arrives, and all after it": async (world) => {
-    const [one, two] = [world.container(1), world.container(2)];
-    const first = await one.mustPing(two.address, "-c", "1", "-W", "3");
-    const after = await one.mustPing(two.address, "-c", "100", "-i", "0.01", "-W", "3");
-    await two.mustPing(one.address, "-c", "5", "-i", "0.05", "-W", "3");
-    const times = after.times.toSorted((a, b) => a - b);
-    note(`ping: first ${first.times[0]} ms, then median ${times[times.length >> 1]} ms`);
-  },
+  "the first packet arrives, and all after it": (world) => firstPackets(world, 100, 0.01),
   "status says which datapath and overlay, and why not the better one": async (world) => {
     for (const host of world.hosts) {
       const { datapath, connections } = await host.status();
@@ -40,11 +34,7 @@ const twoHosts = suite({
     const inside = (await links(world.container(1).netns)).map((link) => link.ifname);
     assert.deepEqual(inside.toSorted(), ["ethmesh", "lo"]);
   },
-  "IPv6 link-local works without any set-up": async (world) => {
-    const target = await linkLocal(world.container(2).netns);
-    await linkLocal(world.container(1).netns);
-    await world.container(1).mustPing(`${target}%ethmesh`, "-6", "-c", "3", "-i", "0.1", "-W", "3");
-  },
+  "IPv6 link-local works without any set-up": linkLocalWorks,
   "arping is answered, once": async (world) => {
     const address = world.container(2).address;
     const text = await world.container(1).exec("arping", "-c", "2", "-I", "ethmesh", address);

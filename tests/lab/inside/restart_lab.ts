@@ -1,9 +1,10 @@
-/** Daemons that stop, die and come back under traffic. */
+/** Daemons that stop, die and come back under traffic, which the kernel carries on. What the mesh makes of it is shown
+ * on this machine's own kernel: ../host/restart_test.ts. */
 import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
 import { parsePing } from "../common/container.ts";
 import { note } from "../common/notes.ts";
-import { pause, until } from "../common/process.ts";
+import { pause } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
@@ -28,31 +29,6 @@ export default suite({ name: "restart", open: () => hosts(2), prepare: mesh }, {
     const [fresh] = await world.addContainers(1);
     await world.host(1).attach(fresh!, "10.2.1.50/24");
     await fresh!.mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
-    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
-  },
-  "a restarted daemon is the same peer and knows its attachments": async (world) => {
-    const before = await world.host(1).status();
-    await world.host(1).run("down");
-    await world.host(1).daemon.ended();
-    await world.host(1).up();
-    const after = await world.host(1).established(); // the other end's targets, and ours, are remembered
-    assert.equal(after.name, before.name);
-    assert.notEqual(after.uid, before.uid);
-    const targets = (status: typeof before) =>
-      status.attachments.map((attachment) => attachment.target).toSorted();
-    assert.deepEqual(targets(after), targets(before));
-    assert.ok(after.attachments.every((attachment) => attachment.attached));
-  },
-  "a peer that is killed is noticed at once, and is back as soon as it runs": async (world) => {
-    const [one, two] = [world.host(1), world.host(2)];
-    two.daemon.kill("SIGKILL");
-    await until("the connection is no longer established", async () => {
-      return (await one.status()).connections.every((connection) => connection.state !== "established");
-    }, { ms: 5_000 });
-    await two.up("--peers", one.address);
-    const started = performance.now();
-    await one.established();
-    note(`established ${Math.round(performance.now() - started)} ms after the daemon answered`);
     await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
   },
 });

@@ -2,21 +2,15 @@
 import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
 import { assertClosed } from "../common/closed_leg.ts";
-import { linkLocal, links } from "../common/links.ts";
+import { firstPackets, linkLocalWorks } from "../common/everyday.ts";
+import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { exec, pause } from "../common/process.ts";
 import { cpuSeconds, residentMb } from "../common/usage.ts";
 import { suite } from "../common/suite.ts";
 
 export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh }, {
-  "the first packet arrives, and all after it": async (world) => {
-    const [one, two] = [world.container(1), world.container(2)];
-    const first = await one.mustPing(two.address, "-c", "1", "-W", "3");
-    const after = await one.mustPing(two.address, "-c", "20", "-i", "0.05", "-W", "3");
-    await two.mustPing(one.address, "-c", "5", "-i", "0.05", "-W", "3");
-    const times = after.times.toSorted((a, b) => a - b);
-    note(`ping: first ${first.times[0]} ms, then median ${times[times.length >> 1]} ms`);
-  },
+  "the first packet arrives, and all after it": (world) => firstPackets(world, 20, 0.05),
   "packets after the first stay in the kernel": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     await one.mustPing(two.address, "-c", "2", "-i", "0.1");
@@ -53,12 +47,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
     const inside = (await links(world.container(1).netns)).map((link) => link.ifname);
     assert.deepEqual(inside.toSorted(), ["ethmesh", "lo"]);
   },
-  "IPv6 link-local works without any set-up": async (world) => {
-    const [one, two] = [world.container(1), world.container(2)];
-    const target = await linkLocal(two.netns);
-    await linkLocal(one.netns);
-    await one.mustPing(`${target}%ethmesh`, "-6", "-c", "3", "-i", "0.1", "-W", "3");
-  },
+  "IPv6 link-local works without any set-up": linkLocalWorks,
   "no container reaches a host through the switch": assertClosed,
   "the largest packet passes, and one byte more does not leave the container": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
