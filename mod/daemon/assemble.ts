@@ -59,7 +59,7 @@ export async function assemble(
     ms: Math.round(base.clock.now()),
   });
   return daemonOf({
-    ...{ dataplane: dataplane.handle, logger: base.logger, setPeers: mesh.setPeers },
+    ...{ dataplane: dataplane.handle, faults: base.faults, logger: base.logger, setPeers: mesh.setPeers },
     parts: undo.move(),
   });
 }

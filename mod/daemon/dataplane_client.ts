@@ -1,6 +1,7 @@
 /** The main thread's end of the data plane: starts its worker, hands requests over, takes events. */
 import { assertNever } from "../core/brand.ts";
 import { MeshnetError } from "../core/errors.ts";
+import type { Faults } from "../core/faults.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { Logger } from "../core/ports.ts";
 import {
@@ -30,6 +31,8 @@ export interface DataplaneAround {
   readonly createWakeup: () => WakeupCounter;
   /** Takes what the worker logs, too. */
   readonly log: Logger;
+  /** Makes a callback that lets nothing out, see Faults.guard. */
+  readonly guard: Faults["guard"];
   /** Takes what the mesh is told. */
   readonly onEvent: (event: OverlayEvent) => void;
   /** This host's interfaces, addresses or routes have changed. */
@@ -67,6 +70,7 @@ class DataplaneClient implements DataplaneHandle {
   readonly #worker: Worker;
   readonly #wakeup: WakeupCounter;
   readonly #options: DataplaneAround;
+  readonly #deliverSoon: () => void;
   #requests: OverlayRequest[] = [];
   readonly #reports = new Map<number, PendingReport>();
   readonly #started = Promise.withResolvers<void>();
@@ -77,13 +81,25 @@ class DataplaneClient implements DataplaneHandle {
   constructor(options: DataplaneAround) {
     this.#options = options;
     this.#wakeup = options.createWakeup();
+    this.#deliverSoon = options.guard("requests to the data plane", () => this.#deliver());
     const url = options.workerUrl ?? new URL("./dataplane_worker.ts", import.meta.url);
     this.#worker = new Worker(url, { type: "module", name: "dataplane" });
-    this.#worker.addEventListener("message", ({ data }: MessageEvent<FromDataplane>) => this.#take(data));
-    this.#worker.addEventListener("error", (event) => {
-      event.preventDefault();
-      this.#fail(new MeshnetError("datapath/unavailable", `Data plane failed: ${event.message}`));
-    });
+    const { guard } = options;
+    this.#worker.addEventListener(
+      "message",
+      guard("a message of the data plane", (event) => {
+        this.#take((event as MessageEvent<FromDataplane>).data);
+      }),
+    );
+    this.#worker.addEventListener(
+      "error",
+      guard("the end of the data plane", (event) => {
+        event.preventDefault();
+        this.#fail(
+          new MeshnetError("datapath/unavailable", `Data plane failed: ${(event as ErrorEvent).message}`),
+        );
+      }),
+    );
     this.#started.promise.catch(() => {}); // a worker that cannot be loaded may fail before anybody waits
   }
 
@@ -107,7 +123,7 @@ class DataplaneClient implements DataplaneHandle {
   }
 
   request(request: OverlayRequest): void {
-    if (this.#requests.push(request) === 1) queueMicrotask(() => this.#deliver());
+    if (this.#requests.push(request) === 1) queueMicrotask(this.#deliverSoon);
   }
 
   /** Sends the requests of this turn in one message: each message costs both threads a tenth of a millisecond. */
@@ -142,7 +158,7 @@ class DataplaneClient implements DataplaneHandle {
       this.#post({ kind: "stop" });
       this.#phase = "stopping";
     }
-    const timer = setTimeout(() => this.#end(), STOP_MS);
+    const timer = setTimeout(this.#options.guard("the end of the data plane", () => this.#end()), STOP_MS);
     await this.#ended.promise;
     clearTimeout(timer);
   }

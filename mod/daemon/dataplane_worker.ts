@@ -2,6 +2,7 @@
 import { loadDropAll } from "../../ffi/bpf.ts";
 import { inNetns } from "../../ffi/netns.ts";
 import { Poller, Wakeup } from "../../ffi/poll.ts";
+import { Faults } from "../core/faults.ts";
 import type { LogFields, Logger } from "../core/ports.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
 import { broadcastHops, graphOfView, unicastRoutes } from "../mesh/topology/routes.ts";
@@ -26,6 +27,7 @@ import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
 import { NETWORK_NOTICES } from "../wire/netlink/network_notice.ts";
 import { LINK_NOTICES, QDISC_NOTICES } from "../wire/netlink/rtnetlink.ts";
+import { raiseFence } from "./fence.ts";
 import { openIpsec } from "./ipsec_parts.ts";
 import { withoutIpv6 } from "./host_leg_ipv6.ts";
 import { openNetlinkIn } from "./netlink.ts";
@@ -112,6 +114,9 @@ async function main(): Promise<void> {
     if (start.kind !== "start") throw new TypeError(`Cannot begin with message ${start.kind}`);
     const { config } = start;
     const log = postingLogger(send);
+    const clock = new SystemClock();
+    const faults = new Faults({ logger: log, clock });
+    using _fence = raiseFence((what, thrown) => faults.tell(`data plane: ${what}`, thrown));
     using wakeup = Wakeup.attach(start.wakeupFd);
     // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
     const firstUfid = 1 + new SystemRandom().below(2 ** 40);
@@ -128,9 +133,9 @@ async function main(): Promise<void> {
     await runDataplane({
       core,
       datapath,
-      log,
       xfrm,
-      clock: new SystemClock(),
+      ...{ clock, faults },
+      pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       waiter: new Poller([wakeup.fd, ...datapath.fds, notices.fd, ...xfrm.fds]),
       network: new NetworkNotices(notices),
       announced: () => wakeup.take(),

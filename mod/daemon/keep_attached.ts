@@ -1,5 +1,6 @@
 /** Looks after attachments: what was broken from outside is mended, what has gone waits for its return or is forgotten. */
 import type { Attachments } from "../attach/mod.ts";
+import type { Faults } from "../core/faults.ts";
 
 /** Time between two looks. Long: a look costs little, but an idle host should sleep. */
 const INTERVAL_MS = 60_000;
@@ -16,11 +17,17 @@ export interface AttachmentKeeper extends Disposable {
   disturbed(): void;
 }
 
-/** Starts to look after attachments. `before` is called first each time: it mends what they hang on, and does not throw. */
+/** Starts to look after attachments. `before` is called first each time: it mends what they hang on. What fails goes to
+ * `faults`, and is tried again at the next look. */
 export function keepAttached(
   attachments: Pick<Attachments, "list" | "reconcile">,
-  before: () => void = () => {},
+  { before = () => {}, faults }: {
+    readonly before?: (() => void) | undefined;
+    readonly faults: Pick<Faults, "guard" | "later">;
+  },
 ): AttachmentKeeper {
+  const mend = faults.guard("mend what attachments hang on", before);
+  const reconcile = faults.guard("look after attachments", () => void attachments.reconcile());
   const timers = new Set<ReturnType<typeof setTimeout>>();
   let names: Deno.FsWatcher | undefined;
   const stop = () => {
@@ -28,12 +35,13 @@ export function keepAttached(
     timers.clear();
   };
   const lookAfter = (ms: number) => {
-    const timer = setTimeout(() => {
+    const look = faults.guard("look after attachments", () => {
       timers.delete(timer);
-      before();
-      attachments.reconcile();
+      mend();
+      reconcile();
       if (timers.size === 0) touched();
-    }, ms);
+    });
+    const timer = setTimeout(look, ms);
     timers.add(timer);
   };
   const touched = () => {
@@ -44,7 +52,7 @@ export function keepAttached(
       names?.close();
       names = undefined;
     } else {
-      names ??= watchNames(disturbed);
+      names ??= watchNames(disturbed, faults);
     }
   };
   let over = false;
@@ -66,12 +74,13 @@ export function keepAttached(
 }
 
 /** Calls when a name of a namespace appears; undefined where that cannot be watched, and looking has to do. */
-function watchNames(appeared: () => void): Deno.FsWatcher | undefined {
+function watchNames(appeared: () => void, faults: Pick<Faults, "later">): Deno.FsWatcher | undefined {
   try {
     const watcher = Deno.watchFs(NAMED, { recursive: false });
-    void (async () => {
+    const watching = async () => {
       for await (const { kind } of watcher) if (kind === "create") appeared();
-    })().catch(() => {}); // without it, looking from time to time has to do
+    };
+    faults.later("watch for namespaces", watching()); // without it, looking from time to time has to do
     return watcher;
   } catch {
     return undefined; // nobody has used `ip netns` on this host yet

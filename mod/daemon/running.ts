@@ -2,6 +2,7 @@
 import { releaseMemory } from "../../ffi/memory.ts";
 import { notifyServiceManager } from "../../ffi/process.ts";
 import { messageOf } from "../core/errors.ts";
+import type { Faults } from "../core/faults.ts";
 import type { Logger } from "../core/ports.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
 
@@ -9,6 +10,8 @@ import type { DataplaneHandle } from "./dataplane_client.ts";
 export interface Daemon extends AsyncDisposable {
   /** The log, for what happens around it. */
   readonly logger: Logger;
+  /** Takes what fails where nobody waits for it. */
+  readonly faults: Faults;
   /** Tells systemd something; without systemd, nothing happens. */
   notify(state: string): void;
   /** The configuration names other peers now. */
@@ -23,16 +26,17 @@ export interface Daemon extends AsyncDisposable {
 export interface RunningParts {
   readonly dataplane: DataplaneHandle;
   readonly logger: Logger;
+  readonly faults: Faults;
   readonly setPeers: (peers: readonly string[]) => void;
   /** Stops every part. */
   readonly parts: AsyncDisposable;
 }
 
 /** The daemon that is made of these. */
-export function daemonOf({ dataplane, logger, parts, setPeers }: RunningParts): Daemon {
+export function daemonOf({ dataplane, faults, logger, parts, setPeers }: RunningParts): Daemon {
   const socket = Deno.env.get("NOTIFY_SOCKET");
   return {
-    logger,
+    ...{ faults, logger },
     setPeers,
     releaseMemory,
     notify(state) {

@@ -2,6 +2,7 @@
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import { type Flags, loadConfig, loadPeers } from "./config.ts";
 import type { Ending } from "./ending.ts";
+import { raiseFence } from "./fence.ts";
 import type { Daemon } from "./running.ts";
 
 /** Longest orderly end, in milliseconds; after it the process ends anyway. */
@@ -21,6 +22,10 @@ export async function runDaemon(flags: Flags): Promise<number> {
     root.abort(how);
   };
   let daemon: Daemon | undefined;
+  // Before there is a daemon nothing is lost by ending.
+  using _fence = raiseFence((what, error) =>
+    daemon?.faults.tell(what, error) ?? end({ kind: "broken", error })
+  );
   const stop = (signal: Deno.Signal) => () => {
     if (root.signal.aborted) Deno.exit(1); // asked twice: at once
     end({ kind: "asked", by: signal });
@@ -33,17 +38,15 @@ export async function runDaemon(flags: Flags): Promise<number> {
   try {
     daemon = await assemble(config, { signal: root.signal, end });
   } catch (error) {
-    if (root.signal.aborted && error === root.signal.reason) return 0; // stopped before it was up
-    throw error;
+    if (!root.signal.aborted || error !== root.signal.reason) throw error;
+    const how: Ending = root.signal.reason;
+    if (how.kind === "broken") throw how.error;
+    return 0; // stopped before it was up
   }
-  const { logger } = daemon;
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    end({ kind: "broken", error: event.reason });
-  });
+  const { faults, logger } = daemon;
   daemon.notify(`READY=1\nSTATUS=${statusLine(config.peers)}`);
   keepWatchdogFed(daemon, root.signal);
-  const release = setTimeout(() => daemon?.releaseMemory(), RELEASE_MS);
+  const release = setTimeout(faults.guard("give back memory", () => daemon?.releaseMemory()), RELEASE_MS);
 
   const how = await ending.promise;
   clearTimeout(release);
@@ -90,13 +93,13 @@ function keepWatchdogFed(daemon: Daemon, signal: AbortSignal): void {
   const pid = Deno.env.get("WATCHDOG_PID");
   if (!(period > 0) || (pid !== undefined && pid !== "" && Number(pid) !== Deno.pid)) return;
   let timer: ReturnType<typeof setTimeout>;
-  const beat = async () => {
+  const beat = daemon.faults.guard("tell the service manager", async () => {
     const alive = await daemon.isAlive(period / 4);
     if (signal.aborted) return;
     if (alive) daemon.notify("WATCHDOG=1");
     else daemon.logger.error("data plane does not answer");
     timer = setTimeout(beat, period / 2);
-  };
+  });
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
   timer = setTimeout(beat, 0);
 }

@@ -72,7 +72,9 @@ export class Router {
     const loop = { clock, alarm, wake: { kind: "wake" } as const, limit: EVENT_LIMIT };
     const failed = (failure: Failure<RouterEvent, RouterEffect>) => this.#failed(failure);
     this.#driver = new Driver(this.#core, (effect) => this.#perform(effect), { ...loop, failed });
-    signal.addEventListener("abort", () => this.#stop(), { once: true });
+    signal.addEventListener("abort", this.#faults.guard("the mesh's end", () => this.#stop()), {
+      once: true,
+    });
     this.#faults.later("accept connections", this.#accept());
     const change = { connect: options.targets ?? storedTargets(options.store), replace: true };
     try {
@@ -192,9 +194,9 @@ export class Router {
         this.#sockets.delete(effect.socket);
         return;
       case "dial":
-        return void this.#dial(effect.attempt, effect.address);
+        return this.#faults.later("dial", this.#dial(effect.attempt, effect.address));
       case "resolve":
-        return void this.#resolve(effect.attempt, effect.host);
+        return this.#faults.later("look a name up", this.#resolve(effect.attempt, effect.host));
       case "abandon":
         return this.#dials.get(effect.attempt)?.abort();
       case "overlay":
@@ -209,7 +211,7 @@ export class Router {
   }
 
   async #accept(): Promise<void> {
-    const { clock, signal, logger } = this.options;
+    const { clock, signal } = this.options;
     const bucket = new TokenBucket(ACCEPT_BURST, { refill: ACCEPT_REFILL, now: clock.now() });
     while (!signal.aborted) {
       try {
@@ -225,7 +227,7 @@ export class Router {
         this.#sockets.get(socket)?.start();
       } catch (error) {
         if (signal.aborted) return;
-        logger.warn("mesh/accept-failed", { reason: messageOf(error) });
+        this.#faults.tell("accept connections", error);
         await pause(ACCEPT_REFILL, signal); // out of descriptors, or the remote was gone already
       }
     }

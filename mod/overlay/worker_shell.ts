@@ -2,8 +2,8 @@
 import { assertNever } from "../core/brand.ts";
 import { type Core, Driver, type Failure } from "../core/driver.ts";
 import type { OverlayEvent } from "../core/overlay_port.ts";
-import { Faults } from "../core/faults.ts";
-import type { Alarm, Clock, Logger } from "../core/ports.ts";
+import type { Faults } from "../core/faults.ts";
+import type { Alarm, Clock } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Datapath } from "./ports/datapath_port.ts";
 import type { FromDataplane, NetworkChange, ToDataplane } from "./ports/dataplane_messages.ts";
@@ -47,7 +47,9 @@ export interface DataplaneLoop {
   /** The next message from the main thread. */
   readonly nextMessage: () => Promise<ToDataplane>;
   /** Takes what failed; the loop goes on. */
-  readonly log: Logger;
+  readonly faults: Pick<Faults, "tell">;
+  /** Does nothing for so many milliseconds. */
+  readonly pause: (ms: number) => Promise<void>;
   /** Sends to the main thread. */
   readonly send: (message: FromDataplane) => void;
 }
@@ -68,6 +70,45 @@ class LoopAlarm implements Alarm {
   }
 }
 
+/** What keeps failing for so long does not get well by itself: the process ends and is started anew. */
+const TROUBLE_MS = 30_000;
+/** Rest after a round in which something failed: what failed may be ready again at once, and fail again. */
+const REST_MS = 100;
+
+/** Parts of the loop that fail: the others go on, and the loop neither spins nor goes on for ever. */
+class Trouble {
+  /** When it began: in this round and in all before it since then something failed. */
+  #since: Millis | undefined;
+  #last: unknown;
+  #isNew = false;
+
+  constructor(readonly loop: Pick<DataplaneLoop, "clock" | "faults" | "pause">) {}
+
+  guard(what: string, work: () => void): void {
+    try {
+      work();
+    } catch (thrown) {
+      this.#last = thrown;
+      this.#isNew = true;
+      this.loop.faults.tell(`data plane: ${what}`, thrown);
+    }
+  }
+
+  /** Whether rest() has something to do after this round. */
+  get any(): boolean {
+    return this.#isNew || this.#since !== undefined;
+  }
+
+  /** After a round with any. Throws what failed last when something has failed for too long. */
+  async rest(): Promise<void> {
+    if (!this.#isNew) return void (this.#since = undefined);
+    this.#isNew = false;
+    this.#since ??= this.loop.clock.now();
+    if (this.loop.clock.now() - this.#since > TROUBLE_MS) throw this.#last;
+    await this.loop.pause(REST_MS);
+  }
+}
+
 /**
  * Runs until a message asks to stop. Each round takes the announced messages, then due timers, then a bounded part of
  * what the kernel has, so that none can starve the others. While it waits the thread is blocked: messages reach it
@@ -75,9 +116,9 @@ class LoopAlarm implements Alarm {
  * and the loop goes on. Throws what ends the data plane.
  */
 export async function runDataplane(loop: DataplaneLoop): Promise<void> {
-  const { announced, clock, core, datapath, log, network, nextMessage, send, waiter, xfrm } = loop;
+  const { announced, clock, core, datapath, faults, network, nextMessage, send, waiter, xfrm } = loop;
   const alarm = new LoopAlarm();
-  const faults = new Faults({ clock, logger: log });
+  const trouble = new Trouble(loop);
   let events: OverlayEvent[] = [];
   const perform = (effect: DataplaneEffect): void => {
     if (effect.kind === "overlay") events.push(effect.event);
@@ -112,29 +153,43 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   if (broken.length > 0) throw broken[0]; // without a start it would know none of its ports
   datapath.flush(post);
   send({ kind: "started" });
-  for (let more = false;;) {
+  let more = false;
+  const heed = {
+    ipsec: () => xfrm.take(post),
+    network() {
+      const change = network.take();
+      if (change === undefined) return;
+      if (change.addresses) post({ kind: "addresses-changed" });
+      send({ kind: "network-changed", change });
+    },
+    timers() {
+      alarm.ringIfDue(clock.now());
+      datapath.wake(post, clock.now());
+      datapath.flush(post); // a drain sends by itself; this is what messages and timers brought about
+    },
+    packets() {
+      more = false;
+      more = datapath.drain(post, { now: clock.now(), isReady });
+      datapath.flush(post);
+    },
+  };
+  for (;;) {
     tell();
     waiter.wait(more ? 0 : Math.min(alarm.at, datapath.nextWake()) - clock.now());
     // First, since what was removed there lets packets leave in clear.
-    if (ipsecAt !== undefined && waiter.isReady(ipsecAt)) xfrm.take(post);
+    if (ipsecAt !== undefined && waiter.isReady(ipsecAt)) trouble.guard("news of IPsec", heed.ipsec);
     for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
       const message = await nextMessage();
       if (message.kind === "stop") {
-        datapath.flush(post);
+        trouble.guard("end", () => datapath.flush(post));
         return tell();
       }
-      take(message);
+      trouble.guard(`message ${message.kind}`, () => take(message));
     }
-    const change = waiter.isReady(networkAt) ? network.take() : undefined;
-    if (change !== undefined) {
-      if (change.addresses) post({ kind: "addresses-changed" });
-      send({ kind: "network-changed", change });
-    }
-    alarm.ringIfDue(clock.now());
-    datapath.wake(post, clock.now());
-    datapath.flush(post); // a drain sends by itself; this is what messages and timers brought about
-    more = datapath.drain(post, { now: clock.now(), isReady });
-    datapath.flush(post);
+    if (waiter.isReady(networkAt)) trouble.guard("news of the network", heed.network);
+    trouble.guard("timers", heed.timers);
+    trouble.guard("packets", heed.packets);
+    if (trouble.any) await trouble.rest();
   }
 
   function take(message: Exclude<ToDataplane, { kind: "stop" }>): void {

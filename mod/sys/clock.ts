@@ -1,4 +1,5 @@
 /** Real time. */
+import type { Faults } from "../core/faults.ts";
 import type { Alarm, Clock } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 
@@ -17,8 +18,8 @@ export class SystemClock implements Clock {
 export class SystemAlarm implements Alarm {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Rings by this clock. */
-  constructor(readonly clock: Clock) {}
+  /** Rings by this clock. What a ring throws goes to `faults`. */
+  constructor(readonly clock: Clock, readonly faults: Pick<Faults, "guard">) {}
 
   /** See Alarm.set. An alarm in the past rings soon, never at once. */
   set(at: number, ring: () => void): void {
@@ -26,10 +27,11 @@ export class SystemAlarm implements Alarm {
     this.#timer = undefined;
     if (at === Infinity) return;
     const delay = Math.min(LONGEST_MS, Math.max(0, Math.ceil(at - this.clock.now())));
-    this.#timer = setTimeout(() => {
+    const go = this.faults.guard("an alarm", () => {
       this.#timer = undefined;
       if (this.clock.now() < at) this.set(at, ring);
       else ring();
-    }, delay);
+    });
+    this.#timer = setTimeout(go, delay);
   }
 }

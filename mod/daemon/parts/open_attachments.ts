@@ -40,7 +40,7 @@ export interface AttachmentsPart extends Disposable {
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
 export function openAttachments(
   config: Pick<Config, "compat">,
-  { base: { logger, random }, hooks, host, mtu, state: { identity, store } }: {
+  { base: { faults, logger, random }, hooks, host, mtu, state: { identity, store } }: {
     readonly base: Base;
     readonly hooks: DataplaneHooks;
     readonly host: Host;
@@ -59,7 +59,7 @@ export function openAttachments(
     : ovsPorts(undo.use(openNetlinkIn({ protocol: "generic" })));
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
-    later: (ms, work) => void setTimeout(work, ms),
+    later: (ms, work) => void setTimeout(faults.guard("announce attachments again", work), ms),
     log: logger,
     probe: new ProcNamespaces(),
   };
@@ -71,7 +71,9 @@ export function openAttachments(
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
-  const keeper = undo.use(keepAttached(attachments, kind === "bridge" ? mend : undefined));
+  const keeper = undo.use(
+    keepAttached(attachments, { faults, before: kind === "bridge" ? mend : undefined }),
+  );
   hooks.onMended = keeper.disturbed;
   const held = undo.move();
   return { attachments, keeper, restored, [Symbol.dispose]: () => held[Symbol.dispose]() };

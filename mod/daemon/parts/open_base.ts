@@ -1,4 +1,5 @@
 /** Clock, chance and log: what every other part is given. */
+import { Faults } from "../../core/faults.ts";
 import type { Clock, Logger, Random } from "../../core/ports.ts";
 import { SystemClock } from "../../sys/clock.ts";
 import { openLog } from "../../sys/log_sink.ts";
@@ -11,6 +12,8 @@ export interface Base {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Takes what fails where nobody waits for it. */
+  readonly faults: Faults;
   /** Aborted when the daemon ends. */
   readonly signal: AbortSignal;
   /** Logs that a phase of the start is done. Throws the signal's reason when the daemon ends already. */
@@ -29,5 +32,6 @@ export function openBase(
     logger.debug("start", { done, ms: Math.round(clock.now()) });
     signal.throwIfAborted();
   };
-  return { clock, random: new SystemRandom(), logger, signal, phase };
+  const faults = new Faults({ logger, clock });
+  return { clock, random: new SystemRandom(), logger, faults, signal, phase };
 }

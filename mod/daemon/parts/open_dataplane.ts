@@ -53,13 +53,14 @@ export interface RunningDataplane extends AsyncDisposable {
 
 /** Begins to load the worker. */
 export function openDataplane(
-  { logger }: Pick<Base, "logger">,
+  { faults, logger }: Pick<Base, "faults" | "logger">,
   end: (how: Ending) => void,
 ): LoadedDataplane {
   const hooks: DataplaneHooks = { onEvent: () => {}, onNetwork: () => {}, onMended: () => {} };
   const handle = loadDataplane({
     createWakeup: () => Wakeup.create(),
     log: logger,
+    guard: (what, work) => faults.guard(what, work),
     onEvent: (event) => hooks.onEvent(event),
     onNetwork: (change) => hooks.onNetwork(change),
     onMended: () => hooks.onMended(),
@@ -71,7 +72,7 @@ export function openDataplane(
 /** Tells the worker what to be, and waits until the kernel's datapath is open. */
 export async function startDataplane(
   config: Config,
-  { base: { logger }, dataplane: { handle }, host, state: { identity, store } }: {
+  { base: { faults, logger }, dataplane: { handle }, host, state: { identity, store } }: {
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
     readonly host: Host;
@@ -97,10 +98,11 @@ export async function startDataplane(
     ...{ overlays, noFastdp, extensions },
     sleeve: { port: config.port, host: config.host },
   });
-  void ciphers?.then((reason) => {
+  const loaded = ciphers?.then((reason) => {
     if (reason !== undefined) logger.debug("overlay/ipsec", { what: "load ciphers", reason });
     handle.ciphersReady();
   });
+  if (loaded !== undefined) faults.later("load ciphers", loaded);
   return { mtu, extensions, [Symbol.asyncDispose]: () => handle.stop() };
 }
 

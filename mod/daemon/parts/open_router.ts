@@ -25,7 +25,7 @@ export interface RouterPart {
 /** Starts the mesh on what the data plane can do. */
 export async function openRouter(
   config: Config,
-  { base: { clock, logger, random, signal }, dataplane, host, running, state: { identity, store } }: {
+  { base: { clock, faults, logger, random, signal }, dataplane, host, running, state: { identity, store } }: {
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
     readonly host: Host;
@@ -51,7 +51,7 @@ export async function openRouter(
     ...firstTargets(store, config.peers),
     sealer: config.password === undefined ? NO_SEALER : await loadSealer(),
     overlay: dataplane.handle,
-    alarm: new SystemAlarm(clock),
+    alarm: new SystemAlarm(clock, faults),
     onShortId: (shortId) => storeShortId(store, shortId),
     ...{ clock, random, store, logger, signal },
   });

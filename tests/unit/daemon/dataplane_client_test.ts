@@ -51,6 +51,7 @@ class Trial {
         return { fd: 3, signal: () => void this.signals++, [Symbol.dispose]: () => void this.open-- };
       },
       log: this.#log,
+      guard: (_, work) => work,
       onEvent: (event) => void this.events.push(event),
       onNetwork: () => {},
       onMended: () => {},

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
+import { messageOf } from "../../../mod/core/errors.ts";
 import type { OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import type { Datapath, DatapathEffect, PostEvent } from "../../../mod/overlay/ports/datapath_port.ts";
@@ -27,6 +28,8 @@ interface Round {
   readonly messages?: readonly ToDataplane[];
   readonly events?: readonly DataplaneEvent[];
   readonly more?: boolean;
+  /** Whether the kernel's packets cannot be taken. */
+  readonly broken?: boolean;
   readonly passes?: number;
   /** What has changed in the host's network. */
   readonly change?: NetworkChange;
@@ -55,6 +58,7 @@ async function play(
     fds: [10, 11],
     start: () => ({ kind: "started", ports: [], flows: [] }),
     drain(post: PostEvent) {
+      if (round().broken === true) throw new Error("cannot drain");
       for (const event of round().events ?? []) post(event);
       return round().more ?? false;
     },
@@ -78,11 +82,11 @@ async function play(
       report: () => ({ held: [] }) as unknown as DataplaneReport,
     },
     datapath,
-    log: {
-      debug: unused,
-      info: unused,
-      warn: unused,
-      error: (event, fields) => void errors.push({ event, ...fields }),
+    faults: { tell: (what, thrown) => void errors.push({ what, reason: messageOf(thrown) }) },
+    pause(ms) {
+      trace.push(`pause ${ms}`);
+      now += ms;
+      return Promise.resolve();
     },
     xfrm: {
       fds: round0.notices === undefined ? [] : [12],
@@ -108,11 +112,6 @@ async function play(
   });
   return { trace, sent, errors };
 }
-
-function unused(): never {
-  throw new TypeError("Only errors are logged here");
-}
-
 Deno.test("runDataplane() starts the core before it waits, tells so, and ends when asked to", async () => {
   const { sent, trace } = await play([]);
   assert.deepEqual(trace, ["started at 0", "wait Infinity"]);
@@ -209,6 +208,25 @@ Deno.test("runDataplane() logs what a later step throws and goes on, without has
   ]);
   assert.equal(errors.length, 2);
   assert.partialDeepStrictEqual(errors[0], { what: "data plane event wake", reason: "defect" });
+});
+
+Deno.test("runDataplane() rests after a round in which a part failed, and does the other parts", async () => {
+  const messages: ToDataplane[] = [{ kind: "requests", requests: [REQUEST] }];
+  const { errors, trace } = await play([{ broken: true, messages }, { broken: true }, {}]);
+  assert.deepEqual(trace, [
+    ...["started at 0", "wait Infinity", "request at 0", "pause 100"],
+    ...["wait Infinity", "pause 100"],
+    ...["wait Infinity", "wait Infinity"],
+  ]);
+  assert.deepEqual(errors, Array(2).fill({ what: "data plane: packets", reason: "cannot drain" }));
+});
+
+Deno.test("runDataplane() ends when a part has failed in each round for half a minute", async () => {
+  const broken = { broken: true, passes: 900 };
+  await assert.rejects(play(Array(100).fill(broken)), /cannot drain/);
+  const now = Array.from({ length: 100 }, (_, i) => i % 20 === 0 ? {} : broken);
+  const { errors } = await play(now); // it works now and then
+  assert.equal(errors.length, 95);
 });
 
 Deno.test("runDataplane() performs the other effects of a step when one fails", async () => {

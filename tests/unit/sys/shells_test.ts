@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { Faults } from "../../../mod/core/faults.ts";
+import type { LogFields } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { SystemAlarm, SystemClock } from "../../../mod/sys/clock.ts";
 import { ensureFolder, readTextIfReadable, readTextIfThere, removeIfThere } from "../../../mod/sys/files.ts";
@@ -25,9 +27,25 @@ Deno.test("SystemClock never goes back", () => {
   }
 });
 
+/** What is thrown fails the test. */
+const UNGUARDED: Pick<Faults, "guard"> = { guard: (_, work) => work };
+
+Deno.test("SystemAlarm hands what a ring throws to the faults", async () => {
+  const told = Promise.withResolvers<unknown>();
+  const logger = {
+    ...{ debug() {}, info() {}, warn() {} },
+    error: (_: string, fields?: LogFields) => told.resolve(fields),
+  };
+  const clock = { now: () => 0 as Millis };
+  new SystemAlarm(clock, new Faults({ logger, clock })).set(0, () => {
+    throw new Error("defect");
+  });
+  assert.partialDeepStrictEqual(await told.promise, { what: "an alarm", reason: "defect" });
+});
+
 Deno.test("SystemAlarm rings once, and only for the last setting", async () => {
   let now = 0;
-  const alarm = new SystemAlarm({ now: () => now as Millis });
+  const alarm = new SystemAlarm({ now: () => now as Millis }, UNGUARDED);
   const rung: string[] = [];
   const done = Promise.withResolvers<void>();
   alarm.set(0, () => rung.push("replaced"));
@@ -49,7 +67,7 @@ Deno.test("SystemAlarm waits on when it was woken early", async () => {
   // Each look at the clock moves it by half: the timer is set more than once.
   const clock = { now: () => (looks++, now += 0.5) as Millis };
   const rung = Promise.withResolvers<void>();
-  new SystemAlarm(clock).set(2, () => rung.resolve());
+  new SystemAlarm(clock, UNGUARDED).set(2, () => rung.resolve());
   await rung.promise;
   assert.ok(now >= 2 && looks >= 3);
 });
