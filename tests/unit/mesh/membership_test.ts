@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import type { PeerName } from "../../../mod/core/names.ts";
+import type { LinkId } from "../../../mod/core/overlay_port.ts";
+import { DIGEST_CHANNEL, DIGEST_EXTENSION } from "../../../mod/mesh/gossip/topology_digest.ts";
+import type { Membership } from "../../../mod/mesh/membership.ts";
+import { decodeGossipFrame, decodeTopology, encodeGossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
+import { at, gossip, record, RouterParts, US } from "./router_parts.ts";
+
+const B = "02:00:00:00:00:02" as PeerName;
+const C = "02:00:00:00:00:03" as PeerName;
+
+/** What waits for a connection: records as `name@version`, other channels by name. */
+function waiting(membership: Membership, id: LinkId): string[] {
+  const found: string[] = [];
+  for (
+    let message = membership.engine.take(id);
+    message !== undefined;
+    message = membership.engine.take(id)
+  ) {
+    const frame = decodeGossipFrame(message);
+    assert.ok(frame.ok);
+    const { channel, payload } = frame.value;
+    if (channel !== "topology") {
+      found.push(channel);
+      continue;
+    }
+    const records = decodeTopology(payload);
+    assert.ok(records.ok);
+    found.push(
+      ...records.value.map(({ name, links }) =>
+        `${name.slice(-2)}>${links.map(({ peer }) => peer.slice(-2))}`
+      ),
+    );
+  }
+  return found;
+}
+
+/** A membership with one connection to B, which has its say. */
+function neighbour(extensions: readonly string[] = []) {
+  const parts = new RouterParts();
+  const { connection } = parts.connected({ name: B, shortId: 2, extensions }, at(1_000));
+  const { membership } = parts;
+  membership.settle(at(1_000));
+  const id = connection.origin.id;
+  waiting(membership, id);
+  parts.taken();
+  return { parts, membership, connection, id };
+}
+
+Deno.test("Membership begins with ourselves alone", () => {
+  const parts = new RouterParts();
+  const [request, ...more] = RouterParts.requests(parts.taken());
+  assert.deepEqual(more, []);
+  assert.deepEqual(request?.kind === "topology" && request.view.names, [US]);
+  assert.equal(parts.membership.shortId, 1);
+  assert.equal(parts.membership.nextWake(), 30_000);
+});
+
+Deno.test("Membership tells a new neighbour everything, and everybody at once of a change", () => {
+  const parts = new RouterParts();
+  const { connection } = parts.connected({ name: B, shortId: 2 }, at(1_000));
+  parts.membership.settle(at(1_000));
+  assert.equal(parts.membership.gossipWaits, true);
+  assert.ok(waiting(parts.membership, connection.origin.id).includes("01>02"));
+});
+
+Deno.test("Membership announces further changes at most every 100 ms in a small mesh", () => {
+  const { id, membership, parts } = neighbour();
+  parts.connected({ name: C, shortId: 3 }, at(1_010));
+  membership.settle(at(1_010));
+  assert.deepEqual(waiting(membership, id), []);
+  assert.equal(membership.nextWake(), 1_100);
+  membership.settle(at(1_099));
+  assert.deepEqual(waiting(membership, id), []);
+  membership.settle(at(1_100));
+  assert.ok(waiting(membership, id).includes("01>02,03"));
+  parts.taken();
+});
+
+Deno.test("Membership routes over links that both ends have established, and tells the data plane", () => {
+  const { id, membership, parts } = neighbour();
+  membership.established(B, at(2_000));
+  membership.settle(at(2_000));
+  assert.equal(membership.routes!.reaches(B), false, "B has not said so");
+  assert.ok(membership.receive(id, gossip(B, [record(B, 2, [US, C]), record(C, 1, [B])]), at(3_000)).ok);
+  membership.settle(at(3_000));
+  assert.deepEqual([membership.routes!.reaches(B), membership.routes!.reaches(C)], [true, true]);
+  const views = RouterParts.requests(parts.taken()).flatMap((one) =>
+    one.kind === "topology" ? [one.view] : []
+  );
+  assert.deepEqual(views.at(-1)!.names, [US, B, C]);
+  assert.deepEqual([...views.at(-1)!.edges], [0, 1, 1, 0, 1, 2, 2, 1]);
+});
+
+Deno.test("Membership recalculates routes at most every 100 ms in a small mesh", () => {
+  const { id, membership } = neighbour();
+  membership.established(B, at(2_000));
+  membership.settle(at(2_000));
+  membership.receive(id, gossip(B, [record(B, 2, [US])]), at(2_050));
+  membership.settle(at(2_050));
+  assert.equal(membership.routes!.reaches(B), false);
+  membership.settle(at(2_100));
+  assert.equal(membership.routes!.reaches(B), true);
+});
+
+Deno.test("Membership forgets who can no longer be reached", () => {
+  const { connection, id, membership, parts } = neighbour();
+  membership.established(B, at(2_000));
+  membership.receive(id, gossip(B, [record(B, 2, [US, C]), record(C, 1, [B])]), at(2_000));
+  membership.settle(at(2_200));
+  assert.deepEqual([...membership.topology.all()].map(({ name }) => name).sort(), [US, B, C]);
+  parts.connections.end(connection, { reason: "test", orderly: true }, at(5_000));
+  membership.settle(at(5_000));
+  assert.deepEqual([...membership.topology.all()].map(({ name }) => name), [US]);
+  assert.equal(membership.routes!.reaches(B), false);
+  assert.deepEqual(membership.topology.own.links, []);
+});
+
+Deno.test("Membership.receive() gives the reason for which gossip cannot be used", () => {
+  const { id, membership } = neighbour();
+  for (const message of [Uint8Array.of(4), Uint8Array.of(4, 1, 2, 3)]) {
+    const taken = membership.receive(id, message, at(2_000));
+    assert.ok(!taken.ok && taken.reason.length > 0);
+  }
+  const broken = encodeGossipFrame({
+    tag: "gossip",
+    channel: "topology",
+    source: B,
+    payload: Uint8Array.of(1, 2, 3),
+  });
+  assert.equal(membership.receive(id, broken, at(2_000)).ok, false);
+});
+
+Deno.test("Membership takes another short id when a peer with an earlier claim has ours", () => {
+  const { id, membership, parts } = neighbour();
+  const lower = "00:00:00:00:00:01" as PeerName;
+  membership.receive(id, gossip(B, [record(B, 2, [US, lower]), record(lower, 1, [B], 1)]), at(2_000));
+  membership.settle(at(2_000));
+  assert.notEqual(membership.shortId, 1);
+  const told = parts.taken().filter((one) => one.kind === "short-id");
+  assert.deepEqual(told.map((one) => one.kind === "short-id" && one.shortId), [membership.shortId]);
+});
+
+Deno.test("Membership compares digests with neighbours that understand them: soon after a change, else every 30 s", () => {
+  const { id, membership } = neighbour([DIGEST_EXTENSION]);
+  const seen: string[] = [];
+  for (let now = 1_000; now <= 66_000; now = Math.max(now + 1, membership.nextWake())) {
+    membership.settle(at(now));
+    if (waiting(membership, id).includes(DIGEST_CHANNEL)) seen.push(`${now}`);
+  }
+  assert.deepEqual(seen, ["3000", "33000", "63000"]);
+});
+
+Deno.test("Membership sends its complete state to others every 30 s", () => {
+  const { id, membership } = neighbour();
+  const seen: number[] = [];
+  for (let now = 2_000; now <= 65_000; now = Math.max(now + 1, membership.nextWake())) {
+    membership.settle(at(now));
+    if (waiting(membership, id).length > 0) seen.push(now);
+  }
+  assert.deepEqual(seen.filter((now) => now > 5_000), [30_000, 60_000]);
+});
