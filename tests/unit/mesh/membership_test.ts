@@ -8,8 +8,9 @@ import { at, gossip, record, RouterParts, US } from "./router_parts.ts";
 
 const B = "02:00:00:00:00:02" as PeerName;
 const C = "02:00:00:00:00:03" as PeerName;
+const D = "02:00:00:00:00:04" as PeerName;
 
-/** What waits for a connection: records as `name@version`, other channels by name. */
+/** What the membership has to send to a connection, if it says that there is something: records as `name@version`, other channels by name. */
 function waiting(membership: Membership, id: LinkId): string[] {
   const found: string[] = [];
   for (
@@ -64,6 +65,42 @@ Deno.test("Membership tells a new neighbour everything, and everybody at once of
   assert.ok(waiting(parts.membership, connection.origin.id).includes("01>02"));
 });
 
+Deno.test("Membership tells a neighbour that comes to the mesh all that it knows, and one that belongs to it what is new", () => {
+  const { id, membership, parts } = neighbour();
+  membership.receive(id, gossip(B, [record(B, 2, [US, C]), record(C, 1, [B])]), at(2_000));
+  membership.settle(at(2_000));
+  membership.established(B, at(2_000));
+  membership.settle(at(3_000));
+  waiting(membership, id);
+  const stranger = parts.connected({ name: D, shortId: 4 }, at(4_000)).connection.origin.id;
+  membership.settle(at(4_000));
+  const told = waiting(membership, stranger);
+  assert.ok(["01>02,04", "02>01,03", "03>02"].every((each) => told.includes(each)), `${told}`);
+  membership.gossipWaits = true;
+  assert.ok(waiting(membership, id).includes("01>02,04"));
+  const member = parts.connected({ name: C, shortId: 3, uid: 5n }, at(5_000)).connection.origin.id;
+  membership.settle(at(5_000));
+  const short = waiting(membership, member);
+  assert.ok(short.includes("01>02,04,03") && !short.includes("02>01,03"), `${short}`);
+});
+
+Deno.test("Membership passes on what a neighbour tells", () => {
+  const { id, membership, parts } = neighbour([DIGEST_EXTENSION]);
+  const other =
+    parts.connected({ name: D, shortId: 4, extensions: [DIGEST_EXTENSION] }, at(1_000)).connection.origin.id;
+  membership.receive(other, gossip(D, [record(D, 2, [US])]), at(2_000));
+  membership.settle(at(2_000));
+  membership.settle(at(3_000));
+  waiting(membership, other);
+  membership.gossipWaits = true;
+  waiting(membership, id);
+  membership.receive(id, gossip(B, [record(B, 2, [US, C]), record(C, 1, [B])]), at(4_000));
+  membership.settle(at(4_000));
+  membership.settle(at(4_100));
+  const told = waiting(membership, other);
+  assert.ok(told.includes("02>01,03") && told.includes("03>02"), `${told}`);
+});
+
 Deno.test("Membership announces further changes at most every 100 ms in a small mesh", () => {
   const { id, membership, parts } = neighbour();
   parts.connected({ name: C, shortId: 3 }, at(1_010));
@@ -108,6 +145,7 @@ Deno.test("Membership forgets who can no longer be reached", () => {
   membership.established(B, at(2_000));
   membership.receive(id, gossip(B, [record(B, 2, [US, C]), record(C, 1, [B])]), at(2_000));
   membership.settle(at(2_200));
+  membership.settle(at(4_000)); // what the merge left is collected
   assert.deepEqual([...membership.topology.all()].map(({ name }) => name).sort(), [US, B, C]);
   parts.connections.end(connection, { reason: "test", orderly: true }, at(5_000));
   membership.settle(at(5_000));

@@ -160,6 +160,26 @@ Deno.test("RouterCore brings gossip of channels to neighbours, and theirs to cha
   assert.deepEqual(channel.heard, ["unicast 02 2", "broadcast 02 3", "gossip 4"]);
 });
 
+Deno.test("RouterCore tries what failed soon when this host's network has changed", () => {
+  const core = router();
+  const [dial] = core.step({ kind: "targets", change: { connect: ["192.0.2.7"] } }, NOW);
+  assert.ok(dial?.kind === "dial");
+  let now = NOW;
+  let { attempt } = dial;
+  for (let failures = 0; failures < 12; failures++) {
+    core.step({ kind: "dial-failed", attempt, failure: "unreachable", message: "no" }, now);
+    for (let again: readonly RouterEffect[] = []; again.length === 0;) {
+      now = at(Math.max(now, core.nextWake()));
+      again = core.step({ kind: "wake" }, now).filter(({ kind }) => kind === "dial");
+      if (again[0]?.kind === "dial") attempt = again[0].attempt;
+    }
+  }
+  core.step({ kind: "dial-failed", attempt, failure: "unreachable", message: "no" }, now);
+  assert.deepEqual(dials(core.step({ kind: "wake" }, at(now + 1_000))), [], "it waits for long");
+  core.step({ kind: "network-changed", gone: [], come: ["192.0.2.1" as Ip] }, at(now + 1_000));
+  assert.deepEqual(dials(core.step({ kind: "wake" }, at(now + 1_200))), ["192.0.2.7:6783"]);
+});
+
 Deno.test("RouterCore wakes for the earliest of its parts", () => {
   const core = router();
   assert.equal(core.nextWake(), 30_000, "gossip");

@@ -240,7 +240,7 @@ Deno.test("Connections carries out dials, and says once why one failed", () => {
   parts.taken();
   const attempt = 7 as AttemptId;
   for (const level of ["info", "debug"]) {
-    parts.connections.dial({ kind: "dial", attempt, address, direct: true });
+    parts.connections.dial({ kind: "dial", attempt, address, direct: true, expected: undefined });
     assert.deepEqual(parts.taken(), [{ kind: "dial", attempt, address }]);
     parts.connections.dialFailed(
       { kind: "dial-failed", attempt, failure: "refused", message: "refused" },
@@ -255,7 +255,7 @@ Deno.test("Connections carries out dials, and says once why one failed", () => {
 Deno.test("Connections lets in no unknown peer at an address that was only discovered", () => {
   const parts = new RouterParts();
   const attempt = 7 as AttemptId;
-  parts.connections.dial({ kind: "dial", attempt, address, direct: false });
+  parts.connections.dial({ kind: "dial", attempt, address, direct: false, expected: undefined });
   const socket = parts.open(NOW, { attempt });
   const answering = { name: C, shortId: 3 };
   parts.introduce(socket, answering, NOW);
