@@ -4,7 +4,7 @@
  */
 import { takeNotes } from "../common/notes.ts";
 import type { Container } from "../common/container.ts";
-import { attempt, until, within } from "../common/process.ts";
+import { attempt, FOLDER, until, within } from "../common/process.ts";
 import { type Suite, testName } from "../common/suite.ts";
 import { World, type WorldOptions } from "../common/world.ts";
 
@@ -51,16 +51,36 @@ function checkMachine(): void {
   }
 }
 
-/** Removes what runs left that were killed: namespaces that carry the id of a process that is no more. */
+/** Removes what runs left that were killed: namespaces and folders that carry the id of a process that is no more. Other
+ * runs may be about the same at the same time, so what is gone already is fine. */
 async function removeLeftovers(): Promise<void> {
   const { stdout } = await attempt(["ip", "netns", "list"]); // makes the folder, too, where nobody ever had one
   for (const line of stdout.split("\n")) {
-    const [name] = line.split(" ");
-    const owner = /^mnl([0-9]+)-/.exec(name!)?.[1];
-    if (owner === undefined || isAlive(owner)) continue;
-    const { stdout: inside } = await attempt(["ip", "netns", "pids", name!]);
-    for (const pid of inside.split("\n").filter(Boolean)) Deno.kill(Number(pid), "SIGKILL");
-    await attempt(["ip", "netns", "del", name!]);
+    const name = line.split(" ")[0]!;
+    if (!isLeftover(name)) continue;
+    const { stdout: inside } = await attempt(["ip", "netns", "pids", name]);
+    for (const pid of inside.split("\n").filter(Boolean)) {
+      ignoreAbsence(() => Deno.kill(Number(pid), "SIGKILL"));
+    }
+    await attempt(["ip", "netns", "del", name]);
+  }
+  Deno.mkdirSync(FOLDER, { recursive: true });
+  for (const { name } of [...Deno.readDirSync(FOLDER)].filter((entry) => isLeftover(entry.name))) {
+    ignoreAbsence(() => Deno.removeSync(`${FOLDER}/${name}`, { recursive: true }));
+  }
+}
+
+/** Whether a name is one of hostWorld()'s, in a process that is no more. */
+function isLeftover(name: string): boolean {
+  const owner = /^mnl([0-9]+)-/.exec(name)?.[1];
+  return owner !== undefined && !isAlive(owner);
+}
+
+function ignoreAbsence(remove: () => void): void {
+  try {
+    remove();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
