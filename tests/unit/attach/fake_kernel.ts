@@ -10,10 +10,18 @@ import {
 } from "../../../mod/core/addr.ts";
 import { ipFromBytes, ipToBytes, isIpv4 } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
-import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { NetlinkSocket } from "../../../mod/core/ports.ts";
-import { AttributeReader, NLM_F, NLMSG_HEADER } from "../../../mod/wire/netlink/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
+import {
+  attributesOf,
+  fakeSocket,
+  headOf,
+  linkMessage,
+  refusal,
+  textOf,
+  u32Of,
+  viewOf,
+} from "../kernel_messages.ts";
 
 /** An interface. */
 export interface FakeLink {
@@ -30,10 +38,6 @@ export interface FakeLink {
   readonly sysctls: Map<string, string>;
 }
 type Namespace = Map<number, FakeLink>;
-
-function refuse(errno: number): MeshnetError {
-  return new MeshnetError("netlink/request-failed", `Kernel refuses request: errno ${errno}`, { errno });
-}
 
 /** All namespaces of one machine; "" is the daemon's own. */
 export class FakeKernel {
@@ -129,27 +133,15 @@ export class FakeKernel {
   change(): void {
     if (this.changes++ !== this.failAt) return;
     this.onFailure();
-    throw refuse(ERRNO.EIO);
+    throw refusal(ERRNO.EIO);
   }
 
   /** Opens an rtnetlink socket. */
   open(path: string | undefined): NetlinkSocket {
     const namespace = this.namespaces.get(path ?? "");
-    if (namespace === undefined) throw refuse(ERRNO.ENOENT);
-    this.sockets++;
-    let open = true;
-    return {
-      portId: 1,
-      request: (message) => {
-        if (!open) throw new TypeError("socket is disposed");
-        return this.#request(path ?? "", namespace, message);
-      },
-      send: () => {},
-      [Symbol.dispose]: () => {
-        if (open) this.sockets--;
-        open = false;
-      },
-    };
+    if (namespace === undefined) throw refusal(ERRNO.ENOENT);
+    const answer = (message: Uint8Array) => this.#request(path ?? "", namespace, message);
+    return fakeSocket(answer, { count: (by) => this.sockets += by });
   }
 
   /** Ports of the switch. */
@@ -157,7 +149,7 @@ export class FakeKernel {
     has: (name: string) => this.ports.has(name),
     add: (name: string) => {
       this.change();
-      if (this.link("", name) === undefined) throw refuse(ERRNO.ENODEV);
+      if (this.link("", name) === undefined) throw refusal(ERRNO.ENODEV);
       this.ports.add(name);
     },
     remove: (name: string) => {
@@ -185,15 +177,12 @@ export class FakeKernel {
   }
 
   #request(path: string, namespace: Namespace, message: Uint8Array): Uint8Array[] {
-    const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-    const type = view.getUint16(4, true);
-    const dump = (view.getUint16(6, true) & NLM_F.dump) === NLM_F.dump;
-    const body = message.subarray(NLMSG_HEADER);
-    const bodyView = new DataView(body.buffer, body.byteOffset, body.byteLength);
+    const { body, create, dump, type } = headOf(message);
+    const bodyView = viewOf(body);
     const index = bodyView.getInt32(4, true);
     const byIndex = (at: number) => {
       const link = namespace.get(at);
-      if (link === undefined) throw refuse(ERRNO.ENODEV);
+      if (link === undefined) throw refusal(ERRNO.ENODEV);
       return link;
     };
     const attributes = (from: number) => attributesOf(body, from);
@@ -202,14 +191,14 @@ export class FakeKernel {
       case 16: {
         this.change();
         const found = attributes(16);
-        if ((view.getUint16(6, true) & NLM_F.create) !== 0) return this.#newPair(path, found);
+        if (create) return this.#newPair(path, found);
         const link = byIndex(index);
         if (found.has(3)) {
-          if (link.up) throw refuse(ERRNO.EBUSY);
-          link.name = text(found.get(3)!);
+          if (link.up) throw refusal(ERRNO.EBUSY);
+          link.name = textOf(found.get(3)!);
         }
-        if (found.has(4)) link.mtu = number(found.get(4)!);
-        if (found.has(10)) this.#setMaster(link, number(found.get(10)!));
+        if (found.has(4)) link.mtu = u32Of(found.get(4)!);
+        if (found.has(10)) this.#setMaster(link, u32Of(found.get(10)!));
         if ((bodyView.getUint32(12, true) & 1) !== 0) {
           this.setUp(link, (bodyView.getUint32(8, true) & 1) !== 0);
         }
@@ -222,8 +211,8 @@ export class FakeKernel {
       case 18: {
         if (dump) return [...namespace.values()].map((link) => this.#encodeLink(namespace, link));
         const name = attributes(16).get(3);
-        const link = name === undefined ? namespace.get(index) : this.link(path, text(name));
-        if (link === undefined) throw refuse(ERRNO.ENODEV);
+        const link = name === undefined ? namespace.get(index) : this.link(path, textOf(name));
+        if (link === undefined) throw refusal(ERRNO.ENODEV);
         return [this.#encodeLink(namespace, link)];
       }
       case 20:
@@ -232,8 +221,8 @@ export class FakeKernel {
         const { addresses } = byIndex(index);
         const cidr = formatCidr(addressOf(attributes(8).get(2)!, body[1]!));
         const has = addresses.includes(cidr);
-        if (type === 20 && has) throw refuse(ERRNO.EEXIST);
-        if (type === 21 && !has) throw refuse(ERRNO.EADDRNOTAVAIL);
+        if (type === 20 && has) throw refusal(ERRNO.EEXIST);
+        if (type === 21 && !has) throw refusal(ERRNO.EADDRNOTAVAIL);
         if (type === 20) addresses.push(cidr);
         else addresses.splice(addresses.indexOf(cidr), 1);
         return [];
@@ -245,23 +234,23 @@ export class FakeKernel {
       case 24: {
         this.change();
         const found = attributes(12);
-        const link = byIndex(number(found.get(4)!));
-        if (!link.up) throw refuse(ERRNO.ENETDOWN);
+        const link = byIndex(u32Of(found.get(4)!));
+        if (!link.up) throw refusal(ERRNO.ENETDOWN);
         const route = formatCidr(addressOf(found.get(1)!, body[1]!));
-        if (link.routes.includes(route)) throw refuse(ERRNO.EEXIST);
+        if (link.routes.includes(route)) throw refusal(ERRNO.EEXIST);
         link.routes.push(route);
         return [];
       }
       case 26:
         return [...namespace.values()].flatMap((link) => link.routes.map((r) => encodeRoute(link, r)));
       default:
-        throw refuse(ERRNO.EOPNOTSUPP);
+        throw refusal(ERRNO.EOPNOTSUPP);
     }
   }
 
   #setMaster(link: FakeLink, master: number): void {
     if (master === 0) return void this.ports.delete(link.name);
-    if (this.namespaces.get("")!.get(master)?.kind !== "bridge") throw refuse(ERRNO.EOPNOTSUPP);
+    if (this.namespaces.get("")!.get(master)?.kind !== "bridge") throw refusal(ERRNO.EOPNOTSUPP);
     this.ports.add(link.name);
   }
 
@@ -270,11 +259,11 @@ export class FakeKernel {
     const other = attributesOf(data.get(1)!, 16);
     const ends = [[path, found], [other.has(19) ? "" : path, other]] as const;
     for (const [where, end] of ends) {
-      if (this.link(where, text(end.get(3)!)) !== undefined) throw refuse(ERRNO.EEXIST);
+      if (this.link(where, textOf(end.get(3)!)) !== undefined) throw refusal(ERRNO.EEXIST);
     }
     const [one, two] = ends.map(([where, end]) => {
-      const link = this.add(where, text(end.get(3)!), "veth");
-      link.mtu = number(end.get(4)!);
+      const link = this.add(where, textOf(end.get(3)!), "veth");
+      link.mtu = u32Of(end.get(4)!);
       if (end.has(1)) link.mac = formatMac(macAt(end.get(1)!, 0));
       return link;
     });
@@ -284,36 +273,15 @@ export class FakeKernel {
   }
 
   #encodeLink(namespace: Namespace, link: FakeLink): Uint8Array {
-    const writer = new NetlinkWriter().begin(16, 0).u8(0).u8(0).u16(1).u32(link.index);
-    writer.u32(link.up ? 0x10001 : 0).u32(0).attrText(3, link.name).attrU32(4, link.mtu);
-    writer.attrBytes(1, macToBytes(parseMac(link.mac)!));
-    if (link.peer !== undefined) {
-      writer.attrU32(5, link.peer.index);
-      if (namespace.get(link.peer.index) !== link.peer) writer.attrU32(37, 0);
-    }
-    const bridge = this.#bridge;
-    if (bridge !== undefined && this.ports.has(link.name)) writer.attrU32(10, bridge.index);
-    if (link.kind !== undefined) {
-      const info = writer.open(18);
-      writer.attrText(1, link.kind).close(info);
-    }
-    return writer.end().finish();
+    const { peer } = link;
+    const away = peer !== undefined && namespace.get(peer.index) !== peer;
+    return linkMessage({
+      ...link,
+      mac: macToBytes(parseMac(link.mac)!),
+      peer: peer && { index: peer.index, away },
+      master: this.ports.has(link.name) ? this.#bridge?.index : undefined,
+    });
   }
-}
-
-function attributesOf(bytes: Uint8Array, from: number): ReadonlyMap<number, Uint8Array> {
-  const found = new Map<number, Uint8Array>();
-  const reader = new AttributeReader(bytes, from);
-  while (reader.next()) found.set(reader.type, reader.value());
-  return found;
-}
-
-function text(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes).replace(/\0.*$/, "");
-}
-
-function number(bytes: Uint8Array): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
 }
 
 function encodeAddress(link: FakeLink, cidr: Cidr): Uint8Array {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
-import type { Logger, NetlinkSocket } from "../../../mod/core/ports.ts";
+import type { Logger } from "../../../mod/core/ports.ts";
 import { mendBridge, warnOfFirewall } from "../../../mod/daemon/bridge_host.ts";
-import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
+import { fakeSocket, linkMessage } from "../kernel_messages.ts";
 
 function recorder() {
   const said: string[] = [];
@@ -12,13 +12,8 @@ function recorder() {
 
 /** What a kernel answers about a link with these attributes. */
 function linkReply(index: number, name: string, kind: string, master = 0): Uint8Array {
-  const writer = new NetlinkWriter().begin(16, 0).u8(0).u8(0).u16(1).u32(index).u32(1).u32(0);
-  writer.attrText(3, name).attrU32(4, 1410).attrBytes(1, Uint8Array.of(2, 0, 0, 0, 0, 1));
-  if (master !== 0) writer.attrU32(10, master);
-  const info = writer.open(18);
-  writer.attrText(1, kind);
-  writer.close(writer.open(2)).close(info);
-  return writer.end().finish();
+  const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
+  return linkMessage({ index, name, kind, mac, mtu: 1410, master: master === 0 ? undefined : master });
 }
 
 /** A host whose bridge has no spanning tree and no snooping, as old kernels tell it: by silence. */
@@ -32,7 +27,7 @@ function hostWith(master: number, gone = false) {
     if (type !== 18) return [];
     return [asked++ < 2 ? linkReply(3, "meshnet", "bridge") : linkReply(4, "mesh-tap", "tun", master)];
   };
-  const socket: NetlinkSocket = { portId: 1, request, send: () => {}, [Symbol.dispose]: () => {} };
+  const socket = fakeSocket(request);
   const quieted: string[] = [];
   const mac = 0x02_00_00_00_00_01 as Mac;
   const quiet = (name: string) => void quieted.push(name);

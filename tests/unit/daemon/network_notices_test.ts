@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { parseIp } from "../../../mod/core/addr.ts";
 import { NetworkNotices } from "../../../mod/daemon/network_notices.ts";
-import { LinkNotices } from "../datapath/link_notices.ts";
 import { addressNotice, interfaceNotice, routeNotice } from "../wire/netlink/network_notices.ts";
+import { FakeNotices } from "../kernel_messages.ts";
 
 const [OLD, NEW] = [parseIp("192.0.2.1")!, parseIp("192.0.2.101")!];
 const NOTHING_OF_ADDRESSES = { addresses: false, gone: [], come: [] };
 
 Deno.test("NetworkNotices tells of addresses once, those that are back again not as gone", () => {
-  const socket = new LinkNotices();
+  const socket = new FakeNotices();
   const notices = new NetworkNotices(socket);
   assert.equal(notices.take(), undefined);
   socket.queue.push(addressNotice(OLD, { present: false }), addressNotice(NEW));
@@ -21,7 +21,7 @@ Deno.test("NetworkNotices tells of addresses once, those that are back again not
 });
 
 Deno.test("NetworkNotices tells of an interface when it begins to run, and each time it does so again", () => {
-  const socket = new LinkNotices();
+  const socket = new FakeNotices();
   const notices = new NetworkNotices(socket);
   const told = (flags: number) => {
     socket.queue.push(interfaceNotice(7, { flags }));
@@ -34,7 +34,7 @@ Deno.test("NetworkNotices tells of an interface when it begins to run, and each 
 });
 
 Deno.test("NetworkNotices tells of routes, and of news that were lost", () => {
-  const socket = new LinkNotices();
+  const socket = new FakeNotices();
   const notices = new NetworkNotices(socket);
   socket.queue.push(routeNotice({ table: 254, type: 1 }));
   assert.deepEqual([notices.take(), notices.take()], [NOTHING_OF_ADDRESSES, undefined]);

@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../../mod/core/errno.ts";
-import { MeshnetError } from "../../../mod/core/errors.ts";
-import type { NetlinkSocket } from "../../../mod/core/ports.ts";
+import type { MeshnetError } from "../../../mod/core/errors.ts";
 import { findOvs, removeDatapath } from "../../../mod/daemon/ovs_host.ts";
+import { fakeSocket, refusal } from "../kernel_messages.ts";
 
 /** A kernel without Open vSwitch. */
-const bare: NetlinkSocket = {
-  portId: 1,
-  request() {
-    throw new MeshnetError("netlink/request-failed", "No such family", { errno: ERRNO.ENOENT });
-  },
-  send() {},
-  [Symbol.dispose]() {},
-};
+const bare = fakeSocket(() => {
+  throw refusal(ERRNO.ENOENT);
+});
 
 Deno.test("findOvs() asks for the module, then names it and the fix", () => {
   const probed: string[] = [];

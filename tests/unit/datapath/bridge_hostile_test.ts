@@ -12,9 +12,10 @@ import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { routesOf } from "../overlay/cluster.ts";
 import { FakePath, FakeTap } from "../overlay/fake_sleeve.ts";
-import { LinkNotices, SILENT } from "./link_notices.ts";
+import { SILENT } from "./link_notices.ts";
 import { oddPacket, secretPacket, tells } from "../overlay/odd_packets.ts";
 import { SHAPE } from "../sleeve/super_packets.ts";
+import { FakeNotices } from "../kernel_messages.ts";
 
 const random = seededRandom();
 const VIRTIO = 10;
@@ -25,7 +26,7 @@ Deno.test("BridgeDatapath carries odd packets as they are or not at all, and nev
   withSeed(() => {
     const tap = new FakeTap();
     let path!: FakePath;
-    const parts = { tap, notices: new LinkNotices(), names: [], put: () => false, log: SILENT };
+    const parts = { tap, notices: new FakeNotices(), names: [], put: () => false, log: SILENT };
     using datapath = new BridgeDatapath(tap, (take) => path = new FakePath(take), new TapKeeper(parts));
     const core = new Dataplane({
       ...{ kind: "bridge", overlays: ["sleeve"], noFastdp: "none here", extensions: [] },

@@ -12,7 +12,8 @@ import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { routesOf } from "../overlay/cluster.ts";
 import { FakeTap } from "../overlay/fake_sleeve.ts";
 import { frameOf, numberOf } from "../overlay/kernel.ts";
-import { LinkNotices, SILENT } from "./link_notices.ts";
+import { SILENT } from "./link_notices.ts";
+import { FakeNotices } from "../kernel_messages.ts";
 
 const NOW = 0 as Millis;
 const KEY: SleeveKey = { link: 3 as LinkId, id: 0x2001 as Vni };
@@ -60,7 +61,7 @@ function packetOf(dst: number, src: number, number = 0): Uint8Array<ArrayBuffer>
 class Trial {
   readonly tap = new FakeTap();
   sleeve!: FakeSleeve;
-  readonly notices = new LinkNotices();
+  readonly notices = new FakeNotices();
   /** What puts everything in its place; says whether it had to. */
   put = () => false;
   readonly keeper = new TapKeeper({

@@ -1,12 +1,22 @@
 /** A kernel with Open vSwitch behind netlink: request bytes in, reply bytes out. */
 import assert from "node:assert/strict";
 import { ERRNO } from "../../../mod/core/errno.ts";
-import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { LogFields, Logger, NetlinkSocket } from "../../../mod/core/ports.ts";
 import type { NoticeSocket, OvsAdapters, UpcallSocket } from "../../../mod/overlay/ports/datapath_port.ts";
-import { AttributeReader, splitMessages } from "../../../mod/wire/netlink/netlink.ts";
+import { splitMessages } from "../../../mod/wire/netlink/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { openOvs, OVS_CMD } from "../../../mod/wire/netlink/ovs.ts";
+import {
+  attributesOf,
+  FakeNotices,
+  fakeSocket,
+  linkMessage,
+  refusal,
+  textOf,
+  u32Of,
+  u32sOf,
+  viewOf,
+} from "../kernel_messages.ts";
 
 /** Port id of the socket for misses. */
 export const UPCALL_PID = 4711;
@@ -52,9 +62,9 @@ export class FakeOvs implements OvsAdapters {
   readonly refusals: number[] = [];
   /** Flow messages that a dump gives. */
   flows: readonly Uint8Array[] = [];
-  readonly notices: (Uint8Array | "overrun")[] = [];
+  readonly notices = new FakeNotices();
   /** What is told of interfaces. */
-  readonly linkNotices: Uint8Array[] = [];
+  readonly linkNotices = new FakeNotices();
   readonly upcalls: Uint8Array[] = [];
   readonly sends: Sent[][] = [];
   readonly logged: string[] = [];
@@ -69,15 +79,13 @@ export class FakeOvs implements OvsAdapters {
     ]),
   ) as unknown as Logger;
 
-  #dispose = () => void this.open--;
+  readonly #count = (by: 1 | -1) => void (this.open += by);
 
   openControl(): NetlinkSocket {
-    this.open++;
-    return { portId: 1, request: (m) => this.#answer(m), send: () => {}, [Symbol.dispose]: this.#dispose };
+    return fakeSocket((message) => this.#answer(message), { count: this.#count });
   }
   openRoute(): NetlinkSocket {
-    this.open++;
-    return { portId: 2, request: (m) => this.#route(m), send: () => {}, [Symbol.dispose]: this.#dispose };
+    return fakeSocket((message) => this.#route(message), { portId: 2, count: this.#count });
   }
   openUpcalls(): UpcallSocket {
     this.open++;
@@ -89,22 +97,19 @@ export class FakeOvs implements OvsAdapters {
       sendFirst: (buffer, length) => void this.sends.push(this.#split(buffer.slice(0, length))),
       request: () => assert.fail("misses are no requests"),
       send: () => assert.fail("sends go by sendFirst"),
-      [Symbol.dispose]: this.#dispose,
+      [Symbol.dispose]: () => this.#count(-1),
     };
   }
   openNotices(groups: readonly number[]): NoticeSocket {
-    this.open++;
     assert.deepEqual(groups, [3, 4]);
-    const receive = () => {
-      const next = this.notices.shift();
-      if (next === "overrun") throw refusal(ERRNO.ENOBUFS);
-      return next;
-    };
-    return { fd: 21, receive, [Symbol.dispose]: this.#dispose };
+    return this.#listen(this.notices, 21);
   }
   openLinkNotices(): NoticeSocket {
-    this.open++;
-    return { fd: 22, receive: () => this.linkNotices.shift(), [Symbol.dispose]: this.#dispose };
+    return this.#listen(this.linkNotices, 22);
+  }
+  #listen(notices: FakeNotices, fd: number): NoticeSocket {
+    this.#count(1);
+    return { fd, receive: () => notices.receive(), [Symbol.dispose]: () => this.#count(-1) };
   }
   interfaceIndex = (name: string): number => {
     if (name === "openvswitch" && this.autoload) this.loaded = true;
@@ -140,11 +145,11 @@ export class FakeOvs implements OvsAdapters {
 
   #answer(message: Uint8Array): readonly Uint8Array[] {
     const type = message[4]!;
-    if (type === 16) return [this.#family(attributes(message, 20).get(2)!)];
+    if (type === 16) return [this.#family(attributesOf(message, 20).get(2)!)];
     const opened = openOvs(message);
     assert.ok(opened.ok);
     const { command } = opened.value;
-    const given = attributes(message, 24);
+    const given = attributesOf(message, 24);
     this.requests.push(`${Object.entries(FAMILIES).find(([, id]) => id === type)![0]} ${command}`);
     if (type === FAMILIES.ovs_datapath) return [this.#onDatapath(command, given)];
     if (type === FAMILIES.ovs_vport) return this.#onPort(command, given);
@@ -152,7 +157,7 @@ export class FakeOvs implements OvsAdapters {
   }
 
   #family(nameBytes: Uint8Array): Uint8Array {
-    const name = text(nameBytes) as keyof typeof FAMILIES;
+    const name = textOf(nameBytes) as keyof typeof FAMILIES;
     if (!this.loaded) throw refusal(ERRNO.ENOENT);
     const writer = new NetlinkWriter().begin(16, 0).u32(1).attrU16(1, FAMILIES[name]).attrText(2, name);
     const groups = writer.open(7);
@@ -162,15 +167,15 @@ export class FakeOvs implements OvsAdapters {
   }
 
   #onDatapath(command: number, given: ReadonlyMap<number, Uint8Array>): Uint8Array {
-    const name = text(given.get(1) ?? new Uint8Array(0));
-    const features = given.has(5) ? u32(given.get(5)!) : 0;
+    const name = textOf(given.get(1) ?? new Uint8Array(0));
+    const features = given.has(5) ? u32Of(given.get(5)!) : 0;
     if (command === OVS_CMD.get && this.datapath?.name !== name) throw refusal(ERRNO.ENODEV);
     if (command !== OVS_CMD.get) {
       if ((features & 8) !== 0 && !this.perCpu) throw refusal(ERRNO.EOPNOTSUPP);
       if (command === OVS_CMD.new && (this.datapath?.name === name || this.interfaces.has(name))) {
         throw refusal(ERRNO.EEXIST);
       }
-      const pids = given.has(8) ? u32s(given.get(8)!) : this.datapath?.pids ?? [];
+      const pids = given.has(8) ? u32sOf(given.get(8)!) : this.datapath?.pids ?? [];
       if (command === OVS_CMD.new) this.ports.set(0, { port: 0, type: 2, name, pid: 0 });
       this.datapath = { name: command === OVS_CMD.new ? name : this.datapath!.name, features, pids };
     }
@@ -182,17 +187,17 @@ export class FakeOvs implements OvsAdapters {
     if (command === OVS_CMD.new) {
       const errno = this.refusals.shift() ?? 0;
       if (errno !== 0) throw refusal(errno);
-      const taken = text(given.get(3)!);
+      const taken = textOf(given.get(3)!);
       if (all.some((port) => port.name === taken)) throw refusal(ERRNO.EEXIST);
       const port = Math.max(-1, ...this.ports.keys()) + 1;
       const options = given.get(4)!;
       const udpPort = options.length > 0 ? options[4]! | options[5]! << 8 : undefined;
       const made = {
         port,
-        type: u32(given.get(2)!),
-        name: text(given.get(3)!),
+        type: u32Of(given.get(2)!),
+        name: textOf(given.get(3)!),
         udpPort,
-        pid: u32(given.get(5)!),
+        pid: u32Of(given.get(5)!),
       };
       this.ports.set(port, made);
       return [this.portMessage(made)];
@@ -200,63 +205,44 @@ export class FakeOvs implements OvsAdapters {
     if (command === OVS_CMD.get && given.size === 0) {
       return all.map((port) => this.portMessage(port, command));
     }
-    const name = given.has(3) ? text(given.get(3)!) : undefined;
+    const name = given.has(3) ? textOf(given.get(3)!) : undefined;
     const found = name === undefined
-      ? this.ports.get(u32(given.get(1)!))
+      ? this.ports.get(u32Of(given.get(1)!))
       : all.find((port) => port.name === name);
     if (found === undefined) throw refusal(ERRNO.ENODEV);
-    if (command === OVS_CMD.set) found.pid = u32(given.get(5)!);
+    if (command === OVS_CMD.set) found.pid = u32Of(given.get(5)!);
     if (command === OVS_CMD.del) this.ports.delete(found.port);
     return [this.portMessage(found, command)];
   }
 
   /** RTM_GETLINK 18 and RTM_NEWLINK 16. */
   #route(message: Uint8Array): readonly Uint8Array[] {
-    const view = new DataView(message.buffer, message.byteOffset);
-    const given = attributes(message, 32);
+    const view = viewOf(message);
+    const given = attributesOf(message, 32);
     const index = view.getInt32(20, true);
     const own = index === DATAPATH_INDEX;
     const { tap } = this;
     if (message[4] === 16) {
       if (tap !== undefined && index === tap.index) {
-        tap.mtu = u32(given.get(4)!);
+        tap.mtu = u32Of(given.get(4)!);
         tap.up = (view.getUint32(24, true) & 1) === 1;
         return [];
       }
       assert.ok(own);
-      this.link = { mtu: u32(given.get(4)!), up: (view.getUint32(24, true) & 1) === 1 };
+      this.link = { mtu: u32Of(given.get(4)!), up: (view.getUint32(24, true) & 1) === 1 };
       return [];
     }
-    const name = own ? "meshnet" : text(given.get(3)!);
+    const name = own ? "meshnet" : textOf(given.get(3)!);
     const isTap = !own && name === tap?.name;
     if (!own && !isTap && ![...this.ports.values()].some((port) => port.name === name)) {
       throw refusal(ERRNO.ENODEV);
     }
     const up = own ? this.link.up : isTap ? tap.up : !this.down.has(name);
     const mtu = own ? this.link.mtu : isTap ? tap.mtu : 65535;
-    const writer = new NetlinkWriter().begin(16, 0).u32(0).u32(own ? DATAPATH_INDEX : isTap ? tap.index : 77)
-      .u32(up ? 1 : 0).u32(
-        0,
-      );
-    return [writer.attrText(3, name).attrU32(4, mtu).end().finish()];
+    return [linkMessage({ index: own ? DATAPATH_INDEX : isTap ? tap.index : 77, name, up, mtu })];
   }
 }
 
 function begin(family: number, command: number, datapath: number): NetlinkWriter {
   return new NetlinkWriter().begin(family, 0).u8(command).u8(1).u16(0).u32(datapath);
 }
-
-function attributes(message: Uint8Array, from: number): ReadonlyMap<number, Uint8Array> {
-  const found = new Map<number, Uint8Array>();
-  const reader = new AttributeReader(message, from);
-  while (reader.next()) found.set(reader.type, reader.value());
-  return found;
-}
-
-function refusal(errno: number): MeshnetError {
-  return new MeshnetError("netlink/request-failed", "Kernel refuses request", { errno });
-}
-
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).replace(/\0.*$/, "");
-const u32s = (bytes: Uint8Array) => [...new Uint32Array(bytes.slice().buffer)];
-const u32 = (bytes: Uint8Array) => u32s(bytes)[0]!;

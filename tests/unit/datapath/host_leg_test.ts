@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../../mod/core/errno.ts";
-import { MeshnetError } from "../../../mod/core/errors.ts";
-import type { NetlinkSocket } from "../../../mod/core/ports.ts";
 import { HostLeg, planLeg } from "../../../mod/datapath/host_leg.ts";
+import { fakeSocket, refusal } from "../kernel_messages.ts";
 
 const OPEN = { index: 7, qdisc: "noqueue", hasProgram: false };
 const CLOSED = { index: 7, qdisc: "blackhole", hasProgram: true };
@@ -15,19 +14,12 @@ function trial() {
   const asked: number[] = [];
   const said: string[] = [];
   let open = 0;
-  const socket: NetlinkSocket = {
-    portId: 1,
-    request(message) {
-      const type = message[4]!;
-      asked.push(type);
-      if (refuses.has(type)) {
-        throw new MeshnetError("netlink/request-failed", "Kernel refuses", { errno: ERRNO.EOPNOTSUPP });
-      }
-      return [];
-    },
-    send: () => {},
-    [Symbol.dispose]: () => {},
-  };
+  const socket = fakeSocket((message) => {
+    const type = message[4]!;
+    asked.push(type);
+    if (refuses.has(type)) throw refusal(ERRNO.EOPNOTSUPP);
+    return [];
+  });
   const leg = new HostLeg({
     loadDropAll: () => (open++, { fd: 5, [Symbol.dispose]: () => void open-- }),
     log: { warn: (event) => void said.push(event) },

@@ -3,11 +3,12 @@ import type { Millis } from "../../../mod/core/time.ts";
 import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import { namesInNotice } from "../../../mod/wire/netlink/rtnetlink.ts";
 import { FakeTap } from "../overlay/fake_sleeve.ts";
-import { linkNotice, LinkNotices, SILENT } from "./link_notices.ts";
+import { linkNotice, SILENT } from "./link_notices.ts";
+import { FakeNotices } from "../kernel_messages.ts";
 
 class Trial {
   readonly tap = new FakeTap();
-  readonly notices = new LinkNotices();
+  readonly notices = new FakeNotices();
   puts = 0;
   mended = 0;
   /** What the next looks find. */

@@ -1,11 +1,10 @@
 /** A kernel that keeps IPsec policies and associations, and tells of changes. */
 import { ERRNO } from "../../../mod/core/errno.ts";
-import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { NetlinkSocket } from "../../../mod/core/ports.ts";
-import type { NoticeSocket } from "../../../mod/overlay/ports/datapath_port.ts";
-import { AttributeReader, NLM_F } from "../../../mod/wire/netlink/netlink.ts";
+import { AttributeReader } from "../../../mod/wire/netlink/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { XFRM_MSG, XFRMA } from "../../../mod/wire/netlink/xfrm.ts";
+import { FakeNotices, headOf, refusal } from "../kernel_messages.ts";
 
 type Message = Uint8Array<ArrayBuffer>;
 
@@ -17,31 +16,12 @@ const SA_LENGTH = 16 + 224;
 const OURS = 1;
 const FOREIGN = 99;
 
-/** What has been told and not yet taken. */
-export class FakeNotices implements NoticeSocket {
-  readonly fd = 7;
-  readonly waiting: Uint8Array[] = [];
-  #overrun = false;
-
-  overrun(): void {
-    this.#overrun = true;
-  }
-  receive(): Uint8Array | undefined {
-    if (this.#overrun) {
-      this.#overrun = false;
-      throw failed(ERRNO.ENOBUFS);
-    }
-    return this.waiting.shift();
-  }
-  [Symbol.dispose](): void {}
-}
-
 /** Keeps messages by selector and SPI, as the kernel does. */
 export class FakeXfrm implements NetlinkSocket {
   readonly portId = OURS;
   readonly policies = new Map<string, Message>();
   readonly sas = new Map<string, Message>();
-  readonly notices = new FakeNotices();
+  readonly notices = new FakeNotices(7);
   /** Message types that are refused, with the error. */
   readonly refused = new Map<number, number>();
   /** Requests so far. */
@@ -91,18 +71,16 @@ export class FakeXfrm implements NetlinkSocket {
   }
 
   request(message: Message): readonly Uint8Array[] {
-    const view = new DataView(message.buffer);
-    const type = view.getUint16(4, true);
+    const { dump, type } = headOf(message);
     this.asked.push([type, message.slice()]);
-    const dump = (view.getUint16(6, true) & NLM_F.dump) === NLM_F.dump;
     const errno = this.refused.get(type);
-    if (errno !== undefined) throw failed(errno);
+    if (errno !== undefined) throw refusal(errno);
     if (dump) return [...(type === XFRM_MSG.getSa ? this.sas : this.policies).values()];
     switch (type) {
       case XFRM_MSG.newPolicy:
       case XFRM_MSG.updPolicy: {
         const key = this.#policyKey(message, POLICY_DIRECTION, 16 + 168);
-        if (type === XFRM_MSG.newPolicy && this.policies.has(key)) throw failed(ERRNO.EEXIST);
+        if (type === XFRM_MSG.newPolicy && this.policies.has(key)) throw refusal(ERRNO.EEXIST);
         const policy = retyped(message, XFRM_MSG.newPolicy);
         this.policies.set(key, policy);
         this.#tell(retyped(policy, type));
@@ -112,7 +90,7 @@ export class FakeXfrm implements NetlinkSocket {
       case XFRM_MSG.delPolicy: {
         const key = this.#policyKey(message, ID_DIRECTION, 16 + 64);
         const policy = this.policies.get(key);
-        if (policy === undefined) throw failed(ERRNO.ENOENT);
+        if (policy === undefined) throw refusal(ERRNO.ENOENT);
         if (type === XFRM_MSG.getPolicy) return [policy];
         this.policies.delete(key);
         const writer = new NetlinkWriter(1024).begin(XFRM_MSG.delPolicy, 0).raw(message.subarray(16, 80));
@@ -130,7 +108,7 @@ export class FakeXfrm implements NetlinkSocket {
       case XFRM_MSG.updSa:
       case XFRM_MSG.newSa: {
         const key = saKey(message, 72);
-        if (type === XFRM_MSG.newSa && this.sas.has(key)) throw failed(ERRNO.EEXIST);
+        if (type === XFRM_MSG.newSa && this.sas.has(key)) throw refusal(ERRNO.EEXIST);
         const sa = retyped(message, XFRM_MSG.newSa);
         this.sas.set(key, sa);
         this.#tell(retyped(sa, type));
@@ -139,7 +117,7 @@ export class FakeXfrm implements NetlinkSocket {
       case XFRM_MSG.delSa: {
         const key = saKey(message, 16);
         const sa = this.sas.get(key);
-        if (sa === undefined) throw failed(ERRNO.ESRCH);
+        if (sa === undefined) throw refusal(ERRNO.ESRCH);
         this.sas.delete(key);
         const writer = new NetlinkWriter(512).begin(XFRM_MSG.delSa, 0).raw(message.subarray(16, 40));
         this.#tell(writer.attrBytes(XFRMA.sa, sa.subarray(16, SA_LENGTH)).end().finish());
@@ -166,7 +144,7 @@ export class FakeXfrm implements NetlinkSocket {
     const reader = new AttributeReader(message, attributes);
     let sub = false;
     while (reader.next()) if (reader.type === XFRMA.policyType) sub = reader.u8() === 1;
-    if (sub && !this.#sub) throw failed(ERRNO.EINVAL);
+    if (sub && !this.#sub) throw refusal(ERRNO.EINVAL);
     const selector = message.slice(16, 16 + 56).join(".");
     return `${message[16 + direction] === 1 ? "out" : "in"} ${selector}${sub ? " sub" : ""}`;
   }
@@ -174,11 +152,10 @@ export class FakeXfrm implements NetlinkSocket {
   #tell(message: Message, by = this.#by): void {
     new DataView(message.buffer).setUint32(12, by, true);
     new DataView(message.buffer).setUint32(0, message.length, true);
-    this.notices.waiting.push(message);
+    this.notices.queue.push(message);
   }
 }
 
-const failed = (errno: number) => new MeshnetError("netlink/request-failed", "Kernel refuses", { errno });
 const saKey = (message: Message, at: number) => String(new DataView(message.buffer).getUint32(16 + at));
 
 function retyped(message: Message, type: number): Message {

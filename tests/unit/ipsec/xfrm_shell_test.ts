@@ -210,9 +210,9 @@ Deno.test("XfrmShell hears what others do to its policies and keys, once, and no
   perform(send(0x2000));
   kernel.foreign(deleteSa({ ...foreign, spi: 0x2000 }));
   assert.deepEqual(take(), disturbed);
-  kernel.notices.overrun();
+  kernel.notices.push("overrun");
   assert.deepEqual(take(), disturbed, "what was lost could be anything");
-  kernel.notices.waiting.push(new Uint8Array(7));
+  kernel.notices.queue.push(new Uint8Array(7));
   assert.deepEqual(take(), disturbed, "so could what nobody understands");
 });
 
@@ -220,9 +220,9 @@ Deno.test("XfrmShell takes a bounded part of a storm at once", () => {
   const { kernel, take } = made();
   for (let i = 0; i < 1_000; i++) kernel.flushPolicies();
   take();
-  assert.ok(kernel.notices.waiting.length > 0);
+  assert.ok(kernel.notices.queue.length > 0);
   for (let i = 0; i < 10; i++) take();
-  assert.equal(kernel.notices.waiting.length, 0);
+  assert.equal(kernel.notices.queue.length, 0);
 });
 
 Deno.test("XfrmShell bounds what a key towards us carries, and tells when it is due", () => {
