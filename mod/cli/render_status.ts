@@ -4,6 +4,8 @@ import { DEFAULT_PORT } from "../core/options.ts";
 import { count, duration, type Paint, printable, table } from "./render.ts";
 
 const LABEL = 14;
+/** A round trip that was measured longer ago is shown with its age: idle links measure it every ten seconds. */
+const OLD_MS = 30_000;
 const STATES: readonly ConnectionState[] = ["established", "pending", "connecting", "retrying", "failed"];
 
 /** The overview: one line per fact, then what is wrong and what to do about it. */
@@ -34,9 +36,10 @@ export function renderOverview(
   ];
   for (const one of report.connections) {
     const isProblem = one.wanted && (one.state === "failed" || one.state === "retrying");
-    if (one.info === "" || isProblem) continue;
+    const said = [silence(one.silentMs), one.info].filter((part) => part !== "").join("; ");
+    if (said === "" || isProblem) continue;
     const how = one.overlay === null ? ": " : ` over ${one.overlay}; `;
-    lines.push("", look.warn(printable(`${one.address} is ${one.state}${how}${one.info}`)));
+    lines.push("", look.warn(printable(`${one.address} is ${one.state}${how}${said}`)));
   }
   for (const problem of report.problems) {
     lines.push("", look.bad(printable(problem.message)));
@@ -59,6 +62,10 @@ function stateSentence(report: StatusReport, look: Paint): string {
   }
   if (up < report.connections.length) {
     return look.warn(`${up} of ${report.connections.length} connections work so far`);
+  }
+  const silent = report.connections.filter(({ silentMs }) => silentMs !== null).length;
+  if (silent > 0) {
+    return look.warn(`${silent} of ${count(report.connections.length, "connection")} silent, see below`);
   }
   return look.good(up === 1 ? "the connection works" : `all ${up} connections work`);
 }
@@ -127,7 +134,7 @@ export function renderConnections(report: StatusReport, look: Paint): string {
         { text: one.overlay ?? "-" },
         { text: one.mtu === null ? "-" : String(one.mtu) },
         { text: one.overlay === null && !one.encrypted ? "-" : one.encrypted ? "yes" : "no" },
-        { text: one.rttMs === null ? "-" : `${one.rttMs.toFixed(one.rttMs < 10 ? 2 : 0)} ms` },
+        { text: roundTrip(one), ...one.silentMs === null ? {} : { paint: look.warn } },
         { text: who(one.peer, one.nickname) },
       ],
       notes: notesOf(one),
@@ -136,9 +143,23 @@ export function renderConnections(report: StatusReport, look: Paint): string {
   );
 }
 
-function notesOf(one: { readonly info: string; readonly retryInMs: number | null }): string[] {
+/** What was measured long ago is not shown as if it were so now. */
+function roundTrip({ rttMs, rttAgeMs }: ConnectionReport): string {
+  if (rttMs === null) return "-";
+  const text = `${rttMs.toFixed(rttMs < 10 ? 2 : 0)} ms`;
+  return rttAgeMs === null || rttAgeMs < OLD_MS ? text : `${text} (${duration(rttAgeMs)} ago)`;
+}
+
+function notesOf(
+  one: { readonly info: string; readonly retryInMs: number | null; readonly silentMs?: number | null },
+): string[] {
   const next = one.retryInMs === null ? "" : `next try in ${duration(one.retryInMs)}`;
-  return [[one.info, next].filter((part) => part !== "").join("; ")].filter((note) => note !== "");
+  return [[silence(one.silentMs ?? null), one.info, next].filter((part) => part !== "").join("; ")]
+    .filter((note) => note !== "");
+}
+
+function silence(silentMs: number | null): string {
+  return silentMs === null ? "" : `silent for ${duration(silentMs)}`;
 }
 
 function stateColour(state: ConnectionState, look: Paint): (text: string) => string {

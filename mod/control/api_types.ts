@@ -28,6 +28,11 @@ export interface ConnectionReport {
   readonly encrypted: boolean;
   /** Round trip of the overlay in milliseconds. */
   readonly rttMs: number | null;
+  /** How long ago that was measured, in milliseconds. */
+  readonly rttAgeMs: number | null;
+  /** For how many milliseconds nothing has come from the peer over the overlay, although something should have; null: all
+   * is well. */
+  readonly silentMs: number | null;
   /** Milliseconds to the next attempt; null when none is planned. */
   readonly retryInMs: number | null;
 }

@@ -2,7 +2,7 @@
 import { assertNever } from "../core/brand.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
-import type { DataplaneReport } from "../overlay/ports/dataplane_types.ts";
+import type { DataplaneReport, LinkAges } from "../overlay/ports/dataplane_types.ts";
 import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
 
 /** What a status is made of. */
@@ -35,7 +35,13 @@ export function assembleStatus(sources: StatusSources): StatusReport {
   );
   // To the data plane a bridge is one port, whatever hangs on it.
   const behindBridge = datapath.kind === "bridge" ? attachments.filter(({ attached }) => attached).length : 0;
-  const connections = mesh.connections.map((one) => connectionReport(one, wanted.has(one.address)));
+  const ages = new Map(dataplane.links.map((link) => [link.link, link]));
+  const connections = mesh.connections.map((one) =>
+    connectionReport(one, {
+      wanted: wanted.has(one.address),
+      ages: one.link === undefined ? undefined : ages.get(one.link),
+    })
+  );
   return {
     name: mesh.name,
     nickname: mesh.nickname,
@@ -75,7 +81,11 @@ export function assembleStatus(sources: StatusSources): StatusReport {
   };
 }
 
-function connectionReport(one: ConnectionSnapshot, wanted: boolean): ConnectionReport {
+function connectionReport(
+  one: ConnectionSnapshot,
+  { ages, wanted }: { readonly wanted: boolean; readonly ages: LinkAges | undefined },
+): ConnectionReport {
+  const whole = (ms: number | undefined) => ms === undefined ? null : Math.round(ms);
   return {
     peer: one.peer ?? null,
     nickname: one.nickname ?? null,
@@ -88,6 +98,8 @@ function connectionReport(one: ConnectionSnapshot, wanted: boolean): ConnectionR
     mtu: one.mtu ?? null,
     encrypted: one.encrypted,
     rttMs: one.rttMs === undefined ? null : Math.round(one.rttMs * 1000) / 1000,
+    rttAgeMs: whole(ages?.rttAgeMs),
+    silentMs: whole(ages?.silentMs),
     retryInMs: one.retryInMs ?? null,
   };
 }

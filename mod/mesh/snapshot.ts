@@ -2,7 +2,7 @@
 import { formatCidr, formatEndpoint } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { PoolUse } from "../core/memory_budget.ts";
-import type { OverlayName } from "../core/overlay_port.ts";
+import type { LinkId, OverlayName } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import type { PeerRecord } from "../core/topology_record.ts";
 import type { Connector } from "./dialing/connector.ts";
@@ -35,6 +35,8 @@ export interface ConnectionSnapshot {
   /** Whether the mesh connection and, once it works, the overlay are encrypted. */
   readonly encrypted: boolean;
   readonly rttMs: number | undefined;
+  /** What the data plane calls it; undefined: there is no connection. */
+  readonly link: LinkId | undefined;
   /** Milliseconds until the next try; null for never; undefined unless `failed`. */
   readonly retryInMs: number | null | undefined;
 }
@@ -185,6 +187,7 @@ function connectionOf(connection: Connection, nickname: string | undefined): Con
     mtu: status?.mtu,
     encrypted: status?.overlay === undefined ? connection.introduced?.encrypted ?? false : status.encrypted,
     rttMs: status?.rttMs,
+    link: origin.id,
     retryInMs: undefined,
   };
 }
@@ -204,6 +207,7 @@ function missingOf(
     mtu: undefined,
     encrypted: false,
     rttMs: undefined,
+    link: undefined,
     retryInMs: view.state === "failed" ? retryIn(view.retryAt, more.now) : undefined,
   };
 }

@@ -160,7 +160,7 @@ function fromPeer(key: FlowKey, id: Vni, context: ForwardContext): Decision {
   const from = vniSource(id);
   const to = vniDestination(id);
   if (!network.knows(from) || !network.knows(to)) return nothing("unknown-peer", true);
-  if (from === network.self) return nothing("own-source");
+  if (from === network.self) return kernelsAnswer(key, context);
   if (to !== network.self) return transit(key, id, network);
   const { ethSrc, ethDst } = key;
   if (ethSrc === undefined || ethDst === undefined) return RELEARN;
@@ -168,6 +168,14 @@ function fromPeer(key: FlowKey, id: Vni, context: ForwardContext): Decision {
   const place = macs.placeOf(ethSrc);
   if (place !== peerPlace(from)) return place === undefined ? UNLEARNT : RELEARN;
   return arrived(key, ethDst, context, from);
+}
+
+/** Frames under our own identity come from nobody but the kernel itself: it answers one of ours that is too big for the way
+ * to the peer, as if it came from there. Only somebody here can be meant. */
+function kernelsAnswer({ ethDst, tunnel }: FlowKey, { macs }: ForwardContext): Decision {
+  const place = tunnel === undefined || ethDst === undefined ? undefined : macs.placeOf(ethDst);
+  if (place === undefined || !isLocalPlace(place)) return nothing("own-source");
+  return { ...BASE, verdict: "once", actions: [{ kind: "output", port: placePort(place) }] };
 }
 
 /** On its way to somebody else: relayed under the same identity, whatever the frame is. */

@@ -6,42 +6,36 @@ import type { Millis } from "../../core/time.ts";
 import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../wire/packet/vxlan.ts";
 import type { LinkXfrmNews } from "../ports/esp_port.ts";
+import {
+  BUSY_FULL_MS,
+  BUSY_HEARTBEAT_MS,
+  COMEBACK,
+  COMPLAIN_AFTER_MS,
+  FAST_HEARTBEAT_MS,
+  FullBeats,
+  HEARTBEAT_TIMEOUT_MS,
+  type HeartbeatFacts,
+  HOLD_HEARTBEAT_MS,
+  LATE_MS,
+  LEAST_TIMEOUT_MS,
+  MISSED_AFTER,
+  MOVE_INTERVAL_MS,
+  QUIET_BEATS,
+  READY_HEARTBEAT_MS,
+  SLOW_HEARTBEAT_MS,
+} from "./beats.ts";
 import { type EspSession, FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
+import { whyNotFastdp } from "./fastdp_words.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import {
   encodeHeartbeat,
   encodeSmallHeartbeat,
+  setFullPromise,
   setPromise,
   VXLAN_OVERHEAD,
 } from "../../wire/mesh/heartbeat.ts";
 import type { TunnelPath } from "../paths/network.ts";
 
-/** Interval of heartbeats until the peer has confirmed one. */
-export const FAST_HEARTBEAT_MS = 500;
-/** Interval afterwards. */
-export const SLOW_HEARTBEAT_MS = 10_000;
-/** Without a heartbeat from the peer for this long the overlay is put on hold. */
-export const HEARTBEAT_TIMEOUT_MS = 60_000;
-/** Interval of small heartbeats while traffic flows, between two ends that both can. */
-export const BUSY_HEARTBEAT_MS = 800;
-/** Interval of heartbeats on hold, between two ends that both can. */
-export const HOLD_HEARTBEAT_MS = 1_000;
-/** A heartbeat is missed after so many times what the last one promised; at least and at most so long. */
-const PATIENCE = 3;
-const LEAST_TIMEOUT_MS = PATIENCE * BUSY_HEARTBEAT_MS;
-/** A missed heartbeat that is found so late may wait to be received. */
-const LATE_MS = 200;
-/** So many heartbeats are wanted in a row, none later than a timeout, before a silent path is used again. */
-const COMEBACK = 2;
-/** When traffic ends, this is said so many times, as the peer would miss what it was promised. */
-const QUIET_BEATS = 3;
-/** The peer's address is believed to have changed at most this often: each change concerns all flows to the peer. */
-export const MOVE_INTERVAL_MS = 1_000;
-/** An unanswered first heartbeat is worth a complaint after this long. */
-const COMPLAIN_AFTER_MS = 3_000;
-/** Time from the peer's first heartbeat, with which it shows that it is ready, to our next one, if ours is unanswered:
- * sent earlier, it may have come to nothing. */
-const READY_HEARTBEAT_MS = 20;
 /** Control tag: your heartbeat arrived. */
 export const FASTDP_HEARTBEAT_ACK = 0;
 /** Control tag: your heartbeats do not arrive any more. Sent to peers that announced to understand it. */
@@ -70,14 +64,6 @@ export interface FastdpLinkOptions {
   readonly beat?: boolean;
 }
 
-/** What a heartbeat says besides that it has come. */
-export interface HeartbeatFacts {
-  /** The next one comes within so many milliseconds; 0: nothing is promised. */
-  readonly promise: number;
-  /** Whether it is of full size. */
-  readonly full: boolean;
-}
-
 const OLD_HEARTBEAT: HeartbeatFacts = { promise: 0, full: true };
 
 /**
@@ -92,14 +78,17 @@ const OLD_HEARTBEAT: HeartbeatFacts = { promise: 0, full: true };
 export class FastdpLink implements Forwarder {
   readonly overlay: OverlayName = "fastdp";
   #established = false;
+  /** The peer says that our heartbeats arrive. */
+  #acknowledged = false;
   /** The peer's heartbeats do not arrive. */
   #silent = false;
   /** The peer says that ours do not arrive. */
   #deaf = false;
   #busy = false;
   #quietBeats = 0;
-  #nextFull = 0;
-  #fullDeadline = Infinity;
+  readonly #full: FullBeats;
+  /** Small heartbeats arrive, full-size ones do not. */
+  #fullLost = false;
   #comeback = 0;
   #excused = false;
   #patience = HEARTBEAT_TIMEOUT_MS;
@@ -116,11 +105,14 @@ export class FastdpLink implements Forwarder {
   #complained = false;
   #heard = false;
   #rttMs: number | undefined;
+  #rttAt = -Infinity;
+  #heardAt = -Infinity;
   readonly #frame: Uint8Array<ArrayBuffer>;
   readonly #small: Uint8Array<ArrayBuffer>;
 
   constructor(readonly options: FastdpLinkOptions) {
     this.#remote = options.remote;
+    this.#full = new FullBeats(options.beat === true);
     this.#frame = encodeHeartbeat(options.connUid, options.mtu);
     this.#small = encodeSmallHeartbeat(options.connUid);
   }
@@ -136,6 +128,12 @@ export class FastdpLink implements Forwarder {
   }
   get rttMs(): number | undefined {
     return this.#rttMs;
+  }
+  get rttAt(): number {
+    return this.#rttAt;
+  }
+  get heardAt(): number {
+    return this.#heardAt;
   }
   /** Whether the mesh keeps the connection. */
   get confirmed(): boolean {
@@ -165,23 +163,18 @@ export class FastdpLink implements Forwarder {
     if (sealing !== undefined) return sealing;
     if (this.#established && !this.onHold) return undefined;
     const over = this.options.esp === undefined ? `UDP ${udpPort}` : "IP protocol 50 (ESP)";
-    if (this.#established && !this.#silent) {
-      return `the peer gets no VXLAN heartbeat from here any more: a firewall blocks ${over} towards ${remote}, ` +
-        `or that direction carries less than ${size} bytes`;
-    }
-    if (this.#established) {
-      return `no VXLAN heartbeat from the peer for ${this.#patience / 1000} s on ${over}: ` +
-        `a firewall blocks it, or the path carries less than ${size} bytes`;
-    }
-    if (this.#firstBeatAt === undefined || now - this.#firstBeatAt < COMPLAIN_AFTER_MS) {
-      return `testing the path with full-size VXLAN heartbeats on ${over}`;
-    }
-    if (this.#heard) {
-      return `the peer's VXLAN heartbeats arrive but it does not answer ours: a firewall blocks ${over} ` +
-        `towards ${remote}, or that direction carries less than ${size} bytes`;
-    }
-    return `no answer to full-size VXLAN heartbeats on ${over}: a firewall blocks it, ` +
-      `or the path carries less than ${size} bytes`;
+    return whyNotFastdp({
+      over,
+      size,
+      remote,
+      established: this.#established,
+      silent: this.#silent,
+      fullLost: this.#fullLost,
+      patience: this.#patience,
+      testing: this.#firstBeatAt === undefined || now - this.#firstBeatAt < COMPLAIN_AFTER_MS,
+      acknowledged: this.#acknowledged,
+      heard: this.#heard,
+    });
   }
 
   /** The tunnel port and the identifier for frames from us to the peer are known; or not, and why. */
@@ -236,18 +229,25 @@ export class FastdpLink implements Forwarder {
   setBusy(busy: boolean, now: Millis): void {
     if (busy === this.#busy || this.options.beat !== true) return;
     this.#busy = busy;
+    if (busy) this.#full.next = now;
     this.#quietBeats = busy ? 0 : QUIET_BEATS;
     if (this.#established && this.#nextBeat < Infinity) this.#nextBeat = Math.min(this.#nextBeat, now);
   }
 
   /** A heartbeat of ours has been answered for the first time. */
   #answered(now: Millis): readonly ForwarderEvent[] {
-    if (this.#beats === 0) return [];
-    this.#established = true;
+    if (this.#acknowledged || this.#beats === 0) return [];
+    this.#acknowledged = true;
     // After a second heartbeat nobody can tell which of them is answered.
-    if (this.#beats === 1) this.#rttMs = now - this.#firstBeatAt!;
+    if (this.#beats === 1) [this.#rttMs, this.#rttAt] = [now - this.#firstBeatAt!, now];
+    return this.#heard ? this.#establish(now) : [];
+  }
+
+  /** Both directions carry heartbeats. */
+  #establish(now: Millis): readonly ForwarderEvent[] {
+    this.#established = true;
     this.#interval = SLOW_HEARTBEAT_MS;
-    this.#nextFull = now + SLOW_HEARTBEAT_MS;
+    this.#full.next = now + SLOW_HEARTBEAT_MS;
     if (this.#nextBeat < Infinity) {
       this.#nextBeat = now + (this.#busy ? BUSY_HEARTBEAT_MS : SLOW_HEARTBEAT_MS);
     }
@@ -264,6 +264,8 @@ export class FastdpLink implements Forwarder {
     const first = !this.#heard;
     if (first) events.push(ACK);
     this.#heard = true;
+    this.#heardAt = now;
+    if (first && this.#acknowledged) events.push(...this.#establish(now));
     if (source !== this.#remote && now - this.#movedAt >= MOVE_INTERVAL_MS) {
       this.#remote = source;
       this.#movedAt = now;
@@ -277,16 +279,16 @@ export class FastdpLink implements Forwarder {
   }
 
   /** When the next heartbeat is missed, and whether the path is good again. */
-  #alive(now: Millis, { full, promise }: HeartbeatFacts): readonly ForwarderEvent[] {
+  #alive(now: Millis, { full, promise, fullPromise = 0 }: HeartbeatFacts): readonly ForwarderEvent[] {
     const promised = this.options.beat === true && promise > 0;
     const patience = promised
-      ? Math.min(Math.max(PATIENCE * promise, LEAST_TIMEOUT_MS), HEARTBEAT_TIMEOUT_MS)
+      ? Math.min(Math.max(MISSED_AFTER * promise, LEAST_TIMEOUT_MS), HEARTBEAT_TIMEOUT_MS)
       : HEARTBEAT_TIMEOUT_MS;
     this.#excused = false;
-    if (full) this.#fullDeadline = now + HEARTBEAT_TIMEOUT_MS;
+    this.#full.heard({ full, promise, fullPromise }, now);
     if (!this.#silent) {
       this.#patience = patience;
-      this.#timeoutAt = Math.min(now + patience, this.#fullDeadline);
+      this.#timeoutAt = Math.min(now + patience, this.#full.deadline);
       return [];
     }
     if (!full) return [];
@@ -323,11 +325,12 @@ export class FastdpLink implements Forwarder {
   wake(now: Millis): readonly ForwarderEvent[] {
     const events: ForwarderEvent[] = [];
     if (now >= this.#timeoutAt + LATE_MS && !this.#excused) {
-      // It was us who slept: what came meanwhile is taken after this.
+      // This process was delayed: what came meanwhile is taken after this.
       this.#excused = true;
       this.#timeoutAt = now + LATE_MS;
     }
     if (now >= this.#timeoutAt && !this.#silent) {
+      this.#fullLost = now >= this.#full.deadline && this.#heardAt > now - LEAST_TIMEOUT_MS;
       this.#timeoutAt = Infinity;
       this.#comeback = 0;
       this.#interval = SLOW_HEARTBEAT_MS;
@@ -364,9 +367,13 @@ export class FastdpLink implements Forwarder {
     this.#nextBeat = now + interval;
     this.#firstBeatAt ??= now;
     this.#beats++;
-    if (full) this.#nextFull = now + SLOW_HEARTBEAT_MS;
+    const nextFull = this.onHold ? HOLD_HEARTBEAT_MS : this.#busy ? BUSY_FULL_MS : SLOW_HEARTBEAT_MS;
+    if (full) this.#full.next = now + nextFull;
     const frame = full ? this.#frame : this.#small;
-    if (this.options.beat === true) setPromise(frame, this.#established ? interval : 0);
+    if (this.options.beat === true) {
+      setPromise(frame, this.#established ? interval : 0);
+      if (full) setFullPromise(frame, this.#established ? nextFull : 0);
+    }
     const tunnel = { id: this.#tunnel!.vni, src: path.local, dst: path.remote };
     return [{ kind: "frame", frame, action: { kind: "tunnel", port: path.port, tunnel } }];
   }
@@ -375,7 +382,7 @@ export class FastdpLink implements Forwarder {
   #rhythm(now: Millis): { readonly interval: number; readonly full: boolean } {
     if (!this.#established || this.options.beat !== true) return { interval: this.#interval, full: true };
     if (this.onHold) return { interval: HOLD_HEARTBEAT_MS, full: true };
-    const full = now >= this.#nextFull;
+    const full = now >= this.#full.next;
     if (this.#busy) return { interval: BUSY_HEARTBEAT_MS, full };
     if (this.#quietBeats > 0) {
       this.#quietBeats--;

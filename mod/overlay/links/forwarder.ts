@@ -34,6 +34,10 @@ export interface Forwarder {
   readonly mtu: number | undefined;
   /** Round trip in milliseconds, as last measured. */
   readonly rttMs: number | undefined;
+  /** When that was. */
+  readonly rttAt: number;
+  /** When anything came from the peer over this overlay last. */
+  readonly heardAt: number;
   /** How the peer is reached, when that is known. */
   readonly path: Path | undefined;
   /** The same as soon as the peer has been heard: that it hears us, too, is likely. To be used where there is nothing
@@ -59,6 +63,8 @@ export class BlockedForwarder implements Forwarder {
   readonly onHold = true;
   readonly mtu = undefined;
   readonly rttMs = undefined;
+  readonly rttAt = -Infinity;
+  readonly heardAt = -Infinity;
   readonly path = undefined;
   readonly likelyPath = undefined;
 

@@ -7,6 +7,7 @@ import { decodeOverlayControl, encodeOverlayControl } from "../../wire/mesh/over
 import type { SpecialFrame } from "../../wire/mesh/sleeve_special.ts";
 import type { XfrmEffect } from "../ports/esp_port.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
+import type { LinkAges } from "../ports/dataplane_types.ts";
 import type { Path } from "../paths/network.ts";
 
 /** The index of an overlay is one octet. */
@@ -46,6 +47,9 @@ export interface SwitchOptions {
   readonly noFastdp: string | undefined;
 }
 
+/** A peer that works says something at least every ten seconds, or eleven. */
+export const SILENT_AFTER_MS = 13_000;
+
 /** The slots of one link. The calls are those of a Forwarder, with control messages as they are on the wire. */
 export class LinkSwitch {
   #established = false;
@@ -81,6 +85,17 @@ export class LinkSwitch {
       encrypted: working !== undefined && this.options.sealed,
       rttMs: working?.rttMs,
       why: this.#why(working, now),
+    };
+  }
+
+  /** How old what status() says is, and how long the peer has been silent. */
+  ages(now: Millis): LinkAges {
+    const best = this.best();
+    if (best?.established !== true) return { rttAgeMs: undefined, silentMs: undefined };
+    const silence = now - best.heardAt;
+    return {
+      rttAgeMs: best.rttMs === undefined ? undefined : now - best.rttAt,
+      silentMs: silence < SILENT_AFTER_MS ? undefined : silence,
     };
   }
 

@@ -46,9 +46,11 @@ export interface Slot<F extends Forwarder> {
 export function forwarderOf(
   overlay: OverlayName,
   request: PrepareRequest,
-  { udpPort, mtu, extensions }: {
+  { udpPort, mtu, extensions, port }: {
     readonly udpPort: number;
     readonly mtu: number;
+    /** Our UDP port of user space. */
+    readonly port: number;
     /** What our overlays understand beyond the protocol. */
     readonly extensions: readonly string[];
   },
@@ -57,7 +59,8 @@ export function forwarderOf(
   if (overlay === "sleeve") {
     const sealed = protection.kind === "sealed";
     const beat = bothOf(request, extensions)(EXTENSION.beat);
-    return new SleeveLink({ link, connUid, outbound, remote, sealed, ipv6: !isIpv4(remote.ip), beat });
+    const ipv6 = !isIpv4(remote.ip);
+    return new SleeveLink({ link, connUid, outbound, remote, port, sealed, ipv6, beat });
   }
   if (!isIpv4(local) || !isIpv4(remote.ip)) {
     const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +

@@ -16,7 +16,7 @@ import { FastdpLink } from "./fastdp_link.ts";
 import type { XfrmNews } from "../ports/esp_port.ts";
 import { takeXfrmNews } from "./esp_news.ts";
 import { EspTable } from "./esp_table.ts";
-import { decodeHeartbeat, isFullSize, promiseOf } from "../../wire/mesh/heartbeat.ts";
+import { decodeHeartbeat, fullPromiseOf, isFullSize, promiseOf } from "../../wire/mesh/heartbeat.ts";
 import type { LinkFacts, Network, Path } from "../paths/network.ts";
 import type { PortTable } from "../paths/port_table.ts";
 import { isBeat } from "../../wire/mesh/sleeve_special.ts";
@@ -97,8 +97,9 @@ export class OverlayLinks {
       return;
     }
     const udpPort = request.outbound ? request.remote.port + 1 : this.options.vxlanPort;
-    const { extensions, mtu } = this.options;
-    const slots = common.map((overlay) => forwarderOf(overlay, request, { udpPort, mtu, extensions }));
+    const { extensions, mtu, vxlanPort } = this.options;
+    const made = { udpPort, mtu, extensions, port: vxlanPort - 1 };
+    const slots = common.map((overlay) => forwarderOf(overlay, request, made));
     const fastdp = slotOf(slots, FastdpLink);
     const sleeve = slotOf(slots, SleeveLink);
     const sealed = request.protection.kind === "sealed";
@@ -221,7 +222,11 @@ export class OverlayLinks {
     if (source !== forwarder.remote && (esp !== undefined || this.#mustBeSealed(source))) return false;
     if (esp !== undefined && dst !== local) return false; // nothing guards our other addresses
     this.received++;
-    const facts = { promise: promiseOf(frame), full: isFullSize(frame) };
+    const facts = {
+      promise: promiseOf(frame),
+      full: isFullSize(frame),
+      fullPromise: fullPromiseOf(frame),
+    };
     this.#settle(link, link.switch.take(slot, forwarder.heard(source, now, facts), now), now);
     return true;
   }
@@ -328,6 +333,7 @@ export class OverlayLinks {
       peer: link.request.peer,
       remote: link.fastdp?.forwarder.remote ?? link.sleeve?.forwarder.remote?.ip ?? link.request.remote.ip,
       status: link.switch.status(now),
+      ...link.switch.ages(now),
     }));
   }
 

@@ -74,6 +74,11 @@ export class PathSize {
     return [...this.#testFragments(now), kick()];
   }
 
+  /** Traffic comes to this path that went elsewhere until now. */
+  check(now: Millis): readonly SpecialEvent[] {
+    return probe(this.#search.prove(this.mtu, now));
+  }
+
   /** This may be another path than before. */
   look(): readonly SpecialEvent[] {
     return [kick()];

@@ -10,11 +10,13 @@ import {
   type SpecialFrame,
 } from "../../wire/mesh/sleeve_special.ts";
 import {
+  COMPLAIN_AFTER_MS,
   FAST_HEARTBEAT_MS,
   HEARTBEAT_TIMEOUT_MS,
   MOVE_INTERVAL_MS,
+  READY_HEARTBEAT_MS,
   SLOW_HEARTBEAT_MS,
-} from "./fastdp_link.ts";
+} from "./beats.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import { PathSize } from "./path_size.ts";
 import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
@@ -25,11 +27,6 @@ import type { SleeveLinkOptions } from "./sleeve_link_options.ts";
 import { SleeveWatch } from "./sleeve_watch.ts";
 import { whyNotSleeve } from "./sleeve_words.ts";
 
-/** An unanswered first heartbeat is worth a complaint after this long. */
-const COMPLAIN_AFTER_MS = 3_000;
-/** Time from the peer's first heartbeat, with which it shows that it is ready, to our next one, if ours is unanswered:
- * sent earlier, it may have come to nothing. */
-const READY_HEARTBEAT_MS = 20;
 export type { SleeveLinkOptions } from "./sleeve_link_options.ts";
 
 const NO_PAYLOAD = new Uint8Array(0);
@@ -61,6 +58,8 @@ export class SleeveLink implements Forwarder {
   #confirmed = false;
   #port: PortNo | undefined;
   #established = false;
+  /** The peer says that it hears us. */
+  #acknowledged = false;
   #onHold = false;
   /** On hold because questions were not answered. */
   #unanswered = false;
@@ -72,6 +71,8 @@ export class SleeveLink implements Forwarder {
   #beats = 0;
   #complained = false;
   #rttMs: number | undefined;
+  #rttAt = -Infinity;
+  #heardAt = -Infinity;
 
   constructor(readonly options: SleeveLinkOptions) {
     this.overheads = sleeveOverheads(options);
@@ -92,6 +93,12 @@ export class SleeveLink implements Forwarder {
   }
   get rttMs(): number | undefined {
     return this.#watch?.rttMs ?? this.#rttMs;
+  }
+  get rttAt(): number {
+    return this.#watch?.rttAt ?? this.#rttAt;
+  }
+  get heardAt(): number {
+    return this.#heardAt;
   }
   /** Whether the mesh keeps the connection; packets that come before are to be dropped. */
   get confirmed(): boolean {
@@ -143,6 +150,8 @@ export class SleeveLink implements Forwarder {
     const facts = {
       testing,
       established: this.#established,
+      acknowledged: this.#acknowledged,
+      port: this.options.port,
       heard: this.#heard,
       unanswered: this.#unanswered,
     };
@@ -232,6 +241,7 @@ export class SleeveLink implements Forwarder {
 
   /** Something genuine came from the peer. Cheap, for each batch. */
   heard(now: Millis): void {
+    this.#heardAt = now;
     this.#watch?.heard(now);
   }
 
@@ -242,7 +252,8 @@ export class SleeveLink implements Forwarder {
   }
 
   verify(now: Millis): readonly SleeveEvent[] {
-    return this.#onHold ? NO_EVENTS : this.#watch?.verify(now) ?? NO_EVENTS;
+    if (this.#onHold) return NO_EVENTS;
+    return [...this.#size.check(now), ...this.#watch?.verify(now) ?? NO_EVENTS];
   }
 
   /** Our own address may have changed: the peer shall hear of it now. */
@@ -294,11 +305,18 @@ export class SleeveLink implements Forwarder {
     return this.#firstBeatAt + COMPLAIN_AFTER_MS;
   }
 
+  /** The peer hears us. */
   #answered(now: Millis): readonly SleeveEvent[] {
-    if (this.#established || this.#beats === 0) return NO_EVENTS;
-    this.#established = true;
+    if (this.#acknowledged || this.#beats === 0) return NO_EVENTS;
+    this.#acknowledged = true;
     // After a second heartbeat nobody can tell which of them is answered.
-    if (this.#beats === 1) this.#rttMs = now - this.#firstBeatAt!;
+    if (this.#beats === 1) [this.#rttMs, this.#rttAt] = [now - this.#firstBeatAt!, now];
+    return this.#heard ? this.#establish(now) : NO_EVENTS;
+  }
+
+  /** Both directions carry packets. */
+  #establish(now: Millis): readonly SleeveEvent[] {
+    this.#established = true;
     this.#interval = SLOW_HEARTBEAT_MS;
     this.#nextBeat = this.#watch === undefined ? after(now, this.#interval) : Infinity;
     this.#watch?.start(now, this.#rttMs);
@@ -310,11 +328,13 @@ export class SleeveLink implements Forwarder {
     const first = !this.#heard;
     if (first) events.push({ kind: "control", tag: SLEEVE_CONTROL.established, payload: NO_PAYLOAD });
     this.#heard = true;
+    this.#heardAt = now;
     this.#timeoutAt = after(now, HEARTBEAT_TIMEOUT_MS);
     if (first && !this.#established && this.#beats > 0) {
       this.#nextBeat = Math.min(this.#nextBeat, now + READY_HEARTBEAT_MS);
     }
     events.push(...this.#follow(source, now));
+    if (first && this.#acknowledged) events.push(...this.#establish(now));
     // Where answers are to be had, only they show that both directions work.
     if (this.#watch === undefined || !this.#established) events.push(...this.#back());
     return events;

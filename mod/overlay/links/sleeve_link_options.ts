@@ -11,6 +11,8 @@ export interface SleeveLinkOptions {
   readonly outbound: boolean;
   /** The remote end of the TCP connection. */
   readonly remote: Endpoint;
+  /** Our UDP port. */
+  readonly port: number;
   /** Whether packets are sealed. */
   readonly sealed: boolean;
   /** Whether the underlay is IPv6. */

@@ -3,7 +3,7 @@
 import type { ConnUid } from "../../core/names.ts";
 import { after, type Millis } from "../../core/time.ts";
 import { SLEEVE_BEAT_CONTROL } from "../../wire/mesh/sleeve_special.ts";
-import { BUSY_HEARTBEAT_MS, SLOW_HEARTBEAT_MS } from "./fastdp_link.ts";
+import { BUSY_HEARTBEAT_MS, SLOW_HEARTBEAT_MS } from "./beats.ts";
 import type { ForwarderEvent } from "./forwarder.ts";
 
 /** What the watch wants sent. */
@@ -54,6 +54,7 @@ export class SleeveWatch {
   #heardAt = -Infinity;
   #answeredAt = -Infinity;
   #mean: number | undefined;
+  #measuredAt = -Infinity;
   #told: number | undefined;
 
   constructor(readonly connUid: ConnUid) {}
@@ -61,6 +62,11 @@ export class SleeveWatch {
   /** Mean of recent round trips in milliseconds; moves only when it is worth telling. */
   get rttMs(): number | undefined {
     return this.#told;
+  }
+
+  /** When a round trip was measured last. */
+  get rttAt(): number | undefined {
+    return this.#mean === undefined ? undefined : this.#measuredAt;
   }
 
   /** A packet of traffic goes out; cheap. True: the link was idle, trafficBegins() is to be called. */
@@ -82,7 +88,7 @@ export class SleeveWatch {
 
   /** The link works from now on; how long the first round trip took, if that is known. */
   start(now: Millis, rttMs: number | undefined): void {
-    if (rttMs !== undefined) this.#measured(rttMs);
+    if (rttMs !== undefined) this.#measured(rttMs, now);
     this.#nextAsk = after(now, rttMs === undefined ? TURN_MS : SLOW_HEARTBEAT_MS);
     if (this.#carried) this.#nextAsk = now;
   }
@@ -125,7 +131,7 @@ export class SleeveWatch {
     const sentAt = this.#askedAt[seq % REMEMBERED]!;
     if (age >= REMEMBERED || sentAt === -Infinity) return false;
     this.#heardAt = this.#answeredAt = now;
-    this.#measured(now - sentAt);
+    this.#measured(now - sentAt, now);
     this.#satisfied(now);
     return true;
   }
@@ -220,7 +226,8 @@ export class SleeveWatch {
     return { kind: "special", df: true, frame: { kind: "beat", connUid: this.connUid, ask, seq } };
   }
 
-  #measured(ms: number): void {
+  #measured(ms: number, now: Millis): void {
+    this.#measuredAt = now;
     const mean = this.#mean = this.#mean === undefined ? ms : this.#mean + (ms - this.#mean) * GAIN;
     const told = this.#told;
     if (told === undefined || Math.abs(mean - told) > told * NEWS_PART + NEWS_MS) {

@@ -199,8 +199,16 @@ export interface PortReport {
   readonly udpPort: number | undefined;
 }
 
+/** How old what is known of a link is, as of now. */
+export interface LinkAges {
+  /** How long ago the round trip was measured; undefined: never. */
+  readonly rttAgeMs: number | undefined;
+  /** For how long nothing has come over the overlay in use, although something should have; undefined: something has. */
+  readonly silentMs: number | undefined;
+}
+
 /** One link of the data plane, for people. */
-export interface LinkReport {
+export interface LinkReport extends LinkAges {
   readonly link: LinkId;
   readonly peer: PeerName;
   readonly remote: Ip;

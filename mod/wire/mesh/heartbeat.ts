@@ -7,6 +7,8 @@ import { ETHERNET_HEADER } from "../packet/ethernet.ts";
 const SHORTEST = 24;
 /** And a promise, where the original has zeros that nobody looks at. */
 const WITH_PROMISE = 26;
+/** And another, about full-size ones, in those. */
+const WITH_BOTH = 28;
 /** Largest length the length field can say. */
 const LONGEST = 65_535;
 
@@ -26,6 +28,16 @@ export function encodeHeartbeat(connUid: ConnUid, mtu: number): Uint8Array<Array
 /** The smallest heartbeat: it says that we are there, and nothing about the path's MTU. */
 export function encodeSmallHeartbeat(connUid: ConnUid): Uint8Array<ArrayBuffer> {
   return encodeHeartbeat(connUid, WITH_PROMISE - ETHERNET_HEADER);
+}
+
+/** Writes into a full-size heartbeat that the next of full size comes within so many milliseconds. */
+export function setFullPromise(frame: Uint8Array<ArrayBuffer>, withinMs: number): void {
+  if (frame.length >= WITH_BOTH) new DataView(frame.buffer).setUint16(WITH_PROMISE, withinMs);
+}
+
+/** What a full-size heartbeat promises of the next one of full size; 0: nothing. */
+export function fullPromiseOf(frame: Uint8Array): number {
+  return frame.length < WITH_BOTH ? 0 : (frame[WITH_PROMISE]! << 8) | frame[WITH_PROMISE + 1]!;
 }
 
 /** Writes into a heartbeat that the next one comes within so many milliseconds; 0 promises nothing. */

@@ -23,6 +23,7 @@ import twoHosts from "./two_hosts_lab.ts";
 export const SUITES: readonly Suite[] = [
   ...[noModule, twoHosts, password, encrypted, restart, lifecycle],
   ...fallback,
+
   ...mixedLine,
   ...[manyFlows, transit, groups, sleeveDatapath, clone, kernel, datapath],
 ];

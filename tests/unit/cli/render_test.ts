@@ -130,3 +130,15 @@ Deno.test("renderOverview() tells why a live connection is not at its best", () 
   assert.match(text, /192\.0\.2\.2:6783 is established over sleeve; no fastdp: UDP port 6784 is blocked/);
   assert.match(text, /State {2}the connection works/);
 });
+
+Deno.test("status shows a round trip of long ago with its age, and for how long a peer has been silent", () => {
+  const [, works] = EXAMPLE.connections;
+  const silent = { ...works!, overlay: "sleeve" as const, rttAgeMs: 71_000, silentMs: 70_000 };
+  const report = { ...EXAMPLE, connections: [silent], problems: [] };
+  assert.match(renderConnections(report, plain), /0\.31 ms \(71 s ago\) .*\n +silent for 70 s\n/);
+  const overview = renderOverview(report, { look: plain, commandVersion: "0.1.0" });
+  assert.match(overview, /State +1 of 1 connection silent, see below\n/);
+  assert.match(overview, /192\.0\.2\.2:6783 is established over sleeve; silent for 70 s\n/);
+  const fresh = { ...EXAMPLE, connections: [{ ...works!, rttAgeMs: 9_000, silentMs: null }], problems: [] };
+  assert.doesNotMatch(renderConnections(fresh, plain), /ago|silent/);
+});

@@ -46,6 +46,8 @@ export const EXAMPLE: StatusReport = {
       mtu: null,
       encrypted: false,
       rttMs: null,
+      rttAgeMs: null,
+      silentMs: null,
       retryInMs: 14_200,
     },
     {
@@ -60,6 +62,8 @@ export const EXAMPLE: StatusReport = {
       mtu: 1410,
       encrypted: false,
       rttMs: 0.312,
+      rttAgeMs: 4_000,
+      silentMs: null,
       retryInMs: null,
     },
   ],

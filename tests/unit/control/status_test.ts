@@ -18,6 +18,7 @@ const connection: ConnectionSnapshot = {
   mtu: undefined,
   encrypted: false,
   rttMs: undefined,
+  link: undefined,
   retryInMs: 2000,
 };
 const target: TargetSnapshot = {
@@ -56,6 +57,7 @@ function sources(
       ...{ kind: "ovs", mtu: 1410, flows: 9, tunnels: true },
       ports: [{ kind: "internal" }, { kind: "vxlan", udpPort: 6784 }],
     },
+    links: [{ link: 7, rttAgeMs: 20_400.4, silentMs: 20_400.4 }],
     kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3 } } },
   } as unknown as DataplaneStatus;
   const rest = { unknownInterfaces: [], stateWasLost: undefined };
@@ -92,6 +94,8 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     mtu: null,
     encrypted: false,
     rttMs: null,
+    rttAgeMs: null,
+    silentMs: null,
     retryInMs: 2000,
   });
   assert.deepEqual(status.peers[0], {

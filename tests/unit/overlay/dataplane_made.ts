@@ -5,6 +5,7 @@ import type { LinkId, OverlayEvent, OverlayRequest } from "../../../mod/core/ove
 import type { Millis } from "../../../mod/core/time.ts";
 import { Dataplane, type DataplaneEffect, type DataplaneLimits } from "../../../mod/overlay/dataplane.ts";
 import type { FlowKey, FlowRecord, PortNo, TunnelKey } from "../../../mod/wire/netlink/ovs_keys.ts";
+import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { routesOf } from "./cluster.ts";
 import { frameOf, hostIp, vport } from "./kernel.ts";
@@ -92,7 +93,15 @@ export function established(core: Dataplane): void {
   topology(core, [1, 2], false);
   request(core, PREPARE);
   request(core, { kind: "confirm", link: LINK });
-  request(core, { kind: "control", link: LINK, message: Uint8Array.of(7, 0, 0) });
+  works(core, LINK, UID);
   topology(core);
+}
+/** The peer's heartbeat comes, and it says that ours does. */
+export function works(core: Dataplane, link: LinkId, connUid: ConnUid, now = 0): readonly DataplaneEffect[] {
+  const beat = { inPort: 9 as PortNo, ethSrc: 0 as Mac, ethDst: 0 as Mac, tunnel: tunnel(0x1002) };
+  return [
+    ...miss(core, beat, now, encodeHeartbeat(connUid, 1376)),
+    ...request(core, { kind: "control", link, message: Uint8Array.of(7, 0, 0) }, now),
+  ];
 }
 export const kinds = (effects: readonly DataplaneEffect[]) => effects.map((effect) => effect.kind);

@@ -24,6 +24,7 @@ import {
   tunnel,
   UID,
   whyOf,
+  works,
 } from "./dataplane_made.ts";
 
 Deno.test("Dataplane asks for tunnel ports until they are there", () => {
@@ -107,7 +108,7 @@ Deno.test("Dataplane keeps the path of a peer whose link is replaced until the n
   const [install] = miss(core, local(0x10, BROADCAST), 4_060);
   assert.ok(install?.kind === "install" && install.actions.some((action) => action.kind === "tunnel"));
   request(core, { kind: "confirm", link: 2 as LinkId }, 4_100);
-  request(core, { kind: "control", link: 2 as LinkId, message: Uint8Array.of(7, 0, 0) }, 4_200);
+  works(core, 2 as LinkId, 78n as ConnUid, 4_200);
   assert.deepEqual(kinds(topology(core, [1, 2], true, 4_300)), [], "the same way, now over the link");
   assert.equal(core.report(at(4_300)).held.length, 0);
 });

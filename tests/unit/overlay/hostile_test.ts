@@ -4,7 +4,7 @@ import type { Ip } from "../../../mod/core/addr.ts";
 import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Random } from "../../../mod/core/ports.ts";
-import { MOVE_INTERVAL_MS } from "../../../mod/overlay/links/fastdp_link.ts";
+import { MOVE_INTERVAL_MS } from "../../../mod/overlay/links/beats.ts";
 import { MAX_KEPT_STATES } from "../../../mod/overlay/paths/network.ts";
 import { MAX_TUNNEL_PORTS } from "../../../mod/overlay/paths/vxlan_ports.ts";
 import type {
@@ -149,7 +149,8 @@ Deno.test("Dataplane lets no later link take over the number of another", () => 
   victim.establish(1, 1);
   victim.establish(2, 2, { connUid: 1001n as ConnUid });
   victim.request({ ...prepareOf(1, 2), connUid: 5n as ConnUid }); // a number that is in use already
-  assert.notEqual(victim.heartbeat(1001n, hostIp(2), 2).length, 0, "acknowledged");
+  const [one, two] = victim.core.report(at(victim.now)).links;
+  assert.deepEqual([one!.status.overlay, two!.status.overlay], ["fastdp", undefined]);
   victim.request({ kind: "stop", link: 2 as LinkId, orderly: false });
   victim.now = MOVE_INTERVAL_MS;
   victim.heartbeat(1001n, hostIp(7), 2);

@@ -12,6 +12,7 @@ import {
 } from "../../../mod/overlay/dataplane.ts";
 import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { FlowAction, FlowKey, FlowRecord, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import { peerNumber } from "../../../mod/wire/mesh/sleeve.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { routesOf } from "./cluster.ts";
 import { hostIp, vport } from "./kernel.ts";
@@ -133,6 +134,9 @@ export class Victim {
   establish(link: number, peer: number, changes: Partial<Prepare> = {}): void {
     this.request({ ...prepareOf(link, peer), ...changes });
     this.request({ kind: "confirm", link: link as LinkId });
+    const { connUid, remote, peer: name } = { ...prepareOf(link, peer), ...changes };
+    const short = this.core.directory.shortOfNumber(peerNumber(name));
+    this.heartbeat(connUid, remote.ip, short < 0 ? peer + 1 : short);
     this.request({ kind: "control", link: link as LinkId, message: Uint8Array.of(7, 0, 0) });
   }
 

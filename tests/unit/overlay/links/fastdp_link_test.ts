@@ -48,9 +48,10 @@ Deno.test("FastdpLink beats at once when confirmed, then every 500 ms until answ
     tunnel: { id: 0x2001, src: "192.0.2.1", dst: REMOTE },
   });
   assert.deepEqual(beats(link, 1_600), [500, 1_000, 1_500]);
-  assert.deepEqual(kinds(link.control(0, ACK, at(1_700))), ["established"]);
+  link.heard(REMOTE, at(1_650));
+  assert.deepEqual(kinds(link.control(0, ACK, at(1_660))), ["established"]);
   assert.deepEqual(link.control(0, ACK, at(1_701)), [], "once");
-  assert.deepEqual(beats(link, 35_000), [11_700, 21_700, 31_700]);
+  assert.deepEqual(beats(link, 35_000), [11_660, 21_660, 31_660]);
   assert.equal(link.rttMs, undefined, "nobody knows which heartbeat was answered");
 });
 
@@ -58,8 +59,9 @@ Deno.test("FastdpLink measures the round trip when the first heartbeat is answer
   const link = made();
   link.confirm(at(100));
   link.control(0, ACK, at(103));
-  assert.equal(link.rttMs, 3);
-  assert.equal(link.why(at(103)), undefined);
+  link.heard(REMOTE, at(104));
+  assert.deepEqual([link.rttMs, link.rttAt, link.heardAt], [3, 103, 104]);
+  assert.equal(link.why(at(104)), undefined);
 });
 
 Deno.test("FastdpLink acknowledges once and follows the peer's address", () => {
@@ -89,12 +91,26 @@ Deno.test("FastdpLink goes on hold after 60 s of silence, keeps trying, and come
   link.heard(REMOTE, at(20));
   const events: string[] = [];
   while (link.nextWake() <= 60_020) events.push(...kinds(link.wake(at(link.nextWake()))));
-  assert.equal(events.at(-1), "health");
+  assert.deepEqual(events.slice(-2), ["health", "frame"]);
   assert.ok(link.onHold);
   assert.match(link.why(at(60_020))!, /^no VXLAN heartbeat from the peer for 60 s on UDP 6784: /);
   assert.ok(beats(link, 100_000).length >= 3);
   assert.deepEqual(kinds(link.heard(REMOTE, at(100_000))), ["health"]);
   assert.ok(!link.onHold);
+});
+
+Deno.test("FastdpLink does not work while nothing arrives from the peer, and says at which end", () => {
+  const link = made();
+  link.confirm(at(0));
+  assert.deepEqual(link.control(0, ACK, at(10)), []);
+  assert.ok(beats(link, 4_000).length >= 7, "it is still tested");
+  assert.ok(!link.established);
+  assert.equal(
+    link.why(at(4_000)),
+    "no VXLAN heartbeat arrives from the peer, although it gets ours: let this host's firewall accept UDP 6784 from 192.0.2.2",
+  );
+  assert.deepEqual(kinds(link.heard(REMOTE, at(5_000))), ["control", "established"]);
+  assert.equal(link.why(at(5_000)), undefined);
 });
 
 Deno.test("FastdpLink never answered says why in words and tries on", () => {
@@ -180,17 +196,18 @@ Deno.test("FastdpLink beats quickly and small while traffic flows, and slowly an
   const link = lively();
   link.setBusy(true, at(2_000));
   assert.deepEqual(diary(link, 4_500), [
-    "2000 small 800",
+    "2000 full 800",
     "2800 small 800",
-    "3600 small 800",
+    "3600 full 800",
     "4400 small 800",
   ]);
   const busy = diary(link, 20_900);
-  assert.deepEqual(busy.filter((line) => line.includes("full")), ["10800 full 800"]);
+  const full = Array.from({ length: 10 }, (_, i) => `${5_200 + 1_600 * i} full 800`);
+  assert.deepEqual(busy.filter((line) => line.includes("full")), full);
   link.setBusy(false, at(21_000));
   assert.deepEqual(diary(link, 32_650), [
-    "21000 full 800",
-    "21800 small 800",
+    "21000 small 800",
+    "21800 full 800",
     "22600 small 10000",
     "32600 full 10000",
   ]);
@@ -200,9 +217,41 @@ Deno.test("FastdpLink never beats faster for traffic with a peer that does not k
   const link = made();
   link.confirm(at(0));
   link.control(0, ACK, at(1));
+  link.heard(REMOTE, at(1));
   link.setBusy(true, at(2));
   assert.deepEqual(diary(link, 11_000), ["10001 full 0"]);
   assert.deepEqual(link.control(2, ACK, at(11_000)), [], "nor believes that it is deaf");
+});
+
+Deno.test("FastdpLink leaves a path on which only small heartbeats arrive within five seconds", () => {
+  for (
+    const [fullPromise, leftAt] of [[1_600, 14_800], [10_000, 15_600], [0, 70_000]]
+  ) {
+    const link = lively();
+    link.heard(REMOTE, at(10_000), { promise: 800, full: true, fullPromise: fullPromise! });
+    let left = 0;
+    for (let now = 10_800; left === 0 && now < 100_000; now += 800) {
+      link.heard(REMOTE, at(now), { promise: 800, full: false });
+      while (link.nextWake() <= now + 800) {
+        const wakeAt = link.nextWake();
+        if (kinds(link.wake(at(wakeAt))).includes("health")) left = wakeAt;
+      }
+    }
+    assert.equal(left, leftAt);
+    assert.match(
+      link.why(at(left))!,
+      /^no full-size VXLAN heartbeat from the peer any more, though small ones/,
+    );
+    link.heard(REMOTE, at(left + 100), { promise: 1_000, full: false });
+    assert.ok(link.onHold, "small ones say nothing");
+    for (const ms of [1_000, 2_000]) link.heard(REMOTE, at(left + ms), { promise: 1_000, full: true });
+    assert.ok(!link.onHold);
+  }
+  const quiet = lively();
+  quiet.heard(REMOTE, at(10_000), { promise: 800, full: true, fullPromise: 1_600 });
+  quiet.heard(REMOTE, at(10_800), { promise: 10_000, full: false });
+  while (quiet.nextWake() <= 30_000) quiet.wake(at(quiet.nextWake()));
+  assert.ok(!quiet.onHold, "when traffic has ended they are rare");
 });
 
 Deno.test("FastdpLink leaves the path after three times what was promised, says so, and tries on", () => {

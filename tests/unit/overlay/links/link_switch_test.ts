@@ -20,6 +20,8 @@ class Puppet implements Forwarder {
   onHold = false;
   readonly mtu = 1376;
   readonly rttMs = 1;
+  readonly rttAt = 100;
+  heardAt = 200;
   readonly path = undefined;
   readonly likelyPath = undefined;
   readonly heard: string[] = [];
@@ -126,4 +128,17 @@ Deno.test("LinkSwitch never fails a link that never worked", () => {
   const blocked = new LinkSwitch([new BlockedForwarder("fastdp", "it must not")], CLEAR);
   assert.equal(blocked.status(NOW).why, "no fastdp: it must not");
   assert.deepEqual(blocked.confirm(NOW), []);
+});
+
+Deno.test("LinkSwitch.ages() tells of the overlay in use, and of silence only when something should have come", () => {
+  const [fastdp, sleeve] = [new Puppet("fastdp"), new Puppet("sleeve")];
+  const link = new LinkSwitch([fastdp, sleeve], CLEAR);
+  const at = (ms: number) => ms as Millis;
+  assert.deepEqual(link.ages(at(90_000)), { rttAgeMs: undefined, silentMs: undefined }, "nothing works");
+  fastdp.established = true;
+  assert.deepEqual(link.ages(at(11_200)), { rttAgeMs: 11_100, silentMs: undefined });
+  assert.deepEqual(link.ages(at(20_200)), { rttAgeMs: 20_100, silentMs: 20_000 });
+  fastdp.onHold = sleeve.established = true;
+  sleeve.heardAt = 20_000;
+  assert.deepEqual(link.ages(at(20_200)), { rttAgeMs: 20_100, silentMs: undefined });
 });

@@ -68,7 +68,7 @@ export class SleevePair {
 
   constructor(path: Partial<PathOptions> = {}, options: Partial<SleeveLinkOptions> = {}) {
     this.path = { ...GOOD_PATH, ...path };
-    const common = { link: 1 as LinkId, connUid: UID, sealed: false, ...options };
+    const common = { link: 1 as LinkId, connUid: UID, port: 6783, sealed: false, ...options };
     this.links = [
       new SleeveLink({ ...common, outbound: true, remote: ACCEPTOR }),
       new SleeveLink({ ...common, outbound: false, remote: { ...DIALER, port: 40_000 } }),

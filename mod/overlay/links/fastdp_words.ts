@@ -1,0 +1,52 @@
+/** Why the fast path carries no traffic on a link, in words. */
+import type { Ip } from "../../core/addr.ts";
+
+/** What is known of a link that has a tunnel and its keys, and does not work. */
+export interface FastdpTrouble {
+  /** What the heartbeats travel in: `UDP 6784`, or IPsec. */
+  readonly over: string;
+  /** Octets of a full-size packet on the wire. */
+  readonly size: number;
+  readonly remote: Ip;
+  /** Whether it has worked. */
+  readonly established: boolean;
+  /** Whether the peer's heartbeats have ceased. */
+  readonly silent: boolean;
+  /** Whether only those of full size have. */
+  readonly fullLost: boolean;
+  /** For how long none came, in milliseconds. */
+  readonly patience: number;
+  /** Whether it is too early to complain. */
+  readonly testing: boolean;
+  /** Whether the peer says that ours arrive. */
+  readonly acknowledged: boolean;
+  /** Whether any of the peer's arrived. */
+  readonly heard: boolean;
+}
+
+/** A sentence without full stop. */
+export function whyNotFastdp(trouble: FastdpTrouble): string {
+  const { over, size, remote, established, silent } = trouble;
+  const narrow = `that direction carries less than ${size} bytes`;
+  if (established && !silent) {
+    return `the peer gets no VXLAN heartbeat from here any more: a firewall blocks ${over} towards ${remote}, or ${narrow}`;
+  }
+  if (established && trouble.fullLost) {
+    return `no full-size VXLAN heartbeat from the peer any more, though small ones arrived: ` +
+      `the path carries less than ${size} bytes`;
+  }
+  if (established) {
+    return `no VXLAN heartbeat from the peer for ${trouble.patience / 1000} s on ${over}: ` +
+      `a firewall blocks it, or the path carries less than ${size} bytes`;
+  }
+  if (trouble.testing) return `testing the path with full-size VXLAN heartbeats on ${over}`;
+  if (trouble.acknowledged) {
+    return `no VXLAN heartbeat arrives from the peer, although it gets ours: ` +
+      `let this host's firewall accept ${over} from ${remote}`;
+  }
+  return trouble.heard
+    ? `the peer's VXLAN heartbeats arrive but it does not answer ours: a firewall blocks ${over} ` +
+      `towards ${remote}, or ${narrow}`
+    : `no answer to full-size VXLAN heartbeats on ${over}: a firewall blocks it, ` +
+      `or the path carries less than ${size} bytes`;
+}

@@ -1,0 +1,75 @@
+/** UDP that comes through one way only, or no more: who says what. */
+import assert from "node:assert/strict";
+import { renderConnections, renderOverview } from "../../../mod/cli/render_status.ts";
+import { paint } from "../../../mod/cli/render.ts";
+import { note } from "../common/notes.ts";
+import { until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { mesh } from "../common/arrangements.ts";
+import type { Host } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+import { blockUdp, SLEEVE_PORT } from "./underlay.ts";
+
+const look = paint(false);
+
+async function pages(host: Host): Promise<string> {
+  const report = await host.status();
+  return renderOverview(report, { look, commandVersion: report.version }) + renderConnections(report, look);
+}
+
+const oneWay = suite({
+  name: "host kernel, UDP is blocked one way",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+}, {
+  "the link is not called established, and the host that hears nothing says what to change": async (
+    world,
+  ) => {
+    const [first, deaf] = [world.host(1), world.host(2)];
+    const unblock = await blockUdp(deaf, SLEEVE_PORT);
+    await first.up();
+    await deaf.up("--peers", first.address);
+    const info = await until("the deaf host says why", async () => {
+      const [connection] = (await deaf.status()).connections;
+      assert.notEqual(connection?.state, "established");
+      return connection?.info.includes("nothing arrives") && connection.info;
+    }, { ms: 20_000 });
+    note(info);
+    assert.match(
+      info,
+      new RegExp(`let this host's firewall accept UDP ${SLEEVE_PORT} from ${first.address}`),
+    );
+    assert.doesNotMatch(await pages(deaf), /connection works/);
+    const [other] = (await first.status()).connections;
+    assert.match(other!.info, new RegExp(`a firewall blocks UDP towards ${deaf.address}`));
+    await unblock();
+    for (const host of world.hosts) await host.established(1, 10_000);
+  },
+});
+
+const silent = suite({
+  name: "host kernel, an idle link loses its UDP",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: mesh,
+}, {
+  "its round trip is not shown as if it were now, and status says for how long it has been silent": async (
+    world,
+  ) => {
+    const host = world.host(1);
+    // With traffic it is measured more often, and silence ends the link within seconds.
+    const idle = await until("the link is idle", async () => {
+      const [connection] = (await host.status()).connections;
+      return (connection?.rttAgeMs ?? 0) > 5_000 && connection;
+    }, { ms: 60_000, everyMs: 200 });
+    assert.ok(idle.rttAgeMs! < 13_000, `${idle.rttAgeMs}`);
+    assert.equal(idle.silentMs, null);
+    for (const each of world.hosts) await blockUdp(each, SLEEVE_PORT);
+    const said = await until("the silence is told", async () => {
+      const [connection] = (await host.status()).connections;
+      return (connection?.silentMs ?? 0) > 14_000 && connection;
+    }, { ms: 30_000, everyMs: 200 });
+    assert.ok(said.rttAgeMs! >= said.silentMs!, `${said.rttAgeMs} ${said.silentMs}`);
+    assert.match(await pages(host), /silent for 1\d s/);
+  },
+});
+
+declareTests(oneWay, silent);
