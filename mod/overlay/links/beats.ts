@@ -13,8 +13,9 @@ export const BUSY_HEARTBEAT_MS = 800;
 export const BUSY_FULL_MS = 2 * BUSY_HEARTBEAT_MS;
 /** Interval of heartbeats on hold, between two ends that both can. */
 export const HOLD_HEARTBEAT_MS = 1_000;
-/** A heartbeat is missed after so many times what the last one promised; at least and at most so long. */
+/** A heartbeat is missed after so many times what the last one promised. */
 export const MISSED_AFTER = 3;
+/** But never sooner than this. */
 export const LEAST_TIMEOUT_MS = MISSED_AFTER * BUSY_HEARTBEAT_MS;
 /** A missed heartbeat that is found so late may wait to be received. */
 export const LATE_MS = 200;
