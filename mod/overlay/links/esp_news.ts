@@ -5,7 +5,7 @@ import { saKey, type XfrmEffect, type XfrmNews } from "../ports/esp_port.ts";
 import type { EspTable } from "./esp_table.ts";
 import type { FastdpLink } from "./fastdp_link.ts";
 import type { ForwarderEvent } from "./forwarder.ts";
-import type { Slot } from "./make_link.ts";
+import type { Slot } from "./overlay_link.ts";
 
 /** A link, as far as it matters here. */
 export interface KeyedLink {

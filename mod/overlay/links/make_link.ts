@@ -1,17 +1,16 @@
 /** What a link is made of: a forwarder for each overlay, and how user space sees it. */
 import { isIpv4 } from "../../core/addr.ts";
 import { assertNever } from "../../core/brand.ts";
-import type { OverlayName, OverlayRequest } from "../../core/overlay_port.ts";
+import type { OverlayName } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import { FAST_EXTENSION } from "../ports/esp_port.ts";
 import { EspSession } from "./esp_session.ts";
 import { FastdpLink } from "./fastdp_link.ts";
 import { BlockedForwarder, type Forwarder } from "./forwarder.ts";
+import { LinkSwitch } from "./link_switch.ts";
+import type { OverlayLink, PrepareRequest, Slot } from "./overlay_link.ts";
 import { type SleeveEvent, SleeveLink } from "./sleeve_link.ts";
 import { EXTENSION, type SleeveCarrier, type SleeveNews } from "../ports/sleeve_port.ts";
-
-/** A connection is about to be made. */
-export type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
 
 /** What the table must know of this host. */
 export interface OverlayLinksOptions {
@@ -28,7 +27,7 @@ export interface OverlayLinksOptions {
 }
 
 /** Why fastdp is not among the overlays of a link, for people; undefined: it is. */
-export function fastdpAbsence(
+function fastdpAbsence(
   ours: { readonly overlays: readonly OverlayName[]; readonly noFastdp: string | undefined },
   theirs: readonly string[] | undefined,
 ): string | undefined {
@@ -36,14 +35,36 @@ export function fastdpAbsence(
   return theirs?.includes("fastdp") === true ? undefined : "the peer does not offer fastdp";
 }
 
-/** A forwarder and its place in the list. */
-export interface Slot<F extends Forwarder> {
-  readonly forwarder: F;
-  readonly slot: number;
+/** A link that carries nothing yet, over the overlays that both ends have. */
+export function makeLink(
+  request: PrepareRequest,
+  common: readonly OverlayName[],
+  options: OverlayLinksOptions,
+): OverlayLink {
+  const { extensions, mtu, vxlanPort } = options;
+  const udpPort = request.outbound ? request.remote.port + 1 : vxlanPort;
+  const made = { udpPort, mtu, extensions, port: vxlanPort - 1 };
+  const slots = common.map((overlay) => forwarderOf(overlay, request, made));
+  return {
+    id: request.link,
+    request,
+    udpPort,
+    switch: new LinkSwitch(slots, {
+      sealed: request.protection.kind === "sealed",
+      bare: request.theirOverlays === undefined,
+      noFastdp: fastdpAbsence(options, request.theirOverlays),
+    }),
+    fastdp: slotOf(slots, FastdpLink),
+    sleeve: slotOf(slots, SleeveLink),
+    confirmed: false,
+    told: "",
+    seenAt: request.remote.ip,
+    likely: false,
+  };
 }
 
 /** The forwarder of an overlay on a link. */
-export function forwarderOf(
+function forwarderOf(
   overlay: OverlayName,
   request: PrepareRequest,
   { udpPort, mtu, extensions, port }: {
@@ -88,7 +109,7 @@ function bothOf(request: PrepareRequest, ours: readonly string[]): (extension: s
 }
 
 /** The forwarder of a kind among the slots of a link. */
-export function slotOf<F extends Forwarder>(
+function slotOf<F extends Forwarder>(
   slots: readonly Forwarder[],
   kind: abstract new (...args: never[]) => F,
 ): Slot<F> | undefined {

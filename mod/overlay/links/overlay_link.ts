@@ -1,13 +1,22 @@
 /** What the links of the data plane, taken together, say about ways and addresses. */
 import type { Ip } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
-import type { LinkId } from "../../core/overlay_port.ts";
+import type { LinkId, OverlayRequest } from "../../core/overlay_port.ts";
 import type { EspTable } from "./esp_table.ts";
 import type { FastdpLink } from "./fastdp_link.ts";
-import type { PrepareRequest, Slot } from "./make_link.ts";
+import type { Forwarder } from "./forwarder.ts";
 import type { LinkFacts, Path } from "../paths/network.ts";
 import type { SleeveLink } from "./sleeve_link.ts";
 import type { LinkSwitch } from "./link_switch.ts";
+
+/** A connection is about to be made. */
+export type PrepareRequest = Extract<OverlayRequest, { kind: "prepare" }>;
+
+/** A forwarder and its place in the list. */
+export interface Slot<F extends Forwarder> {
+  readonly forwarder: F;
+  readonly slot: number;
+}
 
 /** A connection of the mesh, as the data plane keeps it. */
 export interface OverlayLink {

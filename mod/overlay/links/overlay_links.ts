@@ -12,7 +12,6 @@ import type { Millis } from "../../core/time.ts";
 import { LOCAL_PORT, type TunnelKey } from "../../wire/netlink/ovs_keys.ts";
 import { vniOf, vniSource } from "../../wire/packet/vxlan.ts";
 import type { DataplaneEffect, LinkReport } from "../ports/dataplane_types.ts";
-import { FastdpLink } from "./fastdp_link.ts";
 import type { XfrmNews } from "../ports/esp_port.ts";
 import { takeXfrmNews } from "./esp_news.ts";
 import { EspTable } from "./esp_table.ts";
@@ -20,19 +19,10 @@ import { decodeHeartbeat, fullPromiseOf, isFullSize, promiseOf } from "../../wir
 import type { LinkFacts, Network, Path } from "../paths/network.ts";
 import type { PortTable } from "../paths/port_table.ts";
 import { isBeat } from "../../wire/mesh/sleeve_special.ts";
-import { SleeveLink } from "./sleeve_link.ts";
 import type { SleeveNews } from "../ports/sleeve_port.ts";
-import { addressOfPeer, factsOf, type OverlayLink, pathsOf } from "./overlay_link.ts";
-import {
-  carrierOf,
-  fastdpAbsence,
-  forwarderOf,
-  type OverlayLinksOptions,
-  type PrepareRequest,
-  slotOf,
-  takeNews,
-} from "./make_link.ts";
-import { commonOverlays, LinkSwitch, type SwitchEvent } from "./link_switch.ts";
+import { addressOfPeer, factsOf, type OverlayLink, pathsOf, type PrepareRequest } from "./overlay_link.ts";
+import { carrierOf, makeLink, type OverlayLinksOptions, takeNews } from "./make_link.ts";
+import { commonOverlays, type SwitchEvent } from "./link_switch.ts";
 import type { VxlanPorts } from "../paths/vxlan_ports.ts";
 
 /** Least time between two announcements to all peers that we may have moved. */
@@ -96,33 +86,12 @@ export class OverlayLinks {
       this.#tell({ kind: "failed", link: request.link, reason });
       return;
     }
-    const udpPort = request.outbound ? request.remote.port + 1 : this.options.vxlanPort;
-    const { extensions, mtu, vxlanPort } = this.options;
-    const made = { udpPort, mtu, extensions, port: vxlanPort - 1 };
-    const slots = common.map((overlay) => forwarderOf(overlay, request, made));
-    const fastdp = slotOf(slots, FastdpLink);
-    const sleeve = slotOf(slots, SleeveLink);
-    const sealed = request.protection.kind === "sealed";
-    sleeve?.forwarder.setPort(this.ports.sleeve);
-    const link: OverlayLink = {
-      id: request.link,
-      request,
-      udpPort,
-      switch: new LinkSwitch(slots, {
-        sealed,
-        bare: request.theirOverlays === undefined,
-        noFastdp: fastdpAbsence(this.options, request.theirOverlays),
-      }),
-      fastdp,
-      sleeve,
-      confirmed: false,
-      told: "",
-      seenAt: request.remote.ip,
-      likely: false,
-    };
+    const link = makeLink(request, common, this.options);
+    const { fastdp, udpPort } = link;
+    link.sleeve?.forwarder.setPort(this.ports.sleeve);
     this.#links.set(request.link, link);
     this.network.returned(request.peer, now);
-    if (sealed) this.#clearAway(request.remote.ip, now);
+    if (request.protection.kind === "sealed") this.#clearAway(request.remote.ip, now);
     this.#guard(link);
     this.#changed = true;
     if (fastdp !== undefined) {

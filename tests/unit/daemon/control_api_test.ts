@@ -18,7 +18,11 @@ function fakeParts(asked: unknown[]) {
     protocol: { min: 1, max: 2 },
   };
   const note = <T>(name: string, value: T) => (...args: unknown[]) => (asked.push([name, ...args]), value);
-  const report = { datapath: { kind: "ovs", mtu: 1410, ports: [], flows: 0 }, kernel: { lost: 0 } };
+  const report = {
+    datapath: { kind: "ovs", mtu: 1410, ports: [], flows: 0 },
+    kernel: { lost: 0 },
+    links: [],
+  };
   return {
     config: {
       stateDir: "/var/lib/meshnet",
