@@ -30,7 +30,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
     this.#connector = new Connector({ self, port, discovery, random });
     const connector = this.#connector;
     this.#membership = new Membership({ config, connector, emit }, now);
-    this.#connections = new Connections({ config, connector, membership: this.#membership, emit });
+    this.#connections = new Connections({ config, connector, membership: this.#membership, emit }, now);
     this.#view = viewOf(this.#connections, this.#membership.topology);
   }
 

@@ -42,6 +42,8 @@ export interface RouterOptions extends RouterConfig {
 }
 
 const EVENT_LIMIT = 65_536;
+/** How long to wait after a failure to accept, milliseconds. */
+const ACCEPT_PAUSE = 50;
 
 /** Starts a router. Throws "up/port-taken" when it cannot listen. */
 export function startRouter(options: RouterOptions): Router {
@@ -228,7 +230,7 @@ export class Router {
       } catch (error) {
         if (signal.aborted) return;
         this.#faults.tell("accept connections", error);
-        await pause(ACCEPT_REFILL, signal); // out of descriptors, or the remote was gone already
+        await pause(ACCEPT_PAUSE, signal); // out of descriptors, or the remote was gone already
       }
     }
   }

@@ -115,7 +115,7 @@ export interface RouterConfig {
   readonly decodeTopology?: TopologyDecoder;
 }
 
-/** Connections that may come in at once, before the rate below holds (spec mesh.md, section 1). */
-export const ACCEPT_BURST = 20;
-/** Milliseconds after which one more connection may come in. */
-export const ACCEPT_REFILL = 50;
+/** Connections that are taken from the system at once, of all sources; more wait there. */
+export const ACCEPT_BURST = 256;
+/** Milliseconds after which one more is taken. */
+export const ACCEPT_REFILL = 1;

@@ -97,6 +97,8 @@ export interface MeshSnapshot {
   readonly peers: readonly PeerSnapshot[];
   /** Connections that ended since the start. */
   readonly terminations: number;
+  /** Connections that were not let in, because their source had its share. */
+  readonly turnedAway: number;
   /** Messages lost because they were too long to send. */
   readonly unsendable: number;
   readonly gossip: GossipCounters;
@@ -141,6 +143,7 @@ export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot 
     peers: [...topology.all()].sort((a, b) => a.name < b.name ? -1 : 1)
       .map((record) => peerOf(record, (peer) => nickname(peer) ?? "")),
     terminations: connections.terminations,
+    turnedAway: connections.turnedAway,
     unsendable: connections.unsendable,
     gossip: membership.engine.counters(),
     memory: connections.memory.use(),

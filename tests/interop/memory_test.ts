@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { concatBytes } from "../../mod/core/bytes.ts";
 import { type PeerName, peerNameFromNumber } from "../../mod/core/names.ts";
+import { SOURCE_RATE } from "../../mod/mesh/connections/doorman.ts";
 import { command } from "../../mod/tasks/run.ts";
 import { freePort, HELLO, HOST, introduce, writeAll } from "./intruder.ts";
 import { TextLineStream } from "./lines.ts";
@@ -60,9 +61,14 @@ Deno.test("Router holds a bounded part of hundreds of half messages, and serves 
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   })();
+  let turn = 0; // all come from one address, of which no more are let in
   const queue = Array.from({ length: PEERS + STRANGERS }, (_, i) => i);
   const workers = Array.from({ length: 16 }, async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await attack(next);
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      turn = Math.max(performance.now(), turn) + SOURCE_RATE.refill;
+      await new Promise((resolve) => setTimeout(resolve, turn - performance.now()));
+      await attack(next);
+    }
   });
   await Promise.all(workers);
   running = false;

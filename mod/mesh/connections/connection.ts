@@ -64,6 +64,8 @@ export interface ConnectionEnd {
   readonly reason: string;
   /** True when we or the operator decided it. */
   readonly orderly: boolean;
+  /** What kind of fault it is, for the log: one of few words. */
+  readonly kind?: "clone" | "duplicate" | "full" | "introduction" | "memory" | "unknown-peer";
   /** True: it is not tried again. */
   readonly never?: boolean;
   /** True: the remote did what it must not do, so a dial has failed although it was connected. */

@@ -1,26 +1,23 @@
 /** The part of the router that owns connections: greeting, admission, messages, end (source: spec mesh.md, section 5). */
-import { formatEndpoint, type Ip } from "../../core/addr.ts";
+import type { Ip } from "../../core/addr.ts";
 import { concatBytes } from "../../core/bytes.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../core/overlay_port.ts";
-import type { LogFields } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
 import { TAG } from "../../wire/mesh/mesh_message.ts";
 import { prepareRequest, useOf } from "./connection_use.ts";
 import type { Connector } from "../dialing/connector.ts";
 import type { AttemptEnd, ConnectorEffect } from "../dialing/connector_types.ts";
-import { dialAdvice } from "../dialing/dial_advice.ts";
+import { Doorman } from "./doorman.ts";
 import { introOf } from "./intro_of.ts";
 import { BUSY, Connection, type ConnectionEnd, type ConnectionInput, FLOODED } from "./connection.ts";
+import { ConnectionLog } from "./connection_log.ts";
 import { ConnectionMemory, type Evicted } from "./connection_memory.ts";
 import { ConnectionTable } from "./connection_table.ts";
-import { LogLimit } from "./log_limit.ts";
 import { receive } from "./reception.ts";
 import type { Membership } from "../membership.ts";
 import type { AttemptId, SocketId } from "../mesh_ids.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "../router_types.ts";
 
-/** Accepted connections that may be in their introduction at the same time. */
-export const MAX_GREETING = 64;
 /** An identity is checked by writing to its connection; a second doubt within this time changes nothing, ms. */
 const DOUBT = 1_000;
 
@@ -41,13 +38,21 @@ export class Connections {
   /** Messages lost because they were longer than a connection may carry. */
   unsendable = 0;
   readonly #dials = new Map<AttemptId, ConnectorEffect & { readonly kind: "dial" }>();
-  readonly #said = new LogLimit();
+  readonly #doorman: Doorman;
+  readonly #log: ConnectionLog;
   #serial = 0;
   #wakeAt = Infinity;
 
-  constructor(readonly context: ConnectionsContext) {
+  constructor(readonly context: ConnectionsContext, now: Millis) {
+    this.#doorman = new Doorman(now);
+    this.#log = new ConnectionLog(context.emit, now);
     this.table = new ConnectionTable(context.config.connLimit);
     this.memory = new ConnectionMemory(context.config.memory);
+  }
+
+  /** Connections that were not let in, because their source had its share. */
+  get turnedAway(): number {
+    return this.#doorman.turnedAway;
   }
 
   /** Carries out what the connection maker wants. */
@@ -66,29 +71,36 @@ export class Connections {
     return !this.#dials.has(attempt);
   }
 
-  /** A connection exists: the introduction begins. */
+  /** A connection exists: the introduction begins, unless its source has had its share. */
   open(event: RouterEvent & { readonly kind: "accepted" | "dialed" }, now: Millis): void {
     const { socket, local, remote } = event;
+    const { config, connector, emit, membership: { shortId } } = this.context;
     const outbound = event.kind === "dialed";
+    if (!outbound && !this.#doorman.mayEnter(remote.ip, connector.isGiven(remote.ip), now)) {
+      return emit({ kind: "close", socket });
+    }
     const attempt = outbound ? event.attempt : undefined;
     const dial = attempt === undefined ? undefined : this.#dials.get(attempt);
-    const [welcome, expected] = [dial?.direct ?? true, dial?.expected];
     if (attempt !== undefined) this.#dials.delete(attempt);
-    else this.#makeRoom(now);
-    const { config, membership } = this.context;
+    const [welcome, expected] = [dial?.direct ?? true, dial?.expected];
     const id = ++this.#serial as LinkId;
     const connection = new Connection(
       { id, socket, local, remote, attempt, welcome, expected, outbound },
-      introOf({ config, shortId: membership.shortId, outbound, remote: remote.ip }, now),
+      introOf({ config, shortId, outbound, remote: remote.ip }, now),
       now,
     );
+    if (!outbound) this.#makeRoom(connection, now);
     this.table.open(connection);
     this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
     this.#write(connection, connection.intro.start(), now);
-    this.#log("debug", outbound ? "mesh/dialed" : "mesh/accepted", {
-      address: formatEndpoint(remote),
-      name: config.name,
-    });
+    this.#log.opened(connection);
+  }
+
+  /** Silent strangers must not block others: the oldest of whoever has most makes room. */
+  #makeRoom(connection: Connection, now: Millis): void {
+    const victim = this.#doorman.begin(connection, now);
+    const reason = "too many connections are being introduced at the same time";
+    if (victim !== undefined) this.end(victim, { reason, orderly: true, level: "debug" }, now);
   }
 
   /** A dial did not lead to a connection. */
@@ -96,11 +108,7 @@ export class Connections {
     const dial = this.#dials.get(event.attempt);
     if (dial === undefined) return;
     this.#dials.delete(event.attempt);
-    const reason = dialAdvice(dial.address, event.failure, event.message);
-    const address = formatEndpoint(dial.address);
-    const level = dial.direct && this.#said.pass(`${address} ${reason}`, now) ? "info" : "debug";
-    this.#log(level, "mesh/dial-failed", { address, reason });
-    this.context.connector.ended(event.attempt, { reason }, now);
+    this.context.connector.ended(event.attempt, { reason: this.#log.dialFailed(dial, event, now) }, now);
   }
 
   /** Bytes of a remote. */
@@ -116,7 +124,7 @@ export class Connections {
       case "more":
         return this.#write(connection, input.write, now);
       case "failed":
-        return this.end(connection, { ...input, orderly: true, fault: true }, now);
+        return this.#fail(connection, input, now);
       case "introduced":
         this.#write(connection, input.write, now);
         if (this.#introduced(connection, now)) this.#messages(connection, input.messages, now);
@@ -124,6 +132,14 @@ export class Connections {
       case "messages":
         return this.#messages(connection, input.messages, now);
     }
+  }
+
+  #fail(
+    connection: Connection,
+    { reason, write }: Pick<ConnectionEnd, "reason" | "write">,
+    now: Millis,
+  ): void {
+    this.end(connection, { reason, write: write ?? [], orderly: true, fault: true }, now);
   }
 
   /** The shell wrote bytes. */
@@ -180,10 +196,7 @@ export class Connections {
         if (connection.established) return;
         connection.established = true;
         this.context.membership.established(connection.peer!, now);
-        return this.#log("info", "mesh/established", {
-          peer: connection.peer,
-          address: connection.address,
-        });
+        return this.#log.established(connection, now);
     }
   }
 
@@ -248,13 +261,14 @@ export class Connections {
     const ran = connection.stage === "running";
     connection.stage = "gone";
     const { connector, membership, config } = this.context;
-    const { socket, id, attempt, remote } = connection.origin;
+    const { socket, id, attempt } = connection.origin;
     if (!how.closed) {
       for (const data of end.write ?? []) this.context.emit({ kind: "write", socket, data });
       this.context.emit({ kind: "close", socket });
     }
     this.table.remove(connection);
     this.memory.release(connection);
+    this.#doorman.over(connection);
     if (ran) {
       if (end.lost) this.#follow(connection, now);
       this.#overlay({ kind: "stop", link: id, orderly: end.orderly });
@@ -270,20 +284,7 @@ export class Connections {
     const fate: AttemptEnd = { reason: end.reason, never: end.never ?? false, peer, used };
     if (attempt !== undefined) connector.ended(attempt, fate, now);
     connector.request(now);
-    if (end.silent) return;
-    const address = formatEndpoint(remote);
-    const fresh = ran || this.#said.pass(`${remote.ip} ${end.reason}`, now);
-    const level = end.level ?? (ran || connection.origin.welcome ? "info" : "debug");
-    const event = ran ? "mesh/disconnected" : "mesh/introduction-failed";
-    this.#log(fresh ? level : "debug", event, { peer: connection.peer, address, reason: end.reason });
-  }
-
-  /** Who opens connections and says nothing must not keep others out: the oldest such connection goes. */
-  #makeRoom(now: Millis): void {
-    const waiting = this.table.inboundGreeting();
-    if (waiting.length < MAX_GREETING) return;
-    const reason = "too many connections are being introduced at the same time";
-    this.end(waiting[0]!, { reason, orderly: true, level: "debug" }, now);
+    if (!end.silent) this.#log.ended(connection, { end, ran }, now);
   }
 
   /** Adds an introduced connection to the table; false when it was refused. */
@@ -322,6 +323,8 @@ export class Connections {
       this.end(replaces, { reason, orderly: false, level: "debug" }, now); // its path is held until the new one works
     }
     this.table.add(connection);
+    this.#doorman.over(connection);
+    this.#doorman.befriend(connection.origin.remote.ip);
     connection.run(now);
     this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
     membership.added(connection, restarted, now);
@@ -329,9 +332,7 @@ export class Connections {
     connector.request(now);
     this.#overlay(prepareRequest(connection, introduced));
     this.#overlay({ kind: "confirm", link: connection.origin.id });
-    const { outbound } = connection.origin;
-    const fields = { nickname: introduced.remote.nickname, encrypted: introduced.encrypted, outbound };
-    this.#log("info", "mesh/connected", { peer, address: connection.address, ...fields });
+    this.#log.connected(connection, now);
   }
 
   #messages(connection: Connection, messages: readonly Uint8Array[], now: Millis): void {
@@ -380,15 +381,11 @@ export class Connections {
   /** Ends the connections that hold the most memory. */
   #evict(evicted: readonly Evicted[], now: Millis): void {
     for (const { connection, reason } of evicted) {
-      this.end(connection, { reason, orderly: true, fault: true, level: "warn" }, now);
+      this.end(connection, { reason, kind: "memory", orderly: true, fault: true, level: "warn" }, now);
     }
   }
 
   #overlay(request: OverlayRequest): void {
     this.context.emit({ kind: "overlay", request });
-  }
-
-  #log(level: "debug" | "info" | "warn", event: string, fields: LogFields): void {
-    this.context.emit({ kind: "log", level, event, fields });
   }
 }

@@ -29,14 +29,17 @@ export function receive(connection: Connection, around: ReceptionContext, now: M
   if (name === config.name) {
     const self = uid === config.uid;
     const reason = self ? "this address leads to this host itself" : cloneAdvice(name);
-    return { kind: "refuse", end: { reason, orderly: true, never: true, silent: self, level: "warn" } };
+    return {
+      kind: "refuse",
+      end: { reason, kind: "clone", orderly: true, never: true, silent: self, level: "warn" },
+    };
   }
   const known = topology.get(name) !== undefined || name === expected;
   if (!known && (!welcome || topology.size >= MAX_PEERS)) {
     const reason = welcome
       ? `more than ${MAX_PEERS} peers are known: remove some`
       : `another peer than expected answers: ${name} is not part of this mesh yet`;
-    return { kind: "refuse", end: { reason, orderly: true } };
+    return { kind: "refuse", end: { reason, kind: welcome ? "full" : "unknown-peer", orderly: true } };
   }
   const admission = table.admit(connection, now);
   switch (admission.kind) {
@@ -44,11 +47,16 @@ export function receive(connection: Connection, around: ReceptionContext, now: M
       return admission;
     case "drop-both": {
       const reason = "two connections of the same number met: both are made anew";
-      return { kind: "drop-both", existing: admission.existing, end: { reason, orderly: true } };
+      return {
+        kind: "drop-both",
+        existing: admission.existing,
+        end: { reason, kind: "duplicate", orderly: true },
+      };
     }
     case "refuse": {
       const { reason, clone, probe } = admission;
-      return { kind: "refuse", end: { reason, orderly: true, level: clone ? "warn" : "debug" }, probe };
+      const kind = clone ? "clone" : "duplicate";
+      return { kind: "refuse", end: { reason, kind, orderly: true, level: clone ? "warn" : "debug" }, probe };
     }
   }
 }

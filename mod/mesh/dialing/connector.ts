@@ -4,7 +4,7 @@ import type { PeerName } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { AttemptId } from "../mesh_ids.ts";
-import { discover } from "./candidates.ts";
+import { Discovery } from "./candidates.ts";
 import type { AttemptEnd, ConnectorEffect, ConnectorView } from "./connector_types.ts";
 import { type DialTarget, type TargetView, viewOf } from "./dial_target.ts";
 import {
@@ -19,7 +19,6 @@ import {
 import { reachedBy, waitFor, yields } from "./reach.ts";
 import { dialAddress, parseDialTarget } from "./target.ts";
 
-const MAX_DISCOVERED = 4_096;
 const MAX_ATTEMPTS = 32;
 const MAX_ADDRESSES = 16;
 /** After a change of this host's network targets are tried again at most this often, milliseconds. */
@@ -29,13 +28,12 @@ export const HUNG = 3_000;
 /** A peer whose connection is lost is dialled where it may be for this long, milliseconds. */
 export const FOLLOW_TIME = 600_000;
 const MAX_FOLLOWED = 256;
-/** Addresses in other peers' records are searched at least this often if something changes, milliseconds. */
-const SEARCH_INTERVAL = 5_000;
 
 /** Decides which addresses to dial. Call `request()` after every change and `due()` whenever `nextWake()` has passed;
  * report each attempt's fate with `resolved()`, `connected()` and `ended()`. Unknown attempts are ignored. */
 export class Connector {
   readonly #targets = new Map<string, DialTarget>();
+  readonly #discovery: Discovery;
   readonly #attempts = new Map<AttemptId, DialTarget>();
   #serial = 0;
   #evaluateAt = Infinity;
@@ -45,8 +43,8 @@ export class Connector {
   #renewAt = Infinity;
   #renewed = -Infinity;
   #followed = 0;
-  #size = 0;
-  #searched = -Infinity;
+  /** What isGiven() looks at; undefined when it has to be made anew. */
+  #given: Set<Ip> | undefined;
 
   constructor(
     readonly options: {
@@ -57,11 +55,28 @@ export class Connector {
       readonly discovery: boolean;
       readonly random: Random;
     },
-  ) {}
+  ) {
+    this.#discovery = new Discovery(options);
+  }
 
   /** The direct targets, as given. */
   get direct(): readonly string[] {
     return [...this.#targets.values()].filter((t) => t.direct !== undefined).map((t) => t.key);
+  }
+
+  /** Whether this address is one of a direct target, or one at which a lost peer is looked for. */
+  isGiven(ip: Ip): boolean {
+    this.#given ??= this.#addressesGiven();
+    return this.#given.has(ip);
+  }
+
+  #addressesGiven(): Set<Ip> {
+    const given = new Set<Ip>();
+    for (const { direct, until, addresses } of this.#targets.values()) {
+      if (direct === undefined && until === undefined) continue;
+      for (const address of addresses) given.add(parseEndpoint(address)!.ip);
+    }
+    return given;
   }
 
   /** Adds direct targets, or makes them due now if they are known; `replace` forgets all others first. Returns the
@@ -136,6 +151,7 @@ export class Connector {
     }
     const port = target.direct?.port;
     target.addresses = answer.slice(0, MAX_ADDRESSES).map((ip) => dialAddress(ip, port, this.options.port));
+    this.#given = undefined;
     target.at = 0;
     target.phase = "ready";
     this.#evaluateAt = now;
@@ -215,7 +231,7 @@ export class Connector {
 
   /** Least time between two evaluations: each looks at all links of the mesh. */
   #gap(): number {
-    return Math.min(2_000, Math.max(10, this.#size / 20));
+    return Math.min(2_000, Math.max(10, this.#discovery.size / 20));
   }
 
   #add(
@@ -231,10 +247,12 @@ export class Connector {
     } as const;
     const interval = firstInterval(fresh);
     const times = { interval, pause: interval, since: -Infinity };
+    this.#given = undefined;
     this.#targets.set(fresh.key, { peer: undefined, satisfied: false, ...state, ...times, ...fresh });
   }
 
   #drop(target: DialTarget): void {
+    this.#given = undefined;
     if (this.#targets.delete(target.key) && target.until !== undefined) this.#followed--;
     if (target.attempt !== undefined) this.#attempts.delete(target.attempt);
   }
@@ -334,9 +352,7 @@ export class Connector {
       if (target.satisfied) target.phase = "idle";
     }
     // While enough discovered addresses wait for their turn, it is enough to drop those that are reached by now.
-    const complete = now - this.#searched >= SEARCH_INTERVAL || this.#waiting(view) < MAX_ATTEMPTS;
-    const found = complete ? this.#discover(view) : new Map<string, PeerName>();
-    if (complete) this.#searched = now;
+    const found = this.#discovery.search(view, { now, enough: this.#waiting(view) >= MAX_ATTEMPTS });
     for (const target of [...this.#targets.values()]) {
       if (target.direct !== undefined || target.phase === "dialing" || target.phase === "connected") continue;
       if (target.until !== undefined) {
@@ -344,17 +360,17 @@ export class Connector {
         if (!idle) this.#drop(target);
         continue;
       }
-      const gone = complete
+      const gone = found !== undefined
         ? !found.has(target.key)
         : target.peer !== undefined && view.isConnected(target.peer);
       if (gone || byAddress.has(target.key) || taken.has(target.key)) this.#drop(target);
     }
-    for (const [address, peer] of found) {
+    for (const [address, peer] of found ?? []) {
       if (this.#targets.has(address) || byAddress.has(address) || taken.has(address)) continue;
       const endpoint = parseEndpoint(address);
       if (endpoint === undefined || endpoint.port === 0 || formatEndpoint(endpoint) !== address) continue;
       // Both ends discover each other at the same moment: one of them lets the other dial first.
-      const patience = Math.min(4_000, 500 + Math.sqrt(this.#size) * 20);
+      const patience = Math.min(4_000, 500 + Math.sqrt(this.#discovery.size) * 20);
       const pause = yields(this.options.self, peer) ? patience + this.options.random.below(500) : 0;
       this.#add({ key: address, direct: undefined, addresses: [address], tryAt: after(now, pause), peer });
     }
@@ -370,22 +386,5 @@ export class Connector {
       if (peer !== undefined && !view.isConnected(peer)) count++;
     }
     return count;
-  }
-
-  #discover(view: ConnectorView): ReadonlyMap<string, PeerName> {
-    this.#size = 0;
-    let peers = 0;
-    if (!this.options.discovery || view.full) return new Map();
-    let strangers = false;
-    for (const { name, links } of view.records()) {
-      peers++;
-      this.#size += links.length;
-      strangers ||= name !== this.options.self && !view.isConnected(name);
-    }
-    this.#size = Math.max(this.#size, peers * peers); // what a mesh that is starting will soon have
-    if (!strangers) return new Map();
-    const { self, port } = this.options;
-    const isConnected = (peer: PeerName) => view.isConnected(peer);
-    return discover(view.records(), { self, port, isConnected, limit: MAX_DISCOVERED });
   }
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { Millis } from "../../../mod/core/time.ts";
 import { TokenBucket } from "../../../mod/core/token_bucket.ts";
-import { LOG_INTERVAL, LogLimit } from "../../../mod/mesh/connections/log_limit.ts";
 
 const at = (ms: number) => ms as Millis;
 
@@ -24,14 +23,4 @@ Deno.test("TokenBucket holds no more than its size", () => {
   const bucket = new TokenBucket(3, { refill: 10, now: at(0) });
   for (let i = 0; i < 3; i++) assert.equal(bucket.take(at(100_000)), 0);
   assert.equal(bucket.take(at(100_000)), 10);
-});
-
-Deno.test("LogLimit lets the same fault pass once in a while, and remembers a bounded number", () => {
-  const limit = new LogLimit();
-  assert.equal(limit.pass("a", at(0)), true);
-  assert.equal(limit.pass("a", at(1)), false);
-  assert.equal(limit.pass("b", at(1)), true);
-  assert.equal(limit.pass("a", at(LOG_INTERVAL)), true);
-  for (let i = 0; i < 1_000; i++) limit.pass(`${i}`, at(LOG_INTERVAL));
-  assert.equal(limit.pass("a", at(LOG_INTERVAL)), true, "it was pushed out");
 });

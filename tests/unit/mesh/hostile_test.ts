@@ -4,7 +4,7 @@ import { concatBytes } from "../../../mod/core/bytes.ts";
 import type { PeerName, PeerUid, ShortId } from "../../../mod/core/names.ts";
 import type { PeerRecord } from "../../../mod/core/topology_record.ts";
 import { BUSY } from "../../../mod/mesh/connections/connection.ts";
-import { MAX_GREETING } from "../../../mod/mesh/connections/connections.ts";
+import { PER_SOURCE } from "../../../mod/mesh/connections/doorman.ts";
 import { MAX_FRAME } from "../../../mod/mesh/connections/message_codec.ts";
 import { MAX_PEERS, MAX_STATE_BYTES } from "../../../mod/mesh/topology/topology.ts";
 import { DIGEST_CHANNEL } from "../../../mod/mesh/gossip/topology_digest.ts";
@@ -78,11 +78,41 @@ Deno.test("RouterCore keeps few connections that are not introduced, and no more
   new Attacked().survive((router) => {
     for (let i = 0; i < 5_000; i++) {
       router.call();
-      assert.ok(router.callers.size <= MAX_GREETING + 1);
+      assert.ok(router.callers.size <= PER_SOURCE + 1);
     }
     for (let i = 0; i < 200; i++) router.call().introduce(fake(i));
-    assert.ok(router.callers.size <= MAX_GREETING + 20);
+    assert.ok(router.callers.size <= PER_SOURCE + 20);
     assert.ok(router.core.topology.size <= 21);
+  });
+});
+
+Deno.test("RouterCore lets a peer join while a stranger opens connections without end and says one byte", () => {
+  new Attacked().survive((router) => {
+    for (let second = 0; second < 60; second++) {
+      for (let i = 0; i < 300; i++) router.call({ ip: "192.0.2.66" }).send(Uint8Array.of(0x77));
+      const newcomer = router.call({ ip: `203.0.113.${second}` });
+      for (let i = 0; i < 300; i++) router.call({ ip: "192.0.2.66" }).send(Uint8Array.of(0x77));
+      newcomer.introduce(fake(second));
+      assert.ok(newcomer.codec !== undefined && !newcomer.closed, `in second ${second}`);
+      newcomer.messages(Uint8Array.of(0));
+      router.post({ kind: "closed", socket: newcomer.socket, reason: "it left" });
+      router.advance(1_000);
+    }
+    assert.ok(router.core.snapshot(router.now).turnedAway > 10_000);
+  });
+});
+
+Deno.test("RouterCore does not fill its log with refusals, whatever strangers say, from however many addresses", () => {
+  new Attacked().survive((router) => {
+    const random = seededRandom();
+    const before = router.logged.length;
+    for (let i = 0; i < 20_000; i++) {
+      const ip = i % 2 === 0 ? "192.0.2.66" : `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`;
+      router.call({ ip }).send(random.bytes(40)); // the reason quotes what they say
+      if (i % 20 === 0) router.advance(100);
+    }
+    const lines = router.logged.length - before;
+    assert.ok(lines > 0 && lines <= 60, `${lines} lines in 100 s`);
   });
 });
 

@@ -1,0 +1,82 @@
+/** What the log says of connections: news of peers, and faults of strangers, which must not fill it. */
+import { formatEndpoint } from "../../core/addr.ts";
+import type { Endpoint } from "../../core/addr.ts";
+import type { Millis } from "../../core/time.ts";
+import { TokenBucket } from "../../core/token_bucket.ts";
+import { dialAdvice } from "../dialing/dial_advice.ts";
+import type { DialFailure, RouterEffect } from "../router_types.ts";
+import type { Connection, ConnectionEnd } from "./connection.ts";
+import { sourceOf } from "./doorman.ts";
+import { LogLimit } from "./log_limit.ts";
+
+/** Lines about peers that come and go, at once, and milliseconds until one more may be written; others are debug. */
+const NEWS_RATE = { burst: 400, refill: 500 } as const;
+
+/** Writes about connections; `emit` takes the lines. */
+export class ConnectionLog {
+  readonly #faults: LogLimit;
+  readonly #dials: LogLimit;
+  readonly #news: TokenBucket;
+
+  constructor(readonly emit: (effect: RouterEffect & { readonly kind: "log" }) => void, now: Millis) {
+    this.#faults = new LogLimit(now);
+    this.#dials = new LogLimit(now);
+    this.#news = new TokenBucket(NEWS_RATE.burst, { refill: NEWS_RATE.refill, now });
+  }
+
+  /** A connection exists, and its introduction begins. */
+  opened({ origin: { outbound }, address }: Connection): void {
+    this.#write("debug", outbound ? "mesh/dialed" : "mesh/accepted", { address });
+  }
+
+  /** A dial has failed; gives the reason, a sentence without full stop. */
+  dialFailed(
+    dial: { readonly address: Endpoint; readonly direct: boolean },
+    { failure, message }: { readonly failure: DialFailure; readonly message: string },
+    now: Millis,
+  ): string {
+    const reason = dialAdvice(dial.address, failure, message);
+    const address = formatEndpoint(dial.address);
+    const leftOut = dial.direct ? this.#dials.pass(address, failure, now) : undefined;
+    this.#write(leftOut === undefined ? "debug" : "info", "mesh/dial-failed", { address, reason });
+    return reason;
+  }
+
+  /** A peer is connected. */
+  connected({ address, introduced, origin: { outbound }, peer }: Connection, now: Millis): void {
+    const { remote: { nickname }, encrypted } = introduced!;
+    const level = this.#news.take(now) === 0 ? "info" : "debug";
+    this.#write(level, "mesh/connected", { peer, address, nickname, encrypted, outbound });
+  }
+
+  /** The overlay to a peer works. */
+  established({ address, peer }: Connection, now: Millis): void {
+    this.#write(this.#news.take(now) === 0 ? "info" : "debug", "mesh/established", { peer, address });
+  }
+
+  /** A connection has ended; `ran`: it had been added to the table. */
+  ended(connection: Connection, { end, ran }: { end: ConnectionEnd; ran: boolean }, now: Millis): void {
+    const { address, origin: { remote, welcome }, peer } = connection;
+    const { kind = "introduction", level = ran || welcome ? "info" : "debug", reason } = end;
+    if (ran) {
+      return this.#write(this.#news.take(now) === 0 ? level : "debug", "mesh/disconnected", {
+        peer,
+        address,
+        reason,
+      });
+    }
+    const leftOut = level === "debug" ? undefined : this.#faults.pass(sourceOf(remote.ip), kind, now);
+    this.#write(leftOut === undefined ? "debug" : level, "mesh/introduction-failed", {
+      ...{ peer, address, reason },
+      ...(leftOut ? { leftOut } : {}),
+    });
+  }
+
+  #write(
+    level: "debug" | "info" | "warn",
+    event: string,
+    fields: (RouterEffect & { readonly kind: "log" })["fields"],
+  ): void {
+    this.emit({ kind: "log", level, event, fields });
+  }
+}
