@@ -1,4 +1,5 @@
 /** The router core: events in, effects out (source: spec mesh.md). */
+import type { Ip } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { Core } from "../core/driver.ts";
 import type { GossipChannel } from "../core/ports.ts";
@@ -46,6 +47,11 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
     const effects = this.#effects;
     this.#effects = [];
     return effects;
+  }
+
+  /** Whether a connection of this address may come in now; to be asked once for each, before `accepted`. */
+  mayEnter(ip: Ip, now: Millis): boolean {
+    return this.#connections.mayEnter(ip, now);
   }
 
   nextWake(): number {

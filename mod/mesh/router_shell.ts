@@ -15,9 +15,7 @@ import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
 import { Socket } from "./tcp/socket_shell.ts";
 import type { TargetChange } from "./dialing/target_change.ts";
 import { parseDialTarget } from "./dialing/target.ts";
-import { DenoStream, dial, DialError, listen, lookUp, type Stream } from "./tcp/tcp_shell.ts";
-import { TokenBucket } from "../core/token_bucket.ts";
-import { ACCEPT_BURST, ACCEPT_REFILL } from "./router_types.ts";
+import { DenoStream, dial, DialError, endpointOf, listen, lookUp, type Stream } from "./tcp/tcp_shell.ts";
 
 /** Where the direct targets are kept between runs: a JSON list of texts. */
 export const TARGETS_KEY = "mesh/targets";
@@ -42,6 +40,8 @@ export interface RouterOptions extends RouterConfig {
 }
 
 const EVENT_LIMIT = 65_536;
+/** Connections that are taken from the system in a row; so many in less than as many milliseconds are too many. */
+const ACCEPT_BATCH = 32;
 /** How long to wait after a failure to accept, milliseconds. */
 const ACCEPT_PAUSE = 50;
 
@@ -214,25 +214,32 @@ export class Router {
 
   async #accept(): Promise<void> {
     const { clock, signal } = this.options;
-    const bucket = new TokenBucket(ACCEPT_BURST, { refill: ACCEPT_REFILL, now: clock.now() });
+    let [count, since] = [0, clock.now()];
     while (!signal.aborted) {
       try {
-        const wait = bucket.take(clock.now());
-        if (wait > 0) {
-          await pause(wait, signal);
-          continue;
-        }
-        const stream = new DenoStream(await this.#listener.accept());
-        const { local, remote } = stream;
-        const socket = this.#adopt(stream);
-        this.#post({ kind: "accepted", socket, local, remote });
-        this.#sockets.get(socket)?.start();
+        this.#enter(await this.#listener.accept());
+        if (++count < ACCEPT_BATCH) continue;
+        // Whoever connects faster than this is given half of this thread's time, and the rest of the mesh the other half.
+        const took = clock.now() - since;
+        if (took < ACCEPT_BATCH) await pause(Math.max(1, took), signal);
+        [count, since] = [0, clock.now()];
       } catch (error) {
         if (signal.aborted) return;
         this.#faults.tell("accept connections", error);
         await pause(ACCEPT_PAUSE, signal); // out of descriptors, or the remote was gone already
       }
     }
+  }
+
+  /** Takes a connection in, or closes it at once. */
+  #enter(conn: Deno.TcpConn): void {
+    const { hostname, port } = conn.remoteAddr;
+    if (!this.#core.mayEnter(endpointOf(hostname, port).ip, this.options.clock.now())) return conn.close();
+    const stream = new DenoStream(conn);
+    const { local, remote } = stream;
+    const socket = this.#adopt(stream);
+    this.#post({ kind: "accepted", socket, local, remote });
+    this.#sockets.get(socket)?.start();
   }
 
   async #dial(attempt: AttemptId, address: Endpoint): Promise<void> {

@@ -14,7 +14,7 @@ export type DialFailure = "refused" | "timeout" | "unreachable" | "other";
 
 /** What happens to the router. */
 export type RouterEvent =
-  /** A connection came in. */
+  /** A connection came in that was let in: see RouterCore.mayEnter(). */
   | {
     readonly kind: "accepted";
     readonly socket: SocketId;
@@ -114,8 +114,3 @@ export interface RouterConfig {
   /** For simulations: see TopologyDecoder. */
   readonly decodeTopology?: TopologyDecoder;
 }
-
-/** Connections that are taken from the system at once, of all sources; more wait there. */
-export const ACCEPT_BURST = 256;
-/** Milliseconds after which one more is taken. */
-export const ACCEPT_REFILL = 1;

@@ -1,8 +1,6 @@
 /** A network of TCP connections with faults: delays, stalls, resets, partitions, hosts that go silent. */
 import { type Endpoint, formatEndpoint } from "../../mod/core/addr.ts";
 import type { DialFailure } from "../../mod/mesh/router_types.ts";
-import { TokenBucket } from "../../mod/core/token_bucket.ts";
-import { ACCEPT_BURST, ACCEPT_REFILL } from "../../mod/mesh/router_types.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { SeededRandom } from "./random.ts";
 
@@ -62,7 +60,6 @@ const SYN_AT = [0, 1_000, 3_000, 7_000] as const;
 /** Connects listeners by address. */
 export class Network {
   readonly #listeners = new Map<string, Listener>();
-  readonly #buckets = new Map<string, { readonly bucket: TokenBucket; clear: number }>();
   readonly #ends = new Set<End>();
   readonly #groups = new Map<string, number>();
   readonly #down = new Set<string>();
@@ -83,8 +80,6 @@ export class Network {
     const key = formatEndpoint(address);
     this.#listeners.set(key, listener);
     this.#down.delete(address.ip);
-    const bucket = new TokenBucket(ACCEPT_BURST, { refill: ACCEPT_REFILL, now: this.clock.now() });
-    this.#buckets.set(key, { bucket, clear: 0 });
   }
 
   /** The process at an address ends. `silent`: its host goes with it, so that nobody is told. */
@@ -121,7 +116,7 @@ export class Network {
       this.#ends.add(near).add(far);
       this.clock.after(this.#delay(), () => near.open ? this.#attach(near, then.done(near)) : undefined);
       this.clock.after(
-        this.#acceptWait(to),
+        0,
         () => far.open ? this.#attach(far, listener.accept(far, local)) : undefined,
       );
     };
@@ -218,16 +213,6 @@ export class Network {
   #release(end: End): void {
     if (!this.reaches(end.local.ip, end.remote.ip)) return;
     for (const run of end.held.splice(0)) run();
-  }
-
-  #acceptWait(to: Endpoint): number {
-    const entry = this.#buckets.get(formatEndpoint(to))!;
-    const now = this.clock.now();
-    const start = Math.max(now, entry.clear);
-    const wait = entry.bucket.take(start as typeof now);
-    if (wait > 0) entry.bucket.take(start + wait as typeof now);
-    entry.clear = start + wait;
-    return entry.clear - now;
   }
 
   #cut(bytes: Uint8Array): Uint8Array[] {

@@ -128,6 +128,10 @@ export class SimNode {
     const { address } = this;
     this.context.network.listen(address, {
       accept: (end, remote) => {
+        if (!this.core!.mayEnter(remote.ip, this.context.clock.now())) {
+          end.close();
+          return NOBODY;
+        }
         const socket = this.#adopt(end);
         this.post({ kind: "accepted", socket, local: address, remote });
         return this.#handlers(socket);

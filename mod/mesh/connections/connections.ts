@@ -71,14 +71,16 @@ export class Connections {
     return !this.#dials.has(attempt);
   }
 
-  /** A connection exists: the introduction begins, unless its source has had its share. */
+  /** Whether a connection of this address may come in now; it counts as one that came. */
+  mayEnter(ip: Ip, now: Millis): boolean {
+    return this.#doorman.mayEnter(ip, this.context.connector.isGiven(ip), now);
+  }
+
+  /** A connection exists: the introduction begins. */
   open(event: RouterEvent & { readonly kind: "accepted" | "dialed" }, now: Millis): void {
     const { socket, local, remote } = event;
-    const { config, connector, emit, membership: { shortId } } = this.context;
+    const { config, membership: { shortId } } = this.context;
     const outbound = event.kind === "dialed";
-    if (!outbound && !this.#doorman.mayEnter(remote.ip, connector.isGiven(remote.ip), now)) {
-      return emit({ kind: "close", socket });
-    }
     const attempt = outbound ? event.attempt : undefined;
     const dial = attempt === undefined ? undefined : this.#dials.get(attempt);
     if (attempt !== undefined) this.#dials.delete(attempt);

@@ -157,7 +157,13 @@ export class Attacked {
     const caller = new Caller(this, socket, options.reads ?? true);
     this.callers.set(socket, caller);
     const remote = { ip: (options.ip ?? "192.0.2.9") as Ip, port: 40_000 };
-    this.post({ kind: "accepted", socket, local: LOCAL, remote });
+    this.later(() => {
+      if (this.core.mayEnter(remote.ip, this.now)) {
+        return this.#step({ kind: "accepted", socket, local: LOCAL, remote });
+      }
+      caller.closed = true;
+      this.callers.delete(socket);
+    });
     return caller;
   }
 

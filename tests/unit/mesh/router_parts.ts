@@ -72,7 +72,7 @@ export class RouterParts {
     const { name: self, port, discovery, random } = config;
     const connector = new Connector({ self, port, discovery, random });
     this.membership = new Membership({ config, connector, emit }, at(0));
-    this.connections = new Connections({ config, connector, membership: this.membership, emit });
+    this.connections = new Connections({ config, connector, membership: this.membership, emit }, at(0));
   }
 
   /** The effects since the last look. */

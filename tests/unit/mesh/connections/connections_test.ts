@@ -3,7 +3,7 @@ import type { Endpoint, Ip } from "../../../../mod/core/addr.ts";
 import type { PeerName } from "../../../../mod/core/names.ts";
 import type { LinkId, OverlayEvent } from "../../../../mod/core/overlay_port.ts";
 import { BUSY, FLOODED, HEARTBEAT, SILENCE } from "../../../../mod/mesh/connections/connection.ts";
-import { MAX_GREETING } from "../../../../mod/mesh/connections/connections.ts";
+import { PER_SOURCE } from "../../../../mod/mesh/connections/doorman.ts";
 import type { AttemptId } from "../../../../mod/mesh/mesh_ids.ts";
 import { TAG } from "../../../../mod/wire/mesh/mesh_message.ts";
 import { at, gossip, record, RouterParts, US } from "../router_parts.ts";
@@ -111,7 +111,7 @@ Deno.test("Connections writes to a connection whose peer comes again, to learn w
 Deno.test("Connections lets strangers who say nothing keep nobody out: the oldest goes", () => {
   const parts = new RouterParts();
   const first = parts.open(NOW);
-  for (let i = 1; i < MAX_GREETING; i++) parts.open(NOW);
+  for (let i = 1; i < PER_SOURCE; i++) parts.open(NOW);
   assert.ok(parts.connections.table.bySocket(first) !== undefined);
   parts.open(NOW);
   assert.equal(parts.connections.table.bySocket(first), undefined);
