@@ -31,14 +31,15 @@ export function tests(
   return { name, args: ["test", "-A", "--frozen", ...flags, ...paths], timeoutMs, counted: true };
 }
 
-/** What needs neither root nor a network: style, types, documentation; units, simulation and rules of the tree. */
+/** What needs neither root nor a network: style, types, documentation; units, simulation and rules of the tree. The
+ * longest comes first, so that the others run beside it. */
 export const OK_PARTS: readonly Part[] = [
+  tests("simulation", ["tests/sim"], 900_000),
   { name: "format", args: ["fmt", "--check"], timeoutMs: 180_000 },
   { name: "lint", args: ["lint"], timeoutMs: 180_000 },
   { name: "types", args: ["check", "--frozen", "."], timeoutMs: 400_000 },
   { name: "documentation", args: ["run", "-A", "mod/tasks/doc_lint.ts"], timeoutMs: 300_000 },
   tests("unit", ["tests/unit"], 700_000, ["--parallel"]),
-  tests("simulation", ["tests/sim"], 900_000),
   tests("checks", ["tests/checks"], 180_000),
 ];
 
