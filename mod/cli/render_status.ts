@@ -58,7 +58,7 @@ function stateSentence(report: StatusReport, look: Paint): string {
           report.port === DEFAULT_PORT ? "" : `:${report.port}`
         }\``,
       )
-      : look.warn("looking for the first peer");
+      : look.warn(firstPeerSentence(report));
   }
   if (up < report.connections.length) {
     return look.warn(`${up} of ${report.connections.length} connections work so far`);
@@ -68,6 +68,11 @@ function stateSentence(report: StatusReport, look: Paint): string {
     return look.warn(`${silent} of ${count(report.connections.length, "connection")} silent, see below`);
   }
   return look.good(up === 1 ? "the connection works" : `all ${up} connections work`);
+}
+
+function firstPeerSentence({ targetStates }: StatusReport): string {
+  if (targetStates.some(({ state }) => state !== "itself")) return "looking for the first peer";
+  return "the only peer that was named is this host itself: name another with `meshnet connect HOST`";
 }
 
 function otherVersion(report: StatusReport, commandVersion: string): string {
@@ -211,6 +216,8 @@ export function renderTargets(report: StatusReport, look: Paint): string {
 function targetColour(state: string, look: Paint): (text: string) => string {
   return state === "connected" || state === "satisfied"
     ? look.good
+    : state === "itself"
+    ? look.dim
     : state === "failed"
     ? look.bad
     : look.warn;

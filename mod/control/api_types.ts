@@ -41,7 +41,8 @@ export interface ConnectionReport {
 export interface TargetReport {
   /** As given. */
   readonly target: string;
-  /** `connected`; `satisfied` when its peer is connected otherwise; else as for connections, or `waiting`. */
+  /** `connected`; `satisfied` when its peer is connected otherwise; `itself` when it leads to this host; else as
+   * for connections, or `waiting`. */
   readonly state: string;
   /** Why it is not connected and what to do about it; empty when it is. */
   readonly info: string;

@@ -164,7 +164,7 @@ export function takeRoutes(routes: RouteTable | undefined): RoutesSnapshot {
 }
 
 function hasNone(view: TargetView): boolean {
-  return view.state !== "connected" && view.state !== "satisfied" && view.state !== "waiting";
+  return view.state === "connecting" || view.state === "retrying" || view.state === "failed";
 }
 
 function retryIn(retryAt: number | undefined, now: Millis): number | null | undefined {

@@ -225,7 +225,7 @@ export class Connector {
 
   /** All targets, direct ones first, for people. */
   views(): readonly TargetView[] {
-    const views = [...this.#targets.values()].map(viewOf);
+    const views = [...this.#targets.values()].map((target) => viewOf(target, this.options.self));
     return [...views.filter((v) => v.direct), ...views.filter((v) => !v.direct)];
   }
 

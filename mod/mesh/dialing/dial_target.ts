@@ -8,8 +8,16 @@ import type { TargetSpec } from "./target.ts";
  *     waiting --> connecting (first try) or retrying --> connected
  *        ^            |                                     |
  *        +--failed <--+--------------<----------------------+      satisfied: reached by another connection
+ *                                                                      itself: it leads to this host
  */
-export type TargetState = "waiting" | "connecting" | "retrying" | "failed" | "connected" | "satisfied";
+export type TargetState =
+  | "waiting"
+  | "connecting"
+  | "retrying"
+  | "failed"
+  | "connected"
+  | "satisfied"
+  | "itself";
 
 /** One target, for people. */
 export interface TargetView {
@@ -56,20 +64,25 @@ export interface DialTarget {
   peer: PeerName | undefined;
 }
 
-/** A target as people see it. */
-export function viewOf(target: DialTarget): TargetView {
+const ITSELF = "this address is one of this host itself: name another host";
+
+/** A target as people see it; `self`: our own name. */
+export function viewOf(target: DialTarget, self: PeerName): TargetView {
   const { key, direct, error, peer, phase } = target;
-  const state = target.satisfied && phase === "idle" ? "satisfied" : stateOf(target);
+  const held = target.satisfied && phase === "idle";
+  const state = !held ? stateOf(target) : peer === self ? "itself" : "satisfied";
   return {
     target: key,
     direct: direct !== undefined,
     address: target.addresses[target.at],
     state,
     peer,
-    info: state === "satisfied" || state === "connected"
+    info: state === "itself"
+      ? ITSELF
+      : state === "satisfied" || state === "connected"
       ? ""
       : error ?? (state === "waiting" ? "is tried soon" : ""),
-    retryAt: phase === "idle" && state !== "satisfied" ? target.tryAt : undefined,
+    retryAt: phase === "idle" && !held ? target.tryAt : undefined,
   };
 }
 

@@ -94,6 +94,19 @@ Deno.test("renderOverview() says what to do when nobody is there yet", () => {
   };
   const text = renderOverview(alone, { look: plain, commandVersion: "0.2.0" });
   assert.match(text, /State {2}alone, waiting for others: start them with `meshnet up --peers host1`/);
+  const itself = {
+    ...EXAMPLE.targetStates[0]!,
+    state: "itself",
+    info: "this address is one of this host itself",
+  };
+  const named = { ...alone, targets: [itself.target], targetStates: [itself] };
+  assert.match(
+    renderOverview(named, { look: plain, commandVersion: "0.1.0" }),
+    /State {2}the only peer that was named is this host itself: name another/,
+  );
+  assert.match(renderTargets(named, plain), /itself[^]*this host itself/);
+  const more = { ...named, targetStates: [itself, { ...itself, state: "failed" }] };
+  assert.match(renderOverview(more, { look: plain, commandVersion: "0.1.0" }), /looking for the first peer/);
   const elsewhere = renderOverview({ ...alone, port: 7000 }, { look: plain, commandVersion: "0.1.0" });
   assert.match(elsewhere, /start them with `meshnet up --peers host1:7000`/);
   assert.match(

@@ -94,14 +94,16 @@ Deno.test("Connector gives up for good where it is told so, until the target is 
   bench.dial("192.0.2.1:6783");
 });
 
-Deno.test("Connector takes its own address for satisfied, in silence", () => {
+Deno.test("Connector says of its own address that it is this host, and dials it no more", () => {
   const bench = new Bench();
   bench.connect("192.0.2.1");
   bench.ended(bench.dial("192.0.2.1:6783"), { never: true, peer: SELF });
   bench.now += 100;
   bench.due();
   const view = bench.view("192.0.2.1")!;
-  assert.deepEqual([view.state, view.info], ["satisfied", ""]);
+  assert.equal(view.state, "itself");
+  assert.match(view.info, /this host itself/);
+  assert.deepEqual(bench.next(), []);
 });
 
 Deno.test("Connector does not dial a host that has dialled us, when no port was given", () => {
