@@ -135,6 +135,6 @@ function follows(connection: Connection, existing: Connection): boolean {
 
 /** What people read when two machines have one identity. */
 export function cloneAdvice(name: PeerName): string {
-  return `another host announces the same peer name ${name} (cloned machine?); give one of them another --name or ` +
-    `remove its state folder`;
+  return `another host announces the same peer name ${name} (cloned machine?); give one of them another --name, or a ` +
+    `/etc/machine-id of its own, and start it again`;
 }
