@@ -9,6 +9,7 @@ export type ErrorCode =
   | "up/not-permitted"
   | "up/port-taken"
   | "up/already-running"
+  | "up/unsafe-folder"
   | "control/not-running"
   | "control/request-failed"
   | "datapath/module-missing"

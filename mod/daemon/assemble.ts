@@ -19,7 +19,7 @@ export async function assemble(
   await using undo = new AsyncDisposableStack();
   const base = openBase(config, signal);
   const dataplane = undo.use(openDataplane(base, end)); // first: its worker loads while the rest is found out
-  const host = undo.use(await openHost(config));
+  const host = undo.use(await openHost(config, base));
   base.phase("preflight");
 
   const state = undo.use(await openState(config, base));

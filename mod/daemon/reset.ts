@@ -3,6 +3,7 @@ import type { DaemonAnswer, StopAnswer } from "../control/api_types.ts";
 import { callDaemon } from "../control/client.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import { CONTROL_SOCKET } from "../core/options.ts";
+import { readTextIfReadable } from "../sys/files.ts";
 import type { CleanupOptions } from "./host_cleanup.ts";
 import { type Flags, loadFolders } from "./config.ts";
 import { networkNamespace } from "./host_facts.ts";
@@ -29,7 +30,10 @@ export async function resetHost(
   const { missingCapabilities, ownStatus } = await import("./checks/capabilities.ts");
   const fault = missingCapabilities(ownStatus());
   if (fault !== undefined) throw fault;
-  if (!force) await checkStateUnused(stateDir);
+  await checkStateUnused(stateDir);
+  const { claimNamespace } = await import("./claim_namespace.ts");
+  const { DATAPATH } = await import("./ovs_host.ts");
+  using _claim = claimNamespace(DATAPATH); // nobody works with what is removed, and nobody starts meanwhile
   using host = openCleanup();
   const { cleanHost } = await import("./host_cleanup.ts");
   const { STORE_FILE } = await import("../sys/store.ts");
@@ -62,7 +66,12 @@ async function findDaemon(
       });
     }
     const pid = socketOwner(`${runDir}/${CONTROL_SOCKET}`);
-    if (pid === undefined) return undefined; // it cannot be seen: its files go, and with them its grip
+    if (pid === undefined) {
+      throw new MeshnetError("control/request-failed", `Cannot reset: ${messageOf(error)}`, {
+        hint: "It cannot be seen from here either: run this where its process is, in its container perhaps",
+        cause: error,
+      });
+    }
     await kill(pid);
     say("Killed the daemon, which did not answer.");
     return undefined;
@@ -98,13 +107,18 @@ async function stopDaemon(
   }
 }
 
+/** Kills a process and waits for its end. */
 async function kill(pid: number): Promise<void> {
-  try {
-    for (let waited = 0; waited < KILL_MS; waited += KILL_POLL_MS) {
-      Deno.kill(pid, "SIGKILL");
-      await new Promise((resolve) => setTimeout(resolve, KILL_POLL_MS));
-    }
-  } catch { /* no such process any more */ }
+  Deno.kill(pid, "SIGKILL");
+  for (let waited = 0; waited < KILL_MS && isAlive(pid); waited += KILL_POLL_MS) {
+    await new Promise((resolve) => setTimeout(resolve, KILL_POLL_MS));
+  }
+}
+
+/** Whether a process has not ended yet; one whose parent has not noticed has. */
+function isAlive(pid: number): boolean {
+  const stat = readTextIfReadable(`/proc/${pid}/stat`);
+  return stat !== undefined && !/^.*\) [ZX] /s.test(stat);
 }
 
 /** Refuses while a daemon with another run folder has this state open. Broken state is no reason: it goes anyway. */
@@ -120,7 +134,7 @@ async function checkStateUnused(stateDir: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof MeshnetError) || error.code !== "up/already-running") return;
     throw new MeshnetError("up/already-running", `Cannot reset: a daemon uses the state in ${stateDir}`, {
-      hint: "Give its --run-dir, so that it is stopped first",
+      hint: "Give its --run-dir, so that it is stopped first, or stop it yourself",
       cause: error,
     });
   }

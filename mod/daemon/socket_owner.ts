@@ -1,35 +1,57 @@
-/** Who listens on a Unix socket. */
+/** Who listens on Unix sockets of this network namespace. */
 import { readTextIfReadable } from "../sys/files.ts";
 
 /** Flag of a listening socket in /proc/net/unix. */
 const LISTENS = 0x1_0000;
 
+/** A process that has a socket open. */
+export interface SocketOwner {
+  readonly pid: number;
+  /** The user who made the socket. */
+  readonly uid: number | null;
+}
+
+/** A socket on which somebody listens. */
+export interface ListeningSocket {
+  /** As /proc/net/unix shows it: a path, or `@name` for an abstract one. */
+  readonly name: string;
+  readonly inode: string;
+}
+
 /** The process that listens on the socket at `path`, in this network namespace; undefined when it cannot be seen. */
 export function socketOwner(path: string): number | undefined {
-  const inode = listenerAt(path, readTextIfReadable("/proc/net/unix") ?? "");
-  if (inode === undefined) return undefined;
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (/^[1-9][0-9]*$/.test(name) && holds(name, `socket:[${inode}]`)) return Number(name);
-  }
-  return undefined;
+  const socket = listeningSockets().find(({ name }) => name === path);
+  return socket && ownerOf(socket)?.pid;
 }
 
-/** The inode of the listening socket at `path`, from the text of /proc/net/unix. */
-export function listenerAt(path: string, table: string): string | undefined {
-  for (const line of table.split("\n")) {
+/** All listening sockets with a name in this network namespace. `table` is the text of /proc/net/unix. */
+export function listeningSockets(
+  table = readTextIfReadable("/proc/net/unix") ?? "",
+): readonly ListeningSocket[] {
+  return table.split("\n").flatMap((line) => {
     const [, flags, inode, name] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +([0-9]+) (.+)$/.exec(line) ?? [];
-    if (name === path && (parseInt(flags!, 16) & LISTENS) !== 0) return inode;
+    return name !== undefined && (parseInt(flags!, 16) & LISTENS) !== 0 ? [{ name, inode: inode! }] : [];
+  });
+}
+
+/** A process that has this socket open; undefined when none can be seen: it lives in another pid namespace perhaps. */
+export function ownerOf({ inode }: Pick<ListeningSocket, "inode">): SocketOwner | undefined {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const uid = /^[1-9][0-9]*$/.test(name) ? makerOf(name, `socket:[${inode}]`) : undefined;
+    if (uid !== undefined) return { pid: Number(name), uid };
   }
   return undefined;
 }
 
-function holds(pid: string, link: string): boolean {
+/** The user who made what a process has open under a name of /proc; undefined: it does not have that open. */
+function makerOf(pid: string, link: string): number | null | undefined {
   try {
     for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
-      if (linkOf(`/proc/${pid}/fd/${name}`) === link) return true;
+      const path = `/proc/${pid}/fd/${name}`;
+      if (linkOf(path) === link) return Deno.statSync(path).uid;
     }
   } catch { /* it has ended, or is not ours to look at */ }
-  return false;
+  return undefined;
 }
 
 function linkOf(path: string): string | undefined {

@@ -11,30 +11,34 @@ const SHUTDOWN_MS = 10_000;
 /** When to give back the memory that only starting needed, in milliseconds after READY. */
 const RELEASE_MS = 5_000;
 
+/** What signals do to a daemon, also to one that is still starting. */
+interface Signals {
+  /** Set when the daemon is up; undefined: it is starting. */
+  daemon: Daemon | undefined;
+  /** SIGHUP came while it was starting. */
+  hungUp: boolean;
+}
+
 /** Runs the daemon until a signal, `meshnet down` or a failure ends it; returns the exit code. */
 export async function runDaemon(flags: Flags): Promise<number> {
-  const config = await loadConfig(flags);
-  Deno.env.delete("MESHNET_PASSWORD");
   const root = new AbortController();
   const ending = Promise.withResolvers<Ending>();
   const end = (how: Ending) => {
     ending.resolve(how);
     root.abort(how);
   };
-  let daemon: Daemon | undefined;
+  const state: Signals = { daemon: undefined, hungUp: false };
+  // Before anything slow: until then, each of these signals ends the process.
+  listen(flags, { state, root, end });
   // Before there is a daemon nothing is lost by ending.
   using _fence = raiseFence((what, error) =>
-    daemon?.faults.tell(what, error) ?? end({ kind: "broken", error })
+    state.daemon?.faults.tell(what, error) ?? end({ kind: "broken", error })
   );
-  const stop = (signal: Deno.Signal) => () => {
-    if (root.signal.aborted) Deno.exit(1); // asked twice: at once
-    end({ kind: "asked", by: signal });
-  };
-  Deno.addSignalListener("SIGINT", stop("SIGINT"));
-  Deno.addSignalListener("SIGTERM", stop("SIGTERM"));
-  Deno.addSignalListener("SIGHUP", () => void reload(flags, daemon));
+  const config = await loadConfig(flags);
+  Deno.env.delete("MESHNET_PASSWORD");
 
   const { assemble } = await import("./assemble.ts");
+  let daemon: Daemon;
   try {
     daemon = await assemble(config, { signal: root.signal, end });
   } catch (error) {
@@ -43,10 +47,12 @@ export async function runDaemon(flags: Flags): Promise<number> {
     if (how.kind === "broken") throw how.error;
     return 0; // stopped before it was up
   }
+  state.daemon = daemon;
+  if (state.hungUp) void reload(flags, daemon);
   const { faults, logger } = daemon;
   daemon.notify(`READY=1\nSTATUS=${statusLine(config.peers)}`);
   keepWatchdogFed(daemon, root.signal);
-  const release = setTimeout(faults.guard("give back memory", () => daemon?.releaseMemory()), RELEASE_MS);
+  const release = setTimeout(faults.guard("give back memory", () => daemon.releaseMemory()), RELEASE_MS);
 
   const how = await ending.promise;
   clearTimeout(release);
@@ -62,6 +68,26 @@ export async function runDaemon(flags: Flags): Promise<number> {
   return how.kind === "asked" ? 0 : 1;
 }
 
+function listen(
+  flags: Flags,
+  { end, root, state }: {
+    readonly state: Signals;
+    readonly root: AbortController;
+    readonly end: (how: Ending) => void;
+  },
+): void {
+  const stop = (signal: Deno.Signal) => () => {
+    if (root.signal.aborted) Deno.exit(1); // asked twice: at once
+    end({ kind: "asked", by: signal });
+  };
+  Deno.addSignalListener("SIGINT", stop("SIGINT"));
+  Deno.addSignalListener("SIGTERM", stop("SIGTERM"));
+  Deno.addSignalListener("SIGHUP", () => {
+    if (state.daemon === undefined) state.hungUp = true;
+    else void reload(flags, state.daemon);
+  });
+}
+
 function stackOf(error: unknown): string | undefined {
   return error instanceof Error && !(error instanceof MeshnetError) ? error.stack : undefined;
 }
@@ -71,8 +97,7 @@ function statusLine(peers: readonly string[] | undefined): string {
 }
 
 /** Reads the peers anew; a broken configuration leaves everything as it is. */
-async function reload(flags: Flags, daemon: Daemon | undefined): Promise<void> {
-  if (daemon === undefined) return;
+async function reload(flags: Flags, daemon: Daemon): Promise<void> {
   try {
     const peers = await loadPeers(flags);
     if (peers === undefined) return daemon.logger.info("nothing to reload, the configuration names no peers");

@@ -2,6 +2,8 @@
 # meshnet @VERSION@ in one file: this launcher, then compressed data. The data is unpacked once into a cache folder
 # named after its content; every later start only finds it there. MESHNET_CACHE_DIR names another folder.
 set -u
+# A reload that comes before the router listens to signals must not end it.
+[ "${1-}" != up ] || trap '' HUP
 case $0 in /*) exe=$0 ;; *) exe=$PWD/$0 ;; esac
 id=@ID@
 system=@SYSTEM_CACHE@

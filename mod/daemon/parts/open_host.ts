@@ -6,6 +6,7 @@ import type { NetlinkSocket } from "../../core/ports.ts";
 import type { Link } from "../../wire/netlink/rtnetlink.ts";
 import { type Check, refuseFaults } from "../checks.ts";
 import { missingCapabilities, ownStatus } from "../checks/capabilities.ts";
+import { unsafeFolder } from "../checks/folders.ts";
 import { routerAnswers } from "../checks/other_router.ts";
 import { tcpPortTaken, udpPortTaken } from "../checks/ports.ts";
 import { chooseDatapath, type DatapathChoice } from "../choose_datapath.ts";
@@ -13,6 +14,7 @@ import { claimNamespace } from "../claim_namespace.ts";
 import type { Config } from "../config.ts";
 import { openNetlinkIn } from "../netlink.ts";
 import { DATAPATH, findOvs } from "../ovs_host.ts";
+import type { Base } from "./open_base.ts";
 
 /** The host, as found. Disposing it lets go of the namespace. */
 export interface Host extends Disposable {
@@ -23,11 +25,17 @@ export interface Host extends Disposable {
 }
 
 /** Checks and chooses; changes nothing. Throws the MeshnetError of the first check that fails. */
-export async function openHost(config: Config): Promise<Host> {
+export async function openHost(config: Config, { logger }: Pick<Base, "logger">): Promise<Host> {
   using undo = new DisposableStack();
   let choice: DatapathChoice | undefined;
   await refuseFaults(hostChecks(config, (chosen) => choice = chosen));
-  undo.use(claimNamespace(DATAPATH));
+  const { squatter } = undo.use(claimNamespace(DATAPATH));
+  if (squatter !== undefined) {
+    logger.warn("a program of another user poses as a router", {
+      pid: squatter.pid,
+      uid: squatter.uid ?? undefined,
+    });
+  }
   const held = undo.move();
   return { choice: choice!, openRoute, [Symbol.dispose]: () => held[Symbol.dispose]() };
 }
@@ -37,6 +45,8 @@ function hostChecks(config: Config, chosen: (choice: DatapathChoice) => void): r
   let userSpace = false;
   return [
     { name: "rights of this process", find: () => missingCapabilities(ownStatus()) },
+    { name: "run folder", find: () => unsafeFolder(config.runDir, "--run-dir") },
+    { name: "state folder", find: () => unsafeFolder(config.stateDir, "--state-dir") },
     { name: "another router at the run folder", find: () => routerAnswers(config.runDir) },
     { name: "TCP port", find: () => tcpPortTaken(config) },
     {

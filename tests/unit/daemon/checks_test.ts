@@ -6,7 +6,6 @@ import { type Check, findFaults, refuseFaults } from "../../../mod/daemon/checks
 import { missingCapabilities } from "../../../mod/daemon/checks/capabilities.ts";
 import { routerAnswers } from "../../../mod/daemon/checks/other_router.ts";
 import { tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
-import { claimNamespace } from "../../../mod/daemon/claim_namespace.ts";
 
 const LOOPBACK = "127.0.0.1" as Ip;
 
@@ -63,15 +62,6 @@ Deno.test("missingCapabilities() names what is missing", () => {
     assert.equal(found.code, "up/not-permitted");
     assert.match(found.message, message);
   }
-});
-
-Deno.test("claimNamespace() lets one router in, until it ends", () => {
-  const datapath = `test-${crypto.randomUUID()}`;
-  {
-    using _first = claimNamespace(datapath);
-    assert.throws(() => claimNamespace(datapath), { code: "up/already-running", message: /another router/ });
-  }
-  claimNamespace(datapath)[Symbol.dispose]();
 });
 
 Deno.test("tcpPortTaken() leaves a free port free, and refuses a taken one", () => {

@@ -1,0 +1,169 @@
+/** What other users and programs of a host do to its daemon. */
+import assert from "node:assert/strict";
+import { links } from "../common/links.ts";
+import { note } from "../common/notes.ts";
+import { attempt, Background, FOLDER, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { type Host, PROGRAM } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+const NOBODY = "65534";
+
+/** The environment of a second router on a host. */
+function otherFolders(host: Host): Readonly<Record<string, string>> {
+  return {
+    ...host.env,
+    MESHNET_RUN_DIR: `${host.runDir}-other`,
+    MESHNET_STATE_DIR: `${host.stateDir}-other`,
+  };
+}
+
+/** Takes an abstract name as a user without rights, by a runtime that everybody may run. */
+async function squat(host: Host, runtime: string): Promise<Background> {
+  const code =
+    `Deno.listen({ transport: "unix", path: "\\0meshnet/meshnet" }); setInterval(() => {}, 1e6); console.log("squatting");`;
+  const cache = `${FOLDER}/${host.netns}/squatter-cache`;
+  Deno.mkdirSync(cache, { recursive: true });
+  Deno.chownSync(cache, Number(NOBODY), Number(NOBODY));
+  const user = ["nsenter", "--setuid", NOBODY, "--setgid", NOBODY, `--net=/run/netns/${host.netns}`];
+  const log = `${FOLDER}/${host.netns}/squatter`;
+  const squatter = new Background([...user, runtime, "eval", "--no-config", code], log, {
+    env: { DENO_DIR: cache },
+  });
+  await until("somebody squats", () => /^squatting$/m.test(squatter.output()), { ms: 20_000 });
+  return squatter;
+}
+
+/** Starts a second router on a host, which must be refused. */
+async function refuseSecond(host: Host): Promise<void> {
+  const argv = [...PROGRAM, ...host.upCommand("--port", "7783")];
+  const { code, stderr } = await attempt(argv, { netns: host.netns, env: otherFolders(host) });
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    new RegExp(`Another router \\(process ${host.daemon.pid}\\) works in this network namespace already`),
+  );
+}
+
+/** An open connection to a control socket that has sent the beginning of a request. */
+async function slowClient(host: Host): Promise<Deno.Conn> {
+  const open = async () => {
+    try {
+      return await Deno.connect({ transport: "unix", path: `${host.runDir}/control.sock` });
+    } catch (error) {
+      if (error instanceof Deno.errors.WouldBlock) return undefined; // the queue is full for a moment
+      throw error;
+    }
+  };
+  const connection = await until("the socket takes a connection", open, { ms: 20_000, everyMs: 10 });
+  await connection.write(new TextEncoder().encode("GET /status HT")).catch(() => {}); // may be cut off already
+  return connection;
+}
+
+function descriptors(host: Host): number {
+  return [...Deno.readDirSync(`/proc/${host.daemon.pid}/fd`)].length;
+}
+
+function residentKiB(host: Host): number {
+  return Number(/^VmRSS:\s*([0-9]+)/m.exec(Deno.readTextFileSync(`/proc/${host.daemon.pid}/status`))![1]);
+}
+
+/** Whether a process has begun to ignore SIGHUP, or to handle it. */
+function survivesHangup(pid: number): boolean {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return /^Sig(Ign|Cgt):\s*[0-9a-f]*[13579bdf]$/m.test(status);
+}
+
+const takeOver = suite({ name: "host kernel, local users", open: () => hostWorld({ hosts: 1 }) }, {
+  "a name that anybody may take does not keep the daemon from starting": async (world) => {
+    const host = world.host(1);
+    await host.up();
+    await refuseSecond(host);
+    const runtime = Deno.readLinkSync(`/proc/${host.daemon.pid}/exe`);
+    await host.run("down");
+    await host.daemon.ended();
+    await using squatter = await squat(host, runtime);
+    await host.up();
+    assert.match(host.daemon.output(), new RegExp(`poses as a router pid=${squatter.pid} uid=${NOBODY}`));
+    await refuseSecond(host);
+    await host.run("down");
+    await host.daemon.ended();
+  },
+  "a folder that everybody may write into is refused before anything is made": async (world) => {
+    const host = world.host(1);
+    Deno.mkdirSync(host.runDir, { recursive: true });
+    Deno.chmodSync(host.runDir, 0o777);
+    const { code, stderr } = await host.attempt(...host.upCommand());
+    assert.equal(code, 1);
+    assert.match(stderr, /everybody may write into .*chmod o-w/s);
+    Deno.chmodSync(host.runDir, 0o755);
+    assert.deepEqual((await links(host.netns)).map(({ ifname }) => ifname).includes("mesh-tap"), false);
+  },
+  "SIGHUP while it starts does not end it": async (world) => {
+    const host = world.host(1);
+    const daemon = host.start();
+    await until("the program has begun", () => survivesHangup(daemon.pid), { everyMs: 1 });
+    await until("it answers", async () => {
+      daemon.kill("SIGHUP");
+      await host.status();
+      return true;
+    }, { ms: 20_000, everyMs: 5 });
+    assert.equal(daemon.code, undefined);
+  },
+  "the control socket comes back when somebody removes it, or its folder": async (world) => {
+    const host = world.host(1);
+    for (const path of [`${host.runDir}/control.sock`, host.runDir]) {
+      Deno.removeSync(path, { recursive: true });
+      await until("the socket is back", () => host.status(), { ms: 3_000 });
+    }
+  },
+  "reset that names other folders takes nothing from a daemon that lives, not even with --force": async (
+    world,
+  ) => {
+    const host = world.host(1);
+    const before = await links(host.netns);
+    const stateElsewhere = { ...otherFolders(host), MESHNET_STATE_DIR: host.stateDir };
+    for (const env of [otherFolders(host), stateElsewhere]) {
+      for (const force of [[], ["--force"]]) {
+        const { code, stderr } = await attempt([...PROGRAM, "reset", ...force], { netns: host.netns, env });
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, /--run-dir/);
+      }
+    }
+    assert.deepEqual(await links(host.netns), before);
+    await host.status();
+    Deno.statSync(`${host.stateDir}/meshnet.db`);
+  },
+});
+
+const crowd = suite({
+  name: "host kernel, many local clients",
+  open: () => hostWorld({ hosts: 1 }),
+  prepare: (world) => world.host(1).up(),
+}, {
+  "hundreds who ask for the status at once are all answered": async (world) => {
+    const host = world.host(1);
+    const started = performance.now();
+    await Promise.all(Array.from({ length: 500 }, () => host.status()));
+    note(`${Math.round(performance.now() - started)} ms`);
+  },
+  "two thousand slow clients keep nobody out, and give everything back": async (world) => {
+    const host = world.host(1);
+    await host.status();
+    const before = { files: descriptors(host), kib: residentKiB(host) };
+    const clients: Deno.Conn[] = [];
+    for (let i = 0; i < 2_000; i++) clients.push(await slowClient(host));
+    const started = performance.now();
+    await host.status();
+    const ms = Math.round(performance.now() - started);
+    const most = { files: descriptors(host), kib: residentKiB(host) };
+    for (const client of clients) client.close();
+    await until("all descriptors are back", () => descriptors(host) <= before.files, { ms: 5_000 });
+    note(`answered after ${ms} ms; ${JSON.stringify({ before, most, after: residentKiB(host) })}`);
+    assert.ok(ms < 3_000, `${ms} ms`);
+    assert.ok(most.files - before.files < 300, `${most.files} descriptors`);
+    assert.ok(most.kib - before.kib < 32 * 1024, `${most.kib} KiB`);
+  },
+});
+
+declareTests(takeOver, crowd);
