@@ -29,11 +29,12 @@ export async function runDaemon(flags: Flags): Promise<number> {
   };
   const state: Signals = { daemon: undefined, hungUp: false };
   // Before anything slow: until then, each of these signals ends the process.
-  listen(flags, { state, root, end });
+  using _listening = listen(flags, { state, root, end });
   // Before there is a daemon nothing is lost by ending.
-  using _fence = raiseFence((what, error) =>
-    state.daemon?.faults.tell(what, error) ?? end({ kind: "broken", error })
-  );
+  using _fence = raiseFence((what, error) => {
+    if (state.daemon === undefined) end({ kind: "broken", error });
+    else state.daemon.faults.tell(what, error);
+  });
   const config = await loadConfig(flags);
   Deno.env.delete("MESHNET_PASSWORD");
 
@@ -75,17 +76,22 @@ function listen(
     readonly root: AbortController;
     readonly end: (how: Ending) => void;
   },
-): void {
+): Disposable {
   const stop = (signal: Deno.Signal) => () => {
     if (root.signal.aborted) Deno.exit(1); // asked twice: at once
     end({ kind: "asked", by: signal });
   };
-  Deno.addSignalListener("SIGINT", stop("SIGINT"));
-  Deno.addSignalListener("SIGTERM", stop("SIGTERM"));
-  Deno.addSignalListener("SIGHUP", () => {
+  const hangUp = () => {
     if (state.daemon === undefined) state.hungUp = true;
     else void reload(flags, state.daemon);
-  });
+  };
+  const listeners = [["SIGINT", stop("SIGINT")], ["SIGTERM", stop("SIGTERM")], ["SIGHUP", hangUp]] as const;
+  for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
+  return {
+    [Symbol.dispose]() {
+      for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
+    },
+  };
 }
 
 function stackOf(error: unknown): string | undefined {
