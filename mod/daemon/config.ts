@@ -1,6 +1,5 @@
 /** Where every setting of the daemon comes from: flag beats environment beats file beats default. */
 import type { Cidr, Ip } from "../core/addr.ts";
-import { MeshnetError, systemReason } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
 import {
   CONFIG_OPTION,
@@ -13,6 +12,7 @@ import {
 import { closest } from "../core/suggest.ts";
 import { type ConfigFile, type RawValue, readConfigFile } from "./config_file.ts";
 import { PARSERS, type Sourced } from "./config_values.ts";
+import { readPassword } from "./password.ts";
 
 /** Everything `up` can be told, checked. */
 export interface Config {
@@ -91,7 +91,11 @@ const OTHER_VARIABLES = [
 export async function loadConfig(flags: Flags): Promise<Config> {
   const sources = await readSources(flags);
   const config = resolveConfig(sources);
-  return { ...config, ...await readPassword(sources, config.warnings) };
+  const { password, warnings } = await readPassword(
+    { variable: sources.env["MESHNET_PASSWORD"], file: sourceOf("password-file", sources) },
+    sources.cwd,
+  );
+  return { ...config, password, warnings: [...config.warnings, ...warnings] };
 }
 
 /** The peers as flags, environment and file name them now. */
@@ -163,61 +167,6 @@ function sourceOf(name: UpOptionName, sources: ConfigSources): Sourced | undefin
   return option.fallback === undefined
     ? undefined
     : { value: option.fallback, source: "default", label: "default" };
-}
-
-const RANK = { flag: 3, environment: 2, file: 1, default: 0 };
-
-async function readPassword(
-  sources: ConfigSources,
-  warnings: readonly string[],
-): Promise<Pick<Config, "password" | "warnings">> {
-  const variable = sources.env["MESHNET_PASSWORD"];
-  const fromFile = sourceOf("password-file", sources);
-  const variableSet = variable !== undefined && variable !== "";
-  if (variableSet && fromFile?.source === "environment") {
-    throw new MeshnetError("usage/bad-config", "Both MESHNET_PASSWORD and MESHNET_PASSWORD_FILE are set", {
-      hint: "Unset one of them",
-    });
-  }
-  if (variableSet && RANK[fromFile?.source ?? "default"] < RANK.environment) {
-    return { password: new TextEncoder().encode(variable), warnings };
-  }
-  if (fromFile === undefined) return { password: undefined, warnings };
-  const path = PARSERS.path(fromFile, sources.cwd);
-  const code = fromFile.source === "flag" ? "usage/bad-option" : "usage/bad-config";
-  let bytes: Uint8Array<ArrayBuffer>;
-  let mode: number;
-  try {
-    bytes = await Deno.readFile(path);
-    mode = (await Deno.stat(path)).mode ?? 0;
-  } catch (cause) {
-    throw new MeshnetError(
-      code,
-      `Cannot read the password for ${fromFile.label}: ${systemReason(cause)}: ${path}`,
-      {
-        hint: `Put the password into a file readable by root only, and name that`,
-        cause,
-      },
-    );
-  }
-  const password = withoutNewline(bytes);
-  if (password.length === 0) {
-    throw new MeshnetError(code, `Cannot use the password for ${fromFile.label}: ${path} is empty`, {
-      hint: "Write the password into it, or leave the option out to go without",
-    });
-  }
-  const exposed = (mode & 0o044) !== 0
-    ? [`Other users can read the password file ${path}: chmod 600 it`]
-    : [];
-  return { password, warnings: [...warnings, ...exposed] };
-}
-
-/** The bytes without one line end at their end. */
-export function withoutNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  let end = bytes.length;
-  if (bytes[end - 1] === 0x0a) end--;
-  if (end < bytes.length && bytes[end - 1] === 0x0d) end--;
-  return bytes.slice(0, end);
 }
 
 function unknownVariables(env: Readonly<Record<string, string>>): readonly string[] {

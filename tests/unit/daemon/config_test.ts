@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
-import { type ConfigSources, resolveConfig, withoutNewline } from "../../../mod/daemon/config.ts";
+import { type ConfigSources, resolveConfig } from "../../../mod/daemon/config.ts";
 import { checkKeys, readConfigFile } from "../../../mod/daemon/config_file.ts";
 
 const PATH = "/etc/meshnet/meshnet.toml";
@@ -162,9 +162,4 @@ Deno.test("readConfigFile() reads TOML and says where it is wrong", async () => 
   }
   assert.equal(await readConfigFile(path, { required: false }), undefined);
   await assert.rejects(readConfigFile(path, { required: true }), /Cannot read the configuration file/);
-});
-
-Deno.test("withoutNewline() takes one line end away", () => {
-  const trim = (text: string) => new TextDecoder().decode(withoutNewline(new TextEncoder().encode(text)));
-  assert.deepEqual(["a\n", "a\r\n", "a", "a\n\n", "a\r", ""].map(trim), ["a", "a", "a", "a\n", "a\r", ""]);
 });
