@@ -26,7 +26,7 @@ const KNOWN: Readonly<Record<string, string>> = {
   "mod/control/server.ts look": "catches what it tries, and tries again later",
   "mod/daemon/fence.ts onError": "it is the last guard itself",
   "mod/daemon/fence.ts onRejection": "it is the last guard itself",
-  "mod/daemon/supervisor.ts stop": "ends the process, which is what a signal is for",
+  "mod/daemon/supervisor.ts listener": "ends the process, or reads the peers anew, which catches everything",
   "mod/daemon/supervisor.ts reload": "catches everything itself",
   "mod/daemon/supervisor.ts logger": "leaves the process",
   "mod/daemon/control_api.ts parts": "settles a promise",
