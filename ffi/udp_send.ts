@@ -1,4 +1,5 @@
 /** Sends many datagrams at once: several messages per call, several equal datagrams per message. */
+import { type Ip, ipToBytes } from "../mod/core/addr.ts";
 import { ERRNO } from "../mod/core/errno.ts";
 import { pointerOf, putAddress } from "./address.ts";
 import { C, lastErrno } from "./c_symbols.ts";
@@ -12,9 +13,14 @@ const ROOM = 512 * 1024;
 // struct mmsghdr in words of 32 bits: name 0, namelen 2, iov 4, iovlen 6, control 8, controllen 10, flags 12, len 14
 const WORDS = 16;
 const AT = { name: 0, nameLength: 2, iov: 4, iovCount: 6, control: 8, controlLength: 10 };
-// struct cmsghdr: len 8, level 4, type 4; then the data, here u16
-const CONTROL_WORDS = 6;
-const CONTROL_USED = 18;
+// struct cmsghdr: len 8, level 4, type 4; then the data, padded to 8. For each message there is room for two: the size of
+// its datagrams, a u16, and behind it the address to send from, in_pktinfo or in6_pktinfo.
+const SEGMENT_WORDS = 6;
+const SEGMENT_USED = 18;
+const SOURCE_WORDS = 10;
+const CONTROL_WORDS = SEGMENT_WORDS + SOURCE_WORDS;
+/** Errors that an address to send from causes that is not this host's any more. */
+const NOT_OURS: readonly number[] = [ERRNO.EINVAL, ERRNO.ENETUNREACH, ERRNO.EADDRNOTAVAIL];
 
 /** Why a message was not sent. */
 export type SendFailure =
@@ -31,6 +37,23 @@ export interface SendAddress {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where that is. */
   readonly address: number;
+  /** The control message with our address to send from; undefined: the kernel chooses. It is given up when the kernel
+   * refuses it. */
+  source: Uint32Array<ArrayBuffer> | undefined;
+}
+
+/** The control message that has datagrams leave from an address of ours. */
+export function sourceControl(ip: Ip): Uint32Array<ArrayBuffer> {
+  const octets = ipToBytes(ip);
+  const ipv4 = octets.length === 4;
+  // in_pktinfo: interface 4, source 4, destination 4; in6_pktinfo: source 16, interface 4
+  const used = ipv4 ? 28 : 36;
+  const words = new Uint32Array(new ArrayBuffer(ipv4 ? 32 : 40));
+  words[0] = used;
+  words[2] = ipv4 ? UDP.SOL_IP : UDP.SOL_IPV6;
+  words[3] = ipv4 ? UDP.IP_PKTINFO : UDP.IPV6_PKTINFO;
+  new Uint8Array(words.buffer).set(octets, ipv4 ? 20 : 16);
+  return words;
 }
 
 /** What decides about messages that the kernel refused. */
@@ -56,6 +79,8 @@ export class SendQueue {
   readonly #base = pointerOf(this.bytes);
   readonly #controlBase = pointerOf(this.#control);
   readonly #to: (SendAddress | undefined)[] = new Array(MESSAGES).fill(undefined);
+  /** Whose address to send from is in the control messages. */
+  readonly #sources: (Uint32Array<ArrayBuffer> | undefined)[] = new Array(MESSAGES).fill(undefined);
   readonly #tags = new Int32Array(MESSAGES);
   readonly #sizes = new Int32Array(MESSAGES);
   readonly #starts = new Int32Array(MESSAGES);
@@ -70,7 +95,7 @@ export class SendQueue {
     for (let i = 0; i < MESSAGES; i++) {
       putAddress(this.#headers, i * WORDS + AT.iov, iovecs + i * 16);
       this.#headers[i * WORDS + AT.iovCount] = 1;
-      this.#control[i * CONTROL_WORDS] = CONTROL_USED;
+      this.#control[i * CONTROL_WORDS] = SEGMENT_USED;
       this.#control[i * CONTROL_WORDS + 2] = UDP.SOL_UDP;
       this.#control[i * CONTROL_WORDS + 3] = UDP.UDP_SEGMENT;
     }
@@ -104,7 +129,9 @@ export class SendQueue {
       if (sent > 0) done += sent;
       else {
         const errno = lastErrno();
-        if (errno !== ERRNO.EINTR) this.#refused(fd, done++, errno, fallback);
+        if (errno !== ERRNO.EINTR && !this.#givesUpSource(done, errno)) {
+          this.#refused(fd, done++, errno, fallback);
+        }
       }
     }
     this.#to.fill(undefined, 0, this.#count);
@@ -123,9 +150,20 @@ export class SendQueue {
     putAddress(this.#iovecs, i * 4, this.#base + span.from);
     this.#iovecs[i * 4 + 2] = span.to - span.from;
     const several = span.to - span.from > span.size;
-    putAddress(headers, at + AT.control, several ? this.#controlBase + i * CONTROL_WORDS * 4 : 0);
-    headers[at + AT.controlLength] = several ? CONTROL_WORDS * 4 : 0;
+    const { source } = to;
+    const words = (several ? SEGMENT_WORDS : 0) + (source === undefined ? 0 : source.length);
+    const skipped = several ? 0 : SEGMENT_WORDS;
+    putAddress(
+      headers,
+      at + AT.control,
+      words === 0 ? 0 : this.#controlBase + (i * CONTROL_WORDS + skipped) * 4,
+    );
+    headers[at + AT.controlLength] = words * 4;
     this.#control[i * CONTROL_WORDS + 4] = span.size;
+    if (source !== undefined && this.#sources[i] !== source) {
+      this.#sources[i] = source;
+      this.#control.set(source, i * CONTROL_WORDS + SEGMENT_WORDS);
+    }
   }
 
   /** For kernels without groups: each datagram a message. */
@@ -135,6 +173,20 @@ export class SendQueue {
     for (let from = span.from; from < span.to; from += span.size) {
       const end = Math.min(from + span.size, span.to);
       this.#put(this.#count++, to, { from, to: end, size: end - from, tag: span.tag });
+    }
+    return true;
+  }
+
+  /** The address to send from may have gone: without it the message may be sent. False: that was not it. */
+  #givesUpSource(i: number, errno: number): boolean {
+    const to = this.#to[i]!;
+    if (to.source === undefined || !NOT_OURS.includes(errno)) return false;
+    to.source = undefined;
+    for (let at = i; at < this.#count; at++) {
+      if (this.#to[at] !== to) continue;
+      const [from, size] = [this.#starts[at]!, this.#sizes[at]!];
+      const length = this.#iovecs[at * 4 + 2]!;
+      this.#put(at, to, { from, to: from + length, size, tag: this.#tags[at]! });
     }
     return true;
   }

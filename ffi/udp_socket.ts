@@ -9,7 +9,7 @@ import { packetCalls, UDP } from "./packet_symbols.ts";
 import { pathMtusTo, type RouteMtus } from "./path_mtu.ts";
 import { endpointAt, SOCKET_ADDRESS, socketAddress } from "./socket_address.ts";
 import { ReceiveRing } from "./udp_receive.ts";
-import { type SendAddress, type SendFailure, SendQueue } from "./udp_send.ts";
+import { type SendAddress, type SendFailure, SendQueue, sourceControl } from "./udp_send.ts";
 
 /** Buffers in the kernel. */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
@@ -102,11 +102,14 @@ export class UdpSocket implements Disposable {
     return endpointAt(name, 0)!;
   }
 
-  /** Makes an endpoint ready to be sent to; undefined when this socket cannot reach its family. */
-  peer(endpoint: Endpoint): UdpPeer | undefined {
+  /** Makes an endpoint ready to be sent to, from an address of ours unless the kernel shall choose; undefined when this
+   * socket cannot reach its family. An address that this host has not, or not any more, is left to the kernel, too. */
+  peer(endpoint: Endpoint, local?: Ip): UdpPeer | undefined {
     if (!this.ipv6 && !isIpv4(endpoint.ip)) return undefined;
     const bytes = socketAddress(endpoint, this.ipv6);
-    return { endpoint, bytes, words: new Uint32Array(bytes.buffer), address: pointerOf(bytes) };
+    const usable = local !== undefined && isIpv4(local) === isIpv4(endpoint.ip) && !isLinkLocal(local);
+    const source = usable ? sourceControl(local) : undefined;
+    return { endpoint, bytes, words: new Uint32Array(bytes.buffer), address: pointerOf(bytes), source };
   }
 
   /** Receives what is there, up to `ring.capacity` messages; `ring` then tells of them. */
@@ -167,6 +170,11 @@ export class UdpSocket implements Disposable {
     if (this.#fd >= 0) libc().close(this.#fd);
     this.#fd = -1;
   }
+}
+
+/** Such an address says nothing without its interface, which the endpoint names. */
+function isLinkLocal(ip: Ip): boolean {
+  return /^fe[89ab]/.test(ip);
 }
 
 function set(fd: number, level: number, option: number, value: number): boolean {

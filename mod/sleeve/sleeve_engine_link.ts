@@ -43,7 +43,7 @@ export class EngineLink {
     const { remote } = this.carrier;
     if (remote !== this.#remote) {
       this.#remote = remote;
-      this.#target = remote === undefined ? undefined : this.#socket.peer(remote);
+      this.#target = remote === undefined ? undefined : this.#socket.peer(remote, this.carrier.local);
     }
     return this.#target;
   }

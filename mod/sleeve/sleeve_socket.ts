@@ -1,5 +1,5 @@
 /** Sleeve's UDP socket as the user-space path sees it: prepared addresses, groups of equal datagrams, DF or not. */
-import type { Endpoint } from "../core/addr.ts";
+import type { Endpoint, Ip } from "../core/addr.ts";
 import type { PathMtus } from "../overlay/ports/sleeve_port.ts";
 import { MAX_PAYLOAD } from "../wire/mesh/sleeve.ts";
 
@@ -51,8 +51,9 @@ export const MESSAGE_OCTETS = MAX_PAYLOAD;
 export interface SleeveSocket<Peer extends SocketPeer = SocketPeer> extends Disposable {
   /** Ready when receive() has something. */
   readonly fd: number;
-  /** Makes an address ready; undefined when the socket cannot reach it. */
-  peer(endpoint: Endpoint): Peer | undefined;
+  /** Makes an address ready, to be sent to from an address of ours as long as this host has it; undefined when the socket
+   * cannot reach it. */
+  peer(endpoint: Endpoint, local: Ip): Peer | undefined;
   /** What the last receive() brought. */
   readonly ring: ReceivedMessages;
   /** Receives what waits; returns how many messages. */

@@ -5,7 +5,7 @@ import { Poller } from "../../ffi/poll.ts";
 import { SodiumSecretbox } from "../../ffi/sodium.ts";
 import { Tap } from "../../ffi/tap.ts";
 import { UdpSocket } from "../../ffi/udp_socket.ts";
-import { parseIp } from "../../mod/core/addr.ts";
+import { type Ip, parseIp } from "../../mod/core/addr.ts";
 import type { PeerName, ShortId } from "../../mod/core/names.ts";
 import type { LinkId, LinkProtection } from "../../mod/core/overlay_port.ts";
 import type { Millis } from "../../mod/core/time.ts";
@@ -41,6 +41,7 @@ const carrier: SleeveCarrier = {
   outbound: self === 0,
   protection,
   extensions: { partial: partial === "partial", gcm: cipher === "gcm" },
+  local: (self === 0 ? "192.0.2.1" : "192.0.2.2") as Ip,
   remote: { ip: parseIp(remote)!, port: PORT },
   mtu: path.mtu,
   maxPayload: 1_500 - 28,

@@ -250,7 +250,7 @@ function sameAction(a: FlowAction, b: FlowAction): boolean {
   if (a.kind === "sleeve") {
     return b.kind === "sleeve" && a.sleeve.link === b.sleeve.link && a.sleeve.id === b.sleeve.id;
   }
-  if (b.kind === "sleeve") return false;
+  if (b.kind === "sleeve" || a.df !== b.df) return false;
   return a.tunnel.id === b.tunnel.id && a.tunnel.src === b.tunnel.src && a.tunnel.dst === b.tunnel.dst;
 }
 

@@ -139,10 +139,10 @@ export function carrierOf(
   sleeve: SleeveLink,
   ours: readonly string[],
 ): SleeveCarrier {
-  const { link, peer, outbound, protection } = request;
+  const { link, peer, local, outbound, protection } = request;
   const both = bothOf(request, ours);
   return {
-    ...{ link, peer, outbound, protection },
+    ...{ link, peer, local, outbound, protection },
     extensions: { partial: both(EXTENSION.partial), gcm: both(EXTENSION.gcm) },
     get remote() {
       return sleeve.remote;

@@ -259,6 +259,7 @@ export class SleeveLink implements Forwarder {
   /** Our own address may have changed: the peer shall hear of it now. */
   announce(now: Millis): readonly SleeveEvent[] {
     if (!this.#confirmed || this.#remote === undefined) return NO_EVENTS;
+    this.#remote = { ...this.#remote }; // the address to send from may be back
     return this.#established && this.#watch !== undefined ? this.#watch.announce(now) : this.#beat(now);
   }
 

@@ -1,5 +1,5 @@
 /** The user-space path as the core and a datapath see it: links to send over, frames in both directions. */
-import type { Endpoint } from "../../core/addr.ts";
+import type { Endpoint, Ip } from "../../core/addr.ts";
 import type { PeerName, ShortId } from "../../core/names.ts";
 import type { LinkId, LinkProtection } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
@@ -27,7 +27,10 @@ export interface SleeveCarrier {
   readonly outbound: boolean;
   readonly protection: LinkProtection;
   readonly extensions: SleeveExtensions;
-  /** Where to send to; undefined: not known yet, nothing can be sent. */
+  /** Our address of the connection, to send from: firewalls and routers on the way know it by now. */
+  readonly local: Ip;
+  /** Where to send to; undefined: not known yet, nothing can be sent. Another object when the socket's peer is to be made
+   * anew. */
   readonly remote: Endpoint | undefined;
   /** Largest inner IP packet. */
   readonly mtu: number;

@@ -124,8 +124,9 @@ export function writeActions(
       const tunnel = writer.open(KEY.tunnel);
       writer.attrBe64(TUNNEL.id, 0, id)
         .attrBe32(TUNNEL.src, ipv4ToNumber(src)).attrBe32(TUNNEL.dst, ipv4ToNumber(dst))
-        .attrU8(TUNNEL.tos, 0).attrU8(TUNNEL.ttl, OUTER_TTL).flag(TUNNEL.dontFragment)
-        .close(tunnel).close(set);
+        .attrU8(TUNNEL.tos, 0).attrU8(TUNNEL.ttl, OUTER_TTL);
+      if (action.df === true) writer.flag(TUNNEL.dontFragment);
+      writer.close(tunnel).close(set);
     }
     writer.attrU32(ACTION.output, action.port);
   }
@@ -143,6 +144,8 @@ export class KeyFields {
   hasEthernet = false;
   /** Whether an outer header is there. */
   hasTunnel = false;
+  /** Whether the outer packet must not be fragmented. */
+  dontFragment = false;
   /** Upper half of the 64-bit tunnel id. */
   tunnelIdHigh = 0;
   /** Lower half of the 64-bit tunnel id. */
@@ -219,6 +222,7 @@ export class KeyFields {
         this.tunnelIdHigh = reader.be32();
       } else if (reader.type === TUNNEL.src) this.tunnelSrc = reader.be32();
       else if (reader.type === TUNNEL.dst) this.tunnelDst = reader.be32();
+      else if (reader.type === TUNNEL.dontFragment && !this.isMask) this.dontFragment = true;
       else if (this.isMask && reader.type !== TUNNEL.pad && !isZero(reader)) this.others = true;
     }
     if (reader.failure !== undefined) parent.fail(reader.failure);
@@ -295,15 +299,15 @@ function tagsOf(key: KeyFields, mask: KeyFields): { sleeve: boolean; tagged: tru
 export function readActions(parent: AttributeReader): FlowAction[] | undefined {
   const actions: FlowAction[] = [];
   const reader = parent.nested();
-  let tunnel: TunnelKey | undefined;
+  let set: { readonly tunnel: TunnelKey; readonly df?: true } | undefined;
   let pushed = false;
   let known = true;
   while (reader.next()) {
     if (reader.type === ACTION.output) {
       const port = reader.u32() as PortNo;
       if (pushed) actions.push({ kind: "sleeve", port, sleeve: FOREIGN_SLEEVE });
-      else actions.push(tunnel === undefined ? { kind: "output", port } : { kind: "tunnel", port, tunnel });
-      tunnel = undefined;
+      else actions.push(set === undefined ? { kind: "output", port } : { kind: "tunnel", port, ...set });
+      set = undefined;
     } else if (reader.type === ACTION.pushVlan) {
       known &&= !pushed;
       pushed = true;
@@ -311,21 +315,25 @@ export function readActions(parent: AttributeReader): FlowAction[] | undefined {
       known &&= pushed;
       pushed = false;
     } else if (reader.type === ACTION.set) {
-      tunnel = readSetTunnel(reader);
-      known &&= tunnel !== undefined;
+      set = readSetTunnel(reader);
+      known &&= set !== undefined;
     } else known = false;
   }
   if (reader.failure !== undefined) parent.fail(reader.failure);
-  return known && tunnel === undefined ? actions : undefined;
+  return known && set === undefined ? actions : undefined;
 }
 
 /** The tunnel of a `set` action; undefined when it sets something else. */
-function readSetTunnel(parent: AttributeReader): TunnelKey | undefined {
+function readSetTunnel(
+  parent: AttributeReader,
+): { readonly tunnel: TunnelKey; readonly df?: true } | undefined {
   const reader = parent.nested();
-  let tunnel: TunnelKey | undefined;
+  let fields: KeyFields | undefined;
   while (reader.next()) {
-    if (reader.type === KEY.tunnel) tunnel = KeyFields.ofTunnel(reader).tunnel();
+    if (reader.type === KEY.tunnel) fields = KeyFields.ofTunnel(reader);
   }
   if (reader.failure !== undefined) parent.fail(reader.failure);
-  return tunnel;
+  const tunnel = fields?.tunnel();
+  if (tunnel === undefined) return undefined;
+  return fields!.dontFragment ? { tunnel, df: true } : { tunnel };
 }

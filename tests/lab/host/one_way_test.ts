@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { renderConnections, renderOverview } from "../../../mod/cli/render_status.ts";
 import { paint } from "../../../mod/cli/render.ts";
 import { note } from "../common/notes.ts";
-import { until } from "../common/process.ts";
+import { ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { mesh } from "../common/arrangements.ts";
 import type { Host } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
-import { blockUdp, SLEEVE_PORT } from "./underlay.ts";
+import { blockUdp, onlyAnswers, SLEEVE_PORT } from "./underlay.ts";
 
 const look = paint(false);
 
@@ -72,4 +72,26 @@ const silent = suite({
   },
 });
 
-declareTests(oneWay, silent);
+/** Its clients know it by the second address alone, which others may take over from it. */
+const FLOATING = "192.168.50.77";
+
+const floating = suite({
+  name: "host kernel, a host with two addresses",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+}, {
+  "UDP comes from the address that was dialled, through a firewall that lets answers in": async (world) => {
+    const [dialler, host] = [world.host(1), world.host(2)];
+    await ip([`addr add ${FLOATING}/24 dev eth0`], host.netns);
+    await onlyAnswers(dialler);
+    await host.up();
+    await dialler.up("--no-discovery", "--peers", FLOATING);
+    for (const each of world.hosts) await each.established(1, 10_000);
+    for (const [i, each] of world.hosts.entries()) {
+      await each.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+    }
+    await world.container(1).mustPing("10.2.1.2", "-c", "10", "-i", "0.1", "-W", "3");
+    await world.container(2).mustPing("10.2.1.1", "-s", "5000", "-c", "3", "-i", "0.1", "-W", "3");
+  },
+});
+
+declareTests(oneWay, silent, floating);

@@ -22,6 +22,17 @@ export async function blockUdp(host: Host, port: number, from?: string): Promise
   return () => nft(host.netns, "delete table inet block");
 }
 
+/** Drops all UDP that arrives at a host but answers: what comes back from where the host has sent to. */
+export async function onlyAnswers(host: Host): Promise<void> {
+  await nft(
+    host.netns,
+    "add table inet stateful",
+    "add chain inet stateful in { type filter hook input priority 0; }",
+    "add rule inet stateful in ct state established,related accept",
+    "add rule inet stateful in meta l4proto udp drop",
+  );
+}
+
 /** Drops everything between two hosts, until the returned function is called. */
 export async function cutOff(host: Host, other: Host): Promise<() => Promise<void>> {
   await nft(

@@ -4,7 +4,8 @@ import { hosts, mesh } from "../common/arrangements.ts";
 import { parsePing } from "../common/container.ts";
 import { loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
-import { exec, pause, until } from "../common/process.ts";
+import { fragNeeded } from "../common/icmp.ts";
+import { exec, ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { transfer } from "../common/transfer.ts";
 import type { Host, World } from "../common/world.ts";
@@ -64,6 +65,43 @@ const two = suite({ name: "fall-back", open: () => hosts(2), prepare: mesh }, {
     const { bytes, gbitPerSecond } = await running;
     note(`fell back in ${fell} ms; ${bytes} bytes, the same at both ends, at ${mbits(gbitPerSecond * 1e9)}`);
     await overlayOf(world, "fastdp");
+  },
+  "a path that shrinks without a word: large packets arrive again within seconds": async (world) => {
+    const [one, other] = [world.container(1), world.container(2)];
+    await overlayOf(world, "fastdp");
+    const options = ["-M", "dont", "-s", "1272"];
+    await one.mustPing(other.address, ...options, "-c", "3", "-i", "0.2", "-W", "1");
+    await ip(["link set p1 mtu 1200"], world.fabric);
+    const back = await timed(() =>
+      until(
+        "packets of 1300 octets arrive",
+        async () => (await one.ping(other.address, ...options, "-c", "1", "-W", "0.5")).received === 1,
+        { ms: 30_000 },
+      )
+    );
+    const [connection] = (await world.host(1).status()).connections;
+    note(`back after ${back} ms over ${connection!.overlay}, MTU ${connection!.mtu}: ${connection!.info}`);
+    await ip(["link set p1 mtu 1500"], world.fabric);
+    await overlayOf(world, "fastdp");
+  },
+  "a stranger's ICMP message about the path: nothing is lost, and the fast path stays": async (world) => {
+    const [one, other] = [world.container(1), world.container(2)];
+    const { netns } = world.host(1);
+    await overlayOf(world, "fastdp");
+    const about = { other: world.host(2).address, port: 6783 };
+    for (const mtu of [700, 552]) {
+      await fragNeeded(world, 1, { ...about, mtu });
+      const route = await exec(["ip", "route", "get", about.other], { netns });
+      assert.match(route, new RegExp(`mtu ${mtu}`), "the kernel believes it");
+      for (const size of ["1272", "5000"]) {
+        await one.mustPing(other.address, "-M", "dont", "-s", size, "-c", "5", "-i", "0.2", "-W", "1");
+      }
+      const rate = await one.iperf(other, 2);
+      note(`kernel believes in ${mtu}: TCP ${mbits(rate)}`);
+      assert.ok(rate > 2e6, mbits(rate));
+    }
+    await overlayOf(world, "fastdp");
+    await exec(["ip", "route", "flush", "cache"], { netns });
   },
 });
 

@@ -217,3 +217,55 @@ Deno.test({
     });
   },
 });
+
+Deno.test("UdpSocket sends from the address that it is told, and from the kernel's choice when it has not got that", () => {
+  for (const ours of [{ port: 0 }, { host: LOOPBACK, port: 0, groups: false }]) {
+    using a = UdpSocket.open({ ...ours, host: undefined });
+    using b = UdpSocket.open({ port: 0 });
+    const refused: Parameters<Refused>[] = [];
+    a.refused = (...args) => refused.push(args);
+    const sources = (local: string | undefined, count: number, size = 100) => {
+      const peer = a.peer({ ip: LOOPBACK, port: b.local.port }, local as Ip | undefined)!;
+      for (let i = 0; i < 3; i++) a.queue(peer, i !== 1, { from: 0, to: count * size, size, tag: 1 });
+      a.flush();
+      const list = received(b, 3 * count);
+      assert.equal(list.length, 3 * count);
+      return [...new Set(list.map((one) => one.source.split(" ")[0]))];
+    };
+    for (const count of [1, 20]) {
+      assert.deepEqual(sources("127.0.0.2", count), ["127.0.0.2"]);
+      assert.deepEqual(sources(undefined, count), ["127.0.0.1"], "nothing is left of the last one");
+      assert.deepEqual(sources("192.0.2.77", count), ["127.0.0.1"], "it is not ours");
+      assert.deepEqual(sources("127.0.0.3", count), ["127.0.0.3"]);
+    }
+    assert.deepEqual(refused, []);
+  }
+});
+
+Deno.test({
+  name: "UdpSocket sends from the address that it is told over IPv6, and in groups of many messages",
+  ignore: !possible,
+  fn() {
+    withNetns(() => {
+      const within = (...args: string[]) => assert.ok(ip("-n", NETNS, ...args), args.join(" "));
+      within("link", "set", "lo", "up");
+      for (const n of [1, 2, 3]) within("address", "add", `fd00::${n}/128`, "dev", "lo");
+      inNetns(NETNS_PATH, () => {
+        using a = UdpSocket.open({ port: 0 });
+        using b = UdpSocket.open({ port: 0 });
+        const peers = ["fd00::2", "fd00::3", undefined, "fd00::9"].map((local) =>
+          a.peer({ ip: "fd00::1" as Ip, port: b.local.port }, local as Ip | undefined)!
+        );
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 40; i++) {
+            a.queue(peers[i % 4]!, true, { from: 0, to: 300, size: i % 3 === 0 ? 100 : 300, tag: i });
+          }
+          a.flush();
+          const list = received(b, 40 + 2 * 14);
+          const from = (source: string) => list.filter((one) => one.source.startsWith(`${source} `)).length;
+          assert.deepEqual(["fd00::2", "fd00::3", "fd00::1"].map(from), [18, 16, 34]);
+        }
+      });
+    });
+  },
+});

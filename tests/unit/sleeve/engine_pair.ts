@@ -178,6 +178,7 @@ function endOf(self: number, options: PairOptions): End {
     outbound: self === 0,
     protection,
     extensions: { partial, gcm: options.gcm !== undefined },
+    local: addressOf(self).ip,
     remote: addressOf(1 - self),
     get mtu() {
       return path.mtu;

@@ -63,7 +63,15 @@ function victim(): { a: End; clear: End; sealed: End; second: LinkId } {
   const sealedPair = { sealer, protection, partial: true, names: [NAMES[0]!, NAMES[2]!, NAMES[1]!] };
   const [, sealed] = enginePair(sealedPair);
   const carrier = {
-    ...{ link: second, peer: NAMES[2]!, outbound: true, protection, remote: addressOf(2), mtu: 1_400 },
+    ...{
+      link: second,
+      peer: NAMES[2]!,
+      outbound: true,
+      protection,
+      local: addressOf(0).ip,
+      remote: addressOf(2),
+      mtu: 1_400,
+    },
     ...{ extensions: { partial: true, gcm: false }, maxPayload: 1_434 },
     ...{
       use: { largest: 0, asleep: false },

@@ -76,6 +76,8 @@ const ROWS: readonly Row[] = [
   ["from a short id nobody owns", remote(99, 1, 2, AT_B, BOX), "none", [], "unknown-peer"],
   ["to a short id nobody owns", remote(2, 99, 2, AT_B, BOX), "none", [], "unknown-peer"],
   ["in our own name", remote(1, 4, 2, BOX, ALL), "none", [], "own-source"],
+  ["in our own name to a peer's address", remote(1, 2, 2, AT_B, AT_C), "none", [], "own-source"],
+  ["the kernel's own answer to one of ours", remote(1, 2, 2, AT_B, BOX), "once", [out(1)]],
   ["from a peer under a group address", remote(2, 1, 2, ALL, BOX), "flow", [], "bad-source"],
 ];
 

@@ -31,6 +31,7 @@ const tunnel = (id: number): FlowAction => ({
   kind: "tunnel",
   port: port(2),
   tunnel: { id: id as Vni, src: HERE, dst: THERE },
+  df: true,
 });
 const fromThere = (id: number) => ({ id: id as Vni, src: THERE, dst: HERE });
 
