@@ -46,6 +46,14 @@ export function openNetlink(options: NetlinkOptions): NlSocket {
     : inNetns(options.netns, () => new NlSocket(options));
 }
 
+/** libnl has no number of its own for descriptors that are used up. */
+function openFailed(action: string, code: number): MeshnetError {
+  const errno = lastErrno();
+  return errno === ERRNO.EMFILE || errno === ERRNO.ENFILE
+    ? callFailed(action, errno)
+    : nlFailed(action, code);
+}
+
 /** A netlink socket. Dispose it; nothing else frees its descriptor. */
 export class NlSocket implements NetlinkSocket {
   #pointer: Deno.PointerValue;
@@ -64,7 +72,7 @@ export class NlSocket implements NetlinkSocket {
     if (this.#pointer === null) throw nlFailed("allocate netlink socket", -5);
     try {
       const code = nl.nl_connect(this.#pointer, PROTOCOLS[options.protocol]);
-      if (code < 0) throw nlFailed(`open ${options.protocol} netlink socket`, code);
+      if (code < 0) throw openFailed(`open ${options.protocol} netlink socket`, code);
       this.fd = nl.nl_socket_get_fd(this.#pointer);
       this.portId = nl.nl_socket_get_local_port(this.#pointer);
       this.#trySet(C.SOL_NETLINK, C.NETLINK_EXT_ACK, 1); // absent before Linux 4.12: errors without words

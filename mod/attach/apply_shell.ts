@@ -1,6 +1,6 @@
 /** Carries planned steps out, and takes back what was done when one fails. */
 import { ERRNO } from "../core/errno.ts";
-import { MeshnetError, messageOf } from "../core/errors.ts";
+import { MeshnetError, messageOf, systemReason } from "../core/errors.ts";
 import { describeStep, isOptional, type PlannedStep, type Step } from "./step.ts";
 
 /** What to try after a step failed with an errno. */
@@ -36,7 +36,7 @@ export function applySteps(
       perform(step);
     } catch (thrown) {
       if (isOptional(step)) {
-        warnings.push(`Could not ${describeStep(step)}: ${messageOf(thrown)}`);
+        warnings.push(`Could not ${describeStep(step)}: ${systemReason(thrown)}`);
         continue;
       }
       const left = takeBack(undos, perform);

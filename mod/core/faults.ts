@@ -1,5 +1,6 @@
 /** Failures that nobody waits for: they go to the log, bounded, and the rest goes on. */
-import { MeshnetError, messageOf } from "./errors.ts";
+import { ERRNO } from "./errno.ts";
+import { errnoOf, MeshnetError, messageOf, systemReason } from "./errors.ts";
 import type { Clock, LogFields, Logger } from "./ports.ts";
 import { after, type Millis } from "./time.ts";
 
@@ -28,15 +29,17 @@ export class Faults {
   /** Logs what was thrown. `what` names the place, in words for people, and is one of few. Never throws. */
   tell(what: string, thrown: unknown, fields: LogFields = {}): void {
     const now = this.parts.clock.now();
-    let place = this.#places.get(what);
-    const untold = place === undefined ? 0 : Math.max(0, place.count - FAULT_BURST);
+    // Where there are no descriptors left, everything fails at once: that is one fault.
+    const [key, burst] = isUsedUp(thrown) ? ["descriptors", 1] as const : [what, FAULT_BURST] as const;
+    let place = this.#places.get(key);
+    const untold = place === undefined ? 0 : Math.max(0, place.count - burst);
     if (place === undefined || now >= place.until) {
-      this.#places.delete(what);
+      this.#places.delete(key);
       if (this.#places.size >= MAX_PLACES) this.#places.delete(this.#places.keys().next().value!);
-      this.#places.set(what, place = { until: after(now, FAULT_WINDOW), count: 0 });
+      this.#places.set(key, place = { until: after(now, FAULT_WINDOW), count: 0 });
     }
     place.count++;
-    if (place.count > FAULT_BURST) return;
+    if (place.count > burst) return;
     const more = place.count === 1 && untold > 0 ? { untold } : {};
     try {
       this.parts.logger.error("failed, the rest goes on", { what, ...fields, ...reasonOf(thrown), ...more });
@@ -63,9 +66,19 @@ export class Faults {
 
 /** What a failure looks like in the log: the hint of one that people can mend, the stack of a defect. */
 function reasonOf(thrown: unknown): LogFields {
-  const reason = messageOf(thrown);
-  if (thrown instanceof MeshnetError) return { reason, code: thrown.code, hint: thrown.hint };
-  return { reason, stack: thrown instanceof Error ? thrown.stack : undefined };
+  if (thrown instanceof MeshnetError) return { reason: thrown.message, code: thrown.code, hint: thrown.hint };
+  const hint = isUsedUp(thrown) ? "Raise the limit of open files (ulimit -n, LimitNOFILE=)" : undefined;
+  if (OF_THE_SYSTEM.test(messageOf(thrown))) return { reason: systemReason(thrown), hint };
+  return { reason: messageOf(thrown), stack: thrown instanceof Error ? thrown.stack : undefined };
+}
+
+/** How the runtime ends the text of an error of the operating system. */
+const OF_THE_SYSTEM = /\(os error [0-9]+\)/;
+
+/** Whether this process, or the host, has no descriptors left. */
+function isUsedUp(thrown: unknown): boolean {
+  const errno = errnoOf(thrown) ?? Number(/\(os error ([0-9]+)\)/.exec(messageOf(thrown))?.[1]);
+  return errno === ERRNO.EMFILE || errno === ERRNO.ENFILE;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -31,6 +31,8 @@ export class TapKeeper implements Disposable {
   readonly #parts: TapKeeperParts;
   #lookAt = Infinity;
   #looked = -Infinity;
+  /** Why the last look failed. */
+  #told: string | undefined;
   /** How often something had to be mended. */
   mended = 0;
 
@@ -73,10 +75,13 @@ export class TapKeeper implements Disposable {
     this.#looked = now;
     try {
       const changed = put();
+      this.#told = undefined;
       if (!changed && !remade) return;
     } catch (thrown) {
       this.#lookAt = after(now, RETRY_MS);
-      log.warn("overlay/tap-not-mended", { reason: messageOf(thrown) });
+      const reason = messageOf(thrown);
+      if (reason !== this.#told) log.warn("overlay/tap-not-mended", { reason });
+      this.#told = reason;
       return;
     }
     this.mended++;

@@ -12,9 +12,19 @@ export class ProcSysctl {
   /** `inNamespace` enters a namespace for one synchronous stretch; `root` is /proc/sys except in tests. */
   constructor(readonly inNamespace: InNamespace, readonly root = "/proc/sys") {}
 
-  /** The value without its line end; undefined when there is no such setting. */
+  /** The value without its line end; undefined when there is no such setting, or none that this process may see, as in
+   * a container without /proc/sys. */
   read(namespacePath: string | undefined, key: string): string | undefined {
-    return this.#inside(namespacePath, () => readTextIfThere(`${this.root}/${key}`)?.trimEnd());
+    return this.#inside(namespacePath, () => {
+      try {
+        return readTextIfThere(`${this.root}/${key}`)?.trimEnd();
+      } catch (thrown) {
+        if (thrown instanceof Deno.errors.PermissionDenied || thrown instanceof Deno.errors.NotADirectory) {
+          return undefined;
+        }
+        throw thrown;
+      }
+    });
   }
 
   /** Writes a value. Throws when that is not allowed or there is no such setting. */

@@ -16,9 +16,38 @@ usable() {
   [ "$1" = "$system" ] && [ ! -w "$1" ] && [ ! -w "$1/$id" ]
 }
 
+# Says why the runtime cannot start under these limits; it would only print a stack.
+refuse() {
+  echo "meshnet: $1" >&2
+  echo "hint: $2" >&2
+  exit 1
+}
+
+# Raises a low limit of open files as far as it may, and refuses limits with which the runtime dies.
+look_at_limits() {
+  while read -r _ a b c d _; do
+    case "$a $b" in
+    "open files")
+      { [ "$c" = unlimited ] || [ "$c" -ge 256 ]; } && continue
+      [ "$d" = unlimited ] || [ "$d" -gt 1024 ] && d=1024
+      ulimit -S -n "$d" 2>/dev/null || d=$c
+      [ "$d" -ge 64 ] || refuse "Only $d files may be open at once, too few to run" \
+        "Raise the limit to 1024 or more: ulimit -n 1024, or LimitNOFILE= of the service"
+      ;;
+    "address space")
+      [ "$c" = unlimited ] || [ "$c" -ge 36864000000 ] ||
+        refuse "The limit of address space is $c bytes, too low to run" \
+          "The runtime reserves 32 GiB of addresses, which takes no memory: ulimit -v unlimited, or LimitAS=infinity of the service"
+      break
+      ;;
+    esac
+  done </proc/self/limits
+}
+
 start() {
   dir=$1/$id
   shift
+  [ ! -r /proc/self/limits ] || look_at_limits
   unset DENO_V8_FLAGS DENO_CERT DENO_TLS_CA_STORE DENO_AUTH_TOKENS NODE_OPTIONS NODE_PATH
   # Deno keeps what it found out about the program: without it each start takes 30 ms longer.
   keep=$dir

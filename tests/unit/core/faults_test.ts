@@ -49,6 +49,18 @@ Deno.test("Faults log code and hint of what people can mend, and no stack", () =
   }]);
 });
 
+Deno.test("Faults log errors of the system without a stack, and descriptors that are used up once for all places", () => {
+  const { faults, lines } = bench();
+  faults.tell("the disk", new Error("Input/output error (os error 5): readfile 'x'"));
+  assert.deepEqual(lines, [{ what: "the disk", reason: "Input/output error", hint: undefined }]);
+  faults.tell("accept", new Error("Too many open files (os error 24)"));
+  faults.tell("dial", new Error("Too many open files (os error 24)"));
+  faults.tell("look", new MeshnetError("native/call-failed", "Cannot open socket", { errno: 24 }));
+  assert.equal(lines.length, 2);
+  assert.partialDeepStrictEqual(lines[1], { what: "accept", reason: "Too many open files" });
+  assert.match(String(lines[1]!["hint"]), /ulimit -n/);
+});
+
 Deno.test("Faults.guard() and later() let nothing out, now or later", async () => {
   const { faults, lines } = bench();
   const seen: number[] = [];

@@ -116,6 +116,7 @@ Deno.test("ProcSysctl reads and writes inside the namespace asked for", () => {
     Deno.writeTextFileSync(`${path}/net/a`, "1\n");
     assert.equal(sysctl.read("/ns", "net/a"), "1");
     assert.equal(sysctl.read(undefined, "net/b"), undefined);
+    assert.equal(sysctl.read(undefined, "net/a/c"), undefined);
     sysctl.write("/ns", "net/a", "0");
     assert.equal(sysctl.read(undefined, "net/a"), "0");
     assert.throws(() => sysctl.write(undefined, "net/b", "0")); // never makes a file

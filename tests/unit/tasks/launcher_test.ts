@@ -160,3 +160,30 @@ Deno.test("assemble() gives equal bytes for equal input", async () => {
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+withExecutable(
+  "raises a low limit of open files, and refuses limits under which the runtime dies",
+  async (path, folder) => {
+    const under = async (limits: string) => {
+      const { code, stdout, stderr } = await command(["sh", "-c", `${limits} && exec "$0" version`, path], {
+        clearEnv: true,
+        env: { PATH: programFolder("test"), MESHNET_CACHE_DIR: `${folder}/cache` },
+      }).output();
+      return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+    };
+    assert.equal((await under("ulimit -S -n 20")).code, 7);
+    assert.deepEqual(await under("ulimit -n 20"), {
+      code: 1,
+      text: "meshnet: Only 20 files may be open at once, too few to run\n" +
+        "hint: Raise the limit to 1024 or more: ulimit -n 1024, or LimitNOFILE= of the service\n",
+    });
+    assert.equal((await under("ulimit -n 64")).code, 7);
+    const { code, text } = await under("ulimit -v 4000000");
+    assert.equal(code, 1);
+    assert.match(
+      text,
+      /^meshnet: The limit of address space is 4096000000 bytes, too low to run\nhint: .*\n$/,
+    );
+    assert.equal((await under("ulimit -v 40000000")).code, 7);
+  },
+);
