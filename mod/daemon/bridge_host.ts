@@ -1,23 +1,19 @@
 /** The bridge of a running daemon: kept as it must be, and what the host's firewall does to it. */
 import type { Sysctl } from "../attach/mod.ts";
-import { messageOf } from "../core/errors.ts";
 import type { Logger, NetlinkSocket } from "../core/ports.ts";
 import { type BridgeParts, ensureBridge } from "../datapath/bridge_kernel_shell.ts";
 
 const THROUGH_IPTABLES = "net/bridge/bridge-nf-call-iptables";
 
-/** Undoes what somebody changed about the bridge: without its TAP no other host is reached. Does not throw. */
+/** Undoes what somebody changed about the bridge: without its TAP no other host is reached. Throws what the
+ * kernel refuses. */
 export function mendBridge(
   bridge: BridgeParts,
   { logger, openRoute }: { readonly logger: Logger; readonly openRoute: () => NetlinkSocket },
 ): void {
-  try {
-    using socket = openRoute();
-    if (ensureBridge(socket, bridge)) {
-      logger.warn("the bridge was changed by another program, and is mended", {});
-    }
-  } catch (error) {
-    logger.warn("cannot mend the bridge", { reason: messageOf(error) });
+  using socket = openRoute();
+  if (ensureBridge(socket, bridge)) {
+    logger.warn("the bridge was changed by another program, and is mended", {});
   }
 }
 

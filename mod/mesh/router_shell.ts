@@ -2,7 +2,7 @@
 import { type Endpoint, type Ip, isIpv4, parseIp } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import { Driver, type Failure } from "../core/driver.ts";
-import { Faults } from "../core/faults.ts";
+import type { Faults } from "../core/faults.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
@@ -32,6 +32,8 @@ export interface RouterOptions extends RouterConfig {
   readonly alarm: Alarm;
   readonly store: Store;
   readonly logger: Logger;
+  /** Takes what fails where nobody waits for it. */
+  readonly faults: Faults;
   readonly overlay: { request(request: OverlayRequest): void };
   /** We had to take another short id: keep it for the next start. */
   onShortId(shortId: ShortId): void;
@@ -65,7 +67,7 @@ export class Router {
 
   constructor(readonly options: RouterOptions) {
     const { clock, alarm, signal } = options;
-    this.#faults = new Faults(options);
+    this.#faults = options.faults;
     this.#listener = listen(options.host, options.port);
     const { hostname, port } = this.#listener.addr;
     this.address = { ip: parseIp(hostname) ?? "0.0.0.0" as Ip, port };

@@ -1,6 +1,7 @@
 /** A router of ours on loopback, with an overlay that works at once. */
 import type { Ip } from "../../mod/core/addr.ts";
 import { good } from "../../mod/core/brand.ts";
+import { Faults } from "../../mod/core/faults.ts";
 import { type PeerName, type PeerUid, toShortId } from "../../mod/core/names.ts";
 import type { OverlayRequest } from "../../mod/core/overlay_port.ts";
 import type { GossipChannel, GossipData, LogFields, Random } from "../../mod/core/ports.ts";
@@ -101,6 +102,8 @@ export class MeshPeer implements Disposable {
       if (asked.kind === "confirm") this.router.overlay({ kind: "established", link: asked.link });
       queueMicrotask(wake);
     };
+    const clock = { now: () => performance.now() as Millis };
+    const logger = { debug: note, info: note, warn: note, error: note };
     this.router = startRouter({
       name,
       nickname: "meshnet",
@@ -118,7 +121,8 @@ export class MeshPeer implements Disposable {
       sealer,
       channels: [this.channel],
       targets,
-      clock: { now: () => performance.now() as Millis },
+      ...{ clock, logger },
+      faults: new Faults({ clock, logger }),
       alarm: { set: (at, ring) => this.#set(at, ring, wake) },
       store: {
         get: (key) => this.store.get(key),
@@ -127,7 +131,6 @@ export class MeshPeer implements Disposable {
         remove: (key) => void this.store.delete(key),
         list: () => [...this.store],
       },
-      logger: { debug: note, info: note, warn: note, error: note },
       overlay: { request },
       onShortId: () => {},
       signal: this.#abort.signal,

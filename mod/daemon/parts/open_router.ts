@@ -53,7 +53,7 @@ export async function openRouter(
     overlay: dataplane.handle,
     alarm: new SystemAlarm(clock, faults),
     onShortId: (shortId) => storeShortId(store, shortId),
-    ...{ clock, random, store, logger, signal },
+    ...{ clock, faults, random, store, logger, signal },
   });
   dataplane.hooks.onEvent = (event) => router.overlay(event);
   dataplane.hooks.onNetwork = (change) => router.networkChanged(change);

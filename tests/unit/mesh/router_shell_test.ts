@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import { type PeerName, peerNameFromNumber, type PeerUid, toShortId } from "../../../mod/core/names.ts";
+import { Faults } from "../../../mod/core/faults.ts";
 import type { LogFields } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { type Router, startRouter, storedTargets, TARGETS_KEY } from "../../../mod/mesh/router_shell.ts";
@@ -18,6 +19,8 @@ function bench(
   const log: string[] = [];
   const note = (event: string, fields: LogFields = {}) => void log.push(`${event} ${fields["reason"]}`);
   const never = () => assert.fail("there is no password");
+  const clock = { now: () => 0 as Millis };
+  const logger = { debug: note, info: note, warn: note, error: note };
   const router = startRouter({
     name: peerNameFromNumber(1) as PeerName,
     ...{ nickname: "x", uid: 1n as PeerUid, shortId: toShortId(1)! },
@@ -25,10 +28,10 @@ function bench(
     ...{ connLimit: 0, discovery: false, minVersion: 1, targets: undefined },
     sealer: { publicKey: never, sessionKey: never, seal: never, open: never },
     random: seededRandom(1),
-    clock: { now: () => 0 as Millis },
+    ...{ clock, logger },
+    faults: new Faults({ clock, logger }),
     alarm: { set: () => {} },
     store,
-    logger: { debug: note, info: note, warn: note, error: note },
     overlay: { request: () => {} },
     onShortId: () => {},
     signal: abort.signal,
