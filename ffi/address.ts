@@ -1,6 +1,6 @@
 /** Addresses of buffers, as C structures in memory hold them. */
 
-/** Where a buffer is: its first octet's address. Exact, addresses have at most 57 bits in theory and 47 in practice.
+/** The address of a buffer's first octet. A number holds it exactly: addresses have 47 bits, 57 in theory.
  * The buffer must be larger than 64 octets or made from an ArrayBuffer: others move. */
 export function pointerOf(bytes: ArrayBufferView<ArrayBuffer>): number {
   return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)));

@@ -1,8 +1,8 @@
 /** Addresses of a packet's parts, as 64-bit parameters of ciphers. */
 import { AddressCache } from "./address.ts";
 
-/** Parameters that differ from packet to packet. Numbers are written as two halves and read as one bigint, which
- * optimised code never makes an object of. */
+/** Parameters that differ from packet to packet. Numbers are written as two halves and read as one bigint;
+ * optimised code makes no object of it. */
 export class CipherPlace {
   /** 0: the text, 1: the tag in the sixteen octets before it, 2: octets of the text, 3: the packet's sender. */
   readonly values: BigUint64Array<ArrayBuffer> = new BigUint64Array(new ArrayBuffer(32));

@@ -17,8 +17,8 @@ const SLOW_SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32", nonblocking: true },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** Has the kernel load and test an authenticated cipher, off this thread: asked for it while it installs an IPsec
- * association, it would do that then, and keep all who talk to IPsec waiting. Resolves to why it did not work, if so. */
+/** Makes the kernel load and test an authenticated cipher, on another thread. Otherwise the kernel would do so while it
+ * installs an IPsec association, and all programs that use IPsec would wait. Resolves to the reason if it failed. */
 export async function warmAead(name: string): Promise<string | undefined> {
   const address = new Uint8Array(SOCKADDR_ALG);
   new DataView(address.buffer).setUint16(0, AF_ALG, true);

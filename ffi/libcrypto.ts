@@ -1,4 +1,4 @@
-/** AES-256-GCM by OpenSSL's libcrypto, in place: what meshnet peers seal with among themselves. */
+/** AES-256-GCM by OpenSSL's libcrypto, in place. Meshnet peers seal with it among themselves. */
 import { MeshnetError } from "../mod/core/errors.ts";
 import { CipherPlace } from "./cipher_place.ts";
 import { openLibrary } from "./libs.ts";
@@ -46,7 +46,7 @@ function libcrypto(): Symbols {
   return opened ??= openLibrary("libcrypto", SYMBOLS).symbols;
 }
 
-/** Frees contexts of ciphers that nobody holds any more. */
+/** Frees the contexts of ciphers that are garbage. */
 const unused = new FinalizationRegistry<Deno.PointerValue>((context) =>
   libcrypto().EVP_CIPHER_CTX_free(context)
 );

@@ -17,8 +17,8 @@ export interface MemoryRange {
 
 /**
  * Gives back what only starting needed: garbage (where the program runs with --expose-gc), free pages of the C library,
- * and the pages of program files, code and constants. Those are clean copies of the files, so the kernel brings back from
- * its cache what is used again. Nothing that was ever written to is touched.
+ * and the pages of program files, code and constants. These pages are clean copies of the files: the kernel loads them
+ * again from its cache when they are used. Pages that were written to stay.
  */
 export function releaseMemory(): void {
   (globalThis as { gc?: () => void }).gc?.();
@@ -30,7 +30,7 @@ export function releaseMemory(): void {
   library.close();
 }
 
-/** The private mappings of files, in the text of /proc/N/smaps, that cannot be written and of which no page was. */
+/** The private mappings of files, in the text of /proc/N/smaps, that are read-only and have no changed page. */
 export function cleanFileRanges(smaps: string): readonly MemoryRange[] {
   const ranges: MemoryRange[] = [];
   for (const block of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {

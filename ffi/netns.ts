@@ -10,9 +10,9 @@ function openNamespace(path: string): number {
   return fd;
 }
 
-/** Runs `make` inside the network namespace at `path`. What it makes (a socket) stays in that namespace, this thread
- * does not. `make` must not await or return a promise: other work of this thread would run inside. Call it on the
- * main thread or before a worker's first await. Failure to return ends the process: nothing would be right after it. */
+/** Runs `make` inside the network namespace at `path`, then returns to the own one. A socket that it makes stays in that
+ * namespace. `make` must not await or return a promise: other work of this thread would run inside. Call this on the
+ * main thread, or in a worker before its first await. If the thread cannot return, the process ends. */
 export function inNetns<T>(path: string, make: () => T): T {
   const target = openNamespace(path);
   let own = -1;

@@ -22,7 +22,7 @@ let scratch: Uint8Array<ArrayBuffer> | undefined;
 
 /** How a socket is made. */
 export interface NetlinkOptions {
-  /** What is spoken over it. */
+  /** The protocol. */
   readonly protocol: NetlinkProtocol;
   /** How requests and answers look. */
   readonly codec: NetlinkCodec;
@@ -32,7 +32,7 @@ export interface NetlinkOptions {
   readonly netns?: string;
   /** Octets of receive buffer, beyond the system's limit if need be (needs CAP_NET_ADMIN). */
   readonly receiveBuffer?: number;
-  /** Do not report an overrun of the receive buffer: what is lost is lost. */
+  /** Do not report an overrun of the receive buffer. */
   readonly ignoreOverrun?: boolean;
   /** Whether errors bring the whole refused request back; if not, only its header. */
   readonly echoErrors?: boolean;
@@ -108,7 +108,7 @@ export class NlSocket implements NetlinkSocket {
     if (code < 0) throw nlFailed(`join netlink group ${group}`, code);
   }
 
-  /** See NetlinkSocket.request: one request, everything that answers it. A dump that changed under way is repeated. */
+  /** See NetlinkSocket.request. A dump during which something changed is repeated. */
   request(message: Uint8Array<ArrayBuffer>): readonly Uint8Array[] {
     const fd = this.#open();
     for (let attempt = 1;; attempt++) {

@@ -4,7 +4,7 @@ import { C, lastErrno, libc } from "./c_symbols.ts";
 import { callFailed } from "./native_error.ts";
 
 const POLLFD = 8; // struct pollfd: fd i32, events i16, revents i16
-/** No wait is longer: a loop that was forgotten notices. */
+/** The longest wait, so that a loop that was forgotten still ends. */
 const LONGEST_MS = 60_000;
 
 /** A set of descriptors to wait on. The wait blocks the thread: give it a Wakeup or a short time-out. */

@@ -123,7 +123,7 @@ export class Tap implements Disposable {
   }
 }
 
-/** Makes the interface that belongs to a descriptor; whether it takes super-packets of UDP. */
+/** Makes the interface of a descriptor. Returns whether it takes super-packets of UDP. */
 function makeInterface(fd: number, name: string): boolean {
   const request = new Uint8Array(new ArrayBuffer(IFREQ.size));
   request.set(cString(name));

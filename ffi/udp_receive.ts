@@ -69,7 +69,7 @@ export class ReceiveRing {
     this.#reset(MESSAGES);
   }
 
-  /** Datagrams that the kernel threw away, its buffer being full, before those that were received. */
+  /** Datagrams that the kernel threw away because its buffer was full, before those that were received. */
   get lost(): number {
     return this.#lost;
   }
@@ -135,7 +135,7 @@ export class ReceiveRing {
     }
   }
 
-  /** Other errors are those of an earlier send, reported to whoever calls next: nothing to do with what is received. */
+  /** Other errors belong to an earlier send: the kernel reports them to the next call, whatever that is. */
   #nothing(errno: number): number {
     if (!MISUSE.includes(errno)) return 0;
     throw callFailed("receive datagrams", errno);

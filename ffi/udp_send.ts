@@ -24,7 +24,7 @@ const NOT_OURS: readonly number[] = [ERRNO.EINVAL, ERRNO.ENETUNREACH, ERRNO.EADD
 
 /** Why a message was not sent. */
 export type SendFailure =
-  /** It is larger than what goes to this peer, as whole datagrams. */
+  /** It is larger than any whole datagram that this peer can be sent. */
   | "too-big"
   /** The kernel's buffers are full. */
   | "full"
@@ -56,7 +56,7 @@ export function sourceControl(ip: Ip): Uint32Array<ArrayBuffer> {
   return words;
 }
 
-/** What decides about messages that the kernel refused. */
+/** Decides about messages that the kernel refused. */
 export interface SendFallback {
   /** What the kernel says about the largest packet to this peer. */
   pathMtus(to: SendAddress): RouteMtus;
@@ -208,7 +208,7 @@ export class SendQueue {
     const outer = this.outer.ipv6 && !isMapped(to.bytes) ? 48 : 28;
     const isLarger = mtus.interfaceMtu > 0 && size + outer > mtus.interfaceMtu;
     if (!refusesGroup || this.#df && isLarger) return give("too-big", mtus);
-    // If the size is not what it minds, this device or kernel takes no groups.
+    // If the size is not the reason, this device or kernel takes no groups.
     if (errno !== ERRNO.EMSGSIZE && !isLarger) this.#groups = false;
     this.#sendSingly(fd, i, to, give);
   }

@@ -43,7 +43,7 @@ export type Refused = (
 /** The SleeveSocket of the data plane. One socket for everything: a second one on the same port would take datagrams
  * away. DF is switched between messages where it must; see README. */
 export class UdpSocket implements Disposable {
-  /** Is told of messages that were not sent. */
+  /** Called for each message that was not sent. */
   refused: Refused = () => {};
   readonly ring: ReceiveRing = new ReceiveRing();
   readonly #queue: SendQueue;

@@ -10,7 +10,7 @@ export interface Core<E, F> {
   nextWake(): number;
 }
 
-/** Something of a step that failed. The rest of the step was done all the same. */
+/** A part of a step that failed. The rest of the step was still done. */
 export interface Failure<E, F> {
   /** What was thrown. */
   readonly thrown: unknown;
@@ -20,7 +20,7 @@ export interface Failure<E, F> {
   readonly effect: F | undefined;
 }
 
-/** A core that threw is woken this much later at the earliest: it may throw again, and must not fill the processor. */
+/** After a core threw it is woken no sooner than this, so that a core that always throws does not fill the processor. */
 const PAUSE_AFTER_FAULT = 1_000;
 
 /**

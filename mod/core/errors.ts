@@ -30,7 +30,7 @@ export type ErrorCode =
 
 /** A failure that a person may read: what could not be done, what to try, and why. */
 export class MeshnetError extends Error {
-  /** Tells it from other errors, also after a copy. */
+  /** Tells it from other errors, even after it was copied to another thread. */
   override readonly name = "MeshnetError";
   /** What to try next, as a sentence; undefined when there is nothing to try. */
   readonly hint: string | undefined;

@@ -1,12 +1,12 @@
-/** Failures that nobody waits for: they go to the log, bounded, and the rest goes on. */
+/** Failures that nobody waits for. They go to the log, with a bound, and the program goes on. */
 import { ERRNO } from "./errno.ts";
 import { errnoOf, MeshnetError, messageOf, systemReason } from "./errors.ts";
 import type { Clock, LogFields, Logger } from "./ports.ts";
 import { after, type Millis } from "./time.ts";
 
-/** A place that fails again and again is logged so many times within FAULT_WINDOW. */
+/** A place that keeps failing is logged this many times within FAULT_WINDOW. */
 export const FAULT_BURST = 3;
-/** Milliseconds after which a place that still fails is logged again, with the number of failures not told. */
+/** After so many milliseconds a place that still fails is logged again, with the number of failures in between. */
 export const FAULT_WINDOW = 60_000;
 const MAX_PLACES = 256;
 
@@ -46,7 +46,7 @@ export class Faults {
     } catch { /* a log that cannot be written is lost */ }
   }
 
-  /** Work for a timer or a callback of the system: what it throws, now or later, is told. */
+  /** Wraps work for a timer or a callback of the system. What it throws, now or later, is logged. */
   guard<A extends readonly unknown[]>(what: string, work: (...args: A) => unknown): (...args: A) => void {
     return (...args) => {
       try {
@@ -58,13 +58,13 @@ export class Faults {
     };
   }
 
-  /** A promise that nobody waits for: if it is rejected, that is told. */
+  /** Watches a promise that nobody waits for. A rejection is logged. */
   later(what: string, promise: PromiseLike<unknown>): void {
     promise.then(undefined, (thrown) => this.tell(what, thrown));
   }
 }
 
-/** What a failure looks like in the log: the hint of one that people can mend, the stack of a defect. */
+/** A failure as log fields: with its hint if people can mend it, with its stack if it is a defect. */
 function reasonOf(thrown: unknown): LogFields {
   if (thrown instanceof MeshnetError) return { reason: thrown.message, code: thrown.code, hint: thrown.hint };
   const hint = isUsedUp(thrown) ? "Raise the limit of open files (ulimit -n, LimitNOFILE=)" : undefined;

@@ -1,12 +1,12 @@
 /** The buffer under a writer: grows when it must, and is kept. */
 
-/** Octets that are appended one after the other. Whoever writes asks for room first. */
+/** Octets that are appended one after the other. A writer asks for room first. */
 export class GrowingBytes {
   /** The whole buffer; another one after it has grown. */
   bytes: Uint8Array<ArrayBuffer>;
   /** A view of all of it. */
   view: DataView<ArrayBuffer>;
-  /** Octets written; set back, the buffer is used again. */
+  /** Octets written. Set it to 0 to use the buffer again. */
   length = 0;
 
   /** Starts empty, with room for `capacity` octets. */

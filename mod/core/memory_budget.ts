@@ -1,4 +1,5 @@
-/** How much memory others can make us hold: pools with a bound in all and for each holder, the greediest lets go first. */
+/** Bounds the memory that others can make us hold. Each pool has a bound in all and one for each holder; when a pool is
+ * full, the holder that holds most loses its share. */
 
 /** Bounds of a pool, octets. */
 export interface PoolLimits {
@@ -29,7 +30,7 @@ class Pool<Holder> {
     else this.holders.set(holder, octets);
   }
 
-  /** The one that holds most; of equals the one that came first. */
+  /** The holder that holds most; of equals the first. */
   greediest(): Holder | undefined {
     let most = 0;
     let found: Holder | undefined;
@@ -41,8 +42,8 @@ class Pool<Holder> {
 }
 
 /**
- * Counts what each holder holds in each pool. Pools are separate: who fills one takes nothing from the others. It
- * allocates and frees nothing: whoever hold() names must be made to let go by the caller, and is not counted any more.
+ * Counts what each holder holds in each pool. A full pool takes nothing from the others. This class only counts: the
+ * caller must free what the holders hold that hold() returns. They are no longer counted.
  */
 export class MemoryBudget<Name extends string, Holder> {
   readonly #pools: Readonly<Record<Name, Pool<Holder>>>;
@@ -55,8 +56,8 @@ export class MemoryBudget<Name extends string, Holder> {
   }
 
   /**
-   * A holder holds `octets` in a pool now, no more and no less. Returns who must let go: the holder itself if it holds
-   * more than one may, then whoever holds most, until all fits. Costs nothing but a look-up while it does.
+   * Sets what a holder holds in a pool to `octets`. Returns the holders that must let go: this one if it holds more than
+   * one may, then the largest ones, until the rest fits. While all fits the cost is one look-up.
    */
   hold(name: Name, holder: Holder, octets: number): readonly Holder[] {
     const pool = this.#pools[name];
@@ -74,7 +75,7 @@ export class MemoryBudget<Name extends string, Holder> {
     return ended;
   }
 
-  /** A holder holds nothing any more, in no pool. */
+  /** Forgets a holder in all pools. */
   release(holder: Holder): void {
     for (const name in this.#pools) this.#pools[name].set(holder, 0);
   }

@@ -10,7 +10,7 @@ export interface OptionSpec {
   readonly placeholder?: string;
   /** The values of a `choice`. */
   readonly choices?: readonly string[];
-  /** What holds when nobody sets it, as typed. */
+  /** The default, as one would type it. */
   readonly fallback?: string;
   /** One line for help, without full stop. */
   readonly brief: string;

@@ -77,7 +77,7 @@ export type OverlayEvent =
   | { readonly kind: "established"; readonly link: LinkId }
   /** No overlay is or will be usable: end the connection. `reason` is a sentence without full stop. */
   | { readonly kind: "failed"; readonly link: LinkId; readonly reason: string }
-  /** The peer is heard from this address, not from that of the connection, or again from that. */
+  /** The peer is now heard from this address; it may differ from the address of the connection. */
   | { readonly kind: "moved"; readonly link: LinkId; readonly remote: Ip }
   /** For people: sent on every change. */
   | { readonly kind: "status"; readonly link: LinkId; readonly status: LinkStatus };

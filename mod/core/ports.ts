@@ -58,13 +58,13 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 /** Structured log: a constant event name plus fields (`peer`, `address`, `overlay`, `port`, `code`, `reason` ...). */
 export interface Logger {
-  /** For those who look for a fault. */
+  /** Helps to find a fault. */
   debug(event: string, fields?: LogFields): void;
   /** Normal, and worth knowing. */
   info(event: string, fields?: LogFields): void;
   /** Works, but not as it should. */
   warn(event: string, fields?: LogFields): void;
-  /** Does not work, and somebody has to see to it. */
+  /** Does not work; a person has to act. */
   error(event: string, fields?: LogFields): void;
 }
 
@@ -93,7 +93,7 @@ export interface GossipChannel {
   onUnicast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<undefined>;
   /** Peers that left the mesh. */
   onPeersRemoved(peers: readonly PeerName[]): void;
-  /** A new connection to neighbour `peer` replaces whatever was known of an earlier one, which may be its ancestor. */
+  /** A connection to neighbour `peer` was added. Forget what was known of earlier ones: its process may be another. */
   onNeighbour?(peer: PeerName): void;
 }
 
@@ -133,7 +133,7 @@ export interface NetlinkAnswer {
   readonly interrupted: boolean;
 }
 
-/** How netlink requests and answers look: what a netlink socket must know of messages. */
+/** What a netlink socket must know of requests and answers. */
 export interface NetlinkCodec {
   /** Fills in length, sequence and port id of a request, and asks for an acknowledgement where that is possible. */
   complete(request: Uint8Array<ArrayBuffer>, seq: number, portId: number): void;

@@ -1,4 +1,4 @@
-/** A bounded rate. */
+/** Bounds a rate. */
 import type { Millis } from "./time.ts";
 
 /** Holds up to `size` tokens and gains one every `refill` milliseconds. */

@@ -29,5 +29,5 @@ export interface PeerRecord {
   readonly links: readonly LinkRecord[];
 }
 
-/** What decides whether a received record is news: nothing of its links. */
+/** The part of a record that decides whether it is news: all but its links. */
 export type PeerSummary = Pick<PeerRecord, "name" | "uid" | "version" | "shortId">;

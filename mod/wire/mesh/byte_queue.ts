@@ -22,7 +22,7 @@ export class ByteQueue {
     return this.length === 0 ? 0 : this.#bytes.buffer.byteLength;
   }
 
-  /** So many octets are awaited in all before some are taken: room for more is not made in advance. */
+  /** Tells how many octets the next message has in all, so that no more room is made in advance. */
   expect(length: number): void {
     this.#expected = length;
   }
@@ -41,7 +41,7 @@ export class ByteQueue {
     this.#end += chunk.length;
   }
 
-  /** Everything waiting, without consuming it: good for ever, but later chunks do not show in it. */
+  /** Everything that waits, without consuming it. It stays valid, but later chunks do not show in it. */
   view(): Uint8Array {
     return this.#bytes.subarray(this.#start, this.#end);
   }
@@ -51,7 +51,7 @@ export class ByteQueue {
     const taken = this.#bytes.subarray(this.#start, this.#start + count);
     this.#start += taken.length;
     this.#expected = Infinity;
-    // What a long message leaves must not keep the message.
+    // A few octets behind a long message must not keep its memory.
     if (this.length === 0) [this.#bytes, this.#start, this.#end, this.#own] = [NOTHING, 0, 0, false];
     else if (this.held > SMALL && this.length <= this.held / 4) this.#move(this.length);
     return taken;

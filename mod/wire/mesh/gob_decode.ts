@@ -23,7 +23,7 @@ import {
 const NESTED_TOO_DEEP = `values are nested more than ${MAX_GOB_DEPTH} deep`;
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Reads values of one type: `quick` and `slow` come to the same, wherever `quick` does not decline by undefined. */
+/** Reads values of one type. `quick` may decline with undefined; where it does not, it gives what `slow` gives. */
 export interface QuickReader<T extends GobType, R> {
   /** What the values are. */
   readonly type: T;
@@ -71,7 +71,7 @@ export class GobDecoder {
     return this.#queue.length === 0 && this.#failure === undefined;
   }
 
-  /** The next value; that the bytes end before it does is a failure. */
+  /** The next value. It is a failure if the bytes end first. */
   next<T extends GobType = GobType>(type?: T): Decoded<ValueOf<T>> {
     return this.#whole(this.poll(type));
   }

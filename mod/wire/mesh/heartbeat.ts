@@ -5,7 +5,7 @@ import { ETHERNET_HEADER } from "../packet/ethernet.ts";
 
 /** Header, connection id, length. */
 const SHORTEST = 24;
-/** And a promise, where the original has zeros that nobody looks at. */
+/** The same with a promise. The original has zeros there, and does not look at them. */
 const WITH_PROMISE = 26;
 /** And another, about full-size ones, in those. */
 const WITH_BOTH = 28;

@@ -31,15 +31,15 @@ interface Target {
   readonly peer: PeerName;
   /** Upper 24 bits of the name; the table's key has the others. */
   readonly high: number;
-  /** At which address it was last dialled: most who did so used the same. */
+  /** The address at which it was last dialled; most peers dial the same one. */
   dialled: string;
-  /** The list in which it was met last. */
+  /** The last list that named it. */
   list: number;
 }
 
 /**
  * Reads lists straight from their bytes, many times faster than the general decoder, as long as they are as peers
- * write them. Whatever is out of the ordinary it leaves to the general decoder, which knows the reasons for refusals.
+ * write them. It leaves anything unusual to the general decoder, which knows the reasons for refusals.
  * One reader serves one payload: it shares the strings that repeat.
  */
 export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly LinkRecord[]> {
@@ -49,7 +49,7 @@ export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly L
   #list = 0;
   #seen = 0;
 
-  /** The links of the list that is all of `bytes` from `at` on, or undefined: let the general decoder see to it. */
+  /** The links of the list that is all of `bytes` from `at` on, or undefined if only the general decoder can read it. */
   quick(bytes: Uint8Array, at: number): LinkRecord[] | undefined {
     this.#list++;
     let count = bytes[at++] ?? NaN;
@@ -115,7 +115,7 @@ export class LinkReader implements QuickReader<typeof LINK_SUMMARIES, readonly L
     return good([...links.values()]);
   }
 
-  /** The peer of a name, or undefined if this list leads to it already or the name is awkward. */
+  /** The peer of a name, or undefined if this list has it already or the name has an unusual form. */
   #target(high: number, low: number): Target | undefined {
     const key = (high & 0x3f) << 24 | low; // small integers are far quicker to look up than 48 bits
     const known = this.#targets.get(key);

@@ -6,13 +6,13 @@ import { ETHERNET_HEADER } from "../packet/ethernet.ts";
 
 /** Octets of a heartbeat: header and connection id. */
 export const SLEEVE_HEARTBEAT = 22;
-/** Octets of a beat, which to peers that do not know it is a probe of a size that nobody uses. */
+/** Octets of a beat. Peers that do not know beats take it for a probe, of a size that nobody uses. */
 export const SLEEVE_BEAT = 26;
 /** What the octet behind the connection id says. */
 const BEAT = { answer: 0, ask: 1, verified: 2 } as const;
 /** Octets of a fragmentation test. */
 export const FRAG_TEST = 60_001;
-/** Octets of the frame that is to be too big for the path, so that the kernel says what is not. */
+/** Octets of a frame that is too big for the path on purpose: the kernel refuses it and says what would fit. */
 export const MTU_KICK = 60_000;
 
 /** Control messages of sleeve (spec dataplane.md 1.2). */

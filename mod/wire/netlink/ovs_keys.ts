@@ -6,7 +6,7 @@ import type { Vni } from "../packet/vxlan.ts";
 
 /** Number of a port of the datapath, 0..65534; 0 is the datapath's own interface. */
 export type PortNo = Brand<number, "PortNo">;
-/** Identity of one of our flows: a positive integer below 2^48, chosen by whoever installs it.
+/** Identity of one of our flows: a positive integer below 2^48, chosen by the installer.
  * In the kernel it is the 16-byte unique flow id `UFID_PREFIX` + u64. Flows without it are foreign. */
 export type Ufid = Brand<number, "Ufid">;
 
@@ -51,7 +51,7 @@ export interface FlowKey {
   /** Receiver of the frame. */
   readonly ethDst?: Mac | undefined;
   /** The exception: present, it matches frames with a VLAN tag (whichever), absent those without. The kernel has no
-   * flow for both, so whoever installs a flow for a miss must take this over from the miss. */
+   * flow for both, so the flow for a miss must have the same value as the miss. */
   readonly tagged?: true | undefined;
 }
 
@@ -77,7 +77,7 @@ export interface Miss {
 export interface FlowRecord {
   /** undefined: not one of ours. */
   readonly ufid: Ufid | undefined;
-  /** How to name the flow in a deletion, whoever made it. Opaque. */
+  /** Names the flow in a deletion, also one of another program. Opaque. */
   readonly handle: FlowHandle;
   /** undefined: it was not asked for, or the flow matches on something a FlowKey cannot say. */
   readonly key: FlowKey | undefined;

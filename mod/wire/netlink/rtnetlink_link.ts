@@ -27,7 +27,7 @@ export type NamespaceRef =
 export interface BridgeSettings {
   /** Whether it speaks the spanning tree protocol. */
   readonly stp: boolean;
-  /** Whether group frames go only where somebody has joined. */
+  /** Whether frames to a group go only to ports that have joined it. */
   readonly multicastSnooping: boolean;
 }
 

@@ -10,7 +10,7 @@ export interface SaRecord extends XfrmPair {
   readonly spi: number;
   readonly protocol: number;
   readonly reqid: number;
-  /** Whether it has a key; the kernel makes some without, in the hope that somebody gives them one. */
+  /** Whether it has a key. The kernel makes some without one and asks listeners to set it. */
   readonly keyed: boolean;
 }
 

@@ -14,9 +14,9 @@ export interface ArpPacket {
   readonly senderMac: Mac;
   /** The address of the sender. */
   readonly senderIp: Ip;
-  /** Who is meant; 0 in a request. */
+  /** The MAC of the receiver; 0 in a request. */
   readonly targetMac: Mac;
-  /** The address that is asked for, or of who asked. */
+  /** In a request the address that is asked for, in a reply the address of the asker. */
   readonly targetIp: Ip;
 }
 

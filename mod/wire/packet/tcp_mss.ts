@@ -8,7 +8,7 @@ const TCP_HEADER = 20;
 const CHECKSUM = 16;
 const OPTION = { end: 0, nothing: 1, mss: 2 } as const;
 const MSS_LENGTH = 4;
-/** What every host accepts without being told; nobody is told less. */
+/** Every host accepts this much; a smaller size is never announced. */
 const LEAST_MSS = 536;
 
 /** Octets of a tag, by which a packet in the frame must be shorter. */

@@ -2,7 +2,7 @@
 
 /** Octets of the header. */
 export const VIRTIO_HEADER = 10;
-/** Flags: the checksum is partial, the rest of the work is the receiver's. */
+/** Flag: the checksum is partial; the receiver completes it. */
 export const VIRTIO_NEEDS_CHECKSUM = 1;
 /** Kinds of super-packets: none, TCP over IPv4, TCP over IPv6, UDP of equal datagrams. */
 export const VIRTIO_GSO = { none: 0, tcp4: 1, tcp6: 4, udp: 5 } as const;
