@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   datapath: ["core", "wire", "overlay"],
   ipsec: ["core", "wire", "overlay"],
   attach: ["core", "wire"],
+  ipam: ["core", "wire"],
   control: ["core", "wire", "mesh", "overlay", "attach"],
   sys: ["core"],
   ffi: ["core"],
@@ -23,6 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 /** The inner rooms of an area, and which of its other rooms each may import; of the area's top floor it takes types only. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  "wire/ipam": ["wire/mesh"],
   "wire/mesh": ["wire/packet"],
   "wire/netlink": ["wire/packet"],
   "wire/packet": [],

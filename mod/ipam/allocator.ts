@@ -1,0 +1,305 @@
+/** The allocator of addresses: events and time in, effects out (source: spec ipam.md). */
+import type { Cidr } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
+import type { Core } from "../core/driver.ts";
+import type { PeerName } from "../core/names.ts";
+import { after, type Millis } from "../core/time.ts";
+import type { IpamMessage, IpamState } from "../wire/ipam/ipam_types.ts";
+import type { AllocatorEffect, AllocatorEvent, AllocatorOptions } from "./allocator_types.ts";
+import { Exchange, type StateNews } from "./exchange.ts";
+import { NOBODY } from "./owned.ts";
+import { Parts } from "./parts.ts";
+import { Requests } from "./requests.ts";
+import { type AllocatorStatus, statusOf } from "./status.ts";
+import { Takeover } from "./takeover.ts";
+import type { Span } from "./universe.ts";
+import { refusal } from "./words.ts";
+
+/** What waits is looked at this often, in milliseconds. */
+const TICK_MS = 5_000;
+/** Addresses of a container that died go back after this. */
+const DEAD_MS = 30_000;
+/** Patience without end, for claims of our own. */
+const FOREVER = { until: Infinity, noWait: false } as const;
+
+/**
+ * Order of calls: `step({kind: "start"})` first; then events as they come, with time that never goes back; `wake` at
+ * `nextWake()`, which is Infinity when nothing waits. Effects are to be carried out in their order, and all of them
+ * before the next step; if a `store` fails, none behind it. Nothing that others say makes a step throw.
+ */
+export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
+  readonly #parts: Parts;
+  readonly #requests: Requests;
+  readonly #exchange: Exchange;
+  readonly #takeover: Takeover;
+  #tickAt = Infinity;
+  #ownId = -1;
+
+  /** An allocator with what earlier runs have stored. */
+  constructor(options: AllocatorOptions) {
+    this.#parts = new Parts(options);
+    this.#requests = new Requests(this.#parts, () => this.#establish());
+    this.#exchange = new Exchange(this.#parts);
+    this.#takeover = new Takeover(this.#parts);
+  }
+
+  /** Handles one event; see the class. */
+  step(event: AllocatorEvent, now: Millis): readonly AllocatorEffect[] {
+    const parts = this.#parts;
+    parts.now = now > parts.now ? now : parts.now;
+    const held = parts.holding;
+    this.#handle(event);
+    if (!parts.holding && (held || this.#exchange.defers)) {
+      this.#exchange.resume();
+      this.#settle();
+      this.#requests.retry();
+    }
+    parts.saveReports();
+    parts.saveMembers();
+    const busy = parts.awaiting || this.#requests.count > 0 || this.#takeover.isOpen;
+    if (!busy) this.#tickAt = Infinity;
+    else if (this.#tickAt === Infinity) this.#tickAt = after(parts.now, TICK_MS);
+    const [stores, others] = [parts.stores, parts.effects];
+    parts.stores = [];
+    parts.effects = [];
+    // A broadcast is encoded when it is sent: nothing of what it says may be missing on the disk then.
+    return [...stores, ...others];
+  }
+
+  /** Earliest time at which a wake could matter. */
+  nextWake(): number {
+    const { holdUntil, holding, dead } = this.#parts;
+    const dues = [...dead.values()].map((since) => since + DEAD_MS);
+    return Math.min(
+      this.#tickAt,
+      holding ? holdUntil : Infinity,
+      this.#requests.firstDue,
+      this.#takeover.firstDue,
+      ...dues,
+    );
+  }
+
+  /** What others are to be told now; free addresses are counted for it. */
+  state(): IpamState {
+    return this.#parts.state();
+  }
+
+  /** The addresses of a holder, in a subnet if one is given. */
+  lookup(ident: string, subnet?: Cidr): readonly Cidr[] {
+    const { universe, owned } = this.#parts;
+    const all = owned.of(ident);
+    const span = subnet === undefined ? undefined : universe.spanOf(subnet);
+    if (subnet === undefined) return all;
+    return all.filter(({ ip }) => {
+      const at = universe.offsetOf(ip);
+      return at !== undefined && span !== undefined && at > span.start && at < span.end - 1;
+    });
+  }
+
+  /** What we own. */
+  ownedRanges(): readonly Span[] {
+    return this.#parts.ring.rangesOf(this.#parts.self);
+  }
+
+  /** For those who ask how things are. */
+  status(): AllocatorStatus {
+    return statusOf(this.#parts, this.#requests.waiting, this.#takeover.open);
+  }
+
+  #handle(event: AllocatorEvent): void {
+    switch (event.kind) {
+      case "start":
+        return this.#start();
+      case "wake":
+        return this.#wake();
+      case "mesh":
+        this.#parts.reachable = new Set(event.peers);
+        this.#parts.expected = event.expected;
+        this.#parts.met(event.peers);
+        this.#settle();
+        return this.#requests.retry();
+      case "left":
+        return this.#left(event.peers);
+      case "state":
+        this.#take(this.#exchange.take(event.state, event.source));
+        if (event.source !== undefined) this.#takeover.answerTo(event.source);
+        return;
+      case "message":
+        return this.#message(event.message, event.source);
+      case "allocate":
+        this.#parts.dead.delete(event.ident);
+        return this.#requests.add({ kind: "allocate", event });
+      case "claim":
+        this.#parts.dead.delete(event.ident);
+        return this.#requests.add({ kind: "claim", event, tries: 0, answered: false });
+      case "prime":
+        return this.#requests.add({ kind: "prime", event });
+      case "cancel":
+        this.#takeover.cancel(event.id);
+        return this.#requests.cancel((request) => request.event.id === event.id);
+      case "release":
+        return this.#release(event);
+      case "container":
+        return this.#container(event);
+      case "running":
+        for (const [ident] of this.#parts.containers()) {
+          if (!event.idents.has(ident)) this.#parts.release(ident, undefined);
+        }
+        return this.#requests.retry();
+      case "remove":
+        this.#takeover.remove(event);
+        return this.#requests.retry();
+      case "shutdown":
+        this.#requests.cancel(() => true);
+        this.#takeover.leave();
+        this.#parts.awaiting = false;
+        return this.#parts.answer(event.id, { kind: "done" });
+      default:
+        return assertNever(event);
+    }
+  }
+
+  #start(): void {
+    const { owned, universe, space, ring, options } = this.#parts;
+    for (const [ident, { cidrs, isContainer }] of [...owned.all]) {
+      for (const cidr of cidrs) {
+        const at = universe.offsetOf(cidr.ip);
+        if (at === undefined || space.claim(at)) continue;
+        // Recorded, but not ours: it was written by a run whose ring is lost. Whoever has it may give it to us.
+        this.#parts.release(ident, cidr.ip);
+        const event = { kind: "claim", id: this.#ownId--, ident, cidr, isContainer } as const;
+        this.#parts.note("address-reclaimed", cidr.ip);
+        this.#requests.add({
+          ...{ kind: "claim", tries: 0, answered: true },
+          event: { ...event, lenient: true, patience: FOREVER },
+        });
+      }
+    }
+    if (!ring.isEmpty) return this.#parts.saveRing();
+    if (options.init.kind !== "seed") return;
+    this.#parts.careful = true; // perhaps the disk was lost, and not for the first time the ring begins
+    this.#create(options.init.peers);
+  }
+
+  #wake(): void {
+    const { now, dead, ring, awaiting } = this.#parts;
+    for (const [ident, since] of dead) {
+      if (now < since + DEAD_MS) continue;
+      dead.delete(ident);
+      this.#parts.release(ident, undefined);
+    }
+    if (now >= this.#tickAt) {
+      this.#tickAt = after(now, TICK_MS);
+      if (awaiting) this.#propose();
+      else if (ring.isEmpty && this.#requests.count > 0) this.#establish();
+      if (this.#takeover.isOpen) this.#parts.broadcast();
+    }
+    this.#settle();
+    this.#requests.retry();
+  }
+
+  #message(message: IpamMessage, source: PeerName): void {
+    this.#parts.met([source]);
+    switch (message.kind) {
+      case "request":
+        return this.#exchange.request(source, message.range);
+      case "denied":
+        return this.#requests.denied(source, message.range);
+      case "update":
+        this.#requests.heard(source);
+        return this.#take(this.#exchange.take(message.state, source));
+      default:
+        return assertNever(message);
+    }
+  }
+
+  #take(news: StateNews): void {
+    if (news.refused !== undefined) this.#parts.emit({ kind: "refuse", reason: news.refused });
+    const { election } = this.#parts;
+    if (news.ringChanged) this.#ringUpdated();
+    else if (news.election === "merged" && election !== undefined) {
+      if (election.think()) this.#parts.broadcast();
+      this.#conclude();
+    } else if (news.election === "wanted") this.#establish();
+    this.#settle();
+  }
+
+  /** Sees to it that there will be a ring. */
+  #establish(): void {
+    const { ring, awaiting, election, options } = this.#parts;
+    if (!ring.isEmpty || awaiting || this.#parts.gone) return;
+    this.#parts.awaiting = true;
+    const { init } = options;
+    const peers = init.kind === "consensus" ? init.peers : undefined;
+    election?.start(peers ?? this.#parts.expected);
+    this.#propose();
+  }
+
+  #propose(): void {
+    this.#parts.election?.propose();
+    if (!this.#conclude()) this.#parts.broadcast();
+  }
+
+  #conclude(): boolean {
+    const peers = this.#parts.election?.consensus();
+    if (peers === undefined || !this.#parts.ring.isEmpty) return false;
+    this.#create(peers);
+    return true;
+  }
+
+  #create(peers: readonly PeerName[]): void {
+    const { ring, self } = this.#parts;
+    const before = ring.rangesOf(self);
+    ring.seed(peers);
+    this.#parts.followRing(before);
+    this.#parts.saveRing();
+    this.#parts.broadcast();
+    this.#ringUpdated();
+  }
+
+  #ringUpdated(): void {
+    this.#parts.awaiting = false;
+    this.#parts.election = undefined;
+    this.#settle();
+    this.#requests.retry();
+  }
+
+  /** Take-overs that have become possible. */
+  #settle(): void {
+    if (this.#takeover.settle()) this.#requests.retry();
+  }
+
+  #left(peers: readonly PeerName[]): void {
+    const { nicknames, self, members } = this.#parts;
+    for (const peer of peers) {
+      if (peer !== self && !this.#parts.owns(peer) && !members.has(peer)) nicknames.delete(peer);
+    }
+  }
+
+  #release({ id, ident, ip }: Extract<AllocatorEvent, { kind: "release" }>): void {
+    const cidrs = this.#parts.release(ident === NOBODY ? ip ?? ident : ident, ip);
+    if (cidrs.length === 0) {
+      const message = ip === undefined
+        ? `Delete: no addresses for ${ident}`
+        : `Free: address ${ip} not found for ${ident}`;
+      return this.#parts.refuse(
+        id,
+        refusal("not-found", message, `"meshnet ps" lists who has which address`),
+      );
+    }
+    this.#parts.answer(id, { kind: "released", cidrs });
+    this.#requests.retry();
+  }
+
+  #container({ ident, what }: Extract<AllocatorEvent, { kind: "container" }>): void {
+    const { dead, owned, now } = this.#parts;
+    dead.delete(ident);
+    if (what === "started") return;
+    const mine = (request: { event: { ident?: string } }) => request.event.ident === ident;
+    this.#requests.cancel((request) => request.kind !== "prime" && mine(request));
+    if (owned.all.get(ident)?.isContainer !== true) return;
+    if (what === "died") return void dead.set(ident, now);
+    this.#parts.release(ident, undefined);
+    this.#requests.retry();
+  }
+}

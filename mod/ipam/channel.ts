@@ -1,0 +1,75 @@
+/** The gossip channel of address allocation: bytes to events and back. */
+import { bad, type Decoded, good } from "../core/brand.ts";
+import type { PeerName } from "../core/names.ts";
+import type { GossipChannel, GossipData } from "../core/ports.ts";
+import type { Millis } from "../core/time.ts";
+import { decodeIpamMessage } from "../wire/ipam/ipam_message.ts";
+import { decodeIpamState, encodeIpamState } from "../wire/ipam/ipam_state.ts";
+import type { Allocator } from "./allocator.ts";
+import type { AllocatorEffect, AllocatorEvent } from "./allocator_types.ts";
+
+/** What the channel is called on the wire. */
+export const IPAM_CHANNEL = "IPallocation";
+
+/** Connects an allocator to gossip. The engine must not deliver anything while effects are carried out. */
+export class AllocatorChannel implements GossipChannel {
+  /** What it is called on the wire. */
+  readonly name: string = IPAM_CHANNEL;
+  readonly #allocator: Allocator;
+  readonly #perform: (effect: Exclude<AllocatorEffect, { kind: "refuse" }>) => void;
+  /** Our state, as it is when it is sent: two of it that wait are one. */
+  readonly data: GossipData = {
+    merge: () => this.data,
+    encode: () => [encodeIpamState(this.#allocator.state())],
+  };
+
+  /** `perform` carries out all effects but refusals, which are the channel's own affair. */
+  constructor(
+    allocator: Allocator,
+    perform: (effect: Exclude<AllocatorEffect, { kind: "refuse" }>) => void,
+  ) {
+    this.#allocator = allocator;
+    this.#perform = perform;
+  }
+
+  /** The state goes out even where it says no more than that we are here. */
+  fullState(): GossipData {
+    return this.data;
+  }
+
+  /** A state of some neighbour; it is not passed on. */
+  onGossip(payload: Uint8Array, now: Millis): Decoded<undefined> {
+    const state = decodeIpamState(payload);
+    return state.ok ? this.#feed({ kind: "state", state: state.value, source: undefined }, now) : state;
+  }
+
+  /** A state that goes round: our own state is passed on in its name. */
+  onBroadcast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<GossipData> {
+    const state = decodeIpamState(payload);
+    if (!state.ok) return state;
+    const taken = this.#feed({ kind: "state", state: state.value, source }, now);
+    return taken.ok ? good(this.data) : taken;
+  }
+
+  /** A message for us; of types that we do not know nothing is said. */
+  onUnicast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<undefined> {
+    const message = decodeIpamMessage(payload);
+    if (!message.ok) return message;
+    if (message.value === undefined) return good(undefined);
+    return this.#feed({ kind: "message", message: message.value, source }, now);
+  }
+
+  /** Peers that the mesh has forgotten; when that was does not matter, and a step takes an old time for its last one. */
+  onPeersRemoved(peers: readonly PeerName[]): void {
+    this.#feed({ kind: "left", peers }, 0 as Millis);
+  }
+
+  #feed(event: AllocatorEvent, now: Millis): Decoded<undefined> {
+    let refused: string | undefined;
+    for (const effect of this.#allocator.step(event, now)) {
+      if (effect.kind === "refuse") refused ??= effect.reason;
+      else this.#perform(effect);
+    }
+    return refused === undefined ? good(undefined) : bad(refused);
+  }
+}

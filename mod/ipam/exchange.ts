@@ -1,0 +1,195 @@
+/** What other peers say: states, requests for space, denials (source: spec ipam.md, sections 4.3 to 4.5). */
+import type { PeerName } from "../core/names.ts";
+import { type IpamRange, type IpamRing, type IpamState, MAX_IPAM_ENTRIES } from "../wire/ipam/ipam_types.ts";
+import type { Parts } from "./parts.ts";
+import { mergeRings, type RingContent, ringFault, seedsDiffer } from "./ring_merge.ts";
+import { rangeText } from "./universe.ts";
+import { differentRanges, differentSeeds, removedHere } from "./words.ts";
+
+/** Most requests for space that are kept while nothing may be handed out. */
+const MAX_DEFERRED = 256;
+
+/** What a state led to. */
+export interface StateNews {
+  /** Why it is refused. */
+  readonly refused: string | undefined;
+  /** Whether the ring is another one now. */
+  readonly ringChanged: boolean;
+  /** Whether the election has news, or somebody wants one. */
+  readonly election: "merged" | "wanted" | undefined;
+}
+
+const NOTHING: StateNews = { refused: undefined, ringChanged: false, election: undefined };
+
+/** Takes in what others say. */
+export class Exchange {
+  readonly #parts: Parts;
+  /** Requests that came while nothing may be handed out. */
+  #deferred: { readonly source: PeerName; readonly range: IpamRange }[] = [];
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Whether requests of others wait. */
+  get defers(): boolean {
+    return this.#deferred.length > 0;
+  }
+
+  /** Merges a state. What cannot be merged changes nothing but the list of the lost. */
+  take(state: IpamState, source: PeerName | undefined): StateNews {
+    const { members, nicknames, ring } = this.#parts;
+    const others = state.members?.members.map(({ peer }) => peer) ?? [];
+    this.#parts.met(source === undefined ? others.filter(this.#parts.reaches) : [source]);
+    if (state.members !== undefined) {
+      if (members.findTwin(state.members)) this.#parts.foundTwin();
+      members.mergeLost(state.members);
+      if (members.isRemoved) this.#declaredLost();
+    }
+    for (const [peer, nickname] of state.nicknames) {
+      if (peer !== this.#parts.self && (nicknames.has(peer) || nicknames.size < MAX_IPAM_ENTRIES)) {
+        nicknames.set(peer, nickname);
+      }
+    }
+    const news = state.ring === undefined ? this.#withoutRing(state, source) : this.#mergeRing(state.ring);
+    if (news.refused === undefined && state.members !== undefined) members.mergeMembers(state.members);
+    if (news.ringChanged && !ring.isEmpty) this.#forgetNicknames();
+    return news;
+  }
+
+  /** Somebody wants space. */
+  request(source: PeerName, range: IpamRange): void {
+    const { ring, self, universe, space, members } = this.#parts;
+    if (ring.isEmpty || source === self || members.isLost(source) || this.#parts.gone) return;
+    if (this.#parts.blocked() !== undefined) return;
+    if (this.#parts.holding) {
+      if (this.#deferred.length < MAX_DEFERRED) this.#deferred.push({ source, range });
+      return;
+    }
+    const { wireStart } = universe;
+    const before = ring.rangesOf(self);
+    const given = space.donate({ start: range.start - wireStart, end: range.end - wireStart });
+    if (given === undefined) this.#parts.send(source, { kind: "denied", range });
+    else {
+      ring.grant(given, source);
+      this.#parts.followRing(before);
+      this.#parts.saveRing();
+      this.#parts.broadcast();
+    }
+    this.#parts.update(source);
+  }
+
+  /** Answers what waited, now that addresses may be handed out. */
+  resume(): void {
+    const deferred = this.#deferred;
+    this.#deferred = [];
+    for (const { source, range } of deferred) this.request(source, range);
+  }
+
+  /** A state of somebody who has no ring. */
+  #withoutRing({ paxos }: IpamState, source: PeerName | undefined): StateNews {
+    const { ring, election } = this.#parts;
+    if (!ring.isEmpty) {
+      if (source !== undefined) this.#parts.update(source);
+      return NOTHING;
+    }
+    if (election === undefined) return NOTHING;
+    if (paxos !== undefined) {
+      return { ...NOTHING, election: election.merge(paxos) ? "merged" : undefined };
+    }
+    return { ...NOTHING, election: source === undefined ? undefined : "wanted" };
+  }
+
+  #mergeRing(theirs: IpamRing): StateNews {
+    const { ring, universe, self, space, members, nicknames } = this.#parts;
+    const { wireStart, size } = universe;
+    const refused = (reason: string) => ({ ...NOTHING, refused: reason });
+    const textOf = (at: number) => universe.ipAt(at);
+    const entries = theirs.entries.map(({ token, owner, version, free }) => ({
+      ...{ token: token - theirs.start, owner, version, free },
+    }));
+    const fault = ringFault(entries, { size: theirs.end - theirs.start, textOf });
+    if (fault !== undefined) return refused(fault);
+    const content = { entries, seeds: theirs.seeds };
+    const options = {
+      ...{ self, size, textOf, isLost: members.isLost.bind(members) },
+      allFree: space.allFree.bind(space),
+    };
+    if (theirs.start !== wireStart || theirs.end !== wireStart + size) {
+      const [received, ours] = [rangeText(theirs.start, theirs.end), universe.spanText(universe.span)];
+      return refused(
+        seedsDiffer(ring, content)
+          ? differentSeeds(theirs.seeds, ring.seeds, nicknames)
+          : differentRanges(received, ours),
+      );
+    }
+    const merged = mergeRings(ring, content, options);
+    if (merged.kind === "different-seeds") {
+      if (this.#givesWay(content)) return this.#install(content);
+      return refused(differentSeeds(theirs.seeds, ring.seeds, nicknames));
+    }
+    if (merged.kind === "refused") {
+      ring.install(merged.ring.entries, merged.ring.seeds);
+      if (!members.wasLost) return refused(merged.reason);
+      this.#parts.succeeded = true;
+      return refused(removedHere(merged.reason));
+    }
+    const wasEmpty = ring.isEmpty;
+    const news = this.#install(merged.ring, merged.changed);
+    if (wasEmpty && this.#wasUsed()) this.#parts.careful = true;
+    return news;
+  }
+
+  #install(content: RingContent, changed = true): StateNews {
+    const { ring, self } = this.#parts;
+    const before = ring.rangesOf(self);
+    const ownership = (entries: RingContent["entries"]) =>
+      entries.map(({ token, owner }) => `${token} ${owner}`);
+    const moved = changed && `${ownership(ring.entries)}` !== `${ownership(content.entries)}`;
+    ring.install(content.entries, content.seeds);
+    if (!changed) return NOTHING;
+    this.#parts.followRing(before);
+    if (moved) this.#parts.saveRing(); // versions and free counts of others alone are learned anew
+    return { ...NOTHING, ringChanged: true };
+  }
+
+  /** Whether we have been given ranges in which somebody under our name has been before. */
+  #wasUsed(): boolean {
+    const { ring, self } = this.#parts;
+    return ring.entries.some(({ owner, version, free }, index) => {
+      const room = ring.spansAt(index).reduce((sum, { start, end }) => sum + end - start, 0);
+      return owner === self && (version > 0 || free < room);
+    });
+  }
+
+  /**
+   * Whether we may forget our ring for one that was begun by others: nothing of ours is in use, nobody but us has a
+   * share, or we have none, and theirs is to be preferred: the one that is in use, else the one of the lower seeds.
+   */
+  #givesWay({ entries, seeds }: RingContent): boolean {
+    const { ring, self, space } = this.#parts;
+    if (space.used.size > 0) return false;
+    const alone = `${ring.seeds}` === self && ring.entries.every(({ owner }) => owner === self);
+    if (!alone && this.#parts.owns(self)) return false;
+    const inUse = (all: typeof entries) => all.reduce((sum, { free }) => sum + free, 0) < ring.size;
+    const [ours, theirs] = [inUse(ring.entries), inUse(entries)];
+    return ours === theirs ? `${seeds}` < `${ring.seeds}` : theirs;
+  }
+
+  /** Others say that we are lost. One that owns nothing just goes on. */
+  #declaredLost(): void {
+    const { members, self, space } = this.#parts;
+    if (!this.#parts.owns(self) && space.used.size === 0 && !this.#parts.gone) members.rejoin();
+  }
+
+  /** Nicknames of peers that are neither here nor owners of anything. */
+  #forgetNicknames(): void {
+    const { nicknames, ring, reachable, self, members } = this.#parts;
+    const owners = new Set(ring.owners());
+    for (const peer of nicknames.keys()) {
+      if (peer !== self && !owners.has(peer) && !reachable.has(peer) && !members.has(peer)) {
+        nicknames.delete(peer);
+      }
+    }
+  }
+}

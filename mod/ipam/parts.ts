@@ -1,0 +1,240 @@
+/** What an allocator consists of, and what all of its operations do to it. */
+import type { Cidr, Ip } from "../core/addr.ts";
+import type { PeerName } from "../core/names.ts";
+import type { Millis } from "../core/time.ts";
+import { encodeIpamMessage } from "../wire/ipam/ipam_message.ts";
+import type { IpamMessage, IpamState } from "../wire/ipam/ipam_types.ts";
+import { Election } from "./agree.ts";
+import type {
+  AllocatorEffect,
+  AllocatorOptions,
+  IpamRefusal,
+  Outcome,
+  RequestId,
+} from "./allocator_types.ts";
+import { Members, type Surroundings } from "./members.ts";
+import type { Holding, Owned } from "./owned.ts";
+import type { Ring } from "./ring.ts";
+import { Space } from "./space.ts";
+import { readStored, STORE_KEY, writeMembers, writeRing } from "./stored.ts";
+import type { Offset, Span } from "./universe.ts";
+import { cloned, type Facts, removed } from "./words.ts";
+
+/** After the first contact with others nothing is handed out for so long: a clone would show up by then. */
+export const HOLD_MS = 1_000;
+/** A peer that the mesh reaches for so long without a record is of another make. */
+const STRANGER_MS = 60_000;
+/** Most peers of unknown make that are remembered. */
+const MAX_STRANGERS = 1_024;
+/** Free counts may change so often before the ring is written: versions stay ahead of what a crash loses. */
+const REPORTS_PER_WRITE = 32;
+/** By how much our versions rise at a start, more than may have been lost. */
+export const VERSIONS_PER_START = 64;
+
+/** The state of an allocator. Whoever changes the ring or the members says so by `save...`. */
+export class Parts implements Facts, Surroundings {
+  readonly ring: Ring;
+  readonly space: Space;
+  readonly owned: Owned;
+  readonly members: Members;
+  readonly nicknames = new Map<PeerName, string>();
+  /** The election; none once there is a ring, or for an observer. */
+  election: Election | undefined;
+  /** Whether an election or a wait for others is under way. */
+  awaiting = false;
+  /** Whom the mesh reaches. */
+  reachable: ReadonlySet<PeerName> = new Set();
+  /** How many peers there ought to be, ourselves included. */
+  expected = 1;
+  /** Time of the step in hand. */
+  now = 0 as Millis;
+  /** Nothing new is handed out before this; Infinity while nobody was met. */
+  holdUntil = Infinity;
+  /** Whether a clone is conceivable: somebody has handed out addresses under our name before. */
+  careful = false;
+  /** Containers that died, and when: their addresses go back unless they start again. */
+  readonly dead = new Map<string, Millis>();
+  /** How often somebody under our name has outlived us. */
+  overtaken = 0;
+  /** Whether we were removed in an earlier life, and others own now what is in use here. */
+  succeeded = false;
+  /** Whether we have gone for good. */
+  gone = false;
+  /** What the step in hand writes, before anything else is done. */
+  stores: AllocatorEffect[] = [];
+  /** The other effects of the step in hand. */
+  effects: AllocatorEffect[] = [];
+  #reports = 0;
+  /** Owners, as of these entries. */
+  #owners: { readonly of: Ring["entries"]; readonly all: ReadonlySet<PeerName> } = { of: [], all: new Set() };
+  /** Since when the mesh reaches peers that have no record. */
+  readonly #strangers = new Map<PeerName, Millis>();
+
+  constructor(readonly options: AllocatorOptions) {
+    const { universe, self, uid, nickname, random, init, stored } = options;
+    const { ring, members, owned, faults, stale } = readStored(stored, universe, self);
+    this.ring = ring;
+    this.owned = owned;
+    this.members = new Members(self, random.below(2 ** 32), members);
+    this.space = new Space(universe.wireStart);
+    this.nicknames.set(self, nickname);
+    this.careful = members !== undefined || !ring.isEmpty;
+    this.ring.raise(VERSIONS_PER_START);
+    this.space.update(this.ring.rangesOf(self));
+    if (init.kind !== "observer") this.election = new Election({ name: self, uid });
+    for (const reason of faults) this.note("state-discarded", reason);
+    for (const key of stale) this.emit({ kind: "store", key, value: undefined });
+  }
+
+  get universe() {
+    return this.options.universe;
+  }
+  get self(): PeerName {
+    return this.options.self;
+  }
+  readonly reaches = (peer: PeerName): boolean => this.reachable.has(peer);
+  readonly owns = (peer: PeerName): boolean => {
+    const { entries } = this.ring;
+    if (this.#owners.of !== entries) this.#owners = { of: entries, all: new Set(this.ring.owners()) };
+    return this.#owners.all.has(peer);
+  };
+
+  emit(effect: AllocatorEffect): void {
+    if (effect.kind === "store") this.stores.push(effect);
+    else this.effects.push(effect);
+  }
+  note(event: string, about: string): void {
+    this.emit({ kind: "note", event, about });
+  }
+  answer(id: RequestId, outcome: Outcome): void {
+    this.emit({ kind: "answer", id, outcome });
+  }
+  refuse(id: RequestId, why: IpamRefusal): void {
+    this.answer(id, { kind: "refused", ...why });
+  }
+  send(to: PeerName, message: IpamMessage): void {
+    this.emit({ kind: "unicast", to, payload: encodeIpamMessage(message) });
+  }
+  /** Tells a peer our state. */
+  update(to: PeerName): void {
+    this.send(to, { kind: "update", state: this.state() });
+  }
+  broadcast(): void {
+    if (this.effects.at(-1)?.kind !== "broadcast") this.emit({ kind: "broadcast" });
+  }
+
+  /** Why nothing may be handed out; undefined when it may. */
+  blocked(): IpamRefusal | undefined {
+    if (this.overtaken > 1) return cloned(this.self, this.options.nickname);
+    return this.members.isRemoved || this.succeeded ? removed(this.self) : undefined;
+  }
+  /** Whether we still wait for a clone to show up. */
+  get holding(): boolean {
+    return this.careful && this.holdUntil !== Infinity && this.now < this.holdUntil;
+  }
+
+  /** Somebody under our name outlives us: once may be our own past, twice is a clone. */
+  foundTwin(): void {
+    this.overtaken++;
+    this.careful = true;
+    this.holdUntil = this.now + HOLD_MS;
+    this.broadcast(); // so that the other one finds us, too
+    if (this.overtaken === 2) this.note("clone", cloned(this.self, this.options.nickname).message);
+  }
+
+  /** The mesh reaches these peers now, or one of them spoke: the first time, a clone may show up. */
+  met(peers: readonly PeerName[]): void {
+    if (peers.some((peer) => peer !== this.self) && this.holdUntil === Infinity) {
+      this.holdUntil = this.now + HOLD_MS;
+    }
+    for (const peer of peers) {
+      if (peer === this.self || this.members.has(peer) || this.#strangers.has(peer)) continue;
+      if (this.#strangers.size < MAX_STRANGERS) this.#strangers.set(peer, this.now);
+    }
+  }
+  /** Peers of which we do not know yet whether they are of our make: a take-over waits for them. */
+  strangers(): PeerName[] {
+    for (const [peer, since] of this.#strangers) {
+      const known = this.members.has(peer) || this.members.isLost(peer);
+      if (known || this.reaches(peer) && this.now - since >= STRANGER_MS) this.#strangers.delete(peer);
+    }
+    return [...this.#strangers.keys()];
+  }
+
+  /** Counts what is free in our entries anew. */
+  report(): void {
+    if (this.ring.report((span) => this.space.countFree(span))) this.#reports++;
+  }
+  /** What others are told. */
+  state(): IpamState {
+    this.report();
+    const { ring, universe, election } = this;
+    const { wireStart: start, size } = universe;
+    const entries = ring.entries.map(({ token, owner, version, free }) => ({
+      ...{ token: start + token, owner, version, free },
+    }));
+    const { self: peer } = this;
+    return {
+      now: this.options.wallSeconds(),
+      nicknames: this.nicknames,
+      paxos: ring.isEmpty ? election?.known : undefined,
+      ring: ring.isEmpty ? undefined : { start, end: start + size, peer, entries, seeds: ring.seeds },
+      members: this.members.view,
+    };
+  }
+
+  /** Writes the ring. */
+  saveRing(): void {
+    this.report();
+    this.#reports = 0;
+    this.emit({ kind: "store", key: STORE_KEY.ring, value: writeRing(this.ring, this.universe) });
+  }
+  /** Writes the ring if free counts have changed often since. */
+  saveReports(): void {
+    if (this.#reports >= REPORTS_PER_WRITE) this.saveRing();
+  }
+  /** Writes the members if something about them must be remembered; at the end of each step. */
+  saveMembers(): void {
+    if (!this.members.unsaved) return;
+    this.members.unsaved = false;
+    this.emit({ kind: "store", key: STORE_KEY.members, value: writeMembers(this.members.record) });
+  }
+
+  /** Our ranges may have changed: the space follows. */
+  followRing(before: readonly Span[]): void {
+    const now = this.ring.rangesOf(this.self);
+    const same = now.length === before.length &&
+      now.every(({ start, end }, i) => start === before[i]!.start && end === before[i]!.end);
+    if (same) return;
+    this.space.update(now);
+    this.emit({ kind: "ranges" });
+  }
+
+  /** Records an address, in use already where it is ours. */
+  hold(ident: string, cidr: Cidr, isContainer: boolean): void {
+    this.#saveHolder(this.owned.add(ident, cidr, isContainer));
+  }
+  /** Strikes what a holder has, all of it or one address; returns what it was. */
+  release(ident: string, ip: Ip | undefined): readonly Cidr[] {
+    const one = ip === undefined ? undefined : this.owned.remove(ident, ip);
+    const cidrs = ip === undefined ? this.owned.removeAll(ident) : one === undefined ? [] : [one];
+    if (cidrs.length > 0) this.#saveHolder(ident);
+    for (const cidr of cidrs) {
+      const at = this.universe.offsetOf(cidr.ip);
+      if (at !== undefined) this.space.release(at);
+    }
+    return cidrs;
+  }
+  #saveHolder(ident: string): void {
+    this.emit({ kind: "store", key: STORE_KEY.owned + ident, value: this.owned.record(ident) });
+  }
+
+  /** The address of an offset with a prefix length. */
+  cidrAt(at: Offset, prefix: number): Cidr {
+    return { ip: this.universe.ipAt(at), prefix };
+  }
+  /** Holders that are containers. */
+  containers(): [string, Holding][] {
+    return [...this.owned.all].filter(([, { isContainer }]) => isContainer);
+  }
+}

@@ -1,0 +1,162 @@
+/** What people are told. */
+import { formatCidr } from "../core/addr.ts";
+import type { PeerName } from "../core/names.ts";
+import type { IpamRefusal } from "./allocator_types.ts";
+import type { Ring } from "./ring.ts";
+import { commonSpan, type Span, spanSize, type Universe } from "./universe.ts";
+
+/** Most peers that one sentence names. */
+const MAX_NAMED = 8;
+
+/** What sentences about peers and ranges need. */
+export interface Facts {
+  /** The range of all addresses. */
+  readonly universe: Universe;
+  /** Who owns what. */
+  readonly ring: Ring;
+  /** Nicknames, as far as they are known. */
+  readonly nicknames: ReadonlyMap<PeerName, string>;
+  /** Whether the mesh reaches a peer. */
+  readonly reaches: (peer: PeerName) => boolean;
+}
+
+/** `name(nickname)`, or the name alone. */
+export function peerText(peer: PeerName, nicknames: ReadonlyMap<PeerName, string>): string {
+  const nickname = nicknames.get(peer);
+  return nickname === undefined ? peer : `${peer}(${nickname})`;
+}
+
+/** Some peers, by nickname where there is one. */
+export function peersText(peers: readonly PeerName[], nicknames: ReadonlyMap<PeerName, string>): string {
+  const named = peers.slice(0, MAX_NAMED).map((peer) => nicknames.get(peer) || peer);
+  const more = peers.length - named.length;
+  return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Two rings were begun by different peers. */
+export function differentSeeds(
+  theirs: readonly PeerName[],
+  ours: readonly PeerName[],
+  nicknames: ReadonlyMap<PeerName, string>,
+): string {
+  const list = (peers: readonly PeerName[]) => peers.map((peer) => peerText(peer, nicknames)).join(" ");
+  return `IP allocation was seeded by different peers (received: [${list(theirs)}], ours: [${
+    list(ours)
+  }]), ` +
+    `to join the two run "meshnet reset" on every host of one of them and start it again`;
+}
+
+/** Two peers were started with different ranges. */
+export function differentRanges(theirs: string, ours: string): string {
+  return `Incompatible IP allocation ranges (received: ${theirs}, ours: ${ours}), ` +
+    `to join theirs run "meshnet reset" and "meshnet up --ip-range ${theirs}"`;
+}
+
+/** No address is free: who holds what, and who cannot be asked. */
+export function exhausted(subnet: Span, facts: Facts): IpamRefusal {
+  const { universe, ring, nicknames, reaches } = facts;
+  const held = new Map<PeerName, number>();
+  ring.entries.forEach(({ owner }, index) => {
+    for (const span of ring.spansAt(index)) {
+      const part = commonSpan(span, subnet);
+      if (part !== undefined) held.set(owner, (held.get(owner) ?? 0) + spanSize(part));
+    }
+  });
+  const donors = ring.donors(subnet);
+  const list = [...held].sort(([, a], [, b]) => b - a).slice(0, MAX_NAMED).map(([owner, size]) => {
+    const who = owner === ring.self ? "this host" : nicknames.get(owner) || owner;
+    const free = owner === ring.self ? 0 : donors.get(owner) ?? 0;
+    const away = owner !== ring.self && !reaches(owner) ? ", unreachable" : "";
+    return `${who} ${size} (${Math.min(free, size)} free${away})`;
+  });
+  const lost = [...donors.keys()].filter((peer) => !reaches(peer));
+  const hint = lost.length > 0
+    ? `Start ${peersText(lost, nicknames)}, or run "meshnet rmpeer" for those that are gone for good`
+    : "Release addresses, or ask for one in another subnet";
+  const what = universe.spanText(commonSpan(subnet, universe.span) ?? subnet);
+  return refusal(
+    "exhausted",
+    `Cannot allocate an address: ${what} has none free, owners: ${list.join("; ")}`,
+    hint,
+  );
+}
+
+/** There is no agreement yet on who owns what. */
+export function noRing(quorum: number, known: number, observer: boolean): IpamRefusal {
+  if (observer) {
+    return refusal(
+      "no-ring",
+      "Cannot allocate an address: this host is an observer and no other peer has begun",
+      `Connect it to the others, or start it without "--ip-init observer"`,
+    );
+  }
+  return refusal(
+    "no-ring",
+    `Cannot allocate an address: ${quorum} peers must agree on the first owners, ${known} are here`,
+    `Start the others, or give the number of hosts with "--ip-init consensus=N" or their names with "--ip-init seed=..."`,
+  );
+}
+
+/** Another host runs under our name. */
+export function cloned(self: PeerName, nickname: string): IpamRefusal {
+  return refusal(
+    "clone",
+    `Cannot hand out addresses: another host runs as ${self}(${nickname}), it is a clone of this one`,
+    `Run "meshnet reset" on the clone, then start meshnet on both`,
+  );
+}
+
+/** Others have declared us lost. */
+export function removed(self: PeerName): IpamRefusal {
+  return refusal(
+    "removed",
+    `Cannot hand out addresses: other hosts have removed ${self} and may use its addresses`,
+    `Run "meshnet reset" here and start again; if nobody has taken over yet, a restart is enough`,
+  );
+}
+
+/** Why what others say is refused, on a host that they have removed. */
+export function removedHere(reason: string): string {
+  return `${reason}; this host was removed, run "meshnet reset" here`;
+}
+
+/** A take-over that waits for others. */
+export function waitsFor(
+  victim: PeerName,
+  missing: readonly PeerName[],
+  facts: Pick<Facts, "nicknames" | "reaches">,
+): IpamRefusal {
+  const { nicknames, reaches } = facts;
+  const away = missing.filter((peer) => !reaches(peer));
+  const hint = away.length > 0
+    ? `Start ${peersText(away, nicknames)}, or remove them too; it goes on by itself when they answer`
+    : "They may still reach it; it goes on by itself when they answer";
+  return refusal(
+    "peers-missing",
+    `Cannot take over from ${peerText(victim, nicknames)} yet: no consent of ${
+      peersText(missing, nicknames)
+    }`,
+    hint,
+  );
+}
+
+/** An address that is not ours to give. */
+export function ownedByOther(text: string, owner: PeerName, facts: Pick<Facts, "nicknames">): IpamRefusal {
+  const nickname = facts.nicknames.get(owner) ?? "";
+  return refusal(
+    "owned-by-other",
+    `address ${text} is owned by other peer ${owner} (${nickname})`,
+    `Choose another address, or allocate one with "net:default"`,
+  );
+}
+
+/** A subnet that the universe has nothing of. */
+export function outOfRange(subnet: Parameters<typeof formatCidr>[0], universe: Universe): IpamRefusal {
+  const [text, all] = [formatCidr(subnet), formatCidr(universe.cidr)];
+  return refusal("out-of-range", `range ${text} out of bounds: ${all}`, `Choose a subnet within ${all}`);
+}
+
+/** A refusal. */
+export function refusal(code: IpamRefusal["code"], message: string, hint?: string): IpamRefusal {
+  return { code, message, hint };
+}

@@ -1,0 +1,323 @@
+/** Many allocators on one virtual clock, and between them a network that loses, delays and splits. */
+import assert from "node:assert/strict";
+import { parseCidr } from "../../../mod/core/addr.ts";
+import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import { Allocator } from "../../../mod/ipam/allocator.ts";
+import type { AllocatorEffect, AllocatorEvent, Init, Outcome } from "../../../mod/ipam/allocator_types.ts";
+import { AllocatorChannel } from "../../../mod/ipam/channel.ts";
+import { Universe } from "../../../mod/ipam/universe.ts";
+import { VirtualClock } from "../../sim/clock.ts";
+import { SeededRandom } from "../../sim/random.ts";
+
+/** What the network and the hosts suffer. */
+export interface Troubles {
+  /** Probability that a message is lost. */
+  readonly loss: number;
+  /** Probability that a message takes seconds and so is overtaken by later ones. */
+  readonly late: number;
+  /** Probability of a crash before an effect is carried out. */
+  readonly crash: number;
+}
+
+/** Nothing goes wrong. */
+export const CALM: Troubles = { loss: 0, late: 0, crash: 0 };
+const GOSSIP_MS = 30_000;
+
+class Crash extends Error {}
+
+/** One host: a disk that survives and a process that need not. */
+export class Host {
+  readonly disk = new Map<string, string>();
+  process: { readonly allocator: Allocator; readonly channel: AllocatorChannel } | undefined;
+  /** Gone for good. */
+  lost = false;
+  group = 0;
+  run = 0;
+  readonly outcomes = new Map<number, Outcome>();
+  readonly notes: string[] = [];
+
+  constructor(
+    readonly world: Cluster,
+    readonly name: PeerName,
+    public init: Init,
+    readonly universe: Universe,
+  ) {}
+
+  start(): void {
+    const { world, universe, name: self, init, disk } = this;
+    const run = ++this.run;
+    const uid = BigInt(world.random.below(2 ** 32)) + 1n;
+    const allocator = new Allocator({
+      ...{ universe, self, uid, nickname: `h${parseInt(self.slice(-2), 16)}`, init },
+      stored: new Map(disk),
+      random: world.random,
+      wallSeconds: () => 1_700_000_000,
+    });
+    const channel = new AllocatorChannel(allocator, (effect) => this.#perform(effect));
+    this.process = { allocator, channel };
+    this.feed({ kind: "start" });
+    const gossip = () => {
+      if (this.run !== run || this.process === undefined) return;
+      const others = world.reachable(this);
+      for (let i = 0; i < 2 && others.length > 0; i++) this.gossipTo(world.random.pick(others));
+      world.clock.after(GOSSIP_MS, gossip);
+    };
+    world.clock.after(world.random.below(GOSSIP_MS), gossip);
+  }
+
+  kill(): void {
+    this.process = undefined;
+    this.run++;
+  }
+
+  get allocator(): Allocator {
+    assert.ok(this.process, `${this.name} is down`);
+    return this.process.allocator;
+  }
+
+  feed(event: AllocatorEvent): void {
+    if (this.process === undefined) return;
+    this.#guard(() => {
+      for (const effect of this.process!.allocator.step(event, this.world.clock.now())) this.#perform(effect);
+    });
+  }
+
+  deliver(take: (channel: AllocatorChannel, now: Millis) => { ok: boolean; reason?: string }): void {
+    if (this.process === undefined) return;
+    this.#guard(() => {
+      const taken = take(this.process!.channel, this.world.clock.now());
+      if (!taken.ok) this.world.refusals.push(`${this.name}: ${taken.reason}`);
+    });
+  }
+
+  gossipTo(other: Host): void {
+    for (const bytes of this.process?.channel.data.encode() ?? []) {
+      this.world.send(this, other, (channel, now) => channel.onGossip(bytes, now));
+    }
+  }
+
+  #guard(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+      this.kill();
+      this.world.rewire();
+    }
+    this.world.afterStep(this);
+    const at = this.process?.allocator.nextWake() ?? Infinity;
+    const run = this.run;
+    if (at < Infinity) {
+      this.world.clock.at(at, () => {
+        if (this.run === run && (this.process?.allocator.nextWake() ?? Infinity) <= this.world.clock.now()) {
+          this.feed({ kind: "wake" });
+        }
+      });
+    }
+  }
+
+  #perform(effect: AllocatorEffect): void {
+    const { world } = this;
+    if (world.random.chance(world.troubles.crash)) throw new Crash();
+    switch (effect.kind) {
+      case "store":
+        if (effect.value === undefined) this.disk.delete(effect.key);
+        else this.disk.set(effect.key, effect.value);
+        return;
+      case "unicast": {
+        const to = world.host(effect.to);
+        const bytes = effect.payload;
+        world.messages++;
+        if (to !== undefined) {
+          world.send(this, to, (channel, now) => channel.onUnicast(this.name, bytes, now));
+        }
+        return;
+      }
+      case "broadcast": {
+        const [bytes] = [...this.process!.channel.data.encode()];
+        world.messages++;
+        for (const to of world.reachable(this)) {
+          world.send(this, to, (channel, now) => channel.onBroadcast(this.name, bytes!, now));
+        }
+        return;
+      }
+      case "answer":
+        assert.ok(!this.outcomes.has(effect.id), `request ${effect.id} is answered twice`);
+        return void this.outcomes.set(effect.id, effect.outcome);
+      case "note":
+        return void this.notes.push(`${effect.event}: ${effect.about}`);
+    }
+  }
+}
+
+/** Hosts h1 to hN of one range. */
+export class Cluster {
+  readonly clock = new VirtualClock();
+  readonly random: SeededRandom;
+  readonly hosts: Host[] = [];
+  readonly refusals: string[] = [];
+  troubles: Troubles = CALM;
+  messages = 0;
+  #nextId = 1;
+  #strict = true;
+
+  constructor(options: { seed: number; hosts: number; range: string; init?: Init }) {
+    this.random = new SeededRandom(options.seed);
+    const made = Universe.of(parseCidr(options.range)!);
+    assert.ok(made.ok);
+    const init = options.init ?? { kind: "consensus", peers: options.hosts };
+    for (let i = 1; i <= options.hosts; i++) {
+      this.hosts.push(new Host(this, peerNameFromNumber(i)!, init, made.value));
+    }
+    for (const host of this.hosts) host.start();
+    this.rewire();
+  }
+
+  host(name: PeerName): Host | undefined {
+    return this.hosts.find((host) => host.name === name);
+  }
+
+  /** Other hosts whose processes run and that the network connects with one. */
+  reachable(host: Host): Host[] {
+    return this.hosts.filter((other) =>
+      other !== host && other.process !== undefined && other.group === host.group
+    );
+  }
+
+  send(
+    from: Host,
+    to: Host,
+    take: (channel: AllocatorChannel, now: Millis) => { ok: boolean; reason?: string },
+  ): void {
+    const { loss, late } = this.troubles;
+    if (from.group !== to.group || this.random.chance(loss)) return;
+    const delay = this.random.chance(late) ? this.random.below(8_000) : 1 + this.random.below(20);
+    const run = to.run;
+    this.clock.after(delay, () => {
+      if (from.group === to.group && to.run === run) to.deliver(take);
+    });
+  }
+
+  /** The mesh tells everybody who is there now; those who meet exchange all that they know. */
+  rewire(): void {
+    for (const host of this.hosts) {
+      const run = host.run;
+      this.clock.after(10 + this.random.below(200), () => {
+        if (host.process === undefined || host.run !== run) return;
+        const others = this.reachable(host);
+        host.feed({ kind: "mesh", peers: others.map(({ name }) => name), expected: this.hosts.length });
+        for (const other of others) host.gossipTo(other);
+      });
+    }
+  }
+
+  /** Splits the network. */
+  split(groupOf: (index: number) => number): void {
+    this.hosts.forEach((host, index) => host.group = groupOf(index));
+    this.rewire();
+  }
+
+  heal(): void {
+    this.split(() => 0);
+  }
+
+  allocate(
+    host: Host,
+    ident: string,
+    options: { subnet?: string; until?: number; noWait?: boolean } = {},
+  ): number {
+    const { subnet, until = Infinity, noWait = false } = options;
+    const id = this.#nextId++;
+    host.feed({
+      ...{ kind: "allocate", id, ident, isContainer: false },
+      subnet: subnet === undefined ? host.universe.cidr : parseCidr(subnet)!,
+      patience: { until, noWait },
+    });
+    return id;
+  }
+
+  claim(host: Host, ident: string, cidr: string, lenient = false): number {
+    const id = this.#nextId++;
+    host.feed({
+      ...{ kind: "claim", id, ident, cidr: parseCidr(cidr)!, isContainer: false, lenient },
+      patience: { until: Infinity, noWait: false },
+    });
+    return id;
+  }
+
+  remove(host: Host, victims: readonly Host[], until = Infinity): number {
+    const id = this.#nextId++;
+    const peers = victims.map(({ name }) => name);
+    host.feed({ kind: "remove", id, peers, patience: { until, noWait: false } });
+    return id;
+  }
+
+  nextId(): number {
+    return this.#nextId++;
+  }
+
+  /** From here on, two owners are what the test is about. */
+  allowConflicts(): void {
+    this.#strict = false;
+  }
+
+  afterStep(host: Host): void {
+    if (this.#strict) this.checkOwners(host);
+  }
+
+  /** No address is owned twice: by two processes, by what one of them has stored, or by both. */
+  checkOwners(changed: Host): void {
+    const mine = ownedBy(changed);
+    for (const other of this.hosts) {
+      if (other === changed || other.lost || changed.lost) continue;
+      for (const theirs of ownedBy(other)) {
+        for (const span of mine) {
+          if (span.start < theirs.end && theirs.start < span.end) {
+            assert.fail(
+              `at ${this.clock.now()} ms ${changed.name} owns ${span.start}-${span.end}, ` +
+                `and ${other.name} owns ${theirs.start}-${theirs.end}`,
+            );
+          }
+        }
+      }
+    }
+    const process = changed.process;
+    if (process === undefined) return;
+    const status = process.allocator.status();
+    const inUse = status.held.flatMap(({ cidrs }) => cidrs);
+    assert.equal(new Set(inUse.map(({ ip }) => ip)).size, inUse.length);
+    for (const { ip } of inUse) {
+      const at = changed.universe.offsetOf(ip)!;
+      assert.ok(
+        mine.some(({ start, end }) => start <= at && at < end),
+        `${changed.name} uses ${ip}, which is not its own`,
+      );
+    }
+  }
+
+  /** All rings say the same, and no share of the universe is with the lost. */
+  checkAgreed(): void {
+    const running = this.hosts.filter(({ process }) => process !== undefined);
+    const views = running.map((host) =>
+      JSON.stringify(host.allocator.state().ring!.entries.map(({ token, owner }) => [token, owner]))
+    );
+    for (const [i, view] of views.entries()) assert.equal(view, views[0], `${running[i]!.name} disagrees`);
+    for (const { reachable, nickname } of running[0]!.allocator.status().owners) {
+      assert.ok(reachable, `${nickname} still has a share`);
+    }
+  }
+}
+
+/** What a host owns: its process, or what it would own after a start. */
+function ownedBy(host: Host): readonly { start: number; end: number }[] {
+  if (host.process !== undefined) return host.process.allocator.ownedRanges();
+  const ring = host.disk.get("ipam/ring");
+  if (ring === undefined) return [];
+  return new Allocator({
+    ...{ universe: host.universe, self: host.name, uid: 1n, nickname: "", init: host.init },
+    stored: new Map(host.disk),
+    random: { below: () => 0, bytes: () => new Uint8Array(0) },
+    wallSeconds: () => 0,
+  }).ownedRanges();
+}
