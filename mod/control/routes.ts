@@ -55,7 +55,7 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     },
     "/attach": { method: "POST", handle: (body) => api.attach(readAttach(body)) },
     "/detach": { method: "POST", handle: (body) => api.detach(readAttach(body)) },
-    // Its end tells whoever asked that all is over.
+    // Its end tells the client that the daemon has ended.
     "/stop": { method: "POST", handle: () => api.stop(), holds: true },
   };
 }

@@ -1,8 +1,8 @@
 /** One answer for all who ask at the same time. */
 
 /**
- * Asks only once for whoever asks while an answer is being made. Nobody gets an answer that was begun before he asked: who
- * comes meanwhile shares the next one. So at most two are being made, however many ask.
+ * Callers that come while an answer is being made share the next one, so that nobody gets an answer that was begun before
+ * the call. At most two answers are being made at a time.
  */
 export class SharedAnswer<T> {
   readonly #make: () => Promise<T>;

@@ -74,7 +74,7 @@ export function isOf(policy: PolicyRecord, path: EspPath): boolean {
   return local === path.local && remote === path.remote && policy.port === path.port;
 }
 
-/** What names a policy that is there. */
+/** Names a policy of the kernel. */
 export function selectorOf({ direction, dst, port, src, sub }: PolicyRecord): PolicySelector {
   const way: PolicyDirection = direction === DIRECTION.out ? "out" : "in";
   return { direction: way, src, dst, port, mark: undefined, sub };

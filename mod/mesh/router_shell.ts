@@ -221,7 +221,7 @@ export class Router {
       try {
         this.#enter(await this.#listener.accept());
         if (++count < ACCEPT_BATCH) continue;
-        // Whoever connects faster than this is given half of this thread's time, and the rest of the mesh the other half.
+        // Above this rate accepting takes half of this thread's time, and the rest of the mesh has the other half.
         const took = clock.now() - since;
         if (took < ACCEPT_BATCH) await pause(Math.max(1, took), signal);
         [count, since] = [0, clock.now()];

@@ -44,7 +44,7 @@ export type RouterEvent =
   | { readonly kind: "written"; readonly socket: SocketId; readonly count: number }
   /** The connection ended without our wish; no more events of it follow. */
   | { readonly kind: "closed"; readonly socket: SocketId; readonly reason: string }
-  /** The direct targets change. Who remembers them has done so before: see RouterCore.targetsAfter(). */
+  /** The direct targets change. They must be remembered before: see RouterCore.targetsAfter(). */
   | { readonly kind: "targets"; readonly change: TargetChange }
   /** This host's interfaces, addresses or routes have changed: what could not be reached may be reached now. Connections
    * from addresses that are `gone` are dead, unless those `come` back soon. */
@@ -109,7 +109,7 @@ export interface RouterConfig {
   readonly random: Random;
   readonly sealer: Sealer;
   readonly channels: readonly GossipChannel[];
-  /** What connections may make us hold; LINK_MEMORY unless given. */
+  /** What connections may make us hold; CONNECTION_MEMORY unless given. */
   readonly memory?: Readonly<Record<ConnectionPool, PoolLimits>>;
   /** For simulations: see TopologyDecoder. */
   readonly decodeTopology?: TopologyDecoder;

@@ -45,8 +45,8 @@ export const DEFAULT_LIMITS: DataplaneLimits = {
 };
 
 /**
- * One step at a time, times never going back; `started` first. A step's effects must be performed in order before the
- * next step. Every event is harmless at any time, whoever sent what.
+ * Call step() with times that never go back, `started` first. Perform the effects of a step in order before the next
+ * step. Every event is harmless at any time, whatever its source.
  */
 export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   readonly #ports = new PortTable();
@@ -81,7 +81,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     this.#links = new OverlayLinks(options, this.#ports, this.#tunnels, this.#network, out);
   }
 
-  /** Who is who in the mesh, for user space. */
+  /** Translates numbers of peers and short ids, for user space. */
   get directory(): PeerDirectory {
     return this.#network;
   }

@@ -70,7 +70,7 @@ class LoopAlarm implements Alarm {
   }
 }
 
-/** What keeps failing for so long does not get well by itself: the process ends and is started anew. */
+/** When something fails for so long, the process ends and is started anew. */
 const TROUBLE_MS = 30_000;
 /** Rest after a round in which something failed: what failed may be ready again at once, and fail again. */
 const REST_MS = 100;

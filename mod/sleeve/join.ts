@@ -14,7 +14,7 @@ import {
 } from "../wire/packet/virtio_net.ts";
 import { SLEEVE_HEADROOM } from "../overlay/ports/sleeve_port.ts";
 
-/** Where a joined packet starts: whoever takes it may put something in front, as in front of frames that stay alone. */
+/** Where a joined packet starts. The taker may write something in front of it, as in front of single frames. */
 const START = SLEEVE_HEADROOM;
 /** Where its frame starts. */
 const FRAME = START + VIRTIO_HEADER;
@@ -42,7 +42,7 @@ export type Deliver = (bytes: Uint8Array<ArrayBuffer>, from: number, to: number)
 
 /**
  * Takes frames one by one and delivers them, joined where they follow one another. The order never changes. One flow is
- * joined at a time: whoever cuts super-packets sends their segments in a row.
+ * joined at a time, as a sender that cuts super-packets sends their segments in a row.
  */
 export class Joiner {
   readonly #view: DataView;

@@ -49,7 +49,7 @@ export interface SleeveEngineParts {
   /** Sleeve's socket; the engine disposes of it. */
   readonly socket: SleeveSocket;
   readonly ciphers: SleeveCiphers;
-  /** Who we are. */
+  /** Our own number. */
   readonly self: PeerNumber;
   readonly directory: PeerDirectory;
   readonly take: TakePacket;

@@ -27,7 +27,7 @@ export class Outbox {
   readonly #larger: (link: EngineLink) => boolean;
   readonly #writer = new PacketWriter();
   readonly #span = { from: 0, to: 0, size: 0, tag: 0 };
-  /** Whose packet or train is open. */
+  /** The link whose packet or train is open. */
   #link: EngineLink | undefined;
   #df = false;
   #packetOpen = false;

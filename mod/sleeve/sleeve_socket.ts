@@ -70,7 +70,7 @@ export interface SleeveSocket<Peer extends SocketPeer = SocketPeer> extends Disp
   queue(peer: Peer, df: boolean, span: MessageSpan): void;
   /** Sends what is queued. */
   flush(): void;
-  /** To be set: is told of what was not sent. */
+  /** Called for each message that was not sent; set it before sending. */
   refused: (
     tag: number,
     why: Refusal,

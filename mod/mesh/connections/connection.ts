@@ -91,7 +91,7 @@ export interface ConnectionOrigin {
   readonly attempt: AttemptId | undefined;
   /** Whether a peer that we do not know yet is welcome: all but discovered addresses. */
   readonly welcome: boolean;
-  /** The peer that was dialled, welcome in any case; undefined: whoever answers. */
+  /** The peer that was dialled, welcome in any case; undefined: any peer is. */
   readonly expected: PeerName | undefined;
 }
 

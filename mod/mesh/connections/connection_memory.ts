@@ -3,7 +3,7 @@ import { MemoryBudget, type PoolLimits, type PoolUse } from "../../core/memory_b
 import { type Connection, DROWNED } from "./connection.ts";
 import { MAX_FRAME } from "./message_codec.ts";
 
-/** Who holds what: `strangers` before they are introduced, `incoming` of peers, `outgoing` what waits to be written. */
+/** The pools: `strangers` are not introduced yet, `incoming` is of peers, `outgoing` waits to be written. */
 export type ConnectionPool = "strangers" | "incoming" | "outgoing";
 
 /** Bounds of all connections together. Strangers have a pool of their own, so they take nothing from peers. */
@@ -19,7 +19,7 @@ export interface Evicted {
   readonly reason: string;
 }
 
-/** The budget of a router's connections. Whoever is named must be ended by the caller. */
+/** The memory budget of a router's connections. The caller must end the connections that are returned. */
 export class ConnectionMemory {
   readonly #budget: MemoryBudget<ConnectionPool, Connection>;
 

@@ -98,7 +98,7 @@ export class Connections {
     this.#log.opened(connection);
   }
 
-  /** Silent strangers must not block others: the oldest of whoever has most makes room. */
+  /** Silent strangers must not block others: of the source that has most of them, the oldest is dropped. */
   #makeRoom(connection: Connection, now: Millis): void {
     const victim = this.#doorman.begin(connection, now);
     const reason = "too many connections are being introduced at the same time";

@@ -106,7 +106,7 @@ export class Connector {
   }
 
   /** A peer to which the connection is lost, or probably is, may be at this address: it is dialled there for a while,
-   * whoever dialled before. */
+   * no matter which end dialled before. */
   follow(peer: PeerName, endpoint: Endpoint, now: Millis): void {
     const address = formatEndpoint(endpoint);
     const key = `${peer}@${address}`;

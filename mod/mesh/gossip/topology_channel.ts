@@ -13,7 +13,7 @@ import { MAX_PEERS, type Topology, type TopologyEffects } from "../topology/topo
 export const UPDATE_DELAY_MS = 1_000;
 /** Unreachable peers are collected this long after a merge, in milliseconds. */
 export const COLLECT_DELAY_MS = 1_000;
-/** Who publishes our record with a later version is outdone at most this often, in milliseconds. */
+/** When another peer publishes our record with a later version, we publish a newer one at most this often, milliseconds. */
 const OVERTAKE_DELAY_MS = 2_000;
 /** Beyond so many bytes of records it is later by a millisecond for every so many more. */
 const COLLECT_SMALL_BYTES = 64 * 1024;
@@ -55,10 +55,9 @@ export type TopologyDecoder = typeof decodeTopology;
  * the router asks `takeNews()`; it calls `wake()` at `nextWake()` and sends what that gives to random neighbours.
  *
  * When all records together are large ("lean"), a neighbour is not sent what it is known to have: records it sent us,
- * and those we sent it. What it lost since, by collecting a peer that becomes reachable again, shows: it then knows
- * that peer as a placeholder, which it asks its neighbours about by sending it, and whoever gets a placeholder it
- * knows more about answers. Whatever else may go wrong is repaired by comparing digests, or by repeating the whole state
- * little by little to those that have none.
+ * and those we sent it. It may have lost a record since, by collecting a peer that became reachable again. Then it has a
+ * placeholder of that peer and sends it to its neighbours; a neighbour that knows more answers with the record.
+ * Comparing digests repairs what else may go wrong; to neighbours without digests the state is repeated bit by bit.
  */
 export class TopologyChannel implements GossipChannel {
   /** The channel's name on the wire. */
@@ -227,7 +226,7 @@ export class TopologyChannel implements GossipChannel {
 
   /** The payloads of some records for neighbour `to`; a record is read when its payload is made. */
   *payloads(names: Iterable<PeerName>, complete: boolean, to: PeerName | undefined): Iterable<Uint8Array> {
-    // Who understands digests is spared complete states in a small mesh too, and needs no refreshing.
+    // A neighbour that understands digests gets no complete states, in a small mesh too, and needs no refreshing.
     const digests = to !== undefined && this.#tellers.has(to);
     const lean = to !== undefined && (this.lean || (complete && digests));
     const refresh = complete && lean && !digests;

@@ -47,7 +47,8 @@ export class Socket {
     queueMicrotask(() => void this.#pump()); // what one step brings about leaves in one piece
   }
 
-  /** Closes after the last bytes, at the latest soon; reports nothing more. Who leaves much unread gets no last bytes. */
+  /** Closes after the last bytes are written, or soon if they are not. Reports nothing more. A remote that leaves much unread
+   * gets no last bytes. */
   finish(): void {
     if (!this.#writing || this.#octets > WRITE_CHUNK) return this.close();
     this.#finishing ??= setTimeout(() => this.close(), FAREWELL);

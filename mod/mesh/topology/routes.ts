@@ -5,7 +5,7 @@
 import type { PeerName } from "../../core/names.ts";
 import type { TopologyView } from "../../core/overlay_port.ts";
 
-/** Who lists whom as a connection. */
+/** The connections that each peer lists. */
 export interface Graph {
   /** Ascending. */
   readonly names: readonly PeerName[];

@@ -263,7 +263,7 @@ export class FlowTable {
   touchLocals(): void {
     for (const entry of this.#withLocals) this.#dirty.add(entry);
   }
-  /** Every flow is to be looked at. */
+  /** Marks every flow. */
   touchAll(): void {
     for (const entry of this.#byId.values()) this.#dirty.add(entry);
   }
@@ -274,7 +274,7 @@ export class FlowTable {
     this.#byOrigin.changed(network, touch);
     this.#byRemote.changed(network, touch);
   }
-  /** Flows whose time is over are to be looked at. */
+  /** Marks flows whose time is over. */
   touchExpired(now: Millis): void {
     for (const entry of this.#timed) if (entry.until <= now) this.#dirty.add(entry);
   }

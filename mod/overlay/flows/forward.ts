@@ -1,4 +1,4 @@
-/** What to do with one frame (source: spec dataplane.md 2.4, 2.6 and 6.2 to 6.4; corrections in the README). */
+/** What to do with one frame (source: spec dataplane.md 2.4, 2.6 and 6.2 to 6.4; the README tells where it differs). */
 import { isGroupMac, type Mac } from "../../core/addr.ts";
 import type { ShortId } from "../../core/names.ts";
 import type { Millis } from "../../core/time.ts";
@@ -22,7 +22,7 @@ export interface ForwardContext {
 
 /** What to do, and on what that depends besides the key itself. */
 export interface Decision {
-  /** `flow`: the actions hold for every such frame. `once`: for this frame only. `none`: nothing is to be done. */
+  /** `flow`: the actions hold for every such frame. `once`: for this frame only. `none`: do nothing. */
   readonly verdict: "flow" | "once" | "none";
   /** The flow matches whatever the MACs are. */
   readonly wide: boolean;
@@ -30,7 +30,7 @@ export interface Decision {
   readonly actions: readonly FlowAction[];
   /** Why nothing is done with the frame. */
   readonly dropped: DropReason | undefined;
-  /** The verdict is what it is for want of knowledge that may still come. */
+  /** Knowledge that may still come could change the verdict. */
   readonly missing: boolean;
   /** Short id of the peer whose unicast way matters, or -1. */
   readonly unicast: number;
@@ -89,7 +89,7 @@ export function decideUnlearnt(key: FlowKey, context: ForwardContext): Decision 
   return { ...decision, verdict: decision.actions.length > 0 ? "once" : "none" };
 }
 
-/** Where a frame's source MAC is to be learnt, or undefined if nothing is to be learnt from the frame. */
+/** The place at which to learn a frame's source MAC; undefined if the frame teaches nothing. */
 export function sourcePlace(key: FlowKey, context: ForwardContext): Place | undefined {
   const { inPort, ethSrc } = key;
   const id = identityOf(key);

@@ -109,7 +109,7 @@ export class EspSession {
     return [{ kind: "xfrm", effect }];
   }
 
-  /** The key towards us is to be replaced, now or as soon as that may be; nothing happens where the peer cannot. */
+  /** Replaces the key towards us, now or as soon as that is allowed. Does nothing if the peer cannot follow. */
   renew(now: Millis): readonly ForwarderEvent[] {
     if (!this.options.rekey || this.#failure !== undefined || this.#asked || this.#round === 0) return [];
     const due = this.#askedAt + LEAST_ROUND_MS;

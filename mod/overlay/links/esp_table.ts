@@ -1,4 +1,4 @@
-/** Paths that are guarded because a link over them must be sealed, and what outlives the links: see README. */
+/** Paths that are guarded because a link over them must be sealed, and what outlives the links: see mod/ipsec/README.md. */
 import type { Ip } from "../../core/addr.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { EspPath, EspSa, WantedPath, XfrmEffect, XfrmNews } from "../ports/esp_port.ts";
@@ -20,7 +20,7 @@ export const EARLIER_MS = HOLD_MAX_MS;
 interface Pair {
   readonly local: Ip;
   readonly remote: Ip;
-  /** The session of each link that is there; newest last. Undefined: fast path impossible, guarded all the same. */
+  /** The sessions of the links of this pair, newest last. */
   readonly sessions: Set<EspSession>;
   /** By UDP port: why it is not guarded; "" is guarded; undefined: not answered yet. */
   readonly ports: Map<number, string | undefined>;

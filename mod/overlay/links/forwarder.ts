@@ -49,7 +49,7 @@ export interface Forwarder {
   confirm(now: Millis): readonly ForwarderEvent[];
   /** A control message of this overlay came from the peer. Unknown tags are ignored. */
   control(tag: number, payload: Uint8Array, now: Millis): readonly ForwarderEvent[];
-  /** The overlay that was used has been lost, and this one is to take over: where it can, it shows at once that it works. */
+  /** The overlay in use is lost and this one takes over: proves at once that it works, where it can. */
   verify?(now: Millis): readonly ForwarderEvent[];
   /** `nextWake()` may have come; harmless when it has not. */
   wake(now: Millis): readonly ForwarderEvent[];

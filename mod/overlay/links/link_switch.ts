@@ -50,7 +50,7 @@ export interface SwitchOptions {
 /** A peer that works says something at least every ten seconds, or eleven. */
 export const SILENT_AFTER_MS = 13_000;
 
-/** The slots of one link. The calls are those of a Forwarder, with control messages as they are on the wire. */
+/** The slots of one link. It has the methods of a Forwarder; control messages are as on the wire. */
 export class LinkSwitch {
   #established = false;
   #failed = false;
@@ -58,7 +58,7 @@ export class LinkSwitch {
   /** `bare`: the peer is so old that it names no overlays, and control messages have neither index nor tag of their own. */
   constructor(readonly slots: readonly Forwarder[], readonly options: SwitchOptions) {}
 
-  /** The overlay in use: the first that works; else the first that may come to work; else none. */
+  /** The overlay in use: the first that works. If none works, the first that may. */
   best(): Forwarder | undefined {
     const usable = this.slots.filter((slot) => !slot.onHold);
     return usable.find((slot) => slot.established) ?? usable[0];

@@ -72,7 +72,7 @@ export class MtuSearch {
   get unsettled(): boolean {
     return this.#mode === "searching";
   }
-  /** Whether the kernel is to be asked again what it believes. */
+  /** Whether the kernel should be asked again for its path MTU. */
   get stalled(): boolean {
     return this.#mode === "proving" && this.#attempts === STALLED_AFTER;
   }

@@ -30,7 +30,7 @@ const ANNOUNCE_MS = 250;
 /** What a very old peer has: sleeve, and control messages without index. */
 const BARE: readonly OverlayName[] = ["sleeve"];
 
-/** The links. Methods append what is to be done to `out`. */
+/** All links. Methods append effects to `out`. */
 export class OverlayLinks {
   readonly #links = new Map<LinkId, OverlayLink>();
   readonly #byConnUid = new Map<ConnUid, OverlayLink>();
@@ -227,7 +227,7 @@ export class OverlayLinks {
     }
   }
 
-  /** Whether an address is that of a link whose traffic must be encrypted: nobody can move there. */
+  /** Whether a sealed link owns an address. No other link may move there. */
   #mustBeSealed(address: Ip): boolean {
     for (const { request } of this.#links.values()) {
       if (request.protection.kind === "sealed" && request.remote.ip === address) return true;
@@ -235,7 +235,7 @@ export class OverlayLinks {
     return false;
   }
 
-  /** Who has moved to the address of a link whose traffic must be encrypted goes back. */
+  /** Moves links off an address that a sealed link owns. */
   #clearAway(address: Ip, now: Millis): void {
     for (const link of this.#links.values()) {
       if (link.fastdp?.forwarder.remote !== address) continue;

@@ -44,9 +44,9 @@ export type SleeveEvent = Exclude<ForwarderEvent, { readonly kind: "frame" }>;
  *                          v  |                          v  |
  *                     on hold (10 s)                  on hold (10 s)
  *
- * Ends that both can (`beat`) ask and answer once the link works, see SleeveWatch. Whoever owns the sockets calls
- * received() for special frames from the peer to us that came in a packet of this link, whatever their address, and
- * channel() for each frame that is to be sent, and keeps `use`.
+ * Two ends that both know beats (`beat`) ask and answer once the link works, see SleeveWatch. The owner of the sockets
+ * calls received() for each special frame of the peer that came in a packet of this link, from any address. It calls
+ * channel() for each frame to send, and keeps `use`.
  */
 export class SleeveLink implements Forwarder {
   readonly overlay: OverlayName = "sleeve";
@@ -234,7 +234,7 @@ export class SleeveLink implements Forwarder {
     return [{ kind: "health", good: true }, ...this.#size.look()];
   }
 
-  /** A packet of traffic goes out. Cheap, for each packet; true: trafficBegins() is to be called. */
+  /** A packet of traffic goes out. Cheap, as it is called for each packet. True: call trafficBegins(). */
   carried(): boolean {
     return this.#watch?.carried() ?? false;
   }

@@ -7,7 +7,7 @@ import type { LinkId } from "../../core/overlay_port.ts";
 export interface SleeveLinkOptions {
   readonly link: LinkId;
   readonly connUid: ConnUid;
-  /** Whether we dialled: then the peer is expected at `remote`; else wherever its heartbeats come from. */
+  /** Whether we dialled. Then the peer is at `remote`; otherwise its first heartbeat tells where. */
   readonly outbound: boolean;
   /** The remote end of the TCP connection. */
   readonly remote: Endpoint;

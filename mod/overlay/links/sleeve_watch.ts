@@ -1,5 +1,5 @@
-/** Whether a user-space link still carries what is sent over it, and how fast: questions and answers between two ends that
- * both know them. */
+/** Finds out whether a user-space link still carries traffic, and how fast: one end asks, the other answers. Both must know
+ * beats. */
 import type { ConnUid } from "../../core/names.ts";
 import { after, type Millis } from "../../core/time.ts";
 import { SLEEVE_BEAT_CONTROL } from "../../wire/mesh/sleeve_special.ts";
@@ -11,26 +11,26 @@ export type WatchEvent = Extract<ForwarderEvent, { readonly kind: "control" | "s
 
 /** A question that is not answered is asked again after this long. */
 export const ASK_AGAIN_MS = 250;
-/** Unanswered for this long while traffic goes out, the link is lost. With the time between two questions it is less than
- * three seconds. */
+/** The link is lost when no answer came for this long while traffic goes out. With the time between two questions that is
+ * less than three seconds. */
 export const ANSWER_LIMIT_MS = 2_000;
 /** The same when a better overlay has just been lost and this one is to take over. */
 export const VERIFY_LIMIT_MS = 600;
-/** Before it is lost for good, the peer is asked over the control connection as well: floods fill up sockets. */
+/** After this long the peer is asked over the control connection as well: a flood may have filled a socket. */
 const CHECK_AFTER_MS = 900;
-/** What was heard so recently shows that the peer's packets arrive. */
+/** A packet that is no older than this shows that the peer's packets arrive. */
 const RECENT_MS = 500;
-/** A deadline that is found so late says that it was us who slept. */
+/** A deadline that is met so late means that this process was delayed. */
 const LATE_MS = 200;
 /** So many rounds without traffic end the close watch. */
 const QUIET_ROUNDS = 2;
-/** Whose question was answered asks next after this much more than the other end, so that they take turns. */
+/** The asker waits this much longer before its next question, so that both ends take turns. */
 const TURN_MS = 1_000;
 /** Questions whose times are remembered. */
 const REMEMBERED = 16;
 /** Share of a new round trip in the mean. */
 const GAIN = 1 / 4;
-/** A mean that differs less from what was said last is not worth saying: parts of it, and milliseconds. */
+/** A new mean is told when it differs this much from the last one that was told: by this part, and by these milliseconds. */
 const NEWS_PART = 0.15;
 const NEWS_MS = 0.05;
 
@@ -69,7 +69,7 @@ export class SleeveWatch {
     return this.#mean === undefined ? undefined : this.#measuredAt;
   }
 
-  /** A packet of traffic goes out; cheap. True: the link was idle, trafficBegins() is to be called. */
+  /** A packet of traffic goes out. Cheap. True: the link was idle; call trafficBegins(). */
   carried(): boolean {
     if (this.#carried) return false;
     this.#carried = true;

@@ -1,4 +1,4 @@
-/** Who is where in the mesh, in terms of short ids, which is how frames name peers. */
+/** The mesh by short ids, as frames name peers: owners, next hops, broadcast hops. */
 import type { PeerName, ShortId } from "../../core/names.ts";
 import { SHORT_IDS } from "../../core/names.ts";
 import type { TopologyView } from "../../core/overlay_port.ts";

@@ -80,7 +80,7 @@ export class Network implements PeerDirectory {
   #likely: ReadonlyMap<PeerName, Path> = new Map();
   #linkAddresses: ReadonlySet<Ip> = new Set();
   #guardedAt: ReadonlyMap<Ip, ReadonlySet<Ip>> = new Map();
-  /** Addresses of links that broke: until when frames from them are taken, whatever becomes of the way to them. */
+  /** Addresses of links that broke, and until when frames from them are taken. */
   readonly #remembered = new Map<Ip, Millis>();
   readonly #held = new Map<ShortId, Held>();
   readonly #leaving = new Map<PeerName, Leaving>();

@@ -5,7 +5,7 @@ import type { PortTable } from "./port_table.ts";
 
 /** A tunnel port that could not be made is tried again after this long. */
 const RETRY_MS = 5_000;
-/** Each is an interface of the kernel that stays, and whose number the peer chooses that we dial. */
+/** A bound, because each port is an interface of the kernel that stays, and the peer that we dial chooses its number. */
 export const MAX_TUNNEL_PORTS = 64;
 
 interface Wanted {

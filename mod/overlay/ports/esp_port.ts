@@ -1,4 +1,4 @@
-/** Kernel IPsec as the core sees it: what it has done (effects) and what it is told (news). */
+/** The seam to the kernel's IPsec: what the core asks for (effects) and what it is told (news). */
 import type { Ip } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { LinkId } from "../../core/overlay_port.ts";

@@ -3,7 +3,7 @@ import { ERRNO } from "../../core/errno.ts";
 import { errnoOf } from "../../core/errors.ts";
 import type { NoticeSocket } from "./datapath_port.ts";
 
-/** Datagrams taken at a time; while there are more the descriptor stays ready, and they are taken in the next round. */
+/** Most datagrams of one round. If there are more, the descriptor stays ready for the next round. */
 const BATCH = 256;
 
 /** Hands over what a socket has heard, a bounded part of it. False: news were lost, so anything may have happened. */

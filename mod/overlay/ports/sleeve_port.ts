@@ -54,7 +54,7 @@ export interface LinkUse {
   /** UDP payload of the largest datagram of traffic since the core last proved that the path carries such; at least what every
    * path is believed to carry. User space raises it. */
   largest: number;
-  /** The core does not look at `largest` by itself: whoever raises it sets this to false and tells `traffic`. */
+  /** True: the core does not look at `largest`. Whoever raises it then sets this to false and tells `traffic`. */
   asleep: boolean;
 }
 
@@ -66,7 +66,7 @@ export interface PathMtus {
   readonly routeMtu: number;
 }
 
-/** Who is who, in the two ways in which frames name peers. Follows the mesh. */
+/** Translates between the two ways in which frames name peers. Follows the mesh. */
 export interface PeerDirectory {
   /** Our own short id, or -1. */
   readonly self: number;

@@ -1,4 +1,4 @@
-/** User space's interface in the kernel, as whoever reads and writes frames sees it. */
+/** The TAP: user space's interface in the kernel, for reading and writing frames. */
 import { ETHERNET_HEADER } from "../../wire/packet/ethernet.ts";
 import { VIRTIO_HEADER } from "../../wire/packet/virtio_net.ts";
 
