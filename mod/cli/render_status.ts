@@ -16,7 +16,7 @@ export function renderOverview(
   const line = (label: string, value: string) => `${look.dim(label.padStart(LABEL))}  ${value}`;
   const links = report.peers.flatMap((peer) => peer.connections);
   const lines = [
-    line("Name", `${printable(report.nickname)} (${report.name})`),
+    line("Name", `${printable(report.nickname)} (${report.name})${formerName(report)}`),
     line("State", stateSentence(report, look)),
     line(
       "Version",
@@ -73,6 +73,10 @@ function stateSentence(report: StatusReport, look: Paint): string {
 function firstPeerSentence({ targetStates }: StatusReport): string {
   if (targetStates.some(({ state }) => state !== "itself")) return "looking for the first peer";
   return "the only peer that was named is this host itself: name another with `meshnet connect HOST`";
+}
+
+function formerName({ formerName }: StatusReport): string {
+  return formerName === null ? "" : `, ${formerName} until another host had that name (cloned machine?)`;
 }
 
 function otherVersion(report: StatusReport, commandVersion: string): string {

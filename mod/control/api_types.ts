@@ -142,6 +142,8 @@ export interface StatusReport {
   readonly name: string;
   /** Our name for people. */
   readonly nickname: string;
+  /** The name that this host gave up because another host had it, as cloned machines have; null: none. */
+  readonly formerName: string | null;
   /** Version of the daemon. */
   readonly version: string;
   /** This process incarnation: an unsigned 64-bit integer in decimal. */

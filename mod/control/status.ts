@@ -23,6 +23,8 @@ export interface StatusSources {
   readonly pid: number;
   /** Milliseconds since it began. */
   readonly uptimeMs: number;
+  /** The name that this host gave up because another one had it. */
+  readonly formerName: string | undefined;
 }
 
 /** The state of everything. */
@@ -45,6 +47,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
   return {
     name: mesh.name,
     nickname: mesh.nickname,
+    formerName: sources.formerName ?? null,
     version,
     uid: mesh.uid,
     pid,

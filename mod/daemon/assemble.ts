@@ -33,7 +33,7 @@ export async function assemble(
   const attached = undo.use(openAttachments(config, { base, hooks, host, mtu, state }));
   base.phase("attachments");
 
-  const mesh = await openRouter(config, { base, dataplane, host, running, state });
+  const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   base.phase("router");
 
   const { attachments, keeper, restored } = attached;
@@ -43,6 +43,7 @@ export async function assemble(
     attachments,
     touched: keeper.touched,
     stateWasLost: state.wasLost,
+    formerName: state.identity.formerName,
     end,
   };
   undo.use(await openControl(config, { base, ...parts }));

@@ -5,6 +5,7 @@ import type { ControlApi } from "../control/routes.ts";
 import { SharedAnswer } from "../control/shared_answer.ts";
 import { assembleStatus } from "../control/status.ts";
 import { MeshnetError } from "../core/errors.ts";
+import type { PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
 import { VERSION } from "../core/version.ts";
 import type { Router } from "../mesh/router_shell.ts";
@@ -30,6 +31,8 @@ export interface ControlParts {
   readonly attachments: Attachments;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
   readonly stateWasLost: boolean;
+  /** The name that this host gave up because another one had it. */
+  readonly formerName: PeerName | undefined;
   /** Begins with the process. */
   readonly clock: Clock;
   /** Called after something was attached or detached. */
@@ -48,6 +51,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       attachments: attachments.list(),
       unknownInterfaces: attachments.unknown(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
+      formerName: parts.formerName,
       version: VERSION,
       pid: Deno.pid,
       uptimeMs: clock.now(),

@@ -1,6 +1,6 @@
 /** The life of the daemon's process: signals, service manager, orderly end. */
 import { MeshnetError, messageOf } from "../core/errors.ts";
-import { type Flags, loadConfig, loadPeers } from "./config.ts";
+import { type Config, type Flags, loadConfig, loadPeers } from "./config.ts";
 import type { Ending } from "./ending.ts";
 import { raiseFence } from "./fence.ts";
 import type { Daemon } from "./running.ts";
@@ -11,79 +11,109 @@ const SHUTDOWN_MS = 10_000;
 /** When to give back the memory that only starting needed, in milliseconds after READY. */
 const RELEASE_MS = 5_000;
 
-/** What signals do to a daemon, also to one that is still starting. */
-interface Signals {
-  /** Set when the daemon is up; undefined: it is starting. */
+/** A process and the daemon in it, which may start again in the same process. */
+interface Life {
+  readonly flags: Flags;
+  /** Set when the daemon is up; undefined: it is starting, or has ended. */
   daemon: Daemon | undefined;
   /** SIGHUP came while it was starting. */
   hungUp: boolean;
+  /** A signal has asked for the end. */
+  asked: boolean;
+  /** Peers that the configuration has named since it was read. */
+  peers: readonly string[] | undefined;
+  /** Ends the daemon, also one that is still starting. */
+  end: (how: Ending) => void;
 }
 
 /** Runs the daemon until a signal, `meshnet down` or a failure ends it; returns the exit code. */
 export async function runDaemon(flags: Flags): Promise<number> {
-  const root = new AbortController();
-  const ending = Promise.withResolvers<Ending>();
-  const end = (how: Ending) => {
-    ending.resolve(how);
-    root.abort(how);
+  const life: Life = {
+    ...{ flags, hungUp: false, asked: false },
+    daemon: undefined,
+    peers: undefined,
+    end: () => {},
   };
-  const state: Signals = { daemon: undefined, hungUp: false };
+  let root = beginIn(life);
   // Before anything slow: until then, each of these signals ends the process.
-  using _listening = listen(flags, { state, root, end });
+  using _listening = listen(life);
   // Before there is a daemon nothing is lost by ending.
   using _fence = raiseFence((what, error) => {
-    if (state.daemon === undefined) end({ kind: "broken", error });
-    else state.daemon.faults.tell(what, error);
+    if (life.daemon === undefined) life.end({ kind: "broken", error });
+    else life.daemon.faults.tell(what, error);
   });
   const config = await loadConfig(flags);
   Deno.env.delete("MESHNET_PASSWORD");
+  for (;; root = beginIn(life)) {
+    const peers = life.peers ?? config.peers;
+    const how = await runOnce({ ...config, peers }, { life, root });
+    if (how.kind !== "renamed") return how.kind === "asked" ? 0 : 1;
+    if (life.asked) return 0; // otherwise it starts again: interfaces and flows stay, as at any restart
+  }
+}
 
+/** What aborts the daemon that starts now, and the first reason for that. */
+interface Root {
+  readonly signal: AbortSignal;
+  readonly ending: Promise<Ending>;
+}
+
+function beginIn(life: Life): Root {
+  const root = new AbortController();
+  const ending = Promise.withResolvers<Ending>();
+  life.end = (how) => {
+    ending.resolve(how);
+    root.abort(how);
+  };
+  return { signal: root.signal, ending: ending.promise };
+}
+
+/** Runs one daemon to its end. Throws why it could not start. */
+async function runOnce(config: Config, { life, root }: { life: Life; root: Root }): Promise<Ending> {
   const { assemble } = await import("./assemble.ts");
   let daemon: Daemon;
   try {
-    daemon = await assemble(config, { signal: root.signal, end });
+    daemon = await assemble(config, { signal: root.signal, end: life.end });
   } catch (error) {
     if (!root.signal.aborted || error !== root.signal.reason) throw error;
     const how: Ending = root.signal.reason;
     if (how.kind === "broken") throw how.error;
-    return 0; // stopped before it was up
+    return how; // stopped before it was up
   }
-  state.daemon = daemon;
-  if (state.hungUp) void reload(flags, daemon);
+  life.daemon = daemon;
+  if (life.hungUp) void reload(life, daemon);
+  life.hungUp = false;
   const { faults, logger } = daemon;
   daemon.notify(`READY=1\nSTATUS=${statusLine(config.peers)}`);
   keepWatchdogFed(daemon, root.signal);
   const release = setTimeout(faults.guard("give back memory", () => daemon.releaseMemory()), RELEASE_MS);
 
-  const how = await ending.promise;
+  const how = await root.ending;
   clearTimeout(release);
-  daemon.notify("STOPPING=1");
+  if (how.kind !== "renamed") daemon.notify("STOPPING=1");
   if (how.kind === "asked") logger.info("stopping", { by: how.by });
-  else logger.error("stopping after a failure", { reason: messageOf(how.error), stack: stackOf(how.error) });
+  if (how.kind === "broken") {
+    logger.error("stopping after a failure", { reason: messageOf(how.error), stack: stackOf(how.error) });
+  }
   const late = setTimeout(() => {
     logger.error("the end takes too long, leaving at once");
     Deno.exit(1);
   }, SHUTDOWN_MS);
   await daemon[Symbol.asyncDispose]();
   clearTimeout(late);
-  return how.kind === "asked" ? 0 : 1;
+  life.daemon = undefined;
+  return how;
 }
 
-function listen(
-  flags: Flags,
-  { end, root, state }: {
-    readonly state: Signals;
-    readonly root: AbortController;
-    readonly end: (how: Ending) => void;
-  },
-): Disposable {
+function listen(life: Life): Disposable {
   const stop = (signal: Deno.Signal) => () => {
-    if (root.signal.aborted) Deno.exit(1); // asked twice: at once
-    end({ kind: "asked", by: signal });
+    if (life.asked) Deno.exit(1); // asked twice: at once
+    life.asked = true;
+    life.end({ kind: "asked", by: signal });
   };
   const hangUp = () => {
-    if (state.daemon === undefined) state.hungUp = true;
-    else void reload(flags, state.daemon);
+    if (life.daemon === undefined) life.hungUp = true;
+    else void reload(life, life.daemon);
   };
   const listeners = [["SIGINT", stop("SIGINT")], ["SIGTERM", stop("SIGTERM")], ["SIGHUP", hangUp]] as const;
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
@@ -103,11 +133,12 @@ function statusLine(peers: readonly string[] | undefined): string {
 }
 
 /** Reads the peers anew; a broken configuration leaves everything as it is. */
-async function reload(flags: Flags, daemon: Daemon): Promise<void> {
+async function reload(life: Life, daemon: Daemon): Promise<void> {
   try {
-    const peers = await loadPeers(flags);
+    const peers = await loadPeers(life.flags);
     if (peers === undefined) return daemon.logger.info("nothing to reload, the configuration names no peers");
     daemon.setPeers(peers);
+    life.peers = peers;
     daemon.notify(`STATUS=${statusLine(peers)}`);
     daemon.logger.info("peers reloaded", { peers: peers.join(" ") });
   } catch (error) {

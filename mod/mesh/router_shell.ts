@@ -37,6 +37,10 @@ export interface RouterOptions extends RouterConfig {
   readonly overlay: { request(request: OverlayRequest): void };
   /** We had to take another short id: keep it for the next start. */
   onShortId(shortId: ShortId): void;
+  /** A connection works under our name: it is to be kept. */
+  onSettled(): void;
+  /** Another host has our name: start again under another one. Only where `canRename`. */
+  onRename(): void;
   /** Ends the router and closes its connections. */
   readonly signal: AbortSignal;
 }
@@ -205,6 +209,10 @@ export class Router {
         return this.#dials.get(effect.attempt)?.abort();
       case "overlay":
         return options.overlay.request(effect.request);
+      case "settled":
+        return options.onSettled();
+      case "rename":
+        return options.onRename();
       case "short-id":
         return options.onShortId(effect.shortId);
       case "log":

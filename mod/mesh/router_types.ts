@@ -74,6 +74,10 @@ export type RouterEffect =
   /** Close at once; the shell sends no more events of this socket. */
   | { readonly kind: "close"; readonly socket: SocketId }
   | { readonly kind: "overlay"; readonly request: OverlayRequest }
+  /** A connection works under our name: keep that name from now on. */
+  | { readonly kind: "settled" }
+  /** Another host has our name, and it is ours to give way: start again under another one. */
+  | { readonly kind: "rename" }
   /** We took another short id: keep it for the next start. */
   | { readonly kind: "short-id"; readonly shortId: ShortId }
   | {
@@ -104,6 +108,8 @@ export interface RouterConfig {
   readonly connLimit: number;
   /** Whether addresses learnt from other peers are dialled. */
   readonly discovery: boolean;
+  /** Whether this host can take another name: it made its own, and was never in a mesh under it. */
+  readonly canRename?: boolean;
   /** Lowest protocol version to accept. */
   readonly minVersion: 1 | 2;
   readonly random: Random;

@@ -35,6 +35,10 @@ export interface Identity {
   readonly shortId: ShortId;
   /** Set when the state was written on another machine, as on a cloned disk: the name that was given up. */
   readonly gaveUp: PeerName | undefined;
+  /** Whether another name can be taken when another host has this one: nobody gave it, and no peer knows it yet. */
+  readonly canRename: boolean;
+  /** The name that was given up because another host had it. */
+  readonly formerName: PeerName | undefined;
 }
 
 /** What is stored under KEY. Machine ids are kept as hashes only. */
@@ -43,7 +47,14 @@ interface StoredIdentity {
   readonly origin: NameOrigin;
   readonly shortId: ShortId;
   readonly machine: SystemIds;
+  /** Whether a connection has worked under this name. */
+  readonly settled?: boolean;
+  /** Names that were given up because another host had them, the last one last. */
+  readonly former?: readonly PeerName[];
 }
+
+/** After so many names something else is wrong. */
+const MAX_RENAMES = 3;
 
 /** Reads the ids of this machine. */
 export function readSystemIds(root = ""): SystemIds {
@@ -125,11 +136,13 @@ function decode(text: string): Decoded<StoredIdentity> {
   if (typeof machine?.machineId !== "string" || typeof machine.productUuid !== "string") {
     return bad("machine is missing");
   }
+  const former = Array.isArray(json.former) ? json.former.map(parsePeerName) : [];
+  if (!former.every((each) => each !== undefined)) return bad("former names are not valid");
   return good({
-    name,
-    shortId,
-    origin,
+    ...{ name, shortId, origin },
     machine: { machineId: machine.machineId, productUuid: machine.productUuid },
+    ...typeof json.settled === "boolean" ? { settled: json.settled } : {}, // older states do not say
+    ...former.length > 0 ? { former } : {},
   });
 }
 
@@ -173,11 +186,15 @@ export async function loadIdentity(
     // Another name is another peer, but ids of peers are drawn independently of names: it can keep its own.
     shortId: kept?.shortId ?? random.below(SHORT_IDS) as ShortId,
     machine: kept === undefined ? now : learnt(now, kept.machine),
+    settled: false,
+    ...kept?.name === name ? { settled: kept.settled ?? true, former: kept.former ?? [] } : {},
   };
   const text = encode(identity);
   if (store.get(KEY) !== text) store.put(KEY, text);
   const gaveUp = moved && stored.name !== name ? stored.name : undefined;
-  return { name, origin, shortId: identity.shortId, gaveUp };
+  const { former = [], settled = false } = identity;
+  const canRename = origin !== "option" && !settled && former.length < MAX_RENAMES;
+  return { name, origin, shortId: identity.shortId, gaveUp, canRename, formerName: former.at(-1) };
 }
 
 async function chooseName(
@@ -188,6 +205,23 @@ async function chooseName(
   if (kept !== undefined) return [kept.name, kept.origin];
   const derived = await nameFromSystemIds(options.ids);
   return derived === undefined ? [localName(options.random.bytes(6)), "random"] : [derived, "system-ids"];
+}
+
+/** Stores that a connection has worked under this host's name: it is kept from now on. Call after loadIdentity(). */
+export function settleName(store: Store): void {
+  const stored = readStored(store);
+  if (stored !== undefined && !stored.settled) store.put(KEY, encode({ ...stored, settled: true }));
+}
+
+/** Draws another name, as another host has this one, and stores it for the next start. Call after loadIdentity(). */
+export function takeAnotherName(store: Store, random: Random): PeerName {
+  const stored = readStored(store)!;
+  const name = localName(random.bytes(6));
+  const former = [...stored.former ?? [], stored.name];
+  const shortId = random.below(SHORT_IDS) as ShortId;
+  const { machine } = stored;
+  store.put(KEY, encode({ name, origin: "random", shortId, machine, settled: false, former }));
+  return name;
 }
 
 /** Stores a new short id, after a collision made the mesh choose another. Call after loadIdentity(). */

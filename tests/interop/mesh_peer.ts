@@ -133,6 +133,8 @@ export class MeshPeer implements Disposable {
       },
       overlay: { request },
       onShortId: () => {},
+      onSettled: () => {},
+      onRename: () => {},
       signal: this.#abort.signal,
     });
   }

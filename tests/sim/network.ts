@@ -171,8 +171,11 @@ export class Network {
       this.#arrive(from, () => {
         if (from.open) from.handlers?.written(piece.length);
         if (from.other.open) return void from.other.handlers?.data(piece);
-        // The process that had the other end is gone: its system answers with a reset.
-        if (from.open && !this.#down.has(from.other.local.ip)) this.#gone(from, "the connection was reset");
+        // The process that had the other end is gone: its system answers with a reset, after what it sent before.
+        if (!from.open || this.#down.has(from.other.local.ip)) return;
+        this.#arrive(from.other, () => {
+          if (from.open) this.#gone(from, "the connection was reset");
+        });
       });
     }
   }

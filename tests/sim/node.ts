@@ -35,6 +35,8 @@ export interface NodeContext {
   readonly password: Uint8Array | undefined;
   readonly connLimit: number;
   readonly discovery: boolean;
+  /** Whether nodes that were never connected take another name when another one has theirs. */
+  readonly canRename: boolean;
   readonly decodeTopology: TopologyDecoder;
 }
 
@@ -66,7 +68,9 @@ export function addressOf(index: number): Endpoint {
 /** A peer. Starting it again makes a new process of the same identity. */
 export class SimNode {
   readonly label: string;
-  readonly name: PeerName;
+  name: PeerName;
+  /** Whether a connection has worked under its name. */
+  settled = false;
   address: Endpoint;
   core: RouterCore | undefined;
   /** Targets as the last run left them. */
@@ -108,9 +112,10 @@ export class SimNode {
     const uid = BigInt(random.next()) * 2n ** 20n + BigInt(run) as PeerUid;
     const { decodeTopology } = this.context;
     const limits = { decodeTopology, connLimit, discovery, minVersion: 1 as const, trusted: [] };
+    const canRename = this.context.canRename && !this.settled;
     const rest = { port: PORT, overlays: ["fastdp", "sleeve"], channels: options.channels ?? [] };
     this.core = new RouterCore(
-      { ...identity, uid, ...limits, ...rest, password, random, sealer },
+      { ...identity, uid, ...limits, ...rest, canRename, password, random, sealer },
       clock.now(),
     );
     this.#sockets = new Map();
@@ -155,6 +160,17 @@ export class SimNode {
     for (const [link, confirmed] of this.#confirmed) {
       if (confirmed.peer === peer) this.post({ kind: "overlay", event: { kind: "moved", link, remote } });
     }
+  }
+
+  /** What a daemon does whose name another host has: it starts again under another one. */
+  #rename(): void {
+    const alive = this.#alive();
+    this.context.clock.after(50, () => {
+      if (!alive()) return;
+      this.stop();
+      this.name = peerNameFromNumber(0x0600_0000_0001 + this.random.below(2 ** 30))!;
+      this.start();
+    });
   }
 
   /** Ends the process; `silent`: the host vanishes as well. */
@@ -235,6 +251,12 @@ export class SimNode {
         });
       case "overlay":
         return this.#overlay(effect.request);
+      case "settled":
+        this.settled = true;
+        return;
+      case "rename":
+        this.#rename();
+        return;
       case "short-id":
         this.#shortId = effect.shortId;
         return;

@@ -32,6 +32,8 @@ export interface WorldOptions {
   readonly discovery?: boolean;
   /** The last node has the name of the one before. */
   readonly clone?: boolean;
+  /** Nodes take another name when another one has theirs. */
+  readonly canRename?: boolean;
 }
 
 /** N peers on one clock and one network. */
@@ -46,7 +48,7 @@ export class World {
 
   constructor(readonly options: WorldOptions) {
     const { seed, nodes, faults = CALM, overlay = CALM_OVERLAY, sealer = NO_SEALER, password } = options;
-    const { connLimit = 0, discovery = true } = options;
+    const { canRename = false, connLimit = 0, discovery = true } = options;
     const { clock, trace } = this;
     this.random = new SeededRandom(seed);
     this.network = new Network(clock, this.random.fork(0), faults);
@@ -60,6 +62,7 @@ export class World {
       sealer,
       connLimit,
       discovery,
+      canRename,
     };
     const context = {
       ...shared,

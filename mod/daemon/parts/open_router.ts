@@ -3,11 +3,12 @@ import type { PeerUid } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
 import { type Router, type RouterOptions, startRouter, storedTargets } from "../../mesh/router_shell.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
-import { storeShortId } from "../../sys/identity.ts";
+import { settleName, storeShortId, takeAnotherName } from "../../sys/identity.ts";
 import { loadSealer, NO_SEALER } from "../../sys/sealer.ts";
 import type { SqliteStore } from "../../sys/store.ts";
 import type { Config } from "../config.ts";
 import { parseTargetList, targetChanges, targetsAtStart } from "../targets.ts";
+import type { Ending } from "../ending.ts";
 import type { Base } from "./open_base.ts";
 import type { LoadedDataplane, RunningDataplane } from "./open_dataplane.ts";
 import type { Host } from "./open_host.ts";
@@ -25,12 +26,20 @@ export interface RouterPart {
 /** Starts the mesh on what the data plane can do. */
 export async function openRouter(
   config: Config,
-  { base: { clock, faults, logger, random, signal }, dataplane, host, running, state: { identity, store } }: {
+  {
+    base: { clock, faults, logger, random, signal },
+    dataplane,
+    end,
+    host,
+    running,
+    state: { identity, store },
+  }: {
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
     readonly host: Host;
     readonly running: RunningDataplane;
     readonly state: State;
+    readonly end: (how: Ending) => void;
   },
 ): Promise<RouterPart> {
   const router = startRouter({
@@ -52,7 +61,15 @@ export async function openRouter(
     sealer: config.password === undefined ? NO_SEALER : await loadSealer(),
     overlay: dataplane.handle,
     alarm: new SystemAlarm(clock, faults),
+    canRename: identity.canRename,
     onShortId: (shortId) => storeShortId(store, shortId),
+    onSettled: () => settleName(store),
+    onRename: () => {
+      const peer = takeAnotherName(store, random);
+      const reason = "another host announces the same name (cloned machine?)";
+      logger.warn("this host takes another name", { peer, was: identity.name, reason });
+      end({ kind: "renamed" });
+    },
     ...{ clock, faults, random, store, logger, signal },
   });
   dataplane.hooks.onEvent = (event) => router.overlay(event);

@@ -17,6 +17,10 @@ export const HEARTBEAT = 30_000;
 export const SILENCE = 60_000;
 /** A connection whose remote is heard at another address is doubtful after this silence: a heartbeat is late, ms. */
 export const DOUBTFUL_SILENCE = HEARTBEAT + 2_000;
+/** What a connection shows within this time tells whether its remote is alive, milliseconds: two heartbeats. */
+const DOUBT_TIME = 2 * HEARTBEAT;
+/** It is written to at most this often to learn that, milliseconds. */
+const PROBE_GAP = 1_000;
 /** An address of this host that goes may come back within this time, as when an interface is set up anew, ms. */
 export const UPROOTED = 1_000;
 /** Bytes given to the shell and not yet written above which gossip waits, so that it merges instead of piling up. */
@@ -110,8 +114,9 @@ export class Connection {
   heard: Millis;
   /** What the overlay last said of itself. */
   status: LinkStatus | undefined;
-  /** When we last wondered whether the remote still has this connection. */
-  doubted: Millis | undefined;
+  /** When we began to wonder whether the remote still has this connection. */
+  #doubted = -Infinity;
+  #probed = -Infinity;
   /** Where the data plane hears the remote now, if not at this connection's address. */
   movedTo: Ip | undefined;
   /** Whether it is probably dead: one of its ends has another address now. Another one may take its place. */
@@ -173,14 +178,36 @@ export class Connection {
     this.#heartbeatAt = after(now, HEARTBEAT);
   }
 
-  /** This host has lost the address of this end: nothing that is sent to it arrives any more. */
-  uproot(now: Millis): void {
-    if (!this.#uprooted) this.#uprootedAt = Math.min(this.#uprootedAt, after(now, UPROOTED));
+  /** Addresses of this host have gone or come. Without its own, nothing that is sent to this end arrives any more. */
+  localAddresses(
+    { gone, come }: { readonly gone: readonly Ip[]; readonly come: readonly Ip[] },
+    now: Millis,
+  ): void {
+    const { ip } = this.origin.local;
+    if (gone.includes(ip)) {
+      if (!this.#uprooted) this.#uprootedAt = Math.min(this.#uprootedAt, after(now, UPROOTED));
+    } else if (come.includes(ip)) {
+      this.#uprootedAt = Infinity;
+      this.#uprooted = this.doubtful = false;
+    }
   }
-  /** This host has the address of this end, again or still. */
-  root(): void {
-    this.#uprootedAt = Infinity;
-    this.#uprooted = this.doubtful = false;
+  /** Where the remote may be dialled: where the data plane hears it, else where it was. Of a remote that dialled us only
+   * the address is known; `port` is the usual one. */
+  remoteAt(port: number): Endpoint {
+    const { outbound, remote } = this.origin;
+    return { ip: this.movedTo ?? remote.ip, port: outbound ? remote.port : port };
+  }
+
+  /** Another process has the remote's name: does the remote still have this connection? True: write to it now. */
+  doubt(now: Millis): boolean {
+    if (now - this.#doubted > DOUBT_TIME) this.#doubted = now;
+    if (now - this.#probed <= PROBE_GAP) return false;
+    this.#probed = now;
+    return true;
+  }
+  /** Whether the remote was heard after it had been doubted. */
+  isAlive(now: Millis): boolean {
+    return now - this.#doubted <= DOUBT_TIME && this.heard > this.#doubted;
   }
   /** Whether this end is known to be dead: this host has no longer its address. */
   get uprooted(): boolean {

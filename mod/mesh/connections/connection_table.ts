@@ -101,7 +101,7 @@ export class ConnectionTable {
    * silent connection is replaced; a living one is kept, else two cloned machines would throw each other out for ever. */
   #incarnation(existing: Connection, name: PeerName, now: Millis): Admission {
     if (existing.doubtful || now - existing.heard > PRESUMED_DEAD) return { kind: "add", replaces: existing };
-    const clone = existing.doubted !== undefined && existing.heard > existing.doubted;
+    const clone = existing.isAlive(now);
     const reason = clone
       ? cloneAdvice(name)
       : `${name} seems to have restarted: its old connection is being checked, a new one is accepted soon`;

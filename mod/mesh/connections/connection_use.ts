@@ -3,12 +3,16 @@ import type { ConnUid } from "../../core/names.ts";
 import type { OverlayRequest } from "../../core/overlay_port.ts";
 import { TAG } from "../../wire/mesh/mesh_message.ts";
 import type { Connection, Introduced } from "./connection.ts";
+import { NAME_TAKEN } from "./rename.ts";
 
 /** Longest overlay control message that is handed to the data plane, octets; the longest known one has 67. */
 const MAX_CONTROL = 1024;
 
 /** Who handles a message: the data plane, gossip, or nobody. Unknown tags and empty messages are for nobody. */
-export function useOf(message: Uint8Array, connection: Connection): "control" | "gossip" | "none" {
+export function useOf(
+  message: Uint8Array,
+  connection: Connection,
+): "control" | "gossip" | "name-taken" | "none" {
   switch (message[0]) {
     case TAG.bareEstablished:
     case TAG.bareFragmentation:
@@ -16,6 +20,8 @@ export function useOf(message: Uint8Array, connection: Connection): "control" | 
       return connection.introduced!.remote.overlays === undefined && isShort(message) ? "control" : "none";
     case TAG.overlayControl:
       return message.length >= 3 && isShort(message) ? "control" : "none";
+    case NAME_TAKEN:
+      return message.length === 1 ? "name-taken" : "none";
     case TAG.gossip:
     case TAG.gossipUnicast:
     case TAG.gossipBroadcast:

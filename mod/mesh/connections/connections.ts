@@ -14,12 +14,10 @@ import { ConnectionLog } from "./connection_log.ts";
 import { ConnectionMemory, type Evicted } from "./connection_memory.ts";
 import { ConnectionTable } from "./connection_table.ts";
 import { receive } from "./reception.ts";
+import { canRename, NAME_TAKEN, Naming } from "./rename.ts";
 import type { Membership } from "../membership.ts";
 import type { AttemptId, SocketId } from "../mesh_ids.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "../router_types.ts";
-
-/** An identity is checked by writing to its connection; a second doubt within this time changes nothing, ms. */
-const DOUBT = 1_000;
 
 /** What the connections need from the rest of the router. */
 export interface ConnectionsContext {
@@ -39,12 +37,14 @@ export class Connections {
   unsendable = 0;
   readonly #dials = new Map<AttemptId, ConnectorEffect & { readonly kind: "dial" }>();
   readonly #doorman: Doorman;
+  readonly #naming: Naming;
   readonly #log: ConnectionLog;
   #serial = 0;
   #wakeAt = Infinity;
 
   constructor(readonly context: ConnectionsContext, now: Millis) {
     this.#doorman = new Doorman(now);
+    this.#naming = new Naming(context.config);
     this.#log = new ConnectionLog(context.emit, now);
     this.table = new ConnectionTable(context.config.connLimit);
     this.memory = new ConnectionMemory(context.config.memory);
@@ -88,7 +88,7 @@ export class Connections {
     const id = ++this.#serial as LinkId;
     const connection = new Connection(
       { id, socket, local, remote, attempt, welcome, expected, outbound },
-      introOf({ config, shortId, outbound, remote: remote.ip }, now),
+      introOf({ canRename: this.#naming.free, config, shortId, outbound, remote: remote.ip }, now),
       now,
     );
     if (!outbound) this.#makeRoom(connection, now);
@@ -163,16 +163,9 @@ export class Connections {
   }
 
   /** Addresses of this host have gone or come: connections from what has gone are dead. */
-  localAddresses(
-    { gone, come }: { readonly gone: readonly Ip[]; readonly come: readonly Ip[] },
-    now: Millis,
-  ): void {
-    if (gone.length + come.length === 0) return;
-    const [lost, here] = [new Set(gone), new Set(come)];
+  localAddresses(change: { readonly gone: readonly Ip[]; readonly come: readonly Ip[] }, now: Millis): void {
     for (const connection of this.table.all()) {
-      const { ip } = connection.origin.local;
-      if (lost.has(ip)) connection.uproot(now);
-      else if (here.has(ip)) connection.root();
+      connection.localAddresses(change, now);
       this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
     }
   }
@@ -198,6 +191,7 @@ export class Connections {
         if (connection.established) return;
         connection.established = true;
         this.context.membership.established(connection.peer!, now);
+        if (this.#naming.settle()) this.context.emit({ kind: "settled" });
         return this.#log.established(connection, now);
     }
   }
@@ -242,9 +236,7 @@ export class Connections {
   /** The peer is to be dialled where it may be: where the data plane heard it last, else where it was. */
   #follow(connection: Connection, now: Millis): void {
     const { connector, config } = this.context;
-    const { remote, outbound } = connection.origin;
-    const port = outbound ? remote.port : config.port; // of who dialled us only the address is known
-    connector.follow(connection.peer!, { ip: connection.movedTo ?? remote.ip, port }, now);
+    connector.follow(connection.peer!, connection.remoteAt(config.port), now);
   }
 
   /** Earliest time at which `wake()` could do something. */
@@ -302,17 +294,25 @@ export class Connections {
         this.end(connection, reception.end, now);
         return false;
       case "refuse":
+        if (reception.end.kind === "clone") this.#clone(connection, now);
         this.end(connection, reception.end, now);
         this.#probe(reception.probe, now);
         return false;
     }
   }
 
+  /** The remote has the name of another living host. If that is us, one of both gives way; else the remote hears of it. */
+  #clone(connection: Connection, now: Millis): void {
+    if (connection.peer !== this.context.config.name) {
+      if (canRename(connection)) this.#send(connection, Uint8Array.of(NAME_TAKEN), now);
+    } else if (connection.introduced!.remote.uid !== this.context.config.uid) {
+      if (this.#naming.givesWay(connection, { itself: true })) this.context.emit({ kind: "rename" });
+    }
+  }
+
   /** If the remote has lost this connection, its system answers with a reset and we learn of it. */
   #probe(connection: Connection | undefined, now: Millis): void {
-    if (connection === undefined || now - (connection.doubted ?? -Infinity) <= DOUBT) return;
-    connection.doubted = now;
-    this.#send(connection, Uint8Array.of(TAG.heartbeat), now);
+    if (connection?.doubt(now) === true) this.#send(connection, Uint8Array.of(TAG.heartbeat), now);
   }
 
   #add(connection: Connection, replaces: Connection | undefined, now: Millis): void {
@@ -356,6 +356,9 @@ export class Connections {
         const reason = `it sent what cannot be used: ${taken.reason}`;
         return this.end(connection, { reason, orderly: true, fault: true }, now);
       }
+      case "name-taken":
+        if (this.#naming.givesWay(connection, { itself: false })) this.context.emit({ kind: "rename" });
+        return;
       case "none":
         return;
     }

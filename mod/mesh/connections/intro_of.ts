@@ -6,6 +6,7 @@ import { DIGEST_EXTENSION } from "../gossip/topology_digest.ts";
 import type { RouterConfig } from "../router_types.ts";
 import { MOVE_EXTENSION } from "./connection_table.ts";
 import { Intro } from "./intro.ts";
+import { RENAME_EXTENSION } from "./rename.ts";
 
 /** A connection that begins. */
 export interface IntroOptions {
@@ -14,14 +15,19 @@ export interface IntroOptions {
   readonly shortId: ShortId | undefined;
   /** Whether we dialled. */
   readonly outbound: boolean;
+  /** Whether we can take another name. */
+  readonly canRename: boolean;
   readonly remote: Ip;
 }
 
 /** The introduction with which a connection begins. */
-export function introOf({ config, shortId, outbound, remote }: IntroOptions, now: Millis): Intro {
+export function introOf({ canRename, config, shortId, outbound, remote }: IntroOptions, now: Millis): Intro {
   const { name, nickname, uid, overlays, password, minVersion, random, sealer } = config;
   const connId = new DataView(random.bytes(8).buffer).getBigUint64(0);
-  const extensions = [DIGEST_EXTENSION, MOVE_EXTENSION, ...config.extensions ?? []];
+  const extensions = [
+    ...[DIGEST_EXTENSION, MOVE_EXTENSION, ...config.extensions ?? []],
+    ...canRename ? [RENAME_EXTENSION] : [],
+  ];
   const self = { name, nickname, uid, shortId, overlays, extensions };
   const trustRemote = config.trusted.some((network) => cidrContains(network, remote));
   const privateKey = password === undefined ? new Uint8Array(32) : random.bytes(32);

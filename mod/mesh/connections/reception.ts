@@ -4,6 +4,7 @@ import { MAX_PEERS, type Topology } from "../topology/topology.ts";
 import type { Millis } from "../../core/time.ts";
 import type { Connection, ConnectionEnd } from "./connection.ts";
 import { cloneAdvice, type ConnectionTable } from "./connection_table.ts";
+import { canRename } from "./rename.ts";
 
 /** What is to happen with an introduced connection. */
 export type Reception =
@@ -29,9 +30,10 @@ export function receive(connection: Connection, around: ReceptionContext, now: M
   if (name === config.name) {
     const self = uid === config.uid;
     const reason = self ? "this address leads to this host itself" : cloneAdvice(name);
+    const never = self || !canRename(connection); // who can take another name is worth another try
     return {
       kind: "refuse",
-      end: { reason, kind: "clone", orderly: true, never: true, silent: self, level: "warn" },
+      end: { reason, kind: "clone", orderly: true, never, silent: self, level: never ? "warn" : "info" },
     };
   }
   const known = topology.get(name) !== undefined || name === expected;

@@ -5,6 +5,7 @@ import type { StatusReport } from "../../../mod/control/api_types.ts";
 export const EXAMPLE: StatusReport = {
   name: "8a:3e:11:02:9c:01",
   nickname: "host1",
+  formerName: null,
   version: "0.1.0",
   uid: "17293822569102704641",
   pid: 4711,

@@ -34,6 +34,8 @@ function bench(
     store,
     overlay: { request: () => {} },
     onShortId: () => {},
+    onSettled: () => {},
+    onRename: () => {},
     signal: abort.signal,
   });
   return { router, log, store, [Symbol.dispose]: () => abort.abort() };

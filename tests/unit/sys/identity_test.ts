@@ -5,8 +5,10 @@ import {
   loadIdentity,
   nameFromSystemIds,
   readSystemIds,
+  settleName,
   storeShortId,
   type SystemIds,
+  takeAnotherName,
 } from "../../../mod/sys/identity.ts";
 import { MemoryStore } from "../memory_store.ts";
 import { seededRandom } from "../properties.ts";
@@ -59,8 +61,35 @@ Deno.test("loadIdentity() takes a name given, and keeps it when it is no longer 
   const store = new MemoryStore();
   const shortId = (await load(store, MACHINE)).shortId;
   const given = await load(store, MACHINE, "02:00:00:00:00:07");
-  assert.deepEqual(given, { name: "02:00:00:00:00:07", origin: "option", shortId, gaveUp: undefined });
+  const never = { gaveUp: undefined, canRename: false, formerName: undefined };
+  assert.deepEqual(given, { name: "02:00:00:00:00:07", origin: "option", shortId, ...never });
   assert.deepEqual(await load(store, MACHINE), given);
+});
+
+Deno.test("takeAnotherName() is for hosts that were in no mesh under a name of their own, and for few times", async () => {
+  const store = new MemoryStore();
+  const names = [(await load(store, MACHINE)).name];
+  for (let i = 0; i < 3; i++) {
+    assert.ok((await load(store, MACHINE)).canRename);
+    names.push(takeAnotherName(store, random));
+    const now = await load(store, MACHINE);
+    assert.deepEqual([now.name, now.formerName, now.origin], [names.at(-1), names.at(-2), "random"]);
+  }
+  assert.equal(new Set(names).size, 4);
+  assert.ok(!(await load(store, MACHINE)).canRename, "something else is wrong");
+  const settled = new MemoryStore();
+  await load(settled, MACHINE);
+  settleName(settled);
+  assert.ok(!(await load(settled, MACHINE)).canRename);
+  assert.ok(!(await load(new MemoryStore(), MACHINE, "02:00:00:00:00:07")).canRename, "it was given");
+});
+
+Deno.test("loadIdentity() does not give up a name of an earlier release, which says nothing of its use", async () => {
+  const store = new MemoryStore();
+  await load(store, MACHINE);
+  const { settled: _, ...older } = JSON.parse(store.get("identity")!);
+  store.put("identity", JSON.stringify(older));
+  assert.ok(!(await load(store, MACHINE)).canRename);
 });
 
 Deno.test("loadIdentity() gives up name and short id of another machine", async () => {

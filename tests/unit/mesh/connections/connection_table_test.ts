@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import type { Ip } from "../../../../mod/core/addr.ts";
 import type { ConnUid, PeerName, PeerUid } from "../../../../mod/core/names.ts";
 import type { LinkId } from "../../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
-import type { Connection, Introduced } from "../../../../mod/mesh/connections/connection.ts";
+import { Connection, type Introduced } from "../../../../mod/mesh/connections/connection.ts";
 import { ConnectionTable } from "../../../../mod/mesh/connections/connection_table.ts";
+import type { Intro } from "../../../../mod/mesh/connections/intro.ts";
 import type { SocketId } from "../../../../mod/mesh/mesh_ids.ts";
 
 const PEER = "02:00:00:00:00:02" as PeerName;
@@ -24,18 +26,15 @@ function introduced(connUid: bigint, uid = 7n, name = PEER): Introduced {
 }
 
 let serial = 0;
-/** As much of a link as the table looks at. */
+/** A connection whose introduction yielded this. */
 function link(what: Introduced, heard = 0, outbound = false): Connection {
   const id = ++serial;
-  const remote = { ip: "192.0.2.2", port: 6783 };
-  const origin = { id: id as LinkId, socket: id as SocketId, outbound, remote };
-  return {
-    origin,
-    introduced: what,
-    peer: what.remote.name,
-    heard: at(heard),
-    doubted: undefined,
-  } as unknown as Connection;
+  const [local, remote] = [{ ip: "192.0.2.1" as Ip, port: 6783 }, { ip: "192.0.2.2" as Ip, port: 6783 }];
+  const ids = { id: id as LinkId, socket: id as SocketId, attempt: undefined, expected: undefined };
+  const intro = {} as Intro; // it is over
+  const connection = new Connection({ ...ids, local, remote, outbound, welcome: true }, intro, at(heard));
+  connection.introduced = what;
+  return connection;
 }
 
 function tableWith(existing: Connection, limit = 0): ConnectionTable {
@@ -79,7 +78,8 @@ Deno.test("LinkTable.admit() first checks a living connection, then speaks of a 
   const first = table.admit(link(introduced(1n, 8n)), at(10_000));
   assert.ok(first.kind === "refuse" && !first.clone && first.probe === existing);
   assert.match(first.reason, /seems to have restarted/);
-  existing.doubted = at(10_000);
+  assert.ok(existing.doubt(at(10_000)) && !existing.doubt(at(10_500)), "it is written to, not too often");
+  assert.ok(!existing.isAlive(at(10_600)));
   existing.heard = at(11_000);
   const second = table.admit(link(introduced(1n, 8n)), at(12_000));
   assert.ok(second.kind === "refuse" && second.clone);
