@@ -64,7 +64,7 @@ export interface PeerLinkReport {
   readonly address: string;
   /** Whether the publishing peer dialled. */
   readonly outbound: boolean;
-  /** Whether traffic flows, as the publishing peer sees it. */
+  /** Whether traffic flows: both ends say so, and this host sends accordingly. */
   readonly established: boolean;
 }
 

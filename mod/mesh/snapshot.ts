@@ -141,7 +141,9 @@ export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot 
       ...targets.filter(hasNone).map((view) => missingOf(view, { nickname: nickname(view.peer), now })),
     ],
     peers: [...topology.all()].sort((a, b) => a.name < b.name ? -1 : 1)
-      .map((record) => peerOf(record, (peer) => nickname(peer) ?? "")),
+      .map((record) =>
+        peerOf(record, { nickname: (peer) => nickname(peer) ?? "", routes: membership.routes })
+      ),
     terminations: connections.terminations,
     turnedAway: connections.turnedAway,
     unsendable: connections.unsendable,
@@ -215,13 +217,24 @@ function missingOf(
   };
 }
 
-function peerOf(record: PeerRecord, nickname: (peer: PeerName) => string): PeerSnapshot {
+/** A link counts as established once the routes have it: records change a moment earlier, and a packet that is sent in that
+ * moment has no way yet. */
+function peerOf(
+  record: PeerRecord,
+  more: { readonly nickname: (peer: PeerName) => string; readonly routes: RouteTable | undefined },
+): PeerSnapshot {
+  const graph = more.routes?.graph;
+  const carries = new Set(graph?.neighbours[graph.indexOf(record.name)]);
   return {
     name: record.name,
     nickname: record.nickname,
     uid: `${record.uid}`,
     shortId: record.shortId,
     version: `${record.version}`,
-    connections: record.links.map((link) => ({ ...link, nickname: nickname(link.peer) })),
+    connections: record.links.map((link) => ({
+      ...link,
+      established: link.established && graph !== undefined && carries.has(graph.indexOf(link.peer)),
+      nickname: more.nickname(link.peer),
+    })),
   };
 }

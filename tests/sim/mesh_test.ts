@@ -41,6 +41,30 @@ Deno.test("RouterCore: without discovery a chain stays a chain, and everybody kn
   });
 });
 
+Deno.test("RouterCore: a link is called established when the data plane has been told, not before", () => {
+  simulate("told", seeds(10), (seed) => {
+    const world = createWorld({ seed, nodes: 3, discovery: false });
+    world.startAll((i) => i === 0 ? [] : [i - 1]);
+    let complete = false;
+    for (let ms = 0; ms < 5_000; ms++) {
+      world.run(1);
+      const counts = world.nodes.map(({ core, view, name }) => {
+        const { peers } = core!.snapshot(world.clock.now());
+        const said = peers.flatMap((peer) =>
+          peer.connections.filter((link) => link.established).map((link) => `${peer.name} ${link.peer}`)
+        );
+        const told = new Set<string>();
+        const { names = [], edges = [] } = view ?? {};
+        for (let i = 0; i < edges.length; i += 2) told.add(`${names[edges[i]!]} ${names[edges[i + 1]!]}`);
+        for (const link of said) assert.ok(told.has(link), `${name} at ${ms} ms: ${link}`);
+        return said.length;
+      });
+      complete ||= counts.every((count) => count === 4);
+    }
+    assert.ok(complete);
+  });
+});
+
 Deno.test("RouterCore: five to twenty peers settle under loss, delay, resets, stalls, partition and restarts", () => {
   simulate("trouble", seeds(16), (seed) => {
     const nodes = 5 + (seed * 7) % 16;

@@ -1,7 +1,7 @@
 /** One simulated peer: a complete router core, its sockets and an overlay that is made up. */
 import type { Endpoint, Ip } from "../../mod/core/addr.ts";
 import { type PeerName, peerNameFromNumber, type PeerUid, toShortId } from "../../mod/core/names.ts";
-import type { LinkId, OverlayRequest } from "../../mod/core/overlay_port.ts";
+import type { LinkId, OverlayRequest, TopologyView } from "../../mod/core/overlay_port.ts";
 import type { GossipChannel, Sealer } from "../../mod/core/ports.ts";
 import { RouterCore } from "../../mod/mesh/router.ts";
 import type { TopologyDecoder } from "../../mod/mesh/gossip/topology_channel.ts";
@@ -76,6 +76,8 @@ export class SimNode {
   /** Targets as the last run left them. */
   targets: readonly string[] = [];
   /** What its router logged at level warn, as `event: reason`. */
+  /** What the data plane was last told of the mesh. */
+  view: TopologyView | undefined;
   readonly warnings: string[] = [];
   #run = 0;
   #sockets = new Map<SocketId, End>();
@@ -297,6 +299,7 @@ export class SimNode {
       this.#confirmed.set(request.link, { remote: request.remote.ip, peer: request.peer });
     }
     if (request.kind === "stop") this.#confirmed.delete(request.link);
+    if (request.kind === "topology") this.view = request.view;
     if (request.kind !== "confirm") return;
     const { overlay, clock } = this.context;
     const { link } = request;
