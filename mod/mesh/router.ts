@@ -72,7 +72,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   snapshot(now: Millis): MeshSnapshot {
     const { config } = this;
     return takeSnapshot(
-      { config, connector: this.#connector, links: this.#connections, membership: this.#membership },
+      { config, connector: this.#connector, connections: this.#connections, membership: this.#membership },
       now,
     );
   }

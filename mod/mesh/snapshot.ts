@@ -110,13 +110,13 @@ export interface MeshSnapshot {
 export interface SnapshotSource {
   readonly config: RouterConfig;
   readonly connector: Connector;
-  readonly links: Connections;
+  readonly connections: Connections;
   readonly membership: Membership;
 }
 
 /** Takes a snapshot. */
 export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot {
-  const { config, connector, links: connections, membership } = source;
+  const { config, connector, connections, membership } = source;
   const { topology } = membership;
   const nickname = (peer: PeerName | undefined) =>
     peer === undefined ? undefined : topology.get(peer)?.nickname;

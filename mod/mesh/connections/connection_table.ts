@@ -25,7 +25,7 @@ const PRESUMED_DEAD = 35_000;
 /** Announced by peers that let in a new connection of a peer that has moved, whatever its number. */
 export const MOVE_EXTENSION = "move1";
 
-/** All connections, by socket, by link id and, once added, by peer. */
+/** All connections, by socket, by the id that the data plane knows and, once added, by peer. */
 export class ConnectionTable {
   readonly #sockets = new Map<SocketId, Connection>();
   readonly #ids = new Map<LinkId, Connection>();

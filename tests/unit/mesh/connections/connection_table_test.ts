@@ -44,7 +44,7 @@ function tableWith(existing: Connection, limit = 0): ConnectionTable {
   return table;
 }
 
-Deno.test("LinkTable.admit() keeps the connection with the smaller number, and drops both when they are equal", () => {
+Deno.test("ConnectionTable.admit() keeps the connection with the smaller number, and drops both when they are equal", () => {
   const existing = link(introduced(50n));
   const table = tableWith(existing);
   assert.deepEqual(table.admit(link(introduced(49n)), at(0)), { kind: "add", replaces: existing });
@@ -52,7 +52,7 @@ Deno.test("LinkTable.admit() keeps the connection with the smaller number, and d
   assert.deepEqual(table.admit(link(introduced(50n)), at(0)), { kind: "drop-both", existing });
 });
 
-Deno.test("LinkTable.admit() has the existing connection probed when it refuses a duplicate", () => {
+Deno.test("ConnectionTable.admit() has the existing connection probed when it refuses a duplicate", () => {
   const existing = link(introduced(50n));
   const refused = tableWith(existing).admit(link(introduced(51n)), at(0));
   assert.ok(refused.kind === "refuse");
@@ -60,19 +60,19 @@ Deno.test("LinkTable.admit() has the existing connection probed when it refuses 
   assert.match(refused.reason, /already connected to 02:/);
 });
 
-Deno.test("LinkTable.admit() compares numbers as unsigned 64 bits", () => {
+Deno.test("ConnectionTable.admit() compares numbers as unsigned 64 bits", () => {
   const table = tableWith(link(introduced(2n ** 63n)));
   assert.equal(table.admit(link(introduced(2n ** 64n - 1n)), at(0)).kind, "refuse");
   assert.equal(table.admit(link(introduced(1n)), at(0)).kind, "add");
 });
 
-Deno.test("LinkTable.admit() replaces a silent connection when the peer comes back as another process", () => {
+Deno.test("ConnectionTable.admit() replaces a silent connection when the peer comes back as another process", () => {
   const existing = link(introduced(50n), 0);
   const table = tableWith(existing);
   assert.deepEqual(table.admit(link(introduced(99n, 8n)), at(40_000)), { kind: "add", replaces: existing });
 });
 
-Deno.test("LinkTable.admit() first checks a living connection, then speaks of a clone", () => {
+Deno.test("ConnectionTable.admit() first checks a living connection, then speaks of a clone", () => {
   const existing = link(introduced(50n), 9_000);
   const table = tableWith(existing);
   const first = table.admit(link(introduced(1n, 8n)), at(10_000));
@@ -86,7 +86,7 @@ Deno.test("LinkTable.admit() first checks a living connection, then speaks of a 
   assert.match(second.reason, /another host announces the same peer name .* \(cloned machine\?\)/);
 });
 
-Deno.test("LinkTable.admit() holds the limit, but a duplicate may take the place of its like", () => {
+Deno.test("ConnectionTable.admit() holds the limit, but a duplicate may take the place of its like", () => {
   const table = tableWith(link(introduced(50n)), 1);
   const other = "02:00:00:00:00:03" as PeerName;
   const refused = table.admit(link(introduced(1n, 7n, other)), at(0));
@@ -95,7 +95,7 @@ Deno.test("LinkTable.admit() holds the limit, but a duplicate may take the place
   assert.equal(table.admit(link(introduced(49n)), at(0)).kind, "add");
 });
 
-Deno.test("LinkTable finds connections by socket, id and peer until they are removed", () => {
+Deno.test("ConnectionTable finds connections by socket, id and peer until they are removed", () => {
   const existing = link(introduced(50n));
   const table = tableWith(existing);
   assert.equal(table.bySocket(existing.origin.socket), existing);

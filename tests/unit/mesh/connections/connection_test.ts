@@ -44,7 +44,7 @@ function link(now: number): Connection {
   return new Connection(origin, intro as unknown as Intro, at(now));
 }
 
-Deno.test("Link gives the messages that came with the introduction, and both ends' number", () => {
+Deno.test("Connection gives the messages that came with the introduction, and both ends' number", () => {
   const it = link(0);
   assert.throws(() => it.encode(message), /introduction is not done/);
   const input = it.receive(message, at(1));
@@ -55,7 +55,7 @@ Deno.test("Link gives the messages that came with the introduction, and both end
   assert.equal(it.address, "192.0.2.1:1");
 });
 
-Deno.test("Link sends a heartbeat every 30 s once it runs", () => {
+Deno.test("Connection sends a heartbeat every 30 s once it runs", () => {
   const it = link(0.3);
   assert.equal(it.nextWake(), 10_000.3);
   it.receive(message, at(0.3));
@@ -69,7 +69,7 @@ Deno.test("Link sends a heartbeat every 30 s once it runs", () => {
   }
 });
 
-Deno.test("Link ends after 60 s of silence, exactly when it asked to be woken", () => {
+Deno.test("Connection ends after 60 s of silence, exactly when it asked to be woken", () => {
   // Fractions as clocks give them: a difference and a sum may round to different sides.
   for (const now of [0.1, 1 / 3, 60830.1085578666, 1234567.891]) {
     const it = link(now);
@@ -85,7 +85,7 @@ Deno.test("Link ends after 60 s of silence, exactly when it asked to be woken", 
   }
 });
 
-Deno.test("Link wants nothing once it is gone", () => {
+Deno.test("Connection wants nothing once it is gone", () => {
   const it = link(0);
   it.stage = "gone";
   assert.equal(it.nextWake(), Infinity);
