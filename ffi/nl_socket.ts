@@ -30,6 +30,8 @@ export interface NetlinkOptions {
   readonly groups?: readonly number[];
   /** Path of the network namespace to make it in; the current one if left out. */
   readonly netns?: string;
+  /** Hear of what happens in other network namespaces, too: those that have a number in this one. */
+  readonly allNamespaces?: boolean;
   /** Octets of receive buffer, beyond the system's limit if need be (needs CAP_NET_ADMIN). */
   readonly receiveBuffer?: number;
   /** Do not report an overrun of the receive buffer. */
@@ -78,6 +80,7 @@ export class NlSocket implements NetlinkSocket {
       this.#trySet(C.SOL_NETLINK, C.NETLINK_EXT_ACK, 1); // absent before Linux 4.12: errors without words
       if (options.echoErrors !== true) this.#trySet(C.SOL_NETLINK, C.NETLINK_CAP_ACK, 1);
       if (options.ignoreOverrun === true) this.#trySet(C.SOL_NETLINK, C.NETLINK_NO_ENOBUFS, 1);
+      if (options.allNamespaces === true) this.#trySet(C.SOL_NETLINK, C.NETLINK_LISTEN_ALL_NSID, 1);
       if (options.receiveBuffer !== undefined) this.#growReceiveBuffer(options.receiveBuffer);
       for (const group of options.groups ?? []) this.join(group);
     } catch (thrown) {

@@ -52,6 +52,14 @@ export interface Reconciled {
   readonly unknown: readonly string[];
 }
 
+/** What may no longer be as it was attached. */
+export interface Suspects {
+  /** Names of host ends. */
+  readonly hostEnds: readonly string[];
+  /** Indexes of interfaces in containers. */
+  readonly guests: readonly number[];
+}
+
 /** How interfaces are made. */
 export interface AttachOptions {
   /** MTU of the network. */

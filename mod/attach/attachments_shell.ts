@@ -8,7 +8,7 @@ import { mergeAddresses, parseAttachAddress, parseAttachAddresses } from "./addr
 import { applySteps } from "./apply_shell.ts";
 import { checkConflicts } from "./conflict.ts";
 import { type ExistingPair, TargetKernel } from "./kernel_shell.ts";
-import { describeAttachment, removeHostEnd } from "./host_end_shell.ts";
+import { describeAttachment, removeHostEnd, suspectsOf } from "./host_end_shell.ts";
 import { listLinks } from "./links_shell.ts";
 import type {
   Attachment,
@@ -16,6 +16,7 @@ import type {
   AttachmentResult,
   AttachOptions,
   Reconciled,
+  Suspects,
 } from "./attachment.ts";
 import { HOST_PREFIX, hostInterface, isHostInterface } from "./names.ts";
 import { planAttach, planDetach, type Wanted } from "./plan.ts";
@@ -177,9 +178,9 @@ export class Attachments implements Disposable {
 
   /**
    * Makes the kernel agree with what is remembered: at start, and from time to time to heal what was broken from
-   * outside. What agrees is not touched. Never throws for a single attachment.
+   * outside. What agrees is not touched. Never throws for a single attachment. `only`: looks at no others.
    */
-  reconcile(): Reconciled {
+  reconcile(only?: Suspects): Reconciled {
     const done = {
       adopted: [] as string[],
       restored: [] as string[],
@@ -187,7 +188,8 @@ export class Attachments implements Disposable {
       forgotten: [] as string[],
       failed: [] as { target: string; reason: string }[],
     };
-    for (const record of this.#registry.all()) {
+    const records = this.#registry.all();
+    for (const record of only === undefined ? records : suspectsOf(records, only, this.#host)) {
       const { target } = record;
       try {
         done[this.#reconcileOne(record)].push(target);

@@ -6,8 +6,8 @@ import type { NetlinkSocket } from "../core/ports.ts";
 import { deleteLink } from "../wire/netlink/rtnetlink.ts";
 import type { SwitchPorts } from "./adapters.ts";
 import { applySteps } from "./apply_shell.ts";
-import type { Attachment } from "./attachment.ts";
-import { failedWith, findLink } from "./links_shell.ts";
+import type { Attachment, Suspects } from "./attachment.ts";
+import { failedWith, findLink, listLinks } from "./links_shell.ts";
 import { hostInterface } from "./names.ts";
 import type { AttachmentRecord } from "./record.ts";
 import { judge } from "./registry.ts";
@@ -49,6 +49,22 @@ export function removeHostEnd(name: string, around: HostSurroundings, action: st
     else if (step.kind === "add-port") around.ports.add(name);
     else removeLink(around.host, link.index);
   }, action);
+}
+
+/** Of these attachments those that `only` may be about. */
+export function suspectsOf(
+  records: readonly AttachmentRecord[],
+  { guests, hostEnds }: Suspects,
+  host: NetlinkSocket,
+): readonly AttachmentRecord[] {
+  const named = new Set(hostEnds);
+  if (guests.length > 0) {
+    const indexes = new Set(guests);
+    for (const { name, peerIndex } of listLinks(host)) {
+      if (peerIndex !== undefined && indexes.has(peerIndex)) named.add(name);
+    }
+  }
+  return records.filter((record) => named.has(hostInterface(record.id)));
 }
 
 /** Removes a link; fine when it has just gone with its namespace. */

@@ -7,6 +7,7 @@ import type { Logger } from "../core/ports.ts";
 import {
   type DataplaneConfig,
   type DataplaneStatus,
+  type Disturbed,
   type FromDataplane,
   fromPlainFailure,
   type NetworkChange,
@@ -39,6 +40,8 @@ export interface DataplaneAround {
   readonly onNetwork: (change: NetworkChange) => void;
   /** The switch was changed by others and is mended: containers may have lost their places on it. */
   readonly onMended: () => void;
+  /** Takes what happened to interfaces of containers. */
+  readonly onDisturbed: (disturbed: Disturbed) => void;
   /** The data plane ended although nobody asked it to, called once: the process should end and be started again.
    * Containers stay connected through the flows in the kernel meanwhile. */
   readonly onFailure: (reason: MeshnetError) => void;
@@ -178,6 +181,8 @@ class DataplaneClient implements DataplaneHandle {
         return void this.#reports.delete(message.id);
       case "network-changed":
         return this.#options.onNetwork(message.change);
+      case "attached-disturbed":
+        return this.#options.onDisturbed(message.disturbed);
       case "mended":
         return this.#options.onMended();
       case "stopped":

@@ -20,13 +20,15 @@ import {
 import type { PeerDirectory } from "../overlay/ports/sleeve_port.ts";
 import { HostLeg } from "../datapath/host_leg.ts";
 import { OvsDatapath } from "../datapath/ovs_shell.ts";
+import type { Watcher } from "../overlay/ports/watcher.ts";
 import { runDataplane } from "../overlay/worker_shell.ts";
 import { TapKeeper } from "../datapath/tap_keeper.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
 import { NETWORK_NOTICES } from "../wire/netlink/network_notice.ts";
-import { LINK_NOTICES, QDISC_NOTICES } from "../wire/netlink/rtnetlink.ts";
+import { ADDRESS_NOTICES, LINK_NOTICES, QDISC_NOTICES } from "../wire/netlink/rtnetlink.ts";
+import { AttachedNotices } from "./attached_notices.ts";
 import { raiseFence } from "./fence.ts";
 import { openIpsec } from "./ipsec_parts.ts";
 import { withoutIpv6 } from "./host_leg_ipv6.ts";
@@ -105,6 +107,15 @@ async function openDatapath(
   return new BridgeDatapath(tap, openPath, keeper);
 }
 
+function watchAttached(send: (message: FromDataplane) => void): Watcher {
+  const groups = [LINK_NOTICES, ...ADDRESS_NOTICES];
+  return new AttachedNotices({
+    socket: openNetlinkIn({ protocol: "route", groups, allNamespaces: true }),
+    tell: (disturbed) => send({ kind: "attached-disturbed", disturbed }),
+    tellAll: () => send({ kind: "mended" }),
+  });
+}
+
 async function main(): Promise<void> {
   const inbox = new Inbox();
   const send = (message: FromDataplane) => scope.postMessage(message);
@@ -130,13 +141,21 @@ async function main(): Promise<void> {
     using undo = new DisposableStack();
     const xfrm = await openIpsec(config, { log, owner: undo });
     using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
+    const watchers = [undo.use(watchAttached(send))];
     await runDataplane({
       core,
       datapath,
       xfrm,
       ...{ clock, faults },
       pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      waiter: new Poller([wakeup.fd, ...datapath.fds, notices.fd, ...xfrm.fds]),
+      waiter: new Poller([
+        wakeup.fd,
+        ...datapath.fds,
+        notices.fd,
+        ...xfrm.fds,
+        ...watchers.map(({ fd }) => fd),
+      ]),
+      watchers,
       network: new NetworkNotices(notices),
       announced: () => wakeup.take(),
       nextMessage: () => inbox.next(),

@@ -1,6 +1,7 @@
 /** Looks after attachments: what was broken from outside is mended, what has gone waits for its return or is forgotten. */
 import type { Attachments } from "../attach/mod.ts";
 import type { Faults } from "../core/faults.ts";
+import type { Disturbed } from "../overlay/ports/dataplane_messages.ts";
 
 /** Time between two looks. Long: a look costs little, but an idle host should sleep. */
 const INTERVAL_MS = 60_000;
@@ -9,12 +10,15 @@ const NAMED = "/run/netns";
 /** A name that has just appeared is looked at so much later: first it is an empty file, then the namespace. */
 const APPEARED_MS = [50, 1_000] as const;
 
+/** What was disturbed is looked at once more after so long. */
+const AGAIN_MS = 1_000;
+
 /** Looks only while something is attached. */
 export interface AttachmentKeeper extends Disposable {
   /** Something was attached or detached. */
   touched(): void;
-  /** Something happened to what they hang on: looks at once, and a little later. */
-  disturbed(): void;
+  /** Something happened to these, or to what all of them hang on: looks at once, and a little later. */
+  disturbed(which?: Disturbed): void;
 }
 
 /** Starts to look after attachments. `before` is called first each time: it mends what they hang on. What fails goes to
@@ -27,23 +31,30 @@ export function keepAttached(
   },
 ): AttachmentKeeper {
   const mend = faults.guard("mend what attachments hang on", before);
-  const reconcile = faults.guard("look after attachments", () => void attachments.reconcile());
+  const reconcile = faults.guard(
+    "look after attachments",
+    (which?: Disturbed) => void attachments.reconcile(which),
+  );
   const timers = new Set<ReturnType<typeof setTimeout>>();
   let names: Deno.FsWatcher | undefined;
   const stop = () => {
     for (const timer of timers) clearTimeout(timer);
     timers.clear();
   };
-  const lookAfter = (ms: number) => {
+  const after = (ms: number, work: () => void) => {
     const look = faults.guard("look after attachments", () => {
       timers.delete(timer);
-      mend();
-      reconcile();
+      work();
       if (timers.size === 0) touched();
     });
     const timer = setTimeout(look, ms);
     timers.add(timer);
   };
+  const lookAfter = (ms: number) =>
+    after(ms, () => {
+      mend();
+      reconcile();
+    });
   const touched = () => {
     stop();
     const needed = attachments.list().length > 0;
@@ -52,12 +63,16 @@ export function keepAttached(
       names?.close();
       names = undefined;
     } else {
-      names ??= watchNames(disturbed, faults);
+      names ??= watchNames(() => disturbed(), faults);
     }
   };
   let over = false;
-  const disturbed = () => {
+  const disturbed = (which?: Disturbed) => {
     if (over || attachments.list().length === 0) return;
+    if (which !== undefined) {
+      reconcile(which);
+      return after(AGAIN_MS, () => reconcile(which)); // what was still under way
+    }
     stop();
     for (const ms of APPEARED_MS) lookAfter(ms);
   };

@@ -9,6 +9,7 @@ import type { Datapath } from "./ports/datapath_port.ts";
 import type { FromDataplane, NetworkChange, ToDataplane } from "./ports/dataplane_messages.ts";
 import type { Ipsec } from "./ports/esp_port.ts";
 import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./ports/dataplane_types.ts";
+import type { Watcher } from "./ports/watcher.ts";
 
 /** Events that may wait for an effect to end; one step cannot post nearly as many. */
 const EVENT_LIMIT = 4096;
@@ -37,8 +38,10 @@ export interface DataplaneLoop {
   readonly xfrm: Ipsec;
   /** The time by which the core lives. */
   readonly clock: Clock;
+  /** Look after other things of this host. */
+  readonly watchers?: readonly Watcher[];
   /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `network`, then on
-   * those of IPsec. */
+   * those of IPsec, then on those of the watchers. */
   readonly waiter: Waiter;
   /** Tells what has changed in this host's network since it was asked last. */
   readonly network: { take(): NetworkChange | undefined };
@@ -117,6 +120,7 @@ class Trouble {
  */
 export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const { announced, clock, core, datapath, faults, network, nextMessage, send, waiter, xfrm } = loop;
+  const { watchers = [] } = loop;
   const alarm = new LoopAlarm();
   const trouble = new Trouble(loop);
   let events: OverlayEvent[] = [];
@@ -147,6 +151,15 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   };
   const networkAt = 1 + datapath.fds.length;
   const ipsecAt = xfrm.fds.length > 0 ? networkAt + 1 : undefined;
+  const watchersAt = networkAt + 1 + xfrm.fds.length;
+  const watch = (watcher: Watcher, index: number): void => {
+    const ready = waiter.isReady(watchersAt + index);
+    if (!ready && clock.now() < watcher.nextWake()) return;
+    trouble.guard(watcher.name, () => {
+      if (ready) watcher.drain(clock.now());
+      watcher.wake(clock.now());
+    });
+  };
 
   const broken: unknown[] = [];
   driver.post(datapath.start(), ({ thrown }) => void broken.push(thrown));
@@ -175,7 +188,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   };
   for (;;) {
     tell();
-    waiter.wait(more ? 0 : Math.min(alarm.at, datapath.nextWake()) - clock.now());
+    const wakeAt = Math.min(alarm.at, datapath.nextWake(), ...watchers.map((watcher) => watcher.nextWake()));
+    waiter.wait(more ? 0 : wakeAt - clock.now());
     // First, since what was removed there lets packets leave in clear.
     if (ipsecAt !== undefined && waiter.isReady(ipsecAt)) trouble.guard("news of IPsec", heed.ipsec);
     for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
@@ -188,6 +202,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     }
     if (waiter.isReady(networkAt)) trouble.guard("news of the network", heed.network);
     trouble.guard("timers", heed.timers);
+    watchers.forEach(watch);
     trouble.guard("packets", heed.packets);
     if (trouble.any) await trouble.rest();
   }

@@ -74,7 +74,8 @@ export function openAttachments(
   const keeper = undo.use(
     keepAttached(attachments, { faults, before: kind === "bridge" ? mend : undefined }),
   );
-  hooks.onMended = keeper.disturbed;
+  hooks.onMended = () => keeper.disturbed();
+  hooks.onDisturbed = keeper.disturbed;
   const held = undo.move();
   return { attachments, keeper, restored, [Symbol.dispose]: () => held[Symbol.dispose]() };
 }

@@ -5,7 +5,7 @@ import { isHostInterface, listLinks } from "../../attach/mod.ts";
 import type { OverlayEvent } from "../../core/overlay_port.ts";
 import type { Logger } from "../../core/ports.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
-import type { NetworkChange } from "../../overlay/ports/dataplane_messages.ts";
+import type { Disturbed, NetworkChange } from "../../overlay/ports/dataplane_messages.ts";
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { decodeRoute, dumpRoutes } from "../../wire/netlink/rtnetlink.ts";
@@ -35,6 +35,8 @@ export interface DataplaneHooks {
   onNetwork: (change: NetworkChange) => void;
   /** The switch was changed by others and is mended. */
   onMended: () => void;
+  /** Something happened to interfaces of containers. */
+  onDisturbed: (disturbed: Disturbed) => void;
 }
 
 /** A data plane whose worker is being loaded. Disposing it ends the worker. */
@@ -56,7 +58,12 @@ export function openDataplane(
   { faults, logger }: Pick<Base, "faults" | "logger">,
   end: (how: Ending) => void,
 ): LoadedDataplane {
-  const hooks: DataplaneHooks = { onEvent: () => {}, onNetwork: () => {}, onMended: () => {} };
+  const hooks: DataplaneHooks = {
+    onEvent: () => {},
+    onNetwork: () => {},
+    onMended: () => {},
+    onDisturbed: () => {},
+  };
   const handle = loadDataplane({
     createWakeup: () => Wakeup.create(),
     log: logger,
@@ -64,6 +71,7 @@ export function openDataplane(
     onEvent: (event) => hooks.onEvent(event),
     onNetwork: (change) => hooks.onNetwork(change),
     onMended: () => hooks.onMended(),
+    onDisturbed: (disturbed) => hooks.onDisturbed(disturbed),
     onFailure: (error) => end({ kind: "broken", error }),
   });
   return { handle, hooks, [Symbol.asyncDispose]: () => handle.stop() };

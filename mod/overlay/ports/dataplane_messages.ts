@@ -69,10 +69,20 @@ export type FromDataplane =
   | { readonly kind: "network-changed"; readonly change: NetworkChange }
   /** What containers hang on was changed by others and is mended: they may have lost their places. */
   | { readonly kind: "mended" }
+  /** Something happened to interfaces of containers. */
+  | { readonly kind: "attached-disturbed"; readonly disturbed: Disturbed }
   /** It ended as asked to; the datapath and its flows stay. */
   | { readonly kind: "stopped" }
   /** It ended, or never began, for a reason. */
   | { readonly kind: "failed"; readonly failure: PlainFailure };
+
+/** What may no longer be as it was attached. */
+export interface Disturbed {
+  /** Names of host ends. */
+  readonly hostEnds: readonly string[];
+  /** Indexes that interfaces have in their containers; which containers is not told. */
+  readonly guests: readonly number[];
+}
 
 /** What has changed in this host's network. */
 export interface NetworkChange {

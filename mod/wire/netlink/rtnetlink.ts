@@ -10,14 +10,17 @@ export {
   namesInNotice,
   newBridge,
   newVeth,
+  readInterfaceNotice,
   setLink,
 } from "./rtnetlink_link.ts";
 export {
   addAddress,
+  ADDRESS_NOTICES,
   decodeAddress,
   dumpAddresses,
   IFA_F,
   type InterfaceAddress,
+  linksOfRemovedAddresses,
   removeAddress,
 } from "./rtnetlink_address.ts";
 export {

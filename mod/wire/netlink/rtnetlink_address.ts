@@ -1,7 +1,7 @@
 /** Addresses of interfaces over rtnetlink (include/uapi/linux/if_addr.h). */
 import { type Cidr, type Ip, ipToBytes, isIpv4 } from "../../core/addr.ts";
 import { bad, type Decoded, good } from "../../core/brand.ts";
-import { AttributeReader, NLM_F } from "./netlink.ts";
+import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { AF, ipOf, onlyMessage } from "./rtnetlink_message.ts";
 
@@ -73,3 +73,14 @@ export function decodeAddress(bytes: Uint8Array): Decoded<InterfaceAddress> {
   if (prefix > (isIpv4(ip) ? 32 : 128)) return bad(`prefix length is ${prefix}`);
   return good({ index: view.getUint32(4, true), cidr: { ip, prefix }, flags, scope });
 }
+
+/** Indexes of the links that have lost an address, as a notice of ADDRESS_NOTICES tells; none when it cannot be read. */
+export function linksOfRemovedAddresses(bytes: Uint8Array): readonly number[] {
+  const split = splitMessages(bytes);
+  if (!split.ok) return [];
+  return split.value.filter(({ type, body }) => type === RTM.del && body.length >= HEADER)
+    .map(({ body }) => new DataView(body.buffer, body.byteOffset).getUint32(4, true));
+}
+
+/** The multicast groups whose members hear of addresses of both families (RTNLGRP_IPV4_IFADDR, _IPV6_IFADDR). */
+export const ADDRESS_NOTICES: readonly number[] = [5, 9];

@@ -249,15 +249,39 @@ function bridgeSettings(info: AttributeReader): BridgeSettings {
 /** The multicast group whose members hear of every interface that comes, changes or goes (RTNLGRP_LINK). */
 export const LINK_NOTICES = 1;
 
-/** Names of the interfaces that a notice of LINK_NOTICES is about; none when it cannot be read. */
-export function namesInNotice(bytes: Uint8Array): readonly string[] {
+/** What a notice tells of one interface. */
+export interface InterfaceNotice {
+  readonly index: number;
+  readonly name: string;
+  /** It is there. What a bridge tells of a port that it has lost counts as gone. */
+  readonly present: boolean;
+  readonly up: boolean;
+  /** It belongs to a bridge or the like. */
+  readonly hasMaster: boolean;
+}
+
+/** What a notice of LINK_NOTICES tells; nothing when it cannot be read. */
+export function readInterfaceNotice(bytes: Uint8Array): readonly InterfaceNotice[] {
   const split = splitMessages(bytes);
   if (!split.ok) return [];
-  const names: string[] = [];
+  const found: InterfaceNotice[] = [];
   for (const { type, body } of split.value) {
     if (type !== RTM.new && type !== RTM.del || body.length < HEADER) continue;
+    const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+    let name = "";
+    let hasMaster = false;
     const reader = new AttributeReader(body, HEADER);
-    while (reader.next()) if (reader.type === IFLA.ifname) names.push(reader.text());
+    while (reader.next()) {
+      if (reader.type === IFLA.ifname) name = reader.text();
+      else if (reader.type === IFLA.master) hasMaster = reader.u32() !== 0;
+    }
+    const up = (view.getUint32(8, true) & IFF_UP) !== 0;
+    found.push({ index: view.getInt32(4, true), name, present: type === RTM.new, up, hasMaster });
   }
-  return names;
+  return found;
+}
+
+/** Names of the interfaces that a notice of LINK_NOTICES is about; none when it cannot be read. */
+export function namesInNotice(bytes: Uint8Array): readonly string[] {
+  return readInterfaceNotice(bytes).map(({ name }) => name).filter((name) => name !== "");
 }

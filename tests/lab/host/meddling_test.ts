@@ -11,6 +11,8 @@ import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 
 /** Nobody waits for the look that is taken every minute. */
 const LIMIT_MS = 5_000;
+/** What concerns one container alone is mended sooner. */
+const ATTACHED_MS = 2_000;
 
 declareTests(suite({
   name: "host kernel, meddling",
@@ -27,6 +29,20 @@ declareTests(suite({
   "the bridge is set down": (world) => survives(world, "link set meshnet down"),
   "the bridge is removed: it is made again, and its containers hang on it": (world) =>
     survives(world, "link del meshnet"),
+  "a container's host end is taken off the bridge: it is back": async (world) => {
+    await survives(world, `link set ${await hostEnd(world)} nomaster`, ATTACHED_MS);
+  },
+  "a container's host end is set down: it is up again": async (world) => {
+    await survives(world, `link set ${await hostEnd(world)} down`, ATTACHED_MS);
+  },
+  "a container's host end is removed: its interface is made again": async (world) => {
+    await survives(world, `link del ${await hostEnd(world)}`, ATTACHED_MS);
+  },
+  "an address is removed inside a container: it is back": async (world) => {
+    const { address, netns } = world.container(1);
+    await ip([`addr del ${address}/24 dev ethmesh`], netns);
+    note(`back after ${await backAfter(world.container(1), world.container(2).address, ATTACHED_MS)} ms`);
+  },
   "the host's own leg is opened: it is closed again": async (world) => {
     const { netns } = world.host(1);
     await exec(["ip", "link", "set", "dev", "meshnet", "xdpgeneric", "off"], { netns });
@@ -48,11 +64,15 @@ declareTests(suite({
   },
 }));
 
-async function survives(world: World, meddling: string): Promise<void> {
+async function hostEnd(world: World): Promise<string> {
+  return (await links(world.host(1).netns)).find(({ ifname }) => ifname.startsWith("vmn"))!.ifname;
+}
+
+async function survives(world: World, meddling: string, limitMs = LIMIT_MS): Promise<void> {
   const host = world.host(1);
   const { pid } = host.daemon;
   await ip([meddling], host.netns);
-  const ms = await backAfter(world.container(1), world.container(2).address, LIMIT_MS);
+  const ms = await backAfter(world.container(1), world.container(2).address, limitMs);
   note(`${meddling}: back after ${ms} ms`);
   const status = await host.status();
   assert.equal(status.pid, pid, "the daemon was started again");

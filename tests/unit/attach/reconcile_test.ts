@@ -71,6 +71,23 @@ testOnSwitches("Attachments.reconcile() repairs what was changed from outside", 
   }
 });
 
+testOnSwitches("Attachments.reconcile() looks at those alone that it is told of", () => {
+  const host = hostWith(A, B);
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  attachments.attach({ target: "netns:b", addresses: ["10.2.1.2/24"] });
+  const [a, b] = [A, B].map((path) => host.kernel.link(path, "ethmesh")!);
+  const before = host.kernel.snapshot();
+  const addresses = a!.addresses.splice(0);
+  const others = { hostEnds: [b!.peer!.name], guests: [b!.index] };
+  assert.deepEqual([attachments.reconcile(others).restored, a!.addresses], [[], []]);
+  assert.deepEqual(attachments.reconcile({ hostEnds: [], guests: [a!.index] }).restored, ["netns:a"]);
+  assert.deepEqual(a!.addresses, addresses);
+  assert.equal(host.kernel.snapshot(), before);
+  host.kernel.setUp(a!.peer!, false);
+  assert.deepEqual(attachments.reconcile({ hostEnds: [a!.peer!.name], guests: [] }).restored, ["netns:a"]);
+});
+
 testOnSwitches("Attachments.reconcile() forgets a path that leads nowhere, host end and all", () => {
   const host = hostWith(A);
   const empty = host.kernel.snapshot();

@@ -55,6 +55,7 @@ class Trial {
       onEvent: (event) => void this.events.push(event),
       onNetwork: () => {},
       onMended: () => {},
+      onDisturbed: () => {},
       onFailure: (reason) => this.failed.resolve(reason),
       workerUrl,
     });

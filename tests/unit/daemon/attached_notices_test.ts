@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import type { Millis } from "../../../mod/core/time.ts";
+import { AttachedNotices } from "../../../mod/daemon/attached_notices.ts";
+import type { Disturbed } from "../../../mod/overlay/ports/dataplane_messages.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
+import { FakeNotices } from "../kernel_messages.ts";
+
+/** A notice of an interface as it is now. */
+function link(index: number, name: string, { type = 16, up = true, master = 3 } = {}): Uint8Array {
+  const writer = new NetlinkWriter().begin(type, 0).u8(0).u8(0).u16(1).u32(index).u32(up ? 1 : 0).u32(0);
+  writer.attrText(3, name);
+  if (master !== 0) writer.attrU32(10, master);
+  return writer.end().finish();
+}
+
+function address(index: number, type: number): Uint8Array {
+  return new NetlinkWriter().begin(type, 0).u8(2).u8(24).u8(0).u8(0).u32(index).end().finish();
+}
+
+function trial() {
+  const told: (Disturbed | "all")[] = [];
+  const socket = new FakeNotices();
+  const notices = new AttachedNotices({
+    socket,
+    tell: (disturbed) => void told.push(disturbed),
+    tellAll: () => void told.push("all"),
+  });
+  const hear = (now: number, ...news: (Uint8Array | "overrun")[]) => {
+    socket.queue.push(...news);
+    notices.drain(now as Millis);
+    notices.wake(now as Millis);
+  };
+  return { hear, notices, socket, told };
+}
+
+Deno.test("AttachedNotices tells together of host ends and of interfaces elsewhere that lost something", () => {
+  const { hear, notices, told } = trial();
+  hear(
+    0,
+    link(7, "vmn0000000001", { master: 0 }),
+    link(8, "vmn0000000002", { up: false }),
+    link(9, "vmn0000000003", { type: 17 }),
+  );
+  hear(10, link(2, "ethmesh", { up: false }), address(5, 21));
+  assert.deepEqual([told, notices.nextWake()], [[], 50]);
+  hear(50);
+  assert.deepEqual(told, [{ hostEnds: ["vmn0000000001", "vmn0000000002", "vmn0000000003"], guests: [2, 5] }]);
+  assert.equal(notices.nextWake(), Infinity);
+});
+
+Deno.test("AttachedNotices is silent about what is well, and about what it cannot read", () => {
+  const { hear, notices } = trial();
+  hear(
+    0,
+    link(7, "vmn0000000001"),
+    link(2, "ethmesh", { master: 0 }),
+    address(5, 20),
+    Uint8Array.of(1, 2, 3),
+  );
+  assert.equal(notices.nextWake(), Infinity);
+});
+
+Deno.test("AttachedNotices has everything looked at when news were lost, or are too many", () => {
+  const { hear, told } = trial();
+  hear(0, "overrun");
+  hear(60);
+  assert.deepEqual(told.splice(0), ["all"]);
+  for (let i = 0; i < 600; i++) hear(100, address(i, 21));
+  hear(200);
+  assert.deepEqual(told, ["all"]);
+});
+
+Deno.test("AttachedNotices closes its socket", () => {
+  const { notices, socket } = trial();
+  notices[Symbol.dispose]();
+  assert.equal(socket.disposed, true);
+});
