@@ -78,6 +78,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...problemOfTunnels(dataplane, mesh.port + 1),
       ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
       ...attachments.flatMap(problemOfAttachment),
+      ...(kernel.stopped ?? []).map((name) => problemOfLoop(name, attachments)),
       ...problemOfLostState(sources.stateWasLost),
       ...problemOfUnknown(sources.unknownInterfaces),
     ],
@@ -153,6 +154,16 @@ function problemOfConnection(one: ConnectionReport, target: string | undefined):
     default:
       return assertNever(one.state);
   }
+}
+
+/** A port that is stopped for the sake of all others. */
+function problemOfLoop(hostInterface: string, attachments: readonly AttachmentReport[]): Problem {
+  const target = attachments.find((one) => one.hostInterface === hostInterface)?.target ?? hostInterface;
+  return {
+    message: `${target} is stopped: it is part of a loop, what is sent to it comes back another way`,
+    hint: "Two interfaces of the network are bridged together, in a container or outside: end that; " +
+      "it goes on by itself some seconds later",
+  };
 }
 
 function problemOfAttachment(one: AttachmentReport): Problem[] {

@@ -1,6 +1,7 @@
 /** Entry of the data plane's worker: waits to be told how, opens the kernel's datapath and runs the loop. */
 import { loadDropAll } from "../../ffi/bpf.ts";
 import { inNetns } from "../../ffi/netns.ts";
+import { sendFrames } from "../../ffi/packet_socket.ts";
 import { Poller, Wakeup } from "../../ffi/poll.ts";
 import { Faults } from "../core/faults.ts";
 import type { LogFields, Logger } from "../core/ports.ts";
@@ -9,6 +10,7 @@ import { broadcastHops, graphOfView, unicastRoutes } from "../mesh/topology/rout
 import { Dataplane, type RouteLookup } from "../overlay/dataplane.ts";
 import { ensureBridge } from "../datapath/bridge_kernel_shell.ts";
 import { bridgeMac } from "../datapath/bridge_setup.ts";
+import { BridgeGuard } from "../datapath/bridge_guard_shell.ts";
 import { BRIDGE_LIMITS, BridgeDatapath } from "../datapath/bridge_shell.ts";
 import type { Datapath } from "../overlay/ports/datapath_port.ts";
 import {
@@ -27,7 +29,13 @@ import { SystemClock } from "../sys/clock.ts";
 import { SystemRandom } from "../sys/random.ts";
 import { ProcSysctl } from "../sys/sysctl.ts";
 import { NETWORK_NOTICES } from "../wire/netlink/network_notice.ts";
-import { ADDRESS_NOTICES, LINK_NOTICES, QDISC_NOTICES } from "../wire/netlink/rtnetlink.ts";
+import {
+  ADDRESS_NOTICES,
+  LINK_NOTICES,
+  NEIGHBOUR_NOTICES,
+  QDISC_NOTICES,
+} from "../wire/netlink/rtnetlink.ts";
+import { PROBE_NUMBERS } from "../wire/packet/loop_probe.ts";
 import { AttachedNotices } from "./attached_notices.ts";
 import { raiseFence } from "./fence.ts";
 import { openIpsec } from "./ipsec_parts.ts";
@@ -36,6 +44,8 @@ import { openNetlinkIn } from "./netlink.ts";
 import { NetworkNotices } from "./network_notices.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
+
+const OWN_NAMESPACE = "/proc/thread-self/ns/net";
 
 /** This side of the worker's channel. */
 const scope = globalThis as unknown as {
@@ -82,10 +92,11 @@ function postingLogger(post: (message: FromDataplane) => void): Logger {
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** Opens what moves frames. It owns what it is made of. */
+/** Opens what moves frames. It owns what it is made of, but for `watchers`. */
 async function openDatapath(
   config: DataplaneConfig,
   around: { readonly directory: PeerDirectory; readonly log: Logger; readonly mended: () => void },
+  watchers: Watcher[],
 ): Promise<Datapath> {
   const { kind, mtu, name, overlays, peer } = config;
   const sysctl = new ProcSysctl(inNetns);
@@ -104,7 +115,17 @@ async function openDatapath(
   put();
   const notices = openNetlinkIn({ protocol: "route", groups: [LINK_NOTICES, QDISC_NOTICES] });
   const keeper = new TapKeeper({ ...around, tap, notices, names: [name, tap.name], put });
-  return new BridgeDatapath(tap, openPath, keeper);
+  const random = new SystemRandom();
+  const guard = new BridgeGuard({
+    notices: openNetlinkIn({ protocol: "route", groups: [NEIGHBOUR_NOTICES] }),
+    openRoute: () => openNetlinkIn({ protocol: "route" }),
+    ...{ bridge: name, tap: tap.name, log: around.log },
+    send: (port, frame) => sendFrames(OWN_NAMESPACE, port, [frame]),
+    draw: () => random.below(PROBE_NUMBERS),
+  });
+  guard.begin();
+  watchers.push(guard);
+  return new BridgeDatapath(tap, openPath, keeper, guard);
 }
 
 function watchAttached(send: (message: FromDataplane) => void): Watcher {
@@ -133,15 +154,17 @@ async function main(): Promise<void> {
     const firstUfid = 1 + new SystemRandom().below(2 ** 40);
     const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
     const core = new Dataplane({ ...config, firstUfid, routes: routesOf, limits });
+    const watchers: Watcher[] = [];
     using datapath = await openDatapath(config, {
       directory: core.directory,
       log,
       mended: () => send({ kind: "mended" }),
-    });
+    }, watchers);
     using undo = new DisposableStack();
+    watchers.forEach((watcher) => undo.use(watcher));
     const xfrm = await openIpsec(config, { log, owner: undo });
     using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
-    const watchers = [undo.use(watchAttached(send))];
+    watchers.push(undo.use(watchAttached(send)));
     await runDataplane({
       core,
       datapath,

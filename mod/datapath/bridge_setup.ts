@@ -4,7 +4,11 @@ import { type PeerName, peerNameToNumber } from "../core/names.ts";
 import type { BridgeSettings } from "../wire/netlink/rtnetlink.ts";
 
 /** No spanning tree: the mesh has no loops. No snooping: groups that nobody here has joined may have members elsewhere. */
-export const BRIDGE_SETTINGS: BridgeSettings = { stp: false, multicastSnooping: false };
+export const BRIDGE_SETTINGS: BridgeSettings = {
+  stp: false,
+  multicastSnooping: false,
+  maxLearned: 65_536,
+};
 
 /** How we want it. */
 export interface BridgeWanted {
@@ -62,8 +66,9 @@ export function planBridge(wanted: BridgeWanted, { bridge, tap }: BridgePresent)
 }
 
 function isAsWanted(settings: BridgeSettings | undefined): boolean {
-  const { stp, multicastSnooping } = BRIDGE_SETTINGS;
-  return settings?.stp === stp && settings.multicastSnooping === multicastSnooping;
+  const { maxLearned, multicastSnooping, stp } = BRIDGE_SETTINGS;
+  return settings?.stp === stp && settings.multicastSnooping === multicastSnooping &&
+    (settings.maxLearned ?? maxLearned) === maxLearned;
 }
 
 /** The address of a peer's bridge: its name, made a unicast address if it is none (spec dataplane.md 7.1). */

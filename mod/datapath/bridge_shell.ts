@@ -8,6 +8,8 @@ import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
 import type { Datapath, DatapathCounts, DatapathEffect, PostEvent } from "../overlay/ports/datapath_port.ts";
 import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
 import type { SleevePort, TakePacket } from "../overlay/ports/sleeve_port.ts";
+import { loopProbeAt } from "../wire/packet/loop_probe.ts";
+import { GroupFrames } from "./group_frames.ts";
 import type { TapKeeper } from "./tap_keeper.ts";
 import { TAP_PACKET, type TapPort } from "../overlay/ports/tap_port.ts";
 import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
@@ -30,6 +32,16 @@ interface Packet {
   to: number;
 }
 
+/** What watches for loops between containers. */
+export interface LoopWatch {
+  /** Frames for everybody come from containers in masses; `repeated`: the same one, as in a loop. */
+  storm(now: Millis, repeated: boolean): void;
+  /** A probe has come by; false: it is not ours. */
+  returned(number: number, now: Millis): boolean;
+  /** Host ends that are stopped. */
+  readonly stopped: readonly string[];
+}
+
 /** The bridge stays when it is disposed, the TAP goes. */
 export class BridgeDatapath implements Datapath {
   readonly #tap: TapPort;
@@ -43,12 +55,21 @@ export class BridgeDatapath implements Datapath {
   /** Whether the core is at work: what is posted then waits until it has done. */
   #busy = false;
   #post: PostEvent = () => {};
+  readonly #watch: LoopWatch | undefined;
+  readonly #groups = new GroupFrames((repeated) => this.#watch?.storm(this.#now, repeated));
+  #now = 0 as Millis;
   #hits = 0;
   #misses = 0;
   #refused = 0;
 
   /** `connect` makes the user-space path, which hands what arrives to the function it is given. Takes all three over. */
-  constructor(tap: TapPort, connect: (take: TakePacket) => SleevePort, keeper: TapKeeper) {
+  constructor(
+    tap: TapPort,
+    connect: (take: TakePacket) => SleevePort,
+    keeper: TapKeeper,
+    watch?: LoopWatch,
+  ) {
+    this.#watch = watch;
     this.#tap = tap;
     this.#keeper = keeper;
     this.#sleeve = connect((key, bytes, from, to) => this.#arrived(key, bytes, from, to));
@@ -72,6 +93,7 @@ export class BridgeDatapath implements Datapath {
   /** See Datapath. */
   drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
     this.#post = post;
+    this.#now = at.now;
     let more = false;
     if (at.isReady(0)) more = this.#readTap();
     this.#keeper.drain(at.isReady(1), at.now);
@@ -93,19 +115,35 @@ export class BridgeDatapath implements Datapath {
   #departing(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     const frame = from + VIRTIO_HEADER;
     if (to - frame < ETHERNET_HEADER) return;
+    const isGroup = (bytes[frame]! & 1) !== 0;
+    if (isGroup) {
+      if (this.#isOurProbe(bytes, frame, to)) return;
+      this.#groups.seen(bytes, frame, to, this.#now);
+    }
     const flow = this.#flows.ofLocal(bytes, frame);
-    if (flow !== undefined) return this.#follow(flow, bytes, from, to);
+    if (flow !== undefined) {
+      if (isGroup && !this.#groups.allows(flow, bytes[frame] === 0xff, this.#now)) return;
+      return this.#follow(flow, bytes, from, to);
+    }
     this.#miss({ inPort: BRIDGE_PORT, ...addressesAt(bytes, frame) }, bytes, from, to);
   }
 
   /** A packet that came over a link. */
   #arrived(key: SleeveKey, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     const frame = from + VIRTIO_HEADER;
-    if (to - frame < ETHERNET_HEADER) return;
+    if (to - frame < ETHERNET_HEADER || (bytes[frame]! & 1) !== 0 && this.#isOurProbe(bytes, frame, to)) {
+      return;
+    }
     const flow = this.#flows.ofLink(key, bytes, frame);
     if (flow !== undefined) return this.#follow(flow, bytes, from, to);
     const sleeve = { link: key.link, id: key.id };
     this.#miss({ inPort: SLEEVE_PORT, sleeve, ...addressesAt(bytes, frame) }, bytes, from, to);
+  }
+
+  /** A probe of ours says that it has come back, and has done its work. */
+  #isOurProbe(bytes: Uint8Array, frame: number, to: number): boolean {
+    const number = loopProbeAt(bytes, frame, to);
+    return number !== undefined && this.#watch?.returned(number, this.#now) === true;
   }
 
   #follow(flow: UserFlow, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
@@ -216,10 +254,11 @@ export class BridgeDatapath implements Datapath {
 
   /** See Datapath. */
   counts(): DatapathCounts {
-    const [hits, misses, refused] = [this.#hits, this.#misses, this.#refused];
+    const [hits, misses, refused] = [this.#hits, this.#misses, this.#refused + this.#groups.refused];
+    const stopped = this.#watch?.stopped ?? [];
     const sleeve = this.#sleeve.counts();
     const { mended: repaired } = this.#keeper;
-    return { hits, misses, refused, lost: 0, masks: 0, damaged: 0, repaired, sleeve };
+    return { hits, misses, refused, lost: 0, masks: 0, damaged: 0, repaired, sleeve, stopped };
   }
 
   /** See Datapath. */

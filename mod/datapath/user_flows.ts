@@ -11,10 +11,11 @@ import type {
   SleeveKey,
   Ufid,
 } from "../wire/netlink/ovs_keys.ts";
+import type { GroupFlow } from "./group_frames.ts";
 import type { Vni } from "../wire/packet/vxlan.ts";
 
 /** One flow and what it carried. */
-export interface UserFlow {
+export interface UserFlow extends GroupFlow {
   readonly ufid: Ufid;
   readonly key: FlowKey;
   actions: readonly FlowAction[];
@@ -148,7 +149,7 @@ export class UserFlows {
       return;
     }
     this.#lastLocal.flow = this.#lastLink.flow = undefined;
-    const flow = { ufid, key, actions, packets: 0, bytes: 0 };
+    const flow = { ufid, key, actions, packets: 0, bytes: 0, windowAt: -Infinity, windowCount: 0 };
     this.#byId.set(ufid, flow);
     this.#corner(key).put(flow);
   }

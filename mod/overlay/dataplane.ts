@@ -157,6 +157,11 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const place = sourcePlace(key, this.#context);
     if (place === undefined) return true;
     const learnt = this.#macs.learn(key.ethSrc, place, now);
+    const evicted = this.#macs.takeEvicted();
+    if (evicted.length > 0) {
+      this.#counters.macLimit += evicted.length;
+      this.#keeper.forgetMacs(evicted);
+    }
     if (learnt === "full") this.#counters.macLimit++;
     else if (learnt === "moved" || learnt === "new") {
       if (learnt === "moved") this.#counters.macMoves++;

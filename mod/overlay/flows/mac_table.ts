@@ -24,7 +24,7 @@ export type Learnt =
   /** Refused by a bound. */
   | "full";
 
-/** Bounds; an address beyond them is not learnt and nobody else's is evicted. */
+/** Bounds. A place that has used up its own gives up its oldest address that is not in use, never another place's. */
 export interface MacLimits {
   readonly total: number;
   readonly perPort: number;
@@ -39,7 +39,12 @@ interface Binding {
   shown: number;
   /** Concluded from flows found at start, not yet from a frame. */
   tentative: boolean;
+  /** It was in use after it was learnt, or since it was last passed over. */
+  used: boolean;
 }
+
+/** So many that are in use are passed over before one of them is given up. */
+const PASSED_OVER = 8;
 
 /**
  * The table. Times must not go back. Everything is O(1) but age() and the methods that forget or rename a place,
@@ -49,6 +54,7 @@ export class MacTable {
   readonly #bindings = new Map<Mac, Binding>();
   readonly #at = new Map<Place, Set<Mac>>();
   #local = 0;
+  #evicted: Mac[] = [];
 
   constructor(readonly limits: MacLimits) {}
 
@@ -81,9 +87,10 @@ export class MacTable {
     const moves = binding.place !== place;
     if (moves) {
       if (isLocalPlace(place) && this.guardedUntil(mac, now) !== 0) return "guarded";
-      if (!this.#hasRoom(place)) return "full";
+      if (!this.#hasRoom(place)) return "full"; // to take over others' addresses is no reason to make room
       this.#move(mac, binding, place);
     }
+    binding.used = !moves;
     binding.seen = now;
     binding.shown = now;
     binding.tentative = false;
@@ -99,8 +106,37 @@ export class MacTable {
   refresh(mac: Mac, place: Place, now: Millis): void {
     const binding = this.#bindings.get(mac);
     if (binding === undefined || binding.place !== place) return;
+    binding.used = true;
     binding.seen = now;
     binding.tentative = false;
+  }
+
+  /** Addresses that were given up for others since the last call. */
+  takeEvicted(): readonly Mac[] {
+    if (this.#evicted.length === 0) return this.#evicted;
+    const evicted = this.#evicted;
+    this.#evicted = [];
+    return evicted;
+  }
+
+  /** Gives up an address of a place: the oldest that is not in use, or one of the oldest. */
+  #evict(place: Place): boolean {
+    const there = this.#at.get(place);
+    if (there === undefined) return false;
+    let passed = 0;
+    for (const mac of there) {
+      const binding = this.#bindings.get(mac)!;
+      if (binding.used && passed++ < PASSED_OVER) {
+        binding.used = false;
+        there.delete(mac);
+        there.add(mac); // to the end
+        continue;
+      }
+      this.#remove(mac);
+      this.#evicted.push(mac);
+      return true;
+    }
+    return false;
   }
 
   /** Forgets what is too old; returns the addresses forgotten. */
@@ -144,12 +180,17 @@ export class MacTable {
     return (this.#at.get(place)?.size ?? 0) < limit;
   }
 
-  #add(mac: Mac, place: Place, now: Millis, tentative: boolean): boolean {
+  #isFull(place: Place): boolean {
     const { total } = this.limits;
-    if (this.#bindings.size >= total || !this.#hasRoom(place)) return false;
+    if (this.#bindings.size >= total || !this.#hasRoom(place)) return true;
     const remote = this.#bindings.size - this.#local;
-    if (!isLocalPlace(place) && remote >= total - Math.floor(total / LOCAL_SHARE)) return false;
-    this.#bindings.set(mac, { place, seen: now, shown: tentative ? -Infinity : now, tentative });
+    return !isLocalPlace(place) && remote >= total - Math.floor(total / LOCAL_SHARE);
+  }
+
+  #add(mac: Mac, place: Place, now: Millis, tentative: boolean): boolean {
+    if (this.#isFull(place) && (tentative || !this.#evict(place))) return false;
+    const shown = tentative ? -Infinity : now;
+    this.#bindings.set(mac, { place, seen: now, shown, tentative, used: false });
     this.#attach(mac, place);
     return true;
   }

@@ -46,6 +46,8 @@ export interface DatapathCounts {
   readonly damaged: number;
   /** How often somebody else had changed how misses reach us. */
   readonly repaired: number;
+  /** Interfaces that are stopped because they are part of a loop. */
+  readonly stopped?: readonly string[] | undefined;
   /** What user space carried; undefined where no port leads to it. */
   readonly sleeve?: SleeveCounts | undefined;
 }

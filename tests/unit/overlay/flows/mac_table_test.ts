@@ -30,10 +30,15 @@ Deno.test("MacTable believes a local port over a peer only when the peer was sil
   assert.equal(table.learn(mac(1), peer(7), at(LOOP_GUARD_MS)), "moved", "peers are believed at once");
 });
 
-Deno.test("MacTable keeps within bounds and evicts nobody", () => {
+Deno.test("MacTable keeps within bounds: who has used up his share gives up his own, what is in use last", () => {
   const table = new MacTable(LIMITS);
   for (let n = 1; n <= 100; n++) table.learn(mac(n), port(1), at(n));
   assert.equal(table.size, LIMITS.perPort);
+  assert.deepEqual(table.takeEvicted(), Array.from({ length: 97 }, (_, i) => i + 1));
+  assert.deepEqual(table.takeEvicted(), []);
+  table.learn(mac(98), port(1), at(101));
+  for (let n = 101; n <= 102; n++) table.learn(mac(n), port(1), at(n));
+  assert.deepEqual([...table.takeEvicted()], [99, 100], "98 is in use");
   assert.equal(table.learn(mac(500), port(2), at(200)), "new", "others are not concerned");
   assert.equal(table.learn(mac(500), port(1), at(200)), "full");
   assert.equal(table.placeOf(mac(500)), port(2));
@@ -70,9 +75,17 @@ Deno.test("MacTable carries the addresses of a renamed peer over", () => {
   assert.equal(table.size, 0);
 });
 
-/** The same table, slow and obvious. */
+interface Row {
+  mac: Mac;
+  place: Place;
+  seen: number;
+  shown: number;
+  used: boolean;
+}
+
+/** The same table, slow and obvious. Rows of one place are in the order in which they may be given up. */
 class Model {
-  rows: { mac: Mac; place: Place; seen: number; shown: number }[] = [];
+  rows: Row[] = [];
   row(mac: Mac) {
     return this.rows.find((row) => row.mac === mac);
   }
@@ -80,20 +93,37 @@ class Model {
     const limit = isLocalPlace(place) ? LIMITS.perPort : LIMITS.perPeer;
     return this.rows.filter((row) => row.place === place).length < limit;
   }
+  full(place: Place) {
+    const remote = this.rows.filter((row) => !isLocalPlace(row.place)).length;
+    return this.rows.length >= LIMITS.total || !this.room(place) ||
+      !isLocalPlace(place) && remote >= LIMITS.total * 3 / 4;
+  }
+  /** Puts a row behind all others. */
+  last(row: Row) {
+    this.rows = [...this.rows.filter((other) => other !== row), row];
+  }
+  evict(place: Place): boolean {
+    for (;;) {
+      const first = this.rows.find((row) => row.place === place);
+      if (first === undefined) return false;
+      this.last(first);
+      if (first.used) first.used = false;
+      else return this.rows.pop() !== undefined;
+    }
+  }
   learn(mac: Mac, place: Place, now: number): string {
     const row = this.row(mac);
     if (row === undefined) {
-      if (this.rows.length >= LIMITS.total || !this.room(place)) return "full";
-      const remote = this.rows.filter((row) => !isLocalPlace(row.place)).length;
-      if (!isLocalPlace(place) && remote >= LIMITS.total * 3 / 4) return "full";
-      this.rows.push({ mac, place, seen: now, shown: now });
+      if (this.full(place) && !this.evict(place)) return "full";
+      this.rows.push({ mac, place, seen: now, shown: now, used: false });
       return "new";
     }
     const moves = row.place !== place;
     const fromPeer = !isLocalPlace(row.place);
     if (moves && isLocalPlace(place) && fromPeer && now - row.shown < LOOP_GUARD_MS) return "guarded";
     if (moves && !this.room(place)) return "full";
-    Object.assign(row, { place, seen: now, shown: now });
+    Object.assign(row, { place, seen: now, shown: now, used: !moves });
+    if (moves) this.last(row);
     return moves ? "moved" : "same";
   }
 }
@@ -113,7 +143,7 @@ Deno.test("MacTable behaves like a slow model", () => {
       else if (what < 90) {
         table.refresh(m, place, at(now));
         const row = model.row(m);
-        if (row?.place === place) row.seen = now;
+        if (row?.place === place) Object.assign(row, { seen: now, used: true });
       } else if (what < 93) {
         table.forgetPlace(place);
         model.rows = model.rows.filter((row) => row.place !== place);

@@ -112,7 +112,8 @@ Deno.test("decodeLink() reads what ip shows", () => {
       const bridge = expected.linkinfo?.info_kind === "bridge"
         ? { stp: stp === 1, multicastSnooping: snooping === 1 }
         : undefined;
-      assert.deepEqual(link.bridge, bridge);
+      const { maxLearned: _, ...told } = link.bridge ?? {}; // only kernels from 6.7 on tell it
+      assert.deepEqual(link.bridge && told, bridge);
       assert.equal(link.master, links.find((l) => l.name === expected.master)?.index);
     }
   }

@@ -1,0 +1,217 @@
+/** Keeps one container from harming the others by the bridge: it has a share of the bridge's table of addresses, and is
+ * stopped while it is part of a loop. */
+import { messageOf } from "../core/errors.ts";
+import type { Logger, NetlinkSocket } from "../core/ports.ts";
+import { after, type Millis } from "../core/time.ts";
+import { LoopFinder, type LoopStep } from "./loop_finder.ts";
+import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
+import { takeNotices } from "../overlay/ports/notices.ts";
+import type { Watcher } from "../overlay/ports/watcher.ts";
+import {
+  decodeLink,
+  dumpBridgeTable,
+  dumpLinks,
+  learntAtPorts,
+  type Link,
+  setBridgePort,
+} from "../wire/netlink/rtnetlink.ts";
+import { encodeLoopProbe } from "../wire/packet/loop_probe.ts";
+import { linkOf } from "./bridge_kernel_shell.ts";
+import { TableShares } from "./table_shares.ts";
+
+/** So many notices of addresses, and the table is looked at. */
+const NOTICES = 256;
+/** Shortest time between two looks. */
+const LOOK_MS = 100;
+
+/** In a storm frames for everybody go to no container for a moment: it dies, and probes get through. They go out when
+ * what the TAP has queued is read. */
+const DRAINED_MS = 40;
+const HUSH_MS = 250;
+/** So often; then it is no loop but a stream to many, which is let be until there was none for CALM_MS. */
+const MAX_HUSHES = 3;
+const CALM_MS = 60_000;
+
+/** What a guard is made of. */
+export interface BridgeGuardParts {
+  /** Hears of addresses that the bridge learns (NEIGHBOUR_NOTICES). The guard disposes of it. */
+  readonly notices: NoticeSocket;
+  readonly openRoute: () => NetlinkSocket;
+  /** Name of the bridge, and of the TAP, which leads to everybody else. */
+  readonly bridge: string;
+  readonly tap: string;
+  /** Sends a frame out of an interface. */
+  readonly send: (name: string, frame: Uint8Array<ArrayBuffer>) => void;
+  /** Gives numbers of probes that nobody can guess. */
+  readonly draw: () => number;
+  readonly log: Logger;
+}
+
+/** See the module's head. One thread, synchronous. */
+export class BridgeGuard implements Watcher {
+  readonly name = "ports of the bridge";
+  readonly #parts: BridgeGuardParts;
+  readonly #loops: LoopFinder;
+  readonly #shares = new TableShares();
+  readonly #names = new Map<number, string>();
+  #hush: { readonly probes: LoopStep[]; readonly probeAt: Millis; readonly endAt: Millis } | undefined;
+  #hushes = 0;
+  #stormAt = -Infinity;
+  #heard = 0;
+  #lookAt = Infinity;
+  #looked = -Infinity;
+
+  constructor(parts: BridgeGuardParts) {
+    this.#parts = parts;
+    this.#loops = new LoopFinder(parts.draw);
+  }
+
+  /** See Watcher. */
+  get fd(): number {
+    return this.#parts.notices.fd;
+  }
+
+  /** Host ends that are stopped because they are part of a loop. */
+  get stopped(): readonly string[] {
+    return [...this.#loops.stopped].map((port) => this.#names.get(port) ?? `interface ${port}`);
+  }
+
+  /** Opens what an earlier run may have left stopped. */
+  begin(): void {
+    using socket = this.#parts.openRoute();
+    for (const { index } of this.#ports(socket)) {
+      this.#set(socket, index, { open: true, learning: true, flooding: true });
+    }
+  }
+
+  /** See Watcher. */
+  drain(now: Millis): void {
+    if (!takeNotices(this.#parts.notices, () => void this.#heard++)) this.#heard += NOTICES;
+    if (this.#heard >= NOTICES) this.#lookAt = Math.min(this.#lookAt, Math.max(now, this.#looked + LOOK_MS));
+  }
+
+  /** Frames for everybody come from containers in masses; `repeated`: the same one, as in a loop. */
+  storm(now: Millis, repeated: boolean): void {
+    if (this.#hush !== undefined || now < this.#loops.nextRound) return;
+    using socket = this.#parts.openRoute();
+    const ports = this.#containers(socket);
+    const steps = this.#loops.suspect(() => ports, now);
+    if (now - this.#stormAt > CALM_MS) this.#hushes = 0;
+    this.#stormAt = now;
+    if (!repeated || this.#hushes++ >= MAX_HUSHES) return this.#perform(socket, steps);
+    for (const port of ports) this.#set(socket, port, { flooding: false });
+    this.#hush = { probes: steps, probeAt: after(now, DRAINED_MS), endAt: after(now, HUSH_MS) };
+  }
+
+  /** What a storm has filled queues with has gone: probes go out; later all is as before. */
+  #endHush(socket: NetlinkSocket, now: Millis): void {
+    const hush = this.#hush;
+    if (hush === undefined || now < hush.probeAt) return;
+    this.#perform(socket, hush.probes.splice(0));
+    if (now < hush.endAt) return;
+    this.#hush = undefined;
+    for (const port of this.#containers(socket)) this.#set(socket, port, { flooding: true });
+  }
+
+  #containers(socket: NetlinkSocket): readonly number[] {
+    return this.#ports(socket).filter(({ name }) => name !== this.#parts.tap).map(({ index }) => index);
+  }
+
+  /** A probe has come by; false: it is not ours. */
+  returned(number: number, now: Millis): boolean {
+    const steps = this.#loops.returned(number, now);
+    if (steps === undefined) return false;
+    if (steps.length > 0) {
+      using socket = this.#parts.openRoute();
+      this.#perform(socket, steps);
+    }
+    return true;
+  }
+
+  /** See Watcher. */
+  nextWake(): number {
+    const hush = this.#hush;
+    const hushAt = hush === undefined ? Infinity : hush.probes.length > 0 ? hush.probeAt : hush.endAt;
+    return Math.min(hushAt, this.#lookAt, this.#loops.nextWake(), this.#shares.nextWake());
+  }
+
+  /** See Watcher. */
+  wake(now: Millis): void {
+    if (now < this.nextWake()) return;
+    using socket = this.#parts.openRoute();
+    this.#endHush(socket, now);
+    if (now >= this.#lookAt) this.#look(socket, now);
+    for (const port of this.#shares.due(now)) this.#set(socket, port, { learning: true });
+    this.#perform(socket, this.#loops.wake(now));
+  }
+
+  #look(socket: NetlinkSocket, now: Millis): void {
+    this.#heard = 0;
+    this.#lookAt = Infinity;
+    this.#looked = now;
+    const bridge = linkOf(socket, this.#parts.bridge);
+    if (bridge === undefined) return;
+    const ports = this.#ports(socket);
+    const tap = ports.find(({ name }) => name === this.#parts.tap)?.index;
+    const counts = learntAtPorts(socket.request(dumpBridgeTable(bridge.index)));
+    const { flush, ignore } = this.#shares.judge(counts, tap, now);
+    for (const port of flush) this.#set(socket, port, { flush: true });
+    for (const port of ignore) {
+      this.#set(socket, port, { learning: false, flush: true });
+      this.#parts.log.warn("a container shows too many addresses", {
+        interface: this.#names.get(port) ?? port,
+        addresses: counts.get(port),
+        reason: "what is sent to its addresses goes to all containers of this host for a while",
+      });
+    }
+  }
+
+  #ports(socket: NetlinkSocket): readonly Link[] {
+    const bridge = linkOf(socket, this.#parts.bridge)?.index;
+    const ports: Link[] = [];
+    for (const reply of socket.request(dumpLinks())) {
+      const decoded = decodeLink(reply);
+      if (decoded.ok && bridge !== undefined && decoded.value.master === bridge) ports.push(decoded.value);
+    }
+    this.#names.clear();
+    for (const { index, name } of ports) this.#names.set(index, name);
+    for (const port of [...this.#loops.stopped]) if (!this.#names.has(port)) this.#loops.forget(port);
+    return ports;
+  }
+
+  #perform(socket: NetlinkSocket, steps: readonly LoopStep[]): void {
+    const { log, send } = this.#parts;
+    for (const step of steps) {
+      const name = this.#names.get(step.port);
+      if (name === undefined) continue;
+      if (step.kind === "probe") {
+        try {
+          send(name, encodeLoopProbe(step.number));
+        } catch (thrown) { // its queue is full, it is down, or it has just gone
+          log.debug("overlay/loop-probe", { interface: name, reason: messageOf(thrown) });
+        }
+        continue;
+      }
+      this.#set(socket, step.port, { open: step.kind === "open" });
+      this.#hushes = 0; // where one loop was, others may be
+      if (step.kind === "open") log.info("overlay/loop-ended", { interface: name });
+      else {log.warn("overlay/loop", {
+          interface: name,
+          reason: "what is sent to it comes back: it is stopped",
+        });}
+    }
+  }
+
+  #set(socket: NetlinkSocket, port: number, changes: Parameters<typeof setBridgePort>[1]): void {
+    try {
+      socket.request(setBridgePort(port, changes));
+    } catch (thrown) { // it is down, or has just gone
+      this.#parts.log.debug("overlay/bridge-port", { port, reason: messageOf(thrown) });
+    }
+  }
+
+  /** Closes the socket. */
+  [Symbol.dispose](): void {
+    this.#parts.notices[Symbol.dispose]();
+  }
+}

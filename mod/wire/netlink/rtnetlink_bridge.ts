@@ -1,0 +1,64 @@
+/** Ports of a Linux bridge and its table of addresses, over rtnetlink (include/uapi/linux/if_link.h, neighbour.h). */
+import { NLM_F, splitMessages } from "./netlink.ts";
+import { NetlinkWriter } from "./netlink_writer.ts";
+
+const AF_BRIDGE = 7;
+const RTM = { setLink: 19, newNeighbour: 28, getNeighbour: 30 } as const;
+const IFLA = { master: 10, portInfo: 12 } as const;
+const PORT = { state: 1, learning: 8, flush: 24, groups: 27, broadcasts: 30 } as const; // IFLA_BRPORT_*
+const STATE = { disabled: 0, forwarding: 3 } as const; // BR_STATE_*
+/** Entries that nobody learnt: NUD_NOARP and NUD_PERMANENT. */
+const STATIC = 0x40 | 0x80;
+const HEADER = 12; // struct ndmsg
+
+/** What to change about a port; what is left out stays. */
+export interface BridgePortChanges {
+  /** Whether it takes and gives frames. */
+  readonly open?: boolean;
+  /** Whether the bridge learns addresses there. */
+  readonly learning?: boolean;
+  /** Whether frames for everybody go out there. */
+  readonly flooding?: boolean;
+  /** Forget what was learnt there. */
+  readonly flush?: true;
+}
+
+/** Changes a port of a bridge. */
+export function setBridgePort(index: number, changes: BridgePortChanges): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.setLink, NLM_F.request | NLM_F.ack);
+  writer.u8(AF_BRIDGE).u8(0).u16(0).u32(index).u32(0).u32(0);
+  const { flooding, flush, learning, open } = changes;
+  const info = writer.openNested(IFLA.portInfo); // without that bit it would be a bare state
+  if (open !== undefined) writer.attrU8(PORT.state, open ? STATE.forwarding : STATE.disabled);
+  if (learning !== undefined) writer.attrU8(PORT.learning, learning ? 1 : 0);
+  if (flooding !== undefined) {
+    writer.attrU8(PORT.groups, flooding ? 1 : 0).attrU8(PORT.broadcasts, flooding ? 1 : 0);
+  }
+  if (flush) writer.attrBytes(PORT.flush, new Uint8Array(0));
+  return writer.close(info).end().finish();
+}
+
+/** Asks for the table of addresses of a bridge. */
+export function dumpBridgeTable(bridge: number): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.getNeighbour, NLM_F.request | NLM_F.dump);
+  return writer.u8(AF_BRIDGE).u8(0).u16(0).u32(0).u32(0).u32(0).attrU32(IFLA.master, bridge).end().finish();
+}
+
+/** How many addresses were learnt at each port, by its index, of the answer to dumpBridgeTable(). */
+export function learntAtPorts(replies: readonly Uint8Array[]): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>();
+  for (const reply of replies) {
+    const split = splitMessages(reply);
+    for (const { type, body } of split.ok ? split.value : []) {
+      if (type !== RTM.newNeighbour || body.length < HEADER || body[0] !== AF_BRIDGE) continue;
+      const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+      if ((view.getUint16(8, true) & STATIC) !== 0) continue;
+      const index = view.getInt32(4, true);
+      counts.set(index, (counts.get(index) ?? 0) + 1);
+    }
+  }
+  return counts;
+}
+
+/** The multicast group whose members hear of addresses that a bridge learns, among others (RTNLGRP_NEIGH). */
+export const NEIGHBOUR_NOTICES = 3;

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { toHex } from "../../../../mod/core/bytes.ts";
+import { NetlinkWriter } from "../../../../mod/wire/netlink/netlink_writer.ts";
+import { dumpBridgeTable, learntAtPorts, setBridgePort } from "../../../../mod/wire/netlink/rtnetlink.ts";
+
+/** An entry of a bridge's table. */
+function entry(index: number, state: number, family = 7): Uint8Array {
+  return new NetlinkWriter().begin(28, 0).u8(family).u8(0).u16(0).u32(index).u16(state).u8(0).u8(0).end()
+    .finish();
+}
+
+Deno.test("learntAtPorts() counts what was learnt, not what was set, and survives what it cannot read", () => {
+  const replies = [
+    entry(3, 2),
+    entry(3, 4),
+    entry(3, 0x80),
+    entry(4, 0x40),
+    entry(5, 2, 2),
+    Uint8Array.of(1),
+  ];
+  assert.deepEqual([...learntAtPorts(replies)], [[3, 2]]);
+});
+
+Deno.test("setBridgePort() names only what is to change, inside a nested attribute", () => {
+  const body = (bytes: Uint8Array) => toHex(bytes.subarray(16));
+  const head = "07000000" + "09000000" + "00000000" + "00000000";
+  assert.equal(body(setBridgePort(9, { open: false })), head + "0c000c80" + "0500010000000000");
+  assert.equal(body(setBridgePort(9, { learning: true })), head + "0c000c80" + "0500080001000000");
+  assert.equal(body(dumpBridgeTable(9)), "07000000000000000000000000000000" + "08000a0009000000");
+});
