@@ -137,7 +137,7 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     name: "compat",
     kind: "choice",
     choices: ["weave"],
-    brief: "Name things as an existing Weave network expects: ethwe in containers",
+    brief: "Be as an existing Weave network expects: ethwe in containers, MTU 1376",
   },
   {
     name: "log-level",

@@ -7,6 +7,9 @@ import { closest } from "../core/suggest.ts";
 import { parseDialTarget } from "../mesh/dialing/target.ts";
 import type { RawValue } from "./config_file.ts";
 
+/** A frame of this size and all headers around it fit one packet of IPv6; the kernel's TAP takes 65,521. */
+const LARGEST_MTU = 65_400;
+
 /** A raw value with the name of its source, for messages. */
 export interface Sourced {
   /** As given. */
@@ -122,7 +125,7 @@ export const PARSERS = {
     return choice("datapath", given);
   },
   mtu(given: Sourced | undefined): number | undefined {
-    return given && number(given, { least: 576, most: 65_535, example: "1410" });
+    return given && number(given, { least: 576, most: LARGEST_MTU, example: "1410" });
   },
   /** Options that scripts may give already and that change nothing yet. */
   accepted(noDns: Sourced | undefined, docker: Sourced | undefined): Record<never, never> {

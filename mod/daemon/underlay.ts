@@ -5,6 +5,8 @@ import type { Link, Route } from "../wire/netlink/rtnetlink.ts";
 const OVERHEAD = 70;
 /** With IPv4 around it fits the 1460 octets that some clouds carry, so hosts of any kind can be mixed. */
 const SAFE_MTU = 1410;
+/** What containers of Weave hosts have: datagrams that are larger vanish there. */
+const WEAVE_MTU = 1376;
 /** What every IPv4 host must be able to take. */
 const LEAST_MTU = 576;
 const IFF_LOOPBACK = 8;
@@ -21,10 +23,15 @@ export interface Underlay {
 
 /**
  * The MTU to use when nobody set one: safe everywhere, and less where this host's way out carries less. Larger ones must
- * be set on every host, because only its administrator knows that the whole way carries them.
+ * be set on every host, because only its administrator knows that the whole way carries them. Beside Weave it is Weave's.
  */
-export function defaultMtu(underlay: Underlay, isOurs: (name: string) => boolean): number {
-  return Math.max(LEAST_MTU, Math.min(SAFE_MTU, possibleMtu(underlay, isOurs)));
+export function defaultMtu(
+  underlay: Underlay,
+  isOurs: (name: string) => boolean,
+  compat?: "weave",
+): number {
+  const most = compat === "weave" ? WEAVE_MTU : SAFE_MTU;
+  return Math.max(LEAST_MTU, Math.min(most, possibleMtu(underlay, isOurs)));
 }
 
 /** The MTU that this host's own network would carry, if all others' do as well; Infinity when it has none. */

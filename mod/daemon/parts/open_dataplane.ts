@@ -90,7 +90,7 @@ export async function startDataplane(
   const { kind, overlays, noFastdp, noSleeve } = host.choice;
   if (noFastdp !== undefined) logger.info("no fast datapath", { reason: noFastdp });
   if (noSleeve !== undefined) logger.warn("no user-space path", { reason: noSleeve });
-  const mtu = config.mtu ?? mtuOfUnderlay(host, logger);
+  const mtu = config.mtu ?? mtuOfUnderlay(host, { logger, compat: config.compat });
   const extensions = EXTENSIONS.filter((name) =>
     !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
   );
@@ -114,7 +114,10 @@ export async function startDataplane(
   return { mtu, extensions, [Symbol.asyncDispose]: () => handle.stop() };
 }
 
-function mtuOfUnderlay({ openRoute }: Pick<Host, "openRoute">, logger: Logger): number {
+function mtuOfUnderlay(
+  { openRoute }: Pick<Host, "openRoute">,
+  { compat, logger }: { readonly logger: Logger; readonly compat: "weave" | undefined },
+): number {
   using socket = openRoute();
   const links = listLinks(socket);
   const routes = socket.request(dumpRoutes()).flatMap((reply) => {
@@ -124,8 +127,8 @@ function mtuOfUnderlay({ openRoute }: Pick<Host, "openRoute">, logger: Logger): 
   const underlay = { links, routes };
   const isOurs = (name: string) =>
     name === DATAPATH || name === TAP_NAME || isHostInterface(name) || /^vxlan-/.test(name);
-  const mtu = defaultMtu(underlay, isOurs);
-  const reason = mtuAdvice(mtu, possibleMtu(underlay, isOurs));
+  const mtu = defaultMtu(underlay, isOurs, compat);
+  const reason = compat !== undefined ? undefined : mtuAdvice(mtu, possibleMtu(underlay, isOurs));
   if (reason !== undefined) logger.info("containers could have larger packets", { mtu, reason });
   return mtu;
 }

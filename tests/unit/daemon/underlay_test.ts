@@ -53,6 +53,13 @@ for (const [what, links, routes, mtu] of CASES) {
   });
 }
 
+Deno.test("defaultMtu() beside Weave is what its containers have, and less where the way out carries less", () => {
+  for (const [underlay, mtu] of [[1500, 1376], [9000, 1376], [1400, 1330]] as const) {
+    const host = { links: [lo, link(2, "eth0", underlay)], routes: [defaultVia(2)] };
+    assert.equal(defaultMtu(host, isOurs, "weave"), mtu);
+  }
+});
+
 Deno.test("mtuAdvice() tells jumbo hosts what they could have, with a default route or without, and no others", () => {
   const possible = (mtu: number, routes: Route[]) =>
     possibleMtu({ links: [lo, link(2, "eth0", mtu)], routes }, isOurs);
