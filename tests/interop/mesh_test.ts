@@ -204,10 +204,10 @@ Deno.test(
     }),
 );
 
-Deno.test("a connection to ourselves ends in silence", async () => {
+Deno.test("a connection to ourselves ends in silence, and its target says whose address that is", async () => {
   const port = freePort();
   using ours = new MeshPeer({ name: US, host: OURS, port, targets: [`${OURS}:${port}`] });
-  const mesh = await ours.until("the discovery", ({ targets }) => targets[0]?.state === "satisfied");
+  const mesh = await ours.until("the discovery", ({ targets }) => targets[0]?.state === "itself");
   assert.deepEqual([mesh.connections.length, mesh.terminations], [0, 0]);
   assert.ok(!ours.log.some((line) => /failed|clone/.test(line)), ours.log.join("\n"));
 });
