@@ -9,6 +9,8 @@ import { ensure } from "./setup.ts";
 /** What a machine may need to reach the network; the rest of the environment stays outside. */
 const PASSED_ON =
   /^((https?|no|all)_proxy|npm_config_.*|SSL_CERT_FILE|NODE_EXTRA_CA_CERTS|DENO_TLS_CA_STORE)$/i;
+/** The exit code after Ctrl-C and the like. */
+const INTERRUPTED = 130;
 const PURPOSE = { purpose: "setup" } as const;
 
 /** Where Debian's packages come from, as this machine's apt is set up. */
@@ -51,14 +53,15 @@ async function prepare(machine: string): Promise<string> {
   return mirror;
 }
 
-/** Runs a task of the project on a fresh machine; its exit code. */
-async function runFresh(task: readonly string[]): Promise<number> {
+/** Runs a task of the project on a fresh machine; its exit code. Once the signal is aborted everything ends early. */
+async function runFresh(task: readonly string[], signal: AbortSignal): Promise<number> {
   using scratch = temporaryFolder();
   const machine = `${scratch.path}/root`;
   Deno.mkdirSync(machine);
   const mirror = await prepare(machine);
   const packages = `${root}/.cache/packages`; // downloaded ones, for the next time
   Deno.mkdirSync(packages, { recursive: true });
+  if (signal.aborted) return INTERRUPTED;
   const child = command(
     [
       ...[
@@ -77,19 +80,19 @@ async function runFresh(task: readonly string[]): Promise<number> {
     { cwd: "/", stdin: "null", stdout: "inherit", stderr: "inherit" },
     "fresh",
   ).spawn();
-  // Interrupted, we end it and go on here: with its namespaces the mounts are gone, and the folder can be removed.
-  const end = () => child.kill("SIGKILL");
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, end);
+  // With its namespaces the mounts are gone, and the folder can be removed.
+  signal.addEventListener("abort", () => child.kill("SIGKILL"));
   const { code } = await child.status;
-  for (const signal of signals) Deno.removeSignalListener(signal, end);
-  return code;
+  return signal.aborted ? INTERRUPTED : code;
 }
 
 if (Deno.uid() !== 0) fail("This makes a root folder and mounts: run it as root");
 await ensure("fresh");
 const dirty = await capture(["git", "status", "--porcelain"], { purpose: "fresh" });
 if (dirty !== "") console.error("fresh: this takes what is committed; your other changes are not in it");
-Deno.exit(
-  await runFresh(Deno.args.length === 0 ? ["test"] : Deno.args).catch((error) => fail(messageOf(error))),
-);
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  Deno.addSignalListener(name, () => stop.abort());
+}
+const task = Deno.args.length === 0 ? ["test"] : Deno.args;
+Deno.exit(await runFresh(task, stop.signal).catch((error) => fail(messageOf(error))));
