@@ -60,6 +60,10 @@ export async function listDatapaths(netns: string): Promise<readonly string[]> {
   return stdout.split("\n").filter((line) => line !== "");
 }
 
+/** Fewer misses than this, while a hundred pings and their answers pass, mean that flows carry both directions. Heartbeats of
+ * the tunnels are misses, too: about one a second for each link, however long a busy machine takes for the pings. */
+export const FEW_MISSES = 50;
+
 /** Loads the kernel's modules for Open vSwitch, as an administrator does. */
 export async function loadOpenvswitch(): Promise<void> {
   await loadModules("openvswitch", "vport-vxlan");

@@ -11,3 +11,13 @@ export function residentMb(pid: number): number {
   const kb = /VmRSS:\s+([0-9]+)/.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
   return Math.round(Number(kb) / 1024);
 }
+
+/** How often the threads of a process went to sleep by themselves: how often something woke them. Unlike processor time
+ * this does not depend on what else the machine does. */
+export function wakeUps(pid: number): number {
+  const statuses = [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) =>
+    Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`)
+  );
+  const counts = statuses.map((text) => Number(/^voluntary_ctxt_switches:\s+([0-9]+)$/m.exec(text)![1]));
+  return counts.reduce((sum, count) => sum + count, 0);
+}

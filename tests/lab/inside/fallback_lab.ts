@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
 import { parsePing } from "../common/container.ts";
-import { loadModules } from "../common/kernel_flows.ts";
+import { FEW_MISSES, loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { fragNeeded } from "../common/icmp.ts";
 import { exec, ip, pause, until } from "../common/process.ts";
@@ -131,7 +131,7 @@ const slow = suite({
     const after = await Promise.all(world.hosts.map((host) => host.counters()));
     for (const i of [0, 1]) {
       const missed = after[i]!.missed - before[i]!.missed;
-      assert.ok(missed < 20, `${missed} packets of 200 were misses`);
+      assert.ok(missed < FEW_MISSES, `${missed} packets of 200 were misses`);
     }
     note(`ping: median ${times.toSorted((a, b) => a - b)[times.length >> 1]} ms`);
   },

@@ -5,8 +5,9 @@ import { assertClosed } from "../common/closed_leg.ts";
 import { firstPackets, linkLocalWorks } from "../common/everyday.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
+import { FEW_MISSES } from "../common/kernel_flows.ts";
 import { exec, pause } from "../common/process.ts";
-import { cpuSeconds, residentMb } from "../common/usage.ts";
+import { cpuSeconds, residentMb, wakeUps } from "../common/usage.ts";
 import { suite } from "../common/suite.ts";
 
 export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh }, {
@@ -19,7 +20,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
     const after = await Promise.all(world.hosts.map((host) => host.counters()));
     for (const [i, host] of world.hosts.entries()) {
       const missed = after[i]!.missed - before[i]!.missed;
-      assert.ok(missed < 10, `${missed} packets of 200 went through user space on ${host.netns}`);
+      assert.ok(missed < FEW_MISSES, `${missed} packets of 200 went through user space on ${host.netns}`);
       const flows = await host.flows();
       const outgoing = flows.filter((flow) => flow.actions.includes("set(tunnel(") && flow.packets >= 100);
       const incoming = flows.filter((flow) => flow.key.includes("tunnel(") && flow.packets >= 100);
@@ -83,13 +84,18 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
     await world.host(2).attach(fresh!, "10.2.1.77/24");
     await one.mustPing("10.2.1.77", "-c", "3", "-i", "0.1", "-W", "3");
   },
-  "an idle daemon uses no measurable processor time": async (world) => {
+  "an idle daemon sleeps": async (world) => {
     const pids = world.hosts.map((host) => host.daemon.pid);
     const before = pids.map(cpuSeconds);
+    const asleep = pids.map(wakeUps);
     await pause(10_000);
     const used = pids.map((pid, i) => cpuSeconds(pid) - before[i]!);
+    const woken = pids.map((pid, i) => wakeUps(pid) - asleep[i]!);
     const memory = pids.map(residentMb);
     note(`${used.map((s) => s.toFixed(2)).join(" and ")} s of 10 s; RSS ${memory.join(" and ")} MB`);
-    assert.ok(Math.max(...used) < 0.3, `${used} s of 10 s`);
+    note(`woken ${woken.join(" and ")} times`);
+    // This kernel takes for the process's own what others take of the processors, so time says little here: how much an idle
+    // daemon uses, ../host/bridge_test.ts bounds.
+    assert.ok(Math.max(...woken) < 150, `woken ${woken} times in 10 s`);
   },
 });
