@@ -21,16 +21,22 @@ export interface ControlServer extends AsyncDisposable {
  * answers there. */
 export async function startControlServer(
   api: ControlApi,
-  { logger, quiet, runDir }: {
+  { connections = 256, logger, quiet, runDir }: {
     readonly runDir: string;
     readonly logger: Logger;
+    /** Clients at once. */
+    readonly connections?: number;
     /** Called when the last client has gone after a time with many. */
     readonly quiet?: () => void;
   },
 ): Promise<ControlServer> {
   const path = `${runDir}/${CONTROL_SOCKET}`;
   await removeStaleSocket(path);
-  const server = new HttpServer(controlEndpoints(api), { logger, ...(quiet === undefined ? {} : { quiet }) });
+  const server = new HttpServer(controlEndpoints(api), {
+    logger,
+    limits: { connections },
+    ...(quiet === undefined ? {} : { quiet }),
+  });
   let file = listenAtFile(path);
   server.serve(file.listener);
   const keeper = keepThere({

@@ -116,6 +116,7 @@ async function selfExtracting(version: string, files: readonly PayloadFile[]): P
     denoSize: deno.length,
     deno: await compressedDeno(deno),
     files: await compress(tar(files)),
+    contents: files,
   });
 }
 

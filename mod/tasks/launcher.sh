@@ -8,9 +8,12 @@ case $0 in /*) exe=$0 ;; *) exe=$PWD/$0 ;; esac
 id=@ID@
 system=@SYSTEM_CACHE@
 
-# Whether $1/$id is a whole unpacked copy that nobody but root or this user can have made.
+# Whether $1/$id is an unpacked copy that is as it was made, and that nobody but root or this user can have made. Files
+# that were cut or changed have another size or time: unpacking sets the time of all to 0.
 usable() {
-  [ -s "$1/$id/main.js" ] && [ -x "$1/$id/deno" ] || return 1
+  [ -x "$1/$id/deno" ] || return 1
+  stamps=$(cd "$1/$id" && exec stat -c '%s %Y' @NAMES@ 2>/dev/null)
+  [ "$stamps" = "@STAMPS@" ] || return 1
   [ -O "$1" ] && [ -O "$1/$id" ] && return 0
   # Only root makes entries there, and what this user cannot write is root's.
   [ "$1" = "$system" ] && [ ! -w "$1" ] && [ ! -w "$1/$id" ]
@@ -73,7 +76,8 @@ fill() {
 # Removes copies of other releases from the folder $1, each 100 MB, if they are older than a day and nothing runs them.
 tidy() {
   for old in "$1"/*-*; do
-    [ "$old" != "$1/$id" ] && [ -O "$old" ] && [ -n "$(find "$old/deno" -prune -mtime +0 2>/dev/null)" ] || continue
+    [ "$old" != "$1/$id" ] && [ -O "$old" ] && [ -e "$old/deno" ] || continue
+    [ -n "$(find "$old" -prune -mtime +0 2>/dev/null)" ] || continue
     for running in /proc/[0-9]*/exe; do
       [ ! "$running" -ef "$old/deno" ] || continue 2
     done
@@ -103,7 +107,7 @@ unpack() (
   piece @FILES@ >"$new/files" && tar -xof "$new/files" -C "$new" && rm "$new/files" || failed=1
   for job in $jobs; do wait "$job" || failed=1; done
   [ -z "$failed" ] && [ "$(wc -c <"$new/deno")" -eq @DENO_SIZE@ ] || exit 1
-  chmod "$mode" "$new" "$new/deno" && "$new/deno" --version >/dev/null || exit 1
+  touch -d @0 "$new/deno" && chmod "$mode" "$new" "$new/deno" && "$new/deno" --version >/dev/null || exit 1
   sync "$new/deno" "$new"/*.js "$new"/*/*
   usable "$1" && exit 0 # another start was faster
   [ ! -O "$1/$id" ] || rm -rf "${1:?}/$id"

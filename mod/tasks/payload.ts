@@ -72,6 +72,8 @@ export function joinPayload(options: {
   readonly denoSize: number;
   readonly deno: readonly { readonly megabyte: number; readonly bytes: Uint8Array }[];
   readonly files: Uint8Array;
+  /** What is in them. */
+  readonly contents: readonly PayloadFile[];
 }): Uint8Array {
   const { deno, files } = options;
   const id = sha256(
@@ -94,6 +96,10 @@ export function joinPayload(options: {
       FILES: place(files),
       SYSTEM_CACHE: options.systemCache,
       DENO_SIZE: String(options.denoSize),
+      NAMES: ["deno", ...options.contents.map(({ path }) => path)].join(" "),
+      STAMPS: [options.denoSize, ...options.contents.map(({ bytes }) => bytes.length)].map((size) =>
+        `${size} 0`
+      ).join("\n"),
     };
     return Buffer.from(options.launcher.replace(/@([A-Z_]+)@/g, (_, name: string) => {
       const value = values[name];

@@ -3,8 +3,12 @@ import { releaseMemory } from "../../../ffi/memory.ts";
 import { startControlServer } from "../../control/server.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Config } from "../config.ts";
+import { openFileLimit } from "../checks/limits.ts";
 import { controlApi, type ControlParts } from "../control_api.ts";
 import type { Base } from "./open_base.ts";
+
+/** Clients of the control socket at once, where the limit of open files is not low: then a quarter of that. */
+const MAX_CLIENTS = 256;
 
 /** Opens it. Disposing what it returns stops listening; an answer to /stop stays open until the process has ended. */
 export async function openControl(
@@ -20,6 +24,9 @@ export async function openControl(
       logger.debug("cannot give memory back", { reason: messageOf(error) });
     }
   };
-  const server = await startControlServer(api, { runDir: config.runDir, logger, quiet });
+  const server = await startControlServer(api, {
+    ...{ runDir: config.runDir, logger, quiet },
+    connections: Math.min(MAX_CLIENTS, Math.floor(openFileLimit() / 4)),
+  });
   return { [Symbol.dispose]: () => server.stopListening() };
 }

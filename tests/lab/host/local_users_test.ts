@@ -99,6 +99,25 @@ const takeOver = suite({ name: "host kernel, local users", open: () => hostWorld
     Deno.chmodSync(host.runDir, 0o755);
     assert.deepEqual((await links(host.netns)).map(({ ifname }) => ifname).includes("mesh-tap"), false);
   },
+  "a limit that is too low gives a sentence, and nothing is made": async (world) => {
+    const host = world.host(1);
+    for (
+      const [limit, says] of [["-n 16", /Only 16 files/], ["-n 64", /limit is 64/], [
+        "-v 1000000",
+        /address space/,
+      ]] as const
+    ) {
+      const limited = ["sh", "-c", `ulimit ${limit}; exec "$@"`, "sh", ...PROGRAM];
+      const { code, stderr } = await attempt([...limited, ...host.upCommand()], {
+        netns: host.netns,
+        env: host.env,
+      });
+      assert.deepEqual([code, stderr.trim().split("\n").length], [1, 2], stderr);
+      assert.match(stderr, /^meshnet: .*\nhint: /);
+      assert.match(stderr, says);
+    }
+    assert.equal((await links(host.netns)).some(({ ifname }) => ifname === "mesh-tap"), false);
+  },
   "SIGHUP while it starts does not end it": async (world) => {
     const host = world.host(1);
     const daemon = host.start();

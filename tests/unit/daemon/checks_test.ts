@@ -4,6 +4,7 @@ import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { type Check, findFaults, refuseFaults } from "../../../mod/daemon/checks.ts";
 import { missingCapabilities } from "../../../mod/daemon/checks/capabilities.ts";
+import { openFileLimit, tooFewOpenFiles } from "../../../mod/daemon/checks/limits.ts";
 import { routerAnswers } from "../../../mod/daemon/checks/other_router.ts";
 import { tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
 
@@ -62,6 +63,19 @@ Deno.test("missingCapabilities() names what is missing", () => {
     assert.equal(found.code, "up/not-permitted");
     assert.match(found.message, message);
   }
+});
+
+Deno.test("tooFewOpenFiles() names the limit, and what is needed", () => {
+  const limits = (soft: string) =>
+    "Limit                     Soft Limit           Hard Limit           Units     \n" +
+    `Max open files            ${soft.padEnd(20)} 524288               files     \n`;
+  for (const text of [limits("256"), limits("1048576"), limits("unlimited"), ""]) {
+    assert.equal(tooFewOpenFiles(openFileLimit(text)), undefined);
+  }
+  const found = tooFewOpenFiles(openFileLimit(limits("255")));
+  assert.equal(found?.code, "up/not-permitted");
+  assert.match(found.message, /the limit is 255, 256 are needed$/);
+  assert.match(found.hint!, /LimitNOFILE=/);
 });
 
 Deno.test("tcpPortTaken() leaves a free port free, and refuses a taken one", () => {

@@ -26,6 +26,7 @@ async function executable(folder: string): Promise<string> {
     denoSize: deno.length,
     deno: await compressInPieces(deno, 2),
     files: await compress(tar(files)),
+    contents: files,
   });
   Deno.writeFileSync(path, bytes, { mode: 0o755 });
   return path;
@@ -110,14 +111,36 @@ withExecutable("does not trust what others may have put there", async (path, fol
   assert.deepEqual(names(open), []);
 });
 
-withExecutable("replaces a copy that lost its content", async (path, folder) => {
-  const cache = `${folder}/cache`;
-  await start(path, cache);
-  const [id] = names(cache);
-  Deno.truncateSync(`${cache}/${id}/main.js`);
-  assert.equal((await start(path, cache)).code, 7);
-  assert.equal(Deno.readTextFileSync(`${cache}/${id}/main.js`), "main");
-});
+/** What may happen to an unpacked copy. */
+const DAMAGES: readonly (readonly [what: string, damage: (copy: string) => void])[] = [
+  ["lost the content of a file", (copy) => Deno.truncateSync(`${copy}/main.js`)],
+  ["has a file that was cut", (copy) => {
+    const { atime, mtime } = Deno.statSync(`${copy}/lib/libx.so`);
+    Deno.truncateSync(`${copy}/lib/libx.so`, 3);
+    Deno.utimeSync(`${copy}/lib/libx.so`, atime!, mtime!); // as after a crash, or a copy that was not finished
+  }],
+  ["has a file that was changed", (copy) => Deno.writeTextFileSync(`${copy}/main.js`, "niam")],
+  ["has a runtime that was cut", (copy) => Deno.truncateSync(`${copy}/deno`, 2 * MIB)],
+  ["lacks a file", (copy) => Deno.removeSync(`${copy}/lib/libx.so`)],
+];
+
+for (const [what, damage] of DAMAGES) {
+  withExecutable(`replaces a copy that ${what}`, async (path, folder) => {
+    const cache = `${folder}/cache`;
+    await start(path, cache);
+    const [id] = names(cache);
+    const copy = `${cache}/${id}`;
+    damage(copy);
+    const { code, err } = await start(path, cache);
+    assert.deepEqual([code, err], [7, ""]);
+    assert.equal(Deno.readTextFileSync(`${copy}/main.js`), "main");
+    assert.equal(Deno.readTextFileSync(`${copy}/lib/libx.so`), "library");
+    assert.equal(Deno.statSync(`${copy}/deno`).size, 3 * MIB);
+    const { ino } = Deno.statSync(copy);
+    await start(path, cache);
+    assert.equal(Deno.statSync(copy).ino, ino); // once is enough
+  });
+}
 
 withExecutable(
   "removes copies of other releases that are old and that nothing runs",
@@ -127,7 +150,7 @@ withExecutable(
     for (const name of ["1.0.0-unused", "1.1.0-running", "1.2.0-fresh"]) {
       Deno.mkdirSync(`${cache}/${name}`, { recursive: true });
       Deno.copyFileSync("/bin/sleep", `${cache}/${name}/deno`);
-      if (!name.endsWith("fresh")) Deno.utimeSync(`${cache}/${name}/deno`, old, old);
+      if (!name.endsWith("fresh")) Deno.utimeSync(`${cache}/${name}`, old, old);
     }
     Deno.mkdirSync(`${cache}/not-ours`);
     const running = command([`${cache}/1.1.0-running/deno`, "30"]).spawn();
