@@ -187,6 +187,7 @@ export async function loadIdentity(
     shortId: kept?.shortId ?? random.below(SHORT_IDS) as ShortId,
     machine: kept === undefined ? now : learnt(now, kept.machine),
     settled: false,
+    former: [],
     ...kept?.name === name ? { settled: kept.settled ?? true, former: kept.former ?? [] } : {},
   };
   const text = encode(identity);
