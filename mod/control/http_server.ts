@@ -25,7 +25,7 @@ const LIMITS: HttpLimits = { connections: 256, patienceMs: 10_000, requests: 4 *
 /** Head and body of a request, and a little of the next. */
 const MAX_REQUEST = MAX_BODY + 32 * 1024;
 /** Time that a waiting client has for itself before another may take its place, in milliseconds. */
-const GRACE_MS = 250;
+const GRACE_MS = 1_000;
 /** Pause after a failure to accept, in milliseconds: descriptors may have been used up. */
 const ACCEPT_PAUSE_MS = 100;
 /** Time in which a refusal must have been taken, in milliseconds. */

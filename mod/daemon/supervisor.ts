@@ -115,7 +115,9 @@ function listen(life: Life): Disposable {
     if (life.daemon === undefined) life.hungUp = true;
     else void reload(life, life.daemon);
   };
-  const listeners = [["SIGINT", stop("SIGINT")], ["SIGTERM", stop("SIGTERM")], ["SIGHUP", hangUp]] as const;
+  // SIGHUP first: from the first listener on Deno hears all three, and ends the process for those that have none yet. For
+  // a moment that remains so for SIGHUP itself.
+  const listeners = [["SIGHUP", hangUp], ["SIGINT", stop("SIGINT")], ["SIGTERM", stop("SIGTERM")]] as const;
   for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
   return {
     [Symbol.dispose]() {
