@@ -9,9 +9,14 @@ import { libnl } from "./nl_symbols.ts";
 import { waitReadable } from "./poll.ts";
 
 /** A netlink protocol. */
-export type NetlinkProtocol = "route" | "xfrm" | "generic";
+export type NetlinkProtocol = "route" | "xfrm" | "netfilter" | "generic";
 
-const PROTOCOLS: Readonly<Record<NetlinkProtocol, number>> = { route: 0, xfrm: 6, generic: 16 };
+const PROTOCOLS: Readonly<Record<NetlinkProtocol, number>> = {
+  route: 0,
+  xfrm: 6,
+  netfilter: 12,
+  generic: 16,
+};
 /** Longer than any message the kernel sends: a frame of 64 KiB with its attributes, or 32 KiB of a dump. */
 const SCRATCH = 128 * 1024;
 const PATIENCE_MS = 5_000;

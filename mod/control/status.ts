@@ -15,6 +15,8 @@ export interface StatusSources {
   readonly attachments: readonly AttachmentReport[];
   /** Host ends of attachments that no record knows. */
   readonly unknownInterfaces: readonly string[];
+  /** What this host's firewall drops of containers' traffic. */
+  readonly firewall: readonly Problem[];
   /** The state folder, if it was new at this start although the kernel had a network of an earlier run. */
   readonly stateWasLost: string | undefined;
   /** Version of this program. */
@@ -78,6 +80,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...problemOfTunnels(dataplane, mesh.port + 1),
       ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
       ...attachments.flatMap(problemOfAttachment),
+      ...sources.firewall,
       ...(kernel.stopped ?? []).map((name) => problemOfLoop(name, attachments)),
       ...problemOfLostState(sources.stateWasLost),
       ...problemOfUnknown(sources.unknownInterfaces),

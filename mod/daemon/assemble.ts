@@ -36,11 +36,11 @@ export async function assemble(
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   base.phase("router");
 
-  const { attachments, keeper, restored } = attached;
+  const { attachments, firewall, keeper, restored } = attached;
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    attachments,
+    ...{ attachments, firewall },
     touched: keeper.touched,
     stateWasLost: state.wasLost,
     formerName: state.identity.formerName,

@@ -1,6 +1,6 @@
 /** What the control socket can have done, on top of the running parts. */
 import type { Attachments } from "../attach/mod.ts";
-import type { AttachRequest, FullReport, StatusReport } from "../control/api_types.ts";
+import type { AttachRequest, FullReport, Problem, StatusReport } from "../control/api_types.ts";
 import type { ControlApi } from "../control/routes.ts";
 import { SharedAnswer } from "../control/shared_answer.ts";
 import { assembleStatus } from "../control/status.ts";
@@ -29,6 +29,8 @@ export interface ControlParts {
   readonly dataplane: DataplaneHandle;
   /** What hangs on the network here. */
   readonly attachments: Attachments;
+  /** What this host's firewall drops of containers' traffic, as it is now. */
+  readonly firewall: () => readonly Problem[];
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
   readonly stateWasLost: boolean;
   /** The name that this host gave up because another one had it. */
@@ -50,6 +52,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       dataplane,
       attachments: attachments.list(),
       unknownInterfaces: attachments.unknown(),
+      firewall: parts.firewall(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       formerName: parts.formerName,
       version: VERSION,

@@ -15,10 +15,12 @@ import { messageOf } from "../../core/errors.ts";
 import type { Logger, NetlinkSocket } from "../../core/ports.ts";
 import { bridgeMac } from "../../datapath/bridge_setup.ts";
 import { HostLeg } from "../../datapath/host_leg.ts";
+import { Firewall } from "../../firewall/firewall_shell.ts";
+import type { FirewallProblem } from "../../firewall/judge.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
-import { mendBridge, warnOfFirewall } from "../bridge_host.ts";
+import { mendBridge } from "../bridge_host.ts";
 import type { Config } from "../config.ts";
 import { type AttachmentKeeper, keepAttached } from "../keep_attached.ts";
 import { withoutIpv6 } from "../host_leg_ipv6.ts";
@@ -33,6 +35,8 @@ import type { State } from "./open_state.ts";
 export interface AttachmentsPart extends Disposable {
   readonly attachments: Attachments;
   readonly keeper: AttachmentKeeper;
+  /** What this host's firewall drops of containers' traffic, as it is now. */
+  readonly firewall: () => readonly FirewallProblem[];
   /** What the start found of earlier runs. */
   readonly restored: ReturnType<Attachments["reconcile"]>;
 }
@@ -53,7 +57,13 @@ export function openAttachments(
   const { choice: { kind }, openRoute } = host;
   const sysctl = new ProcSysctl(inNetns);
   quieten(sysctl, logger);
-  if (kind === "bridge") warnOfFirewall(DATAPATH, { sysctl, logger });
+  const firewall = kind !== "bridge" ? undefined : new Firewall({
+    bridge: DATAPATH,
+    setting: (key) => sysctl.read(undefined, key),
+    open: () => openNetlinkIn({ protocol: "netfilter" }),
+    log: logger,
+  });
+  firewall?.check();
   const ports = kind === "bridge"
     ? new BridgePorts(undo.use(openRoute()), DATAPATH)
     : ovsPorts(undo.use(openNetlinkIn({ protocol: "generic" })));
@@ -70,14 +80,23 @@ export function openAttachments(
   const restored = attachments.reconcile();
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
-  const mend = () => mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
+  const mend = () => {
+    firewall?.check();
+    mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
+  };
   const keeper = undo.use(
     keepAttached(attachments, { faults, before: kind === "bridge" ? mend : undefined }),
   );
   hooks.onMended = () => keeper.disturbed();
   hooks.onDisturbed = keeper.disturbed;
   const held = undo.move();
-  return { attachments, keeper, restored, [Symbol.dispose]: () => held[Symbol.dispose]() };
+  return {
+    attachments,
+    keeper,
+    restored,
+    firewall: () => firewall?.check() ?? [],
+    [Symbol.dispose]: () => held[Symbol.dispose](),
+  };
 }
 
 function ovsPorts(socket: NetlinkSocket): OvsPorts {

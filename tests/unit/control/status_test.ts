@@ -60,7 +60,12 @@ function sources(
     links: [{ link: 7, rttAgeMs: 20_400.4, silentMs: 20_400.4 }],
     kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3 } } },
   } as unknown as DataplaneStatus;
-  const rest = { unknownInterfaces: [], stateWasLost: undefined, formerName: undefined };
+  const rest = {
+    unknownInterfaces: [],
+    firewall: [],
+    stateWasLost: undefined,
+    formerName: undefined,
+  };
   return {
     mesh,
     dataplane,

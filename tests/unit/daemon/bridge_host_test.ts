@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
-import { mendBridge, warnOfFirewall } from "../../../mod/daemon/bridge_host.ts";
+import { mendBridge } from "../../../mod/daemon/bridge_host.ts";
 import { fakeSocket, linkMessage } from "../kernel_messages.ts";
 
 function recorder() {
@@ -46,12 +46,4 @@ Deno.test("mendBridge() puts the TAP back and says so, and is silent when all is
   assert.deepEqual(said, ["the bridge was changed by another program, and is mended"]);
   const gone = hostWith(0, true);
   assert.throws(() => mendBridge(gone.parts, { ...gone, logger }));
-});
-
-Deno.test("warnOfFirewall() speaks only where iptables sees frames of bridges", () => {
-  const { said, logger } = recorder();
-  for (const value of [undefined, "0"]) warnOfFirewall("meshnet", { logger, sysctl: { read: () => value } });
-  assert.deepEqual(said, []);
-  warnOfFirewall("meshnet", { logger, sysctl: { read: () => "1" } });
-  assert.equal(said.length, 1);
 });

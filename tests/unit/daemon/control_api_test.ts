@@ -35,6 +35,7 @@ function fakeParts(asked: unknown[]) {
     },
     dataplane: { report: () => Promise.resolve(report) },
     stateWasLost: false,
+    firewall: () => [],
     attachments: {
       unknown: () => [],
       list: () => [],
