@@ -55,6 +55,14 @@ say "installing nodejs and npm"
 [ ! -e "$HOME/.npmrc" ] || cp -L "$HOME/.npmrc" "$root/srv/.npmrc"
 
 mv "$root.clone" "$root/srv/meshnet"
-say "$* (in a root with $(inside chroot "$root" dpkg-query -f '.\n' -W | wc -l) packages, node $(inside chroot "$root" node --version))"
-# shellcheck disable=SC2046
-inside $(cat "$root.env") chroot "$root" sh -c 'cd /srv/meshnet && exec "$@"' sh "$@" </dev/null
+packages=$(inside chroot "$root" dpkg-query -f '.\n' -W | wc -l)
+say "$* (in a root with $packages packages, node $(inside chroot "$root" node --version))"
+env=$(cat "$root.env")
+# From here on the root is the only one there is: a chroot would be left by whoever enters a mount namespace.
+mkdir "$root/old"
+cd "$root"
+pivot_root . old
+umount -l /old
+rmdir /old
+# shellcheck disable=SC2016,SC2086
+inside $env sh -c 'cd /srv/meshnet && exec "$@"' sh "$@" </dev/null

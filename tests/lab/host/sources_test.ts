@@ -22,11 +22,9 @@ declareTests(suite({
     );
     const status = await host.answers();
     assert.equal(status.datapath.kind, "bridge");
+    const theirs = ["nsenter", `--mount=/proc/${router.pid}/ns/mnt`, `--root=/proc/${router.pid}/root`];
     const meshnet = (...args: readonly string[]) =>
-      exec(["nsenter", `--mount=/proc/${router.pid}/ns/mnt`, "/usr/local/bin/meshnet", ...args], {
-        netns: host.netns,
-        env: host.env,
-      });
+      exec([...theirs, "/usr/local/bin/meshnet", ...args], { netns: host.netns, env: host.env });
     await meshnet("attach", "10.2.1.1/24", `netns:${container.netns}`);
     assert.deepEqual((await host.status()).attachments.map(({ attached }) => attached), [true]);
     assert.match(router.output(), /^Installed \/usr\/local\/bin\/meshnet$/m);
