@@ -66,8 +66,17 @@ async function removeLeftovers(): Promise<void> {
   }
   Deno.mkdirSync(FOLDER, { recursive: true });
   for (const { name } of [...Deno.readDirSync(FOLDER)].filter((entry) => isLeftover(entry.name))) {
+    for (const place of mountsBelow(`${FOLDER}/${name}`)) await attempt(["umount", "-l", place]);
     ignoreAbsence(() => Deno.removeSync(`${FOLDER}/${name}`, { recursive: true }));
   }
+}
+
+/** Where something is mounted below a folder, the innermost first. */
+function mountsBelow(folder: string): readonly string[] {
+  const places = Deno.readTextFileSync("/proc/self/mounts").split("\n").map((line) =>
+    line.split(" ")[1] ?? ""
+  );
+  return places.filter((place) => place.startsWith(`${folder}/`)).reverse();
 }
 
 /** Whether a name is one of hostWorld()'s, in a process that is no more. */
