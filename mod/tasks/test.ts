@@ -16,7 +16,7 @@ try {
   tallies.push(...await runParts(labParts(), 2, { loud: true }));
   for (const words of [[], ["ovs"]]) {
     const args = ["run", "-A", "mod/tasks/demo.ts", ...words];
-    tallies.push(await runPart({ name: ["demo", ...words].join(" "), args, timeoutMs: 3 * MINUTE }));
+    tallies.push(await runPart({ name: ["demo", ...words].join(" "), args, timeoutMs: 6 * MINUTE }));
   }
 } catch (error) {
   console.error(messageOf(error));

@@ -43,7 +43,7 @@ async function tell(world: World): Promise<void> {
     say(`${host.netns}# ${["meshnet", ...host.upCommand(...options)].join(" ")} &`);
     host.start(...options);
   }
-  for (const host of world.hosts) await host.established(2, 40_000);
+  for (const host of world.hosts) await host.established(2, 120_000);
   for (const [i, host] of world.hosts.entries()) {
     const command = ["attach", `10.2.1.${i + 1}/24`, `netns:${world.container(i + 1).netns}`];
     await show(host.netns, ["meshnet", ...command], () => host.run(...command));
