@@ -39,8 +39,11 @@ const oneWay = suite({
       new RegExp(`let this host's firewall accept UDP ${SLEEVE_PORT} from ${first.address}`),
     );
     assert.doesNotMatch(await pages(deaf), /connection works/);
-    const [other] = (await first.status()).connections;
-    assert.match(other!.info, new RegExp(`a firewall blocks UDP towards ${deaf.address}`));
+    // Each end comes to its words by itself, as long after its own first heartbeat.
+    await until("the other host says where a firewall is", async () => {
+      const [other] = (await first.status()).connections;
+      return other!.info.includes(`a firewall blocks UDP towards ${deaf.address}`);
+    }, { ms: 20_000 });
     await unblock();
     for (const host of world.hosts) await host.established(1, 10_000);
   },
