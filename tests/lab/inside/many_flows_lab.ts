@@ -23,7 +23,12 @@ export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }
         "ether proto 0x88b5 and not ether broadcast",
       );
       await send(world, side, { sources: SIDE, destinations: SIDE });
-      await until("every frame arrives", () => pairsOf(capture).size >= PAIRS, { ms: 15_000 });
+      await until("every frame arrives", async () => {
+        const arrived = pairsOf(capture).size;
+        if (arrived >= PAIRS) return true;
+        const counters = await Promise.all(world.hosts.map((host) => host.counters()));
+        throw new Error(`${arrived} of ${PAIRS} from side ${side}; ${JSON.stringify(counters)}`);
+      }, { ms: 15_000 });
       const packets = await capture.stop();
       assert.equal(pairsOf(capture).size, PAIRS);
       assert.equal(packets.length, PAIRS, "some frames came twice");
