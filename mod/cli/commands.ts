@@ -10,8 +10,8 @@ export const STATUS_PAGES = ["connections", "peers", "targets"] as const;
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 const TARGET_ABOUT =
-  "TARGET is a network namespace: netns:NAME as `ip netns` lists it, pid:N for the one that a process lives in, " +
-  "or the path of a namespace file.";
+  "TARGET is a network namespace: netns:NAME as `ip netns` lists it, pid:N for that of a process, or the path of " +
+  "a namespace file.";
 
 /** All commands, in the order in which help lists them. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -19,9 +19,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "up",
     brief: "Run the router on this host, in the foreground",
     about:
-      "Joins this host to the mesh and keeps running: SIGTERM or `meshnet down` stops it, SIGHUP reads the " +
-      "peers anew. It takes over what an earlier run left in the kernel, so traffic goes on across a restart. " +
-      "Needs root, and /dev/net/tun or a kernel with the openvswitch module.",
+      "Joins this host to the mesh and keeps running until SIGTERM or `meshnet down` stops it. SIGHUP makes it " +
+      "read its peers again. A new start takes over what the last one left in the kernel, so traffic goes on " +
+      "across a restart. Needs root, and /dev/net/tun or a kernel with the openvswitch module.",
     options: [...UP_OPTIONS, CONFIG_OPTION],
     examples: [
       ["meshnet up", "the first host"],
@@ -31,10 +31,11 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "down",
-    brief: "Stop the router; containers keep talking",
+    brief: "Stop the router; traffic of kernel paths goes on",
     about:
-      "Stops the daemon and waits until it has ended. Interfaces, datapath and kernel flows stay, so that " +
-      "running connections go on; the next `meshnet up` takes them over. Use `meshnet reset` to remove them.",
+      "Stops the daemon and waits until it has ended. Interfaces, datapath and kernel flows stay, so what the " +
+      "kernel carries goes on. Traffic to hosts that are reached over user-space UDP stops; the command says " +
+      "how many. The next `meshnet up` takes everything over. `meshnet reset` removes it.",
     options: [RUN_DIR_OPTION],
     examples: [],
     load: () => import("./commands/down.ts"),
@@ -43,10 +44,10 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "reset",
     brief: "Stop and remove everything meshnet made on this host",
     about:
-      "Stops the daemon if it runs, then removes interfaces, datapath and stored state, the host's identity " +
-      "included. Attached containers lose this network. Works when the daemon is not running, too.",
+      "Stops the daemon if it runs. Then removes interfaces, datapath and stored state, the host's identity " +
+      "included. Attached containers lose this network. Also works when the daemon is not running.",
     options: [
-      { name: "force", kind: "switch", brief: "Kill a daemon that does not stop, and go on after errors" },
+      { name: "force", kind: "switch", brief: "Kill a daemon that does not stop; go on after errors" },
       RUN_DIR_OPTION,
       STATE_DIR_OPTION,
       CONFIG_OPTION,
@@ -58,9 +59,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "status",
     brief: "Show the state of the network, and what to do if it is bad",
     about:
-      "Without a page: an overview. Connections: every link to another host, how it carries traffic, and why " +
-      "not if it does not. Peers: every host of the mesh with its links. Targets: what this host was told to " +
-      "connect to.",
+      "Without a page it shows an overview. `connections` shows each connection to another host: how it carries " +
+      "traffic, or why it does not. `peers` shows each host of the mesh and its connections. `targets` shows " +
+      "what this host was told to connect to.",
     args: { usage: "[connections|peers|targets]", brief: "Page", least: 0, most: 1, choices: STATUS_PAGES },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet status connections --json", "one page for a script"]],
@@ -70,8 +71,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "attach",
     brief: "Connect a network namespace to the network",
     about:
-      "Gives the namespace an interface with the addresses, ready when the command returns. Giving the same " +
-      `again changes nothing; the daemon restores it after a restart. ${TARGET_ABOUT}`,
+      "Gives the namespace an interface with the addresses. It is ready when the command returns. Attaching the " +
+      "same again changes nothing. The daemon remembers the attachment and restores it after a restart. " +
+      TARGET_ABOUT,
     args: {
       usage: "CIDR... TARGET",
       brief: "Addresses, and where",
@@ -88,8 +90,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "detach",
-    brief: "Take addresses or the whole interface away again",
-    about: `Without CIDR it removes the interface and forgets the attachment. ${TARGET_ABOUT}`,
+    brief: "Remove addresses, or the whole interface",
+    about: `Without a CIDR it removes the interface and forgets the attachment. ${TARGET_ABOUT}`,
     args: {
       usage: "[CIDR...] TARGET",
       brief: "Addresses, and where",
@@ -104,7 +106,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "connect",
     brief: "Add hosts to connect to; remembered across restarts",
-    about: "The daemon keeps trying until it is connected; `meshnet status connections` shows how it goes.",
+    about: "The daemon tries until it is connected. `meshnet status connections` shows how it goes.",
     args: { usage: "HOST[:PORT]...", brief: "Hosts", least: 1, most: 1000, completes: "host" },
     options: [
       { name: "replace", kind: "switch", brief: "Forget all other targets" },
@@ -117,7 +119,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "forget",
     brief: "Stop connecting to hosts; live connections stay",
-    about: "Takes targets off the list, named exactly as `meshnet status targets` shows them.",
+    about: "Takes hosts off the list of targets. Write them as `meshnet status targets` shows them.",
     args: { usage: "HOST[:PORT]...", brief: "Targets", least: 1, most: 1000, completes: "host" },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],
@@ -127,8 +129,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "report",
     brief: "Print everything a bug report needs, without secrets",
     about:
-      "JSON with status, configuration, host facts and the daemon's inner state. Read it before you send it: " +
-      "addresses and names of hosts are in it.",
+      "Prints JSON: status, configuration, facts about the host and the daemon's inner state. Read it before you " +
+      "send it, as it names hosts and their addresses.",
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet report > report.json", "to attach to a bug report"]],
     load: () => import("./commands/report.ts"),
@@ -138,7 +140,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     brief: "Print a hardened systemd unit for the daemon",
     about:
       "The unit runs `meshnet up` with the configuration file and no more rights than it needs. Write it to " +
-      "/etc/systemd/system/meshnet.service, then run `systemctl daemon-reload`.",
+      "/etc/systemd/system/meshnet.service, then run `systemctl daemon-reload` and " +
+      "`systemctl enable --now meshnet`.",
     options: [
       {
         name: "exec",
@@ -164,7 +167,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "version",
     brief: "Print the version",
-    about: "The version of this command; `meshnet status` shows that of the daemon.",
+    about: "Prints the version of this command. `meshnet status` shows that of the daemon.",
     options: [JSON_OPTION],
     examples: [],
     load: () => import("./commands/version.ts"),

@@ -58,7 +58,7 @@ export function helpCommand(command: CommandSpec): string {
 const SOURCES_TEXT =
   `Each option can also be set by an environment variable (--conn-limit: MESHNET_CONN_LIMIT) and by a key in ` +
   `${DEFAULT_CONFIG_FILE} (conn-limit = 100). A flag beats the environment, the environment beats the file. ` +
-  "`meshnet help config` lists all.";
+  "`meshnet help config` prints such a file with all keys.";
 
 function optionLines(options: readonly OptionSpec[]): string[] {
   const heads = options.map((option) =>
@@ -83,8 +83,8 @@ export function helpConfig(): string {
     `# ${DEFAULT_CONFIG_FILE}: settings of \`meshnet up\`, TOML. Another file: --config or ${
       envName(CONFIG_OPTION.name)
     }.`,
-    "# A flag beats the environment variable, which beats this file. What is commented out shows the default",
-    "# or an example. SIGHUP (`systemctl reload meshnet`) reads `peers` anew; the rest needs a restart.",
+    "# A flag beats the environment variable, which beats this file. Lines that are commented out show the",
+    "# default or an example. SIGHUP (`systemctl reload meshnet`) reads `peers` again. The rest needs a restart.",
   ];
   for (const option of UP_OPTIONS) {
     lines.push("", `# ${option.brief}.`, `# Also --${option.name} and ${envName(option.name)}.`);

@@ -151,12 +151,12 @@ export function resolveConfig(sources: ConfigSources): Config {
   };
 }
 
-/** The source that wins for an option. An empty variable counts as unset. */
+/** The source that wins for an option. A blank variable counts as unset. */
 function sourceOf(name: UpOptionName, sources: ConfigSources): Sourced | undefined {
   const flag = sources.flags[name];
   if (flag !== undefined) return { value: flag, source: "flag", label: `--${name}` };
   const variable = sources.env[envName(name)];
-  if (variable !== undefined && variable !== "") {
+  if (variable !== undefined && variable.trim() !== "") {
     return { value: variable, source: "environment", label: envName(name) };
   }
   const inFile = sources.file?.values.get(name);

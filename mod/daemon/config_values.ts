@@ -39,12 +39,15 @@ function text(given: Sourced): string {
   return typeof given.value === "string" ? given.value.trim() : refuse(given, "Give one text");
 }
 
+/** The items of a list. An empty text is an empty list. A text of separators alone is a mistake: some script's variables
+ * were empty. */
 function list(given: Sourced | undefined): readonly string[] {
   if (given === undefined) return [];
-  if (typeof given.value === "string") {
-    return given.value.split(",").map((item) => item.trim()).filter(Boolean);
-  }
-  return Array.isArray(given.value) ? given.value : refuse(given, "Give a list");
+  const { value } = given;
+  if (typeof value !== "string") return Array.isArray(value) ? value : refuse(given, "Give a list");
+  const items = value.split(",").map((item) => item.trim()).filter(Boolean);
+  if (items.length > 0 || value.trim() === "") return items;
+  return refuse(given, "Nothing stands between the commas: name something, or give an empty text for none");
 }
 
 function number(given: Sourced, range: { least: number; most: number; example: string }): number {

@@ -74,6 +74,15 @@ Deno.test("resolveConfig() reads lists, switches, addresses and folders", () => 
   assert.equal(config.runDir, "/srv/here/run");
 });
 
+Deno.test("resolveConfig() takes an empty list for none, a blank variable for no word on it", () => {
+  const file = { peers: ["f1"], "trusted-subnets": ["10.0.0.0/8"] };
+  const told = resolveConfig(sources({ flags: { peers: "", "trusted-subnets": " " }, file }));
+  assert.deepEqual([told.peers, told.trustedSubnets], [[], []]);
+  assert.deepEqual(resolveConfig(sources({ file: { peers: [] } })).peers, []);
+  assert.deepEqual(resolveConfig(sources({ env: { MESHNET_PEERS: " " }, file })).peers, ["f1"]);
+  assert.deepEqual(resolveConfig(sources({ flags: { peers: "a,,b," } })).peers, ["a", "b"]);
+});
+
 const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])[] = [
   ["port", "abc", /whole number from 1 to 65534/],
   ["port", "0", /whole number from 1 to 65534/],
@@ -87,6 +96,9 @@ const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])
   ["nickname", "a\u0007b", /printable/],
   ["host", "eth0", /address of this host/],
   ["peers", "a,b:0", /HOST or HOST:PORT/],
+  ["peers", ",", /nothing stands between the commas/i],
+  ["peers", " , ,", /nothing stands between the commas/i],
+  ["trusted-subnets", ",,", /nothing stands between the commas/i],
   ["trusted-subnets", "10.0.0.0", /ADDRESS\/PREFIX/],
   ["datapath", "osv", /Did you mean ovs\?/],
   ["docker", "unix:///var/run/docker.sock", /without a container engine; give off/],
