@@ -1,6 +1,6 @@
 /** The main thread's end of the data plane: starts its worker, hands requests over, takes events. */
 import { assertNever } from "../core/brand.ts";
-import { MeshnetError } from "../core/errors.ts";
+import { MeshnetError, systemReason } from "../core/errors.ts";
 import type { Faults } from "../core/faults.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { Logger } from "../core/ports.ts";
@@ -69,6 +69,23 @@ interface PendingReport {
   readonly reject: (reason: MeshnetError) => void;
 }
 
+/** Throws "up/not-permitted" where the system makes no more threads. */
+function startWorker(url: URL): Worker {
+  try {
+    return new Worker(url, { type: "module", name: "dataplane" });
+  } catch (cause) {
+    throw new MeshnetError(
+      "up/not-permitted",
+      `Cannot start the data plane's thread: ${systemReason(cause)}`,
+      {
+        hint:
+          "Allow more threads: --pids-limit of the container, TasksMax= and LimitNPROC= of the service, ulimit -u",
+        cause,
+      },
+    );
+  }
+}
+
 class DataplaneClient implements DataplaneHandle {
   readonly #worker: Worker;
   readonly #wakeup: WakeupCounter;
@@ -86,7 +103,7 @@ class DataplaneClient implements DataplaneHandle {
     this.#wakeup = options.createWakeup();
     this.#deliverSoon = options.guard("requests to the data plane", () => this.#deliver());
     const url = options.workerUrl ?? new URL("./dataplane_worker.ts", import.meta.url);
-    this.#worker = new Worker(url, { type: "module", name: "dataplane" });
+    this.#worker = startWorker(url);
     const { guard } = options;
     this.#worker.addEventListener(
       "message",

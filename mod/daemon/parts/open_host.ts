@@ -7,7 +7,7 @@ import type { Link } from "../../wire/netlink/rtnetlink.ts";
 import { type Check, refuseFaults } from "../checks.ts";
 import { missingCapabilities, ownStatus } from "../checks/capabilities.ts";
 import { unsafeFolder } from "../checks/folders.ts";
-import { tooFewOpenFiles } from "../checks/limits.ts";
+import { tooFewOpenFiles, tooFewThreads } from "../checks/limits.ts";
 import { routerAnswers } from "../checks/other_router.ts";
 import { tcpPortTaken, udpPortTaken } from "../checks/ports.ts";
 import { chooseDatapath, type DatapathChoice } from "../choose_datapath.ts";
@@ -47,6 +47,7 @@ function hostChecks(config: Config, chosen: (choice: DatapathChoice) => void): r
   return [
     { name: "rights of this process", find: () => missingCapabilities(ownStatus()) },
     { name: "open files", find: () => tooFewOpenFiles() },
+    { name: "threads", find: () => tooFewThreads() },
     { name: "run folder", find: () => unsafeFolder(config.runDir, "--run-dir") },
     { name: "state folder", find: () => unsafeFolder(config.stateDir, "--state-dir") },
     { name: "another router at the run folder", find: () => routerAnswers(config.runDir) },

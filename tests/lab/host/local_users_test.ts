@@ -103,14 +103,24 @@ const takeOver = suite({ name: "host kernel, local users", open: () => hostWorld
   },
   "a limit that is too low gives a sentence, and nothing is made": async (world) => {
     const host = world.host(1);
-    for (
-      const [limit, says] of [["-n 16", /Only 16 files/], ["-n 64", /limit is 64/], [
-        "-v 1000000",
-        /address space/,
-      ]] as const
-    ) {
-      const limited = ["sh", "-c", `ulimit ${limit}; exec "$@"`, "sh", ...PROGRAM];
-      const { code, stderr } = await attempt([...limited, ...host.upCommand()], {
+    const folders = ["", "/pids"].map((name) => `/sys/fs/cgroup${name}`); // of both kinds of cgroups
+    const threads = (limit: number) =>
+      "mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/pids && " +
+      folders.map((top) => `echo ${limit} >${top}/pids.max; echo 1 >${top}/pids.current; `).join("") +
+      'exec unshare -C "$@"'; // the root of its cgroups, as a container sees it
+    const cases: readonly (readonly [limit: readonly string[], says: RegExp])[] = [
+      [["prlimit", "--nofile=16"], /Only 16 files/],
+      [["prlimit", "--nofile=64"], /limit is 64/],
+      [["prlimit", "--as=1024000000"], /address space/],
+      [["unshare", "-m", "sh", "-c", threads(6), "sh"], /Only 5 more threads .* pids\.max is 6/],
+      [["unshare", "-m", "sh", "-c", threads(16), "sh"], /pids\.max is 16/],
+      [
+        ["prlimit", "--nproc=3", "setpriv", "--reuid=65534", "--clear-groups"],
+        /the limit of processes is 3, /,
+      ],
+    ];
+    for (const [limit, says] of cases) {
+      const { code, stderr } = await attempt([...limit, ...PROGRAM, ...host.upCommand()], {
         netns: host.netns,
         env: host.env,
       });

@@ -4,7 +4,12 @@ import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { type Check, findFaults, refuseFaults } from "../../../mod/daemon/checks.ts";
 import { missingCapabilities } from "../../../mod/daemon/checks/capabilities.ts";
-import { openFileLimit, tooFewOpenFiles } from "../../../mod/daemon/checks/limits.ts";
+import {
+  openFileLimit,
+  threadRoom,
+  tooFewOpenFiles,
+  tooFewThreads,
+} from "../../../mod/daemon/checks/limits.ts";
 import { routerAnswers } from "../../../mod/daemon/checks/other_router.ts";
 import { tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
 
@@ -76,6 +81,41 @@ Deno.test("tooFewOpenFiles() names the limit, and what is needed", () => {
   assert.equal(found?.code, "up/not-permitted");
   assert.match(found.message, /the limit is 255, 256 are needed$/);
   assert.match(found.hint!, /LimitNOFILE=/);
+});
+
+/** Folders of cgroups with `limit current`. */
+const CGROUPS: Readonly<Record<string, string>> = {
+  "/sys/fs/cgroup/pids": "9 2",
+  "/sys/fs/cgroup/pids/a": "30 9",
+  "/sys/fs/cgroup/pids/a/b": "max 4",
+  "/sys/fs/cgroup/x": "40 20",
+  "/sys/fs/cgroup/x/y": "50 20",
+};
+
+function cgroupFile(path: string): string | undefined {
+  const [folder, name] = [path.slice(0, path.lastIndexOf("/")), path.slice(path.lastIndexOf("/") + 1)];
+  const [limit, current] = CGROUPS[folder]?.split(" ") ?? [];
+  return name === "pids.max" ? limit : current;
+}
+
+Deno.test("threadRoom() finds the least that any cgroup above the process leaves", () => {
+  const cases = [
+    ["8:pids:/a/b\n0::/\n", { left: 7, limit: 9, file: "/sys/fs/cgroup/pids/pids.max" }],
+    ["0::/x/y\n", { left: 20, limit: 40, file: "/sys/fs/cgroup/x/pids.max" }],
+    ["3:cpu,pids:/\n", { left: 7, limit: 9, file: "/sys/fs/cgroup/pids/pids.max" }],
+    ["0::/elsewhere\n", undefined],
+    ["4:memory:/a\n", undefined],
+    ["", undefined],
+  ] as const;
+  for (const [groups, room] of cases) assert.deepEqual(threadRoom(groups, cgroupFile), room, groups);
+});
+
+Deno.test("tooFewThreads() names the limit, what it leaves, and what is needed", () => {
+  assert.equal(tooFewThreads({ left: 16, limit: 40, file: "f" }), undefined);
+  const found = tooFewThreads({ left: -1, limit: 9, file: "/sys/fs/cgroup/pids.max" });
+  assert.equal(found?.code, "up/not-permitted");
+  assert.match(found.message, /pids\.max is 9, which leaves 0 more, 16 are needed$/);
+  assert.match(found.hint!, /TasksMax=.* \/sys\/fs\/cgroup\/pids\.max$/);
 });
 
 Deno.test("tcpPortTaken() leaves a free port free, and refuses a taken one", () => {
