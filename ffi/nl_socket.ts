@@ -22,6 +22,9 @@ const SCRATCH = 128 * 1024;
 const PATIENCE_MS = 5_000;
 const DUMP_ATTEMPTS = 8;
 
+/** Requests that are sent at once may be so long, in octets. libnl allows 64 KiB; this is a bound and costs no memory. */
+const SEND_BUFFER = 1024 * 1024;
+
 /** One receive buffer for all sockets of this thread: every use ends before the next begins. */
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 
@@ -87,6 +90,7 @@ export class NlSocket implements NetlinkSocket {
       if (options.ignoreOverrun === true) this.#trySet(C.SOL_NETLINK, C.NETLINK_NO_ENOBUFS, 1);
       if (options.allNamespaces === true) this.#trySet(C.SOL_NETLINK, C.NETLINK_LISTEN_ALL_NSID, 1);
       if (options.receiveBuffer !== undefined) this.#growReceiveBuffer(options.receiveBuffer);
+      this.#growSendBuffer();
       for (const group of options.groups ?? []) this.join(group);
     } catch (thrown) {
       this[Symbol.dispose]();
@@ -102,6 +106,12 @@ export class NlSocket implements NetlinkSocket {
     if (this.#trySet(C.SOL_SOCKET, C.SO_RCVBUFFORCE, octets)) return;
     const code = libnl().nl_socket_set_buffer_size(this.#pointer, octets, 0);
     if (code < 0) throw nlFailed("set receive buffer of netlink socket", code);
+  }
+
+  /** As far as the system's limit without the right to go beyond it. */
+  #growSendBuffer(): void {
+    if (this.#trySet(C.SOL_SOCKET, C.SO_SNDBUFFORCE, SEND_BUFFER)) return;
+    this.#trySet(C.SOL_SOCKET, C.SO_SNDBUF, SEND_BUFFER);
   }
 
   #open(): number {

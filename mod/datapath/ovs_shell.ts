@@ -26,6 +26,7 @@ import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
 import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
+import { sendGathered } from "./ovs_send_shell.ts";
 import { openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
 import { TAP_NAME } from "../overlay/ports/tap_port.ts";
@@ -38,7 +39,7 @@ const USER_SPACE = 2;
 const BATCHES = 8;
 /** News of user space's sending bring about more to send, but not for ever. */
 const ROUNDS = 4;
-/** What is gathered for one send; the kernel's default limit for one message is 208 KiB. */
+/** What is gathered for one send, in octets: one more effect, with a frame of 64 KiB, may come on top. */
 const SEND_LIMIT = 64 * 1024;
 const VXLAN_ATTEMPTS = 5;
 const VXLAN_RETRY_MS = 10;
@@ -320,15 +321,7 @@ export class OvsDatapath implements Datapath {
   }
 
   #send(): void {
-    const { buffer, length } = this.#writer;
-    if (length === 0) return;
-    this.#writer.reset();
-    try {
-      this.#upcalls.sendFirst(buffer, length);
-    } catch (thrown) {
-      this.#refused++;
-      this.#adapters.log.warn("overlay/send-failed", { reason: messageOf(thrown) });
-    }
+    this.#refused += sendGathered(this.#upcalls, this.#writer, this.#adapters.log);
   }
 
   /** See Datapath. */

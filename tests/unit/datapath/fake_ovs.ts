@@ -67,6 +67,8 @@ export class FakeOvs implements OvsAdapters {
   readonly linkNotices = new FakeNotices();
   readonly upcalls: Uint8Array[] = [];
   readonly sends: Sent[][] = [];
+  /** Octets that one send may have. */
+  sendLimit = Infinity;
   readonly logged: string[] = [];
   readonly requests: string[] = [];
   open = 0;
@@ -94,7 +96,10 @@ export class FakeOvs implements OvsAdapters {
       fd: 20,
       batchSize: 4,
       receiveBatch: () => this.upcalls.splice(0, 4),
-      sendFirst: (buffer, length) => void this.sends.push(this.#split(buffer.slice(0, length))),
+      sendFirst: (buffer, length) => {
+        if (length > this.sendLimit) throw new Error("message too long");
+        this.sends.push(this.#split(buffer.slice(0, length)));
+      },
       request: () => assert.fail("misses are no requests"),
       send: () => assert.fail("sends go by sendFirst"),
       [Symbol.dispose]: () => this.#count(-1),

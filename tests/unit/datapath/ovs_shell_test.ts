@@ -201,6 +201,23 @@ Deno.test("OvsDatapath does not gather more than one send can carry", () => {
   assert.deepEqual(fake.sends.map((send) => send.length), [2, 2]);
 });
 
+Deno.test("OvsDatapath sends request by request what the kernel does not take at once, and counts what it never takes", () => {
+  const { datapath, fake, perform } = opened();
+  const actions = [{ kind: "output", port: 2 as PortNo }] as const;
+  const post = () => {};
+  fake.sendLimit = 2_000;
+  for (const length of [1_500, 3_000, 1_501]) {
+    perform({ kind: "execute", frame: new Uint8Array(length), inPort: 1 as PortNo, actions });
+  }
+  datapath.flush(post);
+  assert.equal(fake.sends.length, 2, "all but the one that is too long by itself");
+  assert.equal(datapath.counts().refused, 1);
+  assert.ok(fake.logged.includes("warn overlay/send-failed"), fake.logged.join());
+  fake.sendLimit = Infinity;
+  datapath.flush(post);
+  assert.equal(fake.sends.length, 2, "nothing is sent twice");
+});
+
 Deno.test("OvsDatapath answers a dump after what was asked before", () => {
   const { fake, perform, take } = opened();
   take();

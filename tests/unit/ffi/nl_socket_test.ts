@@ -52,6 +52,14 @@ Deno.test("NlSocket.receive() does not wait, and request() overlooks answers nob
   for (let i = 0; i < 3; i++) assert.equal(findFamily(socket, "nlctrl")?.id, 16);
 });
 
+Deno.test("NlSocket sends what is gathered for one send, twice 64 KiB and more", () => {
+  using socket = openNetlinkIn({ protocol: "generic" });
+  const writer = new NetlinkWriter();
+  while (writer.length < 150_000) writer.begin(1, 0).end(); // NLMSG_NOOP
+  socket.send(writer.finish());
+  assert.equal(findFamily(socket, "nlctrl")?.id, 16);
+});
+
 Deno.test("NlSocket cannot be used after disposal, and disposal repeats", () => {
   const socket = openNetlinkIn({ protocol: "generic" });
   socket[Symbol.dispose]();
