@@ -37,7 +37,11 @@ export async function ipsecUse(
   } catch (thrown) {
     log.debug("overlay/ipsec", { what: "look for leftovers", reason: messageOf(thrown) });
   }
-  store.remove(USED_KEY);
+  try {
+    store.remove(USED_KEY);
+  } catch (thrown) { // on a full disk, say: the next start looks again
+    log.warn("cannot forget that this host has used IPsec", { reason: messageOf(thrown) });
+  }
   return "off";
 }
 

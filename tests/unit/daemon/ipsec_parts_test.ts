@@ -7,22 +7,32 @@ import { OWN_MARK } from "../../../mod/ipsec/xfrm_plan.ts";
 import { newSa } from "../../../mod/wire/netlink/xfrm.ts";
 import { FakeXfrm } from "../ipsec/fake_xfrm.ts";
 
-const log = { debug() {} } as unknown as Logger;
+interface Host {
+  use(encrypts: boolean): Promise<string>;
+  opened: number;
+  /** The disk takes nothing. */
+  full: boolean;
+  readonly warnings: string[];
+}
 
-function host(
-  kernel: NetlinkSocket | undefined,
-): { use(encrypts: boolean): Promise<string>; opened: number } {
+function host(kernel: NetlinkSocket | undefined): Host {
   const records = new Map<string, string>();
   const store: Store = {
     get: (key) => records.get(key),
     put: (key, value) => void records.set(key, value),
     putAll: (pairs) => pairs.forEach(([key, value]) => records.set(key, value)),
-    remove: (key) => void records.delete(key),
+    remove: (key) => {
+      if (made.full) throw new Error("No space left on device");
+      records.delete(key);
+    },
     list: () => [...records],
   };
-  const made = {
+  const log = { debug() {}, warn: (...told: unknown[]) => void made.warnings.push(told.map(String).join()) };
+  const made: Host = {
     opened: 0,
-    use: (encrypts: boolean) => ipsecUse(encrypts, { store, log, open }),
+    full: false,
+    warnings: [],
+    use: (encrypts: boolean) => ipsecUse(encrypts, { store, log: log as unknown as Logger, open }),
   };
   function open(): NetlinkSocket {
     made.opened++;
@@ -60,4 +70,14 @@ Deno.test("ipsecUse() does not mind a kernel that has lost its IPsec", async () 
     "off",
   ]);
   assert.equal(made.opened, 1);
+});
+
+Deno.test("ipsecUse() tells of a full disk, goes on, and looks again next time", async () => {
+  const made = host(new FakeXfrm());
+  await made.use(true);
+  made.full = true;
+  assert.equal(await made.use(false), "off");
+  assert.equal(made.warnings.length, 1);
+  made.full = false;
+  assert.deepEqual([await made.use(false), await made.use(false), made.opened], ["off", "off", 2]);
 });
