@@ -26,7 +26,23 @@ export type ErrorCode =
   | "attach/failed"
   | "state/unreadable"
   | "state/not-writable"
-  | "peer/unknown";
+  | "peer/unknown"
+  | "ipam/off"
+  | "ipam/bad-subnet"
+  | "ipam/out-of-range"
+  | "ipam/in-use"
+  | "ipam/owned-by-other"
+  | "ipam/not-found"
+  | "ipam/exhausted"
+  | "ipam/no-ring"
+  | "ipam/cancelled"
+  | "ipam/too-many"
+  | "ipam/clone"
+  | "ipam/removed"
+  | "ipam/peer-connected"
+  | "ipam/peers-missing"
+  | "ipam/shut-down"
+  | "ipam/range-overlaps";
 
 /** A failure that a person may read: what could not be done, what to try, and why. */
 export class MeshnetError extends Error {

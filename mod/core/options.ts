@@ -32,6 +32,9 @@ export type UpOptionName =
   | "datapath"
   | "no-fastdp"
   | "mtu"
+  | "ip-range"
+  | "ip-subnet"
+  | "ip-init"
   | "no-dns"
   | "docker"
   | "compat"
@@ -46,6 +49,8 @@ export const DEFAULT_RUN_DIR = "/run/meshnet";
 export const DEFAULT_STATE_DIR = "/var/lib/meshnet";
 /** The configuration file read unless told otherwise. */
 export const DEFAULT_CONFIG_FILE = "/etc/meshnet/meshnet.toml";
+/** Addresses of containers come from here unless told otherwise. */
+export const DEFAULT_IP_RANGE = "10.32.0.0/12";
 /** TCP port of the mesh, and UDP port of sleeve; fastdp takes the next one. */
 export const DEFAULT_PORT = 6783;
 /** The file in the run folder through which the daemon is controlled. */
@@ -124,6 +129,26 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     kind: "number",
     placeholder: "BYTES",
     brief: "MTU of the container network (default: from the underlay)",
+  },
+  {
+    name: "ip-range",
+    kind: "text",
+    placeholder: "CIDR|off",
+    fallback: DEFAULT_IP_RANGE,
+    brief: "Range that addresses are allocated from, the same on all hosts; off: none are",
+  },
+  {
+    name: "ip-subnet",
+    kind: "text",
+    placeholder: "CIDR",
+    brief: "Subnet of that range for those who name none (default: the whole range)",
+  },
+  {
+    name: "ip-init",
+    kind: "text",
+    placeholder: "HOW",
+    fallback: "consensus",
+    brief: "How the first hosts share the range: consensus[=N], seed=NAME,... or observer",
   },
   { name: "no-dns", kind: "switch", brief: "Serve no names; this release never does" },
   {

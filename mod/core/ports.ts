@@ -45,8 +45,8 @@ export interface Store {
   get(key: string): string | undefined;
   /** Writes a value durably. */
   put(key: string, value: string): void;
-  /** Writes several values durably: all of them, or none. */
-  putAll(records: readonly (readonly [key: string, value: string])[]): void;
+  /** Writes several values durably: all of them, or none. A value that is undefined removes its key. */
+  putAll(records: readonly (readonly [key: string, value: string | undefined])[]): void;
   /** Removes a key if it is there. */
   remove(key: string): void;
   /** All pairs whose key starts with `prefix`, in key order. */
@@ -77,6 +77,14 @@ export interface GossipData {
    * pulled one payload at a time as the connection takes them. `to` is the neighbour at the other end.
    */
   encode(to?: PeerName): Iterable<Uint8Array>;
+}
+
+/** How a channel sends. Every call returns at once. */
+export interface GossipPort {
+  /** Sends to one peer over as many hops as it takes; lost without notice if there is no route. */
+  unicast(channel: string, destination: PeerName, payload: Uint8Array): void;
+  /** Sends to every peer. */
+  broadcast(channel: string, data: GossipData): void;
 }
 
 /** One gossip channel (spec mesh.md 7.1). A refused message ends the connection it came on, nothing else. */

@@ -6,6 +6,7 @@ import { openAttachments } from "./parts/open_attachments.ts";
 import { openBase } from "./parts/open_base.ts";
 import { openControl } from "./parts/open_control.ts";
 import { openDataplane, startDataplane } from "./parts/open_dataplane.ts";
+import { openIpam } from "./parts/open_ipam.ts";
 import { openHost } from "./parts/open_host.ts";
 import { openRouter } from "./parts/open_router.ts";
 import { openState } from "./parts/open_state.ts";
@@ -35,6 +36,10 @@ export async function assemble(
 
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   base.phase("router");
+
+  const ipam = openIpam(config, { base, mesh, state });
+  if (ipam !== undefined) undo.use(ipam);
+  base.phase("addresses");
 
   const { attachments, firewall, keeper, restored } = attached;
   const parts = {

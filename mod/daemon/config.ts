@@ -11,6 +11,7 @@ import {
 } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
 import { type ConfigFile, type RawValue, readConfigFile } from "./config_file.ts";
+import { type IpamConfig, parseIpam } from "./config_ipam.ts";
 import { PARSERS, type Sourced } from "./config_values.ts";
 import { readPassword } from "./password.ts";
 
@@ -40,6 +41,8 @@ export interface Config {
   readonly fastdp: boolean;
   /** undefined: derived from the underlay. */
   readonly mtu: number | undefined;
+  /** How addresses are allocated; undefined: they are not. */
+  readonly ipam: IpamConfig | undefined;
   /** Whose names to use. */
   readonly compat: "weave" | undefined;
   /** Least important message to log. */
@@ -139,6 +142,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     datapath: PARSERS.datapath(pick("datapath")!),
     fastdp: !PARSERS.flag(pick("no-fastdp")),
     mtu: PARSERS.mtu(pick("mtu")),
+    ipam: parseIpam({ range: pick("ip-range")!, subnet: pick("ip-subnet"), init: pick("ip-init")! }),
     ...PARSERS.accepted(pick("no-dns"), pick("docker")),
     compat: PARSERS.compat(pick("compat")),
     logLevel: PARSERS.logLevel(pick("log-level")!),

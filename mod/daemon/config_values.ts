@@ -26,7 +26,8 @@ const MAX_NICKNAME = 255;
 /** Most of a refused value that a message repeats. */
 const MAX_SHOWN = 200;
 
-function refuse(given: Sourced, hint: string): never {
+/** Throws: the value of a source cannot be used. */
+export function refuseSetting(given: Sourced, hint: string): never {
   const code = given.source === "flag" ? "usage/bad-option" : "usage/bad-config";
   const typed = JSON.stringify(given.value);
   const shown = typed.length <= MAX_SHOWN
@@ -35,8 +36,9 @@ function refuse(given: Sourced, hint: string): never {
   throw new MeshnetError(code, `Cannot use ${given.label}: value is ${shown}`, { hint });
 }
 
-function text(given: Sourced): string {
-  return typeof given.value === "string" ? given.value.trim() : refuse(given, "Give one text");
+/** The value as one text without blanks around it. */
+export function settingText(given: Sourced): string {
+  return typeof given.value === "string" ? given.value.trim() : refuseSetting(given, "Give one text");
 }
 
 /** The items of a list. An empty text is an empty list. A text of separators alone is a mistake: some script's variables
@@ -44,17 +46,17 @@ function text(given: Sourced): string {
 function list(given: Sourced | undefined): readonly string[] {
   if (given === undefined) return [];
   const { value } = given;
-  if (typeof value !== "string") return Array.isArray(value) ? value : refuse(given, "Give a list");
+  if (typeof value !== "string") return Array.isArray(value) ? value : refuseSetting(given, "Give a list");
   const items = value.split(",").map((item) => item.trim()).filter(Boolean);
   if (items.length > 0 || value.trim() === "") return items;
-  return refuse(given, "Nothing stands between the commas: name something, or give an empty text for none");
+  return refuseSetting(given, "Nothing stands between the commas: name something, or give an empty text for none");
 }
 
 function number(given: Sourced, range: { least: number; most: number; example: string }): number {
   const digits = typeof given.value === "string" && /^[0-9]{1,9}$/.test(given.value.trim());
   const value = digits || typeof given.value === "number" ? Number(given.value) : NaN;
   if (Number.isInteger(value) && value >= range.least && value <= range.most) return value;
-  return refuse(
+  return refuseSetting(
     given,
     `Give a whole number from ${range.least} to ${range.most}, for example ${range.example}`,
   );
@@ -62,15 +64,15 @@ function number(given: Sourced, range: { least: number; most: number; example: s
 
 function choice<T extends string>(name: UpOptionName, given: Sourced): T {
   const choices = UP_OPTIONS.find((option) => option.name === name)!.choices!;
-  const value = text(given);
+  const value = settingText(given);
   if (choices.includes(value)) return value as T;
   const near = closest(value, choices);
-  return refuse(given, near === undefined ? `Give ${choices.join(" or ")}` : `Did you mean ${near}?`);
+  return refuseSetting(given, near === undefined ? `Give ${choices.join(" or ")}` : `Did you mean ${near}?`);
 }
 
 function path(given: Sourced, cwd: string): string {
-  const value = text(given);
-  if (value === "" || value.includes("\0")) refuse(given, "Give a path");
+  const value = settingText(given);
+  if (value === "" || value.includes("\0")) refuseSetting(given, "Give a path");
   const absolute = value.startsWith("/") ? value : `${cwd}/${value}`;
   return absolute.length > 1 ? absolute.replace(/\/+$/, "") || "/" : absolute;
 }
@@ -83,35 +85,38 @@ export const PARSERS = {
     for (const target of targets) {
       const parsed = parseDialTarget(target);
       if (!parsed.ok) {
-        refuse({ ...given, value: target }, "Give HOST or HOST:PORT, several separated by commas");
+        refuseSetting({ ...given, value: target }, "Give HOST or HOST:PORT, several separated by commas");
       }
     }
     return targets;
   },
   name(given: Sourced | undefined): PeerName | undefined {
     if (given === undefined) return undefined;
-    const name = parsePeerName(text(given));
-    return name !== undefined && name !== UNKNOWN_PEER
-      ? name
-      : refuse(given, "Give six octets in hexadecimal, for example 8a:3e:11:02:9c:01; or leave it out");
+    const name = parsePeerName(settingText(given));
+    return name !== undefined && name !== UNKNOWN_PEER ? name : refuseSetting(
+      given,
+      "Give six octets in hexadecimal, for example 8a:3e:11:02:9c:01; or leave it out",
+    );
   },
   nickname(given: Sourced | undefined): string | undefined {
     if (given === undefined) return undefined;
-    const nickname = text(given);
+    const nickname = settingText(given);
     // deno-lint-ignore no-control-regex -- control characters are what is refused
     const fits = nickname !== "" && nickname.length <= MAX_NICKNAME && !/[\x00-\x1f\x7f]/.test(nickname);
-    return fits ? nickname : refuse(given, `Give 1 to ${MAX_NICKNAME} printable characters`);
+    return fits ? nickname : refuseSetting(given, `Give 1 to ${MAX_NICKNAME} printable characters`);
   },
   port(given: Sourced): number {
     return number(given, { least: 1, most: 65_534, example: "6783" }); // the next port carries the tunnels
   },
   host(given: Sourced | undefined): Ip | undefined {
     if (given === undefined) return undefined;
-    return parseIp(text(given)) ?? refuse(given, "Give an address of this host, for example 192.0.2.10");
+    return parseIp(settingText(given)) ??
+      refuseSetting(given, "Give an address of this host, for example 192.0.2.10");
   },
   subnets(given: Sourced | undefined): readonly Cidr[] {
     return list(given).map((item) =>
-      parseCidr(item) ?? refuse({ ...given!, value: item }, "Give ADDRESS/PREFIX, for example 10.0.0.0/8")
+      parseCidr(item) ??
+        refuseSetting({ ...given!, value: item }, "Give ADDRESS/PREFIX, for example 10.0.0.0/8")
     );
   },
   flag(given: Sourced | undefined): boolean {
@@ -119,7 +124,7 @@ export const PARSERS = {
     if (typeof given.value === "boolean") return given.value;
     const value = String(given.value).trim().toLowerCase();
     if (["1", "true", "yes", "on"].includes(value)) return true;
-    return ["0", "false", "no", "off"].includes(value) ? false : refuse(given, "Give true or false");
+    return ["0", "false", "no", "off"].includes(value) ? false : refuseSetting(given, "Give true or false");
   },
   connLimit(given: Sourced): number {
     return number(given, { least: 0, most: 100_000, example: "200 (0 for no limit)" });
@@ -134,7 +139,7 @@ export const PARSERS = {
   accepted(noDns: Sourced | undefined, docker: Sourced | undefined): Record<never, never> {
     PARSERS.flag(noDns);
     if (docker !== undefined && docker.value !== "off") {
-      refuse(
+      refuseSetting(
         docker,
         "This release works without a container engine; give off, and attach with netns: or pid:",
       );
@@ -156,6 +161,6 @@ export const PARSERS = {
     const room = SOCKET_PATH_BYTES - new TextEncoder().encode(`${folder}/${CONTROL_SOCKET}`).length;
     return room >= 0
       ? folder
-      : refuse(given, `Give a path that is ${-room} bytes shorter: it holds a Unix socket`);
+      : refuseSetting(given, `Give a path that is ${-room} bytes shorter: it holds a Unix socket`);
   },
 };

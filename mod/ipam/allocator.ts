@@ -79,6 +79,11 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
     );
   }
 
+  /** Whether it is known who owns what. */
+  get hasRing(): boolean {
+    return !this.#parts.ring.isEmpty;
+  }
+
   /** What others are to be told now; free addresses are counted for it. */
   state(): IpamState {
     return this.#parts.state();

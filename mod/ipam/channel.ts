@@ -11,25 +11,31 @@ import type { AllocatorEffect, AllocatorEvent } from "./allocator_types.ts";
 /** What the channel is called on the wire. */
 export const IPAM_CHANNEL = "IPallocation";
 
+/** What is to be done besides refusing a message, which is the channel's own affair. */
+export type OutwardEffect = Exclude<AllocatorEffect, { kind: "refuse" }>;
+
 /** Connects an allocator to gossip. The engine must not deliver anything while effects are carried out. */
 export class AllocatorChannel implements GossipChannel {
   /** What it is called on the wire. */
   readonly name: string = IPAM_CHANNEL;
   readonly #allocator: Allocator;
-  readonly #perform: (effect: Exclude<AllocatorEffect, { kind: "refuse" }>) => void;
+  readonly #perform: (effects: readonly OutwardEffect[]) => void;
   /** Our state, as it is when it is sent: two of it that wait are one. */
-  readonly data: GossipData = {
-    merge: () => this.data,
-    encode: () => [encodeIpamState(this.#allocator.state())],
-  };
+  readonly data: GossipData;
 
-  /** `perform` carries out all effects but refusals, which are the channel's own affair. */
+  /** `perform` carries out what one step wants, in order. While `mayTell` says no, our state is kept from others: what
+   * they hear of has to be on the disk. */
   constructor(
     allocator: Allocator,
-    perform: (effect: Exclude<AllocatorEffect, { kind: "refuse" }>) => void,
+    perform: (effects: readonly OutwardEffect[]) => void,
+    mayTell: () => boolean = () => true,
   ) {
     this.#allocator = allocator;
     this.#perform = perform;
+    this.data = {
+      merge: () => this.data,
+      encode: () => mayTell() ? [encodeIpamState(allocator.state())] : [],
+    };
   }
 
   /** The state goes out even where it says no more than that we are here. */
@@ -66,10 +72,12 @@ export class AllocatorChannel implements GossipChannel {
 
   #feed(event: AllocatorEvent, now: Millis): Decoded<undefined> {
     let refused: string | undefined;
+    const outward: OutwardEffect[] = [];
     for (const effect of this.#allocator.step(event, now)) {
       if (effect.kind === "refuse") refused ??= effect.reason;
-      else this.#perform(effect);
+      else outward.push(effect);
     }
+    this.#perform(outward);
     return refused === undefined ? good(undefined) : bad(refused);
   }
 }

@@ -82,6 +82,7 @@ export class Membership {
   #collect = false;
   #unsettled: number | undefined;
   #view: TopologyView | undefined;
+  #reachable: readonly PeerName[] = [];
 
   constructor(readonly context: MembershipContext, now: Millis) {
     const { config } = context;
@@ -215,12 +216,22 @@ export class Membership {
     this.gossipRoutes = new RouteTable(topology.allGraph(), topology.self);
     this.routes = new RouteTable(topology.establishedGraph(), topology.self);
     this.engine.setRoutes(this.gossipRoutes);
+    this.#tellReachable(this.gossipRoutes);
     this.#relay(this.gossipRoutes);
     this.gossipWaits = true;
     const view = topology.view();
     if (view === this.#view) return;
     this.#view = view;
     this.context.emit({ kind: "overlay", request: { kind: "topology", view } });
+  }
+
+  /** Tells whom messages reach now, if that is news. */
+  #tellReachable({ graph: { names }, self, unicast }: RouteTable): void {
+    const peers = names.filter((_, index) => index !== self && unicast[index] !== -1);
+    const before = this.#reachable;
+    if (peers.length === before.length && peers.every((peer, i) => peer === before[i])) return;
+    this.#reachable = peers;
+    this.context.emit({ kind: "reachable", peers });
   }
 
   /** Acts on what gossip and collections did to the records. */

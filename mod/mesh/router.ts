@@ -68,6 +68,12 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
     return targetsAfter(this.#connector.direct, change);
   }
 
+  /** How many peers there ought to be: the direct targets that do not lead to ourselves, and ourselves. */
+  expectedPeers(): number {
+    const targets = this.#connector.views().filter(({ direct, state }) => direct && state !== "itself");
+    return 1 + new Set(targets.map(({ peer, target }) => peer ?? target)).size;
+  }
+
   /** Everything that is to be known of the mesh. */
   snapshot(now: Millis): MeshSnapshot {
     const { config } = this;

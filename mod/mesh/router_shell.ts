@@ -68,6 +68,8 @@ export class Router {
   /** Dials that have not led to a connection yet. */
   readonly #dials = new Map<AttemptId, AbortController>();
   #serial = 0;
+  #reachablePeers: readonly PeerName[] = [];
+  #onReachable: (peers: readonly PeerName[]) => void = () => {};
 
   constructor(readonly options: RouterOptions) {
     const { clock, alarm, signal } = options;
@@ -137,6 +139,22 @@ export class Router {
   /** Adds a gossip channel. */
   register(channel: GossipChannel): void {
     this.#core.register(channel);
+  }
+
+  /** Tells now, and whenever it changes, whom messages of channels reach; one listener. */
+  watchReachable(listener: (peers: readonly PeerName[]) => void): void {
+    this.#onReachable = listener;
+    listener(this.#reachablePeers);
+  }
+
+  /** How many peers there ought to be: the direct targets that do not lead to ourselves, and ourselves. */
+  expectedPeers(): number {
+    return this.#core.expectedPeers();
+  }
+
+  #reachable(peers: readonly PeerName[]): void {
+    this.#reachablePeers = peers;
+    this.#onReachable(peers);
   }
 
   /** Sends to one peer over as many hops as it takes; lost without notice if there is no route. */
@@ -209,6 +227,8 @@ export class Router {
         return this.#dials.get(effect.attempt)?.abort();
       case "overlay":
         return options.overlay.request(effect.request);
+      case "reachable":
+        return this.#reachable(effect.peers);
       case "settled":
         return options.onSettled();
       case "rename":

@@ -74,6 +74,8 @@ export type RouterEffect =
   /** Close at once; the shell sends no more events of this socket. */
   | { readonly kind: "close"; readonly socket: SocketId }
   | { readonly kind: "overlay"; readonly request: OverlayRequest }
+  /** Whom messages of channels reach now, ascending, without ourselves. */
+  | { readonly kind: "reachable"; readonly peers: readonly PeerName[] }
   /** A connection works under our name: keep that name from now on. */
   | { readonly kind: "settled" }
   /** Another host has our name, and it is ours to give way: start again under another one. */

@@ -52,12 +52,15 @@ export class SqliteStore implements Store, Disposable {
     this.#try("write state", () => this.#put.run(key, value));
   }
 
-  /** Writes several values durably: all of them, or none. */
-  putAll(records: readonly (readonly [key: string, value: string])[]): void {
+  /** Writes several values durably: all of them, or none. A value that is undefined removes its key. */
+  putAll(records: readonly (readonly [key: string, value: string | undefined])[]): void {
     this.#try("write state", () => {
       this.#database.exec("BEGIN IMMEDIATE");
       try {
-        for (const [key, value] of records) this.#put.run(key, value);
+        for (const [key, value] of records) {
+          if (value === undefined) this.#remove.run(key);
+          else this.#put.run(key, value);
+        }
         this.#database.exec("COMMIT");
       } catch (thrown) {
         this.#rollBack();

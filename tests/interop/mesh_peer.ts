@@ -127,7 +127,7 @@ export class MeshPeer implements Disposable {
       store: {
         get: (key) => this.store.get(key),
         put: (key, value) => void this.store.set(key, value),
-        putAll: (pairs) => pairs.forEach(([key, value]) => this.store.set(key, value)),
+        putAll: (pairs) => pairs.forEach(([key, value]) => this.store.set(key, value!)),
         remove: (key) => void this.store.delete(key),
         list: () => [...this.store],
       },

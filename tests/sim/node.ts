@@ -253,6 +253,7 @@ export class SimNode {
         });
       case "overlay":
         return this.#overlay(effect.request);
+      case "reachable":
       case "settled":
         this.settled = true;
         return;

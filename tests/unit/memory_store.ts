@@ -12,9 +12,12 @@ export class MemoryStore implements Store {
   put(key: string, value: string): void {
     this.putAll([[key, value]]);
   }
-  putAll(records: readonly (readonly [key: string, value: string])[]): void {
+  putAll(records: readonly (readonly [key: string, value: string | undefined])[]): void {
     if (this.fails !== undefined) throw this.fails;
-    for (const [key, value] of records) this.records.set(key, value);
+    for (const [key, value] of records) {
+      if (value === undefined) this.records.delete(key);
+      else this.records.set(key, value);
+    }
   }
   remove(key: string): void {
     if (this.fails !== undefined) throw this.fails;

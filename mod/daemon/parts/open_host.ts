@@ -3,12 +3,13 @@ import { interfaceIndex } from "../../../ffi/process.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
 import { listLinks } from "../../attach/mod.ts";
 import type { NetlinkSocket } from "../../core/ports.ts";
-import type { Link } from "../../wire/netlink/rtnetlink.ts";
+import { decodeRoute, dumpRoutes, type Link } from "../../wire/netlink/rtnetlink.ts";
 import { type Check, refuseFaults } from "../checks.ts";
 import { missingCapabilities, ownStatus } from "../checks/capabilities.ts";
 import { unsafeFolder } from "../checks/folders.ts";
 import { tooFewOpenFiles, tooFewThreads } from "../checks/limits.ts";
 import { routerAnswers } from "../checks/other_router.ts";
+import { type HostRoute, overlappingRoute } from "../checks/routes.ts";
 import { tcpPortTaken, udpPortTaken } from "../checks/ports.ts";
 import { chooseDatapath, type DatapathChoice } from "../choose_datapath.ts";
 import { claimNamespace } from "../claim_namespace.ts";
@@ -16,6 +17,9 @@ import type { Config } from "../config.ts";
 import { openNetlinkIn } from "../netlink.ts";
 import { DATAPATH, findOvs } from "../ovs_host.ts";
 import type { Base } from "./open_base.ts";
+
+/** Type of a route that leads to hosts (RTN_UNICAST). */
+const UNICAST = 1;
 
 /** The host, as found. Disposing it lets go of the namespace. */
 export interface Host extends Disposable {
@@ -61,6 +65,10 @@ function hostChecks(config: Config, chosen: (choice: DatapathChoice) => void): r
       },
     },
     {
+      name: "range of addresses",
+      find: () => config.ipam && overlappingRoute(config.ipam.universe.cidr, routesHere()),
+    },
+    {
       name: "UDP port",
       find: () => userSpace ? udpPortTaken(config, () => UdpSocket.open(config)) : undefined,
     },
@@ -74,6 +82,18 @@ function findOvsHere(): void {
 
 function openRoute(netns?: string): NetlinkSocket {
   return openNetlinkIn(netns === undefined ? { protocol: "route" } : { protocol: "route", netns });
+}
+
+/** The routes of this host that lead elsewhere than into the network of an earlier run. */
+function routesHere(): readonly HostRoute[] {
+  using socket = openRoute();
+  const names = new Map(listLinks(socket).map(({ index, name }) => [index, name]));
+  return socket.request(dumpRoutes()).flatMap((reply) => {
+    const route = decodeRoute(reply);
+    if (!route.ok || route.value.type !== UNICAST) return [];
+    const [name] = route.value.interfaces.map((index) => names.get(index) ?? `interface ${index}`);
+    return name === DATAPATH ? [] : [{ destination: route.value.destination, interface: name ?? "itself" }];
+  });
 }
 
 /** The interface that has the datapath's name now. */

@@ -19,6 +19,8 @@ const CONFIGURED_KEY = "daemon/configured-peers";
 /** The running mesh. */
 export interface RouterPart {
   readonly router: Router;
+  /** Tells this run from earlier ones of the same name. */
+  readonly uid: PeerUid;
   /** The configuration names other peers now. */
   setPeers(peers: readonly string[]): void;
 }
@@ -42,10 +44,11 @@ export async function openRouter(
     readonly end: (how: Ending) => void;
   },
 ): Promise<RouterPart> {
+  const uid = newUid(random);
   const router = startRouter({
     name: identity.name,
     nickname: config.nickname,
-    uid: newUid(random),
+    uid,
     shortId: identity.shortId,
     port: config.port,
     host: config.host,
@@ -76,7 +79,7 @@ export async function openRouter(
   dataplane.hooks.onNetwork = (change) => router.networkChanged(change);
   let configured = config.peers ?? [];
   return {
-    router,
+    ...{ router, uid },
     setPeers(peers) {
       router.retarget(targetChanges(configured, peers), [[CONFIGURED_KEY, JSON.stringify(peers)]]);
       configured = peers;

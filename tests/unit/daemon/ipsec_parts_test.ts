@@ -20,7 +20,7 @@ function host(kernel: NetlinkSocket | undefined): Host {
   const store: Store = {
     get: (key) => records.get(key),
     put: (key, value) => void records.set(key, value),
-    putAll: (pairs) => pairs.forEach(([key, value]) => records.set(key, value)),
+    putAll: (pairs) => pairs.forEach(([key, value]) => records.set(key, value!)),
     remove: (key) => {
       if (made.full) throw new Error("No space left on device");
       records.delete(key);

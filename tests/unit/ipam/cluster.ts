@@ -54,7 +54,10 @@ export class Host {
       random: world.random,
       wallSeconds: () => 1_700_000_000,
     });
-    const channel = new AllocatorChannel(allocator, (effect) => this.#perform(effect));
+    const channel = new AllocatorChannel(
+      allocator,
+      (effects) => effects.forEach((effect) => this.#perform(effect)),
+    );
     this.process = { allocator, channel };
     this.feed({ kind: "start" });
     const gossip = () => {

@@ -1,0 +1,65 @@
+/** Whether this host already reaches something else at addresses that containers are to have. */
+import { type Cidr, cidrContains, formatCidr, isIpv4, parseCidr } from "../../core/addr.ts";
+import { MeshnetError } from "../../core/errors.ts";
+
+/** A route of this host, as far as it matters here. */
+export interface HostRoute {
+  /** Where it leads. */
+  readonly destination: Cidr;
+  /** By which interface, for people. */
+  readonly interface: string;
+}
+
+/** Routes this short stand for "everything else": VPNs put two halves in the place of a default route. */
+const DEFAULT_PREFIX = 1;
+/** Ranges for private use (RFC 1918), and the one of carriers (RFC 6598). */
+const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"];
+/** Smallest range that is proposed. */
+const SMALLEST = 24;
+
+/** "ipam/range-overlaps" when a route of this host leads to addresses of the range. */
+export function overlappingRoute(range: Cidr, routes: readonly HostRoute[]): MeshnetError | undefined {
+  const specific = routes.filter(({ destination }) =>
+    destination.prefix > DEFAULT_PREFIX && isIpv4(destination.ip)
+  );
+  const clash = specific.find(({ destination }) => shares(range, destination));
+  if (clash === undefined) return undefined;
+  const free = freeRange(range.prefix, specific.map(({ destination }) => destination));
+  const other = free === undefined ? "CIDR with a range that is free on all hosts" : formatCidr(free);
+  return new MeshnetError(
+    "ipam/range-overlaps",
+    `Cannot allocate addresses of ${formatCidr(range)}: this host has a route to ${
+      formatCidr(clash.destination)
+    } by ${clash.interface}`,
+    {
+      hint:
+        `Start all hosts with --ip-range ${other}; or with --ip-range off, if addresses are never allocated`,
+    },
+  );
+}
+
+/** A private range that no route leads to, of this prefix length or the next longer one that is free. */
+function freeRange(prefix: number, taken: readonly Cidr[]): Cidr | undefined {
+  for (let length = Math.max(prefix, 8); length <= SMALLEST; length++) {
+    for (const text of PRIVATE) {
+      const room = parseCidr(text)!;
+      if (room.prefix > length) continue;
+      for (let i = 0; i < 2 ** (length - room.prefix); i++) {
+        const range = nth(room, length, i);
+        if (!taken.some((one) => shares(range, one))) return range;
+      }
+    }
+  }
+  return undefined;
+}
+
+function nth(room: Cidr, prefix: number, index: number): Cidr {
+  const octets = room.ip.split(".").map(Number);
+  const start = octets.reduce((sum, octet) => sum * 256 + octet, 0) + index * 2 ** (32 - prefix);
+  const text = [24, 16, 8, 0].map((shift) => Math.floor(start / 2 ** shift) % 256).join(".");
+  return parseCidr(`${text}/${prefix}`)!;
+}
+
+function shares(a: Cidr, b: Cidr): boolean {
+  return a.prefix <= b.prefix ? cidrContains(a, b.ip) : cidrContains(b, a.ip);
+}
