@@ -32,6 +32,8 @@ export interface AttachAdapters {
   openRoute(namespacePath: string | undefined): NetlinkSocket;
   /** Sends whole frames out of an interface in a namespace. */
   sendFrames(namespacePath: string, name: string, frames: readonly Uint8Array<ArrayBuffer>[]): void;
+  /** Is told of a target that is gone for good and was forgotten. */
+  forgotten(target: string): void;
   /** Runs `work` once, `ms` milliseconds from now; it may never run when the process ends before. */
   later(ms: number, work: () => void): void;
   /** A process in the daemon's network namespace, by its number in the daemon's pid namespace: the daemon itself. */

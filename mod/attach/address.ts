@@ -13,7 +13,6 @@ import type { Ip } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
 
 const EXAMPLE = "Give an address with its prefix length, for example 10.2.1.1/24";
-const NO_ALLOCATION = "this release does not allocate addresses";
 
 /** Ranges that no interface of a container can have in the mesh. */
 const UNUSABLE: readonly (readonly [range: string, why: string])[] = [
@@ -51,14 +50,24 @@ export function overlap(a: Cidr, b: Cidr): boolean {
   return a.prefix <= b.prefix ? cidrContains(a, b.ip) : cidrContains(b, a.ip);
 }
 
-/** Parses one address as `attach` and `detach` take it: `10.2.1.1/24` or `ip:10.2.1.1/24`.
- * Throws "attach/no-address" for what asks for allocation, "usage/bad-address" for what makes no sense. */
+/** What one word of an attach request asks for. */
+export type AddressWish =
+  | { readonly kind: "address"; readonly cidr: Cidr }
+  /** Any address of a subnet; undefined: of the default one. */
+  | { readonly kind: "any"; readonly subnet: Cidr | undefined };
+
+/** Parses one word as `attach` and `detach` take it: an address, `net:default`, or `net:` and a subnet. */
+export function parseAddressWish(text: string): AddressWish {
+  if (!text.startsWith("net:")) return { kind: "address", cidr: parseAttachAddress(text) };
+  const name = text.slice("net:".length);
+  if (name === "default") return { kind: "any", subnet: undefined };
+  const subnet = parseCidr(name);
+  if (subnet !== undefined) return { kind: "any", subnet };
+  throw refuse(text, "it names no subnet", "Give net:default, or net: and a subnet such as net:10.32.1.0/24");
+}
+
+/** Parses one address: `10.2.1.1/24` or `ip:10.2.1.1/24`. Throws "usage/bad-address" for what makes no sense. */
 export function parseAttachAddress(text: string): Cidr {
-  if (text.startsWith("net:")) {
-    throw new MeshnetError("attach/no-address", `Cannot allocate an address of ${text}: ${NO_ALLOCATION}`, {
-      hint: EXAMPLE,
-    });
-  }
   const bare = text.startsWith("ip:") ? text.slice("ip:".length) : text;
   const cidr = parseCidr(bare);
   if (cidr === undefined) {
@@ -92,9 +101,7 @@ export function parseAttachAddress(text: string): Cidr {
 /** Parses the addresses of one attach request: at least one, repeats dropped, each address with one prefix. */
 export function parseAttachAddresses(texts: readonly string[]): readonly Cidr[] {
   if (texts.length === 0) {
-    throw new MeshnetError("attach/no-address", `Cannot attach without an address: ${NO_ALLOCATION}`, {
-      hint: EXAMPLE,
-    });
+    throw new MeshnetError("attach/no-address", "Cannot attach without an address", { hint: EXAMPLE });
   }
   return mergeAddresses([], texts.map(parseAttachAddress));
 }

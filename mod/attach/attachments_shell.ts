@@ -171,6 +171,17 @@ export class Attachments implements Disposable {
     return { target: target.text, addresses, attachment, warnings };
   }
 
+  /** Under which name a target's addresses are held: that under which it was attached first, also where it is called by
+   * another name now. Throws "attach/bad-target" for what is not there, unless it is `remembered`. */
+  holderOf(text: string, { remembered = false } = {}): string {
+    const target = parseAttachTarget(text);
+    const found = remembered
+      ? findTarget(target, this.adapters.probe)
+      : resolveTarget(target, this.adapters.probe);
+    const record = found === undefined ? this.#registry.find(target, undefined) : this.#recordOf(found);
+    return record?.target ?? text;
+  }
+
   /** All attachments, with what is wrong with them. */
   list(): readonly Attachment[] {
     return this.#registry.all().map((record) => this.#report(record));
@@ -296,6 +307,7 @@ export class Attachments implements Disposable {
       return "waiting";
     }
     this.#registry.drop(record.id);
+    this.adapters.forgotten(record.target);
     this.adapters.log.info("attachment-forgotten", fields);
     return "forgotten";
   }

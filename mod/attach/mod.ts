@@ -1,5 +1,6 @@
 /** Wiring namespaces into the network: what the daemon uses of this folder. */
 export type { AttachAdapters, SwitchPorts, Sysctl } from "./adapters.ts";
+export { type AddressWish, parseAddressWish } from "./address.ts";
 export type { AttachOptions } from "./attachment.ts";
 export { Attachments } from "./attachments_shell.ts";
 export { BridgePorts } from "./bridge_ports_shell.ts";

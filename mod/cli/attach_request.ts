@@ -5,7 +5,10 @@ import type { AttachRequest } from "../control/api_types.ts";
 export const ATTACH_TIMEOUT = 60_000;
 
 /** `[CIDR...] TARGET` as a request. The daemon runs elsewhere, so relative paths become absolute here. */
-export function attachRequest(args: readonly string[], cwd: () => string = Deno.cwd): AttachRequest {
+export function attachRequest(
+  args: readonly string[],
+  cwd: () => string = Deno.cwd,
+): Pick<AttachRequest, "target" | "addresses"> {
   const target = args[args.length - 1]!;
   const relative = target.startsWith("./") || target.startsWith("../");
   return {

@@ -3,9 +3,13 @@ import { CONFIG_OPTION, type OptionSpec, RUN_DIR_OPTION, UP_OPTIONS } from "../c
 import type { CommandSpec } from "./command.ts";
 
 const JSON_OPTION: OptionSpec = { name: "json", kind: "switch", brief: "Print JSON for scripts" };
+const WAIT_OPTIONS: readonly OptionSpec[] = [
+  { name: "no-wait", kind: "switch", brief: "Fail at once when nobody can be asked" },
+  { name: "timeout", kind: "number", placeholder: "SECONDS", fallback: "60", brief: "Longest wait" },
+];
 const STATE_DIR_OPTION = UP_OPTIONS.find((option) => option.name === "state-dir")!;
 /** Pages of `status`. */
-export const STATUS_PAGES = ["connections", "peers", "targets"] as const;
+export const STATUS_PAGES = ["connections", "peers", "targets", "ipam"] as const;
 /** Shells that `completions` knows. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
@@ -61,8 +65,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     about:
       "Without a page it shows an overview. `connections` shows each connection to another host: how it carries " +
       "traffic, or why it does not. `peers` shows each host of the mesh and its connections. `targets` shows " +
-      "what this host was told to connect to.",
-    args: { usage: "[connections|peers|targets]", brief: "Page", least: 0, most: 1, choices: STATUS_PAGES },
+      "what this host was told to connect to. `ipam` shows which host owns how many addresses, and who waits " +
+      "for one.",
+    args: {
+      usage: "[connections|peers|targets|ipam]",
+      brief: "Page",
+      least: 0,
+      most: 1,
+      choices: STATUS_PAGES,
+    },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet status connections --json", "one page for a script"]],
     load: () => import("./commands/status.ts"),
@@ -71,19 +82,23 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "attach",
     brief: "Connect a network namespace to the network",
     about:
-      "Gives the namespace an interface with the addresses. It is ready when the command returns. Attaching the " +
-      "same again changes nothing. The daemon remembers the attachment and restores it after a restart. " +
+      "Gives the namespace an interface with the addresses. It is ready when the command returns. Without an " +
+      "address, or with net:default, it gets a free one of the network's range; net:CIDR takes one of that " +
+      "subnet. Attaching the same again changes nothing. The daemon remembers the attachment and restores it " +
+      "after a restart. A namespace that is made again under its name gets its addresses again. " +
       TARGET_ABOUT,
     args: {
-      usage: "CIDR... TARGET",
+      usage: "[CIDR...] TARGET",
       brief: "Addresses, and where",
       least: 1,
       most: 1000,
       completes: "target",
     },
-    options: [JSON_OPTION, RUN_DIR_OPTION],
+    options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
     examples: [
-      ["meshnet attach 10.2.1.1/24 netns:web", "one address"],
+      ["meshnet attach netns:web", "a free address"],
+      ["meshnet attach net:10.32.1.0/24 netns:web", "a free address of that subnet"],
+      ["meshnet attach 10.2.1.1/24 netns:web", "this address"],
       ["meshnet attach 10.2.1.1/24 10.3.1.1/24 pid:4711", "two networks"],
     ],
     load: () => import("./commands/attach.ts"),
@@ -91,7 +106,9 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "detach",
     brief: "Remove addresses, or the whole interface",
-    about: `Without a CIDR it removes the interface and forgets the attachment. ${TARGET_ABOUT}`,
+    about:
+      "Without a CIDR it removes the interface and forgets the attachment. Addresses of the network's range " +
+      `are free again. ${TARGET_ABOUT}`,
     args: {
       usage: "[CIDR...] TARGET",
       brief: "Addresses, and where",
@@ -102,6 +119,73 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet detach netns:web", "everything"]],
     load: () => import("./commands/detach.ts"),
+  },
+  {
+    name: "ps",
+    brief: "List who holds which addresses on this host",
+    about: "Every target that was attached here, and every name that was given to `meshnet ipam allocate`.",
+    args: { usage: "[TARGET...]", brief: "Only these", least: 0, most: 1000, completes: "target" },
+    options: [JSON_OPTION, RUN_DIR_OPTION],
+    examples: [],
+    load: () => import("./commands/ps.ts"),
+  },
+  {
+    name: "ipam allocate",
+    brief: "Reserve a free address for a name, without attaching anything",
+    about:
+      "Prints an address that nobody else gets until `meshnet ipam release`. The same name gets the same address " +
+      "again. It waits until an address is free.",
+    args: { usage: "NAME [SUBNET]", brief: "For whom, and in which subnet", least: 1, most: 2 },
+    options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
+    examples: [["meshnet ipam allocate printer 10.32.1.0/24", "an address of that subnet"]],
+    load: () => import("./commands/ipam_allocate.ts"),
+  },
+  {
+    name: "ipam claim",
+    brief: "Reserve a certain address for a name",
+    about: "Fails when somebody else has the address. The host that owns it is asked for it.",
+    args: { usage: "NAME CIDR", brief: "For whom, and which", least: 2, most: 2 },
+    options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
+    examples: [["meshnet ipam claim printer 10.32.1.7/12", "this address"]],
+    load: () => import("./commands/ipam_claim.ts"),
+  },
+  {
+    name: "ipam release",
+    brief: "Give reserved addresses back",
+    about:
+      "Without an address it gives back all that the name has. What is attached is given back by `detach`.",
+    args: { usage: "NAME [ADDRESS]", brief: "Whose, and which", least: 1, most: 2 },
+    options: [JSON_OPTION, RUN_DIR_OPTION],
+    examples: [["meshnet ipam release printer", "all that it has"]],
+    load: () => import("./commands/ipam_release.ts"),
+  },
+  {
+    name: "ipam status",
+    brief: "Show which host owns how many addresses; as `status ipam`",
+    about: "The range, what goes on, every owner with its share, and who waits for an address.",
+    options: [JSON_OPTION, RUN_DIR_OPTION],
+    examples: [],
+    load: () => import("./commands/ipam_status.ts"),
+  },
+  {
+    name: "prime",
+    brief: "Wait until the hosts have shared the range of addresses out",
+    about: "Makes them agree now rather than with the first address that somebody asks for.",
+    options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
+    examples: [],
+    load: () => import("./commands/prime.ts"),
+  },
+  {
+    name: "rmpeer",
+    brief: "Take over the addresses of hosts that are gone for good",
+    about:
+      "PEER is a name or a nickname as `meshnet status ipam` shows them. Any number of people may do this on any " +
+      "number of hosts at once: one host takes over. It needs the consent of all hosts that are left, and waits for " +
+      "those that are away. A host that was removed must not come back with its old state: run `meshnet reset` on it.",
+    args: { usage: "PEER...", brief: "Hosts that are gone", least: 1, most: 1000 },
+    options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
+    examples: [["meshnet rmpeer host3", "its disk is lost"]],
+    load: () => import("./commands/rmpeer.ts"),
   },
   {
     name: "connect",

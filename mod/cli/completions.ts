@@ -5,11 +5,23 @@ import { COMMANDS, type SHELLS } from "./commands.ts";
 
 const first = (command: CommandSpec) => command.name.split(" ")[0]!;
 const second = (command: CommandSpec) => command.name.split(" ")[1];
-const topics = () => [...COMMANDS.map(first), "config"];
+const topics = () => [...groups().map(first), "config"];
+
+/** Commands of two words with one first word are one case: options and what follows are those of all of them. */
+function groups(): readonly CommandSpec[] {
+  return [...Map.groupBy(COMMANDS, first).values()].map((group) => {
+    const options = new Map(
+      group.flatMap((command) => command.options).map((option) => [option.name, option]),
+    );
+    return { ...group[0]!, options: [...options.values()] };
+  });
+}
 
 /** What may follow a command besides options. */
 function words(command: CommandSpec): readonly string[] {
-  if (second(command) !== undefined) return [second(command)!];
+  if (second(command) !== undefined) {
+    return COMMANDS.filter((other) => first(other) === first(command)).map((other) => second(other)!);
+  }
   if (command.args?.completes === "command") return topics();
   return command.args?.choices ?? [];
 }
@@ -22,7 +34,7 @@ function quote(text: string): string {
 }
 
 function bash(): string {
-  const cases = COMMANDS.map((command) => {
+  const cases = groups().map((command) => {
     const options = ["--help", ...command.options.map((option) => `--${option.name}`)].join(" ");
     const target = command.args?.completes === "target" ? ' targets="netns: pid: /run/netns/"' : "";
     return `    ${first(command)}) words="${words(command).join(" ")}" options="${options}"${target} ;;`;
@@ -46,7 +58,7 @@ _meshnet() {
   local words='' options='' targets=''
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W "${COMMANDS.map(first).join(" ")} --help --version" -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W "${groups().map(first).join(" ")} --help --version" -- "$word")
     return
   fi
   [[ $before == '=' ]] && before=\${COMP_WORDS[COMP_CWORD - 2]}
@@ -100,7 +112,7 @@ function zshValue(option: OptionSpec): string {
 
 function zsh(): string {
   const bracketed = (text: string) => text.replace(/[[\]:]/g, "\\$&");
-  const cases = COMMANDS.map((command) => {
+  const cases = groups().map((command) => {
     const options = command.options.map((option) =>
       quote(`--${option.name}[${bracketed(option.brief)}]${zshValue(option)}`)
     );
@@ -124,7 +136,7 @@ _meshnet_targets() {
 _meshnet() {
   local -a commands
   commands=(
-${COMMANDS.map((command) => `    ${quote(`${first(command)}:${command.brief}`)}`).join("\n")}
+${groups().map((command) => `    ${quote(`${first(command)}:${command.brief}`)}`).join("\n")}
   )
   if ((CURRENT == 2)); then
     _describe command commands
@@ -152,7 +164,7 @@ function fish(): string {
     "end",
     "complete -c meshnet -f",
   ];
-  for (const command of COMMANDS) {
+  for (const command of groups()) {
     const here = `-n '__fish_seen_subcommand_from ${first(command)}'`;
     lines.push(
       `complete -c meshnet -n __fish_use_subcommand -a ${first(command)} -d ${quote(command.brief)}`,

@@ -87,12 +87,15 @@ function buildApp(
 ): Application<CommandContext> {
   type Routes = Record<string, Command<CommandContext> | ReturnType<typeof buildRouteMap>>;
   const routes: Routes = {};
-  for (const command of COMMANDS) {
-    const [first, second] = command.name.split(" ") as [string, string | undefined];
-    const built = buildOne(command, accept);
-    routes[first] = second === undefined
-      ? built
-      : buildRouteMap({ routes: { [second]: built }, docs: { brief: command.brief } });
+  const groups = Map.groupBy(COMMANDS, ({ name }) => name.split(" ")[0]!);
+  for (const [first, commands] of groups) {
+    const [command] = commands;
+    routes[first] = command!.name === first ? buildOne(command!, accept) : buildRouteMap({
+      routes: Object.fromEntries(
+        commands.map((each) => [each.name.slice(first.length + 1), buildOne(each, accept)]),
+      ),
+      docs: { brief: command!.brief },
+    });
   }
   return buildApplication(buildRouteMap({ routes, docs: { brief: "meshnet" } }), {
     name: "meshnet",

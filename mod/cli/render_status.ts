@@ -1,6 +1,7 @@
 /** The pages of `meshnet status` as text. */
 import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from "../control/api_types.ts";
 import { DEFAULT_PORT } from "../core/options.ts";
+import { ipamLine } from "./render_ipam.ts";
 import { count, duration, type Paint, printable, table } from "./render.ts";
 
 const LABEL = 14;
@@ -32,6 +33,7 @@ export function renderOverview(
       `${report.peers.length} (${count(links.filter((l) => l.established).length, "established link")})`,
     ),
     line("Datapath", datapath(report)),
+    line("Addresses", ipamLine(report.ipam)),
     ...attachments(report).map((one, i) => line(i === 0 ? "Attachments" : "", one)),
   ];
   for (const one of report.connections) {

@@ -2,6 +2,7 @@
  * Fields that may be absent are null, so a shape never changes with its content. */
 
 import type { ConnectionState } from "../mesh/snapshot.ts";
+import type { IpamReport, WaitRequest } from "./address_types.ts";
 export type { ConnectionState };
 
 /** One connection, or one address that has none yet. */
@@ -174,6 +175,8 @@ export interface StatusReport {
   readonly datapath: DatapathReport;
   /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
+  /** Allocation of addresses; null where it is off. */
+  readonly ipam: IpamReport | null;
   /** Empty when all is well. */
   readonly problems: readonly Problem[];
 }
@@ -210,11 +213,12 @@ export interface TargetsAnswer {
   readonly targets: readonly string[];
 }
 
-/** Body of `POST /attach` and `POST /detach`. */
-export interface AttachRequest {
+/** Body of `POST /attach`, and without the wait of `POST /detach`. */
+export interface AttachRequest extends WaitRequest {
   /** `netns:NAME`, `pid:N` or an absolute path. */
   readonly target: string;
-  /** `address/prefix`, optionally with `ip:` in front; for detach none means all. */
+  /** `address/prefix`, optionally with `ip:` in front; `net:default`, or `net:` and a subnet. None: for attach the same as
+   * `net:default`, for detach all. */
   readonly addresses: readonly string[];
 }
 

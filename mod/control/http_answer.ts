@@ -8,8 +8,9 @@ import type { HttpRequest } from "./http_request.ts";
 export interface Served {
   readonly method: "GET" | "POST";
   /** Gives what is answered as JSON. A MeshnetError that it throws becomes the answer. `body` is the JSON of a POST, and
-   * an empty object where nothing was sent. */
-  handle(body: unknown): unknown;
+   * an empty object where nothing was sent. Whoever waits for something asks `gone`, whose signal aborts when the client
+   * leaves. */
+  handle(body: unknown, gone: () => AbortSignal): unknown;
   /** The answer's connection stays open until the server is disposed of, or the process ends. */
   readonly holds?: boolean;
 }
@@ -27,11 +28,11 @@ export interface HttpAnswer {
   readonly holds: boolean;
 }
 
-/** Answers one request; never throws. `failed` is told of errors that nobody foresaw. */
+/** Answers one request; never throws. `failed` is told of errors that nobody foresaw, `gone` watches the client. */
 export async function answer(
   { body, method, path }: Pick<HttpRequest, "body" | "method" | "path">,
   endpoints: Endpoints,
-  failed: (error: unknown) => void,
+  { failed, gone }: { readonly failed: (error: unknown) => void; readonly gone: () => AbortSignal },
 ): Promise<HttpAnswer> {
   const endpoint = Object.hasOwn(endpoints, path) ? endpoints[path] : undefined;
   if (endpoint === undefined) {
@@ -43,7 +44,7 @@ export async function answer(
     return { ...refused, headers: { allow: endpoint.method } };
   }
   try {
-    const value = await endpoint.handle(endpoint.method === "POST" ? parseBody(body) : undefined);
+    const value = await endpoint.handle(endpoint.method === "POST" ? parseBody(body) : undefined, gone);
     return { status: 200, headers: {}, text: JSON.stringify(value), holds: endpoint.holds === true };
   } catch (error) {
     if (error instanceof MeshnetError) return failure(statusOf(error.code), error);
@@ -101,9 +102,19 @@ function statusOf(code: ErrorCode): number {
     case "attach/bad-address":
     case "attach/no-address":
       return 400;
+    case "ipam/bad-subnet":
+    case "ipam/out-of-range":
+      return 400;
     case "attach/not-attached":
+    case "ipam/not-found":
+    case "ipam/off":
     case "peer/unknown":
       return 404;
+    case "ipam/in-use":
+    case "ipam/owned-by-other":
+    case "ipam/peer-connected":
+    case "ipam/peers-missing":
+      return 409;
     default:
       return 500;
   }

@@ -4,7 +4,7 @@ import { messageOf } from "../core/errors.ts";
 import { MemoryBudget } from "../core/memory_budget.ts";
 import type { Logger } from "../core/ports.ts";
 import { answer, encodeAnswer, type Endpoints, failure, HELD_END, type HttpAnswer } from "./http_answer.ts";
-import { BadRequest, MAX_BODY, RequestReader } from "./http_request.ts";
+import { BadRequest, type HttpRequest, MAX_BODY, RequestReader } from "./http_request.ts";
 
 /** Bounds of a server. */
 export interface HttpLimits {
@@ -39,6 +39,8 @@ class Client {
   /** Since when it waits, on performance's clock. */
   since: number = performance.now();
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** The next request, where it is awaited already. */
+  ahead: Promise<HttpRequest | undefined> | undefined;
   #closed = false;
 
   constructor(readonly connection: Deno.Conn) {}
@@ -61,6 +63,14 @@ class Client {
     await this.write(encodeAnswer(why, false)).catch(() => {});
     this.close();
   }
+}
+
+/** A signal that aborts when the client leaves: its next request is awaited while this one is answered. */
+function watch(client: Client, reader: RequestReader): AbortSignal {
+  const gone = new AbortController();
+  client.ahead ??= reader.next();
+  client.ahead.then((next) => next === undefined && gone.abort(), () => gone.abort());
+  return gone.signal;
 }
 
 /** Serves endpoints on any number of listeners. Disposing it ends everything, held answers too. */
@@ -220,12 +230,16 @@ export class HttpServer implements AsyncDisposable {
   /** One request and its answer. Whether another may follow. */
   async #exchange(client: Client, reader: RequestReader): Promise<boolean> {
     this.#limitTime(client, () => reader.begun ? this.#tooSlow(client) : client.close());
-    const request = await reader.next();
+    const ahead = client.ahead ?? reader.next();
+    client.ahead = undefined;
+    const request = await ahead;
     clearTimeout(client.timer);
     if (request === undefined || client.phase === "refused") return false;
     client.phase = "answering";
-    const found = await answer(request, this.#endpoints, (error) => {
-      this.#logger.error("control request failed", { path: request.path, reason: messageOf(error) });
+    const found = await answer(request, this.#endpoints, {
+      failed: (error) =>
+        this.#logger.error("control request failed", { path: request.path, reason: messageOf(error) }),
+      gone: () => watch(client, reader),
     });
     const keepAlive = request.keepAlive && !found.holds && this.#listeners.size > 0;
     const bytes = encodeAnswer(found, keepAlive);
@@ -236,7 +250,7 @@ export class HttpServer implements AsyncDisposable {
     this.#budget.release(client);
     if (found.holds) {
       client.phase = "held";
-      while (await reader.next()); // until either side ends it
+      while (await (client.ahead ?? reader.next())) client.ahead = undefined; // until either side ends it
     }
     client.phase = "waiting";
     client.since = performance.now();

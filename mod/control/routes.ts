@@ -1,6 +1,17 @@
 /** What the control socket serves: paths, methods, and requests with checked fields. */
 import { MeshnetError } from "../core/errors.ts";
 import type {
+  AddressesAnswer,
+  AllocateRequest,
+  ClaimRequest,
+  HolderReport,
+  ReleaseRequest,
+  RemovePeersAnswer,
+  RemovePeersRequest,
+  WaitAnswer,
+  WaitRequest,
+} from "./address_types.ts";
+import type {
   AttachAnswer,
   AttachRequest,
   ConnectRequest,
@@ -15,6 +26,10 @@ import type { Endpoints } from "./http_answer.ts";
 
 const MAX_ITEMS = 1024;
 const MAX_TEXT = 4096;
+const MAX_HOLDER = 256;
+
+type Fields = Readonly<Record<string, unknown>>;
+type Gone = () => AbortSignal;
 
 /** What the daemon can be asked to do. Methods throw MeshnetError, which becomes the answer. */
 export interface ControlApi {
@@ -28,10 +43,24 @@ export interface ControlApi {
   connect(request: ConnectRequest): TargetsAnswer | Promise<TargetsAnswer>;
   /** Takes targets away; connections stay. */
   forget(request: ForgetRequest): TargetsAnswer | Promise<TargetsAnswer>;
-  /** Attaches a namespace, or gives it more addresses. */
-  attach(request: AttachRequest): AttachAnswer | Promise<AttachAnswer>;
+  /** Attaches a namespace, or gives it more addresses. `gone` watches the client; so for all that may wait. */
+  attach(request: AttachRequest, gone: Gone): AttachAnswer | Promise<AttachAnswer>;
   /** Takes addresses or the whole interface away. */
-  detach(request: AttachRequest): AttachAnswer | Promise<AttachAnswer>;
+  detach(request: Omit<AttachRequest, keyof WaitRequest>): AttachAnswer | Promise<AttachAnswer>;
+  /** Who holds which addresses. */
+  holders(): readonly HolderReport[];
+  /** Allocates an address. */
+  allocate(request: AllocateRequest, gone: Gone): Promise<AddressesAnswer>;
+  /** Takes a certain address. */
+  claim(request: ClaimRequest, gone: Gone): Promise<AddressesAnswer>;
+  /** Gives addresses back. */
+  release(request: ReleaseRequest): Promise<AddressesAnswer>;
+  /** Waits until it is agreed who owns which addresses. */
+  prime(request: WaitRequest, gone: Gone): Promise<WaitAnswer>;
+  /** Takes over what hosts own that are gone for good. */
+  removePeers(request: RemovePeersRequest, gone: Gone): Promise<RemovePeersAnswer>;
+  /** Hands this host's share of the addresses to others: it goes for good. */
+  leave(): Promise<WaitAnswer>;
   /** Begins an orderly stop. */
   stop(): StopAnswer;
 }
@@ -53,8 +82,54 @@ export function controlEndpoints(api: ControlApi): Endpoints {
       method: "POST",
       handle: (body) => api.forget({ targets: readTexts(readFields(body, ["targets"]), "targets") }),
     },
-    "/attach": { method: "POST", handle: (body) => api.attach(readAttach(body)) },
-    "/detach": { method: "POST", handle: (body) => api.detach(readAttach(body)) },
+    "/attach": {
+      method: "POST",
+      handle(body, gone) {
+        const fields = readFields(body, ["target", "addresses", ...WAIT]);
+        return api.attach({ ...readAttach(fields), ...readWait(fields) }, gone);
+      },
+    },
+    "/detach": {
+      method: "POST",
+      handle: (body) => api.detach(readAttach(readFields(body, ["target", "addresses"]))),
+    },
+    "/ps": { method: "GET", handle: () => api.holders() },
+    "/ipam/allocate": {
+      method: "POST",
+      handle(body, gone) {
+        const fields = readFields(body, ["holder", "subnet", ...WAIT]);
+        const subnet = readOptional(fields, "subnet");
+        return api.allocate({ holder: readHolder(fields), subnet, ...readWait(fields) }, gone);
+      },
+    },
+    "/ipam/claim": {
+      method: "POST",
+      handle(body, gone) {
+        const fields = readFields(body, ["holder", "address", ...WAIT]);
+        const address = readOptional(fields, "address");
+        if (address === null) refuse("The field address is missing", "Send ADDRESS/PREFIX as address");
+        return api.claim({ holder: readHolder(fields), address, ...readWait(fields) }, gone);
+      },
+    },
+    "/ipam/release": {
+      method: "POST",
+      handle(body) {
+        const fields = readFields(body, ["holder", "address"]);
+        return api.release({ holder: readHolder(fields), address: readOptional(fields, "address") });
+      },
+    },
+    "/prime": {
+      method: "POST",
+      handle: (body, gone) => api.prime(readWait(readFields(body, WAIT)), gone),
+    },
+    "/rmpeer": {
+      method: "POST",
+      handle(body, gone) {
+        const fields = readFields(body, ["peers", ...WAIT]);
+        return api.removePeers({ peers: readTexts(fields, "peers"), ...readWait(fields) }, gone);
+      },
+    },
+    "/leave": { method: "POST", handle: () => api.leave() },
     // Its end tells the client that the daemon has ended.
     "/stop": { method: "POST", handle: () => api.stop(), holds: true },
   };
@@ -64,7 +139,7 @@ function refuse(message: string, hint: string): never {
   throw new MeshnetError("usage/bad-option", message, { hint });
 }
 
-function readFields(body: unknown, known: readonly string[]): Readonly<Record<string, unknown>> {
+function readFields(body: unknown, known: readonly string[]): Fields {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     refuse("The request body is not an object", `Send an object with ${known.join(", ")}`);
   }
@@ -78,7 +153,7 @@ function readFields(body: unknown, known: readonly string[]): Readonly<Record<st
   return body as Record<string, unknown>;
 }
 
-function readTexts(fields: Readonly<Record<string, unknown>>, name: string): readonly string[] {
+function readTexts(fields: Fields, name: string): readonly string[] {
   const value = fields[name] ?? [];
   const good = Array.isArray(value) && value.length <= MAX_ITEMS && value.every(isText);
   return good
@@ -86,15 +161,43 @@ function readTexts(fields: Readonly<Record<string, unknown>>, name: string): rea
     : refuse(`The field ${name} is not a list of texts`, `Send up to ${MAX_ITEMS} short texts`);
 }
 
-function readFlag(fields: Readonly<Record<string, unknown>>, name: string): boolean {
+function readFlag(fields: Fields, name: string): boolean {
   const value = fields[name] ?? false;
   return typeof value === "boolean"
     ? value
     : refuse(`The field ${name} is not true or false`, "Send true or false");
 }
 
-function readAttach(body: unknown): AttachRequest {
-  const fields = readFields(body, ["target", "addresses"]);
+/** Fields of every request that may wait. */
+const WAIT = ["noWait", "timeoutMs"];
+/** Time-out of a request that names none, and the longest, in milliseconds. */
+const PATIENCE_MS = { usual: 60_000, most: 24 * 3_600_000 };
+
+function readWait(fields: Fields): WaitRequest {
+  const timeoutMs = fields["timeoutMs"] ?? PATIENCE_MS.usual;
+  if (typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= PATIENCE_MS.most) {
+    return { noWait: readFlag(fields, "noWait"), timeoutMs };
+  }
+  return refuse("The field timeoutMs is no time", `Send milliseconds, 0 to ${PATIENCE_MS.most}`);
+}
+
+function readHolder(fields: Fields): string {
+  const holder = fields["holder"];
+  // deno-lint-ignore no-control-regex -- control characters are what is refused
+  if (isText(holder) && holder.length <= MAX_HOLDER && !/[\x00-\x20\x7f]/.test(holder)) return holder;
+  return refuse(
+    "The field holder is missing or no name",
+    `Send 1 to ${MAX_HOLDER} characters without blanks as holder`,
+  );
+}
+
+function readOptional(fields: Fields, name: string): string | null {
+  const value = fields[name] ?? null;
+  if (value === null || isText(value)) return value;
+  return refuse(`The field ${name} is no text`, "Send a text, or leave it out");
+}
+
+function readAttach(fields: Fields): Omit<AttachRequest, keyof WaitRequest> {
   const target = fields["target"];
   if (!isText(target)) refuse("The field target is missing", "Send netns:NAME, pid:N or a path as target");
   return { target, addresses: readTexts(fields, "addresses") };

@@ -3,6 +3,7 @@ import { assertNever } from "../core/brand.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { DataplaneReport, LinkAges } from "../overlay/ports/dataplane_types.ts";
+import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.ts";
 import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
 
 /** What a status is made of. */
@@ -15,6 +16,8 @@ export interface StatusSources {
   readonly attachments: readonly AttachmentReport[];
   /** Host ends of attachments that no record knows. */
   readonly unknownInterfaces: readonly string[];
+  /** Allocation of addresses; undefined where it is off. */
+  readonly ipam: IpamSources | undefined;
   /** What this host's firewall drops of containers' traffic. */
   readonly firewall: readonly Problem[];
   /** The state folder, if it was new at this start although the kernel had a network of an earlier run. */
@@ -76,10 +79,12 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       overruns: kernel.lost + (kernel.sleeve?.dropped["receive-buffer-full"] ?? 0),
     },
     attachments,
+    ipam: sources.ipam === undefined ? null : ipamReport(sources.ipam),
     problems: [
       ...problemOfTunnels(dataplane, mesh.port + 1),
       ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
       ...attachments.flatMap(problemOfAttachment),
+      ...(sources.ipam === undefined ? [] : problemsOfIpam(sources.ipam)),
       ...sources.firewall,
       ...(kernel.stopped ?? []).map((name) => problemOfLoop(name, attachments)),
       ...problemOfLostState(sources.stateWasLost),

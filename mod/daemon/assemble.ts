@@ -37,15 +37,14 @@ export async function assemble(
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   base.phase("router");
 
-  const ipam = openIpam(config, { base, mesh, state });
-  if (ipam !== undefined) undo.use(ipam);
+  const { addresses, ipam } = undo.use(openIpam(config, { attached, base, mesh, state }));
   base.phase("addresses");
 
   const { attachments, firewall, keeper, restored } = attached;
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ attachments, firewall },
+    ...{ addresses, attachments, firewall, ipam },
     touched: keeper.touched,
     stateWasLost: state.wasLost,
     formerName: state.identity.formerName,

@@ -49,7 +49,10 @@ function list(given: Sourced | undefined): readonly string[] {
   if (typeof value !== "string") return Array.isArray(value) ? value : refuseSetting(given, "Give a list");
   const items = value.split(",").map((item) => item.trim()).filter(Boolean);
   if (items.length > 0 || value.trim() === "") return items;
-  return refuseSetting(given, "Nothing stands between the commas: name something, or give an empty text for none");
+  return refuseSetting(
+    given,
+    "Nothing stands between the commas: name something, or give an empty text for none",
+  );
 }
 
 function number(given: Sourced, range: { least: number; most: number; example: string }): number {

@@ -1,6 +1,6 @@
 /** What the control socket can have done, on top of the running parts. */
 import type { Attachments } from "../attach/mod.ts";
-import type { AttachRequest, FullReport, Problem, StatusReport } from "../control/api_types.ts";
+import type { FullReport, Problem, StatusReport } from "../control/api_types.ts";
 import type { ControlApi } from "../control/routes.ts";
 import { SharedAnswer } from "../control/shared_answer.ts";
 import { assembleStatus } from "../control/status.ts";
@@ -11,6 +11,8 @@ import { VERSION } from "../core/version.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
+import type { Addresses, Ipam } from "./addresses.ts";
+import { ipamApi, ipamSources } from "./ipam_api.ts";
 import type { Config } from "./config.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
 import type { Ending } from "./ending.ts";
@@ -29,6 +31,10 @@ export interface ControlParts {
   readonly dataplane: DataplaneHandle;
   /** What hangs on the network here. */
   readonly attachments: Attachments;
+  /** Attachments and their addresses. */
+  readonly addresses: Addresses;
+  /** Allocation of addresses; undefined where it is off. */
+  readonly ipam: Ipam | undefined;
   /** What this host's firewall drops of containers' traffic, as it is now. */
   readonly firewall: () => readonly Problem[];
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
@@ -52,6 +58,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       dataplane,
       attachments: attachments.list(),
       unknownInterfaces: attachments.unknown(),
+      ipam: ipamSources(parts.ipam),
       firewall: parts.firewall(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       formerName: parts.formerName,
@@ -62,8 +69,17 @@ export function controlApi(parts: ControlParts): ControlApi {
   const targets = () => ({ targets: router.snapshot().targets.map((target) => target.target) });
   const dataplane = new SharedAnswer(() => askDataplane(parts.dataplane));
   const reports = new SharedAnswer(async () => status(await dataplane.ask()));
-  const changed = <T>(result: T): T => (parts.touched(), result);
+  const changed = async <T>(result: Promise<T>): Promise<T> => {
+    const done = await result;
+    parts.touched();
+    return done;
+  };
+  const peers = () => {
+    const { name, nickname, peers: all } = router.snapshot();
+    return [{ name, nickname }, ...all];
+  };
   return {
+    ...ipamApi({ ipam: parts.ipam, attachments, clock, peers }),
     status: () => reports.ask(),
     async report(): Promise<FullReport> {
       const found = await dataplane.ask();
@@ -75,6 +91,7 @@ export function controlApi(parts: ControlParts): ControlApi {
           mesh: router.snapshot(),
           routes: router.routes(),
           dataplane: found,
+          ipam: parts.ipam?.shell.status() ?? null,
           memory: Deno.memoryUsage(),
         },
       };
@@ -89,8 +106,8 @@ export function controlApi(parts: ControlParts): ControlApi {
       router.retarget({ forget: asked });
       return targets();
     },
-    attach: (request: AttachRequest) => changed(attachments.attach(request)),
-    detach: (request: AttachRequest) => changed(attachments.detach(request)),
+    attach: (request, gone) => changed(parts.addresses.attach(request, gone)),
+    detach: (request) => changed(parts.addresses.detach(request)),
     stop() {
       // After the answer is on its way.
       setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), 0);

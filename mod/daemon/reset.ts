@@ -1,4 +1,5 @@
 /** `meshnet reset`: stops the daemon if there is one, then removes everything meshnet made on this host. */
+import type { WaitAnswer } from "../control/address_types.ts";
 import type { DaemonAnswer, StopAnswer } from "../control/api_types.ts";
 import { callDaemon } from "../control/client.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
@@ -9,6 +10,7 @@ import { type Flags, loadFolders } from "./config.ts";
 import { networkNamespace } from "./host_facts.ts";
 import { socketOwner } from "./socket_owner.ts";
 
+const LEAVE_MS = 5_000;
 const STOP_MS = 30_000;
 const KILL_MS = 5000;
 const KILL_POLL_MS = 20;
@@ -22,6 +24,7 @@ export async function resetHost(
   const daemon = await findDaemon(folders.runDir, { force, say });
   if (daemon !== undefined) {
     checkSameNamespace(daemon);
+    await handOver(folders.runDir, say);
     await stopDaemon(daemon, { runDir: folders.runDir, force });
     say("Stopped the daemon.");
   }
@@ -88,6 +91,16 @@ function checkSameNamespace(daemon: DaemonAnswer): void {
       hint: `Run it there: nsenter --net=/proc/${daemon.pid}/ns/net meshnet reset ...`,
     },
   );
+}
+
+/** Gives this host's share of addresses to others. Where that fails, they can take it over with `rmpeer`. */
+async function handOver(runDir: string, say: (line: string) => void): Promise<void> {
+  try {
+    const request = { method: "POST", path: "/leave", body: {} } as const;
+    await callDaemon<WaitAnswer>(request, { runDir, timeoutMs: LEAVE_MS });
+  } catch (error) {
+    say(`Could not hand this host's addresses to others: ${messageOf(error)}.`);
+  }
 }
 
 async function stopDaemon(

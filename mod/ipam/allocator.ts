@@ -212,7 +212,8 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
         return this.#requests.denied(source, message.range);
       case "update":
         this.#requests.heard(source);
-        return this.#take(this.#exchange.take(message.state, source));
+        this.#take(this.#exchange.take(message.state, source));
+        return this.#requests.retry(); // what came before by broadcast may not have been enough: it may be asked again
       default:
         return assertNever(message);
     }

@@ -22,6 +22,8 @@ import type { AllocatorStatus } from "./status.ts";
 const STORE_PREFIX = "ipam/";
 /** What the disk has refused is tried again after so long, in milliseconds. */
 const SAVE_AGAIN_MS = 5_000;
+/** A refusal of what another host said is remembered for so long: the other host dials again within that time. */
+const REFUSAL_MS = 600_000;
 /** Notes of the core that a person should act on, or know of when addresses seem to be missing. */
 const WARNINGS: ReadonlySet<string> = new Set(["state-discarded", "claim-failed", "clone"]);
 
@@ -71,6 +73,7 @@ export class AllocatorShell implements Disposable {
   #saveAgainAt = Infinity;
   #peers: readonly PeerName[] = [];
   #expected = 1;
+  #refusal: { readonly reason: string; readonly until: number } | undefined;
   #stopped = false;
 
   /** Reads what earlier runs have stored; sends and writes nothing yet. */
@@ -80,7 +83,10 @@ export class AllocatorShell implements Disposable {
     this.channel = new AllocatorChannel(
       this.#allocator,
       (effects) => this.#carryOut(effects),
-      () => this.#unsaved.size === 0,
+      {
+        mayTell: () => this.#unsaved.size === 0,
+        refused: (reason) => this.#refusal = { reason, until: after(options.clock.now(), REFUSAL_MS) },
+      },
     );
   }
 
@@ -144,6 +150,13 @@ export class AllocatorShell implements Disposable {
   /** For those who ask how things are. */
   status(): AllocatorStatus {
     return this.#allocator.status();
+  }
+
+  /** Why what another host said was refused, if that was lately: the connection on which it came was ended. */
+  refused(): string | undefined {
+    return this.#refusal !== undefined && this.#options.clock.now() < this.#refusal.until
+      ? this.#refusal.reason
+      : undefined;
   }
 
   #mesh(): void {

@@ -20,18 +20,23 @@ export class AllocatorChannel implements GossipChannel {
   readonly name: string = IPAM_CHANNEL;
   readonly #allocator: Allocator;
   readonly #perform: (effects: readonly OutwardEffect[]) => void;
+  readonly #refused: (reason: string) => void;
   /** Our state, as it is when it is sent: two of it that wait are one. */
   readonly data: GossipData;
 
   /** `perform` carries out what one step wants, in order. While `mayTell` says no, our state is kept from others: what
-   * they hear of has to be on the disk. */
+   * they hear of has to be on the disk. `refused` is told why what somebody said is refused. */
   constructor(
     allocator: Allocator,
     perform: (effects: readonly OutwardEffect[]) => void,
-    mayTell: () => boolean = () => true,
+    { mayTell = () => true, refused = () => {} }: {
+      readonly mayTell?: () => boolean;
+      readonly refused?: (reason: string) => void;
+    } = {},
   ) {
     this.#allocator = allocator;
     this.#perform = perform;
+    this.#refused = refused;
     this.data = {
       merge: () => this.data,
       encode: () => mayTell() ? [encodeIpamState(allocator.state())] : [],
@@ -78,6 +83,8 @@ export class AllocatorChannel implements GossipChannel {
       else outward.push(effect);
     }
     this.#perform(outward);
-    return refused === undefined ? good(undefined) : bad(refused);
+    if (refused === undefined) return good(undefined);
+    this.#refused(refused);
+    return bad(refused);
   }
 }

@@ -14,7 +14,7 @@ async function complete(script: string, line: string): Promise<string[]> {
 const OFFERS: readonly (readonly [line: string, words: string[]])[] = [
   ["meshnet st", ["status"]],
   ["meshnet com", ["completions"]],
-  ["meshnet status ", ["connections", "peers", "targets"]],
+  ["meshnet status ", ["connections", "peers", "targets", "ipam"]],
   ["meshnet status con", ["connections"]],
   ["meshnet status --j", ["--json"]],
   ["meshnet up --log", ["--log-level", "--log-format"]],
@@ -25,6 +25,7 @@ const OFFERS: readonly (readonly [line: string, words: string[]])[] = [
   ["meshnet completions ", ["bash", "zsh", "fish"]],
   ["meshnet help rep", ["report"]],
   ["meshnet attach 10.2.1.1/24 pi", ["pid:"]],
+  ["meshnet ipam ", ["allocate", "claim", "release", "status"]],
   ["meshnet down x", []],
 ];
 

@@ -7,6 +7,7 @@ import { assertSnapshot, meshnet, withFolder } from "./run_meshnet.ts";
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const asked: unknown[] = [];
+const answered = (holder: string) => Promise.resolve({ holder, addresses: ["10.32.0.7/12"] });
 const api: ControlApi = {
   status: () => EXAMPLE,
   report: () => ({ status: EXAMPLE, config: {}, host: {}, details: {} }),
@@ -17,6 +18,16 @@ const api: ControlApi = {
     request,
   ) => (asked.push(request), { ...request, attachment: EXAMPLE.attachments[0]!, warnings: ["w"] }),
   detach: (request) => (asked.push(request), { ...request, attachment: null, warnings: [] }),
+  holders: () => [
+    { holder: "netns:web", attached: true, addresses: ["10.32.0.1/12"] },
+    { holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"] },
+  ],
+  allocate: (request) => (asked.push(request), answered(request.holder)),
+  claim: (request) => (asked.push(request), answered(request.holder)),
+  release: (request) => (asked.push(request), answered(request.holder)),
+  prime: (request) => (asked.push(request), Promise.resolve({ done: true })),
+  removePeers: (request) => (asked.push(request), Promise.resolve({ peers: request.peers, addresses: 512 })),
+  leave: () => Promise.resolve({ done: true }),
   stop: () => ({ pid: 1, peersThroughDaemon: 0 }),
 };
 
@@ -42,7 +53,7 @@ Deno.test("meshnet status --json prints the contract's shape, and each page its 
     assert.equal(whole.code, 0);
     const report: StatusReport = JSON.parse(whole.stdout);
     assert.deepEqual(report, EXAMPLE);
-    for (const page of ["connections", "peers"] as const) {
+    for (const page of ["connections", "peers", "ipam"] as const) {
       assert.deepEqual(JSON.parse((await run("status", page, "--json")).stdout), report[page]);
     }
     assert.deepEqual(JSON.parse((await run("status", "targets", "--json")).stdout), report.targetStates);
@@ -52,7 +63,7 @@ Deno.test("meshnet status --json prints the contract's shape, and each page its 
 Deno.test("meshnet status prints pages for people", () =>
   withDaemon(async (run) => {
     await assertSnapshot("status", (await run("status")).stdout);
-    for (const page of ["connections", "peers", "targets"]) {
+    for (const page of ["connections", "peers", "targets", "ipam"]) {
       await assertSnapshot(`status-${page}`, (await run("status", page)).stdout);
     }
   }));
@@ -71,7 +82,49 @@ Deno.test("meshnet connect, forget, attach and detach send what was typed", () =
     assert.deepEqual(asked, [
       { targets: ["a", "b:7000"], replace: true },
       { targets: ["a"] },
-      { target: "netns:web", addresses: ["10.2.1.1/24"] },
+      { target: "netns:web", addresses: ["10.2.1.1/24"], noWait: false, timeoutMs: 60_000 },
       { target: "netns:web", addresses: [] },
     ]);
+  }));
+
+Deno.test("commands about addresses send what was typed, and print addresses alone", () =>
+  withDaemon(async (run) => {
+    asked.length = 0;
+    assert.equal((await run("ipam", "allocate", "printer")).stdout, "10.32.0.7/12\n");
+    await run("ipam", "allocate", "printer", "10.32.1.0/24", "--no-wait", "--timeout", "2.5");
+    await run("ipam", "claim", "printer", "10.32.0.7/12", "--timeout", "0");
+    assert.equal((await run("ipam", "release", "printer")).stdout, "Free again: 10.32.0.7/12\n");
+    await run("ipam", "release", "printer", "10.32.0.7");
+    assert.equal((await run("prime")).stdout, "The range is shared out.\n");
+    assert.equal((await run("rmpeer", "host3")).stdout, "This host took over 512 addresses of 1 host.\n");
+    assert.deepEqual(JSON.parse((await run("rmpeer", "host3", "--json")).stdout), {
+      ...{ peers: ["host3"], addresses: 512 },
+    });
+    const usual = { noWait: false, timeoutMs: 60_000 };
+    assert.deepEqual(asked, [
+      { holder: "printer", subnet: null, ...usual },
+      { holder: "printer", subnet: "10.32.1.0/24", noWait: true, timeoutMs: 2_500 },
+      { holder: "printer", address: "10.32.0.7/12", noWait: false, timeoutMs: 0 },
+      { holder: "printer", address: null },
+      { holder: "printer", address: "10.32.0.7" },
+      usual,
+      { peers: ["host3"], ...usual },
+      { peers: ["host3"], ...usual },
+    ]);
+    const wrong = await run("ipam", "allocate", "printer", "--timeout", "soon");
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /Cannot use --timeout: value is "soon"/);
+    assert.equal((await run("ipam")).code, 2);
+  }));
+
+Deno.test("meshnet ps lists holders, or those that are named", () =>
+  withDaemon(async (run) => {
+    await assertSnapshot("ps", (await run("ps")).stdout);
+    const one = JSON.parse((await run("ps", "printer", "--json")).stdout);
+    assert.deepEqual(one, [{
+      ...{ holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"] },
+    }]);
+    const none = await run("ps", "scanner");
+    assert.equal(none.code, 1);
+    assert.match(none.stderr, /Cannot list scanner: it holds no address here/);
   }));

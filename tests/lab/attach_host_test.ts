@@ -81,6 +81,7 @@ class Lab implements Disposable {
       openRoute: (path) =>
         openNetlinkIn({ protocol: "route", ...(path === undefined ? {} : { netns: path }) }),
       sendFrames,
+      forgotten: () => {},
       later: (_, work) => void this.pending.push(work),
       pid: Deno.pid,
     };

@@ -5,6 +5,7 @@ import type { CommandRun } from "../command.ts";
 import type { STATUS_PAGES } from "../commands.ts";
 import { call, json } from "../daemon_call.ts";
 import { paint } from "../render.ts";
+import { renderIpam } from "../render_ipam.ts";
 import { renderConnections, renderOverview, renderPeers, renderTargets } from "../render_status.ts";
 
 /** Prints the overview or a page of it. */
@@ -22,6 +23,8 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
       return io.out(renderConnections(report, look));
     case "peers":
       return io.out(renderPeers(report, look));
+    case "ipam":
+      return io.out(renderIpam(report.ipam, look));
     case "targets":
       return io.out(renderTargets(report, look));
     default:

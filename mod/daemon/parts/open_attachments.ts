@@ -39,6 +39,8 @@ export interface AttachmentsPart extends Disposable {
   readonly firewall: () => readonly FirewallProblem[];
   /** What the start found of earlier runs. */
   readonly restored: ReturnType<Attachments["reconcile"]>;
+  /** What is told of targets that are gone for good; the part that holds their addresses sets it. */
+  readonly onForgotten: { call: (target: string) => void };
 }
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
@@ -67,9 +69,11 @@ export function openAttachments(
   const ports = kind === "bridge"
     ? new BridgePorts(undo.use(openRoute()), DATAPATH)
     : ovsPorts(undo.use(openNetlinkIn({ protocol: "generic" })));
+  const onForgotten = { call: (_target: string) => {} };
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
     later: (ms, work) => void setTimeout(faults.guard("announce attachments again", work), ms),
+    forgotten: (target) => onForgotten.call(target),
     log: logger,
     probe: new ProcNamespaces(),
   };
@@ -93,7 +97,7 @@ export function openAttachments(
   return {
     attachments,
     keeper,
-    restored,
+    ...{ restored, onForgotten },
     firewall: () => firewall?.check() ?? [],
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };

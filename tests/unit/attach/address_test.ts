@@ -3,6 +3,7 @@ import {
   mergeAddresses,
   networkOf,
   overlap,
+  parseAddressWish,
   parseAttachAddress,
   parseAttachAddresses,
 } from "../../../mod/attach/address.ts";
@@ -31,8 +32,8 @@ Deno.test("parseAttachAddress() takes usable addresses", () => {
 
 Deno.test("parseAttachAddress() refuses the others with a reason and a hint", () => {
   const cases: [text: string, code: string, message: RegExp][] = [
-    ["net:default", "attach/no-address", /does not allocate addresses/],
-    ["net:10.2.2.0/24", "attach/no-address", /does not allocate addresses/],
+    ["net:default", "usage/bad-address", /not an IP address/],
+    ["net:10.2.2.0/24", "usage/bad-address", /not an IP address/],
     ["", "usage/bad-address", /not an IP address/],
     ["web", "usage/bad-address", /not an IP address/],
     ["fd00::1", "usage/bad-address", /no prefix length/],
@@ -118,5 +119,16 @@ Deno.test("checkConflicts() tells fights from neighbours", () => {
     const run = () => checkConflicts("netns:a", [parseCidr(cidr)!], others);
     if (error !== undefined) assert.throws(run, error);
     else assert.equal(run().length, warnings, cidr);
+  }
+});
+
+Deno.test("parseAddressWish() knows addresses, the default subnet and others", () => {
+  assert.deepEqual(parseAddressWish("net:default"), { kind: "any", subnet: undefined });
+  assert.deepEqual(parseAddressWish("net:10.2.2.0/24"), { kind: "any", subnet: parseCidr("10.2.2.0/24") });
+  const address = { kind: "address", cidr: parseCidr("10.2.1.1/24") };
+  assert.deepEqual(parseAddressWish("10.2.1.1/24"), address);
+  assert.deepEqual(parseAddressWish("ip:10.2.1.1/24"), address);
+  for (const text of ["net:", "net:10.2.2.0", "net:everything", "10.2.1.0/24", "x"]) {
+    assert.throws(() => parseAddressWish(text), { code: "usage/bad-address" }, text);
   }
 });

@@ -90,6 +90,7 @@ export class FakeHost {
         kernel.change();
         for (const _ of frames) kernel.announced.push(`${path} ${name}`);
       },
+      forgotten: () => {},
       later: (ms, work) => void this.pending.push({ ms, work }),
       pid: 1000,
     };

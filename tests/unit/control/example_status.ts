@@ -108,6 +108,29 @@ export const EXAMPLE: StatusReport = {
     attached: true,
     problem: null,
   }],
+  ipam: {
+    range: "10.32.0.0/12",
+    subnet: "10.32.0.0/12",
+    state: "ready",
+    info: "25.0 % of the addresses cannot be reached: they belong to host3",
+    addresses: 1048576,
+    active: 3,
+    owners: [
+      {
+        ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", reachable: true },
+        ...{ addresses: 786432, free: 786429, percent: 75 },
+      },
+      {
+        ...{ peer: "8a:3e:11:02:9c:03", nickname: "host3", reachable: false },
+        ...{ addresses: 262144, free: 262144, percent: 25 },
+      },
+    ],
+    waiting: [{ holder: "netns:db", wants: "net:10.32.1.0/29" }],
+    removals: [{
+      ...{ peer: "8a:3e:11:02:9c:03", nickname: "host3", heir: "8a:3e:11:02:9c:01" },
+      missing: ["8a:3e:11:02:9c:02"],
+    }],
+  },
   problems: [{
     message:
       "No connection to 192.0.2.7:6783: nothing listens on 192.0.2.7:6783: is meshnet running there, " +

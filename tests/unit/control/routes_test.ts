@@ -14,6 +14,7 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     attachment: null,
     warnings: [],
   };
+  const addresses = { holder: "a", addresses: [] };
   return {
     status: note("status", EXAMPLE),
     report: note("report", { status: EXAMPLE, config: {}, host: {}, details: {} }),
@@ -22,6 +23,13 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     forget: note("forget", { targets: [] }),
     attach: note("attach", attached),
     detach: note("detach", attached),
+    holders: note("holders", []),
+    allocate: note("allocate", Promise.resolve(addresses)),
+    claim: note("claim", Promise.resolve(addresses)),
+    release: note("release", Promise.resolve(addresses)),
+    prime: note("prime", Promise.resolve({ done: true as const })),
+    removePeers: note("removePeers", Promise.resolve({ peers: [], addresses: 0 })),
+    leave: note("leave", Promise.resolve({ done: true as const })),
     stop: note("stop", { pid: 1, peersThroughDaemon: 0 }),
     ...change,
   };
@@ -34,12 +42,13 @@ async function ask(method: string, path: string, body = "", change?: Partial<Con
   const found = await answer(
     request,
     controlEndpoints(fakeApi(calls, change)),
-    (error) => unforeseen.push(error),
+    { failed: (error) => unforeseen.push(error), gone: () => new AbortController().signal },
   );
   return { ...found, json: JSON.parse(found.text), calls, unforeseen };
 }
 
 Deno.test("answer() hands over checked requests", async () => {
+  const usual = { noWait: false, timeoutMs: 60_000 };
   const asked: readonly (readonly [method: string, path: string, body: unknown, call: unknown])[] = [
     ["GET", "/status", undefined, ["status", undefined]],
     ["GET", "/report", undefined, ["report", undefined]],
@@ -50,7 +59,24 @@ Deno.test("answer() hands over checked requests", async () => {
     ["POST", "/attach", { target: "pid:1", addresses: ["x"] }, ["attach", {
       target: "pid:1",
       addresses: ["x"],
+      ...usual,
     }]],
+    ["POST", "/attach", { target: "pid:1", noWait: true, timeoutMs: 7 }, ["attach", {
+      target: "pid:1",
+      addresses: [],
+      ...{ noWait: true, timeoutMs: 7 },
+    }]],
+    ["GET", "/ps", undefined, ["holders", undefined]],
+    ["POST", "/ipam/allocate", { holder: "a" }, ["allocate", { holder: "a", subnet: null, ...usual }]],
+    ["POST", "/ipam/claim", { holder: "a", address: "x" }, ["claim", {
+      holder: "a",
+      address: "x",
+      ...usual,
+    }]],
+    ["POST", "/ipam/release", { holder: "a" }, ["release", { holder: "a", address: null }]],
+    ["POST", "/prime", {}, ["prime", usual]],
+    ["POST", "/rmpeer", { peers: ["a"] }, ["removePeers", { peers: ["a"], ...usual }]],
+    ["POST", "/leave", {}, ["leave", undefined]],
     ["POST", "/detach", { target: "pid:1" }, ["detach", { target: "pid:1", addresses: [] }]],
   ];
   for (const [method, path, body, call] of asked) {
@@ -71,6 +97,12 @@ const BAD: readonly (readonly [what: string, path: string, body: string, message
   ["too many", "/forget", JSON.stringify({ targets: Array(1025).fill("a") }), /targets is not a list/],
   ["a text for a switch", "/connect", '{"targets":[],"replace":"yes"}', /replace is not true or false/],
   ["no target", "/attach", '{"addresses":[]}', /target is missing/],
+  ["a holder with blanks", "/ipam/allocate", '{"holder":"a b"}', /holder is missing or no name/],
+  ["an endless holder", "/ipam/allocate", JSON.stringify({ holder: "x".repeat(257) }), /holder is missing/],
+  ["a number for a subnet", "/ipam/allocate", '{"holder":"a","subnet":1}', /subnet is no text/],
+  ["a claim of nothing", "/ipam/claim", '{"holder":"a"}', /address is missing/],
+  ["a wait that has no end", "/prime", '{"timeoutMs":1e99}', /timeoutMs is no time/],
+  ["a wait before the beginning", "/attach", '{"target":"pid:1","timeoutMs":-1}', /timeoutMs is no time/],
   ["an endless target", "/attach", JSON.stringify({ target: "x".repeat(5000) }), /target is missing/],
 ];
 

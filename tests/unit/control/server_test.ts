@@ -19,6 +19,8 @@ const api: ControlApi = {
   forget: refuse,
   attach: refuse,
   detach: () => new Promise(() => {}),
+  ...{ holders: refuse, allocate: refuse, claim: refuse, release: refuse, prime: refuse },
+  ...{ removePeers: refuse, leave: refuse },
   stop: () => ({ pid: 42, peersThroughDaemon: 0 }),
 };
 

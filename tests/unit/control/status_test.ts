@@ -63,6 +63,7 @@ function sources(
   const rest = {
     unknownInterfaces: [],
     firewall: [],
+    ipam: undefined,
     stateWasLost: undefined,
     formerName: undefined,
   };

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
+import { parseCidr } from "../../../mod/core/addr.ts";
+import { Universe } from "../../../mod/ipam/universe.ts";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
 import { type ConfigSources, resolveConfig } from "../../../mod/daemon/config.ts";
 import { checkKeys, readConfigFile } from "../../../mod/daemon/config_file.ts";
+
+function universe(text: string): Universe {
+  const made = Universe.of(parseCidr(text)!);
+  assert.ok(made.ok);
+  return made.value;
+}
 
 const PATH = "/etc/meshnet/meshnet.toml";
 
@@ -29,6 +37,11 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     datapath: "auto",
     fastdp: true,
     mtu: undefined,
+    ipam: {
+      universe: universe("10.32.0.0/12"),
+      subnet: parseCidr("10.32.0.0/12"),
+      init: { kind: "consensus", peers: undefined },
+    },
     compat: undefined,
     logLevel: "info",
     logFormat: "text",

@@ -36,30 +36,31 @@ function fakeParts(asked: unknown[]) {
     dataplane: { report: () => Promise.resolve(report) },
     stateWasLost: false,
     firewall: () => [],
-    attachments: {
-      unknown: () => [],
-      list: () => [],
-      attach: note("attach", "attached"),
-      detach: note("detach", "detached"),
+    attachments: { unknown: () => [], list: () => [] },
+    addresses: {
+      attach: note("attach", Promise.resolve("attached")),
+      detach: note("detach", Promise.resolve("detached")),
     },
+    ipam: undefined,
     clock: { now: () => 5000 },
     touched: note("touched", undefined),
     end: note("end", undefined) as (how: Ending) => void,
   } as unknown as ControlParts;
 }
 
-Deno.test("controlApi() passes requests on and looks after attachments again", () => {
+Deno.test("controlApi() passes requests on and looks after attachments again", async () => {
   const asked: unknown[] = [];
   const api = controlApi(fakeParts(asked));
   assert.deepEqual(api.connect({ targets: ["a"], replace: true }), { targets: ["host2"] });
   api.forget({ targets: ["host2"] });
-  const request = { target: "netns:a", addresses: [] };
-  assert.equal(api.attach(request), "attached");
-  assert.equal(api.detach(request), "detached");
+  const request = { target: "netns:a", addresses: [], noWait: false, timeoutMs: 60_000 };
+  const gone = () => new AbortController().signal;
+  assert.equal(await api.attach(request, gone), "attached");
+  assert.equal(await api.detach(request), "detached");
   assert.deepEqual(asked, [
     ["retarget", { connect: ["a"], replace: true }],
     ["retarget", { forget: ["host2"] }],
-    ["attach", request],
+    ["attach", request, gone],
     ["touched"],
     ["detach", request],
     ["touched"],
@@ -81,7 +82,7 @@ Deno.test("controlApi() refuses to forget what is no target", () => {
 Deno.test("controlApi() reports configuration with origins, host facts and inner state", async () => {
   const report = await controlApi(fakeParts([])).report();
   assert.deepEqual(report.config, { port: { value: "6783", from: "default" } });
-  assert.deepEqual(Object.keys(report.details).sort(), ["dataplane", "memory", "mesh", "routes"]);
+  assert.deepEqual(Object.keys(report.details).sort(), ["dataplane", "ipam", "memory", "mesh", "routes"]);
   assert.equal(typeof report.host["kernel"], "string");
   assert.equal(report.status.uptimeMs, 5000);
 });

@@ -1,0 +1,46 @@
+/** The page of `meshnet status` about addresses, and its line in the overview. */
+import type { IpamReport } from "../control/address_types.ts";
+import { type Paint, printable, table } from "./render.ts";
+
+const LABEL = 10;
+
+/** One line for the overview. */
+export function ipamLine(ipam: IpamReport | null): string {
+  if (ipam === null) return "not allocated (--ip-range off)";
+  const subnet = ipam.subnet === ipam.range ? "" : `, by default from ${ipam.subnet}`;
+  return `${ipam.range}${subnet}: ${ipam.state}, ${ipam.active} in use here`;
+}
+
+/** Who owns how many addresses, and who waits. */
+export function renderIpam(ipam: IpamReport | null, look: Paint): string {
+  if (ipam === null) return "Addresses are not allocated: this host runs with --ip-range off.\n";
+  const line = (label: string, value: string) => `${look.dim(label.padStart(LABEL))}  ${value}`;
+  const good = ipam.state === "ready" || ipam.state === "idle";
+  const lines = [
+    line("Range", `${ipam.range} (${ipam.addresses} addresses)`),
+    line("Subnet", ipam.subnet),
+    line("State", (good ? look.good : look.bad)(ipam.state)),
+    ...(ipam.info === "" ? [] : [line("", printable(ipam.info))]),
+    line("In use", `${ipam.active} on this host`),
+  ];
+  const rows = ipam.owners.map(({ addresses, free, nickname, peer, percent, reachable }) => ({
+    cells: [
+      { text: nickname === "" ? peer : `${peer}(${nickname})` },
+      { text: String(addresses) },
+      { text: `${percent.toFixed(1)} %` },
+      { text: String(free) },
+      { text: reachable ? "" : "unreachable", paint: look.bad },
+    ],
+  }));
+  const owners = rows.length === 0
+    ? ""
+    : `\n${table(["OWNER", "ADDRESSES", "SHARE", "FREE", ""], rows, look)}`;
+  const more = [
+    ...ipam.waiting.map(({ holder, wants }) => `${holder} waits for ${wants}`),
+    ...ipam.removals.map(({ heir, missing, nickname, peer }) =>
+      `${nickname || peer} is declared lost; ${heir ?? "nobody yet"} is to take over, ` +
+      (missing.length === 0 ? "all have agreed" : `no consent yet of ${missing.join(", ")}`)
+    ),
+  ].map((text) => `${printable(text)}\n`);
+  return `${lines.join("\n")}\n${owners}${more.length === 0 ? "" : `\n${more.join("")}`}`;
+}

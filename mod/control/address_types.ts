@@ -1,0 +1,122 @@
+/** Requests and answers about addresses. What holds for api_types.ts holds here: scripts depend on it. */
+
+/** What one host owns of the range. */
+export interface IpamOwnerReport {
+  /** Peer name. */
+  readonly peer: string;
+  /** Its name for people; empty when it is not known. */
+  readonly nickname: string;
+  /** Whether it is this host, or can be asked for addresses now. */
+  readonly reachable: boolean;
+  /** How many addresses it owns. */
+  readonly addresses: number;
+  /** How many of them were free when it last said so. */
+  readonly free: number;
+  /** Its share of the range. */
+  readonly percent: number;
+}
+
+/** A lost host whose addresses are to be taken over, and what that waits for. */
+export interface IpamRemovalReport {
+  /** Peer name of the lost host. */
+  readonly peer: string;
+  /** Its name for people; empty when it is not known. */
+  readonly nickname: string;
+  /** Peer name of who is to take over; null while nobody has said so. */
+  readonly heir: string | null;
+  /** Peer names of those whose consent is missing. */
+  readonly missing: readonly string[];
+}
+
+/** How allocation of addresses is doing. */
+export interface IpamReport {
+  /** The whole range. */
+  readonly range: string;
+  /** Where those get an address who name no subnet. */
+  readonly subnet: string;
+  /** `idle`: nobody has asked for an address yet; `awaiting-consensus`, `priming`: the first owners are being agreed upon;
+   * `ready`; `waiting`: somebody waits for an address; `all-unreachable`: no owner can be asked; `blocked`. */
+  readonly state: string;
+  /** What that means, and what to do; a sentence. */
+  readonly info: string;
+  /** Addresses of the range. */
+  readonly addresses: number;
+  /** Addresses of this host's share that are in use. */
+  readonly active: number;
+  /** By share, the largest first. */
+  readonly owners: readonly IpamOwnerReport[];
+  /** Who waits for an address. */
+  readonly waiting: readonly { readonly holder: string; readonly wants: string }[];
+  /** Hosts that somebody has declared lost. */
+  readonly removals: readonly IpamRemovalReport[];
+}
+
+/** Who holds which addresses; one line of `meshnet ps`. */
+export interface HolderReport {
+  /** A target, or a name that was given to `ipam allocate`. */
+  readonly holder: string;
+  /** Whether it hangs on the network now; false for names, and for what is gone. */
+  readonly attached: boolean;
+  /** `address/prefix`. */
+  readonly addresses: readonly string[];
+}
+
+/** How long a request may wait, for an address or for other hosts. */
+export interface WaitRequest {
+  /** Fails as soon as nobody is left to ask. */
+  readonly noWait: boolean;
+  /** Fails after so many milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** Body of `POST /ipam/allocate`. */
+export interface AllocateRequest extends WaitRequest {
+  /** Who gets the address: any name, or a target. */
+  readonly holder: string;
+  /** In which subnet; null: the default one. */
+  readonly subnet: string | null;
+}
+
+/** Body of `POST /ipam/claim`. */
+export interface ClaimRequest extends WaitRequest {
+  /** Who gets the address: any name, or a target. */
+  readonly holder: string;
+  /** `address/prefix`. */
+  readonly address: string;
+}
+
+/** Body of `POST /ipam/release`. */
+export interface ReleaseRequest {
+  /** Who has the address. */
+  readonly holder: string;
+  /** The address, with or without its prefix length; null: all that the holder has. */
+  readonly address: string | null;
+}
+
+/** Answer of `POST /ipam/allocate`, `claim` and `release`. */
+export interface AddressesAnswer {
+  /** As given. */
+  readonly holder: string;
+  /** What was allocated, claimed or released, `address/prefix`. */
+  readonly addresses: readonly string[];
+}
+
+/** Answer of `POST /prime` and `POST /leave`. */
+export interface WaitAnswer {
+  /** It is so now. */
+  readonly done: true;
+}
+
+/** Body of `POST /rmpeer`. */
+export interface RemovePeersRequest extends WaitRequest {
+  /** Names or nicknames of hosts that are gone for good. */
+  readonly peers: readonly string[];
+}
+
+/** Answer of `POST /rmpeer`. */
+export interface RemovePeersAnswer {
+  /** Names of the peers that were meant. */
+  readonly peers: readonly string[];
+  /** How many addresses this host took over. */
+  readonly addresses: number;
+}

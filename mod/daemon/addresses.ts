@@ -1,0 +1,201 @@
+/** Attaching with addresses of the range: what is asked for is allocated first, and what is detached goes back. */
+import { type AddressWish, type Attachments, parseAddressWish } from "../attach/mod.ts";
+import type { WaitRequest } from "../control/address_types.ts";
+import type { AttachAnswer, AttachRequest } from "../control/api_types.ts";
+import { type Cidr, cidrContains, formatCidr, parseCidr } from "../core/addr.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { Clock, Logger } from "../core/ports.ts";
+import { after } from "../core/time.ts";
+import type { AllocatorShell } from "../ipam/allocator_shell.ts";
+import type { Patience } from "../ipam/allocator_types.ts";
+
+/** Allocation of addresses, where it is on. */
+export interface Ipam {
+  readonly shell: AllocatorShell;
+  /** The whole range. */
+  readonly range: Cidr;
+  /** Where those get an address who name no subnet. */
+  readonly subnet: Cidr;
+}
+
+/** What is needed to attach with addresses. */
+export interface AddressesParts {
+  readonly attachments: Attachments;
+  /** undefined: allocation is off, and addresses have to be given. */
+  readonly ipam: Ipam | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Patience without end. */
+const FOREVER: Patience = { until: Infinity, noWait: false };
+
+/** What allocation says where it is off. */
+export function ipamOff(action: string): MeshnetError {
+  return new MeshnetError(
+    "ipam/off",
+    `${action}: this host allocates no addresses, it runs with --ip-range off`,
+    {
+      hint:
+        "Give an address such as 10.2.1.1/24, or start it with an --ip-range, the same as on the other hosts",
+    },
+  );
+}
+
+/** How long a request may wait, on a clock. */
+export function patienceOf({ noWait, timeoutMs }: WaitRequest, clock: Clock): Patience {
+  return { until: after(clock.now(), timeoutMs), noWait };
+}
+
+/** Attachments and their addresses. Requests about one target are served one after another. */
+export class Addresses {
+  readonly #parts: AddressesParts;
+  /** The last request about each holder, as long as it is not done. */
+  readonly #busy = new Map<string, Promise<unknown>>();
+
+  constructor(parts: AddressesParts) {
+    this.#parts = parts;
+  }
+
+  /** Attaches a target with the addresses that are asked for. What fails leaves everything as it was. */
+  async attach(request: AttachRequest, gone: () => AbortSignal): Promise<AttachAnswer> {
+    const { attachments, ipam } = this.#parts;
+    const { target } = request;
+    const texts = request.addresses.length === 0 ? ["net:default"] : request.addresses;
+    const wishes = texts.map(parseAddressWish);
+    if (ipam === undefined) {
+      const wish = wishes.findIndex(({ kind }) => kind === "any");
+      if (wish >= 0) throw ipamOff(`Cannot allocate an address of ${texts[wish]} for ${target}`);
+      return attachments.attach({ target, addresses: texts });
+    }
+    const holder = attachments.holderOf(target);
+    return await this.#inTurn(holder, async () => {
+      const { shell } = ipam;
+      const before = shell.lookup(holder);
+      try {
+        const addresses = await this.#obtain(wishes, { ipam, holder, request, gone });
+        const result = attachments.attach({ target, addresses });
+        this.#adopt(ipam, holder, result.attachment?.addresses ?? []);
+        return result;
+      } catch (thrown) {
+        for (const { ip } of shell.lookup(holder)) {
+          if (!before.some((had) => had.ip === ip)) await this.#giveBack(ipam, holder, ip);
+        }
+        throw thrown;
+      }
+    });
+  }
+
+  /** Takes addresses or the whole interface away; addresses of the range go back. */
+  async detach({ addresses, target }: Pick<AttachRequest, "addresses" | "target">): Promise<AttachAnswer> {
+    const { attachments, ipam } = this.#parts;
+    const wishes = addresses.map(parseAddressWish);
+    const holder = attachments.holderOf(target, { remembered: true });
+    return await this.#inTurn(holder, async () => {
+      const has = attachments.list().find((one) => one.target === holder)?.addresses ?? [];
+      const texts = wishes.flatMap((wish, i) => {
+        const found = this.#addressesOf(wish, has);
+        if (found.length > 0 || has.length === 0) return found;
+        throw new MeshnetError(
+          "attach/not-attached",
+          `Cannot detach ${addresses[i]}: ${target} has no address of it`,
+          { hint: `Its addresses are: ${has.join(", ")}` },
+        );
+      });
+      const result = attachments.detach({ target, addresses: texts });
+      if (ipam === undefined) return result;
+      for (const text of result.addresses) {
+        const { ip } = parseCidr(text)!;
+        if (ipam.shell.lookup(holder).some((held) => held.ip === ip)) await this.#giveBack(ipam, holder, ip);
+      }
+      return result;
+    });
+  }
+
+  /** After a start: what is attached keeps its addresses, and what others held goes back. */
+  reconcile(): void {
+    const { attachments, ipam } = this.#parts;
+    if (ipam === undefined) return;
+    const all = attachments.list();
+    ipam.shell.tell({ kind: "running", idents: new Set(all.map(({ target }) => target)) });
+    for (const { addresses, target } of all) this.#adopt(ipam, target, addresses);
+  }
+
+  /** A target is gone for good: its addresses go back, unless it returns soon. */
+  forgotten(target: string): void {
+    this.#parts.ipam?.shell.tell({ kind: "container", ident: target, what: "died" });
+  }
+
+  async #obtain(
+    wishes: readonly AddressWish[],
+    { gone, holder: ident, ipam, request }: {
+      readonly ipam: Ipam;
+      readonly holder: string;
+      readonly request: AttachRequest;
+      readonly gone: () => AbortSignal;
+    },
+  ): Promise<readonly string[]> {
+    const { shell, range, subnet } = ipam;
+    const addresses: string[] = [];
+    const common = { ident, isContainer: true, patience: patienceOf(request, this.#parts.clock) };
+    for (const wish of wishes) {
+      if (wish.kind === "address") {
+        const { cidr } = wish;
+        if (cidrContains(range, cidr.ip)) {
+          await shell.ask({ kind: "claim", cidr, lenient: true, ...common }, gone());
+        }
+        addresses.push(formatCidr(cidr));
+        continue;
+      }
+      const answer = await shell.ask({ kind: "allocate", subnet: wish.subnet ?? subnet, ...common }, gone());
+      if (answer.kind === "address") addresses.push(formatCidr(answer.cidr));
+    }
+    return addresses;
+  }
+
+  #addressesOf(wish: AddressWish, has: readonly string[]): readonly string[] {
+    if (wish.kind === "address") return [formatCidr(wish.cidr)];
+    const subnet = wish.subnet ?? this.#parts.ipam?.subnet;
+    if (subnet === undefined) throw ipamOff("Cannot detach net:default");
+    return has.filter((text) => cidrContains(subnet, parseCidr(text)!.ip));
+  }
+
+  /** Holds what is attached already. Where nobody can say yet whose an address is, the allocator goes on by itself. */
+  #adopt({ range, shell }: Ipam, holder: string, addresses: readonly string[]): void {
+    const { logger } = this.#parts;
+    const held = shell.lookup(holder);
+    for (const text of addresses) {
+      const cidr = parseCidr(text)!;
+      if (!cidrContains(range, cidr.ip) || held.some(({ ip }) => ip === cidr.ip)) continue;
+      shell.ask({ kind: "claim", ident: holder, cidr, isContainer: true, lenient: true, patience: FOREVER })
+        .catch((thrown) => {
+          logger.warn("attached-address-not-held", {
+            ...{ target: holder, address: text, reason: messageOf(thrown) },
+          });
+        });
+    }
+  }
+
+  async #giveBack({ shell }: Ipam, ident: string, ip: Cidr["ip"]): Promise<void> {
+    try {
+      await shell.ask({ kind: "release", ident, ip });
+    } catch (thrown) { // it is free here; the disk learns of it later
+      this.#parts.logger.warn("address-not-released", {
+        target: ident,
+        address: ip,
+        reason: messageOf(thrown),
+      });
+    }
+  }
+
+  async #inTurn<T>(holder: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#busy.get(holder);
+    const mine = (before ?? Promise.resolve()).then(work, work);
+    this.#busy.set(holder, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#busy.get(holder) === mine) this.#busy.delete(holder);
+    }
+  }
+}

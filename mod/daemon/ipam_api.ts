@@ -1,0 +1,151 @@
+/** What the control socket can have done with addresses. */
+import type { Attachments } from "../attach/mod.ts";
+import type { IpamSources } from "../control/address_report.ts";
+import type { HolderReport } from "../control/address_types.ts";
+import type { ControlApi } from "../control/routes.ts";
+import { type Cidr, formatCidr, parseCidr, parseIp } from "../core/addr.ts";
+import { MeshnetError } from "../core/errors.ts";
+import { parsePeerName, type PeerName } from "../core/names.ts";
+import type { Clock } from "../core/ports.ts";
+import type { Answered } from "../ipam/allocator_shell.ts";
+import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
+
+/** What it is made of. */
+export interface IpamApiParts {
+  /** undefined: allocation is off. */
+  readonly ipam: Ipam | undefined;
+  readonly attachments: Pick<Attachments, "list">;
+  readonly clock: Clock;
+  /** Who is in the mesh, with their nicknames; this host first. */
+  readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
+}
+
+/** The requests that are about addresses. */
+export type IpamApi = Pick<
+  ControlApi,
+  "holders" | "allocate" | "claim" | "release" | "prime" | "removePeers" | "leave"
+>;
+
+/** Serves them. */
+export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): IpamApi {
+  const need = (action: string): Ipam => {
+    if (ipam === undefined) throw ipamOff(action);
+    return ipam;
+  };
+  return {
+    holders: () => holdersOf(attachments.list(), ipam),
+    async allocate({ holder, subnet: text, ...wait }, gone) {
+      const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
+      const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
+      const wanted = text === null || text === "default" ? subnet : cidrOf(text, "10.32.1.0/24");
+      return answerOf(holder, await shell.ask({ kind: "allocate", subnet: wanted, ...common }, gone()));
+    },
+    async claim({ address, holder, ...wait }, gone) {
+      const { shell } = need(`Cannot claim ${address}`);
+      const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
+      const cidr = cidrOf(address, "10.32.1.7/12");
+      return answerOf(holder, await shell.ask({ kind: "claim", cidr, lenient: false, ...common }, gone()));
+    },
+    async release({ address, holder }) {
+      const { shell } = need(`Cannot release addresses of ${holder}`);
+      const ip = address === null ? undefined : parseIp(address) ?? cidrOf(address, "10.32.1.7").ip;
+      refuseAttached(holder, attachments.list());
+      return answerOf(holder, await shell.ask({ kind: "release", ident: holder, ip }));
+    },
+    async prime(wait, gone) {
+      const { shell } = need("Cannot prime");
+      await shell.ask({ kind: "prime", patience: patienceOf(wait, clock) }, gone());
+      return { done: true };
+    },
+    async removePeers({ peers: words, ...wait }, gone) {
+      const { shell } = need("Cannot remove peers");
+      const known = [
+        ...peers(),
+        ...shell.status().owners.map(({ nickname, peer }) => ({ name: peer, nickname })),
+      ];
+      const victims = words.map((word) => peerOf(word, known));
+      const patience = patienceOf(wait, clock);
+      const answer = await shell.ask({ kind: "remove", peers: victims, patience }, gone());
+      return { peers: victims, addresses: answer.kind === "removed" ? answer.taken : 0 };
+    },
+    async leave() {
+      await ipam?.shell.ask({ kind: "shutdown" });
+      return { done: true };
+    },
+  };
+}
+
+/** What `status` is told of allocation. */
+export function ipamSources(ipam: Ipam | undefined): IpamSources | undefined {
+  if (ipam === undefined) return undefined;
+  const { shell, subnet } = ipam;
+  return { status: shell.status(), subnet: formatCidr(subnet), refused: shell.refused() };
+}
+
+function cidrOf(text: string, example: string): Cidr {
+  const cidr = parseCidr(text.replace(/^(?:net|ip):/, ""));
+  if (cidr !== undefined) return cidr;
+  throw new MeshnetError(
+    "usage/bad-address",
+    `Cannot use address ${text}: it is no address with a prefix length`,
+    {
+      hint: `Give for example ${example}`,
+    },
+  );
+}
+
+function answerOf(holder: string, answer: Answered) {
+  const cidrs = answer.kind === "address" ? [answer.cidr] : answer.kind === "released" ? answer.cidrs : [];
+  return { holder, addresses: cidrs.map(formatCidr) };
+}
+
+function holdersOf(
+  attachments: readonly { target: string; attached: boolean; addresses: readonly string[] }[],
+  ipam: Ipam | undefined,
+): readonly HolderReport[] {
+  const targets = new Set(attachments.map(({ target }) => target));
+  const others = (ipam?.shell.status().held ?? []).filter(({ ident }) => !targets.has(ident));
+  return [
+    ...attachments.map(({ addresses, attached, target }) => ({ holder: target, attached, addresses })),
+    ...others.map(({ cidrs, ident }) => ({
+      holder: ident,
+      attached: false,
+      addresses: cidrs.map(formatCidr),
+    })),
+  ];
+}
+
+/** An address that is in use is not given away under its user. */
+function refuseAttached(holder: string, attachments: readonly { readonly target: string }[]): void {
+  if (!attachments.some(({ target }) => target === holder)) return;
+  throw new MeshnetError("ipam/in-use", `Cannot release addresses of ${holder}: it is attached`, {
+    hint: `Run \`meshnet detach ${holder}\`: that gives them back`,
+  });
+}
+
+/** A nickname, or else a name, as the name of a peer. */
+function peerOf(
+  word: string,
+  known: readonly { readonly name: PeerName; readonly nickname: string }[],
+): PeerName {
+  const self = known[0]?.name;
+  const named = new Set(known.filter(({ nickname }) => nickname === word).map(({ name }) => name));
+  const name = named.size === 1 ? [...named][0]! : parsePeerName(word);
+  if (named.size > 1) {
+    throw new MeshnetError("peer/unknown", `Cannot remove ${word}: ${named.size} hosts have this nickname`, {
+      hint: `Give the name instead: ${[...named].join(" or ")}`,
+    });
+  }
+  if (name === undefined) {
+    const nicknames = [...new Set(known.slice(1).map(({ name, nickname }) => nickname || name))].slice(0, 16);
+    throw new MeshnetError("peer/unknown", `Cannot remove ${word}: no such host is known`, {
+      hint: nicknames.length === 0 ? "No other host is known" : `Known are: ${nicknames.join(", ")}`,
+    });
+  }
+  if (name === self) {
+    throw new MeshnetError("usage/bad-option", `Cannot remove ${word}: it is this host itself`, {
+      hint: "`meshnet reset` removes this host and hands its addresses to others",
+    });
+  }
+  return name;
+}
