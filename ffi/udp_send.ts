@@ -40,6 +40,8 @@ export interface SendAddress {
   /** The control message with our address to send from; undefined: the kernel chooses. It is given up when the kernel
    * refuses it. */
   source: Uint32Array<ArrayBuffer> | undefined;
+  /** It is never given up: what the kernel refuses is not sent. */
+  readonly only?: boolean;
 }
 
 /** The control message that has datagrams leave from an address of ours. */
@@ -180,7 +182,7 @@ export class SendQueue {
   /** The address to send from may have gone: without it the message may be sent. False: that was not it. */
   #givesUpSource(i: number, errno: number): boolean {
     const to = this.#to[i]!;
-    if (to.source === undefined || !NOT_OURS.includes(errno)) return false;
+    if (to.source === undefined || to.only === true || !NOT_OURS.includes(errno)) return false;
     to.source = undefined;
     for (let at = i; at < this.#count; at++) {
       if (this.#to[at] !== to) continue;

@@ -27,7 +27,7 @@ import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 import { sendGathered } from "./ovs_send_shell.ts";
-import { openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
+import { leftForKernel, openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
 import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 
@@ -255,9 +255,11 @@ export class OvsDatapath implements Datapath {
         }
         break;
       }
-      case "execute":
-        writeExecute(writer, families, index, effect, { tagOf: tags?.tagOf });
+      case "execute": {
+        const left = leftForKernel(effect, this.#user, this.#ports);
+        if (left !== undefined) writeExecute(writer, families, index, left, { tagOf: tags?.tagOf });
         break;
+      }
       case "delete":
         tags?.unbind(effect.ufid);
         writeFlowDelete(writer, families, index, effect);

@@ -4,10 +4,10 @@
  */
 import { messageOf } from "../core/errors.ts";
 import type { Millis } from "../core/time.ts";
-import type { Miss, PortNo } from "../wire/netlink/ovs_keys.ts";
+import type { Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import type { Upcall } from "../wire/netlink/ovs_flow.ts";
 import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
-import type { OvsAdapters, PostEvent } from "../overlay/ports/datapath_port.ts";
+import type { DatapathEffect, OvsAdapters, PostEvent } from "../overlay/ports/datapath_port.ts";
 import type { OvsKernel } from "./ovs_kernel_shell.ts";
 import {
   SLEEVE_HEADROOM,
@@ -37,6 +37,8 @@ export interface UserSpace extends Disposable {
 interface Around extends Pick<OvsAdapters, "openLinkNotices" | "log"> {
   readonly kernel: OvsKernel;
 }
+
+type Execution = Extract<DatapathEffect, { readonly kind: "execute" }>;
 
 /** See the module's head. One thread, synchronous. */
 export class OvsSleeve implements Disposable {
@@ -175,6 +177,22 @@ export class OvsSleeve implements Disposable {
     this.path[Symbol.dispose]();
     this.#tap[Symbol.dispose]();
   }
+}
+
+/** What of an order to send a frame is the kernel's to do. A tunnel's packet with DF leaves through user space's socket:
+ * the kernel would refuse it, if it believes what a stranger says about the route. Without user space it has no DF. */
+export function leftForKernel(
+  order: Execution,
+  user: OvsSleeve | undefined,
+  ports: ReadonlyMap<PortNo, Vport>,
+): Execution | undefined {
+  const [action] = order.actions;
+  if (action?.kind !== "tunnel" || action.df !== true) return order;
+  const { kind, port, tunnel } = action;
+  const udpPort = ports.get(port)?.udpPort;
+  if (user === undefined || udpPort === undefined) return { ...order, actions: [{ kind, port, tunnel }] };
+  user.path.sendTunnelled(order.frame, { tunnel, udpPort });
+  return undefined;
 }
 
 /** Makes the TAP a port, or says in the log why it cannot be: there is no sleeve then, but everything else. */

@@ -7,7 +7,7 @@ import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
 import { isIpv6 } from "../wire/packet/inner_frame.ts";
 import { LONGEST_TOO_BIG, writeFragNeeded, writePacketTooBig } from "../wire/packet/icmp_too_big.ts";
 import { Ipv4Fragmenter } from "../wire/packet/inner_ipv4.ts";
-import type { SleeveKey } from "../wire/netlink/ovs_keys.ts";
+import type { SleeveKey, TunnelKey } from "../wire/netlink/ovs_keys.ts";
 import { FRAME_HEADER, PARTIAL_FLAG, type PeerNumber } from "../wire/mesh/sleeve.ts";
 import {
   isSpecialFrame,
@@ -17,7 +17,7 @@ import {
 } from "../wire/mesh/sleeve_special.ts";
 import { clampMss } from "../wire/packet/tcp_mss.ts";
 import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/packet/virtio_net.ts";
-import { vniDestination, vniOf, vniSource } from "../wire/packet/vxlan.ts";
+import { vniDestination, vniOf, vniSource, VXLAN_HEADER, writeVxlan } from "../wire/packet/vxlan.ts";
 import { LateAnswers } from "./late_answers.ts";
 import { Segmenter } from "./segment.ts";
 import { EngineLink } from "./sleeve_engine_link.ts";
@@ -35,13 +35,15 @@ import {
   type TakePacket,
 } from "../overlay/ports/sleeve_port.ts";
 import type { SleeveCiphers } from "./sleeve_seal.ts";
-import type { Refusal, SleeveSocket } from "./sleeve_socket.ts";
+import { MESSAGE_OCTETS, type Refusal, type SleeveSocket } from "./sleeve_socket.ts";
 import { TAP_PACKET } from "../overlay/ports/tap_port.ts";
 
 /** What waits is sent as soon as it is this much: the network starts while we go on. */
 const SEND_AT = 128 * 1024;
 /** Receptions of one drain(). */
 const RECEPTIONS = 2;
+/** What is sent for no link of user space. */
+const NO_LINK = -1 as LinkId;
 /** News that may wait for the next flush(). */
 const NEWS = 64;
 /** What an engine is made of. */
@@ -162,6 +164,18 @@ export class SleeveEngine implements SleevePort {
         assertNever(channel);
     }
     if (this.#outbox.waiting >= SEND_AT) this.#outbox.flush();
+  }
+
+  sendTunnelled(frame: Uint8Array, { tunnel, udpPort }: { tunnel: TunnelKey; udpPort: number }): void {
+    const { socket } = this.#parts;
+    const size = VXLAN_HEADER + frame.length;
+    const peer = socket.peer({ ip: tunnel.dst, port: udpPort }, tunnel.src, { only: true });
+    if (peer === undefined || size > MESSAGE_OCTETS) return;
+    this.#outbox.flush(); // the socket's buffer is free then
+    writeVxlan(socket.outgoing, 0, tunnel.id);
+    socket.outgoing.set(frame, VXLAN_HEADER);
+    socket.queue(peer, true, { from: 0, to: size, size, tag: NO_LINK });
+    socket.flush();
   }
 
   drain(
@@ -315,6 +329,7 @@ export class SleeveEngine implements SleevePort {
   }
 
   #refused(id: LinkId, why: Refusal, more: PathMtus & { readonly datagrams: number }): void {
+    if (id === NO_LINK) return; // its peer misses it
     const { datagrams, interfaceMtu, routeMtu } = more;
     this.#drop(why === "too-big" ? "path-too-small" : why === "full" ? "send-buffer-full" : why, datagrams);
     if (why !== "too-big" || interfaceMtu <= 0 || this.#news.length === NEWS) return;

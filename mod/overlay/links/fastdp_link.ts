@@ -1,6 +1,5 @@
 /** The fast datapath on one link: proves by heartbeats that full-size frames arrive (source: spec dataplane.md 2.7). */
 import type { Ip } from "../../core/addr.ts";
-import type { ConnUid } from "../../core/names.ts";
 import type { OverlayName } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
@@ -24,7 +23,8 @@ import {
   READY_HEARTBEAT_MS,
   SLOW_HEARTBEAT_MS,
 } from "./beats.ts";
-import { type EspSession, FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
+import { FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
+import type { FastdpLinkOptions } from "./fastdp_link_options.ts";
 import { whyNotFastdp } from "./fastdp_words.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import {
@@ -46,23 +46,6 @@ const ACK: ForwarderEvent = { kind: "control", tag: FASTDP_HEARTBEAT_ACK, payloa
 const DEAF: ForwarderEvent = { kind: "control", tag: FASTDP_DEAF, payload: NO_PAYLOAD };
 /** What ESP adds at most: header 8, initialisation vector 8, padding 3, trailer 2, check value 16. */
 const ESP_OVERHEAD = 37;
-
-/** What a fastdp link is made of. */
-export interface FastdpLinkOptions {
-  readonly connUid: ConnUid;
-  /** Our IPv4 address on the connection. */
-  readonly local: Ip;
-  /** The peer's IPv4 address on the connection. */
-  readonly remote: Ip;
-  /** VXLAN port of this link, at both ends. */
-  readonly udpPort: number;
-  /** MTU of the datapath's interface. */
-  readonly mtu: number;
-  /** What seals the link; undefined: it is in clear. */
-  readonly esp?: EspSession | undefined;
-  /** Whether both ends promise heartbeats and tell each other what is missed. */
-  readonly beat?: boolean;
-}
 
 const OLD_HEARTBEAT: HeartbeatFacts = { promise: 0, full: true };
 
@@ -375,7 +358,8 @@ export class FastdpLink implements Forwarder {
       if (full) setFullPromise(frame, this.#established ? nextFull : 0);
     }
     const tunnel = { id: this.#tunnel!.vni, src: path.local, dst: path.remote };
-    return [{ kind: "frame", frame, action: { kind: "tunnel", port: path.port, tunnel } }];
+    const action = { kind: "tunnel", port: path.port, tunnel } as const;
+    return [{ kind: "frame", frame, action: full ? { ...action, df: true } : action }];
   }
 
   /** When the next heartbeat is due after this one, and whether this one is of full size. */

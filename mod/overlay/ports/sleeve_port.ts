@@ -3,7 +3,7 @@ import type { Endpoint, Ip } from "../../core/addr.ts";
 import type { PeerName, ShortId } from "../../core/names.ts";
 import type { LinkId, LinkProtection } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
-import type { SleeveKey } from "../../wire/netlink/ovs_keys.ts";
+import type { SleeveKey, TunnelKey } from "../../wire/netlink/ovs_keys.ts";
 import type { PeerNumber } from "../../wire/mesh/sleeve.ts";
 import type { SpecialFrame } from "../../wire/mesh/sleeve_special.ts";
 import type { Channel, FrameSpan } from "./sleeve_channel.ts";
@@ -123,6 +123,9 @@ export interface SleevePort extends Disposable {
     bytes: Uint8Array<ArrayBuffer>,
     span: { from: number; to: number; broadcast: boolean },
   ): void;
+  /** Sends a frame as a tunnel of the kernel would, as one packet with DF, whatever the kernel believes of the route. It
+   * leaves from `tunnel.src` or not at all. */
+  sendTunnelled(frame: Uint8Array, to: { readonly tunnel: TunnelKey; readonly udpPort: number }): void;
   /** Receives a bounded part of what waits: packets go to `take`, news to `tell`. True when there may be more. */
   drain(
     tell: (news: SleeveNews) => void,

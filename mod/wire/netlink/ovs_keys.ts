@@ -59,7 +59,7 @@ export interface FlowKey {
 export type FlowAction =
   /** Deliver a copy to a port that is no tunnel. */
   | { readonly kind: "output"; readonly port: PortNo }
-  /** Encapsulate (TOS 0, TTL 64, no UDP checksum) and send through the vxlan port `port`; `df`: it must not be fragmented. */
+  /** Encapsulate (TOS 0, TTL 64, no UDP checksum) and send through the vxlan port `port`; `df`: nobody may fragment it. */
   | { readonly kind: "tunnel"; readonly port: PortNo; readonly tunnel: TunnelKey; readonly df?: true }
   /** Hand it to user space at `port`, to be sent over a link. */
   | { readonly kind: "sleeve"; readonly port: PortNo; readonly sleeve: SleeveKey };

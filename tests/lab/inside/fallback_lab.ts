@@ -84,11 +84,40 @@ const two = suite({ name: "fall-back", open: () => hosts(2), prepare: mesh }, {
     await ip(["link set p1 mtu 1500"], world.fabric);
     await overlayOf(world, "fastdp");
   },
+  "the hosts' own interfaces take less than the tunnel sends: user space carries the traffic, status says why":
+    async (
+      world,
+    ) => {
+      const [one, other] = [world.container(1), world.container(2)];
+      await overlayOf(world, "fastdp");
+      await using ping = one.background("ping", "-n", "-i", "0.1", "-s", "1300", other.address);
+      const setMtu = (mtu: number) =>
+        Promise.all(world.hosts.map(({ netns }) => ip([`link set eth0 mtu ${mtu}`], netns)));
+      await setMtu(1_400);
+      const noticed = await timed(() => overlayOf(world, "sleeve"));
+      const [connection] = (await world.host(1).status()).connections;
+      note(`noticed after ${noticed} ms: ${connection!.info}`);
+      assert.match(connection!.info, /carries less than 1460 bytes/);
+      await one.mustPing(other.address, "-M", "dont", "-s", "1250", "-c", "5", "-i", "0.1", "-W", "1");
+      await setMtu(1_500);
+      await overlayOf(world, "fastdp");
+      await pause(500);
+      ping.kill("SIGINT");
+      await ping.ended();
+      const { received, sent } = parsePing(ping.output());
+      assert.ok(
+        sent - received <= 5,
+        `${sent - received} of ${sent} pings lost: large ones travel in pieces`,
+      );
+    },
   "a stranger's ICMP message about the path: nothing is lost, and the fast path stays": async (world) => {
     const [one, other] = [world.container(1), world.container(2)];
     const { netns } = world.host(1);
     await overlayOf(world, "fastdp");
     const about = { other: world.host(2).address, port: 6783 };
+    const stays = async () => {
+      for (const host of world.hosts) assert.equal((await host.status()).connections[0]!.overlay, "fastdp");
+    };
     for (const mtu of [700, 552]) {
       // The kernel passes over such a message while the user-space path's socket sends without DF.
       await until("the kernel believes it", async () => {
@@ -101,8 +130,11 @@ const two = suite({ name: "fall-back", open: () => hosts(2), prepare: mesh }, {
       const rate = await one.iperf(other, 2);
       note(`kernel believes in ${mtu}: TCP ${mbits(rate)}`);
       assert.ok(rate > 2e6, mbits(rate));
+      await stays();
+      // Longer than it takes to miss heartbeats of full size, under traffic.
+      await one.mustPing(other.address, "-c", "80", "-i", "0.1", "-W", "1");
+      await stays();
     }
-    await overlayOf(world, "fastdp");
     await exec(["ip", "route", "flush", "cache"], { netns });
   },
 });

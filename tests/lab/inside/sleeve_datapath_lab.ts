@@ -91,6 +91,7 @@ class RelayPath implements SleevePort {
     this.header = undefined;
   }
   perform(): void {}
+  sendTunnelled(): void {}
   drain(): boolean {
     return false;
   }

@@ -32,6 +32,9 @@ class FakeSleeve implements SleevePort {
   perform(effect: SleeveEffect): void {
     this.performed.push(effect);
   }
+  sendTunnelled(): void {
+    assert.fail("a bridge has no tunnels");
+  }
   send(key: SleeveKey, bytes: Uint8Array, span: { from: number; to: number; broadcast: boolean }): void {
     this.sent.push({ key, packet: bytes.slice(span.from, span.to), broadcast: span.broadcast });
     const { answer } = this;

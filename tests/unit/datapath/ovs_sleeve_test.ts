@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
-import type { Mac } from "../../../mod/core/addr.ts";
+import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import type { DatapathEffect } from "../../../mod/overlay/ports/datapath_port.ts";
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
+import { leftForKernel } from "../../../mod/datapath/ovs_sleeve_shell.ts";
 import type { SleeveNews } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { OVS_CMD } from "../../../mod/wire/netlink/ovs.ts";
@@ -258,6 +259,24 @@ Deno.test("OvsDatapath hands effects to user space, posts its news and flushes i
   flush();
   assert.deepEqual(path.performed, [effect]);
   assert.equal(path.flushes, flushes + 1);
+});
+
+Deno.test("OvsDatapath has user space send tunnel packets with DF, which the kernel may refuse; without it they have none", () => {
+  const tunnel = { id: 0x2001 as Vni, src: "192.0.2.1" as Ip, dst: "192.0.2.2" as Ip };
+  const action: FlowAction = { kind: "tunnel", port: 3 as PortNo, tunnel };
+  const fake = new FakeOvs();
+  fake.ports.set(3, { port: 3, type: 4, name: "vxlan-6784", pid: 0, udpPort: 6784 });
+  const { flush, path, perform } = opened(fake);
+  const order = { kind: "execute", frame: new Uint8Array(1_390).fill(1), inPort: PORT } as const;
+  perform({ ...order, actions: [{ ...action, df: true }] });
+  flush();
+  assert.deepEqual(path.tunnelled, [{ frame: order.frame, tunnel, udpPort: 6784 }]);
+  assert.equal(fake.sends.length, 0);
+  perform({ ...order, actions: [action] });
+  flush();
+  assert.deepEqual([path.tunnelled.length, fake.sends.length], [1, 1]);
+  const whole = { ...order, actions: [{ ...action, df: true as const }] };
+  assert.deepEqual(leftForKernel(whole, undefined, new Map())?.actions, [action]);
 });
 
 Deno.test("OvsDatapath disposes user space, TAP included", () => {

@@ -239,6 +239,16 @@ Deno.test("UdpSocket sends from the address that it is told, and from the kernel
       assert.deepEqual(sources("127.0.0.3", count), ["127.0.0.3"]);
     }
     assert.deepEqual(refused, []);
+    const strictly: Parameters<Refused>[] = [];
+    a.refused = (...args) => strictly.push(args);
+    const elsewhere = { ip: LOOPBACK, port: b.local.port };
+    const from = (local: string) => a.peer(elsewhere, local as Ip, { only: true })!;
+    for (const local of ["192.0.2.77", "127.0.0.2"]) {
+      a.queue(from(local), true, { from: 0, to: 100, size: 100, tag: 7 });
+      a.flush();
+    }
+    assert.deepEqual(strictly.map(([tag, why]) => [tag, why]), [[7, "unreachable"]]);
+    assert.deepEqual(received(b, 1).map((one) => one.source.split(" ")[0]), ["127.0.0.2"]);
   }
 });
 

@@ -49,7 +49,7 @@ Deno.test("Dataplane establishes a link by heartbeats in both directions", () =>
   request(core, PREPARE);
   const [beat] = request(core, { kind: "confirm", link: LINK }).filter((effect) => effect.kind === "execute");
   assert.deepEqual(beat?.kind === "execute" && beat.actions, [
-    { kind: "tunnel", port: 9, tunnel: { id: 0x2001, src: hostIp(1), dst: hostIp(2) } },
+    { kind: "tunnel", port: 9, tunnel: { id: 0x2001, src: hostIp(1), dst: hostIp(2) }, df: true },
   ]);
   const key = { ...local(0, 0, 9), tunnel: tunnel(0x1002) };
   const [ack] = told(miss(core, key, 5, encodeHeartbeat(UID, 1376)));

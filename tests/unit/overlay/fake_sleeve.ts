@@ -8,7 +8,7 @@ import type {
   TakePacket,
 } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { TAP_NAME, TAP_PACKET, type TapPort } from "../../../mod/overlay/ports/tap_port.ts";
-import type { SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { SleeveKey, TunnelKey } from "../../../mod/wire/netlink/ovs_keys.ts";
 
 /** Packets wait in `queue`; what was written is in `written`. */
 export class FakeTap implements TapPort {
@@ -55,6 +55,8 @@ export class FakePath implements SleevePort {
   readonly fds = [40, 41];
   readonly performed: SleeveEffect[] = [];
   readonly sent: FakeSent[] = [];
+  readonly tunnelled: { readonly frame: Uint8Array; readonly tunnel: TunnelKey; readonly udpPort: number }[] =
+    [];
   /** What the next drain() and flush() tell. */
   readonly news: SleeveNews[] = [];
   readonly late: SleeveNews[] = [];
@@ -76,6 +78,9 @@ export class FakePath implements SleevePort {
     span: { from: number; to: number; broadcast: boolean },
   ): void {
     this.sent.push({ key, packet: bytes.slice(span.from, span.to), broadcast: span.broadcast });
+  }
+  sendTunnelled(frame: Uint8Array, { tunnel, udpPort }: { tunnel: TunnelKey; udpPort: number }): void {
+    this.tunnelled.push({ frame: frame.slice(), tunnel, udpPort });
   }
   drain(tell: (news: SleeveNews) => void, at: { now: Millis; isReady(index: number): boolean }): boolean {
     this.ready = this.fds.map((_, i) => at.isReady(i));

@@ -46,7 +46,8 @@ Deno.test("FastdpLink beats at once when confirmed, then every 500 ms until answ
     kind: "tunnel",
     port: 1,
     tunnel: { id: 0x2001, src: "192.0.2.1", dst: REMOTE },
-  });
+    df: true,
+  }, "it proves what the path carries in one piece");
   assert.deepEqual(beats(link, 1_600), [500, 1_000, 1_500]);
   link.heard(REMOTE, at(1_650));
   assert.deepEqual(kinds(link.control(0, ACK, at(1_660))), ["established"]);
