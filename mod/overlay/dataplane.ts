@@ -215,7 +215,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         this.#links.xfrmNews(event, now);
         break;
       case "addresses-changed":
-        this.#links.announce(now);
+        this.#links.addressesChanged(event, now);
         break;
       case "wake":
         break;

@@ -172,7 +172,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     network() {
       const change = network.take();
       if (change === undefined) return;
-      if (change.addresses) post({ kind: "addresses-changed" });
+      const { addresses, come, gone } = change;
+      if (addresses) post({ kind: "addresses-changed", come, gone });
       send({ kind: "network-changed", change });
     },
     timers() {

@@ -40,6 +40,28 @@ export interface HeartbeatFacts {
   readonly fullPromise?: number;
 }
 
+/** How long the peer may be silent after a heartbeat that promised the next one; 0: it promised nothing. */
+export function patienceAfter(promise: number): number {
+  if (promise === 0) return HEARTBEAT_TIMEOUT_MS;
+  return Math.min(Math.max(MISSED_AFTER * promise, LEAST_TIMEOUT_MS), HEARTBEAT_TIMEOUT_MS);
+}
+
+/** A heartbeat that is sent: when the one after it is due, and whether it is of full size. */
+export interface Beat {
+  readonly interval: number;
+  readonly full: boolean;
+}
+
+/** The next heartbeat on a path that works, between two ends that promise theirs. `quiet`: so many are still to say that
+ * traffic has ended; the last ones already promise the slow rhythm, so that one of them may get lost. */
+export function promisedBeat(
+  { busy, quiet, fullDue }: { readonly busy: boolean; readonly quiet: number; readonly fullDue: boolean },
+): Beat {
+  if (busy) return { interval: BUSY_HEARTBEAT_MS, full: fullDue };
+  if (quiet > 0) return { interval: quiet > 1 ? BUSY_HEARTBEAT_MS : SLOW_HEARTBEAT_MS, full: fullDue };
+  return { interval: SLOW_HEARTBEAT_MS, full: true };
+}
+
 /** Heartbeats of full size among small ones: when ours is due, and by when the peer's next one is. */
 export class FullBeats {
   /** When our next one is due. */

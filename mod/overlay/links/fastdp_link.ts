@@ -6,6 +6,7 @@ import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../wire/packet/vxlan.ts";
 import type { LinkXfrmNews } from "../ports/esp_port.ts";
 import {
+  type Beat,
   BUSY_FULL_MS,
   BUSY_HEARTBEAT_MS,
   COMEBACK,
@@ -17,22 +18,23 @@ import {
   HOLD_HEARTBEAT_MS,
   LATE_MS,
   LEAST_TIMEOUT_MS,
-  MISSED_AFTER,
   MOVE_INTERVAL_MS,
+  patienceAfter,
+  promisedBeat,
   QUIET_BEATS,
   READY_HEARTBEAT_MS,
   SLOW_HEARTBEAT_MS,
 } from "./beats.ts";
 import { FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
-import type { FastdpLinkOptions } from "./fastdp_link_options.ts";
-import { whyNotFastdp } from "./fastdp_words.ts";
+import type { AddressChange } from "../ports/dataplane_types.ts";
+import { type FastdpLinkOptions, wireSize } from "./fastdp_link_options.ts";
+import { homeless, whyNotFastdp } from "./fastdp_words.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import {
   encodeHeartbeat,
   encodeSmallHeartbeat,
   setFullPromise,
   setPromise,
-  VXLAN_OVERHEAD,
 } from "../../wire/mesh/heartbeat.ts";
 import type { TunnelPath } from "../paths/network.ts";
 
@@ -44,9 +46,9 @@ export const FASTDP_DEAF = 2;
 const NO_PAYLOAD = new Uint8Array(0);
 const ACK: ForwarderEvent = { kind: "control", tag: FASTDP_HEARTBEAT_ACK, payload: NO_PAYLOAD };
 const DEAF: ForwarderEvent = { kind: "control", tag: FASTDP_DEAF, payload: NO_PAYLOAD };
-/** What ESP adds at most: header 8, initialisation vector 8, padding 3, trailer 2, check value 16. */
-const ESP_OVERHEAD = 37;
 
+/** The kernel chooses the address that packets leave from. */
+const ANY_ADDRESS = "0.0.0.0" as Ip;
 const OLD_HEARTBEAT: HeartbeatFacts = { promise: 0, full: true };
 
 /**
@@ -78,6 +80,8 @@ export class FastdpLink implements Forwarder {
   #confirmedAt: Millis | undefined;
   #tunnel: { readonly port: PortNo; readonly vni: Vni } | undefined;
   #noTunnel = "the tunnel port is not ready yet";
+  /** This host no longer has the address that the connection has here. */
+  #homeless = false;
   #remote: Ip;
   #movedAt = -Infinity;
   #interval = FAST_HEARTBEAT_MS;
@@ -104,7 +108,8 @@ export class FastdpLink implements Forwarder {
     return this.#established;
   }
   get onHold(): boolean {
-    return this.#silent || this.#deaf || this.options.esp?.failure !== undefined;
+    const { esp } = this.options;
+    return this.#silent || this.#deaf || esp?.failure !== undefined || this.#homeless && esp !== undefined;
   }
   get mtu(): number {
     return this.options.mtu;
@@ -128,8 +133,9 @@ export class FastdpLink implements Forwarder {
   }
   get path(): TunnelPath | undefined {
     const port = this.#tunnel?.port;
-    const { local } = this.options;
-    return port === undefined ? undefined : { kind: "tunnel", port, local, remote: this.#remote };
+    if (port === undefined) return undefined;
+    const local = this.#homeless && this.options.esp === undefined ? ANY_ADDRESS : this.options.local;
+    return { kind: "tunnel", port, local, remote: this.#remote };
   }
 
   get likelyPath(): TunnelPath | undefined {
@@ -137,18 +143,18 @@ export class FastdpLink implements Forwarder {
   }
 
   why(now: Millis): string | undefined {
-    const { udpPort, mtu, remote } = this.options;
-    const size = mtu + VXLAN_OVERHEAD + (this.options.esp === undefined ? 0 : ESP_OVERHEAD);
+    const { udpPort, remote } = this.options;
     if (!this.confirmed) return "the mesh has not confirmed the connection yet";
     const sealing = this.options.esp?.why();
     if (this.options.esp?.failure !== undefined) return sealing;
+    if (this.#homeless && this.options.esp !== undefined) return homeless(this.options.local);
     if (this.#tunnel === undefined) return this.#noTunnel;
     if (sealing !== undefined) return sealing;
     if (this.#established && !this.onHold) return undefined;
     const over = this.options.esp === undefined ? `UDP ${udpPort}` : "IP protocol 50 (ESP)";
     return whyNotFastdp({
       over,
-      size,
+      size: wireSize(this.options),
       remote,
       established: this.#established,
       silent: this.#silent,
@@ -208,6 +214,28 @@ export class FastdpLink implements Forwarder {
     return [...events, ...this.#beat(now)];
   }
 
+  /** Addresses of this host have gone or come. In clear the tunnel goes on from whatever address the kernel chooses, and
+   * the peer follows. Sealed it cannot. */
+  addressesChanged({ come, gone }: AddressChange, now: Millis): readonly ForwarderEvent[] {
+    const { local } = this.options;
+    const before = this.#homeless;
+    const homeless = !come.includes(local) && (before || gone.includes(local));
+    if (homeless !== before || homeless && come.length > 0) {
+      this.#full.next = now;
+      this.#nextBeat = this.#nextBeat < Infinity ? now : Infinity;
+    }
+    return homeless === before ? [] : [...this.#change(now, { homeless }), { kind: "moved" }];
+  }
+
+  /** The peer is heard from this address, over whatever overlay. What is sealed for another does not reach it any more. */
+  peerSeenAt(address: Ip, now: Millis): readonly ForwarderEvent[] {
+    const { beat, esp } = this.options;
+    if (esp === undefined || beat !== true || !this.#established || address === this.#remote) return [];
+    this.#comeback = 0;
+    this.#timeoutAt = Infinity;
+    return this.#change(now, { silent: true });
+  }
+
   /** Whether traffic flows between us and the peer: it is worth a closer look at the path then. */
   setBusy(busy: boolean, now: Millis): void {
     if (busy === this.#busy || this.options.beat !== true) return;
@@ -243,9 +271,8 @@ export class FastdpLink implements Forwarder {
     // What is sealed is sealed between two addresses.
     const { esp } = this.options;
     if (esp !== undefined && (source !== this.#remote || !esp.listening)) return [];
-    const events: ForwarderEvent[] = [];
     const first = !this.#heard;
-    if (first) events.push(ACK);
+    const events: ForwarderEvent[] = first ? [ACK] : [];
     this.#heard = true;
     this.#heardAt = now;
     if (first && this.#acknowledged) events.push(...this.#establish(now));
@@ -264,9 +291,7 @@ export class FastdpLink implements Forwarder {
   /** When the next heartbeat is missed, and whether the path is good again. */
   #alive(now: Millis, { full, promise, fullPromise = 0 }: HeartbeatFacts): readonly ForwarderEvent[] {
     const promised = this.options.beat === true && promise > 0;
-    const patience = promised
-      ? Math.min(Math.max(MISSED_AFTER * promise, LEAST_TIMEOUT_MS), HEARTBEAT_TIMEOUT_MS)
-      : HEARTBEAT_TIMEOUT_MS;
+    const patience = patienceAfter(promised ? promise : 0);
     this.#excused = false;
     this.#full.heard({ full, promise, fullPromise }, now);
     if (!this.#silent) {
@@ -288,11 +313,12 @@ export class FastdpLink implements Forwarder {
   /** What is wrong has changed. */
   #change(
     now: Millis,
-    what: { readonly silent?: boolean; readonly deaf?: boolean },
+    what: { readonly silent?: boolean; readonly deaf?: boolean; readonly homeless?: boolean },
   ): readonly ForwarderEvent[] {
     const before = this.onHold;
     this.#silent = what.silent ?? this.#silent;
     this.#deaf = what.deaf ?? this.#deaf;
+    this.#homeless = what.homeless ?? this.#homeless;
     if (before === this.onHold) return [];
     if (this.options.beat === true && this.#nextBeat < Infinity) this.#nextBeat = now;
     return [{ kind: "health", good: before }];
@@ -363,16 +389,10 @@ export class FastdpLink implements Forwarder {
   }
 
   /** When the next heartbeat is due after this one, and whether this one is of full size. */
-  #rhythm(now: Millis): { readonly interval: number; readonly full: boolean } {
+  #rhythm(now: Millis): Beat {
     if (!this.#established || this.options.beat !== true) return { interval: this.#interval, full: true };
     if (this.onHold) return { interval: HOLD_HEARTBEAT_MS, full: true };
-    const full = now >= this.#full.next;
-    if (this.#busy) return { interval: BUSY_HEARTBEAT_MS, full };
-    if (this.#quietBeats > 0) {
-      this.#quietBeats--;
-      // The last ones already promise the slow rhythm, so that one of them may get lost.
-      return { interval: this.#quietBeats > 0 ? BUSY_HEARTBEAT_MS : SLOW_HEARTBEAT_MS, full };
-    }
-    return { interval: SLOW_HEARTBEAT_MS, full: true };
+    const quiet = this.#busy || this.#quietBeats === 0 ? 0 : this.#quietBeats--;
+    return promisedBeat({ busy: this.#busy, quiet, fullDue: now >= this.#full.next });
   }
 }

@@ -24,6 +24,11 @@ export interface FastdpTrouble {
   readonly heard: boolean;
 }
 
+/** The same of a sealed link whose address this host has lost. */
+export function homeless(local: Ip): string {
+  return `this host no longer has the address ${local}, for which the tunnel is sealed: a new connection is being made`;
+}
+
 /** A sentence without full stop. */
 export function whyNotFastdp(trouble: FastdpTrouble): string {
   const { over, size, remote, established, silent } = trouble;

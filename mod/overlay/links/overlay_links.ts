@@ -11,7 +11,7 @@ import {
 import type { Millis } from "../../core/time.ts";
 import { LOCAL_PORT, type TunnelKey } from "../../wire/netlink/ovs_keys.ts";
 import { vniOf, vniSource } from "../../wire/packet/vxlan.ts";
-import type { DataplaneEffect, LinkReport } from "../ports/dataplane_types.ts";
+import type { AddressChange, DataplaneEffect, LinkReport } from "../ports/dataplane_types.ts";
 import type { XfrmNews } from "../ports/esp_port.ts";
 import { takeXfrmNews } from "./esp_news.ts";
 import { EspTable } from "./esp_table.ts";
@@ -211,8 +211,14 @@ export class OverlayLinks {
     this.#settle(link, link.switch.take(slot, events, now), now);
   }
 
-  /** Our addresses have changed: soon every peer hears from us, each change after the other. */
-  announce(now: Millis): void {
+  /** Our addresses have changed: tunnels leave those that have gone, and soon every peer hears from us, each change after
+   * the other. */
+  addressesChanged(change: AddressChange, now: Millis): void {
+    for (const link of this.#links.values()) {
+      if (link.fastdp === undefined) continue;
+      const { forwarder, slot } = link.fastdp;
+      this.#settle(link, link.switch.take(slot, forwarder.addressesChanged(change, now), now), now);
+    }
     this.#announceAt = Math.min(this.#announceAt, Math.max(now, this.#announcedAt + ANNOUNCE_MS));
     this.#nextWake = Math.min(this.#nextWake, this.#announceAt);
   }
@@ -337,7 +343,7 @@ export class OverlayLinks {
           break;
         case "changed":
           this.#changed = true;
-          this.#follow(link);
+          this.#follow(link, now);
           break;
         default:
           assertNever(event);
@@ -354,10 +360,14 @@ export class OverlayLinks {
   }
 
   /** Tells the mesh where the peer is heard, if that has changed. */
-  #follow(link: OverlayLink): void {
+  #follow(link: OverlayLink, now: Millis): void {
     const remote = addressOfPeer(link);
-    if (remote !== link.seenAt) this.#tell({ kind: "moved", link: link.id, remote });
+    if (remote === link.seenAt) return;
     link.seenAt = remote;
+    this.#tell({ kind: "moved", link: link.id, remote });
+    if (link.fastdp === undefined) return;
+    const { forwarder, slot } = link.fastdp;
+    this.#settle(link, link.switch.take(slot, forwarder.peerSeenAt(remote, now), now), now);
   }
 
   #computeWake(): number {

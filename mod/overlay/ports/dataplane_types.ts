@@ -73,6 +73,13 @@ export interface DataplaneLimits {
   readonly macsPerPeer: number;
 }
 
+/** What has become of this host's addresses, as far as it was told. */
+export interface AddressChange {
+  readonly gone: readonly Ip[];
+  /** Those that came, or are there still. */
+  readonly come: readonly Ip[];
+}
+
 /** What happened. `started` comes first and once; then anything in any order. */
 export type DataplaneEvent =
   /** The datapath is open: every port it has (vxlan ones too) and every flow already in it, key, actions and counts. */
@@ -99,7 +106,7 @@ export type DataplaneEvent =
   /** The kernel's IPsec has answered. */
   | XfrmNews
   /** This host has other addresses than before. */
-  | { readonly kind: "addresses-changed" }
+  | { readonly kind: "addresses-changed" } & AddressChange
   /** `nextWake()` has come. */
   | { readonly kind: "wake" };
 

@@ -75,3 +75,14 @@ export async function loadModules(...names: readonly string[]): Promise<void> {
   const folder = await Deno.stat("/run/modules").then(() => ["-d", "/run/modules"], () => []);
   await exec(["modprobe", ...folder, "-a", ...names]);
 }
+
+/** What encrypts the fast path, and what makes a kernel find it by itself. */
+const IPSEC = [
+  ...["xfrm_user", "esp4", "seqiv", "gcm", "ghash-generic", "ctr", "drbg", "hmac", "sha512_generic"],
+];
+
+/** Makes IPsec possible in a kernel that runs as a process. */
+export async function loadIpsec(): Promise<void> {
+  await exec(["sh", "-c", "mkdir -p /lib/modules && mount --bind /run/modules/lib/modules /lib/modules"]);
+  await loadModules(...IPSEC);
+}

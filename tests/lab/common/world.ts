@@ -41,7 +41,7 @@ export class Host implements AsyncDisposable {
   /** Added to the environment of its daemon and commands. */
   environment: Readonly<Record<string, string>> = {};
 
-  constructor(readonly netns: string, readonly address: string) {
+  constructor(readonly netns: string, public address: string) {
     this.runDir = `${FOLDER}/${netns}/run`;
     this.stateDir = `${FOLDER}/${netns}/state`;
     this.log = `${FOLDER}/${netns}/log`;

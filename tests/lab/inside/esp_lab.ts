@@ -1,23 +1,17 @@
 /** The fast path encrypted by the kernel: what a wire shows, in every phase, with IPsec in the kernel and without. */
 import assert from "node:assert/strict";
 import { Capture } from "../common/container.ts";
-import { loadModules } from "../common/kernel_flows.ts";
+import { loadIpsec, loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { exec, ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { World } from "../common/world.ts";
 
-/** What encrypts, and what makes a kernel find it by itself. */
-const IPSEC = [
-  ...["xfrm_user", "esp4", "seqiv", "gcm", "ghash-generic", "ctr", "drbg", "hmac", "sha512_generic"],
-];
-
 export default suite({
   name: "encrypted fast path",
   open: async () => {
     const world = await World.create({ hosts: 2, containers: 2 });
-    await exec(["sh", "-c", "mkdir -p /lib/modules && mount --bind /run/modules/lib/modules /lib/modules"]);
-    await loadModules(...IPSEC);
+    await loadIpsec();
     return world;
   },
   prepare: async (world) => {

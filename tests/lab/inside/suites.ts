@@ -10,6 +10,7 @@ import manyFlows from "./many_flows_lab.ts";
 import mixedLine from "./mixed_line_lab.ts";
 import noModule from "./no_module_lab.ts";
 import password from "./password_lab.ts";
+import renumber from "./renumber_lab.ts";
 import restart from "./restart_lab.ts";
 import sleeveDatapath from "./sleeve_datapath_lab.ts";
 import type { Suite } from "../common/suite.ts";
@@ -18,10 +19,10 @@ import twoHosts from "./two_hosts_lab.ts";
 
 /** Every suite. Each kernel goes down the list and takes what no other has taken. So no suite of a kernel comes after one
  * that is further down: what must find its kernel without certain modules stands above what loads them. `noModule` is the
- * first, and `twoHosts` and `password` stand above `encrypted`. Otherwise long ones come first, so that all kernels end
+ * first, and `twoHosts` and `password` stand above `encrypted` and `renumber`. Otherwise long ones come first, so that all kernels end
  * at about the same time. */
 export const SUITES: readonly Suite[] = [
-  ...[noModule, twoHosts, password, encrypted, restart, lifecycle],
+  ...[noModule, twoHosts, password, encrypted, renumber, restart, lifecycle],
   ...fallback,
 
   ...mixedLine,

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import type { Ip } from "../../../../mod/core/addr.ts";
 import type { ConnUid } from "../../../../mod/core/names.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
+import type { EspSession } from "../../../../mod/overlay/links/esp_session.ts";
 import { FastdpLink } from "../../../../mod/overlay/links/fastdp_link.ts";
 import type { ForwarderEvent } from "../../../../mod/overlay/links/forwarder.ts";
 import { promiseOf } from "../../../../mod/wire/mesh/heartbeat.ts";
 import type { PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../../mod/wire/packet/vxlan.ts";
+import { init, receiving, session } from "./esp_kit.ts";
 
 const at = (ms: number) => ms as Millis;
 const TUNNEL = { port: 1 as PortNo, vni: 0x2001 as Vni };
@@ -311,4 +313,66 @@ Deno.test("FastdpLink leaves a path over which only small heartbeats come", () =
     else link.heard(REMOTE, at(now), { promise: 800, full: false });
   }
   assert.ok(left > 59_000 && left < 63_000, `left at ${left}`);
+});
+
+/** A link of two ends that promise heartbeats, established. */
+function established(esp?: EspSession): FastdpLink {
+  const local = "192.0.2.1" as Ip;
+  const link = new FastdpLink({
+    ...{ connUid: 1n as ConnUid, local, remote: REMOTE, udpPort: 6784, mtu: 1376, esp, beat: true },
+  });
+  link.setTunnel(TUNNEL, at(0));
+  link.confirm(at(0));
+  if (esp !== undefined) {
+    receiving(esp, 1_000);
+    link.control(1, init(2_000), at(0));
+    link.xfrm({ kind: "xfrm-sending", link: esp.options.link, round: 1 }, at(0));
+  }
+  link.heard(REMOTE, at(1), { promise: 0, full: true });
+  link.control(0, ACK, at(2));
+  assert.deepEqual([link.established, link.onHold, link.why(at(2))], [true, false, undefined]);
+  return link;
+}
+const GONE = { gone: ["192.0.2.1" as Ip], come: [] };
+const OTHER = { gone: [], come: ["192.0.2.9" as Ip] };
+const BACK = { gone: [], come: ["192.0.2.1" as Ip] };
+
+Deno.test("FastdpLink in clear goes on from another address at once when the connection's has gone, and the peer hears it", () => {
+  const link = established();
+  assert.deepEqual(link.addressesChanged(OTHER, at(10)), [], "nothing of ours has gone");
+  assert.deepEqual(kinds(link.addressesChanged(GONE, at(20))), ["moved"]);
+  assert.equal(link.path?.local, "0.0.0.0");
+  const [beat] = link.wake(at(20));
+  assert.equal(beat?.kind === "frame" && beat.action.kind === "tunnel" && beat.action.tunnel.src, "0.0.0.0");
+  assert.deepEqual(link.addressesChanged(GONE, at(30)), []);
+  assert.deepEqual(link.addressesChanged(OTHER, at(40)), []);
+  assert.deepEqual(kinds(link.wake(at(40))), ["frame"], "now there is one to leave from");
+  assert.equal(link.onHold, false);
+  assert.deepEqual(kinds(link.addressesChanged(BACK, at(50))), ["moved"]);
+  assert.equal(link.path?.local, "192.0.2.1");
+});
+
+Deno.test("FastdpLink that is sealed is on hold while this host lacks the address that it is sealed for", () => {
+  const link = established(session(1, true));
+  assert.deepEqual(kinds(link.addressesChanged(GONE, at(20))), ["health", "moved"]);
+  assert.deepEqual([link.onHold, link.path?.local], [true, "192.0.2.1"]);
+  assert.match(link.why(at(20))!, /no longer has the address 192\.0\.2\.1/);
+  const back = link.addressesChanged(BACK, at(30));
+  assert.deepEqual(back[0], { kind: "health", good: true });
+});
+
+Deno.test("FastdpLink that is sealed is left at once when its peer is heard from another address; in clear it may be followed", () => {
+  const elsewhere = "198.51.100.7" as Ip;
+  assert.deepEqual(established().peerSeenAt(elsewhere, at(10)), []);
+  const link = established(session(1, true));
+  assert.deepEqual(link.peerSeenAt(REMOTE, at(10)), []);
+  assert.deepEqual(link.peerSeenAt(elsewhere, at(10)), [{ kind: "health", good: false }]);
+  link.heard(REMOTE, at(1_000), { promise: 1_000, full: true });
+  assert.deepEqual([link.onHold, link.heard(REMOTE, at(2_000), { promise: 1_000, full: true }).at(-1)], [
+    true,
+    {
+      kind: "health",
+      good: true,
+    },
+  ], "two in a row come from there: it was no move");
 });
