@@ -41,7 +41,7 @@ export interface SendAddress {
    * refuses it. */
   source: Uint32Array<ArrayBuffer> | undefined;
   /** It is never given up: what the kernel refuses is not sent. */
-  readonly only?: boolean;
+  readonly fixed?: boolean;
 }
 
 /** The control message that has datagrams leave from an address of ours. */
@@ -182,7 +182,7 @@ export class SendQueue {
   /** The address to send from may have gone: without it the message may be sent. False: that was not it. */
   #givesUpSource(i: number, errno: number): boolean {
     const to = this.#to[i]!;
-    if (to.source === undefined || to.only === true || !NOT_OURS.includes(errno)) return false;
+    if (to.source === undefined || to.fixed === true || !NOT_OURS.includes(errno)) return false;
     to.source = undefined;
     for (let at = i; at < this.#count; at++) {
       if (this.#to[at] !== to) continue;

@@ -104,14 +104,14 @@ export class UdpSocket implements Disposable {
 
   /** Makes an endpoint ready to be sent to, from an address of ours unless the kernel shall choose; undefined when this
    * socket cannot reach its family. An address that this host has not, or not any more, is left to the kernel, too, unless
-   * nothing may leave from another one (`only`). */
-  peer(endpoint: Endpoint, local?: Ip, { only } = { only: false }): UdpPeer | undefined {
+   * nothing may leave from another one (`fixed`). */
+  peer(endpoint: Endpoint, local?: Ip, { fixed } = { fixed: false }): UdpPeer | undefined {
     if (!this.ipv6 && !isIpv4(endpoint.ip)) return undefined;
     const bytes = socketAddress(endpoint, this.ipv6);
     const usable = local !== undefined && isIpv4(local) === isIpv4(endpoint.ip) && !isLinkLocal(local);
     const source = usable ? sourceControl(local) : undefined;
     const words = new Uint32Array(bytes.buffer);
-    return { endpoint, bytes, words, address: pointerOf(bytes), source, only };
+    return { endpoint, bytes, words, address: pointerOf(bytes), source, fixed };
   }
 
   /** Receives what is there, up to `ring.capacity` messages; `ring` then tells of them. */

@@ -169,7 +169,7 @@ export class SleeveEngine implements SleevePort {
   sendTunnelled(frame: Uint8Array, { tunnel, udpPort }: { tunnel: TunnelKey; udpPort: number }): void {
     const { socket } = this.#parts;
     const size = VXLAN_HEADER + frame.length;
-    const peer = socket.peer({ ip: tunnel.dst, port: udpPort }, tunnel.src, { only: true });
+    const peer = socket.peer({ ip: tunnel.dst, port: udpPort }, tunnel.src, { fixed: true });
     if (peer === undefined || size > MESSAGE_OCTETS) return;
     this.#outbox.flush(); // the socket's buffer is free then
     writeVxlan(socket.outgoing, 0, tunnel.id);

@@ -52,8 +52,8 @@ export interface SleeveSocket<Peer extends SocketPeer = SocketPeer> extends Disp
   /** Ready when receive() has something. */
   readonly fd: number;
   /** Makes an address ready, to be sent to from an address of ours as long as this host has it; undefined when the socket
-   * cannot reach it. `only`: nothing is sent from another address. */
-  peer(endpoint: Endpoint, local: Ip, how?: { readonly only: boolean }): Peer | undefined;
+   * cannot reach it. `fixed`: nothing is sent from another address. */
+  peer(endpoint: Endpoint, local: Ip, how?: { readonly fixed: boolean }): Peer | undefined;
   /** What the last receive() brought. */
   readonly ring: ReceivedMessages;
   /** Receives what waits; returns how many messages. */

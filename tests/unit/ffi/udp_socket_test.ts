@@ -242,7 +242,7 @@ Deno.test("UdpSocket sends from the address that it is told, and from the kernel
     const strictly: Parameters<Refused>[] = [];
     a.refused = (...args) => strictly.push(args);
     const elsewhere = { ip: LOOPBACK, port: b.local.port };
-    const from = (local: string) => a.peer(elsewhere, local as Ip, { only: true })!;
+    const from = (local: string) => a.peer(elsewhere, local as Ip, { fixed: true })!;
     for (const local of ["192.0.2.77", "127.0.0.2"]) {
       a.queue(from(local), true, { from: 0, to: 100, size: 100, tag: 7 });
       a.flush();
