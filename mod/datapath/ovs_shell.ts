@@ -35,8 +35,9 @@ import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 const UPCALLS = 0;
 const NOTICES = 1;
 const USER_SPACE = 2;
-/** Batches of misses taken by one call of drain(): timers and requests come in between. */
-const BATCHES = 8;
+/** Batches of misses taken by one call of drain(). Timers come in between: while a busy machine answers many misses, the
+ * heartbeats of its links go out in time. */
+const BATCHES = 2;
 /** News of user space's sending bring about more to send, but not for ever. */
 const ROUNDS = 4;
 /** What is gathered for one send, in octets: one more effect, with a frame of 64 KiB, may come on top. */

@@ -109,7 +109,8 @@ export class Capture implements AsyncDisposable {
     ...options: readonly string[]
   ): Promise<Capture> {
     const log = Deno.makeTempFileSync({ dir: FOLDER, prefix: `${netns}-dump-` });
-    const argv = ["tcpdump", "-n", "-e", "-l", "-U", ...options, "-i", device, filter];
+    // A buffer of 16 MiB: tcpdump may have to wait for a processor while many packets come.
+    const argv = ["tcpdump", "-n", "-e", "-l", "-U", "-B", "16384", ...options, "-i", device, filter];
     const capture = new Capture(new Background(argv, log, { netns }));
     for (let tries = 0; !capture.program.output().includes("listening on"); tries++) {
       if (tries > 200 || capture.program.code !== undefined) {

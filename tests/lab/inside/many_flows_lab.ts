@@ -21,19 +21,25 @@ export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }
         receiver.netns,
         "ethmesh",
         "ether proto 0x88b5 and not ether broadcast",
+        ...["-s", "64"],
       );
       await send(world, side, { sources: SIDE, destinations: SIDE });
-      await until("every frame arrives", async () => {
-        const arrived = pairsOf(capture).size;
-        if (arrived >= PAIRS) return true;
-        const counters = await Promise.all(world.hosts.map((host) => host.counters()));
-        throw new Error(`${arrived} of ${PAIRS} from side ${side}; ${JSON.stringify(counters)}`);
-      }, { ms: 15_000 });
+      await until("every frame arrives", () => pairsOf(capture).size >= PAIRS, { ms: 15_000 }).catch(
+        async (error) => {
+          // Only now: a tool that looks at a datapath has its misses directed anew.
+          const counters = await Promise.all(world.hosts.map((host) => host.counters()));
+          const arrived = `${pairsOf(capture).size} of ${PAIRS} from side ${side}`;
+          throw new Error(`${arrived}; ${JSON.stringify(counters)}; ${await told(capture)}`, {
+            cause: error,
+          });
+        },
+      );
       const packets = await capture.stop();
       assert.equal(pairsOf(capture).size, PAIRS);
       assert.equal(packets.length, PAIRS, "some frames came twice");
     }
     for (const host of world.hosts) {
+      assert.doesNotMatch(host.daemon.output(), /send-failed/);
       const flows = (await host.flows()).filter((flow) => /eth\(src=02:00:5e/.test(flow.key));
       note(`${host.netns}: ${flows.length} flows`);
       assert.ok(flows.length >= 2 * PAIRS, `only ${flows.length} flows`);
@@ -72,6 +78,12 @@ async function send(
 
 function mac(side: number, index: number): string {
   return `02:00:5e:00:0${side}:${index.toString(16).padStart(2, "0")}`;
+}
+
+/** What a capture itself has lost, in its own words. */
+async function told(capture: Capture): Promise<string> {
+  await capture.stop();
+  return capture.program.output().trim().split("\n").slice(-3).join(", ");
 }
 
 /** The pairs of addresses that a capture has seen. */

@@ -159,11 +159,11 @@ Deno.test("OvsDatapath meets a port whose frame was faster than its news", () =>
 Deno.test("OvsDatapath.drain() takes a bounded number of misses and says that there are more", () => {
   const { drain, fake, take } = opened();
   take();
-  fake.upcalls.push(...Array.from({ length: 40 }, () => miss(0)));
+  fake.upcalls.push(...Array.from({ length: 10 }, () => miss(0)));
   assert.equal(drain(), true);
-  assert.equal(take().length, 32);
-  assert.equal(drain(), false);
   assert.equal(take().length, 8);
+  assert.equal(drain(), false);
+  assert.equal(take().length, 2);
 });
 
 Deno.test("OvsDatapath sends flow and frame together, everything of a batch at once", () => {
