@@ -65,8 +65,6 @@ export interface MembershipContext {
 export class Membership {
   readonly topology: Topology;
   readonly engine: GossipEngine;
-  /** Whether some connection may have gossip to send. */
-  gossipWaits = false;
   /** Routes over all published connections, as gossip uses them. */
   gossipRoutes: RouteTable | undefined;
   /** Routes over established connections, as frames use them. */
@@ -76,6 +74,8 @@ export class Membership {
   readonly #recalculation = new Paced();
   readonly #announcement = new Paced();
   readonly #announced = new Set<PeerName>();
+  /** Peers whose records are passed on with the next routes. */
+  readonly #relays = new Set<PeerName>();
   /** When to compare digests with some neighbours, and since when that has been put off. */
   #compareAt: number;
   /** Whether a connection of ours was removed: what it led to may have to be collected. */
@@ -147,34 +147,26 @@ export class Membership {
 
   /** Handles a gossip message; a reason in return ends the connection. */
   receive(id: LinkId, message: Uint8Array, now: Millis): Decoded<undefined> {
-    this.gossipWaits = true;
-    const taken = this.engine.receive(id, message, now);
-    for (const [peer, digest] of this.#digests.takeReplies()) {
-      this.engine.gossipTo(peer, DIGEST_CHANNEL, digest);
-    }
-    return taken;
+    return this.engine.receive(id, message, now);
   }
 
   /** Does what is due. */
   settle(now: Millis): void {
     this.#spread(now >= this.#channel.nextWake() ? this.#channel.wake(now) : undefined);
-    this.#news(now);
+    this.#follow(now);
     if (this.#recalculation.take(now)) {
       if (this.#collect) this.#channel.collect(now);
       this.#collect = false;
-      this.#news(now);
+      this.#follow(now);
       this.#recalculate();
     }
     if (this.#announcement.take(now)) {
       this.engine.gossipToAll(this.#channel.name, this.#channel.records([this.topology.self]));
-      this.gossipWaits = true;
       if (this.#announced.size > 0) this.#spread(this.#channel.records(this.#announced));
       this.#announced.clear();
     }
     if (now >= this.#compareAt) this.#compare(now);
-    if (now < this.engine.nextWake()) return;
-    this.engine.wake(now);
-    this.gossipWaits = true;
+    if (now >= this.engine.nextWake()) this.engine.wake(now);
   }
 
   /** Earliest time at which `settle()` could do something. */
@@ -191,7 +183,6 @@ export class Membership {
   #changed(names: readonly PeerName[], now: Millis): void {
     this.#announce(names, now);
     this.#requestRoutes(now);
-    this.gossipWaits = true;
   }
 
   #announce(names: readonly PeerName[], now: Millis): void {
@@ -218,7 +209,6 @@ export class Membership {
     this.engine.setRoutes(this.gossipRoutes);
     this.#tellReachable(this.gossipRoutes);
     this.#relay(this.gossipRoutes);
-    this.gossipWaits = true;
     const view = topology.view();
     if (view === this.#view) return;
     this.#view = view;
@@ -234,9 +224,10 @@ export class Membership {
     this.context.emit({ kind: "reachable", peers });
   }
 
-  /** Acts on what gossip and collections did to the records. */
-  #news(now: Millis): void {
-    const { changed, removed, selfChanged } = this.#channel.takeNews();
+  /** Does what follows from gossip and collections. */
+  #follow(now: Millis): void {
+    const { changed, removed, selfChanged, relays } = this.#channel.takeOutcome();
+    for (const name of relays) this.#relays.add(name);
     if (selfChanged) this.#shortIdChanged(now);
     if (removed.length > 0) this.engine.peersRemoved(removed.map((record) => record.name));
     const waits = this.engine.holding && this.#recalculation.at === Infinity;
@@ -251,7 +242,8 @@ export class Membership {
 
   /** Passes changed records on along the broadcast trees of their peers. */
   #relay(routes: RouteTable): void {
-    const relays = this.#channel.takeRelays();
+    const relays = [...this.#relays];
+    this.#relays.clear();
     const links = routes.graph.neighbours.reduce((sum, row) => sum + row.length, 0);
     if (relays.length * links > MAX_RELAY_WORK) {
       return this.engine.gossipToAll(this.#channel.name, this.#channel.records(relays));
@@ -278,7 +270,6 @@ export class Membership {
       const [peer] = tellers.splice(this.context.config.random.below(tellers.length), 1);
       this.engine.gossipTo(peer!, DIGEST_CHANNEL, this.#channel.digest("comparing"));
     }
-    this.gossipWaits = true;
   }
 
   #shortIdChanged(now: Millis): void {
@@ -289,6 +280,5 @@ export class Membership {
   #spread(data: GossipData | undefined): void {
     if (data === undefined) return;
     this.engine.gossip(this.#channel.name, data);
-    this.gossipWaits = true;
   }
 }

@@ -40,10 +40,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
     this.#connections.wake(now);
     this.#membership.settle(now);
     for (const effect of this.#connector.due(this.#view, now)) this.#connections.dial(effect);
-    if (this.#membership.gossipWaits) {
-      this.#membership.gossipWaits = false;
-      this.#connections.flush(now);
-    }
+    if (this.#membership.engine.pullable) this.#connections.flush(now);
     const effects = this.#effects;
     this.#effects = [];
     return effects;
@@ -127,20 +124,16 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
         this.#connections.localAddresses(event, now);
         return this.#connector.networkChanged(now);
       case "unicast":
-        engine.unicast(event.channel, event.destination, event.payload);
-        break;
+        return void engine.unicast(event.channel, event.destination, event.payload);
       case "broadcast":
-        engine.broadcast(event.channel, event.data);
-        break;
+        return engine.broadcast(event.channel, event.data);
       case "gossip":
-        engine.gossip(event.channel, event.data);
-        break;
+        return engine.gossip(event.channel, event.data);
       case "wake":
         return;
       default:
         return assertNever(event);
     }
-    this.#membership.gossipWaits = true;
   }
 
   #retarget({ connect, forget = [], replace = false }: TargetChange, now: Millis): void {

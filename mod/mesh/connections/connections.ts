@@ -151,7 +151,7 @@ export class Connections {
     const wasBusy = connection.queued >= BUSY;
     connection.queued = Math.max(0, connection.queued - count);
     this.memory.queued(connection);
-    if (wasBusy && connection.queued < BUSY) this.context.membership.gossipWaits = true;
+    if (wasBusy && connection.queued < BUSY) this.context.membership.engine.drained();
   }
 
   /** A connection ended without our wish. */

@@ -1,7 +1,7 @@
 /** The gossip channel on which neighbours compare what they know of the topology. */
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import type { PeerName } from "../../core/names.ts";
-import type { GossipChannel, GossipData } from "../../core/ports.ts";
+import type { GossipChannel } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
 import { TokenBucket } from "../../core/token_bucket.ts";
 import type { TopologyChannel } from "./topology_channel.ts";
@@ -15,7 +15,6 @@ const DIGEST_REFILL = 1_000;
 export class DigestChannel implements GossipChannel {
   /** What it is called on the wire. */
   readonly name: string = DIGEST_CHANNEL;
-  readonly #replies = new Map<PeerName, GossipData>();
   readonly #compared = new Map<PeerName, TokenBucket>();
 
   /** Digests of `topology`, and what follows from those of others. */
@@ -26,16 +25,7 @@ export class DigestChannel implements GossipChannel {
   }
   onGossip(payload: Uint8Array, now: Millis, from?: PeerName): Decoded<undefined> {
     if (from === undefined || !this.#mayCompare(from, now)) return good(undefined);
-    const reply = this.topology.onDigest(payload, from);
-    if (!reply.ok) return reply;
-    if (reply.value !== undefined) this.#replies.set(from, reply.value);
-    return good(undefined);
-  }
-  /** Digests to send to the neighbours that asked for them, once. */
-  takeReplies(): (readonly [PeerName, GossipData])[] {
-    const replies = [...this.#replies];
-    this.#replies.clear();
-    return replies;
+    return this.topology.onDigest(payload, from);
   }
   onBroadcast(): Decoded<undefined> {
     return bad("digests are not for everybody");

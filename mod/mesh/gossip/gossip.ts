@@ -52,8 +52,9 @@ export interface GossipCounters {
  *    `removeConnection()` when it leaves the table. Calls for a connection that is gone do nothing.
  * 3. `holdRelays()` when a recalculation of routes was requested: what needs routes then waits, merged, until
  *    `setRoutes()`. Topology that changes routes holds by itself: look at `holding` after `receive()`.
- * 4. After any of these, for each link of `ready()` that can be written to: `take()` until it gives undefined or
- *    the connection has had enough; go on with `take()` when it is drained. Nothing is encoded before `take()`.
+ * 4. After any of these, if it is `pullable`, for each link of `ready()` that can be written to: `take()` until it gives
+ *    undefined or the connection has had enough; then call `drained()` when it can be written to again. Nothing is
+ *    encoded before `take()`.
  * 5. `wake()` at `nextWake()`.
  */
 export class GossipEngine {
@@ -67,6 +68,7 @@ export class GossipEngine {
   readonly #links = new Map<PeerName, LinkId>();
   /** Connections that may have something to send. */
   readonly #waiting = new Set<LinkId>();
+  #pullable = false;
   #routes: RouteTable | undefined;
   #held: Map<string, Held> | undefined;
   #periodicAt: Millis;
@@ -87,6 +89,16 @@ export class GossipEngine {
   /** Whether gossip waits for a recalculation of routes: the router has to see to it that one is due. */
   get holding(): boolean {
     return this.#held !== undefined;
+  }
+
+  /** Whether there may be something to pull that was not there at the last `ready()`. */
+  get pullable(): boolean {
+    return this.#pullable;
+  }
+
+  /** A connection that could take no more can be written to again. */
+  drained(): void {
+    this.#pullable = true;
   }
 
   /** Adds a channel; from now on nothing of that name is treated as unknown. */
@@ -115,6 +127,7 @@ export class GossipEngine {
     const sender = this.#senders.get(link);
     if (sender === undefined) return;
     this.#waiting.add(link);
+    this.#pullable = true;
     for (const [name, channel] of this.#channels) {
       const state = name === except ? undefined : channel.fullState();
       if (state !== undefined) sender.gossip(name, state);
@@ -197,6 +210,7 @@ export class GossipEngine {
 
   /** Connections for which something waits, in the order in which they were added. */
   ready(): LinkId[] {
+    this.#pullable = false;
     for (const link of this.#waiting) if (this.#senders.get(link)?.idle !== false) this.#waiting.delete(link);
     return [...this.#waiting].sort((a, b) => a - b); // ids ascend
   }
@@ -245,8 +259,7 @@ export class GossipEngine {
 
   #afterTopology(from: PeerName): void {
     if (this.#topology.routesStale) this.holdRelays();
-    const answer = this.#topology.takeAnswer();
-    if (answer !== undefined) this.gossipTo(from, this.#topology.name, answer);
+    for (const { channel, data } of this.#topology.takeAnswers()) this.gossipTo(from, channel, data);
   }
 
   #channelOf(name: string): GossipChannel {
@@ -308,6 +321,7 @@ export class GossipEngine {
     const link = this.#links.get(peer);
     if (link === undefined) return undefined;
     this.#waiting.add(link);
+    this.#pullable = true;
     return this.#senders.get(link);
   }
 }

@@ -5,9 +5,10 @@ import type { GossipChannel, GossipData } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { PeerRecord } from "../../core/topology_record.ts";
 import { decodeTopology } from "../../wire/mesh/mesh_message.ts";
+import type { GossipAnswer, GossipOutcome } from "./gossip_outcome.ts";
 import { KnownStates } from "./known_states.ts";
-import { Digest, type DigestPurpose } from "./topology_digest.ts";
-import { MAX_PEERS, type Topology, type TopologyEffects } from "../topology/topology.ts";
+import { Digest, DIGEST_CHANNEL, type DigestPurpose } from "./topology_digest.ts";
+import { MAX_PEERS, type Topology } from "../topology/topology.ts";
 
 /** Deferred updates are sent this long after the first request, in milliseconds. */
 export const UPDATE_DELAY_MS = 1_000;
@@ -29,17 +30,9 @@ const PAYLOAD_BYTES = 64 * 1024;
  * neighbour does not understand digests. */
 const REFRESH_BYTES = 8 * 1024;
 
-/** What happened to the topology since the router asked last. */
-export interface TopologyNews extends TopologyEffects {
-  /** Records were added or replaced by gossip, or removed: routes have to be recalculated. */
-  readonly changed: boolean;
-  /** Peers that have left the mesh. */
-  readonly removed: readonly PeerRecord[];
-  /** Received records that were refused because too much is known already. */
-  readonly refused: number;
-}
+type Effects = Omit<GossipOutcome, "relays">;
 
-const NO_NEWS: TopologyNews = {
+const NO_EFFECTS: Effects = {
   changed: false,
   removed: [],
   refused: 0,
@@ -52,7 +45,7 @@ export type TopologyDecoder = typeof decodeTopology;
 
 /**
  * Gossip of a Topology, its deferred updates and its collections. After `engine.receive()`, `collect()` and `wake()`
- * the router asks `takeNews()`; it calls `wake()` at `nextWake()` and sends what that gives to random neighbours.
+ * the router takes `takeOutcome()`; it calls `wake()` at `nextWake()` and sends what that gives to random neighbours.
  *
  * When all records together are large ("lean"), a neighbour is not sent what it is known to have: records it sent us,
  * and those we sent it. It may have lost a record since, by collecting a peer that became reachable again. Then it has a
@@ -68,9 +61,10 @@ export class TopologyChannel implements GossipChannel {
   #collectAt = Infinity;
   #overtakeAt = Infinity;
   #askAt = -Infinity;
-  #news: TopologyNews = NO_NEWS;
-  /** What the neighbour lacks whose gossip is being handled. */
-  #answer: PeerName[] = [];
+  #effects: Effects = NO_EFFECTS;
+  /** What the neighbour lacks whose gossip is being handled, and the digest that it asked for. */
+  #lacking: PeerName[] = [];
+  #digestAsked: DigestPurpose | undefined;
   /** Where the next refresh starts. */
   #refreshFrom = "" as PeerName;
   /** Names to send whatever the receiver is known to have, with the next complete state that is encoded. */
@@ -78,7 +72,7 @@ export class TopologyChannel implements GossipChannel {
   /** Neighbours that tell every change of their own record to all their neighbours. */
   readonly #tellers = new Set<PeerName>();
   readonly #digest = new Digest();
-  readonly #relays = new Set<PeerName>();
+  #relays = new Set<PeerName>();
 
   /** The caller goes on to change our own record in `topology` as connections come and go. */
   constructor(readonly topology: Topology, readonly options: { readonly decode?: TopologyDecoder } = {}) {}
@@ -146,32 +140,29 @@ export class TopologyChannel implements GossipChannel {
     return new DigestData(() => this.#digest.encode(this.topology.sorted(), purpose));
   }
 
-  /** Takes a neighbour's digest: what it lacks is the next answer. */
-  onDigest(payload: Uint8Array, from: PeerName): Decoded<GossipData | undefined> {
+  /** Takes a neighbour's digest. What it lacks and what it asked for are the next answers. */
+  onDigest(payload: Uint8Array, from: PeerName): Decoded<undefined> {
     const compared = this.#digest.compare(payload, this.topology.sorted());
     if (!compared.ok) return compared;
     for (const name of compared.value.same) this.#known.add(from, this.topology.mark(name)!);
     for (const name of compared.value.lacking) {
       this.#known.remove(from, this.topology.mark(name)!);
-      this.#answer.push(name);
+      this.#lacking.push(name);
     }
-    const { reply } = compared.value;
-    return good(reply === undefined ? undefined : this.digest(reply));
+    this.#digestAsked = compared.value.reply;
+    return good(undefined);
   }
 
-  /** Records that changed by gossip in a lean mesh since the last call: they go along the broadcast tree of their
-   * peer, which in a full mesh means that nobody passes them on. */
-  takeRelays(): PeerName[] {
-    const names = [...this.#relays];
-    this.#relays.clear();
-    return names;
-  }
-
-  /** What the neighbour that sent the last gossip turned out to lack, once. */
-  takeAnswer(): GossipData | undefined {
-    const names = this.#answer;
-    this.#answer = [];
-    return names.length === 0 ? undefined : this.records(names);
+  /** What the neighbour that sent the last message turned out to lack, and the digest that it asked for; once. */
+  takeAnswers(): readonly GossipAnswer[] {
+    const answers: GossipAnswer[] = [];
+    if (this.#lacking.length > 0) answers.push({ channel: this.name, data: this.records(this.#lacking) });
+    if (this.#digestAsked !== undefined) {
+      answers.push({ channel: DIGEST_CHANNEL, data: this.digest(this.#digestAsked) });
+    }
+    this.#lacking = [];
+    this.#digestAsked = undefined;
+    return answers;
   }
 
   /** Asks for our record and those of `names` to be sent soon (spec mesh.md 7.4). */
@@ -213,15 +204,16 @@ export class TopologyChannel implements GossipChannel {
   }
 
   /** What happened since the last call. */
-  takeNews(): TopologyNews {
-    const news = this.#news;
-    this.#news = NO_NEWS;
-    return news;
+  takeOutcome(): GossipOutcome {
+    const outcome = { ...this.#effects, relays: this.#relays };
+    this.#effects = NO_EFFECTS;
+    if (this.#relays.size > 0) this.#relays = new Set();
+    return outcome;
   }
 
-  /** Whether `takeNews()` will say that routes have to be recalculated. */
+  /** Whether the next outcome will say that routes have to be recalculated. */
   get routesStale(): boolean {
-    return this.#news.changed;
+    return this.#effects.changed;
   }
 
   /** The payloads of some records for neighbour `to`; a record is read when its payload is made. */
@@ -288,12 +280,12 @@ export class TopologyChannel implements GossipChannel {
       return;
     }
     this.#known.remove(from, mark);
-    if (record.uid === 0n && this.lean) this.#answer.push(record.name);
+    if (record.uid === 0n && this.lean) this.#lacking.push(record.name);
   }
 
-  #note(news: TopologyNews, now: Millis): void {
-    const before = this.#news;
-    this.#news = {
+  #note(news: Effects, now: Millis): void {
+    const before = this.#effects;
+    this.#effects = {
       changed: before.changed || news.changed,
       removed: news.removed.length === 0 ? before.removed : [...before.removed, ...news.removed],
       refused: before.refused + news.refused,

@@ -9,8 +9,6 @@ import { ShortIds } from "./short_ids.ts";
 import { GraphBuilder, type GraphNode } from "./topology_graph.ts";
 import type { CollectResult, MergeResult, TopologyEffects } from "./topology_results.ts";
 
-export type { TopologyEffects } from "./topology_results.ts";
-
 /** Most peers that gossip can make us know: what exceeds it is refused, so that nobody can fill our memory. */
 export const MAX_PEERS = 8192;
 /** Most bytes, as counted by `stateSize`, that gossip can make us know. */

@@ -61,7 +61,7 @@ Deno.test("Membership tells a new neighbour everything, and everybody at once of
   const parts = new RouterParts();
   const { connection } = parts.connected({ name: B, shortId: 2 }, at(1_000));
   parts.membership.settle(at(1_000));
-  assert.equal(parts.membership.gossipWaits, true);
+  assert.equal(parts.membership.engine.pullable, true);
   assert.ok(waiting(parts.membership, connection.origin.id).includes("01>02"));
 });
 
@@ -76,7 +76,6 @@ Deno.test("Membership tells a neighbour that comes to the mesh all that it knows
   membership.settle(at(4_000));
   const told = waiting(membership, stranger);
   assert.ok(["01>02,04", "02>01,03", "03>02"].every((each) => told.includes(each)), `${told}`);
-  membership.gossipWaits = true;
   assert.ok(waiting(membership, id).includes("01>02,04"));
   const member = parts.connected({ name: C, shortId: 3, uid: 5n }, at(5_000)).connection.origin.id;
   membership.settle(at(5_000));
@@ -92,7 +91,6 @@ Deno.test("Membership passes on what a neighbour tells", () => {
   membership.settle(at(2_000));
   membership.settle(at(3_000));
   waiting(membership, other);
-  membership.gossipWaits = true;
   waiting(membership, id);
   membership.receive(id, gossip(B, [record(B, 2, [US, C]), record(C, 1, [B])]), at(4_000));
   membership.settle(at(4_000));

@@ -185,11 +185,10 @@ Deno.test("Connections gives gossip to those who take it, until enough waits for
   parts.taken();
   parts.connections.flush(NOW);
   assert.deepEqual(parts.taken(), [], "busy");
-  parts.membership.gossipWaits = false;
   parts.connections.written(socket, connection.queued - BUSY);
-  assert.equal(parts.membership.gossipWaits, false);
+  assert.equal(parts.membership.engine.pullable, false);
   parts.connections.written(socket, 1);
-  assert.equal(parts.membership.gossipWaits, true);
+  assert.equal(parts.membership.engine.pullable, true);
   parts.connections.flush(NOW);
   assert.equal(parts.written(socket).length, 1);
 });

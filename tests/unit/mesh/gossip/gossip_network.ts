@@ -114,7 +114,7 @@ export class GossipNetwork {
         const update = node.channel.wake(this.now);
         if (update !== undefined) node.engine.gossip("topology", update);
         node.engine.wake(this.now);
-        const news = node.channel.takeNews();
+        const news = node.channel.takeOutcome();
         if (news.removed.length > 0) node.engine.peersRemoved(news.removed.map(({ name }) => name));
         if (news.changed || node.engine.holding) this.#reroute(node);
       }

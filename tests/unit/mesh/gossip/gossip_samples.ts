@@ -43,7 +43,7 @@ export function engineOf(
     engine.addConnection(linkTo(each), peer(each));
   }
   const reroute = () => {
-    channel.takeNews();
+    channel.takeOutcome();
     engine.setRoutes(new RouteTable(topology.allGraph(), topology.self));
   };
   reroute();

@@ -152,7 +152,7 @@ Deno.test("TopologyChannel asks for an update of ourselves when a former self or
   const self = { ...record(5, 0), shortId: 7 as ShortId };
   const collided = new TopologyChannel(topologyOf(self, [], random));
   gossip(collided, 2, [record(2, 1, [], { shortId: 7 })], 100);
-  const news = collided.takeNews();
+  const news = collided.takeOutcome();
   assert.deepEqual([news.selfChanged, news.invalidated, news.changed], [true, true, true]);
   assert.equal(collided.nextWake(), 100 + UPDATE_DELAY_MS);
 });
@@ -161,13 +161,13 @@ Deno.test("TopologyChannel collects 1 s after the first merge and tells who has 
   const channel = channelOf();
   gossip(channel, 2, [record(8, 1)], 100);
   gossip(channel, 2, [record(9, 1)], 600);
-  assert.deepEqual(channel.takeNews().changed, true);
+  assert.deepEqual(channel.takeOutcome().changed, true);
   assert.equal(channel.routesStale, false);
   assert.equal(channel.nextWake(), 100 + COLLECT_DELAY_MS);
   assert.equal(channel.wake(at(1100)), undefined);
   assert.equal(channel.routesStale, true);
-  assert.deepEqual(channel.takeNews().removed.map(({ name }) => name), [peer(8), peer(9)]);
-  assert.deepEqual(channel.takeNews().removed, []);
+  assert.deepEqual(channel.takeOutcome().removed.map(({ name }) => name), [peer(8), peer(9)]);
+  assert.deepEqual(channel.takeOutcome().removed, []);
   assert.equal(channel.nextWake(), Infinity);
 });
 
@@ -277,11 +277,13 @@ Deno.test("TopologyChannel of a large mesh answers who asks about a peer it know
   gossip(channel, 2, [{ ...record(4, 0, [], { uid: 0 }), nickname: "" }, {
     ...record(99, 0, [], { uid: 0 }),
   }]);
-  assert.deepEqual(namesIn(channel.takeAnswer(), 2), [peer(4)]);
-  assert.equal(channel.takeAnswer(), undefined);
+  assert.deepEqual(channel.takeAnswers().map(({ channel, data }) => [channel, namesIn(data, 2)]), [
+    ["topology", [peer(4)]],
+  ]);
+  assert.deepEqual(channel.takeAnswers(), []);
   const small = channelOf();
   gossip(small, 2, [{ ...record(3, 0, [], { uid: 0 }) }]);
-  assert.equal(small.takeAnswer(), undefined, "a small mesh replies to nothing");
+  assert.deepEqual(small.takeAnswers(), [], "a small mesh replies to nothing");
 });
 
 Deno.test("TopologyChannel links of ours are sent as they are at that moment", () => {
