@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   attach: ["core", "wire"],
   firewall: ["core", "wire"],
   ipam: ["core", "wire"],
+  dns: ["core", "wire"],
   control: ["core", "wire", "mesh", "overlay", "attach", "ipam"],
   sys: ["core"],
   ffi: ["core"],
@@ -26,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 /** The inner rooms of an area, and which of its other rooms each may import; of the area's top floor it takes types only. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  "wire/dns": ["wire/mesh"],
   "wire/ipam": ["wire/mesh"],
   "wire/mesh": ["wire/packet"],
   "wire/netlink": ["wire/packet"],
