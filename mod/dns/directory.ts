@@ -1,7 +1,6 @@
 /** The names of all hosts of the cluster: events and time in, effects out (source: spec dns.md, sections 1 and 2). */
 import { assertNever } from "../core/brand.ts";
 import type { Core } from "../core/driver.ts";
-import type { PeerName } from "../core/names.ts";
 import { after, type Millis } from "../core/time.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
 import { type DnsEntry, type DnsGossip, entryIdentity } from "../wire/dns/dns_gossip.ts";
