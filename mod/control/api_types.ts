@@ -25,6 +25,8 @@ export interface ConnectionReport {
   readonly overlay: "fastdp" | "sleeve" | null;
   /** Largest IP packet that containers can send over it, in bytes. */
   readonly mtu: number | null;
+  /** MTU of the containers at the peer, in bytes; null while unknown. */
+  readonly peerMtu: number | null;
   /** Whether traffic, or while none flows the connection itself, is encrypted. */
   readonly encrypted: boolean;
   /** Round trip of the overlay in milliseconds. */

@@ -2,7 +2,7 @@
 import { assertNever } from "../core/brand.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
-import type { DataplaneReport, LinkAges } from "../overlay/ports/dataplane_types.ts";
+import type { DataplaneReport, LinkReport } from "../overlay/ports/dataplane_types.ts";
 import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.ts";
 import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
 
@@ -42,11 +42,11 @@ export function assembleStatus(sources: StatusSources): StatusReport {
   );
   // To the data plane a bridge is one port, whatever hangs on it.
   const behindBridge = datapath.kind === "bridge" ? attachments.filter(({ attached }) => attached).length : 0;
-  const ages = new Map(dataplane.links.map((link) => [link.link, link]));
+  const links = new Map(dataplane.links.map((link) => [link.link, link]));
   const connections = mesh.connections.map((one) =>
     connectionReport(one, {
       wanted: wanted.has(one.address),
-      ages: one.link === undefined ? undefined : ages.get(one.link),
+      link: one.link === undefined ? undefined : links.get(one.link),
     })
   );
   return {
@@ -83,6 +83,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     problems: [
       ...problemOfTunnels(dataplane, mesh.port + 1),
       ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
+      ...problemOfMtus(connections, datapath.mtu),
       ...attachments.flatMap(problemOfAttachment),
       ...(sources.ipam === undefined ? [] : problemsOfIpam(sources.ipam)),
       ...sources.firewall,
@@ -95,7 +96,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
 
 function connectionReport(
   one: ConnectionSnapshot,
-  { ages, wanted }: { readonly wanted: boolean; readonly ages: LinkAges | undefined },
+  { link, wanted }: { readonly wanted: boolean; readonly link: LinkReport | undefined },
 ): ConnectionReport {
   const whole = (ms: number | undefined) => ms === undefined ? null : Math.round(ms);
   return {
@@ -108,10 +109,11 @@ function connectionReport(
     info: one.info,
     overlay: one.overlay ?? null,
     mtu: one.mtu ?? null,
+    peerMtu: link?.peerMtu ?? null,
     encrypted: one.encrypted,
     rttMs: one.rttMs === undefined ? null : Math.round(one.rttMs * 1000) / 1000,
-    rttAgeMs: whole(ages?.rttAgeMs),
-    silentMs: whole(ages?.silentMs),
+    rttAgeMs: whole(link?.rttAgeMs),
+    silentMs: whole(link?.silentMs),
     retryInMs: one.retryInMs ?? null,
   };
 }
@@ -164,6 +166,25 @@ function problemOfConnection(one: ConnectionReport, target: string | undefined):
   }
 }
 
+/** Containers of one network must have one MTU: nobody tells a sender that its packet is too big for a receiver elsewhere. */
+function problemOfMtus(connections: readonly ConnectionReport[], mtu: number): Problem[] {
+  const others = new Map<string, number>();
+  for (const { nickname, peer, peerMtu, state } of connections) {
+    if (state !== "established" || peerMtu === null || peerMtu === mtu) continue;
+    others.set(nickname === null || nickname === "" ? peer ?? "?" : nickname, peerMtu);
+  }
+  if (others.size === 0) return [];
+  const some = [...others].slice(0, MAX_NAMES).map(([name, its]) => `${its} on ${name}`).join(", ");
+  const more = others.size > MAX_NAMES ? ` and other values on ${others.size - MAX_NAMES} more` : "";
+  const least = Math.min(mtu, ...others.values());
+  const where = least === mtu ? "the others" : "this host";
+  return [{
+    message:
+      `Containers have MTU ${mtu} on this host, ${some}${more}: large packets between them may be lost`,
+    hint: `All hosts need one MTU: start ${where} with --mtu ${least} (with Weave Net: WEAVE_MTU=${least})`,
+  }];
+}
+
 /** A port that is stopped for the sake of all others. */
 function problemOfLoop(hostInterface: string, attachments: readonly AttachmentReport[]): Problem {
   const target = attachments.find((one) => one.hostInterface === hostInterface)?.target ?? hostInterface;
@@ -195,7 +216,7 @@ function problemOfLostState(stateDir: string | undefined): Problem[] {
   }];
 }
 
-/** Interfaces that are named in a problem. */
+/** Interfaces or hosts that are named in a problem. */
 const MAX_NAMES = 4;
 
 function problemOfUnknown(names: readonly string[]): Problem[] {

@@ -16,6 +16,7 @@ import { ipsecUse } from "../ipsec_parts.ts";
 import { openNetlinkIn } from "../netlink.ts";
 import { DATAPATH } from "../ovs_host.ts";
 import { hasGcm } from "../sleeve_parts.ts";
+import { announceMtu } from "../../overlay/ports/dataplane_types.ts";
 import { defaultMtu, mtuAdvice, possibleMtu } from "../underlay.ts";
 import type { Base } from "./open_base.ts";
 import type { Host } from "./open_host.ts";
@@ -111,7 +112,7 @@ export async function startDataplane(
     handle.ciphersReady();
   });
   if (loaded !== undefined) faults.later("load ciphers", loaded);
-  return { mtu, extensions, [Symbol.asyncDispose]: () => handle.stop() };
+  return { mtu, extensions: [...extensions, announceMtu(mtu)], [Symbol.asyncDispose]: () => handle.stop() };
 }
 
 function mtuOfUnderlay(

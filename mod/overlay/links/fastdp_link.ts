@@ -28,7 +28,7 @@ import {
 import { FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
 import type { AddressChange } from "../ports/dataplane_types.ts";
 import { type FastdpLinkOptions, wireSize } from "./fastdp_link_options.ts";
-import { homeless, whyNotFastdp } from "./fastdp_words.ts";
+import { type Ailments, homeless, whyNotFastdp } from "./fastdp_words.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import {
   encodeHeartbeat,
@@ -224,7 +224,7 @@ export class FastdpLink implements Forwarder {
       this.#full.next = now;
       this.#nextBeat = this.#nextBeat < Infinity ? now : Infinity;
     }
-    return homeless === before ? [] : [...this.#change(now, { homeless }), { kind: "moved" }];
+    return homeless === before ? [] : [...this.#change(now, { homeless, moving: true }), { kind: "moved" }];
   }
 
   /** The peer is heard from this address, over whatever overlay. What is sealed for another does not reach it any more. */
@@ -233,7 +233,7 @@ export class FastdpLink implements Forwarder {
     if (esp === undefined || beat !== true || !this.#established || address === this.#remote) return [];
     this.#comeback = 0;
     this.#timeoutAt = Infinity;
-    return this.#change(now, { silent: true });
+    return this.#change(now, { silent: true, moving: true });
   }
 
   /** Whether traffic flows between us and the peer: it is worth a closer look at the path then. */
@@ -311,17 +311,14 @@ export class FastdpLink implements Forwarder {
   }
 
   /** What is wrong has changed. */
-  #change(
-    now: Millis,
-    what: { readonly silent?: boolean; readonly deaf?: boolean; readonly homeless?: boolean },
-  ): readonly ForwarderEvent[] {
+  #change(now: Millis, what: Ailments): readonly ForwarderEvent[] {
     const before = this.onHold;
     this.#silent = what.silent ?? this.#silent;
     this.#deaf = what.deaf ?? this.#deaf;
     this.#homeless = what.homeless ?? this.#homeless;
     if (before === this.onHold) return [];
     if (this.options.beat === true && this.#nextBeat < Infinity) this.#nextBeat = now;
-    return [{ kind: "health", good: before }];
+    return [what.moving ? { kind: "health", good: before, moving: true } : { kind: "health", good: before }];
   }
 
   /** The address to which the peer moved is not its own: back to that of the connection. */

@@ -1,6 +1,18 @@
 /** Why the fast path carries no traffic on a link, in words. */
 import type { Ip } from "../../core/addr.ts";
 
+/** What has become wrong with a link, or right again. */
+export interface Ailments {
+  /** The peer's heartbeats do not arrive. */
+  readonly silent?: boolean;
+  /** Ours do not arrive. */
+  readonly deaf?: boolean;
+  /** This host lacks the address that the connection has here. */
+  readonly homeless?: boolean;
+  /** It is so because one end has another address now. */
+  readonly moving?: true;
+}
+
 /** What is known of a link that has a tunnel and its keys, and does not work. */
 export interface FastdpTrouble {
   /** What the heartbeats travel in: `UDP 6784`, or IPsec. */

@@ -18,8 +18,9 @@ export type ForwarderEvent =
   | { readonly kind: "xfrm"; readonly effect: XfrmEffect }
   /** The peer received what we sent: the overlay works. Once. */
   | { readonly kind: "established" }
-  /** It no longer works, or works again. */
-  | { readonly kind: "health"; readonly good: boolean }
+  /** It no longer works, or works again. `moving`: because one end has another address now; other overlays follow by
+   * themselves and need a moment. */
+  | { readonly kind: "health"; readonly good: boolean; readonly moving?: true }
   /** The peer's address has changed. */
   | { readonly kind: "moved" };
 

@@ -166,7 +166,7 @@ export class LinkSwitch {
           break;
         case "health":
           out.push({ kind: "changed" }, ...this.#checkFailure(now));
-          if (!event.good) out.push(...this.#verifyOthers(index, now));
+          if (!event.good && event.moving !== true) out.push(...this.#verifyOthers(index, now));
           break;
         case "moved":
           out.push({ kind: "changed" });

@@ -3,6 +3,7 @@ import { isIpv4 } from "../../core/addr.ts";
 import { assertNever } from "../../core/brand.ts";
 import type { OverlayName } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
+import { announcedMtu } from "../ports/dataplane_types.ts";
 import { FAST_EXTENSION } from "../ports/esp_port.ts";
 import { EspSession } from "./esp_session.ts";
 import { FastdpLink } from "./fastdp_link.ts";
@@ -58,6 +59,7 @@ export function makeLink(
     sleeve: slotOf(slots, SleeveLink),
     confirmed: false,
     told: "",
+    peerMtu: announcedMtu(request.extensions),
     seenAt: request.remote.ip,
     likely: false,
   };

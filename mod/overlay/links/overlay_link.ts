@@ -30,6 +30,8 @@ export interface OverlayLink {
   confirmed: boolean;
   /** The last status told. */
   told: string;
+  /** MTU of the peer's containers; undefined: not known. */
+  peerMtu: number | undefined;
   /** Where the peer was last said to be heard. */
   seenAt: Ip;
   /** Whether there was a way, if only a likely one, when last looked at. */

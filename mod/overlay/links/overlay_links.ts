@@ -10,6 +10,7 @@ import {
 } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import { LOCAL_PORT, type TunnelKey } from "../../wire/netlink/ovs_keys.ts";
+import { ETHERNET_HEADER } from "../../wire/packet/ethernet.ts";
 import { vniOf, vniSource } from "../../wire/packet/vxlan.ts";
 import type { AddressChange, DataplaneEffect, LinkReport } from "../ports/dataplane_types.ts";
 import type { XfrmNews } from "../ports/esp_port.ts";
@@ -196,6 +197,8 @@ export class OverlayLinks {
       full: isFullSize(frame),
       fullPromise: fullPromiseOf(frame),
     };
+    // Peers of other makes do not announce it, but their heartbeats are as large as their containers' packets.
+    if (facts.full) link.peerMtu ??= frame.length - ETHERNET_HEADER;
     this.#settle(link, link.switch.take(slot, forwarder.heard(source, now, facts), now), now);
     return true;
   }
@@ -308,6 +311,7 @@ export class OverlayLinks {
       peer: link.request.peer,
       remote: link.fastdp?.forwarder.remote ?? link.sleeve?.forwarder.remote?.ip ?? link.request.remote.ip,
       status: link.switch.status(now),
+      peerMtu: link.peerMtu,
       ...link.switch.ages(now),
     }));
   }

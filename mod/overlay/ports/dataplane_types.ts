@@ -220,6 +220,22 @@ export interface LinkReport extends LinkAges {
   readonly peer: PeerName;
   readonly remote: Ip;
   readonly status: LinkStatus;
+  /** MTU of the peer's containers; undefined: not known. */
+  readonly peerMtu: number | undefined;
+}
+
+/** What a host announces among its extensions about the MTU of its containers. */
+const MTU_EXTENSION = "mtu=";
+
+/** The announcement of an MTU. */
+export function announceMtu(mtu: number): string {
+  return `${MTU_EXTENSION}${mtu}`;
+}
+
+/** The MTU that a peer has announced. */
+export function announcedMtu(extensions: readonly string[]): number | undefined {
+  const text = extensions.find((one) => one.startsWith(MTU_EXTENSION))?.slice(MTU_EXTENSION.length) ?? "";
+  return /^[1-9][0-9]{1,4}$/.test(text) ? Number(text) : undefined;
 }
 
 /** Everything to know about the data plane. */

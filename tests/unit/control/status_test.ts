@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { AttachmentReport } from "../../../mod/control/api_types.ts";
 import { assembleStatus, type StatusSources } from "../../../mod/control/status.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
+import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../../../mod/mesh/snapshot.ts";
 import type { DataplaneStatus } from "../../../mod/overlay/ports/dataplane_messages.ts";
 
@@ -100,6 +101,7 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     mtu: null,
     encrypted: false,
     rttMs: null,
+    peerMtu: null,
     rttAgeMs: null,
     silentMs: null,
     retryInMs: 2000,
@@ -186,4 +188,28 @@ Deno.test("assembleStatus() makes a problem of state that was lost, and of what 
     "No record knows vmn1, vmn2, vmn3, vmn4 and 2 more: attachments of an earlier run, which nobody looks after",
   ]);
   assert.match(problems[1]!.hint!, /ip link del vmn1/);
+});
+
+Deno.test("assembleStatus() says in one line which hosts give their containers another MTU, and what to do", () => {
+  const works = { ...connection, state: "established", peer: SELF, info: "" } as const;
+  const problems = (...peers: readonly (readonly [string, number | undefined])[]) => {
+    const connections = peers.map(([nickname], i) => ({ ...works, nickname, link: i as LinkId }));
+    const made = sources({ mesh: { connections, targets: [] } });
+    const links = peers.map(([, peerMtu], link) => ({ link, peerMtu }));
+    const status = assembleStatus({
+      ...made,
+      dataplane: { ...made.dataplane, links } as unknown as DataplaneStatus,
+    });
+    assert.deepEqual(status.connections.map((one) => one.peerMtu), peers.map(([, mtu]) => mtu ?? null));
+    return status.problems;
+  };
+  assert.deepEqual(problems(["h2", 1410], ["h3", undefined]), []);
+  assert.deepEqual(problems(["h2", 1376], ["h3", 1410], ["h4", 8950]), [{
+    message:
+      "Containers have MTU 1410 on this host, 1376 on h2, 8950 on h4: large packets between them may be lost",
+    hint: "All hosts need one MTU: start this host with --mtu 1376 (with Weave Net: WEAVE_MTU=1376)",
+  }]);
+  assert.match(problems(["h2", 8950])[0]!.hint!, /start the others with --mtu 1410/);
+  const many = problems(...[1, 2, 3, 4, 5, 6].map((n) => [`h${n}`, 1_400 + n] as const));
+  assert.match(many[0]!.message, /1404 on h4 and other values on 2 more:/);
 });

@@ -358,7 +358,7 @@ Deno.test("FastdpLink that is sealed is on hold while this host lacks the addres
   assert.deepEqual([link.onHold, link.path?.local], [true, "192.0.2.1"]);
   assert.match(link.why(at(20))!, /no longer has the address 192\.0\.2\.1/);
   const back = link.addressesChanged(BACK, at(30));
-  assert.deepEqual(back[0], { kind: "health", good: true });
+  assert.deepEqual(back[0], { kind: "health", good: true, moving: true });
 });
 
 Deno.test("FastdpLink that is sealed is left at once when its peer is heard from another address; in clear it may be followed", () => {
@@ -366,7 +366,7 @@ Deno.test("FastdpLink that is sealed is left at once when its peer is heard from
   assert.deepEqual(established().peerSeenAt(elsewhere, at(10)), []);
   const link = established(session(1, true));
   assert.deepEqual(link.peerSeenAt(REMOTE, at(10)), []);
-  assert.deepEqual(link.peerSeenAt(elsewhere, at(10)), [{ kind: "health", good: false }]);
+  assert.deepEqual(link.peerSeenAt(elsewhere, at(10)), [{ kind: "health", good: false, moving: true }]);
   link.heard(REMOTE, at(1_000), { promise: 1_000, full: true });
   assert.deepEqual([link.onHold, link.heard(REMOTE, at(2_000), { promise: 1_000, full: true }).at(-1)], [
     true,

@@ -25,6 +25,7 @@ class Puppet implements Forwarder {
   readonly path = undefined;
   readonly likelyPath = undefined;
   readonly heard: string[] = [];
+  verified = 0;
   constructor(readonly overlay: OverlayName) {}
   why(): string | undefined {
     return this.established && !this.onHold ? undefined : `${this.overlay} does not work`;
@@ -34,6 +35,10 @@ class Puppet implements Forwarder {
   }
   control(tag: number, payload: Uint8Array): readonly ForwarderEvent[] {
     this.heard.push(`${tag}:${toHex(payload)}`);
+    return [];
+  }
+  verify(): readonly ForwarderEvent[] {
+    this.verified++;
     return [];
   }
   wake(): readonly ForwarderEvent[] {
@@ -141,4 +146,16 @@ Deno.test("LinkSwitch.ages() tells of the overlay in use, and of silence only wh
   fastdp.onHold = sleeve.established = true;
   sleeve.heardAt = 20_000;
   assert.deepEqual(link.ages(at(20_200)), { rttAgeMs: 20_100, silentMs: undefined });
+});
+
+Deno.test("LinkSwitch has the others prove at once that they work when one is lost, but not when an end has moved", () => {
+  const [fast, user] = [new Puppet("fastdp"), new Puppet("sleeve")];
+  const link = new LinkSwitch([fast, user], CLEAR);
+  [fast.established, user.established] = [true, true];
+  link.take(0, [{ kind: "established" }], NOW);
+  fast.onHold = true;
+  link.take(0, [{ kind: "health", good: false, moving: true }], NOW);
+  assert.equal(user.verified, 0, "it follows, which takes a moment");
+  link.take(0, [{ kind: "health", good: false }], NOW);
+  assert.equal(user.verified, 1);
 });
