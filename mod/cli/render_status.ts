@@ -110,6 +110,10 @@ function datapath({ datapath }: StatusReport): string {
     datapath.overruns === 0
       ? ""
       : `; ${count(datapath.overruns, "packet")} lost because this host was too slow`
+  }${
+    datapath.tooLarge === 0
+      ? ""
+      : `; ${count(datapath.tooLarge, "packet")} of other hosts dropped for being larger than that MTU`
   }${datapath.noFastdp === null ? "" : `; no fastdp: ${datapath.noFastdp}`}`;
 }
 

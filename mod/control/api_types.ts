@@ -99,6 +99,9 @@ export interface DatapathReport {
   readonly ports: number;
   /** Number of flows, in the kernel or in user space. */
   readonly flows: number;
+  /** Packets of other hosts that were dropped since the start because they are larger than containers here take. Their senders
+   * were told. */
+  readonly tooLarge: number;
   /** Packets that the kernel threw away since the start because this host did not take them in time. */
   readonly overruns: number;
 }

@@ -4,6 +4,7 @@ import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/s
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { DataplaneReport, LinkReport } from "../overlay/ports/dataplane_types.ts";
 import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.ts";
+import { TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
 import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
 
 /** What a status is made of. */
@@ -76,6 +77,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       noFastdp: datapath.noFastdp ?? null,
       ports: datapath.ports.length + behindBridge,
       flows: datapath.flows,
+      tooLarge: kernel.sleeve?.dropped[TOO_LARGE_HERE] ?? 0,
       overruns: kernel.lost + (kernel.sleeve?.dropped["receive-buffer-full"] ?? 0),
     },
     attachments,

@@ -74,7 +74,10 @@ export async function openSleeve(
   const self = peerNumber(config.peer);
   return {
     tap,
-    openPath: (take) => new SleeveEngine({ socket, ciphers, self, directory, take, joinUdp: tap.udpOffload }),
+    openPath: (take) => {
+      const { mtu } = config;
+      return new SleeveEngine({ socket, ciphers, self, directory, take, mtu, joinUdp: tap.udpOffload });
+    },
     [Symbol.dispose]: () => parts[Symbol.dispose](),
   };
 }

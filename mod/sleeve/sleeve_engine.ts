@@ -1,6 +1,5 @@
 /** The user-space path: frames of the TAP into datagrams and back, over all links (source: spec dataplane.md section 5). */
 import { assertNever } from "../core/brand.ts";
-import type { ShortId } from "../core/names.ts";
 import type { LinkId } from "../core/overlay_port.ts";
 import type { Millis } from "../core/time.ts";
 import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
@@ -17,11 +16,18 @@ import {
 } from "../wire/mesh/sleeve_special.ts";
 import { clampMss } from "../wire/packet/tcp_mss.ts";
 import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../wire/packet/virtio_net.ts";
-import { vniDestination, vniOf, vniSource, VXLAN_HEADER, writeVxlan } from "../wire/packet/vxlan.ts";
+import {
+  type Vni,
+  vniDestination,
+  vniOf,
+  vniSource,
+  VXLAN_HEADER,
+  writeVxlan,
+} from "../wire/packet/vxlan.ts";
 import { LateAnswers } from "./late_answers.ts";
 import { Segmenter } from "./segment.ts";
 import { EngineLink } from "./sleeve_engine_link.ts";
-import { Inbox } from "./sleeve_inbox.ts";
+import { Inbox, type InboxParts } from "./sleeve_inbox.ts";
 import { Outbox } from "./sleeve_outbox.ts";
 import {
   type PathMtus,
@@ -55,6 +61,8 @@ export interface SleeveEngineParts {
   readonly self: PeerNumber;
   readonly directory: PeerDirectory;
   readonly take: TakePacket;
+  /** MTU of containers here. */
+  readonly mtu: number;
   /** Whether the TAP takes super-packets of UDP: then datagrams of a flow are handed over as one. No unless given. */
   readonly joinUdp?: boolean;
 }
@@ -83,7 +91,7 @@ export class SleeveEngine implements SleevePort {
   #clamped = 0;
 
   constructor(parts: SleeveEngineParts) {
-    const { socket, self, directory, take, joinUdp = false } = parts;
+    const { socket, self, directory, take, mtu, joinUdp = false } = parts;
     this.#parts = parts;
     this.fds = [socket.fd];
     socket.refused = (tag, why, more) => this.#refused(tag as LinkId, why, more);
@@ -91,7 +99,18 @@ export class SleeveEngine implements SleevePort {
     const larger = (link: EngineLink) => this.#tellOf("traffic", link.id);
     this.#outbox = new Outbox(socket, { self, drop: this.#drop, usedUp, larger });
     const linkOf = (sender: PeerNumber) => this.#bySender.get(sender);
-    this.#inbox = new Inbox(socket, { self, directory, take, drop: this.#drop, linkOf, joinUdp });
+    const answer: InboxParts["answer"] = (link, key, bytes, from, to) =>
+      this.send({ link: link.id, id: answerId(key) }, bytes, { from, to, broadcast: false });
+    this.#inbox = new Inbox(socket, {
+      self,
+      directory,
+      take,
+      answer,
+      mtu,
+      drop: this.#drop,
+      linkOf,
+      joinUdp,
+    });
   }
 
   perform(effect: SleeveEffect, _now: Millis): void {
@@ -311,8 +330,7 @@ export class SleeveEngine implements SleevePort {
     const written = write(frame, 0, length, answer);
     if (written === 0) return;
     this.#answer.fill(0, 0, at);
-    const back = vniOf(vniDestination(key.id), vniSource(key.id) as ShortId);
-    this.#parts.take(link.key(back), this.#answer, SLEEVE_HEADROOM, at + written);
+    this.#parts.take(link.key(answerId(key)), this.#answer, SLEEVE_HEADROOM, at + written);
   }
 
   #usedUp(link: EngineLink): void {
@@ -335,4 +353,9 @@ export class SleeveEngine implements SleevePort {
     if (why !== "too-big" || interfaceMtu <= 0 || this.#news.length === NEWS) return;
     this.#news.push({ kind: "too-big", link: id, interfaceMtu, routeMtu });
   }
+}
+
+/** From whom and for whom an answer is to a packet that bears this key. */
+function answerId({ id }: SleeveKey): Vni {
+  return vniOf(vniDestination(id), vniSource(id));
 }

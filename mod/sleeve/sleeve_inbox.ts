@@ -6,9 +6,15 @@ import type { SleeveKey } from "../wire/netlink/ovs_keys.ts";
 import { FrameReader, type PeerNumber, PLAIN_FRAMES, SEALED_FRAMES, senderOf } from "../wire/mesh/sleeve.ts";
 import { decodeSpecial, isSpecialFrame } from "../wire/mesh/sleeve_special.ts";
 import { vniOf } from "../wire/packet/vxlan.ts";
-import { type FrameChecksum, Joiner } from "./join.ts";
+import { type Deliver, type FrameChecksum, Joiner } from "./join.ts";
+import { LocalFit } from "./local_fit.ts";
 import type { EngineLink } from "./sleeve_engine_link.ts";
-import type { PeerDirectory, SleeveNews, TakePacket } from "../overlay/ports/sleeve_port.ts";
+import {
+  type PeerDirectory,
+  type SleeveNews,
+  type TakePacket,
+  TOO_LARGE_HERE,
+} from "../overlay/ports/sleeve_port.ts";
 import type { SleeveSocket } from "./sleeve_socket.ts";
 
 /** What an inbox is made of. */
@@ -16,6 +22,10 @@ export interface InboxParts {
   readonly self: PeerNumber;
   readonly directory: PeerDirectory;
   readonly take: TakePacket;
+  /** Sends a packet back over a link to whoever sent what bears this key. */
+  readonly answer: (link: EngineLink, key: SleeveKey, ...packet: Parameters<Deliver>) => void;
+  /** MTU of containers here. */
+  readonly mtu: number;
   readonly drop: (reason: string, count?: number) => void;
   /** The link over which a peer is our neighbour. */
   readonly linkOf: (sender: PeerNumber) => EngineLink | undefined;
@@ -34,6 +44,7 @@ export class Inbox {
   readonly #parts: InboxParts;
   readonly #reader = new FrameReader();
   readonly #joiner: Joiner;
+  readonly #fit: LocalFit;
   #tell: (news: SleeveNews) => void = () => {};
   #now = 0 as Millis;
   /** The link last told that its peer was heard, in this reception. */
@@ -55,6 +66,13 @@ export class Inbox {
     this.#joiner = new Joiner(socket.ring.bytes, (bytes, from, to) => {
       parts.take(this.#joining!, bytes, from, to);
     }, parts.joinUdp);
+    const { mtu, self } = parts;
+    this.#fit = new LocalFit({
+      ...{ mtu, self },
+      deliver: (...packet) => parts.take(this.#key!, ...packet),
+      answer: (...packet) => parts.answer(this.#link!, this.#key!, ...packet),
+      drop: () => parts.drop(TOO_LARGE_HERE),
+    });
   }
 
   /** Datagrams that came. */
@@ -154,6 +172,10 @@ export class Inbox {
     if (src !== this.#src || dst !== this.#dst) this.#identify(link, src, dst);
     const key = this.#key;
     if (key === undefined) return this.#parts.drop("unknown-peer");
+    if (dst === this.#parts.self && !this.#fit.takes(this.#socket.ring.bytes, from, to)) {
+      this.#joiner.flush();
+      return this.#fit.fit(this.#socket.ring.bytes, from, to, partial);
+    }
     if (key !== this.#joining) {
       this.#joiner.flush();
       this.#joining = key;

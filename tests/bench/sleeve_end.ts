@@ -58,6 +58,7 @@ using engine = new SleeveEngine({
     secretbox: (key) => new SodiumSecretbox(key),
     gcm: (key, outbound) => AesGcm.ofSession(key, outbound),
   },
+  mtu: 65_535,
   self: peerNumber(NAMES[self]!),
   directory: {
     self: shorts(self),

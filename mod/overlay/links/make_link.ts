@@ -83,7 +83,7 @@ function forwarderOf(
     const sealed = protection.kind === "sealed";
     const beat = bothOf(request, extensions)(EXTENSION.beat);
     const ipv6 = !isIpv4(remote.ip);
-    return new SleeveLink({ link, connUid, outbound, remote, port, sealed, ipv6, beat });
+    return new SleeveLink({ link, connUid, outbound, remote, port, mtu, sealed, ipv6, beat });
   }
   if (!isIpv4(local) || !isIpv4(remote.ip)) {
     const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +

@@ -206,6 +206,8 @@ export class SleeveLink implements Forwarder {
 
   /** Says that the peer's packets of this size arrive. */
   #verified(mtu: number): readonly SleeveEvent[] {
+    // A peer of another make takes it for the largest packet of its containers. Ours also fill datagrams up to it.
+    if (this.#watch === undefined && mtu > (this.options.mtu ?? Infinity)) return NO_EVENTS;
     const { connUid } = this.options;
     const control = {
       kind: "control",

@@ -13,6 +13,8 @@ export interface SleeveLinkOptions {
   readonly remote: Endpoint;
   /** Our UDP port. */
   readonly port: number;
+  /** MTU of containers here; they take anything unless given. */
+  readonly mtu?: number;
   /** Whether packets are sealed. */
   readonly sealed: boolean;
   /** Whether the underlay is IPv6. */

@@ -137,6 +137,9 @@ export interface SleevePort extends Disposable {
   counts(): SleeveCounts;
 }
 
+/** Why a packet of a peer was dropped that is larger than containers here take, and could not be cut. Its sender was told. */
+export const TOO_LARGE_HERE = "too-large-here";
+
 /** Counts since start. */
 export interface SleeveCounts {
   /** Datagrams and their octets, in both directions. */

@@ -127,6 +127,41 @@ const smaller = [1300, 1410].map((mtu) =>
   })
 );
 
+const differing = suite({
+  name: "host kernel, containers with different MTUs",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  prepare: async (world) => {
+    world.host(2).upOptions = ["--mtu", "8000"];
+    await mesh(world);
+  },
+}, {
+  "larger packets arrive in fragments, or their sender is told; both hosts say so": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    await until("the path is measured", async () => {
+      const { mtu } = (await world.host(2).status()).connections[0]!;
+      return mtu! > 1430 && mtu! < 1500;
+    });
+    // As large as the link carries whole, and larger.
+    for (const size of [1400, 1500, 6000]) {
+      await two.mustPing(one.address, "-M", "dont", "-s", `${size}`, "-c", "3", "-i", "0.1", "-W", "2");
+    }
+    const { received, text } = await two.ping(
+      one.address,
+      ...["-M", "do", "-s", "1400", "-c", "3", "-i", "0.2", "-W", "1"],
+    );
+    assert.equal(received, 0, text);
+    assert.match(text, /[Ff]rag.*mtu = 1410|message too long, mtu=1410/);
+    const [here, there] = [await world.host(1).status(), await world.host(2).status()];
+    assert.ok(here.datapath.tooLarge > 0, `${here.datapath.tooLarge}`);
+    assert.equal(there.datapath.tooLarge, 0);
+    assert.match(here.problems.map(({ message }) => message).join(), /MTU 1410 on this host, 8000 on /);
+    assert.match(there.problems.map(({ hint }) => hint).join(), /start this host with --mtu 1410/);
+    const rate = await two.iperf(one, 1, "-C", "cubic");
+    note(`TCP ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    assert.ok(rate > 50e6, `${rate}`);
+  },
+});
+
 const stranger = suite({
   name: "host kernel, a stranger's word about the path",
   open: () => hostWorld({ hosts: 2, containers: 2 }),
@@ -155,4 +190,4 @@ const stranger = suite({
   },
 });
 
-declareTests(...sizes, uneven, shrinking, ...smaller, stranger);
+declareTests(...sizes, uneven, shrinking, ...smaller, differing, stranger);

@@ -100,7 +100,7 @@ export const EXAMPLE: StatusReport = {
       }],
     },
   ],
-  datapath: { kind: "ovs", noFastdp: null, mtu: 1410, ports: 3, flows: 12, overruns: 0 },
+  datapath: { kind: "ovs", noFastdp: null, mtu: 1410, ports: 3, flows: 12, tooLarge: 0, overruns: 0 },
   attachments: [{
     target: "netns:web",
     interface: "ethmesh",

@@ -120,6 +120,7 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     mtu: 1410,
     ports: 2,
     flows: 9,
+    tooLarge: 0,
     overruns: 5,
   });
   assert.equal(JSON.stringify(status).includes("undefined"), false);
@@ -133,7 +134,15 @@ Deno.test("assembleStatus() counts what hangs on a bridge, and says why there is
   const attachments = [attachment, { ...attachment, attached: false }] as unknown as AttachmentReport[];
   const dataplane = { ...told.dataplane, datapath: { ...datapath, kind: "bridge", noFastdp } as const };
   const status = assembleStatus({ ...told, dataplane, attachments });
-  assert.deepEqual(status.datapath, { kind: "bridge", noFastdp, mtu: 1410, ports: 3, flows: 9, overruns: 5 });
+  assert.deepEqual(status.datapath, {
+    kind: "bridge",
+    noFastdp,
+    mtu: 1410,
+    ports: 3,
+    flows: 9,
+    tooLarge: 0,
+    overruns: 5,
+  });
 });
 
 Deno.test("assembleStatus() makes a problem of each target that cannot be reached, and of nothing discovered", () => {

@@ -142,6 +142,8 @@ export interface PairOptions {
   readonly sealer?: Sealer;
   readonly gcm?: SleeveCiphers["gcm"];
   readonly mtu?: number;
+  /** MTU of containers at both ends; all that fits into a packet unless given. */
+  readonly containerMtu?: number;
   /** NAMES unless given. */
   readonly names?: readonly PeerName[];
 }
@@ -206,6 +208,7 @@ function endOf(self: number, options: PairOptions): End {
       shortOfNumber: (peer) => numbers.includes(peer) ? shortOf(numbers.indexOf(peer)) : -1,
       numberOf: (short) => numbers[short - 1] ?? -1 as PeerNumber,
     },
+    mtu: options.containerMtu ?? 65_535,
     take: (key, bytes, from, to) => taken.push({ key, packet: bytes.slice(from, to) }),
   });
   engine.perform({ kind: "sleeve-open", carrier }, 0 as Millis);

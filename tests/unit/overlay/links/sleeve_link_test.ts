@@ -253,3 +253,13 @@ Deno.test("SleeveLink's words fit into a switch, and bare for very old peers", (
     assert.equal(send?.kind === "send" && toHex(send.message), expected);
   }
 });
+
+Deno.test("SleeveLink confirms to peers of other makes no probe above what containers here take", () => {
+  const ends = { link: LINK, connUid: UID, outbound: true, remote: ACCEPTOR, port: 6783, sealed: false };
+  for (const beat of [false, true]) {
+    const link = new SleeveLink({ ...ends, mtu: 1_410, beat });
+    link.confirm(at(0));
+    const confirmed = (mtu: number) => link.received({ kind: "mtu-probe", mtu }, ACCEPTOR, at(1)).length > 0;
+    assert.deepEqual([confirmed(1_410), confirmed(1_411)], [true, beat], "ours fill datagrams up to it");
+  }
+});
