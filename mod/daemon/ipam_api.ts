@@ -59,10 +59,7 @@ export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): Ipam
     },
     async removePeers({ peers: words, ...wait }, gone) {
       const { shell } = need("Cannot remove peers");
-      const known = [
-        ...peers(),
-        ...shell.status().owners.map(({ nickname, peer }) => ({ name: peer, nickname })),
-      ];
+      const known = [...peers(), ...shell.status().nicknames];
       const victims = words.map((word) => peerOf(word, known));
       const patience = patienceOf(wait, clock);
       const answer = await shell.ask({ kind: "remove", peers: victims, patience }, gone());

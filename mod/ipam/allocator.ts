@@ -278,7 +278,8 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   #left(peers: readonly PeerName[]): void {
     const { nicknames, self, members } = this.#parts;
     for (const peer of peers) {
-      if (peer !== self && !this.#parts.owns(peer) && !members.has(peer)) nicknames.delete(peer);
+      const isMember = members.has(peer) || members.isLost(peer);
+      if (peer !== self && !this.#parts.owns(peer) && !isMember) nicknames.delete(peer);
     }
   }
 

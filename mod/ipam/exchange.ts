@@ -179,7 +179,9 @@ export class Exchange {
   /** Others say that we are lost. One that owns nothing just goes on. */
   #declaredLost(): void {
     const { members, self, space } = this.#parts;
-    if (!this.#parts.owns(self) && space.used.size === 0 && !this.#parts.gone) members.rejoin();
+    if (this.#parts.owns(self) || space.used.size > 0 || this.#parts.gone) return;
+    members.rejoin();
+    this.#parts.broadcast(); // until others hear of it, they answer none of our requests
   }
 
   /** Nicknames of peers that are neither here nor owners of anything. */
@@ -187,9 +189,9 @@ export class Exchange {
     const { nicknames, ring, reachable, self, members } = this.#parts;
     const owners = new Set(ring.owners());
     for (const peer of nicknames.keys()) {
-      if (peer !== self && !owners.has(peer) && !reachable.has(peer) && !members.has(peer)) {
-        nicknames.delete(peer);
-      }
+      // Of those that were removed, too: whoever removes them again does so by the same nickname.
+      const isMember = members.has(peer) || members.isLost(peer);
+      if (peer !== self && !owners.has(peer) && !reachable.has(peer) && !isMember) nicknames.delete(peer);
     }
   }
 }

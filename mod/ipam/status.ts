@@ -62,6 +62,8 @@ export interface AllocatorStatus {
   readonly active: number;
   /** By share, the largest first. */
   readonly owners: readonly OwnerStatus[];
+  /** Peers that are known, with their nicknames. */
+  readonly nicknames: readonly { readonly name: PeerName; readonly nickname: string }[];
   /** In order of token. */
   readonly entries: readonly EntryStatus[];
   /** Who waits for an address. */
@@ -98,6 +100,7 @@ export function statusOf(
       ...{ peer: owner, nickname: nicknameOf(owner), reachable: known(owner), size, free },
       percent: 100 * size / universe.size,
     })),
+    nicknames: [...nicknames].map(([name, nickname]) => ({ name, nickname })),
     entries: ring.entries.map(({ token, owner, version }, index) => ({
       token: universe.ipAt(token),
       size: distance(token, ring.entries[(index + 1) % ring.entries.length]!.token, universe.size),

@@ -174,3 +174,39 @@ Deno.test("HttpServer cuts off the longest request when too many come at once, a
     await send(open3[0]!, " ".repeat(2_998) + "17");
     assert.match(await readToEnd(open3[0]!), /^HTTP\/1\.1 200 .*17$/s);
   }));
+
+Deno.test("HttpServer tells who waits that the client has left, and not before", () => {
+  const left = Promise.withResolvers<void>();
+  let waits = 0;
+  const endpoints: Endpoints = {
+    ...simple,
+    "/wait": {
+      method: "GET",
+      async handle(_, gone) {
+        waits++;
+        gone().addEventListener("abort", () => left.resolve());
+        await left.promise;
+      },
+    },
+    "/short": { method: "GET", handle: (_, gone) => ({ gone: gone().aborted }) },
+  };
+  return serving(endpoints, {}, async (open) => {
+    const patient = await open();
+    await send(patient, "GET /short HTTP/1.1\r\n\r\n");
+    assert.match(await readUntil(patient, "}"), /\{"gone":false\}$/);
+    await send(patient, "GET /short HTTP/1.1\r\n\r\n" + ASK_LAST); // what came meanwhile is answered, too
+    assert.match(await readToEnd(patient), /\{"gone":false\}.*\{"ok":true\}$/s);
+    const client = await open();
+    await send(client, "GET /wait HTTP/1.1\r\n\r\n");
+    while (waits === 0) await readUntilAnswered(open);
+    client.close();
+    await left.promise;
+  });
+});
+
+/** One exchange, after which what was sent before has been read. */
+async function readUntilAnswered(open: () => Promise<Deno.Conn>): Promise<void> {
+  const connection = await open();
+  await send(connection, ASK_LAST);
+  await readToEnd(connection);
+}

@@ -208,3 +208,15 @@ Deno.test("nobody is removed who is not known, and not this host", () => {
   const young = new Bench({ init: { kind: "consensus", peers: 3 } });
   assert.equal(told(young.remove([2])), "0 taken", "there is nothing to take before there is a ring");
 });
+
+Deno.test("a host that learns of its removal and owns nothing says at once that it is back", () => {
+  const other = new Bench({ init: { kind: "seed", peers: [peer(1)] } }).allocator.state();
+  const back = new Bench({ self: peer(4), init: { kind: "observer" } });
+  const lost = [{ peer: peer(4), life: 1 }];
+  const state = { ...other, members: { members: other.members!.members, lost } };
+  const effects = back.feed({ kind: "state", state, source: peer(1) });
+  assert.ok(
+    effects.some(({ kind }) => kind === "broadcast"),
+    "else its requests are ignored until the next gossip",
+  );
+});

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { Attachments } from "../../../mod/attach/mod.ts";
+import type { AttachRequest } from "../../../mod/control/api_types.ts";
+import { formatCidr, parseCidr } from "../../../mod/core/addr.ts";
+import type { Alarm, Logger } from "../../../mod/core/ports.ts";
+import { Addresses, type Ipam } from "../../../mod/daemon/addresses.ts";
+import { ipamApi } from "../../../mod/daemon/ipam_api.ts";
+import { AllocatorShell } from "../../../mod/ipam/allocator_shell.ts";
+import { Universe } from "../../../mod/ipam/universe.ts";
+import { VirtualClock } from "../../sim/clock.ts";
+import { FakeHost, OPTIONS } from "../attach/fake_host.ts";
+import { peer } from "../ipam/bench.ts";
+import { seededRandom } from "../properties.ts";
+
+const RANGE = parseCidr("10.32.0.0/22")!;
+const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+const usual = { noWait: false, timeoutMs: 60_000 };
+const stays = () => new AbortController().signal;
+
+/** A host whose daemon is started and started again. */
+class Machine {
+  readonly host = new FakeHost();
+  readonly clock = new VirtualClock();
+  attachments!: Attachments;
+  addresses!: Addresses;
+  ipam: Ipam | undefined;
+  #armed = 0;
+
+  start({ off = false } = {}): this {
+    const made = Universe.of(RANGE);
+    assert.ok(made.ok);
+    const onForgotten = { call: (_: string) => {} };
+    const adapters = { ...this.host.adapters(), forgotten: (target: string) => onForgotten.call(target) };
+    this.attachments = new Attachments(adapters, OPTIONS);
+    this.attachments.reconcile();
+    const alarm: Alarm = {
+      set: (at, ring) => {
+        const mine = ++this.#armed;
+        if (at < Infinity) this.clock.at(at, () => mine === this.#armed ? ring() : undefined);
+      },
+    };
+    const shell = new AllocatorShell({
+      ...{
+        universe: made.value,
+        self: peer(1),
+        uid: 1n,
+        nickname: "h1",
+        init: { kind: "consensus", peers: 1 },
+      },
+      ...{ clock: this.clock, alarm, store: this.host.store, logger, random: seededRandom(7) },
+      faults: { tell: (_, thrown) => assert.fail(String(thrown)) },
+      gossip: { unicast() {}, broadcast() {} },
+      wallSeconds: () => 1,
+      expected: () => 1,
+    });
+    shell.start();
+    this.ipam = off ? undefined : { shell, range: RANGE, subnet: RANGE };
+    this.addresses = new Addresses({
+      ...{ attachments: this.attachments, ipam: this.ipam, clock: this.clock, logger },
+    });
+    onForgotten.call = (target) => this.addresses.forgotten(target);
+    this.addresses.reconcile();
+    return this;
+  }
+
+  async attach(target: string, ...addresses: readonly string[]): Promise<readonly string[]> {
+    const request: AttachRequest = { target, addresses, ...usual };
+    return (await this.addresses.attach(request, stays)).attachment!.addresses;
+  }
+
+  held(holder: string): readonly string[] {
+    return this.ipam!.shell.lookup(holder).map(formatCidr);
+  }
+}
+
+Deno.test("Addresses.attach() allocates, claims what is given, and leaves others alone; detach() gives back", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  machine.host.namespace("/run/netns/b");
+  assert.deepEqual(await machine.attach("netns:a"), ["10.32.0.1/22"]);
+  assert.deepEqual(await machine.attach("netns:a"), ["10.32.0.1/22"], "again changes nothing");
+  assert.deepEqual(await machine.attach("netns:b", "net:10.32.1.0/24", "10.32.0.2/22", "192.168.0.1/24"), [
+    ...["10.32.1.1/24", "10.32.0.2/22", "192.168.0.1/24"],
+  ]);
+  assert.deepEqual(machine.held("netns:b"), ["10.32.1.1/24", "10.32.0.2/22"]);
+  await machine.addresses.detach({ target: "netns:b", addresses: ["net:10.32.1.0/24"] });
+  assert.deepEqual(machine.held("netns:b"), ["10.32.0.2/22"]);
+  await assert.rejects(machine.addresses.detach({ target: "netns:b", addresses: ["net:10.32.1.0/24"] }), {
+    code: "attach/not-attached",
+  });
+  await machine.addresses.detach({ target: "netns:b", addresses: [] });
+  assert.deepEqual(machine.held("netns:b"), []);
+  assert.deepEqual(await machine.attach("netns:b"), ["10.32.0.2/22"]);
+});
+
+Deno.test("Addresses.attach(): what fails leaves no address behind", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  machine.host.namespace("/run/netns/b");
+  await machine.attach("netns:a", "10.32.0.9/22");
+  const failures: readonly (readonly [target: string, addresses: readonly string[], code: string])[] = [
+    ["netns:gone", [], "attach/bad-target"],
+    ["netns:b", ["net:default", "10.32.0.9/22"], "ipam/in-use"],
+    ["netns:b", ["net:default", "net:10.99.0.0/24"], "ipam/out-of-range"],
+    ["netns:b", ["net:default", "net:10.32.0.1/24"], "ipam/bad-subnet"],
+    ["netns:b", ["net:nothing"], "usage/bad-address"],
+    ["netns:b", ["10.32.0.7/22", "10.32.0.7/24"], "usage/bad-address"],
+  ];
+  for (const [target, addresses, code] of failures) {
+    await assert.rejects(machine.attach(target, ...addresses), { code }, addresses.join(" "));
+    assert.deepEqual(machine.held(target), [], addresses.join(" "));
+  }
+  assert.deepEqual(machine.attachments.list().map(({ target }) => target), ["netns:a"]);
+});
+
+Deno.test("Addresses.attach(): requests about one target at the same time get one address", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  const all = await Promise.all(Array.from({ length: 5 }, () => machine.attach("netns:a")));
+  assert.deepEqual(new Set(all.flat()), new Set(["10.32.0.1/22"]));
+});
+
+Deno.test("Addresses.attach(): one namespace under two names is one holder", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a", "/proc/7/ns/net");
+  machine.host.processes.set(7, "mark");
+  await machine.attach("netns:a");
+  assert.deepEqual(await machine.attach("pid:7"), ["10.32.0.1/22"]);
+  await machine.addresses.detach({ target: "pid:7", addresses: [] });
+  assert.deepEqual(machine.held("netns:a"), []);
+});
+
+Deno.test("Addresses: a start claims what is attached, and gives back what nobody has", async () => {
+  const machine = new Machine().start({ off: true });
+  for (const name of ["a", "b", "c"]) machine.host.namespace(`/run/netns/${name}`);
+  await machine.attach("netns:a", "10.32.0.3/22"); // before there was allocation
+  machine.start();
+  assert.deepEqual(machine.held("netns:a"), ["10.32.0.3/22"]);
+  await machine.attach("netns:b");
+  await machine.attach("netns:c");
+  // A crash after the allocation, before the attachment was remembered.
+  for (const [key, value] of machine.host.store.list("attachment/")) {
+    if (value.includes("netns:c")) machine.host.store.remove(key);
+  }
+  machine.host.removeNamespace("/run/netns/b"); // it may come back under its name
+  machine.start();
+  assert.deepEqual(["netns:a", "netns:b", "netns:c"].map((name) => machine.held(name)), [
+    ...[["10.32.0.3/22"], ["10.32.0.1/22"], []],
+  ]);
+});
+
+Deno.test("Addresses: what a process had that ended is free after half a minute", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/proc/7/ns/net");
+  machine.host.processes.set(7, "mark");
+  await machine.attach("pid:7");
+  machine.host.removeNamespace("/proc/7/ns/net");
+  machine.host.processes.delete(7);
+  machine.attachments.reconcile();
+  assert.deepEqual(machine.held("pid:7"), ["10.32.0.1/22"]);
+  machine.clock.run(31_000);
+  assert.deepEqual(machine.held("pid:7"), []);
+});
+
+Deno.test("Addresses without allocation: addresses that are given are attached, others are refused", async () => {
+  const machine = new Machine().start({ off: true });
+  machine.host.namespace("/run/netns/a");
+  for (const addresses of [[], ["net:default"], ["10.2.1.1/24", "net:10.32.0.0/24"]]) {
+    await assert.rejects(machine.attach("netns:a", ...addresses), { code: "ipam/off" });
+  }
+  assert.deepEqual(await machine.attach("netns:a", "10.32.0.1/22"), ["10.32.0.1/22"]);
+});
+
+Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is attached", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  await machine.attach("netns:a");
+  const self = { name: peer(1), nickname: "h1" };
+  const api = ipamApi({
+    ...{ ipam: machine.ipam, attachments: machine.attachments, clock: machine.clock },
+    peers: () => [self, { name: peer(2), nickname: "h" }, { name: peer(3), nickname: "h" }],
+  });
+  const ask = { holder: "x", subnet: null, ...usual };
+  assert.deepEqual(await api.allocate(ask, stays), { holder: "x", addresses: ["10.32.0.2/22"] });
+  assert.deepEqual(await api.allocate({ ...ask, subnet: "net:10.32.1.0/24" }, stays), {
+    ...{ holder: "x", addresses: ["10.32.1.1/24"] },
+  });
+  assert.deepEqual(api.holders(), [
+    { holder: "netns:a", attached: true, addresses: ["10.32.0.1/22"] },
+    { holder: "x", attached: false, addresses: ["10.32.0.2/22", "10.32.1.1/24"] },
+  ]);
+  await assert.rejects(api.release({ holder: "netns:a", address: null }), { code: "ipam/in-use" });
+  await assert.rejects(api.release({ holder: "y", address: null }), { code: "ipam/not-found" });
+  await assert.rejects(api.allocate({ ...ask, subnet: "here" }, stays), { code: "usage/bad-address" });
+  assert.deepEqual(await api.release({ holder: "x", address: "10.32.1.1" }), {
+    ...{ holder: "x", addresses: ["10.32.1.1/24"] },
+  });
+  const claim = { holder: "x", address: "10.32.0.1/22", ...usual };
+  await assert.rejects(api.claim(claim, stays), { code: "ipam/in-use" });
+  for (
+    const [word, code] of [["h1", "usage/bad-option"], ["h", "peer/unknown"], ["z", "peer/unknown"]] as const
+  ) {
+    await assert.rejects(api.removePeers({ peers: [word], ...usual }, stays), { code }, word);
+  }
+  assert.deepEqual(await api.removePeers({ peers: [peer(9)], ...usual }, stays), {
+    peers: [peer(9)],
+    addresses: 0,
+  });
+  assert.deepEqual(await api.prime(usual, stays), { done: true });
+});

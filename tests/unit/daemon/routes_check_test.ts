@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { cidrContains, parseCidr } from "../../../mod/core/addr.ts";
+import { type HostRoute, overlappingRoute } from "../../../mod/daemon/checks/routes.ts";
+
+const route = (text: string): HostRoute => ({ destination: parseCidr(text)!, interface: "eth0" });
+const RANGE = parseCidr("10.32.0.0/12")!;
+
+Deno.test("overlappingRoute() lets default routes, the halves of a VPN, other networks and IPv6 be", () => {
+  for (const text of ["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "192.168.1.0/24", "10.48.0.0/12", "::/0"]) {
+    assert.equal(overlappingRoute(RANGE, [route(text)]), undefined, text);
+  }
+});
+
+Deno.test("overlappingRoute() refuses what contains the range and what is in it, and proposes what is free", () => {
+  const cases: readonly (readonly [routes: readonly string[], free: string])[] = [
+    [["10.33.0.0/16"], "10.0.0.0/12"],
+    [["10.33.0.5/32", "10.0.0.0/24", "10.16.0.0/12"], "10.48.0.0/12"],
+    [["10.0.0.0/8"], "172.16.0.0/12"],
+    [["10.0.0.0/8", "172.16.0.0/12"], "100.64.0.0/12"],
+  ];
+  for (const [routes, free] of cases) {
+    const fault = overlappingRoute(RANGE, routes.map(route));
+    assert.equal(fault?.code, "ipam/range-overlaps");
+    assert.match(
+      fault.message,
+      /^Cannot allocate addresses of 10\.32\.0\.0\/12: this host has a route to .* by eth0$/,
+    );
+    assert.equal(/--ip-range (\S+);/.exec(fault.hint!)?.[1], free);
+    for (const text of routes) assert.ok(!cidrContains(parseCidr(free)!, parseCidr(text)!.ip), text);
+  }
+});
+
+Deno.test("overlappingRoute() proposes a smaller range where no other is free, and none where there is none", () => {
+  const most = ["10.0.0.0/8", "172.16.0.0/12", "100.64.0.0/10"].map(route);
+  assert.match(overlappingRoute(RANGE, most)!.hint!, /--ip-range 192\.168\.0\.0\/16;/);
+  const all = [...most, route("192.168.0.0/16")];
+  assert.match(
+    overlappingRoute(RANGE, all)!.hint!,
+    /--ip-range CIDR with a range that is free on all hosts;/,
+  );
+});
