@@ -35,6 +35,7 @@ export type UpOptionName =
   | "ip-range"
   | "ip-subnet"
   | "ip-init"
+  | "reclaim-after"
   | "no-dns"
   | "docker"
   | "compat"
@@ -149,6 +150,13 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     placeholder: "HOW",
     fallback: "consensus",
     brief: "How the first hosts share the range: consensus[=N], seed=NAME,... or observer",
+  },
+  {
+    name: "reclaim-after",
+    kind: "text",
+    placeholder: "TIME|off",
+    fallback: "off",
+    brief: "Take over from hosts that are away for this long (24h) while most others are here",
   },
   { name: "no-dns", kind: "switch", brief: "Serve no names; this release never does" },
   {

@@ -142,7 +142,12 @@ export function resolveConfig(sources: ConfigSources): Config {
     datapath: PARSERS.datapath(pick("datapath")!),
     fastdp: !PARSERS.flag(pick("no-fastdp")),
     mtu: PARSERS.mtu(pick("mtu")),
-    ipam: parseIpam({ range: pick("ip-range")!, subnet: pick("ip-subnet"), init: pick("ip-init")! }),
+    ipam: parseIpam({
+      range: pick("ip-range")!,
+      subnet: pick("ip-subnet"),
+      init: pick("ip-init")!,
+      reclaimAfter: pick("reclaim-after")!,
+    }),
     ...PARSERS.accepted(pick("no-dns"), pick("docker")),
     compat: PARSERS.compat(pick("compat")),
     logLevel: PARSERS.logLevel(pick("log-level")!),

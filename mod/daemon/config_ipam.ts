@@ -13,22 +13,29 @@ export interface IpamConfig {
   readonly subnet: Cidr;
   /** How the first hosts begin. */
   readonly init: Init;
+  /** Owners that have been away for so many milliseconds are given up; undefined: only people give up. */
+  readonly reclaimAfterMs: number | undefined;
 }
 
+const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+/** A host that starts again shall not be given up meanwhile. */
+const SHORTEST_S = 60;
+const LONGEST_S = 365 * SECONDS.d;
 /** Most hosts that `consensus=N` can wait for. */
 const MAX_HOSTS = 4_096;
 
 /** The settings as they were given; undefined when addresses are not allocated. */
 export function parseIpam(
-  { init, range, subnet }: {
+  { init, range, reclaimAfter, subnet }: {
     readonly range: Sourced;
     readonly subnet: Sourced | undefined;
     readonly init: Sourced;
+    readonly reclaimAfter: Sourced;
   },
 ): IpamConfig | undefined {
   const whole = settingText(range);
   if (whole === "" || whole === "off") {
-    const useless = subnet ?? (init.source === "default" ? undefined : init);
+    const useless = subnet ?? [init, reclaimAfter].find(({ source }) => source !== "default");
     if (useless !== undefined) {
       refuseSetting(useless, `Leave it out, or give a range: ${range.label} is ${JSON.stringify(whole)}`);
     }
@@ -41,7 +48,7 @@ export function parseIpam(
   if (commonSpan(universe.spanOf(preferred)!, universe.span) === undefined) {
     refuseSetting(subnet!, `Give a subnet within ${formatCidr(universe.cidr)}, which --ip-range sets`);
   }
-  return { universe, subnet: preferred, init: initOf(init) };
+  return { universe, subnet: preferred, init: initOf(init), reclaimAfterMs: durationOf(reclaimAfter) };
 }
 
 function subnetOf(given: Sourced, example: string): Cidr {
@@ -51,6 +58,15 @@ function subnetOf(given: Sourced, example: string): Cidr {
   const fault = subnetFault(cidr);
   if (fault !== undefined) refuseSetting(given, `Give another one: ${fault}`);
   return cidr;
+}
+
+function durationOf(given: Sourced): number | undefined {
+  const text = settingText(given);
+  if (text === "" || text === "off") return undefined;
+  const [, digits, unit] = /^([0-9]{1,6})(s|m|h|d)$/.exec(text) ?? [];
+  const seconds = Number(digits) * SECONDS[unit as keyof typeof SECONDS];
+  if (seconds >= SHORTEST_S && seconds <= LONGEST_S) return seconds * 1_000;
+  return refuseSetting(given, "Give a number and s, m, h or d, from 60s to 365d, for example 24h; or off");
 }
 
 function initOf(given: Sourced): Init {

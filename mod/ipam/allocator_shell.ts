@@ -2,7 +2,7 @@
 import type { Cidr } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { Faults } from "../core/faults.ts";
-import { type ErrorCode, MeshnetError } from "../core/errors.ts";
+import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Alarm, Clock, GossipPort, Logger, Store } from "../core/ports.ts";
 import { after } from "../core/time.ts";
@@ -16,6 +16,7 @@ import type {
   RequestId,
 } from "./allocator_types.ts";
 import { AllocatorChannel, IPAM_CHANNEL, type OutwardEffect } from "./channel.ts";
+import { Reclaimer } from "./reclaim.ts";
 import type { AllocatorStatus } from "./status.ts";
 
 /** Keys of all records begin with this. */
@@ -24,6 +25,8 @@ const STORE_PREFIX = "ipam/";
 const SAVE_AGAIN_MS = 5_000;
 /** A refusal of what another host said is remembered for so long: the other host dials again within that time. */
 const REFUSAL_MS = 600_000;
+/** Giving owners up waits so long for the consent of others, in milliseconds; it is tried again. */
+const RECLAIM_MS = 30_000;
 /** Notes of the core that a person should act on, or know of when addresses seem to be missing. */
 const WARNINGS: ReadonlySet<string> = new Set(["state-discarded", "claim-failed", "clone"]);
 
@@ -39,6 +42,8 @@ export interface AllocatorShellOptions extends Omit<AllocatorOptions, "stored"> 
   readonly gossip: GossipPort;
   /** How many peers there ought to be, this host included. */
   readonly expected: () => number;
+  /** Owners that have been away for so long are given up while most are here; undefined: only people give up. */
+  readonly reclaimAfterMs: number | undefined;
 }
 
 type Numbered<E> = E extends { readonly id: RequestId } ? Omit<E, "id"> : never;
@@ -71,6 +76,9 @@ export class AllocatorShell implements Disposable {
   #lastId: RequestId = 0;
   #armedFor = Infinity;
   #saveAgainAt = Infinity;
+  readonly #reclaimer: Reclaimer | undefined;
+  /** Whether owners are being given up. */
+  #reclaiming = false;
   #peers: readonly PeerName[] = [];
   #expected = 1;
   #refusal: { readonly reason: string; readonly until: number } | undefined;
@@ -79,6 +87,8 @@ export class AllocatorShell implements Disposable {
   /** Reads what earlier runs have stored; sends and writes nothing yet. */
   constructor(options: AllocatorShellOptions) {
     this.#options = options;
+    const { reclaimAfterMs } = options;
+    this.#reclaimer = reclaimAfterMs === undefined ? undefined : new Reclaimer(reclaimAfterMs);
     this.#allocator = new Allocator({ ...options, stored: new Map(options.store.list(STORE_PREFIX)) });
     this.channel = new AllocatorChannel(
       this.#allocator,
@@ -114,6 +124,7 @@ export class AllocatorShell implements Disposable {
   meshChanged(peers: readonly PeerName[]): void {
     this.#peers = peers;
     this.#mesh();
+    this.#reclaim();
   }
 
   /** Has something done. Throws MeshnetError "ipam/..." for what is refused, and what the store throws. When `signal`
@@ -167,6 +178,24 @@ export class AllocatorShell implements Disposable {
   #wake(): void {
     this.#armedFor = Infinity;
     this.#step({ kind: "wake" });
+    if (this.#options.clock.now() >= (this.#reclaimer?.nextLook ?? Infinity)) this.#reclaim();
+  }
+
+  /** Gives up owners that have been away for too long. That is what a person does with `rmpeer`, and as safe. */
+  #reclaim(): void {
+    if (this.#reclaimer === undefined || this.#stopped) return;
+    const { clock, logger } = this.#options;
+    const peers = this.#reclaimer.look(this.#allocator.status().owners, clock.now());
+    this.#arm();
+    if (peers.length === 0 || this.#reclaiming) return;
+    this.#reclaiming = true;
+    const about = peers.join(" ");
+    logger.warn("owners are given up, they have been away for too long", { about });
+    const patience = { until: after(clock.now(), RECLAIM_MS), noWait: false };
+    this.ask({ kind: "remove", peers, patience }).then(
+      () => logger.info("owners were given up", { about }),
+      (thrown) => logger.warn("owners cannot be given up yet", { about, reason: messageOf(thrown) }),
+    ).finally(() => this.#reclaiming = false);
   }
 
   /** One step. A fault of our own costs the request that showed it, if it was one, and is logged. */
@@ -269,7 +298,8 @@ export class AllocatorShell implements Disposable {
   }
 
   #arm(): void {
-    const at = Math.min(this.#allocator.nextWake(), this.#saveAgainAt);
+    const look = this.#reclaimer?.nextLook ?? Infinity;
+    const at = Math.min(this.#allocator.nextWake(), this.#saveAgainAt, look);
     if (at === this.#armedFor) return;
     this.#armedFor = at;
     this.#options.alarm.set(at, () => this.#wake());

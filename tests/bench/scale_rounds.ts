@@ -3,6 +3,7 @@ import { exec, pause } from "../lab/common/process.ts";
 import { cpuSeconds, residentMb } from "../lab/common/usage.ts";
 import { World, type WorldOptions } from "../lab/common/world.ts";
 import { firstPing, fullMesh } from "../lab/host/start.ts";
+import { allocationsPerSecond, donationMs } from "./address_rounds.ts";
 import { median } from "./figures.ts";
 
 const FIRST_PINGS = 7;
@@ -30,6 +31,10 @@ export async function measureScale(): Promise<string[][]> {
   };
   const failed = (error: unknown) =>
     `failed: ${error instanceof Error ? error.message : error}`.split("\n")[0]!;
+  const rate = await measured(1, allocationsPerSecond).then((n) => n.toFixed(0), failed);
+  row("Addresses allocated a second, one host, 8 clients", ">= 2,000", rate);
+  const donation = await measured(2, donationMs).then((ms) => `${ms.toFixed(1)} ms`, failed);
+  row("An address that another host has to give", "<= 10 ms", donation);
   row("`up` on two hosts to the first ping", "<= 1 s", await firstPings().catch(failed));
   for (const [count, bar] of [[10, "<= 2 s"], [20, "<= 5 s"]] as const) {
     row(`${count} hosts started together, to the full mesh`, bar, await meshes(count).catch(failed));
@@ -46,6 +51,11 @@ export async function measureScale(): Promise<string[][]> {
     row(`Memory of idle daemons, ${count} hosts, each`, "as it comes", `${memory.join(" ")} MB`);
   }
   return rows;
+}
+
+async function measured(count: number, measure: (world: World) => Promise<number>): Promise<number> {
+  await using world = await hosts(count);
+  return await measure(world);
 }
 
 async function firstPings(): Promise<string> {

@@ -40,7 +40,7 @@ export function openIpam(
 }
 
 function startAllocator(
-  { init, nickname, universe }: Pick<IpamConfig, "init" | "universe"> & { readonly nickname: string },
+  { nickname, subnet: _, ...options }: IpamConfig & { readonly nickname: string },
   { base: { clock, faults, logger, random }, mesh: { router, uid }, state: { identity, store } }: {
     readonly base: Base;
     readonly mesh: RouterPart;
@@ -48,7 +48,7 @@ function startAllocator(
   },
 ): AllocatorShell {
   const shell = new AllocatorShell({
-    ...{ universe, init, self: identity.name, nickname, uid },
+    ...{ ...options, self: identity.name, nickname, uid },
     ...{ clock, random, store, logger, faults },
     alarm: new SystemAlarm(clock, faults),
     wallSeconds: () => Math.floor(Date.now() / 1_000),

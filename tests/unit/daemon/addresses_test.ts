@@ -50,6 +50,7 @@ class Machine {
       ...{ clock: this.clock, alarm, store: this.host.store, logger, random: seededRandom(7) },
       faults: { tell: (_, thrown) => assert.fail(String(thrown)) },
       gossip: { unicast() {}, broadcast() {} },
+      reclaimAfterMs: undefined,
       wallSeconds: () => 1,
       expected: () => 1,
     });

@@ -35,6 +35,13 @@ Deno.test("--ip-init says how the first hosts begin", () => {
   });
 });
 
+Deno.test("--reclaim-after takes a time with its unit", () => {
+  const msOf = (text: string) => ipamOf({ "reclaim-after": text })!.reclaimAfterMs;
+  assert.deepEqual(["off", "90s", "30m", "24h", "2d"].map(msOf), [
+    ...[undefined, 90_000, 1_800_000, 86_400_000, 172_800_000],
+  ]);
+});
+
 const WRONG: readonly (readonly [option: string, value: string, hint: RegExp])[] = [
   ["ip-range", "10.32.0.0", /ADDRESS\/PREFIX/],
   ["ip-range", "ten", /ADDRESS\/PREFIX/],
@@ -50,6 +57,10 @@ const WRONG: readonly (readonly [option: string, value: string, hint: RegExp])[]
   ["ip-init", "seed=", /Name the first hosts/],
   ["ip-init", "seed=host1", /peer names/],
   ["ip-init", "observer=1", /takes no value/],
+  ["reclaim-after", "24", /for example 24h/],
+  ["reclaim-after", "1s", /from 60s/],
+  ["reclaim-after", "366d", /to 365d/],
+  ["reclaim-after", "soon", /for example 24h/],
   ["ip-init", "anarchy", /consensus, consensus=N/],
 ];
 

@@ -41,6 +41,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
       universe: universe("10.32.0.0/12"),
       subnet: parseCidr("10.32.0.0/12"),
       init: { kind: "consensus", peers: undefined },
+      reclaimAfterMs: undefined,
     },
     compat: undefined,
     logLevel: "info",

@@ -46,6 +46,7 @@ class Hosts {
       ...{ universe: made.value, self, uid: BigInt(n), nickname: `h${n}`, init, random: this.random, store },
       ...{ clock: this.clock, alarm: alarmOf(this.clock), logger, gossip: this.#gossip(self) },
       faults: { tell: (what) => void this.told.push(what) },
+      reclaimAfterMs: 600_000,
       wallSeconds: () => 1_700_000_000,
       expected: () => expected,
     });
@@ -191,4 +192,44 @@ Deno.test("AllocatorShell: a fault of our own costs the request alone", async ()
   const wrong = { ...allocate("a"), subnet: undefined } as unknown as IpamRequest;
   await assert.rejects(shell.ask(wrong), TypeError);
   assert.equal(await address(shell.ask(allocate("a"))), "10.32.0.1/22");
+});
+
+Deno.test("AllocatorShell tells a neighbour the same from time to time only, and news at the next time", async () => {
+  const hosts = new Hosts();
+  const { channel } = hosts.start(1, { kind: "consensus", peers: 1 });
+  const told = (n: number) => [...channel.fullState().encode(peer(n))].length;
+  assert.deepEqual([told(2), told(2), told(3), told(2)], [1, 0, 1, 0]);
+  channel.onNeighbour(peer(2));
+  assert.deepEqual([told(2), told(3)], [1, 0], "a new connection begins anew");
+  assert.deepEqual(
+    Array.from({ length: 22 }, () => told(2)).reduce((sum, n) => sum + n),
+    1,
+    "the same, later",
+  );
+  await hosts.shells.get(peer(1))!.ask(allocate("a"));
+  assert.deepEqual([told(2), told(2)], [1, 0]);
+});
+
+Deno.test("AllocatorShell gives up an owner that has been away for too long, while most are here", async () => {
+  const hosts = new Hosts();
+  const seeds = { kind: "seed", peers: [peer(1), peer(2), peer(3)] } as const;
+  const [one, two, three] = [1, 2, 3].map((n) => hosts.start(n, seeds, 3)) as [
+    ...[AllocatorShell, AllocatorShell, AllocatorShell],
+  ];
+  hosts.clock.run(2_000);
+  await three.ask(allocate("x"));
+  three[Symbol.dispose]();
+  hosts.shells.delete(peer(3));
+  one.meshChanged([peer(2)]);
+  two.meshChanged([peer(1)]);
+  hosts.clock.run(599_000);
+  assert.equal(one.status().owners.length, 3);
+  hosts.clock.run(2_000);
+  const owners = [one, two].map((shell) =>
+    shell.status().owners.map((owner) => `${owner.peer} ${owner.size}`)
+  );
+  assert.deepEqual(owners[0], owners[1]);
+  assert.equal(one.status().owners.reduce((sum, { size }) => sum + size, 0), 1_024);
+  assert.equal(one.status().owners.length, 2);
+  await Promise.resolve();
 });
