@@ -34,6 +34,7 @@ export function renderOverview(
     ),
     line("Datapath", datapath(report)),
     line("Addresses", ipamLine(report.ipam)),
+    ...firewall(report).map((text) => line("Firewall", text)),
     ...attachments(report).map((one, i) => line(i === 0 ? "Attachments" : "", one)),
   ];
   for (const one of report.connections) {
@@ -115,6 +116,20 @@ function datapath({ datapath }: StatusReport): string {
       ? ""
       : `; ${count(datapath.tooLarge, "packet")} of other hosts dropped for being larger than that MTU`
   }${datapath.noFastdp === null ? "" : `; no fastdp: ${datapath.noFastdp}`}`;
+}
+
+/** Said only where there is something of ours, or was. */
+function firewall({ firewall: { rules, undone, undoneAgoMs } }: StatusReport): readonly string[] {
+  if (rules.length === 0 && undone === 0) return [];
+  const ours = rules.length === 0
+    ? "no rules of meshnet"
+    : `${count(rules.length, "rule")} of meshnet, in ${rules.join(", in ")}`;
+  const again = undoneAgoMs === null
+    ? ""
+    : `; other programs took ${undone === 1 ? "one" : "some"} out ${count(undone, "time")}, last ${
+      duration(undoneAgoMs)
+    } ago`;
+  return [printable(ours + again)];
 }
 
 /** One to a line, as there may be many. */

@@ -142,6 +142,18 @@ export interface ProtocolReport {
   readonly max: number;
 }
 
+/** What was done about this host's firewall. */
+export interface FirewallStatus {
+  /** `auto`: it is changed where it drops traffic of containers; `report`: it is only judged; `off`: neither. */
+  readonly mode: "auto" | "report" | "off";
+  /** Our rules in it, each `CHAIN: what it lets through`. */
+  readonly rules: readonly string[];
+  /** How often other programs took some of them out since the daemon began. */
+  readonly undone: number;
+  /** Milliseconds since that was last seen; null: never. */
+  readonly undoneAgoMs: number | null;
+}
+
 /** Answer of `GET /status`. */
 export interface StatusReport {
   /** Our peer name, `xx:xx:xx:xx:xx:xx`. */
@@ -178,6 +190,8 @@ export interface StatusReport {
   readonly peers: readonly PeerReport[];
   /** What moves frames on this host. */
   readonly datapath: DatapathReport;
+  /** What was done about this host's firewall. */
+  readonly firewall: FirewallStatus;
   /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
   /** Allocation of addresses; null where it is off. */

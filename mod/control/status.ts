@@ -5,7 +5,20 @@ import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { DataplaneReport, LinkReport } from "../overlay/ports/dataplane_types.ts";
 import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.ts";
 import { TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
-import type { AttachmentReport, ConnectionReport, Problem, StatusReport, TargetReport } from "./api_types.ts";
+import type {
+  AttachmentReport,
+  ConnectionReport,
+  FirewallStatus,
+  Problem,
+  StatusReport,
+  TargetReport,
+} from "./api_types.ts";
+
+/** What was done about this host's firewall, and what it drops nevertheless. */
+export interface FirewallState extends FirewallStatus {
+  /** What it drops. */
+  readonly problems: readonly Problem[];
+}
 
 /** What a status is made of. */
 export interface StatusSources {
@@ -19,8 +32,8 @@ export interface StatusSources {
   readonly unknownInterfaces: readonly string[];
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: IpamSources | undefined;
-  /** What this host's firewall drops of containers' traffic. */
-  readonly firewall: readonly Problem[];
+  /** What this host's firewall does to the mesh. */
+  readonly firewall: FirewallState;
   /** The state folder, if it was new at this start although the kernel had a network of an earlier run. */
   readonly stateWasLost: string | undefined;
   /** Version of this program. */
@@ -35,7 +48,7 @@ export interface StatusSources {
 
 /** The state of everything. */
 export function assembleStatus(sources: StatusSources): StatusReport {
-  const { mesh, dataplane, attachments, version, pid, uptimeMs } = sources;
+  const { mesh, dataplane, attachments, firewall, version, pid, uptimeMs } = sources;
   const { datapath, kernel } = dataplane;
   // What people asked for, by the address it led to.
   const wanted = new Map(
@@ -80,6 +93,12 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       tooLarge: kernel.sleeve?.dropped[TOO_LARGE_HERE] ?? 0,
       overruns: kernel.lost + (kernel.sleeve?.dropped["receive-buffer-full"] ?? 0),
     },
+    firewall: {
+      mode: firewall.mode,
+      rules: firewall.rules,
+      undone: firewall.undone,
+      undoneAgoMs: firewall.undoneAgoMs,
+    },
     attachments,
     ipam: sources.ipam === undefined ? null : ipamReport(sources.ipam),
     problems: [
@@ -88,7 +107,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...problemOfMtus(connections, datapath.mtu),
       ...attachments.flatMap(problemOfAttachment),
       ...(sources.ipam === undefined ? [] : problemsOfIpam(sources.ipam)),
-      ...sources.firewall,
+      ...firewall.problems,
       ...(kernel.stopped ?? []).map((name) => problemOfLoop(name, attachments)),
       ...problemOfLostState(sources.stateWasLost),
       ...problemOfUnknown(sources.unknownInterfaces),

@@ -36,6 +36,7 @@ export type UpOptionName =
   | "ip-subnet"
   | "ip-init"
   | "reclaim-after"
+  | "firewall"
   | "no-dns"
   | "docker"
   | "compat"
@@ -157,6 +158,13 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     placeholder: "TIME|off",
     fallback: "off",
     brief: "Take over from hosts that are away for this long (24h) while most others are here",
+  },
+  {
+    name: "firewall",
+    kind: "choice",
+    choices: ["auto", "report", "off"],
+    fallback: "auto",
+    brief: "This host's firewall: let containers' traffic through it, only say what it drops, or ignore it",
   },
   { name: "no-dns", kind: "switch", brief: "Serve no names; this release never does" },
   {

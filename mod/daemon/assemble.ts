@@ -6,6 +6,7 @@ import { openAttachments } from "./parts/open_attachments.ts";
 import { openBase } from "./parts/open_base.ts";
 import { openControl } from "./parts/open_control.ts";
 import { openDataplane, startDataplane } from "./parts/open_dataplane.ts";
+import { openFirewall } from "./parts/open_firewall.ts";
 import { openIpam } from "./parts/open_ipam.ts";
 import { openHost } from "./parts/open_host.ts";
 import { openRouter } from "./parts/open_router.ts";
@@ -31,7 +32,9 @@ export async function assemble(
 
   const { mtu } = running;
   const { hooks } = dataplane;
-  const attached = undo.use(openAttachments(config, { base, hooks, host, mtu, state }));
+  const firewall = undo.use(openFirewall(config, { base, hooks, host }));
+  const checkFirewall = () => void firewall.check();
+  const attached = undo.use(openAttachments(config, { base, checkFirewall, hooks, host, mtu, state }));
   base.phase("attachments");
 
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
@@ -40,11 +43,12 @@ export async function assemble(
   const { addresses, ipam } = undo.use(openIpam(config, { attached, base, mesh, state }));
   base.phase("addresses");
 
-  const { attachments, firewall, keeper, restored } = attached;
+  const { attachments, keeper, restored } = attached;
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ addresses, attachments, firewall, ipam },
+    ...{ addresses, attachments, ipam },
+    firewall: () => firewall.check(),
     touched: keeper.touched,
     stateWasLost: state.wasLost,
     formerName: state.identity.formerName,

@@ -43,6 +43,8 @@ export interface Config {
   readonly mtu: number | undefined;
   /** How addresses are allocated; undefined: they are not. */
   readonly ipam: IpamConfig | undefined;
+  /** Whether this host's firewall is changed, only judged, or not looked at. */
+  readonly firewall: "auto" | "report" | "off";
   /** Whose names to use. */
   readonly compat: "weave" | undefined;
   /** Least important message to log. */
@@ -148,6 +150,7 @@ export function resolveConfig(sources: ConfigSources): Config {
       init: pick("ip-init")!,
       reclaimAfter: pick("reclaim-after")!,
     }),
+    firewall: PARSERS.firewall(pick("firewall")!),
     ...PARSERS.accepted(pick("no-dns"), pick("docker")),
     compat: PARSERS.compat(pick("compat")),
     logLevel: PARSERS.logLevel(pick("log-level")!),

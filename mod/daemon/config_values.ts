@@ -138,6 +138,9 @@ export const PARSERS = {
   mtu(given: Sourced | undefined): number | undefined {
     return given && number(given, { least: 576, most: LARGEST_MTU, example: "1410" });
   },
+  firewall(given: Sourced): "auto" | "report" | "off" {
+    return choice("firewall", given);
+  },
   /** Options that scripts may give already and that change nothing yet. */
   accepted(noDns: Sourced | undefined, docker: Sourced | undefined): Record<never, never> {
     PARSERS.flag(noDns);

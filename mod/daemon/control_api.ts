@@ -1,9 +1,9 @@
 /** What the control socket can have done, on top of the running parts. */
 import type { Attachments } from "../attach/mod.ts";
-import type { FullReport, Problem, StatusReport } from "../control/api_types.ts";
+import type { FullReport, StatusReport } from "../control/api_types.ts";
 import type { ControlApi } from "../control/routes.ts";
 import { SharedAnswer } from "../control/shared_answer.ts";
-import { assembleStatus } from "../control/status.ts";
+import { assembleStatus, type FirewallState } from "../control/status.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
@@ -35,8 +35,8 @@ export interface ControlParts {
   readonly addresses: Addresses;
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: Ipam | undefined;
-  /** What this host's firewall drops of containers' traffic, as it is now. */
-  readonly firewall: () => readonly Problem[];
+  /** What this host's firewall does to the mesh, as it is now, and what was done about it. */
+  readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
   readonly stateWasLost: boolean;
   /** The name that this host gave up because another one had it. */

@@ -42,6 +42,8 @@ export interface DataplaneAround {
   readonly onMended: () => void;
   /** Takes what happened to interfaces of containers. */
   readonly onDisturbed: (disturbed: Disturbed) => void;
+  /** Other programs have changed this host's firewall. */
+  readonly onFirewall: () => void;
   /** The data plane ended although nobody asked it to, called once: the process should end and be started again.
    * Containers stay connected through the flows in the kernel meanwhile. */
   readonly onFailure: (reason: MeshnetError) => void;
@@ -200,6 +202,8 @@ class DataplaneClient implements DataplaneHandle {
         return this.#options.onNetwork(message.change);
       case "attached-disturbed":
         return this.#options.onDisturbed(message.disturbed);
+      case "firewall-changed":
+        return this.#options.onFirewall();
       case "mended":
         return this.#options.onMended();
       case "stopped":

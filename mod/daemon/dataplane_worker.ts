@@ -3,6 +3,7 @@ import { loadDropAll } from "../../ffi/bpf.ts";
 import { inNetns } from "../../ffi/netns.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
 import { Poller, Wakeup } from "../../ffi/poll.ts";
+import { messageOf } from "../core/errors.ts";
 import { Faults } from "../core/faults.ts";
 import type { LogFields, Logger } from "../core/ports.ts";
 import type { TopologyView } from "../core/overlay_port.ts";
@@ -38,6 +39,7 @@ import {
 import { PROBE_NUMBERS } from "../wire/packet/loop_probe.ts";
 import { AttachedNotices } from "./attached_notices.ts";
 import { raiseFence } from "./fence.ts";
+import { openFilterNotices, openLockNotices } from "./firewall_notices.ts";
 import { openIpsec } from "./ipsec_parts.ts";
 import { withoutIpv6 } from "./host_leg_ipv6.ts";
 import { openNetlinkIn } from "./netlink.ts";
@@ -137,6 +139,20 @@ function watchAttached(send: (message: FromDataplane) => void): Watcher {
   });
 }
 
+/** Whoever cannot be watched is looked at from time to time. */
+function watchFirewall(send: (message: FromDataplane) => void, log: Logger): readonly Watcher[] {
+  const tell = () => send({ kind: "firewall-changed" });
+  const opened: Watcher[] = [];
+  for (const open of [() => openFilterNotices(tell), () => openLockNotices(tell)]) {
+    try {
+      opened.push(open());
+    } catch (thrown) {
+      log.debug("cannot watch this host's firewall", { reason: messageOf(thrown) });
+    }
+  }
+  return opened;
+}
+
 async function main(): Promise<void> {
   const inbox = new Inbox();
   const send = (message: FromDataplane) => scope.postMessage(message);
@@ -165,6 +181,7 @@ async function main(): Promise<void> {
     const xfrm = await openIpsec(config, { log, owner: undo });
     using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
     watchers.push(undo.use(watchAttached(send)));
+    if (config.watchFirewall) watchers.push(...watchFirewall(send, log).map((watcher) => undo.use(watcher)));
     await runDataplane({
       core,
       datapath,

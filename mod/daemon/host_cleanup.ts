@@ -25,6 +25,8 @@ export interface CleanupOptions {
   removeDatapath(): boolean;
   /** Removes meshnet's IPsec policies and associations; false when there are none. */
   removeIpsec(): boolean;
+  /** Removes meshnet's rules from this host's firewall; false when there are none. */
+  removeFirewall(): boolean;
   readonly stateDir: string;
   readonly runDir: string;
 }
@@ -55,6 +57,7 @@ export function cleanHost(options: CleanupOptions): Cleanup {
   attempt("datapath meshnet", () => options.removeDatapath());
   // Not before the datapath: what still flows must not do so in clear.
   attempt("IPsec policies and keys", () => options.removeIpsec());
+  attempt("rules in this host's firewall", () => options.removeFirewall());
   for (const { name, index } of ownLinks(options.links, failed)) {
     attempt(`interface ${name}`, () => removeLink(options.links, index));
   }

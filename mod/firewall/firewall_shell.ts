@@ -1,55 +1,310 @@
-/** Looks at this host's firewall. Changes nothing. */
+/** Keeps this host's firewall as meshnet needs it, and says what it does to the mesh. */
 import { messageOf } from "../core/errors.ts";
-import type { Logger, NetlinkSocket } from "../core/ports.ts";
-import { dumpChains, dumpRules, forwardChains, rulesName } from "../wire/netlink/nftables.ts";
-import { type FirewallProblem, judgeFirewall } from "./judge.ts";
+import type { Clock, Logger } from "../core/ports.ts";
+import { TokenBucket } from "../core/token_bucket.ts";
+import type { Hook, Table } from "../wire/filter/model.ts";
+import { changeLegacy, type LegacyParts, natLegacy, readLegacy, removeLegacy } from "./legacy_shell.ts";
+import { planNat, type PresentNat } from "./nat.ts";
+import { applyNft, type FilterSocket, nftChanges, readNft, removeNft } from "./nft_shell.ts";
+import { type FirewallPlan, judgeInput, planForward, type StandingRule } from "./plan.ts";
+import {
+  containersTraffic,
+  exposedTraffic,
+  type Exposure,
+  type FirewallMode,
+  type MeshPort,
+  type WantedRule,
+} from "./wanted.ts";
+import { chainName, type FirewallProblem, forwardProblems, inputProblems } from "./words.ts";
 
-/** What looking needs. */
+/** Repairs in a row, and the time in milliseconds after which one more is allowed. */
+const REPAIRS = 10;
+const REFILL_MS = 30_000;
+/** What could not be done because another program was about it is tried again after so long. */
+const AGAIN_MS = 300;
+
+/** What looking after the firewall needs. */
 export interface FirewallParts {
-  /** The bridge. */
-  readonly bridge: string;
+  readonly mode: FirewallMode;
+  /** The bridge, or the switch's own leg. */
+  readonly leg: string;
+  /** Its index; 0: it is not there. */
+  readonly indexOf: (name: string) => number;
+  /** Whether it is a bridge, whose frames may pass the firewall. */
+  readonly bridge: boolean;
+  /** What other hosts send to, and over what. */
+  readonly ports: readonly MeshPort[];
+  readonly families: readonly ("ip" | "ip6")[];
   /** A setting below /proc/sys, undefined where there is none. */
   readonly setting: (key: string) => string | undefined;
   /** A netlink socket to netfilter. */
-  readonly open: () => NetlinkSocket;
+  readonly open: () => FilterSocket;
+  readonly legacy: LegacyParts;
+  readonly clock: Clock;
+  /** Calls once after some milliseconds. */
+  readonly later: (ms: number, work: () => void) => void;
   readonly log: Pick<Logger, "warn" | "info" | "debug">;
 }
 
-/** Remembers what it said, so that the log has each change once. */
+/** What has been done, for people. */
+export interface FirewallReport {
+  readonly mode: FirewallMode;
+  /** Rules of ours that are there: `chain FORWARD of table ip filter: traffic of containers`. */
+  readonly rules: readonly string[];
+  /** How often another program took one of them out since the start. */
+  readonly undone: number;
+  /** How many milliseconds ago that was last seen; null: never. */
+  readonly undoneAgoMs: number | null;
+  readonly problems: readonly FirewallProblem[];
+}
+
+/** What is there. */
+interface State {
+  readonly tables: readonly Table[];
+  /** undefined: there is no nf_tables. */
+  readonly nat: PresentNat | undefined;
+}
+
+/** Remembers what it did and said, so that the log has each change once. */
 export class Firewall {
   #said = "";
+  #problemsSaid = "";
+  #exposures: readonly Exposure[] = [];
+  /** Our rules as they stood at the last look. */
+  #stood = new Set<string>();
+  #undone = 0;
+  #undoneAt: number | undefined;
+  #tired = false;
+  #waits = false;
+  #looked = false;
+  /** nf_tables of this kernel cannot translate addresses. */
+  #natByLegacy = false;
+  #over = false;
+  readonly #repairs: TokenBucket;
 
-  constructor(readonly parts: FirewallParts) {}
-
-  /** What is lost as things are now. Does not throw: what cannot be seen is not told. */
-  check(): readonly FirewallProblem[] {
-    const { log } = this.parts;
-    let problems: readonly FirewallProblem[] = [];
-    try {
-      problems = this.#look();
-    } catch (thrown) { // a kernel without nf_tables, say
-      log.debug("cannot look at the firewall", { reason: messageOf(thrown) });
-    }
-    const text = problems.map(({ message }) => message).join("; ");
-    if (text === this.#said) return problems;
-    this.#said = text;
-    if (text === "") log.info("this host's firewall lets traffic of containers through", {});
-    for (const { hint, message } of problems) {
-      log.warn("this host's firewall sees traffic of containers", { reason: message, hint });
-    }
-    return problems;
+  constructor(readonly parts: FirewallParts) {
+    this.#repairs = new TokenBucket(REPAIRS, { refill: REFILL_MS, now: parts.clock.now() });
   }
 
-  #look(): readonly FirewallProblem[] {
-    const { bridge, open, setting } = this.parts;
-    const sees = {
-      ipv4: setting("net/bridge/bridge-nf-call-iptables") === "1",
-      ipv6: setting("net/bridge/bridge-nf-call-ip6tables") === "1",
+  /** Lets exposed networks through, from now on these and no others. */
+  expose(exposures: readonly Exposure[]): FirewallReport {
+    this.#exposures = exposures;
+    return this.check();
+  }
+
+  /** Looks, mends, and tells. Does not throw: what cannot be seen is not told. */
+  check(): FirewallReport {
+    const { clock, mode } = this.parts;
+    const found = mode === "off" ? { rules: [], problems: [] } : this.#look();
+    return {
+      mode,
+      ...found,
+      undone: this.#undone,
+      undoneAgoMs: this.#undoneAt === undefined ? null : Math.round(clock.now() - this.#undoneAt),
     };
-    if (!sees.ipv4 && !sees.ipv6) return [];
-    using socket = open();
-    const dropping = forwardChains(socket.request(dumpChains()))
-      .filter((chain) => chain.drops && !rulesName(socket.request(dumpRules(chain)), chain, bridge));
-    return judgeFirewall({ bridge, dropping, sees });
   }
+
+  /** Takes out what an earlier run put in, where this one is to change nothing. */
+  begin(): void {
+    if (this.parts.mode !== "auto") this.#takeOut();
+    this.check();
+  }
+
+  #takeOut(): void {
+    const { legacy, log, open } = this.parts;
+    const { busy, removed } = removeOwnRules({ open, legacy, log });
+    if (removed > 0) log.info("took our rules out of this host's firewall", { rules: removed });
+    if (busy) this.#again(AGAIN_MS, () => this.#takeOut());
+  }
+
+  /** Stops mending; rules stay, as traffic does. */
+  [Symbol.dispose](): void {
+    this.#over = true;
+  }
+
+  #look(): Pick<FirewallReport, "rules" | "problems"> {
+    const { families, log, mode, ports } = this.parts;
+    const wanted = this.#wanted();
+    const state = this.#read(wanted.length > 0);
+    const change = mode === "auto";
+    const plan = planForward(state.tables, { change, wanted });
+    const failures = change ? this.#apply(plan, { state, wanted }) : [];
+    const lost = plan.dropping.filter(({ meant }) => meant || !change);
+    const programs = { both: state.tables.some(({ backend }) => backend === "legacy") };
+    const problems = [
+      ...forwardProblems({ dropping: lost }, programs),
+      ...inputProblems(judgeInput(state.tables, { families, ports }), programs),
+      ...failures,
+    ];
+    this.#tell(problems);
+    const standing = failures.length > 0 ? [] : plan.standing;
+    const rules = standing.map(({ at, comment }) => `${chainName(at)}: ${comment.replace(/^meshnet: /, "")}`);
+    const text = rules.join("; ");
+    if (text !== this.#said && text !== "") {
+      log.info("this host's firewall sees traffic of containers; rules of ours let it through", {
+        rules: text,
+      });
+    }
+    this.#said = text;
+    return { rules, problems };
+  }
+
+  #wanted(): readonly WantedRule[] {
+    const { bridge, indexOf, leg, setting } = this.parts;
+    const sees = {
+      ipv4: bridge && setting("net/bridge/bridge-nf-call-iptables") === "1",
+      ipv6: bridge && setting("net/bridge/bridge-nf-call-ip6tables") === "1",
+    };
+    const own = { name: leg, index: indexOf(leg) };
+    return [...containersTraffic(own, sees), ...exposedTraffic(own, this.#exposures)];
+  }
+
+  #read(forwarded: boolean): State {
+    const { legacy, log, open } = this.parts;
+    // At first also for what an earlier run left behind.
+    const all = forwarded || this.#stood.size > 0 || !this.#looked;
+    this.#looked = true;
+    const hooks: readonly Hook[] = all ? ["input", "forward"] : ["input"];
+    let nft: { readonly tables: readonly Table[]; readonly nat?: PresentNat } = { tables: [] };
+    try {
+      using socket = open();
+      nft = readNft(socket, hooks);
+    } catch (thrown) { // a kernel without nf_tables, say
+      log.debug("cannot look at nf_tables", { reason: messageOf(thrown) });
+    }
+    let tables: readonly Table[] = [];
+    try {
+      tables = readLegacy(legacy);
+    } catch (thrown) {
+      log.debug("cannot look at iptables-legacy's tables", { reason: messageOf(thrown) });
+    }
+    return { tables: [...nft.tables, ...tables], nat: nft.nat };
+  }
+
+  /** Makes the changes. Gives what could not be done. */
+  #apply(
+    plan: FirewallPlan,
+    { state, wanted }: { readonly state: State; readonly wanted: readonly WantedRule[] },
+  ): readonly FirewallProblem[] {
+    const { legacy, log, open } = this.parts;
+    const key = ({ at, comment }: StandingRule) => `${chainName(at)}: ${comment}`;
+    const removed = plan.standing.filter((rule) => !rule.found && this.#stood.has(key(rule)));
+    if (removed.length > 0 && !this.#mayRepair()) {
+      this.#again(REFILL_MS);
+      return [{
+        message: `Another program takes out the rules that let traffic${
+          removed[0]!.comment.replace(/^meshnet: traffic/, "")
+        } through this host's firewall, ${this.#undone} times so far: they are put back only now and then`,
+        hint:
+          `Let that program keep them, or its own configuration let traffic of ${this.parts.leg} through: ${
+            removed.map(({ at }) => chainName(at)).join(", ")
+          }`,
+      }];
+    }
+    const failures: FirewallProblem[] = [];
+    const attempt = (what: string, work: () => boolean) => {
+      try {
+        if (!work()) this.#again();
+      } catch (thrown) {
+        failures.push({
+          message: `Cannot change this host's firewall, ${what}: ${messageOf(thrown)}`,
+          hint:
+            "Another program may own the table; `meshnet up --firewall report` names the rules that are needed",
+        });
+      }
+    };
+    const nft = nftChanges(plan.changes);
+    attempt("nf_tables", () => {
+      if (nft.length === 0) return true;
+      using socket = open();
+      applyNft(socket, nft);
+      return true;
+    });
+    if (plan.changes.some(({ at }) => at.backend === "legacy")) {
+      const again = (tables: readonly Table[]) => planForward(tables, { change: true, wanted }).changes;
+      attempt("the tables of iptables-legacy", () => changeLegacy(legacy, again));
+    }
+    attempt("addresses of exposed networks", () => this.#applyNat(state));
+    if (removed.length > 0) {
+      log.warn("another program took rules of ours out of this host's firewall; they are back", {
+        rules: removed.map(key).join("; "),
+      });
+    }
+    this.#stood = new Set(plan.standing.map(key));
+    return failures;
+  }
+
+  #applyNat({ nat }: State): boolean {
+    const { legacy, log, open } = this.parts;
+    const changes = nat === undefined || this.#natByLegacy ? [] : planNat(nat, this.#exposures);
+    if (changes.length > 0) {
+      try {
+        using socket = open();
+        applyNft(socket, changes);
+      } catch (thrown) {
+        log.debug("nf_tables translates no addresses here", { reason: messageOf(thrown) });
+        this.#natByLegacy = true;
+      }
+    }
+    const needed = this.#exposures.some(({ masquerade }) => masquerade);
+    if (nat === undefined && needed) this.#natByLegacy = true;
+    return !this.#natByLegacy || natLegacy(legacy, this.#exposures);
+  }
+
+  /** Counts a repair. False: there were too many, so this one has to wait. */
+  #mayRepair(): boolean {
+    const now = this.parts.clock.now();
+    const waits = this.#repairs.take(now) > 0;
+    if (!waits || !this.#tired) {
+      this.#undone++;
+      this.#undoneAt = now;
+    }
+    this.#tired = waits;
+    return !waits;
+  }
+
+  #again(ms = AGAIN_MS, work: () => void = () => void this.check()): void {
+    if (this.#waits) return;
+    this.#waits = true;
+    this.parts.later(ms, () => {
+      this.#waits = false;
+      if (!this.#over) work();
+    });
+  }
+
+  #tell(problems: readonly FirewallProblem[]): void {
+    const { log } = this.parts;
+    const text = problems.map(({ message }) => message).join("; ");
+    if (text === this.#problemsSaid) return;
+    this.#problemsSaid = text;
+    if (text === "") log.info("this host's firewall drops nothing of the mesh", {});
+    for (const { hint, message } of problems) log.warn(eventOf(message), { reason: message, hint });
+  }
+}
+
+function eventOf(message: string): string {
+  return message.includes("firewall sees")
+    ? "this host's firewall sees traffic of containers"
+    : "this host's firewall is in the way";
+}
+
+/** Removes every rule of ours from this host's firewall, and says how many there were; what cannot be read has none.
+ * `busy`: another program has the lock, so some may be left. */
+export function removeOwnRules(
+  { legacy, log, open }: Pick<FirewallParts, "open" | "legacy"> & { readonly log?: Pick<Logger, "debug"> },
+): { readonly removed: number; readonly busy: boolean } {
+  let removed = 0;
+  let busy = false;
+  try {
+    using socket = open();
+    removed += removeNft(socket);
+  } catch (thrown) {
+    log?.debug("cannot look at nf_tables", { reason: messageOf(thrown) });
+  }
+  if ((["ip", "ip6"] as const).some((family) => legacy.names(family).length > 0)) {
+    const ours = removeLegacy(legacy);
+    busy = ours === undefined;
+    removed += ours ?? 0;
+  }
+  return { removed, busy };
 }

@@ -82,7 +82,10 @@ const LAB: readonly Package[] = [
   { apt: "iperf3", programs: ["iperf3"] },
   { apt: "tcpdump", programs: ["tcpdump"] },
   { apt: "nftables", programs: ["nft"] },
-  { apt: "iptables", programs: ["iptables-legacy", "ip6tables-legacy"] },
+  {
+    apt: "iptables",
+    programs: ["iptables-legacy", "ip6tables-legacy", "iptables-nft", "ip6tables-nft", "iptables-nft-save"],
+  },
 ];
 
 /** What each purpose needs beside the essential packages. */

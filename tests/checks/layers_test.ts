@@ -28,6 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** The inner rooms of an area, and which of its other rooms each may import; of the area's top floor it takes types only. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "wire/dns": ["wire/mesh"],
+  "wire/filter": ["wire/netlink"],
   "wire/ipam": ["wire/mesh"],
   "wire/mesh": ["wire/packet"],
   "wire/netlink": ["wire/packet"],

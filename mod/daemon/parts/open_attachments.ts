@@ -15,8 +15,6 @@ import { messageOf } from "../../core/errors.ts";
 import type { Logger, NetlinkSocket } from "../../core/ports.ts";
 import { bridgeMac } from "../../datapath/bridge_setup.ts";
 import { HostLeg } from "../../datapath/host_leg.ts";
-import { Firewall } from "../../firewall/firewall_shell.ts";
-import type { FirewallProblem } from "../../firewall/judge.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
@@ -35,8 +33,6 @@ import type { State } from "./open_state.ts";
 export interface AttachmentsPart extends Disposable {
   readonly attachments: Attachments;
   readonly keeper: AttachmentKeeper;
-  /** What this host's firewall drops of containers' traffic, as it is now. */
-  readonly firewall: () => readonly FirewallProblem[];
   /** What the start found of earlier runs. */
   readonly restored: ReturnType<Attachments["reconcile"]>;
   /** What is told of targets that are gone for good; the part that holds their addresses sets it. */
@@ -46,8 +42,10 @@ export interface AttachmentsPart extends Disposable {
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
 export function openAttachments(
   config: Pick<Config, "compat">,
-  { base: { faults, logger, random }, hooks, host, mtu, state: { identity, store } }: {
+  { base: { faults, logger, random }, checkFirewall, hooks, host, mtu, state: { identity, store } }: {
     readonly base: Base;
+    /** Looks after this host's firewall. */
+    readonly checkFirewall: () => void;
     readonly hooks: DataplaneHooks;
     readonly host: Host;
     /** MTU of containers. */
@@ -59,13 +57,6 @@ export function openAttachments(
   const { choice: { kind }, openRoute } = host;
   const sysctl = new ProcSysctl(inNetns);
   quieten(sysctl, logger);
-  const firewall = kind !== "bridge" ? undefined : new Firewall({
-    bridge: DATAPATH,
-    setting: (key) => sysctl.read(undefined, key),
-    open: () => openNetlinkIn({ protocol: "netfilter" }),
-    log: logger,
-  });
-  firewall?.check();
   const ports = kind === "bridge"
     ? new BridgePorts(undo.use(openRoute()), DATAPATH)
     : ovsPorts(undo.use(openNetlinkIn({ protocol: "generic" })));
@@ -85,11 +76,12 @@ export function openAttachments(
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
-    firewall?.check();
+    checkFirewall();
+    if (kind !== "bridge") return;
     mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
   };
   const keeper = undo.use(
-    keepAttached(attachments, { faults, before: kind === "bridge" ? mend : undefined }),
+    keepAttached(attachments, { faults, before: mend }),
   );
   hooks.onMended = () => keeper.disturbed();
   hooks.onDisturbed = keeper.disturbed;
@@ -98,7 +90,6 @@ export function openAttachments(
     attachments,
     keeper,
     ...{ restored, onForgotten },
-    firewall: () => firewall?.check() ?? [],
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }

@@ -38,6 +38,8 @@ export interface DataplaneHooks {
   onMended: () => void;
   /** Something happened to interfaces of containers. */
   onDisturbed: (disturbed: Disturbed) => void;
+  /** Other programs have changed this host's firewall. */
+  onFirewall: () => void;
 }
 
 /** A data plane whose worker is being loaded. Disposing it ends the worker. */
@@ -64,6 +66,7 @@ export function openDataplane(
     onNetwork: () => {},
     onMended: () => {},
     onDisturbed: () => {},
+    onFirewall: () => {},
   };
   const handle = loadDataplane({
     createWakeup: () => Wakeup.create(),
@@ -73,6 +76,7 @@ export function openDataplane(
     onNetwork: (change) => hooks.onNetwork(change),
     onMended: () => hooks.onMended(),
     onDisturbed: (disturbed) => hooks.onDisturbed(disturbed),
+    onFirewall: () => hooks.onFirewall(),
     onFailure: (error) => end({ kind: "broken", error }),
   });
   return { handle, hooks, [Symbol.asyncDispose]: () => handle.stop() };
@@ -106,6 +110,7 @@ export async function startDataplane(
     peer: identity.name,
     ...{ overlays, noFastdp, extensions },
     sleeve: { port: config.port, host: config.host },
+    watchFirewall: config.firewall !== "off",
   });
   const loaded = ciphers?.then((reason) => {
     if (reason !== undefined) logger.debug("overlay/ipsec", { what: "load ciphers", reason });

@@ -31,6 +31,8 @@ export interface DataplaneConfig {
   readonly encrypts: boolean;
   /** What the kernel's IPsec is needed for: to encrypt, to clean up after an earlier run that did, or for nothing. */
   readonly ipsec: "on" | "leftovers" | "off";
+  /** Whether to tell when other programs change this host's firewall. */
+  readonly watchFirewall: boolean;
   /** Bounds that are not the usual ones. */
   readonly limits?: Partial<DataplaneLimits>;
 }
@@ -71,6 +73,8 @@ export type FromDataplane =
   | { readonly kind: "mended" }
   /** Something happened to interfaces of containers. */
   | { readonly kind: "attached-disturbed"; readonly disturbed: Disturbed }
+  /** Other programs have changed this host's firewall. */
+  | { readonly kind: "firewall-changed" }
   /** It ended as asked to; the datapath and its flows stay. */
   | { readonly kind: "stopped" }
   /** It ended, or never began, for a reason. */

@@ -101,6 +101,12 @@ export const EXAMPLE: StatusReport = {
     },
   ],
   datapath: { kind: "ovs", noFastdp: null, mtu: 1410, ports: 3, flows: 12, tooLarge: 0, overruns: 0 },
+  firewall: {
+    mode: "auto",
+    rules: ["chain DOCKER-USER of table ip filter: traffic of containers"],
+    undone: 2,
+    undoneAgoMs: 61_000,
+  },
   attachments: [{
     target: "netns:web",
     interface: "ethmesh",

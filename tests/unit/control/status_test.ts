@@ -63,8 +63,8 @@ function sources(
   } as unknown as DataplaneStatus;
   const rest = {
     unknownInterfaces: [],
-    firewall: [],
     ipam: undefined,
+    firewall: { mode: "auto" as const, rules: [], undone: 0, undoneAgoMs: null, problems: [] },
     stateWasLost: undefined,
     formerName: undefined,
   };

@@ -35,6 +35,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     discovery: true,
     connLimit: 200,
     datapath: "auto",
+    firewall: "auto",
     fastdp: true,
     mtu: undefined,
     ipam: {
@@ -115,6 +116,7 @@ const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])
   ["trusted-subnets", ",,", /nothing stands between the commas/i],
   ["trusted-subnets", "10.0.0.0", /ADDRESS\/PREFIX/],
   ["datapath", "osv", /Did you mean ovs\?/],
+  ["firewall", "on", /Did you mean off\?|Give auto or report or off/],
   ["docker", "unix:///var/run/docker.sock", /without a container engine; give off/],
   ["compat", "weaver", /Did you mean weave\?/],
   ["log-level", "dbug", /Did you mean debug\?/],

@@ -35,7 +35,7 @@ function fakeParts(asked: unknown[]) {
     },
     dataplane: { report: () => Promise.resolve(report) },
     stateWasLost: false,
-    firewall: () => [],
+    firewall: () => ({ mode: "auto", rules: [], undone: 0, undoneAgoMs: null, problems: [] }),
     attachments: { unknown: () => [], list: () => [] },
     addresses: {
       attach: note("attach", Promise.resolve("attached")),

@@ -13,7 +13,7 @@ const CONFIG = {
   extensions: [],
   sleeve: { port: 6783, host: undefined },
   ...{ name: "meshnet", mtu: 1376, vxlanPort: 6784 },
-  ...{ encrypts: false, ipsec: "off" } as const,
+  ...{ encrypts: false, ipsec: "off", watchFirewall: false } as const,
 } as const;
 const REQUEST: OverlayRequest = { kind: "confirm", link: 7 as never };
 
@@ -56,6 +56,7 @@ class Trial {
       onNetwork: () => {},
       onMended: () => {},
       onDisturbed: () => {},
+      onFirewall: () => {},
       onFailure: (reason) => this.failed.resolve(reason),
       workerUrl,
     });

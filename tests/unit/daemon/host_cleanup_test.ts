@@ -46,11 +46,14 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
     using links = kernel.open(undefined);
     const removeDatapath = () => datapaths-- > 0;
     const removeIpsec = () => datapaths === 0;
-    const clean = () => cleanHost({ links, removeDatapath, removeIpsec, stateDir, runDir });
+    let rules = 1;
+    const removeFirewall = () => rules-- > 0;
+    const clean = () => cleanHost({ links, removeDatapath, removeIpsec, removeFirewall, stateDir, runDir });
     assert.deepEqual(clean(), {
       removed: [
         "datapath meshnet",
         "IPsec policies and keys",
+        "rules in this host's firewall",
         "interface vmn0123456789",
         "interface vmnabcdef0123",
         "interface mesh-tap",
@@ -79,6 +82,7 @@ Deno.test("cleanHost() goes on after a failure and reports it", () => {
       links,
       removeDatapath,
       removeIpsec: () => false,
+      removeFirewall: () => false,
       stateDir,
       runDir,
     });

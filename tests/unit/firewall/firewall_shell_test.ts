@@ -1,60 +1,174 @@
 import assert from "node:assert/strict";
-import { Firewall } from "../../../mod/firewall/firewall_shell.ts";
-import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
+import { parseCidr } from "../../../mod/core/addr.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import { Firewall, type FirewallParts, removeOwnRules } from "../../../mod/firewall/firewall_shell.ts";
+import { splitMessages } from "../../../mod/wire/netlink/netlink.ts";
+import { FakeXtables, recordedSocket } from "./recorded.ts";
 
-const [NEW_CHAIN, GET_CHAIN, NEW_RULE] = [0x0a03, 0x0a04, 0x0a06];
-
-/** A chain of the forward hook (2), or of another. */
-function chain(family: number, drops: boolean, hook = 2): Uint8Array {
-  const be32 = (n: number) => Uint8Array.of(0, 0, 0, n);
-  const writer = new NetlinkWriter().begin(NEW_CHAIN!, 0).u8(family).u8(0).u16(0);
-  writer.attrText(1, "filter").attrText(3, "FORWARD").attrBytes(5, be32(drops ? 0 : 1));
-  const nest = writer.openNested(4);
-  return writer.attrBytes(1, be32(hook)).close(nest).end().finish();
-}
-
-/** A rule of that chain with such an expression. */
-function rule(family: number, text: string): Uint8Array {
-  const writer = new NetlinkWriter().begin(NEW_RULE!, 0).u8(family).u8(0).u16(0);
-  return writer.attrText(1, "filter").attrText(2, "FORWARD").attrText(4, text).end().finish();
-}
-
-function trial() {
-  const host = { chains: [] as Uint8Array[], rules: [] as Uint8Array[], sees: "1", fails: false, opened: 0 };
+/** A host with a recorded rule set in nf_tables, in x_tables, or in none. */
+function trial(
+  { legacy, mode = "auto", nft }: {
+    readonly nft?: string;
+    readonly legacy?: string;
+    readonly mode?: FirewallParts["mode"];
+  },
+) {
+  const state = { sees: "1", now: 0, locked: false, locks: 0, opened: 0 };
+  const sent: Uint8Array[] = [];
   const said: string[] = [];
-  const say = (event: string) => void said.push(event);
-  const firewall = new Firewall({
-    bridge: "meshnet",
-    setting: () => host.sees,
+  const later: { readonly ms: number; readonly work: () => void }[] = [];
+  const say = (event: string, fields: Readonly<Record<string, unknown>> = {}) =>
+    void said.push(`${event}${fields["reason"] === undefined ? "" : `: ${fields["reason"]}`}`);
+  const xtables = legacy === undefined ? undefined : new FakeXtables(legacy, "ip");
+  const parts: FirewallParts = {
+    ...{ mode, leg: "meshnet", bridge: true, indexOf: () => 9 },
+    ...{ ports: [{ protocol: "tcp", port: 6783 }], families: ["ip"] },
+    setting: () => state.sees,
     open: () => {
-      host.opened++;
-      if (host.fails) throw new Error("no netfilter");
-      const request = (message: Uint8Array) =>
-        new DataView(message.buffer).getUint16(4, true) === GET_CHAIN ? host.chains : host.rules;
-      return { portId: 1, request, send: () => {}, [Symbol.dispose]: () => {} };
+      state.opened++;
+      if (nft === undefined) throw new Error("no nf_tables");
+      return recordedSocket(nft, sent);
     },
-    log: { warn: say, info: say, debug: say },
-  });
-  return { firewall, host, said };
+    legacy: {
+      open: () => xtables!.open(),
+      names: (family) => xtables !== undefined && family === "ip" ? ["filter"] : [],
+      lock: () => {
+        state.locks++;
+        return state.locked ? undefined : { [Symbol.dispose]() {} };
+      },
+    },
+    clock: { now: () => state.now as Millis } as FirewallParts["clock"],
+    later: (ms, work) => void later.push({ ms, work }),
+    log: { warn: say, info: say, debug: () => {} },
+  };
+  return { firewall: new Firewall(parts), later, parts, said, sent, state, xtables };
 }
+const RULE = "chain DOCKER-USER of table filter of iptables-legacy: traffic of containers";
 
-Deno.test("Firewall says what comes and what has gone, once", () => {
-  const { firewall, host, said } = trial();
-  assert.deepEqual(firewall.check(), []);
-  host.chains = [chain(2, true), chain(10, false), chain(2, true, 1), Uint8Array.of(1)];
-  for (let i = 0; i < 3; i++) assert.equal(firewall.check().length, 1);
-  assert.deepEqual(said.splice(0), ["this host's firewall sees traffic of containers"]);
-  host.rules = [rule(2, "eth0"), rule(2, "meshnet")];
-  assert.deepEqual(firewall.check(), []);
-  assert.deepEqual(said, ["this host's firewall lets traffic of containers through"]);
+Deno.test("Firewall puts its rule in once, says so once, and keeps counters of others", () => {
+  const { firewall, said, xtables } = trial({ legacy: "docker" });
+  for (let i = 0; i < 3; i++) assert.deepEqual(firewall.check().rules, [RULE]);
+  const user = xtables!.table().chains.get("DOCKER-USER")!.rules;
+  assert.deepEqual(user.map(({ comment }) => comment), [
+    "meshnet: traffic of containers",
+    undefined,
+    undefined,
+  ]);
+  assert.deepEqual(said, ["this host's firewall sees traffic of containers; rules of ours let it through"]);
+  assert.equal(xtables!.counters.length, 1);
 });
 
-Deno.test("Firewall looks at nothing where frames of bridges do not pass it, and survives what it cannot see", () => {
-  const { firewall, host } = trial();
-  host.sees = "0";
-  host.chains = [chain(2, true)];
-  assert.deepEqual([firewall.check(), host.opened], [[], 0]);
-  host.sees = "1";
-  host.fails = true;
-  assert.deepEqual(firewall.check(), []);
+Deno.test("Firewall after a restart finds its rule, and neither doubles nor drops it", () => {
+  const { firewall, parts, xtables } = trial({ legacy: "docker" });
+  firewall.check();
+  const entries = xtables!.entries;
+  const { undone, rules } = new Firewall(parts).check();
+  assert.deepEqual([undone, rules, xtables!.entries === entries], [0, [RULE], true]);
+});
+
+Deno.test("Firewall puts back what others take out, tells it, and tires of it", () => {
+  const { firewall, later, said, state, xtables } = trial({ legacy: "docker" });
+  firewall.check();
+  const fresh = new FakeXtables("docker", "ip");
+  const flush = () => Object.assign(xtables!, { entries: fresh.entries, info: fresh.info });
+  flush();
+  state.now = 500;
+  assert.deepEqual(firewall.check(), {
+    ...{ mode: "auto", rules: [RULE], undone: 1, undoneAgoMs: 0, problems: [] },
+  });
+  assert.match(said.at(-1)!, /took rules of ours out of this host's firewall; they are back/);
+  for (let i = 0; i < 9; i++) {
+    flush();
+    assert.deepEqual(firewall.check().problems, []);
+  }
+  flush();
+  const { problems, rules } = firewall.check();
+  assert.match(
+    problems[0]!.message,
+    /^Another program takes out the rules that let traffic of containers through/,
+  );
+  assert.deepEqual(rules, []);
+  assert.deepEqual(later.map(({ ms }) => ms), [30_000]);
+  state.now += 30_000;
+  later[0]!.work();
+  assert.deepEqual(firewall.check().rules, [RULE]);
+});
+
+Deno.test("Firewall waits for the lock of others, and looks without it", () => {
+  const { firewall, later, state, xtables } = trial({ legacy: "docker" });
+  state.locked = true;
+  const { entries } = xtables!;
+  firewall.check();
+  assert.equal(xtables!.entries, entries);
+  state.locked = false;
+  later.shift()!.work();
+  assert.notEqual(xtables!.entries, entries);
+  const { locks } = state;
+  firewall.check();
+  assert.equal(state.locks, locks);
+});
+
+Deno.test("Firewall sends changes of nf_tables as one transaction", () => {
+  const { firewall, sent } = trial({ nft: "docker" });
+  assert.deepEqual(firewall.check().rules, [
+    "chain DOCKER-USER of table ip filter: traffic of containers",
+    "chain DOCKER-USER of table ip6 filter: traffic of containers",
+  ]);
+  const types = sent.map((bytes) => {
+    const split = splitMessages(bytes);
+    return split.ok ? split.value.map(({ type }) => type & 0xff) : [];
+  });
+  assert.deepEqual(types, [[16, 6, 6, 17]]);
+});
+
+Deno.test("Firewall asks for the addresses of exposed networks, and does without nf_tables", () => {
+  const { firewall, sent } = trial({ nft: "docker" });
+  const { rules } = firewall.expose([{ network: parseCidr("10.2.1.0/24")!, masquerade: true }]);
+  assert.deepEqual(rules.filter((rule) => rule.includes("10.2.1.0/24")), [
+    "chain DOCKER-USER of table ip filter: traffic from 10.2.1.0/24",
+    "chain DOCKER-USER of table ip filter: traffic to 10.2.1.0/24",
+  ]);
+  assert.equal(sent.length, 2);
+  const legacy = trial({ legacy: "docker" });
+  const plain = legacy.firewall.expose([{ network: parseCidr("10.2.1.0/24")!, masquerade: false }]);
+  assert.deepEqual([plain.rules.length, plain.problems], [3, []]);
+});
+
+Deno.test("Firewall that may only report changes nothing and names what drops; one that is off looks at nothing", () => {
+  const report = trial({ legacy: "docker", nft: "ufw", mode: "report" });
+  const { entries } = report.xtables!;
+  const { problems, rules } = report.firewall.check();
+  assert.deepEqual(problems.map(({ message }) => /: (chain .*)$/.exec(message)![1]), [
+    "chain FORWARD of table ip filter has policy drop",
+    "chain FORWARD of table filter of iptables-legacy has policy drop",
+  ]);
+  assert.deepEqual([rules, report.sent, report.xtables!.entries === entries], [[], [], true]);
+  assert.deepEqual(report.said.map((one) => one.slice(0, 51)), [
+    "this host's firewall sees traffic of containers: Th",
+    "this host's firewall sees traffic of containers: Th",
+  ]);
+  const off = trial({ legacy: "docker", nft: "ufw", mode: "off" });
+  assert.deepEqual(off.firewall.check(), {
+    ...{ mode: "off", rules: [], problems: [], undone: 0, undoneAgoMs: null },
+  });
+  assert.equal(off.state.opened, 0);
+});
+
+Deno.test("Firewall says nothing where no frame passes it, and survives what it cannot see", () => {
+  const { firewall, said, state, xtables } = trial({ legacy: "docker" });
+  state.sees = "0";
+  assert.deepEqual([firewall.check().rules, said], [[], []]);
+  xtables!.entries = Uint8Array.of(1, 2, 3);
+  assert.deepEqual(firewall.check().problems, []);
+});
+
+Deno.test("removeOwnRules() takes out ours and nothing else, and says when others have the lock", () => {
+  const { firewall, parts, state, xtables } = trial({ legacy: "docker" });
+  firewall.check();
+  state.locked = true;
+  assert.deepEqual(removeOwnRules(parts), { removed: 0, busy: true });
+  state.locked = false;
+  assert.deepEqual(removeOwnRules(parts), { removed: 1, busy: false });
+  const fresh = new FakeXtables("docker", "ip");
+  assert.deepEqual(xtables!.table(), fresh.table());
 });

@@ -1,0 +1,62 @@
+/** This host's firewall, kept as meshnet needs it. */
+import { inNetns } from "../../../ffi/netns.ts";
+import { interfaceIndex } from "../../../ffi/process.ts";
+import { isIpv4 } from "../../core/addr.ts";
+import { Firewall } from "../../firewall/firewall_shell.ts";
+import type { MeshPort } from "../../firewall/wanted.ts";
+import { ProcSysctl } from "../../sys/sysctl.ts";
+import type { Config } from "../config.ts";
+import { LEGACY_TABLES } from "../legacy_tables.ts";
+import { openNetlinkIn } from "../netlink.ts";
+import { DATAPATH } from "../ovs_host.ts";
+import type { Base } from "./open_base.ts";
+import type { DataplaneHooks } from "./open_dataplane.ts";
+import type { Host } from "./open_host.ts";
+
+/** Looks, mends, and begins to hear of changes by others. Disposing it ends that; rules stay. */
+export function openFirewall(
+  config: Pick<Config, "firewall" | "host" | "password" | "peers" | "port">,
+  { base: { clock, faults, logger }, hooks, host: { choice } }: {
+    readonly base: Base;
+    readonly hooks: DataplaneHooks;
+    readonly host: Host;
+  },
+): Firewall {
+  const sysctl = new ProcSysctl(inNetns);
+  const firewall = new Firewall({
+    mode: config.firewall,
+    leg: DATAPATH,
+    indexOf: interfaceIndex,
+    bridge: choice.kind === "bridge",
+    ports: meshPorts(config, choice.overlays),
+    families: familiesOf(config),
+    setting: (key) => sysctl.read(undefined, key),
+    open: () => openNetlinkIn({ protocol: "netfilter" }),
+    legacy: LEGACY_TABLES,
+    ...{ clock, log: logger },
+    later: (ms, work) => void setTimeout(faults.guard("look after the firewall", work), ms),
+  });
+  firewall.begin();
+  hooks.onFirewall = faults.guard("look after the firewall", () => void firewall.check());
+  return firewall;
+}
+
+function meshPorts(
+  { password, port }: Pick<Config, "password" | "port">,
+  overlays: readonly string[],
+): readonly MeshPort[] {
+  const tunnels = overlays.includes("fastdp");
+  return [
+    { protocol: "tcp", port },
+    { protocol: "udp", port },
+    ...tunnels ? [{ protocol: "udp" as const, port: port + 1 }] : [],
+    ...tunnels && password !== undefined ? [{ protocol: "esp" as const }] : [],
+  ];
+}
+
+/** IPv6 counts only where the mesh is known to use it: most hosts drop it and lose nothing by that. */
+function familiesOf({ host, peers }: Pick<Config, "host" | "peers">): readonly ("ip" | "ip6")[] {
+  if (host !== undefined) return [isIpv4(host) ? "ip" : "ip6"];
+  const ipv6 = (peers ?? []).some((peer) => peer.split(":").length > 2);
+  return ipv6 ? ["ip", "ip6"] : ["ip"];
+}
