@@ -77,11 +77,10 @@ export function openAttachments(
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
     checkFirewall();
-    if (kind !== "bridge") return;
     mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
   };
   const keeper = undo.use(
-    keepAttached(attachments, { faults, before: mend }),
+    keepAttached(attachments, { faults, before: kind === "bridge" ? mend : undefined }),
   );
   hooks.onMended = () => keeper.disturbed();
   hooks.onDisturbed = keeper.disturbed;
