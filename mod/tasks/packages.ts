@@ -84,7 +84,14 @@ const LAB: readonly Package[] = [
   { apt: "nftables", programs: ["nft"] },
   {
     apt: "iptables",
-    programs: ["iptables-legacy", "ip6tables-legacy", "iptables-nft", "ip6tables-nft", "iptables-nft-save"],
+    programs: [
+      "iptables-legacy",
+      "ip6tables-legacy",
+      "iptables-nft",
+      "ip6tables-nft",
+      "iptables-nft-save",
+      "ip6tables-nft-save",
+    ],
   },
 ];
 

@@ -93,7 +93,7 @@ class Batch {
         const { at, before, rule } = change;
         const append = before === undefined ? NLM_F.append : 0;
         const open = this.#openRule(at, { append, before, comment: rule.comment });
-        this.#acceptExpressions(rule);
+        this.#acceptExpressions(rule, at.family);
         return this.#closeRule(open);
       }
       case "delete": {
@@ -174,7 +174,8 @@ class Batch {
     this.#compare(octets.map((octet, i) => octet & mask[i]!), inside ? CMP.eq : CMP.neq);
   }
 
-  /** In tables of family inet, addresses are read of packets of their own family only. */
+  /** In tables of family inet, addresses are read of packets of their own family only. In others this must not be asked:
+   * nft 1.0.6 fails an assertion when it lists such a rule. */
   #family(network: AddressBlock | undefined): void {
     if (network === undefined) return;
     this.#expression("meta", (out) => {
@@ -183,10 +184,10 @@ class Batch {
     this.#compare(Uint8Array.of(network.octets.length === 4 ? FAMILIES.ip : FAMILIES.ip6));
   }
 
-  #acceptExpressions({ destination, iif, oif, source }: AcceptRule): void {
+  #acceptExpressions({ destination, iif, oif, source }: AcceptRule, family: TableFamily): void {
     if (iif !== undefined) this.#interface(META.iif, iif);
     if (oif !== undefined) this.#interface(META.oif, oif);
-    this.#family(source ?? destination);
+    if (family === "inet") this.#family(source ?? destination);
     if (source !== undefined) this.#address("source", source);
     if (destination !== undefined) this.#address("destination", destination);
     this.#expression("counter", () => {});
