@@ -164,7 +164,7 @@ export class Connection {
     if (result.kind !== "done") return result;
     const { version, remote, codec, sessionKey, encrypted, write } = result;
     this.#codec = codec;
-    const connUid = BigInt.asUintN(64, this.intro.config.connId ^ remote.connId) as ConnUid;
+    const connUid = BigInt.asUintN(64, this.intro.connId ^ remote.connId) as ConnUid;
     this.introduced = { version, remote, connUid, sessionKey, encrypted };
     const fed = codec.feed(result.rest);
     if (!fed.ok) return { kind: "failed", reason: fed.reason, write };

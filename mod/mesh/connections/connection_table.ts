@@ -77,6 +77,17 @@ export class ConnectionTable {
     this.#greeting.add(connection);
   }
 
+  /** For a connection that this host dials after it has lost an address: which number it must be below to take the place
+   * of one from there, by name of the remote. For remotes that do not know MOVE_EXTENSION; undefined: there are none. */
+  get outbid(): ((remote: PeerName) => bigint | undefined) | undefined {
+    const dead = (connection: Connection) => connection.uprooted && !knowsMove(connection);
+    if (!this.#peers.values().some(dead)) return undefined;
+    return (remote) => {
+      const existing = this.#peers.get(remote);
+      return existing !== undefined && dead(existing) ? existing.introduced!.connUid : undefined;
+    };
+  }
+
   /** Decides about an introduced connection. */
   admit(connection: Connection, now: Millis): Admission {
     const introduced = connection.introduced!;
@@ -130,7 +141,11 @@ export class ConnectionTable {
  * with others only numbers decide, as the protocol has it. */
 function follows(connection: Connection, existing: Connection): boolean {
   const moved = existing.uprooted || existing.movedTo === connection.origin.remote.ip;
-  return moved && (connection.introduced!.remote.extensions?.includes(MOVE_EXTENSION) ?? false);
+  return moved && knowsMove(connection);
+}
+
+function knowsMove({ introduced }: Connection): boolean {
+  return introduced!.remote.extensions?.includes(MOVE_EXTENSION) ?? false;
 }
 
 /** What people read when two machines have one identity. */

@@ -86,9 +86,11 @@ export class Connections {
     if (attempt !== undefined) this.#dials.delete(attempt);
     const [welcome, expected] = [dial?.direct ?? true, dial?.expected];
     const id = ++this.#serial as LinkId;
+    // The one that dials waits for the other, never both.
+    const outbid = outbound ? this.table.outbid : undefined;
     const connection = new Connection(
       { id, socket, local, remote, attempt, welcome, expected, outbound },
-      introOf({ canRename: this.#naming.free, config, shortId, outbound, remote: remote.ip }, now),
+      introOf({ canRename: this.#naming.free, config, shortId, outbound, outbid, remote: remote.ip }, now),
       now,
     );
     if (!outbound) this.#makeRoom(connection, now);

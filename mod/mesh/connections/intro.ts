@@ -2,6 +2,7 @@
 import { assertNever, type Decoded } from "../../core/brand.ts";
 import { concatBytes } from "../../core/bytes.ts";
 import { noCommonOverlay } from "../../core/overlay_port.ts";
+import type { PeerName } from "../../core/names.ts";
 import type { Sealer } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import { ByteQueue } from "../../wire/mesh/byte_queue.ts";
@@ -44,6 +45,9 @@ export interface IntroConfig {
   readonly self: Pick<Features, "name" | "nickname" | "uid" | "shortId" | "overlays" | "extensions">;
   /** Random unsigned 64 bits, fresh per connection. */
   readonly connId: bigint;
+  /** The number that this connection must be below, so that it takes the place of the one that this host has with the
+   * remote; undefined: any number will do. With it, what we say of ourselves waits for what the remote says. */
+  readonly outbid?: ((remote: PeerName) => bigint | undefined) | undefined;
   /** Oldest protocol version to speak. */
   readonly minVersion: 1 | 2;
   /** Newest protocol version to speak. */
@@ -119,11 +123,18 @@ export class Intro {
   readonly #password: Uint8Array | undefined;
   #stage: Stage = { kind: "header" };
   #deadline: Millis;
+  #connId: bigint;
 
   /** Starts the clock: the header is due 10 s after `now`. */
   constructor(readonly config: IntroConfig, now: Millis) {
     this.#password = config.password?.length ? config.password : undefined;
     this.#deadline = after(now, HEADER_DEADLINE_MS);
+    this.#connId = config.connId;
+  }
+
+  /** Our part of the connection's number; final once the introduction is done. */
+  get connId(): bigint {
+    return this.#connId;
   }
 
   /** Bytes to write at once, without waiting for the remote. */
@@ -239,7 +250,9 @@ export class Intro {
     const codec = new FramedCodec();
     const sessionKey = flag === 1 ? this.#secure(codec, this.#queue.take(KEY_LENGTH)) : undefined;
     if (flag === 1 && sessionKey === undefined) return this.#fail(BAD_KEY, write);
-    write.push(codec.encode(encodeFeatures(this.#ourFeatures(undefined), 2)));
+    if (this.config.outbid === undefined) {
+      write.push(codec.encode(encodeFeatures(this.#ourFeatures(undefined), 2)));
+    }
     const next = () => {
       const message = codec.next();
       return message.ok && message.value !== undefined
@@ -281,6 +294,10 @@ export class Intro {
     }
     this.#stage = { kind: "over", failed: undefined };
     codec.maxFrame = MAX_FRAME;
+    if (version === 2 && this.config.outbid !== undefined) {
+      this.#outbid(remote);
+      write.push(codec.encode(encodeFeatures(this.#ourFeatures(undefined), 2)));
+    }
     const encrypted = sessionKey !== undefined;
     const trustedBoth = this.config.trustRemote && remote.trusted;
     if (trustedBoth) sessionKey = undefined;
@@ -311,8 +328,14 @@ export class Intro {
     return weHaveOne ? ONLY_WE_HAVE_PASSWORD : ONLY_PEER_HAS_PASSWORD;
   }
 
+  /** Chooses our part of the connection's number so that the whole is below that of the connection it is to replace. */
+  #outbid({ connId, name }: Features): void {
+    const bound = this.config.outbid?.(name) ?? 0n;
+    if (bound > 0n) this.#connId = connId ^ (this.#connId % bound);
+  }
+
   #ourFeatures(publicKey: Uint8Array | undefined): Features {
-    const { self, connId, trustRemote } = this.config;
-    return { ...self, connId, trusted: trustRemote, publicKey };
+    const { self, trustRemote } = this.config;
+    return { ...self, connId: this.#connId, trusted: trustRemote, publicKey };
   }
 }

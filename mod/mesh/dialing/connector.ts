@@ -109,7 +109,9 @@ export class Connector {
    * no matter which end dialled before. */
   follow(peer: PeerName, endpoint: Endpoint, now: Millis): void {
     const address = formatEndpoint(endpoint);
-    const key = `${peer}@${address}`;
+    // A target that led to the very connection that is lost now is still in use: another one takes its turn.
+    const keys = [`${peer}@${address}`, `${peer}@${address} again`] as const;
+    const key = this.#targets.get(keys[0])?.phase === "connected" ? keys[1] : keys[0];
     const known = this.#targets.get(key);
     const until = after(now, FOLLOW_TIME);
     if (known !== undefined) {

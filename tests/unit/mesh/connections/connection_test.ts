@@ -25,7 +25,7 @@ function link(now: number): Connection {
     rest: message,
   };
   const intro = {
-    config: { connId: 1n },
+    connId: 1n,
     receive: () => done,
     expire: () => undefined,
     nextWake: () => now + 10_000,

@@ -377,3 +377,21 @@ Deno.test("Intro.receive() returns on any input", () => {
   const sealed = introConfig({ outbound: true, password: utf8("wfvAwt7sj") });
   fuzz((bytes) => replayIntro(sealed, bytes).result, streams, { mutations: 5, truncations: 5, randoms: 50 });
 });
+
+Deno.test("Intro that replaces a connection waits for what the remote says, and makes a number below", () => {
+  const [acceptorId, bound] = [0xfedc_ba98_7654_3210n, 1_000n];
+  for (const password of [undefined, utf8("secret")]) {
+    for (const known of [bound, undefined]) {
+      const asked: string[] = [];
+      const outbid = (name: string) => (asked.push(name), known);
+      const dialerConfig = introConfig({ outbound: true, outbid, password, connId: 123_456_789n });
+      const ends = runIntros(dialerConfig, introConfig({ outbound: false, connId: acceptorId, password }));
+      const told = done(ends.acceptor.result).remote.connId;
+      done(ends.dialer.result);
+      assert.deepEqual(asked, ["00:00:00:00:00:0b"]);
+      const uid = told ^ acceptorId;
+      if (known === undefined) assert.equal(told, 123_456_789n, "any number will do");
+      else assert.ok(uid >= 0n && uid < bound, `${uid}`);
+    }
+  }
+});
