@@ -6,12 +6,14 @@ const BY_CONVENTION = /^mod\/cli\/commands\/\w+\.ts run$/;
 /** Other exports that stay although no import names them, and why. */
 const ALLOWED: Readonly<Record<string, string>> = {
   "mod/dns/channel.ts DnsChannel": "the name server's shell, which connects it to gossip, comes next",
+  "mod/dns/clients.ts ClientTable": "the same shell keeps it, from attachments",
   "mod/dns/domain.ts hostName": "the same shell registers hosts by it",
   "mod/dns/domain.ts qualified": "the same shell takes names from commands by it",
-  "mod/wire/dns/dns_text.ts encodeName": "answers, which come next, are made of it",
-  "mod/wire/dns/dns_types.ts RCODE": "answers, which come next, have one",
-  "mod/wire/dns/dns_types.ts FLAG": "answers, which come next, have some",
-  "mod/wire/dns/dns_types.ts DNS_HEADER": "answers, which come next, begin with one",
+  "mod/dns/name_server.ts NameServer": "the same shell answers by it",
+  "mod/dns/resolv_conf.ts resolvConfFor": "attaching, which comes next, writes a container's file by it",
+  "mod/dns/response_limit.ts ResponseLimit": "the same shell asks it about strangers",
+  "mod/dns/upstream.ts Upstreams": "the same shell forwards by it",
+  "mod/wire/dns/dns_reply.ts decodeReply": "the same shell reads answers of other servers by it",
 };
 
 /** What a file declares and exports. */
