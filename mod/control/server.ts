@@ -4,7 +4,13 @@ import { CONTROL_SOCKET } from "../core/options.ts";
 import type { Logger } from "../core/ports.ts";
 import { HttpServer } from "./http_server.ts";
 import { type ControlApi, controlEndpoints } from "./routes.ts";
-import { listenAtFile, removeQuietly, type SocketFile, watchFolder } from "./socket_file.ts";
+import {
+  checkReplaceable,
+  listenAtFile,
+  removeQuietly,
+  type SocketFile,
+  watchFolder,
+} from "./socket_file.ts";
 
 /** Time from a change in the run folder to the look at it, in milliseconds: whoever removes the folder comes to an end. */
 const SETTLE_MS = 300;
@@ -42,8 +48,8 @@ export async function startControlServer(
   const keeper = keepThere({
     runDir,
     isThere: () => file.isThere(),
+    checkReplaceable: () => checkReplaceable(path),
     makeAgain() {
-      if (!file.isGone()) throw new Error("another file has taken its place");
       Deno.mkdirSync(runDir, { recursive: true });
       const gone: SocketFile = file;
       file = listenAtFile(path);
@@ -72,10 +78,11 @@ export async function startControlServer(
   };
 }
 
-/** Makes the socket again when it is removed, or the whole run folder. What stands in its place is left alone. */
-function keepThere({ failed, isThere, makeAgain, runDir }: {
+/** Makes the socket again when it is removed or replaced, or the whole run folder. Another program's socket stays. */
+function keepThere({ checkReplaceable, failed, isThere, makeAgain, runDir }: {
   readonly runDir: string;
   readonly isThere: () => boolean;
+  readonly checkReplaceable: () => Promise<void>;
   readonly makeAgain: () => void;
   readonly failed: (error: unknown) => void;
 }): Disposable {
@@ -83,20 +90,25 @@ function keepThere({ failed, isThere, makeAgain, runDir }: {
   let broken = false;
   let watcher: Deno.FsWatcher | undefined;
   let settling: ReturnType<typeof setTimeout> | undefined;
+  let retrying: ReturnType<typeof setTimeout> | undefined;
   const lookSoon = () => {
-    if (!over) settling ??= setTimeout(look, SETTLE_MS);
+    if (!over) settling ??= setTimeout(() => void look(), SETTLE_MS);
   };
-  const look = () => {
+  const look = async () => {
     settling = undefined;
     if (isThere()) return;
+    clearTimeout(retrying);
     try {
+      await checkReplaceable();
+      if (over || isThere()) return;
       makeAgain();
       broken = false;
       watch(); // the folder may be another one
     } catch (error) {
+      if (over) return;
       if (!broken) failed(error);
       broken = true;
-      settling = setTimeout(look, RETRY_MS);
+      retrying = setTimeout(lookSoon, RETRY_MS);
     }
   };
   const watch = () => {
@@ -109,6 +121,7 @@ function keepThere({ failed, isThere, makeAgain, runDir }: {
     [Symbol.dispose]() {
       over = true;
       clearTimeout(settling);
+      clearTimeout(retrying);
       close(watcher);
     },
   };

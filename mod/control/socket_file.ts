@@ -1,15 +1,11 @@
 /** The file of a Unix socket: made so that only owner and group may open it, and made again when somebody removes it. */
-
-/** Not longer than the name of the control socket: paths of sockets have 107 bytes at most. */
-const FIRST_NAME = "control.new";
+import { FIRST_CONTROL_SOCKET } from "../core/options.ts";
 
 /** A listener, and which file it is. */
 export interface SocketFile {
   readonly listener: Deno.UnixListener;
   /** Whether the file at its path is still the one that this listener made. */
   isThere(): boolean;
-  /** Whether nothing is at its path. */
-  isGone(): boolean;
   /** Removes the file, unless another one has taken its place. */
   remove(): void;
 }
@@ -17,7 +13,7 @@ export interface SocketFile {
 /** Listens at a path, in place of what is there. */
 export function listenAtFile(path: string): SocketFile {
   // Under another name first: closing a listener removes the file of its first name, whatever that is by then.
-  const first = `${path.slice(0, path.lastIndexOf("/"))}/${FIRST_NAME}`;
+  const first = `${path.slice(0, path.lastIndexOf("/"))}/${FIRST_CONTROL_SOCKET}`;
   removeQuietly(first); // a killed daemon may have left it
   const umask = Deno.umask(0o117); // the socket must not be open to all for even a moment
   let listener: Deno.UnixListener;
@@ -32,11 +28,30 @@ export function listenAtFile(path: string): SocketFile {
   return {
     listener,
     isThere,
-    isGone: () => identityOf(path) === undefined,
     remove() {
       if (isThere()) removeQuietly(path);
     },
   };
+}
+
+/** Throws when another program answers at a path, or something stands there that cannot make room for a socket: a folder
+ * with something in it. Whatever else is there may be replaced. */
+export async function checkReplaceable(path: string): Promise<void> {
+  let found: Deno.FileInfo;
+  try {
+    found = Deno.lstatSync(path);
+  } catch {
+    return; // nothing is there
+  }
+  if (found.isDirectory) return Deno.removeSync(path); // throws unless it is empty
+  if (found.isSocket !== true) return;
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionRefused) return; // nobody listens there any more
+    throw error;
+  }
+  throw new Error("another program listens there");
 }
 
 /** Removes a file if it can be. */

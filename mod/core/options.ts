@@ -57,6 +57,9 @@ export const DEFAULT_IP_RANGE = "10.32.0.0/12";
 export const DEFAULT_PORT = 6783;
 /** The file in the run folder through which the daemon is controlled. */
 export const CONTROL_SOCKET = "control.sock";
+/** The name under which that file is made, and under which the kernel lists its socket for good. Not longer than the final
+ * one: paths of sockets have 107 bytes at most. */
+export const FIRST_CONTROL_SOCKET = "control.new";
 
 /** The option that every command which talks to the daemon has. */
 export const RUN_DIR_OPTION: OptionSpec & { readonly name: "run-dir" } = {

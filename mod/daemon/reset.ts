@@ -3,7 +3,7 @@ import type { WaitAnswer } from "../control/address_types.ts";
 import type { DaemonAnswer, StopAnswer } from "../control/api_types.ts";
 import { callDaemon } from "../control/client.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
-import { CONTROL_SOCKET } from "../core/options.ts";
+import { CONTROL_SOCKET, FIRST_CONTROL_SOCKET } from "../core/options.ts";
 import { readTextIfReadable } from "../sys/files.ts";
 import type { CleanupOptions } from "./host_cleanup.ts";
 import { type Flags, loadFolders } from "./config.ts";
@@ -68,7 +68,7 @@ async function findDaemon(
         cause: error,
       });
     }
-    const pid = socketOwner(`${runDir}/${CONTROL_SOCKET}`);
+    const pid = socketOwner(`${runDir}/${FIRST_CONTROL_SOCKET}`, `${runDir}/${CONTROL_SOCKET}`);
     if (pid === undefined) {
       throw new MeshnetError("control/request-failed", `Cannot reset: ${messageOf(error)}`, {
         hint: "It cannot be seen from here either: run this where its process is, in its container perhaps",

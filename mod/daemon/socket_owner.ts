@@ -18,9 +18,10 @@ export interface ListeningSocket {
   readonly inode: string;
 }
 
-/** The process that listens on the socket at `path`, in this network namespace; undefined when it cannot be seen. */
-export function socketOwner(path: string): number | undefined {
-  const socket = listeningSockets().find(({ name }) => name === path);
+/** The process that listens on one of the sockets at `paths`, in this network namespace; undefined when it cannot be
+ * seen. The kernel lists a socket by the path where it was made, also after the file was renamed. */
+export function socketOwner(...paths: string[]): number | undefined {
+  const socket = listeningSockets().find(({ name }) => paths.includes(name));
   return socket && ownerOf(socket)?.pid;
 }
 

@@ -8,6 +8,10 @@ import type { Daemon } from "./running.ts";
 /** Longest orderly end, in milliseconds; after it the process ends anyway. */
 const SHUTDOWN_MS = 10_000;
 
+/** A second signal that comes later than this after the first ends the process at once, in milliseconds. One that comes
+ * sooner is the same wish: `timeout` and some shells tell the process, and then its whole group. */
+const SAME_WISH_MS = 500;
+
 /** When to give back the memory that only starting needed, in milliseconds after READY. */
 const RELEASE_MS = 5_000;
 
@@ -18,8 +22,8 @@ interface Life {
   daemon: Daemon | undefined;
   /** SIGHUP came while it was starting. */
   hungUp: boolean;
-  /** A signal has asked for the end. */
-  asked: boolean;
+  /** When a signal first asked for the end, by performance.now(); undefined: none has. */
+  askedAt: number | undefined;
   /** Peers that the configuration has named since it was read. */
   peers: readonly string[] | undefined;
   /** Ends the daemon, also one that is still starting. */
@@ -29,7 +33,7 @@ interface Life {
 /** Runs the daemon until a signal, `meshnet down` or a failure ends it; returns the exit code. */
 export async function runDaemon(flags: Flags): Promise<number> {
   const life: Life = {
-    ...{ flags, hungUp: false, asked: false },
+    ...{ flags, hungUp: false, askedAt: undefined },
     daemon: undefined,
     peers: undefined,
     end: () => {},
@@ -48,7 +52,7 @@ export async function runDaemon(flags: Flags): Promise<number> {
     const peers = life.peers ?? config.peers;
     const how = await runOnce({ ...config, peers }, { life, root });
     if (how.kind !== "renamed") return how.kind === "asked" ? 0 : 1;
-    if (life.asked) return 0; // otherwise it starts again: interfaces and flows stay, as at any restart
+    if (life.askedAt !== undefined) return 0; // otherwise it starts again: interfaces and flows stay, as at any restart
   }
 }
 
@@ -107,8 +111,9 @@ async function runOnce(config: Config, { life, root }: { life: Life; root: Root 
 
 function listen(life: Life): Disposable {
   const stop = (signal: Deno.Signal) => () => {
-    if (life.asked) Deno.exit(1); // asked twice: at once
-    life.asked = true;
+    const now = performance.now();
+    if (life.askedAt !== undefined && now - life.askedAt > SAME_WISH_MS) Deno.exit(1);
+    life.askedAt ??= now;
     life.end({ kind: "asked", by: signal });
   };
   const hangUp = () => {

@@ -23,6 +23,9 @@ export const NEW_SUFFIX = ".new-";
 export function checkStoreFile(path: string): boolean {
   const info = statIfThere(path);
   if (info === undefined) {
+    if (isLink(path)) {
+      throw unreadable(path, "it is a link to a file that is not there; its disk may not be mounted");
+    }
     const trace = ["-wal", "-journal"].map((end) => path + end).find((one) => statIfThere(one) !== undefined);
     if (trace !== undefined) throw unreadable(path, `it is missing, but its log ${trace} is there`);
     return false;
@@ -120,6 +123,14 @@ function statIfThere(path: string): Deno.FileInfo | undefined {
   } catch (thrown) {
     if (thrown instanceof Deno.errors.NotFound) return undefined;
     throw storeError(path, "look at state", thrown);
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
   }
 }
 

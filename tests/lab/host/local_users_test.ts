@@ -143,6 +143,22 @@ const takeOver = suite({ name: "host kernel, local users", open: () => hostWorld
     await host.status();
     assert.equal(daemon.code, undefined);
   },
+  "`reset --force` kills a daemon that hangs, and removes what it made": async (world) => {
+    const host = world.host(1);
+    host.daemon.kill("SIGSTOP");
+    const { code, stdout, stderr } = await host.attempt("reset", "--force");
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /Killed the daemon/);
+    assert.equal((await links(host.netns)).some(({ ifname }) => ifname === "mesh-tap"), false);
+    await host.up();
+  },
+  "a signal that comes twice at once, as `timeout` sends it, is an orderly end": async (world) => {
+    const host = world.host(1);
+    host.daemon.kill("SIGTERM");
+    host.daemon.kill("SIGTERM");
+    assert.equal(await host.daemon.ended(), 0);
+    await host.up();
+  },
   "the control socket comes back when somebody removes it, or its folder": async (world) => {
     const host = world.host(1);
     for (const path of [`${host.runDir}/control.sock`, host.runDir]) {

@@ -126,17 +126,41 @@ Deno.test("startControlServer() makes its socket again when it is removed, and i
     assert.equal((await Deno.stat(`${runDir}/control.sock`)).mode! & 0o777, 0o660);
   }));
 
-Deno.test("startControlServer() leaves alone what others put in its socket's place", () =>
+Deno.test("startControlServer() makes its socket again in place of a file, a link, a dead socket or an empty folder", () =>
   withRunDir(async (runDir) => {
     const path = `${runDir}/control.sock`;
-    const said = Promise.withResolvers<string>();
-    const noting = { ...logger, error: (event: string) => said.resolve(event) };
-    const server = await startControlServer(api, { runDir, logger: noting });
-    await Deno.writeTextFile(`${runDir}/other`, "mine");
+    await using _server = await startControlServer(api, { runDir, logger });
+    const puts: Readonly<Record<string, (at: string) => Promise<void> | void>> = {
+      file: (at) => Deno.writeTextFile(at, "x"),
+      link: (at) => Deno.symlink("/nowhere", at),
+      folder: (at) => Deno.mkdir(at),
+      "dead socket": async (at) => {
+        const dead = Deno.listen({ transport: "unix", path: `${runDir}/dead` });
+        await Deno.rename(`${runDir}/dead`, at);
+        dead.close();
+      },
+    };
+    for (const put of Object.values(puts)) {
+      await Deno.remove(path);
+      await put(path);
+      await answeredAgain(runDir);
+    }
+    assert.deepEqual([...Deno.readDirSync(runDir)].map(({ name }) => name), ["control.sock"]);
+  }));
+
+Deno.test("startControlServer() leaves another program's socket alone, and comes back when that has gone", () =>
+  withRunDir(async (runDir) => {
+    const path = `${runDir}/control.sock`;
+    const said = Promise.withResolvers<unknown>();
+    const noting: Logger = { ...logger, error: (_event, fields) => said.resolve(fields?.["reason"]) };
+    await using _server = await startControlServer(api, { runDir, logger: noting });
+    const other = Deno.listen({ transport: "unix", path: `${runDir}/other` });
     await Deno.rename(`${runDir}/other`, path);
-    assert.match(await said.promise, /cannot be made again/);
-    await server[Symbol.asyncDispose]();
-    assert.equal(await Deno.readTextFile(path), "mine");
+    assert.match(String(await said.promise), /another program listens there/);
+    await assert.rejects(callDaemon(get, { runDir, timeoutMs: 50 }));
+    other.close();
+    await Deno.remove(path);
+    await answeredAgain(runDir);
   }));
 
 Deno.test("parseAnswer() joins chunks by bytes and refuses what is cut off", () => {

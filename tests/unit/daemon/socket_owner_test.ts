@@ -9,6 +9,8 @@ Deno.test("socketOwner() finds the process that listens", () => {
     {
       using _listener = Deno.listen({ transport: "unix", path });
       assert.equal(socketOwner(path), Deno.pid);
+      Deno.renameSync(path, `${folder}/renamed.sock`);
+      assert.equal(socketOwner(`${folder}/other.sock`, path), Deno.pid); // listed by its first name
     }
     assert.equal(socketOwner(path), undefined);
   } finally {

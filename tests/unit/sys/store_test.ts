@@ -154,6 +154,9 @@ Deno.test("SqliteStore refuses a file it cannot use, and leaves it as it is", ()
       database.exec("DROP TABLE record");
       database.close();
     }],
+    ["link to nothing", /it is a link to a file that is not there/, () => {
+      Deno.symlinkSync(`${folder.path}/elsewhere/meshnet.db`, path);
+    }],
     ["folder", /it is no file$/, () => Deno.mkdirSync(path)],
     ["log without database", /it is missing, but its log .*meshnet.db-wal is there$/, () => {
       Deno.writeTextFileSync(`${path}-wal`, "");
