@@ -7,8 +7,8 @@ import type { AttachAdapters } from "./adapters.ts";
 import { mergeAddresses, parseAttachAddress, parseAttachAddresses } from "./address.ts";
 import { applySteps } from "./apply_shell.ts";
 import { checkConflicts } from "./conflict.ts";
-import { type ExistingPair, TargetKernel } from "./kernel_shell.ts";
-import { describeAttachment, removeHostEnd, suspectsOf } from "./host_end_shell.ts";
+import { checkPair, TargetKernel } from "./kernel_shell.ts";
+import { describeAttachment, HostEnds, removeHostEnd, suspectsOf } from "./host_end_shell.ts";
 import { listLinks } from "./links_shell.ts";
 import type {
   Attachment,
@@ -31,17 +31,10 @@ const ANNOUNCE_AGAIN_MS = [200, 1000] as const;
 /** Names of interfaces that one line of the log holds. */
 const MAX_NAMES = 16;
 
-/** Throws when the interface in a target is the other end of somebody else's host end. */
-function checkPair(action: string, hostName: string | undefined, pair: ExistingPair | undefined): void {
-  if (pair === undefined || pair.hostName === hostName) return;
-  throw new MeshnetError("attach/failed", `Cannot ${action}: it hangs on ${pair.hostName} already`, {
-    hint: `It is attached under another name, see \`meshnet status\`; detach that one first`,
-  });
-}
-
 /** The attachments of this host. Dispose it with the daemon; interfaces stay. */
 export class Attachments implements Disposable {
   readonly #host: NetlinkSocket;
+  readonly #hostEnds: HostEnds;
   readonly #registry: Registry;
   /** Why the last attempt to put an attachment right failed, by id. */
   readonly #failures = new Map<string, string>();
@@ -55,6 +48,7 @@ export class Attachments implements Disposable {
       adapters.log.error("attachment-unreadable", { key, reason });
     }
     this.#host = adapters.openRoute(undefined);
+    this.#hostEnds = new HostEnds(this.#host);
   }
 
   /** Gives up the daemon's socket; nothing may be called any more. */
@@ -74,6 +68,7 @@ export class Attachments implements Disposable {
     const before = this.#recordOf(found);
     this.#registry.checkFree(asked, before);
     using kernel = this.#enter(found);
+    if (before !== undefined) this.#hostEnds.regainName(before.id);
     const name = before?.interface ?? this.options.interface;
     const pair = kernel.findPair(name, `attach ${target.text}`);
     const taken = pair !== undefined &&
@@ -107,6 +102,7 @@ export class Attachments implements Disposable {
       throw thrown;
     }
     this.#failures.delete(record.id);
+    this.#hostEnds.note(record.id);
     this.#announceLater(record.id, planned);
     const texts = added.map(formatCidr);
     if (planned.length > 0 || texts.length > 0) {
@@ -157,6 +153,7 @@ export class Attachments implements Disposable {
     else this.#registry.save({ ...(found === undefined ? record : movedTo(record, found)), addresses: left });
     let warnings: readonly string[];
     try {
+      this.#hostEnds.regainName(record.id);
       warnings = found === undefined
         ? this.#removeHostEnd(record)
         : this.#takeFrom(found, record, { removed, left });
@@ -165,6 +162,7 @@ export class Attachments implements Disposable {
       throw thrown;
     }
     this.#failures.delete(record.id);
+    this.#hostEnds.note(record.id);
     const addresses = removed.map(formatCidr);
     this.adapters.log.info("detached", { target: record.target, addresses: addresses.join(" ") });
     const attachment = left.length === 0 ? null : this.#report({ ...record, addresses: left });
@@ -205,6 +203,7 @@ export class Attachments implements Disposable {
       try {
         done[this.#reconcileOne(record)].push(target);
         this.#failures.delete(record.id);
+        this.#hostEnds.note(record.id);
       } catch (thrown) {
         const reason = messageOf(thrown);
         if (this.#failures.get(record.id) !== reason) {
@@ -261,6 +260,7 @@ export class Attachments implements Disposable {
     const verdict = judge(record, findTarget(parseAttachTarget(record.target), this.adapters.probe));
     if (verdict.kind !== "keep") return this.#leave(record, verdict);
     using kernel = this.#enter(verdict.target);
+    this.#hostEnds.regainName(record.id);
     const wanted = wantedOf(record, this.options);
     const action = `attach ${record.target}`;
     checkPair(action, wanted.hostName, kernel.findPair(record.interface, action));
@@ -300,7 +300,9 @@ export class Attachments implements Disposable {
     verdict: Exclude<Verdict, { kind: "keep" }>,
   ): "waiting" | "forgotten" {
     const fields = { target: record.target, reason: verdict.why };
+    this.#hostEnds.regainName(record.id);
     this.#removeHostEnd(record);
+    this.#hostEnds.note(record.id);
     this.#failures.delete(record.id);
     if (verdict.kind === "wait") {
       if (this.#registry.saveAbsent(record)) this.adapters.log.info("attachment-waiting", fields);

@@ -3,7 +3,7 @@ import { formatCidr, formatMac } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import { deleteLink } from "../wire/netlink/rtnetlink.ts";
+import { deleteLink, setLink } from "../wire/netlink/rtnetlink.ts";
 import type { SwitchPorts } from "./adapters.ts";
 import { applySteps } from "./apply_shell.ts";
 import type { Attachment, Suspects } from "./attachment.ts";
@@ -49,6 +49,37 @@ export function removeHostEnd(name: string, around: HostSurroundings, action: st
     else if (step.kind === "add-port") around.ports.add(name);
     else removeLink(around.host, link.index);
   }, action);
+}
+
+/** Remembers which interface each host end is, so that one which somebody renamed gets its name back. */
+export class HostEnds {
+  readonly #indexes = new Map<string, number>();
+
+  /** `host` is an rtnetlink socket of the daemon's namespace, borrowed. */
+  constructor(readonly host: NetlinkSocket) {}
+
+  /** Remembers the host end of this attachment as it is now; forgets it when it is not there. */
+  note(id: string): void {
+    const link = findLink(this.host, hostInterface(id));
+    if (link === undefined) this.#indexes.delete(id);
+    else this.#indexes.set(id, link.index);
+  }
+
+  /** Gives a host end its name back. Does nothing when it has that, or is unknown, or has gone. */
+  regainName(id: string): void {
+    const index = this.#indexes.get(id);
+    const name = hostInterface(id);
+    if (index === undefined || findLink(this.host, name) !== undefined) return;
+    const link = findLink(this.host, index);
+    if (link?.kind !== "veth") return;
+    try {
+      this.host.request(setLink(index, { name }));
+    } catch (thrown) {
+      if (!failedWith(thrown, ERRNO.EBUSY)) throw thrown;
+      this.host.request(setLink(index, { up: false })); // older kernels rename only what is down
+      this.host.request(setLink(index, { name }));
+    }
+  }
 }
 
 /** Of these attachments those that `only` may be about. */

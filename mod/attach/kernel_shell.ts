@@ -25,6 +25,18 @@ export interface ExistingPair {
   readonly addresses: readonly Cidr[];
 }
 
+/** Throws when the interface in a target is the other end of somebody else's host end. */
+export function checkPair(
+  action: string,
+  hostName: string | undefined,
+  pair: ExistingPair | undefined,
+): void {
+  if (pair === undefined || pair.hostName === hostName) return;
+  throw new MeshnetError("attach/failed", `Cannot ${action}: it hangs on ${pair.hostName} already`, {
+    hint: `It is attached under another name, see \`meshnet status\`; detach that one first`,
+  });
+}
+
 /** The kernel around one target. Dispose it soon: its socket keeps the target's namespace alive. */
 export class TargetKernel implements Disposable {
   readonly #host: NetlinkSocket;

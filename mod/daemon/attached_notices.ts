@@ -9,6 +9,8 @@ import { linksOfRemovedAddresses, readInterfaceNotice } from "../wire/netlink/rt
 
 /** What happens within this time is told together. */
 const GATHER_MS = 50;
+/** So many host ends are known by their index: their names are looked after. */
+const MAX_KNOWN = 4096;
 /** More than this is told as "anything may have happened". */
 const MAX_NAMED = 512;
 
@@ -17,18 +19,22 @@ export interface AttachedNoticesParts {
   /** A member of LINK_NOTICES and of ADDRESS_NOTICES that hears all namespaces which this one knows: those with the
    * other end of one of its veth pairs among them. No socket is in a container, so none keeps its namespace alive. */
   readonly socket: NoticeSocket;
+  /** What host ends should have. */
+  readonly mtu: number;
   /** Something happened to these. */
   readonly tell: (disturbed: Disturbed) => void;
   /** So much happened that all must be looked at. */
   readonly tellAll: () => void;
 }
 
-/** Tells of host ends that have gone, were taken off their switch or set down, and of interfaces elsewhere that went,
+/** Tells of host ends that have gone, were taken off their switch, set down, renamed or got another MTU, and of interfaces elsewhere that went,
  * were set down or lost an address. Of the latter only the index is known; some will be of other namespaces. */
 export class AttachedNotices implements Watcher {
   readonly name = "interfaces of containers";
   readonly #hostEnds = new Set<string>();
   readonly #guests = new Set<number>();
+  /** Names of host ends by index, of those that were heard of. */
+  readonly #known = new Map<number, string>();
   #all = false;
   #tellAt = Infinity;
 
@@ -42,10 +48,16 @@ export class AttachedNotices implements Watcher {
   /** See Watcher. */
   drain(now: Millis): void {
     const complete = takeNotices(this.parts.socket, (notice) => {
-      for (const { name, index, present, up, hasMaster } of readInterfaceNotice(notice)) {
+      for (const { name, index, present, up, mtu, hasMaster } of readInterfaceNotice(notice)) {
         if (isHostInterface(name)) {
-          if (!present || !up || !hasMaster) this.#hostEnds.add(name);
-        } else if (!present || !up) this.#guests.add(index);
+          this.#know(index, name, present);
+          const isSized = mtu === 0 || mtu === this.parts.mtu;
+          if (!present || !up || !hasMaster || !isSized) this.#hostEnds.add(name);
+          continue;
+        }
+        const former = this.#known.get(index); // it may be an interface of that number in another namespace
+        if (former !== undefined) this.#hostEnds.add(former);
+        if (!present || !up) this.#guests.add(index);
       }
       for (const index of linksOfRemovedAddresses(notice)) this.#guests.add(index);
     });
@@ -71,6 +83,11 @@ export class AttachedNotices implements Watcher {
     const disturbed = { hostEnds: [...this.#hostEnds], guests: [...this.#guests] };
     this.#clear();
     this.parts.tell(disturbed);
+  }
+
+  #know(index: number, name: string, present: boolean): void {
+    if (!present) this.#known.delete(index);
+    else if (this.#known.size < MAX_KNOWN) this.#known.set(index, name);
   }
 
   #clear(): void {

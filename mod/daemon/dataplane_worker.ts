@@ -130,10 +130,11 @@ async function openDatapath(
   return new BridgeDatapath(tap, openPath, keeper, guard);
 }
 
-function watchAttached(send: (message: FromDataplane) => void): Watcher {
+function watchAttached(mtu: number, send: (message: FromDataplane) => void): Watcher {
   const groups = [LINK_NOTICES, ...ADDRESS_NOTICES];
   return new AttachedNotices({
     socket: openNetlinkIn({ protocol: "route", groups, allNamespaces: true }),
+    mtu,
     tell: (disturbed) => send({ kind: "attached-disturbed", disturbed }),
     tellAll: () => send({ kind: "mended" }),
   });
@@ -180,7 +181,7 @@ async function main(): Promise<void> {
     watchers.forEach((watcher) => undo.use(watcher));
     const xfrm = await openIpsec(config, { log, owner: undo });
     using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
-    watchers.push(undo.use(watchAttached(send)));
+    watchers.push(undo.use(watchAttached(config.mtu, send)));
     if (config.watchFirewall) watchers.push(...watchFirewall(send, log).map((watcher) => undo.use(watcher)));
     await runDataplane({
       core,

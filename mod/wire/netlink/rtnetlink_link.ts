@@ -263,6 +263,8 @@ export interface InterfaceNotice {
   /** It is there. What a bridge tells of a port that it has lost counts as gone. */
   readonly present: boolean;
   readonly up: boolean;
+  /** 0: the notice does not say. */
+  readonly mtu: number;
   /** It belongs to a bridge or the like. */
   readonly hasMaster: boolean;
 }
@@ -277,13 +279,15 @@ export function readInterfaceNotice(bytes: Uint8Array): readonly InterfaceNotice
     const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
     let name = "";
     let hasMaster = false;
+    let mtu = 0;
     const reader = new AttributeReader(body, HEADER);
     while (reader.next()) {
       if (reader.type === IFLA.ifname) name = reader.text();
       else if (reader.type === IFLA.master) hasMaster = reader.u32() !== 0;
+      else if (reader.type === IFLA.mtu) mtu = reader.u32();
     }
     const up = (view.getUint32(8, true) & IFF_UP) !== 0;
-    found.push({ index: view.getInt32(4, true), name, present: type === RTM.new, up, hasMaster });
+    found.push({ index: view.getInt32(4, true), name, present: type === RTM.new, up, mtu, hasMaster });
   }
   return found;
 }

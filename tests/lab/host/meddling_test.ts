@@ -38,6 +38,16 @@ declareTests(suite({
   "a container's host end is removed: its interface is made again": async (world) => {
     await survives(world, `link del ${await hostEnd(world)}`, ATTACHED_MS);
   },
+  "a container's host end gets another MTU: it has the right one again": async (world) => {
+    await survives(world, `link set ${await hostEnd(world)} mtu 68`, ATTACHED_MS);
+  },
+  "a container's host end is renamed and taken off: it has its name again": async (world) => {
+    const name = await hostEnd(world);
+    const { netns } = world.host(1);
+    await ip([`link set ${name} down`, `link set ${name} name eth77`, "link set eth77 nomaster"], netns);
+    note(`back after ${await backAfter(world.container(1), world.container(2).address, ATTACHED_MS)} ms`);
+    assert.equal(await hostEnd(world), name);
+  },
   "an address is removed inside a container: it is back": async (world) => {
     const { address, netns } = world.container(1);
     await ip([`addr del ${address}/24 dev ethmesh`], netns);

@@ -71,6 +71,32 @@ testOnSwitches("Attachments.reconcile() repairs what was changed from outside", 
   }
 });
 
+testOnSwitches("Attachments give a renamed host end its name back, and detach it whole", () => {
+  const host = hostWith(A);
+  const empty = host.kernel.snapshot();
+  using attachments = host.start();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  const before = host.kernel.snapshot();
+  const rename = () => {
+    const end = host.kernel.link(A, "ethmesh")!.peer!;
+    const { name } = end;
+    end.name = "eth9";
+    host.kernel.ports.clear();
+    return name;
+  };
+  for (const only of [(name: string) => ({ hostEnds: [name], guests: [] }), () => undefined]) {
+    const name = rename();
+    assert.deepEqual(attachments.reconcile(only(name)).restored, ["netns:a"]);
+    assert.equal(host.kernel.snapshot(), before);
+  }
+  rename();
+  attachments.attach({ target: "netns:a", addresses: ["10.2.1.1/24"] });
+  assert.equal(host.kernel.snapshot(), before);
+  rename();
+  attachments.detach({ target: "netns:a", addresses: [] });
+  assert.equal(host.kernel.snapshot(), empty);
+});
+
 testOnSwitches("Attachments.reconcile() looks at those alone that it is told of", () => {
   const host = hostWith(A, B);
   using attachments = host.start();

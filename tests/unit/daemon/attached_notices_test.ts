@@ -6,9 +6,13 @@ import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { FakeNotices } from "../kernel_messages.ts";
 
 /** A notice of an interface as it is now. */
-function link(index: number, name: string, { type = 16, up = true, master = 3 } = {}): Uint8Array {
+function link(
+  index: number,
+  name: string,
+  { type = 16, up = true, master = 3, mtu = 1410 } = {},
+): Uint8Array {
   const writer = new NetlinkWriter().begin(type, 0).u8(0).u8(0).u16(1).u32(index).u32(up ? 1 : 0).u32(0);
-  writer.attrText(3, name);
+  writer.attrText(3, name).attrU32(4, mtu);
   if (master !== 0) writer.attrU32(10, master);
   return writer.end().finish();
 }
@@ -22,6 +26,7 @@ function trial() {
   const socket = new FakeNotices();
   const notices = new AttachedNotices({
     socket,
+    mtu: 1410,
     tell: (disturbed) => void told.push(disturbed),
     tellAll: () => void told.push("all"),
   });
@@ -46,6 +51,19 @@ Deno.test("AttachedNotices tells together of host ends and of interfaces elsewhe
   hear(50);
   assert.deepEqual(told, [{ hostEnds: ["vmn0000000001", "vmn0000000002", "vmn0000000003"], guests: [2, 5] }]);
   assert.equal(notices.nextWake(), Infinity);
+});
+
+Deno.test("AttachedNotices tells of host ends that got another MTU, or another name", () => {
+  const { hear, told } = trial();
+  hear(0, link(7, "vmn0000000001"), link(8, "vmn0000000002", { mtu: 68 }));
+  hear(50);
+  assert.deepEqual(told.splice(0), [{ hostEnds: ["vmn0000000002"], guests: [] }]);
+  hear(100, link(7, "eth9"));
+  hear(150);
+  assert.deepEqual(told.splice(0), [{ hostEnds: ["vmn0000000001"], guests: [] }]);
+  hear(200, link(7, "vmn0000000001"), link(7, "vmn0000000001", { type: 17 }), link(7, "eth9"));
+  hear(250);
+  assert.deepEqual(told, [{ hostEnds: ["vmn0000000001"], guests: [] }]); // that it has gone, and no more
 });
 
 Deno.test("AttachedNotices is silent about what is well, and about what it cannot read", () => {
