@@ -2,7 +2,14 @@
 import { ERRNO } from "../core/errno.ts";
 import { errnoOf, MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import { decodeLink, getLink, type Link, newBridge, setLink } from "../wire/netlink/rtnetlink.ts";
+import {
+  decodeLink,
+  getLink,
+  type Link,
+  newBridge,
+  setBridgePort,
+  setLink,
+} from "../wire/netlink/rtnetlink.ts";
 import type { HostLeg } from "./host_leg.ts";
 import { BRIDGE_SETTINGS, type BridgeWanted, planBridge } from "./bridge_setup.ts";
 
@@ -60,6 +67,9 @@ export function ensureBridge(socket: NetlinkSocket, wanted: BridgeParts): boolea
   for (const one of [bridge, tap]) if (!one.up) wanted.quiet(one === bridge ? name : wanted.tap);
   const closed = wanted.leg.close(socket, bridge); // before it goes up
   const changes = planBridge(wanted, { bridge, tap });
-  for (const { index, ...change } of changes) socket.request(setLink(index, change));
+  for (const { index, passReserved, ...change } of changes) {
+    socket.request(setLink(index, change));
+    if (passReserved) socket.request(setBridgePort(index, { passReserved }));
+  }
   return closed || changes.length > 0;
 }

@@ -25,6 +25,8 @@ export interface PresentLink {
   readonly mac: Mac | undefined;
   /** Index of the bridge that it is a port of. */
   readonly master: number | undefined;
+  /** Of ports of a bridge; undefined: it is none, or the kernel does not say. */
+  readonly passesReserved?: boolean | undefined;
   /** Of bridges. */
   readonly bridge?: BridgeSettings | undefined;
 }
@@ -43,6 +45,8 @@ export interface BridgeChange {
   readonly master?: number;
   readonly bridge?: BridgeSettings;
   readonly up?: true;
+  /** The port is to pass on frames to reserved groups. */
+  readonly passReserved?: true;
 }
 
 /** Steps from how it is to how we want it; the bridge first, so that the TAP finds it with its MTU. */
@@ -60,6 +64,7 @@ export function planBridge(wanted: BridgeWanted, { bridge, tap }: BridgePresent)
       ...(tap.mtu === wanted.mtu ? {} : { mtu: wanted.mtu }),
       ...(tap.master === bridge.index ? {} : { master: bridge.index }),
       ...(tap.up ? {} : { up: true }),
+      ...(tap.master === bridge.index && tap.passesReserved !== false ? {} : { passReserved: true }),
     },
   ];
   return changes.filter((change) => Object.keys(change).length > 1);

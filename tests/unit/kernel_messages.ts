@@ -98,13 +98,15 @@ export interface LinkMessage {
   readonly kind?: string | undefined;
   /** Index of the bridge that it is a port of. */
   readonly master?: number | undefined;
+  /** As such a port; undefined: the kernel has no such setting. */
+  readonly passesReserved?: boolean;
   /** Index of its other end; `away`: in another namespace. */
   readonly peer?: { readonly index: number; readonly away: boolean } | undefined;
 }
 
 /** The kernel's message about an interface. */
 export function linkMessage(link: LinkMessage): Uint8Array<ArrayBuffer> {
-  const { index, kind, mac, master, mtu, name, peer, type = 16, up = true } = link;
+  const { index, kind, mac, master, mtu, name, passesReserved, peer, type = 16, up = true } = link;
   const writer = new NetlinkWriter().begin(type, 0).u8(0).u8(0).u16(1).u32(index).u32(up ? 0x10001 : 0).u32(
     0,
   );
@@ -116,7 +118,13 @@ export function linkMessage(link: LinkMessage): Uint8Array<ArrayBuffer> {
   if (kind !== undefined) {
     const info = writer.open(18);
     writer.attrText(1, kind);
-    writer.close(writer.open(2)).close(info);
+    writer.close(writer.open(2));
+    if (master !== undefined && passesReserved !== undefined) {
+      writer.attrText(4, "bridge");
+      const port = writer.open(5);
+      writer.attrU16(31, passesReserved ? 0xfffd : 0).close(port);
+    }
+    writer.close(info);
   }
   return writer.end().finish();
 }

@@ -4,6 +4,7 @@ import { bad, type Decoded, good } from "../../core/brand.ts";
 import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { onlyMessage } from "./rtnetlink_message.ts";
+import { readPassesReserved } from "./rtnetlink_bridge.ts";
 
 const RTM = { new: 16, del: 17, get: 18 } as const;
 const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, qdisc: 6, master: 10, linkInfo: 18 } as const;
@@ -11,7 +12,7 @@ const IFLA_MORE = { netNsPid: 19, netNsFd: 28, extMask: 29, linkNetNsId: 37, xdp
 const XDP = { fd: 1, attached: 2, flags: 3 } as const;
 /** In the stack, on whatever interface: XDP_FLAGS_SKB_MODE. */
 const XDP_GENERIC = 2;
-const INFO = { kind: 1, data: 2 } as const;
+const INFO = { kind: 1, data: 2, portKind: 4, portData: 5 } as const;
 const VETH_INFO_PEER = 1;
 const BRIDGE_INFO = { stp: 5, multicastSnooping: 23, maxLearned: 49 } as const; // IFLA_BR_*
 const IFF_UP = 1;
@@ -55,6 +56,8 @@ export interface Interface {
   readonly peerNamespaceId: number | undefined;
   /** Index of the bridge or the like that it belongs to. */
   readonly master: number | undefined;
+  /** Of ports of a bridge: whether it passes on frames to reserved groups; undefined: the kernel does not say. */
+  readonly passesReserved?: boolean | undefined;
   /** Of links of kind `bridge`; what the kernel does not tell counts as off. */
   readonly bridge?: BridgeSettings | undefined;
   /** Name of the queueing discipline that it sends through. */
@@ -201,6 +204,8 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
   let peerNamespaceId: number | undefined;
   let master: number | undefined;
   let bridge: BridgeSettings | undefined;
+  let portKind: string | undefined;
+  let passesReserved: boolean | undefined;
   let qdisc: string | undefined;
   let hasProgram = false;
   const reader = new AttributeReader(body, HEADER);
@@ -218,6 +223,10 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
       while (info.next()) {
         if (info.type === INFO.kind) kind = info.text();
         else if (info.type === INFO.data && kind === "bridge") bridge = bridgeSettings(info);
+        else if (info.type === INFO.portKind) portKind = info.text();
+        else if (info.type === INFO.portData && portKind === "bridge") {
+          passesReserved = readPassesReserved(info);
+        }
       }
       if (info.failure !== undefined) reader.fail(info.failure);
     }
@@ -226,7 +235,7 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
   if (index <= 0) return bad(`link index is ${index}`);
   if (name === "") return bad("link has no name");
   const up = (flags & IFF_UP) !== 0;
-  const other = { peerIndex, peerNamespaceId, master, bridge, qdisc, hasProgram };
+  const other = { peerIndex, peerNamespaceId, master, passesReserved, bridge, qdisc, hasProgram };
   return good({ index, name, flags, up, mtu, mac, kind, ...other });
 }
 

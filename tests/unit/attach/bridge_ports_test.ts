@@ -16,13 +16,25 @@ Deno.test("BridgePorts adds, finds and removes, each as often as one likes", () 
   ports.add("vmn1");
   ports.add("vmn2");
   ports.add("vmn1");
-  assert.equal(kernel.changes, 2);
+  assert.equal(kernel.changes, 4);
   assert.equal(ports.has("vmn1"), true);
   ports.remove("vmn1");
   ports.remove("vmn1");
   ports.remove("never there");
-  assert.equal(kernel.changes, 3);
+  assert.equal(kernel.changes, 5);
   assert.deepEqual([...kernel.ports], ["vmn2"]);
+});
+
+Deno.test("BridgePorts knows no port that hands frames to reserved groups to this host", () => {
+  const { kernel, ports } = bridgeWith("vmn1");
+  ports.add("vmn1");
+  kernel.passesReserved.delete("vmn1");
+  assert.equal(ports.has("vmn1"), false);
+  ports.add("vmn1");
+  assert.equal(ports.has("vmn1"), true);
+  kernel.passesReserved.delete("vmn1");
+  ports.remove("vmn1");
+  assert.deepEqual([...kernel.ports], []);
 });
 
 Deno.test("BridgePorts says which interface is missing", () => {

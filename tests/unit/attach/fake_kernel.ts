@@ -44,6 +44,8 @@ export class FakeKernel {
   readonly namespaces = new Map<string, Namespace>([["", new Map()]]);
   /** Names of interfaces that are ports of the switch: of `switchPorts`, or of the bridge where there is one. */
   readonly ports = new Set<string>();
+  /** Those of them that pass on frames to reserved groups. */
+  readonly passesReserved = new Set<string>();
   /** Frames sent, as `namespace interface`. */
   readonly announced: string[] = [];
   /** Open sockets. */
@@ -78,7 +80,8 @@ export class FakeKernel {
         addresses: [...link.addresses].sort(),
       })).sort((a, b) => a.name < b.name ? -1 : 1),
     ]);
-    return JSON.stringify({ links, ports: [...this.ports].sort() }, null, 1);
+    const ports = [...this.ports].sort().map((name) => [name, this.passesReserved.has(name)]);
+    return JSON.stringify({ links, ports }, null, 1);
   }
 
   /** The link of that name. */
@@ -118,6 +121,7 @@ export class FakeKernel {
         if (namespace.get(gone.index) === gone) namespace.delete(gone.index);
       }
       this.ports.delete(gone.name);
+      this.passesReserved.delete(gone.name);
     }
   }
 
@@ -215,6 +219,12 @@ export class FakeKernel {
         if (link === undefined) throw refusal(ERRNO.ENODEV);
         return [this.#encodeLink(namespace, link)];
       }
+      case 19: {
+        this.change();
+        if (!attributesOf(attributes(16).get(12)!, 0).has(31)) throw refusal(ERRNO.EOPNOTSUPP);
+        this.passesReserved.add(byIndex(index).name);
+        return [];
+      }
       case 20:
       case 21: {
         this.change();
@@ -249,6 +259,7 @@ export class FakeKernel {
   }
 
   #setMaster(link: FakeLink, master: number): void {
+    this.passesReserved.delete(link.name);
     if (master === 0) return void this.ports.delete(link.name);
     if (this.namespaces.get("")!.get(master)?.kind !== "bridge") throw refusal(ERRNO.EOPNOTSUPP);
     this.ports.add(link.name);
@@ -280,6 +291,7 @@ export class FakeKernel {
       mac: macToBytes(parseMac(link.mac)!),
       peer: peer && { index: peer.index, away },
       master: this.ports.has(link.name) ? this.#bridge?.index : undefined,
+      ...this.#bridge === undefined ? {} : { passesReserved: this.passesReserved.has(link.name) },
     });
   }
 }

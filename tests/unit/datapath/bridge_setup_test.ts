@@ -17,18 +17,22 @@ const link = (index: number, more: Partial<PresentLink> = {}): PresentLink => ({
 Deno.test("planBridge() sets up what was just made, and then has nothing to do", () => {
   assert.deepEqual(planBridge(WANTED, { bridge: link(3, { bridge: BRIDGE_SETTINGS }), tap: link(4) }), [
     { index: 3, mac: WANTED.mac, mtu: 1410, up: true },
-    { index: 4, mtu: 1410, master: 3, up: true },
+    { index: 4, mtu: 1410, master: 3, up: true, passReserved: true },
   ]);
   const bridge = link(3, { ...WANTED, bridge: BRIDGE_SETTINGS, up: true });
-  const tap = link(4, { mtu: 1410, master: 3, up: true });
-  assert.deepEqual(planBridge(WANTED, { bridge, tap }), []);
+  for (const passesReserved of [true, undefined]) {
+    const tap = link(4, { mtu: 1410, master: 3, up: true, passesReserved });
+    assert.deepEqual(planBridge(WANTED, { bridge, tap }), []);
+  }
 });
 
 Deno.test("planBridge() mends only what differs", () => {
   const bridge = link(3, { ...WANTED, bridge: BRIDGE_SETTINGS, up: true });
   assert.deepEqual(planBridge(WANTED, { bridge, tap: link(4, { mtu: 1410, master: 9, up: true }) }), [
-    { index: 4, master: 3 },
+    { index: 4, master: 3, passReserved: true },
   ]);
+  const open = link(4, { mtu: 1410, master: 3, up: true, passesReserved: false });
+  assert.deepEqual(planBridge(WANTED, { bridge, tap: open }), [{ index: 4, passReserved: true }]);
   const taken = link(4, { mtu: 1410, master: 3, up: true });
   assert.deepEqual(planBridge({ ...WANTED, mtu: 1400 }, { bridge, tap: taken }), [
     { index: 3, mtu: 1400 },

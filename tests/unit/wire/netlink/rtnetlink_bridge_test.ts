@@ -26,5 +26,6 @@ Deno.test("setBridgePort() names only what is to change, inside a nested attribu
   const head = "07000000" + "09000000" + "00000000" + "00000000";
   assert.equal(body(setBridgePort(9, { open: false })), head + "0c000c80" + "0500010000000000");
   assert.equal(body(setBridgePort(9, { learning: true })), head + "0c000c80" + "0500080001000000");
+  assert.equal(body(setBridgePort(9, { passReserved: true })), head + "0c000c80" + "06001f00fdff0000");
   assert.equal(body(dumpBridgeTable(9)), "07000000000000000000000000000000" + "08000a0009000000");
 });
