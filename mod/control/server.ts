@@ -108,7 +108,7 @@ function keepThere({ checkReplaceable, failed, isThere, makeAgain, runDir }: {
       if (over) return;
       if (!broken) failed(error);
       broken = true;
-      retrying = setTimeout(lookSoon, RETRY_MS);
+      retrying = setTimeout(() => void look(), RETRY_MS);
     }
   };
   const watch = () => {

@@ -19,6 +19,8 @@ export interface FoundPassword {
 }
 
 const RANK = { flag: 3, environment: 2, file: 1, default: 0 };
+/** Most bytes of a password file. A device such as /dev/zero never ends. */
+const MAX_FILE = 64 * 1024;
 const READ_BY_OTHERS = 0o044;
 const BOM = [0xef, 0xbb, 0xbf];
 const LF = 0x0a, CR = 0x0d;
@@ -50,7 +52,7 @@ async function readPasswordFile(file: Sourced, cwd: string): Promise<FoundPasswo
   let bytes: Uint8Array<ArrayBuffer>;
   let mode: number;
   try {
-    bytes = await Deno.readFile(path);
+    bytes = await readStart(path);
     mode = (await Deno.stat(path)).mode ?? 0;
   } catch (cause) {
     throw new MeshnetError(
@@ -62,6 +64,11 @@ async function readPasswordFile(file: Sourced, cwd: string): Promise<FoundPasswo
       },
     );
   }
+  if (bytes.length > MAX_FILE) {
+    throw new MeshnetError(code, `Cannot use the password for ${file.label}: ${path} has more than 64 KiB`, {
+      hint: "Name the file that holds the password and nothing else",
+    });
+  }
   const password = withoutLineEnd(bytes);
   if (password.length === 0) {
     throw new MeshnetError(code, `Cannot use the password for ${file.label}: ${path} is empty`, {
@@ -72,6 +79,19 @@ async function readPasswordFile(file: Sourced, cwd: string): Promise<FoundPasswo
     ? [`Other users can read the password file ${path}: chmod 600 it`]
     : [];
   return { password, warnings: [...exposed, ...oddEnds(password, `The password file ${path}`)] };
+}
+
+/** What a file begins with: all of it, unless that is more than a password file may have. */
+async function readStart(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(MAX_FILE + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const count = await file.read(bytes.subarray(length));
+    if (count === null) break;
+    length += count;
+  }
+  return bytes.slice(0, length);
 }
 
 /** The bytes without one line end at their end. */

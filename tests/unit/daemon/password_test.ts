@@ -55,12 +55,14 @@ Deno.test("readPassword() gives the same for the same text, from a file and from
   }
 });
 
-Deno.test("readPassword() refuses what is empty, and two sources of one rank", async () => {
-  const file = (source: "environment" | "flag") => ({ value: "/dev/null", source, label: source }) as const;
+Deno.test("readPassword() refuses what is empty or endless, and two sources of one rank", async () => {
+  const file = (source: "environment" | "flag", value = "/dev/null") =>
+    ({ value, source, label: source }) as const;
   const cases = [
     [{ variable: "\n", file: undefined }, "usage/bad-config", /MESHNET_PASSWORD: it is an empty line/],
     [{ variable: "x", file: file("environment") }, "usage/bad-config", /^Both/],
     [{ variable: "x", file: file("flag") }, "usage/bad-option", /\/dev\/null is empty/],
+    [{ variable: undefined, file: file("flag", "/dev/zero") }, "usage/bad-option", /has more than 64 KiB/],
   ] as const;
   for (const [sources, code, message] of cases) {
     await assert.rejects(readPassword(sources, "/"), { code, message });
