@@ -1,5 +1,6 @@
 /** What holds on every datapath: scenarios that both kinds of lab run. */
 import assert from "node:assert/strict";
+import type { Container } from "./container.ts";
 import { linkLocal, links } from "./links.ts";
 import { note } from "./notes.ts";
 import { FOLDER } from "./process.ts";
@@ -46,6 +47,25 @@ export async function resetAll(world: World): Promise<void> {
     await host.run("reset");
     await host.daemon.ended();
   }
+}
+
+/** What a killed daemon left goes with `reset --force`. */
+export async function resetAfterKill(host: Host, attached: Container): Promise<void> {
+  await host.up();
+  await host.attach(attached, "10.2.1.1/24");
+  host.daemon.kill("SIGKILL");
+  await host.daemon.ended();
+  await host.run("reset", "--force");
+  await assertClean(host);
+}
+
+/** In a line of three the host in the middle stops, and starts again. */
+export async function restartMiddle(world: World): Promise<void> {
+  const middle = world.host(2);
+  await middle.run("down");
+  await middle.daemon.ended();
+  await middle.up("--no-discovery", "--peers", world.host(1).address);
+  await middle.established(2, 30_000);
 }
 
 /** Nothing of meshnet is left on a host: no interface and no file. */

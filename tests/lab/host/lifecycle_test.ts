@@ -1,7 +1,7 @@
 /** attach, detach, down and reset without Open vSwitch; and what is left afterwards. */
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
-import { assertClean } from "../common/everyday.ts";
+import { assertClean, resetAfterKill } from "../common/everyday.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { ip, until } from "../common/process.ts";
@@ -121,13 +121,5 @@ declareTests(suite({
       assert.deepEqual((await links(world.container(i + 1).netns)).map(({ ifname }) => ifname), ["lo"]);
     }
   },
-  "reset without a daemon removes what it left": async (world) => {
-    const host = world.host(1);
-    await host.up();
-    await host.attach(world.container(1), "10.2.1.1/24");
-    host.daemon.kill("SIGKILL");
-    await host.daemon.ended();
-    await host.run("reset", "--force");
-    await assertClean(host);
-  },
+  "reset without a daemon removes what it left": (world) => resetAfterKill(world.host(1), world.container(1)),
 }));

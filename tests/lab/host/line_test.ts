@@ -1,6 +1,7 @@
 /** Hosts in a line: the ends are not linked, so the middle passes their traffic on, in user space. */
 import assert from "node:assert/strict";
 import { line } from "../common/arrangements.ts";
+import { restartMiddle } from "../common/everyday.ts";
 import { note } from "../common/notes.ts";
 import { suite } from "../common/suite.ts";
 import { backAfter, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
@@ -26,11 +27,7 @@ declareTests(suite({
     assert.ok(rate > CARRIES, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
   },
   "when the middle goes, the ends say so, and traffic is back when it is": async (world) => {
-    const middle = world.host(2);
-    await middle.run("down");
-    await middle.daemon.ended();
-    await middle.up("--no-discovery", "--peers", world.host(1).address);
-    await middle.established(2, 30_000);
+    await restartMiddle(world);
     const ms = await backAfter(world.container(1), "10.2.1.3", 10_000); // the ends must hear of it first
     note(`traffic was back ${ms} ms after the middle was`);
     await world.container(1).mustPing(world.container(3).address, "-c", "3", "-i", "0.1", "-W", "3");

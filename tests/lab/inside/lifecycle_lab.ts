@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
 import { listDatapaths } from "../common/kernel_flows.ts";
-import { assertClean } from "../common/everyday.ts";
+import { assertClean, resetAfterKill } from "../common/everyday.ts";
 import { links } from "../common/links.ts";
 import { exec } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -52,14 +52,8 @@ export default suite({ name: "commands", open: () => hosts(2), prepare: mesh }, 
     }
   },
   "reset without a daemon removes what it left": async (world) => {
-    const host = world.host(1);
-    await host.up();
-    await host.attach(world.container(1), "10.2.1.1/24");
-    host.daemon.kill("SIGKILL");
-    await host.daemon.ended();
-    await host.run("reset", "--force");
-    await assertClean(host);
-    assert.deepEqual(await listDatapaths(host.netns), []);
+    await resetAfterKill(world.host(1), world.container(1));
+    assert.deepEqual(await listDatapaths(world.host(1).netns), []);
   },
 });
 

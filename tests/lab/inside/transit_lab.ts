@@ -1,6 +1,7 @@
 /** Three hosts in a line: the ends are not linked, so the middle passes their traffic on, in its kernel. */
 import assert from "node:assert/strict";
 import { hosts, line } from "../common/arrangements.ts";
+import { restartMiddle } from "../common/everyday.ts";
 import { FEW_MISSES } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { suite } from "../common/suite.ts";
@@ -40,11 +41,7 @@ export default suite({ name: "three hosts in a line", open: () => hosts(3), prep
     assert.ok(rate > 100e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
   },
   "when the middle goes, the ends say so, and traffic is back when it is": async (world) => {
-    const middle = world.host(2);
-    await middle.run("down");
-    await middle.daemon.ended();
-    await middle.up("--no-discovery", "--peers", world.host(1).address);
-    await middle.established(2, 30_000);
+    await restartMiddle(world);
     await world.container(1).mustPing(world.container(3).address, "-c", "3", "-i", "0.1", "-W", "3");
   },
 });

@@ -1,15 +1,9 @@
 import assert from "node:assert/strict";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { FakeHost, OPTIONS, testOnSwitches } from "./fake_host.ts";
+import { FakeHost, hostWith, OPTIONS, testOnSwitches } from "./fake_host.ts";
 
 const A = "/run/netns/a";
 const B = "/run/netns/b";
-
-function hostWith(...paths: readonly string[]): FakeHost {
-  const host = new FakeHost();
-  for (const path of paths) host.namespace(path);
-  return host;
-}
 
 /** What `body` throws must be a MeshnetError of that code with a matching message and some hint. */
 function refused(body: () => unknown, code: string, message: RegExp): void {

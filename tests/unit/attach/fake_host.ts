@@ -106,3 +106,10 @@ export class FakeHost {
     return this.kernel.snapshot() + JSON.stringify(this.store.list(""));
   }
 }
+
+/** A host that has these network namespaces. */
+export function hostWith(...paths: readonly string[]): FakeHost {
+  const host = new FakeHost();
+  for (const path of paths) host.namespace(path);
+  return host;
+}

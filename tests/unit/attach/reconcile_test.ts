@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
-import { FakeHost, testOnSwitches } from "./fake_host.ts";
+import { type FakeHost, hostWith, testOnSwitches } from "./fake_host.ts";
 
 const A = "/run/netns/a";
 const B = "/run/netns/b";
-
-function hostWith(...paths: readonly string[]): FakeHost {
-  const host = new FakeHost();
-  for (const path of paths) host.namespace(path);
-  return host;
-}
 
 function attach(host: FakeHost, ...addresses: readonly string[]): void {
   using attachments = host.start();

@@ -10,7 +10,7 @@ import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import type { SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
-import { routesOf } from "../overlay/cluster.ts";
+import { OVS_HOST } from "../overlay/cluster.ts";
 import { FakePath, FakeTap } from "../overlay/fake_sleeve.ts";
 import { SILENT } from "./link_notices.ts";
 import { oddPacket, secretPacket, tells } from "../overlay/odd_packets.ts";
@@ -29,8 +29,8 @@ Deno.test("BridgeDatapath carries odd packets as they are or not at all, and nev
     const parts = { tap, notices: new FakeNotices(), names: [], put: () => false, log: SILENT };
     using datapath = new BridgeDatapath(tap, (take) => path = new FakePath(take), new TapKeeper(parts));
     const core = new Dataplane({
-      ...{ kind: "bridge", overlays: ["sleeve"], noFastdp: "none here", extensions: [] },
-      ...{ name: "meshnet", mtu: 1_410, vxlanPort: 6_784, firstUfid: 1, routes: routesOf, limits: LIMITS },
+      ...{ ...OVS_HOST, mtu: 1_410, limits: LIMITS },
+      ...{ kind: "bridge", overlays: ["sleeve"], noFastdp: "none here" },
     });
     const keys = [1, 2, 3].map((n): SleeveKey =>
       ({ link: n as LinkId, id: n << 12 | 1 as Vni }) as SleeveKey

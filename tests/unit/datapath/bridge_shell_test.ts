@@ -9,7 +9,7 @@ import type { SleeveEffect, SleevePort, TakePacket } from "../../../mod/overlay/
 import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import type { FlowAction, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
-import { routesOf } from "../overlay/cluster.ts";
+import { OVS_HOST } from "../overlay/cluster.ts";
 import { FakeTap } from "../overlay/fake_sleeve.ts";
 import { frameOf, numberOf } from "../overlay/kernel.ts";
 import { SILENT } from "./link_notices.ts";
@@ -194,15 +194,8 @@ Deno.test("BridgeDatapath takes a bounded part of what waits and says that there
 Deno.test("BridgeDatapath with the data plane's core sends nothing back to the bridge, and asks once about what is known", () => {
   const { datapath, tap } = new Trial();
   const core = new Dataplane({
-    kind: "bridge",
-    overlays: ["sleeve"],
-    noFastdp: "the kernel has no Open vSwitch",
-    extensions: [],
-    name: "meshnet",
-    mtu: 1410,
-    vxlanPort: 6784,
-    firstUfid: 1,
-    routes: routesOf,
+    ...{ ...OVS_HOST, mtu: 1410 },
+    ...{ kind: "bridge", overlays: ["sleeve"], noFastdp: "the kernel has no Open vSwitch" },
   });
   const post = (event: DataplaneEvent): void => {
     for (const effect of core.step(event, NOW)) {

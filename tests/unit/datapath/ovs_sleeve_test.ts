@@ -15,7 +15,7 @@ import { decodeFlow, writeFlowNew } from "../../../mod/wire/netlink/ovs_flow.ts"
 import type { FlowAction, FlowKey, PortNo, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { FAMILIES } from "../wire/netlink/ovs_vectors.ts";
-import { routesOf } from "../overlay/cluster.ts";
+import { OVS_HOST } from "../overlay/cluster.ts";
 import { DATAPATH_INDEX, FakeOvs, UPCALL_PID } from "./fake_ovs.ts";
 import { CLOSED_LEG } from "./link_notices.ts";
 import { FakePath, FakeTap } from "../overlay/fake_sleeve.ts";
@@ -301,17 +301,7 @@ Deno.test("flows of user space that an earlier process left are deleted at the s
   ];
   for (const port of [2, 3]) fake.ports.set(port, { port, type: 1, name: `vmn${port}`, pid: 0 });
   const { datapath, flush, perform, take } = opened(fake);
-  const core = new Dataplane({
-    kind: "ovs",
-    overlays: ["fastdp", "sleeve"],
-    noFastdp: undefined,
-    extensions: [],
-    name: "meshnet",
-    mtu: 1376,
-    vxlanPort: 6784,
-    firstUfid: 1,
-    routes: routesOf,
-  });
+  const core = new Dataplane({ ...OVS_HOST, overlays: ["fastdp", "sleeve"] });
   const [started] = take();
   for (const effect of core.step(started!, 0 as Millis)) {
     const { kind } = effect;

@@ -36,6 +36,12 @@ export const routesOf: RouteFactory = (view) => {
   };
 };
 
+/** What a data plane is made of on a host with Open vSwitch and nothing special. */
+export const OVS_HOST: DataplaneOptions = {
+  ...{ kind: "ovs", overlays: ["fastdp"], noFastdp: undefined, extensions: [] },
+  ...{ name: "meshnet", mtu: 1376, vxlanPort: MAIN_PORT, firstUfid: 1, routes: routesOf },
+};
+
 interface Link {
   readonly a: number;
   readonly b: number;
@@ -258,9 +264,7 @@ export class Cluster {
   boot(index: number): void {
     const host = this.hosts[index]!;
     host.boots++;
-    const defaults = { name: "meshnet", mtu: 1376, vxlanPort: MAIN_PORT, firstUfid: 1, routes: routesOf };
-    const kind = { kind: "ovs", overlays: host.overlays, noFastdp: undefined, extensions: [] } as const;
-    host.core = new Dataplane({ ...kind, ...defaults, ...this.options });
+    host.core = new Dataplane({ ...OVS_HOST, overlays: host.overlays, ...this.options });
     this.step(index, { kind: "started", ports: [...host.kernel.ports.values()], flows: host.kernel.dump() });
   }
 

@@ -7,7 +7,7 @@ import { Dataplane, type DataplaneEffect, type DataplaneLimits } from "../../../
 import type { FlowKey, FlowRecord, PortNo, TunnelKey } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
-import { routesOf } from "./cluster.ts";
+import { OVS_HOST } from "./cluster.ts";
 import { frameOf, hostIp, vport } from "./kernel.ts";
 
 export const US = "02:00:00:00:00:01" as PeerName;
@@ -22,14 +22,7 @@ export const PORTS = [
 ];
 
 export function made(limits: Partial<DataplaneLimits> = {}, flows: readonly FlowRecord[] = []): Dataplane {
-  const options = { name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
-  const core = new Dataplane({
-    kind: "ovs",
-    overlays: ["fastdp"],
-    noFastdp: undefined,
-    extensions: [],
-    ...options,
-  });
+  const core = new Dataplane({ ...OVS_HOST, limits });
   core.step({ kind: "started", ports: PORTS, flows }, at(0));
   return core;
 }

@@ -3,21 +3,11 @@ import type { Mac } from "../../../mod/core/addr.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
-import { routesOf } from "./cluster.ts";
+import { OVS_HOST } from "./cluster.ts";
 import { frameOf, vport } from "./kernel.ts";
 
 Deno.test("Dataplane gives frames with a VLAN tag flows of their own, since no flow of the kernel matches both", () => {
-  const core = new Dataplane({
-    kind: "ovs",
-    overlays: ["fastdp"],
-    noFastdp: undefined,
-    extensions: [],
-    name: "meshnet",
-    mtu: 1376,
-    vxlanPort: 6784,
-    firstUfid: 1,
-    routes: routesOf,
-  });
+  const core = new Dataplane(OVS_HOST);
   const ports = [vport(0, "netdev", "vmn0"), vport(1, "netdev", "vmn1"), vport(2, "netdev", "vmn2")];
   core.step({ kind: "started", ports, flows: [] }, 0 as Millis);
   const key = { inPort: 1 as PortNo, ethSrc: 0x02_00_00_00_00_01 as Mac, ethDst: 0xffff_ffff_ffff as Mac };

@@ -14,7 +14,7 @@ import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { FlowAction, FlowKey, FlowRecord, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { peerNumber } from "../../../mod/wire/mesh/sleeve.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
-import { routesOf } from "./cluster.ts";
+import { OVS_HOST } from "./cluster.ts";
 import { hostIp, vport } from "./kernel.ts";
 
 export const LIMITS: DataplaneLimits = {
@@ -44,14 +44,7 @@ export class Victim {
   now = 0;
 
   constructor(limits: Partial<DataplaneLimits> = LIMITS, flows: readonly FlowRecord[] = []) {
-    const options = { name: "meshnet", mtu: MTU, vxlanPort: 6784, firstUfid: 1, routes: routesOf, limits };
-    this.core = new Dataplane({
-      kind: "ovs",
-      overlays: ["fastdp"],
-      noFastdp: undefined,
-      extensions: [],
-      ...options,
-    });
+    this.core = new Dataplane({ ...OVS_HOST, mtu: MTU, limits });
     for (const { ufid, key, actions } of flows) this.flows.set(ufid!, { key: key!, actions: actions! });
     this.step({ kind: "started", ports: PORTS, flows });
   }

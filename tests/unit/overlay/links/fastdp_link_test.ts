@@ -15,14 +15,16 @@ const TUNNEL = { port: 1 as PortNo, vni: 0x2001 as Vni };
 const REMOTE = "192.0.2.2" as Ip;
 const ACK = new Uint8Array(0);
 
-function made(): FastdpLink {
-  const link = new FastdpLink({
-    connUid: 1n as ConnUid,
-    local: "192.0.2.1" as Ip,
-    remote: REMOTE,
-    udpPort: 6784,
-    mtu: 1376,
-  });
+const OPTIONS = {
+  connUid: 1n as ConnUid,
+  local: "192.0.2.1" as Ip,
+  remote: REMOTE,
+  udpPort: 6784,
+  mtu: 1376,
+};
+
+function made(options: { readonly beat?: true } = {}): FastdpLink {
+  const link = new FastdpLink({ ...OPTIONS, ...options });
   link.setTunnel(TUNNEL, at(0));
   return link;
 }
@@ -156,15 +158,7 @@ Deno.test("FastdpLink ignores unknown control tags, and answers to what it has n
 
 /** Two ends that both promise heartbeats. */
 function lively(): FastdpLink {
-  const link = new FastdpLink({
-    connUid: 1n as ConnUid,
-    local: "192.0.2.1" as Ip,
-    remote: REMOTE,
-    udpPort: 6784,
-    mtu: 1376,
-    beat: true,
-  });
-  link.setTunnel(TUNNEL, at(0));
+  const link = made({ beat: true });
   link.confirm(at(0));
   link.control(0, ACK, at(1));
   link.heard(REMOTE, at(1), { promise: 0, full: true });
@@ -318,9 +312,7 @@ Deno.test("FastdpLink leaves a path over which only small heartbeats come", () =
 /** A link of two ends that promise heartbeats, established. */
 function established(esp?: EspSession): FastdpLink {
   const local = "192.0.2.1" as Ip;
-  const link = new FastdpLink({
-    ...{ connUid: 1n as ConnUid, local, remote: REMOTE, udpPort: 6784, mtu: 1376, esp, beat: true },
-  });
+  const link = new FastdpLink({ ...OPTIONS, local, esp, beat: true });
   link.setTunnel(TUNNEL, at(0));
   link.confirm(at(0));
   if (esp !== undefined) {

@@ -15,6 +15,11 @@ const kinds = (events: readonly SleeveEvent[]) =>
   events.map((e) => e.kind === "special" ? e.frame.kind : e.kind);
 const captured = loadVectors("dataplane-captured");
 
+/** One end alone. */
+function made(outbound = true, remote = ACCEPTOR): SleeveLink {
+  return new SleeveLink({ link: LINK, connUid: UID, outbound, remote, port: 6783, sealed: false });
+}
+
 Deno.test("two SleeveLinks come up with the messages that the original exchanges", () => {
   const pair = new SleevePair().confirm().run(3_000);
   assert.deepEqual(pair.happened.toSorted(), ["0 established", "1 established", "1 moved"]);
@@ -75,14 +80,7 @@ Deno.test("SleeveLink beats again soon after the peer shows that it is ready", (
     140,
   ]);
   assert.deepEqual(pair.links.map((link) => link.established), [true, true]);
-  const link = new SleeveLink({
-    link: LINK,
-    connUid: UID,
-    outbound: true,
-    remote: ACCEPTOR,
-    port: 6783,
-    sealed: false,
-  });
+  const link = made();
   link.confirm(at(0));
   for (const now of [20, 60, 140]) link.wake(at(now));
   link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(200));
@@ -90,14 +88,7 @@ Deno.test("SleeveLink beats again soon after the peer shows that it is ready", (
 });
 
 Deno.test("SleeveLink beats every 500 ms after the first quick ones while nothing is heard", () => {
-  const link = new SleeveLink({
-    link: LINK,
-    connUid: UID,
-    outbound: true,
-    remote: ACCEPTOR,
-    port: 6783,
-    sealed: false,
-  });
+  const link = made();
   link.confirm(at(0));
   const beats: number[] = [];
   for (let now = 0; now < 2_500; now = link.nextWake()) if (link.wake(at(now)).length > 0) beats.push(now);
@@ -143,8 +134,6 @@ Deno.test("SleeveLink keeps the way through a NAT open: never ten seconds withou
 });
 
 Deno.test("SleeveLink says what it is waiting for", () => {
-  const made = (outbound: boolean) =>
-    new SleeveLink({ link: LINK, connUid: UID, outbound, remote: ACCEPTOR, port: 6783, sealed: false });
   const [dialer, acceptor] = [made(true), made(false)];
   assert.equal(dialer.why(at(0)), "the mesh has not confirmed the connection yet");
   dialer.confirm(at(0));
@@ -188,14 +177,7 @@ Deno.test("SleeveLink does not work while nothing arrives from the peer, and say
 });
 
 Deno.test("SleeveLink takes nothing before it is confirmed, of other connections, or unasked", () => {
-  const link = new SleeveLink({
-    link: LINK,
-    connUid: UID,
-    outbound: true,
-    remote: ACCEPTOR,
-    port: 6783,
-    sealed: false,
-  });
+  const link = made();
   const beat = { kind: "heartbeat", connUid: UID } as const;
   assert.deepEqual(link.received(beat, ACCEPTOR, at(0)), []);
   assert.deepEqual(link.control(1, new Uint8Array(0), at(0)), []);
@@ -220,14 +202,7 @@ Deno.test("SleeveLink takes nothing before it is confirmed, of other connections
 });
 
 Deno.test("SleeveLink sends nothing before it knows where to, and what fits afterwards", () => {
-  const link = new SleeveLink({
-    link: LINK,
-    connUid: UID,
-    outbound: false,
-    remote: DIALER,
-    port: 6783,
-    sealed: false,
-  });
+  const link = made(false, DIALER);
   const frame = { bytes: new Uint8Array(60), from: 0, to: 60, longest: 60, broadcast: false };
   link.confirm(at(0));
   assert.equal(link.channel(frame), "drop");
@@ -236,14 +211,7 @@ Deno.test("SleeveLink sends nothing before it knows where to, and what fits afte
 });
 
 Deno.test("SleeveLink's words fit into a switch, and bare for very old peers", () => {
-  const link = new SleeveLink({
-    link: LINK,
-    connUid: UID,
-    outbound: true,
-    remote: ACCEPTOR,
-    port: 6783,
-    sealed: false,
-  });
+  const link = made();
   link.confirm(at(0));
   const [ack] = link.received({ kind: "heartbeat", connUid: UID }, ACCEPTOR, at(1));
   assert.ok(ack?.kind === "control");
