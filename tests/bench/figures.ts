@@ -18,7 +18,8 @@ export type Figures =
     readonly lost: number;
     readonly flows: number;
   }
-  | { readonly kind: "misses-best"; readonly perSecond: number }
+  /** The fastest pace at which every flow was installed, as asked for and as sent. */
+  | { readonly kind: "misses-best"; readonly asked: number; readonly sent: number }
   | {
     readonly kind: "idle";
     readonly cpuPercent: number;

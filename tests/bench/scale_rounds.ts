@@ -48,7 +48,7 @@ export async function measureScale(): Promise<string[][]> {
     const { bytesPerSecond, cpuPercent, memory } = figures;
     row(`Control traffic of an idle link, ${count} hosts`, "<= 70 B/s", `${bytesPerSecond.toFixed(0)} B/s`);
     row(`Processor of an idle daemon, ${count} hosts`, "none", `${cpuPercent.toFixed(2)} %`);
-    row(`Memory of idle daemons, ${count} hosts, each`, "as it comes", `${memory.join(" ")} MB`);
+    row(`Memory of idle daemons, ${count} hosts, each`, "as it comes", memoryText(memory));
   }
   return rows;
 }
@@ -56,6 +56,13 @@ export async function measureScale(): Promise<string[][]> {
 async function measured(count: number, measure: (world: World) => Promise<number>): Promise<number> {
   await using world = await hosts(count);
   return await measure(world);
+}
+
+/** `58 to 63 MB, 60 in the middle`, of sorted figures. */
+function memoryText(mb: readonly number[]): string {
+  const [least, most] = [mb[0]!, mb.at(-1)!].map((value) => value.toFixed(0));
+  if (least === most) return `${least} MB`;
+  return `${least} to ${most} MB` + (mb.length > 2 ? `, ${median(mb).toFixed(0)} in the middle` : "");
 }
 
 async function firstPings(): Promise<string> {
