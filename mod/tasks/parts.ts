@@ -49,18 +49,29 @@ export const PROCESS_PARTS: readonly Part[] = [
   tests("interop", ["tests/interop"], 5 * MINUTE),
 ];
 
-/** The lab in parts that may run side by side: the kernels in user-mode Linux, and each file of scenarios on this
- * machine's own kernel, in a process of its own, which its namespaces are named after. The longest comes first. */
+/** Files of scenarios that take longest: begun last, they would run alone while a processor has nothing to do. */
+const LONGEST = ["network", "life", "mtu", "hostile"].map((name) => `host/${name}_test.ts`);
+
+/** The lab in parts that may run side by side, the longest first: the kernels in user-mode Linux, and each file of
+ * scenarios on this machine's own kernel, in a process of its own, which its namespaces are named after. */
 export function labParts(): readonly Part[] {
   const onThisKernel = [...Deno.readDirSync(`${root}/tests/lab/host`)].map((entry) => `host/${entry.name}`)
-    .filter((name) => name.endsWith("_test.ts")).sort();
+    .filter((name) => name.endsWith("_test.ts") && !LONGEST.includes(name)).sort();
   return [
     tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 22 * MINUTE, ["--no-check"]),
-    ...["attach_host_test.ts", ...onThisKernel].map((name) =>
+    ...[...LONGEST, "attach_host_test.ts", ...onThisKernel].map((name) =>
       tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 8 * MINUTE, ["--no-check"])
     ),
   ];
 }
+
+/** The demonstrations, of the file that was built. They wait most of their time, too. */
+export const DEMO_PARTS: readonly Part[] = [["ovs"], []].map((words) => ({
+  name: ["demo", ...words].join(" "),
+  args: ["run", "-A", "mod/tasks/demo.ts", ...words],
+  timeoutMs: 6 * MINUTE,
+  env: { MESHNET_BUILT: "1" },
+}));
 
 /** Runs a part, prints its name, time and result, and its whole output when it failed or `loud` is set. */
 export async function runPart(part: Part, { loud = false } = {}): Promise<Tally> {

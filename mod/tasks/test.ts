@@ -1,10 +1,17 @@
 /** `deno task test`: installs what is missing, builds the executable and passes every test there is. */
 import { build } from "./build.ts";
-import { describe, labParts, OK_PARTS, PROCESS_PARTS, runPart, runParts, sum, type Tally } from "./parts.ts";
+import {
+  DEMO_PARTS,
+  describe,
+  labParts,
+  OK_PARTS,
+  PROCESS_PARTS,
+  runParts,
+  sum,
+  type Tally,
+} from "./parts.ts";
 import { messageOf } from "../core/errors.ts";
 import { ensure } from "./setup.ts";
-
-const MINUTE = 60_000;
 
 await ensure("test");
 const tallies: Tally[] = [...await runParts(OK_PARTS, navigator.hardwareConcurrency)];
@@ -12,12 +19,9 @@ try {
   await build();
   tallies.push(...await runParts(PROCESS_PARTS, 1));
   // Labs wait most of their time. So two parts run side by side: the kernels in user-mode Linux, and one file of scenarios
-  // after the other on this machine's own kernel.
-  tallies.push(...await runParts(labParts(), 2, { loud: true }));
-  for (const words of [[], ["ovs"]]) {
-    const args = ["run", "-A", "mod/tasks/demo.ts", ...words];
-    tallies.push(await runPart({ name: ["demo", ...words].join(" "), args, timeoutMs: 6 * MINUTE }));
-  }
+  // after the other on this machine's own kernel. The short ones come last.
+  const [lab, ...scenarios] = labParts();
+  tallies.push(...await runParts([lab!, ...DEMO_PARTS, ...scenarios], 2, { loud: true }));
 } catch (error) {
   console.error(messageOf(error));
   tallies.push({ passed: 0, failed: 1, skipped: 0 });
