@@ -6,17 +6,14 @@ import type { Millis } from "../../mod/core/time.ts";
 import { Dataplane } from "../../mod/overlay/dataplane.ts";
 import type { Miss, PortNo } from "../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../mod/wire/packet/vxlan.ts";
-import { routesOf } from "../unit/overlay/cluster.ts";
+import { OVS_HOST } from "../unit/overlay/ovs_host.ts";
 import { frameOf, hostIp, vport } from "../unit/overlay/kernel.ts";
 
 const NOW = 0 as Millis;
 const names = ["02:00:00:00:00:01", "02:00:00:00:00:02"] as PeerName[];
 
 function linked(): Dataplane {
-  const overlays = ["fastdp"] as const;
-  const kind = { kind: "ovs", overlays, noFastdp: undefined, extensions: [] } as const;
-  const options = { ...kind, name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf };
-  const core = new Dataplane({ ...options, limits: { macsPerPort: 1e9, flowsPerSource: 1e9 } });
+  const core = new Dataplane({ ...OVS_HOST, limits: { macsPerPort: 1e9, flowsPerSource: 1e9 } });
   const ports = [vport(0, "internal", "m"), vport(1, "netdev", "c"), vport(9, "vxlan", "vxlan-6784", 6784)];
   core.step({ kind: "started", ports, flows: [] }, NOW);
   const view = { names, self: 0, shortIds: Int16Array.of(1, 2), edges: Uint32Array.of(0, 1, 1, 0) };

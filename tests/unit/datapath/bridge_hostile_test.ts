@@ -10,7 +10,7 @@ import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import type { SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { seededRandom, withSeed } from "../properties.ts";
-import { OVS_HOST } from "../overlay/cluster.ts";
+import { OVS_HOST } from "../overlay/ovs_host.ts";
 import { FakePath, FakeTap } from "../overlay/fake_sleeve.ts";
 import { SILENT } from "./link_notices.ts";
 import { oddPacket, secretPacket, tells } from "../overlay/odd_packets.ts";

@@ -9,7 +9,7 @@ import type { SleeveEffect, SleevePort, TakePacket } from "../../../mod/overlay/
 import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import type { FlowAction, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
-import { OVS_HOST } from "../overlay/cluster.ts";
+import { OVS_HOST } from "../overlay/ovs_host.ts";
 import { FakeTap } from "../overlay/fake_sleeve.ts";
 import { frameOf, numberOf } from "../overlay/kernel.ts";
 import { SILENT } from "./link_notices.ts";

@@ -15,7 +15,7 @@ import { decodeFlow, writeFlowNew } from "../../../mod/wire/netlink/ovs_flow.ts"
 import type { FlowAction, FlowKey, PortNo, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { FAMILIES } from "../wire/netlink/ovs_vectors.ts";
-import { OVS_HOST } from "../overlay/cluster.ts";
+import { OVS_HOST } from "../overlay/ovs_host.ts";
 import { DATAPATH_INDEX, FakeOvs, UPCALL_PID } from "./fake_ovs.ts";
 import { CLOSED_LEG } from "./link_notices.ts";
 import { FakePath, FakeTap } from "../overlay/fake_sleeve.ts";

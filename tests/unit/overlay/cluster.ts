@@ -4,43 +4,25 @@ import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { type ConnUid, type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import type { LinkId, OverlayEvent, OverlayName, TopologyView } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { broadcastHops, graphOfView, unicastRoutes } from "../../../mod/mesh/topology/routes.ts";
 import {
   Dataplane,
   type DataplaneEffect,
   type DataplaneEvent,
   type DataplaneOptions,
-  type RouteFactory,
 } from "../../../mod/overlay/dataplane.ts";
 import type { PortNo, SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { SleeveCarrier } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { FakeIpsec } from "./fake_ipsec.ts";
+import { OVS_HOST } from "./ovs_host.ts";
 import { FakeKernel, frameOf, hostIp, numberOf, type TunnelFrame } from "./kernel.ts";
 
 export const BROADCAST = 0xffff_ffff_ffff as Mac;
-const MAIN_PORT = 6784;
 const CLEAR = { kind: "clear" } as const;
 const SEALED = { kind: "sealed", sessionKey: new Uint8Array(32) } as const;
 /** What the wire takes. */
 const PATH_MTU = 1500;
 /** More frames than this in flight mean a loop. */
 const STORM = 20_000;
-
-/** Routes as the daemon composes them. */
-export const routesOf: RouteFactory = (view) => {
-  const graph = graphOfView(view);
-  const unicast = unicastRoutes(graph, view.self);
-  return {
-    nextHop: (destination) => unicast[destination] ?? -1,
-    broadcastHops: (source) => broadcastHops(graph, view.self, source),
-  };
-};
-
-/** What a data plane is made of on a host with Open vSwitch and nothing special. */
-export const OVS_HOST: DataplaneOptions = {
-  ...{ kind: "ovs", overlays: ["fastdp"], noFastdp: undefined, extensions: [] },
-  ...{ name: "meshnet", mtu: 1376, vxlanPort: MAIN_PORT, firstUfid: 1, routes: routesOf },
-};
 
 interface Link {
   readonly a: number;

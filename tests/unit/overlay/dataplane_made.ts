@@ -7,7 +7,7 @@ import { Dataplane, type DataplaneEffect, type DataplaneLimits } from "../../../
 import type { FlowKey, FlowRecord, PortNo, TunnelKey } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
-import { OVS_HOST } from "./cluster.ts";
+import { OVS_HOST } from "./ovs_host.ts";
 import { frameOf, hostIp, vport } from "./kernel.ts";
 
 export const US = "02:00:00:00:00:01" as PeerName;

@@ -10,7 +10,7 @@ import { type LinkFacts, Network, type Path, type TunnelPath } from "../../../mo
 import { PortTable } from "../../../mod/overlay/paths/port_table.ts";
 import type { FlowAction, FlowKey, PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { vniOf } from "../../../mod/wire/packet/vxlan.ts";
-import { routesOf } from "./cluster.ts";
+import { routesOf } from "./ovs_host.ts";
 import { hostIp, vport } from "./kernel.ts";
 
 /** Us (short id 1) -- B (2) -- C (3);  us -- D (4);  E (5) is known and cannot be reached. */

@@ -3,7 +3,7 @@ import type { Mac } from "../../../mod/core/addr.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
-import { OVS_HOST } from "./cluster.ts";
+import { OVS_HOST } from "./ovs_host.ts";
 import { frameOf, vport } from "./kernel.ts";
 
 Deno.test("Dataplane gives frames with a VLAN tag flows of their own, since no flow of the kernel matches both", () => {

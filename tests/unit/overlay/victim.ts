@@ -14,7 +14,7 @@ import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { FlowAction, FlowKey, FlowRecord, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { peerNumber } from "../../../mod/wire/mesh/sleeve.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
-import { OVS_HOST } from "./cluster.ts";
+import { OVS_HOST } from "./ovs_host.ts";
 import { hostIp, vport } from "./kernel.ts";
 
 export const LIMITS: DataplaneLimits = {

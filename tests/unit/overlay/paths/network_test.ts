@@ -6,7 +6,7 @@ import { ADOPT_GRACE_MS, HOLD_FIRM_MS, HOLD_MAX_MS } from "../../../../mod/overl
 import { AdoptedKnowledge } from "../../../../mod/overlay/paths/knowledge.ts";
 import { type Hop, type LinkFacts, Network } from "../../../../mod/overlay/paths/network.ts";
 import { peerNumber } from "../../../../mod/wire/mesh/sleeve.ts";
-import { routesOf } from "../cluster.ts";
+import { routesOf } from "../ovs_host.ts";
 import { hostIp } from "../kernel.ts";
 import { linksTo, NAMES, pathTo, VIEW, viewOf, VXLAN } from "../small_mesh.ts";
 
