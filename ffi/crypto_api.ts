@@ -10,7 +10,7 @@ const SOCKADDR_ALG = 88;
 const NAME_AT = 24;
 const NAME_ROOM = 64;
 
-/** Prototypes; on a thread of the pool, as a call lasts as long as the kernel takes to load modules. */
+/** Prototypes. They run on a thread of the pool: a call lasts until the kernel has loaded its modules. */
 const SLOW_SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32", nonblocking: true }, // int socket(int, int, int)
   // int bind(int, const struct sockaddr *, socklen_t)

@@ -1,5 +1,5 @@
-/** Functions of the C library through which packets pass. What varies from packet to packet reaches them in memory
- * (iovecs, message headers), so that a call takes 32-bit integers and fixed buffers only. */
+/** Functions of the C library through which packets pass. A call takes 32-bit integers and fixed buffers only, which is
+ * fast. What varies from packet to packet is written to memory (iovecs, message headers). */
 import { openLibrary } from "./libs.ts";
 
 /** Prototypes; `ssize_t` results are read as i32: no call here can return 2^31 or more. */

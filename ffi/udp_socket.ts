@@ -102,9 +102,9 @@ export class UdpSocket implements Disposable {
     return endpointAt(name, 0)!;
   }
 
-  /** Makes an endpoint ready to be sent to, from an address of ours unless the kernel shall choose; undefined when this
-   * socket cannot reach its family. An address that this host has not, or not any more, is left to the kernel, too, unless
-   * nothing may leave from another one (`fixed`). */
+  /** Makes an endpoint ready to be sent to; undefined when this socket cannot reach its family. `local` is the address to
+   * send from. Without it the kernel chooses. The kernel also chooses when this host does not have `local` any more, unless
+   * it is `fixed`. */
   peer(endpoint: Endpoint, local?: Ip, { fixed } = { fixed: false }): UdpPeer | undefined {
     if (!this.ipv6 && !isIpv4(endpoint.ip)) return undefined;
     const bytes = socketAddress(endpoint, this.ipv6);

@@ -20,9 +20,9 @@ function hintFor(step: Step, thrown: unknown): string {
 }
 
 /**
- * Performs the steps in order. Returns warnings: what failed of the steps that an attachment can do without.
- * When another step fails, undoes those done so far in reverse order and throws "attach/failed", whose message
- * names the step and, if undoing failed as well, what is left. `action` completes "Cannot", say "attach netns:a".
+ * Performs the steps in order. Some steps may fail without harm; these give warnings. When any other step fails, undoes
+ * the earlier ones in reverse order and throws "attach/failed". The message names the step, and what is left if undoing
+ * failed as well. `action` completes "Cannot", say "attach netns:a".
  */
 export function applySteps(
   planned: readonly PlannedStep[],

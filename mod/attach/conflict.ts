@@ -24,8 +24,8 @@ function staysOnLink(destination: Cidr): boolean {
 }
 
 /**
- * Throws "attach/bad-address" when an address of `wanted` is taken in the namespace, or when its network and another
- * would fight for the same packets. Returns warnings: sentences without full stop.
+ * Throws "attach/bad-address" when the namespace has an address of `wanted` already, or when the network of one and
+ * another network would fight for the same packets. Returns warnings: sentences without full stop.
  */
 export function checkConflicts(
   target: string,

@@ -120,7 +120,7 @@ function build(wanted: Wanted, present: Present): readonly PlannedStep[] {
   return planned;
 }
 
-/** Changes what differs, in an order in which the interface never has more than it can use. */
+/** Changes what differs. The order sees to it that the interface never has more than it can use. */
 function repair(
   wanted: Wanted,
   host: PresentHost,

@@ -44,8 +44,8 @@ function malformed(message: string, hint: string): MeshnetError {
   return new MeshnetError("usage/bad-target", message, { hint });
 }
 
-/** Parses a target. Throws "usage/bad-target" for what can be none, "attach/bad-target" for what needs more than this
- * release has, saying what would do instead. */
+/** Parses a target. Throws "usage/bad-target" for a text that is none. Throws "attach/bad-target" for a kind that this
+ * release does not have; the hint says what to use instead. */
 export function parseAttachTarget(text: string): AttachTarget {
   if (text.startsWith("netns:")) {
     const name = text.slice("netns:".length);

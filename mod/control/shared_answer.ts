@@ -1,8 +1,8 @@
 /** One answer for all who ask at the same time. */
 
 /**
- * Callers that come while an answer is being made share the next one, so that nobody gets an answer that was begun before
- * the call. At most two answers are being made at a time.
+ * Callers that come while an answer is being made share the next one: nobody gets an answer that was begun before the
+ * call. At most two answers are being made at a time.
  */
 export class SharedAnswer<T> {
   readonly #make: () => Promise<T>;

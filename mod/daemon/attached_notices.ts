@@ -27,8 +27,9 @@ export interface AttachedNoticesParts {
   readonly tellAll: () => void;
 }
 
-/** Tells of host ends that have gone, were taken off their switch, set down, renamed or got another MTU, and of interfaces elsewhere that went,
- * were set down or lost an address. Of the latter only the index is known; some will be of other namespaces. */
+/** Tells of host ends that have gone, were taken off their switch, set down, renamed or got another MTU. Also tells of
+ * interfaces in other namespaces that have gone, were set down or lost an address. Of these only the index is known, so
+ * some are not ours. */
 export class AttachedNotices implements Watcher {
   readonly name = "interfaces of containers";
   readonly #hostEnds = new Set<string>();

@@ -11,9 +11,9 @@ export interface NamespaceClaim extends Disposable {
 /**
  * Throws "up/already-running" while another router works in this network namespace, whatever its folders and port are.
  *
- * A router listens on an abstract Unix socket, which the kernel keeps for each network namespace: `@meshnet/DATAPATH`, or
- * a longer name that begins so where somebody has that one. Any user may take such names, so only those count that root
- * has, or the user of this process, or nobody who can be seen.
+ * A router listens on an abstract Unix socket, which the kernel keeps for each network namespace. It is called
+ * `@meshnet/DATAPATH`, or longer where somebody has that name. Any user may take such names. So a name counts only if its
+ * owner is root, the user of this process, or cannot be seen.
  */
 export function claimNamespace(
   datapath: string,

@@ -1,10 +1,10 @@
 /** The last fence around a thread: an error that no place caught is told, and the thread goes on. */
 
 /**
- * Takes every error that a timer, a callback or a promise lets out, instead of the runtime, which would end the thread.
- * Disposing it gives that back to the runtime. What comes here is a defect in a place that forgot its own guard
- * (`Faults.guard`), and each such place works on state of its own: going on costs what that place does, ending costs
- * every container its way to other hosts.
+ * Takes every error that a timer, a callback or a promise lets out. The runtime would end the thread instead. Disposing it
+ * gives them back to the runtime. An error that comes here is a defect: some place forgot its own guard (`Faults.guard`).
+ * Each such place works on state of its own. So going on costs what that place does; ending costs every container its way
+ * to other hosts.
  */
 export function raiseFence(tell: (what: string, thrown: unknown) => void): Disposable {
   const onError = (event: Event) => {

@@ -40,9 +40,9 @@ export interface Cleanup {
 }
 
 /**
- * Removes the datapath (tunnel ports go with it), the host ends of all attachments (the interfaces in containers go
- * with them), and the files meshnet made; then the two folders if nothing else is in them. Call it with no daemon
- * running. Goes on after a failure; calling it again is safe, and touches nothing that meshnet did not make.
+ * Removes the datapath with its tunnel ports, the host ends of all attachments with the interfaces in containers, and
+ * the files that meshnet made. Then removes the two folders if nothing else is in them. Call it while no daemon runs. It
+ * goes on after a failure. Calling it again is safe. It touches nothing that meshnet did not make.
  */
 export function cleanHost(options: CleanupOptions): Cleanup {
   const removed: string[] = [];

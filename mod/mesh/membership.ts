@@ -32,10 +32,10 @@ const COMPARE_LATEST = 10_000;
 const COMPARE_WITH = 3;
 /** About what one link takes in a record. A mesh that is starting soon has nearly all links between its peers. */
 const LINK_BYTES = 30;
-/** Edges walked for the relays of one recalculation above which they go to all neighbours instead: about half a second. */
+/** Finding whom to relay to walks many edges. Above so many, about half a second, relays go to all neighbours instead. */
 const MAX_RELAY_WORK = 50_000_000;
 
-/** Work that is done at once after a quiet time, and otherwise at most once in a while: what comes meanwhile merges. */
+/** Work that is done at once after a quiet time, and at most once in a while otherwise. What comes meanwhile merges. */
 class Paced {
   /** When it is due; Infinity when it is not wanted. */
   at = Infinity;

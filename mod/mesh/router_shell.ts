@@ -106,9 +106,9 @@ export class Router {
   }
 
   /**
-   * Changes the direct targets. They are remembered for the next start before anything is done, together with the
-   * `alongside` records. Throws "usage/bad-option" for texts that are no targets, and what the store throws; then
-   * nothing has changed.
+   * Changes the direct targets. Before anything is done they are remembered for the next start, together with the
+   * `alongside` records. Throws "usage/bad-option" for texts that are no targets, and what the store throws. Nothing has
+   * changed then.
    */
   retarget(
     change: TargetChange,

@@ -162,9 +162,9 @@ function readStored(store: Store): StoredIdentity | undefined {
  * Decides who this host is and stores that.
  *
  * - A name given as an option wins and is stored.
- * - Else the stored name, unless the state was written on another machine: a machine id or product uuid that was known
- *   then and is known now differs. Then the disk is a clone (or moved), and two hosts of one name would break the mesh for
- *   both, so name and short id are made anew, as at a first start.
+ * - Else the stored name, unless the state was written on another machine: its machine id or product uuid was known then,
+ *   is known now, and differs. Such a disk was cloned or moved. Two hosts of one name would break the mesh for both, so
+ *   this one gets a new name and short id, as at a first start.
  * - Else the name follows from the machine's ids; without any it is drawn.
  *
  * Throws "state/unreadable" for a stored identity that makes no sense: it is never replaced silently.

@@ -9,10 +9,10 @@ import { checkStoreFile, checkVersion, createStoreFile, migrate } from "./store_
 export const STORE_FILE = "meshnet.db";
 
 /**
- * The Store of a daemon. The file is locked while it is open, so two daemons cannot share it, and every call is a
- * transaction that has reached the disk when it returns. A file that cannot be read is left exactly as it is: this
+ * The Store of a daemon. The file is locked while it is open, so two daemons cannot share it. Every call is a
+ * transaction, which has reached the disk when the call returns. A file that cannot be read stays exactly as it is: this
  * host's identity is in it, and no daemon should lose that on its own. Calls throw "state/not-writable" when the disk
- * refuses, and then have changed nothing.
+ * refuses. They have then changed nothing.
  */
 export class SqliteStore implements Store, Disposable {
   readonly #database: DatabaseSync;

@@ -1,5 +1,5 @@
-/** `deno task up [OPTION...]`: runs the router from the sources, like `meshnet up`, and first puts the command `meshnet`
- * where every shell finds it, for all that comes after. */
+/** `deno task up [OPTION...]`: puts the command `meshnet` where every shell finds it, then runs the router from the
+ * sources, as `meshnet up` does. */
 import { root, run } from "./run.ts";
 import { ensure } from "./setup.ts";
 

@@ -21,11 +21,11 @@ export const DOUBTFUL_SILENCE = HEARTBEAT + 2_000;
 const DOUBT_TIME = 2 * HEARTBEAT;
 /** It is written to at most this often to learn that, milliseconds. */
 const PROBE_GAP = 1_000;
-/** An address of this host that goes may come back within this time, as when an interface is set up anew, ms. */
+/** Milliseconds in which an address of this host that goes may come back, as when an interface is set up anew. */
 export const UPROOTED = 1_000;
-/** Bytes given to the shell and not yet written above which gossip waits, so that it merges instead of piling up. */
+/** Above so many bytes that the shell has not written yet gossip waits. It merges meanwhile instead of piling up. */
 export const BUSY = 256 * 1024;
-/** Bytes above which what may be lost is lost: relayed unicasts, overlay control. */
+/** Above so many bytes messages that may be lost are dropped: relayed unicasts, overlay control. */
 export const FLOODED = 4 * 1024 * 1024;
 /** Overlay control messages that may come at once, and milliseconds until one more may. */
 const CONTROL_BURST = 256;
@@ -191,8 +191,8 @@ export class Connection {
       this.#uprooted = this.doubtful = false;
     }
   }
-  /** Where the remote may be dialled: where the data plane hears it, else where it was. Of a remote that dialled us only
-   * the address is known; `port` is the usual one. */
+  /** Where the remote may be dialled: where the data plane hears it, else where it was. When the remote dialled us, only
+   * its address is known; it then gets `port`, the usual one. */
   remoteAt(port: number): Endpoint {
     const { outbound, remote } = this.origin;
     return { ip: this.movedTo ?? remote.ip, port: outbound ? remote.port : port };
@@ -209,7 +209,7 @@ export class Connection {
   isAlive(now: Millis): boolean {
     return now - this.#doubted <= DOUBT_TIME && this.heard > this.#doubted;
   }
-  /** Whether this end is known to be dead: this host has no longer its address. */
+  /** Whether this end is known to be dead: this host no longer has its address. */
   get uprooted(): boolean {
     return this.#uprooted;
   }

@@ -108,8 +108,8 @@ export class ConnectionTable {
     return { kind: "refuse", reason, probe: existing, clone: false };
   }
 
-  /** A name comes back as another process. The remote has no other connection to us, so the choice is ours alone: a
-   * silent connection is replaced; a living one is kept, else two cloned machines would throw each other out for ever. */
+  /** A name comes back as another process. The remote has no other connection to us, so the choice is ours alone. A silent
+   * connection is replaced. A living one is kept: two cloned machines would else throw each other out for ever. */
   #incarnation(existing: Connection, name: PeerName, now: Millis): Admission {
     if (existing.doubtful || now - existing.heard > PRESUMED_DEAD) return { kind: "add", replaces: existing };
     const clone = existing.isAlive(now);
@@ -136,9 +136,9 @@ export class ConnectionTable {
   }
 }
 
-/** Whether a connection takes the place of one of the same two processes because one of them has moved: this host has
- * lost its address, or the remote calls from where the data plane hears it. Both ends see it so, if both know MOVE_EXTENSION;
- * with others only numbers decide, as the protocol has it. */
+/** Whether a connection takes the place of another one of the same two processes because one of them has moved. That is
+ * so when this host has lost its address, or when the remote calls from where the data plane hears it. Both ends decide
+ * alike if both know MOVE_EXTENSION. With other peers only numbers decide, as the protocol has it. */
 function follows(connection: Connection, existing: Connection): boolean {
   const moved = existing.uprooted || existing.movedTo === connection.origin.remote.ip;
   return moved && knowsMove(connection);

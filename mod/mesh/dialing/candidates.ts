@@ -31,8 +31,8 @@ export class Discovery {
     readonly options: { readonly self: PeerName; readonly port: number; readonly discovery: boolean },
   ) {}
 
-  /** Addresses of peers that we are not connected to. `enough` wait for their turn already: then it is undefined, unless
-   * the last search is long ago. */
+  /** Addresses of peers that we are not connected to. `enough`: enough of them wait already, so the search is made only if
+   * the last one was long ago, and gives undefined otherwise. */
   search(
     view: ConnectorView,
     { enough, now }: { readonly enough: boolean; readonly now: Millis },

@@ -132,7 +132,7 @@ export class Connector {
     }
   }
 
-  /** Asks for a new evaluation: at once after a quiet time, else as soon as the size of the mesh allows. */
+  /** Asks for a new evaluation. After a quiet time it is made at once. Otherwise it waits: the larger the mesh, the longer. */
   request(now: Millis): void {
     this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + this.#gap()));
   }

@@ -8,8 +8,8 @@ import type { DialTarget } from "./dial_target.ts";
 /** A discovered address waits so long at most while a connection from there is being introduced, milliseconds. */
 export const PATIENCE = 2_000;
 
-/** Puts off the dial of a discovered address from which a connection is coming just now: the two would kill each other.
- * Not for long, as it may be somebody else's, or never get anywhere. */
+/** Puts off the dial of a discovered address while a connection comes from there: the two would kill each other. It does
+ * so for a short time only, as that connection may be somebody else's, or never get anywhere. */
 export function waitFor(coming: ReadonlySet<Ip>, target: DialTarget, now: Millis): void {
   if (target.direct !== undefined || target.phase !== "idle") return;
   if (!target.addresses.some((address) => coming.has(parseEndpoint(address)!.ip))) return;
@@ -17,8 +17,8 @@ export function waitFor(coming: ReadonlySet<Ip>, target: DialTarget, now: Millis
   if (now < target.waitsUntil) target.tryAt = Math.min(target.waitsUntil, after(now, PATIENCE / 10));
 }
 
-/** Whether we leave it to a peer to dial us: true at exactly one end. The parity of both names decides who, so that
- * everybody dials about half of the others. */
+/** Whether we leave it to a peer to dial us. It is true at exactly one end. The parity of both names decides at which, so
+ * that everybody dials about half of the others. */
 export function yields(self: PeerName, peer: PeerName): boolean {
   let parity = 0;
   for (let i = 0; i < self.length; i++) parity ^= self.charCodeAt(i) ^ peer.charCodeAt(i);

@@ -43,9 +43,9 @@ export function reached(target: DialTarget, now: Millis): void {
   target.since = now;
 }
 
-/** After the loss of a connection that was in use: soon, as the network works. `ours`: the target had led to it; if it
- * lived long it is made again at once, while the other end waits a moment. The wait grows a little, so that two hosts
- * that cannot stay connected do not keep each other busy. */
+/** After the loss of a connection that was in use the target is tried soon, as the network works. `ours`: this target had
+ * led to the connection. If that lived long, it is made again at once; the other end waits a moment. The wait grows a
+ * little, so that two hosts that cannot stay connected do not keep each other busy. */
 export function retryAfterLoss(target: DialTarget, { now, random }: RetryContext, ours: boolean): void {
   const good = now - target.since > GOOD_LIFE;
   target.interval = firstInterval(target);

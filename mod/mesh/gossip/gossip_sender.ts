@@ -15,8 +15,8 @@ export interface SenderLimits {
 export const SENDER_LIMITS: SenderLimits = { unicasts: 1024, unicastBytes: 4 * 1024 * 1024 };
 
 /**
- * The sender of one connection. At most one gossip datum waits for each channel and one broadcast datum for each
- * channel and source, so what waits is bounded by what is known; unicasts are counted. Data are encoded by `take()`,
+ * The sender of one connection. For each channel at most one gossip datum waits, and for each channel and source at most
+ * one broadcast datum. So what waits is bounded by what is known. Unicasts are counted and bounded. `take()` encodes data,
  * payload by payload. Gossip goes before broadcasts; unicasts and these two take turns.
  */
 export class GossipSender {

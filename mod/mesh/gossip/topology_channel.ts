@@ -26,8 +26,8 @@ const ASK_INTERVAL_MS = 5_000;
 export const LEAN_STATE_BYTES = 6 * 1024;
 /** About how many bytes of records go into one payload. */
 const PAYLOAD_BYTES = 64 * 1024;
-/** Each complete state of a lean mesh repeats about this much to one neighbour whatever it is known to have, if some
- * neighbour does not understand digests. */
+/** In a lean mesh each complete state repeats about so many bytes to one neighbour that does not understand digests,
+ * even if that neighbour has them. */
 const REFRESH_BYTES = 8 * 1024;
 
 type Effects = Omit<GossipOutcome, "relays">;

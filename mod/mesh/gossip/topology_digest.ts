@@ -1,6 +1,6 @@
 /**
- * What a peer knows, in a few bytes for each record: sent on a new connection instead of all records when both ends
- * understand it, so that each then sends only what the other lacks. An extension of the protocol between our peers.
+ * What a peer knows, in a few bytes for each record. Peers that understand digests send one on a new connection instead
+ * of all records. Each end then sends only what the other one lacks. An extension of the protocol, between our peers.
  */
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import { concatBytes } from "../../core/bytes.ts";
@@ -17,10 +17,12 @@ const ENTRY = 14;
 const NAME = 6;
 const VERSION = 10;
 /**
- * Why a digest is sent, its first byte. `greeting`: on a new connection to a peer that was not in our mesh; only peers
- * that one end does not know are sent in answer, as versions differ anyway while a mesh is starting and news of them are
- * under way. `comparing`: in a quiet moment; everything that differs is sent. `greeted` and `compared` answer these if
- * they showed more than the receiver has.
+ * Why a digest is sent; its first byte.
+ *
+ * - `greeting`: on a new connection to a peer that was not in our mesh. The answer has only records of peers that the
+ *   other end does not know: while a mesh starts versions differ anyway, and news of them are under way.
+ * - `comparing`: in a quiet moment. The answer has everything that differs.
+ * - `greeted`, `compared`: answer these when they showed more than the receiver has.
  */
 const PURPOSES = ["greeting", "greeted", "comparing", "compared"] as const;
 /** Why a digest is sent. */
