@@ -79,8 +79,7 @@ async function misses(): Promise<void> {
     await pause(500);
     const before = await host.counters();
     const seconds = await sendFrames(one.netns, { device, sources, destinations, perSecond });
-    await pause(200);
-    const after = await host.counters();
+    const after = await settled(host);
     const sent = sources.length * destinations.length;
     const figures = {
       asked: perSecond,
@@ -93,6 +92,17 @@ async function misses(): Promise<void> {
     best = { asked: figures.asked, sent: figures.sent };
   }
   report({ kind: "misses-best", ...best });
+}
+
+/** The counters when the daemon has worked off what was sent: no flow has come for a while. */
+async function settled(host: Host): Promise<Awaited<ReturnType<Host["counters"]>>> {
+  let counters = await host.counters();
+  for (let before = -1; counters.flows !== before;) {
+    before = counters.flows;
+    await pause(200);
+    counters = await host.counters();
+  }
+  return counters;
 }
 
 function machine(round: number, side: number, index: number): string {
