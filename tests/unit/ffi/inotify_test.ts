@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { FILE_EVENTS, Inotify } from "../../../ffi/inotify.ts";
 
+{ // opens the C library, once for the process
+  using first = new Inotify();
+  first.take();
+}
+
 Deno.test("Inotify hears that a file was opened and closed, and that one was made", () => {
   const folder = Deno.makeTempDirSync();
   try {
