@@ -5,8 +5,8 @@ import { TokenBucket } from "../core/token_bucket.ts";
 import type { Hook, Table } from "../wire/filter/model.ts";
 import { changeLegacy, type LegacyParts, natLegacy, readLegacy, removeLegacy } from "./legacy_shell.ts";
 import { planNat, type PresentNat } from "./nat.ts";
-import { applyNft, type FilterSocket, nftChanges, readNft, removeNft } from "./nft_shell.ts";
-import { type FirewallPlan, judgeInput, planForward, type StandingRule } from "./plan.ts";
+import { applyNft, type FilterSocket, nftTransactions, readNft, removeNft } from "./nft_shell.ts";
+import { type ChainPlace, type FirewallPlan, judgeInput, planForward, type StandingRule } from "./plan.ts";
 import {
   containersTraffic,
   exposedTraffic,
@@ -128,7 +128,7 @@ export class Firewall {
     const state = this.#read(wanted.length > 0);
     const change = mode === "auto";
     const plan = planForward(state.tables, { change, wanted });
-    const failures = change ? this.#apply(plan, { state, wanted }) : [];
+    const { failures, stands } = change ? this.#apply(plan, { state, wanted }) : { failures: [], stands: [] };
     const lost = plan.dropping.filter(({ meant }) => meant || !change);
     const programs = { both: state.tables.some(({ backend }) => backend === "legacy") };
     const problems = [
@@ -137,8 +137,7 @@ export class Firewall {
       ...failures,
     ];
     this.#tell(problems);
-    const standing = failures.length > 0 ? [] : plan.standing;
-    const rules = standing.map(({ at, comment }) => `${chainName(at)}: ${comment.replace(/^meshnet: /, "")}`);
+    const rules = stands.map(({ at, comment }) => `${chainName(at)}: ${comment.replace(/^meshnet: /, "")}`);
     const text = rules.join("; ");
     if (text !== this.#said && text !== "") {
       log.info("this host's firewall sees traffic of containers; rules of ours let it through", {
@@ -181,17 +180,17 @@ export class Firewall {
     return { tables: [...nft.tables, ...tables], nat: nft.nat };
   }
 
-  /** Makes the changes. Gives what could not be done. */
+  /** Makes the changes. Gives what could not be done, and our rules that are there now. */
   #apply(
     plan: FirewallPlan,
     { state, wanted }: { readonly state: State; readonly wanted: readonly WantedRule[] },
-  ): readonly FirewallProblem[] {
+  ): { readonly failures: readonly FirewallProblem[]; readonly stands: readonly StandingRule[] } {
     const { legacy, log, open } = this.parts;
     const key = ({ at, comment }: StandingRule) => `${chainName(at)}: ${comment}`;
     const removed = plan.standing.filter((rule) => !rule.found && this.#stood.has(key(rule)));
     if (removed.length > 0 && !this.#mayRepair()) {
       this.#again(REFILL_MS);
-      return [{
+      const failures = [{
         message: `Another program takes out the rules that let traffic${
           removed[0]!.comment.replace(/^meshnet: traffic/, "")
         } through this host's firewall, ${this.#undone} times so far: they are put back only now and then`,
@@ -200,29 +199,34 @@ export class Firewall {
             removed.map(({ at }) => chainName(at)).join(", ")
           }`,
       }];
+      return { failures, stands: plan.standing.filter(({ found }) => found) };
     }
     const failures: FirewallProblem[] = [];
-    const attempt = (what: string, work: () => boolean) => {
+    let stands = plan.standing;
+    const attempt = (what: string, work: () => boolean, table?: string) => {
       try {
         if (!work()) this.#again();
       } catch (thrown) {
+        stands = stands.filter(({ at, found }) => found || tableOf(at) !== table);
         failures.push({
           message: `Cannot change this host's firewall, ${what}: ${messageOf(thrown)}`,
-          hint:
-            "Another program may own the table; `meshnet up --firewall report` names the rules that are needed",
+          hint: what.endsWith(" firewalld")
+            ? "firewalld keeps its table to itself, so tell it: firewall-cmd --permanent --zone=trusted " +
+              `--add-interface=${this.parts.leg} && firewall-cmd --reload`
+            : "Another program may own the table; `meshnet up --firewall report` names the rules that are needed",
         });
       }
     };
-    const nft = nftChanges(plan.changes);
-    attempt("nf_tables", () => {
-      if (nft.length === 0) return true;
-      using socket = open();
-      applyNft(socket, nft);
-      return true;
-    });
+    for (const { changes, table } of nftTransactions(plan.changes)) {
+      attempt(`table ${table}`, () => {
+        using socket = open();
+        applyNft(socket, changes);
+        return true;
+      }, `nft ${table}`);
+    }
     if (plan.changes.some(({ at }) => at.backend === "legacy")) {
       const again = (tables: readonly Table[]) => planForward(tables, { change: true, wanted }).changes;
-      attempt("the tables of iptables-legacy", () => changeLegacy(legacy, again));
+      attempt("the tables of iptables-legacy", () => changeLegacy(legacy, again), "legacy");
     }
     attempt("addresses of exposed networks", () => this.#applyNat(state));
     if (removed.length > 0) {
@@ -230,8 +234,8 @@ export class Firewall {
         rules: removed.map(key).join("; "),
       });
     }
-    this.#stood = new Set(plan.standing.map(key));
-    return failures;
+    this.#stood = new Set(stands.map(key));
+    return { failures, stands };
   }
 
   #applyNat({ nat }: State): boolean {
@@ -280,6 +284,11 @@ export class Firewall {
     if (text === "") log.info("this host's firewall drops nothing of the mesh", {});
     for (const { hint, message } of problems) log.warn(eventOf(message), { reason: message, hint });
   }
+}
+
+/** What is changed in one step. */
+function tableOf({ backend, family, table }: ChainPlace): string {
+  return backend === "nft" ? `nft ${family} ${table}` : "legacy";
 }
 
 function eventOf(message: string): string {

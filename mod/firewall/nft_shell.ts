@@ -1,4 +1,5 @@
 /** Reads and changes nf_tables, which `nft` and iptables-nft write, over netlink: no program is needed. */
+import { describeErrno } from "../core/errno.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import type { Chain, Hook, Rule, RuleVerdict, Table } from "../wire/filter/model.ts";
 import {
@@ -108,9 +109,20 @@ function chainsOf(verdict: RuleVerdict): readonly string[] {
   }
 }
 
-/** Changes of a plan in nf_tables' own words. */
-export function nftChanges(changes: readonly FirewallChange[]): readonly NftChange[] {
-  return changes.filter(({ at }) => at.backend === "nft").map((change) => {
+/** Changes of a plan in nf_tables' own words, those of each table by themselves: another program may own a table, and that
+ * must not keep the others from being changed. */
+export function nftTransactions(
+  changes: readonly FirewallChange[],
+): readonly { readonly table: string; readonly changes: readonly NftChange[] }[] {
+  const nft = changes.filter(({ at }) => at.backend === "nft");
+  return [...Map.groupBy(nft, ({ at }) => `${at.family} ${at.table}`)].map(([table, some]) => ({
+    table,
+    changes: nftChanges(some),
+  }));
+}
+
+function nftChanges(changes: readonly FirewallChange[]): readonly NftChange[] {
+  return changes.map((change) => {
     const at = { family: change.at.family, table: change.at.table, name: change.at.chain };
     if (change.kind === "delete") return { kind: "delete", at, handle: change.handle };
     return { kind: "insert", at, before: change.before, rule: change.rule };
@@ -129,7 +141,9 @@ export function applyNft(socket: FilterSocket, changes: readonly NftChange[]): v
       if (message.type !== NLMSG.error) continue;
       const verdict = decodeVerdict(message);
       if (!verdict.ok) failure ??= verdict.reason;
-      else if (verdict.value.errno !== 0) failure ??= verdict.value.text ?? `error ${verdict.value.errno}`;
+      else if (verdict.value.errno !== 0) {
+        failure ??= verdict.value.text ?? describeErrno(verdict.value.errno);
+      }
     }
   }
   if (failure !== undefined) throw new TypeError(failure);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parseCidr } from "../../../mod/core/addr.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { Firewall, type FirewallParts, removeOwnRules } from "../../../mod/firewall/firewall_shell.ts";
+import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { splitMessages } from "../../../mod/wire/netlink/netlink.ts";
 import { FakeXtables, recordedSocket } from "./recorded.ts";
 
@@ -108,7 +109,7 @@ Deno.test("Firewall waits for the lock of others, and looks without it", () => {
   assert.equal(state.locks, locks);
 });
 
-Deno.test("Firewall sends changes of nf_tables as one transaction", () => {
+Deno.test("Firewall sends changes of nf_tables as one transaction for each table", () => {
   const { firewall, sent } = trial({ nft: "docker" });
   assert.deepEqual(firewall.check().rules, [
     "chain DOCKER-USER of table ip filter: traffic of containers",
@@ -118,7 +119,34 @@ Deno.test("Firewall sends changes of nf_tables as one transaction", () => {
     const split = splitMessages(bytes);
     return split.ok ? split.value.map(({ type }) => type & 0xff) : [];
   });
-  assert.deepEqual(types, [[16, 6, 6, 17]]);
+  assert.deepEqual(types, [[16, 6, 17], [16, 6, 17]]);
+});
+
+Deno.test("Firewall that may not change one table changes the others, and says how its owner lets traffic through", () => {
+  const { parts, sent } = trial({ nft: "firewalld", legacy: "docker" });
+  const refused: Uint8Array[] = [];
+  const firewall = new Firewall({
+    ...parts,
+    open: () => {
+      const socket = recordedSocket("firewalld", sent);
+      return {
+        ...socket,
+        send(message) {
+          socket.send(message);
+          const error = new NetlinkWriter(64).begin(2, 0).u32(0xffff_ffff).u32(20).u32(0).u32(0).u32(0).u32(0)
+            .end();
+          refused.push(error.finish()); // EPERM
+        },
+        receive: () => refused.shift(),
+      };
+    },
+  });
+  for (let i = 0; i < 2; i++) {
+    const { problems, rules, undone } = firewall.check();
+    assert.deepEqual([rules, undone, problems.length], [[RULE], 0, 2]);
+    assert.match(problems[1]!.message, /^Cannot change this host's firewall, table inet firewalld: .*EPERM/);
+    assert.match(problems[1]!.hint, /firewall-cmd --permanent --zone=trusted --add-interface=meshnet/);
+  }
 });
 
 Deno.test("Firewall asks for the addresses of exposed networks, and does without nf_tables", () => {
@@ -128,7 +156,7 @@ Deno.test("Firewall asks for the addresses of exposed networks, and does without
     "chain DOCKER-USER of table ip filter: traffic from 10.2.1.0/24",
     "chain DOCKER-USER of table ip filter: traffic to 10.2.1.0/24",
   ]);
-  assert.equal(sent.length, 2);
+  assert.equal(sent.length, 3); // both families, and addresses
   const legacy = trial({ legacy: "docker" });
   const plain = legacy.firewall.expose([{ network: parseCidr("10.2.1.0/24")!, masquerade: false }]);
   assert.deepEqual([plain.rules.length, plain.problems], [3, []]);
