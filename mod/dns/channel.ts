@@ -201,23 +201,27 @@ interface Changed {
   readonly identity: string;
 }
 
-/** Changes that wait for a connection. They are looked up when they are sent, so a slow connection gets the latest. */
+/**
+ * Changes that wait for a connection. They are looked up when they are sent, so a slow connection gets the latest.
+ * Connections share them: what one of them adds, another one may send too, which does no harm.
+ */
 class News implements GossipData {
-  readonly #changed: ReadonlyMap<string, Changed>;
+  readonly #changed = new Map<string, Changed>();
 
   constructor(
-    changed: Iterable<Changed>,
+    changed: readonly Changed[],
     readonly channel: {
       readonly encode: (changed: Iterable<Changed>) => Iterable<Uint8Array>;
       readonly full: GossipData;
     },
   ) {
-    this.#changed = new Map([...changed].map((each) => [`${each.origin} ${each.identity}`, each]));
+    for (const each of changed) this.#changed.set(`${each.origin} ${each.identity}`, each);
   }
 
   merge(other: GossipData): GossipData {
     if (!(other instanceof News)) return this.channel.full;
-    return new News([...this.#changed.values(), ...other.#changed.values()], this.channel);
+    for (const [key, each] of other.#changed) this.#changed.set(key, each);
+    return this;
   }
 
   encode(): Iterable<Uint8Array> {

@@ -37,7 +37,7 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
   /** Targets of ours that do not answer, as `#healthKey` calls them. */
   readonly #unhealthy = new Set<string>();
   /** Entries of ours that others are still to hear of, because they had enough to hear. */
-  readonly #waiting = new Map<string, DnsEntry>();
+  readonly #waiting = new Set<string>();
   readonly #overrides: TokenBucket;
   #overrideAt = Infinity;
   #renewAt = Infinity;
@@ -220,14 +220,16 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
 
   /** Tells all of entries that others had wrong. Two hosts under one name would do that to each other for ever: slowly. */
   #outdo(entries: readonly DnsEntry[]): void {
-    for (const entry of entries) this.#waiting.set(entryIdentity(entry), entry);
+    for (const entry of entries) {
+      if (this.#waiting.size < MAX_DNS_ENTRIES.origin) this.#waiting.add(entryIdentity(entry));
+    }
     const wait = this.#overrides.take(this.#now);
     if (wait > 0) this.#overrideAt = Math.min(this.#overrideAt, after(this.#now, wait));
     else this.#tellWaiting();
   }
 
   #tellWaiting(): void {
-    const entries = [...this.#waiting.keys()].flatMap((identity) =>
+    const entries = [...this.#waiting].flatMap((identity) =>
       this.store.get(this.#options.self, identity) ?? []
     );
     this.#waiting.clear();

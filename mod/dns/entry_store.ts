@@ -14,6 +14,8 @@ export type EntryWatcher = (before: DnsEntry | undefined, after: DnsEntry | unde
 /** The entries of one origin by identity. */
 interface Share {
   readonly entries: Map<string, DnsEntry>;
+  /** Identities of those that are deleted for good, the oldest deletion first. */
+  readonly deleted: Set<string>;
   sum: number;
 }
 
@@ -87,8 +89,12 @@ export class EntryStore {
     const before = this.get(origin, identity);
     if (before === undefined && !this.#makeRoom(origin)) return false;
     let share = this.#shares.get(origin);
-    if (share === undefined) this.#shares.set(origin, share = { entries: new Map(), sum: 0 });
+    if (share === undefined) {
+      this.#shares.set(origin, share = { entries: new Map(), deleted: new Set(), sum: 0 });
+    }
     share.entries.set(identity, entry);
+    share.deleted.delete(identity);
+    if (entry.tombstone > 0 && !entry.unhealthy) share.deleted.add(identity);
     if (before === undefined) this.#size++;
     else this.#add(share, SUM - hashOf(before, identity));
     this.#add(share, hashOf(entry, identity));
@@ -103,6 +109,7 @@ export class EntryStore {
     const before = share?.entries.get(identity);
     if (share === undefined || before === undefined) return;
     share.entries.delete(identity);
+    share.deleted.delete(identity);
     this.#size--;
     this.#add(share, SUM - hashOf(before, identity));
     if (share.entries.size === 0) this.#shares.delete(entry.origin);
@@ -130,17 +137,12 @@ export class EntryStore {
     return this.#evict(largest, largest === origin);
   }
 
-  /** Removes the oldest deleted entry of an origin, or its oldest one at all. */
+  /** Removes the oldest deleted entry of an origin, or its oldest one at all. At once, for a flood comes this way. */
   #evict(origin: PeerName, deletedOnly: boolean): boolean {
-    let victim: DnsEntry | undefined;
-    for (const entry of this.of(origin)) {
-      if (entry.tombstone === 0 || entry.unhealthy) continue;
-      victim = entry;
-      break;
-    }
-    if (victim === undefined && !deletedOnly) [victim] = this.of(origin);
-    if (victim === undefined) return false;
-    this.drop(victim);
+    const { entries, deleted } = this.#shares.get(origin) ?? {};
+    const [identity] = deleted?.size || deletedOnly ? deleted ?? [] : entries?.keys() ?? [];
+    if (identity === undefined) return false;
+    this.drop(entries!.get(identity)!);
     return true;
   }
 

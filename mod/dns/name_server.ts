@@ -108,6 +108,15 @@ export class NameServer {
     return this.#finish(RCODE.SERVFAIL);
   }
 
+  /** An answer without records that is marked as cut off: whoever sent the message, and not another, asks over TCP. */
+  askAgain(bytes: Uint8Array, out: Uint8Array): DnsVerdict {
+    const isQuery = bytes.length >= DNS_HEADER && (bytes[2]! & 0x80) === 0;
+    const read = isQuery ? readQuery(bytes) : undefined;
+    if (read?.ok !== true || read.value.questions === 0) return TOO_SHORT;
+    this.#writer.begin(bytes, read.value, out);
+    return this.#finish(RCODE.NOERROR, true);
+  }
+
   #finish(rcode: number, cut = false): DnsVerdict {
     return { kind: "reply", length: this.#writer.finish(rcode, cut), rcode };
   }

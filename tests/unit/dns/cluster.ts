@@ -152,8 +152,9 @@ export class Host {
       );
     }
     if (effect.kind !== "broadcast") return;
+    const payloads = [...effect.data.encode()];
     for (const to of world.reachable(this)) {
-      for (const bytes of effect.data.encode(to.name)) {
+      for (const bytes of payloads) {
         world.send(this, to, bytes.length, (channel, now) => channel.onBroadcast(this.name, bytes, now));
       }
     }

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { fromHex } from "../../../mod/core/bytes.ts";
 import { type DnsEntry, encodeDnsGossip } from "../../../mod/wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../../mod/wire/dns/dns_types.ts";
+import type { Millis } from "../../../mod/core/time.ts";
+import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
 import { a, addressOf, Bench, entry, peer } from "./bench.ts";
 
@@ -199,6 +201,63 @@ Deno.test("DnsChannel refuses bytes that are no gossip, and takes nothing of the
   const bench = new Bench();
   assert.match(bench.take(Uint8Array.of(1, 2, 3)) as string, /^gossip of names is unreadable: /);
   assert.equal(bench.all.length, 0);
+});
+
+Deno.test("DnsChannel returns, whatever neighbours send", () => {
+  const bench = new Bench();
+  bench.register(...FOO);
+  const samples = [...vectors.keys()].map(bytes);
+  const digests = [peer(0), peer(2), peer(3)].map((origin) => ({ origin, sum: 7 }));
+  for (const count of [1, 2, 3]) {
+    samples.push(encodeDnsGossip({
+      ...{
+        timestamp: bench.wall,
+        digests: digests.slice(0, count),
+        entries: [entry(), entry({ origin: peer(1) })],
+      },
+    }));
+  }
+  let at = bench.now;
+  fuzz(
+    (payload) => {
+      const now = (at += 5_000) as Millis;
+      bench.effects = [];
+      bench.channel.onUnicast(peer(3), payload, now);
+      bench.channel.onBroadcast(peer(2), payload, now);
+      return bench.channel.onGossip(payload, now, peer(2));
+    },
+    samples,
+    { mutations: 60, truncations: 60 },
+  );
+});
+
+Deno.test("DnsChannel: neighbours that compare end with the same, in three messages", () => {
+  const [one, two] = [new Bench(), new Bench()];
+  for (const n of [2, 3, 4, 5]) for (const each of [one, two]) each.known.add(peer(n));
+  one.hear([entry(), entry({ origin: peer(4) }), entry({ origin: peer(5) })]);
+  two.hear([
+    entry(),
+    entry({ origin: peer(3) }),
+    entry({ origin: peer(5), version: 2, tombstone: two.wall }),
+  ]);
+  one.comparing.add(peer(2));
+  let messages = 0;
+  const transmit = (payload: Uint8Array, to: Bench, other: Bench, source: number): void => {
+    messages++;
+    to.effects = [];
+    const now = to.now as Millis;
+    const taken = messages === 1
+      ? to.channel.onGossip(payload, now, peer(source))
+      : to.channel.onUnicast(peer(source), payload, now);
+    assert.ok(taken.ok);
+    for (const effect of to.effects) {
+      if (effect.kind === "unicast") transmit(effect.payload, other, to, 5 - source);
+    }
+  };
+  for (const payload of one.channel.fullState().encode(peer(2))) transmit(payload, two, one, 3);
+  assert.equal(messages, 4, "the first one and three replies");
+  assert.deepEqual(one.all, two.all);
+  assert.equal(one.all.length, 4);
 });
 
 Deno.test("DnsChannel sends what is current when a message's turn comes, and merges what waits", () => {

@@ -133,6 +133,18 @@ Deno.test("NameServer says nothing to answers and to what is no message", () => 
   });
 });
 
+Deno.test("NameServer asks to come again over TCP with no more octets than it was sent", () => {
+  const bytes = query({ name: "many.weave.local" });
+  const verdict = bench.server.askAgain(bytes, bench.out);
+  assert.ok(verdict.kind === "reply");
+  assert.equal(verdict.length, bytes.length);
+  const { flags, answers } = decodeReference(bench.out.slice(0, verdict.length));
+  assert.deepEqual([flags! & 0x200, answers], [0x200, []]);
+  for (const odd of [new Uint8Array(3), bytes.slice(0, 20), bytes.with(2, 0x80)]) {
+    assert.equal(bench.server.askAgain(odd, bench.out).kind, "drop");
+  }
+});
+
 Deno.test("NameServer returns, whatever the bytes, and stays within its buffer", () => {
   const out = new Uint8Array(4_096);
   const samples = cases.slice(0, 20).map(({ name, type, ednsSize }) =>
