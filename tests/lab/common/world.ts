@@ -5,7 +5,7 @@
  *                   | eth0      | eth0   192.168.50.N
  *                   +-- fabric -+                       a bridge in a namespace of its own
  */
-import type { StatusReport } from "../../../mod/control/api_types.ts";
+import type { FullReport, StatusReport } from "../../../mod/control/api_types.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
 import { Container } from "./container.ts";
 import {
@@ -87,6 +87,10 @@ export class Host implements AsyncDisposable {
   /** Asks the daemon over its socket: what `status --json` prints, without the cost of a process. */
   async status(): Promise<StatusReport> {
     return await callDaemon({ method: "GET", path: "/status" }, { runDir: this.runDir, timeoutMs: 5_000 });
+  }
+  /** What `report` prints, asked for in the same way. */
+  async report(): Promise<FullReport> {
+    return await callDaemon({ method: "GET", path: "/report" }, { runDir: this.runDir, timeoutMs: 30_000 });
   }
   /** Waits until so many connections carry traffic. */
   async established(count = 1, ms = 60_000, everyMs = 20): Promise<StatusReport> {

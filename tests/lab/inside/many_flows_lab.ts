@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
 import { sendFrames } from "../common/frames.ts";
+import type { DatapathCounters } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import type { World } from "../common/world.ts";
+import type { Host, World } from "../common/world.ts";
 
 const SIDE = 32;
 const PAIRS = SIDE * SIDE;
@@ -49,12 +50,17 @@ export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }
     for (const destinations of [0, SIDE]) { // where this runs alone, nobody is known yet
       for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations });
     }
-    const before = await Promise.all(world.hosts.map((host) => host.counters()));
+    const before = await Promise.all(world.hosts.map(counted));
     for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: SIDE });
-    const after = await Promise.all(world.hosts.map((host) => host.counters()));
+    const after = await Promise.all(world.hosts.map(counted));
     for (const i of [0, 1]) {
-      const missed = after[i]!.missed - before[i]!.missed;
-      assert.ok(missed < PAIRS / 50, `${missed} of ${2 * PAIRS} frames were misses`);
+      // Each heartbeat is a miss, and how many come depends on how long a busy machine takes.
+      const beats = after[i]!.beats - before[i]!.beats;
+      const missed = after[i]!.missed - before[i]!.missed - beats;
+      assert.ok(
+        missed < PAIRS / 50,
+        `${missed} of ${2 * PAIRS} frames were misses, besides ${beats} heartbeats`,
+      );
       assert.ok(after[i]!.hit - before[i]!.hit >= 2 * PAIRS);
       assert.equal(after[i]!.lost, 0);
     }
@@ -78,6 +84,13 @@ async function send(
 
 function mac(side: number, index: number): string {
   return `02:00:5e:00:0${side}:${index.toString(16).padStart(2, "0")}`;
+}
+
+/** The kernel's counters, and how many heartbeats came. */
+async function counted(host: Host): Promise<DatapathCounters & { readonly beats: number }> {
+  const { details } = await host.report();
+  const [beats] = /(?<="heartbeatsReceived":)[0-9]+/.exec(JSON.stringify(details))!;
+  return { ...await host.counters(), beats: Number(beats) };
 }
 
 /** What a capture itself has lost, in its own words. */
