@@ -38,7 +38,7 @@ export default suite({ name: "three hosts in a line", open: () => hosts(3), prep
   "TCP passes the middle": async (world) => {
     const rate = await world.container(1).iperf(world.container(3), 3);
     note(`TCP through the middle ${(rate / 1e9).toFixed(2)} Gbit/s`);
-    assert.ok(rate > 100e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
+    assert.ok(rate > 20e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
   },
   "when the middle goes, the ends say so, and traffic is back when it is": async (world) => {
     await restartMiddle(world);

@@ -67,7 +67,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
   "TCP fills the link": async (world) => {
     const rate = await world.container(1).iperf(world.container(2), 3);
     note(`TCP ${(rate / 1e9).toFixed(2)} Gbit/s`);
-    assert.ok(rate > 200e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
+    assert.ok(rate > 20e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);
   },
   "ovs-dpctl run by the administrator disturbs nothing": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
