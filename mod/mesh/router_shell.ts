@@ -15,7 +15,16 @@ import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
 import { Socket } from "./tcp/socket_shell.ts";
 import type { TargetChange } from "./dialing/target_change.ts";
 import { parseDialTarget } from "./dialing/target.ts";
-import { DenoStream, dial, DialError, endpointOf, listen, lookUp, type Stream } from "./tcp/tcp_shell.ts";
+import {
+  DenoStream,
+  dial,
+  DialError,
+  endpointOf,
+  listen,
+  lookUp,
+  type Stream,
+  wasReset,
+} from "./tcp/tcp_shell.ts";
 
 /** Where the direct targets are kept between runs: a JSON list of texts. */
 export const TARGETS_KEY = "mesh/targets";
@@ -248,16 +257,18 @@ export class Router {
     while (!signal.aborted) {
       try {
         this.#enter(await this.#listener.accept());
-        if (++count < ACCEPT_BATCH) continue;
-        // Above this rate accepting takes half of this thread's time, and the rest of the mesh has the other half.
-        const took = clock.now() - since;
-        if (took < ACCEPT_BATCH) await pause(Math.max(1, took), signal);
-        [count, since] = [0, clock.now()];
       } catch (error) {
         if (signal.aborted) return;
-        this.#faults.tell("accept connections", error);
-        await pause(ACCEPT_PAUSE, signal); // out of descriptors, or the remote was gone already
+        if (!wasReset(error)) {
+          this.#faults.tell("accept connections", error);
+          await pause(ACCEPT_PAUSE, signal); // out of descriptors
+        }
       }
+      if (++count < ACCEPT_BATCH) continue;
+      // Above this rate accepting takes half of this thread's time, and the rest of the mesh has the other half.
+      const took = clock.now() - since;
+      if (took < ACCEPT_BATCH) await pause(Math.max(1, took), signal);
+      [count, since] = [0, clock.now()];
     }
   }
 

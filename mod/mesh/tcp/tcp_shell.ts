@@ -163,6 +163,13 @@ export function listen(host: Ip | undefined, port: number): Deno.TcpListener {
   }
 }
 
+/** Whether a connection could not be accepted because its other end had reset it. A stranger can do that as often as he
+ * likes: it is no fault of this host, and others must not wait for it. */
+export function wasReset(error: unknown): boolean {
+  return error instanceof Deno.errors.NotConnected || error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.ConnectionReset;
+}
+
 function listenOn(hostname: string, port: number): Deno.TcpListener {
   try {
     return Deno.listen({ hostname, port });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import type { Ip } from "../../../mod/core/addr.ts";
 import { type PeerName, peerNameFromNumber, type PeerUid, toShortId } from "../../../mod/core/names.ts";
 import { Faults } from "../../../mod/core/faults.ts";
@@ -75,4 +76,22 @@ Deno.test("startRouter() goes on when the targets cannot be remembered, and says
   using made = bench(store);
   assert.deepEqual(targetsOf(made.router), ["127.0.0.1:1"]);
   assert.ok(made.log.includes("failed, the rest goes on the disk is full"), made.log.join("\n"));
+});
+
+Deno.test("Router accepts at once after connections that were reset before it came to them, and logs none of them", async () => {
+  using made = bench();
+  const { port } = made.router.address;
+  const resets = Array.from({ length: 100 }, () =>
+    new Promise((resolve) => {
+      const from = { host: HOST, port, localAddress: "127.0.0.2" }; // which has a share of its own
+      const socket = connect(from, () => socket.resetAndDestroy());
+      socket.on("error", () => {});
+      socket.on("close", resolve);
+    }));
+  await Promise.all(resets);
+  const conn = await Deno.connect({ hostname: HOST, port });
+  const greeting = await conn.read(new Uint8Array(64));
+  conn.close();
+  assert.ok(greeting! > 0);
+  assert.deepEqual(made.log.filter((line) => line.startsWith("failed,")), []);
 });
