@@ -49,5 +49,5 @@ if (rest.length > 0 || what !== "any" && what !== "ovs") fail("Usage: deno task 
 if (what === "any" && Deno.uid() !== 0) fail("The demonstration makes network namespaces: run it as root");
 await ensure("lab");
 // A test run has built already, and other scenarios run that file meanwhile.
-if (Deno.env.get("MESHNET_BUILT") === undefined) await build();
+if (Deno.env.get("DEMO_BUILT") === undefined) await build();
 Deno.exit(await demonstrate(what) ? 0 : 1);

@@ -70,7 +70,7 @@ export const DEMO_PARTS: readonly Part[] = [["ovs"], []].map((words) => ({
   name: ["demo", ...words].join(" "),
   args: ["run", "-A", "mod/tasks/demo.ts", ...words],
   timeoutMs: 6 * MINUTE,
-  env: { MESHNET_BUILT: "1" },
+  env: { DEMO_BUILT: "1" },
 }));
 
 /** Runs a part, prints its name, time and result, and its whole output when it failed or `loud` is set. */
