@@ -77,6 +77,8 @@ export class Firewall {
   #tired = false;
   #waits = false;
   #looked = false;
+  /** nf_tables could be read once; later failures, as without descriptors, pass. */
+  #hasNft = false;
   /** nf_tables of this kernel cannot translate addresses. */
   #natByLegacy = false;
   #over = false;
@@ -168,6 +170,7 @@ export class Firewall {
     try {
       using socket = open();
       nft = readNft(socket, hooks);
+      this.#hasNft = true;
     } catch (thrown) { // a kernel without nf_tables, say
       log.debug("cannot look at nf_tables", { reason: messageOf(thrown) });
     }
@@ -240,6 +243,7 @@ export class Firewall {
 
   #applyNat({ nat }: State): boolean {
     const { legacy, log, open } = this.parts;
+    if (nat === undefined && this.#hasNft) return true;
     const changes = nat === undefined || this.#natByLegacy ? [] : planNat(nat, this.#exposures);
     if (changes.length > 0) {
       try {
