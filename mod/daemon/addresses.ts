@@ -142,12 +142,12 @@ export class Addresses {
       if (wish.kind === "address") {
         const { cidr } = wish;
         if (cidrContains(range, cidr.ip)) {
-          await shell.ask({ kind: "claim", cidr, lenient: true, ...common }, gone());
+          await shell.ask({ kind: "claim", cidr, lenient: true, ...common }, gone);
         }
         addresses.push(formatCidr(cidr));
         continue;
       }
-      const answer = await shell.ask({ kind: "allocate", subnet: wish.subnet ?? subnet, ...common }, gone());
+      const answer = await shell.ask({ kind: "allocate", subnet: wish.subnet ?? subnet, ...common }, gone);
       if (answer.kind === "address") addresses.push(formatCidr(answer.cidr));
     }
     return addresses;

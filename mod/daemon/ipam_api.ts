@@ -38,13 +38,13 @@ export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): Ipam
       const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
       const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
       const wanted = text === null || text === "default" ? subnet : cidrOf(text, "10.32.1.0/24");
-      return answerOf(holder, await shell.ask({ kind: "allocate", subnet: wanted, ...common }, gone()));
+      return answerOf(holder, await shell.ask({ kind: "allocate", subnet: wanted, ...common }, gone));
     },
     async claim({ address, holder, ...wait }, gone) {
       const { shell } = need(`Cannot claim ${address}`);
       const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
       const cidr = cidrOf(address, "10.32.1.7/12");
-      return answerOf(holder, await shell.ask({ kind: "claim", cidr, lenient: false, ...common }, gone()));
+      return answerOf(holder, await shell.ask({ kind: "claim", cidr, lenient: false, ...common }, gone));
     },
     async release({ address, holder }) {
       const { shell } = need(`Cannot release addresses of ${holder}`);
@@ -54,7 +54,7 @@ export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): Ipam
     },
     async prime(wait, gone) {
       const { shell } = need("Cannot prime");
-      await shell.ask({ kind: "prime", patience: patienceOf(wait, clock) }, gone());
+      await shell.ask({ kind: "prime", patience: patienceOf(wait, clock) }, gone);
       return { done: true };
     },
     async removePeers({ peers: words, ...wait }, gone) {
@@ -62,7 +62,7 @@ export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): Ipam
       const known = [...peers(), ...shell.status().nicknames];
       const victims = words.map((word) => peerOf(word, known));
       const patience = patienceOf(wait, clock);
-      const answer = await shell.ask({ kind: "remove", peers: victims, patience }, gone());
+      const answer = await shell.ask({ kind: "remove", peers: victims, patience }, gone);
       return { peers: victims, addresses: answer.kind === "removed" ? answer.taken : 0 };
     },
     async leave() {

@@ -127,25 +127,33 @@ export class AllocatorShell implements Disposable {
     this.#reclaim();
   }
 
-  /** Has something done. Throws MeshnetError "ipam/..." for what is refused, and what the store throws. When `signal`
-   * aborts, what still waits is given up. */
-  ask(request: IpamRequest, signal?: AbortSignal): Promise<Answered> {
+  /** Has something done. Throws MeshnetError "ipam/..." for what is refused, and what the store throws. What is not
+   * answered at once asks `gone`, and is given up when that signal aborts. */
+  ask(request: IpamRequest, gone?: () => AbortSignal): Promise<Answered> {
     const id = ++this.#lastId;
     const { promise, resolve, reject } = Promise.withResolvers<Answered>();
-    if (this.#stopped || signal?.aborted === true) {
+    if (this.#stopped) {
       reject(refusalError({ code: "cancelled", message: "The request was given up", hint: undefined }));
       return promise;
     }
+    this.#waiters.set(id, { resolve, reject });
+    if (!this.#allocator.hasRing && this.#options.expected() !== this.#expected) this.#mesh();
+    this.#step({ ...request, id } as AllocatorEvent, id);
+    if (gone !== undefined && this.#waiters.has(id)) this.#watch(id, gone());
+    return promise;
+  }
+
+  /** Gives a request up when a signal aborts. */
+  #watch(id: RequestId, signal: AbortSignal): void {
+    const { resolve, reject } = this.#waiters.get(id)!;
     const cancel = () => this.#step({ kind: "cancel", id });
-    const done = () => signal?.removeEventListener("abort", cancel);
+    if (signal.aborted) return cancel();
+    const done = () => signal.removeEventListener("abort", cancel);
     this.#waiters.set(id, {
       resolve: (outcome) => (done(), resolve(outcome)),
       reject: (thrown) => (done(), reject(thrown)),
     });
-    signal?.addEventListener("abort", cancel, { once: true });
-    if (!this.#allocator.hasRing && this.#options.expected() !== this.#expected) this.#mesh();
-    this.#step({ ...request, id } as AllocatorEvent, id);
-    return promise;
+    signal.addEventListener("abort", cancel, { once: true });
   }
 
   /** What became of containers. */

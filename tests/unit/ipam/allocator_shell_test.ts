@@ -144,9 +144,14 @@ Deno.test("AllocatorShell: a waiting request ends with its signal, its time, or 
   const hosts = new Hosts();
   const shell = hosts.start(1, { kind: "consensus", peers: 3 }, 3);
   const gone = new AbortController();
-  const first = shell.ask(allocate("a"), gone.signal);
+  const first = shell.ask(allocate("a"), () => gone.signal);
   gone.abort();
   await assert.rejects(first, code("ipam/cancelled"));
+  await assert.rejects(
+    shell.ask(allocate("a"), () => gone.signal),
+    code("ipam/cancelled"),
+    "it had gone already",
+  );
   const second = shell.ask(allocate("a", { until: hosts.clock.now() + 3_000, noWait: false }));
   hosts.clock.run(4_000);
   await assert.rejects(second, code("ipam/no-ring"));
