@@ -294,10 +294,11 @@ declareTests(
         assert.equal((await ipam(host)).state, "awaiting-consensus");
         await other.up("--peers", host.address, ...options);
         assert.match(await waiting, /has 10\.40\./);
-        await host.run("detach", target);
+        await resetAll(world);
       },
-    "a used-up subnet says who holds what": async (world) => {
+    "a used-up subnet says who holds what; who has gone waits for it no more": async (world) => {
       const host = world.host(1);
+      await world.upAll("--ip-range", RANGE);
       const subnet = "10.40.3.0/30";
       const want = (holder: string) => ask(host, "/ipam/allocate", { holder, subnet, timeoutMs: 8_000 });
       await want("a");
