@@ -37,7 +37,7 @@ export interface AllocatorShellOptions extends Omit<AllocatorOptions, "stored"> 
   readonly store: Store;
   readonly logger: Logger;
   /** Takes what fails where nobody waits for it. */
-  readonly faults: Pick<Faults, "tell">;
+  readonly faults: Pick<Faults, "guard" | "tell">;
   /** How the channel sends. */
   readonly gossip: GossipPort;
   /** How many peers there ought to be, this host included. */
@@ -146,7 +146,10 @@ export class AllocatorShell implements Disposable {
   /** Gives a request up when a signal aborts. */
   #watch(id: RequestId, signal: AbortSignal): void {
     const { resolve, reject } = this.#waiters.get(id)!;
-    const cancel = () => this.#step({ kind: "cancel", id });
+    const cancel = this.#options.faults.guard(
+      "give a request for addresses up",
+      () => this.#step({ kind: "cancel", id }),
+    );
     if (signal.aborted) return cancel();
     const done = () => signal.removeEventListener("abort", cancel);
     this.#waiters.set(id, {

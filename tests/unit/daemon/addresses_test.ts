@@ -48,7 +48,7 @@ class Machine {
         init: { kind: "consensus", peers: 1 },
       },
       ...{ clock: this.clock, alarm, store: this.host.store, logger, random: seededRandom(7) },
-      faults: { tell: (_, thrown) => assert.fail(String(thrown)) },
+      faults: { tell: (_, thrown) => assert.fail(String(thrown)), guard: (_, work) => work },
       gossip: { unicast() {}, broadcast() {} },
       reclaimAfterMs: undefined,
       wallSeconds: () => 1,

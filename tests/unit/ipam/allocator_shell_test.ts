@@ -45,7 +45,7 @@ class Hosts {
     const shell = new AllocatorShell({
       ...{ universe: made.value, self, uid: BigInt(n), nickname: `h${n}`, init, random: this.random, store },
       ...{ clock: this.clock, alarm: alarmOf(this.clock), logger, gossip: this.#gossip(self) },
-      faults: { tell: (what) => void this.told.push(what) },
+      faults: { tell: (what) => void this.told.push(what), guard: (_, work) => work },
       reclaimAfterMs: 600_000,
       wallSeconds: () => 1_700_000_000,
       expected: () => expected,
