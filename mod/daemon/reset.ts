@@ -128,10 +128,20 @@ async function kill(pid: number): Promise<void> {
   }
 }
 
-/** Whether a process has not ended yet; one whose parent has not noticed has. */
+/** Whether a process has not ended yet; one whose parent has not noticed has. The first of its threads may end before
+ * the others, which still hold its sockets and locks. */
 function isAlive(pid: number): boolean {
   const stat = readTextIfReadable(`/proc/${pid}/stat`);
-  return stat !== undefined && !/^.*\) [ZX] /s.test(stat);
+  if (stat === undefined) return false;
+  return !/^.*\) [ZX] /s.test(stat) || threadsOf(pid) > 1;
+}
+
+function threadsOf(pid: number): number {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].length;
+  } catch {
+    return 0; // it has gone
+  }
 }
 
 /** Refuses while a daemon with another run folder has this state open. Broken state is no reason: it goes anyway. */
