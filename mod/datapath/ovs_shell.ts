@@ -23,6 +23,7 @@ import type {
   UpcallSocket,
 } from "../overlay/ports/datapath_port.ts";
 import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
+import { Backlog } from "./backlog.ts";
 import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import type { OvsChange } from "./ovs_setup.ts";
@@ -71,6 +72,7 @@ export class OvsDatapath implements Datapath {
   readonly #ports = new Map<PortNo, Vport>();
   /** vxlan ports to try again: UDP port -> attempt and time. */
   readonly #retries = new Map<number, { attempt: number; at: Millis }>();
+  readonly #backlog = new Backlog();
   #checkAt = Infinity;
   #checkedAt = -Infinity;
   #resync = false;
@@ -138,6 +140,7 @@ export class OvsDatapath implements Datapath {
   drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
     if (at.isReady(NOTICES)) this.#takeNotices(post, at.now);
     let more = at.isReady(UPCALLS) && this.#takeUpcalls(post);
+    this.#backlog.update(more, at.now, post);
     const user = this.#user;
     if (user !== undefined) {
       const { now } = at;

@@ -61,6 +61,8 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   readonly #links: OverlayLinks;
   #sweepAt: number = Infinity;
   #graceUntil: number = Infinity;
+  /** See the event "backlog". */
+  #backlogSince: Millis | undefined;
   #networkChanged = false;
 
   constructor(readonly options: DataplaneOptions) {
@@ -217,6 +219,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "addresses-changed":
         this.#links.addressesChanged(event, now);
         break;
+      case "backlog":
+        this.#backlogSince = event.since;
+        break;
       case "wake":
         break;
       default:
@@ -245,7 +250,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   }
 
   #timers(now: Millis): void {
-    this.#links.wake(now);
+    this.#links.wake(now, this.#backlogSince ?? now);
     if (now >= this.#network.nextWake) {
       this.#network.refresh(now);
       this.#networkChanged = true;

@@ -40,6 +40,15 @@ export interface HeartbeatFacts {
   readonly fullPromise?: number;
 }
 
+/** So long a heartbeat may wait among packets that have come and are not read yet. */
+const BACKLOG_MS = 10_000 as Millis;
+
+/** Whether a heartbeat that was due is missed: it has not come, and is not waiting to be read either. A flood of new
+ * conversations must not pass for a path that has failed; and it must not hide one for ever. */
+export function isMissed(due: number, now: Millis, readUntil: Millis): boolean {
+  return now >= due && (readUntil >= due || now >= due + BACKLOG_MS);
+}
+
 /** How long the peer may be silent after a heartbeat that promised the next one; 0: it promised nothing. */
 export function patienceAfter(promise: number): number {
   if (promise === 0) return HEARTBEAT_TIMEOUT_MS;

@@ -16,6 +16,7 @@ import {
   HEARTBEAT_TIMEOUT_MS,
   type HeartbeatFacts,
   HOLD_HEARTBEAT_MS,
+  isMissed,
   LATE_MS,
   LEAST_TIMEOUT_MS,
   MOVE_INTERVAL_MS,
@@ -328,14 +329,14 @@ export class FastdpLink implements Forwarder {
     return [{ kind: "moved" }];
   }
 
-  wake(now: Millis): readonly ForwarderEvent[] {
+  wake(now: Millis, readUntil = now): readonly ForwarderEvent[] {
     const events: ForwarderEvent[] = [];
     if (now >= this.#timeoutAt + LATE_MS && !this.#excused) {
       // This process was delayed: what came meanwhile is taken after this.
       this.#excused = true;
       this.#timeoutAt = now + LATE_MS;
     }
-    if (now >= this.#timeoutAt && !this.#silent) {
+    if (isMissed(this.#timeoutAt, now, readUntil) && !this.#silent) {
       this.#fullLost = now >= this.#full.deadline && this.#heardAt > now - LEAST_TIMEOUT_MS;
       this.#timeoutAt = Infinity;
       this.#comeback = 0;

@@ -126,10 +126,10 @@ export class LinkSwitch {
     return slot === undefined ? [] : this.take(index, slot.control(tag, payload, now), now);
   }
 
-  /** Time has passed. */
-  wake(now: Millis): readonly SwitchEvent[] {
+  /** Time has passed. All that came until `readUntil` has been read. */
+  wake(now: Millis, readUntil: Millis = now): readonly SwitchEvent[] {
     return this.slots.flatMap((slot, index) =>
-      now >= slot.nextWake() ? this.take(index, slot.wake(now), now) : []
+      now >= slot.nextWake() ? this.take(index, slot.wake(now, readUntil), now) : []
     );
   }
 

@@ -253,13 +253,13 @@ export class OverlayLinks {
     }
   }
 
-  /** Time has passed. */
-  wake(now: Millis): void {
+  /** Time has passed. All that came until `readUntil` has been read. */
+  wake(now: Millis, readUntil: Millis): void {
     this.#esp.wake(now);
     if (now < this.#nextWake) return;
     if (now >= this.#announceAt) this.#announce(now);
     for (const link of this.#links.values()) {
-      if (now >= link.switch.nextWake()) this.#settle(link, link.switch.wake(now), now);
+      if (now >= link.switch.nextWake()) this.#settle(link, link.switch.wake(now, readUntil), now);
     }
     this.#nextWake = this.#computeWake();
   }

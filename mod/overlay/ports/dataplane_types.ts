@@ -10,6 +10,7 @@ import type {
   TopologyView,
 } from "../../core/overlay_port.ts";
 import type { LogFields } from "../../core/ports.ts";
+import type { Millis } from "../../core/time.ts";
 import type { XfrmEffect, XfrmNews } from "./esp_port.ts";
 import type { SleeveEffect, SleeveNews } from "./sleeve_port.ts";
 import type {
@@ -107,6 +108,9 @@ export type DataplaneEvent =
   | XfrmNews
   /** This host has other addresses than before. */
   | { readonly kind: "addresses-changed" } & AddressChange
+  /** More has come than could be read at once. Everything that came until `since` has been read, and not all that came
+   * later; undefined: all has been read. */
+  | { readonly kind: "backlog"; readonly since: Millis | undefined }
   /** `nextWake()` has come. */
   | { readonly kind: "wake" };
 

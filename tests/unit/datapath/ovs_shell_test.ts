@@ -159,11 +159,19 @@ Deno.test("OvsDatapath meets a port whose frame was faster than its news", () =>
 Deno.test("OvsDatapath.drain() takes a bounded number of misses and says that there are more", () => {
   const { drain, fake, take } = opened();
   take();
-  fake.upcalls.push(...Array.from({ length: 10 }, () => miss(0)));
-  assert.equal(drain(), true);
+  assert.equal(drain(10), false);
+  fake.upcalls.push(...Array.from({ length: 18 }, () => miss(0)));
+  assert.equal(drain(20), true);
+  const first = take();
+  assert.equal(first.length, 9);
+  assert.deepEqual(first.at(-1), { kind: "backlog", since: 10 }, "since when some may be unread");
+  assert.equal(drain(30), true);
   assert.equal(take().length, 8);
-  assert.equal(drain(), false);
-  assert.equal(take().length, 2);
+  assert.equal(drain(40), false);
+  assert.deepEqual(take().map((event) => event.kind), ["miss", "miss", "backlog"]);
+  fake.upcalls.push(...Array.from({ length: 10 }, () => miss(0)));
+  assert.equal(drain(50), true);
+  assert.deepEqual(take().at(-1), { kind: "backlog", since: 40 });
 });
 
 Deno.test("OvsDatapath sends flow and frame together, everything of a batch at once", () => {

@@ -251,6 +251,24 @@ Deno.test("FastdpLink leaves a path on which only small heartbeats arrive within
   assert.ok(!quiet.onHold, "when traffic has ended they are rare");
 });
 
+Deno.test("FastdpLink misses no heartbeat that may wait to be read, for ten seconds at most", () => {
+  const link = lively();
+  link.heard(REMOTE, at(1_000), { promise: 800, full: false });
+  for (let now = 3_400; now < 13_400; now += 100) {
+    assert.doesNotMatch(kinds(link.wake(at(now), at(3_399))).join(), /health/, `${now}`);
+  }
+  assert.ok(!link.onHold);
+  link.wake(at(13_800), at(3_399));
+  assert.ok(link.onHold, "a flood does not hide a failed path for ever");
+
+  const read = lively();
+  read.heard(REMOTE, at(1_000), { promise: 800, full: false });
+  read.wake(at(3_500), at(2_000));
+  assert.ok(!read.onHold);
+  read.wake(at(3_501), at(3_501));
+  assert.ok(read.onHold, "all has been read, and it was not there");
+});
+
 Deno.test("FastdpLink leaves the path after three times what was promised, says so, and tries on", () => {
   const link = lively();
   link.heard(REMOTE, at(1_000), { promise: 800, full: false });
