@@ -12,6 +12,7 @@ import { openHost } from "./parts/open_host.ts";
 import { openRouter } from "./parts/open_router.ts";
 import { openState } from "./parts/open_state.ts";
 import { type Daemon, daemonOf } from "./running.ts";
+import { StartWatch } from "./start_watch.ts";
 
 /** Starts everything. Throws before it changes the host when it could not work, or the reason of an abort. */
 export async function assemble(
@@ -20,28 +21,29 @@ export async function assemble(
 ): Promise<Daemon> {
   await using undo = new AsyncDisposableStack();
   const base = openBase(config, signal);
+  using start = new StartWatch(base);
   const dataplane = undo.use(openDataplane(base, end)); // first: its worker loads while the rest is found out
   const host = undo.use(await openHost(config, base));
-  base.phase("preflight");
+  start.phase("preflight");
 
   const state = undo.use(await openState(config, base));
-  base.phase("state");
+  start.phase("state");
 
   const running = undo.use(await startDataplane(config, { base, dataplane, host, state })); // ends before the store
-  base.phase("data plane");
+  start.phase("data plane");
 
   const { mtu } = running;
   const { hooks } = dataplane;
   const firewall = undo.use(openFirewall(config, { base, hooks, host }));
   const checkFirewall = () => void firewall.check();
   const attached = undo.use(openAttachments(config, { base, checkFirewall, hooks, host, mtu, state }));
-  base.phase("attachments");
+  start.phase("attachments");
 
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
-  base.phase("router");
+  start.phase("router");
 
   const { addresses, ipam } = undo.use(openIpam(config, { attached, base, mesh, state }));
-  base.phase("addresses");
+  start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;
   const parts = {
@@ -55,7 +57,7 @@ export async function assemble(
     end,
   };
   undo.use(await openControl(config, { base, ...parts }));
-  base.phase("control socket");
+  start.phase("control socket");
 
   base.logger.info("running", {
     peer: state.identity.name,

@@ -16,8 +16,6 @@ export interface Base {
   readonly faults: Faults;
   /** Aborted when the daemon ends. */
   readonly signal: AbortSignal;
-  /** Logs that a phase of the start is done. Throws the signal's reason when the daemon ends already. */
-  phase(done: string): void;
 }
 
 /** Opens the log, and says in it what is odd about the configuration. */
@@ -28,10 +26,6 @@ export function openBase(
   const clock = new SystemClock();
   const logger = openLog({ level: config.logLevel, format: config.logFormat });
   for (const reason of config.warnings) logger.warn("odd configuration", { reason });
-  const phase = (done: string) => {
-    logger.debug("start", { done, ms: Math.round(clock.now()) });
-    signal.throwIfAborted();
-  };
   const faults = new Faults({ logger, clock });
-  return { clock, random: new SystemRandom(), logger, faults, signal, phase };
+  return { clock, random: new SystemRandom(), logger, faults, signal };
 }

@@ -21,3 +21,19 @@ export function wakeUps(pid: number): number {
   const counts = statuses.map((text) => Number(/^voluntary_ctxt_switches:\s+([0-9]+)$/m.exec(text)![1]));
   return counts.reduce((sum, count) => sum + count, 0);
 }
+
+/** What each thread of a process does: its name, state, where in the kernel it waits, and its system call. */
+export function threadsOf(pid: number): readonly string[] {
+  const read = (path: string) => {
+    try {
+      return Deno.readTextFileSync(path).trim();
+    } catch {
+      return "?"; // it has ended, or the kernel does not say
+    }
+  };
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => {
+    const at = `/proc/${pid}/task/${name}`;
+    const state = /^State:\s+(.)/m.exec(read(`${at}/status`))?.[1];
+    return `${read(`${at}/comm`)} ${state} ${read(`${at}/wchan`)} ${read(`${at}/syscall`)}`;
+  });
+}

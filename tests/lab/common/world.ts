@@ -17,6 +17,7 @@ import {
 } from "./kernel_flows.ts";
 import { attempt, Background, exec, FOLDER, Hopeless, ip, type Output, until } from "./process.ts";
 import type { Arrangement } from "./suite.ts";
+import { threadsOf } from "./usage.ts";
 
 /** What starts meshnet: a program and its first arguments. The built file, or what `LAB_PROGRAM` says in JSON. */
 export const PROGRAM: readonly string[] = JSON.parse(Deno.env.get("LAB_PROGRAM") ?? "null") ??
@@ -67,6 +68,14 @@ export class Host implements AsyncDisposable {
     const argv = [...PROGRAM, ...this.upCommand(...options)];
     this.#daemon = new Background(argv, this.log, { netns: this.netns, env: this.env });
     return this.#daemon;
+  }
+  /** What the threads of a daemon do that does not answer. */
+  threads(): readonly string[] {
+    try {
+      return this.#daemon === undefined ? [] : threadsOf(this.#daemon.pid);
+    } catch {
+      return []; // it has ended
+    }
   }
   /** Starts the daemon and waits until it answers. */
   async up(...options: readonly string[]): Promise<void> {
@@ -251,7 +260,10 @@ export class World implements Arrangement {
       const log = await Deno.readTextFile(host.log).catch(() => "(never started)");
       const look = this.#openvswitch ? ["ovs-dpctl", "dump-flows"] : ["bridge", "fdb"];
       const flows = await attempt(look, { netns: host.netns, timeoutMs: 5_000 });
-      const status = await host.status().then((answer) => JSON.stringify(answer.connections), String);
+      const status = await host.status().then(
+        (answer) => JSON.stringify(answer.connections),
+        (error) => [String(error), ...host.threads()].join("\n"),
+      );
       return [
         `--- ${host.netns}: ${status}`,
         ...(flows.stdout + flows.stderr).split("\n").slice(0, 20),
