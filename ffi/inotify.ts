@@ -15,7 +15,7 @@ const FLAGS = 0o2000000 | 0o4000; // IN_CLOEXEC, IN_NONBLOCK
 const ROOM = 16 * 1024;
 
 /** What may be heard of: IN_*. */
-export const FILE_EVENTS = { closedUnread: 0x10, closedWritten: 0x8, created: 0x100 } as const;
+export const FILE_EVENTS = { closedUnwritten: 0x10, closedWritten: 0x8, created: 0x100 } as const;
 
 /** Watches. Dispose it. */
 export class Inotify implements Disposable {

@@ -1,4 +1,5 @@
 /** Tables of x_tables, which iptables-legacy writes: read and replaced whole by socket options. */
+import { ERRNO } from "../mod/core/errno.ts";
 import { MeshnetError } from "../mod/core/errors.ts";
 import { pointerOf } from "./address.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
@@ -18,7 +19,6 @@ const COUNTER = 16;
 /** Larger tables are left alone. */
 const MAX_SIZE = 64 * 1024 * 1024;
 const ATTEMPTS = 4;
-const EAGAIN = 11;
 const IPPROTO_RAW = 255;
 
 /** A table as the kernel gives it: struct ipt_getinfo, and the entries. */
@@ -54,7 +54,7 @@ export class XtablesSocket implements Disposable {
       new DataView(whole.buffer).setUint32(NAME, size, true);
       const errno = this.#tryGet(GET.entries, whole);
       if (errno === 0) return { info, entries: whole.slice(ENTRIES_AT) };
-      if (errno !== EAGAIN || attempt >= ATTEMPTS) {
+      if (errno !== ERRNO.EAGAIN || attempt >= ATTEMPTS) {
         throw callFailed(`read table ${table} of the firewall`, errno);
       }
     }

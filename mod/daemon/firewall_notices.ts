@@ -81,9 +81,13 @@ export function openFilterNotices(tell: () => void): Watcher {
 export function openLockNotices(tell: () => void): Watcher {
   const inotify = new Inotify();
   const folder = XTABLES_LOCK.slice(0, XTABLES_LOCK.lastIndexOf("/"));
-  const watchFile = () => inotify.watch(XTABLES_LOCK, FILE_EVENTS.closedUnread | FILE_EVENTS.closedWritten);
+  const watchFile = () =>
+    inotify.watch(XTABLES_LOCK, FILE_EVENTS.closedUnwritten | FILE_EVENTS.closedWritten);
   let known = watchFile();
-  if (!known) inotify.watch(folder, FILE_EVENTS.created);
+  if (!known) {
+    inotify.watch(folder, FILE_EVENTS.created);
+    known = watchFile(); // it may have come meanwhile
+  }
   return new FirewallNotices({
     ...{ name: "the lock of iptables-legacy", fd: inotify.fd, tell },
     take() {

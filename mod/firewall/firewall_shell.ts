@@ -5,7 +5,7 @@ import { TokenBucket } from "../core/token_bucket.ts";
 import type { Hook, Table } from "../wire/filter/model.ts";
 import { changeLegacy, type LegacyParts, natLegacy, readLegacy, removeLegacy } from "./legacy_shell.ts";
 import { planNat, type PresentNat } from "./nat.ts";
-import { applyNft, type FilterSocket, nftTransactions, readNft, removeNft } from "./nft_shell.ts";
+import { applyNft, type FilterSocket, nftTransactions, ownNft, readNft } from "./nft_shell.ts";
 import { type ChainPlace, type FirewallPlan, judgeInput, planForward, type StandingRule } from "./plan.ts";
 import {
   containersTraffic,
@@ -82,6 +82,8 @@ export class Firewall {
   /** nf_tables of this kernel cannot translate addresses. */
   #natByLegacy = false;
   #over = false;
+  /** What the kernel refused of iptables-legacy's tables, and until when that is not tried again. */
+  readonly #refusals = new Map<string, { readonly thrown: unknown; readonly until: number }>();
   readonly #repairs: TokenBucket;
 
   constructor(readonly parts: FirewallParts) {
@@ -97,7 +99,7 @@ export class Firewall {
   /** Looks, mends, and tells. Does not throw: what cannot be seen is not told. */
   check(): FirewallReport {
     const { clock, mode } = this.parts;
-    const found = mode === "off" ? { rules: [], problems: [] } : this.#look();
+    const found = mode === "off" || this.#over ? { rules: [], problems: [] } : this.#look();
     return {
       mode,
       ...found,
@@ -114,9 +116,13 @@ export class Firewall {
 
   #takeOut(): void {
     const { legacy, log, open } = this.parts;
-    const { busy, removed } = removeOwnRules({ open, legacy, log });
-    if (removed > 0) log.info("took our rules out of this host's firewall", { rules: removed });
-    if (busy) this.#again(AGAIN_MS, () => this.#takeOut());
+    try {
+      const { busy, removed } = removeOwnRules({ open, legacy, log });
+      if (removed > 0) log.info("took our rules out of this host's firewall", { rules: removed });
+      if (busy) this.#again(AGAIN_MS, () => this.#takeOut());
+    } catch (thrown) {
+      log.warn("cannot take our rules out of this host's firewall", { reason: messageOf(thrown) });
+    }
   }
 
   /** Stops mending; rules stay, as traffic does. */
@@ -208,9 +214,9 @@ export class Firewall {
     let stands = plan.standing;
     const attempt = (what: string, work: () => boolean, table?: string) => {
       try {
-        if (!work()) this.#again();
+        if (work()) return;
+        this.#again();
       } catch (thrown) {
-        stands = stands.filter(({ at, found }) => found || tableOf(at) !== table);
         failures.push({
           message: `Cannot change this host's firewall, ${what}: ${messageOf(thrown)}`,
           hint: what.endsWith(" firewalld")
@@ -219,6 +225,7 @@ export class Firewall {
             : "Another program may own the table; `meshnet up --firewall report` names the rules that are needed",
         });
       }
+      stands = stands.filter(({ at, found }) => found || tableOf(at) !== table);
     };
     for (const { changes, table } of nftTransactions(plan.changes)) {
       attempt(`table ${table}`, () => {
@@ -229,7 +236,11 @@ export class Firewall {
     }
     if (plan.changes.some(({ at }) => at.backend === "legacy")) {
       const again = (tables: readonly Table[]) => planForward(tables, { change: true, wanted }).changes;
-      attempt("the tables of iptables-legacy", () => changeLegacy(legacy, again), "legacy");
+      attempt(
+        "the tables of iptables-legacy",
+        () => this.#sparing("rules", () => changeLegacy(legacy, again)),
+        "legacy",
+      );
     }
     attempt("addresses of exposed networks", () => this.#applyNat(state));
     if (removed.length > 0) {
@@ -246,17 +257,32 @@ export class Firewall {
     if (nat === undefined && this.#hasNft) return true;
     const changes = nat === undefined || this.#natByLegacy ? [] : planNat(nat, this.#exposures);
     if (changes.length > 0) {
+      using socket = open();
       try {
-        using socket = open();
         applyNft(socket, changes);
       } catch (thrown) {
+        if (changes.every(({ kind }) => kind === "delete-table")) throw thrown;
         log.debug("nf_tables translates no addresses here", { reason: messageOf(thrown) });
         this.#natByLegacy = true;
       }
     }
     const needed = this.#exposures.some(({ masquerade }) => masquerade);
     if (nat === undefined && needed) this.#natByLegacy = true;
-    return !this.#natByLegacy || natLegacy(legacy, this.#exposures);
+    return !this.#natByLegacy || this.#sparing("nat", () => natLegacy(legacy, this.#exposures));
+  }
+
+  /** Work on iptables-legacy's tables, with rests after what the kernel refuses. The lock of these tables is taken for each
+   * try, which those hear who wait for changes: each try would bring about the next. */
+  #sparing(what: string, work: () => boolean): boolean {
+    const now = this.parts.clock.now();
+    const refusal = this.#refusals.get(what);
+    if (refusal !== undefined && now < refusal.until) throw refusal.thrown;
+    try {
+      return work();
+    } catch (thrown) {
+      this.#refusals.set(what, { thrown, until: now + REFILL_MS });
+      throw thrown;
+    }
   }
 
   /** Counts a repair. False: there were too many, so this one has to wait. */
@@ -301,23 +327,42 @@ function eventOf(message: string): string {
     : "this host's firewall is in the way";
 }
 
-/** Removes every rule of ours from this host's firewall, and says how many there were; what cannot be read has none.
- * `busy`: another program has the lock, so some may be left. */
+/** Removes every rule of ours from this host's firewall, and says how many there were. nf_tables that cannot be read have
+ * none. `busy`: another program has the lock, so some may be left. Throws what the kernel refuses, after all was tried. */
 export function removeOwnRules(
   { legacy, log, open }: Pick<FirewallParts, "open" | "legacy"> & { readonly log?: Pick<Logger, "debug"> },
 ): { readonly removed: number; readonly busy: boolean } {
   let removed = 0;
   let busy = false;
+  let own: ReturnType<typeof ownNft> = [];
   try {
     using socket = open();
-    removed += removeNft(socket);
+    own = ownNft(socket);
   } catch (thrown) {
     log?.debug("cannot look at nf_tables", { reason: messageOf(thrown) });
   }
-  if ((["ip", "ip6"] as const).some((family) => legacy.names(family).length > 0)) {
-    const ours = removeLegacy(legacy);
-    busy = ours === undefined;
-    removed += ours ?? 0;
+  const failures: unknown[] = [];
+  const attempt = (work: () => void) => {
+    try {
+      work();
+    } catch (thrown) {
+      failures.push(thrown);
+    }
+  };
+  for (const { changes, rules } of own) {
+    attempt(() => {
+      using socket = open();
+      applyNft(socket, changes);
+      removed += rules;
+    });
   }
+  if ((["ip", "ip6"] as const).some((family) => legacy.names(family).length > 0)) {
+    attempt(() => {
+      const ours = removeLegacy(legacy);
+      busy = ours === undefined;
+      removed += ours ?? 0;
+    });
+  }
+  if (failures.length > 0) throw failures[0];
   return { removed, busy };
 }

@@ -52,7 +52,9 @@ export function readNft(socket: FilterSocket, hooks: readonly Hook[]): NftState 
     const place = { family, table: NAT_TABLE, name: NAT_CHAIN };
     const there = heads.some((head) => head.family === family && head.table === NAT_TABLE);
     if (!there) return undefined;
-    return readRules(socket.request(dumpRules(place)), () => undefined).map(({ rule }) => rule.comment ?? "");
+    return rulesOf(socket.request(dumpRules(place)), place, () => undefined).map((rule) =>
+      rule.comment ?? ""
+    );
   };
   return { tables, nat: { ip: nat("ip"), ip6: nat("ip6") } };
 }
@@ -86,14 +88,22 @@ function readChainRules(
     readonly sets: Map<string, readonly SetElement[] | undefined>;
   },
 ): readonly Rule[] {
-  const { family, name, table } = head;
+  const { family, table } = head;
   const replies = socket.request(dumpRules(head));
   for (const set of setsOfRules(replies)) {
     if (sets.has(set)) continue;
     sets.set(set, readElements(socket.request(dumpElements({ family, table, name: set }))));
   }
-  // Old kernels answer with the rules of all chains.
-  return readRules(replies, (set) => sets.get(set)).filter((one) => one.table === table && one.chain === name)
+  return rulesOf(replies, head, (set) => sets.get(set));
+}
+
+/** The rules of one chain. Old kernels answer with those of all chains. */
+function rulesOf(
+  replies: Parameters<typeof readRules>[0],
+  { name, table }: { readonly table: string; readonly name: string },
+  elements: Parameters<typeof readRules>[1],
+): readonly Rule[] {
+  return readRules(replies, elements).filter((one) => one.table === table && one.chain === name)
     .map(({ rule }) => rule);
 }
 
@@ -149,18 +159,23 @@ export function applyNft(socket: FilterSocket, changes: readonly NftChange[]): v
   if (failure !== undefined) throw new TypeError(failure);
 }
 
-/** Removes every rule of ours, wherever it is, and our table. Gives how many rules there were. */
-export function removeNft(socket: FilterSocket): number {
-  const rules = readRules(socket.request(dumpAllRules()), () => undefined);
-  const own = rules.filter(({ rule }) => isOwn(rule.comment));
-  const ownNat = rules.filter(({ rule, table }) => table === NAT_TABLE && isOwnNat(rule.comment));
-  const families = new Set(ownNat.map(({ family }) => family));
-  applyNft(socket, [
-    ...own.map(({ chain, family, rule, table }) => ({
+/** What removes every rule of ours, wherever it is, and our table: the changes of each table, and how many rules go. */
+export function ownNft(
+  socket: FilterSocket,
+): readonly { readonly changes: readonly NftChange[]; readonly rules: number }[] {
+  const all = readRules(socket.request(dumpAllRules()), () => undefined);
+  const own = all.filter(({ rule }) => isOwn(rule.comment));
+  const ownNat = all.filter(({ rule, table }) => table === NAT_TABLE && isOwnNat(rule.comment));
+  const rules = [...Map.groupBy(own, ({ family, table }) => `${family} ${table}`).values()].map((some) => ({
+    changes: some.map(({ chain, family, rule, table }) => ({
       ...{ kind: "delete" as const, handle: rule.handle },
       at: { family, table, name: chain },
     })),
-    ...[...families].map((family) => ({ kind: "delete-table" as const, family, table: NAT_TABLE })),
-  ]);
-  return own.length + ownNat.length;
+    rules: some.length,
+  }));
+  const tables = [...Map.groupBy(ownNat, ({ family }) => family)].map(([family, some]) => ({
+    changes: [{ kind: "delete-table" as const, family, table: NAT_TABLE }],
+    rules: some.length,
+  }));
+  return [...rules, ...tables];
 }

@@ -1,6 +1,6 @@
 /** From what is wanted and what is there to what must be changed. Pure: planning again after the changes gives none. */
 import type { AcceptRule, Chain, Rule, Table, TableFamily } from "../wire/filter/model.ts";
-import { allHold } from "./packet.ts";
+import { allHold, type Packet } from "./packet.ts";
 import { isOwn, type MeshPort, packetTo, type WantedRule } from "./wanted.ts";
 import { type Fate, fateOf, type OwnRule } from "./walk.ts";
 
@@ -98,8 +98,7 @@ function lookAt(
   table: Table,
   { chain, wanted }: { readonly chain: Chain; readonly wanted: WantedRule },
 ): Found | undefined {
-  const packets = wanted.packets.filter(({ family }) => table.family === "inet" || table.family === family);
-  const fates = packets.flatMap((packet) => {
+  const fates = packetsIn(table, wanted).flatMap((packet) => {
     const fate = fateOf(packet, { chain, table, own: ignoreOwn });
     return fate.kind === "drops" ? [{ ...fate, packet }] : [];
   });
@@ -137,11 +136,22 @@ function opening(
 ): { readonly place: ChainPlace; readonly before: number | undefined } {
   const docker = dockerChain(table, { chain, top, wanted });
   if (docker === undefined) return { place: placeOf(table, chain.name), before: top?.handle };
-  const ends = docker.rules.find(({ tests, verdict }) =>
-    (verdict.kind === "return" || verdict.kind === "drop") &&
-    wanted.packets.every((packet) => allHold(packet, tests) === "yes")
+  const packets = packetsIn(table, wanted);
+  const losses = packets.map((packet) => {
+    const fate = fateOf(packet, { chain: docker, table, own: ignoreOwn });
+    return fate.kind === "drops" ? fate.top : undefined;
+  });
+  const ends = docker.rules.find((rule) =>
+    losses.includes(rule) ||
+    (rule.verdict.kind === "return" || rule.verdict.kind === "goto") &&
+      packets.every((packet) => allHold(packet, rule.tests) === "yes")
   );
   return { place: placeOf(table, docker.name), before: ends?.handle };
+}
+
+/** The packets that a table sees. */
+function packetsIn({ family: seen }: Table, wanted: WantedRule): readonly Packet[] {
+  return wanted.packets.filter(({ family }) => seen === "inet" || seen === family);
 }
 
 /** Docker's chain for others, if the hook's chain surely leads through it before the loss. */
@@ -190,10 +200,9 @@ function passesWith(
   const only = { ...table, chains };
   const own = (comment: string): OwnRule | undefined =>
     comment === wanted.rule.comment ? "accepts" : isOwn(comment) ? "ignored" : undefined;
-  return wanted.packets.every((packet) => {
-    if (table.family !== "inet" && table.family !== packet.family) return true;
-    return fateOf(packet, { chain: chains.get(chain.name)!, table: only, own }).kind === "passes";
-  });
+  return packetsIn(table, wanted).every((packet) =>
+    fateOf(packet, { chain: chains.get(chain.name)!, table: only, own }).kind === "passes"
+  );
 }
 
 function placeOf({ backend, family, name }: Table, chain: string): ChainPlace {

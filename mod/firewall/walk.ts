@@ -11,7 +11,7 @@ export type Fate =
     /** The chain that drops it, and by which rule; undefined: by its policy. */
     readonly chain: string;
     readonly rule: Rule | undefined;
-    /** The rule of the first chain that led there; undefined: its policy. */
+    /** The rule of the first chain that led there, or ended the chain before its policy; undefined: none did. */
     readonly top: Rule | undefined;
     /** Somebody wrote a rule about this very interface: it is meant. */
     readonly meant: boolean;
@@ -27,7 +27,11 @@ const MAX_DEPTH = 16;
 /** Rules looked at for one packet. */
 const MAX_STEPS = 20_000;
 
-type End = { readonly kind: "accepted" } | { readonly kind: "fell" } | {
+type End = { readonly kind: "accepted" } | {
+  readonly kind: "fell";
+  /** The rule that ended the chain; undefined: all were passed. */
+  readonly by?: Rule;
+} | {
   readonly kind: "dropped";
   readonly chain: string;
   readonly rule: Rule | undefined;
@@ -49,7 +53,7 @@ export function fateOf(
   const { perhapsNot } = walk;
   if (end.kind === "dropped") return { ...end, kind: "drops", perhapsNot };
   if (end.kind === "accepted" || chain.policy === "accept") return { kind: "passes" };
-  return { kind: "drops", chain: chain.name, rule: undefined, top: undefined, meant: false, perhapsNot };
+  return { kind: "drops", chain: chain.name, rule: undefined, top: end.by, meant: false, perhapsNot };
 }
 
 class Walk {
@@ -76,7 +80,7 @@ class Walk {
       const certain = answer === "yes";
       const meant = way.meant || namesInterface(this.packet, rule.tests);
       const found = this.#decide(rule.verdict, { certain, chain, rule, way: { depth: way.depth, meant } });
-      if (found === "returns") return { kind: "fell" };
+      if (found === "returns") return { kind: "fell", by: rule };
       if (found !== undefined) return found;
     }
     return { kind: "fell" };

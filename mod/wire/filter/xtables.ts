@@ -265,7 +265,7 @@ function masqueradeTarget(family: "ip" | "ip6"): Uint8Array<ArrayBuffer> {
 }
 
 function encodeEntry(
-  rule: Omit<AcceptRule, "source" | "destination"> & Pick<AcceptRule, "source" | "destination">,
+  rule: AcceptRule,
   { family, target }: { readonly family: "ip" | "ip6"; readonly target: Uint8Array },
 ): Uint8Array<ArrayBuffer> {
   const layout = ENTRY[family];

@@ -152,7 +152,6 @@ END`;
       host,
       "nft 'add table inet f; add chain inet f guard { type filter hook forward priority 0; policy drop; }'",
     );
-    await world.host(2).status();
     await until("a rule is there", async () => (await host.status()).firewall.rules.length === 1);
     await host.run("down");
     await host.daemon.ended();

@@ -11,12 +11,12 @@ Deno.test("Inotify hears that a file was opened and closed, and that one was mad
   try {
     using inotify = new Inotify();
     const file = `${folder}/lock`;
-    assert.equal(inotify.watch(file, FILE_EVENTS.closedUnread), false);
+    assert.equal(inotify.watch(file, FILE_EVENTS.closedUnwritten), false);
     assert.equal(inotify.watch(folder, FILE_EVENTS.created), true);
     assert.equal(inotify.take(), false);
     Deno.writeTextFileSync(file, "");
     assert.deepEqual([inotify.take(), inotify.take()], [true, false]);
-    assert.equal(inotify.watch(file, FILE_EVENTS.closedUnread), true);
+    assert.equal(inotify.watch(file, FILE_EVENTS.closedUnwritten), true);
     Deno.openSync(file).close();
     assert.deepEqual([inotify.take(), inotify.take()], [true, false]);
   } finally {

@@ -99,10 +99,11 @@ Deno.test("Firewall waits for the lock of others, and looks without it", () => {
   const { firewall, later, state, xtables } = trial({ legacy: "docker" });
   state.locked = true;
   const { entries } = xtables!;
-  firewall.check();
+  assert.deepEqual(firewall.check().rules, []);
   assert.equal(xtables!.entries, entries);
   state.locked = false;
   later.shift()!.work();
+  assert.equal(firewall.check().undone, 0);
   assert.notEqual(xtables!.entries, entries);
   const { locks } = state;
   firewall.check();
@@ -199,4 +200,27 @@ Deno.test("removeOwnRules() takes out ours and nothing else, and says when other
   assert.deepEqual(removeOwnRules(parts), { removed: 1, busy: false });
   const fresh = new FakeXtables("docker", "ip");
   assert.deepEqual(xtables!.table(), fresh.table());
+});
+
+Deno.test("Firewall tries what the kernel refused of iptables-legacy's tables only now and then", () => {
+  const { parts, state, xtables } = trial({ legacy: "docker" });
+  const refuse = () => {
+    throw new Error("no such match");
+  };
+  const legacy = { ...parts.legacy, open: () => ({ ...xtables!.open(), replace: refuse }) };
+  const firewall = new Firewall({ ...parts, legacy });
+  for (let look = 0; look < 5; look++) assert.match(firewall.check().problems[0]!.message, /no such match/);
+  assert.equal(state.locks, 1);
+  state.now += 30_000;
+  firewall.check();
+  assert.equal(state.locks, 2);
+});
+
+Deno.test("Firewall that is to change nothing begins also where it cannot take its rules out", () => {
+  const { parts, said } = trial({ legacy: "docker", mode: "report" });
+  const open = () => {
+    throw new Error("no descriptors");
+  };
+  new Firewall({ ...parts, legacy: { ...parts.legacy, open } }).begin();
+  assert.match(said.join(), /cannot take our rules out of this host's firewall: no descriptors/);
 });

@@ -69,7 +69,7 @@ Deno.test("planForward() puts our rule before what drops: a policy, a rule, a ju
   const goes = rule({ kind: "goto", chain: "MORE" });
   const behind = rule(ACCEPT);
   assert.deepEqual(changes([table("drop", [goes, behind], [chain("MORE", rule(DROP, [UNKNOWN]))])]), [
-    "insert into ip FORWARD before policy",
+    `insert into ip FORWARD before ${goes.handle}`,
   ]);
 });
 
@@ -89,6 +89,40 @@ Deno.test("planForward() takes Docker's chain for others, before what ends it", 
   ]);
   const perhaps = rule({ kind: "jump", chain: "DOCKER-USER" }, [UNKNOWN]);
   assert.deepEqual(changes([table("drop", [perhaps], [user])]), ["insert into ip FORWARD before policy"]);
+});
+
+Deno.test("planForward() plans nothing more after its changes, whatever ends a chain", () => {
+  const [more, drops] = [chain("MORE"), chain("DROPS", rule(DROP))];
+  const jump = rule({ kind: "jump", chain: "DOCKER-USER" });
+  const ends: Rule[][] = [
+    [rule({ kind: "return" })],
+    [rule({ kind: "goto", chain: "MORE" })],
+    [rule({ kind: "jump", chain: "DROPS" })],
+    [rule({ kind: "jump", chain: "MORE" }), rule({ kind: "goto", chain: "DROPS" })],
+  ];
+  for (const rules of ends) {
+    for (
+      const first of [
+        table("drop", rules, [more, drops]),
+        table("drop", [jump], [
+          chain("DOCKER-USER", ...rules),
+          more,
+          drops,
+        ]),
+      ]
+    ) {
+      const { changes: planned } = planForward([first], { change: true, wanted: CONTAINERS });
+      assert.equal(planned.length, 1);
+      const [change] = planned;
+      assert.ok(change?.kind === "insert");
+      const into = first.chains.get(change.at.chain)!;
+      const at = into.rules.findIndex(({ handle }) => handle === change.before);
+      const changed = [...into.rules];
+      changed.splice(at < 0 ? changed.length : at, 0, own());
+      const after = new Map(first.chains).set(into.name, { ...into, rules: changed });
+      assert.deepEqual(changes([{ ...first, chains: after }]), []);
+    }
+  }
 });
 
 Deno.test("planForward() leaves a rule of ours that works, and changes one that does not", () => {
