@@ -150,7 +150,7 @@ export class DnsChannel implements GossipChannel {
     if (total !== undefined && sums.size === 1) {
       if (now < replied.digests + REPLY_MS) return;
       replied.digests = now;
-      // With nothing here there is no sum to send: one of nobody says that there is none.
+      // With nothing here there is no sum to send: 0 for the neighbour's own entries says that there are none.
       const mine = store.digests();
       return this.#unicast(from, [], mine.length > 0 ? mine : [{ origin: from, sum: 0 }]);
     }

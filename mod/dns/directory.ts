@@ -32,9 +32,9 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
   readonly #options: DirectoryOptions;
   /** What there is; only the directory changes it. */
   readonly store: EntryStore;
-  /** Entries of others that were left out: unknown origin, long deleted, from the future, no room. */
+  /** Entries of others that were left out: senseless, unknown origin, long deleted, from the future, no room. */
   refused = 0;
-  /** Targets of ours that do not answer, as `#healthKey` calls them. */
+  /** Targets of ours that do not answer, as `healthKey` calls them. */
   readonly #unhealthy = new Set<string>();
   /** Entries of ours that others are still to hear of, because they had enough to hear. */
   readonly #waiting = new Set<string>();
@@ -50,7 +50,7 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
     this.#options = options;
     this.#now = options.now;
     this.#overrides = new TokenBucket(OVERRIDES.size, { refill: OVERRIDES.refill, now: options.now });
-    this.store = new EntryStore(watch);
+    this.store = new EntryStore(watch, MAX_DNS_ENTRIES, options.self);
   }
 
   /** Handles one event; see the class. */
@@ -113,7 +113,8 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
     const { self: origin, domain } = this.#options;
     const { container, data } = event;
     const hostname = whole(event.hostname);
-    if (!isHostname(hostname) || !isContainerId(container)) return badName(event.hostname);
+    if (!isHostname(hostname)) return badName(event.hostname);
+    if (!isContainerId(container)) return badName(container);
     if (!isBelow(hostname, domain)) return outside(hostname, domain);
     const fresh = { container, origin, hostname, ...data, version: 0, tombstone: 0, unhealthy: false };
     const before = this.store.get(origin, entryIdentity(fresh));
@@ -176,12 +177,13 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
     return { ...entry, tombstone, version: entry.version + 1, unhealthy: !healthy };
   }
 
-  #gossip({ timestamp, entries }: DnsGossip, broadcast: boolean): void {
+  #gossip({ dropped, entries, timestamp }: DnsGossip, broadcast: boolean): void {
     const wall = this.#options.wallSeconds();
     const delta = timestamp - wall;
     if (Math.abs(delta) > MAX_SKEW) {
       return void this.#effects.push({ kind: "refuse", reason: skewed(delta, MAX_SKEW) });
     }
+    this.refused += dropped;
     const { self, knows } = this.#options;
     const relayed: DnsEntry[] = [];
     const overridden: DnsEntry[] = [];
@@ -223,12 +225,12 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
     for (const entry of entries) {
       if (this.#waiting.size < MAX_DNS_ENTRIES.origin) this.#waiting.add(entryIdentity(entry));
     }
-    const wait = this.#overrides.take(this.#now);
-    if (wait > 0) this.#overrideAt = Math.min(this.#overrideAt, after(this.#now, wait));
-    else this.#tellWaiting();
+    this.#tellWaiting();
   }
 
   #tellWaiting(): void {
+    const wait = this.#overrides.take(this.#now);
+    if (wait > 0) return void (this.#overrideAt = after(this.#now, wait));
     const entries = [...this.#waiting].flatMap((identity) =>
       this.store.get(this.#options.self, identity) ?? []
     );

@@ -36,8 +36,12 @@ export class EntryStore {
   #size = 0;
   #total = 0;
 
-  /** `watch` is told of each change, after it was made. */
-  constructor(watch: EntryWatcher, readonly limits: { together: number; origin: number } = MAX_DNS_ENTRIES) {
+  /** `watch` is told of each change, after it was made. Entries of `own` never make way for those of others. */
+  constructor(
+    watch: EntryWatcher,
+    readonly limits: { together: number; origin: number } = MAX_DNS_ENTRIES,
+    readonly own?: PeerName,
+  ) {
     this.#watch = watch;
   }
 
@@ -116,23 +120,21 @@ export class EntryStore {
     this.#watch(before, undefined);
   }
 
-  /** Removes all entries of an origin without a trace; the result is how many. */
-  dropOrigin(origin: PeerName): number {
-    const all = [...this.of(origin)];
-    for (const entry of all) this.drop(entry);
-    return all.length;
+  /** Removes all entries of an origin without a trace. */
+  dropOrigin(origin: PeerName): void {
+    for (const entry of [...this.of(origin)]) this.drop(entry);
   }
 
   /**
    * Room for one more entry of an origin: a deleted one of its own makes way, and if all is full, one of the largest
-   * origin, unless that is the one that asks.
+   * other than this host's own, unless that is the one that asks.
    */
   #makeRoom(origin: PeerName): boolean {
     if (this.sizeOf(origin) >= this.limits.origin) return this.#evict(origin, true);
     if (this.#size < this.limits.together) return true;
     let largest = origin;
     for (const [other, { entries }] of this.#shares) {
-      if (entries.size > this.sizeOf(largest)) largest = other;
+      if (other !== this.own && entries.size > this.sizeOf(largest)) largest = other;
     }
     return this.#evict(largest, largest === origin);
   }

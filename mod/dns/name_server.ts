@@ -143,7 +143,7 @@ export class NameServer {
       ? MAX_TCP_ANSWER
       : Math.min(query.udpSize ?? 512, asker.largest, MAX_UDP_ANSWER);
     if (query.type === RECORD_TYPE.A && set.targets().length > 0) {
-      return this.#addresses(set, query, asker, limit);
+      return this.#addresses(set, query, { asker, limit });
     }
     const data = answersTo(set, query.type);
     if (data.length === 0 && query.type !== RECORD_TYPE.CNAME) {
@@ -156,17 +156,25 @@ export class NameServer {
     return this.#finish(RCODE.NOERROR, cut);
   }
 
-  #addresses(set: NameSet, query: DnsQuery, asker: Asker, limit: number): DnsVerdict {
+  /** Addresses of the question's name, or of `owner`, which an alias has led to. */
+  #addresses(
+    set: NameSet,
+    query: DnsQuery,
+    { asker, limit, owner }: { readonly asker: Asker; readonly limit: number; readonly owner?: Uint8Array },
+  ): DnsVerdict {
     const order = this.#orderOf(set);
     const targets = order === "random" ? set.targets() : set.distinct();
     // One address alone is sent also where it is too long for what the client says.
-    const fit = Math.max(targets.length === 1 ? 1 : 0, this.#writer.room(4, limit));
+    const fit = Math.max(
+      owner === undefined && targets.length === 1 ? 1 : 0,
+      this.#writer.room(4, limit, owner),
+    );
     const isPlain = asker.transport === "udp" && query.udpSize === undefined;
     const cap = isPlain ? this.#options.plainCap ?? Infinity : Infinity;
     this.#choose(order, targets, Math.min(fit, cap), asker.possible);
     const ttl = this.#ttl(order);
     const { chosen, count, more } = this.#choice;
-    for (let i = 0; i < count; i++) this.#writer.address(chosen[i]!.addr, ttl);
+    for (let i = 0; i < count; i++) this.#writer.address(chosen[i]!.addr, ttl, owner);
     return this.#finish(RCODE.NOERROR, more && fit < cap);
   }
 
@@ -210,33 +218,17 @@ export class NameServer {
       if (set === undefined || !set.exists) return this.#finish(RCODE.NOERROR);
       owner = target;
       const next = set.targets().length === 0 ? set.others(RECORD_TYPE.CNAME)[0] : undefined;
-      if (next === undefined || answersTo(set, query.type).length > 0) {
-        return this.#finish(RCODE.NOERROR, !this.#put(set, query.type, { owner, asker, limit }));
+      if (query.type === RECORD_TYPE.A && set.targets().length > 0) {
+        return this.#addresses(set, query, { asker, limit, owner });
+      }
+      const data = answersTo(set, query.type);
+      if (next === undefined || data.length > 0) {
+        const cut = data.some((each) => !this.#writer.record(owner, query.type, ttl, each, limit));
+        return this.#finish(RCODE.NOERROR, cut);
       }
       target = next;
     }
     return this.#finish(RCODE.SERVFAIL);
-  }
-
-  /** Records of what an alias stands for; false when there was no room for all. */
-  #put(set: NameSet, type: number, to: { owner: Uint8Array; asker: Asker; limit: number }): boolean {
-    const { owner, asker, limit } = to;
-    if (type !== RECORD_TYPE.A) {
-      const ttl = this.#options.ttl ?? 1;
-      return answersTo(set, type).every((data) => this.#writer.record(owner, type, ttl, data, limit));
-    }
-    const order = this.#orderOf(set);
-    const targets = order === "random" ? set.targets() : set.distinct();
-    if (targets.length === 0) return true;
-    this.#choose(order, targets, targets.length, asker.possible);
-    const { chosen, count } = this.#choice;
-    const ttl = this.#ttl(order);
-    for (let i = 0; i < count; i++) {
-      const { addr } = chosen[i]!;
-      const data = Uint8Array.of(addr >>> 24, addr >>> 16, addr >>> 8, addr);
-      if (!this.#writer.record(owner, type, ttl, data, limit)) return false;
-    }
-    return true;
   }
 }
 

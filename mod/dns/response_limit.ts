@@ -12,11 +12,11 @@ const SLIP = 2;
 /** What a query is worth. */
 export type Limited = "answer" | "cut" | "drop";
 
-/** Bounded, whatever comes: an attacker's names cost a victim fewer octets than the attacker itself sends. */
+/** Bounded, whatever comes: at most BURST and RATE full answers. Beyond them a victim gets fewer octets than the attacker
+ * sends. */
 export class ResponseLimit {
   readonly #tokens = new Float64Array(PLACES).fill(BURST);
   readonly #counted = new Float64Array(PLACES);
-  #beyond = 0;
   /** Queries that were not answered in full. */
   limited = 0;
 
@@ -33,7 +33,6 @@ export class ResponseLimit {
     this.#counted[place] = now;
     this.#tokens[place] = tokens >= 1 ? tokens - 1 : tokens;
     if (tokens >= 1) return "answer";
-    this.limited++;
-    return this.#beyond++ % SLIP === 0 ? "cut" : "drop";
+    return this.limited++ % SLIP === 0 ? "cut" : "drop";
   }
 }

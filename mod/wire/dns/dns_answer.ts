@@ -14,7 +14,7 @@ export class AnswerWriter {
   #at = 0;
   #answers = 0;
 
-  /** Begins with the header and the first question of a query. `out` has room for these, 272 octets. */
+  /** Begins with the header and the first question of a query. `out` has room for these, 271 octets. */
   begin(bytes: Uint8Array, query: DnsQuery, out: Uint8Array): void {
     this.#out = out;
     this.#query = query;
@@ -24,16 +24,17 @@ export class AnswerWriter {
     this.#at = end;
   }
 
-  /** How many records with `data` octets of data fit, up to `limit` octets of answer; each has the question's name. */
-  room(data: number, limit: number): number {
-    const each = this.#query!.nameEnd - DNS_HEADER + RECORD + data;
+  /** How many records of `owner`, or of the question's name, with `data` octets of data fit, up to `limit` octets of
+   * answer. */
+  room(data: number, limit: number, owner?: Uint8Array): number {
+    const each = this.#ownerOctets(owner) + RECORD + data;
     return Math.max(0, Math.floor((Math.min(limit, this.#out.length) - this.#at) / each));
   }
 
-  /** Appends an address of the question's name; there is room. */
-  address(addr: number, ttl: number): void {
+  /** Appends an address of `owner`, or of the question's name; there is room. */
+  address(addr: number, ttl: number, owner?: Uint8Array): void {
     const out = this.#out;
-    let at = this.#head(undefined, RECORD_TYPE.A, ttl, 4);
+    let at = this.#head(owner, RECORD_TYPE.A, ttl, 4);
     out[at++] = addr >>> 24;
     out[at++] = addr >>> 16;
     out[at++] = addr >>> 8;
@@ -43,8 +44,9 @@ export class AnswerWriter {
 
   /** Appends a record of `owner`, or of the question's name; false when there is no room up to `limit`. */
   record(owner: Uint8Array | undefined, type: number, ttl: number, data: Uint8Array, limit: number): boolean {
-    const name = owner?.length ?? this.#query!.nameEnd - DNS_HEADER;
-    if (this.#at + name + RECORD + data.length > Math.min(limit, this.#out.length)) return false;
+    if (this.#at + this.#ownerOctets(owner) + RECORD + data.length > Math.min(limit, this.#out.length)) {
+      return false;
+    }
     const at = this.#head(owner, type, ttl, data.length);
     this.#out.set(data, at);
     this.#at = at + data.length;
@@ -74,6 +76,10 @@ export class AnswerWriter {
       udpSize: 0,
     }, out);
     return this.finish(rcode);
+  }
+
+  #ownerOctets(owner: Uint8Array | undefined): number {
+    return owner?.length ?? this.#query!.nameEnd - DNS_HEADER;
   }
 
   #header(flags: number, questions: number): void {

@@ -6,7 +6,7 @@ import { isContainerId, isHostname } from "./dns_text.ts";
 import { isRecordData, RECORD_TYPE } from "./dns_types.ts";
 
 /** Most entries of one message, and most digests. */
-export const MAX_GOSSIPED = { entries: 65_536, digests: 8_192 } as const;
+const MAX_GOSSIPED = { entries: 65_536, digests: 8_192 } as const;
 
 /** One record of a name, as its origin tells it. */
 export interface DnsEntry {

@@ -63,7 +63,7 @@ function u16(bytes: Uint8Array, at: number): number {
 }
 
 /** Where a name ends, of which nobody wants to know how it goes on behind a pointer; NaN if it is damaged. */
-export function skipName(bytes: Uint8Array, at: number): number {
+function skipName(bytes: Uint8Array, at: number): number {
   while (at < bytes.length) {
     const length = bytes[at]!;
     if (length === 0) return at + 1;

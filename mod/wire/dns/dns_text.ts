@@ -5,7 +5,7 @@ export const MAX_NAME_OCTETS = 255;
 /** Longest label of a name. */
 export const MAX_LABEL = 63;
 /** Longest id of a container. */
-export const MAX_CONTAINER_ID = 128;
+const MAX_CONTAINER_ID = 128;
 
 /** Printable ASCII without space, quotation mark and backslash. */
 const PLAIN = /^[!#-[\]-~]*$/;

@@ -24,7 +24,7 @@ export const FLAG = { QR: 0x8000, OPCODE: 0x7800, AA: 0x0400, TC: 0x0200, RD: 0x
 export const DNS_HEADER = 12;
 
 /** Where the name behind `at` ends if it is whole, not compressed and within bounds; else -1. */
-export function plainNameEnd(bytes: Uint8Array, at: number): number {
+function plainNameEnd(bytes: Uint8Array, at: number): number {
   for (let next = at; next < bytes.length;) {
     const length = bytes[next]!;
     next += length + 1;

@@ -98,3 +98,13 @@ Deno.test("EntryStore lets deleted entries of an origin make way for its living 
   assert.equal(store.merge(entry(a("10.0.0.10"))), false);
   assert.deepEqual(contents(store).map(({ addr }) => addr & 0xff), [0, 2, 9]);
 });
+
+Deno.test("EntryStore: this host's own entries make no way for those of others, however many it has", () => {
+  const store = new EntryStore(() => {}, { together: 10, origin: 8 }, peer(1));
+  const put = (origin: number, n: number) => store.put(entry({ origin: peer(origin), hostname: `n${n}.b.` }));
+  for (let n = 0; n < 8; n++) assert.ok(put(1, n));
+  for (let n = 0; n < 2; n++) assert.ok(put(2, n));
+  assert.ok(put(3, 0), "one of another's makes way");
+  assert.equal(store.sizeOf(peer(1)), 8);
+  assert.equal(store.sizeOf(peer(2)), 1);
+});
