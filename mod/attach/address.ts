@@ -45,11 +45,6 @@ export function networkOf(cidr: Cidr): Cidr {
   return { ip: edge(cidr, 0), prefix: cidr.prefix };
 }
 
-/** Whether two networks share addresses. */
-export function overlap(a: Cidr, b: Cidr): boolean {
-  return a.prefix <= b.prefix ? cidrContains(a, b.ip) : cidrContains(b, a.ip);
-}
-
 /** What one word of an attach request asks for. */
 export type AddressWish =
   | { readonly kind: "address"; readonly cidr: Cidr }

@@ -13,7 +13,8 @@ function groups(): readonly CommandSpec[] {
     const options = new Map(
       group.flatMap((command) => command.options).map((option) => [option.name, option]),
     );
-    return { ...group[0]!, options: [...options.values()] };
+    const brief = group.length === 1 ? group[0]!.brief : group.map(second).join(", ");
+    return { ...group[0]!, brief, options: [...options.values()] };
   });
 }
 

@@ -108,6 +108,7 @@ function keepThere({ checkReplaceable, failed, isThere, makeAgain, runDir }: {
       if (over) return;
       if (!broken) failed(error);
       broken = true;
+      clearTimeout(retrying); // of a look that failed at the same time
       retrying = setTimeout(() => void look(), RETRY_MS);
     }
   };

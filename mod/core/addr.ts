@@ -66,6 +66,11 @@ export function formatCidr(cidr: Cidr): string {
   return `${cidr.ip}/${cidr.prefix}`;
 }
 
+/** Whether two networks share addresses. */
+export function overlap(a: Cidr, b: Cidr): boolean {
+  return a.prefix <= b.prefix ? cidrContains(a, b.ip) : cidrContains(b, a.ip);
+}
+
 /** Whether `ip` lies in the network of `cidr`; false across families. */
 export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   const a = ipToBytes(cidr.ip);

@@ -78,9 +78,13 @@ export class Addresses {
         this.#adopt(ipam, holder, result.attachment?.addresses ?? []);
         return result;
       } catch (thrown) {
-        for (const { ip } of shell.lookup(holder)) {
-          if (!before.some((had) => had.ip === ip)) await this.#giveBack(ipam, holder, ip);
+        // Claims, too, that were answered and go on.
+        const asked = wishes.flatMap((wish) => wish.kind === "address" ? [wish.cidr] : []);
+        const kept = [...before, ...this.#attachedTo(holder).map((text) => parseCidr(text)!)];
+        for (const ip of new Set([...shell.lookup(holder), ...asked].map((cidr) => cidr.ip))) {
+          if (!kept.some((had) => had.ip === ip)) await this.#giveBack(ipam, holder, ip);
         }
+        this.#adopt(ipam, holder, this.#attachedTo(holder)); // as it was, with the prefix that it had
         throw thrown;
       }
     });
@@ -92,7 +96,7 @@ export class Addresses {
     const wishes = addresses.map(parseAddressWish);
     const holder = attachments.holderOf(target, { remembered: true });
     return await this.#inTurn(holder, async () => {
-      const has = attachments.list().find((one) => one.target === holder)?.addresses ?? [];
+      const has = this.#attachedTo(holder);
       const texts = wishes.flatMap((wish, i) => {
         const found = this.#addressesOf(wish, has);
         if (found.length > 0 || has.length === 0) return found;
@@ -104,10 +108,7 @@ export class Addresses {
       });
       const result = attachments.detach({ target, addresses: texts });
       if (ipam === undefined) return result;
-      for (const text of result.addresses) {
-        const { ip } = parseCidr(text)!;
-        if (ipam.shell.lookup(holder).some((held) => held.ip === ip)) await this.#giveBack(ipam, holder, ip);
-      }
+      for (const text of result.addresses) await this.#giveBack(ipam, holder, parseCidr(text)!.ip);
       return result;
     });
   }
@@ -176,10 +177,17 @@ export class Addresses {
     }
   }
 
-  async #giveBack({ shell }: Ipam, ident: string, ip: Cidr["ip"]): Promise<void> {
+  #attachedTo(holder: string): readonly string[] {
+    return this.#parts.attachments.list().find(({ target }) => target === holder)?.addresses ?? [];
+  }
+
+  /** Gives back what is held or claimed, if it is. */
+  async #giveBack({ range, shell }: Ipam, ident: string, ip: Cidr["ip"]): Promise<void> {
+    if (!cidrContains(range, ip)) return;
     try {
       await shell.ask({ kind: "release", ident, ip });
     } catch (thrown) { // it is free here; the disk learns of it later
+      if (thrown instanceof MeshnetError && thrown.code === "ipam/not-found") return;
       this.#parts.logger.warn("address-not-released", {
         target: ident,
         address: ip,

@@ -1,9 +1,9 @@
 /** What the control socket can have done with addresses. */
-import type { Attachments } from "../attach/mod.ts";
+import { type Attachments, parseAddressWish } from "../attach/mod.ts";
 import type { IpamSources } from "../control/address_report.ts";
 import type { HolderReport } from "../control/address_types.ts";
 import type { ControlApi } from "../control/routes.ts";
-import { type Cidr, formatCidr, parseCidr, parseIp } from "../core/addr.ts";
+import { type Cidr, formatCidr, type Ip, parseCidr, parseIp } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
 import { parsePeerName, type PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
@@ -37,7 +37,8 @@ export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): Ipam
     async allocate({ holder, subnet: text, ...wait }, gone) {
       const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
       const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
-      const wanted = text === null || text === "default" ? subnet : cidrOf(text, "10.32.1.0/24");
+      const wish = parseAddressWish(text === null ? "net:default" : `net:${text.replace(/^net:/, "")}`);
+      const wanted = wish.kind === "any" ? wish.subnet ?? subnet : subnet;
       return answerOf(holder, await shell.ask({ kind: "allocate", subnet: wanted, ...common }, gone));
     },
     async claim({ address, holder, ...wait }, gone) {
@@ -49,7 +50,7 @@ export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): Ipam
     async release({ address, holder }) {
       const { shell } = need(`Cannot release addresses of ${holder}`);
       const ip = address === null ? undefined : parseIp(address) ?? cidrOf(address, "10.32.1.7").ip;
-      refuseAttached(holder, attachments.list());
+      refuseAttached({ holder, ip }, attachments.list());
       return answerOf(holder, await shell.ask({ kind: "release", ident: holder, ip }));
     },
     async prime(wait, gone) {
@@ -80,7 +81,7 @@ export function ipamSources(ipam: Ipam | undefined): IpamSources | undefined {
 }
 
 function cidrOf(text: string, example: string): Cidr {
-  const cidr = parseCidr(text.replace(/^(?:net|ip):/, ""));
+  const cidr = parseCidr(text.replace(/^ip:/, ""));
   if (cidr !== undefined) return cidr;
   throw new MeshnetError(
     "usage/bad-address",
@@ -100,21 +101,26 @@ function holdersOf(
   attachments: readonly { target: string; attached: boolean; addresses: readonly string[] }[],
   ipam: Ipam | undefined,
 ): readonly HolderReport[] {
-  const targets = new Set(attachments.map(({ target }) => target));
-  const others = (ipam?.shell.status().held ?? []).filter(({ ident }) => !targets.has(ident));
-  return [
-    ...attachments.map(({ addresses, attached, target }) => ({ holder: target, attached, addresses })),
-    ...others.map(({ cidrs, ident }) => ({
-      holder: ident,
-      attached: false,
-      addresses: cidrs.map(formatCidr),
-    })),
-  ];
+  const held = new Map(
+    (ipam?.shell.status().held ?? []).map(({ cidrs, ident }) => [ident, cidrs.map(formatCidr)]),
+  );
+  const targets = attachments.map(({ addresses, attached, target }) => ({
+    ...{ holder: target, attached },
+    addresses: [...new Set([...addresses, ...held.get(target) ?? []])],
+  }));
+  const names = new Set(targets.map(({ holder }) => holder));
+  const others = [...held].filter(([holder]) => !names.has(holder));
+  return [...targets, ...others.map(([holder, addresses]) => ({ holder, attached: false, addresses }))];
 }
 
 /** An address that is in use is not given away under its user. */
-function refuseAttached(holder: string, attachments: readonly { readonly target: string }[]): void {
-  if (!attachments.some(({ target }) => target === holder)) return;
+function refuseAttached(
+  { holder, ip }: { readonly holder: string; readonly ip: Ip | undefined },
+  attachments: readonly { readonly target: string; readonly addresses: readonly string[] }[],
+): void {
+  const attachment = attachments.find(({ target }) => target === holder);
+  if (attachment === undefined) return;
+  if (ip !== undefined && !attachment.addresses.some((text) => parseCidr(text)?.ip === ip)) return;
   throw new MeshnetError("ipam/in-use", `Cannot release addresses of ${holder}: it is attached`, {
     hint: `Run \`meshnet detach ${holder}\`: that gives them back`,
   });

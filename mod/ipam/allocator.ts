@@ -136,6 +136,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
         return this.#requests.add({ kind: "allocate", event });
       case "claim":
         this.#parts.dead.delete(event.ident);
+        this.#requests.withdraw(event.ident, event.cidr.ip); // the new one goes on in its place
         return this.#requests.add({ kind: "claim", event, tries: 0, answered: false });
       case "prime":
         return this.#requests.add({ kind: "prime", event });
@@ -284,8 +285,9 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   }
 
   #release({ id, ident, ip }: Extract<AllocatorEvent, { kind: "release" }>): void {
+    const withdrawn = this.#requests.withdraw(ident, ip);
     const cidrs = this.#parts.release(ident === NOBODY ? ip ?? ident : ident, ip);
-    if (cidrs.length === 0) {
+    if (cidrs.length === 0 && !withdrawn) {
       const message = ip === undefined
         ? `Delete: no addresses for ${ident}`
         : `Free: address ${ip} not found for ${ident}`;

@@ -164,9 +164,9 @@ export class AllocatorShell implements Disposable {
     this.#step(event);
   }
 
-  /** The addresses of a holder, in a subnet if one is given. */
-  lookup(ident: string, subnet?: Cidr): readonly Cidr[] {
-    return this.#allocator.lookup(ident, subnet);
+  /** The addresses of a holder. */
+  lookup(ident: string): readonly Cidr[] {
+    return this.#allocator.lookup(ident);
   }
 
   /** For those who ask how things are. */

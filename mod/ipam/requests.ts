@@ -1,5 +1,5 @@
 /** Requests of this host: tried once, and again whenever something has changed (source: spec ipam.md, section 6). */
-import { type Cidr, formatCidr } from "../core/addr.ts";
+import { type Cidr, formatCidr, type Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { IpamRange } from "../wire/ipam/ipam_types.ts";
 import type { AllocatorEvent, IpamRefusal, RequestId } from "./allocator_types.ts";
@@ -125,6 +125,17 @@ export class Requests {
         : `${request.kind === "claim" ? "Claim" : "Allocate"} request for ${request.event.ident}`;
       this.#fail(request, refusal("cancelled", `${what} cancelled`));
     }
+  }
+
+  /** Claims of a holder that were answered already and go on by themselves are wanted no longer: those of one address, or
+   * all. Gives whether there were any. */
+  withdraw(ident: string, ip: Ip | undefined): boolean {
+    const before = this.#waiting.size;
+    for (const [id, request] of [...this.#waiting]) {
+      if (request.kind !== "claim" || !request.answered || request.event.ident !== ident) continue;
+      if (ip === undefined || request.event.cidr.ip === ip) this.#waiting.delete(id);
+    }
+    return this.#waiting.size < before;
   }
 
   /** True when the request is answered. */

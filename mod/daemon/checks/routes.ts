@@ -1,6 +1,7 @@
 /** Whether this host already reaches something else at addresses that containers are to have. */
-import { type Cidr, cidrContains, formatCidr, isIpv4, parseCidr } from "../../core/addr.ts";
+import { type Cidr, formatCidr, isIpv4, overlap, parseCidr } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
+import { joined, Universe } from "../../ipam/universe.ts";
 
 /** A route of this host, as far as it matters here. */
 export interface HostRoute {
@@ -22,7 +23,7 @@ export function overlappingRoute(range: Cidr, routes: readonly HostRoute[]): Mes
   const specific = routes.filter(({ destination }) =>
     destination.prefix > DEFAULT_PREFIX && isIpv4(destination.ip)
   );
-  const clash = specific.find(({ destination }) => shares(range, destination));
+  const clash = specific.find(({ destination }) => overlap(range, destination));
   if (clash === undefined) return undefined;
   const free = freeRange(range.prefix, specific.map(({ destination }) => destination));
   const other = free === undefined ? "CIDR with a range that is free on all hosts" : formatCidr(free);
@@ -40,26 +41,19 @@ export function overlappingRoute(range: Cidr, routes: readonly HostRoute[]): Mes
 
 /** A private range that no route leads to, of this prefix length or the next longer one that is free. */
 function freeRange(prefix: number, taken: readonly Cidr[]): Cidr | undefined {
-  for (let length = Math.max(prefix, 8); length <= SMALLEST; length++) {
+  for (let length = Math.max(prefix, 8); length <= Math.max(prefix, SMALLEST); length++) {
+    const size = 2 ** (32 - length);
     for (const text of PRIVATE) {
-      const room = parseCidr(text)!;
-      if (room.prefix > length) continue;
-      for (let i = 0; i < 2 ** (length - room.prefix); i++) {
-        const range = nth(room, length, i);
-        if (!taken.some((one) => shares(range, one))) return range;
+      const cidr = parseCidr(text)!;
+      const room = Universe.of(cidr);
+      if (!room.ok || cidr.prefix > length) continue;
+      let at = 0;
+      for (const { start, end } of joined(taken.flatMap((one) => room.value.spanOf(one) ?? []))) {
+        if (at + size <= start) break;
+        at = Math.max(at, Math.ceil(end / size) * size);
       }
+      if (at + size <= room.value.size) return { ip: room.value.ipAt(at), prefix: length };
     }
   }
   return undefined;
-}
-
-function nth(room: Cidr, prefix: number, index: number): Cidr {
-  const octets = room.ip.split(".").map(Number);
-  const start = octets.reduce((sum, octet) => sum * 256 + octet, 0) + index * 2 ** (32 - prefix);
-  const text = [24, 16, 8, 0].map((shift) => Math.floor(start / 2 ** shift) % 256).join(".");
-  return parseCidr(`${text}/${prefix}`)!;
-}
-
-function shares(a: Cidr, b: Cidr): boolean {
-  return a.prefix <= b.prefix ? cidrContains(a, b.ip) : cidrContains(b, a.ip);
 }

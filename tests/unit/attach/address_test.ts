@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import {
   mergeAddresses,
   networkOf,
-  overlap,
   parseAddressWish,
   parseAttachAddress,
   parseAttachAddresses,
 } from "../../../mod/attach/address.ts";
 import { checkConflicts, type OtherNetworks } from "../../../mod/attach/conflict.ts";
-import { cidrContains, formatCidr, ipFromBytes, parseCidr } from "../../../mod/core/addr.ts";
+import { cidrContains, formatCidr, ipFromBytes, overlap, parseCidr } from "../../../mod/core/addr.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { check, fc } from "../properties.ts";
 

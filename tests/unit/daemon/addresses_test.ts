@@ -26,7 +26,7 @@ class Machine {
   ipam: Ipam | undefined;
   #armed = 0;
 
-  start({ off = false } = {}): this {
+  start({ off = false, hosts = 1 } = {}): this {
     const made = Universe.of(RANGE);
     assert.ok(made.ok);
     const onForgotten = { call: (_: string) => {} };
@@ -45,14 +45,14 @@ class Machine {
         self: peer(1),
         uid: 1n,
         nickname: "h1",
-        init: { kind: "consensus", peers: 1 },
+        init: { kind: "consensus", peers: hosts },
       },
       ...{ clock: this.clock, alarm, store: this.host.store, logger, random: seededRandom(7) },
       faults: { tell: (_, thrown) => assert.fail(String(thrown)), guard: (_, work) => work },
       gossip: { unicast() {}, broadcast() {} },
       reclaimAfterMs: undefined,
       wallSeconds: () => 1,
-      expected: () => 1,
+      expected: () => hosts,
     });
     shell.start();
     this.ipam = off ? undefined : { shell, range: RANGE, subnet: RANGE };
@@ -112,6 +112,22 @@ Deno.test("Addresses.attach(): what fails leaves no address behind", async () =>
     assert.deepEqual(machine.held(target), [], addresses.join(" "));
   }
   assert.deepEqual(machine.attachments.list().map(({ target }) => target), ["netns:a"]);
+});
+
+Deno.test("Addresses: a claim that waits for others to agree goes with its attachment", async () => {
+  const machine = new Machine().start({ hosts: 2 });
+  machine.host.namespace("/run/netns/a");
+  const claims = () => machine.ipam!.shell.status().pendingClaims;
+  for (let round = 0; round < 3; round++) {
+    assert.deepEqual(await machine.attach("netns:a", "10.32.0.3/22"), ["10.32.0.3/22"]);
+    assert.equal(claims().length, 1);
+    await machine.addresses.detach({ target: "netns:a", addresses: [] });
+    assert.deepEqual(claims(), []);
+  }
+  await assert.rejects(machine.attach("netns:gone", "10.32.0.4/22"), { code: "attach/bad-target" });
+  await machine.attach("netns:a", "10.32.0.3/22");
+  await assert.rejects(machine.attach("netns:a", "10.32.0.3/24", "10.32.0.5/22"));
+  assert.deepEqual(claims().map(({ address }) => address), ["10.32.0.3/22"], "only what is attached");
 });
 
 Deno.test("Addresses.attach(): requests about one target at the same time get one address", async () => {

@@ -38,4 +38,16 @@ Deno.test("overlappingRoute() proposes a smaller range where no other is free, a
     overlappingRoute(RANGE, all)!.hint!,
     /--ip-range CIDR with a range that is free on all hosts;/,
   );
+  const many = [
+    ...all,
+    ...Array.from({ length: 500 }, (_, n) => route(`10.32.${n >> 1}.${(n & 1) * 128}/25`)),
+  ];
+  const started = performance.now();
+  assert.ok(overlappingRoute(RANGE, many));
+  assert.ok(performance.now() - started < 2_000, "a host with many routes starts, too");
+});
+
+Deno.test("overlappingRoute() proposes as small a range as was asked for", () => {
+  const fault = overlappingRoute(parseCidr("10.32.0.0/26")!, [route("10.32.0.0/24"), route("10.0.0.0/25")]);
+  assert.match(fault!.hint!, /--ip-range 10\.0\.0\.128\/26;/);
 });
