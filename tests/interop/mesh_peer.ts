@@ -9,6 +9,7 @@ import type { Millis } from "../../mod/core/time.ts";
 import { type Router, startRouter } from "../../mod/mesh/router_shell.ts";
 import type { MeshSnapshot } from "../../mod/mesh/snapshot.ts";
 import { loadSealer } from "../../mod/sys/sealer.ts";
+import { MemoryStore } from "../unit/memory_store.ts";
 import { within } from "./go_peer.ts";
 
 /** A set of lines, gossiped like that of the Go peers. */
@@ -83,7 +84,6 @@ export class MeshPeer implements Disposable {
   readonly channel: InteropChannel;
   /** Everything logged, as `event reason`. */
   readonly log: string[] = [];
-  readonly store = new Map<string, string>();
   readonly #abort = new AbortController();
   readonly #waiting = new Set<() => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -124,13 +124,7 @@ export class MeshPeer implements Disposable {
       ...{ clock, logger },
       faults: new Faults({ clock, logger }),
       alarm: { set: (at, ring) => this.#set(at, ring, wake) },
-      store: {
-        get: (key) => this.store.get(key),
-        put: (key, value) => void this.store.set(key, value),
-        putAll: (pairs) => pairs.forEach(([key, value]) => this.store.set(key, value!)),
-        remove: (key) => void this.store.delete(key),
-        list: () => [...this.store],
-      },
+      store: new MemoryStore(),
       overlay: { request },
       onShortId: () => {},
       onSettled: () => {},

@@ -33,7 +33,7 @@ for (const password of [undefined, "secret of the interop test"]) {
           "a new connection",
           (mesh) => mesh.connections.some((each) => each.state === "established" && each.link !== not),
         );
-        return connections.find((each) => each.state === "established")!.link;
+        return connections.find((each) => each.state === "established" && each.link !== not)!.link;
       };
       let now = await link(undefined);
       for (let i = 0; i < MOVES; i++) {

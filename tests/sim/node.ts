@@ -254,6 +254,7 @@ export class SimNode {
       case "overlay":
         return this.#overlay(effect.request);
       case "reachable":
+        return; // nothing here asks whom messages reach
       case "settled":
         this.settled = true;
         return;

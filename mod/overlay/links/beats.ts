@@ -66,9 +66,8 @@ export interface Beat {
 export function promisedBeat(
   { busy, quiet, fullDue }: { readonly busy: boolean; readonly quiet: number; readonly fullDue: boolean },
 ): Beat {
-  if (busy) return { interval: BUSY_HEARTBEAT_MS, full: fullDue };
-  if (quiet > 0) return { interval: quiet > 1 ? BUSY_HEARTBEAT_MS : SLOW_HEARTBEAT_MS, full: fullDue };
-  return { interval: SLOW_HEARTBEAT_MS, full: true };
+  if (busy || quiet > 1) return { interval: BUSY_HEARTBEAT_MS, full: fullDue };
+  return { interval: SLOW_HEARTBEAT_MS, full: quiet === 0 || fullDue };
 }
 
 /** Heartbeats of full size among small ones: when ours is due, and by when the peer's next one is. */

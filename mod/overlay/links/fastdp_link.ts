@@ -29,7 +29,7 @@ import {
 import { FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
 import type { AddressChange } from "../ports/dataplane_types.ts";
 import { type FastdpLinkOptions, wireSize } from "./fastdp_link_options.ts";
-import { type Ailments, homeless, whyNotFastdp } from "./fastdp_words.ts";
+import { type Ailments, whyHomeless, whyNotFastdp } from "./fastdp_words.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import {
   encodeHeartbeat,
@@ -148,7 +148,7 @@ export class FastdpLink implements Forwarder {
     if (!this.confirmed) return "the mesh has not confirmed the connection yet";
     const sealing = this.options.esp?.why();
     if (this.options.esp?.failure !== undefined) return sealing;
-    if (this.#homeless && this.options.esp !== undefined) return homeless(this.options.local);
+    if (this.#homeless && this.options.esp !== undefined) return whyHomeless(this.options.local);
     if (this.#tunnel === undefined) return this.#noTunnel;
     if (sealing !== undefined) return sealing;
     if (this.#established && !this.onHold) return undefined;
@@ -390,7 +390,7 @@ export class FastdpLink implements Forwarder {
   #rhythm(now: Millis): Beat {
     if (!this.#established || this.options.beat !== true) return { interval: this.#interval, full: true };
     if (this.onHold) return { interval: HOLD_HEARTBEAT_MS, full: true };
-    const quiet = this.#busy || this.#quietBeats === 0 ? 0 : this.#quietBeats--;
+    const quiet = this.#quietBeats === 0 ? 0 : this.#quietBeats--;
     return promisedBeat({ busy: this.#busy, quiet, fullDue: now >= this.#full.next });
   }
 }

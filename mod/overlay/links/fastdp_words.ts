@@ -37,7 +37,7 @@ export interface FastdpTrouble {
 }
 
 /** The same of a sealed link whose address this host has lost. */
-export function homeless(local: Ip): string {
+export function whyHomeless(local: Ip): string {
   return `this host no longer has the address ${local}, for which the tunnel is sealed: a new connection is being made`;
 }
 

@@ -127,7 +127,7 @@ export class LinkSwitch {
   }
 
   /** Time has passed. All that came until `readUntil` has been read. */
-  wake(now: Millis, readUntil: Millis = now): readonly SwitchEvent[] {
+  wake(now: Millis, readUntil: Millis): readonly SwitchEvent[] {
     return this.slots.flatMap((slot, index) =>
       now >= slot.nextWake() ? this.take(index, slot.wake(now, readUntil), now) : []
     );

@@ -5,7 +5,7 @@ import type { OverlayEvent, OverlayName, OverlayRequest } from "../../core/overl
 import { type ErrorCode, MeshnetError, messageOf } from "../../core/errors.ts";
 import type { LogFields } from "../../core/ports.ts";
 import type { DatapathCounts } from "./datapath_port.ts";
-import type { DatapathKind, DataplaneLimits, DataplaneReport } from "./dataplane_types.ts";
+import type { AddressChange, DatapathKind, DataplaneLimits, DataplaneReport } from "./dataplane_types.ts";
 
 /** What the data plane is started with. */
 export interface DataplaneConfig {
@@ -89,13 +89,9 @@ export interface Disturbed {
 }
 
 /** What has changed in this host's network. */
-export interface NetworkChange {
+export interface NetworkChange extends AddressChange {
   /** Whether addresses may have changed. */
   readonly addresses: boolean;
-  /** Addresses that this host has no longer, as far as it was told. */
-  readonly gone: readonly Ip[];
-  /** Addresses that it has got, or has still, as far as it was told. */
-  readonly come: readonly Ip[];
 }
 
 /** A MeshnetError as data. */

@@ -1,10 +1,18 @@
 /** Arrangements that several suites use. */
+import { loadIpsec } from "./kernel_flows.ts";
 import { until } from "./process.ts";
 import { type Host, World } from "./world.ts";
 
 /** Hosts with one container each, for one of the functions below. */
 export async function hosts(count: number): Promise<World> {
   return await World.create({ hosts: count, containers: count });
+}
+
+/** The same, in a kernel that can seal tunnels. */
+export async function sealingHosts(count: number): Promise<World> {
+  const world = await hosts(count);
+  await loadIpsec();
+  return world;
 }
 
 /** All hosts meshed with all; container n has 10.2.1.n on host n. */

@@ -8,6 +8,7 @@ import type {
 } from "../../../mod/control/address_types.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
+import { resetAll } from "../common/everyday.ts";
 import { note } from "../common/notes.ts";
 import { attempt, exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -66,13 +67,6 @@ async function refusal(work: Promise<unknown>): Promise<MeshnetError> {
     return error;
   }
   throw new Error("It was not refused");
-}
-
-async function resetAll(world: World): Promise<void> {
-  for (const host of world.hosts) {
-    await host.run("reset");
-    await host.daemon.ended();
-  }
 }
 
 const everything = (world: World) => world.upAll("--ip-range", RANGE);

@@ -34,12 +34,14 @@ declareTests(suite({
     const [one, two] = [world.container(1), world.container(2)];
     await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
     const pid = world.host(1).daemon.pid;
-    const before = cpuSeconds(pid);
+    const [before, handed] = [cpuSeconds(pid), await handedToDaemon(world.host(1))];
     const rate = await one.iperf(two, 3, "-C", "cubic");
     const used = cpuSeconds(pid) - before;
     note(`TCP ${(rate / 1e9).toFixed(1)} Gbit/s, processor time of the daemon ${used.toFixed(2)} s`);
     assert.ok(rate > CARRIES, `${rate}`);
     assert.ok(used < 0.3, `${used} s`);
+    const octets = await handedToDaemon(world.host(1)) - handed;
+    assert.ok(octets < rate * 3 / 8 / 100, `the daemon was handed ${octets} octets`);
   },
   "containers that nobody else hears cost nothing": async (world) => {
     const [one] = [world.container(1)];
@@ -106,6 +108,12 @@ declareTests(suite({
     await ip(["link delete meshnet"], host.netns);
   },
 }));
+
+/** How many octets the daemon has been handed by its TAP. */
+async function handedToDaemon(host: Host): Promise<number> {
+  const text = await exec(["ip", "-s", "-j", "link", "show", "dev", "mesh-tap"], { netns: host.netns });
+  return JSON.parse(text)[0].stats64.tx.bytes;
+}
 
 // deno-lint-ignore no-explicit-any
 async function bridge(host: Host): Promise<any> {

@@ -1,19 +1,16 @@
 /** The fast path encrypted by the kernel: what a wire shows, in every phase, with IPsec in the kernel and without. */
 import assert from "node:assert/strict";
+import { sealingHosts } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
-import { loadIpsec, loadModules } from "../common/kernel_flows.ts";
+import { loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { exec, ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import { World } from "../common/world.ts";
+import type { World } from "../common/world.ts";
 
 export default suite({
   name: "encrypted fast path",
-  open: async () => {
-    const world = await World.create({ hosts: 2, containers: 2 });
-    await loadIpsec();
-    return world;
-  },
+  open: () => sealingHosts(2),
   prepare: async (world) => {
     await start(world);
   },

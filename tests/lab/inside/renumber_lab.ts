@@ -1,23 +1,19 @@
 /** A host gets another address under traffic that a kernel tunnel carries: in clear, and encrypted. */
 import assert from "node:assert/strict";
+import { sealingHosts } from "../common/arrangements.ts";
 import { parsePing } from "../common/container.ts";
 import { resetAll, startWithPasswords } from "../common/everyday.ts";
-import { loadIpsec } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import { World } from "../common/world.ts";
+import type { World } from "../common/world.ts";
 
 /** Between two pings. */
 const EVERY_MS = 50;
 
 export default suite({
   name: "renumbered host",
-  open: async () => {
-    const world = await World.create({ hosts: 2, containers: 2 });
-    await loadIpsec();
-    return world;
-  },
+  open: () => sealingHosts(2),
 }, {
   "the tunnel goes on from its new address at once, in both directions": async (world) => {
     await startWithPasswords(world, [undefined, undefined]);

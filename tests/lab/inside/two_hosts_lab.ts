@@ -64,7 +64,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
     // Larger ones leave in fragments.
     await one.mustPing(two.address, "-s", "8000", "-c", "3", "-i", "0.1", "-W", "3");
   },
-  "TCP fills the link": async (world) => {
+  "TCP passes": async (world) => {
     const rate = await world.container(1).iperf(world.container(2), 3);
     note(`TCP ${(rate / 1e9).toFixed(2)} Gbit/s`);
     assert.ok(rate > 20e6, `only ${(rate / 1e6).toFixed(0)} Mbit/s`);

@@ -2,31 +2,19 @@
 import assert from "node:assert/strict";
 import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import type { GossipData } from "../../../mod/core/ports.ts";
-import type { Millis } from "../../../mod/core/time.ts";
 import { type ChannelEffect, DnsChannel } from "../../../mod/dns/channel.ts";
 import { Directory } from "../../../mod/dns/directory.ts";
 import type { DirectoryEvent } from "../../../mod/dns/directory_types.ts";
 import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../../mod/wire/dns/dns_types.ts";
-import { VirtualClock } from "../../sim/clock.ts";
-import { SeededRandom } from "../../sim/random.ts";
-
-/** What the network suffers: probabilities for a message. */
-export interface Troubles {
-  readonly loss: number;
-  readonly twice: number;
-  readonly late: number;
-}
+import { HostNetwork, type NetworkHost, type NetworkTroubles, type Take } from "../../sim/host_network.ts";
 
 /** Nothing goes wrong. */
-export const CALM: Troubles = { loss: 0, twice: 0, late: 0 };
-const GOSSIP_MS = 30_000;
+export const CALM: Required<NetworkTroubles> = { loss: 0, twice: 0, late: 0 };
 const WALL = 1_700_000_000;
 
-type Take = (channel: DnsChannel, now: Millis) => { readonly ok: boolean; readonly reason?: string };
-
 /** One host, whose directory ends with its process. */
-export class Host {
+export class Host implements NetworkHost<DnsChannel> {
   process: { readonly directory: Directory; readonly channel: DnsChannel } | undefined;
   run = 0;
   group = 0;
@@ -50,7 +38,7 @@ export class Host {
 
   start(): void {
     const { world, name: self } = this;
-    const run = ++this.run;
+    this.run++;
     this.containers.clear();
     const directory = new Directory({
       ...{ self, domain: "mesh.internal.", now: world.clock.now() },
@@ -58,17 +46,11 @@ export class Host {
       wallSeconds: () => this.wall,
     }, () => {});
     const channel = new DnsChannel(directory, {
-      compares: (peer) => this.compares && world.host(peer).compares,
+      compares: (peer) => this.compares && world.host(peer)!.compares,
       perform: (effect) => this.#perform(effect),
     });
     this.process = { directory, channel };
-    const gossip = () => {
-      if (this.run !== run || this.process === undefined) return;
-      const others = world.reachable(this);
-      for (let i = 0; i < 2 && others.length > 0; i++) this.gossipTo(world.random.pick(others));
-      world.clock.after(GOSSIP_MS, gossip);
-    };
-    world.clock.after(world.random.below(GOSSIP_MS), gossip);
+    world.gossip(this);
   }
 
   kill(): void {
@@ -86,7 +68,7 @@ export class Host {
     this.deliver((channel, now) => channel.feed(event, now));
   }
 
-  deliver(take: Take): void {
+  deliver(take: Take<DnsChannel>): void {
     if (this.process === undefined) return;
     const taken = take(this.process.channel, this.world.clock.now());
     if (!taken.ok) this.world.refusals.push(`${this.name}: ${taken.reason}`);
@@ -126,7 +108,7 @@ export class Host {
   /** Gossip of neighbours, passed on as the engine does: to two by chance. */
   transmit(other: Host, data: GossipData | undefined): void {
     for (const bytes of data?.encode(other.name) ?? []) {
-      this.world.send(this, other, bytes.length, (channel, now) => {
+      this.world.sendOctets(this, other, bytes.length, (channel, now) => {
         const taken = channel.onGossip(bytes, now, this.name);
         if (taken.ok && taken.value !== undefined) {
           for (let i = 0; i < 2; i++) {
@@ -139,14 +121,25 @@ export class Host {
     }
   }
 
+  meet(others: readonly Host[]): void {
+    const known = new Set([this, ...others].map(({ name }) => name));
+    const left = [...this.known].filter((peer) => !known.has(peer));
+    this.known = known;
+    this.deliver((channel) => {
+      channel.onPeersRemoved(left);
+      for (const { name } of others) channel.onNeighbour(name);
+      return { ok: true };
+    });
+  }
+
   #perform(effect: ChannelEffect): void {
     const { world } = this;
     if (effect.kind === "unicast") {
       const { to, payload } = effect;
       if (this.process === undefined) return;
-      world.send(
+      world.sendOctets(
         this,
-        world.host(to),
+        world.host(to)!,
         payload.length,
         (channel, now) => channel.onUnicast(this.name, payload, now),
       );
@@ -155,25 +148,25 @@ export class Host {
     const payloads = [...effect.data.encode()];
     for (const to of world.reachable(this)) {
       for (const bytes of payloads) {
-        world.send(this, to, bytes.length, (channel, now) => channel.onBroadcast(this.name, bytes, now));
+        world.sendOctets(
+          this,
+          to,
+          bytes.length,
+          (channel, now) => channel.onBroadcast(this.name, bytes, now),
+        );
       }
     }
   }
 }
 
 /** Hosts 1 to N. */
-export class Cluster {
-  readonly clock = new VirtualClock();
-  readonly random: SeededRandom;
-  readonly hosts: Host[] = [];
-  readonly refusals: string[] = [];
-  troubles: Troubles = CALM;
+export class Cluster extends HostNetwork<DnsChannel, Host, Required<NetworkTroubles>> {
   octets = 0;
 
   /** Every `others`-th host is of another make; 0: none is. */
   constructor(options: { seed: number; hosts: number; others?: number }) {
     const { seed, hosts, others = 0 } = options;
-    this.random = new SeededRandom(seed);
+    super(seed, CALM, 2_000);
     for (let i = 1; i <= hosts; i++) {
       const compares = others === 0 || i % others !== 0;
       this.hosts.push(new Host(this, peerNameFromNumber(i)!, compares, this.random.below(120) - 60));
@@ -182,54 +175,8 @@ export class Cluster {
     this.rewire();
   }
 
-  host(name: PeerName): Host {
-    const found = this.hosts.find((host) => host.name === name);
-    assert.ok(found);
-    return found;
-  }
-
-  reachable(host: Host): Host[] {
-    return this.hosts.filter((other) =>
-      other !== host && other.process !== undefined && other.group === host.group
-    );
-  }
-
-  send(from: Host, to: Host, octets: number, take: Take): void {
-    const { loss, twice, late } = this.troubles;
-    if (from.group !== to.group || this.random.chance(loss)) return;
-    this.octets += octets;
-    const run = to.run;
-    for (let copies = this.random.chance(twice) ? 2 : 1; copies > 0; copies--) {
-      const delay = this.random.chance(late) ? this.random.below(8_000) : 1 + this.random.below(20);
-      this.clock.after(delay, () => {
-        if (from.group === to.group && to.run === run) to.deliver(take);
-      });
-    }
-  }
-
-  /** Each mesh learns at some time who is there now; those who meet exchange what they have. */
-  rewire(): void {
-    for (const host of this.hosts) {
-      const run = host.run;
-      this.clock.after(10 + this.random.below(2_000), () => {
-        if (host.process === undefined || host.run !== run) return;
-        const others = this.reachable(host);
-        const known = new Set([host, ...others].map(({ name }) => name));
-        const left = [...host.known].filter((peer) => !known.has(peer));
-        host.known = known;
-        host.deliver((channel) => {
-          channel.onPeersRemoved(left);
-          for (const { name } of others) channel.onNeighbour(name);
-          return { ok: true };
-        });
-        for (const other of others) host.gossipTo(other);
-      });
-    }
-  }
-
-  split(groupOf: (index: number) => number): void {
-    this.hosts.forEach((host, index) => host.group = groupOf(index));
-    this.rewire();
+  sendOctets(from: Host, to: Host, octets: number, take: Take<DnsChannel>): void {
+    if (this.send(from, to, take)) this.octets += octets;
   }
 
   /** What the containers of running hosts come to, sorted. */

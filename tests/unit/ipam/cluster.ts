@@ -2,32 +2,25 @@
 import assert from "node:assert/strict";
 import { parseCidr } from "../../../mod/core/addr.ts";
 import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
-import type { Millis } from "../../../mod/core/time.ts";
 import { Allocator } from "../../../mod/ipam/allocator.ts";
 import type { AllocatorEffect, AllocatorEvent, Init, Outcome } from "../../../mod/ipam/allocator_types.ts";
 import { AllocatorChannel } from "../../../mod/ipam/channel.ts";
 import { Universe } from "../../../mod/ipam/universe.ts";
-import { VirtualClock } from "../../sim/clock.ts";
-import { SeededRandom } from "../../sim/random.ts";
+import { HostNetwork, type NetworkHost, type NetworkTroubles, type Take } from "../../sim/host_network.ts";
 
 /** What the network and the hosts suffer. */
-export interface Troubles {
-  /** Probability that a message is lost. */
-  readonly loss: number;
-  /** Probability that a message takes seconds and so is overtaken by later ones. */
-  readonly late: number;
+export interface Troubles extends NetworkTroubles {
   /** Probability of a crash before an effect is carried out. */
   readonly crash: number;
 }
 
 /** Nothing goes wrong. */
 export const CALM: Troubles = { loss: 0, late: 0, crash: 0 };
-const GOSSIP_MS = 30_000;
 
 class Crash extends Error {}
 
 /** One host: a disk that survives and a process that need not. */
-export class Host {
+export class Host implements NetworkHost<AllocatorChannel> {
   readonly disk = new Map<string, string>();
   process: { readonly allocator: Allocator; readonly channel: AllocatorChannel } | undefined;
   /** Gone for good. */
@@ -46,7 +39,7 @@ export class Host {
 
   start(): void {
     const { world, universe, name: self, init, disk } = this;
-    const run = ++this.run;
+    this.run++;
     const uid = BigInt(world.random.below(2 ** 32)) + 1n;
     const allocator = new Allocator({
       ...{ universe, self, uid, nickname: `h${parseInt(self.slice(-2), 16)}`, init },
@@ -60,13 +53,7 @@ export class Host {
     );
     this.process = { allocator, channel };
     this.feed({ kind: "start" });
-    const gossip = () => {
-      if (this.run !== run || this.process === undefined) return;
-      const others = world.reachable(this);
-      for (let i = 0; i < 2 && others.length > 0; i++) this.gossipTo(world.random.pick(others));
-      world.clock.after(GOSSIP_MS, gossip);
-    };
-    world.clock.after(world.random.below(GOSSIP_MS), gossip);
+    world.gossip(this);
   }
 
   kill(): void {
@@ -86,7 +73,7 @@ export class Host {
     });
   }
 
-  deliver(take: (channel: AllocatorChannel, now: Millis) => { ok: boolean; reason?: string }): void {
+  deliver(take: Take<AllocatorChannel>): void {
     if (this.process === undefined) return;
     this.#guard(() => {
       const taken = take(this.process!.channel, this.world.clock.now());
@@ -98,6 +85,10 @@ export class Host {
     for (const bytes of this.process?.channel.data.encode() ?? []) {
       this.world.send(this, other, (channel, now) => channel.onGossip(bytes, now));
     }
+  }
+
+  meet(others: readonly Host[]): void {
+    this.feed({ kind: "mesh", peers: others.map(({ name }) => name), expected: this.world.hosts.length });
   }
 
   #guard(body: () => void): void {
@@ -155,18 +146,13 @@ export class Host {
 }
 
 /** Hosts h1 to hN of one range. */
-export class Cluster {
-  readonly clock = new VirtualClock();
-  readonly random: SeededRandom;
-  readonly hosts: Host[] = [];
-  readonly refusals: string[] = [];
-  troubles: Troubles = CALM;
+export class Cluster extends HostNetwork<AllocatorChannel, Host, Troubles> {
   messages = 0;
   #nextId = 1;
   #strict = true;
 
   constructor(options: { seed: number; hosts: number; range: string; init?: Init }) {
-    this.random = new SeededRandom(options.seed);
+    super(options.seed, CALM, 200);
     const made = Universe.of(parseCidr(options.range)!);
     assert.ok(made.ok);
     const init = options.init ?? { kind: "consensus", peers: options.hosts };
@@ -174,50 +160,6 @@ export class Cluster {
       this.hosts.push(new Host(this, peerNameFromNumber(i)!, init, made.value));
     }
     for (const host of this.hosts) host.start();
-    this.rewire();
-  }
-
-  host(name: PeerName): Host | undefined {
-    return this.hosts.find((host) => host.name === name);
-  }
-
-  /** Other hosts whose processes run and that the network connects with one. */
-  reachable(host: Host): Host[] {
-    return this.hosts.filter((other) =>
-      other !== host && other.process !== undefined && other.group === host.group
-    );
-  }
-
-  send(
-    from: Host,
-    to: Host,
-    take: (channel: AllocatorChannel, now: Millis) => { ok: boolean; reason?: string },
-  ): void {
-    const { loss, late } = this.troubles;
-    if (from.group !== to.group || this.random.chance(loss)) return;
-    const delay = this.random.chance(late) ? this.random.below(8_000) : 1 + this.random.below(20);
-    const run = to.run;
-    this.clock.after(delay, () => {
-      if (from.group === to.group && to.run === run) to.deliver(take);
-    });
-  }
-
-  /** The mesh tells everybody who is there now; those who meet exchange all that they know. */
-  rewire(): void {
-    for (const host of this.hosts) {
-      const run = host.run;
-      this.clock.after(10 + this.random.below(200), () => {
-        if (host.process === undefined || host.run !== run) return;
-        const others = this.reachable(host);
-        host.feed({ kind: "mesh", peers: others.map(({ name }) => name), expected: this.hosts.length });
-        for (const other of others) host.gossipTo(other);
-      });
-    }
-  }
-
-  /** Splits the network. */
-  split(groupOf: (index: number) => number): void {
-    this.hosts.forEach((host, index) => host.group = groupOf(index));
     this.rewire();
   }
 

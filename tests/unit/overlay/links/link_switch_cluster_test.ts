@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Millis } from "../../../../mod/core/time.ts";
 import type { OverlayName } from "../../../../mod/core/overlay_port.ts";
 import { SEED, seededRandom, withSeed } from "../../properties.ts";
 import { BROADCAST, Cluster } from "../cluster.ts";
@@ -118,6 +119,20 @@ Deno.test("Dataplane ends a link that has lost both overlays, and not one that h
   blockFastdp(cluster, 0, 1, true);
   cluster.advance(61_000);
   assert.match(JSON.stringify(failed()), /no overlay works/);
+});
+
+Deno.test("Dataplane keeps a link whose heartbeats may wait to be read, until all has been read", () => {
+  const { cluster } = chain(2, [["fastdp"], ["fastdp"]]);
+  const pass = (ms: number) => {
+    cluster.now = cluster.now + ms as Millis;
+    cluster.step(0, { kind: "wake" });
+  };
+  cluster.step(0, { kind: "backlog", since: cluster.now });
+  pass(62_000);
+  pass(300); // once it may have been asleep itself
+  assert.deepEqual(overlayOf(cluster, 0), ["fastdp"]);
+  cluster.step(0, { kind: "backlog", since: undefined });
+  assert.deepEqual(overlayOf(cluster, 0), [undefined]);
 });
 
 for (
