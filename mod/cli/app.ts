@@ -3,7 +3,7 @@ import { type ErrorCode, MeshnetError } from "../core/errors.ts";
 import { closest } from "../core/suggest.ts";
 import type { CommandRun, CommandSpec, Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { helpCommand, helpOverview, unknownCommand } from "./help.ts";
+import { groupOf, helpCommand, helpGroup, helpOverview, unknownCommand } from "./help.ts";
 import { type Io, processIo } from "./io.ts";
 import { type Parsed, parsePlain } from "./plain.ts";
 import { formatError } from "./render.ts";
@@ -33,20 +33,34 @@ export function exitCodeOf(error: unknown): number {
   return USAGE.has(error.code) ? 2 : 1;
 }
 
-/** Help and version flags, and the command line that says nothing. */
+/** Help flags, and command lines that name no command: nothing at all, or a group of commands alone. */
 function answerEarly(argv: readonly string[], io: Io): number | undefined {
-  if (argv.length === 0) {
-    io.err(helpOverview());
+  const alone = argv.length === 0 ? helpOverview() : argv.length === 1 ? groupHelp(argv[0]!) : undefined;
+  if (alone !== undefined) {
+    io.err(alone);
     return 2;
   }
   const end = argv.indexOf("--");
   const before = end < 0 ? argv : argv.slice(0, end);
   if (!before.some((word) => word === "--help" || word === "-h")) return undefined;
   const words = before.filter((word) => !word.startsWith("-"));
-  const command = COMMANDS.findLast((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
-  if (command === undefined && words.length > 0) throw unknownCommand(words[0]!);
-  io.out(command === undefined ? helpOverview() : helpCommand(command));
+  io.out(helpFor(words));
   return 0;
+}
+
+/** The help that command lines with these words ask for. */
+function helpFor(words: readonly string[]): string {
+  const [first] = words;
+  if (first === undefined) return helpOverview();
+  const command = COMMANDS.findLast((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
+  const help = command === undefined ? words.length === 1 && groupHelp(first) : helpCommand(command);
+  if (help) return help;
+  throw unknownCommand(words.slice(0, groupOf(first).length > 0 ? 2 : 1));
+}
+
+function groupHelp(word: string): string | undefined {
+  const group = groupOf(word);
+  return group.length === 0 ? undefined : helpGroup(word, group);
 }
 
 async function parse(argv: readonly string[]): Promise<Parsed> {

@@ -10,20 +10,41 @@ const WIDTH = 80;
 
 /** The overview: every command in one line. */
 export function helpOverview(): string {
-  const names = COMMANDS.map((command) => usageName(command));
-  const width = Math.max(...names.map((name) => name.length));
-  const lines = COMMANDS.map((command, i) => `  ${names[i]!.padEnd(width)}  ${command.brief}`);
   return [
     "meshnet: one Ethernet across hosts for containers and network namespaces",
     "",
     "Usage: meshnet COMMAND [ARGUMENTS] [OPTIONS]",
     "",
-    ...lines,
+    ...commandLines(COMMANDS),
     "",
     "`meshnet help COMMAND` explains one. Exit codes: 0 done, 1 failed, 2 wrong usage,",
     "3 the daemon is not running.",
     "",
   ].join("\n");
+}
+
+/** The commands that begin with one word, as `ipam allocate` and `ipam claim` do; empty when that word is a command. */
+export function groupOf(word: string): readonly CommandSpec[] {
+  return COMMANDS.filter((command) => command.name.startsWith(`${word} `));
+}
+
+/** All about a group of commands. */
+export function helpGroup(word: string, commands: readonly CommandSpec[]): string {
+  if (commands.length === 1) return helpCommand(commands[0]!);
+  return [
+    `Usage: meshnet ${word} COMMAND [ARGUMENTS] [OPTIONS]`,
+    "",
+    ...commandLines(commands),
+    "",
+    `\`meshnet help ${word} COMMAND\` explains one.`,
+    "",
+  ].join("\n");
+}
+
+function commandLines(commands: readonly CommandSpec[]): readonly string[] {
+  const names = commands.map((command) => usageName(command));
+  const width = Math.max(...names.map((name) => name.length));
+  return commands.map((command, i) => `  ${names[i]!.padEnd(width)}  ${command.brief}`);
 }
 
 function usageName(command: CommandSpec): string {
@@ -117,7 +138,6 @@ function example(option: OptionSpec): string {
 export function findCommand(words: readonly string[]): CommandSpec | { readonly hint: string } {
   const name = words.join(" ");
   const found = COMMANDS.find((command) => command.name === name) ??
-    COMMANDS.find((command) => command.name.startsWith(`${name} `)) ?? // `service` means its only command
     COMMANDS.find((command) => command.args?.choices?.some((word) => `${command.name} ${word}` === name));
   if (found !== undefined) return found;
   const near = closest(name, COMMANDS.map((command) => command.name));
@@ -127,12 +147,12 @@ export function findCommand(words: readonly string[]): CommandSpec | { readonly 
 }
 
 /** What is said to a command that does not exist. */
-export function unknownCommand(word: string): MeshnetError {
-  const found = findCommand([word]);
-  const hint = word.startsWith("-")
+export function unknownCommand(words: readonly string[]): MeshnetError {
+  const found = findCommand(words);
+  const hint = words.at(-1)?.startsWith("-")
     ? "Options come after the command: `meshnet COMMAND OPTIONS`"
     : "hint" in found
     ? found.hint
     : `Did you mean \`meshnet ${found.name}\`?`;
-  return new MeshnetError("usage/bad-option", `Unknown command: ${word}`, { hint });
+  return new MeshnetError("usage/bad-option", `Unknown command: ${words.join(" ")}`, { hint });
 }

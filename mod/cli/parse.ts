@@ -41,7 +41,7 @@ export async function parseCommandLine(argv: readonly string[]): Promise<Parsed>
   await run(app, words, { process: { stdout: { write: () => {} }, stderr: { write: () => {} } } });
   if (failure !== undefined) throw failure;
   // The library ends without a command only where a group of commands was named alone.
-  if (parsed === undefined) throw unknownCommand(words.join(" "));
+  if (parsed === undefined) throw unknownCommand(words);
   return parsed;
 }
 
@@ -105,7 +105,7 @@ function buildApp(
       text: {
         ...text_en,
         noCommandRegisteredForInput: ({ input }) => {
-          failed(unknownCommand(words.slice(0, words.indexOf(input) + 1).join(" ")));
+          failed(unknownCommand(words.slice(0, words.indexOf(input) + 1)));
           return "";
         },
         exceptionWhileParsingArguments: (error) => {

@@ -18,6 +18,16 @@ for (const command of COMMANDS) {
   });
 }
 
+Deno.test("meshnet help GROUP lists its commands, as does the group alone", async () => {
+  const groups = COMMANDS.map(({ name }) => name.split(" ")).filter((words) => words.length === 2);
+  for (const group of new Set(groups.map(([first]) => first!))) {
+    const [help, alone] = await Promise.all([meshnet(["help", group]), meshnet([group])]);
+    assert.deepEqual([help.code, help.stderr], [0, ""]);
+    assert.deepEqual([alone.code, alone.stdout, alone.stderr], [2, "", help.stdout]);
+    await assertSnapshot(`help-${group}`, help.stdout);
+  }
+});
+
 Deno.test("meshnet help config is a configuration file that changes nothing", async () => {
   const { code, stdout } = await meshnet(["help", "config"]);
   assert.equal(code, 0);

@@ -1,15 +1,15 @@
 /** `meshnet help` */
-import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun } from "../command.ts";
-import { findCommand, helpCommand, helpConfig, helpOverview } from "../help.ts";
+import { findCommand, groupOf, helpCommand, helpConfig, helpGroup, helpOverview, unknownCommand } from "../help.ts";
 
-/** Prints the overview, one command's help, or the reference of the configuration file. */
+/** Prints the overview, the help of one command or group, or the reference of the configuration file. */
 export const run: CommandRun = ({ args }, io): void => {
-  if (args.length === 0) return io.out(helpOverview());
-  if (args.length === 1 && args[0] === "config") return io.out(helpConfig());
+  const [first] = args;
+  if (first === undefined) return io.out(helpOverview());
+  if (args.length === 1 && first === "config") return io.out(helpConfig());
+  const group = args.length === 1 ? groupOf(first) : [];
+  if (group.length > 0) return io.out(helpGroup(first, group));
   const found = findCommand(args);
-  if ("hint" in found) {
-    throw new MeshnetError("usage/bad-option", `Unknown command: ${args.join(" ")}`, found);
-  }
+  if ("hint" in found) throw unknownCommand(args);
   io.out(helpCommand(found));
 };

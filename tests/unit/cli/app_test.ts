@@ -7,7 +7,14 @@ import { fakeIo } from "./fake_io.ts";
 const MISTAKES: readonly (readonly [argv: string, message: string, hint: string])[] = [
   ["statsu", "Unknown command: statsu", "Did you mean `meshnet status`?"],
   ["frobnicate", "Unknown command: frobnicate", "`meshnet help` lists all commands"],
-  ["service", "Unknown command: service", "Did you mean `meshnet service unit`?"],
+  ["ipam alocate x", "Unknown command: ipam alocate", "Did you mean `meshnet ipam allocate`?"],
+  ["ipam alocate --help", "Unknown command: ipam alocate", "Did you mean `meshnet ipam allocate`?"],
+  [
+    "ipam --json",
+    "Unknown command: ipam --json",
+    "Options come after the command: `meshnet COMMAND OPTIONS`",
+  ],
+  ["help ipam alocate", "Unknown command: ipam alocate", "Did you mean `meshnet ipam allocate`?"],
   ["service unt", "Unknown command: service unt", "Did you mean `meshnet service unit`?"],
   ["--json status", "Unknown command: --json", "Options come after the command: `meshnet COMMAND OPTIONS`"],
   ["up --prot 1", "Unknown option of meshnet up: --prot", "Did you mean --port?"],
@@ -68,6 +75,19 @@ Deno.test("main() without a command prints the overview on standard error and fa
   const io = fakeIo();
   assert.equal(await main([], io), 2);
   assert.match(io.stderr(), /^meshnet: one Ethernet/);
+});
+
+Deno.test("main() shows what a group of commands has, and fails where the group was named alone", async () => {
+  for (const [line, code] of [["ipam", 2], ["ipam --help", 0], ["help ipam", 0]] as const) {
+    const io = fakeIo();
+    assert.equal(await main(line.split(" "), io), code, line);
+    const [told, silent] = code === 0 ? [io.stdout(), io.stderr()] : [io.stderr(), io.stdout()];
+    assert.match(told, /^Usage: meshnet ipam COMMAND .*\n\n {2}ipam allocate NAME/, line);
+    assert.equal(silent, "", line);
+  }
+  const io = fakeIo();
+  assert.equal(await main(["service"], io), 2);
+  assert.match(io.stderr(), /^Usage: meshnet service unit /);
 });
 
 Deno.test("main() takes --help anywhere and -h", async () => {
