@@ -1,6 +1,14 @@
 /** `meshnet help` */
 import type { CommandRun } from "../command.ts";
-import { findCommand, groupOf, helpCommand, helpConfig, helpGroup, helpOverview, unknownCommand } from "../help.ts";
+import {
+  findCommand,
+  groupOf,
+  helpCommand,
+  helpConfig,
+  helpGroup,
+  helpOverview,
+  unknownCommand,
+} from "../help.ts";
 
 /** Prints the overview, the help of one command or group, or the reference of the configuration file. */
 export const run: CommandRun = ({ args }, io): void => {
