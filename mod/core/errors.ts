@@ -42,7 +42,8 @@ export type ErrorCode =
   | "ipam/peer-connected"
   | "ipam/peers-missing"
   | "ipam/shut-down"
-  | "ipam/range-overlaps";
+  | "ipam/range-overlaps"
+  | "dns/unavailable";
 
 /** A failure that a person may read: what could not be done, what to try, and why. */
 export class MeshnetError extends Error {

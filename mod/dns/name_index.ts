@@ -1,6 +1,6 @@
 /** Which entries a name and an address have, found straight from the octets of a question. */
 import type { Random } from "../core/ports.ts";
-import { compareOnWire, type DnsEntry } from "../wire/dns/dns_gossip.ts";
+import { compareOnWire, type DnsEntry, entryIdentity } from "../wire/dns/dns_gossip.ts";
 import { encodeName } from "../wire/dns/dns_text.ts";
 import { RECORD_TYPE } from "../wire/dns/dns_types.ts";
 
@@ -76,10 +76,17 @@ export class NameSet {
 
 const NOTHING: readonly Uint8Array[] = [];
 
-/** Takes an entry that is there out of a list whose order does not matter. */
+/** Takes an entry out of a list whose order does not matter. What stands there may be a copy of it. */
 function remove(list: DnsEntry[], entry: DnsEntry): void {
+  let at = list.indexOf(entry);
+  if (at < 0) at = list.findIndex((each) => isOneWith(each, entry));
+  if (at < 0) return;
   const last = list.pop()!;
-  if (last !== entry) list[list.indexOf(entry)] = last;
+  if (at < list.length) list[at] = last;
+}
+
+function isOneWith(a: DnsEntry, b: DnsEntry): boolean {
+  return a.origin === b.origin && entryIdentity(a) === entryIdentity(b);
 }
 
 /** The names of one address. */

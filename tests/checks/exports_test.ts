@@ -13,6 +13,8 @@ const ALLOWED: Readonly<Record<string, string>> = {
   "mod/dns/resolv_conf.ts resolvConfFor": "attaching, which comes next, writes a container's file by it",
   "mod/dns/response_limit.ts ResponseLimit": "the same shell asks it about strangers",
   "mod/dns/upstream.ts Upstreams": "the same shell forwards by it",
+  "mod/daemon/names_client.ts startNameService":
+    "the daemon starts it when it has a directory of names, which comes next",
   "mod/wire/dns/dns_reply.ts decodeReply": "the same shell reads answers of other servers by it",
 };
 

@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ffi: ["core"],
   daemon: [
     ...["core", "wire", "mesh", "overlay", "sleeve", "datapath", "ipsec", "attach", "control", "sys", "ffi"],
-    ...["firewall", "ipam"],
+    ...["firewall", "ipam", "dns"],
   ],
   cli: ["core"],
   main: ["core", "cli", "daemon"],

@@ -160,3 +160,19 @@ Deno.test("NameIndex keeps names apart that share a hash", () => {
   for (const each of all) index.watch(each, undefined);
   assert.equal(index.names, 0);
 });
+
+Deno.test("NameIndex.watch() takes copies of entries for the entries", () => {
+  const index = new NameIndex(seededRandom());
+  const all = [1, 2, 3].map((addr) => entry({ hostname: "web.weave.local.", addr }));
+  for (const each of all) index.watch(undefined, { ...each });
+  index.watch({ ...all[0]! }, undefined);
+  const wire = encodeName("web.weave.local.");
+  index.fold(wire, 0, wire.length);
+  assert.deepEqual(index.find()?.targets().map(({ addr }) => addr).sort(), [2, 3]);
+  assert.equal(index.nameOf(1), undefined);
+  index.watch({ ...all[1]! }, undefined);
+  index.watch({ ...all[1]! }, undefined); // once more changes nothing
+  assert.deepEqual(index.find()?.targets().map(({ addr }) => addr), [3]);
+  index.watch({ ...all[2]! }, undefined);
+  assert.equal(index.names, 0);
+});

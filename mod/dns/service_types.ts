@@ -1,0 +1,102 @@
+/** What the main thread and the name server's own thread tell each other, and what others know of that thread. */
+import type { Endpoint, Ip } from "../core/addr.ts";
+import type { PeerName } from "../core/names.ts";
+import type { LogFields } from "../core/ports.ts";
+import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
+import type { DnsOrder } from "./choice.ts";
+import type { DnsClient } from "./clients.ts";
+import type { StubDomain } from "./upstream.ts";
+
+/** How the name server answers; it stays so as long as the server runs. */
+export interface NameServiceConfig {
+  /** Who we are. */
+  readonly self: PeerName;
+  /** The mesh's domain, a whole name. */
+  readonly domain: string;
+  /** For how many seconds clients may keep an answer; undefined: 0 if it is balanced, else 1. */
+  readonly ttl: number | undefined;
+  /** In which order targets are answered, unless a name says otherwise. */
+  readonly order: DnsOrder;
+  /** Most addresses for a client without EDNS over UDP; undefined: as many as fit. */
+  readonly plainCap: number | undefined;
+  /** Domains with servers of their own. */
+  readonly stubs: readonly StubDomain[];
+  /** The file that names the servers for everything else; it is followed. */
+  readonly resolvConf: string;
+  /** How long each of these servers has for its answer. */
+  readonly patienceMs: number;
+  /** Addresses on which others listen that lead to us, besides those on which we listen: they are never asked. */
+  readonly alsoUs: readonly Ip[];
+}
+
+/** An address on which the name server is to listen, and what has become of that. */
+export type DnsListener =
+  | { readonly endpoint: Endpoint; readonly state: "listening" }
+  /** It is tried again until it works. `reason` is a sentence that says by whom the port is taken, if that is why. */
+  | {
+    readonly endpoint: Endpoint;
+    readonly state: "waiting";
+    readonly reason: string;
+    readonly hint: string | undefined;
+  };
+
+/** What the name server has done since it began, and how it is. */
+export interface DnsReport {
+  readonly listeners: readonly DnsListener[];
+  /** The host's servers that are asked for other names, in order. */
+  readonly upstreams: readonly Endpoint[];
+  /** Names that can be answered. */
+  readonly names: number;
+  readonly counters: DnsCounters;
+}
+
+/** Counts. */
+export interface DnsCounters {
+  /** Messages that came. */
+  readonly queries: number;
+  /** Answers from this host's memory. */
+  readonly answered: number;
+  /** Of these: names that do not exist. */
+  readonly unknown: number;
+  /** Questions that other servers were asked. */
+  readonly forwarded: number;
+  /** Answers that an earlier answer of another server gave. */
+  readonly cached: number;
+  /** Questions that no other server answered. */
+  readonly failed: number;
+  /** Answers of other servers that were not what was asked. */
+  readonly spoofed: number;
+  /** Messages that made no sense. */
+  readonly malformed: number;
+  /** Queries of strangers beyond their rate. */
+  readonly limited: number;
+  /** Questions and connections that were refused because too many were under way. */
+  readonly refused: number;
+}
+
+/** To the name server's thread. */
+export type ToNameServer =
+  | { readonly kind: "start"; readonly config: NameServiceConfig; readonly wakeupFd: number }
+  | { readonly kind: "changes"; readonly changes: readonly EntryChange[] }
+  | { readonly kind: "client"; readonly id: string; readonly client: DnsClient | undefined }
+  /** Measured time to peers and back, of all that are known. */
+  | { readonly kind: "distances"; readonly rttMs: ReadonlyMap<PeerName, number> }
+  | { readonly kind: "listen"; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: "report"; readonly id: number }
+  | { readonly kind: "stop" };
+
+/** A change of an entry: what was, and what is. */
+export type EntryChange = readonly [before: DnsEntry | undefined, after: DnsEntry | undefined];
+
+/** From the name server's thread. */
+export type FromNameServer =
+  | { readonly kind: "listeners"; readonly listeners: readonly DnsListener[] }
+  | { readonly kind: "report"; readonly id: number; readonly report: DnsReport }
+  | {
+    readonly kind: "log";
+    readonly level: "debug" | "info" | "warn" | "error";
+    readonly event: string;
+    readonly fields: LogFields;
+  }
+  | { readonly kind: "stopped" }
+  | { readonly kind: "failed"; readonly reason: string };

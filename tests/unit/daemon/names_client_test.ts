@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import type { LogFields, Logger } from "../../../mod/core/ports.ts";
+import { type NameServiceAround, startNameService } from "../../../mod/daemon/names_client.ts";
+import type { DnsListener } from "../../../mod/dns/service_types.ts";
+import { entry, peer } from "../dns/bench.ts";
+
+/** A thread that tells what it was told: reports count the messages of each kind, and the changes in them. */
+const COUNTING = `
+  const seen = [];
+  onmessage = ({ data }) => {
+    seen.push(data.kind === "changes" ? "changes " + data.changes.length : data.kind);
+    if (data.kind === "report") postMessage({ kind: "report", id: data.id, report: seen });
+    if (data.kind === "listen") {
+      const listeners = data.endpoints.map((endpoint) => ({ endpoint, state: "listening" }));
+      postMessage({ kind: "listeners", listeners });
+    }
+    if (data.kind === "client" && data.id === "fatal") postMessage({ kind: "failed", reason: "defect" });
+    if (data.kind === "client" && data.id === "thrown") throw new Error("thrown");
+    if (data.kind === "stop") postMessage({ kind: "stopped" });
+  };`;
+
+class Trial {
+  signals = 0;
+  open = 0;
+  readonly logged: string[] = [];
+  readonly told: (readonly DnsListener[])[] = [];
+  #more = Promise.withResolvers<void>();
+  readonly service;
+
+  constructor(entries: NameServiceAround["entries"] = () => []) {
+    const log = Object.fromEntries(
+      ["debug", "info", "warn", "error"].map((level) => [
+        level,
+        (event: string, fields?: LogFields) => this.#note(this.logged, `${event}: ${fields?.["reason"]}`),
+      ]),
+    ) as unknown as Logger;
+    this.service = startNameService({
+      config: {
+        ...{ self: peer(1), domain: "mesh.internal.", ttl: undefined, order: "balanced" },
+        ...{ plainCap: undefined, stubs: [], resolvConf: "/none", patienceMs: 5_000, alsoUs: [] },
+      },
+      entries,
+      createWakeup: () => {
+        this.open++;
+        return { fd: 3, signal: () => void this.signals++, [Symbol.dispose]: () => void this.open-- };
+      },
+      log,
+      guard: (_, work) => work,
+      onListeners: (listeners) => this.#note(this.told, listeners),
+      workerUrl: new URL(`data:application/javascript,${encodeURIComponent(COUNTING)}`),
+    });
+  }
+
+  #note<T>(list: T[], one: T): void {
+    list.push(one);
+    this.#more.resolve();
+  }
+
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      await this.#more.promise;
+      this.#more = Promise.withResolvers();
+    }
+  }
+
+  async seen(): Promise<readonly string[]> {
+    return await this.service.report() as unknown as readonly string[];
+  }
+}
+
+const web = (n: number) => entry({ hostname: `web${n}.mesh.internal.`, addr: 10 + n });
+
+Deno.test("NameService begins with all entries and clients, and tells changes of one turn in batches", async () => {
+  const trial = new Trial(() => [web(1), web(2)]);
+  for (let i = 0; i < 501; i++) trial.service.watch(undefined, web(i + 3));
+  await Promise.resolve();
+  trial.service.setClient("a", { addresses: [], sources: [] });
+  trial.service.removeClient("b");
+  assert.deepEqual(await trial.seen(), [
+    ...["start", "distances", "changes 2", "listen", "changes 500", "changes 1", "client", "report"],
+  ]);
+  assert.equal(trial.signals, 8);
+  await trial.service.stop();
+  assert.equal(trial.open, 0);
+  await assert.rejects(trial.service.report(), { code: "dns/unavailable" });
+});
+
+Deno.test("NameService tells what was changed before what was told later", async () => {
+  const trial = new Trial();
+  trial.service.watch(undefined, web(1));
+  trial.service.listen([{ ip: "127.0.0.1" as Ip, port: 53 }]);
+  assert.deepEqual((await trial.seen()).slice(-3), ["changes 1", "listen", "report"]);
+  await trial.until(() => trial.told.length === 2);
+  assert.deepEqual(trial.service.listeners, trial.told[1]);
+  await trial.service.stop();
+});
+
+for (const [id, reason] of [["fatal", "defect"], ["thrown", "Uncaught Error: thrown"]] as const) {
+  Deno.test(`NameService starts a thread that ended anew, with everything: ${id}`, async () => {
+    const trial = new Trial(() => [web(1)]);
+    trial.service.setClient("a", { addresses: [], sources: [] });
+    trial.service.listen([{ ip: "127.0.0.1" as Ip, port: 53 }]);
+    trial.service.setClient(id, { addresses: [], sources: [] });
+    trial.service.removeClient(id);
+    await trial.until(() => trial.logged.length === 1);
+    assert.deepEqual(trial.logged, [`name server failed: ${reason}`]);
+    assert.deepEqual(trial.service.listeners, []);
+    await assert.rejects(trial.service.report(), { code: "dns/unavailable" });
+    await trial.until(() => trial.service.listeners.length === 1);
+    assert.deepEqual(await trial.seen(), ["start", "client", "distances", "changes 1", "listen", "report"]);
+    await trial.service.stop();
+    assert.equal(trial.open, 0);
+  });
+}

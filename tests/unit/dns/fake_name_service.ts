@@ -1,0 +1,59 @@
+/** A name server without a thread: it keeps what it is told, for tests of those that tell it. */
+import type { Endpoint } from "../../../mod/core/addr.ts";
+import type { PeerName } from "../../../mod/core/names.ts";
+import type { DnsClient } from "../../../mod/dns/clients.ts";
+import type { NameService } from "../../../mod/daemon/names_client.ts";
+import type { DnsListener, DnsReport } from "../../../mod/dns/service_types.ts";
+import { type DnsEntry, entryIdentity } from "../../../mod/wire/dns/dns_gossip.ts";
+
+/** All counts at zero. */
+export const NO_COUNTS: DnsReport["counters"] = {
+  ...{ queries: 0, answered: 0, unknown: 0, forwarded: 0, cached: 0, failed: 0 },
+  ...{ spoofed: 0, malformed: 0, limited: 0, refused: 0 },
+};
+
+/** Takes every address unless `taken` says by whom it is taken. */
+export class FakeNameService implements NameService {
+  readonly entries = new Map<string, DnsEntry>();
+  readonly clients = new Map<string, DnsClient>();
+  readonly taken = new Map<string, string>();
+  distances: ReadonlyMap<PeerName, number> = new Map();
+  listeners: readonly DnsListener[] = [];
+  stopped = false;
+
+  readonly watch = (before: DnsEntry | undefined, after: DnsEntry | undefined): void => {
+    if (before !== undefined) this.entries.delete(`${before.origin} ${entryIdentity(before)}`);
+    if (after !== undefined) this.entries.set(`${after.origin} ${entryIdentity(after)}`, after);
+  };
+
+  setClient(id: string, client: DnsClient): void {
+    this.clients.set(id, client);
+  }
+
+  removeClient(id: string): void {
+    this.clients.delete(id);
+  }
+
+  setDistances(rttMs: ReadonlyMap<PeerName, number>): void {
+    this.distances = rttMs;
+  }
+
+  listen(endpoints: readonly Endpoint[]): void {
+    this.listeners = endpoints.map((endpoint) => {
+      const reason = this.taken.get(endpoint.ip);
+      return reason === undefined
+        ? { endpoint, state: "listening" }
+        : { endpoint, state: "waiting", reason, hint: "Stop it" };
+    });
+  }
+
+  report(): Promise<DnsReport> {
+    const { listeners } = this;
+    return Promise.resolve({ listeners, upstreams: [], names: this.entries.size, counters: NO_COUNTS });
+  }
+
+  stop(): Promise<void> {
+    this.stopped = true;
+    return Promise.resolve();
+  }
+}
