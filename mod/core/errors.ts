@@ -6,6 +6,8 @@ export type ErrorCode =
   | "usage/bad-target"
   | "usage/bad-address"
   | "usage/bad-config"
+  | "usage/bad-name"
+  | "usage/bad-record"
   | "up/not-permitted"
   | "up/port-taken"
   | "up/already-running"
@@ -43,7 +45,12 @@ export type ErrorCode =
   | "ipam/peers-missing"
   | "ipam/shut-down"
   | "ipam/range-overlaps"
-  | "dns/unavailable";
+  | "dns/unavailable"
+  | "dns/off"
+  | "dns/bad-name"
+  | "dns/too-many"
+  | "dns/not-found"
+  | "dns/conflict";
 
 /** A failure that a person may read: what could not be done, what to try, and why. */
 export class MeshnetError extends Error {

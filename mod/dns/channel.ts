@@ -16,6 +16,8 @@ import type { DirectoryEffect, DirectoryEvent } from "./directory_types.ts";
 
 /** What the channel is called on the wire. */
 export const DNS_CHANNEL = "nameserver";
+/** Announced by peers that compare what they have. */
+export const NAMES_EXTENSION = "names";
 /** Entries of one message: about 64 KiB. */
 const CHUNK = 512;
 /** One neighbour gets digests, and entries that it lacks, no more often than this; milliseconds. */
@@ -35,6 +37,10 @@ export interface ChannelOptions {
   readonly compares: (peer: PeerName) => boolean;
   /** Carries out what a step comes to, at once. */
   readonly perform: (effect: ChannelEffect) => void;
+  /** Is told after each step: when the directory has to be woken may have changed. */
+  readonly stepped?: () => void;
+  /** Is told why gossip was refused, which ends the connection that it came on. */
+  readonly refused?: (reason: string) => void;
 }
 
 /**
@@ -75,7 +81,10 @@ export class DnsChannel implements GossipChannel {
         this.#options.perform({ kind: "broadcast", data: this.#news(effect.entries) });
       } else this.#options.perform(effect);
     }
-    return reason === undefined ? good(passed) : bad(reason);
+    this.#options.stepped?.();
+    if (reason === undefined) return good(passed);
+    this.#options.refused?.(reason);
+    return bad(reason);
   }
 
   /** All that we know, as it is when it is sent. */

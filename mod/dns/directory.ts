@@ -10,6 +10,7 @@ import type {
   DirectoryEvent,
   DirectoryOptions,
   DirectoryOutcome,
+  EntryData,
 } from "./directory_types.ts";
 import { isBelow, whole } from "./domain.ts";
 import { EntryStore, type EntryWatcher, MAX_DNS_ENTRIES } from "./entry_store.ts";
@@ -80,11 +81,12 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
         return this.#answer(event.id, this.#register(event));
       case "remove": {
         const hostname = event.hostname === undefined ? undefined : whole(event.hostname);
-        const { container, addr } = event;
+        const { container, addr, data } = event;
         const changed = this.#delete((entry) =>
           (hostname === undefined || entry.hostname === hostname) &&
           (container === undefined || entry.container === container) &&
-          (addr === undefined || entry.addr === addr)
+          (addr === undefined || entry.addr === addr) &&
+          (data === undefined || sameData(entry, data))
         );
         return this.#answer(event.id, { kind: "done", changed });
       }
@@ -271,6 +273,10 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
 /** Whether an entry was deleted so long ago that it need not be remembered. */
 function isExpired({ tombstone }: DnsEntry, wall: number): boolean {
   return tombstone > 0 && Math.floor(wall / PERIOD) - Math.floor(tombstone / PERIOD) >= 2;
+}
+
+function sameData(a: EntryData, b: EntryData): boolean {
+  return a.type === b.type && a.addr === b.addr && a.rdata === b.rdata;
 }
 
 function healthKey(container: string, addr: number | undefined): string {

@@ -35,6 +35,8 @@ export type DirectoryEvent =
     readonly hostname?: string | undefined;
     readonly container?: string | undefined;
     readonly addr?: number | undefined;
+    /** The record itself; `addr` alone means those with that address. */
+    readonly data?: EntryData | undefined;
   }
   /** A target is gone, and with it its names. */
   | { readonly kind: "gone"; readonly container: string }

@@ -2,6 +2,7 @@
 import type { Ip } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { Core } from "../core/driver.ts";
+import type { PeerName } from "../core/names.ts";
 import type { GossipChannel } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import { Connector } from "./dialing/connector.ts";
@@ -69,6 +70,16 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   expectedPeers(): number {
     const targets = this.#connector.views().filter(({ direct, state }) => direct && state !== "itself");
     return 1 + new Set(targets.map(({ peer, target }) => peer ?? target)).size;
+  }
+
+  /** Whether the mesh has a peer of this name. */
+  knows(peer: PeerName): boolean {
+    return this.topology.get(peer) !== undefined;
+  }
+
+  /** Whether a neighbour has announced an extension of the protocol. */
+  announces(peer: PeerName, extension: string): boolean {
+    return this.#connections.table.byPeer(peer)?.introduced?.remote.extensions?.includes(extension) ?? false;
   }
 
   /** Everything that is to be known of the mesh. */

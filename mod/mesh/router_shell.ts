@@ -161,6 +161,16 @@ export class Router {
     return this.#core.expectedPeers();
   }
 
+  /** Whether the mesh has a peer of this name. */
+  knows(peer: PeerName): boolean {
+    return this.#core.knows(peer);
+  }
+
+  /** Whether a neighbour has announced an extension of the protocol. */
+  announces(peer: PeerName, extension: string): boolean {
+    return this.#core.announces(peer, extension);
+  }
+
   #reachable(peers: readonly PeerName[]): void {
     this.#reachablePeers = peers;
     this.#onReachable(peers);
