@@ -26,6 +26,8 @@ export type ErrorCode =
   | "attach/no-address"
   | "attach/not-attached"
   | "attach/failed"
+  | "engine/unreachable"
+  | "engine/bad-answer"
   | "state/unreadable"
   | "state/not-writable"
   | "peer/unknown"

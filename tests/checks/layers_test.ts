@@ -15,11 +15,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ipam: ["core", "wire"],
   dns: ["core", "wire"],
   control: ["core", "wire", "mesh", "overlay", "attach", "ipam"],
+  docker: ["core", "control"],
   sys: ["core"],
   ffi: ["core"],
   daemon: [
     ...["core", "wire", "mesh", "overlay", "sleeve", "datapath", "ipsec", "attach", "control", "sys", "ffi"],
-    ...["firewall", "ipam", "dns"],
+    ...["firewall", "ipam", "dns", "docker"],
   ],
   cli: ["core"],
   main: ["core", "cli", "daemon"],

@@ -1,0 +1,161 @@
+/** What a container engine says over its API, decoded. Nothing of it is trusted, and nothing here throws. */
+import { bad, type Decoded, good } from "../core/brand.ts";
+
+/** A version of the API, such as 1.41. */
+interface ApiVersion {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** The oldest that has all that is asked for, and the newest that this was written for. */
+const OLDEST: ApiVersion = { major: 1, minor: 24 };
+const NEWEST: ApiVersion = { major: 1, minor: 51 };
+/** Labels that are kept begin so: others are nobody's business here, and may be large. */
+const LABEL_PREFIX = "meshnet.";
+const MAX_LABELS = 16;
+const MAX_LABEL = 1024;
+const MAX_NAME = 256;
+
+/** An engine that can be worked with. */
+export interface EngineVersion {
+  /** Of the program, for people. */
+  readonly version: string;
+  /** The version of the API to ask with: `1.41`. */
+  readonly api: string;
+}
+
+/** Labels of ours, by name. */
+export type Labels = ReadonlyMap<string, string>;
+
+/** A container in the list of all. */
+export interface ContainerSummary {
+  readonly id: string;
+  readonly name: string;
+  /** Whether it may have a process now; looking at it tells. */
+  readonly mayRun: boolean;
+  readonly labels: Labels;
+}
+
+/** A container looked at. */
+export interface ContainerDetails {
+  readonly id: string;
+  readonly name: string;
+  /** Its first process, as the engine's host numbers it; undefined while it does not run. */
+  readonly pid: number | undefined;
+  readonly labels: Labels;
+}
+
+/** Something happened to a container. */
+export interface ContainerEvent {
+  readonly id: string;
+  readonly action: string;
+  readonly labels: Labels;
+}
+
+/** Events that change what is asked of a container. Health checks run every few seconds: their own events are not asked
+ * for. */
+export const EVENTS = ["start", "die", "destroy", "rename"] as const;
+
+/** Whether a text is a container's whole id. */
+function isWholeId(text: unknown): text is string {
+  return typeof text === "string" && /^[0-9a-f]{64}$/.test(text);
+}
+
+/** Whether the engine may be asked for a container by this word: the characters of its names and ids. */
+export function isContainerWord(text: string): boolean {
+  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(text);
+}
+
+/** Which version of the API to ask with, from the answer to `/version`. */
+export function decodeVersion(json: unknown): Decoded<EngineVersion> {
+  const fields = objectOf(json);
+  const newest = versionOf(fields["ApiVersion"]);
+  if (newest === undefined) return bad(`ApiVersion is ${shown(fields["ApiVersion"])}`);
+  const oldest = versionOf(fields["MinAPIVersion"]) ?? OLDEST;
+  if (isBefore(newest, OLDEST)) return bad(`its API is ${textOf(newest)}, ${textOf(OLDEST)} is needed`);
+  const wanted = isBefore(newest, NEWEST) ? newest : NEWEST;
+  const api = isBefore(wanted, oldest) ? oldest : wanted;
+  const version = fields["Version"];
+  return good({ version: typeof version === "string" ? version.slice(0, MAX_NAME) : "?", api: textOf(api) });
+}
+
+/** The list of all containers. Entries that make no sense are left out. */
+export function decodeContainerList(json: unknown): Decoded<readonly ContainerSummary[]> {
+  if (!Array.isArray(json)) return bad(`the list of containers is ${shown(json)}`);
+  return good(json.flatMap((entry): ContainerSummary[] => {
+    const { Id: id, Labels: labels, Names: names, State: state } = objectOf(entry);
+    if (!isWholeId(id)) return [];
+    // A container that others link to has further names, with two slashes.
+    const all: readonly unknown[] = Array.isArray(names) ? names : [];
+    const name = all.find((one) => typeof one === "string" && one.lastIndexOf("/") <= 0);
+    const mayRun = !["created", "exited", "dead", "configured", "stopped"].includes(String(state));
+    return [{ id, name: nameOf(name), mayRun, labels: labelsOf(labels) }];
+  }));
+}
+
+/** One container, looked at. */
+export function decodeContainer(json: unknown): Decoded<ContainerDetails> {
+  const { Config, Id: id, Name, State } = objectOf(json);
+  const state = objectOf(State);
+  if (!isWholeId(id)) return bad(`the id of a container is ${shown(id)}`);
+  const { Pid: pid, Running: running } = state;
+  if (typeof running !== "boolean") return bad(`Running of container ${id} is ${shown(running)}`);
+  const isPid = typeof pid === "number" && Number.isInteger(pid) && pid > 0 && pid < 2 ** 31;
+  if (running && !isPid) return bad(`Pid of container ${id} is ${shown(pid)}`);
+  const labels = labelsOf(objectOf(Config)["Labels"]);
+  return good({ id, name: nameOf(Name), pid: running && isPid ? pid : undefined, labels });
+}
+
+/** An event; undefined for one that is not about a container. */
+export function decodeEvent(json: unknown): ContainerEvent | undefined {
+  const { Action, Actor, Type, id: oldId, status } = objectOf(json);
+  if (Type !== undefined && Type !== "container") return undefined;
+  const actor = objectOf(Actor);
+  const id = actor["ID"] ?? oldId;
+  const action = Action ?? status;
+  if (!isWholeId(id) || typeof action !== "string") return undefined;
+  return { id, action: action.slice(0, MAX_NAME), labels: labelsOf(actor["Attributes"]) };
+}
+
+/** Path and query of a request for events of containers since a time. */
+export function eventsPath(sinceSeconds: number): string {
+  const filters = JSON.stringify({ type: ["container"], event: EVENTS });
+  return `/events?since=${sinceSeconds.toFixed(3)}&filters=${encodeURIComponent(filters)}`;
+}
+
+function objectOf(json: unknown): Readonly<Record<string, unknown>> {
+  return typeof json === "object" && json !== null && !Array.isArray(json)
+    ? json as Record<string, unknown>
+    : {};
+}
+
+function nameOf(value: unknown): string {
+  return typeof value === "string" ? value.replace(/^\//, "").slice(0, MAX_NAME) : "";
+}
+
+function labelsOf(value: unknown): Labels {
+  const labels = new Map<string, string>();
+  for (const [name, text] of Object.entries(objectOf(value))) {
+    if (labels.size >= MAX_LABELS) break;
+    if (!name.startsWith(LABEL_PREFIX) || name.length > MAX_NAME) continue;
+    if (typeof text === "string" && text.length <= MAX_LABEL) labels.set(name, text);
+  }
+  return labels;
+}
+
+function versionOf(value: unknown): ApiVersion | undefined {
+  const [, major, minor] = /^([0-9]{1,3})\.([0-9]{1,4})$/.exec(typeof value === "string" ? value : "") ?? [];
+  return major === undefined ? undefined : { major: Number(major), minor: Number(minor) };
+}
+
+function isBefore(a: ApiVersion, b: ApiVersion): boolean {
+  return a.major < b.major || a.major === b.major && a.minor < b.minor;
+}
+
+function textOf({ major, minor }: ApiVersion): string {
+  return `${major}.${minor}`;
+}
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? "missing").slice(0, 80);
+}

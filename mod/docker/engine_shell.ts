@@ -1,0 +1,175 @@
+/** Asking a container engine over its Unix socket. */
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import {
+  type ContainerDetails,
+  type ContainerEvent,
+  type ContainerSummary,
+  decodeContainer,
+  decodeContainerList,
+  decodeEvent,
+  decodeVersion,
+  type EngineVersion,
+  eventsPath,
+} from "./engine_api.ts";
+import type { Decoded } from "../core/brand.ts";
+import { JsonLines } from "./json_lines.ts";
+
+/** Time for a whole answer, in milliseconds. A busy engine takes seconds. */
+const PATIENCE_MS = 20_000;
+/** Largest answers, bytes: the list of all containers carries their labels. */
+const MAX_LIST = 32 * 1024 * 1024;
+const MAX_ANSWER = 4 * 1024 * 1024;
+/** Events are asked for from so long ago: an engine may begin to answer before it begins to listen. */
+const OVERLAP_S = 2;
+
+/** What is asked of an engine. */
+export interface Engine extends Disposable {
+  /** Finds out which engine it is; first of all. */
+  open(signal: AbortSignal): Promise<EngineVersion>;
+  /** All containers, those that do not run too. */
+  containers(signal: AbortSignal): Promise<readonly ContainerSummary[]>;
+  /** A container by id, name or the begin of its id; undefined where there is none. */
+  container(word: string, signal: AbortSignal): Promise<ContainerDetails | undefined>;
+  /** Events from now on, until the engine or the signal ends them; undefined for one that cannot be read. When this
+   * returns, none is lost any more. */
+  events(signal: AbortSignal): Promise<AsyncIterable<ContainerEvent | undefined>>;
+}
+
+/** Asks the engine at a socket. Disposing it closes its connections. */
+export class SocketEngine implements Engine {
+  readonly #client: Deno.HttpClient;
+  #base = "";
+
+  /** Connects when it is asked something. */
+  constructor(readonly socket: string) {
+    this.#client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket }, http2: false });
+  }
+
+  /** See Engine. */
+  async open(signal: AbortSignal): Promise<EngineVersion> {
+    const version = good(decodeVersion(await this.#json("/version", { signal, limit: MAX_ANSWER })));
+    this.#base = `/v${version.api}`;
+    return version;
+  }
+
+  /** See Engine. */
+  async containers(signal: AbortSignal): Promise<readonly ContainerSummary[]> {
+    return good(decodeContainerList(await this.#json("/containers/json?all=1", { signal, limit: MAX_LIST })));
+  }
+
+  /** See Engine. */
+  async container(word: string, signal: AbortSignal): Promise<ContainerDetails | undefined> {
+    const path = `/containers/${encodeURIComponent(word)}/json`;
+    const json = await this.#json(path, { signal, limit: MAX_ANSWER });
+    return json === undefined ? undefined : good(decodeContainer(json));
+  }
+
+  /** See Engine. */
+  async events(signal: AbortSignal): Promise<AsyncIterable<ContainerEvent | undefined>> {
+    const path = eventsPath(Date.now() / 1000 - OVERLAP_S);
+    const response = await inTime(signal, (both) => this.#ask(path, both));
+    if (response.status !== 200 || response.body === null) {
+      await response.body?.cancel();
+      throw failed(path, `status is ${response.status}`);
+    }
+    return eventsOf(response.body);
+  }
+
+  /** Closes what is open. */
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+
+  /** The JSON of an answer; undefined for 404. */
+  #json(path: string, { limit, signal }: {
+    readonly signal: AbortSignal;
+    readonly limit: number;
+  }): Promise<unknown> {
+    return inTime(signal, async (both) => {
+      const response = await this.#ask(path, both);
+      const text = new TextDecoder().decode(await readBody(response, limit));
+      if (response.status === 404) return undefined;
+      if (response.status !== 200) throw failed(path, `status is ${response.status}, ${text.slice(0, 200)}`);
+      try {
+        return JSON.parse(text);
+      } catch {
+        throw failed(path, "the answer is not JSON");
+      }
+    });
+  }
+
+  async #ask(path: string, signal: AbortSignal): Promise<Response> {
+    const url = `http://engine${this.#base}${path}`;
+    return await fetch(url, { client: this.#client, signal, redirect: "error" });
+  }
+}
+
+/** Runs `work` with a signal that aborts with the given one, and when `work` takes too long; a stream that it returns goes
+ * on afterwards. */
+async function inTime<T>(signal: AbortSignal, work: (both: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), PATIENCE_MS);
+  try {
+    return await work(AbortSignal.any([signal, late.signal]));
+  } catch (thrown) {
+    if (signal.aborted || !late.signal.aborted) throw thrown;
+    throw failed("", `it did not come within ${PATIENCE_MS / 1000} s`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readBody({ body }: Response, limit: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body ?? []) {
+    length += part.length;
+    if (length > limit) throw failed("", `the answer is longer than ${limit} bytes`); // leaving the loop cancels
+    parts.push(part);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<ContainerEvent | undefined> {
+  const lines = new JsonLines();
+  for await (const chunk of body) {
+    for (const line of lines.take(chunk)) {
+      if (line.kind === "lost") yield undefined;
+      else {
+        const event = decodeEvent(line.value);
+        if (event !== undefined) yield event;
+      }
+    }
+  }
+}
+
+function good<T>(decoded: Decoded<T>): T {
+  if (decoded.ok) return decoded.value;
+  throw failed("", decoded.reason);
+}
+
+function failed(path: string, reason: string): MeshnetError {
+  const what = path === "" ? "" : ` of ${path.replace(/\?.*/, "")}`;
+  return new MeshnetError(
+    "engine/bad-answer",
+    `The container engine's answer${what} cannot be used: ${reason}`,
+  );
+}
+
+/** Why nobody can be reached at a socket now; undefined: somebody answers. */
+export async function whyUnreachable(socket: string): Promise<string | undefined> {
+  try {
+    (await Deno.connect({ transport: "unix", path: socket })).close();
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return "there is no such socket";
+    if (thrown instanceof Deno.errors.ConnectionRefused) return "nobody listens there";
+    return messageOf(thrown);
+  }
+}

@@ -1,0 +1,202 @@
+/** Which containers there are, from the engine's list, its events and looks at single ones. Pure. */
+import { assertNever } from "../core/brand.ts";
+import type { ContainerDetails, ContainerEvent, ContainerSummary, Labels } from "./engine_api.ts";
+
+/** Looks at containers that are under way at once: the engine has other work, too. */
+const MAX_LOOKS = 4;
+/** Containers that are known, and that wait to be looked at. More than that are no longer followed one by one. */
+const MAX_CONTAINERS = 10_000;
+
+/** The first process of a container. */
+export interface MainProcess {
+  readonly pid: number;
+  /** What tells it from a later process with its number. */
+  readonly mark: string;
+}
+
+/** A container that somebody wants to know of. */
+export interface Known {
+  readonly name: string;
+  readonly labels: Labels;
+  /** undefined: it does not run. */
+  readonly process: MainProcess | undefined;
+}
+
+/** A container looked at, with the mark of its process. */
+export interface Looked extends Omit<ContainerDetails, "pid"> {
+  readonly process: MainProcess | undefined;
+}
+
+/** What happened. */
+export type FollowerEvent =
+  /** Events come from now on, and none is lost until `lost`. */
+  | { readonly kind: "connected" }
+  | { readonly kind: "listed"; readonly containers: readonly ContainerSummary[] }
+  | { readonly kind: "event"; readonly event: ContainerEvent }
+  /** An event came that could not be read. */
+  | { readonly kind: "missed" }
+  /** `found` is undefined where the engine has no such container. */
+  | { readonly kind: "looked"; readonly id: string; readonly found: Looked | undefined }
+  /** The engine cannot be asked any more; what is under way has been given up. */
+  | { readonly kind: "lost" };
+
+/** What is to be done. */
+export type FollowerEffect =
+  | { readonly kind: "list" }
+  | { readonly kind: "look"; readonly id: string }
+  /** Something may have changed about a container. */
+  | { readonly kind: "changed"; readonly id: string }
+  /** All containers are known now: those that are not there have gone. */
+  | { readonly kind: "synced" };
+
+/**
+ *              connected            listed, all looked at
+ *     lost ------------> listing ------------------------> synced --.
+ *      ^                    |  ^                             |  |    | event: looks at it again
+ *      '--------------------+--|-----------------------------'  |<---'
+ *                              '-------------- missed ----------'
+ *
+ * An event only says which container to look at: what holds is what the look finds. So events may come twice, late or
+ * mixed up with the list.
+ */
+export class Follower {
+  readonly #isAttached: (id: string) => boolean;
+  readonly #known = new Map<string, Known>();
+  #state: "lost" | "listing" | "looking" | "synced" = "lost";
+  /** Another list is needed after this one. */
+  #listAgain = false;
+  /** Containers that something was heard of since the list was asked for. */
+  readonly #fresh = new Set<string>();
+  /** Those of the list that are not looked at yet. */
+  readonly #unseen = new Set<string>();
+  readonly #waiting = new Set<string>();
+  /** Looks under way; true: it must be looked at once more. */
+  readonly #looks = new Map<string, boolean>();
+
+  /** `isAttached` says whether a container hangs on the network, or waits to. */
+  constructor(isAttached: (id: string) => boolean) {
+    this.#isAttached = isAttached;
+  }
+
+  /** Whether containers that are not known have gone. */
+  get isSynced(): boolean {
+    return this.#state === "synced";
+  }
+
+  /** What is known of a container. */
+  get(id: string): Known | undefined {
+    return this.#known.get(id);
+  }
+
+  /** The containers that are known. */
+  all(): IterableIterator<[id: string, known: Known]> {
+    return this.#known.entries();
+  }
+
+  /** Handles one event. Never throws. */
+  step(event: FollowerEvent): readonly FollowerEffect[] {
+    switch (event.kind) {
+      case "connected":
+        return this.#list();
+      case "missed":
+        if (this.#state === "listing") this.#listAgain = true;
+        return this.#state === "looking" || this.#state === "synced" ? this.#list() : [];
+      case "listed":
+        return this.#state === "listing" ? this.#listed(event.containers) : [];
+      case "event":
+        return this.#heard(event.event);
+      case "looked":
+        return this.#looked(event.id, event.found);
+      case "lost":
+        this.#state = "lost";
+        this.#listAgain = false;
+        for (const set of [this.#fresh, this.#unseen, this.#waiting, this.#looks]) set.clear();
+        return [];
+      default:
+        return assertNever(event);
+    }
+  }
+
+  #list(): readonly FollowerEffect[] {
+    this.#state = "listing";
+    this.#listAgain = false;
+    this.#fresh.clear();
+    this.#unseen.clear();
+    return [{ kind: "list" }];
+  }
+
+  #listed(containers: readonly ContainerSummary[]): readonly FollowerEffect[] {
+    if (this.#listAgain) return this.#list();
+    const present = new Set(containers.map(({ id }) => id));
+    for (const id of this.#known.keys()) {
+      if (!this.#fresh.has(id) && (!present.has(id) || !this.#matters(id))) this.#known.delete(id);
+    }
+    for (const { id, labels, mayRun, name } of containers) {
+      if (this.#fresh.has(id) || !this.#isAttached(id) && labels.size === 0) continue;
+      if (!mayRun) this.#know(id, { name, labels, process: undefined });
+      else this.#unseen.add(id);
+    }
+    this.#state = "looking";
+    for (const id of this.#unseen) this.#want(id);
+    return [...this.#looksToBegin(), ...this.#settle()];
+  }
+
+  #heard({ id, labels }: ContainerEvent): readonly FollowerEffect[] {
+    if (this.#state === "lost") return [];
+    if (!this.#matters(id) && labels.size === 0) return [];
+    if (this.#waiting.size >= MAX_CONTAINERS || this.#fresh.size >= MAX_CONTAINERS) {
+      return this.step({ kind: "missed" });
+    }
+    this.#freshen(id);
+    this.#want(id);
+    return this.#looksToBegin();
+  }
+
+  #looked(id: string, found: Looked | undefined): readonly FollowerEffect[] {
+    if (found === undefined) this.#known.delete(id);
+    else this.#know(id, found);
+    this.#freshen(id);
+    const again = this.#looks.get(id) === true;
+    this.#looks.delete(id);
+    if (again) this.#want(id);
+    else this.#unseen.delete(id);
+    const changed: FollowerEffect[] = this.#state === "synced" ? [{ kind: "changed", id }] : [];
+    return [...this.#looksToBegin(), ...changed, ...this.#settle()];
+  }
+
+  #settle(): readonly FollowerEffect[] {
+    if (this.#state !== "looking" || this.#unseen.size > 0) return [];
+    this.#state = "synced";
+    return [{ kind: "synced" }];
+  }
+
+  #matters(id: string): boolean {
+    return this.#isAttached(id) || (this.#known.get(id)?.labels.size ?? 0) > 0;
+  }
+
+  #know(id: string, { labels, name, process }: Known): void {
+    if (this.#known.size < MAX_CONTAINERS || this.#known.has(id)) {
+      this.#known.set(id, { name, labels, process });
+    }
+  }
+
+  #freshen(id: string): void {
+    if (this.#state === "listing") this.#fresh.add(id);
+  }
+
+  #want(id: string): void {
+    if (this.#looks.has(id)) this.#looks.set(id, true);
+    else this.#waiting.add(id);
+  }
+
+  #looksToBegin(): readonly FollowerEffect[] {
+    const effects: FollowerEffect[] = [];
+    for (const id of this.#waiting) {
+      if (this.#looks.size >= MAX_LOOKS) break;
+      this.#waiting.delete(id);
+      this.#looks.set(id, false);
+      effects.push({ kind: "look", id });
+    }
+    return effects;
+  }
+}

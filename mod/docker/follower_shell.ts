@@ -1,0 +1,251 @@
+/** Follows the containers of an engine for as long as the daemon runs, whatever the engine does. */
+import { jittered } from "../core/backoff.ts";
+import { assertNever } from "../core/brand.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { Faults } from "../core/faults.ts";
+import type { Clock, Logger, Random } from "../core/ports.ts";
+import { type ContainerDetails, type EngineVersion, isContainerWord } from "./engine_api.ts";
+import type { Engine } from "./engine_shell.ts";
+import { Follower, type FollowerEvent, type Known, type Looked } from "./follower.ts";
+
+/** Time until an engine that could not be worked with is tried again, in milliseconds: doubled each time, up to the
+ * most. */
+const RETRY_MS = { first: 1_000, most: 60_000 };
+/** A session that held for so long was a good one, in milliseconds. */
+const GOOD_MS = 10_000;
+
+/** Where a container stands. `unknown`: the engine cannot be asked, and it may run or not. */
+export type Standing =
+  | { readonly kind: "running"; readonly pid: number; readonly name: string }
+  | { readonly kind: "stopped"; readonly name: string }
+  | { readonly kind: "gone" }
+  | { readonly kind: "unknown"; readonly name: string | undefined };
+
+/** What it is made of. */
+export interface FollowerParts {
+  /** For messages. */
+  readonly socket: string;
+  readonly open: () => Engine;
+  /** Returns when somebody listens at the engine's socket. */
+  readonly untilReachable: (signal: AbortSignal, absent: (reason: string) => void) => Promise<void>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly faults: Pick<Faults, "guard" | "later" | "tell">;
+  /** What tells a process from a later one with its number; undefined when it is gone. */
+  readonly processMark: (pid: number) => string | undefined;
+  /** Whether a container hangs on the network, or waits to. */
+  readonly isAttached: (id: string) => boolean;
+  /** Something may have changed about a container. */
+  readonly changed: (id: string) => void;
+  /** All containers are known: what is to be done about them can be done. */
+  readonly synced: () => void;
+}
+
+interface Session {
+  readonly engine: Engine;
+  readonly version: EngineVersion;
+  readonly ending: AbortController;
+}
+
+/** Follows an engine. Disposing it ends that; nothing is called any more. */
+export class EngineFollower implements Disposable {
+  readonly #parts: FollowerParts;
+  readonly #core: Follower;
+  readonly #over = new AbortController();
+  #session: Session | undefined;
+  /** Why there is none. */
+  #absent = "it has not been looked for yet";
+
+  /** Does nothing yet: call start(). */
+  constructor(parts: FollowerParts) {
+    this.#parts = parts;
+    this.#core = new Follower(parts.isAttached);
+  }
+
+  /** Begins. Returns at once. */
+  start(): void {
+    this.#parts.faults.later("follow the container engine", this.#run());
+  }
+
+  /** Ends. */
+  [Symbol.dispose](): void {
+    this.#over.abort();
+    this.#session?.ending.abort();
+  }
+
+  /** The engine that is followed now; otherwise why there is none. */
+  get state(): EngineVersion | string {
+    return this.#session?.version ?? this.#absent;
+  }
+
+  /** What is known of a container. */
+  get(id: string): Known | undefined {
+    return this.#core.get(id);
+  }
+
+  /** The containers that are known. */
+  all(): IterableIterator<[id: string, known: Known]> {
+    return this.#core.all();
+  }
+
+  /** Where a container stands now. */
+  standing(id: string): Standing {
+    const known = this.#core.get(id);
+    const { isSynced } = this.#core;
+    if (known === undefined) return isSynced ? { kind: "gone" } : { kind: "unknown", name: undefined };
+    const { name, process } = known;
+    if (process !== undefined && this.#parts.processMark(process.pid) === process.mark) {
+      return { kind: "running", pid: process.pid, name };
+    }
+    return isSynced ? { kind: "stopped", name } : { kind: "unknown", name };
+  }
+
+  /** The id of a container that is called by its name, its id or the begin of that; undefined where the engine has none.
+   * What is known of it is fresh then. Throws MeshnetError "engine/..." where the engine cannot be asked. */
+  async resolve(word: string): Promise<string | undefined> {
+    if (!isContainerWord(word)) return undefined;
+    const session = this.#session;
+    if (session === undefined) {
+      throw new MeshnetError(
+        "engine/unreachable",
+        `Cannot find container ${word}: no container engine answers on ${this.#parts.socket} (${this.#absent})`,
+        {
+          hint: "Start it, or give its socket to `meshnet up --docker unix:///PATH`; pid:N works without it",
+        },
+      );
+    }
+    let found: ContainerDetails | undefined;
+    try {
+      found = await session.engine.container(word, session.ending.signal);
+    } catch (thrown) {
+      if (thrown instanceof MeshnetError) throw thrown;
+      throw new MeshnetError("engine/unreachable", `Cannot find container ${word}: ${messageOf(thrown)}`, {
+        hint: "Look whether the engine runs, and try again",
+        cause: thrown,
+      });
+    }
+    if (found === undefined) return undefined;
+    this.#post({ kind: "looked", id: found.id, found: this.#marked(found) });
+    return found.id;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, logger, random, socket } = this.#parts;
+    const { signal } = this.#over;
+    let retryMs = RETRY_MS.first;
+    let told: string | undefined;
+    while (!signal.aborted) {
+      try {
+        let said = false;
+        await this.#parts.untilReachable(signal, (reason) => {
+          this.#absent = reason;
+          if (!said) logger.info("no container engine", { socket, reason });
+          said = true;
+        });
+      } catch (thrown) {
+        if (signal.aborted) return;
+        throw thrown;
+      }
+      const begun = clock.now();
+      const reason = await this.#followOnce(() => told = undefined);
+      if (signal.aborted) return;
+      this.#absent = reason;
+      if (reason !== told) logger.warn("container engine lost", { socket, reason });
+      told = reason;
+      retryMs = clock.now() - begun >= GOOD_MS ? RETRY_MS.first : Math.min(RETRY_MS.most, 2 * retryMs);
+      await pause(jittered(retryMs / 2, random), signal);
+    }
+  }
+
+  /** Follows the engine until it ends, and says why. */
+  async #followOnce(connected: () => void): Promise<string> {
+    const { logger, socket } = this.#parts;
+    const ending = new AbortController();
+    const { signal } = ending;
+    const over = this.#parts.faults.guard("leave the container engine", () => ending.abort());
+    this.#over.signal.addEventListener("abort", over, { once: true });
+    try {
+      using engine = this.#parts.open();
+      const version = await engine.open(signal);
+      const events = await engine.events(signal);
+      this.#session = { engine, version, ending };
+      connected();
+      logger.info("container engine", { socket, version: version.version, api: version.api });
+      this.#post({ kind: "connected" });
+      for await (const event of events) {
+        if (signal.aborted) break;
+        this.#post(event === undefined ? { kind: "missed" } : { kind: "event", event });
+      }
+      return signal.aborted ? messageOf(signal.reason) : "it has closed the connection";
+    } catch (thrown) {
+      return messageOf(signal.aborted ? signal.reason : thrown);
+    } finally {
+      this.#session = undefined;
+      ending.abort(new Error("the session is over"));
+      this.#over.signal.removeEventListener("abort", over);
+      this.#post({ kind: "lost" });
+    }
+  }
+
+  #post(event: FollowerEvent): void {
+    const { changed, faults, synced } = this.#parts;
+    for (const effect of this.#core.step(event)) {
+      try {
+        switch (effect.kind) {
+          case "list":
+          case "look":
+            this.#ask(effect);
+            break;
+          case "changed":
+            changed(effect.id);
+            break;
+          case "synced":
+            synced();
+            break;
+          default:
+            assertNever(effect);
+        }
+      } catch (thrown) {
+        faults.tell("follow the container engine", thrown);
+      }
+    }
+  }
+
+  /** Asks the engine. What fails ends the session: the next one begins with a list of everything. */
+  #ask(what: { readonly kind: "list" } | { readonly kind: "look"; readonly id: string }): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    const { engine, ending } = session;
+    const asking = async () => {
+      try {
+        const event: FollowerEvent = what.kind === "list"
+          ? { kind: "listed", containers: await engine.containers(ending.signal) }
+          : this.#lookedEvent(what.id, await engine.container(what.id, ending.signal));
+        if (this.#session === session) this.#post(event);
+      } catch (thrown) {
+        ending.abort(thrown);
+      }
+    };
+    this.#parts.faults.later("ask the container engine", asking());
+  }
+
+  #lookedEvent(id: string, found: ContainerDetails | undefined): FollowerEvent {
+    return { kind: "looked", id, found: found && this.#marked(found) };
+  }
+
+  #marked({ pid, ...found }: ContainerDetails): Looked {
+    const mark = pid === undefined ? undefined : this.#parts.processMark(pid);
+    const process = pid === undefined || mark === undefined ? undefined : { pid, mark };
+    return { ...found, process };
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", resolve, { once: true });
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", resolve);
+}

@@ -1,0 +1,28 @@
+/** What the labels of a container ask for. */
+import type { Labels } from "./engine_api.ts";
+
+/** The labels that are read. */
+export const LABEL = { attach: "meshnet.attach", ip: "meshnet.ip" } as const;
+
+const YES = ["true", "yes", "on", "1"];
+const NO = ["false", "no", "off", "0", ""];
+
+/** What is to be done about a container by itself. */
+export type LabelWish =
+  | { readonly kind: "nothing" }
+  /** Attach it; no address means a free one. */
+  | { readonly kind: "attach"; readonly addresses: readonly string[] }
+  /** A label cannot be used: which one, its value, and what would do. */
+  | { readonly kind: "refused"; readonly label: string; readonly value: string; readonly hint: string };
+
+/** Reads labels. An address asks to be attached, too, unless the other label says no. */
+export function readLabels(labels: Labels): LabelWish {
+  const attach = labels.get(LABEL.attach);
+  const word = attach?.trim().toLowerCase();
+  if (attach !== undefined && !YES.includes(word!) && !NO.includes(word!)) {
+    return { kind: "refused", label: LABEL.attach, value: attach, hint: "Give true or false" };
+  }
+  const addresses = (labels.get(LABEL.ip) ?? "").split(/[\s,]+/).filter((text) => text !== "");
+  const wanted = word === undefined ? addresses.length > 0 : YES.includes(word);
+  return wanted ? { kind: "attach", addresses } : { kind: "nothing" };
+}

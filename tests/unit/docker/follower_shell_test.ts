@@ -1,0 +1,185 @@
+/** Following a small engine over a real socket: it is not there, comes, goes and comes back. */
+import assert from "node:assert/strict";
+import { Faults } from "../../../mod/core/faults.ts";
+import type { LogFields } from "../../../mod/core/ports.ts";
+import { EngineFollower } from "../../../mod/docker/follower_shell.ts";
+import { SocketEngine, whyUnreachable } from "../../../mod/docker/engine_shell.ts";
+import { untilReachable } from "../../../mod/docker/socket_wait_shell.ts";
+import { SystemClock } from "../../../mod/sys/clock.ts";
+import { seededRandom } from "../properties.ts";
+
+const ID = "4f5e9a6b2c1d".padEnd(64, "0");
+
+/** An engine with one container, which speaks as Docker does: a stream of events in chunks. */
+class SmallEngine {
+  pid: number | undefined = 4711;
+  readonly paths: string[] = [];
+  readonly #server: Deno.HttpServer;
+  readonly #streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
+
+  constructor(socket: string, readonly odd?: (path: string) => Response | undefined) {
+    this.#server = Deno.serve({ path: socket, onListen: () => {} }, ({ url }) => this.#answer(url));
+  }
+
+  #answer(url: string): Response {
+    const path = url.slice(url.indexOf("/", url.indexOf("://") + 3));
+    this.paths.push(path.replace(/\?.*/, ""));
+    const odd = this.odd?.(path);
+    if (odd !== undefined) return odd;
+    if (path === "/version") {
+      return Response.json({ Version: "20.10", ApiVersion: "1.41", MinAPIVersion: "1.12" });
+    }
+    if (path.startsWith("/v1.41/events")) {
+      let mine: ReadableStreamDefaultController<Uint8Array>;
+      const body = new ReadableStream<Uint8Array>({
+        start: (controller) => void this.#streams.add(mine = controller),
+        cancel: () => void this.#streams.delete(mine),
+      });
+      return new Response(body);
+    }
+    const labels = { "meshnet.attach": "true" };
+    if (path === "/v1.41/containers/json?all=1") {
+      const state = this.pid === undefined ? "exited" : "running";
+      return Response.json([{ Id: ID, Names: ["/web"], State: state, Labels: labels }]);
+    }
+    if ([`/v1.41/containers/${ID}/json`, "/v1.41/containers/web/json"].includes(path)) {
+      const state = { Running: this.pid !== undefined, Pid: this.pid ?? 0 };
+      return Response.json({ Id: ID, Name: "/web", State: state, Config: { Labels: labels } });
+    }
+    return new Response('{"message":"no such container"}', { status: 404 });
+  }
+
+  tell(action: string): void {
+    const event = {
+      Type: "container",
+      Action: action,
+      Actor: { ID, Attributes: { "meshnet.attach": "true" } },
+    };
+    const line = new TextEncoder().encode(`${JSON.stringify(event)}\n`);
+    for (const stream of this.#streams) {
+      for (const half of [line.slice(0, 9), line.slice(9)]) stream.enqueue(half);
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const stream of this.#streams) stream.close();
+    await this.#server.shutdown();
+  }
+}
+
+/** A follower of the engine at a socket, and what it said. */
+function follow(socket: string) {
+  const logged: string[] = [];
+  const log = (event: string, fields: LogFields = {}) =>
+    void logged.push(`${event}: ${fields.reason ?? fields.api}`);
+  const logger = { debug: log, info: log, warn: log, error: log };
+  const clock = new SystemClock();
+  const faults = new Faults({ logger, clock });
+  let wake = () => {};
+  const called: string[] = [];
+  const call = (what: string) => {
+    called.push(what);
+    wake();
+  };
+  const follower = new EngineFollower({
+    ...{ socket, clock, logger, faults, random: seededRandom(1) },
+    open: () => new SocketEngine(socket),
+    untilReachable: (signal, absent) =>
+      untilReachable(socket, {
+        signal,
+        faults,
+        tryIt: () => whyUnreachable(socket),
+        absent: (reason) => {
+          absent(reason);
+          call("absent");
+        },
+      }),
+    processMark: (pid) => `mark of ${pid}`,
+    isAttached: () => false,
+    changed: () => call("changed"),
+    synced: () => call("synced"),
+  });
+  const next = async (what: string) => {
+    while (called.shift() !== what) {
+      if (called.length > 0) continue;
+      await new Promise<void>((resolve) => wake = resolve);
+    }
+  };
+  return { follower, logged, next };
+}
+
+Deno.test("EngineFollower follows an engine that comes, goes and comes back", async () => {
+  const folder = Deno.makeTempDirSync();
+  const socket = `${folder}/later/engine.sock`;
+  const { follower, logged, next } = follow(socket);
+  try {
+    follower.start();
+    await next("absent");
+    assert.deepEqual(logged, ["no container engine: there is no such socket"]);
+    assert.deepEqual(follower.standing(ID), { kind: "unknown", name: undefined });
+    await assert.rejects(
+      follower.resolve("web"),
+      /no container engine answers on .* \(there is no such socket\)/,
+    );
+
+    Deno.mkdirSync(`${folder}/later`);
+    const engine = new SmallEngine(socket);
+    await next("synced");
+    assert.deepEqual(follower.standing(ID), { kind: "running", pid: 4711, name: "web" });
+    assert.equal(await follower.resolve("web"), ID);
+    assert.equal(await follower.resolve("db"), undefined);
+    assert.equal(await follower.resolve("../version"), undefined);
+
+    engine.pid = undefined;
+    engine.tell("die");
+    await next("changed"); // of resolve()
+    while (follower.standing(ID).kind !== "stopped") await next("changed");
+
+    await engine.stop();
+    await next("absent");
+    assert.deepEqual(follower.standing(ID), { kind: "unknown", name: "web" }); // it may run again meanwhile
+    const again = new SmallEngine(socket);
+    again.pid = 4712;
+    await next("synced");
+    assert.deepEqual(follower.standing(ID), { kind: "running", pid: 4712, name: "web" });
+    follower[Symbol.dispose]();
+    await again.stop();
+    assert.deepEqual(logged.filter((line) => !line.startsWith("no container engine: n")), [
+      "no container engine: there is no such socket",
+      "container engine: 1.41",
+      "container engine lost: it has closed the connection",
+      ...logged.filter((line) => line.startsWith("no container engine: t")).slice(1),
+      "container engine: 1.41",
+    ]);
+  } finally {
+    follower[Symbol.dispose]();
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("SocketEngine says what is wrong with an answer", async () => {
+  const folder = Deno.makeTempDirSync();
+  const socket = `${folder}/engine.sock`;
+  const answers: Record<string, () => Response> = {
+    "/version": () => Response.json({ ApiVersion: "1.10" }),
+    "/containers/json": () => new Response("[{", { headers: { "content-type": "application/json" } }),
+    "/containers/long/json": () => new Response("x".repeat(5 * 1024 * 1024)),
+    "/containers/two/json": () => new Response('{"message":"multiple IDs found"}', { status: 500 }),
+    "/containers/moved/json": () => new Response(null, { status: 301, headers: { location: "/version" } }),
+    "/events": () => new Response("{}", { status: 503 }),
+  };
+  const server = new SmallEngine(socket, (path) => answers[path.replace(/\?.*/, "")]?.());
+  const { signal } = new AbortController();
+  try {
+    using engine = new SocketEngine(socket);
+    await assert.rejects(engine.open(signal), /its API is 1\.10, 1\.24 is needed/);
+    await assert.rejects(engine.containers(signal), /the answer is not JSON/);
+    await assert.rejects(engine.container("long", signal), /longer than 4194304 bytes/);
+    await assert.rejects(engine.container("two", signal), /status is 500, .*multiple IDs found/);
+    await assert.rejects(engine.container("moved", signal));
+    await assert.rejects(engine.events(signal), /answer of \/events cannot be used: status is 503/);
+  } finally {
+    await server.stop();
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

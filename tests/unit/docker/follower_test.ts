@@ -1,0 +1,216 @@
+/** A follower and an engine that answers late, in odd order, with events twice, and that comes and goes. */
+import assert from "node:assert/strict";
+import { Follower, type FollowerEffect, type FollowerEvent } from "../../../mod/docker/follower.ts";
+import { seededRandom } from "../properties.ts";
+
+const idOf = (n: number) => n.toString(16).padStart(64, "0");
+const LABELS = new Map([["meshnet.attach", "true"]]);
+const NONE = new Map<string, string>();
+
+interface Container {
+  pid: number | undefined;
+  readonly labels: ReadonlyMap<string, string>;
+}
+
+/** An engine with containers; what it is asked is answered when the test lets it. */
+class FakeEngine {
+  readonly containers = new Map<string, Container>();
+  readonly follower: Follower;
+  readonly attached = new Set<string>();
+  readonly asked: (FollowerEffect & { answer?: FollowerEvent })[] = [];
+  readonly changed: string[] = [];
+  synced = 0;
+  connected = false;
+
+  /** `early`: what is answered is what held when it was asked; otherwise what holds when it is answered. */
+  constructor(readonly early = false) {
+    this.follower = new Follower((id) => this.attached.has(id));
+  }
+
+  post(event: FollowerEvent): void {
+    for (const effect of this.follower.step(event)) {
+      if (effect.kind === "changed") this.changed.push(effect.id);
+      else if (effect.kind === "synced") this.synced++;
+      else this.asked.push(this.early ? { ...effect, answer: this.#answerTo(effect)! } : effect);
+    }
+  }
+
+  connect(): void {
+    this.connected = true;
+    this.post({ kind: "connected" });
+  }
+
+  lose(): void {
+    this.connected = false;
+    this.asked.length = 0;
+    this.post({ kind: "lost" });
+  }
+
+  happened(id: string, action: string, labels = this.containers.get(id)?.labels ?? NONE): void {
+    if (this.connected) this.post({ kind: "event", event: { id, action, labels } });
+  }
+
+  /** Answers one question; which, `pick` says. What is said is what holds at that moment. */
+  answer(pick = 0): void {
+    const [asked] = this.asked.splice(pick, 1);
+    const answer = asked && (asked.answer ?? this.#answerTo(asked));
+    if (answer !== undefined) this.post(answer);
+  }
+
+  #answerTo(asked: FollowerEffect): FollowerEvent | undefined {
+    if (asked.kind === "list") {
+      const containers = [...this.containers].map(([id, { labels, pid }]) => ({
+        ...{ id, name: "n", labels, mayRun: pid !== undefined },
+      }));
+      return { kind: "listed", containers };
+    }
+    if (asked.kind !== "look") return undefined;
+    const { id } = asked;
+    const found = this.containers.get(id);
+    const process = found?.pid === undefined ? undefined : { pid: found.pid, mark: `m${found.pid}` };
+    return { kind: "looked", id, found: found && { id, name: "n", labels: found.labels, process } };
+  }
+
+  answerAll(): void {
+    while (this.asked.length > 0) this.answer();
+  }
+}
+
+function engineWith(containers: Record<number, Container>): FakeEngine {
+  const engine = new FakeEngine();
+  for (const [n, one] of Object.entries(containers)) engine.containers.set(idOf(Number(n)), one);
+  return engine;
+}
+
+Deno.test("Follower looks at labelled and attached containers alone, and then knows that others have gone", () => {
+  const engine = engineWith({
+    1: { pid: 10, labels: LABELS },
+    2: { pid: 20, labels: NONE },
+    3: { pid: 30, labels: NONE },
+    4: { pid: undefined, labels: LABELS },
+  });
+  engine.attached.add(idOf(3)).add(idOf(9));
+  engine.connect();
+  engine.answer(); // the list
+  assert.deepEqual(engine.asked.map((one) => one.kind === "look" && one.id), [idOf(1), idOf(3)]);
+  assert.deepEqual(engine.synced, 0);
+  engine.answerAll();
+  assert.deepEqual(engine.synced, 1);
+  assert.deepEqual(engine.follower.get(idOf(1))?.process, { pid: 10, mark: "m10" });
+  assert.deepEqual(engine.follower.get(idOf(4))?.process, undefined);
+  assert.deepEqual(engine.follower.get(idOf(2)), undefined);
+  assert.deepEqual(engine.follower.get(idOf(9)), undefined);
+  assert(engine.follower.isSynced);
+});
+
+Deno.test("Follower lets a container that starts while the list is on its way be", () => {
+  const engine = new FakeEngine();
+  engine.connect();
+  const [list] = engine.asked.splice(0, 1); // was made before the container was
+  engine.containers.set(idOf(1), { pid: 10, labels: LABELS });
+  engine.happened(idOf(1), "start");
+  engine.answerAll();
+  assert.deepEqual(list?.kind, "list");
+  engine.post({ kind: "listed", containers: [] });
+  assert.deepEqual(engine.follower.get(idOf(1))?.process?.pid, 10);
+});
+
+Deno.test("Follower looks again when something happened during a look", () => {
+  const engine = engineWith({ 1: { pid: 10, labels: LABELS } });
+  engine.connect();
+  engine.answerAll();
+  engine.containers.get(idOf(1))!.pid = undefined;
+  engine.happened(idOf(1), "die");
+  engine.happened(idOf(1), "start"); // coalesced
+  assert.deepEqual(engine.asked.length, 1);
+  engine.answer();
+  assert.deepEqual(engine.asked.length, 1);
+  engine.containers.get(idOf(1))!.pid = 11;
+  engine.answerAll();
+  assert.deepEqual(engine.follower.get(idOf(1))?.process?.pid, 11);
+});
+
+Deno.test("Follower asks for a new list when an event was lost, and never has many looks under way", () => {
+  const engine = engineWith({});
+  for (let n = 0; n < 500; n++) engine.containers.set(idOf(n), { pid: n + 1, labels: LABELS });
+  engine.connect();
+  engine.answer();
+  assert.deepEqual(engine.asked.length, 4);
+  engine.answerAll();
+  engine.containers.delete(idOf(7));
+  engine.post({ kind: "missed" });
+  engine.post({ kind: "missed" });
+  assert.deepEqual(engine.asked, [{ kind: "list" }]);
+  assert(!engine.follower.isSynced);
+  engine.answerAll();
+  assert.deepEqual(engine.follower.get(idOf(7)), undefined);
+});
+
+Deno.test("Follower holds no more than its bound, whatever an engine says", () => {
+  const engine = new FakeEngine();
+  engine.connect();
+  engine.answerAll();
+  for (let n = 0; n < 30_000; n++) {
+    engine.post({ kind: "event", event: { id: idOf(n), action: "start", labels: LABELS } });
+  }
+  assert(engine.asked.length <= 5, `${engine.asked.length} questions`);
+  for (let n = 0; n < 30_000; n++) engine.containers.set(idOf(n), { pid: 1, labels: LABELS });
+  engine.answerAll();
+  assert([...engine.follower.all()].length <= 10_000);
+});
+
+for (let seed = 1; seed <= 40; seed++) {
+  Deno.test(`Follower ends up with what the engine has, seed ${seed}`, () => {
+    const random = seededRandom(seed);
+    const engine = new FakeEngine(seed % 2 === 0);
+    let pid = 1;
+    for (let step = 0; step < 400; step++) {
+      const id = idOf(random.below(12));
+      const one = engine.containers.get(id);
+      switch (random.below(9)) {
+        case 0:
+          if (one === undefined) {
+            const labels = random.below(2) === 0 ? LABELS : NONE;
+            engine.containers.set(id, { pid: undefined, labels });
+          }
+          break;
+        case 1:
+        case 2:
+          if (one !== undefined && one.pid === undefined) {
+            one.pid = pid++;
+            engine.happened(id, "start");
+          }
+          break;
+        case 3:
+          if (one?.pid !== undefined) {
+            one.pid = undefined;
+            engine.happened(id, "die");
+          }
+          break;
+        case 4:
+          if (one !== undefined && one.pid === undefined) {
+            engine.containers.delete(id);
+            engine.happened(id, "destroy", one.labels);
+          }
+          break;
+        case 5:
+          if (random.below(8) === 0) engine.lose();
+          else if (!engine.connected) engine.connect();
+          break;
+        case 6:
+          if (random.below(8) === 0) engine.post({ kind: "missed" });
+          engine.happened(id, "rename"); // told late or twice
+          break;
+        default:
+          if (engine.asked.length > 0) engine.answer(random.below(engine.asked.length));
+      }
+    }
+    if (!engine.connected) engine.connect();
+    engine.answerAll();
+    assert(engine.follower.isSynced);
+    for (const [id, { labels, pid }] of engine.containers) {
+      if (labels.size > 0) assert.deepEqual(engine.follower.get(id)?.process?.pid, pid, id);
+    }
+    for (const [id] of engine.follower.all()) assert(engine.containers.has(id));
+  });
+}
