@@ -108,7 +108,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...attachments.flatMap(problemOfAttachment),
       ...(sources.ipam === undefined ? [] : problemsOfIpam(sources.ipam)),
       ...firewall.problems,
-      ...(kernel.stopped ?? []).map((name) => problemOfLoop(name, attachments)),
+      ...[...datapath.stopped, ...kernel.stopped ?? []].map((name) => problemOfLoop(name, attachments)),
       ...problemOfLostState(sources.stateWasLost),
       ...problemOfUnknown(sources.unknownInterfaces),
     ],

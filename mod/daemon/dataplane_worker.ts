@@ -168,9 +168,11 @@ async function main(): Promise<void> {
     using _fence = raiseFence((what, thrown) => faults.tell(`data plane: ${what}`, thrown));
     using wakeup = Wakeup.attach(start.wakeupFd);
     // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
-    const firstUfid = 1 + new SystemRandom().below(2 ** 40);
+    const random = new SystemRandom();
+    const firstUfid = 1 + random.below(2 ** 40);
+    const drawProbe = () => random.below(PROBE_NUMBERS);
     const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
-    const core = new Dataplane({ ...config, firstUfid, routes: routesOf, limits });
+    const core = new Dataplane({ ...config, firstUfid, drawProbe, routes: routesOf, limits });
     const watchers: Watcher[] = [];
     using datapath = await openDatapath(config, {
       directory: core.directory,

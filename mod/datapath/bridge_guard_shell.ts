@@ -3,7 +3,7 @@
 import { messageOf } from "../core/errors.ts";
 import type { Logger, NetlinkSocket } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
-import { LoopFinder, type LoopStep } from "./loop_finder.ts";
+import { LoopFinder, type LoopStep } from "../overlay/loops/loop_finder.ts";
 import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
 import type { Watcher } from "../overlay/ports/watcher.ts";

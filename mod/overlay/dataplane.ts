@@ -1,5 +1,6 @@
 /** The data plane's core: misses, links and the mesh go in, flows and frames to send come out. */
 import { assertNever } from "../core/brand.ts";
+import type { Mac } from "../core/addr.ts";
 import type { Core } from "../core/driver.ts";
 import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
@@ -19,6 +20,7 @@ import type { FlowTable } from "./flows/flow_table.ts";
 import { decide, decideUnlearnt, type ForwardContext, sourcePlace } from "./flows/forward.ts";
 import { ADOPT_GRACE_MS } from "./paths/hold.ts";
 import { OverlayLinks } from "./links/overlay_links.ts";
+import { LoopGuard } from "./loops/loop_guard.ts";
 import { MacTable } from "./flows/mac_table.ts";
 import { Network } from "./paths/network.ts";
 import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./flows/place.ts";
@@ -32,6 +34,7 @@ export * from "./ports/dataplane_types.ts";
 export const SWEEP_MS = 60_000;
 /** The first look comes early: it tells which adopted flows are in use. */
 const FIRST_SWEEP_MS = 20_000;
+const BROADCAST = 0xffff_ffff_ffff as Mac;
 /** Places at which the addresses of peers that change their short id wait meanwhile. */
 const PARKING = 0x10_0000;
 
@@ -59,6 +62,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   readonly #keeper: FlowKeeper;
   readonly #flows: FlowTable;
   readonly #links: OverlayLinks;
+  readonly #loops: LoopGuard;
   #sweepAt: number = Infinity;
   #graceUntil: number = Infinity;
   /** See the event "backlog". */
@@ -70,7 +74,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const { macs: total, macsPerPort: perPort, macsPerPeer: perPeer } = limits;
     this.#macs = new MacTable({ total, perPort, perPeer });
     this.#context = { ports: this.#ports, macs: this.#macs, network: this.#network };
-    const { firstUfid } = options;
+    const { drawProbe: draw, firstUfid } = options;
     const out = this.#out;
     this.#keeper = new FlowKeeper({
       context: this.#context,
@@ -80,6 +84,8 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       out,
     });
     this.#flows = this.#keeper.table;
+    const { keeper, macs, ports } = { keeper: this.#keeper, macs: this.#macs, ports: this.#ports };
+    this.#loops = new LoopGuard({ ports, macs, keeper, draw, out });
     this.#links = new OverlayLinks(options, this.#ports, this.#tunnels, this.#network, out);
   }
 
@@ -104,6 +110,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       this.#network.nextWake,
       this.#links.nextWake,
       this.#tunnels.nextWake(),
+      this.#loops.nextWake(),
       this.#flows.nextExpiry(),
     );
   }
@@ -123,7 +130,11 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const local = this.#macs.localSize;
     const tunnels = overlays.includes("fastdp");
     return {
-      datapath: { kind, tunnels, noFastdp, name, mtu, ports: this.#ports.report(), flows, adopted },
+      datapath: {
+        ...{ kind, tunnels, noFastdp, name, mtu, flows, adopted },
+        ports: this.#ports.report(),
+        stopped: this.#loops.stopped,
+      },
       counters: {
         ...this.#counters,
         heartbeatsSent: this.#links.sent,
@@ -146,6 +157,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       if (!taken) dropped["bad-heartbeat"]++;
       return this.#settle(now);
     }
+    if (key.ethDst === BROADCAST && this.#loops.took(frame, key, now)) return;
     const learnt = this.#learn(miss, now);
     const decision = learnt ? decide(key, this.#context, now) : decideUnlearnt(key, this.#context);
     if (decision.dropped !== undefined) dropped[decision.dropped]++;
@@ -164,6 +176,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       this.#counters.macLimit += evicted.length;
       this.#keeper.forgetMacs(evicted);
     }
+    if (learnt !== "same" && learnt !== "new" && isLocalPlace(place)) this.#loops.suspect(now);
     if (learnt === "full") this.#counters.macLimit++;
     else if (learnt === "moved" || learnt === "new") {
       if (learnt === "moved") this.#counters.macMoves++;
@@ -256,6 +269,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       this.#networkChanged = true;
     }
     this.#flows.touchExpired(now);
+    this.#loops.wake(now);
     if (now >= this.#graceUntil) {
       this.#graceUntil = Infinity;
       this.#keeper.forgetMacs(this.#macs.forgetTentative());
@@ -325,6 +339,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const old = this.#ports.remove(port);
     if (old === undefined) return;
     for (const entry of this.#flows.ofPort(port)) this.#keeper.delete(entry);
+    this.#loops.forget(port);
     this.#forgetPlace(localPlace(port));
     if (old.kind === "vxlan") {
       this.#network.forgetPort(port, now);

@@ -42,11 +42,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "overlay/ports": [],
   "overlay/paths": ["overlay/ports"],
   "overlay/flows": ["overlay/paths", "overlay/ports"],
+  "overlay/loops": ["overlay/flows", "overlay/paths", "overlay/ports"],
   "overlay/links": ["overlay/paths", "overlay/ports"],
 };
 /** Rooms that others than their own area may import; the other rooms of that area are its own affair. */
 const OPEN_ROOMS: Readonly<Record<string, RegExp>> = {
-  overlay: /^mod\/overlay\/(ports|worker_shell|dataplane)/,
+  overlay: /^mod\/overlay\/(ports|worker_shell|dataplane|loops\/loop_finder)/,
 };
 /** Single files that an area may import in addition. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {

@@ -94,7 +94,10 @@ export function sourcePlace(key: FlowKey, context: ForwardContext): Place | unde
   const { inPort, ethSrc } = key;
   const id = identityOf(key);
   if (ethSrc === undefined || badSource(ethSrc)) return undefined;
-  if (id === undefined) return context.ports.isLocal(inPort) ? localPlace(inPort) : undefined;
+  if (id === undefined) {
+    const teaches = context.ports.isLocal(inPort) && !context.ports.isStopped(inPort);
+    return teaches ? localPlace(inPort) : undefined;
+  }
   const { network } = context;
   const from = vniSource(id);
   const fits = vniDestination(id) === network.self && from !== network.self && network.knows(from) &&
@@ -117,6 +120,7 @@ function badSource(mac: Mac): boolean {
 function fromPort(key: FlowKey, context: ForwardContext, now: Millis): Decision {
   const { inPort, ethSrc, ethDst } = key;
   if (!context.ports.isLocal(inPort)) return nothing("unknown-port");
+  if (context.ports.isStopped(inPort)) return { ...BASE, wide: true, dropped: "stopped" };
   if (ethSrc === undefined || ethDst === undefined) return RELEARN;
   if (badSource(ethSrc)) return { ...BASE, dropped: "bad-source" };
   const place = context.macs.placeOf(ethSrc);

@@ -5,13 +5,33 @@ import type { PortReport } from "../ports/dataplane_types.ts";
 /** Every port by number. */
 export class PortTable {
   readonly #ports = new Map<PortNo, Vport>();
+  /** Those that are part of a loop. */
+  readonly #stopped = new Set<PortNo>();
+  #hushed = false;
   #locals: readonly PortNo[] = [];
   #sleeve: PortNo | undefined;
 
   /** Ports to which frames for this host may be delivered, ascending: containers. The switch's own leg (`internal`) is
-   * none of them: this host takes no part in the network itself. */
+   * none of them: this host takes no part in the network itself. Nor are stopped ones; and none is in a hush. */
   get locals(): readonly PortNo[] {
-    return this.#locals;
+    return this.#hushed ? [] : this.#locals;
+  }
+
+  /** Whether a port is stopped. */
+  isStopped(port: PortNo): boolean {
+    return this.#stopped.has(port);
+  }
+
+  /** Stops a port, or lets it take part again. */
+  setStopped(port: PortNo, stopped: boolean): void {
+    if (stopped) this.#stopped.add(port);
+    else this.#stopped.delete(port);
+    this.#index();
+  }
+
+  /** Has no flood go to local ports, or has them go there again. */
+  setHushed(hushed: boolean): void {
+    this.#hushed = hushed;
   }
 
   /** Whether a port is local. */
@@ -71,6 +91,7 @@ export class PortTable {
   /** Removes a port and returns it. */
   remove(port: PortNo): Vport | undefined {
     const old = this.#ports.get(port);
+    this.#stopped.delete(port);
     if (this.#ports.delete(port)) this.#index();
     return old;
   }
@@ -84,6 +105,8 @@ export class PortTable {
 
   #index(): void {
     this.#sleeve = [...this.#ports.keys()].find((port) => this.isSleeve(port));
-    this.#locals = [...this.#ports.keys()].filter((port) => this.isLocal(port)).sort((a, b) => a - b);
+    this.#locals = [...this.#ports.keys()]
+      .filter((port) => this.isLocal(port) && !this.#stopped.has(port))
+      .sort((a, b) => a - b);
   }
 }

@@ -55,6 +55,8 @@ export interface DataplaneOptions {
   readonly vxlanPort: number;
   /** First flow id to use; ids of adopted flows are stepped over. */
   readonly firstUfid: number;
+  /** Gives numbers below PROBE_NUMBERS that nobody can guess: by them a loop is found. */
+  readonly drawProbe: () => number;
   readonly routes: RouteFactory;
   /** Bounds; the defaults are those of the README. */
   readonly limits?: Partial<DataplaneLimits>;
@@ -167,6 +169,8 @@ export const DROP_REASONS = [
   "bad-source",
   /** A MAC seen at a local port although a peer showed it within the last two seconds. */
   "loop-guard",
+  /** It came in on a port that is stopped, because the port is part of a loop. */
+  "stopped",
   /** Addressed to the bridge group 01:80:c2:00:00:00 and nobody else is here. */
   "bridge-group",
   /** The destination is behind the port the frame came from. */
@@ -249,6 +253,8 @@ export interface DataplaneReport {
     readonly name: string;
     readonly mtu: number;
     readonly ports: readonly PortReport[];
+    /** Interfaces that are stopped because they are part of a loop. */
+    readonly stopped: readonly string[];
     readonly flows: number;
     /** Whether tunnels of the kernel are used. */
     readonly tunnels: boolean;

@@ -5,6 +5,7 @@ import encrypted from "./esp_lab.ts";
 import fallback from "./fallback_lab.ts";
 import groups from "./groups_lab.ts";
 import kernel from "./kernel_lab.ts";
+import loop from "./loop_lab.ts";
 import lifecycle from "./lifecycle_lab.ts";
 import manyFlows from "./many_flows_lab.ts";
 import mixedLine from "./mixed_line_lab.ts";
@@ -26,5 +27,5 @@ export const SUITES: readonly Suite[] = [
   ...fallback,
 
   ...mixedLine,
-  ...[manyFlows, transit, groups, sleeveDatapath, clone, kernel, datapath],
+  ...[manyFlows, transit, groups, loop, sleeveDatapath, clone, kernel, datapath],
 ];

@@ -21,6 +21,8 @@ const CLEAR = { kind: "clear" } as const;
 const SEALED = { kind: "sealed", sessionKey: new Uint8Array(32) } as const;
 /** What the wire takes. */
 const PATH_MTU = 1500;
+/** What a container queues at most. */
+const BACKLOG = 100;
 /** More frames than this in flight mean a loop. */
 const STORM = 20_000;
 
@@ -64,6 +66,10 @@ export class Cluster {
   lostControls = "";
   /** Whether nobody hears of links that work from now on. */
   quiet = false;
+  /** Local ports whose containers are bridged together, as "host:port": what arrives at one comes out of the others a
+   * millisecond later. */
+  readonly bridged = new Map<Arrival, readonly PortNo[]>();
+  #coming: (() => void)[] = [];
   /** Tunnel frames that went in clear. */
   clear = 0;
   #queue: (() => void)[] = [];
@@ -112,6 +118,11 @@ export class Cluster {
     const number = numberOf(frame);
     if (!this.arrivals.has(number)) this.arrivals.set(number, []);
     this.arrivals.get(number)!.push(`${host}:${port}`);
+    for (const out of this.bridged.get(`${host}:${port}`) ?? []) {
+      if (this.#coming.length < BACKLOG) {
+        this.#coming.push(() => this.hosts[host]!.kernel.receive(out, frame));
+      }
+    }
   }
 
   #post(task: () => void): void {
@@ -358,9 +369,11 @@ export class Cluster {
     const end = this.now + ms;
     for (let round = 0;; round++) {
       assert.ok(round < 100_000, "wakes without end");
-      const next = Math.min(...this.hosts.map((host) => host.core?.nextWake() ?? Infinity));
+      const comesAt = this.#coming.length > 0 ? this.now + 1 : Infinity;
+      const next = Math.min(comesAt, ...this.hosts.map((host) => host.core?.nextWake() ?? Infinity));
       if (next > end) break;
       this.now = Math.max(this.now, next) as Millis;
+      if (this.now >= comesAt) { for (const come of this.#coming.splice(0)) this.#post(come); }
       for (const host of this.hosts) {
         if ((host.core?.nextWake() ?? Infinity) <= this.now) {
           this.#post(() => this.step(host.index, { kind: "wake" }));

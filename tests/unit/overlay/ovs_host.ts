@@ -12,8 +12,14 @@ export const routesOf: RouteFactory = (view) => {
   };
 };
 
+function probeNumbers(): () => number {
+  let number = 1;
+  return () => number++;
+}
+
 /** What a data plane is made of on a host with Open vSwitch and nothing special. */
 export const OVS_HOST: DataplaneOptions = {
   ...{ kind: "ovs", overlays: ["fastdp"], noFastdp: undefined, extensions: [] },
   ...{ name: "meshnet", mtu: 1376, vxlanPort: 6784, firstUfid: 1, routes: routesOf },
+  drawProbe: probeNumbers(),
 };

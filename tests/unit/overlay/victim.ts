@@ -13,6 +13,7 @@ import {
 import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { FlowAction, FlowKey, FlowRecord, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { peerNumber } from "../../../mod/wire/mesh/sleeve.ts";
+import { loopProbeAt } from "../../../mod/wire/packet/loop_probe.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { OVS_HOST } from "./ovs_host.ts";
 import { hostIp, vport } from "./kernel.ts";
@@ -92,7 +93,10 @@ export class Victim {
         this.flows.set(effect.ufid, effect);
         break;
       case "execute":
-        this.#checkActions(effect.inPort, effect.actions);
+        // What looks for loops is nobody's.
+        if (loopProbeAt(effect.frame, 0, effect.frame.length) === undefined) {
+          this.#checkActions(effect.inPort, effect.actions);
+        }
         break;
       case "delete":
         this.flows.delete(effect.ufid);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { Millis } from "../../../mod/core/time.ts";
+import type { Millis } from "../../../../mod/core/time.ts";
 import {
   LoopFinder,
   type LoopStep,
   RETURN_MS,
   ROUND_MS,
   STOPPED_MS,
-} from "../../../mod/datapath/loop_finder.ts";
+} from "../../../../mod/overlay/loops/loop_finder.ts";
 
 const at = (ms: number) => ms as Millis;
 const ports = () => [1, 2, 3];

@@ -2,7 +2,7 @@
  *
  * Where a storm is seen, a probe goes out of every port. One that comes back, by whatever way, went round a loop: its
  * port is stopped. While it is stopped a probe goes out of it from time to time; when none comes back it is opened. */
-import { after, type Millis } from "../core/time.ts";
+import { after, type Millis } from "../../core/time.ts";
 
 /** Shortest and longest time between two rounds of probes; it doubles while none comes back. */
 export const ROUND_MS = 250;

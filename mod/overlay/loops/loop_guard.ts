@@ -1,0 +1,153 @@
+/** Stops a port of this host while it is part of a loop, where each container has a port of its own.
+ *
+ * In a loop our own frames come back: addresses are seen at a local port that were elsewhere a moment ago. So an address
+ * that moves to a local port is reason enough for a round of probes, which tell a loop from a container that moved. */
+import { after, type Millis } from "../../core/time.ts";
+import type { FlowKey, PortNo } from "../../wire/netlink/ovs_keys.ts";
+import { LOCAL_PORT } from "../../wire/netlink/ovs_keys.ts";
+import { encodeLoopProbe, loopProbeAt } from "../../wire/packet/loop_probe.ts";
+import type { FlowKeeper } from "../flows/flow_keeper.ts";
+import type { MacTable } from "../flows/mac_table.ts";
+import { localPlace } from "../flows/place.ts";
+import type { PortTable } from "../paths/port_table.ts";
+import type { DataplaneEffect } from "../ports/dataplane_types.ts";
+import { LoopFinder, type LoopStep } from "./loop_finder.ts";
+
+/** So many moves within a second, and probes may not get through: floods are hushed first. */
+export const STORM_MOVES = 32;
+const WINDOW_MS = 1_000;
+/** In a hush no flood goes to a local port: the storm dies. Probes go out when what was queued has drained. */
+const DRAINED_MS = 40;
+/** How long a hush lasts. */
+export const HUSH_MS = 250;
+/** So often; then it is no loop, but somebody who borrows addresses, who is let be until there was none for CALM_MS. */
+const MAX_HUSHES = 3;
+const CALM_MS = 60_000;
+
+/** What a guard is made of. */
+export interface LoopGuardParts {
+  readonly ports: PortTable;
+  readonly macs: MacTable;
+  readonly keeper: FlowKeeper;
+  /** Gives numbers of probes that nobody can guess. */
+  readonly draw: () => number;
+  /** Where effects go. */
+  readonly out: { readonly effects: DataplaneEffect[] };
+}
+
+/** See the module's head. Each method decides again the flows that it concerns. */
+export class LoopGuard {
+  readonly #parts: LoopGuardParts;
+  readonly #finder: LoopFinder;
+  #hush: { readonly probes: LoopStep[]; readonly probeAt: Millis; readonly endAt: Millis } | undefined;
+  #hushes = 0;
+  #suspectedAt = -Infinity;
+  #windowAt = -Infinity;
+  #moves = 0;
+
+  constructor(parts: LoopGuardParts) {
+    this.#parts = parts;
+    this.#finder = new LoopFinder(parts.draw);
+  }
+
+  /** Names of the interfaces that are stopped. */
+  get stopped(): readonly string[] {
+    return [...this.#finder.stopped].map((port) => this.#nameOf(port));
+  }
+
+  /** An address is seen at a local port, and was elsewhere a moment ago. */
+  suspect(now: Millis): void {
+    if (now - this.#windowAt >= WINDOW_MS) {
+      this.#windowAt = now;
+      this.#moves = 0;
+    }
+    this.#moves++;
+    if (this.#hush !== undefined || now < this.#finder.nextRound) return;
+    const steps = this.#finder.suspect(() => this.#parts.ports.locals, now);
+    if (now - this.#suspectedAt > CALM_MS) this.#hushes = 0;
+    this.#suspectedAt = now;
+    if (this.#moves < STORM_MOVES || this.#hushes++ >= MAX_HUSHES) return this.#perform(steps, now);
+    this.#hush = { probes: steps, probeAt: after(now, DRAINED_MS), endAt: after(now, HUSH_MS) };
+    this.#setHushed(true, now);
+  }
+
+  /** Whether a frame is a probe of ours that has come back; it has done its work. */
+  took(frame: Uint8Array, { inPort }: FlowKey, now: Millis): boolean {
+    const number = loopProbeAt(frame, 0, frame.length);
+    const steps = number === undefined ? undefined : this.#finder.returned(number, now);
+    if (steps === undefined) return false;
+    this.#perform(steps, now);
+    // What it shows of others' addresses came by the loop.
+    if (steps.length > 0 && this.#parts.ports.isLocal(inPort)) this.#forgetAddresses(inPort, now);
+    return true;
+  }
+
+  /** A port has gone. */
+  forget(port: PortNo): void {
+    this.#finder.forget(port);
+  }
+
+  /** Earliest time at which wake() has something to do. */
+  nextWake(): number {
+    const hush = this.#hush;
+    const hushAt = hush === undefined ? Infinity : hush.probes.length > 0 ? hush.probeAt : hush.endAt;
+    return Math.min(hushAt, this.#finder.nextWake());
+  }
+
+  /** Does what is due. */
+  wake(now: Millis): void {
+    const hush = this.#hush;
+    if (hush !== undefined && now >= hush.probeAt) this.#perform(hush.probes.splice(0), now);
+    if (hush !== undefined && now >= hush.endAt) {
+      this.#hush = undefined;
+      this.#setHushed(false, now);
+    }
+    this.#perform(this.#finder.wake(now), now);
+  }
+
+  #setHushed(hushed: boolean, now: Millis): void {
+    const { keeper, ports } = this.#parts;
+    ports.setHushed(hushed);
+    keeper.table.touchLocals();
+    keeper.redecide(now);
+  }
+
+  #perform(steps: readonly LoopStep[], now: Millis): void {
+    const { effects } = this.#parts.out;
+    for (const { port: number, ...step } of steps) {
+      const port = number as PortNo;
+      if (step.kind === "probe") {
+        const actions = [{ kind: "output", port } as const];
+        effects.push({ kind: "execute", frame: encodeLoopProbe(step.number), inPort: LOCAL_PORT, actions });
+      } else this.#setStopped(port, step.kind === "stop", now);
+    }
+  }
+
+  #setStopped(port: PortNo, stopped: boolean, now: Millis): void {
+    const { keeper, out, ports } = this.#parts;
+    this.#hushes = 0; // where one loop was, others may be
+    ports.setStopped(port, stopped);
+    for (const entry of keeper.table.ofPort(port)) keeper.delete(entry);
+    keeper.table.touchLocals();
+    this.#forgetAddresses(port, now);
+    const name = this.#nameOf(port);
+    out.effects.push(
+      stopped
+        ? {
+          ...{ kind: "log", level: "warn", event: "overlay/loop" },
+          fields: { interface: name, reason: "what is sent to it comes back: it is stopped" },
+        }
+        : { kind: "log", level: "info", event: "overlay/loop-ended", fields: { interface: name } },
+    );
+  }
+
+  #forgetAddresses(port: PortNo, now: Millis): void {
+    const { keeper, macs } = this.#parts;
+    keeper.forgetMacs(macs.forgetPlace(localPlace(port)));
+    keeper.redecide(now);
+  }
+
+  #nameOf(port: number): string {
+    return this.#parts.ports.get(port as PortNo)?.name ?? `port ${port}`;
+  }
+}

@@ -1,0 +1,47 @@
+/** Two containers of a host that are bridged together: what must hold on every datapath. */
+import assert from "node:assert/strict";
+import { note } from "./notes.ts";
+import { ip, until } from "./process.ts";
+import type { World } from "./world.ts";
+
+/** More than a loop of this lab takes to be found. */
+const FOUND_MS = 5_000;
+
+/** One of the two is stopped, all others go on, and it comes back when the loop has gone. */
+export async function loopIsCut(world: World): Promise<void> {
+  const [host, one, two] = [world.host(1), world.container(1), world.container(2)];
+  const [left, right] = await world.addContainers(2);
+  for (const [i, container] of [left!, right!].entries()) await host.attach(container, `10.2.1.8${i}/24`);
+  const before = (await host.status()).connections[0]!;
+  await ip([`link add loop type veth peer name loop netns ${right!.netns}`], left!.netns);
+  for (const { netns } of [left!, right!]) {
+    await ip([
+      "link add br9 type bridge",
+      "link set ethmesh master br9",
+      "link set loop master br9",
+      "link set loop up",
+      "link set br9 up",
+    ], netns);
+  }
+  await one.ping("10.2.1.255", "-b", "-c", "2", "-W", "0.2");
+  const started = performance.now();
+  await until("a port is stopped", async () => (await stopped(world)).length === 1, {
+    ms: FOUND_MS,
+    everyMs: 50,
+  });
+  note(`found after ${Math.round(performance.now() - started)} ms`);
+  assert.match((await stopped(world))[0]!, /^netns:\S+ is stopped: it is part of a loop/);
+  await one.mustPing(two.address, "-c", "10", "-i", "0.05", "-W", "2");
+  await two.mustPing(one.address, "-c", "5", "-i", "0.05", "-W", "2");
+  const after = (await host.status()).connections[0]!;
+  assert.deepEqual([after.state, after.address], ["established", before.address]);
+  await ip(["link set loop down"], left!.netns);
+  await until("it goes on", async () => (await stopped(world)).length === 0, { ms: 30_000 });
+  await ip(["link set ethmesh nomaster"], left!.netns);
+  await left!.mustPing(two.address, "-c", "2", "-i", "0.05", "-W", "3");
+}
+
+async function stopped(world: World): Promise<readonly string[]> {
+  const { problems } = await world.host(1).status();
+  return problems.map(({ message }) => message).filter((message) => message.includes("part of a loop"));
+}

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import type { PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
+import { encodeLoopProbe } from "../../../../mod/wire/packet/loop_probe.ts";
+import { HUSH_MS, STORM_MOVES } from "../../../../mod/overlay/loops/loop_guard.ts";
+import { type Arrival, BROADCAST, Cluster } from "../cluster.ts";
+import { at, kinds, local, made, miss } from "../dataplane_made.ts";
+
+const [ONE, TWO, OTHER] = [0x10, 0x20, 0x30];
+
+/** Two hosts with a container each, and two more on the first one that may be bridged together. */
+function trial() {
+  const cluster = new Cluster(2);
+  cluster.connect(0, 1);
+  const [one, left, right] = [cluster.attach(0), cluster.attach(0), cluster.attach(0)];
+  return { cluster, one, left, right, two: cluster.attach(1) };
+}
+
+function bridge(cluster: Cluster, ...ports: PortNo[]): void {
+  for (const port of ports) cluster.bridged.set(`0:${port}`, ports.filter((other) => other !== port));
+}
+
+/** A container says something to all. Tells where it arrived, also by a loop. */
+function shout(cluster: Cluster, host: number, port: PortNo, mac: number): Arrival[] {
+  const arrivals = cluster.send(host, port, BROADCAST, mac);
+  cluster.advance(100);
+  return arrivals.sort();
+}
+
+const stopped = (cluster: Cluster) => cluster.hosts[0]!.core!.report(cluster.now).datapath.stopped;
+
+Deno.test("LoopGuard stops one of two ports that are bridged together, and opens it when the loop has gone", () => {
+  const { cluster, left, one, right, two } = trial();
+  shout(cluster, 0, one, ONE);
+  shout(cluster, 1, two, TWO);
+  cluster.advance(3_000);
+  bridge(cluster, left, right);
+  const copies = shout(cluster, 0, one, ONE).filter((arrival) => arrival === `1:${two}`);
+  assert.ok(copies.length >= 1 && copies.length < 20, `${copies.length} copies reached the other host`);
+  assert.equal(stopped(cluster).length, 1);
+  const [shut, open] = stopped(cluster)[0] === `vmn${left}` ? [left, right] : [right, left];
+  assert.deepEqual(shout(cluster, 0, one, ONE), ["0:0", `0:${open}`, "1:0", `1:${two}`]);
+  assert.deepEqual(cluster.send(1, two, ONE, TWO), [`0:${one}`], "where it is, not where the loop showed it");
+  assert.deepEqual(shout(cluster, 0, shut, OTHER), [], "nothing of it is taken");
+  cluster.check();
+
+  cluster.advance(60_000);
+  assert.equal(stopped(cluster).length, 1, "while there is a loop it stays stopped");
+  cluster.bridged.clear();
+  cluster.advance(60_000);
+  assert.deepEqual(stopped(cluster), []);
+  assert.deepEqual(shout(cluster, 0, one, ONE), ["0:0", `0:${left}`, `0:${right}`, "1:0", `1:${two}`]);
+  cluster.check();
+});
+
+Deno.test("LoopGuard finds a loop by frames of other hosts alone", () => {
+  const { cluster, left, right, two } = trial();
+  bridge(cluster, left, right);
+  shout(cluster, 1, two, TWO);
+  assert.equal(stopped(cluster).length, 1);
+  cluster.check();
+});
+
+Deno.test("LoopGuard stops all but one of several ports that are bridged together", () => {
+  const { cluster, left, one, right, two } = trial();
+  bridge(cluster, left, right, cluster.attach(0), cluster.attach(0));
+  for (let i = 0; i < 4; i++) { // a hush may end a storm before the last port is found
+    shout(cluster, 0, one, ONE);
+    cluster.advance(1_000);
+  }
+  assert.equal(stopped(cluster).length, 3);
+  assert.equal(shout(cluster, 0, one, ONE).filter((arrival) => arrival === `1:${two}`).length, 1);
+  cluster.check();
+});
+
+Deno.test("LoopGuard gives a stopped port one flow, which drops, and no address, and forgets it when it goes", () => {
+  const { cluster, left, one, right } = trial();
+  bridge(cluster, left, right);
+  shout(cluster, 0, one, ONE);
+  const port = stopped(cluster)[0] === `vmn${left}` ? left : right;
+  for (let i = 0; i < 50; i++) shout(cluster, 0, port, 0x1000 + 2 * i);
+  const { core, kernel } = cluster.hosts[0]!;
+  const flows = [...kernel.flows.values()].filter(({ key }) => key.inPort === port);
+  assert.deepEqual(flows.map(({ actions, key }) => [key.ethSrc, actions]), [[undefined, []]]);
+  assert.ok(core!.report(cluster.now).macs.local < 10);
+  cluster.bridged.clear();
+  cluster.detach(0, port);
+  assert.deepEqual(stopped(cluster), []);
+  cluster.check();
+});
+
+Deno.test("LoopGuard only probes where a container has moved, ever more rarely", () => {
+  const core = made();
+  let probes = 0;
+  for (let now = 0; now < 60_000; now += 100) {
+    const effects = miss(core, local(ONE, BROADCAST, now / 100 % 2), now);
+    probes += effects.filter((effect) => effect.kind === "execute").length;
+  }
+  assert.ok(probes >= 2 && probes <= 2 * 9, `${probes} probes`);
+  assert.deepEqual(core.report(at(60_000)).datapath.stopped, []);
+});
+
+Deno.test("LoopGuard hushes who feigns a storm three times, and takes no probe that it did not send", () => {
+  const core = made();
+  let hushed = 0;
+  for (let now = 0; now < 30_000; now++) {
+    if (core.nextWake() <= now) core.step({ kind: "wake" }, at(now));
+    const before = core.report(at(now)).counters.dropped.nobody;
+    miss(core, local(ONE, BROADCAST, now % 2), now);
+    if (core.report(at(now)).counters.dropped.nobody > before) hushed++;
+  }
+  assert.ok(hushed >= STORM_MOVES && hushed <= 3 * (HUSH_MS + 1), `${hushed} ms of hush`);
+  const forged = encodeLoopProbe(2 ** 39);
+  assert.deepEqual(kinds(miss(core, local(OTHER, BROADCAST), 30_001, forged)), ["install"]);
+  assert.deepEqual(core.report(at(30_001)).datapath.stopped, []);
+});
