@@ -31,6 +31,16 @@ const target: TargetSnapshot = {
   retryInMs: 2000,
 };
 
+const ATTACHMENT: AttachmentReport = {
+  target: "netns:web",
+  interface: "ethmesh",
+  hostInterface: "vmn1",
+  mac: null,
+  addresses: ["10.2.1.1/24"],
+  attached: true,
+  problem: null,
+};
+
 function sources(
   change: { mesh?: Partial<MeshSnapshot>; rest?: Partial<StatusSources> } = {},
 ): StatusSources {
@@ -57,6 +67,7 @@ function sources(
     datapath: {
       ...{ kind: "ovs", mtu: 1410, flows: 9, tunnels: true },
       ports: [{ kind: "internal" }, { kind: "vxlan", udpPort: 6784 }],
+      stopped: [],
     },
     links: [{ link: 7, rttAgeMs: 20_400.4, silentMs: 20_400.4 }],
     kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3 } } },
@@ -170,21 +181,30 @@ Deno.test("assembleStatus() makes a problem of a tunnel port that is not there",
 });
 
 Deno.test("assembleStatus() makes a problem of each attachment that does not work", () => {
-  const attachment = {
-    target: "netns:web",
-    interface: "ethmesh",
-    hostInterface: "vmn1",
-    mac: null,
-    addresses: ["10.2.1.1/24"],
-    attached: false,
-    problem: "the namespace is gone",
-  };
+  const attachment = { ...ATTACHMENT, attached: false, problem: "the namespace is gone" };
   const { problems } = assembleStatus(
     sources({ mesh: { connections: [] }, rest: { attachments: [attachment] } }),
   );
   assert.equal(problems.length, 1);
   assert.equal(problems[0]?.message, "netns:web is not attached: the namespace is gone");
   assert.match(problems[0]?.hint ?? "", /by itself.*meshnet detach netns:web/);
+});
+
+Deno.test("assembleStatus() makes a problem of each port that is stopped, on either datapath", () => {
+  const given = sources({ mesh: { targets: [], connections: [] } });
+  const { datapath, kernel } = given.dataplane;
+  const web = { ...ATTACHMENT, hostInterface: "vmn5" };
+  for (
+    const dataplane of [
+      { ...given.dataplane, datapath: { ...datapath, stopped: ["vmn5"] } },
+      { ...given.dataplane, kernel: { ...kernel, stopped: ["vmn5"] } },
+    ]
+  ) {
+    const { problems } = assembleStatus({ ...given, dataplane, attachments: [web] });
+    assert.deepEqual(problems.map(({ message }) => message), [
+      "netns:web is stopped: it is part of a loop, what is sent to it comes back another way",
+    ]);
+  }
 });
 
 Deno.test("assembleStatus() makes a problem of state that was lost, and of what only the kernel remembers", () => {

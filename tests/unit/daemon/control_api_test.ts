@@ -19,7 +19,7 @@ function fakeParts(asked: unknown[]) {
   };
   const note = <T>(name: string, value: T) => (...args: unknown[]) => (asked.push([name, ...args]), value);
   const report = {
-    datapath: { kind: "ovs", mtu: 1410, ports: [], flows: 0 },
+    datapath: { kind: "ovs", mtu: 1410, ports: [], stopped: [], flows: 0 },
     kernel: { lost: 0 },
     links: [],
   };
