@@ -21,6 +21,7 @@ export const C_SYMBOLS = {
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" }, // int poll(struct pollfd *, nfds_t, int)
   eventfd: { parameters: ["u32", "i32"], result: "i32" }, // int eventfd(unsigned, int)
   setns: { parameters: ["i32", "i32"], result: "i32" }, // int setns(int, int)
+  unshare: { parameters: ["i32"], result: "i32" }, // int unshare(int)
   if_nametoindex: { parameters: ["buffer"], result: "u32" }, // unsigned if_nametoindex(const char *)
   abort: { parameters: [], result: "void" }, // void abort(void)
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -10,6 +10,37 @@ function openNamespace(path: string): number {
   return fd;
 }
 
+/** A network namespace without a name. It goes with the last of what uses it: this hold, sockets in it. */
+export interface HeldNetns extends Disposable {
+  /** Leads to it in this process, on every thread, until it is disposed. */
+  readonly path: string;
+}
+
+/** Makes a network namespace that has nothing but a loopback interface, which is down. Call this where inNetns() may be
+ * called. */
+export function newNetns(): HeldNetns {
+  const own = openNamespace(OWN);
+  let made = -1;
+  try {
+    if (libc().unshare(C.CLONE_NEWNET) !== 0) throw callFailed("make a network namespace", lastErrno());
+    try {
+      made = openNamespace(OWN);
+    } finally {
+      if (libc().setns(own, C.CLONE_NEWNET) !== 0) libc().abort();
+    }
+  } finally {
+    libc().close(own);
+  }
+  let open = true;
+  return {
+    path: `/proc/self/fd/${made}`,
+    [Symbol.dispose]() {
+      if (open) libc().close(made);
+      open = false;
+    },
+  };
+}
+
 /** Runs `make` inside the network namespace at `path`, then returns to the own one. A socket that it makes stays in that
  * namespace. `make` must not await or return a promise: other work of this thread would run inside. Call this on the
  * main thread, or in a worker before its first await. If the thread cannot return, the process ends. */

@@ -68,4 +68,6 @@ export interface AttachOptions {
   readonly interface: string;
   /** Whether multicast leaves through it. */
   readonly multicastRoute: boolean;
+  /** Whether it leads to the name server of this host. */
+  readonly nameServer: boolean;
 }

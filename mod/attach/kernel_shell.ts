@@ -3,6 +3,7 @@ import { type Cidr, cidrContains, isIpv4, type Mac, parseCidr } from "../core/ad
 import { assertNever } from "../core/brand.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError } from "../core/errors.ts";
+import { NAME_SERVER_IP, NAME_SERVER_MAC } from "../core/name_leg.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { gratuitousArp } from "../wire/packet/arp.ts";
 import { unsolicitedAdvertisement } from "../wire/packet/neighbour_advertisement.ts";
@@ -15,6 +16,7 @@ import { failedWith, findLink, listLinks, sure } from "./links_shell.ts";
 import type { Side, Step } from "./step.ts";
 
 const MULTICAST = parseCidr("224.0.0.0/4")!;
+const NAME_SERVER: Cidr = { ip: NAME_SERVER_IP, prefix: 32 };
 const LINK_LOCAL = parseCidr("fe80::/10")!;
 
 /** An interface of ours that is already in a target. */
@@ -97,6 +99,11 @@ export class TargetKernel implements Disposable {
     const host = findLink(this.#host, wanted.hostName);
     const guest = findLink(this.#target, wanted.name);
     const sysctls = new Map<string, string>();
+    const routes = guest === undefined ? [] : this.#mainRoutes();
+    const leadsTo = (to: Cidr) =>
+      routes.some(({ destination: { ip, prefix }, interfaces }) =>
+        ip === to.ip && prefix === to.prefix && interfaces.includes(guest!.index)
+      );
     for (const setting of guest === undefined ? [] : wantedSysctls(wanted)) {
       const value = this.adapters.sysctl.read(this.#namespace(setting.side), setting.key);
       if (value !== undefined) sysctls.set(sysctlId(setting), value);
@@ -107,13 +114,19 @@ export class TargetKernel implements Disposable {
         mtu: guest.mtu,
         up: guest.up,
         addresses: this.#addresses().filter((a) => a.index === guest.index).map((a) => a.cidr),
-        hasMulticastRoute: this.#mainRoutes().some(({ destination: { ip, prefix }, interfaces }) =>
-          ip === MULTICAST.ip && prefix === MULTICAST.prefix && interfaces.includes(guest.index)
-        ),
+        hasMulticastRoute: leadsTo(MULTICAST),
+        nameServer: { route: leadsTo(NAME_SERVER), neighbour: this.#knowsNameServer(guest.index) },
       },
       leftover: findLink(this.#target, temporaryName(wanted.hostName)) !== undefined,
       sysctls,
     };
+  }
+
+  #knowsNameServer(index: number): boolean {
+    return this.#target.request(rt.dumpNeighbours(index)).map((reply) => sure(rt.decodeNeighbour(reply)))
+      .some((one) =>
+        one.index === index && one.ip === NAME_SERVER_IP && one.mac === NAME_SERVER_MAC && one.permanent
+      );
   }
 
   /** Addresses and routes of interfaces other than `name` in the target. */
@@ -188,6 +201,16 @@ export class TargetKernel implements Disposable {
           rt.addLinkRoute(this.#indexOf("target", step.name), MULTICAST),
           ERRNO.EEXIST,
         );
+      case "add-name-server": {
+        const index = this.#indexOf("target", step.name);
+        // The neighbour first: the first query must ask nobody for it.
+        this.#send("target", rt.setNeighbour(index, NAME_SERVER_IP, NAME_SERVER_MAC));
+        return this.#send("target", rt.addLinkRoute(index, NAME_SERVER), ERRNO.EEXIST);
+      }
+      case "remove-name-server": {
+        const index = this.#indexOf("target", step.name);
+        return this.#send("target", rt.removeLinkRoute(index, NAME_SERVER), ERRNO.ESRCH);
+      }
       case "set-sysctl": {
         const namespace = this.#namespace(step.side);
         if (sysctl.read(namespace, step.key) !== undefined) sysctl.write(namespace, step.key, step.value);
@@ -195,11 +218,11 @@ export class TargetKernel implements Disposable {
       }
       case "announce": {
         const mac = this.#existing("target", step.name).mac;
-        const frames = mac === undefined
-          ? []
-          : step.addresses.map(({ ip }) =>
-            isIpv4(ip) ? gratuitousArp(mac, ip) : unsolicitedAdvertisement(mac, ip)
-          );
+        const frames = mac === undefined ? [] : step.addresses.flatMap(({ ip }) => {
+          if (!isIpv4(ip)) return [unsolicitedAdvertisement(mac, ip)];
+          const own = step.nameServer ? [gratuitousArp(mac, ip, NAME_SERVER_MAC)] : [];
+          return [gratuitousArp(mac, ip), ...own];
+        });
         return this.adapters.sendFrames(this.path, step.name, frames);
       }
       default:

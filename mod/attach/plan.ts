@@ -17,6 +17,8 @@ export interface Wanted {
   readonly addresses: readonly Cidr[];
   /** Whether multicast leaves through the interface. */
   readonly multicastRoute: boolean;
+  /** Whether it leads to the name server of this host. */
+  readonly nameServer: boolean;
 }
 
 /** How it is. */
@@ -44,6 +46,8 @@ export interface PresentGuest {
   readonly up: boolean;
   readonly addresses: readonly Cidr[];
   readonly hasMulticastRoute: boolean;
+  /** Whether the route to the name server is there, and whether its Ethernet address is known. */
+  readonly nameServer: { readonly route: boolean; readonly neighbour: boolean };
 }
 
 /** A value below /proc/sys that an attachment needs. */
@@ -116,7 +120,8 @@ function build(wanted: Wanted, present: Present): readonly PlannedStep[] {
   for (const cidr of addresses) if (!early.includes(cidr)) add({ kind: "add-address", name, cidr });
   add({ kind: "set-up", side: "target", name, up: true });
   if (wanted.multicastRoute) add({ kind: "add-multicast-route", name });
-  add({ kind: "announce", name, addresses });
+  if (wanted.nameServer) add({ kind: "add-name-server", name });
+  add({ kind: "announce", name, addresses, nameServer: wanted.nameServer });
   return planned;
 }
 
@@ -158,8 +163,13 @@ function repair(
   if (wanted.multicastRoute && (!guest.hasMulticastRoute || !guest.up)) {
     add({ kind: "add-multicast-route", name });
   }
+  const { neighbour, route } = guest.nameServer;
+  if (wanted.nameServer && !(guest.up && route && neighbour)) add({ kind: "add-name-server", name });
+  if (!wanted.nameServer && route) add({ kind: "remove-name-server", name });
   const announced = guest.up && host.up && host.isPort ? missing : wanted.addresses;
-  if (announced.length > 0) add({ kind: "announce", name, addresses: announced });
+  if (announced.length > 0) {
+    add({ kind: "announce", name, addresses: announced, nameServer: wanted.nameServer });
+  }
   return planned;
 }
 

@@ -90,7 +90,7 @@ export function decodeRecord(text: string): Decoded<AttachmentRecord> {
 /** How the interface of a record should be. */
 export function wantedOf(
   record: AttachmentRecord,
-  options: { mtu: number; multicastRoute: boolean },
+  options: { mtu: number; multicastRoute: boolean; nameServer: boolean },
 ): Wanted {
   const { interface: name, mac, addresses } = record;
   return { hostName: hostInterface(record.id), name, mac, addresses, ...options };

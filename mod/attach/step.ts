@@ -28,10 +28,20 @@ export type Step =
   | { readonly kind: "remove-address"; readonly name: string; readonly cidr: Cidr }
   /** Sends 224.0.0.0/4 out of the interface, which must be up. */
   | { readonly kind: "add-multicast-route"; readonly name: string }
+  /** Leads to the name server of this host through the interface, which must be up. Failing is only worth a warning. */
+  | { readonly kind: "add-name-server"; readonly name: string }
+  /** Ends that. */
+  | { readonly kind: "remove-name-server"; readonly name: string }
   /** Writes below /proc/sys; a key that this kernel does not have is skipped. Failing is only worth a warning. */
   | { readonly kind: "set-sysctl"; readonly side: Side; readonly key: string; readonly value: string }
-  /** Tells everybody on the network who has these addresses now. Failing is only worth a warning. */
-  | { readonly kind: "announce"; readonly name: string; readonly addresses: readonly Cidr[] };
+  /** Tells everybody on the network who has these addresses now, and the name server, which hears nothing that is for
+   * everybody. Failing is only worth a warning. */
+  | {
+    readonly kind: "announce";
+    readonly name: string;
+    readonly addresses: readonly Cidr[];
+    readonly nameServer: boolean;
+  };
 
 /** A step with what takes it back; undefined where nothing needs to be or can be taken back. */
 export interface PlannedStep {
@@ -41,7 +51,7 @@ export interface PlannedStep {
 
 /** Whether an attachment works without this step, so that failing is only worth a warning. */
 export function isOptional(step: Step): boolean {
-  return step.kind === "set-sysctl" || step.kind === "announce";
+  return step.kind === "set-sysctl" || step.kind === "announce" || step.kind.endsWith("-name-server");
 }
 
 /** A step in words, to follow "Cannot". */
@@ -67,6 +77,10 @@ export function describeStep(step: Step): string {
       return `remove address ${formatCidr(step.cidr)} from ${step.name}`;
     case "add-multicast-route":
       return `add the multicast route through ${step.name}`;
+    case "add-name-server":
+      return `lead to the name server through ${step.name}`;
+    case "remove-name-server":
+      return `end the way to the name server through ${step.name}`;
     case "set-sysctl":
       return `set ${step.key.replaceAll("/", ".")} to ${step.value}`;
     case "announce":

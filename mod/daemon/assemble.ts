@@ -9,6 +9,7 @@ import { openDataplane, startDataplane } from "./parts/open_dataplane.ts";
 import { openFirewall } from "./parts/open_firewall.ts";
 import { openIpam } from "./parts/open_ipam.ts";
 import { openHost } from "./parts/open_host.ts";
+import { openNameLeg } from "./parts/open_name_leg.ts";
 import { openRouter } from "./parts/open_router.ts";
 import { openState } from "./parts/open_state.ts";
 import { type Daemon, daemonOf } from "./running.ts";
@@ -35,8 +36,11 @@ export async function assemble(
   const { mtu } = running;
   const { hooks } = dataplane;
   const firewall = undo.use(openFirewall(config, { base, hooks, host }));
+  const nameLeg = undo.use(openNameLeg({ base, host, mtu })); // `nameLeg.listen`: where a name server listens
   const checkFirewall = () => void firewall.check();
-  const attached = undo.use(openAttachments(config, { base, checkFirewall, hooks, host, mtu, state }));
+  const attached = undo.use(
+    openAttachments(config, { base, checkFirewall, hooks, host, mtu, nameLeg, state }),
+  );
   start.phase("attachments");
 
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });

@@ -1,5 +1,6 @@
 /** Hears from the kernel what happens to interfaces of containers, at both ends. */
 import { isHostInterface } from "../attach/mod.ts";
+import { NAME_PORT } from "../core/name_leg.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
 import type { Disturbed } from "../overlay/ports/dataplane_messages.ts";
@@ -27,7 +28,7 @@ export interface AttachedNoticesParts {
   readonly tellAll: () => void;
 }
 
-/** Tells of host ends that have gone, were taken off their switch, set down, renamed or got another MTU. Also tells of
+/** Tells of host ends, and of the name server's port, that have gone, were taken off their switch, set down, renamed or got another MTU. Also tells of
  * interfaces in other namespaces that have gone, were set down or lost an address. Of these only the index is known, so
  * some are not ours. */
 export class AttachedNotices implements Watcher {
@@ -50,7 +51,7 @@ export class AttachedNotices implements Watcher {
   drain(now: Millis): void {
     const complete = takeNotices(this.parts.socket, (notice) => {
       for (const { name, index, present, up, mtu, hasMaster } of readInterfaceNotice(notice)) {
-        if (isHostInterface(name)) {
+        if (isHostInterface(name) || name === NAME_PORT) {
           this.#know(index, name, present);
           const isSized = mtu === 0 || mtu === this.parts.mtu;
           if (!present || !up || !hasMaster || !isSized) this.#hostEnds.add(name);

@@ -2,6 +2,7 @@
 import { isHostInterface, listLinks } from "../attach/mod.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
+import { NAME_PORT } from "../core/name_leg.ts";
 import { CONTROL_SOCKET } from "../core/options.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import { removeIfThere } from "../sys/files.ts";
@@ -86,7 +87,8 @@ function unfinished(stateDir: string): string[] {
 function ownLinks(socket: NetlinkSocket, failed: string[]): readonly { name: string; index: number }[] {
   try {
     return listLinks(socket).filter(({ name, kind }) =>
-      (isHostInterface(name) && kind === "veth") || (name === TAP_NAME && kind === "tun") ||
+      ((isHostInterface(name) || name === NAME_PORT) && kind === "veth") ||
+      (name === TAP_NAME && kind === "tun") ||
       (name === BRIDGE && kind === "bridge")
     );
   } catch (thrown) {

@@ -1,6 +1,7 @@
 /** Keeps one container from harming the others by the bridge: it has a share of the bridge's table of addresses, and is
  * stopped while it is part of a loop. */
 import { messageOf } from "../core/errors.ts";
+import { NAME_PORT } from "../core/name_leg.ts";
 import type { Logger, NetlinkSocket } from "../core/ports.ts";
 import { after, type Millis } from "../core/time.ts";
 import { LoopFinder, type LoopStep } from "../overlay/loops/loop_finder.ts";
@@ -114,7 +115,8 @@ export class BridgeGuard implements Watcher {
   }
 
   #containers(socket: NetlinkSocket): readonly number[] {
-    return this.#ports(socket).filter(({ name }) => name !== this.#parts.tap).map(({ index }) => index);
+    const others = [this.#parts.tap, NAME_PORT];
+    return this.#ports(socket).filter(({ name }) => !others.includes(name)).map(({ index }) => index);
   }
 
   /** A probe has come by; false: it is not ours. */

@@ -2,6 +2,7 @@
 import { assertNever } from "../core/brand.ts";
 import { describeErrno, ERRNO } from "../core/errno.ts";
 import { errnoOf, messageOf } from "../core/errors.ts";
+import { NAME_PORT } from "../core/name_leg.ts";
 import { after, type Millis } from "../core/time.ts";
 import { NetlinkWriter } from "../wire/netlink/netlink_writer.ts";
 import { decodeVport, openOvs, OVS_CMD } from "../wire/netlink/ovs.ts";
@@ -129,10 +130,11 @@ export class OvsDatapath implements Datapath {
     return { kind: "started", ports, flows: this.#kernel.flows(false) };
   }
 
-  /** User space's port is nobody's local one, also when a process left it that is gone. */
+  /** User space's port is nobody's local one, also when a process left it that is gone. Nor is the name server's. */
   #seen(port: Vport): Vport {
     if (port.kind !== "netdev") return port;
     if (port.port === this.#user?.port) return { ...port, kind: "sleeve" };
+    if (port.name === NAME_PORT) return { ...port, kind: "names" };
     return port.name === TAP_NAME ? { ...port, kind: "other" } : port;
   }
 

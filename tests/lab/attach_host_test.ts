@@ -88,7 +88,12 @@ class Lab implements Disposable {
   }
 
   start(): Attachments {
-    return new Attachments(this.adapters(), { mtu: 1376, interface: "ethmesh", multicastRoute: true });
+    return new Attachments(this.adapters(), {
+      mtu: 1376,
+      interface: "ethmesh",
+      multicastRoute: true,
+      nameServer: false,
+    });
   }
 
   [Symbol.dispose](): void {
@@ -237,7 +242,7 @@ Deno.test("attach on this kernel: a failure leaves nothing behind", () => {
         run("false");
       },
     },
-  }, { mtu: 1376, interface: "ethmesh", multicastRoute: true });
+  }, { mtu: 1376, interface: "ethmesh", multicastRoute: true, nameServer: false });
   const attach = (address: string) => attachments.attach({ target: `netns:${A}`, addresses: [address] });
   assert.throws(() => attach("10.213.1.1/24"), { code: "attach/failed", message: /to the switch/ });
   assert.deepEqual(shown(`-n ${A} link show`).map((link) => link.ifname), ["lo"]);

@@ -2,17 +2,15 @@
 import { loadDropAll } from "../../../ffi/bpf.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
-import { interfaceIndex } from "../../../ffi/process.ts";
 import {
   type AttachAdapters,
   Attachments,
-  BridgePorts,
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
-  OvsPorts,
 } from "../../attach/mod.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { Logger, NetlinkSocket } from "../../core/ports.ts";
+import { NAME_PORT } from "../../core/name_leg.ts";
+import type { Logger } from "../../core/ports.ts";
 import { bridgeMac } from "../../datapath/bridge_setup.ts";
 import { HostLeg } from "../../datapath/host_leg.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
@@ -22,11 +20,12 @@ import { mendBridge } from "../bridge_host.ts";
 import type { Config } from "../config.ts";
 import { type AttachmentKeeper, keepAttached } from "../keep_attached.ts";
 import { withoutIpv6 } from "../host_leg_ipv6.ts";
-import { openNetlinkIn } from "../netlink.ts";
-import { DATAPATH, findOvs } from "../ovs_host.ts";
+import { DATAPATH } from "../ovs_host.ts";
+import { openSwitchPorts } from "../switch_ports.ts";
 import type { Base } from "./open_base.ts";
 import type { DataplaneHooks } from "./open_dataplane.ts";
 import type { Host } from "./open_host.ts";
+import type { NameLegPart } from "./open_name_leg.ts";
 import type { State } from "./open_state.ts";
 
 /** Attachments that are looked after. Disposing it stops that; the interfaces stay. */
@@ -42,24 +41,25 @@ export interface AttachmentsPart extends Disposable {
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
 export function openAttachments(
   config: Pick<Config, "compat">,
-  { base: { faults, logger, random }, checkFirewall, hooks, host, mtu, state: { identity, store } }: {
-    readonly base: Base;
-    /** Looks after this host's firewall. */
-    readonly checkFirewall: () => void;
-    readonly hooks: DataplaneHooks;
-    readonly host: Host;
-    /** MTU of containers. */
-    readonly mtu: number;
-    readonly state: State;
-  },
+  { base: { faults, logger, random }, checkFirewall, hooks, host, mtu, nameLeg, state: { identity, store } }:
+    {
+      readonly base: Base;
+      /** Looks after this host's firewall. */
+      readonly checkFirewall: () => void;
+      readonly hooks: DataplaneHooks;
+      readonly host: Host;
+      /** MTU of containers. */
+      readonly mtu: number;
+      /** Where containers find the name server. */
+      readonly nameLeg: Pick<NameLegPart, "keep" | "listen">;
+      readonly state: State;
+    },
 ): AttachmentsPart {
   using undo = new DisposableStack();
   const { choice: { kind }, openRoute } = host;
   const sysctl = new ProcSysctl(inNetns);
   quieten(sysctl, logger);
-  const ports = kind === "bridge"
-    ? new BridgePorts(undo.use(openRoute()), DATAPATH)
-    : ovsPorts(undo.use(openNetlinkIn({ protocol: "generic" })));
+  const ports = openSwitchPorts(kind, undo);
   const onForgotten = { call: (_target: string) => {} };
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
@@ -70,20 +70,27 @@ export function openAttachments(
   };
   const containerInterface = config.compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE;
   const attachments = undo.use(
-    new Attachments(adapters, { mtu, interface: containerInterface, multicastRoute: true }),
+    new Attachments(adapters, {
+      ...{ mtu, interface: containerInterface, multicastRoute: true },
+      nameServer: nameLeg.listen !== undefined,
+    }),
   );
   const restored = attachments.reconcile();
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
-    checkFirewall();
-    mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
+    if (kind === "bridge") {
+      checkFirewall();
+      mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
+    }
+    nameLeg.keep();
   };
-  const keeper = undo.use(
-    keepAttached(attachments, { faults, before: kind === "bridge" ? mend : undefined }),
-  );
+  const keeper = undo.use(keepAttached(attachments, { faults, before: mend }));
   hooks.onMended = () => keeper.disturbed();
-  hooks.onDisturbed = keeper.disturbed;
+  hooks.onDisturbed = (disturbed) => {
+    if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
+    keeper.disturbed(disturbed);
+  };
   const held = undo.move();
   return {
     attachments,
@@ -91,10 +98,6 @@ export function openAttachments(
     ...{ restored, onForgotten },
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
-}
-
-function ovsPorts(socket: NetlinkSocket): OvsPorts {
-  return new OvsPorts(socket, findOvs(socket, interfaceIndex), interfaceIndex(DATAPATH));
 }
 
 /** Keeps the switch's own leg and the TAP from speaking IPv6 by themselves. */

@@ -7,6 +7,7 @@ import type { Logger } from "../../core/ports.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
 import type { Disturbed, NetworkChange } from "../../overlay/ports/dataplane_messages.ts";
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
+import { NAME_PORT } from "../../core/name_leg.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { decodeRoute, dumpRoutes } from "../../wire/netlink/rtnetlink.ts";
 import type { Config } from "../config.ts";
@@ -132,7 +133,7 @@ function mtuOfUnderlay(
   });
   const underlay = { links, routes };
   const isOurs = (name: string) =>
-    name === DATAPATH || name === TAP_NAME || isHostInterface(name) || /^vxlan-/.test(name);
+    [DATAPATH, TAP_NAME, NAME_PORT].includes(name) || isHostInterface(name) || /^vxlan-/.test(name);
   const mtu = defaultMtu(underlay, isOurs, compat);
   const reason = compat !== undefined ? undefined : mtuAdvice(mtu, possibleMtu(underlay, isOurs));
   if (reason !== undefined) logger.info("containers could have larger packets", { mtu, reason });

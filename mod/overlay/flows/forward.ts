@@ -1,5 +1,6 @@
 /** What to do with one frame (source: spec dataplane.md 2.4, 2.6 and 6.2 to 6.4; the README tells where it differs). */
 import { isGroupMac, type Mac } from "../../core/addr.ts";
+import { NAME_SERVER_MAC } from "../../core/name_leg.ts";
 import type { ShortId } from "../../core/names.ts";
 import type { Millis } from "../../core/time.ts";
 import type { FlowAction, FlowKey, PortNo } from "../../wire/netlink/ovs_keys.ts";
@@ -113,12 +114,14 @@ function refusal({ inPort, tunnel }: FlowKey, { network, ports }: ForwardContext
   return network.accepts(tunnel.src, tunnel.dst) ? undefined : "stranger";
 }
 
+/** The name server's address is nobody else's. */
 function badSource(mac: Mac): boolean {
-  return mac === 0 || isGroupMac(mac);
+  return mac === 0 || isGroupMac(mac) || mac === NAME_SERVER_MAC;
 }
 
 function fromPort(key: FlowKey, context: ForwardContext, now: Millis): Decision {
   const { inPort, ethSrc, ethDst } = key;
+  if (inPort === context.ports.names) return fromNames(key, context);
   if (!context.ports.isLocal(inPort)) return nothing("unknown-port");
   if (context.ports.isStopped(inPort)) return { ...BASE, wide: true, dropped: "stopped" };
   if (ethSrc === undefined || ethDst === undefined) return RELEARN;
@@ -132,9 +135,26 @@ function fromPort(key: FlowKey, context: ForwardContext, now: Millis): Decision 
   return toward(inPort, ethDst, context);
 }
 
+/** From this host's name server: to containers of this host, and nobody else. */
+function fromNames({ ethDst, ethSrc, inPort }: FlowKey, { macs, ports }: ForwardContext): Decision {
+  if (ethSrc === undefined || ethDst === undefined) return RELEARN;
+  if (ethSrc !== NAME_SERVER_MAC) return { ...BASE, dropped: "bad-source" };
+  const place = isGroupMac(ethDst) ? undefined : macs.placeOf(ethDst);
+  if (place === undefined) return flood(outputs(ports.locals, inPort), ethDst, -1);
+  if (!isLocalPlace(place)) return { ...BASE, dropped: "name-server" };
+  return { ...BASE, actions: [{ kind: "output", port: placePort(place) }] };
+}
+
+/** To this host's name server, which only its containers reach. */
+function toNames({ names }: PortTable): Decision {
+  if (names === undefined) return { ...BASE, dropped: "name-server", locals: true };
+  return { ...BASE, actions: [{ kind: "output", port: names }], locals: true };
+}
+
 /** From a local port, the source being fine. */
 function toward(inPort: PortNo, ethDst: Mac, context: ForwardContext): Decision {
   const { macs, network } = context;
+  if (ethDst === NAME_SERVER_MAC) return toNames(context.ports);
   if (ethDst === BRIDGE_GROUP) {
     const actions = outputs(context.ports.locals, inPort);
     return { ...BASE, actions, locals: true, dropped: actions.length === 0 ? "bridge-group" : undefined };
@@ -195,6 +215,7 @@ function transit(key: FlowKey, id: Vni, network: Network): Decision {
 /** From a peer, meant for us. */
 function arrived(key: FlowKey, ethDst: Mac, context: ForwardContext, from: ShortId): Decision {
   const { macs, network, ports } = context;
+  if (ethDst === NAME_SERVER_MAC) return { ...BASE, dropped: "name-server" };
   const place = isGroupMac(ethDst) ? undefined : macs.placeOf(ethDst);
   if (place !== undefined && isLocalPlace(place)) {
     return { ...BASE, actions: [{ kind: "output", port: placePort(place) }] };

@@ -10,6 +10,7 @@ export class PortTable {
   #hushed = false;
   #locals: readonly PortNo[] = [];
   #sleeve: PortNo | undefined;
+  #names: PortNo | undefined;
 
   /** Ports to which frames for this host may be delivered, ascending: containers. The switch's own leg (`internal`) is
    * none of them: this host takes no part in the network itself. Nor are stopped ones; and none is in a hush. */
@@ -52,6 +53,11 @@ export class PortTable {
   /** The port that leads to user space, if there is one. */
   get sleeve(): PortNo | undefined {
     return this.#sleeve;
+  }
+
+  /** The port of this host's name server, if there is one. */
+  get names(): PortNo | undefined {
+    return this.#names;
   }
 
   /** The port of this number, if there is one. */
@@ -105,6 +111,7 @@ export class PortTable {
 
   #index(): void {
     this.#sleeve = [...this.#ports.keys()].find((port) => this.isSleeve(port));
+    this.#names = [...this.#ports.values()].find(({ kind }) => kind === "names")?.port;
     this.#locals = [...this.#ports.keys()]
       .filter((port) => this.isLocal(port) && !this.#stopped.has(port))
       .sort((a, b) => a - b);

@@ -165,7 +165,7 @@ export const DROP_REASONS = [
   "unknown-peer",
   /** A tunnel frame that names us as its origin. */
   "own-source",
-  /** A source MAC that is a group address or zero. */
+  /** A source MAC that is a group address, zero, or the name server's. */
   "bad-source",
   /** A MAC seen at a local port although a peer showed it within the last two seconds. */
   "loop-guard",
@@ -179,6 +179,8 @@ export const DROP_REASONS = [
   "no-route",
   /** A flood that nobody would receive. */
   "nobody",
+  /** To or from a name server, on a way that it does not take: they serve containers of their own host. */
+  "name-server",
   /** It came in on a port that is not known. */
   "unknown-port",
   /** A heartbeat that belongs to no link, or is damaged. */

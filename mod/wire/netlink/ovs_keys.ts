@@ -94,8 +94,9 @@ export interface FlowRecord {
 /** Attributes that name one flow in a request: a copy of what the kernel told. */
 export type FlowHandle = Brand<Uint8Array, "FlowHandle">;
 
-/** Kinds of ports; `other` is kept as a number. `sleeve` leads to user space, which carries frames to peers. */
-export type VportKind = "netdev" | "internal" | "vxlan" | "sleeve" | "other";
+/** Kinds of ports; `other` is kept as a number. `sleeve` leads to user space, which carries frames to peers; `names` to
+ * this host's name server. */
+export type VportKind = "netdev" | "internal" | "vxlan" | "sleeve" | "names" | "other";
 
 /** A port of the datapath. */
 export interface Vport {

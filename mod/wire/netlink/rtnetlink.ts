@@ -28,8 +28,16 @@ export {
   decodeRoute,
   dumpRoutes,
   MAIN_TABLE,
+  removeLinkRoute,
   type Route,
   ROUTE_TYPE,
 } from "./rtnetlink_route.ts";
 export { BLACKHOLE, dropWhatLeaves, linksOfQdiscNotice, QDISC_NOTICES } from "./rtnetlink_qdisc.ts";
-export { dumpBridgeTable, learntAtPorts, NEIGHBOUR_NOTICES, setBridgePort } from "./rtnetlink_bridge.ts";
+export {
+  dumpBridgeTable,
+  learntAtPorts,
+  NEIGHBOUR_NOTICES,
+  setBridgeEntry,
+  setBridgePort,
+} from "./rtnetlink_bridge.ts";
+export { decodeNeighbour, dumpNeighbours, type Neighbour, setNeighbour } from "./rtnetlink_neighbour.ts";

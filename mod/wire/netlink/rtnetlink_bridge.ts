@@ -1,17 +1,32 @@
 /** Ports of a Linux bridge and its table of addresses, over rtnetlink (include/uapi/linux/if_link.h, neighbour.h). */
+import { type Mac, macToBytes } from "../../core/addr.ts";
 import { type AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 
 const AF_BRIDGE = 7;
 const RTM = { setLink: 19, newNeighbour: 28, getNeighbour: 30 } as const;
 const IFLA = { master: 10, portInfo: 12 } as const;
-const PORT = { state: 1, learning: 8, flush: 24, groups: 27, broadcasts: 30, reserved: 31 } as const; // IFLA_BRPORT_*
+const PORT = {
+  state: 1,
+  learning: 8,
+  unknown: 9,
+  flush: 24,
+  groups: 27,
+  broadcasts: 30,
+  reserved: 31,
+} as const; // IFLA_BRPORT_*
 const STATE = { disabled: 0, forwarding: 3 } as const; // BR_STATE_*
 /** Of the reserved groups, 01:80:c2:00:00:00 to 0f, all that a kernel lets a port pass on; it drops the other, 01. */
 const RESERVED_GROUPS = 0xfffd;
 /** Entries that nobody learnt: NUD_NOARP and NUD_PERMANENT. */
 const STATIC = 0x40 | 0x80;
 const HEADER = 12; // struct ndmsg
+const NDA_LLADDR = 2;
+/** NUD_NOARP: an entry that is no address of the bridge itself and does not age. */
+const NOARP = 0x40;
+/** NTF_MASTER, NTF_STICKY. */
+const MASTER = 0x04;
+const STICKY = 0x40;
 
 /** What to change about a port; what is left out stays. */
 export interface BridgePortChanges {
@@ -21,6 +36,8 @@ export interface BridgePortChanges {
   readonly learning?: boolean;
   /** Whether frames for everybody go out there. */
   readonly flooding?: boolean;
+  /** Whether frames for an address that the bridge does not know go out there. */
+  readonly unknown?: boolean;
   /** Frames to the reserved groups pass like those to any other group. Unless told so, a bridge hands them to this host,
    * which takes whatever IPv4 or ARP they carry. */
   readonly passReserved?: true;
@@ -42,16 +59,25 @@ export function readPassesReserved(port: AttributeReader): boolean | undefined {
 export function setBridgePort(index: number, changes: BridgePortChanges): Uint8Array<ArrayBuffer> {
   const writer = new NetlinkWriter(64).begin(RTM.setLink, NLM_F.request | NLM_F.ack);
   writer.u8(AF_BRIDGE).u8(0).u16(0).u32(index).u32(0).u32(0);
-  const { flooding, flush, learning, open, passReserved } = changes;
+  const { flooding, flush, learning, open, passReserved, unknown } = changes;
   const info = writer.openNested(IFLA.portInfo); // without that bit it would be a bare state
   if (open !== undefined) writer.attrU8(PORT.state, open ? STATE.forwarding : STATE.disabled);
   if (learning !== undefined) writer.attrU8(PORT.learning, learning ? 1 : 0);
+  if (unknown !== undefined) writer.attrU8(PORT.unknown, unknown ? 1 : 0);
   if (flooding !== undefined) {
     writer.attrU8(PORT.groups, flooding ? 1 : 0).attrU8(PORT.broadcasts, flooding ? 1 : 0);
   }
   if (passReserved) writer.attrU16(PORT.reserved, RESERVED_GROUPS);
   if (flush) writer.attrBytes(PORT.flush, new Uint8Array(0));
   return writer.close(info).end().finish();
+}
+
+/** Tells a bridge that an address is behind a port, for good: no frame moves it to another. */
+export function setBridgeEntry(port: number, mac: Mac): Uint8Array<ArrayBuffer> {
+  const flags = NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.replace;
+  const writer = new NetlinkWriter(64).begin(RTM.newNeighbour, flags);
+  writer.u8(AF_BRIDGE).u8(0).u16(0).u32(port).u16(NOARP).u8(MASTER | STICKY).u8(0);
+  return writer.attrBytes(NDA_LLADDR, macToBytes(mac)).end().finish();
 }
 
 /** Asks for the table of addresses of a bridge. */

@@ -50,6 +50,11 @@ export function addLinkRoute(index: number, destination: Cidr): Uint8Array<Array
   return request(RTM.new, NLM_F.create | NLM_F.excl, index, destination).end().finish();
 }
 
+/** Removes such a route; ESRCH when there is none. */
+export function removeLinkRoute(index: number, destination: Cidr): Uint8Array<ArrayBuffer> {
+  return request(RTM.del, 0, index, destination).end().finish();
+}
+
 /** Asks for all routes of all tables, both families. */
 export function dumpRoutes(): Uint8Array<ArrayBuffer> {
   const writer = new NetlinkWriter(32).begin(RTM.get, NLM_F.request | NLM_F.dump);

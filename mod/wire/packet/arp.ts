@@ -30,11 +30,11 @@ export function encodeArp(packet: ArpPacket, destination: Mac): Uint8Array<Array
 }
 
 /** The frame that tells everybody on the segment who has an IPv4 address: a broadcast request whose sender and
- * target are the address itself (spec dataplane.md 7.5). */
-export function gratuitousArp(mac: Mac, ip: Ip): Uint8Array<ArrayBuffer> {
+ * target are the address itself (spec dataplane.md 7.5). `to`: tells one alone. */
+export function gratuitousArp(mac: Mac, ip: Ip, to = BROADCAST): Uint8Array<ArrayBuffer> {
   if (!isIpv4(ip)) throw new TypeError(`Cannot make an ARP frame: address is ${ip}`);
   return encodeArp(
     { operation: "request", senderMac: mac, senderIp: ip, targetMac: NO_MAC, targetIp: ip },
-    BROADCAST,
+    to,
   );
 }

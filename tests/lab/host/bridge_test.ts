@@ -1,12 +1,13 @@
 /** The bridge of a host and the containers on it: alone, while no daemon runs, and when somebody meddles. */
 import assert from "node:assert/strict";
+import { NAME_PORT, NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { attempt, exec, ip, pause } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { cpuSeconds } from "../common/usage.ts";
 import type { Host } from "../common/world.ts";
-import { CARRIES, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
 
 const IDLE_MS = 5_000;
 /** After so long nothing of the start is left to be done. */
@@ -92,6 +93,22 @@ declareTests(suite({
     await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
     assert.deepEqual((await host.status()).problems, []);
   },
+  "the way to the name server is put back, whoever took it away": async (world) => {
+    const host = world.host(1);
+    const one = world.container(1);
+    await one.mustPing(NAME_SERVER_IP, "-c", "2", "-i", "0.05", "-W", "3");
+    for (const meddle of [`link del ${NAME_PORT}`, `link set ${NAME_PORT} nomaster`]) {
+      await ip([meddle], host.netns);
+      note(`back after ${await backAfter(one, NAME_SERVER_IP, 5_000)} ms`);
+    }
+    host.daemon.kill("SIGKILL");
+    await host.daemon.ended();
+    // As an earlier version left it.
+    await one.exec("ip", "route", "del", NAME_SERVER_IP);
+    await one.exec("ip", "neigh", "del", NAME_SERVER_IP, "dev", "ethmesh");
+    await host.up();
+    await one.mustPing(NAME_SERVER_IP, "-c", "2", "-i", "0.05", "-W", "3");
+  },
   "another kind is refused while the bridge is there, with the fix": async (world) => {
     const host = world.host(1);
     await host.run("down");
@@ -100,6 +117,7 @@ declareTests(suite({
     assert.equal(code, 1);
     assert.match(stderr, /hint: /);
     await host.run("reset");
+    assert.deepEqual((await links(host.netns)).filter(({ ifname }) => ifname.startsWith("mesh")), []);
     await ip(["link add meshnet type veth peer name other"], host.netns);
     const refused = await host.attempt("up", "--datapath", "bridge");
     assert.match(refused.stderr, /interface of kind veth[\s\S]*ip link delete meshnet/);

@@ -6,6 +6,7 @@ import { Capture } from "../common/container.ts";
 import { assertClosed } from "../common/closed_leg.ts";
 import { firstPackets, linkLocalWorks } from "../common/everyday.ts";
 import { links } from "../common/links.ts";
+import { nameServersReached } from "../common/name_leg.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -57,6 +58,7 @@ const twoHosts = suite({
     assert.match(line!, /vlan 7, p 3.*0x88b5/, line);
   },
   "no container reaches a host through the switch": assertClosed,
+  "each container reaches the name server of its own host, and asks nobody for it": nameServersReached,
   "UDP arrives": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     for (

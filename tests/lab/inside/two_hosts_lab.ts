@@ -4,6 +4,7 @@ import { hosts, mesh } from "../common/arrangements.ts";
 import { assertClosed } from "../common/closed_leg.ts";
 import { firstPackets, linkLocalWorks } from "../common/everyday.ts";
 import { links } from "../common/links.ts";
+import { nameServersReached } from "../common/name_leg.ts";
 import { note } from "../common/notes.ts";
 import { FEW_MISSES } from "../common/kernel_flows.ts";
 import { exec, pause } from "../common/process.ts";
@@ -50,6 +51,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
   },
   "IPv6 link-local works without any set-up": linkLocalWorks,
   "no container reaches a host through the switch": assertClosed,
+  "each container reaches the name server of its own host, and asks nobody for it": nameServersReached,
   "the largest packet passes, and one byte more does not leave the container": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     const mtu = (await links(one.netns)).find((link) => link.ifname === "ethmesh")!.mtu;

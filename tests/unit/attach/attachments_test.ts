@@ -30,10 +30,11 @@ testOnSwitches("Attachments.attach() makes a complete interface", () => {
   assert.ok(guest.up && end.up && host.kernel.ports.has(end.name));
   assert.deepEqual([guest.mtu, end.mtu], [1376, 1376]);
   assert.deepEqual(guest.addresses, ["10.2.1.1/24", "fd00::1/64"]);
-  assert.deepEqual(guest.routes, ["224.0.0.0/4"]);
+  assert.deepEqual(guest.routes, ["224.0.0.0/4", "169.254.53.53/32"]);
+  assert.deepEqual(guest.neighbours, ["169.254.53.53 02:6d:65:73:68:35"]);
   assert.equal(guest.mac, result.attachment.mac);
   assert.equal(parseInt(guest.mac.slice(0, 2), 16) & 3, 2);
-  assert.deepEqual(host.kernel.announced, [`${A} ethmesh`, `${A} ethmesh`]);
+  assert.deepEqual(host.kernel.announced, Array(3).fill(`${A} ethmesh`)); // IPv4 also to the name server
   assert.equal(guest.sysctls.get("net/ipv6/conf/IF/accept_ra"), "0");
   assert.equal(guest.sysctls.get("net/ipv4/neigh/IF/base_reachable_time_ms"), "5000");
   assert.equal(end.sysctls.get("net/ipv6/conf/IF/disable_ipv6"), "1");
@@ -61,11 +62,12 @@ testOnSwitches("Attachments.attach() announces again later what is attached then
   host.removeNamespace(B);
   host.kernel.announced.length = 0;
   for (const { work } of host.pending) work();
-  assert.deepEqual(host.kernel.announced, [`${A} ethmesh`, `${A} ethmesh`]);
+  // Of each address everybody is told, and the name server.
+  assert.deepEqual(host.kernel.announced, Array(4).fill(`${A} ethmesh`));
   host.start()[Symbol.dispose]();
   attachments[Symbol.dispose]();
   for (const { work } of host.pending) work(); // after the end: nothing
-  assert.equal(host.kernel.announced.length, 2);
+  assert.equal(host.kernel.announced.length, 4);
 });
 
 testOnSwitches("Attachments.attach() adds addresses, also by another name of the namespace", () => {

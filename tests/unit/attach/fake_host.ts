@@ -12,7 +12,12 @@ import { seededRandom } from "../properties.ts";
 import { FakeKernel } from "./fake_kernel.ts";
 
 /** Options that most tests use. */
-export const OPTIONS: AttachOptions = { mtu: 1376, interface: "ethmesh", multicastRoute: true };
+export const OPTIONS: AttachOptions = {
+  mtu: 1376,
+  interface: "ethmesh",
+  multicastRoute: true,
+  nameServer: true,
+};
 
 const BRIDGE = "meshnet";
 /** Kind of the switch of hosts made from now on. */

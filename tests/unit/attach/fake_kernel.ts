@@ -3,6 +3,7 @@ import {
   type Cidr,
   formatCidr,
   formatMac,
+  type Ip,
   macAt,
   macToBytes,
   parseCidr,
@@ -34,6 +35,8 @@ export interface FakeLink {
   peer: FakeLink | undefined;
   readonly addresses: string[];
   readonly routes: string[];
+  /** `address MAC`. */
+  readonly neighbours: string[];
   /** By key with `IF` for the interface's name. */
   readonly sysctls: Map<string, string>;
 }
@@ -101,6 +104,7 @@ export class FakeKernel {
       peer: undefined,
       addresses: [],
       routes: [],
+      neighbours: [],
       sysctls: new Map(Object.entries(this.defaults)),
     };
     this.namespaces.get(path)!.set(link.index, link);
@@ -110,7 +114,7 @@ export class FakeKernel {
   /** Sets a link up or down; routes do not survive the latter. */
   setUp(link: FakeLink, up: boolean): void {
     link.up = up;
-    if (!up) link.routes.length = 0;
+    if (!up) link.routes.length = link.neighbours.length = 0;
   }
 
   /** Removes a link and its other end. */
@@ -251,6 +255,28 @@ export class FakeKernel {
         link.routes.push(route);
         return [];
       }
+      case 25: {
+        this.change();
+        const found = attributes(12);
+        const { routes } = byIndex(u32Of(found.get(4)!));
+        const at = routes.indexOf(formatCidr(addressOf(found.get(1)!, body[1]!)));
+        if (at < 0) throw refusal(ERRNO.ESRCH);
+        routes.splice(at, 1);
+        return [];
+      }
+      case 28: {
+        this.change();
+        const found = attributes(12);
+        const { neighbours, up } = byIndex(index);
+        if (!up) throw refusal(ERRNO.ENETDOWN);
+        const [ip, mac] = [found.get(1)!, found.get(2)!];
+        neighbours.splice(0, neighbours.length, `${ipFromBytes(ip)} ${formatMac(macAt(mac, 0))}`);
+        return [];
+      }
+      case 30:
+        return [...namespace.values()].flatMap((link) =>
+          link.neighbours.map((one) => encodeNeighbour(link, one))
+        );
       case 26:
         return [...namespace.values()].flatMap((link) => link.routes.map((r) => encodeRoute(link, r)));
       default:
@@ -299,6 +325,12 @@ export class FakeKernel {
 function encodeAddress(link: FakeLink, cidr: Cidr): Uint8Array {
   const writer = new NetlinkWriter().begin(20, 0).u8(isIpv4(cidr.ip) ? 2 : 10).u8(cidr.prefix).u8(0x80).u8(0);
   return writer.u32(link.index).attrBytes(1, ipToBytes(cidr.ip)).end().finish();
+}
+
+function encodeNeighbour(link: FakeLink, neighbour: string): Uint8Array {
+  const [ip, mac] = neighbour.split(" ");
+  const writer = new NetlinkWriter().begin(28, 0).u32(2).u32(link.index).u16(0x80).u16(0);
+  return writer.attrBytes(1, ipToBytes(ip as Ip)).attrBytes(2, macToBytes(parseMac(mac!)!)).end().finish();
 }
 
 /** `address/prefix`, or with ` via` behind it for a route to a router. */

@@ -13,11 +13,16 @@ const wanted: Wanted = {
   mac: undefined,
   addresses: cidrs("10.2.1.1/24", "10.2.1.2/24", "fd00::1/64"),
   multicastRoute: true,
+  nameServer: true,
 };
 const nothing: Present = { host: undefined, guest: undefined, leftover: false, sysctls: new Map() };
 const right: Present = {
   host: { mtu: 1376, up: true, isPort: true },
-  guest: { mtu: 1376, up: true, addresses: [...wanted.addresses].reverse(), hasMulticastRoute: true },
+  guest: {
+    ...{ mtu: 1376, up: true, hasMulticastRoute: true },
+    addresses: [...wanted.addresses].reverse(),
+    nameServer: { route: true, neighbour: true },
+  },
   leftover: false,
   sysctls: new Map(),
 };
@@ -37,6 +42,7 @@ Deno.test("planAttach() gives the interface its name when it is all but up", () 
     "add address 10.2.1.2/24 to ethmesh",
     "set ethmesh up",
     "add the multicast route through ethmesh",
+    "lead to the name server through ethmesh",
     "announce the addresses of ethmesh",
   ]);
 });
@@ -67,6 +73,8 @@ Deno.test("planAttach() sets every setting before the first address", () => {
 Deno.test("planAttach() is empty when all is right", () => {
   assert.deepEqual(planAttach(wanted, right), []);
   assert.deepEqual(planAttach({ ...wanted, multicastRoute: false }, right), []);
+  const without = { ...wanted, nameServer: false };
+  assert.deepEqual(words(planAttach(without, right)), ["end the way to the name server through ethmesh"]);
 });
 
 Deno.test("planAttach() changes only what differs, each change with its undo", () => {
@@ -90,8 +98,18 @@ Deno.test("planAttach() changes only what differs, each change with its undo", (
     ["down", { ...right, guest: { ...guest, up: false } }, [
       "set ethmesh up",
       "add the multicast route through ethmesh",
+      "lead to the name server through ethmesh",
       "announce the addresses of ethmesh",
     ], ["set ethmesh down"]],
+    [
+      "way to the name server",
+      {
+        ...right,
+        guest: { ...guest, nameServer: { route: true, neighbour: false } },
+      },
+      ["lead to the name server through ethmesh"],
+      [],
+    ],
     ["setting", { ...right, sysctls: new Map([["target:net/ipv6/conf/ethmesh/accept_ra", "1"]]) }, [
       "set net.ipv6.conf.ethmesh.accept_ra to 0",
     ], ["set net.ipv6.conf.ethmesh.accept_ra to 1"]],
@@ -136,7 +154,7 @@ Deno.test("applySteps() undoes in reverse and says what is left", () => {
   const planned: PlannedStep[] = [
     { step: set("a", 1), undo: set("a", 1500) },
     { step: set("b", 1), undo: set("b", 2) },
-    { step: { kind: "announce", name: "a", addresses: [] }, undo: undefined },
+    { step: { kind: "announce", name: "a", addresses: [], nameServer: false }, undo: undefined },
     { step: { kind: "add-port", name: "a" }, undo: { kind: "remove-port", name: "a" } },
     { step: set("c", 1), undo: undefined },
   ];
@@ -158,7 +176,7 @@ Deno.test("applySteps() undoes in reverse and says what is left", () => {
 Deno.test("applySteps() gives warnings for steps that are not needed", () => {
   const planned: PlannedStep[] = [
     { step: { kind: "set-sysctl", side: "host", key: "net/x", value: "1" }, undo: undefined },
-    { step: { kind: "announce", name: "a", addresses: [] }, undo: undefined },
+    { step: { kind: "announce", name: "a", addresses: [], nameServer: false }, undo: undefined },
   ];
   const warnings = applySteps(planned, () => {
     throw new Error("read-only");
