@@ -40,4 +40,4 @@ export {
   setBridgeEntry,
   setBridgePort,
 } from "./rtnetlink_bridge.ts";
-export { decodeNeighbour, dumpNeighbours, type Neighbour, setNeighbour } from "./rtnetlink_neighbour.ts";
+export { decodeNeighbour, dumpNeighbours, setNeighbour } from "./rtnetlink_neighbour.ts";
