@@ -26,10 +26,9 @@ export function paint(colour: boolean): Paint {
     : { good: plain, bad: plain, warn: plain, dim: plain, bold: plain };
 }
 
-/** Replaces what could move the cursor: text from other hosts ends up here. */
+/** Replaces what could move the cursor, turn text around or cannot be seen: text from other hosts ends up here. */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what is replaced
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, "\ufffd");
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
 }
 
 /** One cell: its text, and how to paint it once its width is known. */

@@ -10,6 +10,7 @@ import {
   type UpOptionName,
 } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
+import { nicknameOf } from "../wire/mesh/mesh_text.ts";
 import { type ConfigFile, type RawValue, readConfigFile } from "./config_file.ts";
 import { type IpamConfig, parseIpam } from "./config_ipam.ts";
 import { PARSERS, type Sourced } from "./config_values.ts";
@@ -134,7 +135,7 @@ export function resolveConfig(sources: ConfigSources): Config {
   return {
     peers: PARSERS.peers(pick("peers")),
     name: PARSERS.name(pick("name")),
-    nickname: PARSERS.nickname(pick("nickname")) ?? (sources.hostname || "unknown"),
+    nickname: PARSERS.nickname(pick("nickname")) ?? (nicknameOf(sources.hostname) || "unknown"),
     port: PARSERS.port(pick("port")!),
     host: PARSERS.host(pick("host")),
     password: undefined,

@@ -13,7 +13,9 @@ export const MAX_WAITING = { stranger: 128, friend: 256 } as const;
 export const SOURCE_RATE = { burst: 32, refill: 50 } as const;
 /** See SOURCE_RATE. */
 export const STRANGER_RATE = { burst: 128, refill: 20 } as const;
-/** Sources that are remembered. One that is forgotten begins anew; STRANGER_RATE bounds what that is good for. */
+/** Connections of strangers of one network, of which somebody may have all addresses: it leaves others a fifth. */
+export const NETWORK_RATE = { burst: 96, refill: 25 } as const;
+/** Sources that are remembered, and networks. One that is forgotten begins anew; STRANGER_RATE bounds what that is good for. */
 export const MAX_SOURCES = 4_096;
 const MAX_FRIENDS = 1_024;
 
@@ -30,6 +32,11 @@ export function sourceOf(ip: Ip): string {
   return isIpv4(ip) ? ip : `${toHex(ipToBytes(ip).subarray(0, 8))}/64`;
 }
 
+/** The network of an address: what one customer of a provider may have, /24 of IPv4 and /48 of IPv6. */
+export function networkOf(ip: Ip): string {
+  return isIpv4(ip) ? `${ip.slice(0, ip.lastIndexOf("."))}/24` : `${toHex(ipToBytes(ip).subarray(0, 6))}/48`;
+}
+
 /**
  * Counts accepted connections until their introduction is over. Friends are the addresses of given targets and of peers
  * that were introduced before: strangers take nothing from them.
@@ -37,6 +44,7 @@ export function sourceOf(ip: Ip): string {
 export class Doorman {
   readonly #sources = new Map<string, Source>();
   readonly #strangers: TokenBucket;
+  readonly #networks = new Map<string, TokenBucket>();
   readonly #friends = new Set<string>();
   /** Connections that are being introduced. */
   readonly #waiting = { stranger: 0, friend: 0 };
@@ -61,7 +69,8 @@ export class Doorman {
     const source = this.#source(key, now);
     this.#become(source, given || this.#friends.has(key) ? "friend" : "stranger");
     const enters = source.rate.take(now) === 0 &&
-      (source.kind === "friend" || this.#strangers.take(now) === 0);
+      (source.kind === "friend" ||
+        this.#network(networkOf(ip), now).take(now) === 0 && this.#strangers.take(now) === 0);
     if (!enters) this.turnedAway++;
     return enters;
   }
@@ -98,6 +107,15 @@ export class Doorman {
     this.#sources.delete(key); // the table is in order of use
     this.#sources.set(key, known);
     if (this.#sources.size > MAX_SOURCES) this.#forget();
+    return known;
+  }
+
+  #network(key: string, now: Millis): TokenBucket {
+    const { burst, refill } = NETWORK_RATE;
+    const known = this.#networks.get(key) ?? new TokenBucket(burst, { refill, now });
+    this.#networks.delete(key); // in order of use, too
+    this.#networks.set(key, known);
+    if (this.#networks.size > MAX_SOURCES) this.#networks.delete(this.#networks.keys().next().value!);
     return known;
   }
 

@@ -45,6 +45,11 @@ Deno.test("stoppedText() tells whose containers are cut off while the daemon is 
 
 Deno.test("printable() disarms control characters from other hosts", () => {
   assert.equal(printable("a\x1b[31mb\nc\u009bd"), "a\ufffd[31mb\ufffdc\ufffdd");
+  assert.equal(
+    printable("a\u202eb\u200bc\u2066d\ufeff"),
+    "a\ufffdb\ufffdc\ufffdd\ufffd",
+    "unseen, or turned around",
+  );
   const nasty = {
     ...EXAMPLE,
     nickname: "\x1b[2J",

@@ -79,10 +79,10 @@ Deno.test("decodeTopology() and decodeFeatures() keep texts that are short, and 
     record(
       1,
       [link(1, "\x1b[2J"), link(2, "1.2.3.4:5".padEnd(MAX_ADDRESS + 1, "0")), link(3, "é"), link(4)],
-      "n\u009b\x07",
+      "n\u009b\x07\u202e\u200b",
     ),
   );
-  assert.equal(nickname, "n\ufffd\ufffd");
+  assert.equal(nickname, "n\ufffd\ufffd\ufffd\ufffd");
   assert.deepEqual(links.map(({ address }) => address), ["", "", "", "192.0.2.1:6783"]);
   assert.equal(decoded(record(1, [], "x".repeat(70_000)))[0]!.nickname.length, MAX_NICKNAME);
   const common = {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import type { Ip } from "../../../../mod/core/addr.ts";
+import { type Ip, isIpv4 } from "../../../../mod/core/addr.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import type { Connection } from "../../../../mod/mesh/connections/connection.ts";
 import {
   Doorman,
   MAX_SOURCES,
   MAX_WAITING,
+  networkOf,
   PER_SOURCE,
   SOURCE_RATE,
   sourceOf,
@@ -16,7 +17,8 @@ const at = (ms: number) => ms as Millis;
 const GREEDY = "192.0.2.66" as Ip;
 const PEER = "192.0.2.2" as Ip;
 const NEWCOMER = "192.0.2.3" as Ip;
-const stranger = (i: number) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}` as Ip;
+/** Each of another network than the one before. */
+const stranger = (i: number) => `10.${i & 255}.${(i >> 8) & 255}.${i >> 16}` as Ip;
 
 /** Connections by who let them in. */
 class Door {
@@ -43,6 +45,13 @@ Deno.test("sourceOf() takes the /64 network of an IPv6 address for one source", 
   assert.equal(sourceOf("192.0.2.1" as Ip), "192.0.2.1");
   assert.equal(sourceOf("2001:db8::1" as Ip), sourceOf("2001:db8::ffff:2" as Ip));
   assert.notEqual(sourceOf("2001:db8::1" as Ip), sourceOf("2001:db8:0:1::1" as Ip));
+});
+
+Deno.test("networkOf() takes what one customer may have for one network", () => {
+  assert.equal(networkOf("192.0.2.1" as Ip), networkOf("192.0.2.255" as Ip));
+  assert.notEqual(networkOf("192.0.2.1" as Ip), networkOf("192.0.3.1" as Ip));
+  assert.equal(networkOf("2001:db8::1" as Ip), networkOf("2001:db8:0:ffff::2" as Ip));
+  assert.notEqual(networkOf("2001:db8::1" as Ip), networkOf("2001:db8:1::1" as Ip));
 });
 
 Deno.test("Doorman lets peers and newcomers in while one stranger opens connections without end", () => {
@@ -80,6 +89,21 @@ Deno.test("Doorman lets peers and given targets in while thousands of strangers 
   const newcomer = door.call(NEWCOMER);
   assert.ok(newcomer !== undefined, "it has the chance of any other stranger");
   assert.ok(door.inside.size <= MAX_WAITING.stranger + 2);
+});
+
+Deno.test("Doorman lets a newcomer in although somebody calls from every address of a large network", () => {
+  for (const [greedy, newcomer] of [["2001:db8:1:", "2001:db8:2::1"], ["198.51.100.", NEWCOMER]] as const) {
+    const door = new Door();
+    for (let i = 0; door.now < 20_000; i++, door.now++) {
+      door.call(
+        (isIpv4(newcomer as Ip) ? `${greedy}${i % 256}` : `${greedy}${(i + 1).toString(16)}::1`) as Ip,
+      );
+      if (door.now % 500 !== 499) continue;
+      const connection = door.call(newcomer as Ip);
+      assert.ok(connection !== undefined, `${newcomer} at ${door.now}`);
+      door.leave(connection);
+    }
+  }
 });
 
 Deno.test("Doorman makes the source leave that has most, its oldest connection first", () => {
