@@ -33,7 +33,7 @@ export function sourceOf(ip: Ip): string {
 }
 
 /** The network of an address: what one customer of a provider may have, /24 of IPv4 and /48 of IPv6. */
-export function networkOf(ip: Ip): string {
+export function neighbourhoodOf(ip: Ip): string {
   return isIpv4(ip) ? `${ip.slice(0, ip.lastIndexOf("."))}/24` : `${toHex(ipToBytes(ip).subarray(0, 6))}/48`;
 }
 
@@ -70,7 +70,7 @@ export class Doorman {
     this.#become(source, given || this.#friends.has(key) ? "friend" : "stranger");
     const enters = source.rate.take(now) === 0 &&
       (source.kind === "friend" ||
-        this.#network(networkOf(ip), now).take(now) === 0 && this.#strangers.take(now) === 0);
+        this.#network(neighbourhoodOf(ip), now).take(now) === 0 && this.#strangers.take(now) === 0);
     if (!enters) this.turnedAway++;
     return enters;
   }

@@ -6,7 +6,7 @@ import {
   Doorman,
   MAX_SOURCES,
   MAX_WAITING,
-  networkOf,
+  neighbourhoodOf,
   PER_SOURCE,
   SOURCE_RATE,
   sourceOf,
@@ -47,11 +47,11 @@ Deno.test("sourceOf() takes the /64 network of an IPv6 address for one source", 
   assert.notEqual(sourceOf("2001:db8::1" as Ip), sourceOf("2001:db8:0:1::1" as Ip));
 });
 
-Deno.test("networkOf() takes what one customer may have for one network", () => {
-  assert.equal(networkOf("192.0.2.1" as Ip), networkOf("192.0.2.255" as Ip));
-  assert.notEqual(networkOf("192.0.2.1" as Ip), networkOf("192.0.3.1" as Ip));
-  assert.equal(networkOf("2001:db8::1" as Ip), networkOf("2001:db8:0:ffff::2" as Ip));
-  assert.notEqual(networkOf("2001:db8::1" as Ip), networkOf("2001:db8:1::1" as Ip));
+Deno.test("neighbourhoodOf() takes what one customer may have for one network", () => {
+  assert.equal(neighbourhoodOf("192.0.2.1" as Ip), neighbourhoodOf("192.0.2.255" as Ip));
+  assert.notEqual(neighbourhoodOf("192.0.2.1" as Ip), neighbourhoodOf("192.0.3.1" as Ip));
+  assert.equal(neighbourhoodOf("2001:db8::1" as Ip), neighbourhoodOf("2001:db8:0:ffff::2" as Ip));
+  assert.notEqual(neighbourhoodOf("2001:db8::1" as Ip), neighbourhoodOf("2001:db8:1::1" as Ip));
 });
 
 Deno.test("Doorman lets peers and newcomers in while one stranger opens connections without end", () => {
