@@ -1,9 +1,11 @@
 /** The main thread's end of the data plane: starts its worker, hands requests over, takes events. */
+import type { Ip, Mac } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import { MeshnetError, systemReason } from "../core/errors.ts";
 import type { Faults } from "../core/faults.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { Logger } from "../core/ports.ts";
+import type { AddressUse } from "../overlay/flows/address_probe.ts";
 import {
   type DataplaneConfig,
   type DataplaneStatus,
@@ -44,6 +46,8 @@ export interface DataplaneAround {
   readonly onDisturbed: (disturbed: Disturbed) => void;
   /** Other programs have changed this host's firewall. */
   readonly onFirewall: () => void;
+  /** Somebody uses an address. */
+  readonly onAddressUsed: (use: AddressUse) => void;
   /** The data plane ended although nobody asked it to, called once: the process should end and be started again.
    * Containers stay connected through the flows in the kernel meanwhile. */
   readonly onFailure: (reason: MeshnetError) => void;
@@ -60,6 +64,8 @@ export interface DataplaneHandle {
   request(request: OverlayRequest): void;
   /** The kernel has loaded what IPsec needs, or never will. */
   ciphersReady(): void;
+  /** Asks everybody who uses an IPv4 address; `mac` asks, and nobody else may have that. */
+  whoHas(ip: Ip, mac: Mac): void;
   /** What is going on; rejects once the data plane has ended. */
   report(): Promise<DataplaneStatus>;
   /** Ends the worker. Datapath, ports and flows stay, and traffic goes on. */
@@ -159,6 +165,10 @@ class DataplaneClient implements DataplaneHandle {
     this.#post({ kind: "ciphers-ready" });
   }
 
+  whoHas(ip: Ip, mac: Mac): void {
+    this.#post({ kind: "who-has", ip, mac });
+  }
+
   report(): Promise<DataplaneStatus> {
     if (this.#phase === "ended") return Promise.reject(endedError());
     if (this.#reports.size >= MAX_REPORTS) {
@@ -198,6 +208,8 @@ class DataplaneClient implements DataplaneHandle {
       case "report":
         this.#reports.get(message.id)?.resolve(message.status);
         return void this.#reports.delete(message.id);
+      case "address-used":
+        return this.#options.onAddressUsed(message);
       case "network-changed":
         return this.#options.onNetwork(message.change);
       case "attached-disturbed":

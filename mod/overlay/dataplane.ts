@@ -6,6 +6,7 @@ import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
 import type { FlowRecord, Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
+import { AddressProbe } from "./flows/address_probe.ts";
 import { concludeFrom } from "./flows/adopt.ts";
 import { newCounters } from "./ports/counters.ts";
 import type {
@@ -37,6 +38,8 @@ const FIRST_SWEEP_MS = 20_000;
 const BROADCAST = 0xffff_ffff_ffff as Mac;
 /** Places at which the addresses of peers that change their short id wait meanwhile. */
 const PARKING = 0x10_0000;
+/** Where frames come from that are this host's own. */
+const NO_PORT = 0 as PortNo;
 
 /** The bounds; the reasons for the figures are in the README. */
 export const DEFAULT_LIMITS: DataplaneLimits = {
@@ -63,6 +66,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   readonly #flows: FlowTable;
   readonly #links: OverlayLinks;
   readonly #loops: LoopGuard;
+  readonly #probe = new AddressProbe();
   #sweepAt: number = Infinity;
   #graceUntil: number = Infinity;
   /** See the event "backlog". */
@@ -159,11 +163,20 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     }
     if (key.ethDst === BROADCAST && this.#loops.took(frame, key, now)) return;
     const learnt = this.#learn(miss, now);
+    if (this.#probe.isFor(key.ethDst) && this.#answered(miss)) return;
     const decision = learnt ? decide(key, this.#context, now) : decideUnlearnt(key, this.#context);
     if (decision.dropped !== undefined) dropped[decision.dropped]++;
     if (decision.verdict === "flow") this.#keeper.install(miss, decision, now);
     else if (decision.verdict === "once") this.#keeper.execute(miss, decision.actions);
     this.#tellBusy(now);
+  }
+
+  /** Somebody answers a question about an address; false: the frame is of nobody who may. */
+  #answered(miss: Miss): boolean {
+    if (sourcePlace(miss.key, this.#context) === undefined) return false;
+    const use = this.#probe.use(miss, this.#context);
+    if (use !== undefined) this.#out.effects.push({ kind: "address-used", ...use });
+    return true;
   }
 
   /** Learns where the source of a frame is; false when a bound forbids it. */
@@ -194,6 +207,11 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "request":
         this.#request(event.request, now);
         break;
+      case "who-has": {
+        const { actions, frame } = this.#probe.question(event.ip, event.mac, this.#context);
+        if (actions.length > 0) this.#out.effects.push({ kind: "execute", frame, inPort: NO_PORT, actions });
+        break;
+      }
       case "port-appeared":
         this.#portAppeared(event.port, now);
         break;

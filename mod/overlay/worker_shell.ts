@@ -126,7 +126,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   let events: OverlayEvent[] = [];
   const perform = (effect: DataplaneEffect): void => {
     if (effect.kind === "overlay") events.push(effect.event);
-    else if (effect.kind === "log") send(effect);
+    else if (effect.kind === "log" || effect.kind === "address-used") send(effect);
     else if (effect.kind === "xfrm") xfrm.perform(effect, post);
     else datapath.perform(effect, post, clock.now());
   };
@@ -217,6 +217,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
         const status = { ...core.report(clock.now()), kernel: datapath.counts() };
         return send({ kind: "report", id: message.id, status });
       }
+      case "who-has":
+        return post(message);
       case "ciphers-ready":
         return xfrm.ciphersReady();
       case "start":

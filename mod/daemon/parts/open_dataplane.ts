@@ -4,6 +4,7 @@ import { Wakeup } from "../../../ffi/poll.ts";
 import { isHostInterface, listLinks } from "../../attach/mod.ts";
 import type { OverlayEvent } from "../../core/overlay_port.ts";
 import type { Logger } from "../../core/ports.ts";
+import type { AddressUse } from "../../overlay/flows/address_probe.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
 import type { Disturbed, NetworkChange } from "../../overlay/ports/dataplane_messages.ts";
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
@@ -41,6 +42,8 @@ export interface DataplaneHooks {
   onDisturbed: (disturbed: Disturbed) => void;
   /** Other programs have changed this host's firewall. */
   onFirewall: () => void;
+  /** Somebody uses an address. */
+  onAddressUsed: (use: AddressUse) => void;
 }
 
 /** A data plane whose worker is being loaded. Disposing it ends the worker. */
@@ -68,6 +71,7 @@ export function openDataplane(
     onMended: () => {},
     onDisturbed: () => {},
     onFirewall: () => {},
+    onAddressUsed: () => {},
   };
   const handle = loadDataplane({
     createWakeup: () => Wakeup.create(),
@@ -78,6 +82,7 @@ export function openDataplane(
     onMended: () => hooks.onMended(),
     onDisturbed: (disturbed) => hooks.onDisturbed(disturbed),
     onFirewall: () => hooks.onFirewall(),
+    onAddressUsed: (use) => hooks.onAddressUsed(use),
     onFailure: (error) => end({ kind: "broken", error }),
   });
   return { handle, hooks, [Symbol.asyncDispose]: () => handle.stop() };

@@ -151,6 +151,14 @@ function toNames({ names }: PortTable): Decision {
   return { ...BASE, actions: [{ kind: "output", port: names }], locals: true };
 }
 
+/** Where a frame of this host's own goes that is meant for everybody. */
+export function everybody({ network, ports }: ForwardContext): readonly FlowAction[] {
+  const actions = outputs(ports.locals, undefined);
+  const { self } = network;
+  if (self >= 0) addHops(actions, self as ShortId, network.broadcast(self as ShortId));
+  return actions;
+}
+
 /** From a local port, the source being fine. */
 function toward(inPort: PortNo, ethDst: Mac, context: ForwardContext): Decision {
   const { macs, network } = context;

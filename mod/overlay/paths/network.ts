@@ -94,6 +94,10 @@ export class Network implements PeerDirectory {
   get self(): number {
     return this.#knowledge.self;
   }
+  /** The peer that has a short id, if it is known. */
+  nameOf(short: ShortId): PeerName | undefined {
+    return this.#knowledge.nameOf(short);
+  }
   /** Earliest time at which refresh() may change something by itself. */
   get nextWake(): number {
     return this.#nextWake;

@@ -5,7 +5,7 @@ import type { DataplaneEffect, DataplaneEvent } from "./dataplane_types.ts";
 import type { SleeveCounts } from "./sleeve_port.ts";
 
 /** Effects that a switch performs; the loop performs the others. */
-export type DatapathEffect = Exclude<DataplaneEffect, { kind: "overlay" | "log" | "xfrm" }>;
+export type DatapathEffect = Exclude<DataplaneEffect, { kind: "overlay" | "address-used" | "log" | "xfrm" }>;
 /** Takes an event for the core, at once. */
 export type PostEvent = (event: DataplaneEvent) => void;
 

@@ -1,5 +1,5 @@
 /** What the main thread and the data plane's worker say to each other: plain data that can be copied. */
-import type { Ip } from "../../core/addr.ts";
+import type { Ip, Mac } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { OverlayEvent, OverlayName, OverlayRequest } from "../../core/overlay_port.ts";
 import { type ErrorCode, MeshnetError, messageOf } from "../../core/errors.ts";
@@ -50,6 +50,8 @@ export type ToDataplane =
   /** In this order; what one turn of the main thread brings about comes together. */
   | { readonly kind: "requests"; readonly requests: readonly OverlayRequest[] }
   | { readonly kind: "report"; readonly id: number }
+  /** Ask everybody who uses an IPv4 address, in the name of a MAC address that nobody else has. */
+  | { readonly kind: "who-has"; readonly ip: Ip; readonly mac: Mac }
   /** The kernel has loaded what IPsec needs, or never will. */
   | { readonly kind: "ciphers-ready" }
   | { readonly kind: "stop" };
@@ -66,6 +68,13 @@ export type FromDataplane =
     readonly level: "debug" | "info" | "warn" | "error";
     readonly event: string;
     readonly fields: LogFields;
+  }
+  /** Somebody uses an address: on the host of this name; undefined: on this one. */
+  | {
+    readonly kind: "address-used";
+    readonly ip: Ip;
+    readonly mac: Mac;
+    readonly peer: PeerName | undefined;
   }
   /** This host's interfaces, addresses or routes have changed. */
   | { readonly kind: "network-changed"; readonly change: NetworkChange }

@@ -1,5 +1,5 @@
 /** What the data plane's core is told and what it asks for: the seam to its shell. */
-import type { Ip } from "../../core/addr.ts";
+import type { Ip, Mac } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type {
   LinkId,
@@ -87,6 +87,8 @@ export interface AddressChange {
 export type DataplaneEvent =
   /** The datapath is open: every port it has (vxlan ones too) and every flow already in it, key, actions and counts. */
   | { readonly kind: "started"; readonly ports: readonly Vport[]; readonly flows: readonly FlowRecord[] }
+  /** Somebody wants to know who uses an IPv4 address. `mac` asks: nobody else may have it, and it is the same each time. */
+  | { readonly kind: "who-has"; readonly ip: Ip; readonly mac: Mac }
   /** The mesh wants something. */
   | { readonly kind: "request"; readonly request: OverlayRequest }
   /** A port was added to the datapath by whomever; telling one again is harmless. */
@@ -120,6 +122,13 @@ export type DataplaneEvent =
 export type DataplaneEffect =
   /** Tell the mesh. */
   | { readonly kind: "overlay"; readonly event: OverlayEvent }
+  /** Somebody uses an address that was asked for: on the host of this name; undefined: on this one. */
+  | {
+    readonly kind: "address-used";
+    readonly ip: Ip;
+    readonly mac: Mac;
+    readonly peer: PeerName | undefined;
+  }
   /** Have a vxlan port for this UDP port, named `vxlan-<udpPort>`; answer `vxlan-ready` or `vxlan-failed`. */
   | { readonly kind: "ensure-vxlan"; readonly udpPort: number }
   /** Install a flow, or replace the actions of the one with this ufid; no actions means drop.

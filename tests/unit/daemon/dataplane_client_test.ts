@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
@@ -29,6 +30,7 @@ class Trial {
   open = 0;
   readonly logged: string[] = [];
   readonly events: OverlayEvent[] = [];
+  readonly used: { readonly ip: Ip }[] = [];
   readonly failed = Promise.withResolvers<MeshnetError>();
   readonly #log = Object.fromEntries(
     ["debug", "info", "warn", "error"].map((level) => [
@@ -57,6 +59,7 @@ class Trial {
       onMended: () => {},
       onDisturbed: () => {},
       onFirewall: () => {},
+      onAddressUsed: (use) => void this.used.push(use),
       onFailure: (reason) => this.failed.resolve(reason),
       workerUrl,
     });
@@ -68,6 +71,7 @@ const ANSWER = `
     postMessage({ kind: "events", events: data.requests.map(({ link }) => ({ kind: "established", link })) });
     postMessage({ kind: "log", level: "info", event: "x/y", fields: {} });
   }
+  if (data.kind === "who-has") postMessage({ kind: "address-used", ip: data.ip, mac: data.mac });
   if (data.kind === "report") postMessage({ kind: "report", id: data.id, status: { echo: data.id } });
   if (data.kind === "stop") postMessage({ kind: "stopped" });
   if (data.kind === "requests" && data.requests[0].kind === "stop") throw new Error("defect");`;
@@ -97,6 +101,15 @@ Deno.test("DataplaneHandle.request() sends what one turn asks for in one message
   dataplane.request({ kind: "confirm", link: 9 as never });
   await Promise.resolve();
   assert.equal(trial.signals, 3, "nobody has to ask for more");
+  await dataplane.stop();
+});
+
+Deno.test("DataplaneHandle.whoHas() asks, and what is heard is told", async () => {
+  const trial = new Trial();
+  const dataplane = await trial.start(workerOf(`postMessage({ kind: "started" });`, ANSWER));
+  dataplane.whoHas("10.2.1.1" as Ip, 7 as Mac);
+  await dataplane.report();
+  assert.deepEqual(trial.used, [{ kind: "address-used", ip: "10.2.1.1", mac: 7 }]);
   await dataplane.stop();
 });
 

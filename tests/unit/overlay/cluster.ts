@@ -11,6 +11,7 @@ import {
   type DataplaneOptions,
 } from "../../../mod/overlay/dataplane.ts";
 import type { PortNo, SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { AddressUse } from "../../../mod/overlay/flows/address_probe.ts";
 import type { SleeveCarrier } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { FakeIpsec } from "./fake_ipsec.ts";
 import { OVS_HOST } from "./ovs_host.ts";
@@ -43,6 +44,8 @@ export interface Host {
   readonly overlays: readonly OverlayName[];
   core: Dataplane | undefined;
   readonly events: OverlayEvent[];
+  /** Addresses that somebody uses, as this host has heard. */
+  readonly used: AddressUse[];
   boots: number;
   /** Links that user space has open. */
   readonly open: Map<LinkId, SleeveCarrier>;
@@ -109,6 +112,7 @@ export class Cluster {
       overlays,
       core: undefined,
       events: [],
+      used: [],
       boots: 0,
       open: new Map(),
     });
@@ -229,6 +233,9 @@ export class Cluster {
         break;
       case "delete-foreign":
         kernel.deleteByHandle(effect.handle);
+        break;
+      case "address-used":
+        host.used.push({ ip: effect.ip, mac: effect.mac, peer: effect.peer });
         break;
       case "log":
         break;
