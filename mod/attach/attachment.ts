@@ -1,4 +1,5 @@
 /** What the daemon asks of attaching and is told. Shapes follow the control socket, so reports pass through. */
+import type { Cidr, Mac } from "../core/addr.ts";
 
 /** What attach() and detach() are asked. */
 export interface AttachmentRequest {
@@ -23,6 +24,15 @@ export interface Attachment {
   readonly attached: boolean;
   /** Why it does not work, a sentence without full stop; null when it does. */
   readonly problem: string | null;
+}
+
+/** What is remembered of an attachment. */
+export interface Remembered {
+  /** As given when it was attached. */
+  readonly target: string;
+  /** undefined: whatever the kernel drew. */
+  readonly mac: Mac | undefined;
+  readonly addresses: readonly Cidr[];
 }
 
 /** What attach() and detach() did. */

@@ -16,6 +16,7 @@ import type {
   AttachmentResult,
   AttachOptions,
   Reconciled,
+  Remembered,
   Suspects,
 } from "./attachment.ts";
 import { HOST_PREFIX, hostInterface, isHostInterface } from "./names.ts";
@@ -183,6 +184,11 @@ export class Attachments implements Disposable {
   /** All attachments, with what is wrong with them. */
   list(): readonly Attachment[] {
     return this.#registry.all().map((record) => this.#report(record));
+  }
+
+  /** Who has which addresses, as far as is remembered: the kernel is not looked at. */
+  remembered(): readonly Remembered[] {
+    return this.#registry.all();
   }
 
   /**

@@ -6,4 +6,5 @@ export { Attachments } from "./attachments_shell.ts";
 export { BridgePorts } from "./bridge_ports_shell.ts";
 export { listLinks } from "./links_shell.ts";
 export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, isHostInterface } from "./names.ts";
+export { interfaceWith, presentAddresses } from "./present_shell.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";

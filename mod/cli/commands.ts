@@ -84,7 +84,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     about:
       "Gives the namespace an interface with the addresses. It is ready when the command returns. Without an " +
       "address, or with net:default, it gets a free one of the network's range; net:CIDR takes one of that " +
-      "subnet. Attaching the same again changes nothing. The daemon remembers the attachment and restores it " +
+      "subnet. An address that somebody in the network uses already is refused. Attaching the same again changes " +
+      "nothing. The daemon remembers the attachment and restores it " +
       "after a restart. A namespace that is made again under its name gets its addresses again. " +
       TARGET_ABOUT,
     args: {
@@ -94,7 +95,12 @@ export const COMMANDS: readonly CommandSpec[] = [
       most: 1000,
       completes: "target",
     },
-    options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
+    options: [
+      { name: "force", kind: "switch", brief: "Attach given addresses that others use already" },
+      ...WAIT_OPTIONS,
+      JSON_OPTION,
+      RUN_DIR_OPTION,
+    ],
     examples: [
       ["meshnet attach netns:web", "a free address"],
       ["meshnet attach net:10.32.1.0/24 netns:web", "a free address of that subnet"],

@@ -37,6 +37,7 @@ export function renderIpam(ipam: IpamReport | null, look: Paint): string {
     : `\n${table(["OWNER", "ADDRESSES", "SHARE", "FREE", ""], rows, look)}`;
   const more = [
     ...ipam.waiting.map(({ holder, wants }) => `${holder} waits for ${wants}`),
+    ...ipam.inUse.map(({ address, by }) => `${address} is given to nobody: ${by} uses it`),
     ...ipam.removals.map(({ heir, missing, nickname, peer }) =>
       `${nickname || peer} is declared lost; ${heir ?? "nobody yet"} is to take over, ` +
       (missing.length === 0 ? "all have agreed" : `no consent yet of ${missing.join(", ")}`)

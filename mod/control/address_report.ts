@@ -2,7 +2,7 @@
 import { formatCidr } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { AllocatorStatus, OwnerStatus } from "../ipam/status.ts";
-import type { IpamReport } from "./address_types.ts";
+import type { AddressInUseReport, IpamReport } from "./address_types.ts";
 import type { Problem } from "./api_types.ts";
 
 /** What a report is made of. */
@@ -11,6 +11,8 @@ export interface IpamSources {
   readonly status: AllocatorStatus;
   /** Where those get an address who name no subnet. */
   readonly subnet: string;
+  /** Addresses that are set aside, and who uses them. */
+  readonly inUse: readonly AddressInUseReport[];
   /** Why the last state of another host was refused; undefined: none was lately. */
   readonly refused: string | undefined;
 }
@@ -19,7 +21,7 @@ export interface IpamSources {
 const MAX_NAMED = 4;
 
 /** The report of an allocator. */
-export function ipamReport({ status, subnet }: IpamSources): IpamReport {
+export function ipamReport({ inUse, status, subnet }: IpamSources): IpamReport {
   const nickname = (peer: string) => status.owners.find((one) => one.peer === peer)?.nickname ?? "";
   return {
     range: formatCidr(status.range),
@@ -35,6 +37,7 @@ export function ipamReport({ status, subnet }: IpamSources): IpamReport {
       ...status.pendingAllocates.map(({ ident, subnet }) => ({ holder: ident, wants: `net:${subnet}` })),
       ...status.pendingClaims.map(({ address, ident }) => ({ holder: ident, wants: address })),
     ],
+    inUse,
     removals: status.takeovers.map(({ claimant, missing, victim }) => ({
       ...{ peer: victim, nickname: nickname(victim), heir: claimant ?? null, missing },
     })),
@@ -83,7 +86,7 @@ function named(owners: readonly OwnerStatus[]): string {
 }
 
 /** What is wrong with allocation. That others are away is no problem until somebody waits for their addresses. */
-export function problemsOfIpam({ refused, status }: IpamSources): Problem[] {
+export function problemsOfIpam({ inUse, refused, status }: IpamSources): Problem[] {
   const problems: Problem[] = [];
   if (status.trouble !== undefined) {
     problems.push({ message: status.trouble.message, hint: status.trouble.hint ?? null });
@@ -95,6 +98,14 @@ export function problemsOfIpam({ refused, status }: IpamSources): Problem[] {
     const more = status.pendingAllocates.length - 1;
     const who = more === 0 ? `${first!.ident} waits` : `${first!.ident} and ${more} more wait`;
     problems.push({ message: `${who} for an address: ${infoOf(status)}`, hint: "See `meshnet status ipam`" });
+  }
+  if (inUse.length > 0) {
+    const [{ address, by }] = inUse as [AddressInUseReport];
+    const more = inUse.length === 1 ? "" : `, and ${inUse.length - 1} more addresses are in use`;
+    problems.push({
+      message: `${address} is in use by ${by}, who did not get it from meshnet${more}: others are given out`,
+      hint: "Take it away there, or claim it with `meshnet attach` where it is; see `meshnet status ipam`",
+    });
   }
   if (refused !== undefined) problems.push({ message: refused, hint: null });
   return problems;

@@ -28,6 +28,18 @@ export interface IpamRemovalReport {
   readonly missing: readonly string[];
 }
 
+/** An address that somebody uses who did not ask for it. */
+export interface AddressInUseReport {
+  /** The address. */
+  readonly address: string;
+  /** Who answers for it; null: the host itself has it. */
+  readonly mac: string | null;
+  /** Nickname or name of the host that it is on; null: not known. */
+  readonly host: string | null;
+  /** Who that is, as a sentence names it. */
+  readonly by: string;
+}
+
 /** How allocation of addresses is doing. */
 export interface IpamReport {
   /** The whole range. */
@@ -47,6 +59,8 @@ export interface IpamReport {
   readonly owners: readonly IpamOwnerReport[];
   /** Who waits for an address. */
   readonly waiting: readonly { readonly holder: string; readonly wants: string }[];
+  /** Addresses that nobody gets for a while: somebody uses them who did not ask for them. */
+  readonly inUse: readonly AddressInUseReport[];
   /** Hosts that somebody has declared lost. */
   readonly removals: readonly IpamRemovalReport[];
 }

@@ -232,14 +232,19 @@ export interface TargetsAnswer {
   readonly targets: readonly string[];
 }
 
-/** Body of `POST /attach`, and without the wait of `POST /detach`. */
+/** Body of `POST /attach`. */
 export interface AttachRequest extends WaitRequest {
   /** `netns:NAME`, `pid:N` or an absolute path. */
   readonly target: string;
   /** `address/prefix`, optionally with `ip:` in front; `net:default`, or `net:` and a subnet. None: for attach the same as
    * `net:default`, for detach all. */
   readonly addresses: readonly string[];
+  /** Addresses that are given are attached although somebody else in the network uses them. */
+  readonly force: boolean;
 }
+
+/** Body of `POST /detach`. */
+export type DetachRequest = Pick<AttachRequest, "target" | "addresses">;
 
 /** Answer of `POST /attach` and `POST /detach`. */
 export interface AttachAnswer {

@@ -16,6 +16,7 @@ import type {
   AttachRequest,
   ConnectRequest,
   DaemonAnswer,
+  DetachRequest,
   ForgetRequest,
   FullReport,
   StatusReport,
@@ -46,7 +47,7 @@ export interface ControlApi {
   /** Attaches a namespace, or gives it more addresses. `gone` watches the client; so for all that may wait. */
   attach(request: AttachRequest, gone: Gone): AttachAnswer | Promise<AttachAnswer>;
   /** Takes addresses or the whole interface away. */
-  detach(request: Omit<AttachRequest, keyof WaitRequest>): AttachAnswer | Promise<AttachAnswer>;
+  detach(request: DetachRequest): AttachAnswer | Promise<AttachAnswer>;
   /** Who holds which addresses. */
   holders(): readonly HolderReport[];
   /** Allocates an address. */
@@ -85,8 +86,9 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/attach": {
       method: "POST",
       handle(body, gone) {
-        const fields = readFields(body, ["target", "addresses", ...WAIT]);
-        return api.attach({ ...readAttach(fields), ...readWait(fields) }, gone);
+        const fields = readFields(body, ["target", "addresses", "force", ...WAIT]);
+        const force = readFlag(fields, "force");
+        return api.attach({ ...readAttach(fields), force, ...readWait(fields) }, gone);
       },
     },
     "/detach": {
@@ -197,7 +199,7 @@ function readOptional(fields: Fields, name: string): string | null {
   return refuse(`The field ${name} is no text`, "Send a text, or leave it out");
 }
 
-function readAttach(fields: Fields): Omit<AttachRequest, keyof WaitRequest> {
+function readAttach(fields: Fields): DetachRequest {
   const target = fields["target"];
   if (!isText(target)) refuse("The field target is missing", "Send netns:NAME, pid:N or a path as target");
   return { target, addresses: readTexts(fields, "addresses") };

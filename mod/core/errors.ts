@@ -25,6 +25,7 @@ export type ErrorCode =
   | "attach/bad-address"
   | "attach/no-address"
   | "attach/not-attached"
+  | "attach/in-use"
   | "attach/failed"
   | "engine/unreachable"
   | "engine/bad-answer"

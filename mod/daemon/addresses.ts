@@ -2,12 +2,13 @@
 import { type AddressWish, type Attachments, parseAddressWish } from "../attach/mod.ts";
 import type { WaitRequest } from "../control/address_types.ts";
 import type { AttachAnswer, AttachRequest } from "../control/api_types.ts";
-import { type Cidr, cidrContains, formatCidr, parseCidr } from "../core/addr.ts";
+import { type Cidr, cidrContains, formatCidr, type Ip, parseCidr } from "../core/addr.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { after } from "../core/time.ts";
-import type { AllocatorShell } from "../ipam/allocator_shell.ts";
+import type { AllocatorShell, IpamRequest } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
+import type { AddressUser, AddressUsers } from "./address_users.ts";
 
 /** Allocation of addresses, where it is on. */
 export interface Ipam {
@@ -23,10 +24,17 @@ export interface AddressesParts {
   readonly attachments: Attachments;
   /** undefined: allocation is off, and addresses have to be given. */
   readonly ipam: Ipam | undefined;
+  /** Finds out who uses an address already. */
+  readonly users: Pick<AddressUsers, "userOf">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
+/** An address that somebody uses who did not ask for it is given to nobody for so long, in milliseconds. Then it is tried
+ * again. */
+const ASIDE_MS = 600_000;
+/** After so many addresses that are all in use no other one is tried: somebody answers for every address. */
+const MOST_TRIED = 8;
 /** Patience without end. */
 const FOREVER: Patience = { until: Infinity, noWait: false };
 
@@ -52,6 +60,8 @@ export class Addresses {
   readonly #parts: AddressesParts;
   /** The last request about each holder, as long as it is not done. */
   readonly #busy = new Map<string, Promise<unknown>>();
+  /** Who uses the addresses that are set aside. */
+  readonly #foundInUse = new Map<Ip, AddressUser>();
 
   constructor(parts: AddressesParts) {
     this.#parts = parts;
@@ -66,7 +76,13 @@ export class Addresses {
     if (ipam === undefined) {
       const wish = wishes.findIndex(({ kind }) => kind === "any");
       if (wish >= 0) throw ipamOff(`Cannot allocate an address of ${texts[wish]} for ${target}`);
-      return attachments.attach({ target, addresses: texts });
+      const holder = attachments.holderOf(target);
+      return await this.#inTurn(holder, async () => {
+        for (const wish of wishes) {
+          if (wish.kind === "address") await this.#refuseUsed(wish.cidr, request);
+        }
+        return attachments.attach({ target, addresses: texts });
+      });
     }
     const holder = attachments.holderOf(target);
     return await this.#inTurn(holder, async () => {
@@ -145,13 +161,74 @@ export class Addresses {
         if (cidrContains(range, cidr.ip)) {
           await shell.ask({ kind: "claim", cidr, lenient: true, ...common }, gone);
         }
+        await this.#refuseUsed(cidr, request);
         addresses.push(formatCidr(cidr));
         continue;
       }
-      const answer = await shell.ask({ kind: "allocate", subnet: wish.subnet ?? subnet, ...common }, gone);
-      if (answer.kind === "address") addresses.push(formatCidr(answer.cidr));
+      const event = { kind: "allocate", subnet: wish.subnet ?? subnet, ...common } as const;
+      addresses.push(formatCidr(await this.#allocateUnused(shell, event, { gone, holder: ident, request })));
     }
     return addresses;
+  }
+
+  /** An address that nobody uses. Those that somebody uses are set aside. */
+  async #allocateUnused(
+    shell: AllocatorShell,
+    event: Extract<IpamRequest, { kind: "allocate" }>,
+    { gone, holder, request }: {
+      readonly gone: () => AbortSignal;
+      readonly holder: string;
+      readonly request: AttachRequest;
+    },
+  ): Promise<Cidr> {
+    let user: AddressUser | undefined;
+    for (let tries = 0; tries < MOST_TRIED; tries++) {
+      const answer = await shell.ask(event, gone);
+      if (answer.kind !== "address") throw new TypeError(`An allocation was answered with ${answer.kind}`);
+      const { cidr } = answer;
+      if (this.#isAttached(holder, cidr.ip)) return cidr;
+      user = await this.#parts.users.userOf(cidr.ip, request.target);
+      if (user === undefined) return cidr;
+      await shell.ask({ kind: "set-aside", ident: holder, ip: cidr.ip, forMs: ASIDE_MS });
+      this.#foundInUse.set(cidr.ip, user);
+      this.#parts.logger.warn("address-in-use", { address: cidr.ip, by: user.text });
+    }
+    throw new MeshnetError(
+      "attach/in-use",
+      `Cannot allocate an address for ${request.target}: ${MOST_TRIED} in a row are in use, the last one, ` +
+        `${user!.ip}, by ${user!.text}`,
+      { hint: "Somebody may answer for every address (proxy_arp): look there, or give an address yourself" },
+    );
+  }
+
+  /** Throws "attach/in-use" for an address that somebody else uses, unless that is wanted. */
+  async #refuseUsed(
+    { ip, prefix }: Cidr,
+    { force, target }: Pick<AttachRequest, "force" | "target">,
+  ): Promise<void> {
+    // What is attached here to something else is refused later, by its name.
+    const { attachments, users } = this.#parts;
+    if (force || attachments.remembered().some((one) => one.addresses.some((has) => has.ip === ip))) return;
+    const user = await users.userOf(ip, target);
+    if (user === undefined) return;
+    throw new MeshnetError(
+      "attach/in-use",
+      `Cannot attach ${ip}/${prefix} to ${target}: it is in use by ${user.text}`,
+      { hint: "Choose another address, or attach it all the same with --force" },
+    );
+  }
+
+  #isAttached(holder: string, ip: Ip): boolean {
+    return this.#remembered(holder).some((has) => has.ip === ip);
+  }
+
+  /** Who uses addresses that are set aside. */
+  foundInUse(): readonly AddressUser[] {
+    const aside = this.#parts.ipam?.shell.status().aside ?? [];
+    for (const ip of this.#foundInUse.keys()) {
+      if (!aside.some((cidr) => cidr.ip === ip)) this.#foundInUse.delete(ip);
+    }
+    return [...this.#foundInUse.values()];
   }
 
   #addressesOf(wish: AddressWish, has: readonly string[]): readonly string[] {
@@ -178,7 +255,11 @@ export class Addresses {
   }
 
   #attachedTo(holder: string): readonly string[] {
-    return this.#parts.attachments.list().find(({ target }) => target === holder)?.addresses ?? [];
+    return this.#remembered(holder).map(formatCidr);
+  }
+
+  #remembered(holder: string): readonly Cidr[] {
+    return this.#parts.attachments.remembered().find(({ target }) => target === holder)?.addresses ?? [];
   }
 
   /** Gives back what is held or claimed, if it is. */

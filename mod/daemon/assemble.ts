@@ -46,7 +46,7 @@ export async function assemble(
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   start.phase("router");
 
-  const { addresses, ipam } = undo.use(openIpam(config, { attached, base, mesh, state }));
+  const { addresses, ipam } = undo.use(openIpam(config, { attached, base, dataplane, host, mesh, state }));
   start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;

@@ -58,7 +58,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       dataplane,
       attachments: attachments.list(),
       unknownInterfaces: attachments.unknown(),
-      ipam: ipamSources(parts.ipam),
+      ipam: ipamSources(parts.ipam, parts.addresses),
       firewall: parts.firewall(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       formerName: parts.formerName,

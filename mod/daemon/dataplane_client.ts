@@ -5,7 +5,6 @@ import { MeshnetError, systemReason } from "../core/errors.ts";
 import type { Faults } from "../core/faults.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
 import type { Logger } from "../core/ports.ts";
-import type { AddressUse } from "../overlay/flows/address_probe.ts";
 import {
   type DataplaneConfig,
   type DataplaneStatus,
@@ -15,6 +14,7 @@ import {
   type NetworkChange,
   type ToDataplane,
 } from "../overlay/ports/dataplane_messages.ts";
+import type { AddressUse } from "../overlay/ports/dataplane_types.ts";
 
 /** Reports asked for and not yet given; more are refused. */
 const MAX_REPORTS = 64;

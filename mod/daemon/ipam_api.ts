@@ -8,7 +8,7 @@ import { MeshnetError } from "../core/errors.ts";
 import { parsePeerName, type PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Answered } from "../ipam/allocator_shell.ts";
-import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
+import { type Addresses, type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 
 /** What it is made of. */
 export interface IpamApiParts {
@@ -74,10 +74,19 @@ export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): Ipam
 }
 
 /** What `status` is told of allocation. */
-export function ipamSources(ipam: Ipam | undefined): IpamSources | undefined {
+export function ipamSources(
+  ipam: Ipam | undefined,
+  addresses: Pick<Addresses, "foundInUse">,
+): IpamSources | undefined {
   if (ipam === undefined) return undefined;
   const { shell, subnet } = ipam;
-  return { status: shell.status(), subnet: formatCidr(subnet), refused: shell.refused() };
+  const inUse = addresses.foundInUse().map(({ host, ip, mac, text }) => ({
+    address: ip,
+    mac,
+    host,
+    by: text,
+  }));
+  return { status: shell.status(), subnet: formatCidr(subnet), inUse, refused: shell.refused() };
 }
 
 function cidrOf(text: string, example: string): Cidr {

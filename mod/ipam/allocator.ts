@@ -7,7 +7,7 @@ import { after, type Millis } from "../core/time.ts";
 import type { IpamMessage, IpamState } from "../wire/ipam/ipam_types.ts";
 import type { AllocatorEffect, AllocatorEvent, AllocatorOptions } from "./allocator_types.ts";
 import { Exchange, type StateNews } from "./exchange.ts";
-import { NOBODY } from "./owned.ts";
+import { ASIDE, NOBODY } from "./owned.ts";
 import { Parts } from "./parts.ts";
 import { Requests } from "./requests.ts";
 import { type AllocatorStatus, statusOf } from "./status.ts";
@@ -68,8 +68,8 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
 
   /** Earliest time at which a wake could matter. */
   nextWake(): number {
-    const { holdUntil, holding, dead } = this.#parts;
-    const dues = [...dead.values()].map((since) => since + DEAD_MS);
+    const { aside, holdUntil, holding, dead } = this.#parts;
+    const dues = [...aside.values(), ...[...dead.values()].map((since) => since + DEAD_MS)];
     return Math.min(
       this.#tickAt,
       holding ? holdUntil : Infinity,
@@ -145,6 +145,8 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
         return this.#requests.cancel((request) => request.event.id === event.id);
       case "release":
         return this.#release(event);
+      case "set-aside":
+        return this.#setAside(event);
       case "container":
         return this.#container(event);
       case "running":
@@ -188,11 +190,16 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   }
 
   #wake(): void {
-    const { now, dead, ring, awaiting } = this.#parts;
+    const { aside, now, dead, ring, awaiting } = this.#parts;
     for (const [ident, since] of dead) {
       if (now < since + DEAD_MS) continue;
       dead.delete(ident);
       this.#parts.release(ident, undefined);
+    }
+    for (const [ip, until] of aside) {
+      if (now < until) continue;
+      aside.delete(ip);
+      this.#parts.release(ASIDE, ip);
     }
     if (now >= this.#tickAt) {
       this.#tickAt = after(now, TICK_MS);
@@ -298,6 +305,12 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
     }
     this.#parts.answer(id, { kind: "released", cidrs });
     this.#requests.retry();
+  }
+
+  #setAside({ forMs, id, ident, ip }: Extract<AllocatorEvent, { kind: "set-aside" }>): void {
+    const { aside, now } = this.#parts;
+    if (this.#parts.moveAside(ident, ip)) aside.set(ip, after(now, forMs));
+    this.#parts.answer(id, { kind: "done" });
   }
 
   #container({ ident, what }: Extract<AllocatorEvent, { kind: "container" }>): void {

@@ -83,6 +83,14 @@ export type AllocatorEvent =
   | { readonly kind: "cancel"; readonly id: RequestId }
   /** Addresses go back: one of a holder, or all that it has. */
   | { readonly kind: "release"; readonly id: RequestId; readonly ident: string; readonly ip: Ip | undefined }
+  /** An address of a holder turned out to be in use by somebody who did not ask for it: nobody gets it for `forMs`. */
+  | {
+    readonly kind: "set-aside";
+    readonly id: RequestId;
+    readonly ident: string;
+    readonly ip: Ip;
+    readonly forMs: number;
+  }
   | { readonly kind: "container"; readonly ident: string; readonly what: "started" | "died" | "destroyed" }
   /** The containers that run: addresses of others go back. */
   | { readonly kind: "running"; readonly idents: ReadonlySet<string> }

@@ -13,6 +13,9 @@ export interface Holding {
 /** Stands for "no container": such an address is filed under itself. */
 export const NOBODY = "_";
 
+/** Holds what is set aside: addresses that somebody uses who did not ask for them. No name of a person's has blanks. */
+export const ASIDE = "set aside";
+
 /** Holders (container ids, names of targets, `weave:expose`) and what they hold; no address is held twice. */
 export class Owned {
   readonly #byIdent = new Map<string, Holding>();

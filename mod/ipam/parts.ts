@@ -13,7 +13,7 @@ import type {
   RequestId,
 } from "./allocator_types.ts";
 import { Members, type Surroundings } from "./members.ts";
-import type { Holding, Owned } from "./owned.ts";
+import { ASIDE, type Holding, type Owned } from "./owned.ts";
 import type { Ring } from "./ring.ts";
 import { Space } from "./space.ts";
 import { readStored, STORE_KEY, writeMembers, writeRing } from "./stored.ts";
@@ -54,6 +54,8 @@ export class Parts implements Facts, Surroundings {
   careful = false;
   /** Containers that died, and when: their addresses go back unless they start again. */
   readonly dead = new Map<string, Millis>();
+  /** Addresses that are set aside, and until when. */
+  readonly aside = new Map<Ip, Millis>();
   /** How often somebody under our name has outlived us. */
   overtaken = 0;
   /** Whether we were removed in an earlier life, and others own now what is in use here. */
@@ -224,6 +226,15 @@ export class Parts implements Facts, Surroundings {
       if (at !== undefined) this.space.release(at);
     }
     return cidrs;
+  }
+  /** Takes an address from its holder and sets it aside, if it is held. A start gives it back, as it does with what
+   * containers had that are gone. */
+  moveAside(ident: string, ip: Ip): boolean {
+    const cidr = this.owned.remove(ident, ip);
+    if (cidr === undefined) return false;
+    this.#saveHolder(ident);
+    this.hold(ASIDE, cidr, true);
+    return true;
   }
   #saveHolder(ident: string): void {
     this.emit({ kind: "store", key: STORE_KEY.owned + ident, value: this.owned.record(ident) });

@@ -2,6 +2,7 @@
 import { type Cidr, formatCidr, type Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { IpamRefusal } from "./allocator_types.ts";
+import { ASIDE } from "./owned.ts";
 import type { Parts } from "./parts.ts";
 import { distance } from "./ring.ts";
 import type { Waiting } from "./requests.ts";
@@ -74,6 +75,8 @@ export interface AllocatorStatus {
   readonly takeovers: readonly OpenTakeover[];
   /** Who holds which addresses. */
   readonly held: readonly { readonly ident: string; readonly cidrs: readonly Cidr[] }[];
+  /** Addresses that nobody gets for a while, since somebody uses them who did not ask for them. */
+  readonly aside: readonly Cidr[];
 }
 
 /** A snapshot of an allocator. */
@@ -117,7 +120,8 @@ export function statusOf(
         : []
     ),
     takeovers,
-    held: [...owned.all].map(([ident, { cidrs }]) => ({ ident, cidrs })),
+    held: [...owned.all].flatMap(([ident, { cidrs }]) => ident === ASIDE ? [] : [{ ident, cidrs }]),
+    aside: owned.of(ASIDE),
   };
 }
 

@@ -82,7 +82,7 @@ Deno.test("meshnet connect, forget, attach and detach send what was typed", () =
     assert.deepEqual(asked, [
       { targets: ["a", "b:7000"], replace: true },
       { targets: ["a"] },
-      { target: "netns:web", addresses: ["10.2.1.1/24"], noWait: false, timeoutMs: 60_000 },
+      { target: "netns:web", addresses: ["10.2.1.1/24"], force: false, noWait: false, timeoutMs: 60_000 },
       { target: "netns:web", addresses: [] },
     ]);
   }));

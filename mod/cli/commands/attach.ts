@@ -9,7 +9,11 @@ import { waitRequest } from "../wait_request.ts";
 /** Attaches a namespace. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
   const { answerMs, wait } = waitRequest(invocation);
-  const body: AttachRequest = { ...attachRequest(invocation.args), ...wait };
+  const body: AttachRequest = {
+    ...attachRequest(invocation.args),
+    ...wait,
+    force: invocation.on("force"),
+  };
   const timeoutMs = Math.max(ATTACH_TIMEOUT, answerMs);
   const request = { method: "POST", path: "/attach", body, timeoutMs } as const;
   const answer = await call<AttachAnswer>(request, { invocation, io });

@@ -1,11 +1,16 @@
 /** Addresses: the allocator on this host's store, clock and mesh. */
+import { interfaceWith, presentAddresses } from "../../attach/mod.ts";
+import { macAt } from "../../core/addr.ts";
 import { AllocatorShell } from "../../ipam/allocator_shell.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
 import type { Config } from "../config.ts";
 import type { IpamConfig } from "../config_ipam.ts";
+import { AddressUsers, probePatience } from "../address_users.ts";
 import { Addresses, type Ipam } from "../addresses.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
+import type { LoadedDataplane } from "./open_dataplane.ts";
+import type { Host } from "./open_host.ts";
 import type { RouterPart } from "./open_router.ts";
 import type { State } from "./open_state.ts";
 
@@ -20,23 +25,63 @@ export interface IpamPart extends Disposable {
 /** Starts address allocation, and tells it what is attached already. */
 export function openIpam(
   config: Pick<Config, "ipam" | "nickname">,
-  { attached: { attachments, onForgotten }, base, mesh, state }: {
+  { attached, base, dataplane, host, mesh, state }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
+    readonly dataplane: LoadedDataplane;
+    readonly host: Host;
     readonly mesh: RouterPart;
     readonly state: State;
   },
 ): IpamPart {
+  const { attachments, onForgotten } = attached;
   const { clock, logger } = base;
   const ipam = config.ipam === undefined ? undefined : {
     shell: startAllocator({ ...config.ipam, nickname: config.nickname }, { base, mesh, state }),
     range: config.ipam.universe.cidr,
     subnet: config.ipam.subnet,
   };
-  const addresses = new Addresses({ attachments, ipam, clock, logger });
+  const users = openAddressUsers(config, { attached, base, dataplane, host, mesh });
+  const addresses = new Addresses({ attachments, ipam, users, clock, logger });
   onForgotten.call = (target) => addresses.forgotten(target);
   addresses.reconcile();
   return { addresses, ipam, [Symbol.dispose]: () => ipam?.shell[Symbol.dispose]() };
+}
+
+/** What finds out who uses an address already. */
+function openAddressUsers(
+  { nickname }: Pick<Config, "nickname">,
+  { attached: { attachments }, base: { faults, random }, dataplane, host, mesh: { router } }: {
+    readonly attached: AttachmentsPart;
+    readonly base: Base;
+    readonly dataplane: LoadedDataplane;
+    readonly host: Host;
+    readonly mesh: RouterPart;
+  },
+): AddressUsers {
+  const octets = random.bytes(6);
+  octets[0] = (octets[0]! & 0xfe) | 2; // locally administered, not a group
+  const mac = macAt(octets, 0);
+  const users = new AddressUsers({
+    ask: (ip) => dataplane.handle.whoHas(ip, mac),
+    interfaceWith(ip) {
+      using socket = host.openRoute();
+      return interfaceWith(socket, ip);
+    },
+    presentAddresses: (target) => presentAddresses(attachments, target),
+    attachments: () => attachments.remembered(),
+    nickname,
+    hostName: (peer) => router.snapshot().peers.find(({ name }) => name === peer)?.nickname || peer,
+    patience() {
+      const { connections } = router.snapshot();
+      const established = connections.filter(({ state }) => state === "established");
+      if (established.length === 0 && attachments.remembered().length === 0) return undefined;
+      return probePatience(established.map(({ rttMs }) => rttMs));
+    },
+    later: (ms, work) => void setTimeout(faults.guard("ask who uses an address", work), ms),
+  });
+  dataplane.hooks.onAddressUsed = (use) => users.heard(use);
+  return users;
 }
 
 function startAllocator(

@@ -1,20 +1,10 @@
 /** Asks the network whether anybody uses an IPv4 address (RFC 5227), without an interface to ask from. */
 import type { Ip, Mac } from "../../core/addr.ts";
-import type { PeerName } from "../../core/names.ts";
 import { arpProbe, decodeArp } from "../../wire/packet/arp.ts";
 import type { FlowAction, Miss } from "../../wire/netlink/ovs_keys.ts";
 import { vniSource } from "../../wire/packet/vxlan.ts";
+import type { AddressUse } from "../ports/dataplane_types.ts";
 import { everybody, type ForwardContext, identityOf } from "./forward.ts";
-
-/** Somebody uses an address. */
-export interface AddressUse {
-  /** The address. */
-  readonly ip: Ip;
-  /** Who says so. */
-  readonly mac: Mac;
-  /** The host that it is on; undefined: this one. */
-  readonly peer: PeerName | undefined;
-}
 
 /** The questions. Their sender is at no port: answers to it are known by its MAC address, and go nowhere. */
 export class AddressProbe {
@@ -37,6 +27,6 @@ export class AddressProbe {
     if (packet?.operation !== "reply") return undefined;
     const id = identityOf(key);
     const peer = id === undefined ? undefined : network.nameOf(vniSource(id));
-    return { ip: packet.senderIp, mac: packet.senderMac, peer };
+    return { ip: packet.senderIp, mac: packet.senderMac, here: id === undefined, peer };
   }
 }

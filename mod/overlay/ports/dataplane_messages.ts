@@ -5,7 +5,13 @@ import type { OverlayEvent, OverlayName, OverlayRequest } from "../../core/overl
 import { type ErrorCode, MeshnetError, messageOf } from "../../core/errors.ts";
 import type { LogFields } from "../../core/ports.ts";
 import type { DatapathCounts } from "./datapath_port.ts";
-import type { AddressChange, DatapathKind, DataplaneLimits, DataplaneReport } from "./dataplane_types.ts";
+import type {
+  AddressChange,
+  AddressUse,
+  DatapathKind,
+  DataplaneLimits,
+  DataplaneReport,
+} from "./dataplane_types.ts";
 
 /** What the data plane is started with. */
 export interface DataplaneConfig {
@@ -69,13 +75,8 @@ export type FromDataplane =
     readonly event: string;
     readonly fields: LogFields;
   }
-  /** Somebody uses an address: on the host of this name; undefined: on this one. */
-  | {
-    readonly kind: "address-used";
-    readonly ip: Ip;
-    readonly mac: Mac;
-    readonly peer: PeerName | undefined;
-  }
+  /** Somebody uses an address that was asked for. */
+  | { readonly kind: "address-used" } & AddressUse
   /** This host's interfaces, addresses or routes have changed. */
   | { readonly kind: "network-changed"; readonly change: NetworkChange }
   /** What containers hang on was changed by others and is mended: they may have lost their places. */

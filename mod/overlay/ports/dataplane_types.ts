@@ -83,6 +83,18 @@ export interface AddressChange {
   readonly come: readonly Ip[];
 }
 
+/** Somebody uses an address. */
+export interface AddressUse {
+  /** The address. */
+  readonly ip: Ip;
+  /** Who says so. */
+  readonly mac: Mac;
+  /** Whether it is on this host. */
+  readonly here: boolean;
+  /** The other host that it is on, if that is known. */
+  readonly peer: PeerName | undefined;
+}
+
 /** What happened. `started` comes first and once; then anything in any order. */
 export type DataplaneEvent =
   /** The datapath is open: every port it has (vxlan ones too) and every flow already in it, key, actions and counts. */
@@ -122,13 +134,8 @@ export type DataplaneEvent =
 export type DataplaneEffect =
   /** Tell the mesh. */
   | { readonly kind: "overlay"; readonly event: OverlayEvent }
-  /** Somebody uses an address that was asked for: on the host of this name; undefined: on this one. */
-  | {
-    readonly kind: "address-used";
-    readonly ip: Ip;
-    readonly mac: Mac;
-    readonly peer: PeerName | undefined;
-  }
+  /** Somebody uses an address that was asked for. */
+  | { readonly kind: "address-used" } & AddressUse
   /** Have a vxlan port for this UDP port, named `vxlan-<udpPort>`; answer `vxlan-ready` or `vxlan-failed`. */
   | { readonly kind: "ensure-vxlan"; readonly udpPort: number }
   /** Install a flow, or replace the actions of the one with this ufid; no actions means drop.

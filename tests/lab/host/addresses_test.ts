@@ -12,6 +12,7 @@ import { resetAll } from "../common/everyday.ts";
 import { note } from "../common/notes.ts";
 import { attempt, exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
+import { usedAddresses } from "../common/used_addresses.ts";
 import type { Host, World } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 
@@ -115,6 +116,7 @@ declareTests(
       await one.run("detach", target);
       await two.run("ipam", "release", "printer");
     },
+    "an address that somebody uses already is given to nobody, and everybody is told who": usedAddresses,
     "kill -9 in the middle of allocation: what was answered is kept, and nothing is twice": async (world) => {
       const [one, two] = world.hosts as [Host, Host];
       const answered = new Map<string, string>();

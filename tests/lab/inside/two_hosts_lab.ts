@@ -9,6 +9,7 @@ import { note } from "../common/notes.ts";
 import { FEW_MISSES } from "../common/kernel_flows.ts";
 import { exec, pause } from "../common/process.ts";
 import { cpuSeconds, residentMb, wakeUps } from "../common/usage.ts";
+import { usedAddresses } from "../common/used_addresses.ts";
 import { suite } from "../common/suite.ts";
 
 export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh }, {
@@ -49,6 +50,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
     const inside = (await links(world.container(1).netns)).map((link) => link.ifname);
     assert.deepEqual(inside.toSorted(), ["ethmesh", "lo"]);
   },
+  "an address that somebody uses already is given to nobody, and everybody is told who": usedAddresses,
   "IPv6 link-local works without any set-up": linkLocalWorks,
   "no container reaches a host through the switch": assertClosed,
   "each container reaches the name server of its own host, and asks nobody for it": nameServersReached,

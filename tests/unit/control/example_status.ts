@@ -134,6 +134,10 @@ export const EXAMPLE: StatusReport = {
       },
     ],
     waiting: [{ holder: "netns:db", wants: "net:10.32.1.0/29" }],
+    inUse: [{
+      ...{ address: "10.32.1.5", mac: "02:9c:11:00:00:07", host: "host2" },
+      by: "02:9c:11:00:00:07 on host2",
+    }],
     removals: [{
       ...{ peer: "8a:3e:11:02:9c:03", nickname: "host3", heir: "8a:3e:11:02:9c:01" },
       missing: ["8a:3e:11:02:9c:02"],

@@ -59,11 +59,13 @@ Deno.test("answer() hands over checked requests", async () => {
     ["POST", "/attach", { target: "pid:1", addresses: ["x"] }, ["attach", {
       target: "pid:1",
       addresses: ["x"],
+      force: false,
       ...usual,
     }]],
-    ["POST", "/attach", { target: "pid:1", noWait: true, timeoutMs: 7 }, ["attach", {
+    ["POST", "/attach", { target: "pid:1", force: true, noWait: true, timeoutMs: 7 }, ["attach", {
       target: "pid:1",
       addresses: [],
+      force: true,
       ...{ noWait: true, timeoutMs: 7 },
     }]],
     ["GET", "/ps", undefined, ["holders", undefined]],

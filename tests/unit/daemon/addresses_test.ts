@@ -23,6 +23,9 @@ class Machine {
   readonly clock = new VirtualClock();
   attachments!: Attachments;
   addresses!: Addresses;
+  /** Who in the network uses which address. */
+  readonly network = new Map<string, string>();
+  asked: string[] = [];
   ipam: Ipam | undefined;
   #armed = 0;
 
@@ -58,14 +61,24 @@ class Machine {
     this.ipam = off ? undefined : { shell, range: RANGE, subnet: RANGE };
     this.addresses = new Addresses({
       ...{ attachments: this.attachments, ipam: this.ipam, clock: this.clock, logger },
+      users: {
+        userOf: (ip) => {
+          this.asked.push(ip);
+          const text = this.network.get(ip);
+          return Promise.resolve(
+            text === undefined ? undefined : { ip, mac: "02:00:00:00:00:07", host: "h2", text },
+          );
+        },
+      },
     });
     onForgotten.call = (target) => this.addresses.forgotten(target);
     this.addresses.reconcile();
     return this;
   }
 
-  async attach(target: string, ...addresses: readonly string[]): Promise<readonly string[]> {
-    const request: AttachRequest = { target, addresses, ...usual };
+  async attach(target: string, ...words: readonly string[]): Promise<readonly string[]> {
+    const addresses = words.filter((word) => word !== "--force");
+    const request: AttachRequest = { target, addresses, force: addresses.length < words.length, ...usual };
     return (await this.addresses.attach(request, stays)).attachment!.addresses;
   }
 
@@ -128,6 +141,69 @@ Deno.test("Addresses: a claim that waits for others to agree goes with its attac
   await machine.attach("netns:a", "10.32.0.3/22");
   await assert.rejects(machine.attach("netns:a", "10.32.0.3/24", "10.32.0.5/22"));
   assert.deepEqual(claims().map(({ address }) => address), ["10.32.0.3/22"], "only what is attached");
+});
+
+Deno.test("Addresses.attach(): an address that somebody uses is given to nobody for a while", async () => {
+  const machine = new Machine().start();
+  for (const name of ["a", "b"]) machine.host.namespace(`/run/netns/${name}`);
+  machine.network.set("10.32.0.1", "somebody");
+  assert.deepEqual(await machine.attach("netns:a"), ["10.32.0.2/22"]);
+  assert.deepEqual(machine.addresses.foundInUse().map(({ ip, text }) => [ip, text]), [[
+    "10.32.0.1",
+    "somebody",
+  ]]);
+  const { aside, held } = machine.ipam!.shell.status();
+  assert.deepEqual([aside.map(formatCidr), held.map(({ ident }) => ident)], [["10.32.0.1/22"], ["netns:a"]]);
+  machine.network.clear();
+  assert.deepEqual(await machine.attach("netns:b"), ["10.32.0.3/22"], "not at once");
+  await machine.addresses.detach({ target: "netns:b", addresses: [] });
+  machine.clock.run(601_000);
+  assert.deepEqual(machine.addresses.foundInUse(), []);
+  assert.deepEqual(await machine.attach("netns:b"), ["10.32.0.1/22"], "it is tried again");
+});
+
+Deno.test("Addresses.attach(): what is set aside is given back by a start", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  machine.network.set("10.32.0.1", "somebody");
+  await machine.attach("netns:a");
+  machine.start();
+  assert.deepEqual(machine.ipam!.shell.status().aside, []);
+  assert.deepEqual(machine.held("netns:a"), ["10.32.0.2/22"]);
+});
+
+Deno.test("Addresses.attach(): where somebody answers for every address, the request says so and keeps none", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  for (let i = 0; i < 256; i++) machine.network.set(`10.32.0.${i}`, "a proxy");
+  await assert.rejects(machine.attach("netns:a"), {
+    code: "attach/in-use",
+    message:
+      "Cannot allocate an address for netns:a: 8 in a row are in use, the last one, 10.32.0.8, by a proxy",
+  });
+  assert.deepEqual(machine.held("netns:a"), []);
+  assert.equal(machine.addresses.foundInUse().length, 8);
+});
+
+Deno.test("Addresses.attach() refuses an address that somebody uses, unless that is wanted, and asks once", async () => {
+  for (const off of [false, true]) {
+    const machine = new Machine().start({ off });
+    machine.host.namespace("/run/netns/a");
+    for (const ip of ["10.2.1.1", "10.32.0.9"]) {
+      machine.network.set(ip, "02:00:00:00:00:07 on h2");
+      await assert.rejects(machine.attach("netns:a", `${ip}/22`), {
+        code: "attach/in-use",
+        message: `Cannot attach ${ip}/22 to netns:a: it is in use by 02:00:00:00:00:07 on h2`,
+        hint: "Choose another address, or attach it all the same with --force",
+      });
+      if (!off) assert.deepEqual(machine.held("netns:a"), []);
+      assert.deepEqual((await machine.attach("netns:a", `${ip}/22`, "--force")).at(-1), `${ip}/22`);
+      machine.asked = [];
+      await machine.attach("netns:a", `${ip}/22`);
+      assert.deepEqual(machine.asked, [], "what it has it may keep");
+      await machine.addresses.detach({ target: "netns:a", addresses: [] });
+    }
+  }
 });
 
 Deno.test("Addresses.attach(): requests about one target at the same time get one address", async () => {

@@ -53,7 +53,7 @@ Deno.test("controlApi() passes requests on and looks after attachments again", a
   const api = controlApi(fakeParts(asked));
   assert.deepEqual(api.connect({ targets: ["a"], replace: true }), { targets: ["host2"] });
   api.forget({ targets: ["host2"] });
-  const request = { target: "netns:a", addresses: [], noWait: false, timeoutMs: 60_000 };
+  const request = { target: "netns:a", addresses: [], force: false, noWait: false, timeoutMs: 60_000 };
   const gone = () => new AbortController().signal;
   assert.equal(await api.attach(request, gone), "attached");
   assert.equal(await api.detach(request), "detached");

@@ -200,6 +200,7 @@ Deno.test("BridgeDatapath with the data plane's core sends nothing back to the b
   const post = (event: DataplaneEvent): void => {
     for (const effect of core.step(event, NOW)) {
       assert.ok(effect.kind !== "overlay" && effect.kind !== "log" && effect.kind !== "xfrm");
+      assert.ok(effect.kind !== "address-used");
       datapath.perform(effect, post, NOW);
     }
   };

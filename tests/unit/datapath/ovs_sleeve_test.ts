@@ -305,7 +305,10 @@ Deno.test("flows of user space that an earlier process left are deleted at the s
   const [started] = take();
   for (const effect of core.step(started!, 0 as Millis)) {
     const { kind } = effect;
-    if (kind !== "overlay" && kind !== "log" && kind !== "ensure-vxlan" && kind !== "xfrm") perform(effect);
+    if (
+      kind !== "overlay" && kind !== "address-used" && kind !== "log" && kind !== "ensure-vxlan" &&
+      kind !== "xfrm"
+    ) perform(effect);
   }
   flush();
   const deleted = fake.sends.flat().filter((m) => m.family === "ovs_flow" && m.command === OVS_CMD.del);

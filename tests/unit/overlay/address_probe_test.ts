@@ -3,7 +3,7 @@ import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import type { OverlayName } from "../../../mod/core/overlay_port.ts";
 import { arpProbe, encodeArp } from "../../../mod/wire/packet/arp.ts";
 import type { Arrival, Cluster } from "./cluster.ts";
-import { at, box, type Box, chain } from "./cluster_talk.ts";
+import { at, type Box, box, chain } from "./cluster_talk.ts";
 import { numberOf } from "./kernel.ts";
 
 const ASKER = 0x0e00_0000_0099 as Mac;
@@ -38,8 +38,8 @@ for (const overlay of ["fastdp", "sleeve"] satisfies OverlayName[]) {
     }
     const [first] = cluster.hosts;
     const used = [
-      { ip: WANTED, mac: far.mac, peer: cluster.hosts[2]!.name },
-      { ip: WANTED, mac: here.mac, peer: undefined },
+      { ip: WANTED, mac: far.mac, here: false, peer: cluster.hosts[2]!.name },
+      { ip: WANTED, mac: here.mac, here: true, peer: undefined },
     ];
     assert.deepEqual(first!.used, [...used, ...used], "each answer is told");
     assert.deepEqual(cluster.hosts.slice(1).map((host) => host.used), [[], []]);
@@ -62,7 +62,8 @@ Deno.test("Dataplane takes only answers for answers, of those who may send, and 
   first!.kernel.receive(here!.port, runt);
   const stranger = { id: 0 as never, src: "192.0.2.99" as Ip, dst: first!.ip };
   const tunnel = first!.kernel.vxlan(6784)!.port;
-  first!.kernel.receive(tunnel, arpProbe(ASKER, WANTED), { tunnel: stranger });
+  const claim = { operation: "reply", senderMac: 1 as Mac, senderIp: WANTED, targetMac: ASKER } as const;
+  first!.kernel.receive(tunnel, encodeArp({ ...claim, targetIp: WANTED }, ASKER), { tunnel: stranger });
   const arrivals = new Map(cluster.arrivals);
   answer(cluster, here!);
   assert.deepEqual(cluster.arrivals, arrivals, "nobody else hears of it");

@@ -5,13 +5,13 @@ import { type ConnUid, type PeerName, peerNameFromNumber } from "../../../mod/co
 import type { LinkId, OverlayEvent, OverlayName, TopologyView } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import {
+  type AddressUse,
   Dataplane,
   type DataplaneEffect,
   type DataplaneEvent,
   type DataplaneOptions,
 } from "../../../mod/overlay/dataplane.ts";
 import type { PortNo, SleeveKey } from "../../../mod/wire/netlink/ovs_keys.ts";
-import type { AddressUse } from "../../../mod/overlay/flows/address_probe.ts";
 import type { SleeveCarrier } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { FakeIpsec } from "./fake_ipsec.ts";
 import { OVS_HOST } from "./ovs_host.ts";
@@ -235,7 +235,7 @@ export class Cluster {
         kernel.deleteByHandle(effect.handle);
         break;
       case "address-used":
-        host.used.push({ ip: effect.ip, mac: effect.mac, peer: effect.peer });
+        host.used.push({ ip: effect.ip, mac: effect.mac, here: effect.here, peer: effect.peer });
         break;
       case "log":
         break;

@@ -47,7 +47,11 @@ Deno.test("decodeArp() reads captured frames, and nothing shorter or of another 
     assert.equal(packet.senderMac, parseMac(v.mac), v.name);
     assert.equal(packet.senderIp, v.ip, v.name);
     assert.deepEqual(encodeArp(packet, macIn(v.frame.slice(0, 12))), frame, v.name);
-    assert.deepEqual(decodeArp(Uint8Array.of(...frame, ...new Uint8Array(18))), packet, "padding is no matter");
+    assert.deepEqual(
+      decodeArp(Uint8Array.of(...frame, ...new Uint8Array(18))),
+      packet,
+      "padding is no matter",
+    );
     for (let length = 0; length < frame.length; length++) {
       assert.equal(decodeArp(frame.subarray(0, length)), undefined, `${v.name}, ${length} octets`);
     }
