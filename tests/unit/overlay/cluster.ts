@@ -103,18 +103,12 @@ export class Cluster {
     const name = peerNameFromNumber(0x020000000000 + (index * 7919) % 1000)!;
     const shortId = (index * 37 + 5) % 4096;
     this.hosts.push({
-      index,
+      ...{ index, name, shortId, kernel, overlays },
       ip: hostIp(index + 1),
-      name,
-      shortId,
-      kernel,
       ipsec: new FakeIpsec(),
-      overlays,
       core: undefined,
-      events: [],
-      used: [],
-      boots: 0,
-      open: new Map(),
+      ...{ events: [], used: [] },
+      ...{ boots: 0, open: new Map() },
     });
   }
 
