@@ -1,10 +1,11 @@
 /** Wiring namespaces into the network: what the daemon uses of this folder. */
 export type { AttachAdapters, SwitchPorts, Sysctl } from "./adapters.ts";
 export { type AddressWish, parseAddressWish } from "./address.ts";
-export type { AttachOptions } from "./attachment.ts";
+export type { Attachment, AttachOptions, Reconciled } from "./attachment.ts";
 export { Attachments } from "./attachments_shell.ts";
 export { BridgePorts } from "./bridge_ports_shell.ts";
 export { listLinks } from "./links_shell.ts";
 export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, isHostInterface } from "./names.ts";
 export { interfaceWith, presentAddresses } from "./present_shell.ts";
+export { parseAttachTarget } from "./target.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";

@@ -24,7 +24,13 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
 }
 
 /** What can be known to be wrong without looking at the host. What the host refuses is a failure instead. */
-const USAGE: ReadonlySet<ErrorCode> = new Set(["usage/bad-option", "usage/bad-target", "usage/bad-address"]);
+const USAGE: ReadonlySet<ErrorCode> = new Set([
+  "usage/bad-option",
+  "usage/bad-target",
+  "usage/bad-address",
+  "usage/bad-name",
+  "usage/bad-record",
+]);
 
 /** The exit code that stands for an error. */
 export function exitCodeOf(error: unknown): number {

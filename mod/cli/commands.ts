@@ -7,9 +7,15 @@ const WAIT_OPTIONS: readonly OptionSpec[] = [
   { name: "no-wait", kind: "switch", brief: "Fail at once when nobody can be asked" },
   { name: "timeout", kind: "number", placeholder: "SECONDS", fallback: "60", brief: "Longest wait" },
 ];
+const NAME_OPTION: OptionSpec = {
+  name: "name",
+  kind: "list",
+  placeholder: "NAME,...",
+  brief: "Names for it, with or without the domain",
+};
 const STATE_DIR_OPTION = UP_OPTIONS.find((option) => option.name === "state-dir")!;
 /** Pages of `status`. */
-export const STATUS_PAGES = ["connections", "peers", "targets", "ipam"] as const;
+export const STATUS_PAGES = ["connections", "peers", "targets", "ipam", "dns"] as const;
 /** Shells that `completions` knows. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
@@ -66,9 +72,9 @@ export const COMMANDS: readonly CommandSpec[] = [
       "Without a page it shows an overview. `connections` shows each connection to another host: how it carries " +
       "traffic, or why it does not. `peers` shows each host of the mesh and its connections. `targets` shows " +
       "what this host was told to connect to. `ipam` shows which host owns how many addresses, and who waits " +
-      "for one.",
+      "for one. `dns` shows all names and who gives them.",
     args: {
-      usage: "[connections|peers|targets|ipam]",
+      usage: "[connections|peers|targets|ipam|dns]",
       brief: "Page",
       least: 0,
       most: 1,
@@ -86,7 +92,9 @@ export const COMMANDS: readonly CommandSpec[] = [
       "address, or with net:default, it gets a free one of the network's range; net:CIDR takes one of that " +
       "subnet. An address that somebody in the network uses already is refused. Attaching the same again changes " +
       "nothing. The daemon remembers the attachment and restores it " +
-      "after a restart. A namespace that is made again under its name gets its addresses again. " +
+      "after a restart. A namespace that is made again under its name gets its addresses again. The names of " +
+      "--name lead to its addresses on all hosts, as long as it is attached. They are kept as the addresses are; " +
+      "attach again with another --name to add one, and `meshnet dns remove` takes one away. " +
       TARGET_ABOUT,
     args: {
       usage: "[CIDR...] TARGET",
@@ -96,6 +104,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       completes: "target",
     },
     options: [
+      NAME_OPTION,
       { name: "force", kind: "switch", brief: "Attach given addresses that others use already" },
       ...WAIT_OPTIONS,
       JSON_OPTION,
@@ -103,6 +112,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     examples: [
       ["meshnet attach netns:web", "a free address"],
+      ["meshnet attach --name web,www.shop netns:web", "a free address and two names"],
       ["meshnet attach net:10.32.1.0/24 netns:web", "a free address of that subnet"],
       ["meshnet attach 10.2.1.1/24 netns:web", "this address"],
       ["meshnet attach 10.2.1.1/24 10.3.1.1/24 pid:4711", "two networks"],
@@ -172,6 +182,56 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],
     load: () => import("./commands/ipam_status.ts"),
+  },
+  {
+    name: "dns add",
+    brief: "Give a name records, on all hosts",
+    about:
+      "RECORD is an address, cname:NAME for an alias, srv:PRIORITY:WEIGHT:PORT:NAME for a service, or a target " +
+      "that is attached on this host. A name without the domain gets it; inside records, a name that ends in a dot is " +
+      "taken as it is. This host remembers the records and gives them until `meshnet dns remove`, also after a " +
+      "restart; while it is away they are not answered. Several hosts may give one name.",
+    args: { usage: "NAME [RECORD...]", brief: "Which, and what it stands for", least: 1, most: 1000 },
+    options: [JSON_OPTION, RUN_DIR_OPTION],
+    examples: [
+      ["meshnet dns add printer 192.0.2.7 fd00::7", "two addresses of something that is not attached"],
+      ["meshnet dns add www cname:web", "an alias"],
+      ["meshnet dns add _http._tcp.shop srv:0:0:80:web", "a service"],
+      ["meshnet dns add shop netns:web", "another name for what is attached"],
+    ],
+    load: () => import("./commands/dns_add.ts"),
+  },
+  {
+    name: "dns remove",
+    brief: "Take records of a name away, or the whole name",
+    about:
+      "Without a RECORD all that this host gives for the name goes, also from what is attached. Records of other " +
+      "hosts are removed there.",
+    args: { usage: "NAME [RECORD...]", brief: "Which, and what of it", least: 1, most: 1000 },
+    options: [JSON_OPTION, RUN_DIR_OPTION],
+    examples: [
+      ["meshnet dns remove printer", "the name"],
+      ["meshnet dns remove printer 192.0.2.7", "one of its addresses"],
+    ],
+    load: () => import("./commands/dns_remove.ts"),
+  },
+  {
+    name: "dns lookup",
+    brief: "Print what a name of the network stands for",
+    about:
+      "Prints one record in a line: what this host knows of the name, aliases first. Fails where there is none.",
+    args: { usage: "NAME", brief: "Which", least: 1, most: 1 },
+    options: [JSON_OPTION, RUN_DIR_OPTION],
+    examples: [["meshnet dns lookup web", "the addresses of web"]],
+    load: () => import("./commands/dns_lookup.ts"),
+  },
+  {
+    name: "dns list",
+    brief: "List all names of the network; as `status dns`",
+    about: "Every record with whose it is and which host gives it.",
+    options: [JSON_OPTION, RUN_DIR_OPTION],
+    examples: [],
+    load: () => import("./commands/dns_list.ts"),
   },
   {
     name: "prime",

@@ -123,6 +123,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   "password-file": '"/etc/meshnet/password"',
   "trusted-subnets": '["10.0.0.0/8"]',
   "mtu": "1410",
+  "dns-domain": '"mesh.internal"',
   "ip-subnet": '"10.32.1.0/24"',
 };
 

@@ -2,6 +2,7 @@
 import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from "../control/api_types.ts";
 import { DEFAULT_PORT } from "../core/options.ts";
 import { ipamLine } from "./render_ipam.ts";
+import { namesLine } from "./render_names.ts";
 import { count, duration, type Paint, printable, table } from "./render.ts";
 
 const LABEL = 14;
@@ -34,6 +35,7 @@ export function renderOverview(
     ),
     line("Datapath", datapath(report)),
     line("Addresses", ipamLine(report.ipam)),
+    line("Names", namesLine(report.dns)),
     ...firewall(report).map((text) => line("Firewall", text)),
     ...attachments(report).map((one, i) => line(i === 0 ? "Attachments" : "", one)),
   ];
@@ -136,7 +138,9 @@ function firewall({ firewall: { rules, undone, undoneAgoMs } }: StatusReport): r
 function attachments({ attachments }: StatusReport): readonly string[] {
   if (attachments.length === 0) return ["none; connect a namespace with `meshnet attach CIDR netns:NAME`"];
   return attachments.map((one) =>
-    printable(`${one.target} ${one.addresses.join(" ")}${one.attached ? "" : " (not attached)"}`)
+    printable(
+      [one.target, ...one.addresses, ...one.names].join(" ") + (one.attached ? "" : " (not attached)"),
+    )
   );
 }
 

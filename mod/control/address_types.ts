@@ -73,6 +73,8 @@ export interface HolderReport {
   readonly attached: boolean;
   /** `address/prefix`. */
   readonly addresses: readonly string[];
+  /** Names of a target, without the domain. */
+  readonly names: readonly string[];
 }
 
 /** How long a request may wait, for an address or for other hosts. */

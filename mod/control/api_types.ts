@@ -3,6 +3,7 @@
 
 import type { ConnectionState } from "../mesh/snapshot.ts";
 import type { IpamReport, WaitRequest } from "./address_types.ts";
+import type { NamesReport } from "./name_types.ts";
 export type { ConnectionState };
 
 /** One connection, or one address that has none yet. */
@@ -118,6 +119,8 @@ export interface AttachmentReport {
   readonly mac: string | null;
   /** `address/prefix`, in the order of attaching. */
   readonly addresses: readonly string[];
+  /** Its names, without the domain. */
+  readonly names: readonly string[];
   /** Whether it works now; false when, say, the namespace has gone. */
   readonly attached: boolean;
   /** Why it does not work; null when it does. */
@@ -196,6 +199,8 @@ export interface StatusReport {
   readonly attachments: readonly AttachmentReport[];
   /** Allocation of addresses; null where it is off. */
   readonly ipam: IpamReport | null;
+  /** Names; null where they are off. */
+  readonly dns: NamesReport | null;
   /** Empty when all is well. */
   readonly problems: readonly Problem[];
 }
@@ -241,6 +246,8 @@ export interface AttachRequest extends WaitRequest {
   readonly addresses: readonly string[];
   /** Addresses that are given are attached although somebody else in the network uses them. */
   readonly force: boolean;
+  /** For attach: names that it gets besides those that it has, with or without the domain. */
+  readonly names?: readonly string[];
 }
 
 /** Body of `POST /detach`. */

@@ -98,6 +98,8 @@ function statusOf(code: ErrorCode): number {
     case "usage/bad-option":
     case "usage/bad-target":
     case "usage/bad-address":
+    case "usage/bad-name":
+    case "usage/bad-record":
     case "attach/bad-target":
     case "attach/bad-address":
     case "attach/no-address":
@@ -107,9 +109,12 @@ function statusOf(code: ErrorCode): number {
       return 400;
     case "attach/not-attached":
     case "ipam/not-found":
+    case "dns/not-found":
+    case "dns/off":
     case "ipam/off":
     case "peer/unknown":
       return 404;
+    case "dns/conflict":
     case "ipam/in-use":
     case "ipam/owned-by-other":
     case "ipam/peer-connected":

@@ -23,6 +23,7 @@ import type {
   StopAnswer,
   TargetsAnswer,
 } from "./api_types.ts";
+import type { LookupAnswer, LookupRequest, NameAnswer, NameReport, NameRequest } from "./name_types.ts";
 import type { Endpoints } from "./http_answer.ts";
 
 const MAX_ITEMS = 1024;
@@ -62,6 +63,14 @@ export interface ControlApi {
   removePeers(request: RemovePeersRequest, gone: Gone): Promise<RemovePeersAnswer>;
   /** Hands this host's share of the addresses to others: it goes for good. */
   leave(): Promise<WaitAnswer>;
+  /** All names of the mesh. */
+  names(): readonly NameReport[];
+  /** Gives a name records. */
+  addName(request: NameRequest): NameAnswer;
+  /** Takes records of a name away. */
+  removeName(request: NameRequest): NameAnswer;
+  /** What is answered for a name. */
+  lookUpName(request: LookupRequest): LookupAnswer;
   /** Begins an orderly stop. */
   stop(): StopAnswer;
 }
@@ -86,9 +95,9 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/attach": {
       method: "POST",
       handle(body, gone) {
-        const fields = readFields(body, ["target", "addresses", "force", ...WAIT]);
-        const force = readFlag(fields, "force");
-        return api.attach({ ...readAttach(fields), force, ...readWait(fields) }, gone);
+        const fields = readFields(body, ["target", "addresses", "names", "force", ...WAIT]);
+        const more = { names: readTexts(fields, "names"), force: readFlag(fields, "force") };
+        return api.attach({ ...readAttach(fields), ...more, ...readWait(fields) }, gone);
       },
     },
     "/detach": {
@@ -132,6 +141,13 @@ export function controlEndpoints(api: ControlApi): Endpoints {
       },
     },
     "/leave": { method: "POST", handle: () => api.leave() },
+    "/dns": { method: "GET", handle: () => api.names() },
+    "/dns/add": { method: "POST", handle: (body) => api.addName(readNameRequest(body)) },
+    "/dns/remove": { method: "POST", handle: (body) => api.removeName(readNameRequest(body)) },
+    "/dns/lookup": {
+      method: "POST",
+      handle: (body) => api.lookUpName({ name: readNameOf(readFields(body, ["name"])) }),
+    },
     // Its end tells the client that the daemon has ended.
     "/stop": { method: "POST", handle: () => api.stop(), holds: true },
   };
@@ -191,6 +207,20 @@ function readHolder(fields: Fields): string {
     "The field holder is missing or no name",
     `Send 1 to ${MAX_HOLDER} characters without blanks as holder`,
   );
+}
+
+function readNameOf(fields: Fields): string {
+  const name = fields["name"];
+  return isText(name) ? name : refuse("The field name is missing", "Send a name such as web as name");
+}
+
+function readNameRequest(body: unknown): NameRequest {
+  const fields = readFields(body, ["name", "records", "order"]);
+  return {
+    name: readNameOf(fields),
+    records: readTexts(fields, "records"),
+    order: readOptional(fields, "order"),
+  };
 }
 
 function readOptional(fields: Fields, name: string): string | null {

@@ -4,6 +4,7 @@ import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/s
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { DataplaneReport, LinkReport } from "../overlay/ports/dataplane_types.ts";
 import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.ts";
+import type { NamesReport } from "./name_types.ts";
 import { TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
 import type {
   AttachmentReport,
@@ -20,6 +21,14 @@ export interface FirewallState extends FirewallStatus {
   readonly problems: readonly Problem[];
 }
 
+/** Names, and what is wrong with them. */
+export interface NamesSources {
+  /** For people and scripts. */
+  readonly report: NamesReport;
+  /** What is wrong. */
+  readonly problems: readonly Problem[];
+}
+
 /** What a status is made of. */
 export interface StatusSources {
   /** Connections and peers. */
@@ -32,6 +41,8 @@ export interface StatusSources {
   readonly unknownInterfaces: readonly string[];
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: IpamSources | undefined;
+  /** Names; undefined where they are off. */
+  readonly names: NamesSources | undefined;
   /** What this host's firewall does to the mesh. */
   readonly firewall: FirewallState;
   /** The state folder, if it was new at this start although the kernel had a network of an earlier run. */
@@ -101,12 +112,14 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     },
     attachments,
     ipam: sources.ipam === undefined ? null : ipamReport(sources.ipam),
+    dns: sources.names?.report ?? null,
     problems: [
       ...problemOfTunnels(dataplane, mesh.port + 1),
       ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
       ...problemOfMtus(connections, datapath.mtu),
       ...attachments.flatMap(problemOfAttachment),
       ...(sources.ipam === undefined ? [] : problemsOfIpam(sources.ipam)),
+      ...(sources.names?.problems ?? []),
       ...firewall.problems,
       ...[...datapath.stopped, ...kernel.stopped ?? []].map((name) => problemOfLoop(name, attachments)),
       ...problemOfLostState(sources.stateWasLost),

@@ -37,6 +37,7 @@ export type UpOptionName =
   | "ip-init"
   | "reclaim-after"
   | "firewall"
+  | "dns-domain"
   | "no-dns"
   | "docker"
   | "compat"
@@ -169,7 +170,13 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     fallback: "auto",
     brief: "This host's firewall: let containers' traffic through it, only say what it drops, or ignore it",
   },
-  { name: "no-dns", kind: "switch", brief: "Serve no names; this release never does" },
+  {
+    name: "dns-domain",
+    kind: "text",
+    placeholder: "DOMAIN",
+    brief: "Domain of the names of containers, the same on all hosts (default: mesh.internal)",
+  },
+  { name: "no-dns", kind: "switch", brief: "No names: this host gives none, and knows none" },
   {
     name: "docker",
     kind: "choice",

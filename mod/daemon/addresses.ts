@@ -6,9 +6,11 @@ import { type Cidr, cidrContains, formatCidr, type Ip, parseCidr } from "../core
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { after } from "../core/time.ts";
+import { qualified } from "../dns/domain.ts";
 import type { AllocatorShell, IpamRequest } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
 import type { AddressUser, AddressUsers } from "./address_users.ts";
+import { addressesOf, type Names, namesAfter } from "./names.ts";
 
 /** Allocation of addresses, where it is on. */
 export interface Ipam {
@@ -26,6 +28,8 @@ export interface AddressesParts {
   readonly ipam: Ipam | undefined;
   /** Finds out who uses an address already. */
   readonly users: Pick<AddressUsers, "userOf">;
+  /** undefined: there are no names. */
+  readonly names: Names | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -35,6 +39,9 @@ export interface AddressesParts {
 const ASIDE_MS = 600_000;
 /** After so many addresses that are all in use no other one is tried: somebody answers for every address. */
 const MOST_TRIED = 8;
+/** What attaching and detaching answer without names. */
+type Unnamed = ReturnType<Attachments["attach"]>;
+
 /** Patience without end. */
 const FOREVER: Patience = { until: Infinity, noWait: false };
 
@@ -69,41 +76,67 @@ export class Addresses {
 
   /** Attaches a target with the addresses that are asked for. What fails leaves everything as it was. */
   async attach(request: AttachRequest, gone: () => AbortSignal): Promise<AttachAnswer> {
-    const { attachments, ipam } = this.#parts;
+    const { attachments, ipam, names } = this.#parts;
     const { target } = request;
     const texts = request.addresses.length === 0 ? ["net:default"] : request.addresses;
     const wishes = texts.map(parseAddressWish);
-    if (ipam === undefined) {
-      const wish = wishes.findIndex(({ kind }) => kind === "any");
-      if (wish >= 0) throw ipamOff(`Cannot allocate an address of ${texts[wish]} for ${target}`);
-      const holder = attachments.holderOf(target);
-      return await this.#inTurn(holder, async () => {
-        for (const wish of wishes) {
-          if (wish.kind === "address") await this.#refuseUsed(wish.cidr, request);
-        }
-        return attachments.attach({ target, addresses: texts });
-      });
+    const wish = wishes.findIndex(({ kind }) => kind === "any");
+    if (ipam === undefined && wish >= 0) {
+      throw ipamOff(`Cannot allocate an address of ${texts[wish]} for ${target}`);
     }
     const holder = attachments.holderOf(target);
     return await this.#inTurn(holder, async () => {
-      const { shell } = ipam;
-      const before = shell.lookup(holder);
+      const before = names?.own.namesOf(holder) ?? [];
+      const hostnames = namesAfter(names, holder, request.names ?? []);
+      if (hostnames !== undefined) names?.own.setNames(holder, hostnames);
       try {
-        const addresses = await this.#obtain(wishes, { ipam, holder, request, gone });
-        const result = attachments.attach({ target, addresses });
-        this.#adopt(ipam, holder, result.attachment?.addresses ?? []);
-        return result;
+        const given = wishes.flatMap((wish) => wish.kind === "address" ? [wish.cidr] : []);
+        const answer = ipam === undefined
+          ? await this.#attachGiven(given, request)
+          : await this.#attach(ipam, { gone, holder, request, wishes });
+        return this.#named(holder, answer);
       } catch (thrown) {
-        // Claims, too, that were answered and go on.
-        const asked = wishes.flatMap((wish) => wish.kind === "address" ? [wish.cidr] : []);
-        const kept = [...before, ...this.#attachedTo(holder).map((text) => parseCidr(text)!)];
-        for (const ip of new Set([...shell.lookup(holder), ...asked].map((cidr) => cidr.ip))) {
-          if (!kept.some((had) => had.ip === ip)) await this.#giveBack(ipam, holder, ip);
-        }
-        this.#adopt(ipam, holder, this.#attachedTo(holder)); // as it was, with the prefix that it had
+        if (hostnames !== undefined) this.#unname(holder, before);
         throw thrown;
       }
     });
+  }
+
+  /** Attaches with given addresses alone. */
+  async #attachGiven(given: readonly Cidr[], request: AttachRequest): Promise<Unnamed> {
+    for (const cidr of given) await this.#refuseUsed(cidr, request);
+    const { addresses, target } = request;
+    return this.#parts.attachments.attach({ target, addresses });
+  }
+
+  /** Attaches with addresses that are allocated and claimed. */
+  async #attach(
+    ipam: Ipam,
+    { gone, holder, request, wishes }: {
+      readonly gone: () => AbortSignal;
+      readonly holder: string;
+      readonly request: AttachRequest;
+      readonly wishes: readonly AddressWish[];
+    },
+  ): Promise<Unnamed> {
+    const { attachments } = this.#parts;
+    const { shell } = ipam;
+    const before = shell.lookup(holder);
+    try {
+      const addresses = await this.#obtain(wishes, { ipam, holder, request, gone });
+      const result = attachments.attach({ target: request.target, addresses });
+      this.#adopt(ipam, holder, result.attachment?.addresses ?? []);
+      return result;
+    } catch (thrown) {
+      // Claims, too, that were answered and go on.
+      const asked = wishes.flatMap((wish) => wish.kind === "address" ? [wish.cidr] : []);
+      const kept = [...before, ...this.#attachedTo(holder).map((text) => parseCidr(text)!)];
+      for (const ip of new Set([...shell.lookup(holder), ...asked].map((cidr) => cidr.ip))) {
+        if (!kept.some((had) => had.ip === ip)) await this.#giveBack(ipam, holder, ip);
+      }
+      this.#adopt(ipam, holder, this.#attachedTo(holder)); // as it was, with the prefix that it had
+      throw thrown;
+    }
   }
 
   /** Takes addresses or the whole interface away; addresses of the range go back. */
@@ -122,7 +155,7 @@ export class Addresses {
           { hint: `Its addresses are: ${has.join(", ")}` },
         );
       });
-      const result = attachments.detach({ target, addresses: texts });
+      const result = this.#named(holder, attachments.detach({ target, addresses: texts }));
       if (ipam === undefined) return result;
       for (const text of result.addresses) await this.#giveBack(ipam, holder, parseCidr(text)!.ip);
       return result;
@@ -140,7 +173,27 @@ export class Addresses {
 
   /** A target is gone for good: its addresses go back, unless it returns soon. */
   forgotten(target: string): void {
+    this.#parts.names?.own.forgotten(target);
     this.#parts.ipam?.shell.tell({ kind: "container", ident: target, what: "died" });
+  }
+
+  /** What was attached or detached, with its names, which are answered for the addresses that it has now. */
+  #named(holder: string, answer: Unnamed): AttachAnswer {
+    const own = this.#parts.names?.own;
+    const { attachment } = answer;
+    if (attachment === null) own?.forgotten(holder);
+    else own?.present(holder, addressesOf(attachment));
+    return { ...answer, attachment: attachment && { ...attachment, names: own?.namesOf(holder) ?? [] } };
+  }
+
+  /** After a request that failed: the names that a target had before. */
+  #unname(holder: string, before: readonly string[]): void {
+    const { logger, names } = this.#parts;
+    try {
+      names!.own.setNames(holder, before.map((name) => qualified(name, names!.domain)));
+    } catch (thrown) { // the request's own failure is what its caller must read
+      logger.error("names not remembered", { target: holder, reason: messageOf(thrown) });
+    }
   }
 
   async #obtain(

@@ -8,6 +8,7 @@ import { openControl } from "./parts/open_control.ts";
 import { openDataplane, startDataplane } from "./parts/open_dataplane.ts";
 import { openFirewall } from "./parts/open_firewall.ts";
 import { openIpam } from "./parts/open_ipam.ts";
+import { openNames } from "./parts/open_names.ts";
 import { openHost } from "./parts/open_host.ts";
 import { openNameLeg } from "./parts/open_name_leg.ts";
 import { openRouter } from "./parts/open_router.ts";
@@ -46,14 +47,17 @@ export async function assemble(
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   start.phase("router");
 
-  const { addresses, ipam } = undo.use(openIpam(config, { attached, base, dataplane, host, mesh, state }));
+  const { names } = undo.use(openNames(config, { attached, base, mesh, state }));
+  const { addresses, ipam } = undo.use(
+    openIpam(config, { attached, base, dataplane, host, mesh, names, state }),
+  );
   start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ addresses, attachments, ipam },
+    ...{ addresses, attachments, ipam, names },
     firewall: () => firewall.check(),
     touched: keeper.touched,
     stateWasLost: state.wasLost,

@@ -12,6 +12,7 @@ import {
 import { closest } from "../core/suggest.ts";
 import { nicknameOf } from "../wire/mesh/mesh_text.ts";
 import { type ConfigFile, type RawValue, readConfigFile } from "./config_file.ts";
+import { type DnsConfig, parseDns } from "./config_dns.ts";
 import { type IpamConfig, parseIpam } from "./config_ipam.ts";
 import { PARSERS, type Sourced } from "./config_values.ts";
 import { readPassword } from "./password.ts";
@@ -44,6 +45,8 @@ export interface Config {
   readonly mtu: number | undefined;
   /** How addresses are allocated; undefined: they are not. */
   readonly ipam: IpamConfig | undefined;
+  /** How names are answered; undefined: they are not. */
+  readonly dns: DnsConfig | undefined;
   /** Whether this host's firewall is changed, only judged, or not looked at. */
   readonly firewall: "auto" | "report" | "off";
   /** Whose names to use. */
@@ -132,6 +135,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     return found;
   };
   pick("password-file");
+  const compat = PARSERS.compat(pick("compat"));
   return {
     peers: PARSERS.peers(pick("peers")),
     name: PARSERS.name(pick("name")),
@@ -152,8 +156,9 @@ export function resolveConfig(sources: ConfigSources): Config {
       reclaimAfter: pick("reclaim-after")!,
     }),
     firewall: PARSERS.firewall(pick("firewall")!),
-    ...PARSERS.accepted(pick("no-dns"), pick("docker")),
-    compat: PARSERS.compat(pick("compat")),
+    ...PARSERS.accepted(pick("docker")),
+    compat,
+    dns: parseDns({ compat, off: PARSERS.flag(pick("no-dns")), domain: pick("dns-domain") }),
     logLevel: PARSERS.logLevel(pick("log-level")!),
     logFormat: PARSERS.logFormat(pick("log-format")!),
     without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()).filter(Boolean),

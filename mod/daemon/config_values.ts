@@ -142,8 +142,7 @@ export const PARSERS = {
     return choice("firewall", given);
   },
   /** Options that scripts may give already and that change nothing yet. */
-  accepted(noDns: Sourced | undefined, docker: Sourced | undefined): Record<never, never> {
-    PARSERS.flag(noDns);
+  accepted(docker: Sourced | undefined): Record<never, never> {
     if (docker !== undefined && docker.value !== "off") {
       refuseSetting(
         docker,

@@ -13,6 +13,8 @@ import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { Addresses, Ipam } from "./addresses.ts";
 import { ipamApi, ipamSources } from "./ipam_api.ts";
+import type { Names } from "./names.ts";
+import { namesApi, nameSources } from "./names_api.ts";
 import type { Config } from "./config.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
 import type { Ending } from "./ending.ts";
@@ -35,6 +37,8 @@ export interface ControlParts {
   readonly addresses: Addresses;
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: Ipam | undefined;
+  /** Names; undefined where they are off. */
+  readonly names: Names | undefined;
   /** What this host's firewall does to the mesh, as it is now, and what was done about it. */
   readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
@@ -51,14 +55,16 @@ export interface ControlParts {
 
 /** The api of a running daemon. */
 export function controlApi(parts: ControlParts): ControlApi {
-  const { config, router, attachments, clock } = parts;
+  const { config, router, attachments, clock, names } = parts;
+  const namesOf = (target: string) => names?.own.namesOf(target) ?? [];
   const status = (dataplane: DataplaneStatus): StatusReport =>
     assembleStatus({
       mesh: router.snapshot(),
       dataplane,
-      attachments: attachments.list(),
+      attachments: attachments.list().map((one) => ({ ...one, names: namesOf(one.target) })),
       unknownInterfaces: attachments.unknown(),
       ipam: ipamSources(parts.ipam, parts.addresses),
+      names: nameSources(names),
       firewall: parts.firewall(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       formerName: parts.formerName,
@@ -79,7 +85,8 @@ export function controlApi(parts: ControlParts): ControlApi {
     return [{ name, nickname }, ...all];
   };
   return {
-    ...ipamApi({ ipam: parts.ipam, attachments, clock, peers }),
+    ...ipamApi({ ipam: parts.ipam, attachments, clock, namesOf, peers }),
+    ...namesApi({ names, attachments, peers }),
     status: () => reports.ask(),
     async report(): Promise<FullReport> {
       const found = await dataplane.ask();
@@ -92,6 +99,7 @@ export function controlApi(parts: ControlParts): ControlApi {
           routes: router.routes(),
           dataplane: found,
           ipam: parts.ipam?.shell.status() ?? null,
+          names: names === undefined ? null : { ...names.counts, leftOut: names.directory.leftOut },
           memory: Deno.memoryUsage(),
         },
       };

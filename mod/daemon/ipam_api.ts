@@ -15,6 +15,8 @@ export interface IpamApiParts {
   /** undefined: allocation is off. */
   readonly ipam: Ipam | undefined;
   readonly attachments: Pick<Attachments, "list">;
+  /** The names of a target. */
+  readonly namesOf: (target: string) => readonly string[];
   readonly clock: Clock;
   /** Who is in the mesh, with their nicknames; this host first. */
   readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
@@ -27,13 +29,13 @@ export type IpamApi = Pick<
 >;
 
 /** Serves them. */
-export function ipamApi({ attachments, clock, ipam, peers }: IpamApiParts): IpamApi {
+export function ipamApi({ attachments, clock, ipam, namesOf, peers }: IpamApiParts): IpamApi {
   const need = (action: string): Ipam => {
     if (ipam === undefined) throw ipamOff(action);
     return ipam;
   };
   return {
-    holders: () => holdersOf(attachments.list(), ipam),
+    holders: () => holdersOf(attachments.list(), ipam).map((one) => ({ ...one, names: namesOf(one.holder) })),
     async allocate({ holder, subnet: text, ...wait }, gone) {
       const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
       const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
@@ -109,7 +111,7 @@ function answerOf(holder: string, answer: Answered) {
 function holdersOf(
   attachments: readonly { target: string; attached: boolean; addresses: readonly string[] }[],
   ipam: Ipam | undefined,
-): readonly HolderReport[] {
+): readonly Omit<HolderReport, "names">[] {
   const held = new Map(
     (ipam?.shell.status().held ?? []).map(({ cidrs, ident }) => [ident, cidrs.map(formatCidr)]),
   );

@@ -1,5 +1,5 @@
 /** Looks after attachments: what was broken from outside is mended, what has gone waits for its return or is forgotten. */
-import type { Attachments } from "../attach/mod.ts";
+import type { Attachments, Reconciled } from "../attach/mod.ts";
 import type { Faults } from "../core/faults.ts";
 import type { Disturbed } from "../overlay/ports/dataplane_messages.ts";
 
@@ -25,15 +25,17 @@ export interface AttachmentKeeper extends Disposable {
  * `faults`, and is tried again at the next look. */
 export function keepAttached(
   attachments: Pick<Attachments, "list" | "reconcile">,
-  { before = () => {}, faults }: {
+  { before = () => {}, faults, looked = () => {} }: {
     readonly before?: (() => void) | undefined;
+    /** Is told what each look has found. */
+    readonly looked?: ((found: Reconciled) => void) | undefined;
     readonly faults: Pick<Faults, "guard" | "later">;
   },
 ): AttachmentKeeper {
   const mend = faults.guard("mend what attachments hang on", before);
   const reconcile = faults.guard(
     "look after attachments",
-    (which?: Disturbed) => void attachments.reconcile(which),
+    (which?: Disturbed) => looked(attachments.reconcile(which)),
   );
   const timers = new Set<ReturnType<typeof setTimeout>>();
   let names: Deno.FsWatcher | undefined;

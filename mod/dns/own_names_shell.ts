@@ -30,9 +30,14 @@ export interface OwnNamesParts {
 interface Target {
   /** In the order of giving, without the domain. */
   readonly names: readonly string[];
-  /** The addresses that it has while it is there; undefined: it is not there, or nobody has said so yet. */
-  readonly addresses: readonly Ip[] | undefined;
+  /** The addresses that it has while it is there. */
+  readonly addresses: readonly Ip[];
+  /** Whether it is there, as far as anybody has said. */
+  readonly present: boolean;
 }
+
+/** What is known of a target of which nobody has said anything. */
+const UNKNOWN: Target = { names: [], addresses: [], present: false };
 
 /** See the file. What is stored is remembered first, then told. */
 export class OwnNames {
@@ -48,7 +53,7 @@ export class OwnNames {
     for (const [key, value] of store.list(TARGET_PREFIX)) {
       const names = this.#read(key, value, readNames);
       if (names !== undefined) {
-        this.#targets.set(key.slice(TARGET_PREFIX.length), { names, addresses: undefined });
+        this.#targets.set(key.slice(TARGET_PREFIX.length), { names, addresses: [], present: false });
       }
     }
     for (const [key, value] of store.list(RECORD_PREFIX)) {
@@ -61,7 +66,7 @@ export class OwnNames {
 
   /** The names of a target, without the domain. */
   namesOf(target: string): readonly string[] {
-    return this.#targets.get(target)?.names ?? [];
+    return this.#of(target).names;
   }
 
   /** Records by `dns add`. */
@@ -82,24 +87,24 @@ export class OwnNames {
     if (names.join() === (before?.names ?? []).join()) return;
     const value = names.length === 0 ? undefined : JSON.stringify({ version: VERSION, names });
     store.putAll([[TARGET_PREFIX + target, value]]);
-    this.#change(target, { names, addresses: before?.addresses });
+    this.#change(target, { ...before ?? UNKNOWN, names });
   }
 
-  /** A target is there, with these addresses. */
-  present(target: string, addresses: readonly Ip[]): void {
-    this.#change(target, { names: this.namesOf(target), addresses });
+  /** A target is there, with these addresses, or with those that it had. */
+  present(target: string, addresses = this.#of(target).addresses): void {
+    this.#change(target, { ...this.#of(target), addresses, present: true });
   }
 
   /** A target is not there; it may return. */
   absent(target: string): void {
-    this.#change(target, { names: this.namesOf(target), addresses: undefined });
+    this.#change(target, { ...this.#of(target), present: false });
   }
 
   /** A target is attached no more, and has no names. */
   forgotten(target: string): void {
     const { store, logger } = this.#parts;
-    const { names } = this.#targets.get(target) ?? { names: [] };
-    this.#change(target, { names: [], addresses: undefined });
+    const { names } = this.#of(target);
+    this.#change(target, UNKNOWN);
     this.#targets.delete(target);
     if (names.length === 0) return;
     try {
@@ -143,6 +148,10 @@ export class OwnNames {
     for (const record of records) directory.remove(record);
   }
 
+  #of(target: string): Target {
+    return this.#targets.get(target) ?? UNKNOWN;
+  }
+
   #change(target: string, after: Target): void {
     const { directory } = this.#parts;
     const before = this.#recordsOf(target);
@@ -153,7 +162,8 @@ export class OwnNames {
   }
 
   #recordsOf(target: string): ReadonlyMap<string, OwnRecord> {
-    const { names, addresses = [] } = this.#targets.get(target) ?? { names: [] };
+    const { names, addresses, present } = this.#of(target);
+    if (!present) return new Map();
     const container = containerOf(target);
     return new Map(names.flatMap((name) =>
       addresses.map((ip) => {

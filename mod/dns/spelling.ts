@@ -90,6 +90,11 @@ export function writeRecord({ addr, rdata, type }: EntryData): string {
   return `srv:${[0, 2, 4].map((at) => view.getUint16(at)).join(":")}:${nameOf(bytes, 6)}`;
 }
 
+/** The whole name that an alias stands for. */
+export function aliasTarget({ rdata }: EntryData): string {
+  return nameOf(Uint8Array.fromHex(rdata), 0);
+}
+
 /** The names of record types. */
 export function typeName(type: number): string {
   return Object.entries(RECORD_TYPE).find(([, number]) => number === type)?.[0] ?? String(type);

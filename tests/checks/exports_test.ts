@@ -5,13 +5,6 @@ import { listFiles, namedImports, noFindings, programFiles, type SourceFile, vis
 const BY_CONVENTION = /^mod\/cli\/commands\/\w+\.ts run$/;
 /** Other exports that stay although no import names them, and why. */
 const ALLOWED: Readonly<Record<string, string>> = {
-  "mod/dns/channel.ts NAMES_EXTENSION": "the daemon announces it, which comes next",
-  "mod/dns/own_names_shell.ts OwnNames": "the daemon's part for names comes next",
-  "mod/dns/spelling.ts nameBelow": "the same part takes names from commands by it",
-  "mod/dns/spelling.ts readRecord": "the same part takes records from commands by it",
-  "mod/dns/spelling.ts recordOfOrder": "the same part takes orders from commands by it",
-  "mod/dns/spelling.ts typeName": "the same part tells of records by it",
-  "mod/dns/spelling.ts writeRecord": "the same part tells of records by it",
   "mod/dns/clients.ts ClientTable": "the same shell keeps it, from attachments",
   "mod/dns/domain.ts hostName": "the same shell registers hosts by it",
   "mod/dns/name_server.ts NameServer": "the same shell answers by it",

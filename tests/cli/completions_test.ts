@@ -14,7 +14,7 @@ async function complete(script: string, line: string): Promise<string[]> {
 const OFFERS: readonly (readonly [line: string, words: string[]])[] = [
   ["meshnet st", ["status"]],
   ["meshnet com", ["completions"]],
-  ["meshnet status ", ["connections", "peers", "targets", "ipam"]],
+  ["meshnet status ", ["connections", "peers", "targets", "ipam", "dns"]],
   ["meshnet status con", ["connections"]],
   ["meshnet status --j", ["--json"]],
   ["meshnet up --log", ["--log-level", "--log-format"]],
@@ -26,6 +26,7 @@ const OFFERS: readonly (readonly [line: string, words: string[]])[] = [
   ["meshnet help rep", ["report"]],
   ["meshnet attach 10.2.1.1/24 pi", ["pid:"]],
   ["meshnet ipam ", ["allocate", "claim", "release", "status"]],
+  ["meshnet dns ", ["add", "remove", "lookup", "list"]],
   ["meshnet down x", []],
 ];
 

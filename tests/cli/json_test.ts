@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { StatusReport } from "../../mod/control/api_types.ts";
 import type { ControlApi } from "../../mod/control/routes.ts";
+import type { NameReport } from "../../mod/control/name_types.ts";
 import { startControlServer } from "../../mod/control/server.ts";
 import { EXAMPLE } from "../unit/control/example_status.ts";
 import { assertSnapshot, meshnet, withFolder } from "./run_meshnet.ts";
@@ -8,6 +9,26 @@ import { assertSnapshot, meshnet, withFolder } from "./run_meshnet.ts";
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 const asked: unknown[] = [];
 const answered = (holder: string) => Promise.resolve({ holder, addresses: ["10.32.0.7/12"] });
+const NAMES: readonly NameReport[] = [
+  {
+    ...{ name: "web", type: "A", record: "10.32.0.1", container: "netns:web", healthy: true },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1" },
+  },
+  {
+    ...{ name: "web", type: "A", record: "10.32.0.9", container: "netns:b", healthy: false },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
+  },
+  {
+    ...{
+      name: "www",
+      type: "CNAME",
+      record: "cname:web.mesh.internal.",
+      container: "weave:extern",
+      healthy: true,
+    },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
+  },
+];
 const api: ControlApi = {
   status: () => EXAMPLE,
   report: () => ({ status: EXAMPLE, config: {}, host: {}, details: {} }),
@@ -19,8 +40,8 @@ const api: ControlApi = {
   ) => (asked.push(request), { ...request, attachment: EXAMPLE.attachments[0]!, warnings: ["w"] }),
   detach: (request) => (asked.push(request), { ...request, attachment: null, warnings: [] }),
   holders: () => [
-    { holder: "netns:web", attached: true, addresses: ["10.32.0.1/12"] },
-    { holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"] },
+    { holder: "netns:web", attached: true, addresses: ["10.32.0.1/12"], names: ["web", "www.shop"] },
+    { holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"], names: [] },
   ],
   allocate: (request) => (asked.push(request), answered(request.holder)),
   claim: (request) => (asked.push(request), answered(request.holder)),
@@ -28,6 +49,10 @@ const api: ControlApi = {
   prime: (request) => (asked.push(request), Promise.resolve({ done: true })),
   removePeers: (request) => (asked.push(request), Promise.resolve({ peers: request.peers, addresses: 512 })),
   leave: () => Promise.resolve({ done: true }),
+  names: () => NAMES,
+  addName: (request) => (asked.push(request), { name: "web.mesh.internal", records: request.records }),
+  removeName: (request) => (asked.push(request), { name: "web.mesh.internal", records: [] }),
+  lookUpName: (request) => (asked.push(request), { name: "web.mesh.internal", records: NAMES.slice(0, 2) }),
   stop: () => ({ pid: 1, peersThroughDaemon: 0 }),
 };
 
@@ -74,15 +99,22 @@ Deno.test("meshnet connect, forget, attach and detach send what was typed", () =
     const connect = await run("connect", "a", "b:7000", "--replace");
     assert.match(connect.stdout, /^Connecting; 2 targets: a, b:7000\n/);
     await run("forget", "a");
-    const attach = await run("attach", "10.2.1.1/24", "netns:web");
+    const attach = await run("attach", "10.2.1.1/24", "netns:web", "--name", "web", "--name", "www.shop,x");
     assert.equal(attach.stderr, "warning: w\n");
-    assert.equal(attach.stdout, "netns:web: ethmesh has 10.2.1.1/24\n");
+    assert.equal(attach.stdout, "netns:web: ethmesh has 10.2.1.1/24; it is called web, www.shop\n");
     const detach = await run("detach", "netns:web", "--json");
     assert.equal(JSON.parse(detach.stdout).attachment, null);
     assert.deepEqual(asked, [
       { targets: ["a", "b:7000"], replace: true },
       { targets: ["a"] },
-      { target: "netns:web", addresses: ["10.2.1.1/24"], force: false, noWait: false, timeoutMs: 60_000 },
+      {
+        target: "netns:web",
+        addresses: ["10.2.1.1/24"],
+        names: ["web", "www.shop", "x"],
+        force: false,
+        noWait: false,
+        timeoutMs: 60_000,
+      },
       { target: "netns:web", addresses: [] },
     ]);
   }));
@@ -122,9 +154,33 @@ Deno.test("meshnet ps lists holders, or those that are named", () =>
     await assertSnapshot("ps", (await run("ps")).stdout);
     const one = JSON.parse((await run("ps", "printer", "--json")).stdout);
     assert.deepEqual(one, [{
-      ...{ holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"] },
+      ...{ holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"], names: [] },
     }]);
     const none = await run("ps", "scanner");
     assert.equal(none.code, 1);
     assert.match(none.stderr, /Cannot list scanner: it holds no address here/);
+  }));
+
+Deno.test("commands about names send what was typed, and print records alone", () =>
+  withDaemon(async (run) => {
+    asked.length = 0;
+    const added = await run("dns", "add", "web", "10.2.1.1", "cname:x");
+    assert.equal(added.stdout, "web.mesh.internal: 10.2.1.1, cname:x\n");
+    assert.equal(
+      (await run("dns", "remove", "web")).stdout,
+      "web.mesh.internal: has no record of this host any more\n",
+    );
+    assert.equal((await run("dns", "lookup", "web")).stdout, "10.32.0.1\n10.32.0.9\n");
+    assert.deepEqual(asked, [
+      { name: "web", records: ["10.2.1.1", "cname:x"], order: null },
+      { name: "web", records: [], order: null },
+      { name: "web" },
+    ]);
+    const { stdout } = await run("dns", "list");
+    await assertSnapshot("dns-list", stdout);
+    assert.equal((await run("status", "dns")).stdout, stdout);
+    assert.deepEqual(JSON.parse((await run("dns", "list", "--json")).stdout), NAMES);
+    const wrong = await run("attach", "netns:web", "--name", " ,");
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /Cannot use --name: value is " ,"/);
   }));

@@ -1,6 +1,7 @@
 /** `meshnet attach` */
 import type { AttachAnswer, AttachRequest } from "../../control/api_types.ts";
 import { ATTACH_TIMEOUT, attachRequest } from "../attach_request.ts";
+import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import { printable } from "../render.ts";
@@ -12,6 +13,7 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const body: AttachRequest = {
     ...attachRequest(invocation.args),
     ...wait,
+    names: namesOf(invocation.text("name")),
     force: invocation.on("force"),
   };
   const timeoutMs = Math.max(ATTACH_TIMEOUT, answerMs);
@@ -21,5 +23,16 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   if (invocation.on("json")) return io.out(json(answer));
   const { attachment } = answer;
   if (attachment === null) return;
-  io.out(`${attachment.target}: ${attachment.interface} has ${attachment.addresses.join(", ")}\n`);
+  const named = attachment.names.length === 0 ? "" : `; it is called ${attachment.names.join(", ")}`;
+  io.out(`${attachment.target}: ${attachment.interface} has ${attachment.addresses.join(", ")}${named}\n`);
 };
+
+/** An empty list is refused: some script's variables were empty. */
+function namesOf(text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  const names = text.split(",").map((name) => name.trim()).filter(Boolean);
+  if (names.length > 0) return names;
+  throw new MeshnetError("usage/bad-option", `Cannot use --name: value is ${JSON.stringify(text)}`, {
+    hint: "Give a name such as web, several separated by commas, or leave it out",
+  });
+}

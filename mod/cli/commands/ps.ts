@@ -17,8 +17,13 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const wanted = all.filter(({ holder }) => invocation.args.length === 0 || invocation.args.includes(holder));
   if (invocation.on("json")) return io.out(json(wanted));
   if (wanted.length === 0) return io.out("Nobody holds an address on this host.\n");
-  const rows = wanted.map(({ addresses, attached, holder }) => ({
-    cells: [{ text: holder }, { text: attached ? "yes" : "no" }, { text: addresses.join(" ") }],
+  const rows = wanted.map(({ addresses, attached, holder, names }) => ({
+    cells: [
+      { text: holder },
+      { text: attached ? "yes" : "no" },
+      { text: addresses.join(" ") },
+      { text: names.join(" ") },
+    ],
   }));
-  io.out(table(["HOLDER", "ATTACHED", "ADDRESSES"], rows, paint(io.colour)));
+  io.out(table(["HOLDER", "ATTACHED", "ADDRESSES", "NAMES"], rows, paint(io.colour)));
 };

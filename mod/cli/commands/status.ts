@@ -6,12 +6,14 @@ import type { STATUS_PAGES } from "../commands.ts";
 import { call, json } from "../daemon_call.ts";
 import { paint } from "../render.ts";
 import { renderIpam } from "../render_ipam.ts";
+import { run as listNames } from "./dns_list.ts";
 import { renderConnections, renderOverview, renderPeers, renderTargets } from "../render_status.ts";
 
 /** Prints the overview or a page of it. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
+  if (invocation.args[0] === "dns") return void await listNames(invocation, io);
   const report = await call<StatusReport>({ method: "GET", path: "/status" }, { invocation, io });
-  const page = invocation.args[0] as typeof STATUS_PAGES[number] | undefined;
+  const page = invocation.args[0] as Exclude<typeof STATUS_PAGES[number], "dns"> | undefined;
   if (invocation.on("json")) {
     return io.out(
       json(page === undefined ? report : page === "targets" ? report.targetStates : report[page]),

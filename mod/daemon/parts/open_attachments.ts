@@ -7,6 +7,7 @@ import {
   Attachments,
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
+  type Reconciled,
 } from "../../attach/mod.ts";
 import { messageOf } from "../../core/errors.ts";
 import { NAME_PORT } from "../../core/name_leg.ts";
@@ -36,6 +37,8 @@ export interface AttachmentsPart extends Disposable {
   readonly restored: ReturnType<Attachments["reconcile"]>;
   /** What is told of targets that are gone for good; the part that holds their addresses sets it. */
   readonly onForgotten: { call: (target: string) => void };
+  /** What is told of each later look at attachments; the part for names sets it. */
+  readonly onLooked: { call: (found: Reconciled) => void };
 }
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
@@ -61,6 +64,7 @@ export function openAttachments(
   quieten(sysctl, logger);
   const ports = openSwitchPorts(kind, undo);
   const onForgotten = { call: (_target: string) => {} };
+  const onLooked = { call: (_found: Reconciled) => {} };
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
     later: (ms, work) => void setTimeout(faults.guard("announce attachments again", work), ms),
@@ -85,7 +89,8 @@ export function openAttachments(
     }
     nameLeg.keep();
   };
-  const keeper = undo.use(keepAttached(attachments, { faults, before: mend }));
+  const looked = (found: Reconciled) => onLooked.call(found);
+  const keeper = undo.use(keepAttached(attachments, { faults, before: mend, looked }));
   hooks.onMended = () => keeper.disturbed();
   hooks.onDisturbed = (disturbed) => {
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
@@ -95,7 +100,7 @@ export function openAttachments(
   return {
     attachments,
     keeper,
-    ...{ restored, onForgotten },
+    ...{ restored, onForgotten, onLooked },
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }

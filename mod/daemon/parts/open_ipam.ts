@@ -7,6 +7,7 @@ import type { Config } from "../config.ts";
 import type { IpamConfig } from "../config_ipam.ts";
 import { AddressUsers, probePatience } from "../address_users.ts";
 import { Addresses, type Ipam } from "../addresses.ts";
+import type { Names } from "../names.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
 import type { LoadedDataplane } from "./open_dataplane.ts";
@@ -25,12 +26,14 @@ export interface IpamPart extends Disposable {
 /** Starts address allocation, and tells it what is attached already. */
 export function openIpam(
   config: Pick<Config, "ipam" | "nickname">,
-  { attached, base, dataplane, host, mesh, state }: {
+  { attached, base, dataplane, host, mesh, names, state }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
     readonly host: Host;
     readonly mesh: RouterPart;
+    /** undefined: names are off. */
+    readonly names: Names | undefined;
     readonly state: State;
   },
 ): IpamPart {
@@ -42,7 +45,7 @@ export function openIpam(
     subnet: config.ipam.subnet,
   };
   const users = openAddressUsers(config, { attached, base, dataplane, host, mesh });
-  const addresses = new Addresses({ attachments, ipam, users, clock, logger });
+  const addresses = new Addresses({ attachments, ipam, names, users, clock, logger });
   onForgotten.call = (target) => addresses.forgotten(target);
   addresses.reconcile();
   return { addresses, ipam, [Symbol.dispose]: () => ipam?.shell[Symbol.dispose]() };

@@ -7,6 +7,7 @@ import { settleName, storeShortId, takeAnotherName } from "../../sys/identity.ts
 import { loadSealer, NO_SEALER } from "../../sys/sealer.ts";
 import type { SqliteStore } from "../../sys/store.ts";
 import type { Config } from "../config.ts";
+import { extensionsOfNames } from "../names.ts";
 import { parseTargetList, targetChanges, targetsAtStart } from "../targets.ts";
 import type { Ending } from "../ending.ts";
 import type { Base } from "./open_base.ts";
@@ -53,7 +54,7 @@ export async function openRouter(
     port: config.port,
     host: config.host,
     overlays: host.choice.overlays,
-    extensions: running.extensions,
+    extensions: [...running.extensions, ...extensionsOfNames(config)],
     password: config.password,
     trusted: config.trustedSubnets,
     connLimit: config.connLimit,

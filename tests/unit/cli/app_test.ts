@@ -39,7 +39,7 @@ const MISTAKES: readonly (readonly [argv: string, message: string, hint: string]
   [
     "status everything",
     "Cannot use everything with meshnet status",
-    "Give connections, peers, targets, ipam",
+    "Give connections, peers, targets, ipam, dns",
   ],
   ["attach", "An argument is missing: meshnet attach [CIDR...] TARGET", "See `meshnet help attach`"],
   ["attach --jsn x", "Unknown option of meshnet attach: --jsn", "Did you mean --json?"],

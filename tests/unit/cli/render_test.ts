@@ -124,14 +124,14 @@ Deno.test("renderOverview() says what to do when nobody is there yet", () => {
 
 Deno.test("renderOverview() gives each attachment a line", () => {
   const one = EXAMPLE.attachments[0]!;
-  const gone = { ...one, target: "netns:gone", attached: false };
+  const gone = { ...one, target: "netns:gone", names: [], attached: false };
   const text = renderOverview({ ...EXAMPLE, attachments: [one, gone] }, {
     look: plain,
     commandVersion: "0.1.0",
   });
   const lines = text.split("\n");
   const at = lines.findIndex((line) => line.startsWith("   Attachments  "));
-  assert.equal(lines[at], `   Attachments  ${one.target} ${one.addresses.join(" ")}`);
+  assert.equal(lines[at], `   Attachments  ${[one.target, ...one.addresses, ...one.names].join(" ")}`);
   assert.equal(lines[at + 1], `                netns:gone ${one.addresses.join(" ")} (not attached)`);
 });
 

@@ -113,6 +113,7 @@ export const EXAMPLE: StatusReport = {
     hostInterface: "vmn1a2b3c4d",
     mac: "0a:00:00:00:00:01",
     addresses: ["10.2.1.1/24"],
+    names: ["web", "www.shop"],
     attached: true,
     problem: null,
   }],
@@ -143,6 +144,7 @@ export const EXAMPLE: StatusReport = {
       missing: ["8a:3e:11:02:9c:02"],
     }],
   },
+  dns: { domain: "mesh.internal", entries: 12, own: 2 },
   problems: [{
     message:
       "No connection to 192.0.2.7:6783: nothing listens on 192.0.2.7:6783: is meshnet running there, " +

@@ -24,6 +24,10 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     attach: note("attach", attached),
     detach: note("detach", attached),
     holders: note("holders", []),
+    names: note("names", []),
+    addName: note("addName", { name: "a.mesh.internal", records: [] }),
+    removeName: note("removeName", { name: "a.mesh.internal", records: [] }),
+    lookUpName: note("lookUpName", { name: "a.mesh.internal", records: [] }),
     allocate: note("allocate", Promise.resolve(addresses)),
     claim: note("claim", Promise.resolve(addresses)),
     release: note("release", Promise.resolve(addresses)),
@@ -56,16 +60,15 @@ Deno.test("answer() hands over checked requests", async () => {
     ["POST", "/connect", { targets: ["a"] }, ["connect", { targets: ["a"], replace: false }]],
     ["POST", "/connect", { targets: [], replace: true }, ["connect", { targets: [], replace: true }]],
     ["POST", "/forget", { targets: ["a"] }, ["forget", { targets: ["a"] }]],
-    ["POST", "/attach", { target: "pid:1", addresses: ["x"] }, ["attach", {
+    ["POST", "/attach", { target: "pid:1", addresses: ["x"], names: ["web"] }, ["attach", {
       target: "pid:1",
       addresses: ["x"],
-      force: false,
+      ...{ force: false, names: ["web"] },
       ...usual,
     }]],
     ["POST", "/attach", { target: "pid:1", force: true, noWait: true, timeoutMs: 7 }, ["attach", {
       target: "pid:1",
-      addresses: [],
-      force: true,
+      ...{ addresses: [], names: [], force: true },
       ...{ noWait: true, timeoutMs: 7 },
     }]],
     ["GET", "/ps", undefined, ["holders", undefined]],
@@ -79,6 +82,12 @@ Deno.test("answer() hands over checked requests", async () => {
     ["POST", "/prime", {}, ["prime", usual]],
     ["POST", "/rmpeer", { peers: ["a"] }, ["removePeers", { peers: ["a"], ...usual }]],
     ["POST", "/leave", {}, ["leave", undefined]],
+    ["GET", "/dns", undefined, ["names", undefined]],
+    ["POST", "/dns/add", { name: "web", records: ["10.2.1.1"], order: "random" }, ["addName", {
+      ...{ name: "web", records: ["10.2.1.1"], order: "random" },
+    }]],
+    ["POST", "/dns/remove", { name: "web" }, ["removeName", { name: "web", records: [], order: null }]],
+    ["POST", "/dns/lookup", { name: "web" }, ["lookUpName", { name: "web" }]],
     ["POST", "/detach", { target: "pid:1" }, ["detach", { target: "pid:1", addresses: [] }]],
   ];
   for (const [method, path, body, call] of asked) {
@@ -103,6 +112,9 @@ const BAD: readonly (readonly [what: string, path: string, body: string, message
   ["an endless holder", "/ipam/allocate", JSON.stringify({ holder: "x".repeat(257) }), /holder is missing/],
   ["a number for a subnet", "/ipam/allocate", '{"holder":"a","subnet":1}', /subnet is no text/],
   ["a claim of nothing", "/ipam/claim", '{"holder":"a"}', /address is missing/],
+  ["no name", "/dns/add", '{"records":[]}', /name is missing/],
+  ["a list for a name", "/dns/lookup", '{"name":["web"]}', /name is missing/],
+  ["a number for a record", "/dns/remove", '{"name":"web","records":[1]}', /records is not a list/],
   ["a wait that has no end", "/prime", '{"timeoutMs":1e99}', /timeoutMs is no time/],
   ["a wait before the beginning", "/attach", '{"target":"pid:1","timeoutMs":-1}', /timeoutMs is no time/],
   ["an endless target", "/attach", JSON.stringify({ target: "x".repeat(5000) }), /target is missing/],

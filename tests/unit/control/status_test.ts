@@ -37,6 +37,7 @@ const ATTACHMENT: AttachmentReport = {
   hostInterface: "vmn1",
   mac: null,
   addresses: ["10.2.1.1/24"],
+  names: [],
   attached: true,
   problem: null,
 };
@@ -75,6 +76,7 @@ function sources(
   const rest = {
     unknownInterfaces: [],
     ipam: undefined,
+    names: undefined,
     firewall: { mode: "auto" as const, rules: [], undone: 0, undoneAgoMs: null, problems: [] },
     stateWasLost: undefined,
     formerName: undefined,

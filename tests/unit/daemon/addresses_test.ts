@@ -60,7 +60,7 @@ class Machine {
     shell.start();
     this.ipam = off ? undefined : { shell, range: RANGE, subnet: RANGE };
     this.addresses = new Addresses({
-      ...{ attachments: this.attachments, ipam: this.ipam, clock: this.clock, logger },
+      ...{ attachments: this.attachments, ipam: this.ipam, names: undefined, clock: this.clock, logger },
       users: {
         userOf: (ip) => {
           this.asked.push(ip);
@@ -271,6 +271,7 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
   const self = { name: peer(1), nickname: "h1" };
   const api = ipamApi({
     ...{ ipam: machine.ipam, attachments: machine.attachments, clock: machine.clock },
+    namesOf: (target) => target === "netns:a" ? ["web"] : [],
     peers: () => [self, { name: peer(2), nickname: "h" }, { name: peer(3), nickname: "h" }],
   });
   const ask = { holder: "x", subnet: null, ...usual };
@@ -279,8 +280,8 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
     ...{ holder: "x", addresses: ["10.32.1.1/24"] },
   });
   assert.deepEqual(api.holders(), [
-    { holder: "netns:a", attached: true, addresses: ["10.32.0.1/22"] },
-    { holder: "x", attached: false, addresses: ["10.32.0.2/22", "10.32.1.1/24"] },
+    { holder: "netns:a", attached: true, addresses: ["10.32.0.1/22"], names: ["web"] },
+    { holder: "x", attached: false, addresses: ["10.32.0.2/22", "10.32.1.1/24"], names: [] },
   ]);
   await assert.rejects(api.release({ holder: "netns:a", address: null }), { code: "ipam/in-use" });
   await assert.rejects(api.release({ holder: "y", address: null }), { code: "ipam/not-found" });

@@ -44,6 +44,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
       init: { kind: "consensus", peers: undefined },
       reclaimAfterMs: undefined,
     },
+    dns: { domain: "mesh.internal." },
     compat: undefined,
     logLevel: "info",
     logFormat: "text",

@@ -82,7 +82,14 @@ Deno.test("controlApi() refuses to forget what is no target", () => {
 Deno.test("controlApi() reports configuration with origins, host facts and inner state", async () => {
   const report = await controlApi(fakeParts([])).report();
   assert.deepEqual(report.config, { port: { value: "6783", from: "default" } });
-  assert.deepEqual(Object.keys(report.details).sort(), ["dataplane", "ipam", "memory", "mesh", "routes"]);
+  assert.deepEqual(Object.keys(report.details).sort(), [
+    "dataplane",
+    "ipam",
+    "memory",
+    "mesh",
+    "names",
+    "routes",
+  ]);
   assert.equal(typeof report.host["kernel"], "string");
   assert.equal(report.status.uptimeMs, 5000);
 });

@@ -1,0 +1,61 @@
+/** Requests and answers about names. What holds for api_types.ts holds here: scripts depend on it. */
+
+/** Names, in `GET /status`. */
+export interface NamesReport {
+  /** The domain of the mesh, without a dot at its end. */
+  readonly domain: string;
+  /** Records that are answered: those of all hosts. */
+  readonly entries: number;
+  /** Those of this host. */
+  readonly own: number;
+}
+
+/** One record of a name; one item of `GET /dns`. */
+export interface NameReport {
+  /** The name without the domain. */
+  readonly name: string;
+  /** `A`, `AAAA`, `CNAME`, `SRV`; `ORDER` says in which order the addresses of the name are answered. */
+  readonly type: string;
+  /** An address, `cname:NAME`, `srv:PRIORITY:WEIGHT:PORT:NAME` or `order:ORDER`. */
+  readonly record: string;
+  /** Whose it is: a target on its host, a container, or `weave:extern` for what `dns add` made. */
+  readonly container: string;
+  /** Peer name of the host that gives it. */
+  readonly peer: string;
+  /** Its name for people; empty when it is not known. */
+  readonly nickname: string;
+  /** False: its target does not answer; it is left out while others of the name do. */
+  readonly healthy: boolean;
+}
+
+/** Body of `POST /dns/add` and `POST /dns/remove`. */
+export interface NameRequest {
+  /** The name, with or without the domain. */
+  readonly name: string;
+  /** Records as `NameReport` has them, or attached targets, which stand for their addresses. For remove, none: all. */
+  readonly records: readonly string[];
+  /** For add: in which order the addresses of the name are answered from now on; null: as it is. */
+  readonly order: string | null;
+}
+
+/** Answer of `POST /dns/add` and `POST /dns/remove`. */
+export interface NameAnswer {
+  /** The whole name, without a dot at its end. */
+  readonly name: string;
+  /** The records of the name that this host gives now. */
+  readonly records: readonly string[];
+}
+
+/** Body of `POST /dns/lookup`. */
+export interface LookupRequest {
+  /** The name, with or without the domain. */
+  readonly name: string;
+}
+
+/** Answer of `POST /dns/lookup`. */
+export interface LookupAnswer {
+  /** The whole name, without a dot at its end. */
+  readonly name: string;
+  /** What is answered for it, of all types. An alias comes first, and what it leads to after it. */
+  readonly records: readonly NameReport[];
+}

@@ -1,0 +1,96 @@
+/** Names: given to containers, known on all hosts, gone with what they stand for. */
+import assert from "node:assert/strict";
+import type { LookupAnswer, NameAnswer } from "../../../mod/control/name_types.ts";
+import { callDaemon } from "../../../mod/control/client.ts";
+import { note } from "../common/notes.ts";
+import { ip, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { Host, World } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+async function ask<T>(host: Host, path: string, body: unknown): Promise<T> {
+  return await callDaemon<T>({ method: "POST", path, body }, { runDir: host.runDir, timeoutMs: 30_000 });
+}
+
+/** What a host knows of a name; nothing where it knows none. */
+async function lookUp(host: Host, name: string): Promise<readonly string[]> {
+  try {
+    const { records } = await ask<LookupAnswer>(host, "/dns/lookup", { name });
+    return records.map(({ record }) => record).sort();
+  } catch (error) {
+    if ((error as { code?: string }).code === "dns/not-found") return [];
+    throw error;
+  }
+}
+
+/** Waits until all these hosts know exactly this of a name; gives the milliseconds that took. */
+async function allKnow(hosts: readonly Host[], name: string, records: readonly string[]): Promise<number> {
+  const started = performance.now();
+  for (const host of hosts) {
+    await until(`${host.netns} knows ${name} as ${records.join(" ") || "nothing"}`, async () => {
+      return (await lookUp(host, name)).join() === [...records].sort().join();
+    }, { ms: 20_000, everyMs: 5 });
+  }
+  return Math.round(performance.now() - started);
+}
+
+const everything = async (world: World) => {
+  await world.upAll();
+  for (const [i, container] of world.containers.entries()) {
+    const host = world.host(i % 2 + 1);
+    const body = {
+      target: `netns:${container.netns}`,
+      addresses: [`10.2.1.${i + 1}/24`],
+      names: [`c${i + 1}`, "all"],
+    };
+    await ask(host, "/attach", body);
+  }
+};
+
+declareTests(
+  suite({
+    name: "host kernel, names",
+    open: () => hostWorld({ hosts: 2, containers: 3 }),
+    prepare: everything,
+  }, {
+    "names outlive a daemon that is killed, and are taken back where it misses them": async (world) => {
+      const [h1, h2] = [world.host(1), world.host(2)];
+      await ask<NameAnswer>(h1, "/dns/add", { name: "db", records: ["192.0.2.7", "fd00::7"] });
+      await allKnow([h2], "db", ["192.0.2.7", "fd00::7"]);
+      h1.daemon.kill("SIGKILL");
+      await h1.daemon.ended();
+      await h1.up();
+      await allKnow([h1], "all", ["10.2.1.1", "10.2.1.3"]);
+      await h1.established(1);
+      await allKnow([h1, h2], "db", ["192.0.2.7", "fd00::7"]);
+      await allKnow([h1, h2], "all", ["10.2.1.1", "10.2.1.2", "10.2.1.3"]);
+      const { dns } = await h1.status();
+      assert.deepEqual(dns, { domain: "mesh.internal", entries: 8, own: 6 });
+    },
+    "a name is known on the other host at once, and goes with detach, with its namespace and with its host":
+      async (
+        world,
+      ) => {
+        const [h1, h2] = [world.host(1), world.host(2)];
+        const both = [h1, h2];
+        await allKnow(both, "all", ["10.2.1.1", "10.2.1.2", "10.2.1.3"]);
+        await ask<NameAnswer>(h1, "/dns/add", { name: "new", records: ["192.0.2.1"] });
+        const ms = await allKnow([h2], "new", ["192.0.2.1"]);
+        note(`a new name was known on the other host after ${ms} ms`);
+        assert.ok(ms <= 1_000, `it took ${ms} ms`);
+
+        const gone = world.container(3);
+        await ip([`netns del ${gone.netns}`]);
+        await allKnow(both, "all", ["10.2.1.1", "10.2.1.2"]);
+        await ip([`netns add ${gone.netns}`]);
+        await allKnow(both, "all", ["10.2.1.1", "10.2.1.2", "10.2.1.3"]);
+        await ask(h1, "/detach", { target: `netns:${gone.netns}`, addresses: [] });
+        await allKnow(both, "all", ["10.2.1.1", "10.2.1.2"]);
+        await allKnow(both, "c3", []);
+
+        h2.daemon.kill("SIGKILL");
+        await h2.daemon.ended();
+        await allKnow([h1], "all", ["10.2.1.1"]);
+      },
+  }),
+);

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import type { MeshnetError } from "../../../mod/core/errors.ts";
+import type { Logger } from "../../../mod/core/ports.ts";
+import { type Names, namesAfter } from "../../../mod/daemon/names.ts";
+import { namesApi } from "../../../mod/daemon/names_api.ts";
+import { DirectoryShell } from "../../../mod/dns/directory_shell.ts";
+import { OwnNames } from "../../../mod/dns/own_names_shell.ts";
+import { recordOfAddress } from "../../../mod/dns/spelling.ts";
+import { VirtualClock } from "../../sim/clock.ts";
+import { peer } from "../ipam/bench.ts";
+import { MemoryStore } from "../memory_store.ts";
+
+const domain = "mesh.internal.";
+const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A host with two attached targets, and another host whose name `far` it knows. */
+function bench() {
+  const clock = new VirtualClock();
+  const around = {
+    ...{
+      domain,
+      clock,
+      alarm: { set() {} },
+      compares: () => true,
+      knows: () => true,
+      wallSeconds: () => 1_700_000_000,
+    },
+    faults: { tell: (_: string, thrown: unknown) => assert.fail(String(thrown)) },
+  };
+  const directory = new DirectoryShell(
+    { ...around, self: peer(1), gossip: { unicast() {}, broadcast() {} } },
+    () => {},
+  );
+  const far = new DirectoryShell({
+    ...{ ...around, self: peer(2) },
+    gossip: {
+      unicast() {},
+      broadcast: (_, data) => {
+        for (const bytes of data.encode()) directory.channel.onBroadcast(peer(2), bytes, clock.now());
+      },
+    },
+  }, () => {});
+  const own = new OwnNames({ store: new MemoryStore(), directory, domain, logger });
+  own.present("netns:a", ["10.2.1.1" as Ip]);
+  own.present("netns:b", ["10.2.1.2" as Ip]);
+  far.register({ container: "x", hostname: `far.${domain}`, data: recordOfAddress("10.2.1.9" as Ip) });
+  const names: Names = { domain, directory, own, counts: { all: 0, own: 0 } };
+  const attached = ["netns:a", "netns:b"].map((target) => ({ target }));
+  const api = namesApi({
+    names,
+    attachments: { holderOf: (text) => text, list: () => attached as never },
+    peers: () => [{ name: peer(1), nickname: "h1" }, { name: peer(2), nickname: "h2" }],
+  });
+  const add = (name: string, ...records: string[]) => api.addName({ name, records, order: null });
+  const remove = (name: string, ...records: string[]) => api.removeName({ name, records, order: null });
+  const refused = (work: () => unknown): string => {
+    try {
+      work();
+    } catch (thrown) {
+      const { code, hint, message } = thrown as MeshnetError;
+      return `${code}: ${message}; ${hint}`;
+    }
+    return "not refused";
+  };
+  return { add, api, names, own, refused, remove };
+}
+
+Deno.test("namesApi() adds records and targets to a name, and takes them away one by one or all", () => {
+  const { add, api, own, remove } = bench();
+  assert.deepEqual(add("web", "netns:a", "192.0.2.1"), {
+    name: "web.mesh.internal",
+    records: ["10.2.1.1", "192.0.2.1"],
+  });
+  add("WEB.mesh.internal", "netns:b");
+  assert.deepEqual(own.namesOf("netns:b"), ["WEB"]);
+  assert.deepEqual(api.lookUpName({ name: "web" }).records.map(({ record }) => record).sort(), [
+    ...["10.2.1.1", "10.2.1.2", "192.0.2.1"],
+  ]);
+  assert.deepEqual(remove("web", "netns:b").records, ["10.2.1.1", "192.0.2.1"]);
+  assert.deepEqual(remove("Web", "192.0.2.1").records, ["10.2.1.1"]);
+  assert.deepEqual(remove("web").records, []);
+  assert.deepEqual(own.namesOf("netns:a"), []);
+});
+
+Deno.test("namesApi() lists all names in small letters' order, with who gives them", () => {
+  const { add, api } = bench();
+  add("Web", "netns:a");
+  add("db", "fd00::1", "srv:0:0:80:web");
+  assert.deepEqual(
+    api.names().map(({ container, name, nickname, record }) => `${name} ${record} ${container} ${nickname}`),
+    [
+      "db fd00::1 weave:extern h1",
+      "db srv:0:0:80:web.mesh.internal. weave:extern h1",
+      "far 10.2.1.9 x h2",
+      "Web 10.2.1.1 netns:a h1",
+    ],
+  );
+});
+
+Deno.test("namesApi() changes the order of a name", () => {
+  const { api, own } = bench();
+  const order = (order: string) => api.addName({ name: "web", records: [], order });
+  assert.deepEqual(order("random").records, ["order:random"]);
+  assert.deepEqual(order("random").records, ["order:random"]);
+  assert.deepEqual(order("nearest").records, ["order:nearest"]);
+  assert.equal(own.records().length, 1);
+});
+
+Deno.test("namesApi() says what is wrong, and what to do", () => {
+  const { add, api, own, refused, remove } = bench();
+  add("web", "192.0.2.1");
+  add("www", "cname:web");
+  const cases: [work: () => unknown, said: RegExp][] = [
+    [
+      () => add("a b", "192.0.2.1"),
+      /^usage\/bad-name: Cannot add the name "a b": .*letters.*; Give a name such as/,
+    ],
+    [() => add("10.2.1.1", "web"), /^usage\/bad-name: .*it is an address/],
+    [() => add("x", "web"), /^usage\/bad-record: Cannot use record "web": it is no record; Give an address/],
+    [() => add("x", "192.0.2.1/24"), /no prefix length/],
+    [() => add("x", "netns:"), /^usage\/bad-target/],
+    [() => add("x", "netns:c"), /^attach\/not-attached: Cannot name netns:c.*attach --name NAME netns:c/],
+    [
+      () => api.addName({ name: "x", records: [], order: "up" }),
+      /^usage\/bad-option: .*"up".*balanced, random, nearest/,
+    ],
+    [() => add("web", "cname:x"), /^dns\/conflict: .*an alias has no other records/],
+    [() => add("www", "192.0.2.1"), /^dns\/conflict/],
+    [() => add("www", "netns:a"), /^dns\/conflict/],
+    [() => add("self", "cname:SELF"), /^dns\/conflict: .*stand for itself/],
+    [() => remove("nobody"), /^dns\/not-found: .*this host does not give it; `meshnet dns list`/],
+    [() => remove("web", "192.0.2.9"), /^dns\/not-found: .*Its records here are: 192\.0\.2\.1/],
+    [() => remove("far"), /^dns\/not-found: .*Other hosts give it/],
+    [() => api.lookUpName({ name: "wev" }), /^dns\/not-found: .*Did you mean web\?/],
+    [() => api.lookUpName({ name: "www.example.com." }), /^usage\/bad-name: .*not below mesh\.internal/],
+  ];
+  for (const [work, said] of cases) assert.match(refused(work), said);
+  assert.equal(own.records().length, 2, "nothing changed");
+});
+
+Deno.test("names of a target are checked before anything is done, and bounded", () => {
+  const { names, refused } = bench();
+  assert.equal(namesAfter(names, "netns:a", []), undefined);
+  assert.deepEqual(namesAfter(names, "netns:a", ["web", "Web", "x.y"]), [
+    ...["web.mesh.internal.", "x.y.mesh.internal."],
+  ]);
+  assert.match(refused(() => namesAfter(names, "netns:a", ["ok", "-no"])), /^usage\/bad-name: .*"-no"/);
+  const many = Array.from({ length: 101 }, (_, i) => `n${i}`);
+  assert.match(
+    refused(() => namesAfter(names, "netns:a", many)),
+    /^dns\/too-many: .*101 names; .*at most 100/,
+  );
+  assert.match(refused(() => namesAfter(undefined, "netns:a", ["web"])), /^dns\/off: .*--no-dns/);
+});
