@@ -40,6 +40,7 @@ import { PROBE_NUMBERS } from "../wire/packet/loop_probe.ts";
 import { AttachedNotices } from "./attached_notices.ts";
 import { raiseFence } from "./fence.ts";
 import { openFilterNotices, openLockNotices } from "./firewall_notices.ts";
+import { WorkerInbox } from "./inbox.ts";
 import { openIpsec } from "./ipsec_parts.ts";
 import { withoutIpv6 } from "./host_leg_ipv6.ts";
 import { openNetlinkIn } from "./netlink.ts";
@@ -55,24 +56,6 @@ const scope = globalThis as unknown as {
   postMessage(message: FromDataplane): void;
   close(): void;
 };
-
-/** Messages in the order in which they came, one at a time. */
-class Inbox {
-  readonly #arrived: ToDataplane[] = [];
-  #waiting: ((message: ToDataplane) => void) | undefined;
-
-  put(message: ToDataplane): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting === undefined) this.#arrived.push(message);
-    else waiting(message);
-  }
-  next(): Promise<ToDataplane> {
-    const first = this.#arrived.shift();
-    if (first !== undefined) return Promise.resolve(first);
-    return new Promise((resolve) => this.#waiting = resolve);
-  }
-}
 
 function routesOf(view: TopologyView): RouteLookup {
   const graph = graphOfView(view);
@@ -155,7 +138,7 @@ function watchFirewall(send: (message: FromDataplane) => void, log: Logger): rea
 }
 
 async function main(): Promise<void> {
-  const inbox = new Inbox();
+  const inbox = new WorkerInbox<ToDataplane>();
   const send = (message: FromDataplane) => scope.postMessage(message);
   scope.onmessage = ({ data }) => inbox.put(data);
   try {

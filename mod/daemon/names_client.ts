@@ -168,7 +168,8 @@ class NameServiceClient implements NameService {
       wakeup[Symbol.dispose]();
       return this.#fail(messageOf(thrown));
     }
-    this.#send({ kind: "start", config, wakeupFd: wakeup.fd });
+    // Not announced: the thread waits for its first message in another way.
+    this.#thread?.worker.postMessage({ kind: "start", config, wakeupFd: wakeup.fd } satisfies ToNameServer);
     for (const [id, client] of this.#clients) this.#send({ kind: "client", id, client });
     this.#send({ kind: "distances", rttMs: this.#distances });
     this.#changes = Array.from(this.#around.entries(), (entry) => [undefined, entry] as const);

@@ -43,11 +43,18 @@ export type DnsVerdict =
   /** The answer is in the buffer. */
   | { readonly kind: "reply"; readonly length: number; readonly rcode: number }
   /** The answer so far is in the buffer: aliases, of which `target` has to be asked elsewhere and put behind them. */
-  | { readonly kind: "follow"; readonly length: number; readonly target: Uint8Array }
+  | {
+    readonly kind: "follow";
+    readonly length: number;
+    readonly target: Uint8Array;
+    readonly query: DnsQuery;
+    /** How long the whole answer may be. */
+    readonly limit: number;
+  }
   /** Somebody else is to answer it. */
   | { readonly kind: "forward"; readonly query: DnsQuery }
   /** Nothing is answered. */
-  | { readonly kind: "drop"; readonly reason: "short" | "answer" };
+  | { readonly kind: "drop"; readonly reason: "short" | "answer" | "limit" };
 
 /** Answers over UDP are not longer than this, so that one buffer does for all. */
 export const MAX_UDP_ANSWER = 4_096;
@@ -212,7 +219,7 @@ export class NameServer {
       }
       this.index.fold(target, 0, target.length);
       if (!this.index.isBelow(this.#domain)) {
-        return { kind: "follow", length: this.#writer.finish(RCODE.NOERROR), target };
+        return { kind: "follow", length: this.#writer.finish(RCODE.NOERROR), target, query, limit };
       }
       const set = this.index.find();
       if (set === undefined || !set.exists) return this.#finish(RCODE.NOERROR);

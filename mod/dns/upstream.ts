@@ -15,21 +15,30 @@ export interface StubDomain {
 
 /** The servers of the host, and those of single domains. What is asked of them has passed `NameServer.answer`. */
 export class Upstreams {
-  readonly #ourselves: readonly Ip[];
+  readonly #alsoUs: readonly Ip[];
+  #ourselves: readonly Ip[];
+  #text = "";
   /** The longest domain first. */
   readonly #stubs: readonly { readonly wire: Uint8Array; readonly servers: readonly Endpoint[] }[];
   #servers: readonly Endpoint[] = [];
 
-  /** `ourselves` are the addresses on which we listen: asking them would go round in circles. */
-  constructor(stubs: readonly StubDomain[], ourselves: readonly Ip[]) {
-    this.#ourselves = ourselves;
+  /** `alsoUs` are addresses that lead to us: asking them would go round in circles. */
+  constructor(stubs: readonly StubDomain[], alsoUs: readonly Ip[]) {
+    this.#alsoUs = this.#ourselves = alsoUs;
     this.#stubs = stubs.map(({ domain, servers }) => ({ wire: encodeName(domain.toLowerCase()), servers }))
       .sort((a, b) => b.wire.length - a.wire.length);
   }
 
   /** Takes the host's resolv.conf as it is now. */
   read(resolvConf: string): void {
+    this.#text = resolvConf;
     this.#servers = nameserversOf(resolvConf, this.#ourselves).map((ip) => ({ ip, port: DNS_PORT }));
+  }
+
+  /** Takes the addresses on which we listen, which lead to us as well. */
+  avoid(listening: readonly Ip[]): void {
+    this.#ourselves = [...this.#alsoUs, ...listening];
+    this.read(this.#text);
   }
 
   /** The servers of the host, for status. */

@@ -16,7 +16,7 @@ const FLAGS = [
   "-q",
   "--v8-flags=--expose-gc", // ffi/memory.ts collects garbage once the start is over
 ];
-const WORKER = "mod/daemon/dataplane_worker";
+const WORKERS = ["dataplane_worker", "names_worker"] as const;
 const LIBRARIES = ["libnl-3.so.200", "libsodium.so.23"];
 
 /** Builds the executable and returns its path. Equal sources give equal bytes. */
@@ -38,19 +38,22 @@ function readVersion(): string {
   return (JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)) as { version: string }).version;
 }
 
-/** The program and the data plane's worker as JavaScript, shared parts and lazily loaded commands in files of their own. */
+/** The program and its workers as JavaScript, shared parts and lazily loaded commands in files of their own. */
 async function bundle(folder: string): Promise<PayloadFile[]> {
   await capture([
     ...[Deno.execPath(), "bundle", "-q", "--frozen", "--platform", "deno", "--code-splitting"],
-    ...["--outdir", folder, `${root}/main.ts`, `${root}/${WORKER}.ts`],
+    ...["--outdir", folder, `${root}/main.ts`, ...WORKERS.map((name) => `${root}/mod/daemon/${name}.ts`)],
   ]);
   const files = listFiles(folder);
-  let workers = 0;
+  const started: string[] = [];
   for (const file of files) {
     if (!file.path.endsWith(".js")) continue;
     const text = new TextDecoder().decode(file.bytes)
-      // The bundler leaves the worker's address as it is in the source; the worker's bundle keeps its place in the tree.
-      .replaceAll(/new URL\(\s*"[./]*dataplane_worker\.ts"/g, () => (workers++, `new URL("./${WORKER}.js"`))
+      // The bundler leaves a worker's address as it is in the source; the worker's bundle keeps its place in the tree.
+      .replaceAll(
+        /new URL\(\s*"[./]*(\w+_worker)\.ts"/g,
+        (_, name: string) => (started.push(name), `new URL("./mod/daemon/${name}.js"`),
+      )
       // Deno reads all files that it sees imported, reached or not: those of other commands are better not seen.
       .replaceAll(/\bimport\("(\.\.?\/[^"]+\.js)"\)/g, 'import("" + "$1")')
       // The log's library looks into values by Deno itself; the part of Node that it names takes time to load.
@@ -59,8 +62,12 @@ async function bundle(folder: string): Promise<PayloadFile[]> {
       .replaceAll(/^(\/\/ |\s*")\S*\/npm\/[^/\s]+\//gm, "$1npm:");
     Deno.writeTextFileSync(`${folder}/${file.path}`, text);
   }
-  if (workers !== 1) {
-    throw new Error(`The bundle starts the data plane's worker in ${workers} places, not in one`);
+  const twice = started.filter((name, i) => started.indexOf(name) !== i);
+  const unknown = started.filter((name) => !(WORKERS as readonly string[]).includes(name));
+  if (started.length === 0 || twice.length > 0 || unknown.length > 0) {
+    throw new Error(
+      `The bundle starts these workers, each of which should be there once: ${started.join(", ")}`,
+    );
   }
   return listFiles(folder);
 }

@@ -5,12 +5,8 @@ import { listFiles, namedImports, noFindings, programFiles, type SourceFile, vis
 const BY_CONVENTION = /^mod\/cli\/commands\/\w+\.ts run$/;
 /** Other exports that stay although no import names them, and why. */
 const ALLOWED: Readonly<Record<string, string>> = {
-  "mod/dns/clients.ts ClientTable": "the same shell keeps it, from attachments",
   "mod/dns/domain.ts hostName": "the same shell registers hosts by it",
-  "mod/dns/name_server.ts NameServer": "the same shell answers by it",
   "mod/dns/resolv_conf.ts resolvConfFor": "attaching, which comes next, writes a container's file by it",
-  "mod/dns/response_limit.ts ResponseLimit": "the same shell asks it about strangers",
-  "mod/dns/upstream.ts Upstreams": "the same shell forwards by it",
   "mod/daemon/names_client.ts startNameService":
     "the daemon starts it when it has a directory of names, which comes next",
   "mod/docker/engine_shell.ts SocketEngine": "the daemon's part for containers, which comes next, opens it",
@@ -18,7 +14,6 @@ const ALLOWED: Readonly<Record<string, string>> = {
   "mod/docker/follower_shell.ts EngineFollower": "the same part runs it",
   "mod/docker/labels.ts readLabels": "the same part attaches by it",
   "mod/docker/socket_wait_shell.ts untilReachable": "the same part waits by it",
-  "mod/wire/dns/dns_reply.ts decodeReply": "the same shell reads answers of other servers by it",
 };
 
 /** What a file declares and exports. */

@@ -32,6 +32,8 @@ const KNOWN: Readonly<Record<string, string>> = {
   "mod/daemon/control_api.ts parts": "settles a promise",
   "mod/daemon/dataplane_worker.ts inbox": "settles a promise",
   "mod/daemon/dataplane_worker.ts main": "catches everything itself",
+  "mod/daemon/names_worker.ts inbox": "settles a promise",
+  "mod/daemon/names_worker.ts main": "catches everything itself",
   "mod/mesh/tcp/socket_shell.ts #pump": "catches everything itself",
   "mod/mesh/tcp/tcp_shell.ts #read": "catches everything itself",
 };

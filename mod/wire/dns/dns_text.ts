@@ -43,3 +43,15 @@ export function encodeName(hostname: string): Uint8Array<ArrayBuffer> {
   out[0] = length;
   return out;
 }
+
+/** The same for a name as answers are read: dots and odd octets of labels are written as `\DDD` in it. */
+export function encodeEscaped(name: string): Uint8Array<ArrayBuffer> {
+  const out: number[] = [];
+  for (const label of name === "." ? [] : name.split(".").slice(0, -1)) {
+    const octets = [...label.matchAll(/\\(\d{3})|[^]/g)].map(([text, code]) =>
+      code === undefined ? text.charCodeAt(0) : Number(code)
+    );
+    out.push(octets.length, ...octets);
+  }
+  return Uint8Array.from([...out, 0]);
+}

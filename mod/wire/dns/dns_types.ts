@@ -7,9 +7,11 @@ export const RECORD_TYPE = {
   CNAME: 5,
   SOA: 6,
   PTR: 12,
+  TXT: 16,
   AAAA: 28,
   SRV: 33,
   OPT: 41,
+  ANY: 255,
   /** Ours, from the range for private use: in which order a name's addresses are answered. Never on a DNS port. */
   ORDER: 65_280,
 } as const;

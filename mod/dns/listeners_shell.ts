@@ -1,0 +1,111 @@
+/** The addresses on which names are answered: opened, closed, and tried again where that failed. */
+import { type Endpoint, formatEndpoint } from "../core/addr.ts";
+import { ERRNO } from "../core/errno.ts";
+import { errnoOf, messageOf } from "../core/errors.ts";
+import type { Clock } from "../core/ports.ts";
+import type { DnsListener } from "./service_types.ts";
+import type { ListenerPort, QueryPort, Sockets } from "./socket_ports.ts";
+import { heldBack } from "./words.ts";
+
+/** What cannot be had is tried again after so long. */
+const AGAIN_MS = 2_000;
+
+/** What listening is made of. */
+export interface ListenersOptions {
+  readonly clock: Clock;
+  readonly sockets: Pick<Sockets, "openTcp" | "openUdp" | "ownerOf">;
+  /** Begins to answer on an address; disposing ends it, and closes both sockets. */
+  readonly answerOn: (udp: QueryPort, tcp: ListenerPort) => Disposable;
+  /** Takes the state of all, whenever one has changed. */
+  readonly changed: (listeners: readonly DnsListener[]) => void;
+}
+
+/** See the file. */
+export class Listeners implements Disposable {
+  readonly #around: ListenersOptions;
+  readonly #open = new Map<string, Disposable>();
+  readonly #waiting = new Map<string, DnsListener & { readonly state: "waiting" }>();
+  #endpoints: readonly Endpoint[] = [];
+  #againAt = Infinity;
+  #told = "";
+
+  constructor(around: ListenersOptions) {
+    this.#around = around;
+  }
+
+  /** Listens on these and on no others; tries those again that could not be had. */
+  set(endpoints: readonly Endpoint[]): void {
+    this.#endpoints = endpoints;
+    const wanted = new Set(endpoints.map(formatEndpoint));
+    for (const [name, listener] of this.#open) {
+      if (wanted.has(name)) continue;
+      this.#open.delete(name);
+      listener[Symbol.dispose]();
+    }
+    this.#try();
+  }
+
+  /** Earliest time at which wake() has something to do. */
+  nextWake(): number {
+    return this.#againAt;
+  }
+
+  /** Does what is due. */
+  wake(): void {
+    if (this.#around.clock.now() >= this.#againAt) this.#try();
+  }
+
+  /** What has become of each. */
+  states(): readonly DnsListener[] {
+    return this.#endpoints.map((endpoint) =>
+      this.#waiting.get(formatEndpoint(endpoint)) ?? { endpoint, state: "listening" }
+    );
+  }
+
+  /** Closes all. */
+  [Symbol.dispose](): void {
+    for (const listener of this.#open.values()) listener[Symbol.dispose]();
+    this.#open.clear();
+  }
+
+  #try(): void {
+    const { changed, clock } = this.#around;
+    this.#waiting.clear();
+    for (const endpoint of this.#endpoints) {
+      const name = formatEndpoint(endpoint);
+      if (this.#open.has(name)) continue;
+      try {
+        this.#open.set(name, this.#openOne(endpoint));
+      } catch (thrown) {
+        this.#waiting.set(name, { endpoint, state: "waiting", ...this.#why(endpoint, thrown) });
+      }
+    }
+    this.#againAt = this.#waiting.size > 0 ? clock.now() + AGAIN_MS : Infinity;
+    const states = this.states();
+    const told = JSON.stringify(states);
+    if (told === this.#told) return;
+    this.#told = told;
+    changed(states);
+  }
+
+  #openOne(endpoint: Endpoint): Disposable {
+    const { answerOn, sockets } = this.#around;
+    const udp = sockets.openUdp(endpoint);
+    try {
+      return answerOn(udp, sockets.openTcp(endpoint));
+    } catch (thrown) {
+      udp[Symbol.dispose]();
+      throw thrown;
+    }
+  }
+
+  #why(endpoint: Endpoint, thrown: unknown): { readonly reason: string; readonly hint: string | undefined } {
+    const errno = errnoOf(thrown);
+    if (errno === ERRNO.EADDRINUSE) {
+      return heldBack({ kind: "taken", endpoint, by: this.#around.sockets.ownerOf(endpoint) });
+    }
+    if (errno === ERRNO.EADDRNOTAVAIL) return heldBack({ kind: "no-address", endpoint });
+    if (errno === ERRNO.EACCES) return heldBack({ kind: "not-permitted", endpoint });
+    return { reason: messageOf(thrown), hint: undefined };
+  }
+}

@@ -1,0 +1,176 @@
+/** The name server's real thread on loopback, servers that it asks, and clients that ask it. */
+import assert from "node:assert/strict";
+import dgram from "node:dgram";
+import net from "node:net";
+import { Wakeup } from "../../../ffi/poll.ts";
+import type { Endpoint, Ip } from "../../../mod/core/addr.ts";
+import type { LogFields, Logger } from "../../../mod/core/ports.ts";
+import { type NameService, startNameService } from "../../../mod/daemon/names_client.ts";
+import type { DnsListener, NameServiceConfig } from "../../../mod/dns/service_types.ts";
+import { encodeName } from "../../../mod/wire/dns/dns_text.ts";
+import { peer } from "../dns/bench.ts";
+import { query, type Question } from "../dns/server_bench.ts";
+import { decodeReference, encodeReference, type ReferenceMessage } from "../wire/dns/dns_packet.ts";
+
+Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
+
+export const LOOPBACK = "127.0.0.1" as Ip;
+const PATIENCE_MS = 5_000;
+
+/** Rejects when something takes too long, so that a test ends that waits for what never comes. */
+export function soon<T>(what: string, promise: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`${what} took more than ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Two sockets on one port of loopback that nobody else has, UDP and TCP. */
+export class Taken implements AsyncDisposable {
+  readonly udp = dgram.createSocket("udp4");
+  readonly tcp = net.createServer();
+  #open = true;
+
+  async listen(): Promise<Endpoint> {
+    await new Promise<void>((resolve) => this.udp.bind(0, LOOPBACK, resolve));
+    const { port } = this.udp.address();
+    await new Promise<void>((resolve, reject) => {
+      this.tcp.once("error", reject);
+      this.tcp.listen(port, LOOPBACK, resolve);
+    });
+    return { ip: LOOPBACK, port };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await new Promise<void>((resolve) => this.udp.close(resolve));
+    await new Promise((resolve) => this.tcp.close(resolve));
+  }
+}
+
+/** A port that is free on UDP and TCP. */
+export async function freePort(): Promise<Endpoint> {
+  await using taken = new Taken();
+  return await taken.listen();
+}
+
+/** A server of others' names; `answer` makes its answers, undefined: it says nothing. */
+export class OtherServer extends Taken {
+  readonly asked: string[] = [];
+
+  constructor(readonly answer: (name: string, transport: string) => ReferenceMessage | undefined) {
+    super();
+    this.udp.on("message", (bytes, { port }) => {
+      const reply = this.#reply(bytes, "udp");
+      if (reply !== undefined) this.udp.send(reply, port, LOOPBACK);
+    });
+    this.tcp.on("connection", (socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (bytes) => {
+        const reply = this.#reply(bytes.subarray(2), "tcp");
+        if (reply === undefined) return;
+        socket.write(Uint8Array.of(reply.length >>> 8, reply.length & 255));
+        socket.end(reply);
+      });
+    });
+  }
+
+  #reply(bytes: Uint8Array, transport: string): Uint8Array | undefined {
+    const { id, questions } = decodeReference(bytes);
+    this.asked.push(`${questions[0]!.name} ${transport}`);
+    const answer = this.answer(questions[0]!.name, transport);
+    return answer && encodeReference({ type: "response", id, questions, ...answer });
+  }
+}
+
+/** The thread, with what it tells. */
+export class NamesTrial implements AsyncDisposable {
+  readonly logged: string[] = [];
+  readonly service: NameService;
+  #told: readonly DnsListener[] = [];
+  #more = Promise.withResolvers<void>();
+
+  constructor(config: Partial<NameServiceConfig> = {}) {
+    const log = Object.fromEntries(
+      ["debug", "info", "warn", "error"].map((level) => [
+        level,
+        (event: string, fields?: LogFields) => this.logged.push(`${event}: ${fields?.["reason"]}`),
+      ]),
+    ) as unknown as Logger;
+    this.service = startNameService({
+      config: {
+        ...{ self: peer(1), domain: "mesh.internal.", ttl: undefined, order: "balanced" as const },
+        ...{ plainCap: undefined, stubs: [], resolvConf: "/nowhere", patienceMs: 5_000, mixCase: false },
+        alsoUs: [],
+        ...config,
+      },
+      entries: () => [],
+      createWakeup: () => Wakeup.create(),
+      log,
+      guard: (_, work) => work,
+      onListeners: (listeners) => {
+        this.#told = listeners;
+        this.#more.resolve();
+      },
+    });
+  }
+
+  /** A name with an address of this host's. */
+  add(hostname: string, addr: number, container = "c1"): void {
+    this.service.watch(undefined, {
+      ...{ container, origin: peer(1), hostname, type: 1, addr, rdata: "", version: 0, tombstone: 0 },
+      unhealthy: false,
+    });
+  }
+
+  /** An alias. */
+  addAlias(hostname: string, target: string): void {
+    this.service.watch(undefined, {
+      ...{ container: "weave:extern", origin: peer(1), hostname, type: 5, addr: 0, version: 0, tombstone: 0 },
+      ...{ rdata: encodeName(target).toHex(), unhealthy: false },
+    });
+  }
+
+  /** Waits until the state of all listeners is like this. */
+  async until(holds: (listeners: readonly DnsListener[]) => boolean): Promise<readonly DnsListener[]> {
+    while (!holds(this.#told)) {
+      await soon("listening", this.#more.promise);
+      this.#more = Promise.withResolvers();
+    }
+    return this.#told;
+  }
+
+  /** Listens on a free port. */
+  async listen(): Promise<Endpoint> {
+    const endpoint = await freePort();
+    this.service.listen([endpoint]);
+    await this.until((all) => all.length === 1 && all[0]!.state === "listening");
+    return endpoint;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.service.stop();
+    assert.deepEqual(this.logged, []);
+  }
+}
+
+/** Asks over UDP once. */
+export async function askUdp(
+  server: Endpoint,
+  question: Question,
+  id = 4711,
+): Promise<Required<ReferenceMessage>> {
+  const socket = dgram.createSocket("udp4");
+  try {
+    const heard = new Promise<Uint8Array>((resolve) => socket.once("message", resolve));
+    socket.send(query(question, { id }), server.port, server.ip);
+    return decodeReference(await soon(`answer about ${question.name}`, heard));
+  } finally {
+    socket.close();
+  }
+}
+
+/** The data of the answers, in short. */
+export function dataOf({ answers, rcode }: Required<ReferenceMessage>): string {
+  return `${rcode} ${answers.map(({ data }) => data)}`.trim();
+}

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { formatEndpoint } from "../../../mod/core/addr.ts";
+import { framed } from "../../../mod/dns/frames.ts";
+import { query } from "../dns/server_bench.ts";
+import { decodeReference, type ReferenceMessage } from "../wire/dns/dns_packet.ts";
+import { askUdp, dataOf, freePort, LOOPBACK, NamesTrial, OtherServer, soon, Taken } from "./names_bench.ts";
+
+const ANSWER: ReferenceMessage = {
+  answers: [{ name: "www.example.com", type: "A", ttl: 300, data: "192.0.2.1" }],
+};
+
+/** Messages that come on a connection until it ends, or until there are so many. */
+async function read(connection: Deno.TcpConn, count: number): Promise<string[]> {
+  const bytes: number[] = [];
+  const buffer = new Uint8Array(65_536);
+  const answers: string[] = [];
+  while (answers.length < count) {
+    const length = await soon("an answer over TCP", connection.read(buffer));
+    if (length === null) break;
+    bytes.push(...buffer.subarray(0, length));
+    for (let end = 0; bytes.length >= 2; bytes.splice(0, end)) {
+      end = 2 + (bytes[0]! << 8 | bytes[1]!);
+      if (bytes.length < end) break;
+      answers.push(dataOf(decodeReference(Uint8Array.from(bytes.slice(2, end)))));
+    }
+  }
+  return answers;
+}
+
+Deno.test("the name server's thread answers over UDP and TCP, and follows changes", async () => {
+  await using trial = new NamesTrial();
+  trial.add("web.mesh.internal.", 0x0a20_0001);
+  const server = await trial.listen();
+  assert.equal(dataOf(await askUdp(server, { name: "WEB.mesh.internal" })), "NOERROR 10.32.0.1");
+  assert.equal(dataOf(await askUdp(server, { name: "db.mesh.internal" })), "NXDOMAIN");
+  trial.add("db.mesh.internal.", 0x0a20_0002);
+  await trial.service.report();
+  const connection = await Deno.connect({ hostname: server.ip, port: server.port });
+  const names = ["db.mesh.internal", "web", "nobody"];
+  await connection.write(Uint8Array.from(names.flatMap((name) => [...framed(query({ name }))])));
+  assert.deepEqual(await read(connection, 3), ["NOERROR 10.32.0.2", "NOERROR 10.32.0.1", "NXDOMAIN"]);
+  connection.close();
+  const { counters, names: known } = await trial.service.report();
+  assert.equal(known, 2);
+  assert.deepEqual([counters.queries, counters.answered, counters.unknown], [5, 5, 2]);
+});
+
+Deno.test("the name server's thread passes other questions on, keeps answers, and never asks about its domain", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "meshnet-names-" });
+  await using other = new OtherServer((_, transport) =>
+    transport === "udp" ? ANSWER : { answers: [...ANSWER.answers!, ...ANSWER.answers!] }
+  );
+  const stub = { domain: "example.com.", servers: [await other.listen()] };
+  {
+    await using trial = new NamesTrial({ stubs: [stub], resolvConf: `${folder}/resolv.conf` });
+    trial.addAlias("shop.mesh.internal.", "www.example.com.");
+    const server = await trial.listen();
+    for (let i = 0; i < 3; i++) {
+      const { answers, id, rcode } = await askUdp(server, { name: "www.example.com" }, 100 + i);
+      assert.deepEqual([id, rcode, answers[0]!.data], [100 + i, "NOERROR", "192.0.2.1"]);
+    }
+    assert.equal(dataOf(await askUdp(server, { name: "nobody.mesh.internal" })), "NXDOMAIN");
+    assert.equal(
+      dataOf(await askUdp(server, { name: "shop.mesh.internal" })),
+      "NOERROR www.example.com,192.0.2.1",
+    );
+    assert.equal(dataOf(await askUdp(server, { name: "www.example.org" })), "SERVFAIL"); // no resolv.conf
+    const connection = await Deno.connect({ hostname: server.ip, port: server.port });
+    await connection.write(framed(query({ name: "www.example.com" })));
+    assert.deepEqual(await read(connection, 1), ["NOERROR 192.0.2.1,192.0.2.1"]);
+    connection.close();
+    assert.deepEqual(other.asked, ["www.example.com udp", "www.example.com tcp"]);
+    const { counters, upstreams } = await trial.service.report();
+    assert.deepEqual([counters.forwarded, counters.cached, counters.failed], [2, 3, 1]);
+    assert.deepEqual(upstreams, []);
+    Deno.writeTextFileSync(`${folder}/resolv.conf`, `nameserver 192.0.2.53\nnameserver ${LOOPBACK}\n`);
+    for (let found: unknown[] = []; found.length === 0;) {
+      found = [...(await trial.service.report()).upstreams];
+    }
+    const servers = (await trial.service.report()).upstreams.map(formatEndpoint);
+    assert.deepEqual(servers, ["192.0.2.53:53"]); // not ourselves
+  }
+  Deno.removeSync(folder, { recursive: true });
+});
+
+Deno.test("the name server's thread turns to the next server, and fails at once where none is", async () => {
+  const nobody = await freePort();
+  await using other = new OtherServer(() => ANSWER);
+  const stubs = [
+    { domain: "example.com.", servers: [nobody, await other.listen()] },
+    { domain: "gone.example.com.", servers: [nobody] },
+  ];
+  await using trial = new NamesTrial({ stubs });
+  const server = await trial.listen();
+  assert.equal(dataOf(await askUdp(server, { name: "www.example.com" })), "NOERROR 192.0.2.1");
+  assert.equal(dataOf(await askUdp(server, { name: "www.gone.example.com" })), "SERVFAIL");
+});
+
+Deno.test("the name server's thread says by whom a port is taken, and takes it when it is free", async () => {
+  await using trial = new NamesTrial();
+  trial.add("web.mesh.internal.", 0x0a20_0001);
+  await using taken = new Taken();
+  const endpoint = await taken.listen();
+  trial.service.listen([endpoint]);
+  const [listener] = await trial.until((all) => all.length === 1);
+  assert.ok(listener?.state === "waiting");
+  const name = Deno.readTextFileSync("/proc/self/comm").trim();
+  assert.equal(
+    listener.reason,
+    `port ${endpoint.port} of 127.0.0.1 is taken by ${name} (process ${Deno.pid})`,
+  );
+  assert.match(listener.hint!, /--dns-listen/);
+  await taken[Symbol.asyncDispose]();
+  await trial.until(([one]) => one?.state === "listening"); // by itself
+  assert.equal(dataOf(await askUdp(endpoint, { name: "web" })), "NOERROR 10.32.0.1");
+  trial.service.listen([]);
+  await trial.until((all) => all.length === 0);
+  await using again = new Taken(); // and it lets go
+  again.udp.bind(endpoint.port, LOOPBACK);
+  await new Promise<void>((resolve) => again.tcp.listen(endpoint.port, LOOPBACK, resolve));
+});
+
+Deno.test("the name server's thread bounds connections: the quietest makes way, and garbage ends one", async () => {
+  await using trial = new NamesTrial();
+  trial.add("web.mesh.internal.", 0x0a20_0001);
+  const server = await trial.listen();
+  const connect = () => Deno.connect({ hostname: server.ip, port: server.port });
+  const all: Deno.TcpConn[] = [];
+  for (let i = 0; i < 17; i++) {
+    all.push(await connect());
+    await trial.service.report(); // each has been taken before the next one comes
+  }
+  assert.deepEqual(await read(all[0]!, 1), []); // it was ended
+  await all[1]!.write(framed(query({ name: "web" })));
+  assert.deepEqual(await read(all[1]!, 1), ["NOERROR 10.32.0.1"]);
+  await all[2]!.write(Uint8Array.of(255, 255, 1)); // longer than any question
+  assert.deepEqual(await read(all[2]!, 1), []);
+  assert.equal((await trial.service.report()).counters.refused, 1);
+  for (const connection of all) connection.close();
+});
