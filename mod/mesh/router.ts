@@ -133,7 +133,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
         return this.#retarget(event.change, now);
       case "network-changed":
         this.#connections.localAddresses(event, now);
-        return this.#connector.networkChanged(now);
+        return this.#connector.networkChanged(now, event.come);
       case "unicast":
         return void engine.unicast(event.channel, event.destination, event.payload);
       case "broadcast":

@@ -17,14 +17,11 @@ import {
   type RetryContext,
 } from "./retry.ts";
 import { reachedBy, waitFor, yields } from "./reach.ts";
+import { Renewal } from "./renewal.ts";
 import { dialAddress, parseDialTarget } from "./target.ts";
 
 const MAX_ATTEMPTS = 32;
 const MAX_ADDRESSES = 16;
-/** After a change of this host's network targets are tried again at most this often, milliseconds. */
-export const RENEW_INTERVAL = 1_000;
-/** A dial or look-up that has waited this long when the network changes is begun anew, milliseconds. */
-export const HUNG = 3_000;
 /** A peer whose connection is lost is dialled where it may be for this long, milliseconds. */
 export const FOLLOW_TIME = 600_000;
 const MAX_FOLLOWED = 256;
@@ -39,9 +36,7 @@ export class Connector {
   #evaluateAt = Infinity;
   #evaluated = -Infinity;
   #nextTry = Infinity;
-  /** When targets are to be tried because this host's network has changed, and when they last were. */
-  #renewAt = Infinity;
-  #renewed = -Infinity;
+  readonly #renewal = new Renewal();
   #followed = 0;
   /** What isGiven() looks at; undefined when it has to be made anew. */
   #given: Set<Ip> | undefined;
@@ -137,9 +132,10 @@ export class Connector {
     this.#evaluateAt = Math.min(this.#evaluateAt, Math.max(now, this.#evaluated + this.#gap()));
   }
 
-  /** This host's interfaces, addresses or routes have changed: what failed before may work now. */
-  networkChanged(now: Millis): void {
-    this.#renewAt = Math.min(this.#renewAt, Math.max(now, this.#renewed + RENEW_INTERVAL));
+  /** This host's interfaces, addresses or routes have changed: what failed before may work now. `come`: addresses that it
+   * has got. */
+  networkChanged(now: Millis, come: readonly Ip[] = []): void {
+    this.#renewal.changed(come, now);
   }
 
   /** A name was looked up: its addresses, or why it has none. */
@@ -194,7 +190,7 @@ export class Connector {
     this.#evaluateAt = Infinity;
     this.#evaluated = now;
     this.#refresh(view, now);
-    const effects: ConnectorEffect[] = now < this.#renewAt ? [] : this.#renew(view, now);
+    const effects: ConnectorEffect[] = now < this.#renewal.at ? [] : this.#renew(view, now);
     let inFlight = 0;
     for (const { phase, direct } of this.#targets.values()) {
       if (phase === "dialing" && direct === undefined) inFlight++;
@@ -222,7 +218,7 @@ export class Connector {
   /** Earliest time at which `due()` could do something. */
   nextWake(): number {
     const next = Math.max(this.#nextTry, this.#evaluated + this.#gap());
-    return Math.min(this.#evaluateAt, this.#renewAt, next);
+    return Math.min(this.#evaluateAt, this.#renewal.at, next);
   }
 
   /** All targets, direct ones first, for people. */
@@ -308,14 +304,11 @@ export class Connector {
 
   /** Makes all targets due soon that wait although the network may work by now, and gives up what hangs. */
   #renew(view: ConnectorView, now: Millis): ConnectorEffect[] {
-    this.#renewAt = Infinity;
-    this.#renewed = now;
+    this.#renewal.begun(now);
     const effects: ConnectorEffect[] = [];
     for (const target of this.#targets.values()) {
-      const { phase, attempt } = target;
-      const hangs = (phase === "resolving" || phase === "dialing") && now - target.since >= HUNG &&
-        !view.hasConnection(attempt!);
-      if (hangs) {
+      const { attempt } = target;
+      if (this.#renewal.hangs(target, now) && !view.hasConnection(attempt!)) {
         this.#attempts.delete(attempt!);
         effects.push({ kind: "abandon", attempt: attempt! });
         this.#idle(target, target.error);

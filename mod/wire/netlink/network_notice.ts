@@ -20,6 +20,8 @@ export type NetworkNews =
 const RTM = { newLink: 16, delLink: 17, newAddr: 20, delAddr: 21, newRoute: 24, delRoute: 25 } as const;
 const IFF = { up: 0x1, running: 0x40 } as const;
 const IFA = { address: 1, local: 2 } as const;
+/** The kernel still asks whether somebody else has the address, and sends nothing from it meanwhile; then it tells again. */
+const IFA_F_TENTATIVE = 0x40;
 const SCOPE_LINK = 253;
 const MAIN_TABLE = 254;
 const ROUTE_UNICAST = 1;
@@ -64,6 +66,7 @@ function addressOf(body: Uint8Array, present: boolean): NetworkNews | undefined 
   if (body.length < SIZE.address || body[3]! >= SCOPE_LINK) return undefined;
   const family = body[0]!;
   if (family !== AF.inet && family !== AF.inet6) return undefined;
+  if (present && family === AF.inet6 && (body[2]! & IFA_F_TENTATIVE) !== 0) return undefined;
   let local: Ip | undefined;
   let address: Ip | undefined;
   const reader = new AttributeReader(body, SIZE.address);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../../mod/core/addr.ts";
-import { HUNG, RENEW_INTERVAL } from "../../../../mod/mesh/dialing/connector.ts";
+import { HUNG, RENEW_INTERVAL } from "../../../../mod/mesh/dialing/renewal.ts";
 import { GOOD_LIFE, LOSS_CAP, RENEW_SPREAD, RETRY_CAP } from "../../../../mod/mesh/dialing/retry.ts";
 import { Bench, peer } from "./bench.ts";
 
@@ -98,6 +98,23 @@ Deno.test("Connector gives up what hangs when the network has changed: a dial, a
   bench.ended(hung!);
   bench.connector.resolved(lookUp!, ["192.0.2.9" as Ip], bench.time);
   assert.deepEqual(bench.next(), [], "what comes of them later changes nothing");
+});
+
+Deno.test("Connector begins dials anew that began before this host had an address for them", () => {
+  const bench = new Bench({ discovery: false });
+  bench.connect("2001:db8::2", HOST, "2001:db8::3");
+  const [six, , open] = bench.due().map((effect) => effect.attempt);
+  bench.open.add(open!);
+  bench.now += 10;
+  bench.connector.networkChanged(bench.time, ["2001:db8::1" as Ip]);
+  const effects = bench.due();
+  assert.deepEqual(effects.filter((each) => each.kind === "abandon").map((each) => each.attempt), [six]);
+  bench.now += RENEW_SPREAD.direct;
+  const anew = [...effects, ...bench.due()].filter((each) => each.kind === "dial");
+  assert.deepEqual(anew.map(({ address }) => address.ip), ["2001:db8::2"]);
+  bench.now += RENEW_INTERVAL;
+  bench.connector.networkChanged(bench.time);
+  assert.deepEqual(bench.due(), [], "the new dial knows the address");
 });
 
 Deno.test("Connector leaves alone what is given up for good when the network has changed", () => {

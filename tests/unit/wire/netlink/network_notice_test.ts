@@ -14,6 +14,9 @@ Deno.test("readNetworkNotice() reads addresses that others may know, both famili
     assert.deepEqual(readNetworkNotice(addressNotice(ip, { scope: 253 })), []);
     assert.deepEqual(readNetworkNotice(addressNotice(ip, { scope: 254 })), []);
   }
+  const tentative = { flags: 0x40 };
+  assert.deepEqual(readNetworkNotice(addressNotice(v6, tentative)), [], "nothing can be sent from it yet");
+  assert.equal(readNetworkNotice(addressNotice(v6, { ...tentative, present: false })).length, 1);
 });
 
 Deno.test("readNetworkNotice() tells interfaces that run from those that are down or have no carrier", () => {

@@ -5,10 +5,14 @@ import { NetlinkWriter } from "../../../../mod/wire/netlink/netlink_writer.ts";
 /** An address has come or gone. */
 export function addressNotice(
   ip: Ip,
-  { present = true, scope = 0 }: { readonly present?: boolean; readonly scope?: number } = {},
+  { present = true, scope = 0, flags = 0 }: {
+    readonly present?: boolean;
+    readonly scope?: number;
+    readonly flags?: number;
+  } = {},
 ): Uint8Array {
   const writer = new NetlinkWriter(64).begin(present ? 20 : 21, 0);
-  writer.u8(isIpv4(ip) ? 2 : 10).u8(24).u8(0).u8(scope).u32(7);
+  writer.u8(isIpv4(ip) ? 2 : 10).u8(24).u8(flags).u8(scope).u32(7);
   if (isIpv4(ip)) writer.attrBytes(2, ipToBytes(ip));
   return writer.attrBytes(1, ipToBytes(ip)).end().finish();
 }
