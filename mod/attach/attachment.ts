@@ -3,7 +3,7 @@ import type { Cidr, Mac } from "../core/addr.ts";
 
 /** What attach() and detach() are asked. */
 export interface AttachmentRequest {
-  /** `netns:NAME`, `pid:N` or an absolute path. */
+  /** `netns:NAME`, `pid:N`, `container:ID` or an absolute path. */
   readonly target: string;
   /** `address/prefix`, optionally with `ip:` in front; for detach none means all. */
   readonly addresses: readonly string[];
@@ -13,6 +13,8 @@ export interface AttachmentRequest {
 export interface Attachment {
   /** As given when it was attached. */
   readonly target: string;
+  /** What people call it now, where that differs: the name of a container. */
+  readonly name: string | null;
   /** Interface in the target. */
   readonly interface: string;
   /** Interface of the host's end. */
@@ -22,7 +24,7 @@ export interface Attachment {
   readonly addresses: readonly string[];
   /** Whether it works now. */
   readonly attached: boolean;
-  /** Why it does not work, a sentence without full stop; null when it does. */
+  /** Why it does not work, a sentence without full stop; null when it does, and for a container that is stopped. */
   readonly problem: string | null;
 }
 
@@ -68,6 +70,8 @@ export interface Suspects {
   readonly hostEnds: readonly string[];
   /** Indexes of interfaces in containers. */
   readonly guests: readonly number[];
+  /** Targets. */
+  readonly targets?: readonly string[];
 }
 
 /** How interfaces are made. */

@@ -1,5 +1,5 @@
 /** Attaching namespaces to the network, and keeping them attached. All synchronous: calls are serial by nature. */
-import { type Cidr, formatCidr, type Mac, macAt } from "../core/addr.ts";
+import { type Cidr, formatCidr } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
@@ -8,8 +8,7 @@ import { mergeAddresses, parseAttachAddress, parseAttachAddresses } from "./addr
 import { applySteps } from "./apply_shell.ts";
 import { checkConflicts } from "./conflict.ts";
 import { checkPair, TargetKernel } from "./kernel_shell.ts";
-import { describeAttachment, HostEnds, removeHostEnd, suspectsOf } from "./host_end_shell.ts";
-import { listLinks } from "./links_shell.ts";
+import { describeAttachment, HostEnds, removeHostEnd, suspectsOf, UnknownEnds } from "./host_end_shell.ts";
 import type {
   Attachment,
   AttachmentRequest,
@@ -19,18 +18,15 @@ import type {
   Remembered,
   Suspects,
 } from "./attachment.ts";
-import { HOST_PREFIX, hostInterface, isHostInterface } from "./names.ts";
+import { HOST_PREFIX, hostInterface } from "./names.ts";
 import { planAttach, planDetach, type Wanted } from "./plan.ts";
-import { type AttachmentRecord, isStill, movedTo, wantedOf } from "./record.ts";
+import { type AttachmentRecord, isStill, movedTo, newMac, wantedOf } from "./record.ts";
 import { judge, Registry, type Verdict } from "./registry.ts";
 import type { PlannedStep, Step } from "./step.ts";
 import { findTarget, parseAttachTarget, type ResolvedTarget, resolveTarget, sameFile } from "./target.ts";
 
 /** When addresses are announced again after they were attached. */
 const ANNOUNCE_AGAIN_MS = [200, 1000] as const;
-
-/** Names of interfaces that one line of the log holds. */
-const MAX_NAMES = 16;
 
 /** The attachments of this host. Dispose it with the daemon; interfaces stay. */
 export class Attachments implements Disposable {
@@ -39,7 +35,7 @@ export class Attachments implements Disposable {
   readonly #registry: Registry;
   /** Why the last attempt to put an attachment right failed, by id. */
   readonly #failures = new Map<string, string>();
-  #unknown: readonly string[] = [];
+  readonly #unknown: UnknownEnds;
   #disposed = false;
 
   /** Reads what is remembered; changes nothing: call reconcile() next. */
@@ -50,6 +46,7 @@ export class Attachments implements Disposable {
     }
     this.#host = adapters.openRoute(undefined);
     this.#hostEnds = new HostEnds(this.#host);
+    this.#unknown = new UnknownEnds(this.#host, adapters.log);
   }
 
   /** Gives up the daemon's socket; nothing may be called any more. */
@@ -84,7 +81,7 @@ export class Attachments implements Disposable {
       namespace: found.namespace,
       processMark: found.processMark,
       interface: name,
-      mac: pair?.mac ?? this.#newMac(),
+      mac: pair?.mac ?? newMac(this.adapters.random),
       addresses: [],
     };
     const has = mergeAddresses(pair?.addresses ?? [], base.addresses);
@@ -143,7 +140,7 @@ export class Attachments implements Disposable {
       );
     }
     const left = record.addresses.filter((a) => !removed.some((r) => r.ip === a.ip));
-    const waits = judge(record, found).kind === "wait";
+    const waits = ["wait", "hold"].includes(judge(record, found, this.adapters.probe).kind);
     if (found === undefined && left.length > 0 && !waits) {
       throw new MeshnetError("attach/bad-target", `Cannot take addresses from ${target.text}: it is gone`, {
         hint: `Detach it as a whole: meshnet detach ${target.text}`,
@@ -179,6 +176,11 @@ export class Attachments implements Disposable {
       : resolveTarget(target, this.adapters.probe);
     const record = found === undefined ? this.#registry.find(target, undefined) : this.#recordOf(found);
     return record?.target ?? text;
+  }
+
+  /** The targets of all attachments. */
+  targets(): readonly string[] {
+    return this.#registry.all().map(({ target }) => target);
   }
 
   /** All attachments, with what is wrong with them. */
@@ -220,28 +222,18 @@ export class Attachments implements Disposable {
       }
     }
     this.#findUnknown();
-    return { ...done, unknown: this.#unknown };
+    return { ...done, unknown: this.#unknown.names };
   }
 
   /** Host ends that no record knows: frames pass them, but nobody looks after them. Those that reconcile() found and
    * that are still there. */
   unknown(): readonly string[] {
-    if (this.#unknown.length > 0) this.#findUnknown();
-    return this.#unknown;
+    if (this.#unknown.names.length > 0) this.#findUnknown();
+    return this.#unknown.names;
   }
 
   #findUnknown(): void {
-    const known = new Set(this.#registry.all().map((record) => hostInterface(record.id)));
-    const unknown = listLinks(this.#host).map((link) => link.name)
-      .filter((name) => isHostInterface(name) && !known.has(name)).sort();
-    const news = unknown.filter((name) => !this.#unknown.includes(name));
-    this.#unknown = unknown;
-    if (news.length === 0) return;
-    const reason = "an attachment of an earlier run that the state no longer knows";
-    this.adapters.log.warn("interfaces in no record", {
-      interfaces: news.slice(0, MAX_NAMES).join(" "),
-      ...{ count: news.length, reason },
-    });
+    this.#unknown.look(new Set(this.#registry.all().map((record) => hostInterface(record.id))));
   }
 
   /** Detaches everything and forgets it, whatever state it is in. Returns the targets. Throws the first failure, after
@@ -263,10 +255,14 @@ export class Attachments implements Disposable {
   }
 
   #reconcileOne(record: AttachmentRecord): "adopted" | "restored" | "waiting" | "forgotten" {
-    const verdict = judge(record, findTarget(parseAttachTarget(record.target), this.adapters.probe));
+    const { probe } = this.adapters;
+    const verdict = judge(record, findTarget(parseAttachTarget(record.target), probe), probe);
+    if (verdict.kind === "hold") return "adopted"; // as it is
     if (verdict.kind !== "keep") return this.#leave(record, verdict);
     using kernel = this.#enter(verdict.target);
     this.#hostEnds.regainName(record.id);
+    // Something may keep the namespace alive that the target has left.
+    if (!sameFile(verdict.target.namespace, record.namespace)) this.#removeHostEnd(record);
     const wanted = wantedOf(record, this.options);
     const action = `attach ${record.target}`;
     checkPair(action, wanted.hostName, kernel.findPair(record.interface, action));
@@ -293,7 +289,8 @@ export class Attachments implements Disposable {
       const its = record.target === found.target.text
         ? found
         : findTarget(parseAttachTarget(record.target), this.adapters.probe);
-      const verdict = judge(record, its);
+      const verdict = judge(record, its, this.adapters.probe);
+      if (verdict.kind === "hold") return record; // found by its namespace, which is the same still
       if (verdict.kind !== "keep") this.#leave(record, verdict);
       else if (sameFile(verdict.target.namespace, found.namespace)) return record;
       else this.#registry.save(movedTo(record, verdict.target)); // its name leads elsewhere by now
@@ -303,7 +300,7 @@ export class Attachments implements Disposable {
   /** The target of a record is not there: nothing of it may be left on the host. */
   #leave(
     record: AttachmentRecord,
-    verdict: Exclude<Verdict, { kind: "keep" }>,
+    verdict: Extract<Verdict, { kind: "wait" | "forget" }>,
   ): "waiting" | "forgotten" {
     const fields = { target: record.target, reason: verdict.why };
     this.#hostEnds.regainName(record.id);
@@ -352,7 +349,7 @@ export class Attachments implements Disposable {
 
   #enter(found: ResolvedTarget): TargetKernel {
     try {
-      return new TargetKernel(this.adapters, this.#host, found.target.path);
+      return new TargetKernel(this.adapters, this.#host, found.path);
     } catch (thrown) {
       if (!(thrown instanceof MeshnetError) || thrown.errno !== ERRNO.EINVAL) throw thrown;
       const message = `Cannot use target ${found.target.text}: it is not a network namespace`;
@@ -390,11 +387,5 @@ export class Attachments implements Disposable {
     } catch (thrown) {
       this.adapters.log.debug("announce-failed", { target: record.target, reason: messageOf(thrown) });
     }
-  }
-
-  #newMac(): Mac {
-    const octets = this.adapters.random.bytes(6);
-    octets[0] = (octets[0]! & 0xfe) | 2; // locally administered, not a group
-    return macAt(octets, 0);
   }
 }

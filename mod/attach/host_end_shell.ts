@@ -2,19 +2,21 @@
 import { formatCidr, formatMac } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
-import type { NetlinkSocket } from "../core/ports.ts";
+import type { Logger, NetlinkSocket } from "../core/ports.ts";
 import { deleteLink, setLink } from "../wire/netlink/rtnetlink.ts";
 import type { SwitchPorts } from "./adapters.ts";
 import { applySteps } from "./apply_shell.ts";
 import type { Attachment, Suspects } from "./attachment.ts";
 import { failedWith, findLink, listLinks } from "./links_shell.ts";
-import { hostInterface } from "./names.ts";
+import { hostInterface, isHostInterface } from "./names.ts";
 import type { AttachmentRecord } from "./record.ts";
 import { judge } from "./registry.ts";
 import type { PlannedStep } from "./step.ts";
 import { findTarget, type NamespaceProbe, parseAttachTarget } from "./target.ts";
 
 const IFF_LOWER_UP = 1 << 16;
+/** Names of interfaces that one line of the log holds. */
+const MAX_NAMES = 16;
 
 /** What is needed of the host. */
 export interface HostSurroundings {
@@ -82,10 +84,35 @@ export class HostEnds {
   }
 }
 
+/** Host ends that no record knows. */
+export class UnknownEnds {
+  #names: readonly string[] = [];
+
+  /** `host` is an rtnetlink socket of the daemon's namespace, borrowed. */
+  constructor(readonly host: NetlinkSocket, readonly log: Logger) {}
+
+  /** Those that the last look found. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  /** Looks for them, and tells of new ones. */
+  look(known: ReadonlySet<string>): void {
+    const unknown = listLinks(this.host).map((link) => link.name)
+      .filter((name) => isHostInterface(name) && !known.has(name)).sort();
+    const news = unknown.filter((name) => !this.#names.includes(name));
+    this.#names = unknown;
+    if (news.length === 0) return;
+    const reason = "an attachment of an earlier run that the state no longer knows";
+    const interfaces = news.slice(0, MAX_NAMES).join(" ");
+    this.log.warn("interfaces in no record", { interfaces, count: news.length, reason });
+  }
+}
+
 /** Of these attachments those that `only` may be about. */
 export function suspectsOf(
   records: readonly AttachmentRecord[],
-  { guests, hostEnds }: Suspects,
+  { guests, hostEnds, targets = [] }: Suspects,
   host: NetlinkSocket,
 ): readonly AttachmentRecord[] {
   const named = new Set(hostEnds);
@@ -95,7 +122,7 @@ export function suspectsOf(
       if (peerIndex !== undefined && indexes.has(peerIndex)) named.add(name);
     }
   }
-  return records.filter((record) => named.has(hostInterface(record.id)));
+  return records.filter(({ id, target }) => named.has(hostInterface(id)) || targets.includes(target));
 }
 
 /** Removes a link; fine when it has just gone with its namespace. */
@@ -114,21 +141,26 @@ export function describeAttachment(
   around: HostSurroundings,
   failure: string | undefined,
 ): Attachment {
-  const problem = failure ?? problemOf(record, around);
+  const target = parseAttachTarget(record.target);
+  const standing = target.kind === "container" ? around.probe.container(target.id) : undefined;
+  const isStopped = standing?.kind === "stopped"; // as somebody wanted it
+  const problem = isStopped ? null : failure ?? problemOf(record, around);
   return {
     target: record.target,
+    name: standing === undefined || standing.kind === "gone" ? null : standing.name ?? null,
     interface: record.interface,
     hostInterface: hostInterface(record.id),
     mac: record.mac === undefined ? null : formatMac(record.mac),
     addresses: record.addresses.map(formatCidr),
-    attached: problem === null,
+    attached: !isStopped && problem === null,
     problem,
   };
 }
 
 function problemOf(record: AttachmentRecord, around: HostSurroundings): string | null {
   try {
-    const verdict = judge(record, findTarget(parseAttachTarget(record.target), around.probe));
+    const found = findTarget(parseAttachTarget(record.target), around.probe);
+    const verdict = judge(record, found, around.probe);
     if (verdict.kind === "wait") {
       return "There is no namespace of that name; it will be attached when there is one";
     }

@@ -9,3 +9,4 @@ export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, isHostInterface } from 
 export { interfaceWith, presentAddresses } from "./present_shell.ts";
 export { parseAttachTarget } from "./target.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";
+export { CONTAINER_PREFIX, type ContainerStanding, isContainerName } from "./target.ts";

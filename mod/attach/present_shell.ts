@@ -15,7 +15,7 @@ export function presentAddresses(
 ): readonly Ip[] {
   try {
     using host = adapters.openRoute(undefined);
-    const { target: { path } } = resolveTarget(parseAttachTarget(target), adapters.probe);
+    const { path } = resolveTarget(parseAttachTarget(target), adapters.probe);
     using kernel = new TargetKernel(adapters, host, path);
     const pair = kernel.findPair(options.interface, `look at ${target}`);
     return pair?.addresses.map(({ ip }) => ip) ?? [];

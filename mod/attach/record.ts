@@ -1,7 +1,8 @@
 /** What is remembered of an attachment, so that it survives restarts of the daemon and of the host. */
-import { type Cidr, formatCidr, formatMac, type Mac, parseCidr, parseMac } from "../core/addr.ts";
+import { type Cidr, formatCidr, formatMac, type Mac, macAt, parseCidr, parseMac } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { messageOf } from "../core/errors.ts";
+import type { Random } from "../core/ports.ts";
 import { hostInterface } from "./names.ts";
 import type { FileIdentity, ResolvedTarget } from "./target.ts";
 import type { Wanted } from "./plan.ts";
@@ -110,4 +111,11 @@ export function isStill(
   found: ResolvedTarget | undefined,
 ): found is ResolvedTarget {
   return found !== undefined && found.processMark === record.processMark;
+}
+
+/** A MAC for a new interface: locally administered, not a group. */
+export function newMac(random: Random): Mac {
+  const octets = random.bytes(6);
+  octets[0] = (octets[0]! & 0xfe) | 2;
+  return macAt(octets, 0);
 }

@@ -11,7 +11,14 @@ import {
   RECORD_PREFIX,
   recordKey,
 } from "./record.ts";
-import { type FileIdentity, parseAttachTarget, type ResolvedTarget, sameFile } from "./target.ts";
+import {
+  absenceOf,
+  type FileIdentity,
+  type NamespaceProbe,
+  parseAttachTarget,
+  type ResolvedTarget,
+  sameFile,
+} from "./target.ts";
 
 /** What reconciling does with one record, before anything is compared with the kernel. */
 export type Verdict =
@@ -19,28 +26,36 @@ export type Verdict =
   | { readonly kind: "keep"; readonly target: ResolvedTarget }
   /** Nothing has the target's name now: clean up, and attach it when something has. */
   | { readonly kind: "wait"; readonly why: string }
+  /** Nobody can say whether the target is there: everything stays as it is. */
+  | { readonly kind: "hold"; readonly why: string }
   /** The target is gone for good: clean up and forget. */
   | { readonly kind: "forget"; readonly why: string };
 
 /** Judges a record by what its target leads to now. */
-export function judge(record: AttachmentRecord, found: ResolvedTarget | undefined): Verdict {
+export function judge(
+  record: AttachmentRecord,
+  found: ResolvedTarget | undefined,
+  probe: NamespaceProbe,
+): Verdict {
   if (isStill(record, found)) return { kind: "keep", target: found };
-  if (found === undefined && returns(record)) {
-    return { kind: "wait", why: "there is no namespace of that name" };
+  if (found !== undefined) return { kind: "forget", why: "process number belongs to another process" };
+  const target = parseAttachTarget(record.target);
+  const isContainer = target.kind === "container";
+  switch (absenceOf(target, probe)) {
+    case "returns":
+      return {
+        kind: "wait",
+        why: isContainer ? "the container does not run" : "there is no namespace of that name",
+      };
+    case "unknown":
+      return { kind: "hold", why: "no container engine answers" };
+    case "gone":
+      return { kind: "forget", why: isContainer ? "container is gone" : "target is gone" };
   }
-  return {
-    kind: "forget",
-    why: found === undefined ? "target is gone" : "process number belongs to another process",
-  };
 }
 
 /** No file has this identity. */
 const NOWHERE: FileIdentity = { device: 0, inode: 0 };
-
-/** Whether the target may come back: names given with `ip netns add` are made anew at each boot. */
-function returns(record: AttachmentRecord): boolean {
-  return parseAttachTarget(record.target).kind === "name";
-}
 
 /** The records, in memory and in the store at once. */
 export class Registry {

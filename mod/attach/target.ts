@@ -1,11 +1,20 @@
-/** What `attach` is pointed at: a network namespace, by name, by path or by one of its processes. */
+/** What `attach` is pointed at: a network namespace, by name, by path, by one of its processes or by its container. */
 import { MeshnetError, messageOf } from "../core/errors.ts";
 
 /** A target as people write it, taken apart. */
 export type AttachTarget =
   | { readonly kind: "name"; readonly text: string; readonly path: string }
   | { readonly kind: "path"; readonly text: string; readonly path: string }
-  | { readonly kind: "process"; readonly text: string; readonly path: string; readonly pid: number };
+  | { readonly kind: "process"; readonly text: string; readonly path: string; readonly pid: number }
+  /** A container of an engine by its whole id. Where its namespace is, the engine knows. */
+  | { readonly kind: "container"; readonly text: string; readonly id: string };
+
+/** Where a container stands. `unknown`: nobody can be asked, and it may run or not. */
+export type ContainerStanding =
+  | { readonly kind: "running"; readonly pid: number; readonly name: string }
+  | { readonly kind: "stopped"; readonly name: string }
+  | { readonly kind: "gone" }
+  | { readonly kind: "unknown"; readonly name: string | undefined };
 
 /** What a file is, for telling namespaces apart: two names of one namespace give the same pair. */
 export interface FileIdentity {
@@ -21,11 +30,15 @@ export interface NamespaceProbe {
   own(): FileIdentity;
   /** What tells a process from a later one with the same number, across reboots; undefined when it is gone. */
   processMark(pid: number): string | undefined;
+  /** Where the container with that id stands. */
+  container(id: string): ContainerStanding;
 }
 
 /** A network namespace that exists now. */
 export interface ResolvedTarget {
   readonly target: AttachTarget;
+  /** Where it can be opened now. */
+  readonly path: string;
   readonly namespace: FileIdentity;
   /** For processes, `processMark` at this moment. */
   readonly processMark: string | undefined;
@@ -34,7 +47,10 @@ export interface ResolvedTarget {
 /** Where `ip netns` keeps namespaces by name. */
 const NAMED = "/run/netns";
 const FORMS =
-  "Use netns:NAME (see `ip netns list`), pid:N, or the path of a namespace such as /proc/N/ns/net";
+  "Use a container's name or id, netns:NAME (see `ip netns list`), pid:N, or the path of a namespace " +
+  "such as /proc/N/ns/net";
+/** What a target of that kind begins with. */
+export const CONTAINER_PREFIX = "container:";
 
 function refuse(message: string, hint: string): MeshnetError {
   return new MeshnetError("attach/bad-target", message, { hint });
@@ -44,8 +60,7 @@ function malformed(message: string, hint: string): MeshnetError {
   return new MeshnetError("usage/bad-target", message, { hint });
 }
 
-/** Parses a target. Throws "usage/bad-target" for a text that is none. Throws "attach/bad-target" for a kind that this
- * release does not have; the hint says what to use instead. */
+/** Parses a target. Throws "usage/bad-target" for a text that is none. Containers come by their whole ids. */
 export function parseAttachTarget(text: string): AttachTarget {
   if (text.startsWith("netns:")) {
     const name = text.slice("netns:".length);
@@ -67,12 +82,14 @@ export function parseAttachTarget(text: string): AttachTarget {
   if (/^(?:(?:ip|net):.*|[0-9a-f.:]+\/[0-9]+)$/i.test(text)) {
     throw malformed(`Cannot use target ${text}: it is an address`, `Name the target last. ${FORMS}`);
   }
-  const name = /^[\w.-]{1,64}$/.test(text) ? text : "NAME";
-  throw refuse(
-    `Cannot use target ${text}: containers by name need the Docker integration, which is not part of this release`,
-    `Use netns:${name} for a namespace of \`ip netns list\`; for a Docker container pid:N with its process: ` +
-      `meshnet attach CIDR pid:$(docker inspect -f '{{.State.Pid}}' ${name})`,
-  );
+  const id = /^container:([0-9a-f]{64})$/.exec(text)?.[1];
+  if (id !== undefined) return { kind: "container", text, id };
+  throw malformed(`Cannot use target ${text}: it is neither a namespace nor a container`, FORMS);
+}
+
+/** Whether a text names a container in people's words: what is nothing else. Then the engine is asked for its id. */
+export function isContainerName(text: string): boolean {
+  return /^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text) && !/^container:[0-9a-f]{64}$/.test(text);
 }
 
 /** Whether two files are the same. */
@@ -84,8 +101,10 @@ export function sameFile(a: FileIdentity, b: FileIdentity): boolean {
  * but is not a network namespace that can be attached. */
 export function findTarget(target: AttachTarget, probe: NamespaceProbe): ResolvedTarget | undefined {
   let namespace: FileIdentity | undefined;
+  const path = pathOf(target, probe);
+  if (path === undefined) return undefined;
   try {
-    namespace = probe.identify(target.path);
+    namespace = probe.identify(path);
   } catch (thrown) {
     throw refuse(
       `Cannot look at namespace ${target.text}: ${messageOf(thrown)}`,
@@ -102,11 +121,36 @@ export function findTarget(target: AttachTarget, probe: NamespaceProbe): Resolve
   }
   // All namespaces are files of one pseudo file system; anything else cannot be a namespace.
   if (namespace.device !== own.device) {
-    throw refuse(`Cannot use target ${target.text}: ${target.path} is not a network namespace`, FORMS);
+    throw refuse(`Cannot use target ${target.text}: ${path} is not a network namespace`, FORMS);
   }
   const processMark = target.kind === "process" ? probe.processMark(target.pid) : undefined;
   if (target.kind === "process" && processMark === undefined) return undefined;
-  return { target, namespace, processMark };
+  return { target, path, namespace, processMark };
+}
+
+function pathOf(target: AttachTarget, probe: NamespaceProbe): string | undefined {
+  if (target.kind !== "container") return target.path;
+  const standing = probe.container(target.id);
+  return standing.kind === "running" ? `/proc/${standing.pid}/ns/net` : undefined;
+}
+
+/** What a target that is not there may do. `unknown`: it may be there all the same. */
+export type Absence = "returns" | "gone" | "unknown";
+
+/** Whether a target that was not found may come back: names given with `ip netns add` are made anew at each boot, and
+ * containers are started again. */
+export function absenceOf(target: AttachTarget, probe: NamespaceProbe): Absence {
+  switch (target.kind) {
+    case "name":
+      return "returns";
+    case "container": {
+      const { kind } = probe.container(target.id);
+      return kind === "gone" || kind === "unknown" ? kind : "returns";
+    }
+    case "path":
+    case "process":
+      return "gone";
+  }
 }
 
 /** Finds the namespace of a target. Throws "attach/bad-target", saying how to see what there is. */
@@ -124,10 +168,21 @@ export function resolveTarget(target: AttachTarget, probe: NamespaceProbe): Reso
         `Cannot find process ${target.pid}: it does not run, or cannot be seen from here`,
         "List processes with `ps -e`; after a restart a container's process has another number",
       );
+    case "container":
+      throw refuse(
+        `Cannot attach container ${nameOf(target.id, probe)}: it does not run`,
+        "Start it first; it then keeps its addresses when it is started again",
+      );
     case "path":
       throw refuse(
         `Cannot find namespace: there is no ${target.path}`,
         "List namespaces with `lsns -t net`; docker keeps its own under /run/docker/netns",
       );
   }
+}
+
+/** What people call a container. */
+function nameOf(id: string, probe: NamespaceProbe): string {
+  const standing = probe.container(id);
+  return (standing.kind === "gone" ? undefined : standing.name) ?? id.slice(0, 12);
 }

@@ -20,8 +20,8 @@ export const STATUS_PAGES = ["connections", "peers", "targets", "ipam", "dns"] a
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 const TARGET_ABOUT =
-  "TARGET is a network namespace: netns:NAME as `ip netns` lists it, pid:N for that of a process, or the path of " +
-  "a namespace file.";
+  "TARGET is a container of Docker or Podman, by its name or id, or a network namespace: netns:NAME as `ip netns` " +
+  "lists it, pid:N for that of a process, or the path of a namespace file.";
 
 /** All commands, in the order in which help lists them. */
 export const COMMANDS: readonly CommandSpec[] = [
@@ -86,13 +86,14 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "attach",
-    brief: "Connect a network namespace to the network",
+    brief: "Connect a container or a network namespace to the network",
     about:
       "Gives the namespace an interface with the addresses. It is ready when the command returns. Without an " +
       "address, or with net:default, it gets a free one of the network's range; net:CIDR takes one of that " +
       "subnet. An address that somebody in the network uses already is refused. Attaching the same again changes " +
       "nothing. The daemon remembers the attachment and restores it " +
-      "after a restart. A namespace that is made again under its name gets its addresses again. The names of " +
+      "after a restart. A namespace that is made again under its name gets its addresses again, and so does a " +
+      "container that is started again, until it is removed. The names of " +
       "--name lead to its addresses on all hosts, as long as it is attached. They are kept as the addresses are; " +
       "attach again with another --name to add one, and `meshnet dns remove` takes one away. " +
       TARGET_ABOUT,
@@ -111,7 +112,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       RUN_DIR_OPTION,
     ],
     examples: [
-      ["meshnet attach netns:web", "a free address"],
+      ["meshnet attach web", "a container; a free address"],
+      ["meshnet attach netns:web", "a network namespace"],
       ["meshnet attach --name web,www.shop netns:web", "a free address and two names"],
       ["meshnet attach net:10.32.1.0/24 netns:web", "a free address of that subnet"],
       ["meshnet attach 10.2.1.1/24 netns:web", "this address"],

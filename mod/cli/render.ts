@@ -91,6 +91,14 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** A target as people call it: a container by its name, or else by the begin of its id. */
+export function targetText(
+  { name, target }: { readonly target: string; readonly name: string | null },
+): string {
+  const id = /^container:([0-9a-f]{12})[0-9a-f]{52}$/.exec(target)?.[1];
+  return id === undefined ? target : `container:${name ?? id}`;
+}
+
 /** `1 peer`, `2 peers`. */
 export function count(n: number, one: string): string {
   return `${n} ${one}${n === 1 ? "" : "s"}`;

@@ -3,7 +3,7 @@ import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from
 import { DEFAULT_PORT } from "../core/options.ts";
 import { ipamLine } from "./render_ipam.ts";
 import { namesLine } from "./render_names.ts";
-import { count, duration, type Paint, printable, table } from "./render.ts";
+import { count, duration, type Paint, printable, table, targetText } from "./render.ts";
 
 const LABEL = 14;
 /** A round trip that was measured longer ago is shown with its age: idle links measure it every ten seconds. */
@@ -37,6 +37,7 @@ export function renderOverview(
     line("Addresses", ipamLine(report.ipam)),
     line("Names", namesLine(report.dns)),
     ...firewall(report).map((text) => line("Firewall", text)),
+    ...engine(report).map((text) => line("Engine", text)),
     ...attachments(report).map((one, i) => line(i === 0 ? "Attachments" : "", one)),
   ];
   for (const one of report.connections) {
@@ -134,12 +135,21 @@ function firewall({ firewall: { rules, undone, undoneAgoMs } }: StatusReport): r
   return [printable(ours + again)];
 }
 
+/** Said only where there is one, or containers wait for it. */
+function engine({ attachments, engine }: StatusReport): readonly string[] {
+  if (engine === null) return [];
+  const { api, info, socket, version } = engine;
+  if (version !== null) return [printable(`version ${version} (API ${api}) at ${socket}`)];
+  const awaited = attachments.some(({ target }) => target.startsWith("container:"));
+  return awaited ? [printable(`none at ${socket}: ${info}; containers stay as they are`)] : [];
+}
+
 /** One to a line, as there may be many. */
 function attachments({ attachments }: StatusReport): readonly string[] {
   if (attachments.length === 0) return ["none; connect a namespace with `meshnet attach CIDR netns:NAME`"];
   return attachments.map((one) =>
     printable(
-      [one.target, ...one.addresses, ...one.names].join(" ") + (one.attached ? "" : " (not attached)"),
+      [targetText(one), ...one.addresses, ...one.names].join(" ") + (one.attached ? "" : " (not attached)"),
     )
   );
 }

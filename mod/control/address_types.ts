@@ -69,6 +69,8 @@ export interface IpamReport {
 export interface HolderReport {
   /** A target, or a name that was given to `ipam allocate`. */
   readonly holder: string;
+  /** What people call it now, where that differs: the name of a container. */
+  readonly name: string | null;
   /** Whether it hangs on the network now; false for names, and for what is gone. */
   readonly attached: boolean;
   /** `address/prefix`. */

@@ -109,8 +109,10 @@ export interface DatapathReport {
 
 /** One namespace that hangs on the network. */
 export interface AttachmentReport {
-  /** As given to `attach`. */
+  /** As given to `attach`; containers by their whole ids. */
   readonly target: string;
+  /** What people call it now, where that differs: the name of a container. */
+  readonly name: string | null;
   /** Interface in the container. */
   readonly interface: string;
   /** Interface of the host's end. */
@@ -123,8 +125,20 @@ export interface AttachmentReport {
   readonly names: readonly string[];
   /** Whether it works now; false when, say, the namespace has gone. */
   readonly attached: boolean;
-  /** Why it does not work; null when it does. */
+  /** Why it does not work; null when it does, and for a container that is stopped. */
   readonly problem: string | null;
+}
+
+/** The container engine that is worked with. */
+export interface EngineReport {
+  /** Path of its socket. */
+  readonly socket: string;
+  /** Version of the engine; null while it cannot be reached. */
+  readonly version: string | null;
+  /** Version of its API that is spoken. */
+  readonly api: string | null;
+  /** Why it cannot be reached; empty when it can. */
+  readonly info: string;
 }
 
 /** Something wrong, and what to do about it where the message does not say so; sentences without full stop. */
@@ -195,6 +209,8 @@ export interface StatusReport {
   readonly datapath: DatapathReport;
   /** What was done about this host's firewall. */
   readonly firewall: FirewallStatus;
+  /** The container engine; null where none is worked with. */
+  readonly engine: EngineReport | null;
   /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
   /** Allocation of addresses; null where it is off. */

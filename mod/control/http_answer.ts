@@ -120,6 +120,8 @@ function statusOf(code: ErrorCode): number {
     case "ipam/peer-connected":
     case "ipam/peers-missing":
       return 409;
+    case "engine/unreachable":
+      return 503;
     default:
       return 500;
   }

@@ -9,6 +9,7 @@ import { TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
 import type {
   AttachmentReport,
   ConnectionReport,
+  EngineReport,
   FirewallStatus,
   Problem,
   StatusReport,
@@ -39,6 +40,8 @@ export interface StatusSources {
   readonly attachments: readonly AttachmentReport[];
   /** Host ends of attachments that no record knows. */
   readonly unknownInterfaces: readonly string[];
+  /** The container engine; null where none is worked with. */
+  readonly engine: EngineReport | null;
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: IpamSources | undefined;
   /** Names; undefined where they are off. */
@@ -110,6 +113,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       undone: firewall.undone,
       undoneAgoMs: firewall.undoneAgoMs,
     },
+    engine: sources.engine,
     attachments,
     ipam: sources.ipam === undefined ? null : ipamReport(sources.ipam),
     dns: sources.names?.report ?? null,

@@ -52,6 +52,8 @@ export const DEFAULT_RUN_DIR = "/run/meshnet";
 export const DEFAULT_STATE_DIR = "/var/lib/meshnet";
 /** The configuration file read unless told otherwise. */
 export const DEFAULT_CONFIG_FILE = "/etc/meshnet/meshnet.toml";
+/** Where Docker's engine is reached. */
+export const DEFAULT_ENGINE_SOCKET = "/var/run/docker.sock";
 /** Addresses of containers come from here unless told otherwise. */
 export const DEFAULT_IP_RANGE = "10.32.0.0/12";
 /** TCP port of the mesh, and UDP port of sleeve; fastdp takes the next one. */
@@ -179,10 +181,11 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
   { name: "no-dns", kind: "switch", brief: "No names: this host gives none, and knows none" },
   {
     name: "docker",
-    kind: "choice",
-    choices: ["off"],
-    fallback: "off",
-    brief: "Container engine to work with; this release has none",
+    kind: "text",
+    placeholder: "SOCKET|auto|off",
+    fallback: "auto",
+    brief: "Container engine whose containers are attached: unix:///PATH; auto: Docker's usual socket",
+    completes: "file",
   },
   {
     name: "compat",

@@ -4,6 +4,7 @@ import type { Config } from "./config.ts";
 import type { Ending } from "./ending.ts";
 import { openAttachments } from "./parts/open_attachments.ts";
 import { openBase } from "./parts/open_base.ts";
+import { openContainers } from "./parts/open_containers.ts";
 import { openControl } from "./parts/open_control.ts";
 import { openDataplane, startDataplane } from "./parts/open_dataplane.ts";
 import { openFirewall } from "./parts/open_firewall.ts";
@@ -51,13 +52,14 @@ export async function assemble(
   const { addresses, ipam } = undo.use(
     openIpam(config, { attached, base, dataplane, host, mesh, names, state }),
   );
+  const { containers } = undo.use(openContainers(config, { addresses, attached, base }));
   start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ addresses, attachments, ipam, names },
+    ...{ addresses, attachments, containers, ipam, names },
     firewall: () => firewall.check(),
     touched: keeper.touched,
     stateWasLost: state.wasLost,

@@ -49,6 +49,8 @@ export interface Config {
   readonly dns: DnsConfig | undefined;
   /** Whether this host's firewall is changed, only judged, or not looked at. */
   readonly firewall: "auto" | "report" | "off";
+  /** Path of the container engine's socket; undefined: none is worked with. */
+  readonly docker: string | undefined;
   /** Whose names to use. */
   readonly compat: "weave" | undefined;
   /** Least important message to log. */
@@ -156,7 +158,7 @@ export function resolveConfig(sources: ConfigSources): Config {
       reclaimAfter: pick("reclaim-after")!,
     }),
     firewall: PARSERS.firewall(pick("firewall")!),
-    ...PARSERS.accepted(pick("docker")),
+    docker: PARSERS.docker(pick("docker")!),
     compat,
     dns: parseDns({ compat, off: PARSERS.flag(pick("no-dns")), domain: pick("dns-domain") }),
     logLevel: PARSERS.logLevel(pick("log-level")!),

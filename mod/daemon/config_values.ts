@@ -2,7 +2,7 @@
 import { type Cidr, type Ip, parseCidr, parseIp } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
 import { parsePeerName, type PeerName, UNKNOWN_PEER } from "../core/names.ts";
-import { CONTROL_SOCKET, UP_OPTIONS, type UpOptionName } from "../core/options.ts";
+import { CONTROL_SOCKET, DEFAULT_ENGINE_SOCKET, UP_OPTIONS, type UpOptionName } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
 import { parseDialTarget } from "../mesh/dialing/target.ts";
 import type { RawValue } from "./config_file.ts";
@@ -141,15 +141,18 @@ export const PARSERS = {
   firewall(given: Sourced): "auto" | "report" | "off" {
     return choice("firewall", given);
   },
-  /** Options that scripts may give already and that change nothing yet. */
-  accepted(docker: Sourced | undefined): Record<never, never> {
-    if (docker !== undefined && docker.value !== "off") {
+  docker(given: Sourced): string | undefined {
+    const value = settingText(given);
+    if (value === "off") return undefined;
+    if (value === "auto") return DEFAULT_ENGINE_SOCKET;
+    const socket = /^(?:unix:\/\/)?(\/[^\0]+)$/.exec(value)?.[1];
+    if (socket === undefined || new TextEncoder().encode(socket).length > SOCKET_PATH_BYTES) {
       refuseSetting(
-        docker,
-        "This release works without a container engine; give off, and attach with netns: or pid:",
+        given,
+        "Give auto, off, or the engine's socket, for example unix:///run/podman/podman.sock",
       );
     }
-    return {};
+    return socket;
   },
   compat(given: Sourced | undefined): "weave" | undefined {
     return given && choice("compat", given);

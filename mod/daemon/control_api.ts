@@ -16,6 +16,7 @@ import { ipamApi, ipamSources } from "./ipam_api.ts";
 import type { Names } from "./names.ts";
 import { namesApi, nameSources } from "./names_api.ts";
 import type { Config } from "./config.ts";
+import type { Containers } from "./containers.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
 import type { Ending } from "./ending.ts";
 import { hostFacts, networkNamespace } from "./host_facts.ts";
@@ -34,7 +35,9 @@ export interface ControlParts {
   /** What hangs on the network here. */
   readonly attachments: Attachments;
   /** Attachments and their addresses. */
-  readonly addresses: Addresses;
+  readonly addresses: Pick<Addresses, "foundInUse">;
+  /** Attaches and detaches. */
+  readonly containers: Pick<Containers, "attach" | "detach" | "report">;
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: Ipam | undefined;
   /** Names; undefined where they are off. */
@@ -66,6 +69,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       ipam: ipamSources(parts.ipam, parts.addresses),
       names: nameSources(names),
       firewall: parts.firewall(),
+      engine: parts.containers.report(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       formerName: parts.formerName,
       version: VERSION,
@@ -114,8 +118,8 @@ export function controlApi(parts: ControlParts): ControlApi {
       router.retarget({ forget: asked });
       return targets();
     },
-    attach: (request, gone) => changed(parts.addresses.attach(request, gone)),
-    detach: (request) => changed(parts.addresses.detach(request)),
+    attach: (request, gone) => changed(parts.containers.attach(request, gone)),
+    detach: (request) => changed(parts.containers.detach(request)),
     stop() {
       // After the answer is on its way.
       setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), 0);

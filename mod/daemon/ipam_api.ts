@@ -109,19 +109,27 @@ function answerOf(holder: string, answer: Answered) {
 }
 
 function holdersOf(
-  attachments: readonly { target: string; attached: boolean; addresses: readonly string[] }[],
+  attachments: readonly {
+    readonly target: string;
+    readonly name: string | null;
+    readonly attached: boolean;
+    readonly addresses: readonly string[];
+  }[],
   ipam: Ipam | undefined,
 ): readonly Omit<HolderReport, "names">[] {
   const held = new Map(
     (ipam?.shell.status().held ?? []).map(({ cidrs, ident }) => [ident, cidrs.map(formatCidr)]),
   );
-  const targets = attachments.map(({ addresses, attached, target }) => ({
-    ...{ holder: target, attached },
+  const targets = attachments.map(({ addresses, attached, name, target }) => ({
+    ...{ holder: target, name, attached },
     addresses: [...new Set([...addresses, ...held.get(target) ?? []])],
   }));
   const names = new Set(targets.map(({ holder }) => holder));
   const others = [...held].filter(([holder]) => !names.has(holder));
-  return [...targets, ...others.map(([holder, addresses]) => ({ holder, attached: false, addresses }))];
+  return [
+    ...targets,
+    ...others.map(([holder, addresses]) => ({ holder, name: null, attached: false, addresses })),
+  ];
 }
 
 /** An address that is in use is not given away under its user. */

@@ -82,6 +82,8 @@ const LAB: readonly Package[] = [
   { apt: "iperf3", programs: ["iperf3"] },
   { apt: "tcpdump", programs: ["tcpdump"] },
   { apt: "nftables", programs: ["nft"] },
+  { apt: "docker.io", programs: ["dockerd", "docker"], file: "/usr/bin/docker" },
+  { apt: "busybox-static", programs: ["busybox"] },
   {
     apt: "iptables",
     programs: [

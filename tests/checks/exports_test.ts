@@ -9,11 +9,6 @@ const ALLOWED: Readonly<Record<string, string>> = {
   "mod/dns/resolv_conf.ts resolvConfFor": "attaching, which comes next, writes a container's file by it",
   "mod/daemon/names_client.ts startNameService":
     "the daemon starts it when it has a directory of names, which comes next",
-  "mod/docker/engine_shell.ts SocketEngine": "the daemon's part for containers, which comes next, opens it",
-  "mod/docker/engine_shell.ts whyUnreachable": "the same part asks it",
-  "mod/docker/follower_shell.ts EngineFollower": "the same part runs it",
-  "mod/docker/labels.ts readLabels": "the same part attaches by it",
-  "mod/docker/socket_wait_shell.ts untilReachable": "the same part waits by it",
 };
 
 /** What a file declares and exports. */

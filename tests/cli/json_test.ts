@@ -40,8 +40,20 @@ const api: ControlApi = {
   ) => (asked.push(request), { ...request, attachment: EXAMPLE.attachments[0]!, warnings: ["w"] }),
   detach: (request) => (asked.push(request), { ...request, attachment: null, warnings: [] }),
   holders: () => [
-    { holder: "netns:web", attached: true, addresses: ["10.32.0.1/12"], names: ["web", "www.shop"] },
-    { holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"], names: [] },
+    {
+      holder: "netns:web",
+      name: null,
+      attached: true,
+      addresses: ["10.32.0.1/12"],
+      names: ["web", "www.shop"],
+    },
+    {
+      holder: "printer",
+      name: null,
+      attached: false,
+      addresses: ["10.32.0.2/12", "10.32.1.1/24"],
+      names: [],
+    },
   ],
   allocate: (request) => (asked.push(request), answered(request.holder)),
   claim: (request) => (asked.push(request), answered(request.holder)),
@@ -154,7 +166,13 @@ Deno.test("meshnet ps lists holders, or those that are named", () =>
     await assertSnapshot("ps", (await run("ps")).stdout);
     const one = JSON.parse((await run("ps", "printer", "--json")).stdout);
     assert.deepEqual(one, [{
-      ...{ holder: "printer", attached: false, addresses: ["10.32.0.2/12", "10.32.1.1/24"], names: [] },
+      ...{
+        holder: "printer",
+        name: null,
+        attached: false,
+        addresses: ["10.32.0.2/12", "10.32.1.1/24"],
+        names: [],
+      },
     }]);
     const none = await run("ps", "scanner");
     assert.equal(none.code, 1);

@@ -68,7 +68,7 @@ class Lab implements Disposable {
       store: this.store,
       random: new SystemRandom(),
       log: quiet,
-      probe: new ProcNamespaces(),
+      probe: Object.assign(new ProcNamespaces(), { container: () => ({ kind: "gone" }) as const }),
       ports: {
         has: isPort,
         add: (name) => {

@@ -4,7 +4,7 @@ import { ATTACH_TIMEOUT, attachRequest } from "../attach_request.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
-import { printable } from "../render.ts";
+import { printable, targetText } from "../render.ts";
 import { waitRequest } from "../wait_request.ts";
 
 /** Attaches a namespace. */
@@ -24,7 +24,9 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const { attachment } = answer;
   if (attachment === null) return;
   const named = attachment.names.length === 0 ? "" : `; it is called ${attachment.names.join(", ")}`;
-  io.out(`${attachment.target}: ${attachment.interface} has ${attachment.addresses.join(", ")}${named}\n`);
+  io.out(
+    `${targetText(attachment)}: ${attachment.interface} has ${attachment.addresses.join(", ")}${named}\n`,
+  );
 };
 
 /** An empty list is refused: some script's variables were empty. */

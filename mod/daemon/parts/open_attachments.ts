@@ -7,6 +7,7 @@ import {
   Attachments,
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
+  type ContainerStanding,
   type Reconciled,
 } from "../../attach/mod.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -39,6 +40,8 @@ export interface AttachmentsPart extends Disposable {
   readonly onForgotten: { call: (target: string) => void };
   /** What is told of each later look at attachments; the part for names sets it. */
   readonly onLooked: { call: (found: Reconciled) => void };
+  /** Where containers stand; the part that follows the engine sets it. */
+  readonly containers: { standing: (id: string) => ContainerStanding };
 }
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
@@ -65,12 +68,19 @@ export function openAttachments(
   const ports = openSwitchPorts(kind, undo);
   const onForgotten = { call: (_target: string) => {} };
   const onLooked = { call: (_found: Reconciled) => {} };
+  const containers = { standing: (_id: string): ContainerStanding => ({ kind: "unknown", name: undefined }) };
+  const namespaces = new ProcNamespaces();
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
     later: (ms, work) => void setTimeout(faults.guard("announce attachments again", work), ms),
     forgotten: (target) => onForgotten.call(target),
     log: logger,
-    probe: new ProcNamespaces(),
+    probe: {
+      identify: (path) => namespaces.identify(path),
+      own: () => namespaces.own(),
+      processMark: (process) => namespaces.processMark(process),
+      container: (id) => containers.standing(id),
+    },
   };
   const containerInterface = config.compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE;
   const attachments = undo.use(
@@ -100,7 +110,7 @@ export function openAttachments(
   return {
     attachments,
     keeper,
-    ...{ restored, onForgotten, onLooked },
+    ...{ containers, restored, onForgotten, onLooked },
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }

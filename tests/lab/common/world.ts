@@ -41,6 +41,8 @@ export class Host implements AsyncDisposable {
   upOptions: readonly string[] = [];
   /** Added to the environment of its daemon and commands. */
   environment: Readonly<Record<string, string>> = {};
+  /** What the daemon's program is started by, such as another namespace to enter. */
+  startedBy: readonly string[] = [];
 
   constructor(readonly netns: string, public address: string) {
     this.runDir = `${FOLDER}/${netns}/run`;
@@ -51,7 +53,8 @@ export class Host implements AsyncDisposable {
   /** Where commands find the daemon. */
   get env(): Readonly<Record<string, string>> {
     const folders = { MESHNET_RUN_DIR: this.runDir, MESHNET_STATE_DIR: this.stateDir };
-    return { ...folders, NO_COLOR: "1", ...this.environment };
+    // An engine of this machine is none of the lab's business.
+    return { ...folders, NO_COLOR: "1", MESHNET_DOCKER: "off", ...this.environment };
   }
   /** The daemon's process; throws when none was started. */
   get daemon(): Background {
@@ -65,7 +68,7 @@ export class Host implements AsyncDisposable {
   }
   /** Starts the daemon without waiting for anything. */
   start(...options: readonly string[]): Background {
-    const argv = [...PROGRAM, ...this.upCommand(...options)];
+    const argv = [...this.startedBy, ...PROGRAM, ...this.upCommand(...options)];
     this.#daemon = new Background(argv, this.log, { netns: this.netns, env: this.env });
     return this.#daemon;
   }

@@ -200,7 +200,7 @@ testOnSwitches("Attachments.attach() refuses what cannot work, and changes nothi
   const before = host.snapshot();
   const cases: [string, string[], string, RegExp][] = [
     ["netns:c", ["10.2.1.1/24"], "attach/bad-target", /no \/run\/netns\/c$/],
-    ["web", ["10.2.1.1/24"], "attach/bad-target", /need the Docker integration/],
+    ["web", ["10.2.1.1/24"], "usage/bad-target", /neither a namespace nor a container/],
     ["pid:1", ["10.2.1.1/24"], "attach/bad-target", /host's own/],
     ["pid:2", ["10.2.1.1/24"], "attach/bad-target", /does not run/],
     ["/etc/passwd", ["10.2.1.1/24"], "attach/bad-target", /not a network namespace/],

@@ -4,6 +4,7 @@ import {
   Attachments,
   type AttachOptions,
   BridgePorts,
+  type ContainerStanding,
   type SwitchPorts,
 } from "../../../mod/attach/mod.ts";
 import type { LogFields } from "../../../mod/core/ports.ts";
@@ -43,6 +44,8 @@ export class FakeHost {
   /** What was put off, in the order of asking. */
   readonly pending: { readonly ms: number; readonly work: () => void }[] = [];
   readonly processes = new Map<number, string>();
+  /** Where containers stand, by id; others are gone. */
+  readonly containers = new Map<string, ContainerStanding>();
   readonly own = { device: 4, inode: 1 };
   readonly #ports: SwitchPorts;
   #inode = 2;
@@ -87,6 +90,7 @@ export class FakeHost {
         identify: (path) => this.files.get(path),
         own: () => this.own,
         processMark: (pid) => this.processes.get(pid),
+        container: (id) => this.containers.get(id) ?? { kind: "gone" },
       },
       ports: this.#ports,
       sysctl: kernel.sysctl,

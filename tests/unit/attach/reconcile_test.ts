@@ -227,3 +227,98 @@ testOnSwitches("Attachments leaves a record alone that it cannot read", () => {
   assert.deepEqual(host.logged, ["attachment-unreadable attachment/0123456789"]);
   assert.equal(host.store.get("attachment/0123456789"), '{"version":9}');
 });
+
+const ID = "4f".repeat(32);
+const CONTAINER = `container:${ID}`;
+
+/** A host with an engine's container, and how that goes on. */
+class Engine {
+  readonly host = hostWith();
+  #pid = 100;
+
+  start(): void {
+    const pid = ++this.#pid;
+    this.host.namespace(this.path);
+    this.host.containers.set(ID, { kind: "running", pid, name: "web" });
+  }
+
+  stop(): void {
+    this.host.removeNamespace(this.path);
+    this.host.containers.set(ID, { kind: "stopped", name: "web" });
+  }
+
+  get path(): string {
+    return `/proc/${this.#pid}/ns/net`;
+  }
+}
+
+testOnSwitches(
+  "an attached container gets its interface, MAC and addresses back whenever it is started",
+  () => {
+    const engine = new Engine();
+    const { host } = engine;
+    engine.start();
+    using attachments = host.start();
+    attachments.attach({ target: CONTAINER, addresses: ["10.2.1.1/24"] });
+    const first = attachments.list()[0]!;
+    assert.equal(first.name, "web");
+    assert.ok(first.attached);
+
+    engine.stop();
+    assert.deepEqual(attachments.reconcile().waiting, [CONTAINER]);
+    assert.deepEqual(attachments.list().map(({ attached, problem }) => ({ attached, problem })), [
+      { attached: false, problem: null },
+    ]);
+    assert.throws(
+      () => attachments.attach({ target: CONTAINER, addresses: ["10.2.1.2/24"] }),
+      /it does not run/,
+    );
+
+    engine.start();
+    assert.deepEqual(attachments.reconcile().restored, [CONTAINER]);
+    assert.deepEqual(attachments.list(), [first]);
+    assert.ok(host.kernel.link(engine.path, "ethmesh"));
+
+    host.removeNamespace(engine.path);
+    host.containers.delete(ID);
+    assert.deepEqual(attachments.reconcile().forgotten, [CONTAINER]);
+    assert.deepEqual(attachments.targets(), []);
+  },
+);
+
+testOnSwitches(
+  "a container that was started again leaves nothing in a namespace that something else keeps alive",
+  () => {
+    const engine = new Engine();
+    const { host } = engine;
+    engine.start();
+    using attachments = host.start();
+    attachments.attach({ target: CONTAINER, addresses: ["10.2.1.1/24"] });
+    const old = engine.path;
+    engine.start(); // told of both at once
+    assert.deepEqual(attachments.reconcile({ hostEnds: [], guests: [], targets: [CONTAINER] }).restored, [
+      CONTAINER,
+    ]);
+    assert.equal(host.kernel.link(old, "ethmesh"), undefined);
+    assert.ok(host.kernel.link(engine.path, "ethmesh"));
+  },
+);
+
+testOnSwitches("while no engine answers, a container's attachment stays as it is", () => {
+  const engine = new Engine();
+  const { host } = engine;
+  engine.start();
+  {
+    using attachments = host.start();
+    attachments.attach({ target: CONTAINER, addresses: ["10.2.1.1/24"] });
+  }
+  host.containers.set(ID, { kind: "unknown", name: undefined });
+  const before = host.snapshot();
+  using attachments = host.start();
+  assert.deepEqual(attachments.reconcile().adopted, [CONTAINER]);
+  assert.equal(host.snapshot(), before);
+  assert.equal(attachments.list()[0]!.attached, true);
+  attachments.detach({ target: CONTAINER, addresses: [] });
+  assert.deepEqual(attachments.targets(), []);
+  assert.equal(host.kernel.link(engine.path, "ethmesh"), undefined);
+});

@@ -64,6 +64,7 @@ Deno.test("decodeRecord() returns for any text", () => {
 Deno.test("isStill() lets names return but not process numbers", () => {
   const found = {
     target: parseAttachTarget("pid:7"),
+    path: "/proc/7/ns/net",
     namespace: { device: 4, inode: 9 },
     processMark: "boot 8",
   };

@@ -107,7 +107,9 @@ export const EXAMPLE: StatusReport = {
     undone: 2,
     undoneAgoMs: 61_000,
   },
+  engine: null,
   attachments: [{
+    name: null,
     target: "netns:web",
     interface: "ethmesh",
     hostInterface: "vmn1a2b3c4d",

@@ -33,6 +33,7 @@ const target: TargetSnapshot = {
 
 const ATTACHMENT: AttachmentReport = {
   target: "netns:web",
+  name: null,
   interface: "ethmesh",
   hostInterface: "vmn1",
   mac: null,
@@ -77,6 +78,7 @@ function sources(
     unknownInterfaces: [],
     ipam: undefined,
     names: undefined,
+    engine: null,
     firewall: { mode: "auto" as const, rules: [], undone: 0, undoneAgoMs: null, problems: [] },
     stateWasLost: undefined,
     formerName: undefined,

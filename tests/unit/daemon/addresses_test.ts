@@ -280,8 +280,8 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
     ...{ holder: "x", addresses: ["10.32.1.1/24"] },
   });
   assert.deepEqual(api.holders(), [
-    { holder: "netns:a", attached: true, addresses: ["10.32.0.1/22"], names: ["web"] },
-    { holder: "x", attached: false, addresses: ["10.32.0.2/22", "10.32.1.1/24"], names: [] },
+    { holder: "netns:a", name: null, attached: true, addresses: ["10.32.0.1/22"], names: ["web"] },
+    { holder: "x", name: null, attached: false, addresses: ["10.32.0.2/22", "10.32.1.1/24"], names: [] },
   ]);
   await assert.rejects(api.release({ holder: "netns:a", address: null }), { code: "ipam/in-use" });
   await assert.rejects(api.release({ holder: "y", address: null }), { code: "ipam/not-found" });

@@ -45,6 +45,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
       reclaimAfterMs: undefined,
     },
     dns: { domain: "mesh.internal." },
+    docker: "/var/run/docker.sock",
     compat: undefined,
     logLevel: "info",
     logFormat: "text",
@@ -53,6 +54,14 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     stateDir: "/var/lib/meshnet",
     warnings: [],
   });
+});
+
+Deno.test("resolveConfig() finds the container engine's socket", () => {
+  const docker = (value: string) => resolveConfig(sources({ flags: { docker: value } })).docker;
+  assert.equal(docker("auto"), "/var/run/docker.sock");
+  assert.equal(docker("off"), undefined);
+  assert.equal(docker("unix:///run/podman/podman.sock"), "/run/podman/podman.sock");
+  assert.equal(docker("/x/docker.sock"), "/x/docker.sock");
 });
 
 Deno.test("resolveConfig() lets flag beat environment beat file", () => {
@@ -118,7 +127,9 @@ const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])
   ["trusted-subnets", "10.0.0.0", /ADDRESS\/PREFIX/],
   ["datapath", "osv", /Did you mean ovs\?/],
   ["firewall", "on", /Did you mean off\?|Give auto or report or off/],
-  ["docker", "unix:///var/run/docker.sock", /without a container engine; give off/],
+  ["docker", "tcp://127.0.0.1:2375", /auto, off, or the engine's socket/],
+  ["docker", "docker.sock", /auto, off, or the engine's socket/],
+  ["docker", `unix:///${"x".repeat(120)}`, /auto, off, or the engine's socket/],
   ["compat", "weaver", /Did you mean weave\?/],
   ["log-level", "dbug", /Did you mean debug\?/],
   ["log-format", "xml", /text or json/],

@@ -37,7 +37,8 @@ function fakeParts(asked: unknown[]) {
     stateWasLost: false,
     firewall: () => ({ mode: "auto", rules: [], undone: 0, undoneAgoMs: null, problems: [] }),
     attachments: { unknown: () => [], list: () => [] },
-    addresses: {
+    containers: {
+      report: () => null,
       attach: note("attach", Promise.resolve("attached")),
       detach: note("detach", Promise.resolve("detached")),
     },

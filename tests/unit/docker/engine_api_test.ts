@@ -121,11 +121,20 @@ Deno.test("JsonLines holds no more than one line, and says where one was too lon
 Deno.test("readLabels() says what is wanted, and which label cannot be used", () => {
   const read = (labels: Record<string, string>) => readLabels(new Map(Object.entries(labels)));
   assert.deepEqual(read({}), { kind: "nothing" });
-  assert.deepEqual(read({ "meshnet.attach": "true" }), { kind: "attach", addresses: [] });
+  assert.deepEqual(read({ "meshnet.attach": "true" }), { kind: "attach", addresses: [], names: [] });
   assert.deepEqual(read({ "meshnet.attach": " Yes ", "meshnet.ip": "10.2.1.1/24, net:10.3.0.0/16" }), {
-    ...{ kind: "attach", addresses: ["10.2.1.1/24", "net:10.3.0.0/16"] },
+    ...{ kind: "attach", addresses: ["10.2.1.1/24", "net:10.3.0.0/16"], names: [] },
   });
-  assert.deepEqual(read({ "meshnet.ip": "10.2.1.1/24" }), { kind: "attach", addresses: ["10.2.1.1/24"] });
+  assert.deepEqual(read({ "meshnet.ip": "10.2.1.1/24" }), {
+    kind: "attach",
+    addresses: ["10.2.1.1/24"],
+    names: [],
+  });
+  assert.deepEqual(read({ "meshnet.name": "web, www" }), {
+    kind: "attach",
+    addresses: [],
+    names: ["web", "www"],
+  });
   assert.deepEqual(read({ "meshnet.attach": "false", "meshnet.ip": "10.2.1.1/24" }), { kind: "nothing" });
   assert.deepEqual(read({ "meshnet.attach": "maybe" }), {
     ...{ kind: "refused", label: "meshnet.attach", value: "maybe", hint: "Give true or false" },

@@ -1,0 +1,195 @@
+/** Containers of an engine: attached by name or by label, and again whenever they are started. */
+import { type Attachments, CONTAINER_PREFIX, isContainerName, type Reconciled } from "../attach/mod.ts";
+import type { AttachAnswer, AttachRequest, EngineReport } from "../control/api_types.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { Faults } from "../core/faults.ts";
+import type { Logger } from "../core/ports.ts";
+import type { EngineFollower } from "../docker/follower_shell.ts";
+import { readLabels } from "../docker/labels.ts";
+import type { Addresses } from "./addresses.ts";
+
+/** Shortest begin of an id by which what is attached is found. */
+const SHORT_ID = 4;
+
+/** What is told by whoever follows the engine. */
+export interface EngineListener {
+  /** Whether a container hangs on the network, or waits to. */
+  readonly isAttached: (id: string) => boolean;
+  /** Something may have changed about a container. */
+  readonly changed: (id: string) => void;
+  /** All containers are known. */
+  readonly synced: () => void;
+}
+
+/** What it is made of. */
+export interface ContainersParts {
+  readonly attachments: Pick<Attachments, "list" | "reconcile" | "targets">;
+  readonly addresses: Pick<Addresses, "attach" | "detach">;
+  /** Makes what follows the engine, which is told of here; undefined: no engine is worked with. */
+  readonly follow:
+    | ((listener: EngineListener) => Pick<EngineFollower, "all" | "get" | "resolve" | "standing" | "state">)
+    | undefined;
+  /** Where the engine is. */
+  readonly socket: string;
+  /** Is told of each look at attachments. */
+  readonly looked: (found: Reconciled) => void;
+  /** Called after something was attached. */
+  readonly touched: () => void;
+  readonly faults: Pick<Faults, "later">;
+  readonly logger: Logger;
+}
+
+/** Attaches and detaches what people name, containers among it. Disposing it gives up what waits for an address. */
+export class Containers implements Disposable {
+  readonly #parts: ContainersParts;
+  readonly #engine: ReturnType<NonNullable<ContainersParts["follow"]>> | undefined;
+  /** Containers that are being attached: by label, with what gives that up; or by a request. */
+  readonly #underWay = new Map<string, AbortController | undefined>();
+  #over = false;
+
+  constructor(parts: ContainersParts) {
+    this.#parts = parts;
+    this.#engine = parts.follow?.({
+      isAttached: (id) => this.#underWay.has(id) || this.#isAttached(id),
+      changed: (id) => this.#changed(id),
+      synced: () => this.#synced(),
+    });
+  }
+
+  /** Gives up what waits. */
+  [Symbol.dispose](): void {
+    this.#over = true;
+    for (const waiting of this.#underWay.values()) waiting?.abort();
+  }
+
+  /** Where the container with that id stands. */
+  standing(id: string): ReturnType<EngineFollower["standing"]> {
+    return this.#engine?.standing(id) ?? { kind: "unknown", name: undefined };
+  }
+
+  /** The engine, for reports; null where none is worked with. */
+  report(): EngineReport | null {
+    const state = this.#engine?.state;
+    if (state === undefined) return null;
+    const { socket } = this.#parts;
+    return typeof state === "string"
+      ? { socket, version: null, api: null, info: state }
+      : { socket, ...state, info: "" };
+  }
+
+  /** Attaches a target; a container also by its name, or by the begin of its id. */
+  async attach(request: AttachRequest, gone: () => AbortSignal): Promise<AttachAnswer> {
+    const target = await this.#targetOf(request.target, `attach ${request.target}`);
+    const id = target.slice(CONTAINER_PREFIX.length);
+    const mine = target.startsWith(CONTAINER_PREFIX) && !this.#underWay.has(id);
+    if (mine) this.#underWay.set(id, undefined);
+    try {
+      return await this.#parts.addresses.attach({ ...request, target }, gone);
+    } finally {
+      if (mine) this.#underWay.delete(id);
+    }
+  }
+
+  /** Detaches a target, called as for attach(); also a container that the engine does not have any more. */
+  async detach(request: Pick<AttachRequest, "addresses" | "target">): Promise<AttachAnswer> {
+    const target = this.#attachedAs(request.target) ??
+      await this.#targetOf(request.target, `detach ${request.target}`);
+    return await this.#parts.addresses.detach({ ...request, target });
+  }
+
+  /** A target as it is remembered. */
+  async #targetOf(text: string, action: string): Promise<string> {
+    if (!isContainerName(text)) return text;
+    const word = text.replace(CONTAINER_PREFIX, "");
+    if (this.#engine === undefined) {
+      throw new MeshnetError(
+        "engine/unreachable",
+        `Cannot ${action}: this host works with no container engine`,
+        {
+          hint: `Start it with --docker auto; or name a namespace: netns:${word}, pid:N, or its path`,
+        },
+      );
+    }
+    const id = await this.#engine.resolve(word);
+    if (id !== undefined) return CONTAINER_PREFIX + id;
+    throw new MeshnetError("attach/bad-target", `Cannot ${action}: the engine has no such container`, {
+      hint: `\`docker ps\` lists containers; a namespace of \`ip netns list\` is netns:${word}`,
+    });
+  }
+
+  /** The container that is attached and called so; undefined: none, or more than one. */
+  #attachedAs(text: string): string | undefined {
+    if (!isContainerName(text)) return undefined;
+    const word = text.replace(CONTAINER_PREFIX, "");
+    const all = this.#parts.attachments.targets().filter((target) => target.startsWith(CONTAINER_PREFIX));
+    const idOf = (target: string) => target.slice(CONTAINER_PREFIX.length);
+    const named = all.filter((target) => this.#engine?.get(idOf(target))?.name === word);
+    const begun = all.filter((target) => word.length >= SHORT_ID && idOf(target).startsWith(word));
+    return [named, begun].find((found) => found.length === 1)?.[0];
+  }
+
+  #isAttached(id: string): boolean {
+    return this.#parts.attachments.targets().includes(CONTAINER_PREFIX + id);
+  }
+
+  #changed(id: string): void {
+    if (this.standing(id).kind !== "running") this.#underWay.get(id)?.abort();
+    if (this.#isAttached(id)) this.#reconcile([CONTAINER_PREFIX + id]);
+    else this.#attachByLabel(id);
+  }
+
+  #synced(): void {
+    const { attachments } = this.#parts;
+    this.#reconcile(attachments.targets().filter((target) => target.startsWith(CONTAINER_PREFIX)));
+    for (const [id] of this.#engine?.all() ?? []) if (!this.#isAttached(id)) this.#attachByLabel(id);
+  }
+
+  #reconcile(targets: readonly string[]): void {
+    const { attachments, looked, touched } = this.#parts;
+    looked(attachments.reconcile({ hostEnds: [], guests: [], targets }));
+    touched();
+  }
+
+  #attachByLabel(id: string): void {
+    const known = this.#engine?.get(id);
+    if (known === undefined || this.#underWay.has(id) || this.standing(id).kind !== "running") return;
+    const { name } = known;
+    const wish = readLabels(known.labels);
+    switch (wish.kind) {
+      case "nothing":
+        return;
+      case "refused": {
+        const { hint, label, value } = wish;
+        return this.#parts.logger.warn("label-not-usable", { container: name, label, value, hint });
+      }
+      case "attach": {
+        const waiting = new AbortController();
+        this.#underWay.set(id, waiting);
+        const work = this.#attachNow(id, { ...wish, name, waiting });
+        this.#parts.faults.later("attach a container by its label", work);
+      }
+    }
+  }
+
+  async #attachNow(id: string, { addresses, name, names, waiting }: {
+    readonly name: string;
+    readonly addresses: readonly string[];
+    readonly names: readonly string[];
+    readonly waiting: AbortController;
+  }): Promise<void> {
+    const { addresses: network, logger, touched } = this.#parts;
+    const wishes = { addresses, names, force: false, noWait: false, timeoutMs: Infinity };
+    const request = { ...wishes, target: CONTAINER_PREFIX + id };
+    try {
+      const { warnings } = await network.attach(request, () => waiting.signal);
+      for (const reason of warnings) logger.warn("attach-warning", { container: name, reason });
+      touched();
+    } catch (thrown) {
+      const hint = thrown instanceof MeshnetError ? thrown.hint : undefined;
+      const fields = { container: name, reason: messageOf(thrown), hint };
+      if (!waiting.signal.aborted) logger.warn("container-not-attached", fields);
+    }
+    this.#underWay.delete(id);
+    if (waiting.signal.aborted && !this.#over) this.#changed(id); // it was started again meanwhile
+  }
+}

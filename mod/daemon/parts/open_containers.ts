@@ -1,0 +1,54 @@
+/** Containers of an engine, on top of attachments and their addresses. */
+import { SocketEngine, whyUnreachable } from "../../docker/engine_shell.ts";
+import { EngineFollower } from "../../docker/follower_shell.ts";
+import { untilReachable } from "../../docker/socket_wait_shell.ts";
+import { ProcNamespaces } from "../../sys/namespaces.ts";
+import type { Addresses } from "../addresses.ts";
+import type { Config } from "../config.ts";
+import { Containers, type EngineListener } from "../containers.ts";
+import type { AttachmentsPart } from "./open_attachments.ts";
+import type { Base } from "./open_base.ts";
+
+/** What can be attached, containers among it. Disposing it leaves the engine; interfaces stay. */
+export interface ContainersPart extends Disposable {
+  readonly containers: Containers;
+}
+
+/** Begins to follow the engine, if one is to be worked with. Waits for nobody. */
+export function openContainers(
+  { docker }: Pick<Config, "docker">,
+  { addresses, attached, base: { clock, faults, logger, random } }: {
+    readonly addresses: Addresses;
+    readonly attached: AttachmentsPart;
+    readonly base: Base;
+  },
+): ContainersPart {
+  using undo = new DisposableStack();
+  const namespaces = new ProcNamespaces();
+  let follower: EngineFollower | undefined;
+  const socket = docker ?? "";
+  const follow = (listener: EngineListener) =>
+    follower = undo.use(
+      new EngineFollower({
+        ...{ socket, clock, faults, logger, random },
+        ...listener,
+        open: () => new SocketEngine(socket),
+        untilReachable: (signal, absent) =>
+          untilReachable(socket, { signal, absent, faults, tryIt: () => whyUnreachable(socket) }),
+        processMark: (pid) => namespaces.processMark(pid),
+      }),
+    );
+  const { attachments, containers: hook, keeper, onLooked } = attached;
+  const containers = undo.use(
+    new Containers({
+      ...{ addresses, attachments, faults, logger, socket },
+      follow: docker === undefined ? undefined : follow,
+      looked: (found) => onLooked.call(found),
+      touched: keeper.touched,
+    }),
+  );
+  hook.standing = (id) => containers.standing(id);
+  follower?.start();
+  const held = undo.move();
+  return { containers, [Symbol.dispose]: () => held[Symbol.dispose]() };
+}

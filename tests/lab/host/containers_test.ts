@@ -1,0 +1,144 @@
+/** Containers of real engines, one on each host: attached by name and by label, and again whenever they are started. */
+import assert from "node:assert/strict";
+import type { HolderReport } from "../../../mod/control/address_types.ts";
+import { exec, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { Host, World } from "../common/world.ts";
+import { Engine } from "./engine.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+const engines = new WeakMap<World, readonly Engine[]>();
+
+function engine(world: World, n: number): Engine {
+  return engines.get(world)![n - 1]!;
+}
+
+/** Two hosts with engines; they end before the hosts do. */
+async function enginesWorld(): Promise<World> {
+  const world = await hostWorld({ hosts: 2 });
+  const all = world.hosts.map((host) => new Engine(host));
+  engines.set(world, all);
+  const end = world[Symbol.asyncDispose].bind(world);
+  const explain = world.explain.bind(world);
+  Object.assign(world, {
+    explain: async () => [await explain(), ...all.map((one) => one.explain())].join("\n"),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(all.map((one) => one[Symbol.asyncDispose]()));
+      await end();
+    },
+  });
+  return world;
+}
+
+async function prepare(world: World): Promise<void> {
+  await Promise.all(engines.get(world)!.map(async (one) => {
+    one.host.environment = { MESHNET_DOCKER: `unix://${one.socket}` };
+    await one.prepare();
+    one.host.startedBy = one.inside;
+    one.start();
+    await one.answers();
+    await one.makeImage();
+  }));
+  await world.upAll();
+}
+
+async function holders(host: Host): Promise<readonly HolderReport[]> {
+  return JSON.parse(await host.run("ps", "--json"));
+}
+
+/** The addresses of an attached container, without prefixes; waits until it is attached. */
+async function addressOf(host: Host, name: string): Promise<string> {
+  return await until(`${name} is attached`, async () => {
+    const found = (await holders(host)).find((one) => one.name === name && one.attached);
+    return found?.addresses[0]?.split("/")[0];
+  }, { ms: 20_000 });
+}
+
+/** Interfaces of containers on a host's side. */
+async function hostEnds(host: Host): Promise<readonly string[]> {
+  const links = await exec(["ip", "-o", "link", "show", "type", "veth"], { netns: host.netns });
+  return [...links.matchAll(/: (vmn[0-9a-f]+)@/g)].map(([, name]) => name!);
+}
+
+async function macOf(one: Engine, name: string): Promise<string> {
+  return await one.docker("exec", name, "cat", "/sys/class/net/ethmesh/address");
+}
+
+declareTests(
+  suite({ name: "host kernel, containers of an engine", open: enginesWorld, prepare }, {
+    "attached by name and by label, across hosts, through restarts, until they are removed": async (
+      world,
+    ) => {
+      const [here, there] = [engine(world, 1), engine(world, 2)];
+      await here.run("web");
+      await there.run("db", "--label", "meshnet.ip=10.2.1.2/24", "--label", "meshnet.name=store");
+      assert.match(
+        await here.host.run("attach", "10.2.1.1/24", "web"),
+        /^container:web: ethmesh has 10\.2\.1\.1\/24\n/,
+      );
+      assert.equal(await addressOf(there.host, "db"), "10.2.1.2");
+      await here.pings("web", "10.2.1.2");
+      const names = (host: Host) => host.run("dns", "lookup", "store").catch(() => "");
+      await until("its name is known", async () => await names(here.host) === "10.2.1.2\n");
+      const mac = await macOf(here, "web");
+
+      await here.docker("restart", "-t", "0", "web");
+      await here.pings("web", "10.2.1.2");
+      assert.equal(await macOf(here, "web"), mac);
+      await there.docker("rename", "db", "store");
+      await until(
+        "the new name is known",
+        async () => (await holders(there.host)).some(({ name }) => name === "store"),
+      );
+      await there.docker("kill", "store");
+      await until("it waits", async () => (await holders(there.host)).every(({ attached }) => !attached));
+      await until("its name has gone", async () => await names(here.host) === "");
+      assert.deepEqual((await there.host.status()).problems, []);
+      await there.docker("start", "store");
+      await here.pings("web", "10.2.1.2");
+
+      const strange = await here.host.attempt("attach", "nobody");
+      assert.equal(strange.code, 1);
+      assert.match(strange.stderr, /Cannot attach nobody: the engine has no such container/);
+      await here.docker("rm", "-f", "web");
+      await there.docker("rm", "-f", "store");
+      for (const { host } of [here, there]) {
+        await until("nothing is left of it", async () => {
+          return (await hostEnds(host)).length === 0 && (await host.status()).attachments.length === 0;
+        });
+      }
+    },
+    "what happened while meshnet or the engine was away is made up for": async (world) => {
+      const one = engine(world, 1);
+      const { host } = one;
+      await one.run("stays", "--restart", "always", "--label", "meshnet.attach=true");
+      const address = await addressOf(host, "stays");
+      await one.run("goes", "--label", "meshnet.attach=true");
+      await addressOf(host, "goes");
+
+      await host.run("down");
+      await one.docker("restart", "-t", "0", "stays");
+      await one.docker("rm", "-f", "goes");
+      await one.run("comes", "--label", "meshnet.attach=true");
+      await host.up();
+      assert.equal(await addressOf(host, "stays"), address);
+      await addressOf(host, "comes");
+      await until(
+        "what was removed is forgotten",
+        async () => (await host.status()).attachments.length === 2,
+      );
+      await one.pings("comes", address);
+
+      await one.kill();
+      await until("the engine is missed", async () => (await host.status()).engine?.version === null);
+      assert.equal(await addressOf(host, "stays"), address); // nobody can be asked, so it stays
+      one.start();
+      await one.answers();
+      await until("the engine is found", async () => (await host.status()).engine?.version !== null);
+      assert.equal(await addressOf(host, "stays"), address);
+      await one.docker("start", "comes"); // Docker ends what its killed daemon left, and starts what is always to run
+      await one.pings("comes", address);
+      await one.docker("rm", "-f", "stays", "comes");
+    },
+  }),
+);

@@ -1,0 +1,147 @@
+/** A real container engine on a host of the lab: Docker's daemon, in the host's network namespace and in a mount namespace
+ * of its own, which outlives it. All of it lies in the host's folder. */
+import { attempt, Background, exec, FOLDER, Hopeless, type Output, until } from "../common/process.ts";
+import type { Host } from "../common/world.ts";
+
+/** Debian's client: a machine may have another one, too. */
+const DOCKER = "/usr/bin/docker";
+/** Programs of the image, which is busybox. */
+const APPLETS = ["sh", "sleep", "ping", "ip", "cat", "wget", "httpd", "nslookup"];
+
+/** Docker on a host. Disposing it ends it with every container. */
+export class Engine implements AsyncDisposable {
+  readonly socket: string;
+  readonly #folder: string;
+  readonly #log: string;
+  /** Keeps the mount namespace. */
+  #mounts: Background | undefined;
+  #daemon: Background | undefined;
+
+  constructor(readonly host: Host) {
+    this.#folder = `${FOLDER}/${host.netns}/docker`;
+    this.socket = `${this.#folder}/docker.sock`;
+    this.#log = `${this.#folder}/log`;
+  }
+
+  /** What enters the mount namespace of the engine. */
+  get inside(): readonly string[] {
+    return ["nsenter", `--mount=/proc/${this.#mounts!.pid}/ns/mnt`];
+  }
+
+  /** Makes the mount namespace, in which `/run/docker` is the engine's own. */
+  async prepare(): Promise<void> {
+    Deno.mkdirSync(this.#folder, { recursive: true });
+    const script = "mkdir -p /run/docker && mount -t tmpfs none /run/docker && echo ready && exec sleep 3600";
+    this.#mounts = new Background(
+      ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+      this.#log,
+    );
+    await until("the engine has a mount namespace", () => this.#mounts!.output().includes("ready"));
+  }
+
+  /** Starts it without waiting. */
+  start(): void {
+    const folder = this.#folder;
+    const argv = [
+      ...[...this.inside, "dockerd", "--data-root", `${folder}/data`, "--exec-root", `${folder}/exec`],
+      ...["-H", `unix://${this.socket}`, "--pidfile", `${folder}/pid`, "--shutdown-timeout", "1"],
+    ];
+    // It starts what its own package depends on.
+    const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+    this.#daemon = new Background(argv, this.#log, { netns: this.host.netns, env });
+  }
+
+  /** Waits until it answers. */
+  async answers(): Promise<void> {
+    await until("the engine answers", async () => {
+      const { code } = this.#daemon!;
+      if (code !== undefined) throw new Hopeless(`The engine ended with ${code}`);
+      return (await this.attempt("version")).code === 0;
+    }, { everyMs: 100 });
+  }
+
+  /** Makes the image `box`. */
+  async makeImage(): Promise<void> {
+    const bin = `${this.#folder}/image/bin`;
+    Deno.mkdirSync(bin, { recursive: true });
+    for (const applet of APPLETS) Deno.symlinkSync("busybox", `${bin}/${applet}`);
+    Deno.copyFileSync("/bin/busybox", `${bin}/busybox`);
+    const archive = `${this.#folder}/image.tar`;
+    await exec(["tar", "-C", `${this.#folder}/image`, "-cf", archive, "."]);
+    await this.docker("import", "-c", "ENV PATH=/bin", archive, "box");
+  }
+
+  /** Runs a command of the client, whatever its exit code. */
+  async attempt(...args: readonly string[]): Promise<Output> {
+    return await attempt([DOCKER, "-H", `unix://${this.socket}`, ...args]);
+  }
+
+  /** Runs a command of the client that must succeed; what it prints without the line end. */
+  async docker(...args: readonly string[]): Promise<string> {
+    return (await exec([DOCKER, "-H", `unix://${this.socket}`, ...args])).trim();
+  }
+
+  /** Starts a container that only sleeps. */
+  async run(name: string, ...options: readonly string[]): Promise<string> {
+    return await this.docker("run", "-d", "--name", name, ...options, "box", "sleep", "3600");
+  }
+
+  /** Pings from a container, and waits for the first answer. */
+  async pings(name: string, address: string): Promise<void> {
+    await until(`${name} reaches ${address}`, async () => {
+      return (await this.attempt("exec", name, "ping", "-c", "1", "-W", "1", address)).code === 0;
+    }, { ms: 20_000, everyMs: 100 });
+  }
+
+  /** Ends it with SIGKILL; containers go on. */
+  async kill(): Promise<void> {
+    this.#daemon!.kill("SIGKILL");
+    await this.#daemon!.ended();
+    await this.#endsContainerd();
+  }
+
+  /** What it said last. */
+  explain(): string {
+    return this.#daemon?.output().trim().split("\n").slice(-20).join("\n") ?? "(never started)";
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { stdout } = await this.attempt("ps", "-aq");
+    const ids = stdout.split("\n").filter(Boolean);
+    if (ids.length > 0) await this.attempt("rm", "-f", ...ids);
+    if (this.#daemon !== undefined) {
+      this.#daemon.kill("SIGTERM");
+      await Promise.race([this.#daemon.ended(), new Promise((resolve) => setTimeout(resolve, 5_000))]);
+      await this.#daemon[Symbol.asyncDispose]();
+    }
+    for (const pid of this.#left()) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch { /* it has ended */ }
+    }
+    await until("all that the engine started has ended", () => this.#left().length === 0);
+    await this.#mounts?.[Symbol.asyncDispose]();
+  }
+
+  /** What the daemon started for itself ends with it. Its pid file would have the next one wait for it where nobody reaps
+   * what lost its parent. */
+  async #endsContainerd(): Promise<void> {
+    const file = `${this.#folder}/exec/containerd/containerd.pid`;
+    const pid = Number(Deno.readTextFileSync(file));
+    await until("containerd has ended", () => !this.#left().includes(pid));
+    Deno.removeSync(file);
+  }
+
+  /** Processes that the engine started and that name its folder. */
+  #left(): readonly number[] {
+    return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => {
+      if (!Number.isInteger(pid) || pid === Deno.pid) return false;
+      try {
+        const line = Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+        return /^(\/\S*\/)?containerd/.test(line) && line.includes(this.#folder);
+      } catch {
+        return false;
+      }
+    });
+  }
+}
