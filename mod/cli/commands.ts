@@ -72,7 +72,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       "Without a page it shows an overview. `connections` shows each connection to another host: how it carries " +
       "traffic, or why it does not. `peers` shows each host of the mesh and its connections. `targets` shows " +
       "what this host was told to connect to. `ipam` shows which host owns how many addresses, and who waits " +
-      "for one. `dns` shows all names and who gives them.",
+      "for one. `dns` shows where and how names are answered; `meshnet dns list` " +
+      "shows the names.",
     args: {
       usage: "[connections|peers|targets|ipam|dns]",
       brief: "Page",
@@ -194,7 +195,16 @@ export const COMMANDS: readonly CommandSpec[] = [
       "taken as it is. This host remembers the records and gives them until `meshnet dns remove`, also after a " +
       "restart; while it is away they are not answered. Several hosts may give one name.",
     args: { usage: "NAME [RECORD...]", brief: "Which, and what it stands for", least: 1, most: 1000 },
-    options: [JSON_OPTION, RUN_DIR_OPTION],
+    options: [
+      {
+        name: "order",
+        kind: "choice",
+        choices: ["balanced", "random", "nearest"],
+        brief: "In which order the addresses of this name are answered, whoever gives them",
+      },
+      JSON_OPTION,
+      RUN_DIR_OPTION,
+    ],
     examples: [
       ["meshnet dns add printer 192.0.2.7 fd00::7", "two addresses of something that is not attached"],
       ["meshnet dns add www cname:web", "an alias"],
@@ -229,7 +239,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "dns list",
-    brief: "List all names of the network; as `status dns`",
+    brief: "List all names of the network",
     about: "Every record with whose it is and which host gives it.",
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],

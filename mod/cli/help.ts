@@ -124,6 +124,9 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   "trusted-subnets": '["10.0.0.0/8"]',
   "mtu": "1410",
   "dns-domain": '"mesh.internal"',
+  "dns-listen": '["127.0.0.1", "192.0.2.10:5353"]',
+  "dns-ttl": "1",
+  "dns-forward": '["corp.example=10.0.0.53"]',
   "ip-subnet": '"10.32.1.0/24"',
 };
 

@@ -2,10 +2,53 @@
 import type { NameReport, NamesReport } from "../control/name_types.ts";
 import { count, type Paint, table } from "./render.ts";
 
+const LABEL = 12;
+
 /** One line for the overview. */
 export function namesLine(dns: NamesReport | null): string {
   if (dns === null) return "off (--no-dns)";
-  return `${dns.domain}: ${count(dns.entries, "record")}, ${dns.own} of this host`;
+  const where = dns.address === null ? "containers do not reach it" : `containers ask ${dns.address}`;
+  return `${dns.domain}: ${count(dns.entries, "record")}, ${dns.own} of this host; ${where}`;
+}
+
+/** Where and how names are answered. */
+export function renderDns(dns: NamesReport | null, look: Paint): string {
+  if (dns === null) return "There are no names: this host runs with --no-dns.\n";
+  const line = (label: string, value: string) => `${look.dim(label.padStart(LABEL))}  ${value}`;
+  const { counters, forward, listen, upstream } = dns;
+  const where = listen.map(({ address, listening }) =>
+    listening ? address : look.bad(`${address} (not yet)`)
+  );
+  const lines = [
+    line("Domain", dns.domain),
+    line("Containers", dns.address === null ? look.bad("they do not reach it") : `ask ${dns.address}`),
+    line("Others", where.length === 0 ? "nobody (--dns-listen)" : `ask ${where.join(", ")}`),
+    line("Order", dns.order + (dns.ttl === null ? "" : `, kept for ${dns.ttl} s`)),
+    line(
+      "Upstream",
+      upstream === null ? "not known now" : upstream.length === 0 ? "none" : upstream.join(", "),
+    ),
+    ...(forward.length === 0 ? [] : [line("Forwarded", forward.join(", "))]),
+    line("Records", `${dns.entries}, ${dns.own} of this host; \`meshnet dns list\` shows them`),
+  ];
+  if (counters !== null) {
+    const { answered, cached, failed, forwarded, limited, malformed, queries, refused, spoofed, unknown } =
+      counters;
+    lines.push(
+      line(
+        "Queries",
+        `${queries}: ${answered} answered here (${unknown} of them: no such name), ${forwarded} ` +
+          `forwarded, ${cached} from earlier answers`,
+      ),
+    );
+    const bad = [[failed, "without an answer"], [spoofed, "false answers"], [malformed, "malformed"], [
+      limited,
+      "beyond their rate",
+    ], [refused, "refused"]] as const;
+    const troubles = bad.filter(([n]) => n > 0).map(([n, what]) => `${n} ${what}`);
+    if (troubles.length > 0) lines.push(line("Trouble", look.warn(troubles.join(", "))));
+  }
+  return `${lines.join("\n")}\n`;
 }
 
 /** Every record, with whose it is and who gives it. */

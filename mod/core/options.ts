@@ -38,6 +38,11 @@ export type UpOptionName =
   | "reclaim-after"
   | "firewall"
   | "dns-domain"
+  | "dns-listen"
+  | "dns-order"
+  | "dns-ttl"
+  | "dns-forward"
+  | "resolv-conf"
   | "no-dns"
   | "docker"
   | "compat"
@@ -177,6 +182,40 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     kind: "text",
     placeholder: "DOMAIN",
     brief: "Domain of the names of containers, the same on all hosts (default: mesh.internal)",
+  },
+  {
+    name: "dns-listen",
+    kind: "list",
+    placeholder: "ADDRESS[:PORT],...",
+    brief:
+      "Addresses of this host on which it answers DNS besides 169.254.53.53 of containers (default: none)",
+  },
+  {
+    name: "dns-order",
+    kind: "choice",
+    choices: ["balanced", "random", "nearest"],
+    fallback: "balanced",
+    brief: "Order of the addresses of a name: each first as often, all shuffled, or the nearest first",
+  },
+  {
+    name: "dns-ttl",
+    kind: "number",
+    placeholder: "SECONDS",
+    brief: "How long clients may keep an answer (default: 0 if balanced, else 1)",
+  },
+  {
+    name: "dns-forward",
+    kind: "list",
+    placeholder: "DOMAIN=SERVER,...",
+    brief: "Servers of single other domains, such as corp.example=10.0.0.53",
+  },
+  {
+    name: "resolv-conf",
+    kind: "text",
+    placeholder: "FILE",
+    fallback: "/etc/resolv.conf",
+    brief: "File with the servers for all other names; it is followed",
+    completes: "file",
   },
   { name: "no-dns", kind: "switch", brief: "No names: this host gives none, and knows none" },
   {

@@ -10,7 +10,7 @@ import { qualified } from "../dns/domain.ts";
 import type { AllocatorShell, IpamRequest } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
 import type { AddressUser, AddressUsers } from "./address_users.ts";
-import { addressesOf, type Names, namesAfter } from "./names.ts";
+import { type Names, namesAfter } from "./names.ts";
 
 /** Allocation of addresses, where it is on. */
 export interface Ipam {
@@ -173,17 +173,18 @@ export class Addresses {
 
   /** A target is gone for good: its addresses go back, unless it returns soon. */
   forgotten(target: string): void {
-    this.#parts.names?.own.forgotten(target);
+    this.#parts.names?.forgotten(target);
     this.#parts.ipam?.shell.tell({ kind: "container", ident: target, what: "died" });
   }
 
   /** What was attached or detached, with its names, which are answered for the addresses that it has now. */
   #named(holder: string, answer: Unnamed): AttachAnswer {
-    const own = this.#parts.names?.own;
+    const { names } = this.#parts;
     const { attachment } = answer;
-    if (attachment === null) own?.forgotten(holder);
-    else own?.present(holder, addressesOf(attachment));
-    return { ...answer, attachment: attachment && { ...attachment, names: own?.namesOf(holder) ?? [] } };
+    if (attachment === null) names?.forgotten(holder);
+    else names?.attached(holder, attachment.addresses);
+    const called = names?.own.namesOf(holder) ?? [];
+    return { ...answer, attachment: attachment && { ...attachment, names: called } };
   }
 
   /** After a request that failed: the names that a target had before. */

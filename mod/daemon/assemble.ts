@@ -38,7 +38,7 @@ export async function assemble(
   const { mtu } = running;
   const { hooks } = dataplane;
   const firewall = undo.use(openFirewall(config, { base, hooks, host }));
-  const nameLeg = undo.use(openNameLeg({ base, host, mtu })); // `nameLeg.listen`: where a name server listens
+  const nameLeg = undo.use(openNameLeg({ base, host, mtu }));
   const checkFirewall = () => void firewall.check();
   const attached = undo.use(
     openAttachments(config, { base, checkFirewall, hooks, host, mtu, nameLeg, state }),
@@ -48,7 +48,7 @@ export async function assemble(
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   start.phase("router");
 
-  const { names } = undo.use(openNames(config, { attached, base, mesh, state }));
+  const { names } = undo.use(openNames(config, { attached, base, mesh, nameLeg, state }));
   const { addresses, ipam } = undo.use(
     openIpam(config, { attached, base, dataplane, host, mesh, names, state }),
   );

@@ -160,7 +160,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     firewall: PARSERS.firewall(pick("firewall")!),
     docker: PARSERS.docker(pick("docker")!),
     compat,
-    dns: parseDns({ compat, off: PARSERS.flag(pick("no-dns")), domain: pick("dns-domain") }),
+    dns: parseDns({ compat, cwd: sources.cwd, off: PARSERS.flag(pick("no-dns")), pick }),
     logLevel: PARSERS.logLevel(pick("log-level")!),
     logFormat: PARSERS.logFormat(pick("log-format")!),
     without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()).filter(Boolean),

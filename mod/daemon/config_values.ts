@@ -4,6 +4,7 @@ import { MeshnetError } from "../core/errors.ts";
 import { parsePeerName, type PeerName, UNKNOWN_PEER } from "../core/names.ts";
 import { CONTROL_SOCKET, DEFAULT_ENGINE_SOCKET, UP_OPTIONS, type UpOptionName } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
+import type { DnsOrder } from "../dns/choice.ts";
 import { parseDialTarget } from "../mesh/dialing/target.ts";
 import type { RawValue } from "./config_file.ts";
 
@@ -43,7 +44,7 @@ export function settingText(given: Sourced): string {
 
 /** The items of a list. An empty text is an empty list. A text of separators alone is a mistake: some script's variables
  * were empty. */
-function list(given: Sourced | undefined): readonly string[] {
+export function settingList(given: Sourced | undefined): readonly string[] {
   if (given === undefined) return [];
   const { value } = given;
   if (typeof value !== "string") return Array.isArray(value) ? value : refuseSetting(given, "Give a list");
@@ -84,7 +85,7 @@ function path(given: Sourced, cwd: string): string {
 export const PARSERS = {
   peers(given: Sourced | undefined): readonly string[] | undefined {
     if (given === undefined) return undefined;
-    const targets = list(given);
+    const targets = settingList(given);
     for (const target of targets) {
       const parsed = parseDialTarget(target);
       if (!parsed.ok) {
@@ -117,7 +118,7 @@ export const PARSERS = {
       refuseSetting(given, "Give an address of this host, for example 192.0.2.10");
   },
   subnets(given: Sourced | undefined): readonly Cidr[] {
-    return list(given).map((item) =>
+    return settingList(given).map((item) =>
       parseCidr(item) ??
         refuseSetting({ ...given!, value: item }, "Give ADDRESS/PREFIX, for example 10.0.0.0/8")
     );
@@ -153,6 +154,12 @@ export const PARSERS = {
       );
     }
     return socket;
+  },
+  dnsTtl(given: Sourced | undefined): number | undefined {
+    return given && number(given, { least: 0, most: 86_400, example: "1" });
+  },
+  dnsOrder(given: Sourced): DnsOrder {
+    return choice("dns-order", given);
   },
   compat(given: Sourced | undefined): "weave" | undefined {
     return given && choice("compat", given);

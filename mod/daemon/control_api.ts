@@ -8,6 +8,7 @@ import { MeshnetError } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
 import { VERSION } from "../core/version.ts";
+import type { DnsReport } from "../dns/service_types.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
@@ -60,14 +61,14 @@ export interface ControlParts {
 export function controlApi(parts: ControlParts): ControlApi {
   const { config, router, attachments, clock, names } = parts;
   const namesOf = (target: string) => names?.own.namesOf(target) ?? [];
-  const status = (dataplane: DataplaneStatus): StatusReport =>
+  const status = (dataplane: DataplaneStatus, dns: DnsReport | undefined): StatusReport =>
     assembleStatus({
       mesh: router.snapshot(),
       dataplane,
       attachments: attachments.list().map((one) => ({ ...one, names: namesOf(one.target) })),
       unknownInterfaces: attachments.unknown(),
       ipam: ipamSources(parts.ipam, parts.addresses),
-      names: nameSources(names),
+      names: nameSources(names, dns),
       firewall: parts.firewall(),
       engine: parts.containers.report(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
@@ -78,7 +79,10 @@ export function controlApi(parts: ControlParts): ControlApi {
     });
   const targets = () => ({ targets: router.snapshot().targets.map((target) => target.target) });
   const dataplane = new SharedAnswer(() => askDataplane(parts.dataplane));
-  const reports = new SharedAnswer(async () => status(await dataplane.ask()));
+  /** A name server that does not answer takes nothing from the rest. */
+  const nameServer = async () => await names?.service.report().catch(() => undefined);
+  const found = async () => await Promise.all([dataplane.ask(), nameServer()]);
+  const reports = new SharedAnswer(async () => status(...await found()));
   const changed = async <T>(result: Promise<T>): Promise<T> => {
     const done = await result;
     parts.touched();
@@ -93,17 +97,19 @@ export function controlApi(parts: ControlParts): ControlApi {
     ...namesApi({ names, attachments, peers }),
     status: () => reports.ask(),
     async report(): Promise<FullReport> {
-      const found = await dataplane.ask();
+      const [dataplane, dns] = await found();
       return {
-        status: status(found),
+        status: status(dataplane, dns),
         config: config.origins,
         host: hostFacts(),
         details: {
           mesh: router.snapshot(),
           routes: router.routes(),
-          dataplane: found,
+          dataplane,
           ipam: parts.ipam?.shell.status() ?? null,
-          names: names === undefined ? null : { ...names.counts, leftOut: names.directory.leftOut },
+          names: names === undefined
+            ? null
+            : { ...names.counts, leftOut: names.directory.leftOut, server: dns ?? null },
           memory: Deno.memoryUsage(),
         },
       };

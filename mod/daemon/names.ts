@@ -12,6 +12,8 @@ import type { OwnNames } from "../dns/own_names_shell.ts";
 import { nameBelow, readRecord, shortName, typeName, writeRecord } from "../dns/spelling.ts";
 import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
 import type { Config } from "./config.ts";
+import type { DnsConfig } from "./config_dns.ts";
+import type { NameService } from "./names_client.ts";
 
 /** Names, where they are on. */
 export interface Names {
@@ -23,6 +25,16 @@ export interface Names {
   readonly own: OwnNames;
   /** Records that are answered: those of all hosts, and those of this one. */
   readonly counts: { readonly all: number; readonly own: number };
+  /** How they are answered. */
+  readonly config: DnsConfig;
+  /** The thread that answers. */
+  readonly service: Pick<NameService, "listeners" | "report">;
+  /** Where containers ask; undefined where they cannot, and why. */
+  readonly forContainers: () => { readonly address: Ip | undefined; readonly problem: string | undefined };
+  /** A target is attached, with these addresses. */
+  attached(target: string, addresses: readonly string[]): void;
+  /** A target is attached no more. */
+  forgotten(target: string): void;
 }
 
 /** Most names of a target. */

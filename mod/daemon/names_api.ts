@@ -2,12 +2,15 @@
 import type { Attachments } from "../attach/mod.ts";
 import type { LookupAnswer, NameAnswer, NameReport, NameRequest } from "../control/name_types.ts";
 import type { ControlApi } from "../control/routes.ts";
+import type { Problem } from "../control/api_types.ts";
 import type { NamesSources } from "../control/status.ts";
+import { formatEndpoint } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
 import type { OwnRecord } from "../dns/directory_shell.ts";
 import type { EntryData } from "../dns/directory_types.ts";
 import { qualified } from "../dns/domain.ts";
+import type { DnsListener, DnsReport } from "../dns/service_types.ts";
 import { answersFor } from "../dns/look_up.ts";
 import { DNS_ORDERS, recordOfOrder, writeRecord } from "../dns/spelling.ts";
 import { compareOnWire } from "../wire/dns/dns_gossip.ts";
@@ -121,18 +124,52 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
   };
 }
 
-/** What `status` is told of names. */
-export function nameSources(names: Names | undefined): NamesSources | undefined {
+/** What `status` is told of names; `found` is what the name server has said. */
+export function nameSources(
+  names: Names | undefined,
+  found: DnsReport | undefined,
+): NamesSources | undefined {
   if (names === undefined) return undefined;
-  const { counts, directory, domain } = names;
-  const refused = directory.refused();
+  const { config: { order, stubs, ttl }, counts, directory, domain, forContainers, service } = names;
+  const { address, problem } = forContainers();
+  const others = service.listeners.filter(({ endpoint }) => endpoint.netns === undefined);
   return {
-    report: { domain: domain.slice(0, -1), entries: counts.all, own: counts.own },
-    problems: refused === undefined ? [] : [{
-      message: `Names of another host are refused, and the connection ended: ${refused}`,
-      hint: "Let all hosts have the right time, for example by chrony or systemd-timesyncd",
-    }],
+    report: {
+      domain: domain.slice(0, -1),
+      address: address ?? null,
+      listen: others.map(({ endpoint, state }) => ({
+        address: formatEndpoint(endpoint),
+        listening: state === "listening",
+      })),
+      ...{ order, ttl: ttl ?? null },
+      upstream: found?.upstreams.map(formatEndpoint) ?? null,
+      forward: stubs.flatMap((stub) =>
+        stub.servers.map((server) => `${stub.domain.slice(0, -1)}=${formatEndpoint(server)}`)
+      ),
+      counters: found?.counters ?? null,
+      ...{ entries: counts.all, own: counts.own },
+    },
+    problems: [
+      ...problemOfSkew(directory.refused()),
+      ...(problem === undefined ? [] : [{
+        message: `Containers do not reach the name server of this host: ${problem}`,
+        hint: "It is tried again; the log says more",
+      }]),
+      ...others.flatMap((listener) => listener.state === "listening" ? [] : [problemOfListener(listener)]),
+    ],
   };
+}
+
+function problemOfSkew(refused: string | undefined): readonly Problem[] {
+  if (refused === undefined) return [];
+  return [{
+    message: `Names of another host are refused, and the connection ended: ${refused}`,
+    hint: "Let all hosts have the right time, for example by chrony or systemd-timesyncd",
+  }];
+}
+
+function problemOfListener({ endpoint, hint, reason }: DnsListener & { readonly state: "waiting" }): Problem {
+  return { message: `Names are not answered on ${formatEndpoint(endpoint)}: ${reason}`, hint: hint ?? null };
 }
 
 function readRecords(

@@ -1,13 +1,13 @@
 /** The main thread's end of the name server: starts its thread, tells it what changes, starts it anew if it ends. */
 import { assertNever } from "../core/brand.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
-import type { Endpoint } from "../core/addr.ts";
 import type { Faults } from "../core/faults.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Logger } from "../core/ports.ts";
 import type { DnsClient } from "../dns/clients.ts";
 import type { EntryWatcher } from "../dns/entry_store.ts";
 import type {
+  DnsEndpoint,
   DnsListener,
   DnsReport,
   EntryChange,
@@ -55,7 +55,7 @@ export interface NameService {
   setDistances(rttMs: ReadonlyMap<PeerName, number>): void;
   /** Listens on these addresses, UDP and TCP, and on no others. What cannot be had is tried again every few seconds, and
    * at each call; the log says by whom a port is taken. */
-  listen(endpoints: readonly Endpoint[]): void;
+  listen(endpoints: readonly DnsEndpoint[]): void;
   /** What has become of each address, as far as is known. */
   readonly listeners: readonly DnsListener[];
   /** How the server is. Rejects when the server has ended, or does not answer within two seconds. */
@@ -77,7 +77,7 @@ class NameServiceClient implements NameService {
   readonly #reports = new Map<number, PromiseWithResolvers<DnsReport>>();
   readonly #deliverSoon: () => void;
   #thread: Thread | undefined;
-  #endpoints: readonly Endpoint[] = [];
+  #endpoints: readonly DnsEndpoint[] = [];
   #distances: ReadonlyMap<PeerName, number> = new Map();
   #changes: EntryChange[] = [];
   #lastReport = 0;
@@ -112,7 +112,7 @@ class NameServiceClient implements NameService {
     this.#send({ kind: "distances", rttMs });
   }
 
-  listen(endpoints: readonly Endpoint[]): void {
+  listen(endpoints: readonly DnsEndpoint[]): void {
     this.#endpoints = endpoints;
     this.#send({ kind: "listen", endpoints });
   }

@@ -1,14 +1,15 @@
 /** Entry of the name server's worker: waits to be told how, and answers until it is told to stop. */
+import { inNetns } from "../../ffi/netns.ts";
 import { Epoll } from "../../ffi/epoll.ts";
 import { Wakeup } from "../../ffi/poll.ts";
 import { QuerySocket } from "../../ffi/query_socket.ts";
 import { StreamListener, StreamSocket } from "../../ffi/stream_socket.ts";
-import { type Endpoint, isIpv4 } from "../core/addr.ts";
+import { isIpv4 } from "../core/addr.ts";
 import { messageOf } from "../core/errors.ts";
 import { Faults } from "../core/faults.ts";
 import type { LogFields, Logger } from "../core/ports.ts";
 import { runNames } from "../dns/names_shell.ts";
-import type { FromNameServer, ToNameServer } from "../dns/service_types.ts";
+import type { DnsEndpoint, FromNameServer, ToNameServer } from "../dns/service_types.ts";
 import type { QueryPort, Sockets } from "../dns/socket_ports.ts";
 import { SystemClock } from "../sys/clock.ts";
 import { readTextIfReadable } from "../sys/files.ts";
@@ -25,11 +26,17 @@ const scope = globalThis as unknown as {
 };
 
 const SOCKETS: Sockets = {
-  openUdp: (endpoint): QueryPort => new QuerySocket(endpoint) as QueryPort,
-  openTcp: (endpoint) => new StreamListener(endpoint),
+  openUdp: (endpoint): QueryPort => inside(endpoint, () => new QuerySocket(endpoint) as QueryPort),
+  openTcp: (endpoint) => inside(endpoint, () => new StreamListener(endpoint)),
   connect: (transport, remote) => StreamSocket.connect(transport, remote),
-  ownerOf: ({ ip, port }: Endpoint) => portOwner(port, isIpv4(ip) ? "ipv4" : "ipv6"),
+  ownerOf: ({ ip, netns, port }) =>
+    netns === undefined ? portOwner(port, isIpv4(ip) ? "ipv4" : "ipv6") : undefined,
 };
+
+/** A socket stays in the namespace in which it is made. */
+function inside<T>({ netns }: DnsEndpoint, make: () => T): T {
+  return netns === undefined ? make() : inNetns(netns, make);
+}
 
 function postingLogger(post: (message: FromNameServer) => void): Logger {
   const at = (level: "debug" | "info" | "warn" | "error") => (event: string, fields: LogFields = {}) =>

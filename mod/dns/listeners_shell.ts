@@ -1,9 +1,9 @@
 /** The addresses on which names are answered: opened, closed, and tried again where that failed. */
-import { type Endpoint, formatEndpoint } from "../core/addr.ts";
+import { formatEndpoint } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
 import { errnoOf, messageOf } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
-import type { DnsListener } from "./service_types.ts";
+import type { DnsEndpoint, DnsListener } from "./service_types.ts";
 import type { ListenerPort, QueryPort, Sockets } from "./socket_ports.ts";
 import { heldBack } from "./words.ts";
 
@@ -25,7 +25,7 @@ export class Listeners implements Disposable {
   readonly #around: ListenersOptions;
   readonly #open = new Map<string, Disposable>();
   readonly #waiting = new Map<string, DnsListener & { readonly state: "waiting" }>();
-  #endpoints: readonly Endpoint[] = [];
+  #endpoints: readonly DnsEndpoint[] = [];
   #againAt = Infinity;
   #told = "";
 
@@ -34,9 +34,9 @@ export class Listeners implements Disposable {
   }
 
   /** Listens on these and on no others; tries those again that could not be had. */
-  set(endpoints: readonly Endpoint[]): void {
+  set(endpoints: readonly DnsEndpoint[]): void {
     this.#endpoints = endpoints;
-    const wanted = new Set(endpoints.map(formatEndpoint));
+    const wanted = new Set(endpoints.map(keyOf));
     for (const [name, listener] of this.#open) {
       if (wanted.has(name)) continue;
       this.#open.delete(name);
@@ -58,7 +58,7 @@ export class Listeners implements Disposable {
   /** What has become of each. */
   states(): readonly DnsListener[] {
     return this.#endpoints.map((endpoint) =>
-      this.#waiting.get(formatEndpoint(endpoint)) ?? { endpoint, state: "listening" }
+      this.#waiting.get(keyOf(endpoint)) ?? { endpoint, state: "listening" }
     );
   }
 
@@ -72,7 +72,7 @@ export class Listeners implements Disposable {
     const { changed, clock } = this.#around;
     this.#waiting.clear();
     for (const endpoint of this.#endpoints) {
-      const name = formatEndpoint(endpoint);
+      const name = keyOf(endpoint);
       if (this.#open.has(name)) continue;
       try {
         this.#open.set(name, this.#openOne(endpoint));
@@ -88,7 +88,7 @@ export class Listeners implements Disposable {
     changed(states);
   }
 
-  #openOne(endpoint: Endpoint): Disposable {
+  #openOne(endpoint: DnsEndpoint): Disposable {
     const { answerOn, sockets } = this.#around;
     const udp = sockets.openUdp(endpoint);
     try {
@@ -99,7 +99,10 @@ export class Listeners implements Disposable {
     }
   }
 
-  #why(endpoint: Endpoint, thrown: unknown): { readonly reason: string; readonly hint: string | undefined } {
+  #why(
+    endpoint: DnsEndpoint,
+    thrown: unknown,
+  ): { readonly reason: string; readonly hint: string | undefined } {
     const errno = errnoOf(thrown);
     if (errno === ERRNO.EADDRINUSE) {
       return heldBack({ kind: "taken", endpoint, by: this.#around.sockets.ownerOf(endpoint) });
@@ -108,4 +111,8 @@ export class Listeners implements Disposable {
     if (errno === ERRNO.EACCES) return heldBack({ kind: "not-permitted", endpoint });
     return { reason: messageOf(thrown), hint: undefined };
   }
+}
+
+function keyOf(endpoint: DnsEndpoint): string {
+  return `${formatEndpoint(endpoint)} ${endpoint.netns ?? ""}`;
 }

@@ -32,12 +32,18 @@ export interface NameServiceConfig {
   readonly alsoUs: readonly Ip[];
 }
 
+/** An address on which the name server is to listen. */
+export interface DnsEndpoint extends Endpoint {
+  /** Path of the network namespace in which that is; absent: in the daemon's own. */
+  readonly netns?: string;
+}
+
 /** An address on which the name server is to listen, and what has become of that. */
 export type DnsListener =
-  | { readonly endpoint: Endpoint; readonly state: "listening" }
+  | { readonly endpoint: DnsEndpoint; readonly state: "listening" }
   /** It is tried again until it works. `reason` is a sentence that says by whom the port is taken, if that is why. */
   | {
-    readonly endpoint: Endpoint;
+    readonly endpoint: DnsEndpoint;
     readonly state: "waiting";
     readonly reason: string;
     readonly hint: string | undefined;
@@ -84,7 +90,7 @@ export type ToNameServer =
   | { readonly kind: "client"; readonly id: string; readonly client: DnsClient | undefined }
   /** Measured time to peers and back, of all that are known. */
   | { readonly kind: "distances"; readonly rttMs: ReadonlyMap<PeerName, number> }
-  | { readonly kind: "listen"; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: "listen"; readonly endpoints: readonly DnsEndpoint[] }
   | { readonly kind: "report"; readonly id: number }
   | { readonly kind: "stop" };
 

@@ -1,5 +1,6 @@
 /** What the name server's thread needs of the operating system. Nothing here waits but `Readiness.wait`. */
 import type { Endpoint } from "../core/addr.ts";
+import type { DnsEndpoint } from "./service_types.ts";
 
 /** Waits for descriptors. */
 export interface Readiness {
@@ -55,11 +56,11 @@ export interface ListenerPort extends Disposable {
 
 /** Makes sockets. Each throws where it cannot. */
 export interface Sockets {
-  openUdp(endpoint: Endpoint): QueryPort;
-  openTcp(endpoint: Endpoint): ListenerPort;
+  openUdp(endpoint: DnsEndpoint): QueryPort;
+  openTcp(endpoint: DnsEndpoint): ListenerPort;
   connect(transport: "udp" | "tcp", remote: Endpoint): ConnectionPort;
   /** Who has a port that is taken, for people: `dnsmasq (process 812)`. */
-  ownerOf(endpoint: Endpoint): string | undefined;
+  ownerOf(endpoint: DnsEndpoint): string | undefined;
 }
 
 /** Descriptors, and what is done when each is ready. */

@@ -77,6 +77,7 @@ const LAB: readonly Package[] = [
   { apt: "iproute2", programs: ["ip", "bridge", "tc", "ss", "nstat"] },
   { apt: "procps", programs: ["sysctl"] },
   { apt: "ethtool", programs: ["ethtool"] },
+  { apt: "curl", programs: ["curl"] },
   { apt: "iputils-ping", programs: ["ping"] },
   { apt: "iputils-arping", programs: ["arping"] },
   { apt: "iperf3", programs: ["iperf3"] },

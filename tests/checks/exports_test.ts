@@ -7,8 +7,6 @@ const BY_CONVENTION = /^mod\/cli\/commands\/\w+\.ts run$/;
 const ALLOWED: Readonly<Record<string, string>> = {
   "mod/dns/domain.ts hostName": "the same shell registers hosts by it",
   "mod/dns/resolv_conf.ts resolvConfFor": "attaching, which comes next, writes a container's file by it",
-  "mod/daemon/names_client.ts startNameService":
-    "the daemon starts it when it has a directory of names, which comes next",
 };
 
 /** What a file declares and exports. */

@@ -6,14 +6,13 @@ import type { STATUS_PAGES } from "../commands.ts";
 import { call, json } from "../daemon_call.ts";
 import { paint } from "../render.ts";
 import { renderIpam } from "../render_ipam.ts";
-import { run as listNames } from "./dns_list.ts";
+import { renderDns } from "../render_names.ts";
 import { renderConnections, renderOverview, renderPeers, renderTargets } from "../render_status.ts";
 
 /** Prints the overview or a page of it. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
-  if (invocation.args[0] === "dns") return void await listNames(invocation, io);
   const report = await call<StatusReport>({ method: "GET", path: "/status" }, { invocation, io });
-  const page = invocation.args[0] as Exclude<typeof STATUS_PAGES[number], "dns"> | undefined;
+  const page = invocation.args[0] as typeof STATUS_PAGES[number] | undefined;
   if (invocation.on("json")) {
     return io.out(
       json(page === undefined ? report : page === "targets" ? report.targetStates : report[page]),
@@ -27,6 +26,8 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
       return io.out(renderPeers(report, look));
     case "ipam":
       return io.out(renderIpam(report.ipam, look));
+    case "dns":
+      return io.out(renderDns(report.dns, look));
     case "targets":
       return io.out(renderTargets(report, look));
     default:

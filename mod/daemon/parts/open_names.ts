@@ -1,33 +1,50 @@
-/** Names: the directory on this host's clock and mesh, and the names that this host gives. */
+/** Names: the directory on this host's clock and mesh, the names that this host gives, and the thread that answers. */
+import { Wakeup } from "../../../ffi/poll.ts";
+import { type Ip, ipToBytes, isIpv4, parseCidr } from "../../core/addr.ts";
+import type { PeerName } from "../../core/names.ts";
 import { DirectoryShell } from "../../dns/directory_shell.ts";
+import type { DnsClient } from "../../dns/clients.ts";
 import { OwnNames } from "../../dns/own_names_shell.ts";
+import type { DnsEndpoint } from "../../dns/service_types.ts";
+import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import type { Config } from "../config.ts";
 import { addressesOf, extensionsOfNames, isAlive, type Names } from "../names.ts";
+import { type NameService, startNameService } from "../names_client.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
+import type { NameLegPart } from "./open_name_leg.ts";
 import type { RouterPart } from "./open_router.ts";
 import type { State } from "./open_state.ts";
 
-/** Names of the mesh. Disposing it sends nothing any more; what is stored stays. */
-export interface NamesPart extends Disposable {
+/** Names of the mesh. Disposing it answers nothing and sends nothing any more; what is stored stays. */
+export interface NamesPart extends AsyncDisposable {
   /** undefined: names are off. */
   readonly names: Names | undefined;
 }
 
-/** Gives the names that are remembered to what is attached, and begins to tell and to hear of names. */
+/** How long another server has for its answer, in milliseconds. */
+const PATIENCE_MS = 2_000;
+/** Distances to other hosts change slowly: they are told when there is another reason to wake up, and not more often. */
+const DISTANCES_MS = 10_000;
+/** This host among those who ask. */
+const HOST = "meshnet:host";
+const LOOPBACK = "127.0.0.1" as Ip;
+
+/** Gives the names that are remembered to what is attached, and begins to tell, to hear and to answer. */
 export function openNames(
   config: Pick<Config, "dns" | "without">,
-  { attached, base: { clock, faults, logger }, mesh: { router }, state: { identity, store } }: {
+  { attached, base: { clock, faults, logger }, mesh: { router }, nameLeg, state: { identity, store } }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly mesh: RouterPart;
+    readonly nameLeg: NameLegPart;
     readonly state: State;
   },
 ): NamesPart {
-  if (config.dns === undefined) return { names: undefined, [Symbol.dispose]() {} };
-  const { domain } = config.dns;
+  if (config.dns === undefined) return { names: undefined, [Symbol.asyncDispose]: async () => {} };
+  const { domain, listen } = config.dns;
   const self = identity.name;
   const announced = extensionsOfNames(config);
   const counts = { all: 0, own: 0 };
@@ -36,6 +53,8 @@ export function openNames(
     counts.all += by;
     if (entry.origin === self) counts.own += by;
   };
+  /** It is told of each change, as soon as it is there; before, it asks for all. */
+  const answering: { service: NameService | undefined } = { service: undefined };
   const directory = new DirectoryShell({
     ...{ self, domain, clock, faults, gossip: router },
     alarm: new SystemAlarm(clock, faults),
@@ -45,20 +64,97 @@ export function openNames(
   }, (before, after) => {
     count(before, -1);
     count(after, 1);
+    answering.service?.watch(before, after);
   });
   const own = new OwnNames({ store, directory, domain, logger });
+  const service = startNameService({
+    config: { ...config.dns, self, plainCap: undefined, patienceMs: PATIENCE_MS, mixCase: false, alsoUs: [] },
+    entries: () => directory.entries(),
+    createWakeup: () => Wakeup.create(),
+    log: logger,
+    guard: (what, work) => faults.guard(what, work),
+    onListeners: () => {},
+  });
+  answering.service = service;
+  const forContainers = nameLeg.listen;
+  const endpoints: readonly DnsEndpoint[] = [
+    ...forContainers === undefined ? [] : [forContainers],
+    ...listen,
+  ];
+  let distancesAt = -Infinity;
+  const tellDistances = () => {
+    if (clock.now() < distancesAt + DISTANCES_MS) return;
+    distancesAt = clock.now();
+    service.setDistances(distancesOf(router.snapshot()));
+  };
+  const names: Names = {
+    ...{ domain, directory, own, counts, config: config.dns, service },
+    forContainers() {
+      const { problem } = nameLeg;
+      const waiting = service.listeners.find(({ endpoint, state }) =>
+        endpoint.netns !== undefined && state === "waiting"
+      );
+      const why = problem ?? (waiting?.state === "waiting" ? waiting.reason : undefined);
+      return { address: why === undefined ? forContainers?.ip : undefined, problem: why };
+    },
+    attached(target, addresses) {
+      own.present(target, addressesOf({ addresses }));
+      service.setClient(target, clientOf(addresses));
+      tellDistances();
+    },
+    forgotten(target) {
+      own.forgotten(target);
+      service.removeClient(target);
+    },
+  };
   const { attachments, onLooked, restored } = attached;
   own.keepOnly(new Set(attachments.list().map(({ target }) => target)));
   const there = new Set([...restored.adopted, ...restored.restored]);
-  for (const attachment of attachments.list()) {
-    own.present(attachment.target, addressesOf(attachment));
-    if (!there.has(attachment.target)) own.absent(attachment.target);
+  for (const { addresses, target } of attachments.list()) {
+    names.attached(target, addresses);
+    if (!there.has(target)) own.absent(target);
   }
   onLooked.call = ({ adopted, restored, waiting }) => {
     for (const target of [...adopted, ...restored]) own.present(target);
     for (const target of waiting) own.absent(target);
+    tellDistances();
   };
+  service.setClient(HOST, {
+    addresses: [],
+    sources: [LOOPBACK, ...listen.map(({ ip }) => ip)].flatMap(numberOf),
+  });
   router.register(directory.channel);
-  const names = { domain, directory, own, counts };
-  return { names, [Symbol.dispose]: () => directory[Symbol.dispose]() };
+  service.listen(endpoints);
+  return {
+    names,
+    async [Symbol.asyncDispose]() {
+      directory[Symbol.dispose]();
+      await service.stop();
+    },
+  };
+}
+
+/** What is known of an attached target: its addresses in the order of its kernel, from which its questions come, too. */
+function clientOf(addresses: readonly string[]): DnsClient {
+  return {
+    addresses: addresses.flatMap((text) => {
+      const cidr = parseCidr(text);
+      return cidr === undefined ? [] : numberOf(cidr.ip).map((addr) => ({ addr, prefix: cidr.prefix }));
+    }),
+    sources: [],
+  };
+}
+
+/** An IPv4 address as a number; nothing for others. */
+function numberOf(ip: Ip): readonly number[] {
+  return isIpv4(ip) ? [new DataView(ipToBytes(ip).buffer).getUint32(0)] : [];
+}
+
+/** Measured times to neighbours and back. */
+function distancesOf({ connections }: MeshSnapshot): ReadonlyMap<PeerName, number> {
+  return new Map(
+    connections.flatMap(({ peer, rttMs }) =>
+      peer === undefined || rttMs === undefined ? [] : [[peer, rttMs] as const]
+    ),
+  );
 }

@@ -146,7 +146,19 @@ export const EXAMPLE: StatusReport = {
       missing: ["8a:3e:11:02:9c:02"],
     }],
   },
-  dns: { domain: "mesh.internal", entries: 12, own: 2 },
+  dns: {
+    domain: "mesh.internal",
+    address: "169.254.53.53",
+    listen: [{ address: "127.0.0.1:53", listening: true }, { address: "192.0.2.1:53", listening: false }],
+    ...{ order: "balanced", ttl: null },
+    upstream: ["192.0.2.53:53"],
+    forward: ["corp.example=10.0.0.53:53"],
+    counters: {
+      ...{ queries: 120, answered: 100, unknown: 4, forwarded: 15, cached: 5 },
+      ...{ failed: 1, spoofed: 0, malformed: 2, limited: 0, refused: 0 },
+    },
+    ...{ entries: 12, own: 2 },
+  },
   problems: [{
     message:
       "No connection to 192.0.2.7:6783: nothing listens on 192.0.2.7:6783: is meshnet running there, " +

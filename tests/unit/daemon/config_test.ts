@@ -44,7 +44,10 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
       init: { kind: "consensus", peers: undefined },
       reclaimAfterMs: undefined,
     },
-    dns: { domain: "mesh.internal." },
+    dns: {
+      ...{ domain: "mesh.internal.", ttl: undefined, order: "balanced" },
+      ...{ listen: [], stubs: [], resolvConf: "/etc/resolv.conf" },
+    },
     docker: "/var/run/docker.sock",
     compat: undefined,
     logLevel: "info",

@@ -3,10 +3,11 @@ import type { Ip } from "../../../mod/core/addr.ts";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import { type Names, namesAfter } from "../../../mod/daemon/names.ts";
-import { namesApi } from "../../../mod/daemon/names_api.ts";
+import { namesApi, nameSources } from "../../../mod/daemon/names_api.ts";
 import { DirectoryShell } from "../../../mod/dns/directory_shell.ts";
 import { OwnNames } from "../../../mod/dns/own_names_shell.ts";
 import { recordOfAddress } from "../../../mod/dns/spelling.ts";
+import { FakeNameService, NO_COUNTS } from "../dns/fake_name_service.ts";
 import { VirtualClock } from "../../sim/clock.ts";
 import { peer } from "../ipam/bench.ts";
 import { MemoryStore } from "../memory_store.ts";
@@ -45,7 +46,16 @@ function bench() {
   own.present("netns:a", ["10.2.1.1" as Ip]);
   own.present("netns:b", ["10.2.1.2" as Ip]);
   far.register({ container: "x", hostname: `far.${domain}`, data: recordOfAddress("10.2.1.9" as Ip) });
-  const names: Names = { domain, directory, own, counts: { all: 0, own: 0 } };
+  const service = new FakeNameService();
+  const names: Names = {
+    ...{ domain, directory, own, service, counts: { all: 3, own: 2 } },
+    config: {
+      ...{ domain, ttl: 7, order: "nearest", listen: [], resolvConf: "/etc/resolv.conf" },
+      stubs: [{ domain: "corp.example.", servers: [{ ip: "10.0.0.53" as Ip, port: 53 }] }],
+    },
+    forContainers: () => ({ address: undefined, problem: "no room" }),
+    ...{ attached() {}, forgotten() {} },
+  };
   const attached = ["netns:a", "netns:b"].map((target) => ({ target }));
   const api = namesApi({
     names,
@@ -63,7 +73,7 @@ function bench() {
     }
     return "not refused";
   };
-  return { add, api, names, own, refused, remove };
+  return { add, api, directory, names, service, own, refused, remove };
 }
 
 Deno.test("namesApi() adds records and targets to a name, and takes them away one by one or all", () => {
@@ -152,4 +162,28 @@ Deno.test("names of a target are checked before anything is done, and bounded", 
     /^dns\/too-many: .*101 names; .*at most 100/,
   );
   assert.match(refused(() => namesAfter(undefined, "netns:a", ["web"])), /^dns\/off: .*--no-dns/);
+});
+
+Deno.test("nameSources() says where names are answered, and what hinders it", async () => {
+  const { names, service } = bench();
+  assert.equal(nameSources(undefined, undefined), undefined);
+  service.taken.set("127.0.0.1", "Port 53 is taken by dnsmasq (process 812)");
+  service.listen([
+    { ip: "127.0.0.1" as Ip, port: 53 },
+    { ip: "192.0.2.1" as Ip, port: 5353 },
+    { ip: "169.254.53.53" as Ip, port: 53, netns: "/proc/self/fd/9" },
+  ]);
+  const { problems, report } = nameSources(names, await service.report())!;
+  assert.deepEqual(report, {
+    ...{ domain: "mesh.internal", address: null, order: "nearest", ttl: 7, entries: 3, own: 2 },
+    listen: [{ address: "127.0.0.1:53", listening: false }, { address: "192.0.2.1:5353", listening: true }],
+    ...{ upstream: [], forward: ["corp.example=10.0.0.53:53"], counters: NO_COUNTS },
+  });
+  assert.deepEqual(problems.map(({ message }) => message), [
+    "Containers do not reach the name server of this host: no room",
+    "Names are not answered on 127.0.0.1:53: Port 53 is taken by dnsmasq (process 812)",
+  ]);
+  assert.equal(problems[1]?.hint, "Stop it");
+  const silent = nameSources(names, undefined)!.report;
+  assert.deepEqual([silent.upstream, silent.counters], [null, null]);
 });

@@ -1,9 +1,8 @@
 /** A name server without a thread: it keeps what it is told, for tests of those that tell it. */
-import type { Endpoint } from "../../../mod/core/addr.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { DnsClient } from "../../../mod/dns/clients.ts";
 import type { NameService } from "../../../mod/daemon/names_client.ts";
-import type { DnsListener, DnsReport } from "../../../mod/dns/service_types.ts";
+import type { DnsEndpoint, DnsListener, DnsReport } from "../../../mod/dns/service_types.ts";
 import { type DnsEntry, entryIdentity } from "../../../mod/wire/dns/dns_gossip.ts";
 
 /** All counts at zero. */
@@ -38,7 +37,7 @@ export class FakeNameService implements NameService {
     this.distances = rttMs;
   }
 
-  listen(endpoints: readonly Endpoint[]): void {
+  listen(endpoints: readonly DnsEndpoint[]): void {
     this.listeners = endpoints.map((endpoint) => {
       const reason = this.taken.get(endpoint.ip);
       return reason === undefined
