@@ -179,6 +179,41 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import("./commands/ipam_release.ts"),
   },
   {
+    name: "ipam export",
+    brief: "Print a backup of who owns and holds which addresses",
+    about:
+      "Prints JSON that `meshnet ipam import` takes back after a disaster. It says how the hosts share the range, which " +
+      "is the same on all of them, and which addresses the names on this host hold. Keep one of each host.",
+    options: [RUN_DIR_OPTION],
+    examples: [["meshnet ipam export > addresses.json", "keep it on another disk"]],
+    load: () => import("./commands/ipam_export.ts"),
+  },
+  {
+    name: "ipam import",
+    brief: "Take a backup of addresses back after a disaster",
+    about:
+      "FILE is what `meshnet ipam export` printed; - reads it from standard input. When all hosts have lost their " +
+      "state, connect them, and import a backup on one of them: they own again what it says. Then import its own backup " +
+      "on each host: its names hold their addresses again. Where the hosts know already who owns what, only that second " +
+      "part is done. It refuses what could give an address two owners.",
+    args: { usage: "FILE", brief: "The backup", least: 1, most: 1 },
+    options: [
+      {
+        name: "gone",
+        kind: "list",
+        placeholder: "HOST,...",
+        brief: "Owners in the backup that are gone for good",
+      },
+      JSON_OPTION,
+      RUN_DIR_OPTION,
+    ],
+    examples: [
+      ["meshnet ipam import addresses.json", "all hosts are here"],
+      ["meshnet ipam import addresses.json --gone host3", "host3 will not come back"],
+    ],
+    load: () => import("./commands/ipam_import.ts"),
+  },
+  {
     name: "ipam status",
     brief: "Show which host owns how many addresses; as `status ipam`",
     about: "The range, what goes on, every owner with its share, and who waits for an address.",

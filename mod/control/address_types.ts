@@ -125,6 +125,24 @@ export interface WaitAnswer {
   readonly done: true;
 }
 
+/** Body of `POST /ipam/import`. */
+export interface ImportRequest {
+  /** What `GET /ipam/export` answered. */
+  readonly backup: unknown;
+  /** Names or nicknames of hosts that own addresses in it and are gone for good. */
+  readonly gone: readonly string[];
+}
+
+/** Answer of `POST /ipam/import`. */
+export interface ImportAnswer {
+  /** Whether the range is shared out as in the backup now; false: it was shared out already. */
+  readonly shares: boolean;
+  /** Addresses that holders have again. */
+  readonly restored: number;
+  /** Addresses that holders did not get, and why: a sentence. */
+  readonly left: readonly { readonly holder: string; readonly address: string; readonly why: string }[];
+}
+
 /** Body of `POST /rmpeer`. */
 export interface RemovePeersRequest extends WaitRequest {
   /** Names or nicknames of hosts that are gone for good. */

@@ -3,7 +3,7 @@
 /** Largest head of a request, bytes. */
 const MAX_HEAD = 16 * 1024;
 /** Largest body of a request, bytes. */
-export const MAX_BODY = 64 * 1024;
+export const MAX_BODY = 1024 * 1024;
 /** Longest line before a chunk, bytes. */
 const MAX_CHUNK_LINE = 256;
 const READ_SIZE = 4096;
@@ -149,9 +149,20 @@ export class RequestReader {
   async #more(): Promise<boolean> {
     const read = await this.#source.read(this.#chunk);
     if (read === null) return false;
-    this.#bytes = join([this.#bytes, this.#chunk.subarray(0, read)]);
+    this.#append(this.#chunk.subarray(0, read));
     this.#source.held(this.#body + this.#bytes.length);
     return true;
+  }
+
+  /** Takes bytes behind those that are there. Room grows by doubling, so that many small pieces are copied seldom. */
+  #append(piece: Uint8Array): void {
+    const before = this.#bytes;
+    const length = before.length + piece.length;
+    const hasRoom = before.byteOffset + length <= before.buffer.byteLength;
+    const room = hasRoom ? before.buffer : new ArrayBuffer(Math.max(2 * length, READ_SIZE));
+    this.#bytes = new Uint8Array(room, hasRoom ? before.byteOffset : 0, length);
+    if (!hasRoom) this.#bytes.set(before);
+    this.#bytes.set(piece, before.length);
   }
 }
 

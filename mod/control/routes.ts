@@ -5,6 +5,8 @@ import type {
   AllocateRequest,
   ClaimRequest,
   HolderReport,
+  ImportAnswer,
+  ImportRequest,
   ReleaseRequest,
   RemovePeersAnswer,
   RemovePeersRequest,
@@ -57,6 +59,10 @@ export interface ControlApi {
   claim(request: ClaimRequest, gone: Gone): Promise<AddressesAnswer>;
   /** Gives addresses back. */
   release(request: ReleaseRequest): Promise<AddressesAnswer>;
+  /** What a backup says. */
+  exportAddresses(): unknown;
+  /** Takes a backup in. */
+  importAddresses(request: ImportRequest, gone: Gone): Promise<ImportAnswer>;
   /** Waits until it is agreed who owns which addresses. */
   prime(request: WaitRequest, gone: Gone): Promise<WaitAnswer>;
   /** Takes over what hosts own that are gone for good. */
@@ -127,6 +133,14 @@ export function controlEndpoints(api: ControlApi): Endpoints {
       handle(body) {
         const fields = readFields(body, ["holder", "address"]);
         return api.release({ holder: readHolder(fields), address: readOptional(fields, "address") });
+      },
+    },
+    "/ipam/export": { method: "GET", handle: () => api.exportAddresses() },
+    "/ipam/import": {
+      method: "POST",
+      handle(body, gone) {
+        const fields = readFields(body, ["backup", "gone"]);
+        return api.importAddresses({ backup: fields["backup"], gone: readTexts(fields, "gone") }, gone);
       },
     },
     "/prime": {

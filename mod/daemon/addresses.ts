@@ -9,13 +9,15 @@ import { after } from "../core/time.ts";
 import { qualified } from "../dns/domain.ts";
 import type { AllocatorShell, IpamRequest } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
+import type { Universe } from "../ipam/universe.ts";
 import type { AddressUser, AddressUsers } from "./address_users.ts";
 import { type Names, namesAfter } from "./names.ts";
 
 /** Allocation of addresses, where it is on. */
 export interface Ipam {
   readonly shell: AllocatorShell;
-  /** The whole range. */
+  /** The whole range, also as the allocator sees it. */
+  readonly universe: Universe;
   readonly range: Cidr;
   /** Where those get an address who name no subnet. */
   readonly subnet: Cidr;

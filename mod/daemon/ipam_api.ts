@@ -7,6 +7,7 @@ import { type Cidr, formatCidr, type Ip, parseCidr, parseIp } from "../core/addr
 import { MeshnetError } from "../core/errors.ts";
 import { parsePeerName, type PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
+import { type Backup, readBackup, writeBackup } from "../ipam/backup.ts";
 import type { Answered } from "../ipam/allocator_shell.ts";
 import { type Addresses, type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 
@@ -25,7 +26,15 @@ export interface IpamApiParts {
 /** The requests that are about addresses. */
 export type IpamApi = Pick<
   ControlApi,
-  "holders" | "allocate" | "claim" | "release" | "prime" | "removePeers" | "leave"
+  | "exportAddresses"
+  | "importAddresses"
+  | "holders"
+  | "allocate"
+  | "claim"
+  | "release"
+  | "prime"
+  | "removePeers"
+  | "leave"
 >;
 
 /** Serves them. */
@@ -54,6 +63,29 @@ export function ipamApi({ attachments, clock, ipam, namesOf, peers }: IpamApiPar
       const ip = address === null ? undefined : parseIp(address) ?? cidrOf(address, "10.32.1.7").ip;
       refuseAttached({ holder, ip }, attachments.list());
       return answerOf(holder, await shell.ask({ kind: "release", ident: holder, ip }));
+    },
+    exportAddresses() {
+      const { shell, universe } = need("Cannot export addresses");
+      const backup = shell.backup(new Date().toISOString());
+      if (backup !== undefined) return writeBackup(backup, universe);
+      throw new MeshnetError("ipam/no-ring", "Cannot export addresses: nobody has asked for one yet", {
+        hint: "There is nothing to keep; `meshnet prime` has the range shared out",
+      });
+    },
+    async importAddresses({ backup: json, gone: words }, left) {
+      const { shell, universe } = need("Cannot import addresses");
+      const read = readBackup(json, universe);
+      if (!read.ok) {
+        throw new MeshnetError("ipam/bad-backup", `Cannot import: in the backup ${read.reason}`, {
+          hint: "Give a file as `meshnet ipam export` has written it",
+        });
+      }
+      const backup = read.value;
+      const gone = words.map((word) => goneOwner(word, backup));
+      const answer = await shell.ask({ kind: "import", backup, gone }, left);
+      if (answer.kind !== "imported") throw new TypeError(`An import was answered with ${answer.kind}`);
+      const leftOut = answer.left.map(({ address, ident, why }) => ({ holder: ident, address, why }));
+      return { shares: answer.ring, restored: answer.restored, left: leftOut };
     },
     async prime(wait, gone) {
       const { shell } = need("Cannot prime");
@@ -143,6 +175,22 @@ function refuseAttached(
   throw new MeshnetError("ipam/in-use", `Cannot release addresses of ${holder}: it is attached`, {
     hint: `Run \`meshnet detach ${holder}\`: that gives them back`,
   });
+}
+
+/** An owner of a backup by nickname or name. */
+function goneOwner(word: string, { nicknames, ring }: Backup): PeerName {
+  const owners = [...new Set(ring.entries.map(({ owner }) => owner))];
+  const found = owners.filter((owner) => owner === word || nicknames.get(owner) === word);
+  if (found.length === 1) return found[0]!;
+  const list = owners.slice(0, 16).map((owner) => nicknames.get(owner) || owner).join(", ");
+  throw new MeshnetError(
+    "peer/unknown",
+    `Cannot take ${word} for gone: ${
+      found.length === 0 ? "no" : "more than one"
+    } host of that name owns addresses ` +
+      "in the backup",
+    { hint: `Its owners are: ${list}` },
+  );
 }
 
 /** A nickname, or else a name, as the name of a peer. */

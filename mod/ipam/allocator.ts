@@ -6,7 +6,9 @@ import type { PeerName } from "../core/names.ts";
 import { after, type Millis } from "../core/time.ts";
 import type { IpamMessage, IpamState } from "../wire/ipam/ipam_types.ts";
 import type { AllocatorEffect, AllocatorEvent, AllocatorOptions } from "./allocator_types.ts";
+import type { Backup } from "./backup.ts";
 import { Exchange, type StateNews } from "./exchange.ts";
+import { Importer } from "./importer.ts";
 import { ASIDE, NOBODY } from "./owned.ts";
 import { Parts } from "./parts.ts";
 import { Requests } from "./requests.ts";
@@ -32,6 +34,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   readonly #requests: Requests;
   readonly #exchange: Exchange;
   readonly #takeover: Takeover;
+  readonly #importer: Importer;
   #tickAt = Infinity;
   #ownId = -1;
 
@@ -41,6 +44,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
     this.#requests = new Requests(this.#parts, () => this.#establish());
     this.#exchange = new Exchange(this.#parts);
     this.#takeover = new Takeover(this.#parts);
+    this.#importer = new Importer(this.#parts, () => this.#ringUpdated());
   }
 
   /** Handles one event; see the class. */
@@ -75,6 +79,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
       holding ? holdUntil : Infinity,
       this.#requests.firstDue,
       this.#takeover.firstDue,
+      this.#importer.due,
       ...dues,
     );
   }
@@ -99,6 +104,18 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
       const at = universe.offsetOf(ip);
       return at !== undefined && span !== undefined && at > span.start && at < span.end - 1;
     });
+  }
+
+  /** What a backup says of this host now; undefined: there is no ring yet. */
+  backup(written: string): Backup | undefined {
+    const { nicknames, owned, ring, self } = this.#parts;
+    if (ring.isEmpty) return undefined;
+    this.#parts.report();
+    const { entries, seeds } = ring;
+    const held = [...owned.all].flatMap(([ident, { cidrs, isContainer }]) =>
+      ident === ASIDE ? [] : [{ ident, isContainer, cidrs }]
+    );
+    return { peer: self, written, nicknames: new Map(nicknames), ring: { entries, seeds }, held };
   }
 
   /** What we own. */
@@ -142,6 +159,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
         return this.#requests.add({ kind: "prime", event });
       case "cancel":
         this.#takeover.cancel(event.id);
+        this.#importer.cancel(event.id);
         return this.#requests.cancel((request) => request.event.id === event.id);
       case "release":
         return this.#release(event);
@@ -153,6 +171,9 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
         for (const [ident] of this.#parts.containers()) {
           if (!event.idents.has(ident)) this.#parts.release(ident, undefined);
         }
+        return this.#requests.retry();
+      case "import":
+        this.#importer.add(event);
         return this.#requests.retry();
       case "remove":
         this.#takeover.remove(event);
@@ -207,6 +228,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
       else if (ring.isEmpty && this.#requests.count > 0) this.#establish();
       if (this.#takeover.isOpen) this.#parts.broadcast();
     }
+    this.#importer.settle();
     this.#settle();
     this.#requests.retry();
   }

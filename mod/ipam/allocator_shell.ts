@@ -15,6 +15,7 @@ import type {
   Outcome,
   RequestId,
 } from "./allocator_types.ts";
+import type { Backup } from "./backup.ts";
 import { AllocatorChannel, IPAM_CHANNEL, type OutwardEffect } from "./channel.ts";
 import { Reclaimer } from "./reclaim.ts";
 import type { AllocatorStatus } from "./status.ts";
@@ -167,6 +168,11 @@ export class AllocatorShell implements Disposable {
   /** The addresses of a holder. */
   lookup(ident: string): readonly Cidr[] {
     return this.#allocator.lookup(ident);
+  }
+
+  /** What a backup says of this host now; undefined: there is no ring yet. */
+  backup(written: string): Backup | undefined {
+    return this.#allocator.backup(written);
   }
 
   /** For those who ask how things are. */

@@ -3,6 +3,7 @@ import type { Cidr, Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Random } from "../core/ports.ts";
 import type { IpamMessage, IpamState } from "../wire/ipam/ipam_types.ts";
+import type { Backup } from "./backup.ts";
 import type { Universe } from "./universe.ts";
 
 /** How the universe is shared out when there is no ring yet. */
@@ -94,6 +95,13 @@ export type AllocatorEvent =
   | { readonly kind: "container"; readonly ident: string; readonly what: "started" | "died" | "destroyed" }
   /** The containers that run: addresses of others go back. */
   | { readonly kind: "running"; readonly idents: ReadonlySet<string> }
+  /** Addresses are to be as a backup says. `gone`: owners that will not come back. */
+  | {
+    readonly kind: "import";
+    readonly id: RequestId;
+    readonly backup: Backup;
+    readonly gone: readonly PeerName[];
+  }
   /** These peers are gone for good: somebody is to take over what they own. */
   | {
     readonly kind: "remove";
@@ -119,7 +127,9 @@ export type RefusalCode =
   | "removed"
   | "peer-connected"
   | "peers-missing"
-  | "shut-down";
+  | "shut-down"
+  | "ring-exists"
+  | "owners-missing";
 
 /** A request that failed: what could not be done, and what to try. */
 export interface IpamRefusal {
@@ -131,12 +141,27 @@ export interface IpamRefusal {
   readonly hint: string | undefined;
 }
 
+/** An address of a backup that its holder did not get. */
+export interface LeftOut {
+  readonly ident: string;
+  readonly address: string;
+  /** A sentence without a full stop. */
+  readonly why: string;
+}
+
 /** What a request comes to. */
 export type Outcome =
   | { readonly kind: "address"; readonly cidr: Cidr }
   | { readonly kind: "released"; readonly cidrs: readonly Cidr[] }
   | { readonly kind: "removed"; readonly taken: number }
   | { readonly kind: "done" }
+  /** `ring`: whether the ring was taken; `restored`: addresses that holders have again. */
+  | {
+    readonly kind: "imported";
+    readonly ring: boolean;
+    readonly restored: number;
+    readonly left: readonly LeftOut[];
+  }
   | ({ readonly kind: "refused" } & IpamRefusal);
 
 /**

@@ -140,6 +140,25 @@ export function waitsFor(
   );
 }
 
+/** A backup names owners that are not here. */
+export function ownersMissing(
+  missing: readonly PeerName[],
+  nicknames: ReadonlyMap<PeerName, string>,
+): IpamRefusal {
+  const who = peersText(missing, nicknames);
+  return refusal(
+    "owners-missing",
+    `Cannot import: ${who} ${
+      missing.length === 1 ? "owns" : "own"
+    } addresses in the backup, and may have given some ` +
+      "of them to others since",
+    `Connect this host to ${
+      missing.length === 1 ? "it" : "them"
+    } first; for those that are gone for good add ` +
+      `--gone ${missing.slice(0, MAX_NAMED).map((peer) => nicknames.get(peer) || peer).join(",")}`,
+  );
+}
+
 /** An address that is not ours to give. */
 export function ownedByOther(text: string, owner: PeerName, facts: Pick<Facts, "nicknames">): IpamRefusal {
   const nickname = facts.nicknames.get(owner) ?? "";

@@ -58,6 +58,15 @@ const api: ControlApi = {
   allocate: (request) => (asked.push(request), answered(request.holder)),
   claim: (request) => (asked.push(request), answered(request.holder)),
   release: (request) => (asked.push(request), answered(request.holder)),
+  exportAddresses: () => ({ format: "meshnet addresses" }),
+  importAddresses: (request) => (
+    asked.push(request),
+      Promise.resolve({
+        shares: true,
+        restored: 2,
+        left: [{ holder: "c", address: "10.32.0.3/12", why: "why" }],
+      })
+  ),
   prime: (request) => (asked.push(request), Promise.resolve({ done: true })),
   removePeers: (request) => (asked.push(request), Promise.resolve({ peers: request.peers, addresses: 512 })),
   leave: () => Promise.resolve({ done: true }),
@@ -130,6 +139,33 @@ Deno.test("meshnet connect, forget, attach and detach send what was typed", () =
       { target: "netns:web", addresses: [] },
     ]);
   }));
+
+Deno.test("meshnet ipam import sends what ipam export printed, and says what was taken and what was not", () =>
+  withDaemon((run) =>
+    withFolder(async (folder) => {
+      asked.length = 0;
+      const file = `${folder}/addresses.json`;
+      await Deno.writeTextFile(file, (await run("ipam", "export")).stdout);
+      const { code, stderr, stdout } = await run("ipam", "import", file, "--gone", "host3,host4");
+      assert.deepEqual(asked, [{ backup: { format: "meshnet addresses" }, gone: ["host3", "host4"] }]);
+      assert.equal(
+        stdout,
+        "The hosts own again what the backup says.\nHeld again: 2 addresses.\n" +
+          "Now run `meshnet rmpeer host3 host4`.\n",
+      );
+      assert.equal(stderr, "left out: 10.32.0.3/12 of c: why\n");
+      assert.equal(code, 0);
+      for (const [name, text] of [["none", undefined], ["broken", "{"]] as const) {
+        if (text !== undefined) await Deno.writeTextFile(`${folder}/${name}`, text);
+        const bad = await run("ipam", "import", `${folder}/${name}`);
+        assert.equal(bad.code, 1);
+        assert.match(
+          bad.stderr,
+          /^meshnet: Cannot read the backup .*: .+\nhint: Give a file as `meshnet ipam export`/,
+        );
+      }
+    })
+  ));
 
 Deno.test("commands about addresses send what was typed, and print addresses alone", () =>
   withDaemon(async (run) => {

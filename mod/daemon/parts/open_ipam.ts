@@ -41,6 +41,7 @@ export function openIpam(
   const { clock, logger } = base;
   const ipam = config.ipam === undefined ? undefined : {
     shell: startAllocator({ ...config.ipam, nickname: config.nickname }, { base, mesh, state }),
+    universe: config.ipam.universe,
     range: config.ipam.universe.cidr,
     subnet: config.ipam.subnet,
   };

@@ -245,6 +245,53 @@ declareTests(
     },
   }),
   suite({
+    name: "host kernel, addresses from a backup",
+    open: () => hostWorld({ hosts: 2 }),
+    prepare: everything,
+  }, {
+    "all hosts lose their state: a backup brings shares and holders back, and refuses while an owner is away":
+      async (
+        world,
+      ) => {
+        const hosts = world.hosts.slice(0, 2);
+        const [one, two] = hosts as [Host, Host];
+        const before = await Promise.all(hosts.map(held));
+        const files = await Promise.all(hosts.map(async (host) => {
+          const file = `${host.stateDir}.json`;
+          await Deno.writeTextFile(file, await host.run("ipam", "export"));
+          return file;
+        }));
+        for (const host of hosts) {
+          host.daemon.kill("SIGKILL");
+          await host.daemon.ended();
+          await Deno.remove(host.stateDir, { recursive: true });
+        }
+        await one.up("--ip-range", RANGE);
+        const refused = await one.attempt("ipam", "import", files[0]!);
+        assert.match(
+          refused.stderr,
+          /Cannot import: .* owns addresses in the backup, .*\nhint: Connect this host to it/,
+        );
+        await two.up("--peers", one.address, "--ip-range", RANGE);
+        await two.established();
+        assert.match(
+          await one.run("ipam", "import", files[0]!),
+          /^The hosts own again what the backup says\.\nHeld again: /,
+        );
+        await agree(hosts, 2);
+        assert.match(
+          await two.run("ipam", "import", files[1]!),
+          /^The hosts knew already who owns what\.\nHeld again: /,
+        );
+        assert.deepEqual(await Promise.all(hosts.map(held)), before);
+        for (const host of hosts) await allocate(host, "after");
+        await noneTwice(hosts);
+        const foreign = await two.attempt("ipam", "import", files[0]!);
+        assert.match(foreign.stderr, /the backup has what .* held\nhint: Import it on /);
+        for (const file of files) await Deno.remove(file);
+      },
+  }),
+  suite({
     name: "host kernel, addresses in trouble",
     open: () => hostWorld({ hosts: 2, containers: 2 }),
   }, {

@@ -73,7 +73,7 @@ const BAD: readonly (readonly [what: string, stream: string, status: number, mes
   ],
   [
     "endless chunks",
-    "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + `8000\r\n${"x".repeat(0x8000)}\r\n`.repeat(3),
+    "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + `8000\r\n${"x".repeat(0x8000)}\r\n`.repeat(33),
     413,
     /too long/,
   ],

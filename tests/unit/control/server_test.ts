@@ -21,7 +21,7 @@ const api: ControlApi = {
   detach: () => new Promise(() => {}),
   ...{ holders: refuse, allocate: refuse, claim: refuse, release: refuse, prime: refuse },
   ...{ names: refuse, addName: refuse, removeName: refuse, lookUpName: refuse },
-  ...{ removePeers: refuse, leave: refuse },
+  ...{ removePeers: refuse, leave: refuse, exportAddresses: refuse, importAddresses: refuse },
   stop: () => ({ pid: 42, peersThroughDaemon: 0 }),
 };
 

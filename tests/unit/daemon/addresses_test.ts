@@ -58,7 +58,7 @@ class Machine {
       expected: () => hosts,
     });
     shell.start();
-    this.ipam = off ? undefined : { shell, range: RANGE, subnet: RANGE };
+    this.ipam = off ? undefined : { shell, universe: made.value, range: RANGE, subnet: RANGE };
     this.addresses = new Addresses({
       ...{ attachments: this.attachments, ipam: this.ipam, names: undefined, clock: this.clock, logger },
       users: {
