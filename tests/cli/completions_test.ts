@@ -25,7 +25,7 @@ const OFFERS: readonly (readonly [line: string, words: string[]])[] = [
   ["meshnet completions ", ["bash", "zsh", "fish"]],
   ["meshnet help rep", ["report"]],
   ["meshnet attach 10.2.1.1/24 pi", ["pid:"]],
-  ["meshnet ipam ", ["allocate", "claim", "release", "status"]],
+  ["meshnet ipam ", ["allocate", "claim", "release", "export", "import", "status"]],
   ["meshnet dns ", ["add", "remove", "lookup", "list"]],
   ["meshnet down x", []],
 ];

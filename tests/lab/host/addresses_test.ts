@@ -253,8 +253,11 @@ declareTests(
       async (
         world,
       ) => {
-        const hosts = world.hosts.slice(0, 2);
+        const { hosts } = world;
         const [one, two] = hosts as [Host, Host];
+        await one.run("prime");
+        for (const host of hosts) await allocate(host, "printer");
+        await agree(hosts, 2);
         const before = await Promise.all(hosts.map(held));
         const files = await Promise.all(hosts.map(async (host) => {
           const file = `${host.stateDir}.json`;
