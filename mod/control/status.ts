@@ -77,6 +77,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       link: one.link === undefined ? undefined : links.get(one.link),
     })
   );
+  const causes = causesOnce(connections, { wanted, ipam: sources.ipam });
   return {
     name: mesh.name,
     nickname: mesh.nickname,
@@ -119,16 +120,38 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     dns: sources.names?.report ?? null,
     problems: [
       ...problemOfTunnels(dataplane, mesh.port + 1),
-      ...connections.flatMap((one) => problemOfConnection(one, wanted.get(one.address))),
+      ...causes.connections,
       ...problemOfMtus(connections, datapath.mtu),
       ...attachments.flatMap(problemOfAttachment),
-      ...(sources.ipam === undefined ? [] : problemsOfIpam(sources.ipam)),
+      ...causes.ipam,
       ...(sources.names?.problems ?? []),
       ...firewall.problems,
       ...[...datapath.stopped, ...kernel.stopped ?? []].map((name) => problemOfLoop(name, attachments)),
       ...problemOfLostState(sources.stateWasLost),
       ...problemOfUnknown(sources.unknownInterfaces),
     ],
+  };
+}
+
+/** What is wrong with connections and with addresses. A connection that ended because of what the other host said of
+ * addresses is one problem, not two; where this host hands out none for that reason, the cause alone is told. */
+function causesOnce(
+  reports: readonly ConnectionReport[],
+  { ipam, wanted }: {
+    readonly wanted: ReadonlyMap<string | undefined, string>;
+    readonly ipam: IpamSources | undefined;
+  },
+): { readonly connections: readonly Problem[]; readonly ipam: readonly Problem[] } {
+  const refused = ipam?.refused;
+  const connections = reports.flatMap((one) => problemOfConnection(one, wanted.get(one.address)));
+  if (ipam === undefined || refused === undefined) {
+    return { connections, ipam: ipam === undefined ? [] : problemsOfIpam(ipam) };
+  }
+  const others = connections.filter(({ message }) => !message.includes(refused));
+  const isTold = ipam.status.trouble !== undefined || others.length < connections.length;
+  return {
+    connections: ipam.status.trouble === undefined ? connections : others,
+    ipam: problemsOfIpam(isTold ? { ...ipam, refused: undefined } : ipam),
   };
 }
 

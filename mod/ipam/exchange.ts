@@ -132,7 +132,8 @@ export class Exchange {
       ring.install(merged.ring.entries, merged.ring.seeds);
       if (!members.wasLost) return refused(merged.reason);
       this.#parts.succeeded = true;
-      return refused(removedHere(merged.reason));
+      this.#parts.note("update-refused", merged.reason);
+      return refused(removedHere());
     }
     const wasEmpty = ring.isEmpty;
     const news = this.#install(merged.ring, merged.changed);

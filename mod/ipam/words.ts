@@ -115,9 +115,10 @@ export function removed(self: PeerName): IpamRefusal {
   );
 }
 
-/** Why what others say is refused, on a host that they have removed. */
-export function removedHere(reason: string): string {
-  return `${reason}; this host was removed, run "meshnet reset" here`;
+/** Why what others say is refused, on a host that they have removed while it was away. */
+export function removedHere(): string {
+  return "other hosts removed this one while it was away and own addresses now that are in use here: run " +
+    `"meshnet reset" here and start it again`;
 }
 
 /** A take-over that waits for others. */

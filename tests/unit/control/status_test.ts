@@ -246,3 +246,33 @@ Deno.test("assembleStatus() says in one line which hosts give their containers a
   const many = problems(...[1, 2, 3, 4, 5, 6].map((n) => [`h${n}`, 1_400 + n] as const));
   assert.match(many[0]!.message, /1404 on h4 and other values on 2 more:/);
 });
+
+Deno.test("assembleStatus() tells one cause once: a connection that addresses ended, and what this host does for that", () => {
+  const refused = "IP allocation was seeded by different peers";
+  const mesh = {
+    connections: [{ ...connection, state: "retrying", info: `ended: ${refused}` }],
+  } as unknown as Partial<MeshSnapshot>;
+  const status = {
+    ...{ range: { ip: "10.32.0.0", prefix: 12 }, rangeSize: 1, active: 0, owners: [], entries: [], held: [] },
+    ...{
+      nicknames: [],
+      pendingAllocates: [],
+      pendingClaims: [],
+      takeovers: [],
+      aside: [],
+      election: undefined,
+    },
+    ...{ state: "ready", trouble: undefined },
+  };
+  const ipam = { status, subnet: "10.32.0.0/12", inUse: [], refused };
+  const problemsOf = (one: unknown, change = mesh) =>
+    assembleStatus(sources({ mesh: change, rest: { ipam: one } as never })).problems.map(({ message }) =>
+      message
+    );
+  assert.deepEqual(problemsOf(ipam), [`No connection to host3: ended: ${refused}`]);
+  assert.deepEqual(problemsOf(ipam, {}), [refused], "the other host dials, and was turned away");
+  const trouble = { code: "removed", message: "Cannot hand out addresses", hint: "Run something" };
+  assert.deepEqual(problemsOf({ ...ipam, status: { ...status, state: "blocked", trouble } }), [
+    trouble.message,
+  ]);
+});
