@@ -270,7 +270,11 @@ Deno.test("assembleStatus() tells one cause once: a connection that addresses en
       message
     );
   assert.deepEqual(problemsOf(ipam), [`No connection to host3: ended: ${refused}`]);
-  assert.deepEqual(problemsOf(ipam, {}), [refused], "the other host dials, and was turned away");
+  assert.deepEqual(
+    problemsOf(ipam, { connections: [] }),
+    [refused],
+    "the other host dials, and was turned away",
+  );
   const trouble = { code: "removed", message: "Cannot hand out addresses", hint: "Run something" };
   assert.deepEqual(problemsOf({ ...ipam, status: { ...status, state: "blocked", trouble } }), [
     trouble.message,
