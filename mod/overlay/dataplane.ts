@@ -21,6 +21,7 @@ import type { FlowTable } from "./flows/flow_table.ts";
 import { decide, decideUnlearnt, type ForwardContext, sourcePlace } from "./flows/forward.ts";
 import { ADOPT_GRACE_MS } from "./paths/hold.ts";
 import { OverlayLinks } from "./links/overlay_links.ts";
+import { Learner } from "./flows/learner.ts";
 import { LoopGuard } from "./loops/loop_guard.ts";
 import { MacTable } from "./flows/mac_table.ts";
 import { Network } from "./paths/network.ts";
@@ -66,6 +67,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   readonly #flows: FlowTable;
   readonly #links: OverlayLinks;
   readonly #loops: LoopGuard;
+  readonly #learner: Learner;
   readonly #probe = new AddressProbe();
   #sweepAt: number = Infinity;
   #graceUntil: number = Infinity;
@@ -89,6 +91,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     });
     this.#flows = this.#keeper.table;
     const { keeper, macs, ports } = { keeper: this.#keeper, macs: this.#macs, ports: this.#ports };
+    this.#learner = new Learner({ context: this.#context, counters: this.#counters, keeper, out });
     this.#loops = new LoopGuard({ ports, macs, keeper, draw, out });
     this.#links = new OverlayLinks(options, this.#ports, this.#tunnels, this.#network, out);
   }
@@ -162,9 +165,12 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       return this.#settle(now);
     }
     if (key.ethDst === BROADCAST && this.#loops.took(frame, key, now)) return;
-    const learnt = this.#learn(miss, now);
+    const lesson = this.#learner.learn(miss, now);
+    if (lesson === "flood") return;
+    if (lesson !== "learnt" && this.#ports.isLocal(key.inPort)) this.#loops.suspect(now);
     if (this.#probe.isFor(key.ethDst) && this.#answered(miss)) return;
-    const decision = learnt ? decide(key, this.#context, now) : decideUnlearnt(key, this.#context);
+    const decision = lesson === "full" ? decideUnlearnt(key, this.#context) : decide(key, this.#context, now);
+    if (!this.#learner.carries(miss, decision, now)) return;
     if (decision.dropped !== undefined) dropped[decision.dropped]++;
     if (decision.verdict === "flow") this.#keeper.install(miss, decision, now);
     else if (decision.verdict === "once") this.#keeper.execute(miss, decision.actions);
@@ -177,26 +183,6 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const use = this.#probe.use(miss, this.#context);
     if (use !== undefined) this.#out.effects.push({ kind: "address-used", ...use });
     return true;
-  }
-
-  /** Learns where the source of a frame is; false when a bound forbids it. */
-  #learn({ key }: Miss, now: Millis): boolean {
-    const place = sourcePlace(key, this.#context);
-    if (place === undefined) return true;
-    const learnt = this.#macs.learn(key.ethSrc, place, now);
-    const evicted = this.#macs.takeEvicted();
-    if (evicted.length > 0) {
-      this.#counters.macLimit += evicted.length;
-      this.#keeper.forgetMacs(evicted);
-    }
-    if (learnt !== "same" && learnt !== "new" && isLocalPlace(place)) this.#loops.suspect(now);
-    if (learnt === "full") this.#counters.macLimit++;
-    else if (learnt === "moved" || learnt === "new") {
-      if (learnt === "moved") this.#counters.macMoves++;
-      this.#flows.touchMac(key.ethSrc);
-      this.#keeper.redecide(now);
-    }
-    return learnt !== "full";
   }
 
   #rare(event: Exclude<DataplaneEvent, { kind: "miss" }>, now: Millis): void {

@@ -185,6 +185,8 @@ export const DROP_REASONS = [
   "bad-source",
   /** A MAC seen at a local port although a peer showed it within the last two seconds. */
   "loop-guard",
+  /** Its place has sent more frames that need a decision, or that go to everybody, than a second allows. */
+  "flood",
   /** It came in on a port that is stopped, because the port is part of a loop. */
   "stopped",
   /** Addressed to the bridge group 01:80:c2:00:00:00 and nobody else is here. */
