@@ -196,6 +196,10 @@ export class BridgeGuard implements Watcher {
       }
       this.#set(socket, step.port, { open: step.kind === "open" });
       this.#hushes = 0; // where one loop was, others may be
+      // The loop has shown others' addresses at its other end, too, and who does not speak would not be found again.
+      if (step.kind === "stop") {
+        for (const port of this.#containers(socket)) this.#set(socket, port, { flush: true });
+      }
       if (step.kind === "open") log.info("overlay/loop-ended", { interface: name });
       else {log.warn("overlay/loop", {
           interface: name,
