@@ -1,7 +1,8 @@
 /** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli,
- * and two on this machine's own kernel, which print tables of their own: `deno task bench sleeve [CANDIDATE...]` and
- * `deno task bench scale`. */
+ * and three on this machine's own kernel, which print tables of their own: `deno task bench sleeve [CANDIDATE...]`,
+ * `deno task bench scale` and `deno task bench dns`. */
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
+import { measureDns } from "../../tests/bench/dns_rounds.ts";
 import { measureScale } from "../../tests/bench/scale_rounds.ts";
 import { compareSleeve } from "../../tests/bench/sleeve_rounds.ts";
 import { LabProgram } from "../../tests/lab/program.ts";
@@ -17,7 +18,8 @@ const COMMAND_BAR = 1.3;
 const notMet: string[] = [];
 
 const wanted = Deno.args;
-await ensure(wanted[0] === "sleeve" ? "bench" : "lab");
+await ensure(wanted[0] === "sleeve" || wanted[0] === "dns" ? "bench" : "lab");
+if (wanted[0] === "dns") Deno.exit(await dns());
 const exe = await build();
 if (wanted[0] === "sleeve") Deno.exit(await sleeve(wanted.slice(1)) ? 0 : 1);
 if (wanted[0] === "scale") Deno.exit(await scale());
@@ -38,6 +40,16 @@ async function sleeve(only: readonly string[]): Promise<boolean> {
   for (const bar of missed) console.log(`Not met: ${bar}`);
   for (const failure of failed) console.error(`Failed: ${failure}`);
   return failed.length === 0;
+}
+
+/** Questions about names, against other name servers. */
+async function dns(): Promise<number> {
+  const { missed, rows } = await measureDns();
+  console.log(
+    `\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${hardware()}:\n\n${markdownTable(rows)}\n`,
+  );
+  for (const bar of missed) console.log(`Not met: ${bar}`);
+  return 0;
 }
 
 /** How fast hosts find each other, and what idle ones cost. */

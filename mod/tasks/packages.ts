@@ -115,6 +115,13 @@ export const PACKAGES: Readonly<Record<Purpose, readonly Package[]>> = {
     { apt: "tinc", programs: ["tincd"] },
     { apt: "wireguard-go", programs: ["wireguard-go"] },
     { apt: "wireguard-tools", programs: ["wg"] },
+    { apt: "dnsperf", programs: ["dnsperf"] },
+    { apt: "dnsmasq-base", programs: ["dnsmasq"] },
+    { apt: "knot", programs: ["knotd"] },
+    { apt: "nsd", programs: ["nsd"] },
+    { apt: "gcc", programs: ["gcc"] },
+    { apt: "binutils", programs: ["as", "ld"] }, // gcc starts them
+    { apt: "libc6-dev", file: "/usr/include/stdlib.h" },
   ],
   fresh: [
     { apt: "debootstrap", programs: ["debootstrap"] },
