@@ -87,7 +87,11 @@ export class Attachments implements Disposable {
     const has = mergeAddresses(pair?.addresses ?? [], base.addresses);
     const addresses = mergeAddresses(base.addresses, mergeAddresses(before === undefined ? has : [], asked));
     const added = addresses.filter((cidr) => before?.addresses.some((a) => a.ip === cidr.ip) !== true);
-    const warnings = checkConflicts(target.text, added, kernel.otherNetworks(name));
+    const warnings = checkConflicts(
+      (text) => `attach ${text} to ${target.text}`,
+      added,
+      kernel.otherNetworks(name),
+    );
     const record = { ...base, addresses };
     const wanted = wantedOf(record, this.options);
     const planned = planAttach(wanted, kernel.observe(wanted));

@@ -24,11 +24,11 @@ function staysOnLink(destination: Cidr): boolean {
 }
 
 /**
- * Throws "attach/bad-address" when the namespace has an address of `wanted` already, or when the network of one and
+ * `action` of an address completes "Cannot". Throws "attach/bad-address" when the namespace has an address of `wanted` already, or when the network of one and
  * another network would fight for the same packets. Returns warnings: sentences without full stop.
  */
 export function checkConflicts(
-  target: string,
+  action: (text: string) => string,
   wanted: readonly Cidr[],
   others: OtherNetworks,
 ): readonly string[] {
@@ -39,10 +39,8 @@ export function checkConflicts(
     if (taken !== undefined) {
       throw new MeshnetError(
         "attach/bad-address",
-        `Cannot attach ${text} to ${target}: its interface ${taken.name} has the address ${
-          formatCidr(taken.cidr)
-        }`,
-        { hint: "Choose an address that is free in the container" },
+        `Cannot ${action(text)}: interface ${taken.name} has the address ${formatCidr(taken.cidr)}`,
+        { hint: "Choose an address that is free there" },
       );
     }
     const network = networkOf(cidr);
@@ -60,8 +58,8 @@ export function checkConflicts(
       }
       throw new MeshnetError(
         "attach/bad-address",
-        `Cannot attach ${text} to ${target}: its network overlaps ${route} on interface ${name} there`,
-        { hint: `Choose an address outside ${route}, or detach the container from that network first` },
+        `Cannot ${action(text)}: its network overlaps ${route} on interface ${name} there`,
+        { hint: `Choose an address outside ${route}, or take that network away there first` },
       );
     }
   }

@@ -1,12 +1,9 @@
 /** Every command, once: parsing, help and completions read this table; the code of each is loaded when it runs. */
 import { CONFIG_OPTION, type OptionSpec, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
+import { JSON_OPTION, WAIT_OPTIONS } from "./command_options.ts";
+import { EXPOSE_COMMANDS } from "./commands_expose.ts";
 
-const JSON_OPTION: OptionSpec = { name: "json", kind: "switch", brief: "Print JSON for scripts" };
-const WAIT_OPTIONS: readonly OptionSpec[] = [
-  { name: "no-wait", kind: "switch", brief: "Fail at once when nobody can be asked" },
-  { name: "timeout", kind: "number", placeholder: "SECONDS", fallback: "60", brief: "Longest wait" },
-];
 const NAME_OPTION: OptionSpec = {
   name: "name",
   kind: "list",
@@ -139,10 +136,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["meshnet detach netns:web", "everything"]],
     load: () => import("./commands/detach.ts"),
   },
+  ...EXPOSE_COMMANDS,
   {
     name: "ps",
     brief: "List who holds which addresses on this host",
-    about: "Every target that was attached here, and every name that was given to `meshnet ipam allocate`.",
+    about:
+      "Every target that was attached here, every name that was given to `meshnet ipam allocate`, and as weave:expose " +
+      "this host itself.",
     args: { usage: "[TARGET...]", brief: "Only these", least: 0, most: 1000, completes: "target" },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],

@@ -36,6 +36,7 @@ export function renderOverview(
     line("Datapath", datapath(report)),
     line("Addresses", ipamLine(report.ipam)),
     line("Names", namesLine(report.dns)),
+    ...exposed(report).map((text) => line("Exposed", text)),
     ...firewall(report).map((text) => line("Firewall", text)),
     ...engine(report).map((text) => line("Engine", text)),
     ...attachments(report).map((one, i) => line(i === 0 ? "Attachments" : "", one)),
@@ -119,6 +120,13 @@ function datapath({ datapath }: StatusReport): string {
       ? ""
       : `; ${count(datapath.tooLarge, "packet")} of other hosts dropped for being larger than that MTU`
   }${datapath.noFastdp === null ? "" : `; no fastdp: ${datapath.noFastdp}`}`;
+}
+
+/** `10.32.0.1/12, 10.2.1.254/24 (no masquerading)`; nothing where this host is not exposed. */
+function exposed({ exposed }: StatusReport): readonly string[] {
+  const one = ({ address, masquerade }: StatusReport["exposed"][number]) =>
+    address + (masquerade ? "" : " (no masquerading)");
+  return exposed.length === 0 ? [] : [exposed.map(one).join(", ")];
 }
 
 /** Said only where there is something of ours, or was. */

@@ -79,6 +79,14 @@ export interface HolderReport {
   readonly names: readonly string[];
 }
 
+/** One address with which this host takes part in the network. */
+export interface ExposedReport {
+  /** `address/prefix`. */
+  readonly address: string;
+  /** Whether what leaves its network through this host takes an address of this host. */
+  readonly masquerade: boolean;
+}
+
 /** How long a request may wait, for an address or for other hosts. */
 export interface WaitRequest {
   /** Fails as soon as nobody is left to ask. */
@@ -93,6 +101,30 @@ export interface AllocateRequest extends WaitRequest {
   readonly holder: string;
   /** In which subnet; null: the default one. */
   readonly subnet: string | null;
+}
+
+/** Body of `POST /expose`. */
+export interface ExposeRequest extends WaitRequest {
+  /** As for `POST /attach`; none: the same as `net:default`. */
+  readonly addresses: readonly string[];
+  /** Whether what leaves their networks through this host takes an address of this host. */
+  readonly masquerade: boolean;
+}
+
+/** Body of `POST /hide`. */
+export interface HideRequest {
+  /** As for `POST /attach`; none: all. */
+  readonly addresses: readonly string[];
+}
+
+/** Answer of `POST /expose` and `POST /hide`. */
+export interface ExposeAnswer {
+  /** The addresses that were asked for, or hidden, `address/prefix`. */
+  readonly addresses: readonly string[];
+  /** What is exposed now. */
+  readonly exposed: readonly ExposedReport[];
+  /** What a person should know though all went well, sentences without full stop. */
+  readonly warnings: readonly string[];
 }
 
 /** Body of `POST /ipam/claim`. */

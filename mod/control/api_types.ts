@@ -2,7 +2,7 @@
  * Fields that may be absent are null, so a shape never changes with its content. */
 
 import type { ConnectionState } from "../mesh/snapshot.ts";
-import type { IpamReport, WaitRequest } from "./address_types.ts";
+import type { ExposedReport, IpamReport, WaitRequest } from "./address_types.ts";
 import type { NamesReport } from "./name_types.ts";
 export type { ConnectionState };
 
@@ -213,6 +213,8 @@ export interface StatusReport {
   readonly engine: EngineReport | null;
   /** What hangs on the network here. */
   readonly attachments: readonly AttachmentReport[];
+  /** With which addresses this host itself takes part in the network. */
+  readonly exposed: readonly ExposedReport[];
   /** Allocation of addresses; null where it is off. */
   readonly ipam: IpamReport | null;
   /** Names; null where they are off. */

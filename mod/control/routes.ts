@@ -4,6 +4,9 @@ import type {
   AddressesAnswer,
   AllocateRequest,
   ClaimRequest,
+  ExposeAnswer,
+  ExposeRequest,
+  HideRequest,
   HolderReport,
   ImportAnswer,
   ImportRequest,
@@ -51,6 +54,10 @@ export interface ControlApi {
   attach(request: AttachRequest, gone: Gone): AttachAnswer | Promise<AttachAnswer>;
   /** Takes addresses or the whole interface away. */
   detach(request: DetachRequest): AttachAnswer | Promise<AttachAnswer>;
+  /** Has this host take part in the network. */
+  expose(request: ExposeRequest, gone: Gone): Promise<ExposeAnswer>;
+  /** Takes its addresses away again. */
+  hide(request: HideRequest): Promise<ExposeAnswer>;
   /** Who holds which addresses. */
   holders(): readonly HolderReport[];
   /** Allocates an address. */
@@ -109,6 +116,21 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/detach": {
       method: "POST",
       handle: (body) => api.detach(readAttach(readFields(body, ["target", "addresses"]))),
+    },
+    "/expose": {
+      method: "POST",
+      handle(body, gone) {
+        const fields = readFields(body, ["addresses", "masquerade", ...WAIT]);
+        const masquerade = fields["masquerade"] === undefined || readFlag(fields, "masquerade");
+        return api.expose(
+          { addresses: readTexts(fields, "addresses"), masquerade, ...readWait(fields) },
+          gone,
+        );
+      },
+    },
+    "/hide": {
+      method: "POST",
+      handle: (body) => api.hide({ addresses: readTexts(readFields(body, ["addresses"]), "addresses") }),
     },
     "/ps": { method: "GET", handle: () => api.holders() },
     "/ipam/allocate": {

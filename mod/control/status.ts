@@ -5,6 +5,7 @@ import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { DataplaneReport, LinkReport } from "../overlay/ports/dataplane_types.ts";
 import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.ts";
 import type { NamesReport } from "./name_types.ts";
+import type { ExposedReport } from "./address_types.ts";
 import { TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
 import type {
   AttachmentReport,
@@ -42,6 +43,10 @@ export interface StatusSources {
   readonly unknownInterfaces: readonly string[];
   /** The container engine; null where none is worked with. */
   readonly engine: EngineReport | null;
+  /** This host's own addresses in the network. */
+  readonly exposed: readonly ExposedReport[];
+  /** Why it does not have them, if so: a sentence without full stop. */
+  readonly exposedProblem: string | undefined;
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: IpamSources | undefined;
   /** Names; undefined where they are off. */
@@ -116,6 +121,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     },
     engine: sources.engine,
     attachments,
+    exposed: sources.exposed,
     ipam: sources.ipam === undefined ? null : ipamReport(sources.ipam),
     dns: sources.names?.report ?? null,
     problems: [
@@ -123,6 +129,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...causes.connections,
       ...problemOfMtus(connections, datapath.mtu),
       ...attachments.flatMap(problemOfAttachment),
+      ...problemOfExposed(sources.exposedProblem),
       ...causes.ipam,
       ...(sources.names?.problems ?? []),
       ...firewall.problems,
@@ -262,6 +269,14 @@ function problemOfAttachment(one: AttachmentReport): Problem[] {
     message: `${one.target} is not attached: ${one.problem}`,
     hint: "The daemon puts it right by itself as soon as that is possible: it looks every minute; " +
       `\`meshnet detach ${one.target}\` gives it up`,
+  }];
+}
+
+function problemOfExposed(reason: string | undefined): Problem[] {
+  if (reason === undefined) return [];
+  return [{
+    message: `This host does not have its addresses in the network: ${reason}`,
+    hint: "It is tried again every minute; `meshnet hide` gives them up",
   }];
 }
 

@@ -38,9 +38,9 @@ export interface AddressesParts {
 
 /** An address that somebody uses who did not ask for it is given to nobody for so long, in milliseconds. Then it is tried
  * again. */
-const ASIDE_MS = 600_000;
+export const ASIDE_MS = 600_000;
 /** After so many addresses that are all in use no other one is tried: somebody answers for every address. */
-const MOST_TRIED = 8;
+export const MOST_TRIED = 8;
 /** What attaching and detaching answer without names. */
 type Unnamed = ReturnType<Attachments["attach"]>;
 

@@ -7,6 +7,7 @@ import { openBase } from "./parts/open_base.ts";
 import { openContainers } from "./parts/open_containers.ts";
 import { openControl } from "./parts/open_control.ts";
 import { openDataplane, startDataplane } from "./parts/open_dataplane.ts";
+import { openExposed } from "./parts/open_exposed.ts";
 import { openFirewall } from "./parts/open_firewall.ts";
 import { openIpam } from "./parts/open_ipam.ts";
 import { openNames } from "./parts/open_names.ts";
@@ -37,11 +38,12 @@ export async function assemble(
 
   const { mtu } = running;
   const { hooks } = dataplane;
-  const firewall = undo.use(openFirewall(config, { base, hooks, host }));
+  const firewall = undo.use(openFirewall(config, { base, hooks, host, state }));
+  const exposed = undo.use(openExposed({ base, dataplane, firewall, host, owner: undo, state }));
   const nameLeg = undo.use(openNameLeg({ base, host, mtu }));
   const checkFirewall = () => void firewall.check();
   const attached = undo.use(
-    openAttachments(config, { base, checkFirewall, hooks, host, mtu, nameLeg, state }),
+    openAttachments(config, { base, checkFirewall, exposed, hooks, host, mtu, nameLeg, state }),
   );
   start.phase("attachments");
 
@@ -49,8 +51,8 @@ export async function assemble(
   start.phase("router");
 
   const { names } = undo.use(openNames(config, { attached, base, mesh, nameLeg, state }));
-  const { addresses, ipam } = undo.use(
-    openIpam(config, { attached, base, dataplane, host, mesh, names, state }),
+  const { addresses, exposing, ipam } = undo.use(
+    openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
   );
   const { containers } = undo.use(openContainers(config, { addresses, attached, base }));
   start.phase("addresses");
@@ -59,7 +61,8 @@ export async function assemble(
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ addresses, attachments, containers, ipam, names },
+    ...{ addresses, attachments, containers, exposing, ipam, names },
+    exposedProblem: () => exposed.problem,
     firewall: () => firewall.check(),
     touched: keeper.touched,
     stateWasLost: state.wasLost,

@@ -20,6 +20,7 @@ import type { Config } from "./config.ts";
 import type { Containers } from "./containers.ts";
 import type { DataplaneHandle } from "./dataplane_client.ts";
 import type { Ending } from "./ending.ts";
+import type { Exposing } from "./exposing.ts";
 import { hostFacts, networkNamespace } from "./host_facts.ts";
 
 /** Longest wait for the data plane, in milliseconds. */
@@ -39,6 +40,9 @@ export interface ControlParts {
   readonly addresses: Pick<Addresses, "foundInUse">;
   /** Attaches and detaches. */
   readonly containers: Pick<Containers, "attach" | "detach" | "report">;
+  /** This host's own addresses in the network, and why it does not have them. */
+  readonly exposing: Pick<Exposing, "expose" | "hide" | "report">;
+  readonly exposedProblem: () => string | undefined;
   /** Allocation of addresses; undefined where it is off. */
   readonly ipam: Ipam | undefined;
   /** Names; undefined where they are off. */
@@ -67,6 +71,8 @@ export function controlApi(parts: ControlParts): ControlApi {
       dataplane,
       attachments: attachments.list().map((one) => ({ ...one, names: namesOf(one.target) })),
       unknownInterfaces: attachments.unknown(),
+      exposed: parts.exposing.report(),
+      exposedProblem: parts.exposedProblem(),
       ipam: ipamSources(parts.ipam, parts.addresses),
       names: nameSources(names, dns),
       firewall: parts.firewall(),
@@ -93,7 +99,10 @@ export function controlApi(parts: ControlParts): ControlApi {
     return [{ name, nickname }, ...all];
   };
   return {
-    ...ipamApi({ ipam: parts.ipam, attachments, clock, namesOf, peers }),
+    ...ipamApi({
+      ...{ ipam: parts.ipam, attachments, clock, namesOf, peers },
+      exposed: () => parts.exposing.report(),
+    }),
     ...namesApi({ names, attachments, peers }),
     status: () => reports.ask(),
     async report(): Promise<FullReport> {
@@ -126,6 +135,8 @@ export function controlApi(parts: ControlParts): ControlApi {
     },
     attach: (request, gone) => changed(parts.containers.attach(request, gone)),
     detach: (request) => changed(parts.containers.detach(request)),
+    expose: (request, gone) => changed(parts.exposing.expose(request, gone)),
+    hide: ({ addresses }) => changed(parts.exposing.hide(addresses)),
     stop() {
       // After the answer is on its way.
       setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), 0);

@@ -62,6 +62,8 @@ export interface DataplaneHandle {
   start(config: DataplaneConfig): Promise<void>;
   /** Hands a request over. Requests after the end go nowhere. */
   request(request: OverlayRequest): void;
+  /** Opens the switch's own leg, or closes it. Resolves when that is done, or never will be. */
+  setLeg(open: boolean): Promise<void>;
   /** The kernel has loaded what IPsec needs, or never will. */
   ciphersReady(): void;
   /** Asks everybody who uses an IPv4 address; `mac` asks, and nobody else may have that. */
@@ -101,6 +103,7 @@ class DataplaneClient implements DataplaneHandle {
   readonly #deliverSoon: () => void;
   #requests: OverlayRequest[] = [];
   readonly #reports = new Map<number, PendingReport>();
+  readonly #legs: (() => void)[] = [];
   readonly #started = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #phase: "loading" | "starting" | "running" | "stopping" | "ended" = "loading";
@@ -161,6 +164,12 @@ class DataplaneClient implements DataplaneHandle {
     if (requests.length > 0 && this.#phase !== "ended") this.#send({ kind: "requests", requests });
   }
 
+  setLeg(open: boolean): Promise<void> {
+    if (this.#phase === "ended") return Promise.resolve();
+    this.#post({ kind: "leg", open });
+    return new Promise((resolve) => void this.#legs.push(resolve));
+  }
+
   ciphersReady(): void {
     this.#post({ kind: "ciphers-ready" });
   }
@@ -210,6 +219,8 @@ class DataplaneClient implements DataplaneHandle {
         return void this.#reports.delete(message.id);
       case "address-used":
         return this.#options.onAddressUsed(message);
+      case "leg":
+        return this.#legs.shift()?.();
       case "network-changed":
         return this.#options.onNetwork(message.change);
       case "attached-disturbed":
@@ -243,6 +254,7 @@ class DataplaneClient implements DataplaneHandle {
     this.#wakeup[Symbol.dispose]();
     for (const { reject } of this.#reports.values()) reject(endedError());
     this.#reports.clear();
+    for (const resolve of this.#legs.splice(0)) resolve();
     this.#ended.resolve();
   }
 }

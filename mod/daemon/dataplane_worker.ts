@@ -77,19 +77,36 @@ function postingLogger(post: (message: FromDataplane) => void): Logger {
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** What moves frames, and how this host's own leg on it is opened. */
+interface OpenedDatapath {
+  readonly datapath: Datapath;
+  readonly setLeg: (open: boolean) => void;
+}
+
 /** Opens what moves frames. It owns what it is made of, but for `watchers`. */
 async function openDatapath(
   config: DataplaneConfig,
   around: { readonly directory: PeerDirectory; readonly log: Logger; readonly mended: () => void },
   watchers: Watcher[],
-): Promise<Datapath> {
+): Promise<OpenedDatapath> {
   const { kind, mtu, name, overlays, peer } = config;
   const sysctl = new ProcSysctl(inNetns);
   const quiet = (name: string) => withoutIpv6(sysctl, name);
   const leg = new HostLeg({ loadDropAll, log: around.log });
+  leg.open = config.legOpen;
+  const opened = (datapath: Datapath, keepLeg: () => void): OpenedDatapath => ({
+    datapath,
+    setLeg(open) {
+      leg.open = open;
+      keepLeg();
+    },
+  });
   const made = { ...around, made: quiet };
   const sleeve = overlays.includes("sleeve") ? await openSleeve(config, made) : undefined;
-  if (kind === "ovs") return OvsDatapath.open(ovsAdapters(around), { name, mtu, leg, userSpace: sleeve });
+  if (kind === "ovs") {
+    const datapath = OvsDatapath.open(ovsAdapters(around), { name, mtu, leg, userSpace: sleeve });
+    return opened(datapath, () => datapath.keepLeg());
+  }
   if (sleeve === undefined) throw new TypeError("Cannot use a bridge without sleeve");
   const { tap, openPath } = sleeve;
   const bridge = { name, mtu, mac: bridgeMac(peer), tap: tap.name, leg, quiet };
@@ -110,7 +127,7 @@ async function openDatapath(
   });
   guard.begin();
   watchers.push(guard);
-  return new BridgeDatapath(tap, openPath, keeper, guard);
+  return opened(new BridgeDatapath(tap, openPath, keeper, guard), put);
 }
 
 function watchAttached(mtu: number, send: (message: FromDataplane) => void): Watcher {
@@ -157,11 +174,12 @@ async function main(): Promise<void> {
     const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
     const core = new Dataplane({ ...config, firstUfid, drawProbe, routes: routesOf, limits });
     const watchers: Watcher[] = [];
-    using datapath = await openDatapath(config, {
+    const { datapath: opened, setLeg } = await openDatapath(config, {
       directory: core.directory,
       log,
       mended: () => send({ kind: "mended" }),
     }, watchers);
+    using datapath = opened;
     using undo = new DisposableStack();
     watchers.forEach((watcher) => undo.use(watcher));
     const xfrm = await openIpsec(config, { log, owner: undo });
@@ -171,6 +189,7 @@ async function main(): Promise<void> {
     await runDataplane({
       core,
       datapath,
+      setLeg,
       xfrm,
       ...{ clock, faults },
       pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),

@@ -10,6 +10,7 @@ import type { Clock } from "../core/ports.ts";
 import { type Backup, readBackup, writeBackup } from "../ipam/backup.ts";
 import type { Answered } from "../ipam/allocator_shell.ts";
 import { type Addresses, type Ipam, ipamOff, patienceOf } from "./addresses.ts";
+import { EXPOSE_HOLDER } from "./exposing.ts";
 
 /** What it is made of. */
 export interface IpamApiParts {
@@ -19,6 +20,8 @@ export interface IpamApiParts {
   /** The names of a target. */
   readonly namesOf: (target: string) => readonly string[];
   readonly clock: Clock;
+  /** This host's own addresses in the network. */
+  readonly exposed: () => readonly { readonly address: string }[];
   /** Who is in the mesh, with their nicknames; this host first. */
   readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
 }
@@ -38,13 +41,21 @@ export type IpamApi = Pick<
 >;
 
 /** Serves them. */
-export function ipamApi({ attachments, clock, ipam, namesOf, peers }: IpamApiParts): IpamApi {
+export function ipamApi({ attachments, clock, exposed, ipam, namesOf, peers }: IpamApiParts): IpamApi {
   const need = (action: string): Ipam => {
     if (ipam === undefined) throw ipamOff(action);
     return ipam;
   };
+  const own = () => {
+    const addresses = exposed().map(({ address }) => address);
+    return addresses.length === 0 ? [] : [{ target: EXPOSE_HOLDER, name: null, attached: true, addresses }];
+  };
   return {
-    holders: () => holdersOf(attachments.list(), ipam).map((one) => ({ ...one, names: namesOf(one.holder) })),
+    holders: () =>
+      holdersOf([...own(), ...attachments.list()], ipam).map((one) => ({
+        ...one,
+        names: namesOf(one.holder),
+      })),
     async allocate({ holder, subnet: text, ...wait }, gone) {
       const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
       const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
@@ -62,6 +73,7 @@ export function ipamApi({ attachments, clock, ipam, namesOf, peers }: IpamApiPar
       const { shell } = need(`Cannot release addresses of ${holder}`);
       const ip = address === null ? undefined : parseIp(address) ?? cidrOf(address, "10.32.1.7").ip;
       refuseAttached({ holder, ip }, attachments.list());
+      refuseExposed({ holder, ip }, own());
       return answerOf(holder, await shell.ask({ kind: "release", ident: holder, ip }));
     },
     exportAddresses() {
@@ -190,6 +202,22 @@ function goneOwner(word: string, { nicknames, ring }: Backup): PeerName {
     } host of that name owns addresses ` +
       "in the backup",
     { hint: `Its owners are: ${list}` },
+  );
+}
+
+function refuseExposed(
+  { holder, ip }: { readonly holder: string; readonly ip: Ip | undefined },
+  own: readonly { readonly addresses: readonly string[] }[],
+): void {
+  const isExposed = holder === EXPOSE_HOLDER &&
+    own.some(({ addresses }) => ip === undefined || addresses.some((text) => parseCidr(text)?.ip === ip));
+  if (!isExposed) return;
+  throw new MeshnetError(
+    "ipam/in-use",
+    `Cannot release addresses of ${holder}: this host is exposed with them`,
+    {
+      hint: "Run `meshnet hide`: that gives them back",
+    },
   );
 }
 

@@ -25,8 +25,10 @@ export interface AttachmentKeeper extends Disposable {
  * `faults`, and is tried again at the next look. */
 export function keepAttached(
   attachments: Pick<Attachments, "list" | "reconcile">,
-  { before = () => {}, faults, looked = () => {} }: {
+  { also = () => false, before = () => {}, faults, looked = () => {} }: {
     readonly before?: (() => void) | undefined;
+    /** Whether there is something else to look after, by `before` alone. */
+    readonly also?: (() => boolean) | undefined;
     /** Is told what each look has found. */
     readonly looked?: ((found: Reconciled) => void) | undefined;
     readonly faults: Pick<Faults, "guard" | "later">;
@@ -57,9 +59,10 @@ export function keepAttached(
       mend();
       reconcile();
     });
+  const isNeeded = () => attachments.list().length > 0 || also();
   const touched = () => {
     stop();
-    const needed = attachments.list().length > 0;
+    const needed = isNeeded();
     if (needed) lookAfter(INTERVAL_MS);
     if (!needed) {
       names?.close();
@@ -70,7 +73,7 @@ export function keepAttached(
   };
   let over = false;
   const disturbed = (which?: Disturbed) => {
-    if (over || attachments.list().length === 0) return;
+    if (over || !isNeeded()) return;
     if (which !== undefined) {
       reconcile(which);
       return after(AGAIN_MS, () => reconcile(which)); // what was still under way

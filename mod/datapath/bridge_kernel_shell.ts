@@ -33,8 +33,8 @@ export interface BridgeParts extends BridgeWanted {
   readonly name: string;
   /** Name of the TAP. */
   readonly tap: string;
-  /** Closes the bridge's own interface to this host. */
-  readonly leg: Pick<HostLeg, "close">;
+  /** Keeps the bridge's own interface closed to this host, or open. */
+  readonly leg: Pick<HostLeg, "keep">;
   /** Keeps the kernel from speaking through an interface by itself; called before it goes up. */
   readonly quiet: (name: string) => void;
 }
@@ -65,7 +65,7 @@ export function ensureBridge(socket: NetlinkSocket, wanted: BridgeParts): boolea
     );
   }
   for (const one of [bridge, tap]) if (!one.up) wanted.quiet(one === bridge ? name : wanted.tap);
-  const closed = wanted.leg.close(socket, bridge); // before it goes up
+  const closed = wanted.leg.keep(socket, bridge); // before it goes up
   const changes = planBridge(wanted, { bridge, tap });
   for (const { index, passReserved, ...change } of changes) {
     socket.request(setLink(index, change));

@@ -50,8 +50,8 @@ export interface OvsKernelOptions {
   readonly mtu: number;
   /** Netlink port id of the socket that receives misses. */
   readonly upcallPid: number;
-  /** Closes its own interface to this host. */
-  readonly leg: Pick<HostLeg, "close">;
+  /** Keeps its own interface closed to this host, or open. */
+  readonly leg: Pick<HostLeg, "keep">;
 }
 
 /** One datapath and the sockets to talk about it. */
@@ -59,7 +59,7 @@ export class OvsKernel implements Disposable {
   readonly #control: NetlinkSocket;
   readonly #route: NetlinkSocket;
   #wanted: OvsWanted;
-  readonly #leg: Pick<HostLeg, "close">;
+  readonly #leg: Pick<HostLeg, "keep">;
   #index = 0;
   /** Numbers of the message families. */
   readonly families: ovs.OvsFamilies;
@@ -70,7 +70,7 @@ export class OvsKernel implements Disposable {
     control: NetlinkSocket,
     route: NetlinkSocket,
     families: ovs.OvsFamilies,
-    options: { name: string; wanted: OvsWanted; leg: Pick<HostLeg, "close"> },
+    options: { name: string; wanted: OvsWanted; leg: Pick<HostLeg, "keep"> },
   ) {
     this.#control = control;
     this.#route = route;
@@ -179,7 +179,7 @@ export class OvsKernel implements Disposable {
   /** Makes the datapath send its misses to us; returns what had to be changed for that. */
   repair(): readonly OvsChange[] {
     const link = this.#own();
-    this.#leg.close(this.#route, link); // before it goes up
+    this.#leg.keep(this.#route, link); // before it goes up
     const present: OvsPresent = { datapath: this.datapath(), ports: this.ports(), link };
     const changes = planOvs(this.#wanted, present);
     changes.forEach((change) => this.#apply(change));
@@ -191,9 +191,9 @@ export class OvsKernel implements Disposable {
     return understood(decodeLink(reply ?? new Uint8Array(0)));
   }
 
-  /** Has the datapath's own interface closed to this host; says whether that changed anything. */
-  closeLeg(): boolean {
-    return this.#leg.close(this.#route, this.#own());
+  /** Has the datapath's own interface closed to this host, or open; says whether that changed anything. */
+  keepLeg(): boolean {
+    return this.#leg.keep(this.#route, this.#own());
   }
 
   #apply(change: OvsChange): void {

@@ -55,8 +55,8 @@ export interface OvsOptions {
   readonly name: string;
   /** MTU of its own interface. */
   readonly mtu: number;
-  /** Closes its own interface to this host. */
-  readonly leg: Pick<HostLeg, "close">;
+  /** Keeps its own interface closed to this host, or open. */
+  readonly leg: Pick<HostLeg, "keep">;
   /** What carries frames that no tunnel can carry; it is disposed with the datapath. */
   readonly userSpace?: UserSpace | undefined;
 }
@@ -331,6 +331,9 @@ export class OvsDatapath implements Datapath {
   #send(): void {
     this.#refused += sendGathered(this.#upcalls, this.#writer, this.#adapters.log);
   }
+
+  /** Has the leg as it is to be. */
+  readonly keepLeg = (): void => void this.#kernel.keepLeg();
 
   /** See Datapath. */
   nextWake(): number {

@@ -59,10 +59,10 @@ export class OvsSleeve implements Disposable {
     this.#tap = tap;
     this.#port = port;
     const put = () => {
-      const closed = kernel.closeLeg();
+      const changedLeg = kernel.keepLeg();
       const { port, changed } = kernel.addTap(tap.name);
       this.#port = port.port;
-      return closed || changed;
+      return changedLeg || changed;
     };
     this.#keeper = new TapKeeper({
       tap,

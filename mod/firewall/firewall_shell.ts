@@ -44,6 +44,8 @@ export interface FirewallParts {
   /** Calls once after some milliseconds. */
   readonly later: (ms: number, work: () => void) => void;
   readonly log: Pick<Logger, "warn" | "info" | "debug">;
+  /** Networks that are exposed from the start. */
+  readonly exposures?: readonly Exposure[];
 }
 
 /** What has been done, for people. */
@@ -87,6 +89,7 @@ export class Firewall {
   readonly #repairs: TokenBucket;
 
   constructor(readonly parts: FirewallParts) {
+    this.#exposures = parts.exposures ?? [];
     this.#repairs = new TokenBucket(REPAIRS, { refill: REFILL_MS, now: parts.clock.now() });
   }
 

@@ -1,5 +1,6 @@
 /** The table of our own that masquerades. Pure. */
-import { formatCidr, isIpv4 } from "../core/addr.ts";
+import { formatCidr, ipToBytes, isIpv4 } from "../core/addr.ts";
+import { NAME_SERVER_IP } from "../core/name_leg.ts";
 import type { NftChange } from "../wire/filter/nft_write.ts";
 import type { NatRule } from "../wire/filter/xtables.ts";
 import { blockOf, type Exposure } from "./wanted.ts";
@@ -9,7 +10,7 @@ export const NAT_TABLE = "meshnet";
 /** Its chain. */
 export const NAT_CHAIN = "postrouting";
 const PREFIX = "meshnet: ";
-const NAT = new RegExp(`^${PREFIX}[0-9a-f.:]+/[0-9]+ (multicast|out|in)$`);
+const NAT = new RegExp(`^${PREFIX}[0-9a-f.:]+/[0-9]+ (multicast|names|out|in)$`);
 
 /** Comments of the rules that are there, by family; undefined: there is no such table. */
 export type PresentNat = Readonly<Record<"ip" | "ip6", readonly string[] | undefined>>;
@@ -25,7 +26,8 @@ function wantedIn(family: "ip" | "ip6", exposures: readonly Exposure[]): readonl
   );
 }
 
-/** The rules for networks: multicast keeps its source, what leaves or enters takes this host's address, and what stays
+/** The rules for networks: multicast keeps its source, and so does what goes to the name server, which a bridge hands to
+ * the firewall as well, and which must see who asks. What leaves or enters takes this host's address, and what stays
  * inside matches none of them. */
 export function natRules(family: "ip" | "ip6", exposures: readonly Exposure[]): readonly NatRule[] {
   return wantedIn(family, exposures).flatMap(({ network }) => {
@@ -34,8 +36,12 @@ export function natRules(family: "ip" | "ip6", exposures: readonly Exposure[]): 
     const multicast = family === "ip"
       ? { octets: Uint8Array.of(224, 0, 0, 0), prefix: 4 }
       : { octets: Uint8Array.from({ length: 16 }, (_, i) => i === 0 ? 0xff : 0), prefix: 8 };
+    const names = { octets: ipToBytes(NAME_SERVER_IP), prefix: 32 };
     return [
       { comment: `${comment} multicast`, source: own, destination: multicast, outside: undefined },
+      ...family === "ip"
+        ? [{ comment: `${comment} names`, source: own, destination: names, outside: undefined }]
+        : [],
       { comment: `${comment} out`, source: own, destination: own, outside: "destination" as const },
       { comment: `${comment} in`, source: own, destination: own, outside: "source" as const },
     ];

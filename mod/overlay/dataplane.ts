@@ -77,18 +77,14 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
 
   constructor(readonly options: DataplaneOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#ports.setLegOpen(options.legOpen ?? false);
     const { macs: total, macsPerPort: perPort, macsPerPeer: perPeer } = limits;
     this.#macs = new MacTable({ total, perPort, perPeer });
     this.#context = { ports: this.#ports, macs: this.#macs, network: this.#network };
     const { drawProbe: draw, firstUfid } = options;
     const out = this.#out;
-    this.#keeper = new FlowKeeper({
-      context: this.#context,
-      counters: this.#counters,
-      limits,
-      firstUfid,
-      out,
-    });
+    const [context, counters] = [this.#context, this.#counters];
+    this.#keeper = new FlowKeeper({ context, counters, limits, firstUfid, out });
     this.#flows = this.#keeper.table;
     const { keeper, macs, ports } = { keeper: this.#keeper, macs: this.#macs, ports: this.#ports };
     this.#learner = new Learner({ context: this.#context, counters: this.#counters, keeper, out });
@@ -201,6 +197,13 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "port-appeared":
         this.#portAppeared(event.port, now);
         break;
+      case "leg": {
+        const leg = this.#ports.setLegOpen(event.open);
+        if (leg === undefined) break;
+        this.#portRemoved(leg.port, now);
+        this.#portAppeared(leg, now);
+        break;
+      }
       case "port-removed":
         this.#portRemoved(event.port, now);
         break;

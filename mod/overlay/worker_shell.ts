@@ -43,6 +43,8 @@ export interface DataplaneLoop {
   /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `network`, then on
    * those of IPsec, then on those of the watchers. */
   readonly waiter: Waiter;
+  /** Has the switch's own leg open, or closed. */
+  readonly setLeg: (open: boolean) => void;
   /** Tells what has changed in this host's network since it was asked last. */
   readonly network: { take(): NetworkChange | undefined };
   /** How many messages were announced since the last call. */
@@ -219,6 +221,13 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       }
       case "who-has":
         return post(message);
+      case "leg":
+        try {
+          post({ kind: "leg", open: message.open });
+          return loop.setLeg(message.open);
+        } finally {
+          send({ kind: "leg" });
+        }
       case "ciphers-ready":
         return xfrm.ciphersReady();
       case "start":

@@ -29,6 +29,12 @@ const NAMES: readonly NameReport[] = [
     ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
   },
 ];
+const exposedAs = (...addresses: string[]) =>
+  Promise.resolve({
+    addresses: ["10.2.1.254/24"],
+    exposed: addresses.map((address) => ({ address, masquerade: true })),
+    warnings: addresses.length === 0 ? [] : ["w"],
+  });
 const api: ControlApi = {
   status: () => EXAMPLE,
   report: () => ({ status: EXAMPLE, config: {}, host: {}, details: {} }),
@@ -39,6 +45,8 @@ const api: ControlApi = {
     request,
   ) => (asked.push(request), { ...request, attachment: EXAMPLE.attachments[0]!, warnings: ["w"] }),
   detach: (request) => (asked.push(request), { ...request, attachment: null, warnings: [] }),
+  expose: (request) => (asked.push(request), exposedAs("10.2.1.254/24")),
+  hide: (request) => (asked.push(request), exposedAs()),
   holders: () => [
     {
       holder: "netns:web",
@@ -166,6 +174,22 @@ Deno.test("meshnet ipam import sends what ipam export printed, and says what was
       }
     })
   ));
+Deno.test("meshnet expose and hide send what was typed", () =>
+  withDaemon(async (run) => {
+    asked.length = 0;
+    const expose = await run("expose", "net:10.2.1.0/24", "--no-masquerade", "--no-wait");
+    assert.equal(expose.stdout, "This host has 10.2.1.254/24 in the network.\n");
+    assert.equal(expose.stderr, "warning: w\n");
+    assert.deepEqual(JSON.parse((await run("expose", "--json")).stdout).exposed, [
+      { address: "10.2.1.254/24", masquerade: true },
+    ]);
+    assert.equal((await run("hide", "10.2.1.254/24")).stdout, "This host has no address in the network.\n");
+    assert.deepEqual(asked, [
+      { addresses: ["net:10.2.1.0/24"], masquerade: false, noWait: true, timeoutMs: 60_000 },
+      { addresses: [], masquerade: true, noWait: false, timeoutMs: 60_000 },
+      { addresses: ["10.2.1.254/24"] },
+    ]);
+  }));
 
 Deno.test("commands about addresses send what was typed, and print addresses alone", () =>
   withDaemon(async (run) => {

@@ -8,6 +8,7 @@ import {
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
   type ContainerStanding,
+  type Exposed,
   type Reconciled,
 } from "../../attach/mod.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -47,19 +48,29 @@ export interface AttachmentsPart extends Disposable {
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
 export function openAttachments(
   config: Pick<Config, "compat">,
-  { base: { faults, logger, random }, checkFirewall, hooks, host, mtu, nameLeg, state: { identity, store } }:
-    {
-      readonly base: Base;
-      /** Looks after this host's firewall. */
-      readonly checkFirewall: () => void;
-      readonly hooks: DataplaneHooks;
-      readonly host: Host;
-      /** MTU of containers. */
-      readonly mtu: number;
-      /** Where containers find the name server. */
-      readonly nameLeg: Pick<NameLegPart, "keep" | "listen">;
-      readonly state: State;
-    },
+  {
+    base: { faults, logger, random },
+    checkFirewall,
+    exposed,
+    hooks,
+    host,
+    mtu,
+    nameLeg,
+    state: { identity, store },
+  }: {
+    readonly base: Base;
+    /** Looks after this host's firewall. */
+    readonly checkFirewall: () => void;
+    readonly hooks: DataplaneHooks;
+    readonly host: Host;
+    /** MTU of containers. */
+    readonly mtu: number;
+    /** This host's own place in the network. */
+    readonly exposed: Pick<Exposed, "addresses" | "any" | "keep">;
+    /** Where containers find the name server. */
+    readonly nameLeg: Pick<NameLegPart, "keep" | "listen">;
+    readonly state: State;
+  },
 ): AttachmentsPart {
   using undo = new DisposableStack();
   const { choice: { kind }, openRoute } = host;
@@ -93,17 +104,21 @@ export function openAttachments(
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
+    leg.open = exposed.addresses.length > 0;
     if (kind === "bridge") {
       checkFirewall();
       mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
     }
     nameLeg.keep();
+    exposed.keep();
   };
   const looked = (found: Reconciled) => onLooked.call(found);
-  const keeper = undo.use(keepAttached(attachments, { faults, before: mend, looked }));
+  const also = () => exposed.any;
+  const keeper = undo.use(keepAttached(attachments, { also, before: mend, faults, looked }));
   hooks.onMended = () => keeper.disturbed();
   hooks.onDisturbed = (disturbed) => {
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
+    exposed.keep(); // its interface may be one of those that lost an address
     keeper.disturbed(disturbed);
   };
   const held = undo.move();

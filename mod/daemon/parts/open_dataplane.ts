@@ -1,7 +1,7 @@
 /** The data plane: its worker begins to load before anything else is known, and is told later what to be. */
 import { warmAead } from "../../../ffi/crypto_api.ts";
 import { Wakeup } from "../../../ffi/poll.ts";
-import { isHostInterface, listLinks } from "../../attach/mod.ts";
+import { exposedIn, isHostInterface, listLinks } from "../../attach/mod.ts";
 import type { OverlayEvent } from "../../core/overlay_port.ts";
 import type { Logger } from "../../core/ports.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
@@ -116,6 +116,7 @@ export async function startDataplane(
     ...{ overlays, noFastdp, extensions },
     sleeve: { port: config.port, host: config.host },
     watchFirewall: config.firewall !== "off",
+    legOpen: exposedIn(store).length > 0,
   });
   const loaded = ciphers?.then((reason) => {
     if (reason !== undefined) logger.debug("overlay/ipsec", { what: "load ciphers", reason });

@@ -1,6 +1,7 @@
 /** This host's firewall, kept as meshnet needs it. */
 import { inNetns } from "../../../ffi/netns.ts";
 import { interfaceIndex } from "../../../ffi/process.ts";
+import { exposedIn, exposedNetworks } from "../../attach/mod.ts";
 import { isIpv4 } from "../../core/addr.ts";
 import { Firewall } from "../../firewall/firewall_shell.ts";
 import type { MeshPort } from "../../firewall/wanted.ts";
@@ -12,19 +13,22 @@ import { DATAPATH } from "../ovs_host.ts";
 import type { Base } from "./open_base.ts";
 import type { DataplaneHooks } from "./open_dataplane.ts";
 import type { Host } from "./open_host.ts";
+import type { State } from "./open_state.ts";
 
 /** Looks, mends, and begins to hear of changes by others. Disposing it ends that; rules stay. */
 export function openFirewall(
   config: Pick<Config, "firewall" | "host" | "password" | "peers" | "port">,
-  { base: { clock, faults, logger }, hooks, host: { choice } }: {
+  { base: { clock, faults, logger }, hooks, host: { choice }, state: { store } }: {
     readonly base: Base;
     readonly hooks: DataplaneHooks;
     readonly host: Host;
+    readonly state: Pick<State, "store">;
   },
 ): Firewall {
   const sysctl = new ProcSysctl(inNetns);
   const firewall = new Firewall({
     mode: config.firewall,
+    exposures: exposedNetworks(exposedIn(store)), // rules of the last run stay
     leg: DATAPATH,
     indexOf: interfaceIndex,
     bridge: choice.kind === "bridge",

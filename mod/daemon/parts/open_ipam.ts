@@ -1,12 +1,15 @@
 /** Addresses: the allocator on this host's store, clock and mesh. */
-import { interfaceWith, presentAddresses } from "../../attach/mod.ts";
+import { inNetns } from "../../../ffi/netns.ts";
+import { type Exposed, interfaceWith, presentAddresses } from "../../attach/mod.ts";
 import { macAt } from "../../core/addr.ts";
 import { AllocatorShell } from "../../ipam/allocator_shell.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
+import { ProcSysctl } from "../../sys/sysctl.ts";
 import type { Config } from "../config.ts";
 import type { IpamConfig } from "../config_ipam.ts";
 import { AddressUsers, probePatience } from "../address_users.ts";
 import { Addresses, type Ipam } from "../addresses.ts";
+import { EXPOSE_HOLDER, Exposing } from "../exposing.ts";
 import type { Names } from "../names.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
@@ -19,17 +22,20 @@ import type { State } from "./open_state.ts";
 export interface IpamPart extends Disposable {
   /** Attaches with addresses. */
   readonly addresses: Addresses;
+  /** Exposes this host with addresses. */
+  readonly exposing: Exposing;
   /** undefined: allocation is off. */
   readonly ipam: Ipam | undefined;
 }
 
 /** Starts address allocation, and tells it what is attached already. */
 export function openIpam(
-  config: Pick<Config, "ipam" | "nickname">,
-  { attached, base, dataplane, host, mesh, names, state }: {
+  config: Pick<Config, "firewall" | "ipam" | "nickname">,
+  { attached, base, dataplane, exposed, host, mesh, names, state }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
+    readonly exposed: Exposed;
     readonly host: Host;
     readonly mesh: RouterPart;
     /** undefined: names are off. */
@@ -49,7 +55,26 @@ export function openIpam(
   const addresses = new Addresses({ attachments, ipam, names, users, clock, logger });
   onForgotten.call = (target) => addresses.forgotten(target);
   addresses.reconcile();
-  return { addresses, ipam, [Symbol.dispose]: () => ipam?.shell[Symbol.dispose]() };
+  const exposing = new Exposing({
+    ...{ exposed, ipam, clock, logger, attached: () => attachments.list() },
+    userOf: async (ip) => (await users.userOf(ip, EXPOSE_HOLDER))?.text,
+    limits: (masquerade) => limitsOf(config, masquerade),
+  });
+  exposing.reconcile();
+  return { addresses, exposing, ipam, [Symbol.dispose]: () => ipam?.shell[Symbol.dispose]() };
+}
+
+/** Why containers do not get beyond this host although it is exposed. */
+function limitsOf({ firewall }: Pick<Config, "firewall">, masquerade: boolean): readonly string[] {
+  if (!masquerade) return [];
+  if (firewall !== "auto") {
+    return [`No address is translated: this host runs with --firewall ${firewall}`];
+  }
+  if (new ProcSysctl(inNetns).read(undefined, "net/ipv4/ip_forward") !== "0") return [];
+  return [
+    "Containers reach this host, and nothing beyond it: net.ipv4.ip_forward is 0. To have it forward: " +
+    "sysctl -w net.ipv4.ip_forward=1",
+  ];
 }
 
 /** What finds out who uses an address already. */

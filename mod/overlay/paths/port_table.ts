@@ -8,12 +8,14 @@ export class PortTable {
   /** Those that are part of a loop. */
   readonly #stopped = new Set<PortNo>();
   #hushed = false;
+  #legOpen = false;
   #locals: readonly PortNo[] = [];
   #sleeve: PortNo | undefined;
   #names: PortNo | undefined;
 
   /** Ports to which frames for this host may be delivered, ascending: containers. The switch's own leg (`internal`) is
-   * none of them: this host takes no part in the network itself. Nor are stopped ones; and none is in a hush. */
+   * one of them only while it is open: else this host takes no part in the network itself. Stopped ones are not, and none
+   * is in a hush. */
   get locals(): readonly PortNo[] {
     return this.#hushed ? [] : this.#locals;
   }
@@ -30,6 +32,13 @@ export class PortTable {
     this.#index();
   }
 
+  /** Lets the switch's own leg take part, or not. Returns the leg, if it is a port. */
+  setLegOpen(open: boolean): Vport | undefined {
+    this.#legOpen = open;
+    this.#index();
+    return [...this.#ports.values()].find(({ kind }) => kind === "internal");
+  }
+
   /** Has no flood go to local ports, or has them go there again. */
   setHushed(hushed: boolean): void {
     this.#hushed = hushed;
@@ -37,7 +46,8 @@ export class PortTable {
 
   /** Whether a port is local. */
   isLocal(port: PortNo): boolean {
-    return this.#ports.get(port)?.kind === "netdev";
+    const kind = this.#ports.get(port)?.kind;
+    return kind === "netdev" || kind === "internal" && this.#legOpen;
   }
 
   /** Whether a port is a vxlan port. */

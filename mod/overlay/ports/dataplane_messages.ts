@@ -39,6 +39,8 @@ export interface DataplaneConfig {
   readonly ipsec: "on" | "leftovers" | "off";
   /** Whether to tell when other programs change this host's firewall. */
   readonly watchFirewall: boolean;
+  /** Whether the switch's own leg is open. */
+  readonly legOpen: boolean;
   /** Bounds that are not the usual ones. */
   readonly limits?: Partial<DataplaneLimits>;
 }
@@ -58,6 +60,8 @@ export type ToDataplane =
   | { readonly kind: "report"; readonly id: number }
   /** Ask everybody who uses an IPv4 address, in the name of a MAC address that nobody else has. */
   | { readonly kind: "who-has"; readonly ip: Ip; readonly mac: Mac }
+  /** Opens the switch's own leg, or closes it. */
+  | { readonly kind: "leg"; readonly open: boolean }
   /** The kernel has loaded what IPsec needs, or never will. */
   | { readonly kind: "ciphers-ready" }
   | { readonly kind: "stop" };
@@ -77,6 +81,8 @@ export type FromDataplane =
   }
   /** Somebody uses an address that was asked for. */
   | { readonly kind: "address-used" } & AddressUse
+  /** The leg is as the message of this kind asked for; one for each. */
+  | { readonly kind: "leg" }
   /** This host's interfaces, addresses or routes have changed. */
   | { readonly kind: "network-changed"; readonly change: NetworkChange }
   /** What containers hang on was changed by others and is mended: they may have lost their places. */

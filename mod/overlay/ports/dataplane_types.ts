@@ -58,6 +58,8 @@ export interface DataplaneOptions {
   /** Gives numbers below PROBE_NUMBERS that nobody can guess: by them a loop is found. */
   readonly drawProbe: () => number;
   readonly routes: RouteFactory;
+  /** Whether the switch's own leg takes part at the start. */
+  readonly legOpen?: boolean;
   /** Bounds; the defaults are those of the README. */
   readonly limits?: Partial<DataplaneLimits>;
 }
@@ -105,6 +107,8 @@ export type DataplaneEvent =
   | { readonly kind: "request"; readonly request: OverlayRequest }
   /** A port was added to the datapath by whomever; telling one again is harmless. */
   | { readonly kind: "port-appeared"; readonly port: Vport }
+  /** The switch's own leg takes part from now on, or no longer. */
+  | { readonly kind: "leg"; readonly open: boolean }
   /** A port left the datapath. */
   | { readonly kind: "port-removed"; readonly port: PortNo }
   /** The vxlan port asked for by `ensure-vxlan` is there (already, or now). */

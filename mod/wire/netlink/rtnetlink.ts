@@ -32,7 +32,7 @@ export {
   type Route,
   ROUTE_TYPE,
 } from "./rtnetlink_route.ts";
-export { BLACKHOLE, dropWhatLeaves, linksOfQdiscNotice, QDISC_NOTICES } from "./rtnetlink_qdisc.ts";
+export { BLACKHOLE, dropWhatLeaves, letLeave, linksOfQdiscNotice, QDISC_NOTICES } from "./rtnetlink_qdisc.ts";
 export {
   dumpBridgeTable,
   learntAtPorts,

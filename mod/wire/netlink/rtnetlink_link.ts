@@ -12,6 +12,7 @@ const IFLA_MORE = { netNsPid: 19, netNsFd: 28, extMask: 29, linkNetNsId: 37, xdp
 const XDP = { fd: 1, attached: 2, flags: 3 } as const;
 /** In the stack, on whatever interface: XDP_FLAGS_SKB_MODE. */
 const XDP_GENERIC = 2;
+const NO_PROGRAM = 0xffff_ffff; // -1
 const INFO = { kind: 1, data: 2, portKind: 4, portData: 5 } as const;
 const VETH_INFO_PEER = 1;
 const BRIDGE_INFO = { stp: 5, multicastSnooping: 23, maxLearned: 49 } as const; // IFLA_BR_*
@@ -92,8 +93,8 @@ export interface LinkChanges {
   readonly master?: number;
   /** Only for a bridge. */
   readonly bridge?: BridgeSettings;
-  /** Descriptor of a program (XDP) that is to see what the link receives before the kernel does. */
-  readonly program?: number;
+  /** Descriptor of a program (XDP) that is to see what the link receives before the kernel does; null: none is to. */
+  readonly program?: number | null;
   /** Moves it; the kernel takes its addresses away. */
   readonly namespace?: NamespaceRef;
 }
@@ -175,7 +176,7 @@ export function setLink(index: number, changes: LinkChanges): Uint8Array<ArrayBu
   if (changes.bridge !== undefined) bridgeInfo(writer, changes.bridge);
   if (changes.program !== undefined) {
     const nest = writer.open(IFLA_MORE.xdp);
-    writer.attrU32(XDP.fd, changes.program).attrU32(XDP.flags, XDP_GENERIC).close(nest);
+    writer.attrU32(XDP.fd, changes.program ?? NO_PROGRAM).attrU32(XDP.flags, XDP_GENERIC).close(nest);
   }
   namespaceAttribute(writer, changes.namespace);
   return writer.end().finish();

@@ -18,6 +18,12 @@ export function dropWhatLeaves(index: number): Uint8Array<ArrayBuffer> {
   return writer.attrText(TCA_KIND, BLACKHOLE).end().finish();
 }
 
+/** Has a link send again, by the discipline that its kind has. */
+export function letLeave(index: number): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.del, NLM_F.request | NLM_F.ack).u8(0).u8(0).u16(0);
+  return writer.u32(index).u32(0).u32(TC_H_ROOT).u32(0).end().finish();
+}
+
 /** The multicast group whose members hear of disciplines that come, change or go (RTNLGRP_TC). */
 export const QDISC_NOTICES = 4;
 

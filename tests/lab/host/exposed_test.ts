@@ -87,7 +87,7 @@ declareTests(suite({
     await forwarding(world, "nft", "DROP");
     assert.equal(firewall.check().undone, 1);
     await reaches(world, true);
-    assert.deepEqual(removeOwnRules(parts), { removed: 4 + 6, busy: false });
+    assert.deepEqual(removeOwnRules(parts), { removed: 4 + 7, busy: false });
     assert.doesNotMatch(await exec(["nft", "list", "ruleset"], { netns }), /meshnet/);
     await exec(["nft", "flush ruleset"], { netns });
   },

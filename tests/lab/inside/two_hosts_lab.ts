@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { hosts, mesh } from "../common/arrangements.ts";
 import { assertClosed } from "../common/closed_leg.ts";
+import { exposedHosts } from "../common/exposed.ts";
 import { firstPackets, linkLocalWorks } from "../common/everyday.ts";
 import { links } from "../common/links.ts";
 import { nameServersReached } from "../common/name_leg.ts";
@@ -54,6 +55,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
   "IPv6 link-local works without any set-up": linkLocalWorks,
   "no container reaches a host through the switch": assertClosed,
   "each container reaches the name server of its own host, and asks nobody for it": nameServersReached,
+  "exposed hosts and containers reach each other, and nobody reaches a hidden one": exposedHosts,
   "the largest packet passes, and one byte more does not leave the container": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     const mtu = (await links(one.netns)).find((link) => link.ifname === "ethmesh")!.mtu;

@@ -115,7 +115,7 @@ Deno.test("checkConflicts() tells fights from neighbours", () => {
     ["fd00:1::1/64", /overlaps fd00:1::\/64/, 0],
   ];
   for (const [cidr, error, warnings] of cases) {
-    const run = () => checkConflicts("netns:a", [parseCidr(cidr)!], others);
+    const run = () => checkConflicts((text) => `attach ${text} to netns:a`, [parseCidr(cidr)!], others);
     if (error !== undefined) assert.throws(run, error);
     else assert.equal(run().length, warnings, cidr);
   }

@@ -119,6 +119,7 @@ export const EXAMPLE: StatusReport = {
     attached: true,
     problem: null,
   }],
+  exposed: [{ address: "10.32.0.9/12", masquerade: true }, { address: "10.2.1.254/24", masquerade: false }],
   ipam: {
     range: "10.32.0.0/12",
     subnet: "10.32.0.0/12",

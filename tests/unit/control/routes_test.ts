@@ -15,6 +15,7 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     warnings: [],
   };
   const addresses = { holder: "a", addresses: [] };
+  const exposed = { addresses: [], exposed: [], warnings: [] };
   return {
     status: note("status", EXAMPLE),
     report: note("report", { status: EXAMPLE, config: {}, host: {}, details: {} }),
@@ -23,6 +24,8 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     forget: note("forget", { targets: [] }),
     attach: note("attach", attached),
     detach: note("detach", attached),
+    expose: note("expose", Promise.resolve(exposed)),
+    hide: note("hide", Promise.resolve(exposed)),
     holders: note("holders", []),
     names: note("names", []),
     addName: note("addName", { name: "a.mesh.internal", records: [] }),
@@ -73,6 +76,12 @@ Deno.test("answer() hands over checked requests", async () => {
       ...{ addresses: [], names: [], force: true },
       ...{ noWait: true, timeoutMs: 7 },
     }]],
+    ["POST", "/expose", {}, ["expose", { addresses: [], masquerade: true, ...usual }]],
+    ["POST", "/expose", { addresses: ["x"], masquerade: false }, ["expose", {
+      ...{ addresses: ["x"], masquerade: false },
+      ...usual,
+    }]],
+    ["POST", "/hide", { addresses: ["x"] }, ["hide", { addresses: ["x"] }]],
     ["GET", "/ps", undefined, ["holders", undefined]],
     ["POST", "/ipam/allocate", { holder: "a" }, ["allocate", { holder: "a", subnet: null, ...usual }]],
     ["POST", "/ipam/claim", { holder: "a", address: "x" }, ["claim", {
@@ -113,6 +122,7 @@ const BAD: readonly (readonly [what: string, path: string, body: string, message
   ["too many", "/forget", JSON.stringify({ targets: Array(1025).fill("a") }), /targets is not a list/],
   ["a text for a switch", "/connect", '{"targets":[],"replace":"yes"}', /replace is not true or false/],
   ["no target", "/attach", '{"addresses":[]}', /target is missing/],
+  ["a word for masquerading", "/expose", '{"masquerade":"no"}', /masquerade is not true or false/],
   ["a holder with blanks", "/ipam/allocate", '{"holder":"a b"}', /holder is missing or no name/],
   ["an endless holder", "/ipam/allocate", JSON.stringify({ holder: "x".repeat(257) }), /holder is missing/],
   ["a number for a subnet", "/ipam/allocate", '{"holder":"a","subnet":1}', /subnet is no text/],

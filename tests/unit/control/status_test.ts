@@ -87,6 +87,8 @@ function sources(
     mesh,
     dataplane,
     attachments: [],
+    exposed: [],
+    exposedProblem: undefined,
     ...rest,
     version: "1.2.3",
     pid: 9,

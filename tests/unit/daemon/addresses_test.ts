@@ -270,7 +270,7 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
   await machine.attach("netns:a");
   const self = { name: peer(1), nickname: "h1" };
   const api = ipamApi({
-    ...{ ipam: machine.ipam, attachments: machine.attachments, clock: machine.clock },
+    ...{ ipam: machine.ipam, attachments: machine.attachments, clock: machine.clock, exposed: () => [] },
     namesOf: (target) => target === "netns:a" ? ["web"] : [],
     peers: () => [self, { name: peer(2), nickname: "h" }, { name: peer(3), nickname: "h" }],
   });

@@ -31,7 +31,7 @@ function hostWith(master: number, gone = false) {
   const quieted: string[] = [];
   const mac = 0x02_00_00_00_00_01 as Mac;
   const quiet = (name: string) => void quieted.push(name);
-  const parts = { name: "meshnet", tap: "mesh-tap", mtu: 1410, mac, quiet, leg: { close: () => false } };
+  const parts = { name: "meshnet", tap: "mesh-tap", mtu: 1410, mac, quiet, leg: { keep: () => false } };
   return { parts, requests, openRoute: () => socket };
 }
 

@@ -42,6 +42,12 @@ function fakeParts(asked: unknown[]) {
       attach: note("attach", Promise.resolve("attached")),
       detach: note("detach", Promise.resolve("detached")),
     },
+    exposing: {
+      expose: note("expose", Promise.resolve("exposed")),
+      hide: note("hide", Promise.resolve("hidden")),
+      report: () => [],
+    },
+    exposedProblem: () => undefined,
     ipam: undefined,
     clock: { now: () => 5000 },
     touched: note("touched", undefined),
@@ -58,12 +64,15 @@ Deno.test("controlApi() passes requests on and looks after attachments again", a
   const gone = () => new AbortController().signal;
   assert.equal(await api.attach(request, gone), "attached");
   assert.equal(await api.detach(request), "detached");
+  assert.equal(await api.hide({ addresses: ["x"] }), "hidden");
   assert.deepEqual(asked, [
     ["retarget", { connect: ["a"], replace: true }],
     ["retarget", { forget: ["host2"] }],
     ["attach", request, gone],
     ["touched"],
     ["detach", request],
+    ["touched"],
+    ["hide", ["x"]],
     ["touched"],
   ]);
 });

@@ -34,21 +34,30 @@ Deno.test("planLeg() closes both ways, and has nothing to do where they are clos
   assert.deepEqual(planLeg(CLOSED), []);
 });
 
-Deno.test("HostLeg.close() changes what is open, and nothing else", () => {
-  const { asked, leg, open, said, socket } = trial();
-  assert.equal(leg.close(socket, OPEN), true);
-  assert.deepEqual([asked.splice(0), open(), said], [[SET_LINK, SET_QDISC], 0, []]);
-  assert.equal(leg.close(socket, CLOSED), false);
-  assert.deepEqual(asked, []);
+Deno.test("planLeg() opens both ways, and has nothing to do where they are open", () => {
+  assert.deepEqual(planLeg(CLOSED, true), ["take-arriving", "let-leave"]);
+  assert.deepEqual(planLeg(OPEN, true), []);
 });
 
-Deno.test("HostLeg.close() says once what the kernel refuses, does the rest, and calls nothing a repair", () => {
+Deno.test("HostLeg.keep() changes what is open, and nothing else; and opens it again when told so", () => {
+  const { asked, leg, open, said, socket } = trial();
+  assert.equal(leg.keep(socket, OPEN), true);
+  assert.deepEqual([asked.splice(0), open(), said], [[SET_LINK, SET_QDISC], 0, []]);
+  assert.equal(leg.keep(socket, CLOSED), false);
+  assert.deepEqual(asked, []);
+  leg.open = true;
+  assert.equal(leg.keep(socket, CLOSED), true);
+  assert.deepEqual(asked.splice(0), [SET_LINK, 37]);
+  assert.equal(leg.keep(socket, OPEN), false);
+});
+
+Deno.test("HostLeg.keep() says once what the kernel refuses, does the rest, and calls nothing a repair", () => {
   const { asked, leg, open, refuses, said, socket } = trial();
   refuses.add(SET_LINK!);
-  assert.equal(leg.close(socket, OPEN), true);
-  assert.equal(leg.close(socket, { ...CLOSED, hasProgram: false }), false);
+  assert.equal(leg.keep(socket, OPEN), true);
+  assert.equal(leg.keep(socket, { ...CLOSED, hasProgram: false }), false);
   assert.deepEqual([asked.length, open()], [3, 0]);
   assert.deepEqual(said, ["containers can reach this host"]);
   refuses.clear();
-  assert.equal(leg.close(socket, { ...CLOSED, hasProgram: false }), true);
+  assert.equal(leg.keep(socket, { ...CLOSED, hasProgram: false }), true);
 });

@@ -11,4 +11,4 @@ export function linkNotice(name: string, type: 16 | 17 = 16): Uint8Array {
 }
 
 /** A leg that is closed already. */
-export const CLOSED_LEG = { close: () => false };
+export const CLOSED_LEG = { keep: () => false };

@@ -105,6 +105,7 @@ async function play(
       },
       isReady: () => true,
     },
+    setLeg: (open) => void trace.push(`leg ${open}`),
     network: { take: () => round().change },
     announced: () => round().messages?.length ?? 0,
     nextMessage: () => Promise.resolve(queue.shift()!),
@@ -244,6 +245,12 @@ Deno.test("runDataplane() performs the other effects of a step when one fails", 
     "perform dump-flows",
   ]);
   assert.partialDeepStrictEqual(errors, [{ what: "data plane effect delete", reason: "cannot delete" }]);
+});
+
+Deno.test("runDataplane() tells the core of the leg, has it so, and answers", async () => {
+  const { trace, sent } = await play([{ messages: [{ kind: "leg", open: true }] }]);
+  assert.deepEqual(trace.filter((line) => line.startsWith("leg")), ["leg at 0", "leg true"]);
+  assert.ok(sent.some(({ kind }) => kind === "leg"));
 });
 
 Deno.test("runDataplane() hears of IPsec before all else, and tells it when ciphers are ready", async () => {

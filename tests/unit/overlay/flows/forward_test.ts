@@ -10,7 +10,7 @@ import {
   sourcePlace,
 } from "../../../../mod/overlay/flows/forward.ts";
 import { PortTable } from "../../../../mod/overlay/paths/port_table.ts";
-import { peerPlace } from "../../../../mod/overlay/flows/place.ts";
+import { peerPlace, type Place } from "../../../../mod/overlay/flows/place.ts";
 import type { FlowAction, FlowKey, PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
 import { hostIp, vport } from "../kernel.ts";
 import { ALL, AT_B, AT_C, AT_E, BOX, local, NOBODY, OTHER, out, remote, tun, world } from "../small_mesh.ts";
@@ -126,4 +126,17 @@ Deno.test("the switch's own leg is no local port: nothing goes there, nothing is
   ports.add(vport(1, "netdev", "vmn1"));
   assert.deepEqual(ports.locals, [1]);
   assert.equal(ports.isLocal(0 as PortNo), false);
+});
+
+Deno.test("the switch's own leg is a port like others while it is open", () => {
+  const context = world();
+  context.ports.add(vport(8, "internal", "meshnet"));
+  assert.equal(decide(local(NOBODY, BOX, 8), context, NOW).dropped, "unknown-port");
+  context.ports.setLegOpen(true);
+  assert.deepEqual(context.ports.locals, [0, 1, 2, 8]);
+  context.macs.learn(NOBODY, 8 as Place, NOW);
+  assert.deepEqual(decide(local(NOBODY, BOX, 8), context, NOW).actions, [out(1)]);
+  assert.deepEqual(decide(remote(2, 1, 2, AT_B, NOBODY), context, NOW).actions, [out(8)]);
+  assert.equal(context.ports.setLegOpen(false)?.port, 8);
+  assert.deepEqual(context.ports.locals, [0, 1, 2]);
 });

@@ -1,0 +1,10 @@
+/** Options that several commands have. */
+import type { OptionSpec } from "../core/options.ts";
+
+/** Of every listing. */
+export const JSON_OPTION: OptionSpec = { name: "json", kind: "switch", brief: "Print JSON for scripts" };
+/** Of every request that may wait. */
+export const WAIT_OPTIONS: readonly OptionSpec[] = [
+  { name: "no-wait", kind: "switch", brief: "Fail at once when nobody can be asked" },
+  { name: "timeout", kind: "number", placeholder: "SECONDS", fallback: "60", brief: "Longest wait" },
+];
