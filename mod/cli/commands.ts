@@ -94,6 +94,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       "container that is started again, until it is removed. The names of " +
       "--name lead to its addresses on all hosts, as long as it is attached. They are kept as the addresses are; " +
       "attach again with another --name to add one, and `meshnet dns remove` takes one away. " +
+      "What is started with `ip netns exec` asks this host for names: attaching writes /etc/netns/NAME/resolv.conf, " +
+      "and detaching gives it back as it was. " +
       TARGET_ABOUT,
     args: {
       usage: "[CIDR...] TARGET",
@@ -104,6 +106,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     },
     options: [
       NAME_OPTION,
+      { name: "no-dns", kind: "switch", brief: "Leave its resolv.conf alone" },
       { name: "force", kind: "switch", brief: "Attach given addresses that others use already" },
       ...WAIT_OPTIONS,
       JSON_OPTION,

@@ -14,6 +14,8 @@ StartLimitBurst=10
 [Service]
 Type=notify
 NotifyAccess=main
+# Below it are the files that tell attached namespaces whom to ask for names.
+ExecStartPre=+/bin/mkdir -p /etc/netns
 ExecStart=${exec} up
 ExecReload=/bin/kill -HUP $MAINPID
 EnvironmentFile=-/etc/default/meshnet
@@ -50,7 +52,7 @@ SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
 
 # Namespaces that appear under /run/netns later become visible: mounts propagate into the unit, never out of it.
-ReadWritePaths=-/proc/sys/net
+ReadWritePaths=-/proc/sys/net -/etc/netns
 MountFlags=slave
 ProtectSystem=strict
 ProtectHome=read-only

@@ -266,6 +266,8 @@ export interface AttachRequest extends WaitRequest {
   readonly force: boolean;
   /** For attach: names that it gets besides those that it has, with or without the domain. */
   readonly names?: readonly string[];
+  /** For attach: its resolv.conf is left alone. */
+  readonly noDns?: boolean;
 }
 
 /** Body of `POST /detach`. */

@@ -108,8 +108,9 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/attach": {
       method: "POST",
       handle(body, gone) {
-        const fields = readFields(body, ["target", "addresses", "names", "force", ...WAIT]);
-        const more = { names: readTexts(fields, "names"), force: readFlag(fields, "force") };
+        const fields = readFields(body, ["target", "addresses", "names", "noDns", "force", ...WAIT]);
+        const flags = { noDns: readFlag(fields, "noDns"), force: readFlag(fields, "force") };
+        const more = { names: readTexts(fields, "names"), ...flags };
         return api.attach({ ...readAttach(fields), ...more, ...readWait(fields) }, gone);
       },
     },

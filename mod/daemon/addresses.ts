@@ -96,7 +96,8 @@ export class Addresses {
         const answer = ipam === undefined
           ? await this.#attachGiven(given, request)
           : await this.#attach(ipam, { gone, holder, request, wishes });
-        return this.#named(holder, answer);
+        const warning = request.noDns === true ? undefined : names?.files?.write(holder);
+        return this.#named(holder, warning === undefined ? answer : withWarning(answer, warning));
       } catch (thrown) {
         if (hostnames !== undefined) this.#unname(holder, before);
         throw thrown;
@@ -343,4 +344,8 @@ export class Addresses {
       if (this.#busy.get(holder) === mine) this.#busy.delete(holder);
     }
   }
+}
+
+function withWarning(answer: Unnamed, warning: string): Unnamed {
+  return { ...answer, warnings: [...answer.warnings, warning] };
 }

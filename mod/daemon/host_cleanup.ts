@@ -26,6 +26,8 @@ export interface CleanupOptions {
   removeDatapath(): boolean;
   /** Removes meshnet's IPsec policies and associations; false when there are none. */
   removeIpsec(): boolean;
+  /** Gives files of namespaces back as they were; false when there are none. */
+  restoreFiles(): boolean;
   /** Removes meshnet's rules from this host's firewall; false when there are none. */
   removeFirewall(): boolean;
   readonly stateDir: string;
@@ -55,6 +57,7 @@ export function cleanHost(options: CleanupOptions): Cleanup {
       failed.push(`${what}: ${messageOf(thrown)}`);
     }
   };
+  attempt("resolv.conf of namespaces", () => options.restoreFiles()); // the state says what they were
   attempt("datapath meshnet", () => options.removeDatapath());
   // Not before the datapath: what still flows must not do so in clear.
   attempt("IPsec policies and keys", () => options.removeIpsec());

@@ -40,7 +40,8 @@ export async function resetHost(
   using host = openCleanup();
   const { cleanHost } = await import("./host_cleanup.ts");
   const { STORE_FILE } = await import("../sys/store.ts");
-  const options: CleanupOptions = { ...host, stateDir, runDir: folders.runDir };
+  const restoreFiles = await fileRestorer(stateDir);
+  const options: CleanupOptions = { ...host, restoreFiles, stateDir, runDir: folders.runDir };
   const { removed, failed } = cleanHost(options);
   for (const what of removed) say(`Removed ${what}.`);
   if (removed.length === 0 && failed.length === 0) say("Nothing of meshnet is on this host.");
@@ -161,4 +162,23 @@ async function checkStateUnused(stateDir: string): Promise<void> {
       cause: error,
     });
   }
+}
+
+/** Gives files of namespaces back as the state says that they were. Broken state says nothing. */
+async function fileRestorer(stateDir: string): Promise<() => boolean> {
+  const { openStore, STORE_FILE } = await import("../sys/store.ts");
+  const { ResolvFiles } = await import("./resolv_files.ts");
+  const { NAME_SERVER_IP } = await import("../core/name_leg.ts");
+  const { openLog } = await import("../sys/log_sink.ts");
+  return () => {
+    try {
+      Deno.lstatSync(`${stateDir}/${STORE_FILE}`);
+      using store = openStore(stateDir);
+      const logger = openLog({ level: "warn", format: "text" });
+      const parts = { store, logger, server: NAME_SERVER_IP, domain: "", resolvConf: "" };
+      return new ResolvFiles(parts).restoreAll();
+    } catch {
+      return false;
+    }
+  };
 }

@@ -6,7 +6,6 @@ const BY_CONVENTION = /^mod\/cli\/commands\/\w+\.ts run$/;
 /** Other exports that stay although no import names them, and why. */
 const ALLOWED: Readonly<Record<string, string>> = {
   "mod/dns/domain.ts hostName": "the same shell registers hosts by it",
-  "mod/dns/resolv_conf.ts resolvConfFor": "attaching, which comes next, writes a container's file by it",
 };
 
 /** What a file declares and exports. */

@@ -140,7 +140,7 @@ Deno.test("meshnet connect, forget, attach and detach send what was typed", () =
         target: "netns:web",
         addresses: ["10.2.1.1/24"],
         names: ["web", "www.shop", "x"],
-        force: false,
+        ...{ noDns: false, force: false },
         noWait: false,
         timeoutMs: 60_000,
       },

@@ -14,6 +14,7 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
     ...attachRequest(invocation.args),
     ...wait,
     names: namesOf(invocation.text("name")),
+    noDns: invocation.on("no-dns"),
     force: invocation.on("force"),
   };
   const timeoutMs = Math.max(ATTACH_TIMEOUT, answerMs);

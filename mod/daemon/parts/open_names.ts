@@ -1,6 +1,7 @@
 /** Names: the directory on this host's clock and mesh, the names that this host gives, and the thread that answers. */
 import { Wakeup } from "../../../ffi/poll.ts";
 import { type Ip, ipToBytes, isIpv4, parseCidr } from "../../core/addr.ts";
+import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
 import { DirectoryShell } from "../../dns/directory_shell.ts";
 import type { DnsClient } from "../../dns/clients.ts";
@@ -10,8 +11,10 @@ import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import type { Config } from "../config.ts";
+import type { DnsConfig } from "../config_dns.ts";
 import { addressesOf, extensionsOfNames, isAlive, type Names } from "../names.ts";
 import { type NameService, startNameService } from "../names_client.ts";
+import { ResolvFiles } from "../resolv_files.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
 import type { NameLegPart } from "./open_name_leg.ts";
@@ -43,7 +46,12 @@ export function openNames(
     readonly state: State;
   },
 ): NamesPart {
-  if (config.dns === undefined) return { names: undefined, [Symbol.asyncDispose]: async () => {} };
+  const filesOf = ({ domain, resolvConf }: Pick<DnsConfig, "domain" | "resolvConf">) =>
+    new ResolvFiles({ store, logger, server: NAME_SERVER_IP, domain, resolvConf });
+  if (config.dns === undefined) {
+    filesOf({ domain: "", resolvConf: "" }).withdraw();
+    return { names: undefined, [Symbol.asyncDispose]: async () => {} };
+  }
   const { domain, listen } = config.dns;
   const self = identity.name;
   const announced = extensionsOfNames(config);
@@ -89,6 +97,7 @@ export function openNames(
   };
   const names: Names = {
     ...{ domain, directory, own, counts, config: config.dns, service },
+    files: forContainers && filesOf(config.dns),
     forContainers() {
       const { problem } = nameLeg;
       const waiting = service.listeners.find(({ endpoint, state }) =>
@@ -104,11 +113,14 @@ export function openNames(
     },
     forgotten(target) {
       own.forgotten(target);
+      names.files?.restore(target);
       service.removeClient(target);
     },
   };
   const { attachments, onLooked, restored } = attached;
-  own.keepOnly(new Set(attachments.list().map(({ target }) => target)));
+  const targets = new Set(attachments.list().map(({ target }) => target));
+  own.keepOnly(targets);
+  names.files?.reconcile(targets);
   const there = new Set([...restored.adopted, ...restored.restored]);
   for (const { addresses, target } of attachments.list()) {
     names.attached(target, addresses);

@@ -282,8 +282,18 @@ export class World implements Arrangement {
       name.startsWith(this.prefix) && /^[a-z]+[0-9]*(-.*)?$/.test(name.slice(this.prefix.length));
     const names = [...Deno.readDirSync("/run/netns")].map((entry) => entry.name).filter(ours);
     if (names.length > 0) await ip(names.map((name) => `netns del ${name}`));
+    for (const name of names) await removeFiles(name);
     for (const { name } of [...Deno.readDirSync(FOLDER)].filter((entry) => ours(entry.name))) {
       await Deno.remove(`${FOLDER}/${name}`, { recursive: true });
     }
+  }
+}
+
+/** Removes the files of a namespace that a daemon wrote which was killed. */
+async function removeFiles(netns: string): Promise<void> {
+  try {
+    await Deno.remove(`/etc/netns/${netns}`, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -67,6 +67,7 @@ async function removeLeftovers(): Promise<void> {
       ignoreAbsence(() => Deno.kill(Number(pid), "SIGKILL"));
     }
     await attempt(["ip", "netns", "del", name]);
+    ignoreAbsence(() => Deno.removeSync(`/etc/netns/${name}`, { recursive: true }));
   }
   Deno.mkdirSync(FOLDER, { recursive: true });
   for (const { name } of [...Deno.readDirSync(FOLDER)].filter((entry) => isLeftover(entry.name))) {

@@ -4,7 +4,7 @@ import type { LookupAnswer, NameAnswer } from "../../../mod/control/name_types.t
 import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
 import { note } from "../common/notes.ts";
-import { ip, until } from "../common/process.ts";
+import { exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -66,6 +66,23 @@ declareTests(
       }
       const { dns, problems } = await world.host(1).status();
       assert.deepEqual([dns?.address, problems], [NAME_SERVER_IP, []]);
+    },
+    "programs in a namespace find names by themselves, and its resolv.conf comes back as it was": async (
+      world,
+    ) => {
+      const [one, host] = [world.container(1), world.host(1)];
+      const inside = (...argv: readonly string[]) => exec(["ip", "netns", "exec", one.netns, ...argv], {});
+      const file = `/etc/netns/${one.netns}/resolv.conf`;
+      assert.match(await Deno.readTextFile(file), /^nameserver 169\.254\.53\.53\nsearch mesh\.internal/);
+      assert.match(await inside("getent", "ahostsv4", "c2"), /^10\.2\.1\.2 .*c2\.mesh\.internal/);
+      assert.match(await inside("getent", "ahostsv4", "all.mesh.internal"), /^10\.2\.1\./);
+      await ask(host, "/detach", { target: `netns:${one.netns}`, addresses: [] });
+      await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+      const body = { target: `netns:${one.netns}`, addresses: ["10.2.1.1/24"], names: ["c1", "all"] };
+      await ask(host, "/attach", { ...body, noDns: true });
+      await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+      await ask(host, "/attach", body);
+      await Deno.stat(file);
     },
     "names outlive a daemon that is killed, and are taken back where it misses them": async (world) => {
       const [h1, h2] = [world.host(1), world.host(2)];

@@ -68,12 +68,12 @@ Deno.test("answer() hands over checked requests", async () => {
     ["POST", "/attach", { target: "pid:1", addresses: ["x"], names: ["web"] }, ["attach", {
       target: "pid:1",
       addresses: ["x"],
-      ...{ force: false, names: ["web"] },
+      ...{ force: false, noDns: false, names: ["web"] },
       ...usual,
     }]],
     ["POST", "/attach", { target: "pid:1", force: true, noWait: true, timeoutMs: 7 }, ["attach", {
       target: "pid:1",
-      ...{ addresses: [], names: [], force: true },
+      ...{ addresses: [], names: [], noDns: false, force: true },
       ...{ noWait: true, timeoutMs: 7 },
     }]],
     ["POST", "/expose", {}, ["expose", { addresses: [], masquerade: true, ...usual }]],

@@ -48,7 +48,16 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
     const removeIpsec = () => datapaths === 0;
     let rules = 1;
     const removeFirewall = () => rules-- > 0;
-    const clean = () => cleanHost({ links, removeDatapath, removeIpsec, removeFirewall, stateDir, runDir });
+    const clean = () =>
+      cleanHost({
+        links,
+        restoreFiles: () => false,
+        removeDatapath,
+        removeIpsec,
+        removeFirewall,
+        stateDir,
+        runDir,
+      });
     assert.deepEqual(clean(), {
       removed: [
         "datapath meshnet",
@@ -79,6 +88,7 @@ Deno.test("cleanHost() goes on after a failure and reports it", () => {
       throw new Error("not allowed");
     };
     const { removed, failed } = cleanHost({
+      restoreFiles: () => false,
       links,
       removeDatapath,
       removeIpsec: () => false,

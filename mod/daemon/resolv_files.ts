@@ -1,0 +1,154 @@
+/** The files that tell attached namespaces whom to ask for names: written at attach, given back at detach. */
+import type { Ip } from "../core/addr.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { Logger, Store } from "../core/ports.ts";
+import { nameserversOf, resolvConfFor } from "../dns/resolv_conf.ts";
+import { readTextIfReadable, removeIfThere } from "../sys/files.ts";
+
+/** Where `ip netns exec` looks for files that a namespace has of its own. */
+const FILES = "/etc/netns";
+const NAME = "resolv.conf";
+const PREFIX = "names/resolv-conf/";
+const VERSION = 1;
+/** A longer file is none that a person wrote. */
+const MAX_BYTES = 64 * 1024;
+
+/** How files are written. */
+export interface ResolvFilesParts {
+  readonly store: Store;
+  readonly logger: Logger;
+  /** Where namespaces ask. */
+  readonly server: Ip;
+  /** The domain of the mesh, a whole name. */
+  readonly domain: string;
+  /** This host's file: namespaces without one of their own see that. */
+  readonly resolvConf: string;
+  /** Where the files are, if not where `ip netns exec` looks. */
+  readonly folder?: string;
+}
+
+/** What a file was, and what it became. */
+interface Written {
+  /** null: there was none. */
+  readonly original: string | null;
+  /** What we wrote last, and what we wrote before: a crash leaves one of them. */
+  readonly texts: readonly string[];
+}
+
+/** See the file. Nothing throws: that a file cannot be written is worth a warning, and no more. */
+export class ResolvFiles {
+  constructor(readonly parts: ResolvFilesParts) {}
+
+  /** Writes the file of a target, if it has one. The result is what a person should know. */
+  write(target: string): string | undefined {
+    const path = this.#pathOf(target);
+    if (path === undefined) return undefined;
+    const { domain, resolvConf, server, store } = this.parts;
+    try {
+      const key = PREFIX + target;
+      const present = readPlain(path);
+      const known = readWritten(store.get(key));
+      const isOurs = known !== undefined && present !== null && known.texts.includes(present);
+      if (!isOurs && present !== null && nameserversOf(present, []).includes(server)) return undefined; // somebody's wish
+      const original = isOurs ? known.original : present;
+      const text = resolvConfFor(original ?? readTextIfReadable(resolvConf) ?? "", { domain, server });
+      if (present === text && isOurs) return undefined;
+      const texts = [text, ...known?.texts.slice(0, 1) ?? []];
+      store.put(key, JSON.stringify({ version: VERSION, original, texts }));
+      Deno.mkdirSync(path.slice(0, -NAME.length - 1), { recursive: true });
+      Deno.writeTextFileSync(path, text);
+      return undefined;
+    } catch (thrown) {
+      return `Its ${path} is not written: ${messageOf(thrown)}; names are answered at ${server}`;
+    }
+  }
+
+  /** Gives the file of a target back as it was, unless somebody has changed it. */
+  restore(target: string): void {
+    this.#restore(target);
+    this.#forget(target);
+  }
+
+  /** Gives back the files of targets that are not among these: they were detached while nobody looked. Those of the others
+   * are written where they are not as they should be. */
+  reconcile(targets: ReadonlySet<string>): void {
+    for (const target of this.#written()) {
+      if (!targets.has(target)) this.restore(target);
+      else this.write(target);
+    }
+  }
+
+  /** Gives all files back, and remembers whose they were: the next start with names writes them again. */
+  withdraw(): void {
+    for (const target of this.#written()) this.#restore(target);
+  }
+
+  /** Gives all files back for good. Says whether there were any. */
+  restoreAll(): boolean {
+    const targets = this.#written();
+    for (const target of targets) this.restore(target);
+    return targets.length > 0;
+  }
+
+  #written(): readonly string[] {
+    return this.parts.store.list(PREFIX).map(([key]) => key.slice(PREFIX.length));
+  }
+
+  #restore(target: string): void {
+    const path = this.#pathOf(target);
+    const known = readWritten(this.parts.store.get(PREFIX + target));
+    if (path === undefined || known === undefined) return;
+    try {
+      const present = readPlain(path);
+      if (present === null || !known.texts.includes(present)) return;
+      if (known.original !== null) return Deno.writeTextFileSync(path, known.original);
+      removeIfThere(path);
+      removeIfThere(path.slice(0, -NAME.length - 1)); // if nothing else is in it
+    } catch (thrown) {
+      this.parts.logger.warn("file not given back", { path, reason: messageOf(thrown) });
+    }
+  }
+
+  #forget(target: string): void {
+    try {
+      this.parts.store.remove(PREFIX + target);
+    } catch (thrown) { // the next start finds that there is no such target
+      this.parts.logger.warn("file not forgotten", { target, reason: messageOf(thrown) });
+    }
+  }
+
+  /** The file of a target: only namespaces that `ip netns` knows have one. */
+  #pathOf(target: string): string | undefined {
+    const [, name] = /^(?:netns:|(?:\/var)?\/run\/netns\/)([^/]+)$/.exec(target) ?? [];
+    if (name === undefined || name === "." || name === "..") return undefined;
+    return `${this.parts.folder ?? FILES}/${name}/${NAME}`;
+  }
+}
+
+/** The text of a file; null where there is none. Throws for anything but a short file: a link may lead to the host's own. */
+function readPlain(path: string): string | null {
+  try {
+    const { isFile, size } = Deno.lstatSync(path);
+    if (!isFile) throw refusal("it is a link, or no file");
+    if (size > MAX_BYTES) throw refusal(`it has ${size} bytes`);
+    return Deno.readTextFileSync(path);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.NotFound) return null;
+    throw thrown;
+  }
+}
+
+function refusal(reason: string): MeshnetError {
+  return new MeshnetError("attach/failed", reason);
+}
+
+function readWritten(text: string | undefined): Written | undefined {
+  try {
+    const { original, texts, version } = JSON.parse(text ?? "{}") as Record<string, unknown>;
+    const isWhole = version === VERSION && (original === null || typeof original === "string") &&
+      Array.isArray(texts) && texts.every((each) => typeof each === "string");
+    return isWhole ? { original, texts } : undefined;
+  } catch {
+    return undefined;
+  }
+}

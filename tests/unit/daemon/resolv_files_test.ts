@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import { ResolvFiles } from "../../../mod/daemon/resolv_files.ts";
+import { MemoryStore } from "../memory_store.ts";
+
+const warnings: string[] = [];
+const logger = { debug() {}, info() {}, warn: (event: string) => void warnings.push(event), error() {} };
+const OURS = "nameserver 169.254.53.53\nsearch mesh.internal corp.example\noptions ndots:2\n";
+const THEIRS = "# by hand\nnameserver 192.0.2.53\nsearch corp.example\noptions ndots:2\n";
+
+/** Files in a folder of their own; `again` is a daemon that starts anew. */
+async function bench(
+  test: (bench: {
+    readonly files: ResolvFiles;
+    readonly store: MemoryStore;
+    readonly path: string;
+    readonly again: (domain?: string) => ResolvFiles;
+  }) => void,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const store = new MemoryStore();
+    const resolvConf = `${folder}/host.conf`;
+    Deno.writeTextFileSync(resolvConf, THEIRS);
+    const again = (domain = "mesh.internal.") =>
+      new ResolvFiles({ store, logger, server: "169.254.53.53" as Ip, domain, resolvConf, folder });
+    test({ files: again(), store, again, path: `${folder}/web/resolv.conf` });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const read = (path: string) => {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return undefined;
+  }
+};
+
+function put(path: string, text: string): void {
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  Deno.writeTextFileSync(path, text);
+}
+
+Deno.test("ResolvFiles: a namespace without a file gets one like the host's, and loses it again", () =>
+  bench(({ files, path }) => {
+    for (const target of ["netns:web", "/run/netns/web", "/var/run/netns/web"]) {
+      assert.equal(files.write(target), undefined);
+      assert.equal(read(path), OURS);
+      assert.equal(files.write(target), undefined);
+      files.restore(target);
+      assert.throws(() => Deno.statSync(path.replace("/resolv.conf", "")), Deno.errors.NotFound);
+    }
+  }));
+
+Deno.test("ResolvFiles: a file of the namespace's own comes back as it was, also after a crash", () =>
+  bench(({ again, files, path, store }) => {
+    put(path, THEIRS);
+    files.write("netns:web");
+    assert.equal(read(path), OURS);
+    again().reconcile(new Set(["netns:web"]));
+    assert.equal(read(path), OURS);
+    again("other.example.").reconcile(new Set(["netns:web"]));
+    assert.match(read(path)!, /^search other\.example corp\.example$/m);
+    again().reconcile(new Set()); // it was detached, and the daemon killed before it could write
+    assert.equal(read(path), THEIRS);
+    assert.equal(store.list("names/").length, 0);
+  }));
+
+Deno.test("ResolvFiles: killed between remembering and writing", () =>
+  bench(({ again, files, path, store }) => {
+    put(path, THEIRS);
+    files.write("netns:web");
+    put(path, THEIRS); // as if it had not been written
+    again().restore("netns:web");
+    assert.equal(read(path), THEIRS);
+
+    files.write("netns:web");
+    const before = store.get("names/resolv-conf/netns:web")!;
+    again("other.example.").write("netns:web");
+    put(path, OURS); // remembered as the new text, and still the old one
+    again("other.example.").restore("netns:web");
+    assert.equal(read(path), THEIRS);
+    assert.ok(before.includes("mesh.internal"));
+  }));
+
+Deno.test("ResolvFiles: what somebody changes stays as it is", () =>
+  bench(({ again, files, path }) => {
+    put(path, THEIRS);
+    files.write("netns:web");
+    const mine = `${OURS}options timeout:1\n`;
+    put(path, mine);
+    again().reconcile(new Set(["netns:web"]));
+    assert.equal(read(path), mine);
+    files.restore("netns:web");
+    assert.equal(read(path), mine);
+  }));
+
+Deno.test("ResolvFiles: off means that files are as they were, on that they are written again", () =>
+  bench(({ again, files, path }) => {
+    put(path, THEIRS);
+    files.write("netns:web");
+    again().withdraw();
+    assert.equal(read(path), THEIRS);
+    again().reconcile(new Set(["netns:web"]));
+    assert.equal(read(path), OURS);
+    assert.equal(again().restoreAll(), true);
+    assert.equal(read(path), THEIRS);
+    assert.equal(again().restoreAll(), false);
+  }));
+
+Deno.test("ResolvFiles: no link is followed, and what cannot be written is told", () =>
+  bench(({ files, path, store }) => {
+    const elsewhere = path.replace("/web/resolv.conf", "/precious");
+    Deno.writeTextFileSync(elsewhere, THEIRS);
+    Deno.mkdirSync(path.replace("/resolv.conf", ""));
+    Deno.symlinkSync(elsewhere, path);
+    assert.match(
+      files.write("netns:web")!,
+      /web\/resolv\.conf is not written: it is a link.*169\.254\.53\.53/,
+    );
+    assert.equal(read(elsewhere), THEIRS);
+    Deno.removeSync(path);
+    store.fails = new Error("disk full");
+    assert.match(files.write("netns:web")!, /disk full/);
+    assert.equal(read(path), undefined);
+  }));
+
+Deno.test("ResolvFiles: processes, other paths and names that lead elsewhere have no such file", () =>
+  bench(({ files, store }) => {
+    for (
+      const target of [
+        "pid:7",
+        "/proc/7/ns/net",
+        "netns:..",
+        "/run/netns/../x",
+        `container:${"0".repeat(64)}`,
+      ]
+    ) {
+      assert.equal(files.write(target), undefined);
+    }
+    assert.equal(store.list("").length, 0);
+    assert.deepEqual(warnings, []);
+  }));
