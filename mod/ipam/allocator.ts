@@ -190,24 +190,32 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
 
   #start(): void {
     const { owned, universe, space, ring, options } = this.#parts;
-    for (const [ident, { cidrs, isContainer }] of [...owned.all]) {
-      for (const cidr of cidrs) {
-        const at = universe.offsetOf(cidr.ip);
-        if (at === undefined || space.claim(at)) continue;
-        // Recorded, but not ours: it was written by a run whose ring is lost. Whoever has it may give it to us.
-        this.#parts.release(ident, cidr.ip);
-        const event = { kind: "claim", id: this.#ownId--, ident, cidr, isContainer } as const;
-        this.#parts.note("address-reclaimed", cidr.ip);
-        this.#requests.add({
-          ...{ kind: "claim", tries: 0, answered: true },
-          event: { ...event, lenient: true, patience: FOREVER },
-        });
+    for (const { cidrs } of owned.all.values()) {
+      for (const { ip } of cidrs) {
+        const at = universe.offsetOf(ip);
+        if (at !== undefined) space.claim(at);
       }
     }
+    this.#claimForeign();
     if (!ring.isEmpty) return this.#parts.saveRing();
     if (options.init.kind !== "seed") return;
     this.#parts.careful = true; // perhaps the disk was lost, and not for the first time the ring begins
     this.#create(options.init.peers);
+  }
+
+  /** What is recorded and is not ours was written by a run whose ring is lost, or on a disk that is old. Whoever has it
+   * may give it to us. */
+  #claimForeign(): void {
+    for (const { cidr, ident, isContainer } of this.#parts.takeForeign()) {
+      this.#parts.note("address-reclaimed", cidr.ip);
+      this.#requests.add({
+        ...{ kind: "claim", tries: 0, answered: true },
+        event: {
+          ...{ kind: "claim", id: this.#ownId--, ident, cidr, isContainer },
+          ...{ lenient: true, patience: FOREVER },
+        },
+      });
+    }
   }
 
   #wake(): void {
@@ -294,6 +302,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   }
 
   #ringUpdated(): void {
+    if (this.#parts.fromDisk) this.#claimForeign();
     this.#parts.awaiting = false;
     this.#parts.election = undefined;
     this.#settle();

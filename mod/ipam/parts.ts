@@ -54,6 +54,9 @@ export class Parts implements Facts, Surroundings {
   careful = false;
   /** Containers that died, and when: their addresses go back unless they start again. */
   readonly dead = new Map<string, Millis>();
+  /** Whether all that we know of our ranges comes from the disk: nothing was handed out or given away since the start. A
+   * disk may be an old one (a machine that was set back): then others know better what is ours. */
+  fromDisk: boolean;
   /** Addresses that are set aside, and until when. */
   readonly aside = new Map<Ip, Millis>();
   /** How often somebody under our name has outlived us. */
@@ -81,6 +84,7 @@ export class Parts implements Facts, Surroundings {
     this.space = new Space(universe.wireStart);
     this.nicknames.set(self, nickname);
     this.careful = members !== undefined || !ring.isEmpty;
+    this.fromDisk = !ring.isEmpty;
     this.ring.raise(VERSIONS_PER_START);
     this.space.update(this.ring.rangesOf(self));
     if (init.kind !== "observer") this.election = new Election({ name: self, uid });
@@ -214,6 +218,7 @@ export class Parts implements Facts, Surroundings {
 
   /** Records an address, in use already where it is ours. */
   hold(ident: string, cidr: Cidr, isContainer: boolean): void {
+    this.fromDisk = false;
     this.#saveHolder(this.owned.add(ident, cidr, isContainer));
   }
   /** Strikes what a holder has, all of it or one address; returns what it was. */
@@ -226,6 +231,17 @@ export class Parts implements Facts, Surroundings {
       if (at !== undefined) this.space.release(at);
     }
     return cidrs;
+  }
+  /** Strikes what is recorded and is not ours any more; returns it. */
+  takeForeign(): { readonly ident: string; readonly cidr: Cidr; readonly isContainer: boolean }[] {
+    const foreign = [...this.owned.all].flatMap(([ident, { cidrs, isContainer }]) =>
+      cidrs.flatMap((cidr) => {
+        const at = this.universe.offsetOf(cidr.ip);
+        return at === undefined || this.space.used.has(at) ? [] : [{ ident, cidr, isContainer }];
+      })
+    );
+    for (const { cidr, ident } of foreign) this.release(ident, cidr.ip);
+    return foreign;
   }
   /** Takes an address from its holder and sets it aside, if it is held. A start gives it back, as it does with what
    * containers had that are gone. */

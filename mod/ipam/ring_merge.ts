@@ -21,6 +21,9 @@ export interface MergeOptions {
   readonly allFree: (span: Span) => boolean;
   /** Whether a peer is gone for good: what it still says it owns is not believed against us. */
   readonly isLost: (peer: PeerName) => boolean;
+  /** Set while all that we know comes from the disk: others may know better what we have given away since that was
+   * written. By how much our versions were raised since. */
+  readonly fromDisk: number | undefined;
   /** An address as text, for reasons. */
   readonly textOf: (at: Offset) => string;
 }
@@ -111,12 +114,13 @@ class Walk {
     return undefined;
   }
 
-  /** Bounds our free counts by ranges that may have got shorter, and looks the result over. */
+  /** Bounds free counts by ranges that may have got shorter, and looks the result over. A count of another owner's may be
+   * older than the token behind it: it counts what that owner believed, and is no reason to believe nothing. */
   finish(): string | undefined {
-    const { self, size } = this.options;
+    const { size } = this.options;
     this.result = this.result.map((entry, i) => {
       const room = distance(entry.token, this.result[(i + 1) % this.result.length]!.token, size);
-      return entry.owner === self && entry.free > room ? { ...entry, free: room } : entry;
+      return entry.free > room ? { ...entry, free: room } : entry;
     });
     const fault = ringFault(this.result, this.options);
     return fault === undefined ? undefined : `Merge of incoming data causes: ${fault}`;
@@ -136,9 +140,10 @@ class Walk {
 
   /** A token that we do not know. `next`: our next one; undefined behind our last. */
   #unknown(other: Entry, next: Offset | undefined): string | undefined {
-    const { self, isLost, textOf } = this.options;
+    const { fromDisk, self, isLost, textOf } = this.options;
     const inOurs = this.#previous === self && other.owner !== self;
     if (inOurs && isLost(other.owner)) return undefined; // what it says is older than its loss
+    if (inOurs && fromDisk !== undefined) return this.#take(other); // nobody but we can have given it away
     if (inOurs && (next === undefined || !this.#allFree(other.token, next))) {
       return `Peer ${other.owner} says it owns the IP range from ${textOf(other.token)}, which I think I own`;
     }
@@ -147,10 +152,13 @@ class Walk {
 
   /** A token that both know. */
   #both(i: number, other: Entry): string | undefined {
-    const { self, isLost, textOf } = this.options;
+    const { fromDisk, self, isLost, textOf } = this.options;
     const ours = this.mine[i]!;
     const next = this.mine[(i + 1) % this.mine.length]!.token;
     const at = textOf(ours.token);
+    const isGivenAway = ours.owner === self && other.owner !== self && !isLost(other.owner) &&
+      fromDisk !== undefined && other.version > ours.version - fromDisk;
+    if (isGivenAway) return this.#take(other);
     if (ours.version > other.version || ours.version === other.version && ours.owner === other.owner) {
       this.#keep(ours);
       return undefined;

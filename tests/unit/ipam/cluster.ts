@@ -4,6 +4,7 @@ import { parseCidr } from "../../../mod/core/addr.ts";
 import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import { Allocator } from "../../../mod/ipam/allocator.ts";
 import type { AllocatorEffect, AllocatorEvent, Init, Outcome } from "../../../mod/ipam/allocator_types.ts";
+import type { Millis } from "../../../mod/core/time.ts";
 import { AllocatorChannel } from "../../../mod/ipam/channel.ts";
 import { Universe } from "../../../mod/ipam/universe.ts";
 import { HostNetwork, type NetworkHost, type NetworkTroubles, type Take } from "../../sim/host_network.ts";
@@ -29,6 +30,10 @@ export class Host implements NetworkHost<AllocatorChannel> {
   run = 0;
   readonly outcomes = new Map<number, Outcome>();
   readonly notes: string[] = [];
+  /** By how much its monotonic clock is ahead of the others', in milliseconds. */
+  #ahead = 0;
+  /** What its wall clock says at the beginning. */
+  #wall = 1_700_000_000;
 
   constructor(
     readonly world: Cluster,
@@ -45,7 +50,7 @@ export class Host implements NetworkHost<AllocatorChannel> {
       ...{ universe, self, uid, nickname: `h${parseInt(self.slice(-2), 16)}`, init },
       stored: new Map(disk),
       random: world.random,
-      wallSeconds: () => 1_700_000_000,
+      wallSeconds: () => this.#wall + Math.floor(this.now() / 1_000),
     });
     const channel = new AllocatorChannel(
       allocator,
@@ -54,6 +59,24 @@ export class Host implements NetworkHost<AllocatorChannel> {
     this.process = { allocator, channel };
     this.feed({ kind: "start" });
     world.gossip(this);
+  }
+
+  /** The time as this host sees it. */
+  now(): Millis {
+    return this.world.clock.now() + this.#ahead as Millis;
+  }
+
+  /** The clocks of the host jump: one as after a long sleep, the wall clock in any direction. */
+  jump({ aheadMs, wallSeconds }: { readonly aheadMs: number; readonly wallSeconds: number }): void {
+    this.#ahead += aheadMs;
+    this.#wall += wallSeconds;
+    this.feed({ kind: "wake" });
+  }
+
+  /** The host has another disk now. */
+  restore(disk: ReadonlyMap<string, string>): void {
+    this.disk.clear();
+    for (const [key, value] of disk) this.disk.set(key, value);
   }
 
   kill(): void {
@@ -68,15 +91,17 @@ export class Host implements NetworkHost<AllocatorChannel> {
 
   feed(event: AllocatorEvent): void {
     if (this.process === undefined) return;
+    this.world.steps++;
     this.#guard(() => {
-      for (const effect of this.process!.allocator.step(event, this.world.clock.now())) this.#perform(effect);
+      for (const effect of this.process!.allocator.step(event, this.now())) this.#perform(effect);
     });
   }
 
   deliver(take: Take<AllocatorChannel>): void {
     if (this.process === undefined) return;
+    this.world.steps++;
     this.#guard(() => {
-      const taken = take(this.process!.channel, this.world.clock.now());
+      const taken = take(this.process!.channel, this.now());
       if (!taken.ok) this.world.refusals.push(`${this.name}: ${taken.reason}`);
     });
   }
@@ -103,8 +128,8 @@ export class Host implements NetworkHost<AllocatorChannel> {
     const at = this.process?.allocator.nextWake() ?? Infinity;
     const run = this.run;
     if (at < Infinity) {
-      this.world.clock.at(at, () => {
-        if (this.run === run && (this.process?.allocator.nextWake() ?? Infinity) <= this.world.clock.now()) {
+      this.world.clock.after(at - this.now(), () => {
+        if (this.run === run && (this.process?.allocator.nextWake() ?? Infinity) <= this.now()) {
           this.feed({ kind: "wake" });
         }
       });
@@ -148,8 +173,10 @@ export class Host implements NetworkHost<AllocatorChannel> {
 /** Hosts h1 to hN of one range. */
 export class Cluster extends HostNetwork<AllocatorChannel, Host, Troubles> {
   messages = 0;
+  /** Steps that allocators took. */
+  steps = 0;
   #nextId = 1;
-  #strict = true;
+  #check: "owners" | "users" | "nothing" = "owners";
 
   constructor(options: { seed: number; hosts: number; range: string; init?: Init }) {
     super(options.seed, CALM, 200);
@@ -202,13 +229,36 @@ export class Cluster extends HostNetwork<AllocatorChannel, Host, Troubles> {
     return this.#nextId++;
   }
 
-  /** From here on, two owners are what the test is about. */
-  allowConflicts(): void {
-    this.#strict = false;
+  /** From here on, two owners are what the test is about. `inUse`: two may own an address, but not use it. */
+  allowConflicts({ inUse = false } = {}): void {
+    this.#check = inUse ? "users" : "nothing";
   }
 
   afterStep(host: Host): void {
-    if (this.#strict) this.checkOwners(host);
+    if (this.#check === "owners") this.checkOwners(host);
+    if (this.#check === "users") this.#checkUsers(host);
+  }
+
+  /** No address is in use on two hosts. */
+  #checkUsers(changed: Host): void {
+    const mine = new Map(
+      changed.process?.allocator.status().held.flatMap(({ cidrs, ident }) =>
+        cidrs.map(({ ip }) => [ip, ident] as const)
+      ),
+    );
+    for (const other of this.hosts) {
+      if (other === changed || other.lost || changed.lost) continue;
+      for (const { cidrs, ident } of other.process?.allocator.status().held ?? []) {
+        const twice = cidrs.find(({ ip }) => mine.has(ip))?.ip;
+        if (twice === undefined) continue;
+        assert.fail(
+          `at ${this.clock.now()} ms ${twice} is in use by ${
+            mine.get(twice)
+          } on ${changed.name} and by ${ident} on ` +
+            other.name,
+        );
+      }
+    }
   }
 
   /** No address is owned twice: by two processes, by what one of them has stored, or by both. */
@@ -254,15 +304,23 @@ export class Cluster extends HostNetwork<AllocatorChannel, Host, Troubles> {
   }
 }
 
+/** What hosts would own after a start, by the ring on the disk, which names the host. */
+const afterStart = new Map<string, readonly { start: number; end: number }[]>();
+
 /** What a host owns: its process, or what it would own after a start. */
 function ownedBy(host: Host): readonly { start: number; end: number }[] {
   if (host.process !== undefined) return host.process.allocator.ownedRanges();
   const ring = host.disk.get("ipam/ring");
   if (ring === undefined) return [];
-  return new Allocator({
+  const known = afterStart.get(ring);
+  if (known !== undefined) return known;
+  const ranges = new Allocator({
     ...{ universe: host.universe, self: host.name, uid: 1n, nickname: "", init: host.init },
     stored: new Map(host.disk),
     random: { below: () => 0, bytes: () => new Uint8Array(0) },
     wallSeconds: () => 0,
   }).ownedRanges();
+  if (afterStart.size > 1_000) afterStart.clear();
+  afterStart.set(ring, ranges);
+  return ranges;
 }

@@ -76,6 +76,7 @@ for (const each of loadVectors<{ cases: Case[] }>("ipam-ring").cases) {
       const textOf = (token: number) => ipv4Text(at(mine.start) + token);
       const options = {
         ...{ self: each.me, size, textOf, isLost: () => false, allFree: () => !each.iHaveAllocations },
+        fromDisk: undefined,
       };
       const sameRange = mine.start === theirs.start && mine.endExclusive === theirs.endExclusive;
       const fault = sameRange ? ringFault(content(theirs).entries, options) : undefined;
@@ -124,7 +125,7 @@ Deno.test("mergeRings() is commutative, associative and idempotent on copies of 
   check(fc.property(history, fc.nat(), fc.nat(), fc.nat(), (steps, a, b, c) => {
     const all = copies(steps);
     const pick = (n: number) => ({ entries: all[n % all.length]!, seeds: [] });
-    const observer = { self: peer(99), size: 64, allFree: () => true, ...NEVER_LOST };
+    const observer = { self: peer(99), size: 64, allFree: () => true, fromDisk: undefined, ...NEVER_LOST };
     const merge = (x: { entries: readonly Entry[] }, y: { entries: readonly Entry[] }) => {
       const merged = mergeRings(
         { entries: x.entries, seeds: [] },
@@ -176,7 +177,7 @@ Deno.test("mergeRings() does not believe what a lost peer says against us, and t
     { token: 0, owner: peer(2), version: 155, free: 0 },
     { token: 32, owner: peer(2), version: 3, free: 0 },
   ];
-  const options = { self: peer(1), size: 64, allFree: () => false, textOf: String };
+  const options = { self: peer(1), size: 64, allFree: () => false, fromDisk: undefined, textOf: String };
   const content = (entries: Entry[]) => ({ entries, seeds: [] });
   const merged = mergeRings(content(mine), content(theirs), { ...options, isLost: (p) => p === peer(2) });
   assert.ok(merged.kind === "merged" && merged.changed);
@@ -205,4 +206,33 @@ Deno.test("a ring whose first token is not its first address wraps", () => {
     end: 64,
   }]);
   assert.equal(ringFault(ring.entries, { size: 64, textOf: String }), undefined);
+});
+
+Deno.test("mergeRings() believes others about what we gave away, while all that we know comes from the disk", () => {
+  const entry = (token: number, owner: number, version: number, free = 16) => ({
+    ...{ token, owner: peer(owner), version, free },
+  });
+  const mine = { entries: [entry(0, 1, 70, 32), entry(32, 1, 66, 32)], seeds: [] };
+  const theirs = { entries: [entry(0, 1, 7), entry(16, 2, 0), entry(32, 2, 3, 32)], seeds: [] };
+  const options = { self: peer(1), size: 64, allFree: () => false, isLost: () => false, textOf: String };
+  assert.equal(mergeRings(mine, theirs, { ...options, fromDisk: undefined }).kind, "refused");
+  const merged = mergeRings(mine, theirs, { ...options, fromDisk: 64 });
+  assert.ok(merged.kind === "merged");
+  assert.deepEqual(merged.ring.entries, [entry(0, 1, 70), entry(16, 2, 0), entry(32, 2, 3, 32)]);
+  const older = { entries: [entry(0, 2, 6, 32), entry(32, 2, 2, 32)], seeds: [] };
+  const kept = mergeRings(mine, older, { ...options, fromDisk: 64 });
+  assert.ok(kept.kind === "merged", "they say what was before we got it");
+  assert.deepEqual(kept.ring.entries, mine.entries);
+});
+
+Deno.test("mergeRings() bounds a free count of another owner's that is older than the next token", () => {
+  const entry = (token: number, owner: number, version: number, free: number) => ({
+    ...{ token, owner: peer(owner), version, free },
+  });
+  const mine = { entries: [entry(0, 2, 1, 16), entry(16, 3, 0, 48)], seeds: [] };
+  const theirs = { entries: [entry(0, 2, 9, 60)], seeds: [] };
+  const options = { self: peer(1), size: 64, allFree: () => true, isLost: () => false, textOf: String };
+  const merged = mergeRings(mine, theirs, { ...options, fromDisk: undefined });
+  assert.ok(merged.kind === "merged");
+  assert.deepEqual(merged.ring.entries, [entry(0, 2, 9, 16), entry(16, 3, 0, 48)]);
 });
