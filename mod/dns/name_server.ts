@@ -182,7 +182,10 @@ export class NameServer {
     const ttl = this.#ttl(order);
     const { chosen, count, more } = this.#choice;
     for (let i = 0; i < count; i++) this.#writer.address(chosen[i]!.addr, ttl, owner);
-    return this.#finish(RCODE.NOERROR, more && fit < cap);
+    // Whoever comes again over TCP gets another draw. Those of a target behind which many sort would come most often, and
+    // it would be used least. So a drawn target is an answer, however few others there is room for.
+    const isCut = order === "random" || count === 0;
+    return this.#finish(RCODE.NOERROR, isCut && more && fit < cap);
   }
 
   #orderOf(set: NameSet): DnsOrder {

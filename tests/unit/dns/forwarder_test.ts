@@ -3,6 +3,7 @@ import type { Endpoint, Ip } from "../../../mod/core/addr.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { type Asked, DnsForwarder, type ForwardEffect, MAX_FORWARDED } from "../../../mod/dns/forwarder.ts";
 import { readQuery } from "../../../mod/wire/dns/dns_query.ts";
+import { fuzz } from "../fuzz.ts";
 import { seededRandom } from "../properties.ts";
 import { decodeReference, encodeReference, type ReferenceMessage } from "../wire/dns/dns_packet.ts";
 import { query, type Question } from "./server_bench.ts";
@@ -31,6 +32,9 @@ class Trial {
   readonly told: string[] = [];
   readonly answers = new Map<number, Uint8Array>();
 
+  /** Whether what is answered can be read. */
+  #isSound = true;
+
   constructor(options: { mixCase?: boolean } = {}) {
     this.forwarder = new DnsForwarder({
       random: seededRandom(),
@@ -58,8 +62,10 @@ class Trial {
     this.bytes(attempt, encodeReference({ type: "response", id, questions, answers, ...change }));
   }
 
-  bytes(attempt: number, bytes: Uint8Array): void {
+  bytes(attempt: number, bytes: Uint8Array, isSound = true): void {
+    this.#isSound = isSound;
     this.#perform(this.forwarder.replied(attempt, bytes, this.now));
+    this.#isSound = true;
   }
 
   fail(attempt: number): void {
@@ -86,7 +92,9 @@ class Trial {
       if (effect.kind === "send") this.open.set(effect.attempt, effect);
       else if (effect.kind === "close") assert.ok(this.open.delete(effect.attempt));
       else if (effect.kind === "fail") this.told.push(`${effect.waiter} failed`);
-      else {
+      else if (!this.#isSound) {
+        assert.equal(effect.message[0]! << 8 | effect.message[1]!, effect.waiter & 0xffff);
+      } else {
         const { id, questions, answers } = decodeReference(effect.message);
         this.answers.set(effect.waiter, effect.message);
         this.told.push(
@@ -309,4 +317,25 @@ Deno.test("DnsForwarder ends a circle: a question that comes back to us waits fo
   assert.equal(trial.open.size, 1);
   trial.pass(8_000);
   assert.deepEqual(trial.told.length, 4);
+});
+
+Deno.test("DnsForwarder takes whatever bytes come, and answers with its client's id", () => {
+  const trial = new Trial();
+  const whole = encodeReference({
+    ...{ type: "response", questions: [{ name: "Web.example.com", type: "A" }], authorities: [SOA] },
+    answers: [...answer(300), { name: "web.example.com", type: "CNAME", ttl: 5, data: "a.example.com" }],
+  });
+  let waiter = 0;
+  fuzz((bytes) => {
+    trial.ask(++waiter, { name: "Web.example.com" });
+    const attempt = [...trial.open.keys()][0];
+    if (attempt === undefined) return trial.forwarder.forget() ?? true; // it was kept
+    bytes.set(trial.open.get(attempt)!.message.subarray(0, Math.min(2, bytes.length)));
+    trial.bytes(attempt, bytes, false);
+    if (trial.open.size > 0) trial.fail(attempt);
+    if (trial.open.size > 0) trial.fail(attempt + 1);
+    trial.now = trial.now + 31_000 as Millis;
+    trial.forwarder.forget();
+    return true;
+  }, [whole]);
 });

@@ -4,7 +4,7 @@ import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
 import { decodeReference, encodeReference } from "../wire/dns/dns_packet.ts";
 import { a, addressOf, entry, peer } from "./bench.ts";
-import { nameData, query, ServerBench } from "./server_bench.ts";
+import { client, nameData, query, ServerBench } from "./server_bench.ts";
 
 interface Case {
   readonly transport: "udp" | "tcp";
@@ -291,3 +291,17 @@ Deno.test("NameServer: the order of a single name is what its record says, of se
   server.bench.remove({ addr: addressOf("10.32.0.1") });
   assert.equal(server.ask({ name: "web.weave.local" }).rcode, "NXDOMAIN", "an order alone is no name");
 });
+
+for (const order of ["balanced", "nearest"] as const) {
+  Deno.test(`NameServer: an answer in the order ${order} sends nobody to TCP, where the draw would be another one`, () => {
+    const bench = new ServerBench({ order });
+    for (let i = 1; i <= 60; i++) {
+      bench.hear(entry({ hostname: "many.weave.local.", addr: addressOf("10.32.0.0") + i }));
+    }
+    const possible = [client("10.40.0.1/12")]; // all of them are equally far for it
+    const { answers, flags } = bench.ask({ name: "many.weave.local", possible });
+    assert.deepEqual([answers.length, flags & 0x200], [14, 0]);
+    const tiny = bench.ask({ name: "many.weave.local", possible, edns: 40 });
+    assert.deepEqual([tiny.answers.length, tiny.flags & 0x200], [0, 0x200], "with no target it is no answer");
+  });
+}
