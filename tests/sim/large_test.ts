@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spreadNames } from "./names.ts";
 import { createWorld, simulate, type World } from "./world.ts";
 
 /** MESHNET_SIM: "quick" for a mesh that costs a tenth of the time, "full" for a large restart, too. */
@@ -41,6 +42,12 @@ Deno.test("RouterCore: many peers started together form a full mesh, and stay qu
     // Half of what the design allows for each neighbour; heartbeats alone are 0.2 kbit/s in sum.
     assert.ok(bits < 5_000 * (PEERS - 1), `${bits} bit/s`);
     assert.equal(world.trouble(true), undefined);
+    const delays = spreadNames(world, 50);
+    const p99 = delays[Math.floor(delays.length * 0.99)]!;
+    console.log(
+      `${PEERS} peers, a new name: p99 ${p99.toFixed(1)} ms, all after ${delays.at(-1)!.toFixed(1)} ms`,
+    );
+    assert.ok(p99 <= 2_000, `p99 is ${p99} ms`);
   });
 });
 

@@ -4,7 +4,8 @@ import type { LookupAnswer, NameAnswer } from "../../../mod/control/name_types.t
 import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
 import { note } from "../common/notes.ts";
-import { exec, ip, until } from "../common/process.ts";
+import type { Container } from "../common/container.ts";
+import { type Background, exec, FOLDER, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -121,6 +122,64 @@ declareTests(
         h2.daemon.kill("SIGKILL");
         await h2.daemon.ended();
         await allKnow([h1], "all", ["10.2.1.1"]);
+      },
+  }),
+);
+
+/** Asks the three web servers by name, from a container, so many times; how often each answered. */
+async function fetchWeb(from: Container, times: number): Promise<ReadonlyMap<string, number>> {
+  const loop = `for i in $(seq ${times}); do curl -sS --connect-timeout 2 http://web/ || echo failed; done`;
+  const text = await exec(["ip", "netns", "exec", from.netns, "sh", "-c", loop], {});
+  const answers = text.split("\n").filter(Boolean);
+  return new Map([...new Set(answers)].map((each) => [each, answers.filter((one) => one === each).length]));
+}
+
+declareTests(
+  suite({
+    name: "host kernel, three web servers",
+    open: () => hostWorld({ hosts: 3, containers: 6 }),
+    prepare: (world) => world.upAll(),
+  }, {
+    "curl http://web/ reaches one of three by name from everywhere, also when one and then its host is killed":
+      async (
+        world,
+      ) => {
+        await using servers = new AsyncDisposableStack();
+        const folder = await Deno.makeTempDir({ dir: FOLDER });
+        servers.defer(() => Deno.remove(folder, { recursive: true }));
+        const [web, clients] = [world.containers.slice(0, 3), world.containers.slice(3)];
+        const processes: Background[] = [];
+        for (const [i, container] of world.containers.entries()) {
+          const names = i < 3 ? ["web"] : [];
+          const body = { target: `netns:${container.netns}`, addresses: [`10.2.1.${i + 1}/24`], names };
+          await ask(world.host(i % 3 + 1), "/attach", body);
+          if (i >= 3) continue;
+          Deno.mkdirSync(`${folder}/${i}`);
+          Deno.writeTextFileSync(`${folder}/${i}/index.html`, `web${i + 1}\n`);
+          processes.push(servers.use(container.background("busybox", "httpd", "-f", "-h", `${folder}/${i}`)));
+        }
+        await allKnow(world.hosts, "web", ["10.2.1.1", "10.2.1.2", "10.2.1.3"]);
+        await until("all web servers answer", async () => {
+          const all = await Promise.all(clients.map((client) => fetchWeb(client, 8)));
+          return all.every((answers) => !answers.has("failed"));
+        }, { ms: 20_000 });
+        for (const client of clients) {
+          const answers = await fetchWeb(client, 40);
+          note(`${client.netns}: ${JSON.stringify([...answers].sort())}`);
+          assert.deepEqual([...answers.keys()].sort(), ["web1", "web2", "web3"]);
+          for (const count of answers.values()) assert.ok(count >= 3, "each gets its share");
+        }
+
+        processes[2]!.kill("SIGKILL");
+        await ip([`netns del ${web[2]!.netns}`]);
+        await allKnow(world.hosts.slice(0, 2), "web", ["10.2.1.1", "10.2.1.2"]);
+        for (const client of clients) assert.equal((await fetchWeb(client, 15)).get("failed"), undefined);
+
+        world.host(3).daemon.kill("SIGKILL");
+        await ip(["link set p3 down"], world.fabric);
+        for (const client of clients.slice(0, 2)) {
+          assert.equal((await fetchWeb(client, 15)).get("failed"), undefined);
+        }
       },
   }),
 );
