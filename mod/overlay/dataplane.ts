@@ -163,7 +163,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     if (key.ethDst === BROADCAST && this.#loops.took(frame, key, now)) return;
     const lesson = this.#learner.learn(miss, now);
     if (lesson === "flood") return;
-    if (lesson !== "learnt" && this.#ports.isLocal(key.inPort)) this.#loops.suspect(now);
+    // Behind a bridge all containers are one port, which must not be stopped; the bridge looks after loops itself.
+    const ownPorts = this.options.kind === "ovs";
+    if (ownPorts && lesson !== "learnt" && this.#ports.isLocal(key.inPort)) this.#loops.suspect(now);
     if (this.#probe.isFor(key.ethDst) && this.#answered(miss)) return;
     const decision = lesson === "full" ? decideUnlearnt(key, this.#context) : decide(key, this.#context, now);
     if (!this.#learner.carries(miss, decision, now)) return;

@@ -88,6 +88,23 @@ Deno.test("LoopGuard gives a stopped port one flow, which drops, and no address,
   cluster.check();
 });
 
+Deno.test("LoopGuard leaves the one port behind which all containers are to the bridge", () => {
+  const cluster = new Cluster(2, { kind: "bridge" });
+  cluster.connect(0, 1);
+  const [one, two] = [cluster.attach(0), cluster.attach(1)];
+  // Containers of both hosts are bridged together: what is for all comes back by the other host.
+  for (const [host, port] of [[0, one], [1, two]] as const) cluster.bridged.set(`${host}:${port}`, [port]);
+  for (let i = 0; i < 5; i++) {
+    shout(cluster, 1, two, TWO);
+    cluster.advance(2_500);
+  }
+  for (const { core } of cluster.hosts) {
+    const { counters, datapath } = core!.report(cluster.now);
+    assert.deepEqual(datapath.stopped, []);
+    assert.ok(counters.macMoves + counters.dropped["loop-guard"] > 0, "addresses did move");
+  }
+});
+
 Deno.test("LoopGuard only probes where a container has moved, ever more rarely", () => {
   const core = made();
   let probes = 0;
