@@ -1,5 +1,7 @@
-/** The request that `attach` and `detach` share. */
+/** What the requests of `attach`, `detach` and `expose` share. */
 import type { AttachRequest } from "../control/api_types.ts";
+import { MeshnetError } from "../core/errors.ts";
+import type { Invocation } from "./command.ts";
 
 /** Milliseconds that attaching may take: a busy kernel waits for its routing lock. */
 export const ATTACH_TIMEOUT = 60_000;
@@ -15,4 +17,15 @@ export function attachRequest(
     target: relative ? `${cwd().replace(/\/$/, "")}/${target.replace(/^\.\//, "")}` : target,
     addresses: args.slice(0, -1),
   };
+}
+
+/** The names of `--name`. An empty list is refused: some script's variables were empty. */
+export function namesOption(invocation: Pick<Invocation, "text">): readonly string[] {
+  const text = invocation.text("name");
+  if (text === undefined) return [];
+  const names = text.split(",").map((name) => name.trim()).filter(Boolean);
+  if (names.length > 0) return names;
+  throw new MeshnetError("usage/bad-option", `Cannot use --name: value is ${JSON.stringify(text)}`, {
+    hint: "Give a name such as web, several separated by commas, or leave it out",
+  });
 }

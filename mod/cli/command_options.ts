@@ -8,3 +8,10 @@ export const WAIT_OPTIONS: readonly OptionSpec[] = [
   { name: "no-wait", kind: "switch", brief: "Fail at once when nobody can be asked" },
   { name: "timeout", kind: "number", placeholder: "SECONDS", fallback: "60", brief: "Longest wait" },
 ];
+/** Of what can have names. */
+export const NAME_OPTION: OptionSpec = {
+  name: "name",
+  kind: "list",
+  placeholder: "NAME,...",
+  brief: "Names for it, with or without the domain",
+};

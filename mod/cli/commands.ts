@@ -1,15 +1,9 @@
 /** Every command, once: parsing, help and completions read this table; the code of each is loaded when it runs. */
 import { CONFIG_OPTION, type OptionSpec, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
-import { JSON_OPTION, WAIT_OPTIONS } from "./command_options.ts";
+import { JSON_OPTION, NAME_OPTION, WAIT_OPTIONS } from "./command_options.ts";
 import { EXPOSE_COMMANDS } from "./commands_expose.ts";
 
-const NAME_OPTION: OptionSpec = {
-  name: "name",
-  kind: "list",
-  placeholder: "NAME,...",
-  brief: "Names for it, with or without the domain",
-};
 const STATE_DIR_OPTION = UP_OPTIONS.find((option) => option.name === "state-dir")!;
 /** Pages of `status`. */
 export const STATUS_PAGES = ["connections", "peers", "targets", "ipam", "dns"] as const;

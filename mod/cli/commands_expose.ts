@@ -1,7 +1,7 @@
 /** The commands by which a host itself takes part in the network. */
 import { RUN_DIR_OPTION } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
-import { JSON_OPTION, WAIT_OPTIONS } from "./command_options.ts";
+import { JSON_OPTION, NAME_OPTION, WAIT_OPTIONS } from "./command_options.ts";
 
 /** Rows of the table of commands. */
 export const EXPOSE_COMMANDS: readonly CommandSpec[] = [
@@ -16,6 +16,7 @@ export const EXPOSE_COMMANDS: readonly CommandSpec[] = [
       "remembers it, also across a reboot. As long as nothing is exposed, no container reaches this host.",
     args: { usage: "[CIDR...]", brief: "Addresses", least: 0, most: 1000 },
     options: [
+      NAME_OPTION,
       {
         name: "no-masquerade",
         kind: "switch",
@@ -27,6 +28,7 @@ export const EXPOSE_COMMANDS: readonly CommandSpec[] = [
     ],
     examples: [
       ["meshnet expose", "a free address"],
+      ["meshnet expose --name gateway", "and a name, by which containers reach it"],
       ["meshnet expose net:10.32.1.0/24", "a free address of that subnet"],
       ["meshnet expose 10.2.1.254/24 --no-masquerade", "this address, and no translation"],
     ],

@@ -107,6 +107,8 @@ export interface AllocateRequest extends WaitRequest {
 export interface ExposeRequest extends WaitRequest {
   /** As for `POST /attach`; none: the same as `net:default`. */
   readonly addresses: readonly string[];
+  /** Names for this host, with or without the domain; it keeps those that it has. */
+  readonly names: readonly string[];
   /** Whether what leaves their networks through this host takes an address of this host. */
   readonly masquerade: boolean;
 }

@@ -121,12 +121,10 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/expose": {
       method: "POST",
       handle(body, gone) {
-        const fields = readFields(body, ["addresses", "masquerade", ...WAIT]);
+        const fields = readFields(body, ["addresses", "names", "masquerade", ...WAIT]);
+        const texts = { addresses: readTexts(fields, "addresses"), names: readTexts(fields, "names") };
         const masquerade = fields["masquerade"] === undefined || readFlag(fields, "masquerade");
-        return api.expose(
-          { addresses: readTexts(fields, "addresses"), masquerade, ...readWait(fields) },
-          gone,
-        );
+        return api.expose({ ...texts, masquerade, ...readWait(fields) }, gone);
       },
     },
     "/hide": {

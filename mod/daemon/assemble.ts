@@ -50,7 +50,7 @@ export async function assemble(
   const mesh = await openRouter(config, { base, dataplane, end, host, running, state });
   start.phase("router");
 
-  const { names } = undo.use(openNames(config, { attached, base, mesh, nameLeg, state }));
+  const { names } = undo.use(openNames(config, { attached, base, exposed, mesh, nameLeg, state }));
   const { addresses, exposing, ipam } = undo.use(
     openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
   );

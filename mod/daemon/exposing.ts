@@ -5,6 +5,8 @@ import { type Cidr, cidrContains, formatCidr, type Ip } from "../core/addr.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import type { IpamRequest } from "../ipam/allocator_shell.ts";
+import { qualified } from "../dns/domain.ts";
+import { type Names, namesAfter } from "./names.ts";
 import { ASIDE_MS, type Ipam, ipamOff, MOST_TRIED, patienceOf } from "./addresses.ts";
 
 /** Under this name the host's own addresses are held. */
@@ -16,6 +18,8 @@ export interface ExposingParts {
   readonly exposed: Exposed;
   /** undefined: allocation is off, and addresses have to be given. */
   readonly ipam: Ipam | undefined;
+  /** undefined: names are off. */
+  readonly names: Names | undefined;
   /** What hangs on the network here: nobody has an address twice. */
   readonly attached: () => readonly { readonly target: string; readonly addresses: readonly string[] }[];
   /** Who uses an address already; undefined: nobody as far as one can see. */
@@ -52,10 +56,15 @@ export class Exposing {
       this.#refuseTaken(wishes);
       exposed.check(given(wishes)); // before others are asked for an address
       const before = ipam?.shell.lookup(EXPOSE_HOLDER) ?? [];
+      const { names } = this.#parts;
+      const called = names?.own.namesOf(EXPOSE_HOLDER) ?? [];
+      const hostnames = namesAfter(names, EXPOSE_HOLDER, request.names);
+      if (hostnames !== undefined) names?.own.setNames(EXPOSE_HOLDER, hostnames);
       try {
         const cidrs = await this.#obtain(wishes, texts, { request, gone });
         const warnings = exposed.check(cidrs);
         await exposed.expose(cidrs, request.masquerade);
+        this.#name();
         const addresses = cidrs.map(formatCidr);
         logger.info("exposed", { addresses: addresses.join(" "), masquerade: request.masquerade });
         return { addresses, exposed: this.report(), warnings: [...warnings, ...limits(request.masquerade)] };
@@ -64,6 +73,7 @@ export class Exposing {
         for (const { ip } of [...ipam?.shell.lookup(EXPOSE_HOLDER) ?? [], ...given(wishes)]) {
           if (!kept.some((one) => one.ip === ip)) await this.#giveBack(ip);
         }
+        if (hostnames !== undefined) this.#unname(called);
         throw thrown;
       }
     });
@@ -88,11 +98,30 @@ export class Exposing {
         );
       });
       if (hidden.length > 0) await exposed.hide(hidden);
+      this.#name();
       for (const { ip } of hidden) await this.#giveBack(ip);
       const addresses = hidden.map(formatCidr);
       if (hidden.length > 0) logger.info("hidden", { addresses: addresses.join(" ") });
       return { addresses, exposed: this.report(), warnings: [] };
     });
+  }
+
+  /** Its names are answered for the addresses that this host has now; without any it has none. */
+  #name(): void {
+    const { exposed, names } = this.#parts;
+    const addresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
+    if (addresses.length > 0) names?.attached(EXPOSE_HOLDER, addresses);
+    else names?.forgotten(EXPOSE_HOLDER);
+  }
+
+  /** After a request that failed: the names that this host had before. */
+  #unname(called: readonly string[]): void {
+    const { logger, names } = this.#parts;
+    try {
+      names!.own.setNames(EXPOSE_HOLDER, called.map((name) => qualified(name, names!.domain)));
+    } catch (thrown) { // the request's own failure is what its caller must read
+      logger.error("names not remembered", { target: EXPOSE_HOLDER, reason: messageOf(thrown) });
+    }
   }
 
   /** After a start: what is exposed is held, and what was held for nothing goes back. */

@@ -177,7 +177,7 @@ Deno.test("meshnet ipam import sends what ipam export printed, and says what was
 Deno.test("meshnet expose and hide send what was typed", () =>
   withDaemon(async (run) => {
     asked.length = 0;
-    const expose = await run("expose", "net:10.2.1.0/24", "--no-masquerade", "--no-wait");
+    const expose = await run("expose", "net:10.2.1.0/24", "--name", "a,b", "--no-masquerade", "--no-wait");
     assert.equal(expose.stdout, "This host has 10.2.1.254/24 in the network.\n");
     assert.equal(expose.stderr, "warning: w\n");
     assert.deepEqual(JSON.parse((await run("expose", "--json")).stdout).exposed, [
@@ -185,8 +185,14 @@ Deno.test("meshnet expose and hide send what was typed", () =>
     ]);
     assert.equal((await run("hide", "10.2.1.254/24")).stdout, "This host has no address in the network.\n");
     assert.deepEqual(asked, [
-      { addresses: ["net:10.2.1.0/24"], masquerade: false, noWait: true, timeoutMs: 60_000 },
-      { addresses: [], masquerade: true, noWait: false, timeoutMs: 60_000 },
+      {
+        addresses: ["net:10.2.1.0/24"],
+        names: ["a", "b"],
+        masquerade: false,
+        noWait: true,
+        timeoutMs: 60_000,
+      },
+      { addresses: [], names: [], masquerade: true, noWait: false, timeoutMs: 60_000 },
       { addresses: ["10.2.1.254/24"] },
     ]);
   }));

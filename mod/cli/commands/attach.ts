@@ -1,7 +1,6 @@
 /** `meshnet attach` */
 import type { AttachAnswer, AttachRequest } from "../../control/api_types.ts";
-import { ATTACH_TIMEOUT, attachRequest } from "../attach_request.ts";
-import { MeshnetError } from "../../core/errors.ts";
+import { ATTACH_TIMEOUT, attachRequest, namesOption } from "../attach_request.ts";
 import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import { printable, targetText } from "../render.ts";
@@ -13,7 +12,7 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const body: AttachRequest = {
     ...attachRequest(invocation.args),
     ...wait,
-    names: namesOf(invocation.text("name")),
+    names: namesOption(invocation),
     noDns: invocation.on("no-dns"),
     force: invocation.on("force"),
   };
@@ -29,13 +28,3 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
     `${targetText(attachment)}: ${attachment.interface} has ${attachment.addresses.join(", ")}${named}\n`,
   );
 };
-
-/** An empty list is refused: some script's variables were empty. */
-function namesOf(text: string | undefined): readonly string[] {
-  if (text === undefined) return [];
-  const names = text.split(",").map((name) => name.trim()).filter(Boolean);
-  if (names.length > 0) return names;
-  throw new MeshnetError("usage/bad-option", `Cannot use --name: value is ${JSON.stringify(text)}`, {
-    hint: "Give a name such as web, several separated by commas, or leave it out",
-  });
-}

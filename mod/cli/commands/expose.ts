@@ -1,5 +1,6 @@
 /** `meshnet expose` */
 import type { ExposeAnswer, ExposeRequest } from "../../control/address_types.ts";
+import { namesOption } from "../attach_request.ts";
 import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import { printable } from "../render.ts";
@@ -10,6 +11,7 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const { answerMs: timeoutMs, wait } = waitRequest(invocation);
   const body: ExposeRequest = {
     addresses: invocation.args,
+    names: namesOption(invocation),
     masquerade: !invocation.on("no-masquerade"),
     ...wait,
   };

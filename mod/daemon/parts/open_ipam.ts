@@ -56,7 +56,7 @@ export function openIpam(
   onForgotten.call = (target) => addresses.forgotten(target);
   addresses.reconcile();
   const exposing = new Exposing({
-    ...{ exposed, ipam, clock, logger, attached: () => attachments.list() },
+    ...{ exposed, ipam, names, clock, logger, attached: () => attachments.list() },
     userOf: async (ip) => (await users.userOf(ip, EXPOSE_HOLDER))?.text,
     limits: (masquerade) => limitsOf(config, masquerade),
   });

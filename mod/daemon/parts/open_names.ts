@@ -1,6 +1,7 @@
 /** Names: the directory on this host's clock and mesh, the names that this host gives, and the thread that answers. */
 import { Wakeup } from "../../../ffi/poll.ts";
-import { type Ip, ipToBytes, isIpv4, parseCidr } from "../../core/addr.ts";
+import type { Exposed } from "../../attach/mod.ts";
+import { formatCidr, type Ip, ipToBytes, isIpv4, parseCidr } from "../../core/addr.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
 import { DirectoryShell } from "../../dns/directory_shell.ts";
@@ -12,6 +13,7 @@ import { SystemAlarm } from "../../sys/clock.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import type { Config } from "../config.ts";
 import type { DnsConfig } from "../config_dns.ts";
+import { EXPOSE_HOLDER } from "../exposing.ts";
 import { addressesOf, extensionsOfNames, isAlive, type Names } from "../names.ts";
 import { type NameService, startNameService } from "../names_client.ts";
 import { ResolvFiles } from "../resolv_files.ts";
@@ -38,9 +40,18 @@ const LOOPBACK = "127.0.0.1" as Ip;
 /** Gives the names that are remembered to what is attached, and begins to tell, to hear and to answer. */
 export function openNames(
   config: Pick<Config, "dns" | "without">,
-  { attached, base: { clock, faults, logger }, mesh: { router }, nameLeg, state: { identity, store } }: {
+  {
+    attached,
+    base: { clock, faults, logger },
+    exposed,
+    mesh: { router },
+    nameLeg,
+    state: { identity, store },
+  }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
+    /** This host's own place in the network. */
+    readonly exposed: Pick<Exposed, "addresses">;
     readonly mesh: RouterPart;
     readonly nameLeg: NameLegPart;
     readonly state: State;
@@ -119,7 +130,10 @@ export function openNames(
   };
   const { attachments, onLooked, restored } = attached;
   const targets = new Set(attachments.list().map(({ target }) => target));
-  own.keepOnly(targets);
+  const ownAddresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
+  const host = ownAddresses.length > 0 ? [EXPOSE_HOLDER] : [];
+  own.keepOnly(new Set([...host, ...targets]));
+  for (const target of host) names.attached(target, ownAddresses);
   names.files?.reconcile(targets);
   const there = new Set([...restored.adopted, ...restored.restored]);
   for (const { addresses, target } of attachments.list()) {

@@ -3,6 +3,7 @@
  *     container 10.2.1.1 -- meshnet 10.2.1.254, host 1, 192.168.50.1 -- 192.168.50.2, host 2
  */
 import assert from "node:assert/strict";
+import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { mesh } from "../common/arrangements.ts";
 import { exposedHosts } from "../common/exposed.ts";
 import { links } from "../common/links.ts";
@@ -60,6 +61,25 @@ declareTests(suite({
     await host.run("hide");
     await host.run("ipam", "claim", "printer", address);
     assert.match(await host.run("hide"), /Nothing was exposed/);
+  },
+  "containers of all hosts find the host by its name, until it is hidden": async (world) => {
+    const host = world.host(1);
+    const two = world.container(2);
+    const answer = () =>
+      two.exec("busybox", "nslookup", "gateway.mesh.internal", NAME_SERVER_IP).catch((error) =>
+        String(error)
+      );
+    const finds = (text: string) => until(`answer ${text}`, async () => (await answer()).includes(text));
+    await host.run("expose", "--name", "gateway", "10.2.1.254/24");
+    await finds("10.2.1.254");
+    host.daemon.kill("SIGKILL");
+    await host.daemon.ended();
+    await host.up();
+    await host.established();
+    await finds("10.2.1.254");
+    assert.match(await host.run("ps"), /weave:expose .*gateway/);
+    await host.run("hide");
+    await finds("NXDOMAIN");
   },
   "what cannot be is refused, and changes nothing": async (world) => {
     const host = world.host(1);

@@ -76,9 +76,9 @@ Deno.test("answer() hands over checked requests", async () => {
       ...{ addresses: [], names: [], noDns: false, force: true },
       ...{ noWait: true, timeoutMs: 7 },
     }]],
-    ["POST", "/expose", {}, ["expose", { addresses: [], masquerade: true, ...usual }]],
-    ["POST", "/expose", { addresses: ["x"], masquerade: false }, ["expose", {
-      ...{ addresses: ["x"], masquerade: false },
+    ["POST", "/expose", {}, ["expose", { addresses: [], names: [], masquerade: true, ...usual }]],
+    ["POST", "/expose", { addresses: ["x"], names: ["a"], masquerade: false }, ["expose", {
+      ...{ addresses: ["x"], names: ["a"], masquerade: false },
       ...usual,
     }]],
     ["POST", "/hide", { addresses: ["x"] }, ["hide", { addresses: ["x"] }]],

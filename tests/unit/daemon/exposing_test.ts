@@ -7,6 +7,7 @@ import type { Logger } from "../../../mod/core/ports.ts";
 import type { Ipam } from "../../../mod/daemon/addresses.ts";
 import { EXPOSE_HOLDER, Exposing } from "../../../mod/daemon/exposing.ts";
 import type { AllocatorShell, IpamRequest } from "../../../mod/ipam/allocator_shell.ts";
+import type { Names } from "../../../mod/daemon/names.ts";
 import { Universe } from "../../../mod/ipam/universe.ts";
 import { VirtualClock } from "../../sim/clock.ts";
 import { FakeHost } from "../attach/fake_host.ts";
@@ -25,6 +26,7 @@ class Machine {
   /** No claim or allocation is answered while it is set. */
   refuses: string | undefined;
 
+  names: Names | undefined;
   #next = 1;
 
   start({ off = false } = {}): Exposing {
@@ -49,7 +51,7 @@ class Machine {
       ? undefined
       : { shell, range, subnet: range, universe: universe.value };
     const exposing = new Exposing({
-      ...{ exposed, ipam, clock: new VirtualClock(), logger },
+      ...{ exposed, ipam, names: this.names, clock: new VirtualClock(), logger },
       attached: () => [{ target: "netns:web", addresses: ["10.32.0.3/12"] }],
       userOf: (ip) => Promise.resolve(this.used.get(ip)),
       limits: (masquerade) => masquerade ? ["nothing is forwarded"] : [],
@@ -83,7 +85,7 @@ class Machine {
 }
 
 const ask = (...addresses: readonly string[]): ExposeRequest => ({
-  ...{ addresses, masquerade: true, noWait: false, timeoutMs: 60_000 },
+  ...{ addresses, names: [], masquerade: true, noWait: false, timeoutMs: 60_000 },
 });
 
 Deno.test("Exposing.expose() allocates, claims what is given of the range, and says what it has", async () => {
@@ -135,6 +137,34 @@ Deno.test("Exposing.reconcile() holds what is exposed, and gives back what a cra
   machine.start();
   await Promise.resolve();
   assert.deepEqual(machine.own(), ["10.32.0.9/12"]);
+});
+
+Deno.test("Exposing.expose() gives names, which are answered for what this host has, and go with it", async () => {
+  const machine = new Machine();
+  const trace: string[] = [];
+  let own: readonly string[] = [];
+  machine.names = {
+    domain: "mesh.internal.",
+    own: {
+      namesOf: () => own.map((name) => name.replace(".mesh.internal.", "")),
+      setNames: (_: string, names: readonly string[]) => void (own = names),
+    },
+    attached: (_: string, addresses: readonly string[]) => void trace.push(addresses.join(" ")),
+    forgotten: () => void trace.push("none"),
+  } as unknown as Names;
+  const exposing = machine.start();
+  await exposing.expose({ ...ask("10.2.1.9/24"), names: ["gateway"] }, stays);
+  await exposing.expose({ ...ask("10.2.1.8/24"), names: ["router", "gateway.mesh.internal"] }, stays);
+  assert.deepEqual(own, ["gateway.mesh.internal.", "router.mesh.internal."]);
+  await assert.rejects(exposing.expose({ ...ask("10.2.1.7/24"), names: ["a b"] }, stays), {
+    code: "usage/bad-name",
+  });
+  machine.used.set("10.2.1.7", "a printer");
+  await assert.rejects(exposing.expose({ ...ask("10.2.1.7/24"), names: ["x"] }, stays), /a printer/);
+  assert.deepEqual(own, ["gateway.mesh.internal.", "router.mesh.internal."]);
+  await exposing.hide(["10.2.1.9/24"]);
+  await exposing.hide([]);
+  assert.deepEqual(trace, ["10.2.1.9/24", "10.2.1.9/24 10.2.1.8/24", "10.2.1.8/24", "none"]);
 });
 
 Deno.test("Exposing works without allocation, for addresses that are given", async () => {
