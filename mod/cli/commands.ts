@@ -1,5 +1,5 @@
 /** Every command, once: parsing, help and completions read this table; the code of each is loaded when it runs. */
-import { CONFIG_OPTION, type OptionSpec, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
+import { CONFIG_OPTION, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
 import { JSON_OPTION, NAME_OPTION, WAIT_OPTIONS } from "./command_options.ts";
 import { EXPOSE_COMMANDS } from "./commands_expose.ts";
