@@ -3,8 +3,8 @@ import type { Faults } from "../core/faults.ts";
 import { watchFolder } from "../control/socket_file.ts";
 
 /** Tries after a change, in milliseconds: whoever makes a socket begins to listen a little later, and a change of the
- * folder's first moments may not be told. */
-const TRIES_MS = [0, 50, 250, 1_000, 4_000] as const;
+ * folder's first moments may not be told. All within the time after which memory of the start is given back. */
+const TRIES_MS = [0, 50, 250, 1_000, 2_000] as const;
 /** Where the kernel cannot watch, time between two tries, in milliseconds. */
 const BLIND_MS = 30_000;
 
