@@ -8,7 +8,7 @@ import type { SwitchPorts } from "./adapters.ts";
 import { applySteps } from "./apply_shell.ts";
 import type { Attachment, Suspects } from "./attachment.ts";
 import { failedWith, findLink, listLinks } from "./links_shell.ts";
-import { hostInterface, isHostInterface } from "./names.ts";
+import { hostInterface, isAttachmentInterface } from "./names.ts";
 import type { AttachmentRecord } from "./record.ts";
 import { judge } from "./registry.ts";
 import type { PlannedStep } from "./step.ts";
@@ -99,7 +99,7 @@ export class UnknownEnds {
   /** Looks for them, and tells of new ones. */
   look(known: ReadonlySet<string>): void {
     const unknown = listLinks(this.host).map((link) => link.name)
-      .filter((name) => isHostInterface(name) && !known.has(name)).sort();
+      .filter((name) => isAttachmentInterface(name) && !known.has(name)).sort();
     const news = unknown.filter((name) => !this.#names.includes(name));
     this.#names = unknown;
     if (news.length === 0) return;

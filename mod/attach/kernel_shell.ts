@@ -10,7 +10,7 @@ import { unsolicitedAdvertisement } from "../wire/packet/neighbour_advertisement
 import * as rt from "../wire/netlink/rtnetlink.ts";
 import type { AttachAdapters } from "./adapters.ts";
 import type { OtherNetworks } from "./conflict.ts";
-import { isHostInterface, temporaryName } from "./names.ts";
+import { isAttachmentInterface, temporaryName } from "./names.ts";
 import { type Present, sysctlId, type Wanted, wantedSysctls } from "./plan.ts";
 import { failedWith, findLink, listLinks, sure } from "./links_shell.ts";
 import type { Side, Step } from "./step.ts";
@@ -68,7 +68,7 @@ export class TargetKernel implements Disposable {
     const host = guest.kind !== "veth"
       ? undefined
       : listLinks(this.#host).find((link) =>
-        link.kind === "veth" && isHostInterface(link.name) && link.index === guest.peerIndex &&
+        link.kind === "veth" && isAttachmentInterface(link.name) && link.index === guest.peerIndex &&
         link.peerIndex === guest.index
       );
     if (host === undefined) {

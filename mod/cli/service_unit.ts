@@ -8,6 +8,7 @@ export function serviceUnit(exec: string): string {
 Description=meshnet: one Ethernet across hosts for containers
 Wants=network.target modprobe@openvswitch.service
 After=network.target modprobe@openvswitch.service
+Before=docker.service
 StartLimitIntervalSec=120
 StartLimitBurst=10
 
@@ -32,7 +33,8 @@ LimitNOFILE=65536
 LimitCORE=0
 
 # Folders: control socket (kept while the daemon restarts), identity and attachments, the unpacked program.
-RuntimeDirectory=meshnet
+# The second is where Docker looks for plugins.
+RuntimeDirectory=meshnet docker/plugins
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
 StateDirectory=meshnet

@@ -45,6 +45,8 @@ export type UpOptionName =
   | "resolv-conf"
   | "no-dns"
   | "docker"
+  | "docker-plugin"
+  | "no-docker-network"
   | "compat"
   | "log-level"
   | "log-format"
@@ -225,6 +227,19 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     fallback: "auto",
     brief: "Container engine whose containers are attached: unix:///PATH; auto: Docker's usual socket",
     completes: "file",
+  },
+  {
+    name: "docker-plugin",
+    kind: "text",
+    placeholder: "SOCKET|off",
+    fallback: "/run/docker/plugins/meshnet.sock",
+    brief: "Where Docker asks for networks of the driver `meshnet`",
+    completes: "file",
+  },
+  {
+    name: "no-docker-network",
+    kind: "switch",
+    brief: "Do not have Docker make the network `mesh`; containers join it with --net mesh",
   },
   {
     name: "compat",

@@ -13,6 +13,7 @@ import { openIpam } from "./parts/open_ipam.ts";
 import { openNames } from "./parts/open_names.ts";
 import { openHost } from "./parts/open_host.ts";
 import { openNameLeg } from "./parts/open_name_leg.ts";
+import { openPlugin } from "./parts/open_plugin.ts";
 import { openRouter } from "./parts/open_router.ts";
 import { openState } from "./parts/open_state.ts";
 import { type Daemon, daemonOf } from "./running.ts";
@@ -54,7 +55,8 @@ export async function assemble(
   const { addresses, exposing, ipam } = undo.use(
     openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
   );
-  const { containers } = undo.use(openContainers(config, { addresses, attached, base }));
+  const { network } = undo.use(await openPlugin(config, { attached, base, ipam, state }));
+  const { containers } = undo.use(openContainers(config, { addresses, attached, base, network }));
   start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;

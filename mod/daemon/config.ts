@@ -51,6 +51,10 @@ export interface Config {
   readonly firewall: "auto" | "report" | "off";
   /** Path of the container engine's socket; undefined: none is worked with. */
   readonly docker: string | undefined;
+  /** Whether Docker is to have a network `mesh` without anybody making it. */
+  readonly dockerNetwork: boolean;
+  /** Path of the socket at which Docker asks for networks; undefined: it cannot. */
+  readonly dockerPlugin: string | undefined;
   /** Whose names to use. */
   readonly compat: "weave" | undefined;
   /** Least important message to log. */
@@ -159,6 +163,8 @@ export function resolveConfig(sources: ConfigSources): Config {
     }),
     firewall: PARSERS.firewall(pick("firewall")!),
     docker: PARSERS.docker(pick("docker")!),
+    dockerNetwork: !PARSERS.flag(pick("no-docker-network")),
+    dockerPlugin: PARSERS.dockerPlugin(pick("docker-plugin")!),
     compat,
     dns: parseDns({ compat, cwd: sources.cwd, off: PARSERS.flag(pick("no-dns")), pick }),
     logLevel: PARSERS.logLevel(pick("log-level")!),

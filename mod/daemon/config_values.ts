@@ -81,6 +81,12 @@ function path(given: Sourced, cwd: string): string {
   return absolute.length > 1 ? absolute.replace(/\/+$/, "") || "/" : absolute;
 }
 
+/** The absolute path of a socket, with or without `unix://`. */
+function socketPath(value: string): string | undefined {
+  const path = /^(?:unix:\/\/)?(\/[^\0]+)$/.exec(value)?.[1];
+  return path !== undefined && new TextEncoder().encode(path).length <= SOCKET_PATH_BYTES ? path : undefined;
+}
+
 /** One parser for each kind of setting; those that take undefined give what holds when nobody sets it. */
 export const PARSERS = {
   peers(given: Sourced | undefined): readonly string[] | undefined {
@@ -146,14 +152,16 @@ export const PARSERS = {
     const value = settingText(given);
     if (value === "off") return undefined;
     if (value === "auto") return DEFAULT_ENGINE_SOCKET;
-    const socket = /^(?:unix:\/\/)?(\/[^\0]+)$/.exec(value)?.[1];
-    if (socket === undefined || new TextEncoder().encode(socket).length > SOCKET_PATH_BYTES) {
-      refuseSetting(
-        given,
-        "Give auto, off, or the engine's socket, for example unix:///run/podman/podman.sock",
-      );
-    }
-    return socket;
+    return socketPath(value) ?? refuseSetting(
+      given,
+      "Give auto, off, or the engine's socket, for example unix:///run/podman/podman.sock",
+    );
+  },
+  dockerPlugin(given: Sourced): string | undefined {
+    const value = settingText(given);
+    if (value === "off") return undefined;
+    return socketPath(value) ??
+      refuseSetting(given, "Give off, or a path; Docker looks in /run/docker/plugins for NAME.sock");
   },
   dnsTtl(given: Sourced | undefined): number | undefined {
     return given && number(given, { least: 0, most: 86_400, example: "1" });

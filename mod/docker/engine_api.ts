@@ -123,6 +123,27 @@ export function eventsPath(sinceSeconds: number): string {
   return `/events?since=${sinceSeconds.toFixed(3)}&filters=${encodeURIComponent(filters)}`;
 }
 
+/** A network as it is to be made. */
+export interface WantedNetwork {
+  readonly name: string;
+  /** Of the network and of its addresses. */
+  readonly driver: string;
+  /** Named, as Docker lets people choose addresses of such a network alone. */
+  readonly subnet: string;
+}
+
+/** The body of a request that makes a network. */
+export function networkRequest({ driver, name, subnet }: WantedNetwork): unknown {
+  const IPAM = { Driver: driver, Config: [{ Subnet: subnet }] };
+  return { Name: name, CheckDuplicate: true, Driver: driver, IPAM };
+}
+
+/** The driver of a network. */
+export function decodeNetwork(json: unknown): Decoded<string> {
+  const { Driver } = objectOf(json);
+  return typeof Driver === "string" ? good(Driver.slice(0, MAX_NAME)) : bad(`Driver is ${shown(Driver)}`);
+}
+
 function objectOf(json: unknown): Readonly<Record<string, unknown>> {
   return typeof json === "object" && json !== null && !Array.isArray(json)
     ? json as Record<string, unknown>

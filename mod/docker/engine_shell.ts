@@ -7,9 +7,12 @@ import {
   decodeContainer,
   decodeContainerList,
   decodeEvent,
+  decodeNetwork,
   decodeVersion,
   type EngineVersion,
   eventsPath,
+  networkRequest,
+  type WantedNetwork,
 } from "./engine_api.ts";
 import type { Decoded } from "../core/brand.ts";
 import { JsonLines } from "./json_lines.ts";
@@ -30,6 +33,8 @@ export interface Engine extends Disposable {
   containers(signal: AbortSignal): Promise<readonly ContainerSummary[]>;
   /** A container by id, name or the begin of its id; undefined where there is none. */
   container(word: string, signal: AbortSignal): Promise<ContainerDetails | undefined>;
+  /** Makes a network, unless there is one of that name; gives the driver of that. */
+  ensureNetwork(network: WantedNetwork, signal: AbortSignal): Promise<string>;
   /** Events from now on, until the engine or the signal ends them; undefined for one that cannot be read. When this
    * returns, none is lost any more. */
   events(signal: AbortSignal): Promise<AsyncIterable<ContainerEvent | undefined>>;
@@ -65,6 +70,18 @@ export class SocketEngine implements Engine {
   }
 
   /** See Engine. */
+  async ensureNetwork(network: WantedNetwork, signal: AbortSignal): Promise<string> {
+    const path = `/networks/${encodeURIComponent(network.name)}`;
+    const found = await this.#json(path, { signal, limit: MAX_ANSWER });
+    if (found !== undefined) return good(decodeNetwork(found));
+    const made = await this.#json("/networks/create", {
+      ...{ signal, limit: MAX_ANSWER, body: networkRequest(network) },
+    });
+    if (made === undefined) throw failed(path, `it has no such driver as ${network.driver}`);
+    return network.driver;
+  }
+
+  /** See Engine. */
   async events(signal: AbortSignal): Promise<AsyncIterable<ContainerEvent | undefined>> {
     const path = eventsPath(Date.now() / 1000 - OVERLAP_S);
     const response = await inTime(signal, (both) => this.#ask(path, both));
@@ -81,15 +98,17 @@ export class SocketEngine implements Engine {
   }
 
   /** The JSON of an answer; undefined for 404. */
-  #json(path: string, { limit, signal }: {
+  #json(path: string, { body, limit, signal }: {
     readonly signal: AbortSignal;
     readonly limit: number;
+    /** Is sent, as JSON; what is asked without one changes nothing. */
+    readonly body?: unknown;
   }): Promise<unknown> {
     return inTime(signal, async (both) => {
-      const response = await this.#ask(path, both);
+      const response = await this.#ask(path, both, body);
       const text = new TextDecoder().decode(await readBody(response, limit));
       if (response.status === 404) return undefined;
-      if (response.status !== 200) throw failed(path, `status is ${response.status}, ${text.slice(0, 200)}`);
+      if (!response.ok) throw failed(path, `status is ${response.status}, ${text.slice(0, 200)}`);
       try {
         return JSON.parse(text);
       } catch {
@@ -98,9 +117,14 @@ export class SocketEngine implements Engine {
     });
   }
 
-  async #ask(path: string, signal: AbortSignal): Promise<Response> {
+  async #ask(path: string, signal: AbortSignal, body?: unknown): Promise<Response> {
     const url = `http://engine${this.#base}${path}`;
-    return await fetch(url, { client: this.#client, signal, redirect: "error" });
+    const sent = body === undefined ? {} : {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    };
+    return await fetch(url, { ...sent, client: this.#client, signal, redirect: "error" });
   }
 }
 

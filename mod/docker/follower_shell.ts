@@ -4,7 +4,12 @@ import { assertNever } from "../core/brand.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Faults } from "../core/faults.ts";
 import type { Clock, Logger, Random } from "../core/ports.ts";
-import { type ContainerDetails, type EngineVersion, isContainerWord } from "./engine_api.ts";
+import {
+  type ContainerDetails,
+  type EngineVersion,
+  isContainerWord,
+  type WantedNetwork,
+} from "./engine_api.ts";
 import type { Engine } from "./engine_shell.ts";
 import { Follower, type FollowerEvent, type Known, type Looked } from "./follower.ts";
 
@@ -128,6 +133,21 @@ export class EngineFollower implements Disposable {
     if (found === undefined) return undefined;
     this.#post({ kind: "looked", id: found.id, found: this.#marked(found) });
     return found.id;
+  }
+
+  /** Has the engine make a network, unless it has one of that name. What fails is logged: the rest works without it. */
+  async ensureNetwork(network: WantedNetwork): Promise<void> {
+    const { logger } = this.#parts;
+    const session = this.#session;
+    if (session === undefined) return;
+    try {
+      const driver = await session.engine.ensureNetwork(network, session.ending.signal);
+      if (driver === network.driver) return;
+      logger.info("network of another driver", { network: network.name, driver });
+    } catch (thrown) {
+      if (session.ending.signal.aborted) return;
+      logger.warn("no network of the engine", { network: network.name, reason: messageOf(thrown) });
+    }
   }
 
   async #run(): Promise<void> {

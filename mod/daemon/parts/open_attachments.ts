@@ -8,6 +8,7 @@ import {
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
   type ContainerStanding,
+  EngineEndpoints,
   type Exposed,
   type Reconciled,
 } from "../../attach/mod.ts";
@@ -43,6 +44,8 @@ export interface AttachmentsPart extends Disposable {
   readonly onLooked: { call: (found: Reconciled) => void };
   /** Where containers stand; the part that follows the engine sets it. */
   readonly containers: { standing: (id: string) => ContainerStanding };
+  /** Interfaces that an engine puts into its containers itself. */
+  readonly endpoints: EngineEndpoints;
 }
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
@@ -101,6 +104,7 @@ export function openAttachments(
     }),
   );
   const restored = attachments.reconcile();
+  const endpoints = new EngineEndpoints({ ports, sysctl, mtu, host: undo.use(openRoute()) });
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
@@ -111,9 +115,10 @@ export function openAttachments(
     }
     nameLeg.keep();
     exposed.keep();
+    endpoints.keep();
   };
   const looked = (found: Reconciled) => onLooked.call(found);
-  const also = () => exposed.any;
+  const also = () => exposed.any || endpoints.any;
   const keeper = undo.use(keepAttached(attachments, { also, before: mend, faults, looked }));
   hooks.onMended = () => keeper.disturbed();
   hooks.onDisturbed = (disturbed) => {
@@ -125,7 +130,7 @@ export function openAttachments(
   return {
     attachments,
     keeper,
-    ...{ containers, restored, onForgotten, onLooked },
+    ...{ containers, endpoints, restored, onForgotten, onLooked },
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }

@@ -1,4 +1,5 @@
 /** Containers of an engine, on top of attachments and their addresses. */
+import type { WantedNetwork } from "../../docker/engine_api.ts";
 import { SocketEngine, whyUnreachable } from "../../docker/engine_shell.ts";
 import { EngineFollower } from "../../docker/follower_shell.ts";
 import { untilReachable } from "../../docker/socket_wait_shell.ts";
@@ -17,8 +18,10 @@ export interface ContainersPart extends Disposable {
 /** Begins to follow the engine, if one is to be worked with. Waits for nobody. */
 export function openContainers(
   { docker }: Pick<Config, "docker">,
-  { addresses, attached, base: { clock, faults, logger, random } }: {
+  { addresses, attached, base: { clock, faults, logger, random }, network }: {
     readonly addresses: Addresses;
+    /** What the engine is to make, when it is there; undefined: nothing. */
+    readonly network: WantedNetwork | undefined;
     readonly attached: AttachmentsPart;
     readonly base: Base;
   },
@@ -32,6 +35,11 @@ export function openContainers(
       new EngineFollower({
         ...{ socket, clock, faults, logger, random },
         ...listener,
+        synced() {
+          listener.synced();
+          if (network === undefined || follower === undefined) return;
+          faults.later("make a network of the engine", follower.ensureNetwork(network));
+        },
         open: () => new SocketEngine(socket),
         untilReachable: (signal, absent) =>
           untilReachable(socket, { signal, absent, faults, tryIt: () => whyUnreachable(socket) }),

@@ -57,7 +57,7 @@ async function addressOf(host: Host, name: string): Promise<string> {
 /** Interfaces of containers on a host's side. */
 async function hostEnds(host: Host): Promise<readonly string[]> {
   const links = await exec(["ip", "-o", "link", "show", "type", "veth"], { netns: host.netns });
-  return [...links.matchAll(/: (vmn[0-9a-f]+)@/g)].map(([, name]) => name!);
+  return [...links.matchAll(/: (vm[ndt][0-9a-f]+)@/g)].map(([, name]) => name!);
 }
 
 async function macOf(one: Engine, name: string): Promise<string> {
@@ -139,6 +139,54 @@ declareTests(
       await one.docker("start", "comes"); // Docker ends what its killed daemon left, and starts what is always to run
       await one.pings("comes", address);
       await one.docker("rm", "-f", "stays", "comes");
+    },
+    "Docker's network mesh reaches over all hosts, through restarts in any order, and leaves nothing": async (
+      world,
+    ) => {
+      const [here, there] = [engine(world, 1), engine(world, 2)];
+      for (const one of [here, there]) {
+        await until("Docker has the network", async () => {
+          return (await one.attempt("network", "inspect", "mesh")).code === 0;
+        });
+      }
+      await here.run("web", "--net", "mesh");
+      await there.run("db", "--net", "mesh", "--ip", "10.32.7.7");
+      await here.pings("web", "10.32.7.7");
+      await there.run("plain");
+      await there.docker("network", "connect", "mesh", "plain");
+      await there.pings("plain", "10.32.7.7");
+      const ip = await here.docker("inspect", "-f", "{{.NetworkSettings.Networks.mesh.IPAddress}}", "web");
+      await there.pings("plain", ip);
+      await there.docker("network", "disconnect", "mesh", "plain");
+      const strange = await here.attempt("network", "create", "-d", "meshnet", "strange");
+      assert.match(strange.stderr, /gives out on each host by itself: add --ipam-driver meshnet/);
+      const outside = [
+        ..."network create -d meshnet --ipam-driver meshnet --subnet".split(" "),
+        "10.9.0.0/16",
+        "x",
+      ];
+      assert.match((await here.attempt(...outside)).stderr, /no part of meshnet's range 10\.32\.0\.0\/12/);
+
+      here.host.daemon.kill("SIGKILL");
+      await here.host.daemon.ended();
+      await here.host.up();
+      await here.pings("web", "10.32.7.7");
+      await here.docker("restart", "-t", "0", "web");
+      await here.pings("web", "10.32.7.7");
+      await there.kill();
+      there.start();
+      await there.answers();
+      await there.docker("start", "db"); // Docker ends what its killed daemon left
+      await here.pings("web", "10.32.7.7");
+
+      await here.docker("rm", "-f", "web");
+      await there.docker("rm", "-f", "db", "plain");
+      for (const { host } of [here, there]) {
+        await until("nothing is left of it", async () => {
+          return (await hostEnds(host)).length === 0 && (await holders(host)).length === 0;
+        });
+        assert.deepEqual((await host.status()).problems, []);
+      }
     },
   }),
 );

@@ -8,6 +8,8 @@ const DOCKER = "/usr/bin/docker";
 /** Programs of the image, which is busybox. */
 const APPLETS = ["sh", "sleep", "ping", "ip", "cat", "wget", "httpd", "nslookup"];
 
+const SLEEPS = "trap exit TERM; sleep 3600 & wait";
+
 /** Docker on a host. Disposing it ends it with every container. */
 export class Engine implements AsyncDisposable {
   readonly socket: string;
@@ -81,9 +83,9 @@ export class Engine implements AsyncDisposable {
     return (await exec([DOCKER, "-H", `unix://${this.socket}`, ...args])).trim();
   }
 
-  /** Starts a container that only sleeps. */
+  /** Starts a container that only sleeps, and ends when it is told to: an engine that starts anew waits for that. */
   async run(name: string, ...options: readonly string[]): Promise<string> {
-    return await this.docker("run", "-d", "--name", name, ...options, "box", "sleep", "3600");
+    return await this.docker("run", "-d", "--name", name, ...options, "box", "sh", "-c", SLEEPS);
   }
 
   /** Pings from a container, and waits for the first answer. */

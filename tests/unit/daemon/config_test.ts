@@ -49,6 +49,8 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
       ...{ listen: [], stubs: [], resolvConf: "/etc/resolv.conf" },
     },
     docker: "/var/run/docker.sock",
+    dockerNetwork: true,
+    dockerPlugin: "/run/docker/plugins/meshnet.sock",
     compat: undefined,
     logLevel: "info",
     logFormat: "text",
@@ -65,6 +67,10 @@ Deno.test("resolveConfig() finds the container engine's socket", () => {
   assert.equal(docker("off"), undefined);
   assert.equal(docker("unix:///run/podman/podman.sock"), "/run/podman/podman.sock");
   assert.equal(docker("/x/docker.sock"), "/x/docker.sock");
+  const plugin = (value: string) =>
+    resolveConfig(sources({ flags: { "docker-plugin": value } })).dockerPlugin;
+  assert.equal(plugin("off"), undefined);
+  assert.equal(plugin("/run/docker/plugins/other.sock"), "/run/docker/plugins/other.sock");
 });
 
 Deno.test("resolveConfig() lets flag beat environment beat file", () => {
@@ -131,6 +137,7 @@ const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])
   ["datapath", "osv", /Did you mean ovs\?/],
   ["firewall", "on", /Did you mean off\?|Give auto or report or off/],
   ["docker", "tcp://127.0.0.1:2375", /auto, off, or the engine's socket/],
+  ["docker-plugin", "meshnet", /off, or a path; Docker looks in/],
   ["docker", "docker.sock", /auto, off, or the engine's socket/],
   ["docker", `unix:///${"x".repeat(120)}`, /auto, off, or the engine's socket/],
   ["compat", "weaver", /Did you mean weave\?/],

@@ -161,6 +161,9 @@ Deno.test("SocketEngine says what is wrong with an answer", async () => {
   const folder = Deno.makeTempDirSync();
   const socket = `${folder}/engine.sock`;
   const answers: Record<string, () => Response> = {
+    "/networks/mesh": () => Response.json({ Name: "mesh", Driver: "bridge" }),
+    "/networks/create": () => new Response('{"message":"no such driver"}', { status: 404 }),
+    "/networks/fine": () => new Response("{}", { status: 404 }),
     "/version": () => Response.json({ ApiVersion: "1.10" }),
     "/containers/json": () => new Response("[{", { headers: { "content-type": "application/json" } }),
     "/containers/long/json": () => new Response("x".repeat(5 * 1024 * 1024)),
@@ -177,6 +180,9 @@ Deno.test("SocketEngine says what is wrong with an answer", async () => {
     await assert.rejects(engine.container("long", signal), /longer than 4194304 bytes/);
     await assert.rejects(engine.container("two", signal), /status is 500, .*multiple IDs found/);
     await assert.rejects(engine.container("moved", signal));
+    const network = { driver: "meshnet", subnet: "10.32.0.0/12" };
+    assert.equal(await engine.ensureNetwork({ ...network, name: "mesh" }, signal), "bridge");
+    await assert.rejects(engine.ensureNetwork({ ...network, name: "fine" }, signal), /no such driver/);
     await assert.rejects(engine.events(signal), /answer of \/events cannot be used: status is 503/);
   } finally {
     await server.stop();

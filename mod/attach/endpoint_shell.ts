@@ -1,0 +1,78 @@
+/** Interfaces that a container engine puts into its containers itself: made on the host, both ends. */
+import { ERRNO } from "../core/errno.ts";
+import type { Mac } from "../core/addr.ts";
+import type { NetlinkSocket } from "../core/ports.ts";
+import { deleteLink, newVeth, setLink } from "../wire/netlink/rtnetlink.ts";
+import type { SwitchPorts, Sysctl } from "./adapters.ts";
+import { failedWith, findLink, listLinks } from "./links_shell.ts";
+import { endpointInterfaces, isEndpointInterface } from "./names.ts";
+
+/** What is needed of the host. */
+export interface EndpointSurroundings {
+  /** An rtnetlink socket of the daemon's namespace. */
+  readonly host: NetlinkSocket;
+  readonly ports: SwitchPorts;
+  readonly sysctl: Sysctl;
+  /** MTU of the network. */
+  readonly mtu: number;
+}
+
+/** Makes and removes such pairs. Which there are, the kernel knows. */
+export class EngineEndpoints {
+  readonly #around: EndpointSurroundings;
+
+  constructor(around: EndpointSurroundings) {
+    this.#around = around;
+  }
+
+  /** Whether there is one. */
+  get any(): boolean {
+    return listLinks(this.#around.host).some(({ name }) => isEndpointInterface(name));
+  }
+
+  /** Makes a pair for an endpoint, in place of one that is there. Returns the name of the end for the container. On failure
+   * nothing is left. */
+  make(endpoint: string, mac?: Mac): string {
+    const { host, mtu } = this.#around;
+    const { guest, outer } = endpointInterfaces(endpoint);
+    this.remove(endpoint);
+    host.request(newVeth({ name: guest, mtu, mac }, { name: outer, mtu }));
+    try {
+      this.#connect(outer);
+    } catch (thrown) {
+      this.remove(endpoint);
+      throw thrown;
+    }
+    return guest;
+  }
+
+  /** Removes the pair of an endpoint, wherever its other end is; fine when there is none. */
+  remove(endpoint: string): void {
+    const { host, ports } = this.#around;
+    const { outer } = endpointInterfaces(endpoint);
+    const link = findLink(host, outer);
+    if (link?.kind !== "veth") return;
+    ports.remove(outer);
+    try {
+      host.request(deleteLink(link.index));
+    } catch (thrown) {
+      if (!failedWith(thrown, ERRNO.ENODEV)) throw thrown; // it went with its container
+    }
+  }
+
+  /** Connects what is there to the switch, where it is not: after a restart, or when the switch was made anew. */
+  keep(): void {
+    const { host, ports } = this.#around;
+    for (const { kind, name } of listLinks(host)) {
+      if (kind === "veth" && isEndpointInterface(name) && !ports.has(name)) this.#connect(name);
+    }
+  }
+
+  #connect(outer: string): void {
+    const { host, ports, sysctl } = this.#around;
+    const key = `net/ipv6/conf/${outer}/disable_ipv6`; // it only passes frames on
+    if (sysctl.read(undefined, key) !== undefined) sysctl.write(undefined, key, "1");
+    ports.add(outer);
+    host.request(setLink(findLink(host, outer)!.index, { up: true }));
+  }
+}

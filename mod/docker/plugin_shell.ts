@@ -1,0 +1,116 @@
+/** A network plugin of Docker: networks that reach over all hosts, with addresses of the mesh. */
+import { type Cidr, formatCidr, type Ip, type Mac } from "../core/addr.ts";
+import type { Decoded } from "../core/brand.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
+import type { Logger } from "../core/ports.ts";
+import type { Endpoints } from "../control/http_answer.ts";
+import {
+  checkNetwork,
+  endpointAnswer,
+  joinAnswer,
+  type PoolNetwork,
+  Pools,
+  readAddressRelease,
+  readAddressRequest,
+  readEndpoint,
+  readEndpointId,
+  SPACES,
+} from "./plugin_calls.ts";
+
+/** What the plugin has done. */
+export interface PluginParts {
+  /** Where addresses come from; undefined: none are given out. */
+  readonly network: PoolNetwork | undefined;
+  /** Allocates an address of a subnet. */
+  readonly allocate: (subnet: Cidr, gone: () => AbortSignal) => Promise<Cidr>;
+  /** Takes this address. */
+  readonly claim: (cidr: Cidr, gone: () => AbortSignal) => Promise<void>;
+  /** Gives an address back; fine when nobody has it. */
+  readonly release: (ip: Ip) => Promise<void>;
+  /** The MAC address of whoever has this address on this host. Always the same: others know it for up to a minute after its
+   * container was started anew, and nobody tells them of another one. */
+  readonly macFor: (ip: Ip) => Mac;
+  /** Makes the interface of an endpoint, and gives its name on the host. */
+  readonly plug: (endpoint: string) => string;
+  /** Removes it; fine when it has gone. */
+  readonly unplug: (endpoint: string) => void;
+  /** What the interface is called in containers; Docker puts a number behind it. */
+  readonly interfacePrefix: string;
+  readonly logger: Logger;
+}
+
+/** What Docker asks, by path. What cannot be done is answered with a sentence: Docker shows it to whoever asked. */
+export function pluginEndpoints(parts: PluginParts): Endpoints {
+  const { logger } = parts;
+  const pools = new Pools();
+  const calls: Record<string, (body: unknown, gone: () => AbortSignal) => unknown> = {
+    "/Plugin.Activate": () => ({ Implements: ["NetworkDriver", "IpamDriver"] }),
+    "/NetworkDriver.GetCapabilities": () => ({ Scope: "local", ConnectivityScope: "global" }),
+    "/IpamDriver.GetCapabilities": () => ({ RequiresMACAddress: false, RequiresRequestReplay: false }),
+    "/IpamDriver.GetDefaultAddressSpaces": () => ({
+      LocalDefaultAddressSpace: SPACES.local,
+      GlobalDefaultAddressSpace: SPACES.global,
+    }),
+    "/IpamDriver.RequestPool": (body) => valueOf(pools.request(body, parts.network)),
+    "/IpamDriver.ReleasePool": () => ({}),
+    "/IpamDriver.RequestAddress": async (body, gone) => {
+      pools.otherCall();
+      const wish = valueOf(readAddressRequest(body));
+      if (wish.kind === "any") {
+        const { ip } = await parts.allocate(wish.from, gone);
+        return { Address: formatCidr({ ip, prefix: wish.prefix }), Data: {} };
+      }
+      await parts.claim(wish.cidr, gone);
+      return { Address: formatCidr(wish.cidr), Data: {} };
+    },
+    "/IpamDriver.ReleaseAddress": async (body) => {
+      const ip = readAddressRelease(body);
+      if (ip !== undefined) await parts.release(ip);
+      return {};
+    },
+    "/NetworkDriver.CreateNetwork": (body) => {
+      pools.otherCall();
+      valueOf(checkNetwork(body));
+      return {};
+    },
+    "/NetworkDriver.DeleteNetwork": () => ({}),
+    "/NetworkDriver.CreateEndpoint": (body) => {
+      const { ip, mac } = valueOf(readEndpoint(body));
+      return endpointAnswer(mac === undefined ? parts.macFor(ip) : undefined);
+    },
+    "/NetworkDriver.EndpointOperInfo": () => ({ Value: {} }),
+    "/NetworkDriver.Join": (body) =>
+      joinAnswer(parts.plug(valueOf(readEndpointId(body))), parts.interfacePrefix),
+    // Docker still takes the interface out of the container after this.
+    "/NetworkDriver.Leave": () => ({}),
+    "/NetworkDriver.DeleteEndpoint": (body) => {
+      parts.unplug(valueOf(readEndpointId(body)));
+      return {};
+    },
+    "/NetworkDriver.ProgramExternalConnectivity": () => ({}),
+    "/NetworkDriver.RevokeExternalConnectivity": () => ({}),
+    "/NetworkDriver.DiscoverNew": () => ({}),
+    "/NetworkDriver.DiscoverDelete": () => ({}),
+  };
+  return Object.fromEntries(
+    Object.entries(calls).map(([path, call]) => [path, {
+      method: "POST" as const,
+      async handle(body: unknown, gone: () => AbortSignal): Promise<unknown> {
+        try {
+          return await call(body, gone);
+        } catch (thrown) {
+          const hint = thrown instanceof MeshnetError && thrown.hint !== undefined ? ` (${thrown.hint})` : "";
+          const reason = messageOf(thrown) + hint;
+          logger.warn("docker asked for what cannot be done", { call: path.slice(1), reason });
+          // The two halves of the protocol read it under different names.
+          return { Err: reason, Error: reason };
+        }
+      },
+    }]),
+  );
+}
+
+function valueOf<T>(decoded: Decoded<T>): T {
+  if (decoded.ok) return decoded.value;
+  throw new MeshnetError("usage/bad-option", decoded.reason);
+}

@@ -1,0 +1,53 @@
+/** Interfaces that an engine moves into its containers itself. */
+import assert from "node:assert/strict";
+import { EngineEndpoints } from "../../../mod/attach/mod.ts";
+import {
+  endpointInterfaces,
+  isEndpointInterface,
+  isHostInterface,
+  macOf,
+} from "../../../mod/attach/names.ts";
+import { formatMac, isGroupMac } from "../../../mod/core/addr.ts";
+import { hostWith, testOnSwitches } from "./fake_host.ts";
+
+function endpointsOf(host: ReturnType<typeof hostWith>) {
+  const { openRoute, ports, sysctl } = host.adapters();
+  return new EngineEndpoints({ host: openRoute(undefined), ports, sysctl, mtu: 1376 });
+}
+
+testOnSwitches("EngineEndpoints makes a pair on the host, keeps it connected, and removes it", () => {
+  const host = hostWith();
+  const before = host.kernel.snapshot();
+  const endpoints = endpointsOf(host);
+  const { guest, outer } = endpointInterfaces("e1");
+  assert.equal(endpoints.make("e1"), guest);
+  const made = host.kernel.snapshot();
+  assert.ok(host.kernel.link("", outer)!.up);
+  assert.ok(!host.kernel.link("", guest)!.up); // Docker sets it up, inside
+  assert.equal(endpoints.make("e1"), guest); // asked again
+  assert.equal(host.kernel.snapshot(), made);
+  host.adapters().ports.remove(outer);
+  endpointsOf(host).keep(); // another run
+  assert.equal(host.kernel.snapshot(), made);
+  endpoints.remove("e1");
+  endpoints.remove("e1");
+  assert.equal(host.kernel.snapshot(), before);
+});
+
+testOnSwitches("an engine's endpoint is no attachment that nobody knows", () => {
+  const host = hostWith();
+  endpointsOf(host).make("e1");
+  using attachments = host.start();
+  assert.deepEqual(attachments.reconcile().unknown, []);
+});
+
+Deno.test("names of endpoints fit the kernel, and their MAC addresses are their own", () => {
+  const { guest, outer } = endpointInterfaces("f".repeat(64));
+  assert.ok(
+    guest.length <= 15 && isHostInterface(outer) && isEndpointInterface(outer) && !isHostInterface(guest),
+  );
+  const mac = macOf("02:00:00:00:50:01 10.32.0.1");
+  assert.equal(mac, macOf("02:00:00:00:50:01 10.32.0.1"));
+  assert.notEqual(mac, macOf("02:00:00:00:50:02 10.32.0.1"));
+  assert.ok(formatMac(mac).startsWith("6e:") && !isGroupMac(mac));
+});
