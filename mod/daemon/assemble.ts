@@ -41,7 +41,7 @@ export async function assemble(
   const { hooks } = dataplane;
   const firewall = undo.use(openFirewall(config, { base, hooks, host, state }));
   const exposed = undo.use(openExposed({ base, dataplane, firewall, host, owner: undo, state }));
-  const nameLeg = undo.use(openNameLeg({ base, host, mtu }));
+  const nameLeg = undo.use(openNameLeg(config, { base, host, mtu }));
   const checkFirewall = () => void firewall.check();
   const attached = undo.use(
     openAttachments(config, { base, checkFirewall, exposed, hooks, host, mtu, nameLeg, state }),

@@ -7,6 +7,7 @@ import { NameLeg } from "../../datapath/name_leg_shell.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import { openNetlinkIn } from "../netlink.ts";
 import { openSwitchPorts } from "../switch_ports.ts";
+import type { Config } from "../config.ts";
 import type { Base } from "./open_base.ts";
 import type { Host } from "./open_host.ts";
 
@@ -28,8 +29,12 @@ export interface NameLegPart extends Disposable {
   readonly problem: string | undefined;
 }
 
-/** Makes the leg. Does not throw: the rest of the daemon works without it. */
+const NO_LEG: NameLegPart = { listen: undefined, problem: undefined, keep() {}, [Symbol.dispose]() {} };
+
+/** Makes the leg, where there are names; else it removes that of an earlier run. Does not throw: the rest of the daemon
+ * works without it. */
 export function openNameLeg(
+  config: Pick<Config, "dns">,
   { base: { logger }, host: { choice: { kind } }, mtu }: {
     readonly base: Pick<Base, "logger">;
     readonly host: Host;
@@ -61,6 +66,7 @@ export function openNameLeg(
       }),
     );
     leg.remove(); // what a daemon left that was killed just now
+    if (config.dns === undefined) return NO_LEG;
   } catch (thrown) {
     failed(thrown);
     return { listen: undefined, problem, keep() {}, [Symbol.dispose]() {} };

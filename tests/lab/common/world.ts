@@ -280,20 +280,22 @@ export class World implements Arrangement {
     for (const host of this.hosts) await host[Symbol.asyncDispose]();
     const ours = (name: string) =>
       name.startsWith(this.prefix) && /^[a-z]+[0-9]*(-.*)?$/.test(name.slice(this.prefix.length));
-    const names = [...Deno.readDirSync("/run/netns")].map((entry) => entry.name).filter(ours);
+    const names = namesIn("/run/netns").filter(ours);
     if (names.length > 0) await ip(names.map((name) => `netns del ${name}`));
-    for (const name of names) await removeFiles(name);
+    for (const name of namesIn("/etc/netns").filter(ours)) {
+      await Deno.remove(`/etc/netns/${name}`, { recursive: true }); // of namespaces that are gone, too
+    }
     for (const { name } of [...Deno.readDirSync(FOLDER)].filter((entry) => ours(entry.name))) {
       await Deno.remove(`${FOLDER}/${name}`, { recursive: true });
     }
   }
 }
 
-/** Removes the files of a namespace that a daemon wrote which was killed. */
-async function removeFiles(netns: string): Promise<void> {
+function namesIn(folder: string): readonly string[] {
   try {
-    await Deno.remove(`/etc/netns/${netns}`, { recursive: true });
+    return [...Deno.readDirSync(folder)].map(({ name }) => name);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
   }
 }

@@ -67,8 +67,12 @@ async function removeLeftovers(): Promise<void> {
       ignoreAbsence(() => Deno.kill(Number(pid), "SIGKILL"));
     }
     await attempt(["ip", "netns", "del", name]);
-    ignoreAbsence(() => Deno.removeSync(`/etc/netns/${name}`, { recursive: true }));
   }
+  ignoreAbsence(() => {
+    for (const { name } of [...Deno.readDirSync("/etc/netns")].filter((entry) => isLeftover(entry.name))) {
+      Deno.removeSync(`/etc/netns/${name}`, { recursive: true });
+    }
+  });
   Deno.mkdirSync(FOLDER, { recursive: true });
   for (const { name } of [...Deno.readDirSync(FOLDER)].filter((entry) => isLeftover(entry.name))) {
     for (const place of mountsBelow(`${FOLDER}/${name}`)) await attempt(["umount", "-l", place]);

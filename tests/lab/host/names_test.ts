@@ -123,6 +123,30 @@ declareTests(
         await h2.daemon.ended();
         await allKnow([h1], "all", ["10.2.1.1"]);
       },
+    "--no-dns: no names, no place where containers would ask, and no file of theirs changed": async (
+      world,
+    ) => {
+      const [host, container] = [world.host(2), world.container(2)];
+      const file = `/etc/netns/${container.netns}/resolv.conf`;
+      await Deno.stat(file); // of the run before
+      await host.up("--no-dns");
+      await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+      const links = await exec(["ip", "-br", "link"], { netns: host.netns });
+      assert.ok(!links.includes("mesh-dns"), links);
+      const { dns, problems } = await host.status();
+      assert.deepEqual([dns, problems], [null, []]);
+      for (
+        const args of [["dns", "list"], ["dns", "add", "x", "192.0.2.1"], [
+          ...["attach", "--name", "x", "10.2.1.2/24", `netns:${container.netns}`],
+        ]]
+      ) {
+        const { code, stderr } = await host.attempt(...args);
+        assert.equal(code, 1);
+        assert.match(stderr, /--no-dns/);
+      }
+      await host.run("attach", "10.2.1.2/24", `netns:${container.netns}`);
+      await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+    },
   }),
 );
 
