@@ -23,6 +23,10 @@ export interface OwnNamesParts {
   readonly directory: Pick<DirectoryShell, "register" | "remove">;
   /** The domain of the mesh, a whole name. */
   readonly domain: string;
+  /** What a target is called besides, whole names, under another container than its own names; not stored. */
+  readonly alsoCalled?: (
+    target: string,
+  ) => { readonly container: string; readonly hostname: string } | undefined;
   readonly logger: Logger;
 }
 
@@ -164,12 +168,14 @@ export class OwnNames {
   #recordsOf(target: string): ReadonlyMap<string, OwnRecord> {
     const { names, addresses, present } = this.#of(target);
     if (!present) return new Map();
+    const { alsoCalled, domain } = this.#parts;
     const container = containerOf(target);
-    return new Map(names.flatMap((name) =>
+    const given = names.map((name) => ({ container, hostname: qualified(name, domain) }));
+    const all = [...given, ...[alsoCalled?.(target)].filter((also) => also !== undefined)];
+    return new Map(all.flatMap((each) =>
       addresses.map((ip) => {
         const data = recordOfAddress(ip);
-        const hostname = qualified(name, this.#parts.domain);
-        return [keyOf(name, data), { container, hostname, data }] as const;
+        return [keyOf(`${each.hostname} ${each.container}`, data), { ...each, data }] as const;
       })
     ));
   }

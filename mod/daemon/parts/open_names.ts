@@ -6,6 +6,7 @@ import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
 import { DirectoryShell } from "../../dns/directory_shell.ts";
 import type { DnsClient } from "../../dns/clients.ts";
+import { hostName } from "../../dns/domain.ts";
 import { OwnNames } from "../../dns/own_names_shell.ts";
 import type { DnsEndpoint } from "../../dns/service_types.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
@@ -33,13 +34,13 @@ export interface NamesPart extends AsyncDisposable {
 const PATIENCE_MS = 2_000;
 /** Distances to other hosts change slowly: they are told when there is another reason to wake up, and not more often. */
 const DISTANCES_MS = 10_000;
-/** This host among those who ask. */
+/** This host among those who ask, and in its name by nickname. */
 const HOST = "meshnet:host";
 const LOOPBACK = "127.0.0.1" as Ip;
 
 /** Gives the names that are remembered to what is attached, and begins to tell, to hear and to answer. */
 export function openNames(
-  config: Pick<Config, "dns" | "without">,
+  config: Pick<Config, "dns" | "nickname" | "without">,
   {
     attached,
     base: { clock, faults, logger },
@@ -85,7 +86,10 @@ export function openNames(
     count(after, 1);
     answering.service?.watch(before, after);
   });
-  const own = new OwnNames({ store, directory, domain, logger });
+  const called = hostName(config.nickname, domain);
+  const alsoCalled = (target: string) =>
+    target === EXPOSE_HOLDER && called !== undefined ? { container: HOST, hostname: called } : undefined;
+  const own = new OwnNames({ store, directory, domain, alsoCalled, logger });
   const service = startNameService({
     config: { ...config.dns, self, plainCap: undefined, patienceMs: PATIENCE_MS, mixCase: false, alsoUs: [] },
     entries: () => directory.entries(),

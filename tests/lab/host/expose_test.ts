@@ -72,6 +72,8 @@ declareTests(suite({
     const finds = (text: string) => until(`answer ${text}`, async () => (await answer()).includes(text));
     await host.run("expose", "--name", "gateway", "10.2.1.254/24");
     await finds("10.2.1.254");
+    const called = await two.exec("busybox", "nslookup", `${host.netns}.host.mesh.internal`, NAME_SERVER_IP);
+    assert.match(called, /10\.2\.1\.254/);
     host.daemon.kill("SIGKILL");
     await host.daemon.ended();
     await host.up();

@@ -29,7 +29,11 @@ class Machine {
       gossip: { unicast() {}, broadcast: (_, data) => void this.told.push(data) },
       ...{ compares: () => true, knows: () => true, wallSeconds: () => 1_700_000_000 },
     }, () => {});
-    this.names = new OwnNames({ store: this.store, directory: this.directory, domain: DOMAIN, logger });
+    this.names = new OwnNames({
+      ...{ store: this.store, directory: this.directory, domain: DOMAIN, logger },
+      alsoCalled: (target) =>
+        target === "host" ? { container: "meshnet:host", hostname: `h1.host.${DOMAIN}` } : undefined,
+    });
     return this;
   }
 
@@ -170,4 +174,18 @@ Deno.test("DirectoryShell: what another clock says is refused, and remembered fo
   assert.equal(machine.directory.refused(), "host clock skew of 901s exceeds 900s limit");
   machine.clock.run(600_001);
   assert.equal(machine.directory.refused(), undefined);
+});
+
+Deno.test("OwnNames: the host is called by its nickname while it has an address, besides its names", () => {
+  const machine = new Machine().start();
+  machine.names.present("host", ips("10.2.1.9"));
+  assert.deepEqual(machine.answered, ["h1.host.mesh.internal. 10.2.1.9 meshnet:host"]);
+  machine.names.setNames("host", ["gw.mesh.internal.", "h1.host.mesh.internal."]);
+  assert.deepEqual(machine.answered, [
+    "gw.mesh.internal. 10.2.1.9 host",
+    "h1.host.mesh.internal. 10.2.1.9 host",
+    "h1.host.mesh.internal. 10.2.1.9 meshnet:host",
+  ]);
+  machine.names.forgotten("host");
+  assert.deepEqual(machine.answered, []);
 });
