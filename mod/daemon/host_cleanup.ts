@@ -26,7 +26,8 @@ export interface CleanupOptions {
   removeDatapath(): boolean;
   /** Removes meshnet's IPsec policies and associations; false when there are none. */
   removeIpsec(): boolean;
-  /** Gives files of namespaces back as they were; false when there are none. */
+  /** Gives files of namespaces back as they were; false when there are none. Where it throws, the state stays: it says what
+   * they were. */
   restoreFiles(): boolean;
   /** Removes meshnet's rules from this host's firewall; false when there are none. */
   removeFirewall(): boolean;
@@ -50,14 +51,16 @@ export interface Cleanup {
 export function cleanHost(options: CleanupOptions): Cleanup {
   const removed: string[] = [];
   const failed: string[] = [];
-  const attempt = (what: string, remove: () => boolean) => {
+  const attempt = (what: string, remove: () => boolean): boolean => {
     try {
       if (remove()) removed.push(what);
+      return true;
     } catch (thrown) {
       failed.push(`${what}: ${messageOf(thrown)}`);
+      return false;
     }
   };
-  attempt("resolv.conf of namespaces", () => options.restoreFiles()); // the state says what they were
+  const areBack = attempt("resolv.conf of namespaces", () => options.restoreFiles());
   attempt("datapath meshnet", () => options.removeDatapath());
   // Not before the datapath: what still flows must not do so in clear.
   attempt("IPsec policies and keys", () => options.removeIpsec());
@@ -65,13 +68,13 @@ export function cleanHost(options: CleanupOptions): Cleanup {
   for (const { name, index } of ownLinks(options.links, failed)) {
     attempt(`interface ${name}`, () => removeLink(options.links, index));
   }
-  const paths = [
+  const state = [
     ...STATE_FILES.map((file) => `${options.stateDir}/${file}`),
     ...unfinished(options.stateDir),
-    ...RUN_FILES.map((file) => `${options.runDir}/${file}`),
     options.stateDir,
-    options.runDir,
   ];
+  const run = [...RUN_FILES.map((file) => `${options.runDir}/${file}`), options.runDir];
+  const paths = [...areBack ? state : [], ...run];
   for (const path of paths) attempt(path, () => removeIfThere(path));
   return { removed, failed };
 }

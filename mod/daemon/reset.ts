@@ -164,7 +164,8 @@ async function checkStateUnused(stateDir: string): Promise<void> {
   }
 }
 
-/** Gives files of namespaces back as the state says that they were. Broken state says nothing. */
+/** Gives files of namespaces back as the state says that they were. State that nobody can read says nothing. Throws where
+ * a file cannot be given back. */
 async function fileRestorer(stateDir: string): Promise<() => boolean> {
   const { openStore, STORE_FILE } = await import("../sys/store.ts");
   const { ResolvFiles } = await import("./resolv_files.ts");
@@ -177,8 +178,10 @@ async function fileRestorer(stateDir: string): Promise<() => boolean> {
       const logger = openLog({ level: "warn", format: "text" });
       const parts = { store, logger, server: NAME_SERVER_IP, domain: "", resolvConf: "" };
       return new ResolvFiles(parts).restoreAll();
-    } catch {
-      return false;
+    } catch (thrown) {
+      if (thrown instanceof Deno.errors.NotFound) return false;
+      if (thrown instanceof MeshnetError && thrown.code === "state/unreadable") return false;
+      throw thrown;
     }
   };
 }

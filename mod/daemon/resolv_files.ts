@@ -31,7 +31,7 @@ export interface ResolvFilesParts {
 interface Written {
   /** null: there was none. */
   readonly original: string | null;
-  /** What we wrote last, and what we wrote before: a crash leaves one of them. */
+  /** What we wrote last, and what we wrote before: a crash leaves one of them. Empty: the file is as it was. */
   readonly texts: readonly string[];
 }
 
@@ -45,16 +45,15 @@ export class ResolvFiles {
     if (path === undefined) return undefined;
     const { domain, resolvConf, server, store } = this.parts;
     try {
-      const key = PREFIX + target;
       const present = readPlain(path);
-      const known = readWritten(store.get(key));
-      const isOurs = known !== undefined && present !== null && known.texts.includes(present);
+      const known = readWritten(store.get(PREFIX + target));
+      const isOurs = known !== undefined && present !== null && wroteThis(known, present);
       if (!isOurs && present !== null && nameserversOf(present, []).includes(server)) return undefined; // somebody's wish
       const original = isOurs ? known.original : present;
       const text = resolvConfFor(original ?? readTextIfReadable(resolvConf) ?? "", { domain, server });
       if (present === text && isOurs) return undefined;
       const texts = [text, ...known?.texts.slice(0, 1) ?? []];
-      store.put(key, JSON.stringify({ version: VERSION, original, texts }));
+      this.#remember(target, { original, texts });
       Deno.mkdirSync(path.slice(0, -NAME.length - 1), { recursive: true });
       Deno.writeTextFileSync(path, text);
       return undefined;
@@ -63,10 +62,10 @@ export class ResolvFiles {
     }
   }
 
-  /** Gives the file of a target back as it was, unless somebody has changed it. */
+  /** Gives the file of a target back as it was, unless somebody has changed it. Where that cannot be done, it is
+   * remembered, and the next start tries again. */
   restore(target: string): void {
-    this.#restore(target);
-    this.#forget(target);
+    if (this.#restore(target)) this.#note(target, undefined);
   }
 
   /** Gives back the files of targets that are not among these: they were detached while nobody looked. Those of the others
@@ -80,39 +79,59 @@ export class ResolvFiles {
 
   /** Gives all files back, and remembers whose they were: the next start with names writes them again. */
   withdraw(): void {
-    for (const target of this.#written()) this.#restore(target);
+    for (const target of this.#written()) {
+      if (this.#restore(target)) this.#note(target, { original: null, texts: [] });
+    }
   }
 
-  /** Gives all files back for good. Says whether there were any. */
+  /** Gives all files back for good. Says whether there were any. Throws once it has tried all, if one cannot be given
+   * back. */
   restoreAll(): boolean {
     const targets = this.#written();
     for (const target of targets) this.restore(target);
-    return targets.length > 0;
+    const kept = this.#written();
+    if (kept.length === 0) return targets.length > 0;
+    throw new MeshnetError("attach/failed", `those of ${kept.join(", ")} are as meshnet wrote them`, {
+      hint: "The log says why",
+    });
   }
 
   #written(): readonly string[] {
     return this.parts.store.list(PREFIX).map(([key]) => key.slice(PREFIX.length));
   }
 
-  #restore(target: string): void {
+  /** Says whether there is nothing left to give back. */
+  #restore(target: string): boolean {
     const path = this.#pathOf(target);
     const known = readWritten(this.parts.store.get(PREFIX + target));
-    if (path === undefined || known === undefined) return;
+    if (path === undefined || known === undefined) return true;
     try {
       const present = readPlain(path);
-      if (present === null || !known.texts.includes(present)) return;
-      if (known.original !== null) return Deno.writeTextFileSync(path, known.original);
-      removeIfThere(path);
-      removeIfThere(path.slice(0, -NAME.length - 1)); // if nothing else is in it
+      if (present === null || present === known.original || !wroteThis(known, present)) return true;
+      if (known.original !== null) Deno.writeTextFileSync(path, known.original);
+      else {
+        removeIfThere(path);
+        removeIfThere(path.slice(0, -NAME.length - 1)); // if nothing else is in it
+      }
+      return true;
     } catch (thrown) {
+      if (thrown instanceof MeshnetError) return true; // somebody has put something else in its place
       this.parts.logger.warn("file not given back", { path, reason: messageOf(thrown) });
+      return false;
     }
   }
 
-  #forget(target: string): void {
+  #remember(target: string, { original, texts }: Written): void {
+    const [key, text] = [PREFIX + target, JSON.stringify({ version: VERSION, original, texts })];
+    if (this.parts.store.get(key) !== text) this.parts.store.put(key, text);
+  }
+
+  /** Remembers what is left to know once a file is as it was; undefined: nothing. */
+  #note(target: string, left: Written | undefined): void {
     try {
-      this.parts.store.remove(PREFIX + target);
-    } catch (thrown) { // the next start finds that there is no such target
+      if (left === undefined) this.parts.store.remove(PREFIX + target);
+      else this.#remember(target, left);
+    } catch (thrown) { // the next start finds that there is nothing to give back
       this.parts.logger.warn("file not forgotten", { target, reason: messageOf(thrown) });
     }
   }
@@ -123,6 +142,12 @@ export class ResolvFiles {
     if (name === undefined || name === "." || name === "..") return undefined;
     return `${this.parts.folder ?? FILES}/${name}/${NAME}`;
   }
+}
+
+/** Whether we left a file like this. Writing empties a file first, so a kill leaves any beginning of a text. The file is
+ * not replaced by another one: a running `ip netns exec` has it mounted. */
+function wroteThis({ original, texts }: Written, present: string): boolean {
+  return texts.length > 0 && [original ?? "", ...texts].some((text) => text.startsWith(present));
 }
 
 /** The text of a file; null where there is none. Throws for anything but a short file: a link may lead to the host's own. */

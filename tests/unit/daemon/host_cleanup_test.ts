@@ -68,8 +68,8 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
         "interface mesh-tap",
         `${stateDir}/meshnet.db`,
         `${stateDir}/meshnet.db-wal`,
-        `${runDir}/control.sock`,
         stateDir,
+        `${runDir}/control.sock`,
       ],
       failed: [],
     });
@@ -100,5 +100,24 @@ Deno.test("cleanHost() goes on after a failure and reports it", () => {
     assert.equal(failed.length, 2);
     assert.equal(failed[0], "datapath meshnet: not allowed");
     assert.match(failed[1]!, /^interface vmn0123456789: Kernel refuses/);
+  });
+});
+
+Deno.test("cleanHost() keeps the state while it is needed to give files back", () => {
+  withFolders((stateDir, runDir) => {
+    Deno.writeTextFileSync(`${stateDir}/meshnet.db`, "");
+    using links = new FakeKernel().open(undefined);
+    const no = () => false;
+    const others = { links, removeDatapath: no, removeIpsec: no, removeFirewall: no, stateDir, runDir };
+    const restoreFiles = () => {
+      throw new Error("read-only file system");
+    };
+    assert.deepEqual(cleanHost({ ...others, restoreFiles }), {
+      removed: [runDir],
+      failed: ["resolv.conf of namespaces: read-only file system"],
+    });
+    const { failed, removed } = cleanHost({ ...others, restoreFiles: () => true });
+    assert.deepEqual(failed, []);
+    assert.deepEqual(removed, ["resolv.conf of namespaces", `${stateDir}/meshnet.db`, stateDir]);
   });
 });

@@ -85,6 +85,55 @@ Deno.test("ResolvFiles: killed between remembering and writing", () =>
     assert.ok(before.includes("mesh.internal"));
   }));
 
+Deno.test("ResolvFiles: killed while a file is written, or given back: what it was comes back whole", () =>
+  bench(({ again, files, path }) => {
+    put(path, THEIRS);
+    files.write("netns:web");
+    for (const torn of ["", OURS.slice(0, 9), OURS.slice(0, -1), THEIRS.slice(0, 12)]) {
+      put(path, torn);
+      again().reconcile(new Set(["netns:web"]));
+      assert.equal(read(path), OURS, JSON.stringify(torn));
+      put(path, torn);
+      again().reconcile(new Set());
+      assert.equal(read(path), THEIRS, JSON.stringify(torn));
+      again().write("netns:web");
+    }
+  }));
+
+Deno.test("ResolvFiles: a file that cannot be given back is tried again", () =>
+  bench(({ again, files, path, store }) => {
+    put(path, THEIRS);
+    files.write("netns:web");
+    const write = Deno.writeTextFileSync;
+    Deno.writeTextFileSync = () => {
+      throw new Error("read-only file system");
+    };
+    try {
+      files.restore("netns:web");
+      assert.deepEqual(warnings.splice(0), ["file not given back"]);
+      assert.throws(() => again().restoreAll(), /those of netns:web are as meshnet wrote them/);
+      assert.deepEqual(warnings.splice(0), ["file not given back"]);
+    } finally {
+      Deno.writeTextFileSync = write;
+    }
+    again().reconcile(new Set());
+    assert.equal(read(path), THEIRS);
+    assert.equal(store.list("names/").length, 0);
+  }));
+
+Deno.test("ResolvFiles: what somebody changes while names are off stays as it is", () =>
+  bench(({ again, files, path }) => {
+    put(path, THEIRS);
+    files.write("netns:web");
+    files.withdraw();
+    const mine = THEIRS.replace("options ndots:2\n", "");
+    put(path, mine);
+    again().reconcile(new Set(["netns:web"]));
+    assert.equal(read(path), OURS.replace("options ndots:2\n", ""));
+    again().restore("netns:web");
+    assert.equal(read(path), mine);
+  }));
+
 Deno.test("ResolvFiles: what somebody changes stays as it is", () =>
   bench(({ again, files, path }) => {
     put(path, THEIRS);
@@ -120,6 +169,12 @@ Deno.test("ResolvFiles: no link is followed, and what cannot be written is told"
       files.write("netns:web")!,
       /web\/resolv\.conf is not written: it is a link.*169\.254\.53\.53/,
     );
+    assert.equal(read(elsewhere), THEIRS);
+    Deno.removeSync(path);
+    files.write("netns:web");
+    Deno.removeSync(path);
+    Deno.symlinkSync(elsewhere, path);
+    assert.equal(files.restoreAll(), true); // somebody's, so there is nothing to give back
     assert.equal(read(elsewhere), THEIRS);
     Deno.removeSync(path);
     store.fails = new Error("disk full");
