@@ -1,6 +1,6 @@
 /** Sockets that talk to one other end, TCP or UDP, and TCP sockets that wait for such. Nothing here waits. */
 import { type Endpoint, formatEndpoint, isIpv4 } from "../mod/core/addr.ts";
-import { ERRNO } from "../mod/core/errno.ts";
+import { ERRNO, isUsedUp } from "../mod/core/errno.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { openLibrary } from "./libs.ts";
 import { callFailed } from "./native_error.ts";
@@ -108,13 +108,13 @@ export class StreamListener implements Disposable {
     return this.#fd;
   }
 
-  /** The next connection; undefined when there is none, and "full" when this process has no descriptors left. */
+  /** The next connection; undefined when there is none, and "full" when no descriptors or memory are left for it: it
+   * waits on, and would be ready again at once. */
   accept(): StreamSocket | "full" | undefined {
     this.#length[0] = SOCKET_ADDRESS.room;
     const fd = calls().accept4(this.#fd, this.#address, this.#lengthBytes, KIND);
     if (fd >= 0) return new StreamSocket(fd, endpointAt(this.#address, 0)!);
-    const errno = lastErrno();
-    return errno === ERRNO.EMFILE || errno === ERRNO.ENFILE ? "full" : undefined;
+    return isUsedUp(lastErrno()) ? "full" : undefined;
   }
 
   /** Closes it. Idempotent. */

@@ -85,3 +85,9 @@ export function describeErrno(errno: number): string {
   const text = TEXTS[errno];
   return name === undefined ? `error ${errno}` : text === undefined ? name : `${text} (${name})`;
 }
+
+/** Whether a call failed because no descriptors or no memory are left: it fails again until some are given back. */
+export function isUsedUp(errno: number): boolean {
+  return errno === ERRNO.EMFILE || errno === ERRNO.ENFILE || errno === ERRNO.ENOMEM ||
+    errno === ERRNO.ENOBUFS;
+}

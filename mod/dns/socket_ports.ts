@@ -50,7 +50,7 @@ export interface ConnectionPort extends Disposable {
 /** Where others connect. */
 export interface ListenerPort extends Disposable {
   readonly fd: number;
-  /** The next connection; "full": this process has no descriptors left. */
+  /** The next connection; "full": no descriptors or memory left. */
   accept(): ConnectionPort | "full" | undefined;
 }
 

@@ -14,7 +14,7 @@ const IDLE_MS = 15_000;
 const LONGEST = 4_096;
 /** Answers that wait for a client to take them; beyond, it takes none any more. */
 const MAX_UNSENT = 3 * MAX_TCP_ANSWER;
-/** Rest of a listener when this process has no descriptors left. */
+/** Rest of a listener when no descriptors or memory are left. */
 const REST_MS = 1_000;
 const PIECE = 16 * 1024;
 
