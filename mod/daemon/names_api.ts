@@ -151,6 +151,7 @@ export function nameSources(
     },
     problems: [
       ...problemOfSkew(directory.refused()),
+      ...found === undefined ? [SILENT] : [],
       ...(problem === undefined ? [] : [{
         message: `Containers do not reach the name server of this host: ${problem}`,
         hint: "It is tried again; the log says more",
@@ -159,6 +160,11 @@ export function nameSources(
     ],
   };
 }
+
+const SILENT: Problem = {
+  message: "The name server of this host does not answer",
+  hint: "It is started anew; the log says why",
+};
 
 function problemOfSkew(refused: string | undefined): readonly Problem[] {
   if (refused === undefined) return [];

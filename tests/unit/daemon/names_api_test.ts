@@ -184,6 +184,7 @@ Deno.test("nameSources() says where names are answered, and what hinders it", as
     "Names are not answered on 127.0.0.1:53: Port 53 is taken by dnsmasq (process 812)",
   ]);
   assert.equal(problems[1]?.hint, "Stop it");
-  const silent = nameSources(names, undefined)!.report;
-  assert.deepEqual([silent.upstream, silent.counters], [null, null]);
+  const silent = nameSources(names, undefined)!;
+  assert.deepEqual([silent.report.upstream, silent.report.counters], [null, null]);
+  assert.equal(silent.problems[0]?.message, "The name server of this host does not answer");
 });
