@@ -3,7 +3,7 @@ import type { Clock } from "../core/ports.ts";
 import { decodeReply } from "../wire/dns/dns_reply.ts";
 import type { DnsQuery } from "../wire/dns/dns_query.ts";
 import { RCODE } from "../wire/dns/dns_types.ts";
-import type { AnswerTaker, Asking } from "./ask_shell.ts";
+import { type AnswerTaker, type Asking, cutTo } from "./ask_shell.ts";
 import type { ClientTable } from "./clients.ts";
 import { joinedAnswer, questionFor } from "./follow.ts";
 import {
@@ -25,7 +25,7 @@ export interface AnsweringOptions {
   readonly server: NameServer;
   readonly clients: ClientTable;
   readonly limit: ResponseLimit;
-  readonly asking: Asking;
+  readonly asking: Pick<Asking, "ask">;
 }
 
 /** One message that came, for an answer that takes longer. */
@@ -86,8 +86,9 @@ export class Answering {
   forward(query: DnsQuery, pending: Pending): void {
     const { bytes, send, source, transport } = pending;
     const message = bytes.slice();
+    const { largest } = transport === "udp" ? this.#udp : this.#tcp;
     const waiter: AnswerTaker = {
-      answer: send,
+      answer: (reply) => send(cutTo(largest, reply)),
       fail: () => send(this.#failed(message, query)),
     };
     this.#around.asking.ask({ waiter, message, query, source, transport }, this.#isBelow);

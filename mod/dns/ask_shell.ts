@@ -138,7 +138,7 @@ export class Asking implements Disposable {
     if (count === -1) return;
     const bytes = this.#buffer.subarray(0, Math.max(0, count));
     if (frames === undefined) {
-      return count === -2 ? this.#failed(attempt) : this.#replied(attempt, withinBounds(bytes));
+      return count === -2 ? this.#failed(attempt) : this.#replied(attempt, cutTo(MAX_UDP_ANSWER, bytes));
     }
     const messages = count <= 0 ? undefined : frames.push(bytes);
     if (messages === undefined) return this.#failed(attempt);
@@ -159,11 +159,14 @@ export class Asking implements Disposable {
   }
 }
 
-/** A datagram that is longer than ours are: its header and question, marked as cut off. */
-function withinBounds(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  if (bytes.length <= MAX_UDP_ANSWER) return bytes;
+/** A message with one question, if it has so many octets at most; of a longer one header and question, marked as cut off. */
+export function cutTo<Buffer extends ArrayBufferLike>(
+  largest: number,
+  bytes: Uint8Array<Buffer>,
+): Uint8Array<Buffer | ArrayBuffer> {
+  if (bytes.length <= largest) return bytes;
   let end = DNS_HEADER;
-  while (end < MAX_UDP_ANSWER && bytes[end] !== 0) end += bytes[end]! + 1;
+  while (end < largest && bytes[end] !== 0) end += bytes[end]! + 1;
   const cut = bytes.slice(0, end + 5);
   cut[2]! |= FLAG.TC >>> 8;
   cut.fill(0, 6, DNS_HEADER);
