@@ -20,11 +20,17 @@ export interface ListenersOptions {
   readonly changed: (listeners: readonly DnsListener[]) => void;
 }
 
+/** An address that could not be had. */
+interface Waiting {
+  readonly listener: DnsListener;
+  readonly errno: number | undefined;
+}
+
 /** See the file. */
 export class Listeners implements Disposable {
   readonly #around: ListenersOptions;
   readonly #open = new Map<string, Disposable>();
-  readonly #waiting = new Map<string, DnsListener & { readonly state: "waiting" }>();
+  readonly #waiting = new Map<string, Waiting>();
   #endpoints: readonly DnsEndpoint[] = [];
   #againAt = Infinity;
   #told = "";
@@ -36,6 +42,7 @@ export class Listeners implements Disposable {
   /** Listens on these and on no others; tries those again that could not be had. */
   set(endpoints: readonly DnsEndpoint[]): void {
     this.#endpoints = endpoints;
+    this.#waiting.clear(); // what is told of them is found anew
     const wanted = new Set(endpoints.map(keyOf));
     for (const [name, listener] of this.#open) {
       if (wanted.has(name)) continue;
@@ -58,7 +65,7 @@ export class Listeners implements Disposable {
   /** What has become of each. */
   states(): readonly DnsListener[] {
     return this.#endpoints.map((endpoint) =>
-      this.#waiting.get(keyOf(endpoint)) ?? { endpoint, state: "listening" }
+      this.#waiting.get(keyOf(endpoint))?.listener ?? { endpoint, state: "listening" }
     );
   }
 
@@ -70,14 +77,18 @@ export class Listeners implements Disposable {
 
   #try(): void {
     const { changed, clock } = this.#around;
-    this.#waiting.clear();
     for (const endpoint of this.#endpoints) {
       const name = keyOf(endpoint);
       if (this.#open.has(name)) continue;
       try {
         this.#open.set(name, this.#openOne(endpoint));
+        this.#waiting.delete(name);
       } catch (thrown) {
-        this.#waiting.set(name, { endpoint, state: "waiting", ...this.#why(endpoint, thrown) });
+        const errno = errnoOf(thrown);
+        // Who has a port is looked for once: that takes long, and questions wait meanwhile.
+        if (errno !== undefined && errno === this.#waiting.get(name)?.errno) continue;
+        const listener = { endpoint, state: "waiting", ...this.#why(endpoint, thrown) } as const;
+        this.#waiting.set(name, { listener, errno });
       }
     }
     this.#againAt = this.#waiting.size > 0 ? clock.now() + AGAIN_MS : Infinity;
@@ -90,13 +101,10 @@ export class Listeners implements Disposable {
 
   #openOne(endpoint: DnsEndpoint): Disposable {
     const { answerOn, sockets } = this.#around;
-    const udp = sockets.openUdp(endpoint);
-    try {
-      return answerOn(udp, sockets.openTcp(endpoint));
-    } catch (thrown) {
-      udp[Symbol.dispose]();
-      throw thrown;
-    }
+    using undo = new DisposableStack();
+    const open = answerOn(undo.use(sockets.openUdp(endpoint)), undo.use(sockets.openTcp(endpoint)));
+    undo.move();
+    return open;
   }
 
   #why(

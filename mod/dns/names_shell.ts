@@ -66,7 +66,7 @@ class Names implements Disposable {
     this.handlers = new Handlers(readiness);
     this.forwarder = new DnsForwarder({ random, patienceMs: config.patienceMs, mixCase: config.mixCase });
     const { clients, forwarder, handlers, server } = this;
-    const upstreams = new Upstreams(config.stubs, config.alsoUs);
+    const upstreams = new Upstreams(config.stubs);
     this.#asking = new Asking({ clock, handlers, sockets, forwarder, upstreams, readResolvConf });
     const limit = new ResponseLimit(random.below(2 ** 32));
     const answering = this.#answering = new Answering({
@@ -81,7 +81,7 @@ class Names implements Disposable {
       ...{ clock, sockets },
       answerOn: (udp, listener) => answerOn({ udp, listener, answering, handlers, tcp }),
       changed: (states) => {
-        upstreams.avoid(states.map(({ endpoint: { ip } }) => ip));
+        upstreams.avoid(states);
         loop.send({ kind: "listeners", listeners: states });
       },
     });
@@ -153,15 +153,12 @@ function answerOn({ answering, handlers, listener, tcp, udp }: {
   readonly handlers: Handlers;
   readonly tcp: TcpAnswers;
 }): Disposable {
-  const datagrams = new UdpAnswers(udp, { answering, handlers });
+  using undo = new DisposableStack();
+  undo.use(listener);
+  undo.use(new UdpAnswers(udp, { answering, handlers }));
   tcp.listen(listener);
-  return {
-    [Symbol.dispose]() {
-      datagrams[Symbol.dispose]();
-      tcp.leave(listener);
-      listener[Symbol.dispose]();
-    },
-  };
+  undo.defer(() => tcp.leave(listener));
+  return undo.move();
 }
 
 /**
