@@ -1,5 +1,5 @@
 /** What the main thread and the name server's own thread tell each other, and what others know of that thread. */
-import type { Endpoint, Ip } from "../core/addr.ts";
+import type { Endpoint } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { LogFields } from "../core/ports.ts";
 import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
@@ -28,8 +28,6 @@ export interface NameServiceConfig {
   /** Whether names are sent to these servers in a random mixture of capital and small letters, which has to come back. It
    * makes false answers harder; some servers do not keep the letters. */
   readonly mixCase: boolean;
-  /** Addresses on which others listen that lead to us, besides those on which we listen: they are never asked. */
-  readonly alsoUs: readonly Ip[];
 }
 
 /** An address on which the name server is to listen. */

@@ -2,6 +2,7 @@
 import type { Endpoint, Ip } from "../core/addr.ts";
 import { encodeName } from "../wire/dns/dns_text.ts";
 import { nameserversOf } from "./resolv_conf.ts";
+import type { DnsListener } from "./service_types.ts";
 
 const DNS_PORT = 53;
 
@@ -15,16 +16,13 @@ export interface StubDomain {
 
 /** The servers of the host, and those of single domains. What is asked of them has passed `NameServer.answer`. */
 export class Upstreams {
-  readonly #alsoUs: readonly Ip[];
-  #ourselves: readonly Ip[];
+  #ourselves: readonly Ip[] = [];
   #text = "";
   /** The longest domain first. */
   readonly #stubs: readonly { readonly wire: Uint8Array; readonly servers: readonly Endpoint[] }[];
   #servers: readonly Endpoint[] = [];
 
-  /** `alsoUs` are addresses that lead to us: asking them would go round in circles. */
-  constructor(stubs: readonly StubDomain[], alsoUs: readonly Ip[]) {
-    this.#alsoUs = this.#ourselves = alsoUs;
+  constructor(stubs: readonly StubDomain[]) {
     this.#stubs = stubs.map(({ domain, servers }) => ({ wire: encodeName(domain.toLowerCase()), servers }))
       .sort((a, b) => b.wire.length - a.wire.length);
   }
@@ -35,9 +33,13 @@ export class Upstreams {
     this.#servers = nameserversOf(resolvConf, this.#ourselves).map((ip) => ({ ip, port: DNS_PORT }));
   }
 
-  /** Takes the addresses on which we listen, which lead to us as well. */
-  avoid(listening: readonly Ip[]): void {
-    this.#ourselves = [...this.#alsoUs, ...listening];
+  /** Takes the addresses on which we are to listen. Where we do, on the port that is asked, a question would come round in
+   * a circle. Where another program has the port, or we have another port, that program is asked. */
+  avoid(listeners: readonly DnsListener[]): void {
+    const ours = listeners.filter(({ endpoint, state }) =>
+      state === "listening" && endpoint.port === DNS_PORT
+    );
+    this.#ourselves = ours.map(({ endpoint }) => endpoint.ip);
     this.read(this.#text);
   }
 

@@ -12,7 +12,7 @@ const service = startNameService({
   config: {
     ...{ self, domain: `${DOMAIN}.`, ttl: undefined, order: "balanced", plainCap: undefined, mixCase: false },
     stubs: server === undefined ? [] : [{ domain: "example.com.", servers: [toServer] }],
-    ...{ resolvConf: "/dev/null", patienceMs: 5_000, alsoUs: [] },
+    ...{ resolvConf: "/dev/null", patienceMs: 5_000 },
   },
   entries: () =>
     Array.from({ length: Number(count) }, (_, i) => ({

@@ -91,7 +91,7 @@ export function openNames(
     target === EXPOSE_HOLDER && called !== undefined ? { container: HOST, hostname: called } : undefined;
   const own = new OwnNames({ store, directory, domain, alsoCalled, logger });
   const service = startNameService({
-    config: { ...config.dns, self, plainCap: undefined, patienceMs: PATIENCE_MS, mixCase: false, alsoUs: [] },
+    config: { ...config.dns, self, plainCap: undefined, patienceMs: PATIENCE_MS, mixCase: false },
     entries: () => directory.entries(),
     createWakeup: () => Wakeup.create(),
     log: logger,

@@ -101,7 +101,6 @@ export class NamesTrial implements AsyncDisposable {
       config: {
         ...{ self: peer(1), domain: "mesh.internal.", ttl: undefined, order: "balanced" as const },
         ...{ plainCap: undefined, stubs: [], resolvConf: "/nowhere", patienceMs: 5_000, mixCase: false },
-        alsoUs: [],
         ...config,
       },
       entries: () => [],

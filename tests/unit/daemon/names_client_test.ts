@@ -44,7 +44,6 @@ class Trial {
           resolvConf: "/none",
           patienceMs: 5_000,
           mixCase: false,
-          alsoUs: [],
         },
       },
       entries,

@@ -61,7 +61,8 @@ Deno.test("Upstreams: the longest domain decides, else the host's servers in the
   const upstreams = new Upstreams([
     { domain: "example.", servers: [at("10.0.0.1")] },
     { domain: "Corp.Example.", servers: [at("10.0.0.53", 5_353)] },
-  ], ["127.0.0.1" as Ip]);
+  ]);
+  upstreams.avoid([{ endpoint: at("127.0.0.1"), state: "listening" }]);
   upstreams.read("nameserver 127.0.0.1\nnameserver 10.98.0.2\nnameserver 10.98.0.9\n");
   const index = new NameIndex(seededRandom());
   const ask = (name: string) => {
@@ -74,6 +75,22 @@ Deno.test("Upstreams: the longest domain decides, else the host's servers in the
   assert.deepEqual(ask("www.example.com."), [at("10.98.0.2"), at("10.98.0.9")]);
   upstreams.read("");
   assert.deepEqual(ask("www.example.com."), []);
+});
+
+Deno.test("Upstreams never asks ourselves, but whoever has the port that we do not have", () => {
+  const upstreams = new Upstreams([]);
+  upstreams.read("nameserver 127.0.0.1\nnameserver 192.0.2.53\n");
+  const asked = () => upstreams.servers.map(({ ip }) => ip);
+  const taken = { state: "waiting", reason: "dnsmasq has it", hint: undefined } as const;
+  const rows = [
+    [53, { state: "listening" }, ["192.0.2.53"]],
+    [53, taken, ["127.0.0.1", "192.0.2.53"]],
+    [5_353, { state: "listening" }, ["127.0.0.1", "192.0.2.53"]],
+  ] as const;
+  for (const [port, state, expected] of rows) {
+    upstreams.avoid([{ endpoint: { ip: "127.0.0.1" as Ip, port }, ...state }]);
+    assert.deepEqual(asked(), expected, `${port} ${state.state}`);
+  }
 });
 
 Deno.test("ClientTable: a source is its container's, that of two containers either's, and any other anybody's", () => {
