@@ -144,10 +144,14 @@ export class Attachments implements Disposable {
       );
     }
     const left = record.addresses.filter((a) => !removed.some((r) => r.ip === a.ip));
-    const waits = ["wait", "hold"].includes(judge(record, found, this.adapters.probe).kind);
-    if (found === undefined && left.length > 0 && !waits) {
-      throw new MeshnetError("attach/bad-target", `Cannot take addresses from ${target.text}: it is gone`, {
-        hint: `Detach it as a whole: meshnet detach ${target.text}`,
+    const { kind } = judge(record, found, this.adapters.probe);
+    if (found === undefined && left.length > 0 && kind !== "wait") {
+      // Held: it may run, but nobody says where. Taking its interface would take all of its addresses.
+      const [why, else_] = kind === "hold"
+        ? ["no container engine answers", ", or start the engine"]
+        : ["it is gone", ""];
+      throw new MeshnetError("attach/bad-target", `Cannot take addresses from ${target.text}: ${why}`, {
+        hint: `Detach it as a whole: meshnet detach ${target.text}${else_}`,
       });
     }
     // First the store, which a full disk refuses: what is cut off in the kernel could not be given back whole.

@@ -1,9 +1,8 @@
 /** This host's own place in the network: its addresses on the switch's own leg. */
 import { type Cidr, cidrContains, formatCidr, isIpv4, parseCidr } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
-import { messageOf } from "../core/errors.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Logger, NetlinkSocket, Store } from "../core/ports.ts";
-import { MeshnetError } from "../core/errors.ts";
 import * as rt from "../wire/netlink/rtnetlink.ts";
 import { gratuitousArp } from "../wire/packet/arp.ts";
 import type { Sysctl } from "./adapters.ts";
@@ -140,7 +139,6 @@ export class Exposed implements Disposable {
     const { log } = this.#parts;
     try {
       const added = this.#keep();
-      this.#problem = undefined;
       if (added.length > 0) log.info("this host has its addresses in the network again", texts(added));
     } catch (thrown) {
       const reason = messageOf(thrown);
@@ -165,6 +163,7 @@ export class Exposed implements Disposable {
     for (const cidr of remove) this.#request(rt.removeAddress(link.index, cidr), ERRNO.EADDRNOTAVAIL);
     if (this.#record.leaving.length > 0) this.#save({ addresses, leaving: [] });
     letThrough(exposedNetworks(addresses));
+    this.#problem = undefined;
     this.#announce(add);
     return add;
   }

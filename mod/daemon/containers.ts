@@ -92,8 +92,12 @@ export class Containers implements Disposable {
 
   /** Detaches a target, called as for attach(); also a container that the engine does not have any more. */
   async detach(request: Pick<AttachRequest, "addresses" | "target">): Promise<AttachAnswer> {
-    const target = this.#attachedAs(request.target) ??
-      await this.#targetOf(request.target, `detach ${request.target}`);
+    const { begun, named } = this.#attachedAs(request.target);
+    const target = named ??
+      await this.#targetOf(request.target, `detach ${request.target}`).catch((thrown) => {
+        if (begun === undefined) throw thrown;
+        return begun;
+      });
     return await this.#parts.addresses.detach({ ...request, target });
   }
 
@@ -117,15 +121,20 @@ export class Containers implements Disposable {
     });
   }
 
-  /** The container that is attached and called so; undefined: none, or more than one. */
-  #attachedAs(text: string): string | undefined {
-    if (!isContainerName(text)) return undefined;
+  /** The container that is attached and has that name, and the one whose id begins so; undefined: none, or more than
+   * one. An engine takes a name before the begin of an id, so `begun` is for one that the engine does not have. */
+  #attachedAs(text: string): Readonly<Partial<Record<"named" | "begun", string | undefined>>> {
+    if (!isContainerName(text)) return {};
     const word = text.replace(CONTAINER_PREFIX, "");
     const all = this.#parts.attachments.targets().filter((target) => target.startsWith(CONTAINER_PREFIX));
     const idOf = (target: string) => target.slice(CONTAINER_PREFIX.length);
-    const named = all.filter((target) => this.#engine?.get(idOf(target))?.name === word);
-    const begun = all.filter((target) => word.length >= SHORT_ID && idOf(target).startsWith(word));
-    return [named, begun].find((found) => found.length === 1)?.[0];
+    const only = (found: readonly string[]) => found.length === 1 ? found[0] : undefined;
+    return {
+      named: only(
+        all.filter((target) => idOf(target) === word || this.#engine?.get(idOf(target))?.name === word),
+      ),
+      begun: only(all.filter((target) => word.length >= SHORT_ID && idOf(target).startsWith(word))),
+    };
   }
 
   #isAttached(id: string): boolean {
@@ -140,6 +149,7 @@ export class Containers implements Disposable {
 
   #synced(): void {
     const { attachments } = this.#parts;
+    for (const [id, waiting] of this.#underWay) if (this.standing(id).kind !== "running") waiting?.abort();
     this.#reconcile(attachments.targets().filter((target) => target.startsWith(CONTAINER_PREFIX)));
     for (const [id] of this.#engine?.all() ?? []) if (!this.#isAttached(id)) this.#attachByLabel(id);
   }

@@ -37,6 +37,9 @@ export type FollowerEvent =
   | { readonly kind: "missed" }
   /** `found` is undefined where the engine has no such container. */
   | { readonly kind: "looked"; readonly id: string; readonly found: Looked | undefined }
+  /** Somebody has asked for a container; `asOf` is what `count` said when the engine was asked. Tells nobody: whoever
+   * asked does with the container what is to be done. */
+  | { readonly kind: "resolved"; readonly id: string; readonly found: Looked; readonly asOf: number }
   /** The engine cannot be asked any more; what is under way has been given up. */
   | { readonly kind: "lost" };
 
@@ -61,7 +64,8 @@ export type FollowerEffect =
  */
 export class Follower {
   readonly #isAttached: (id: string) => boolean;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, Known & { readonly at: number }>();
+  #count = 0;
   #state: "lost" | "listing" | "looking" | "synced" = "lost";
   /** Another list is needed after this one. */
   #listAgain = false;
@@ -81,6 +85,11 @@ export class Follower {
   /** Whether containers that are not known have gone. */
   get isSynced(): boolean {
     return this.#state === "synced";
+  }
+
+  /** How often something was learnt. */
+  get count(): number {
+    return this.#count;
   }
 
   /** What is known of a container. */
@@ -107,6 +116,8 @@ export class Follower {
         return this.#heard(event.event);
       case "looked":
         return this.#looked(event.id, event.found);
+      case "resolved":
+        return this.#resolved(event);
       case "lost":
         this.#state = "lost";
         this.#listAgain = false;
@@ -138,6 +149,7 @@ export class Follower {
     }
     this.#state = "looking";
     for (const id of this.#unseen) this.#want(id);
+    for (const id of this.#fresh) if (this.#looks.has(id) || this.#waiting.has(id)) this.#unseen.add(id);
     return [...this.#looksToBegin(), ...this.#settle()];
   }
 
@@ -164,6 +176,12 @@ export class Follower {
     return [...this.#looksToBegin(), ...changed, ...this.#settle()];
   }
 
+  #resolved({ asOf, found, id }: Extract<FollowerEvent, { kind: "resolved" }>): readonly FollowerEffect[] {
+    if ((this.#known.get(id)?.at ?? 0) <= asOf) this.#know(id, found);
+    this.#freshen(id); // a list that is on its way may be older
+    return [];
+  }
+
   #settle(): readonly FollowerEffect[] {
     if (this.#state !== "looking" || this.#unseen.size > 0) return [];
     this.#state = "synced";
@@ -175,8 +193,8 @@ export class Follower {
   }
 
   #know(id: string, { labels, name, process }: Known): void {
-    if (this.#known.size < MAX_CONTAINERS || this.#known.has(id)) {
-      this.#known.set(id, { name, labels, process });
+    if (this.#known.size < MAX_CONTAINERS || this.#known.has(id) || this.#isAttached(id)) {
+      this.#known.set(id, { name, labels, process, at: ++this.#count });
     }
   }
 

@@ -120,6 +120,7 @@ export class EngineFollower implements Disposable {
         },
       );
     }
+    const asOf = this.#core.count;
     let found: ContainerDetails | undefined;
     try {
       found = await session.engine.container(word, session.ending.signal);
@@ -131,7 +132,7 @@ export class EngineFollower implements Disposable {
       });
     }
     if (found === undefined) return undefined;
-    this.#post({ kind: "looked", id: found.id, found: this.#marked(found) });
+    this.#post({ kind: "resolved", id: found.id, found: this.#marked(found), asOf });
     return found.id;
   }
 
@@ -250,8 +251,9 @@ export class EngineFollower implements Disposable {
     this.#parts.faults.later("ask the container engine", asking());
   }
 
+  /** The engine also finds by name, and a name may look like an id: then the one with that id has gone. */
   #lookedEvent(id: string, found: ContainerDetails | undefined): FollowerEvent {
-    return { kind: "looked", id, found: found && this.#marked(found) };
+    return { kind: "looked", id, found: found?.id === id ? this.#marked(found) : undefined };
   }
 
   #marked({ pid, ...found }: ContainerDetails): Looked {

@@ -120,7 +120,10 @@ export function openAttachments(
   const looked = (found: Reconciled) => onLooked.call(found);
   const also = () => exposed.any || endpoints.any;
   const keeper = undo.use(keepAttached(attachments, { also, before: mend, faults, looked }));
-  hooks.onMended = () => keeper.disturbed();
+  hooks.onMended = () => {
+    nameLeg.keep(); // the keeper rests while nothing is attached
+    keeper.disturbed();
+  };
   hooks.onDisturbed = (disturbed) => {
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
     exposed.keep(); // its interface may be one of those that lost an address

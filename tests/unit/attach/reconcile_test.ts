@@ -310,7 +310,7 @@ testOnSwitches("while no engine answers, a container's attachment stays as it is
   engine.start();
   {
     using attachments = host.start();
-    attachments.attach({ target: CONTAINER, addresses: ["10.2.1.1/24"] });
+    attachments.attach({ target: CONTAINER, addresses: ["10.2.1.1/24", "10.2.1.2/24"] });
   }
   host.containers.set(ID, { kind: "unknown", name: undefined });
   const before = host.snapshot();
@@ -318,6 +318,11 @@ testOnSwitches("while no engine answers, a container's attachment stays as it is
   assert.deepEqual(attachments.reconcile().adopted, [CONTAINER]);
   assert.equal(host.snapshot(), before);
   assert.equal(attachments.list()[0]!.attached, true);
+  assert.throws(
+    () => attachments.detach({ target: CONTAINER, addresses: ["10.2.1.2/24"] }),
+    /no container engine answers/,
+  );
+  assert.equal(host.snapshot(), before);
   attachments.detach({ target: CONTAINER, addresses: [] });
   assert.deepEqual(attachments.targets(), []);
   assert.equal(host.kernel.link(engine.path, "ethmesh"), undefined);

@@ -29,9 +29,34 @@ class FakeEngine {
 
   post(event: FollowerEvent): void {
     for (const effect of this.follower.step(event)) {
-      if (effect.kind === "changed") this.changed.push(effect.id);
-      else if (effect.kind === "synced") this.synced++;
+      if (effect.kind === "changed") this.#noted(effect.id);
+      else if (effect.kind === "synced") this.#settled();
       else this.asked.push(this.early ? { ...effect, answer: this.#answerTo(effect)! } : effect);
+    }
+  }
+
+  /** What has gone is forgotten. */
+  #noted(id: string): void {
+    this.changed.push(id);
+    if (this.follower.isSynced && this.follower.get(id) === undefined) this.attached.delete(id);
+  }
+
+  /** Somebody attaches a container by its name. */
+  attach(id: string): void {
+    const asOf = this.follower.count;
+    const looked = this.#answerTo({ kind: "look", id });
+    if (looked?.kind !== "looked" || looked.found === undefined) return;
+    this.post({ kind: "resolved", id, found: looked.found, asOf });
+    this.attached.add(id);
+  }
+
+  /** An attached container that is not known now counts as gone, and is forgotten with its address. */
+  #settled(): void {
+    this.synced++;
+    for (const id of this.attached) {
+      if (this.containers.has(id)) {
+        assert(this.follower.get(id) !== undefined, `${id} is there and counts as gone`);
+      } else this.attached.delete(id);
     }
   }
 
@@ -115,6 +140,36 @@ Deno.test("Follower lets a container that starts while the list is on its way be
   assert.deepEqual(engine.follower.get(idOf(1))?.process?.pid, 10);
 });
 
+Deno.test("Follower knows no attached container to be gone while a look at it is under way", () => {
+  const engine = engineWith({ 1: { pid: 10, labels: NONE } });
+  engine.attached.add(idOf(1));
+  engine.connect();
+  engine.happened(idOf(1), "start");
+  engine.answer(); // the list, before the look
+  assert(!engine.follower.isSynced);
+  engine.answerAll();
+  assert(engine.follower.isSynced);
+  assert.deepEqual(engine.follower.get(idOf(1))?.process?.pid, 10);
+});
+
+Deno.test("Follower takes what somebody asked for, unless it has learnt of that container since", () => {
+  const engine = engineWith({ 1: { pid: 10, labels: LABELS } });
+  engine.connect();
+  engine.answerAll();
+  const asOf = engine.follower.count;
+  const found = { id: idOf(1), name: "n", labels: LABELS, process: undefined };
+  engine.containers.get(idOf(1))!.pid = 11;
+  engine.happened(idOf(1), "start");
+  engine.answerAll();
+  const { changed } = engine;
+  const before = changed.length;
+  engine.post({ kind: "resolved", id: idOf(1), found, asOf });
+  assert.deepEqual(engine.follower.get(idOf(1))?.process?.pid, 11);
+  engine.post({ kind: "resolved", id: idOf(1), found, asOf: engine.follower.count });
+  assert.deepEqual(engine.follower.get(idOf(1))?.process, undefined);
+  assert.deepEqual(changed.length, before);
+});
+
 Deno.test("Follower looks again when something happened during a look", () => {
   const engine = engineWith({ 1: { pid: 10, labels: LABELS } });
   engine.connect();
@@ -164,8 +219,11 @@ for (let seed = 1; seed <= 40; seed++) {
     const random = seededRandom(seed);
     const engine = new FakeEngine(seed % 2 === 0);
     let pid = 1;
+    let made = 12;
+    const ids = Array.from({ length: made }, (_, n) => idOf(n));
     for (let step = 0; step < 400; step++) {
-      const id = idOf(random.below(12));
+      const slot = random.below(ids.length);
+      const id = ids[slot]!;
       const one = engine.containers.get(id);
       switch (random.below(9)) {
         case 0:
@@ -179,6 +237,7 @@ for (let seed = 1; seed <= 40; seed++) {
           if (one !== undefined && one.pid === undefined) {
             one.pid = pid++;
             engine.happened(id, "start");
+            if (engine.connected && random.below(2) === 0) engine.attach(id);
           }
           break;
         case 3:
@@ -191,6 +250,7 @@ for (let seed = 1; seed <= 40; seed++) {
           if (one !== undefined && one.pid === undefined) {
             engine.containers.delete(id);
             engine.happened(id, "destroy", one.labels);
+            ids[slot] = idOf(made++); // an engine gives no id twice
           }
           break;
         case 5:
