@@ -45,7 +45,8 @@ export interface ExposedParts {
   readonly sysctl: Pick<Sysctl, "read" | "write">;
   /** Has the leg take part in the network, or not; resolves when it does. */
   readonly setLeg: (open: boolean) => Promise<void>;
-  /** Lets these networks through this host's firewall, and no others. */
+  /** Lets these networks through this host's firewall, and no others; those that are exposed at the start are known
+   * already. */
   readonly letThrough: (networks: ReturnType<typeof exposedNetworks>) => void;
   /** Sends whole frames out of the leg. */
   readonly sendFrames: (frames: readonly Uint8Array<ArrayBuffer>[]) => void;
@@ -110,19 +111,21 @@ export class Exposed implements Disposable {
   }
 
   async #become(wanted: ExposedRecord): Promise<void> {
-    const { setLeg } = this.#parts;
+    const { letThrough, setLeg } = this.#parts;
     const before = this.#record;
     const leaves = wanted.addresses.length === 0 && before.addresses.length > 0;
     this.#save(wanted); // first: a crash from here on is completed by keep()
     try {
       if (!leaves) await setLeg(wanted.addresses.length > 0);
       this.#keep();
+      letThrough(exposedNetworks(wanted.addresses));
       if (leaves) await setLeg(false);
     } catch (thrown) {
       const had = (cidr: Cidr) => before.addresses.some((one) => one.cidr.ip === cidr.ip);
       const fresh = wanted.addresses.map(({ cidr }) => cidr).filter((cidr) => !had(cidr));
       this.#save({ addresses: before.addresses, leaving: [...before.leaving, ...fresh] });
       this.keep();
+      letThrough(exposedNetworks(before.addresses));
       await setLeg(before.addresses.length > 0);
       throw thrown;
     }
@@ -133,7 +136,7 @@ export class Exposed implements Disposable {
     this.#record = record;
   }
 
-  /** Makes the kernel and the firewall agree with what is remembered. Does not throw. */
+  /** Makes the kernel agree with what is remembered; the firewall looks after itself. Does not throw. */
   keep(): void {
     if (this.#over || !this.any) return;
     const { log } = this.#parts;
@@ -150,7 +153,7 @@ export class Exposed implements Disposable {
   }
 
   #keep(): readonly Cidr[] {
-    const { host, leg, letThrough } = this.#parts;
+    const { host, leg } = this.#parts;
     const { addresses } = this.#record;
     const link = findLink(host, leg);
     if (link === undefined) {
@@ -162,7 +165,6 @@ export class Exposed implements Disposable {
     for (const cidr of add) this.#request(rt.addAddress(link.index, cidr), ERRNO.EEXIST);
     for (const cidr of remove) this.#request(rt.removeAddress(link.index, cidr), ERRNO.EADDRNOTAVAIL);
     if (this.#record.leaving.length > 0) this.#save({ addresses, leaving: [] });
-    letThrough(exposedNetworks(addresses));
     this.#problem = undefined;
     this.#announce(add);
     return add;

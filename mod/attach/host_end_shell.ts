@@ -12,7 +12,7 @@ import { hostInterface, isAttachmentInterface } from "./names.ts";
 import type { AttachmentRecord } from "./record.ts";
 import { judge } from "./registry.ts";
 import type { PlannedStep } from "./step.ts";
-import { findTarget, type NamespaceProbe, parseAttachTarget } from "./target.ts";
+import { CONTAINER_PREFIX, findTarget, type NamespaceProbe, parseAttachTarget } from "./target.ts";
 
 const IFF_LOWER_UP = 1 << 16;
 /** Names of interfaces that one line of the log holds. */
@@ -162,7 +162,10 @@ function problemOf(record: AttachmentRecord, around: HostSurroundings): string |
     const found = findTarget(parseAttachTarget(record.target), around.probe);
     const verdict = judge(record, found, around.probe);
     if (verdict.kind === "wait") {
-      return "There is no namespace of that name; it will be attached when there is one";
+      const why = verdict.why.charAt(0).toUpperCase() + verdict.why.slice(1);
+      return record.target.startsWith(CONTAINER_PREFIX)
+        ? `${why}; it will be attached when it does`
+        : `${why}; it will be attached when there is one`;
     }
     if (verdict.kind === "forget") return `The ${verdict.why}; it will be forgotten`;
     const name = hostInterface(record.id);

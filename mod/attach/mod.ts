@@ -9,7 +9,6 @@ export { Exposed } from "./exposed_shell.ts";
 export { listLinks } from "./links_shell.ts";
 export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, isHostInterface, macOf } from "./names.ts";
 export { interfaceWith, presentAddresses } from "./present_shell.ts";
-export { parseAttachTarget } from "./target.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";
-export { CONTAINER_PREFIX, type ContainerStanding, isContainerName } from "./target.ts";
+export { CONTAINER_PREFIX, type ContainerStanding, isContainerName, parseAttachTarget } from "./target.ts";
 export { EngineEndpoints } from "./endpoint_shell.ts";

@@ -7,15 +7,18 @@ import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { after } from "../core/time.ts";
 import { qualified } from "../dns/domain.ts";
-import type { AllocatorShell, IpamRequest } from "../ipam/allocator_shell.ts";
+import type { AllocatorShell } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
 import type { Universe } from "../ipam/universe.ts";
-import type { AddressUser, AddressUsers } from "./address_users.ts";
+import type { AddressUsers } from "./address_users.ts";
 import { type Names, namesAfter } from "./names.ts";
+import type { UnusedAddresses } from "./unused_addresses.ts";
 
 /** Allocation of addresses, where it is on. */
 export interface Ipam {
   readonly shell: AllocatorShell;
+  /** Allocates with a look at who uses addresses without having asked. */
+  readonly unused: UnusedAddresses;
   /** The whole range, also as the allocator sees it. */
   readonly universe: Universe;
   readonly range: Cidr;
@@ -36,11 +39,6 @@ export interface AddressesParts {
   readonly logger: Logger;
 }
 
-/** An address that somebody uses who did not ask for it is given to nobody for so long, in milliseconds. Then it is tried
- * again. */
-export const ASIDE_MS = 600_000;
-/** After so many addresses that are all in use no other one is tried: somebody answers for every address. */
-export const MOST_TRIED = 8;
 /** What attaching and detaching answer without names. */
 type Unnamed = ReturnType<Attachments["attach"]>;
 
@@ -69,8 +67,6 @@ export class Addresses {
   readonly #parts: AddressesParts;
   /** The last request about each holder, as long as it is not done. */
   readonly #busy = new Map<string, Promise<unknown>>();
-  /** Who uses the addresses that are set aside. */
-  readonly #foundInUse = new Map<Ip, AddressUser>();
 
   constructor(parts: AddressesParts) {
     this.#parts = parts;
@@ -209,7 +205,7 @@ export class Addresses {
       readonly gone: () => AbortSignal;
     },
   ): Promise<readonly string[]> {
-    const { shell, range, subnet } = ipam;
+    const { range, shell, subnet, unused } = ipam;
     const addresses: string[] = [];
     const common = { ident, isContainer: true, patience: patienceOf(request, this.#parts.clock) };
     for (const wish of wishes) {
@@ -223,39 +219,11 @@ export class Addresses {
         continue;
       }
       const event = { kind: "allocate", subnet: wish.subnet ?? subnet, ...common } as const;
-      addresses.push(formatCidr(await this.#allocateUnused(shell, event, { gone, holder: ident, request })));
+      const { target } = request;
+      const has = (ip: Ip) => this.#remembered(ident).some((one) => one.ip === ip);
+      addresses.push(formatCidr(await unused.allocate(event, { gone, has, target, whom: target })));
     }
     return addresses;
-  }
-
-  /** An address that nobody uses. Those that somebody uses are set aside. */
-  async #allocateUnused(
-    shell: AllocatorShell,
-    event: Extract<IpamRequest, { kind: "allocate" }>,
-    { gone, holder, request }: {
-      readonly gone: () => AbortSignal;
-      readonly holder: string;
-      readonly request: AttachRequest;
-    },
-  ): Promise<Cidr> {
-    let user: AddressUser | undefined;
-    for (let tries = 0; tries < MOST_TRIED; tries++) {
-      const answer = await shell.ask(event, gone);
-      if (answer.kind !== "address") throw new TypeError(`An allocation was answered with ${answer.kind}`);
-      const { cidr } = answer;
-      if (this.#isAttached(holder, cidr.ip)) return cidr;
-      user = await this.#parts.users.userOf(cidr.ip, request.target);
-      if (user === undefined) return cidr;
-      await shell.ask({ kind: "set-aside", ident: holder, ip: cidr.ip, forMs: ASIDE_MS });
-      this.#foundInUse.set(cidr.ip, user);
-      this.#parts.logger.warn("address-in-use", { address: cidr.ip, by: user.text });
-    }
-    throw new MeshnetError(
-      "attach/in-use",
-      `Cannot allocate an address for ${request.target}: ${MOST_TRIED} in a row are in use, the last one, ` +
-        `${user!.ip}, by ${user!.text}`,
-      { hint: "Somebody may answer for every address (proxy_arp): look there, or give an address yourself" },
-    );
   }
 
   /** Throws "attach/in-use" for an address that somebody else uses, unless that is wanted. */
@@ -273,19 +241,6 @@ export class Addresses {
       `Cannot attach ${ip}/${prefix} to ${target}: it is in use by ${user.text}`,
       { hint: "Choose another address, or attach it all the same with --force" },
     );
-  }
-
-  #isAttached(holder: string, ip: Ip): boolean {
-    return this.#remembered(holder).some((has) => has.ip === ip);
-  }
-
-  /** Who uses addresses that are set aside. */
-  foundInUse(): readonly AddressUser[] {
-    const aside = this.#parts.ipam?.shell.status().aside ?? [];
-    for (const ip of this.#foundInUse.keys()) {
-      if (!aside.some((cidr) => cidr.ip === ip)) this.#foundInUse.delete(ip);
-    }
-    return [...this.#foundInUse.values()];
   }
 
   #addressesOf(wish: AddressWish, has: readonly string[]): readonly string[] {

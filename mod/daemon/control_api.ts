@@ -12,7 +12,7 @@ import type { DnsReport } from "../dns/service_types.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
-import type { Addresses, Ipam } from "./addresses.ts";
+import type { Ipam } from "./addresses.ts";
 import { ipamApi, ipamSources } from "./ipam_api.ts";
 import type { Names } from "./names.ts";
 import { namesApi, nameSources } from "./names_api.ts";
@@ -36,8 +36,6 @@ export interface ControlParts {
   readonly dataplane: DataplaneHandle;
   /** What hangs on the network here. */
   readonly attachments: Attachments;
-  /** Attachments and their addresses. */
-  readonly addresses: Pick<Addresses, "foundInUse">;
   /** Attaches and detaches. */
   readonly containers: Pick<Containers, "attach" | "detach" | "report">;
   /** This host's own addresses in the network, and why it does not have them. */
@@ -73,7 +71,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       unknownInterfaces: attachments.unknown(),
       exposed: parts.exposing.report(),
       exposedProblem: parts.exposedProblem(),
-      ipam: ipamSources(parts.ipam, parts.addresses),
+      ipam: ipamSources(parts.ipam),
       names: nameSources(names, dns),
       firewall: parts.firewall(),
       engine: parts.containers.report(),

@@ -4,10 +4,10 @@ import type { ExposeAnswer, ExposedReport, ExposeRequest } from "../control/addr
 import { type Cidr, cidrContains, formatCidr, type Ip } from "../core/addr.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
-import type { IpamRequest } from "../ipam/allocator_shell.ts";
 import { qualified } from "../dns/domain.ts";
+import type { AddressUsers } from "./address_users.ts";
+import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 import { type Names, namesAfter } from "./names.ts";
-import { ASIDE_MS, type Ipam, ipamOff, MOST_TRIED, patienceOf } from "./addresses.ts";
 
 /** Under this name the host's own addresses are held. */
 export const EXPOSE_HOLDER = "weave:expose";
@@ -22,8 +22,8 @@ export interface ExposingParts {
   readonly names: Names | undefined;
   /** What hangs on the network here: nobody has an address twice. */
   readonly attached: () => readonly { readonly target: string; readonly addresses: readonly string[] }[];
-  /** Who uses an address already; undefined: nobody as far as one can see. */
-  readonly userOf: (ip: Ip) => Promise<string | undefined>;
+  /** Finds out who uses an address already. */
+  readonly users: Pick<AddressUsers, "userOf">;
   /** Why nothing behind this host is reached through it, if so: a sentence without full stop. */
   readonly limits: (masquerade: boolean) => readonly string[];
   readonly clock: Clock;
@@ -161,44 +161,27 @@ export class Exposing {
       }
       if (ipam === undefined) throw ipamOff(`Cannot allocate an address of ${texts[i]} for this host`);
       const subnet = wish.subnet ?? ipam.subnet;
-      cidrs.push(await this.#allocate(ipam, { kind: "allocate", subnet, ...common }, gone));
+      const use = { gone, has: (ip: Ip) => this.#isExposed(ip), target: EXPOSE_HOLDER, whom: "this host" };
+      cidrs.push(await ipam.unused.allocate({ kind: "allocate", subnet, ...common }, use));
     }
     return cidrs;
   }
 
-  /** An address that nobody uses. Those that somebody uses are set aside. */
-  async #allocate(
-    { shell }: Ipam,
-    event: Extract<IpamRequest, { kind: "allocate" }>,
-    gone: () => AbortSignal,
-  ): Promise<Cidr> {
-    let user: string | undefined;
-    for (let tries = 0; tries < MOST_TRIED; tries++) {
-      const answer = await shell.ask(event, gone);
-      if (answer.kind !== "address") throw new TypeError(`An allocation was answered with ${answer.kind}`);
-      const { cidr } = answer;
-      user = this.#isExposed(cidr) ? undefined : await this.#parts.userOf(cidr.ip);
-      if (user === undefined) return cidr;
-      await shell.ask({ kind: "set-aside", ident: EXPOSE_HOLDER, ip: cidr.ip, forMs: ASIDE_MS });
-      this.#parts.logger.warn("address-in-use", { address: cidr.ip, by: user });
-    }
-    throw new MeshnetError(
-      "attach/in-use",
-      `Cannot allocate an address for this host: ${MOST_TRIED} in a row are in use, the last one by ${user}`,
-      { hint: "Somebody may answer for every address (proxy_arp): look there, or give an address yourself" },
-    );
-  }
-
-  #isExposed({ ip }: Cidr): boolean {
+  #isExposed(ip: Ip): boolean {
     return this.#parts.exposed.addresses.some(({ cidr }) => cidr.ip === ip);
   }
 
   async #refuseUsed(cidr: Cidr): Promise<void> {
-    const user = this.#isExposed(cidr) ? undefined : await this.#parts.userOf(cidr.ip);
+    const { users } = this.#parts;
+    const user = this.#isExposed(cidr.ip) ? undefined : await users.userOf(cidr.ip, EXPOSE_HOLDER);
     if (user === undefined) return;
-    throw new MeshnetError("attach/in-use", `Cannot expose ${formatCidr(cidr)}: it is in use by ${user}`, {
-      hint: "Choose another address",
-    });
+    throw new MeshnetError(
+      "attach/in-use",
+      `Cannot expose ${formatCidr(cidr)}: it is in use by ${user.text}`,
+      {
+        hint: "Choose another address",
+      },
+    );
   }
 
   #found(wish: AddressWish, has: readonly Cidr[]): readonly Cidr[] {

@@ -9,7 +9,7 @@ import { parsePeerName, type PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
 import { type Backup, readBackup, writeBackup } from "../ipam/backup.ts";
 import type { Answered } from "../ipam/allocator_shell.ts";
-import { type Addresses, type Ipam, ipamOff, patienceOf } from "./addresses.ts";
+import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 import { EXPOSE_HOLDER } from "./exposing.ts";
 
 /** What it is made of. */
@@ -120,13 +120,10 @@ export function ipamApi({ attachments, clock, exposed, ipam, namesOf, peers }: I
 }
 
 /** What `status` is told of allocation. */
-export function ipamSources(
-  ipam: Ipam | undefined,
-  addresses: Pick<Addresses, "foundInUse">,
-): IpamSources | undefined {
+export function ipamSources(ipam: Ipam | undefined): IpamSources | undefined {
   if (ipam === undefined) return undefined;
-  const { shell, subnet } = ipam;
-  const inUse = addresses.foundInUse().map(({ host, ip, mac, text }) => ({
+  const { shell, subnet, unused } = ipam;
+  const inUse = unused.foundInUse().map(({ host, ip, mac, text }) => ({
     address: ip,
     mac,
     host,

@@ -1,5 +1,5 @@
 /** The place of this host's name server in the network. It is a namespace of its own: nothing else of the host can be
- * reached there, no firewall, routing or connection tracking of the host has a say, and no other server has its port. */
+ * reached there, the host's INPUT rules and routes have no say, and no other server has its port. */
 import type { Cidr } from "../core/addr.ts";
 import { ERRNO } from "../core/errno.ts";
 import { errnoOf, MeshnetError } from "../core/errors.ts";

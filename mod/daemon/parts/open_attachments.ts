@@ -109,8 +109,8 @@ export function openAttachments(
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
     leg.open = exposed.addresses.length > 0;
+    checkFirewall();
     if (kind === "bridge") {
-      checkFirewall();
       mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
     }
     nameLeg.keep();

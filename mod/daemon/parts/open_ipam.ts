@@ -9,8 +9,9 @@ import type { Config } from "../config.ts";
 import type { IpamConfig } from "../config_ipam.ts";
 import { AddressUsers, probePatience } from "../address_users.ts";
 import { Addresses, type Ipam } from "../addresses.ts";
-import { EXPOSE_HOLDER, Exposing } from "../exposing.ts";
+import { Exposing } from "../exposing.ts";
 import type { Names } from "../names.ts";
+import { UnusedAddresses } from "../unused_addresses.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
 import type { LoadedDataplane } from "./open_dataplane.ts";
@@ -45,19 +46,16 @@ export function openIpam(
 ): IpamPart {
   const { attachments, onForgotten } = attached;
   const { clock, logger } = base;
-  const ipam = config.ipam === undefined ? undefined : {
-    shell: startAllocator({ ...config.ipam, nickname: config.nickname }, { base, mesh, state }),
-    universe: config.ipam.universe,
-    range: config.ipam.universe.cidr,
-    subnet: config.ipam.subnet,
-  };
   const users = openAddressUsers(config, { attached, base, dataplane, host, mesh });
+  const ipam = config.ipam === undefined ? undefined : allocation(
+    { ...config.ipam, nickname: config.nickname },
+    { base, mesh, state, users },
+  );
   const addresses = new Addresses({ attachments, ipam, names, users, clock, logger });
   onForgotten.call = (target) => addresses.forgotten(target);
   addresses.reconcile();
   const exposing = new Exposing({
-    ...{ exposed, ipam, names, clock, logger, attached: () => attachments.list() },
-    userOf: async (ip) => (await users.userOf(ip, EXPOSE_HOLDER))?.text,
+    ...{ exposed, ipam, names, users, clock, logger, attached: () => attachments.list() },
     limits: (masquerade) => limitsOf(config, masquerade),
   });
   exposing.reconcile();
@@ -111,6 +109,21 @@ function openAddressUsers(
   });
   dataplane.hooks.onAddressUsed = (use) => users.heard(use);
   return users;
+}
+
+function allocation(
+  options: IpamConfig & { readonly nickname: string },
+  { base, mesh, state, users }: {
+    readonly base: Base;
+    readonly mesh: RouterPart;
+    readonly state: State;
+    readonly users: AddressUsers;
+  },
+): Ipam {
+  const shell = startAllocator(options, { base, mesh, state });
+  const { subnet, universe } = options;
+  const unused = new UnusedAddresses({ shell, users, logger: base.logger });
+  return { shell, unused, universe, range: universe.cidr, subnet };
 }
 
 function startAllocator(

@@ -1,6 +1,6 @@
 /** A host that takes part in the network itself. Two hosts, a container on each. */
 import assert from "node:assert/strict";
-import { attempt, exec, ip, until } from "./process.ts";
+import { exec, ip, until } from "./process.ts";
 import type { Host, World } from "./world.ts";
 
 const QUICK = ["-c", "3", "-i", "0.05", "-W", "3"] as const;
@@ -37,8 +37,7 @@ export async function exposedHosts(world: World): Promise<void> {
   for (const container of [one, two]) {
     assert.equal((await container.ping(OWN, "-c", "2", "-i", "0.1", "-W", "0.3")).received, 0);
   }
-  const { stdout } = await attempt(["ip", "-4", "addr", "show", "dev", "meshnet"], { netns: host.netns });
-  assert.equal(stdout, "");
+  assert.equal(await exec(["ip", "-4", "addr", "show", "dev", "meshnet"], { netns: host.netns }), "");
   await two.mustPing(OTHERS, ...QUICK);
   await other.run("hide");
 }

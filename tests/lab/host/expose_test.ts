@@ -7,7 +7,7 @@ import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { mesh } from "../common/arrangements.ts";
 import { exposedHosts } from "../common/exposed.ts";
 import { links } from "../common/links.ts";
-import { attempt, exec, ip, until } from "../common/process.ts";
+import { exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -104,6 +104,7 @@ declareTests(suite({
   "reset leaves nothing": async (world) => {
     const host = world.host(1);
     await host.run("expose", "10.2.1.254/24");
+    assert.match(await rules(world), /meshnet/);
     await host.run("reset");
     assert.deepEqual((await links(host.netns)).filter(({ ifname }) => /^(mesh|vmn)/.test(ifname)), []);
     assert.doesNotMatch(await rules(world), /meshnet/);
@@ -111,5 +112,5 @@ declareTests(suite({
 }));
 
 async function rules(world: World): Promise<string> {
-  return (await attempt(["nft", "list", "ruleset"], { netns: world.host(1).netns })).stdout;
+  return await exec(["nft", "list", "ruleset"], { netns: world.host(1).netns });
 }

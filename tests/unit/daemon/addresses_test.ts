@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { Attachments } from "../../../mod/attach/mod.ts";
 import type { AttachRequest } from "../../../mod/control/api_types.ts";
-import { formatCidr, parseCidr } from "../../../mod/core/addr.ts";
+import { formatCidr, type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import type { Alarm, Logger } from "../../../mod/core/ports.ts";
 import { Addresses, type Ipam } from "../../../mod/daemon/addresses.ts";
 import { ipamApi } from "../../../mod/daemon/ipam_api.ts";
+import { UnusedAddresses } from "../../../mod/daemon/unused_addresses.ts";
 import { AllocatorShell } from "../../../mod/ipam/allocator_shell.ts";
 import { Universe } from "../../../mod/ipam/universe.ts";
 import { VirtualClock } from "../../sim/clock.ts";
@@ -58,17 +59,25 @@ class Machine {
       expected: () => hosts,
     });
     shell.start();
-    this.ipam = off ? undefined : { shell, universe: made.value, range: RANGE, subnet: RANGE };
+    const users = {
+      userOf: (ip: Ip) => {
+        this.asked.push(ip);
+        const text = this.network.get(ip);
+        return Promise.resolve(
+          text === undefined ? undefined : { ip, mac: "02:00:00:00:00:07", host: "h2", text },
+        );
+      },
+    };
+    const unused = new UnusedAddresses({ shell, users, logger });
+    this.ipam = off ? undefined : { shell, unused, universe: made.value, range: RANGE, subnet: RANGE };
     this.addresses = new Addresses({
-      ...{ attachments: this.attachments, ipam: this.ipam, names: undefined, clock: this.clock, logger },
-      users: {
-        userOf: (ip) => {
-          this.asked.push(ip);
-          const text = this.network.get(ip);
-          return Promise.resolve(
-            text === undefined ? undefined : { ip, mac: "02:00:00:00:00:07", host: "h2", text },
-          );
-        },
+      ...{
+        attachments: this.attachments,
+        ipam: this.ipam,
+        names: undefined,
+        clock: this.clock,
+        logger,
+        users,
       },
     });
     onForgotten.call = (target) => this.addresses.forgotten(target);
@@ -148,7 +157,7 @@ Deno.test("Addresses.attach(): an address that somebody uses is given to nobody 
   for (const name of ["a", "b"]) machine.host.namespace(`/run/netns/${name}`);
   machine.network.set("10.32.0.1", "somebody");
   assert.deepEqual(await machine.attach("netns:a"), ["10.32.0.2/22"]);
-  assert.deepEqual(machine.addresses.foundInUse().map(({ ip, text }) => [ip, text]), [[
+  assert.deepEqual(machine.ipam!.unused.foundInUse().map(({ ip, text }) => [ip, text]), [[
     "10.32.0.1",
     "somebody",
   ]]);
@@ -158,7 +167,7 @@ Deno.test("Addresses.attach(): an address that somebody uses is given to nobody 
   assert.deepEqual(await machine.attach("netns:b"), ["10.32.0.3/22"], "not at once");
   await machine.addresses.detach({ target: "netns:b", addresses: [] });
   machine.clock.run(601_000);
-  assert.deepEqual(machine.addresses.foundInUse(), []);
+  assert.deepEqual(machine.ipam!.unused.foundInUse(), []);
   assert.deepEqual(await machine.attach("netns:b"), ["10.32.0.1/22"], "it is tried again");
 });
 
@@ -182,7 +191,7 @@ Deno.test("Addresses.attach(): where somebody answers for every address, the req
       "Cannot allocate an address for netns:a: 8 in a row are in use, the last one, 10.32.0.8, by a proxy",
   });
   assert.deepEqual(machine.held("netns:a"), []);
-  assert.equal(machine.addresses.foundInUse().length, 8);
+  assert.equal(machine.ipam!.unused.foundInUse().length, 8);
 });
 
 Deno.test("Addresses.attach() refuses an address that somebody uses, unless that is wanted, and asks once", async () => {

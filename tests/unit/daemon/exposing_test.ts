@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { Exposed } from "../../../mod/attach/mod.ts";
 import type { ExposeRequest } from "../../../mod/control/address_types.ts";
-import { type Cidr, formatCidr, parseCidr } from "../../../mod/core/addr.ts";
+import { type Cidr, formatCidr, type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import type { Ipam } from "../../../mod/daemon/addresses.ts";
 import { EXPOSE_HOLDER, Exposing } from "../../../mod/daemon/exposing.ts";
+import { UnusedAddresses } from "../../../mod/daemon/unused_addresses.ts";
 import type { AllocatorShell, IpamRequest } from "../../../mod/ipam/allocator_shell.ts";
 import type { Names } from "../../../mod/daemon/names.ts";
 import { Universe } from "../../../mod/ipam/universe.ts";
@@ -47,13 +48,19 @@ class Machine {
     const range = cidr("10.32.0.0/12");
     const universe = Universe.of(range);
     assert.ok(universe.ok);
+    const users = {
+      userOf: (ip: Ip) => {
+        const text = this.used.get(ip);
+        return Promise.resolve(text === undefined ? undefined : { ip, mac: null, host: null, text });
+      },
+    };
+    const unused = new UnusedAddresses({ shell, users, logger });
     const ipam: Ipam | undefined = off
       ? undefined
-      : { shell, range, subnet: range, universe: universe.value };
+      : { shell, unused, range, subnet: range, universe: universe.value };
     const exposing = new Exposing({
-      ...{ exposed, ipam, names: this.names, clock: new VirtualClock(), logger },
+      ...{ exposed, ipam, names: this.names, users, clock: new VirtualClock(), logger },
       attached: () => [{ target: "netns:web", addresses: ["10.32.0.3/12"] }],
-      userOf: (ip) => Promise.resolve(this.used.get(ip)),
       limits: (masquerade) => masquerade ? ["nothing is forwarded"] : [],
     });
     exposing.reconcile();
