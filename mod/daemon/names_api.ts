@@ -67,6 +67,16 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
     addName(request: NameRequest): NameAnswer {
       const all = need(`Cannot add ${request.name}`);
       const hostname = hostnameOf(request.name, all.domain, "add the name");
+      if (request.records.length === 0 && request.order === null) {
+        throw new MeshnetError(
+          "usage/bad-record",
+          `Cannot add ${hostname.slice(0, -1)}: no record is given`,
+          {
+            hint:
+              "Give an address, an attached target, cname:NAME or srv:PRIORITY:WEIGHT:PORT:NAME; or --order",
+          },
+        );
+      }
       const { data, targets } = readRecords(request.records, all.domain, holderOf);
       const ordered = orderOf(request, recordsOf(hostname, all));
       refuseAliasBesideOthers(hostname, [...data, ...targets.map(() => undefined)], all);

@@ -99,9 +99,9 @@ export class OwnNames {
     this.#change(target, { ...this.#of(target), addresses, present: true });
   }
 
-  /** A target is not there; it may return. */
-  absent(target: string): void {
-    this.#change(target, { ...this.#of(target), present: false });
+  /** A target is not there; it may return, with these addresses or those that it had. */
+  absent(target: string, addresses = this.#of(target).addresses): void {
+    this.#change(target, { ...this.#of(target), addresses, present: false });
   }
 
   /** A target is attached no more, and has no names. */

@@ -141,8 +141,11 @@ export function openNames(
   names.files?.reconcile(targets);
   const there = new Set([...restored.adopted, ...restored.restored]);
   for (const { addresses, target } of attachments.list()) {
-    names.attached(target, addresses);
-    if (!there.has(target)) own.absent(target);
+    if (there.has(target)) names.attached(target, addresses);
+    else {
+      own.absent(target, addressesOf({ addresses }));
+      service.setClient(target, clientOf(addresses));
+    }
   }
   onLooked.call = ({ adopted, restored, waiting }) => {
     for (const target of [...adopted, ...restored]) own.present(target);

@@ -127,6 +127,7 @@ Deno.test("namesApi() says what is wrong, and what to do", () => {
       /^usage\/bad-name: Cannot add the name "a b": .*letters.*; Give a name such as/,
     ],
     [() => add("10.2.1.1", "web"), /^usage\/bad-name: .*it is an address/],
+    [() => add("x"), /^usage\/bad-record: Cannot add x\.mesh\.internal: no record is given/],
     [() => add("x", "web"), /^usage\/bad-record: Cannot use record "web": it is no record; Give an address/],
     [() => add("x", "192.0.2.1/24"), /no prefix length/],
     [() => add("x", "netns:"), /^usage\/bad-target/],

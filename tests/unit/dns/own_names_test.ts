@@ -81,7 +81,10 @@ Deno.test("OwnNames: a target's names are answered while it is there, also after
   machine.start();
   assert.deepEqual(machine.names.namesOf("netns:web"), ["web", "www"]);
   assert.deepEqual(machine.answered, [], "nobody has said yet that it is there");
-  machine.names.present("netns:web", ips("10.2.1.1"));
+  machine.told = [];
+  machine.names.absent("netns:web", ips("10.2.1.1"));
+  assert.equal(machine.told.length, 0, "nothing is told of what is not there");
+  machine.names.present("netns:web");
   assert.deepEqual(machine.answered, [all[0], all[2]]);
   machine.names.setNames("netns:web", ["www.mesh.internal."]);
   assert.deepEqual(machine.answered, [all[2]]);
