@@ -27,7 +27,12 @@ export class EngineEndpoints {
 
   /** Whether there is one. */
   get any(): boolean {
-    return listLinks(this.#around.host).some(({ name }) => isEndpointInterface(name));
+    return this.outerNames().length > 0;
+  }
+
+  /** The host's ends of all. */
+  outerNames(): readonly string[] {
+    return listLinks(this.#around.host).map(({ name }) => name).filter(isEndpointInterface);
   }
 
   /** Makes a pair for an endpoint, in place of one that is there. Returns the name of the end for the container. On failure
@@ -48,8 +53,12 @@ export class EngineEndpoints {
 
   /** Removes the pair of an endpoint, wherever its other end is; fine when there is none. */
   remove(endpoint: string): void {
+    this.removeOuter(endpointInterfaces(endpoint).outer);
+  }
+
+  /** Removes the pair with this end on the host; fine when there is none. */
+  removeOuter(outer: string): void {
     const { host, ports } = this.#around;
-    const { outer } = endpointInterfaces(endpoint);
     const link = findLink(host, outer);
     if (link?.kind !== "veth") return;
     ports.remove(outer);

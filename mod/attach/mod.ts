@@ -7,7 +7,13 @@ export { BridgePorts } from "./bridge_ports_shell.ts";
 export { exposedIn, exposedNetworks } from "./exposed.ts";
 export { Exposed } from "./exposed_shell.ts";
 export { listLinks } from "./links_shell.ts";
-export { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, isHostInterface, macOf } from "./names.ts";
+export {
+  CONTAINER_INTERFACE,
+  CONTAINER_INTERFACE_WEAVE,
+  isHostInterface,
+  macOf,
+  outerInterface,
+} from "./names.ts";
 export { interfaceWith, presentAddresses } from "./present_shell.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";
 export { CONTAINER_PREFIX, type ContainerStanding, isContainerName, parseAttachTarget } from "./target.ts";

@@ -69,3 +69,8 @@ export function isEndpointInterface(name: string): boolean {
 export function isHostInterface(name: string): boolean {
   return isAttachmentInterface(name) || isEndpointInterface(name);
 }
+
+/** The host's end of an engine's endpoint. */
+export function outerInterface(endpoint: string): string {
+  return endpointInterfaces(endpoint).outer;
+}

@@ -55,8 +55,8 @@ export async function assemble(
   const { addresses, exposing, ipam } = undo.use(
     openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
   );
-  const { network } = undo.use(await openPlugin(config, { attached, base, ipam, state }));
-  const { containers } = undo.use(openContainers(config, { addresses, attached, base, network }));
+  const plugin = undo.use(await openPlugin(config, { attached, base, ipam, state }));
+  const { containers } = undo.use(openContainers(config, { addresses, attached, base, plugin }));
   start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;

@@ -11,6 +11,12 @@ const HOLDER_PREFIX = "engine:";
 /** The engine waits so long for an address, in milliseconds: whoever starts a container sees why it failed. */
 const PATIENCE_MS = 20_000;
 
+/** An address that is given out. The holder is another one each time. */
+export interface EngineAddress {
+  readonly ident: string;
+  readonly ip: Ip;
+}
+
 /** Gives addresses out and takes them back. */
 export class EngineAddresses {
   constructor(
@@ -29,12 +35,17 @@ export class EngineAddresses {
     await this.parts.ipam.shell.ask({ kind: "claim", cidr, lenient: false, ...this.#common() }, gone);
   }
 
+  /** All that are given out. */
+  held(): readonly EngineAddress[] {
+    return this.parts.ipam.shell.status().held.flatMap(({ cidrs, ident }) =>
+      ident.startsWith(HOLDER_PREFIX) ? cidrs.map(({ ip }) => ({ ident, ip })) : []
+    );
+  }
+
   /** Takes an address back; what nobody has, or what is held in another way, stays as it is. */
   async release(ip: Ip): Promise<void> {
     const { shell } = this.parts.ipam;
-    const holder = shell.status().held.find(({ cidrs, ident }) =>
-      ident.startsWith(HOLDER_PREFIX) && cidrs.some((cidr) => cidr.ip === ip)
-    );
+    const holder = this.held().find((one) => one.ip === ip);
     if (holder === undefined) return;
     try {
       await shell.ask({ kind: "release", ident: holder.ident, ip });

@@ -138,6 +138,37 @@ export function networkRequest({ driver, name, subnet }: WantedNetwork): unknown
   return { Name: name, CheckDuplicate: true, Driver: driver, IPAM };
 }
 
+/** What the networks of an engine use. */
+export interface NetworkUse {
+  /** Addresses, without prefixes. */
+  readonly addresses: ReadonlySet<string>;
+  /** Ids of endpoints. */
+  readonly endpoints: ReadonlySet<string>;
+}
+
+/** The ids of all networks. */
+export function decodeNetworkList(json: unknown): Decoded<readonly string[]> {
+  if (!Array.isArray(json)) return bad(`the list of networks is ${shown(json)}`);
+  return good(json.map((one) => objectOf(one)["Id"]).filter(isWholeId));
+}
+
+/** What a network uses: its containers, its gateway, and addresses that are set aside for others. */
+export function decodeNetworkUse(json: unknown): Decoded<NetworkUse> {
+  const { Containers, IPAM, Id } = objectOf(json);
+  if (!isWholeId(Id) || typeof Containers !== "object") return bad(`a network is ${shown(json)}`);
+  const used = Object.values(objectOf(Containers)).map(objectOf);
+  const { Config } = objectOf(IPAM);
+  const configs: readonly unknown[] = Array.isArray(Config) ? Config : [];
+  const others = configs.map(objectOf).flatMap(({ AuxiliaryAddresses, Gateway }) => [
+    ...Object.values(objectOf(AuxiliaryAddresses)),
+    Gateway,
+  ]);
+  const texts = [...used.map(({ IPv4Address }) => IPv4Address), ...others];
+  const addresses = texts.flatMap((text) => typeof text === "string" ? [text.replace(/\/.*/, "")] : []);
+  const endpoints = used.flatMap(({ EndpointID }) => typeof EndpointID === "string" ? [EndpointID] : []);
+  return good({ addresses: new Set(addresses), endpoints: new Set(endpoints) });
+}
+
 /** The driver of a network. */
 export function decodeNetwork(json: unknown): Decoded<string> {
   const { Driver } = objectOf(json);

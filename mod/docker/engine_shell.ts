@@ -8,10 +8,13 @@ import {
   decodeContainerList,
   decodeEvent,
   decodeNetwork,
+  decodeNetworkList,
+  decodeNetworkUse,
   decodeVersion,
   type EngineVersion,
   eventsPath,
   networkRequest,
+  type NetworkUse,
   type WantedNetwork,
 } from "./engine_api.ts";
 import type { Decoded } from "../core/brand.ts";
@@ -35,6 +38,8 @@ export interface Engine extends Disposable {
   container(word: string, signal: AbortSignal): Promise<ContainerDetails | undefined>;
   /** Makes a network, unless there is one of that name; gives the driver of that. */
   ensureNetwork(network: WantedNetwork, signal: AbortSignal): Promise<string>;
+  /** What all networks use, of whatever driver. */
+  networkUse(signal: AbortSignal): Promise<NetworkUse>;
   /** Events from now on, until the engine or the signal ends them; undefined for one that cannot be read. When this
    * returns, none is lost any more. */
   events(signal: AbortSignal): Promise<AsyncIterable<ContainerEvent | undefined>>;
@@ -79,6 +84,21 @@ export class SocketEngine implements Engine {
     });
     if (made === undefined) throw failed(path, `it has no such driver as ${network.driver}`);
     return network.driver;
+  }
+
+  /** See Engine. */
+  async networkUse(signal: AbortSignal): Promise<NetworkUse> {
+    const list = await this.#json("/networks", { signal, limit: MAX_LIST });
+    const addresses = new Set<string>();
+    const endpoints = new Set<string>();
+    for (const id of good(decodeNetworkList(list))) {
+      const found = await this.#json(`/networks/${id}`, { signal, limit: MAX_LIST });
+      if (found === undefined) continue; // it has just gone
+      const use = good(decodeNetworkUse(found));
+      for (const address of use.addresses) addresses.add(address);
+      for (const endpoint of use.endpoints) endpoints.add(endpoint);
+    }
+    return { addresses, endpoints };
   }
 
   /** See Engine. */

@@ -8,6 +8,7 @@ import {
   type ContainerDetails,
   type EngineVersion,
   isContainerWord,
+  type NetworkUse,
   type WantedNetwork,
 } from "./engine_api.ts";
 import type { Engine } from "./engine_shell.ts";
@@ -149,6 +150,12 @@ export class EngineFollower implements Disposable {
       if (session.ending.signal.aborted) return;
       logger.warn("no network of the engine", { network: network.name, reason: messageOf(thrown) });
     }
+  }
+
+  /** What all networks use; undefined: there is no engine to ask. */
+  async networkUse(): Promise<NetworkUse | undefined> {
+    const session = this.#session;
+    return await session?.engine.networkUse(session.ending.signal);
   }
 
   async #run(): Promise<void> {

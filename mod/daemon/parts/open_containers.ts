@@ -1,5 +1,4 @@
 /** Containers of an engine, on top of attachments and their addresses. */
-import type { WantedNetwork } from "../../docker/engine_api.ts";
 import { SocketEngine, whyUnreachable } from "../../docker/engine_shell.ts";
 import { EngineFollower } from "../../docker/follower_shell.ts";
 import { untilReachable } from "../../docker/socket_wait_shell.ts";
@@ -7,8 +6,10 @@ import { ProcNamespaces } from "../../sys/namespaces.ts";
 import type { Addresses } from "../addresses.ts";
 import type { Config } from "../config.ts";
 import { Containers, type EngineListener } from "../containers.ts";
+import { EngineLeftovers } from "../engine_leftovers.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
+import type { PluginPart } from "./open_plugin.ts";
 
 /** What can be attached, containers among it. Disposing it leaves the engine; interfaces stay. */
 export interface ContainersPart extends Disposable {
@@ -18,10 +19,9 @@ export interface ContainersPart extends Disposable {
 /** Begins to follow the engine, if one is to be worked with. Waits for nobody. */
 export function openContainers(
   { docker }: Pick<Config, "docker">,
-  { addresses, attached, base: { clock, faults, logger, random }, network }: {
+  { addresses, attached, base: { clock, faults, logger, random }, plugin: { given, network } }: {
     readonly addresses: Addresses;
-    /** What the engine is to make, when it is there; undefined: nothing. */
-    readonly network: WantedNetwork | undefined;
+    readonly plugin: Pick<PluginPart, "given" | "network">;
     readonly attached: AttachmentsPart;
     readonly base: Base;
   },
@@ -30,6 +30,12 @@ export function openContainers(
   const namespaces = new ProcNamespaces();
   let follower: EngineFollower | undefined;
   const socket = docker ?? "";
+  const leftovers = given && undo.use(
+    new EngineLeftovers({
+      ...{ addresses: given, endpoints: attached.endpoints, faults, logger },
+      use: async () => await follower?.networkUse(),
+    }),
+  );
   const follow = (listener: EngineListener) =>
     follower = undo.use(
       new EngineFollower({
@@ -37,6 +43,7 @@ export function openContainers(
         ...listener,
         synced() {
           listener.synced();
+          leftovers?.lookLater();
           if (network === undefined || follower === undefined) return;
           faults.later("make a network of the engine", follower.ensureNetwork(network));
         },

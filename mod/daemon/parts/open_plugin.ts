@@ -15,12 +15,14 @@ import type { State } from "./open_state.ts";
 
 /** The network that Docker has without anybody making it. */
 const NETWORK = "mesh";
-const CLOSED: PluginPart = { network: undefined, [Symbol.dispose]() {} };
+const CLOSED: PluginPart = { network: undefined, given: undefined, [Symbol.dispose]() {} };
 
 /** The plugin. Disposing it refuses Docker; interfaces and addresses stay. */
 export interface PluginPart extends Disposable {
   /** What Docker is to make; undefined: nothing. */
   readonly network: WantedNetwork | undefined;
+  /** What Docker was given; undefined: nothing. */
+  readonly given: EngineAddresses | undefined;
 }
 
 /** Opens the socket, unless that is off, or something else is there: then the log says so and the rest works. */
@@ -68,7 +70,7 @@ export async function openPlugin(
       name: NETWORK,
       ...{ driver, subnet: formatCidr(ipam.subnet) },
     };
-    return { network, [Symbol.dispose]: close };
+    return { network, given: addresses, [Symbol.dispose]: close };
   } catch (thrown) {
     logger.warn("no plugin for docker", { path, reason: messageOf(thrown) });
     return CLOSED;

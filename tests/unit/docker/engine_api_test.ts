@@ -5,6 +5,8 @@ import {
   decodeContainer,
   decodeContainerList,
   decodeEvent,
+  decodeNetworkList,
+  decodeNetworkUse,
   decodeVersion,
   eventsPath,
   isContainerWord,
@@ -139,4 +141,25 @@ Deno.test("readLabels() says what is wanted, and which label cannot be used", ()
   assert.deepEqual(read({ "meshnet.attach": "maybe" }), {
     ...{ kind: "refused", label: "meshnet.attach", value: "maybe", hint: "Give true or false" },
   });
+});
+
+Deno.test("decodeNetworkUse() finds addresses and endpoints of containers, the gateway, and what is set aside", () => {
+  const containers = {
+    [ID]: { Name: "web", EndpointID: "e1", IPv4Address: "10.32.0.1/12", IPv6Address: "" },
+  };
+  const config = [{
+    Subnet: "10.32.0.0/12",
+    Gateway: "10.32.0.9",
+    AuxiliaryAddresses: { printer: "10.32.0.8" },
+  }];
+  const network = { Id: ID, Driver: "meshnet", Containers: containers, IPAM: { Config: config } };
+  const found = decodeNetworkUse(network);
+  assert(found.ok);
+  assert.deepEqual([...found.value.addresses].sort(), ["10.32.0.1", "10.32.0.8", "10.32.0.9"]);
+  assert.deepEqual([...found.value.endpoints], ["e1"]);
+  assert(!decodeNetworkUse({ Id: ID }).ok); // without containers nothing can be said
+  assert(!decodeNetworkUse(null).ok);
+  const list = decodeNetworkList([network, { Id: "../x" }, 7]);
+  assert.deepEqual(list.ok && list.value, [ID]);
+  assert(!decodeNetworkList({}).ok);
 });
