@@ -32,6 +32,16 @@ export class Election {
     return this.#known;
   }
 
+  /** What this node claims, and nothing of others. */
+  get own(): PaxosKnowledge {
+    return new Map([[this.#key, { node: this.self, claims: this.#mine }]]);
+  }
+
+  /** Whose proposal this node has promised to. */
+  get proposer(): PeerName {
+    return this.#mine.promise.proposer.name;
+  }
+
   get #mine(): PaxosClaims {
     return this.#known.get(this.#key)?.claims ?? NOTHING;
   }

@@ -8,6 +8,7 @@ import type { IpamMessage, IpamState } from "../wire/ipam/ipam_types.ts";
 import type { AllocatorEffect, AllocatorEvent, AllocatorOptions } from "./allocator_types.ts";
 import type { Backup } from "./backup.ts";
 import { Exchange, type StateNews } from "./exchange.ts";
+import type { Election } from "./agree.ts";
 import { Importer } from "./importer.ts";
 import { ASIDE, NOBODY } from "./owned.ts";
 import { Parts } from "./parts.ts";
@@ -72,11 +73,12 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
 
   /** Earliest time at which a wake could matter. */
   nextWake(): number {
-    const { aside, holdUntil, holding, dead } = this.#parts;
+    const { aside, holdUntil, holding, dead, tellAt } = this.#parts;
     const dues = [...aside.values(), ...[...dead.values()].map((since) => since + DEAD_MS)];
     return Math.min(
       this.#tickAt,
       holding ? holdUntil : Infinity,
+      tellAt,
       this.#requests.firstDue,
       this.#takeover.firstDue,
       this.#importer.due,
@@ -118,6 +120,11 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
     return { peer: self, written, nicknames: new Map(nicknames), ring: { entries, seeds }, held };
   }
 
+  /** Tells rings with other owners apart. */
+  ringPrint(): string {
+    return this.#parts.ring.entries.map(({ owner, token }) => `${token} ${owner}`).join();
+  }
+
   /** What we own. */
   ownedRanges(): readonly Span[] {
     return this.#parts.ring.rangesOf(this.#parts.self);
@@ -143,9 +150,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
       case "left":
         return this.#left(event.peers);
       case "state":
-        this.#take(this.#exchange.take(event.state, event.source));
-        if (event.source !== undefined) this.#takeover.answerTo(event.source);
-        return;
+        return this.#state(event);
       case "message":
         return this.#message(event.message, event.source);
       case "allocate":
@@ -236,6 +241,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
       else if (ring.isEmpty && this.#requests.count > 0) this.#establish();
       if (this.#takeover.isOpen) this.#parts.broadcast();
     }
+    this.#parts.tellIfDue();
     this.#importer.settle();
     this.#settle();
     this.#requests.retry();
@@ -250,22 +256,40 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
         return this.#requests.denied(source, message.range);
       case "update":
         this.#requests.heard(source);
-        this.#take(this.#exchange.take(message.state, source));
+        if (this.#take(this.#exchange.take(message.state, source)).oursChanged) this.#parts.tellLater();
         return this.#requests.retry(); // what came before by broadcast may not have been enough: it may be asked again
       default:
         return assertNever(message);
     }
   }
 
-  #take(news: StateNews): void {
+  #state({ source, state }: Extract<AllocatorEvent, { kind: "state" }>): void {
+    const { moved, isSame } = this.#take(this.#exchange.take(state, source));
+    if (source !== undefined) this.#takeover.answerTo(source);
+    // A neighbour told us alone, perhaps the only link to another half of the network: the others hear of it, from one.
+    if (source === undefined && moved) this.#parts.passOnLater();
+    else if (source !== undefined && isSame) this.#parts.passOnNoMore();
+  }
+
+  #take(news: StateNews): StateNews {
     if (news.refused !== undefined) this.#parts.emit({ kind: "refuse", reason: news.refused });
     const { election } = this.#parts;
     if (news.ringChanged) this.#ringUpdated();
     else if (news.election === "merged" && election !== undefined) {
-      if (election.think()) this.#parts.broadcast();
+      if (election.think()) this.#tellClaims(election);
       this.#conclude();
     } else if (news.election === "wanted") this.#establish();
     this.#settle();
+    return news;
+  }
+
+  /** Our claims have changed: who proposed has to hear of it, and tells all what it comes to. Other makes expect to hear
+   * everything. */
+  #tellClaims({ own, proposer }: Election): void {
+    const { members, self } = this.#parts;
+    const isOurs = proposer !== self && members.has(proposer) && this.#parts.reaches(proposer);
+    if (isOurs) this.#parts.send(proposer, { kind: "update", state: this.#parts.ownState(own) });
+    else this.#parts.broadcast();
   }
 
   /** Sees to it that there will be a ring. */

@@ -3,7 +3,7 @@ import type { PeerName } from "../core/names.ts";
 import { type IpamRange, type IpamRing, type IpamState, MAX_IPAM_ENTRIES } from "../wire/ipam/ipam_types.ts";
 import { type Parts, VERSIONS_PER_START } from "./parts.ts";
 import { mergeRings, type RingContent, ringFault, seedsDiffer } from "./ring_merge.ts";
-import { rangeText } from "./universe.ts";
+import { commonSpan, rangeText } from "./universe.ts";
 import { differentRanges, differentSeeds, removedHere } from "./words.ts";
 
 /** Most requests for space that are kept while nothing may be handed out. */
@@ -15,11 +15,29 @@ export interface StateNews {
   readonly refused: string | undefined;
   /** Whether the ring is another one now. */
   readonly ringChanged: boolean;
+  /** Whether we own more or less than before in a ring that was known. */
+  readonly oursChanged: boolean;
+  /** Whether anybody does. */
+  readonly moved: boolean;
+  /** Whether the other one knows all that we know of owners. */
+  readonly isSame: boolean;
   /** Whether the election has news, or somebody wants one. */
   readonly election: "merged" | "wanted" | undefined;
 }
 
-const NOTHING: StateNews = { refused: undefined, ringChanged: false, election: undefined };
+const NOTHING: StateNews = {
+  refused: undefined,
+  ringChanged: false,
+  oursChanged: false,
+  moved: false,
+  isSame: false,
+  election: undefined,
+};
+
+/** Who owns what, as text. */
+function ownership(entries: RingContent["entries"]): string {
+  return entries.map(({ owner, token }) => `${token} ${owner}`).join();
+}
 
 /** Takes in what others say. */
 export class Exchange {
@@ -69,15 +87,24 @@ export class Exchange {
     const { wireStart } = universe;
     const before = ring.rangesOf(self);
     const given = space.donate({ start: range.start - wireStart, end: range.end - wireStart });
-    if (given === undefined) this.#parts.send(source, { kind: "denied", range });
-    else {
+    if (given === undefined) {
+      // Who is of our make learns from the update whom to ask instead.
+      if (!members.has(source) || this.#ownsSome(range)) this.#parts.send(source, { kind: "denied", range });
+    } else {
       ring.grant(given, source);
       this.#parts.fromDisk = false;
       this.#parts.followRing(before);
       this.#parts.saveRing();
-      this.#parts.broadcast();
+      // One that needs much asks many: it tells the others once for all of them.
+      if (!members.has(source)) this.#parts.broadcast();
     }
     this.#parts.update(source);
+  }
+
+  #ownsSome({ end, start }: IpamRange): boolean {
+    const { ring, self, universe: { wireStart } } = this.#parts;
+    const asked = { start: start - wireStart, end: end - wireStart };
+    return ring.rangesOf(self).some((span) => commonSpan(span, asked) !== undefined);
   }
 
   /** Answers what waited, now that addresses may be handed out. */
@@ -138,7 +165,8 @@ export class Exchange {
       return refused(removedHere());
     }
     const wasEmpty = ring.isEmpty;
-    const news = this.#install(merged.ring, merged.changed);
+    const installed = this.#install(merged.ring, merged.changed);
+    const news = { ...installed, isSame: ownership(entries) === ownership(ring.entries) };
     if (wasEmpty && this.#wasUsed()) this.#parts.careful = true;
     return news;
   }
@@ -146,14 +174,13 @@ export class Exchange {
   #install(content: RingContent, changed = true): StateNews {
     const { ring, self } = this.#parts;
     const before = ring.rangesOf(self);
-    const ownership = (entries: RingContent["entries"]) =>
-      entries.map(({ token, owner }) => `${token} ${owner}`);
-    const moved = changed && `${ownership(ring.entries)}` !== `${ownership(content.entries)}`;
+    const wasEmpty = ring.isEmpty;
+    const moved = changed && ownership(ring.entries) !== ownership(content.entries);
     ring.install(content.entries, content.seeds);
     if (!changed) return NOTHING;
-    this.#parts.followRing(before);
+    const oursChanged = this.#parts.followRing(before) && !wasEmpty;
     if (moved) this.#parts.saveRing(); // versions and free counts of others alone are learned anew
-    return { ...NOTHING, ringChanged: true };
+    return { ...NOTHING, ringChanged: true, oursChanged, moved: moved && !wasEmpty };
   }
 
   /** Whether we have been given ranges in which somebody under our name has been before. */

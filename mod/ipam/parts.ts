@@ -22,6 +22,10 @@ import { cloned, type Facts, removed } from "./words.ts";
 
 /** After the first contact with others nothing is handed out for so long: a clone would show up by then. */
 export const HOLD_MS = 1_000;
+/** What a neighbour told is passed on after this, at random: the first one to do so spares the others. */
+const PASS_ON_MS = { least: 500, spread: 4_500 } as const;
+/** What others need not know at once they are told after this long; it doubles while that happens again and again. */
+const TELL_MS = { least: 1_000, most: 30_000 } as const;
 /** A peer that the mesh reaches for so long without a record is of another make. */
 const STRANGER_MS = 60_000;
 /** Most peers of unknown make that are remembered. */
@@ -59,6 +63,10 @@ export class Parts implements Facts, Surroundings {
   fromDisk: boolean;
   /** Addresses that are set aside, and until when. */
   readonly aside = new Map<Ip, Millis>();
+  #tellAt = Infinity;
+  #passOnAt = Infinity;
+  #tellMs: number = TELL_MS.least;
+  #toldAt = -Infinity;
   /** How often somebody under our name has outlived us. */
   overtaken = 0;
   /** Whether we were removed in an earlier life, and others own now what is in use here. */
@@ -189,6 +197,43 @@ export class Parts implements Facts, Surroundings {
     };
   }
 
+  /** Our own part of what others are told while there is no ring. */
+  ownState(paxos: IpamState["paxos"]): IpamState {
+    const { members: { own }, options, self } = this;
+    const nicknames = new Map([[self, options.nickname]]);
+    const members = { members: [own], lost: [] };
+    return { now: options.wallSeconds(), nicknames, paxos, ring: undefined, members };
+  }
+
+  /** Others are told in a while what has changed: of what changes until then they hear at once. */
+  tellLater(): void {
+    if (this.#tellAt !== Infinity) return;
+    if (this.now - this.#toldAt > 2 * this.#tellMs) this.#tellMs = TELL_MS.least;
+    this.#tellAt = this.now + this.#tellMs;
+    this.#tellMs = Math.min(2 * this.#tellMs, TELL_MS.most);
+  }
+  /** What a neighbour told is passed on in a while, unless another one does so before. */
+  passOnLater(): void {
+    const { least, spread } = PASS_ON_MS;
+    if (this.#passOnAt === Infinity) this.#passOnAt = this.now + least + this.options.random.below(spread);
+  }
+  /** Another one has told all that we know. */
+  passOnNoMore(): void {
+    this.#passOnAt = Infinity;
+  }
+
+  /** When others are told what was put off. */
+  get tellAt(): number {
+    return Math.min(this.#tellAt, this.#passOnAt);
+  }
+  /** Tells what was put off, when it is time. */
+  tellIfDue(): void {
+    if (this.now < this.tellAt) return;
+    this.#tellAt = this.#passOnAt = Infinity;
+    this.#toldAt = this.now;
+    this.broadcast();
+  }
+
   /** Writes the ring. */
   saveRing(): void {
     this.report();
@@ -206,14 +251,15 @@ export class Parts implements Facts, Surroundings {
     this.emit({ kind: "store", key: STORE_KEY.members, value: writeMembers(this.members.record) });
   }
 
-  /** Our ranges may have changed: the space follows. */
-  followRing(before: readonly Span[]): void {
+  /** Our ranges may have changed: the space follows. Gives whether they have. */
+  followRing(before: readonly Span[]): boolean {
     const now = this.ring.rangesOf(this.self);
     const same = now.length === before.length &&
       now.every(({ start, end }, i) => start === before[i]!.start && end === before[i]!.end);
-    if (same) return;
+    if (same) return false;
     this.space.update(now);
     this.emit({ kind: "ranges" });
+    return true;
   }
 
   /** Records an address, in use already where it is ours. */

@@ -1,6 +1,7 @@
 /** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli,
- * and three on this machine's own kernel, which print tables of their own: `deno task bench sleeve [CANDIDATE...]`,
- * `deno task bench scale` and `deno task bench dns`. */
+ * and four that print tables of their own: on this machine's own kernel `deno task bench sleeve [CANDIDATE...]`,
+ * `deno task bench scale` and `deno task bench dns`, and `deno task bench crowd [HOSTS...]`, a simulation. */
+import { crowdRows } from "../../tests/bench/crowd_rounds.ts";
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
 import { measureDns } from "../../tests/bench/dns_rounds.ts";
 import { measureScale } from "../../tests/bench/scale_rounds.ts";
@@ -18,6 +19,7 @@ const COMMAND_BAR = 1.3;
 const notMet: string[] = [];
 
 const wanted = Deno.args;
+if (wanted[0] === "crowd") Deno.exit(crowdTable(wanted.slice(1).map(Number)));
 await ensure(wanted[0] === "sleeve" || wanted[0] === "dns" ? "bench" : "lab");
 if (wanted[0] === "dns") Deno.exit(await dns());
 const exe = await build();
@@ -32,6 +34,13 @@ console.log(
 );
 for (const bar of notMet) console.log(`Not met: ${bar}`);
 Deno.exit(figures.some((figure) => figure.kind === "failed") ? 1 : 0);
+
+/** What very many hosts that share one range cost each other. */
+function crowdTable(counts: readonly number[]): number {
+  const rows = crowdRows(counts.length > 0 ? counts : undefined);
+  console.log(markdownTable([["What", "Virtual time", "Messages a host", "Received by a host"], ...rows]));
+  return 0;
+}
 
 /** User-space links against each other and against others; whether all could be measured. */
 async function sleeve(only: readonly string[]): Promise<boolean> {

@@ -39,8 +39,8 @@ export class HostNetwork<C, H extends NetworkHost<C>, T extends NetworkTroubles>
   readonly hosts: H[] = [];
   readonly refusals: string[] = [];
 
-  /** Hosts learn of a change within `meetMs`. */
-  constructor(seed: number, public troubles: T, readonly meetMs: number) {
+  /** Hosts learn of a change within `meetMs`, and then tell all that they know to so many `neighbours`. */
+  constructor(seed: number, public troubles: T, readonly meetMs: number, readonly neighbours = Infinity) {
     this.random = new SeededRandom(seed);
   }
 
@@ -89,9 +89,14 @@ export class HostNetwork<C, H extends NetworkHost<C>, T extends NetworkTroubles>
         if (host.process === undefined || host.run !== run) return;
         const others = this.reachable(host);
         host.meet(others);
-        for (const other of others) host.gossipTo(other);
+        for (const other of this.#some(others)) host.gossipTo(other);
       });
     }
+  }
+
+  #some(others: readonly H[]): readonly H[] {
+    if (others.length <= this.neighbours) return others;
+    return Array.from({ length: this.neighbours }, () => this.random.pick(others));
   }
 
   /** Splits the network. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { parseCidr } from "../../../mod/core/addr.ts";
+import type { Init } from "../../../mod/ipam/allocator_types.ts";
 import { Bench, HASTY, PATIENT, peer, told } from "./bench.ts";
 
 const FULL = { start: (10 << 24) + (32 << 16), end: (10 << 24) + (32 << 16) + 1024 };
@@ -176,6 +177,78 @@ Deno.test("space that others ask for is halved, granted, stored and only then to
   bench.feed({ kind: "message", source: peer(3), message: { kind: "request", range } });
   assert.deepEqual(bench.sent().map(({ message }) => message.kind), ["denied", "update"]);
 });
+
+/** Host 2 of the same make, which host 1 reaches. */
+function second(init: Init): Bench {
+  const bench = new Bench({ self: peer(2), seed: 9, init });
+  bench.reach(1);
+  return bench;
+}
+
+Deno.test("who promises or accepts tells the proposer alone, and only of itself", () => {
+  const init: Init = { kind: "consensus", peers: 3 };
+  const [one, two] = [new Bench({ init }), second(init)];
+  one.reach(2);
+  two.allocate("x");
+  one.feed({ kind: "state", state: two.allocator.state(), source: peer(2) });
+  assert.deepEqual(one.effects.map(({ kind }) => kind).filter((kind) => kind !== "store"), ["unicast"]);
+  const [{ message, to }] = one.sent() as [ReturnType<Bench["sent"]>[0]];
+  assert.equal(to, peer(2));
+  assert.ok(message.kind === "update");
+  assert.equal(message.state.paxos?.size, 1);
+  assert.deepEqual([...message.state.nicknames.keys()], [peer(1)]);
+  two.feed({ kind: "message", source: peer(1), message });
+  one.feed({ kind: "state", state: two.allocator.state(), source: peer(2) });
+  const [accepted] = one.sent().map((sent) => sent.message);
+  two.feed({ kind: "message", source: peer(1), message: accepted! });
+  assert.deepEqual(two.ring().seeds, [peer(1), peer(2)]);
+});
+
+Deno.test("space for a host of our make is told to that one alone, which tells all others a second later", () => {
+  const [one, two] = [new Bench(), second({ kind: "observer" })];
+  one.reach(2);
+  one.feed({ kind: "state", state: two.allocator.state(), source: peer(2) });
+  one.pass(2_000);
+  two.feed({ kind: "state", state: one.allocator.state(), source: peer(1) });
+  two.pass(2_000);
+  assert.equal(two.allocate("x", "10.32.0.0/24"), undefined);
+  one.feed({ kind: "message", source: peer(2), message: two.sent()[0]!.message });
+  assert.ok(one.effects.every(({ kind }) => kind !== "broadcast"));
+  two.feed({ kind: "message", source: peer(1), message: one.sent().at(-1)!.message });
+  assert.ok(two.effects.every(({ kind }) => kind !== "broadcast"));
+  let told = 0;
+  for (let at = two.allocator.nextWake(); at <= two.now + 1_000; at = two.allocator.nextWake()) {
+    two.now = at;
+    told += two.feed({ kind: "wake" }).filter(({ kind }) => kind === "broadcast").length;
+  }
+  assert.equal(told, 1);
+  assert.equal(two.allocator.nextWake(), Infinity, "idle stays idle");
+});
+
+Deno.test("what a neighbour alone has told is passed on within seconds, unless another one does so before", () => {
+  for (const another of [false, true]) {
+    const bench = new Bench();
+    bench.reach(2, 3);
+    bench.pass(2_000);
+    const donor = new Bench({ self: peer(2), seed: 9 });
+    donor.reach(3);
+    donor.pass(2_000);
+    donor.feed({ kind: "message", source: peer(3), message: { kind: "request", range: rangeOf(donor) } });
+    bench.state({ ring: donor.ring() }, null);
+    if (another) bench.state({ ring: donor.ring() }, 3);
+    let told = 0;
+    for (let at = bench.allocator.nextWake(); at <= bench.now + 5_000; at = bench.allocator.nextWake()) {
+      bench.now = at;
+      told += bench.feed({ kind: "wake" }).filter(({ kind }) => kind === "broadcast").length;
+    }
+    assert.equal(told, another ? 0 : 1);
+  }
+});
+
+function rangeOf(bench: Bench): { start: number; end: number } {
+  const { start, end } = bench.ring();
+  return { start, end };
+}
 
 Deno.test("addresses of a container go back half a minute after its death, unless it starts again", () => {
   const bench = new Bench();

@@ -108,6 +108,7 @@ export class Host implements NetworkHost<AllocatorChannel> {
 
   gossipTo(other: Host): void {
     for (const bytes of this.process?.channel.data.encode() ?? []) {
+      this.world.count(1, bytes.length);
       this.world.send(this, other, (channel, now) => channel.onGossip(bytes, now));
     }
   }
@@ -147,7 +148,7 @@ export class Host implements NetworkHost<AllocatorChannel> {
       case "unicast": {
         const to = world.host(effect.to);
         const bytes = effect.payload;
-        world.messages++;
+        world.count(1, bytes.length);
         if (to !== undefined) {
           world.send(this, to, (channel, now) => channel.onUnicast(this.name, bytes, now));
         }
@@ -155,8 +156,9 @@ export class Host implements NetworkHost<AllocatorChannel> {
       }
       case "broadcast": {
         const [bytes] = [...this.process!.channel.data.encode()];
-        world.messages++;
-        for (const to of world.reachable(this)) {
+        const all = world.reachable(this);
+        world.count(all.length, bytes!.length);
+        for (const to of all) {
           world.send(this, to, (channel, now) => channel.onBroadcast(this.name, bytes!, now));
         }
         return;
@@ -173,13 +175,15 @@ export class Host implements NetworkHost<AllocatorChannel> {
 /** Hosts h1 to hN of one range. */
 export class Cluster extends HostNetwork<AllocatorChannel, Host, Troubles> {
   messages = 0;
+  /** Octets that arrived, or would have. */
+  bytes = 0;
   /** Steps that allocators took. */
   steps = 0;
   #nextId = 1;
   #check: "owners" | "users" | "nothing" = "owners";
 
-  constructor(options: { seed: number; hosts: number; range: string; init?: Init }) {
-    super(options.seed, CALM, 200);
+  constructor(options: { seed: number; hosts: number; range: string; init?: Init; neighbours?: number }) {
+    super(options.seed, CALM, 200, options.neighbours);
     const made = Universe.of(parseCidr(options.range)!);
     assert.ok(made.ok);
     const init = options.init ?? { kind: "consensus", peers: options.hosts };
@@ -188,6 +192,12 @@ export class Cluster extends HostNetwork<AllocatorChannel, Host, Troubles> {
     }
     for (const host of this.hosts) host.start();
     this.rewire();
+  }
+
+  /** So many messages of a length are sent. */
+  count(messages: number, length: number): void {
+    this.messages += messages;
+    this.bytes += messages * length;
   }
 
   heal(): void {
