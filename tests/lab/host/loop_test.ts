@@ -1,7 +1,7 @@
 /** Containers that are bridged together, and one that shows ever new addresses: the others do not notice for long. */
 import { mesh } from "../common/arrangements.ts";
 import { sendFrames } from "../common/frames.ts";
-import { loopIsCut } from "../common/loops.ts";
+import { loopIsCut, loopOverHostsIsCut } from "../common/loops.ts";
 import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
@@ -19,6 +19,7 @@ declareTests(suite({
   },
 }, {
   "two containers are bridged together: one is stopped, all others go on, and it comes back": loopIsCut,
+  "a container of each host are bridged together: others go on, and all come back": loopOverHostsIsCut,
   "a container that shows ever new addresses fills its own share alone": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     const sources = Array.from({ length: FLOOD }, (_, i) => `02:aa:00:00:${hex(i >> 8)}:${hex(i & 255)}`);
