@@ -4,6 +4,8 @@ import { errnoOf, type ErrorCode, MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import type { Decoded } from "../core/brand.ts";
 import * as ovs from "../wire/netlink/ovs.ts";
+import { findFamily } from "../wire/netlink/genetlink.ts";
+import { encodeMeterSet, type Meter, METER_FAMILY } from "../wire/netlink/ovs_meter.ts";
 import { decodeFlow, encodeFlowDump } from "../wire/netlink/ovs_flow.ts";
 import type { FlowRecord, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import { decodeLink, getLink, type Link, setLink } from "../wire/netlink/rtnetlink.ts";
@@ -207,6 +209,15 @@ export class OvsKernel implements Disposable {
       case "link":
         this.#route.request(setLink(change.index, { mtu: change.mtu, up: change.up }));
     }
+  }
+
+  /** Makes a meter. Throws when the kernel knows none. */
+  makeMeter(meter: Meter): void {
+    const family = findFamily(this.#control, METER_FAMILY);
+    if (family === undefined) {
+      throw new MeshnetError("netlink/request-failed", "This kernel's Open vSwitch has no meters");
+    }
+    this.#control.request(encodeMeterSet(family.id, this.#index, meter));
   }
 
   /** Directs the misses of a port to us; a port that is gone is no error. */

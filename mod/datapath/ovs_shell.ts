@@ -27,6 +27,7 @@ import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
 import { Backlog } from "./backlog.ts";
 import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
+import { OvsMeters } from "./ovs_meters.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 import { sendGathered } from "./ovs_send_shell.ts";
 import { leftForKernel, openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
@@ -42,7 +43,7 @@ const USER_SPACE = 2;
 const BATCHES = 2;
 /** News of user space's sending bring about more to send, but not for ever. */
 const ROUNDS = 4;
-/** What is gathered for one send, in octets: one more effect, with a frame of 64 KiB, may come on top. */
+/** What is gathered for one send, in octets; one more effect, a frame of 64 KiB, may come on top. */
 const SEND_LIMIT = 64 * 1024;
 const VXLAN_ATTEMPTS = 5;
 const VXLAN_RETRY_MS = 10;
@@ -74,6 +75,7 @@ export class OvsDatapath implements Datapath {
   /** vxlan ports to try again: UDP port -> attempt and time. */
   readonly #retries = new Map<number, { attempt: number; at: Millis }>();
   readonly #backlog = new Backlog();
+  readonly #meters: OvsMeters;
   #checkAt = Infinity;
   #checkedAt = -Infinity;
   #resync = false;
@@ -85,8 +87,7 @@ export class OvsDatapath implements Datapath {
     kernel: OvsKernel,
     upcalls: UpcallSocket,
     notices: NoticeSocket,
-    options: {
-      readonly name: string;
+    options: Pick<OvsOptions, "name"> & {
       readonly adapters: OvsAdapters;
       readonly user: OvsSleeve | undefined;
     },
@@ -97,6 +98,7 @@ export class OvsDatapath implements Datapath {
     this.#name = options.name;
     this.#adapters = options.adapters;
     this.#user = options.user;
+    this.#meters = new OvsMeters({ make: (meter) => kernel.makeMeter(meter), log: options.adapters.log });
   }
 
   /** Opens the datapath, or makes it. Throws "datapath/module-missing" when the kernel has no Open vSwitch,
@@ -254,7 +256,8 @@ export class OvsDatapath implements Datapath {
       case "install": {
         const { actions, frame, key, ufid } = effect;
         if (key.sleeve === undefined && tags === undefined || tags?.bind(ufid, key, actions)) {
-          writeFlowNew(writer, families, index, effect, { tagOf: tags?.tagOf });
+          const meter = this.#meters.of(key, actions);
+          writeFlowNew(writer, families, index, effect, { meter, tagOf: tags?.tagOf });
         } else post({ kind: "install-failed", ufid, reason: "there is no tag for it" });
         if (frame !== undefined && actions.length > 0) {
           writeExecute(writer, families, index, { frame, actions }, { tagOf: tags?.tagOf });
@@ -358,8 +361,7 @@ export class OvsDatapath implements Datapath {
     if (changes.length === 0) return;
     this.#repaired++;
     const { log } = this.#adapters;
-    const what = changes.map((change) => change.kind).join(" ");
-    const fields = { datapath: this.#name, what };
+    const fields = { datapath: this.#name, what: changes.map((change) => change.kind).join(" ") };
     // Tools that only look (ovs-dpctl show) change something too, but nothing that we need.
     const harmful = changes.some((change) => change.kind !== "dispatch" || change.deaf);
     if (harmful) log.warn("overlay/datapath-changed-by-others", fields);
@@ -378,10 +380,7 @@ export class OvsDatapath implements Datapath {
   counts(): DatapathCounts {
     const { hits, misses, lost, masks } = this.#kernel.datapath();
     return {
-      hits,
-      misses,
-      lost,
-      masks,
+      ...{ hits, misses, lost, masks },
       refused: this.#refused,
       damaged: this.#damaged,
       repaired: this.#repaired + (this.#user?.mended ?? 0),

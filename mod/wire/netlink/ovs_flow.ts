@@ -61,6 +61,8 @@ export interface WriteOptions {
   /** Tags for user space's port. A flow whose key needs one that there is none of must not be written; an action is
    * left out. */
   readonly tagOf?: TagOf | undefined;
+  /** The meter that a flow's frames pass before they leave for other hosts. */
+  readonly meter?: number | undefined;
 }
 
 /** Appends a message that installs or changes a flow. */
@@ -69,7 +71,7 @@ export function writeFlowNew(
   families: OvsFamilies,
   datapath: number,
   flow: FlowInstall,
-  { flags = NLM_F.request, tagOf = NO_TAGS }: WriteOptions = {},
+  { flags = NLM_F.request, meter, tagOf = NO_TAGS }: WriteOptions = {},
 ): void {
   const command = flow.replace === true ? OVS_CMD.set : OVS_CMD.new;
   beginOvs(writer, families.flow, { command, flags, datapath });
@@ -79,7 +81,7 @@ export function writeFlowNew(
   const mask = writer.close(key).open(FLOW.mask);
   writeMask(writer, flow.key);
   const actions = writer.close(mask).open(FLOW.actions);
-  writeActions(writer, flow.actions, { tagOf, carriesTag: sleeve !== undefined });
+  writeActions(writer, flow.actions, { tagOf, carriesTag: sleeve !== undefined, meter });
   writer.close(actions);
   writeUfid(writer, flow.ufid);
   writer.end();

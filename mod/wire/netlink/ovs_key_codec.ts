@@ -14,7 +14,7 @@ import type { Vni } from "../packet/vxlan.ts";
 
 const KEY = { inPort: 3, encap: 1, ethernet: 4, vlan: 5, ethertype: 6, tunnel: 16 } as const;
 const TUNNEL = { id: 0, src: 1, dst: 2, tos: 3, ttl: 4, dontFragment: 5, pad: 14 } as const;
-const ACTION = { output: 1, set: 3, pushVlan: 4, popVlan: 5 } as const;
+const ACTION = { output: 1, set: 3, pushVlan: 4, popVlan: 5, meter: 19 } as const;
 const OUTER_TTL = 64;
 /** 802.1Q, and the bit of a tag that says "there is a tag" (the kernel keeps it in the place of CFI). */
 const VLAN = { ethertype: 0x8100, present: 0x1000 } as const;
@@ -99,6 +99,8 @@ export interface ActionsContext {
   readonly tagOf: TagOf;
   /** Frames come with user space's tag on them. */
   readonly carriesTag: boolean;
+  /** The meter that they pass before they leave for other hosts. */
+  readonly meter?: number | undefined;
 }
 
 /** Where no port leads to user space. */
@@ -109,10 +111,15 @@ export const NO_TAGS: TagOf = () => 0;
 export function writeActions(
   writer: NetlinkWriter,
   actions: readonly FlowAction[],
-  { carriesTag, tagOf }: ActionsContext,
+  { carriesTag, meter, tagOf }: ActionsContext,
 ): void {
   let carries = carriesTag;
+  let metered = meter === undefined;
   for (const action of actions) {
+    if (!metered && action.kind !== "output") {
+      writer.attrU32(ACTION.meter, meter!);
+      metered = true;
+    }
     const tag = action.kind === "sleeve" ? tagOf(action.sleeve) : 0;
     if (action.kind === "sleeve" && tag === 0) continue;
     if (carries) writer.flag(ACTION.popVlan);
@@ -317,7 +324,7 @@ export function readActions(parent: AttributeReader): FlowAction[] | undefined {
     } else if (reader.type === ACTION.set) {
       set = readSetTunnel(reader);
       known &&= set !== undefined;
-    } else known = false;
+    } else if (reader.type !== ACTION.meter) known = false; // meters are no part of what a flow does
   }
   if (reader.failure !== undefined) parent.fail(reader.failure);
   return known && set === undefined ? actions : undefined;

@@ -8,6 +8,14 @@ import type { World } from "../common/world.ts";
 
 export default suite({ name: "broadcast and multicast", open: () => hosts(3), prepare }, {
   "a broadcast reaches every container once": (world) => everyoneOnce(world, "10.2.1.255", ["-b"], "icmp"),
+  "what a container sends to all passes a meter on its way to other hosts": async (world) => {
+    await everyoneOnce(world, "10.2.1.255", ["-b"], "icmp");
+    const floods = (await world.host(1).flows()).filter(({ actions, key }) =>
+      /dst=ff:ff:ff:ff:ff:ff/.test(key) && !key.includes("tunnel(") && actions.includes("tunnel(")
+    );
+    assert.ok(floods.length > 0, "there is no flow for broadcasts");
+    for (const { actions } of floods) assert.match(actions, /meter\([0-9]+\).*set\(tunnel\(/);
+  },
   "an IPv4 multicast reaches every container once": (world) => everyoneOnce(world, "224.0.0.1", [], "icmp"),
   "an IPv6 multicast reaches every container once": async (world) => {
     await pause(2_000); // addresses that were tentative are now in use

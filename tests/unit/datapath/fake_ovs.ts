@@ -23,7 +23,7 @@ export const UPCALL_PID = 4711;
 /** Index of the datapath's interface, and what its messages carry. */
 export const DATAPATH_INDEX = 5;
 
-const FAMILIES = { ovs_datapath: 26, ovs_vport: 27, ovs_flow: 28, ovs_packet: 29 } as const;
+const FAMILIES = { ovs_datapath: 26, ovs_vport: 27, ovs_flow: 28, ovs_packet: 29, ovs_meter: 30 } as const;
 const GROUPS: Readonly<Record<string, number>> = { ovs_datapath: 3, ovs_vport: 4 };
 
 /** A port as the fake keeps it. */
@@ -49,6 +49,10 @@ export class FakeOvs implements OvsAdapters {
   autoload = false;
   /** Whether it knows dispatch by CPU. */
   perCpu = true;
+  /** Whether it knows meters. */
+  hasMeters = true;
+  /** Ids of meters that were made. */
+  readonly meters: number[] = [];
   datapath: { name: string; features: number; pids: readonly number[] } | undefined;
   /** Names of interfaces that are no datapaths. */
   readonly interfaces = new Set<string>();
@@ -158,12 +162,13 @@ export class FakeOvs implements OvsAdapters {
     this.requests.push(`${Object.entries(FAMILIES).find(([, id]) => id === type)![0]} ${command}`);
     if (type === FAMILIES.ovs_datapath) return [this.#onDatapath(command, given)];
     if (type === FAMILIES.ovs_vport) return this.#onPort(command, given);
+    if (type === FAMILIES.ovs_meter) return void this.meters.push(u32Of(given.get(1)!)), [];
     return this.flows;
   }
 
   #family(nameBytes: Uint8Array): Uint8Array {
     const name = textOf(nameBytes) as keyof typeof FAMILIES;
-    if (!this.loaded) throw refusal(ERRNO.ENOENT);
+    if (!this.loaded || name === "ovs_meter" && !this.hasMeters) throw refusal(ERRNO.ENOENT);
     const writer = new NetlinkWriter().begin(16, 0).u32(1).attrU16(1, FAMILIES[name]).attrText(2, name);
     const groups = writer.open(7);
     const one = writer.open(1);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Mac } from "../../../mod/core/addr.ts";
+import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import type { DatapathEffect } from "../../../mod/overlay/ports/datapath_port.ts";
@@ -8,7 +8,9 @@ import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { OVS_CMD } from "../../../mod/wire/netlink/ovs.ts";
 import { decodeFlow, writeFlowNew } from "../../../mod/wire/netlink/ovs_flow.ts";
-import type { FlowKey, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { FlowAction, FlowKey, PortNo, TunnelKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
+import { attributesOf, u32Of } from "../kernel_messages.ts";
 import { FAMILIES } from "../wire/netlink/ovs_vectors.ts";
 import { CLOSED_LEG } from "./link_notices.ts";
 import { DATAPATH_INDEX, FakeOvs, type FakePort, UPCALL_PID } from "./fake_ovs.ts";
@@ -16,6 +18,15 @@ import { DATAPATH_INDEX, FakeOvs, type FakePort, UPCALL_PID } from "./fake_ovs.t
 const at = (ms: number) => ms as Millis;
 const NAMED = { name: "meshnet", mtu: 1376, leg: CLOSED_LEG };
 const KEY: FlowKey = { inPort: 1 as PortNo, ethSrc: 2 as Mac, ethDst: 4 as Mac };
+
+const ALL = 0xffff_ffff_ffff as Mac;
+const TUNNEL: TunnelKey = { id: 0x2001 as Vni, src: "192.0.2.1" as Ip, dst: "192.0.2.2" as Ip };
+
+/** The meters among actions, which stand in front of what leaves for other hosts. */
+function metersOf(actions: Uint8Array): number[] {
+  const kinds = [...attributesOf(actions, 0)];
+  return kinds.flatMap(([type, value]) => type === 19 ? [u32Of(value)] : []);
+}
 
 /** An open datapath and everything it posted. */
 function opened(fake = new FakeOvs()) {
@@ -64,6 +75,34 @@ Deno.test("OvsDatapath.open() makes a datapath whose misses all come to one sock
     "internal",
     "meshnet",
   ]]);
+});
+
+Deno.test("OvsDatapath meters what containers send to all other hosts, where the kernel can", () => {
+  for (const hasMeters of [true, false]) {
+    const fake = new FakeOvs();
+    fake.hasMeters = hasMeters;
+    const { datapath, perform } = opened(fake);
+    const out = { kind: "output", port: 2 as PortNo } as const;
+    const away = { kind: "tunnel", port: 3 as PortNo, tunnel: TUNNEL } as const;
+    const flows: readonly (readonly [FlowKey, readonly FlowAction[]])[] = [
+      [{ ...KEY, ethDst: ALL }, [out, away]],
+      [{ ...KEY, ethDst: ALL, ethSrc: 6 as Mac }, [out, away, away]],
+      [{ ...KEY, ethDst: 0x0100_5e00_0001 as Mac }, [away]],
+      [{ ...KEY, ethDst: ALL }, [out]],
+      [KEY, [away]],
+      [{ ...KEY, ethDst: ALL, tunnel: TUNNEL }, [out, away]],
+    ];
+    flows.forEach(([key, actions], i) =>
+      perform({ kind: "install", ufid: i + 1 as Ufid, replace: false, key, actions, frame: undefined })
+    );
+    datapath.flush(() => {});
+    assert.deepEqual(fake.meters, hasMeters ? [3, 4] : []);
+    const sent = fake.sends.flat().map(({ bytes }) => bytes);
+    const meters = sent.map((bytes) => metersOf(attributesOf(bytes, 24).get(2)!));
+    assert.deepEqual(meters, hasMeters ? [[3], [3], [4], [], [], []] : [[], [], [], [], [], []]);
+    const read = sent.map((bytes) => decodeFlow(bytes));
+    assert.deepEqual(read.map((each) => each.ok && each.value.actions), flows.map(([, actions]) => actions));
+  }
 });
 
 Deno.test("OvsDatapath.open() adopts what is there: ports, flows, features of others", () => {
