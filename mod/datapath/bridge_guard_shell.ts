@@ -33,6 +33,12 @@ const HUSH_MS = 250;
 const MAX_HUSHES = 3;
 const CALM_MS = 60_000;
 
+/** When a probe of another host comes in from a container, the two hosts' ports are part of a loop, which that host is
+ * about to cut: what containers' ports show is forgotten at once, and once more when nothing goes round; then not for a
+ * while. */
+const FORGET_AGAIN_MS = 300;
+const FORGET_REST_MS = 2_000;
+
 /** What a guard is made of. */
 export interface BridgeGuardParts {
   /** Hears of addresses that the bridge learns (NEIGHBOUR_NOTICES). The guard disposes of it. */
@@ -58,6 +64,8 @@ export class BridgeGuard implements Watcher {
   #hush: { readonly probes: LoopStep[]; readonly probeAt: Millis; readonly endAt: Millis } | undefined;
   #hushes = 0;
   #stormAt = -Infinity;
+  #strangeAt = -Infinity;
+  #forgetAt = Infinity;
   #heard = 0;
   #lookAt = Infinity;
   #looked = -Infinity;
@@ -130,11 +138,25 @@ export class BridgeGuard implements Watcher {
     return true;
   }
 
+  /** A probe of another host has come from a container. */
+  strange(now: Millis): void {
+    if (now - this.#strangeAt < FORGET_REST_MS) return;
+    this.#strangeAt = now;
+    this.#forgetAt = after(now, FORGET_AGAIN_MS);
+    using socket = this.#parts.openRoute();
+    this.#forgetLearnt(socket);
+  }
+
+  /** What is in use is learnt again with the next frame. */
+  #forgetLearnt(socket: NetlinkSocket): void {
+    for (const port of this.#containers(socket)) this.#set(socket, port, { flush: true });
+  }
+
   /** See Watcher. */
   nextWake(): number {
     const hush = this.#hush;
     const hushAt = hush === undefined ? Infinity : hush.probes.length > 0 ? hush.probeAt : hush.endAt;
-    return Math.min(hushAt, this.#lookAt, this.#loops.nextWake(), this.#shares.nextWake());
+    return Math.min(hushAt, this.#forgetAt, this.#lookAt, this.#loops.nextWake(), this.#shares.nextWake());
   }
 
   /** See Watcher. */
@@ -142,6 +164,10 @@ export class BridgeGuard implements Watcher {
     if (now < this.nextWake()) return;
     using socket = this.#parts.openRoute();
     this.#endHush(socket, now);
+    if (now >= this.#forgetAt) {
+      this.#forgetAt = Infinity;
+      this.#forgetLearnt(socket);
+    }
     if (now >= this.#lookAt) this.#look(socket, now);
     for (const port of this.#shares.due(now)) this.#set(socket, port, { learning: true });
     this.#perform(socket, this.#loops.wake(now));
@@ -197,9 +223,7 @@ export class BridgeGuard implements Watcher {
       this.#set(socket, step.port, { open: step.kind === "open" });
       this.#hushes = 0; // where one loop was, others may be
       // The loop has shown others' addresses at its other end, too, and who does not speak would not be found again.
-      if (step.kind === "stop") {
-        for (const port of this.#containers(socket)) this.#set(socket, port, { flush: true });
-      }
+      if (step.kind === "stop") this.#forgetLearnt(socket);
       if (step.kind === "open") log.info("overlay/loop-ended", { interface: name });
       else {log.warn("overlay/loop", {
           interface: name,

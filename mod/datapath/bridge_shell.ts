@@ -38,6 +38,8 @@ export interface LoopWatch {
   storm(now: Millis, repeated: boolean): void;
   /** A probe has come by; false: it is not ours. */
   returned(number: number, now: Millis): boolean;
+  /** A probe of another host has come from a container. */
+  strange(now: Millis): void;
   /** Host ends that are stopped. */
   readonly stopped: readonly string[];
 }
@@ -117,7 +119,9 @@ export class BridgeDatapath implements Datapath {
     if (to - frame < ETHERNET_HEADER) return;
     const isGroup = (bytes[frame]! & 1) !== 0;
     if (isGroup) {
-      if (this.#isOurProbe(bytes, frame, to)) return;
+      const probe = this.#probeAt(bytes, frame, to);
+      if (probe === "ours") return;
+      if (probe === "strange") this.#watch?.strange(this.#now);
       this.#groups.seen(bytes, frame, to, this.#now);
     }
     const flow = this.#flows.ofLocal(bytes, frame);
@@ -131,7 +135,9 @@ export class BridgeDatapath implements Datapath {
   /** A packet that came over a link. */
   #arrived(key: SleeveKey, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     const frame = from + VIRTIO_HEADER;
-    if (to - frame < ETHERNET_HEADER || (bytes[frame]! & 1) !== 0 && this.#isOurProbe(bytes, frame, to)) {
+    if (
+      to - frame < ETHERNET_HEADER || (bytes[frame]! & 1) !== 0 && this.#probeAt(bytes, frame, to) === "ours"
+    ) {
       return;
     }
     const flow = this.#flows.ofLink(key, bytes, frame);
@@ -141,9 +147,10 @@ export class BridgeDatapath implements Datapath {
   }
 
   /** A probe of ours says that it has come back, and has done its work. */
-  #isOurProbe(bytes: Uint8Array, frame: number, to: number): boolean {
+  #probeAt(bytes: Uint8Array, frame: number, to: number): "ours" | "strange" | undefined {
     const number = loopProbeAt(bytes, frame, to);
-    return number !== undefined && this.#watch?.returned(number, this.#now) === true;
+    if (number === undefined) return undefined;
+    return this.#watch?.returned(number, this.#now) === true ? "ours" : "strange";
   }
 
   #follow(flow: UserFlow, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {

@@ -36,13 +36,15 @@ interface Stopped {
 /** See the module's head. Ports are numbers of whatever kind. */
 export class LoopFinder {
   readonly #draw: () => number;
-  readonly #sent = new Map<number, { readonly port: number; readonly until: Millis }>();
+  readonly #sent = new Map<number, { readonly port: number; readonly at: Millis; readonly until: Millis }>();
   readonly #stopped = new Map<number, Stopped>();
   /** How often ports were stopped lately. */
   readonly #strikes = new Map<number, { readonly count: number; readonly until: Millis }>();
   #roundAt = -Infinity;
   #suspectedAt = -Infinity;
-  #settledAt = -Infinity;
+  /** When a port was stopped last: probes that were sent before may have gone round the loop that is cut now, however late
+   * they come back. */
+  #cutAt = -Infinity;
   #pause = ROUND_MS;
 
   /** `draw` gives numbers of probes that nobody can guess. */
@@ -83,14 +85,14 @@ export class LoopFinder {
     const { port } = sent;
     const stopped = this.#stopped.get(port);
     if (stopped !== undefined) stopped.returned = true;
-    if (stopped !== undefined || now > sent.until || now < this.#settledAt) return [];
+    if (stopped !== undefined || now > sent.until || sent.at <= this.#cutAt) return [];
     const strikes = this.#strikesOf(port, now);
     this.#strikes.set(port, { count: strikes + 1, until: after(now, REPEAT_MS) });
     const hold = Math.min(STOPPED_MS * 2 ** Math.min(strikes, MAX_STRIKES), LONGEST_HOLD_MS);
     this.#stopped.set(port, { at: after(now, hold), phase: "held", returned: false, hold });
-    this.#settledAt = after(now, SETTLE_MS);
+    this.#cutAt = now;
     this.#pause = ROUND_MS;
-    this.#roundAt = this.#settledAt;
+    this.#roundAt = after(now, SETTLE_MS);
     return [{ kind: "stop", port }];
   }
 
@@ -136,7 +138,7 @@ export class LoopFinder {
 
   #probe(port: number, now: Millis): LoopStep {
     const number = this.#draw();
-    this.#sent.set(number, { port, until: after(now, RETURN_MS) });
+    this.#sent.set(number, { port, at: now, until: after(now, RETURN_MS) });
     return { kind: "probe", port, number };
   }
 }

@@ -20,6 +20,11 @@ const WINDOW_MS = 1_000;
 const DRAINED_MS = 40;
 /** How long a hush lasts. */
 export const HUSH_MS = 250;
+/** When a probe of another host comes in from a container, the two hosts' ports are part of a loop, which that host is
+ * about to cut: what the port shows of others is forgotten at once, and once more when nothing goes round; then not for a
+ * while. */
+export const FORGET_AGAIN_MS = 300;
+const FORGET_REST_MS = 2_000;
 /** So often; then it is no loop, but somebody who borrows addresses, who is let be until there was none for CALM_MS. */
 const MAX_HUSHES = 3;
 const CALM_MS = 60_000;
@@ -44,6 +49,9 @@ export class LoopGuard {
   #suspectedAt = -Infinity;
   #windowAt = -Infinity;
   #moves = 0;
+  /** The port at which a strange probe came in, and when its addresses are forgotten again. */
+  #strange: { readonly port: PortNo; readonly at: Millis } | undefined;
+  #strangeAt = -Infinity;
 
   constructor(parts: LoopGuardParts) {
     this.#parts = parts;
@@ -75,11 +83,21 @@ export class LoopGuard {
   took(frame: Uint8Array, { inPort }: FlowKey, now: Millis): boolean {
     const number = loopProbeAt(frame, 0, frame.length);
     const steps = number === undefined ? undefined : this.#finder.returned(number, now);
-    if (steps === undefined) return false;
+    if (steps === undefined) {
+      if (number !== undefined && this.#parts.ports.isLocal(inPort)) this.#stranger(inPort, now);
+      return false;
+    }
     this.#perform(steps, now);
     // What it shows of others' addresses came by the loop.
     if (steps.length > 0 && this.#parts.ports.isLocal(inPort)) this.#forgetAddresses(inPort, now);
     return true;
+  }
+
+  #stranger(port: PortNo, now: Millis): void {
+    if (now - this.#strangeAt < FORGET_REST_MS) return;
+    this.#strangeAt = now;
+    this.#strange = { port, at: after(now, FORGET_AGAIN_MS) };
+    this.#forgetAddresses(port, now);
   }
 
   /** A port has gone. */
@@ -91,7 +109,7 @@ export class LoopGuard {
   nextWake(): number {
     const hush = this.#hush;
     const hushAt = hush === undefined ? Infinity : hush.probes.length > 0 ? hush.probeAt : hush.endAt;
-    return Math.min(hushAt, this.#finder.nextWake());
+    return Math.min(hushAt, this.#strange?.at ?? Infinity, this.#finder.nextWake());
   }
 
   /** Does what is due. */
@@ -101,6 +119,11 @@ export class LoopGuard {
     if (hush !== undefined && now >= hush.endAt) {
       this.#hush = undefined;
       this.#setHushed(false, now);
+    }
+    const strange = this.#strange;
+    if (strange !== undefined && now >= strange.at) {
+      this.#strange = undefined;
+      this.#forgetAddresses(strange.port, now);
     }
     this.#perform(this.#finder.wake(now), now);
   }

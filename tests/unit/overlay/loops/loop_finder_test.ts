@@ -23,8 +23,10 @@ Deno.test("LoopFinder probes every port, and stops the first whose probe comes b
   assert.equal(finder.returned(7, at(1)), undefined, "not one of ours");
   assert.deepEqual(kinds(finder.returned(101, at(5))), ["stop 2"]);
   assert.deepEqual(kinds(finder.returned(102, at(6))), [], "went round the same loop");
+  assert.deepEqual(kinds(finder.returned(100, at(RETURN_MS - 1))), [], "so did this one, and was late");
   assert.deepEqual([[...finder.stopped], finder.isStopped(2)], [[2], true]);
-  assert.deepEqual(kinds(finder.suspect(ports, at(400))), ["probe 1", "probe 3"]);
+  assert.deepEqual(kinds(finder.suspect(ports, at(RETURN_MS))), ["probe 1", "probe 3"]);
+  assert.deepEqual(kinds(finder.returned(103, at(RETURN_MS + 1))), ["stop 1"], "another loop");
 });
 
 Deno.test("LoopFinder asks ever more rarely while nothing comes back, and takes no late answer", () => {

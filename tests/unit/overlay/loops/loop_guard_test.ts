@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
 import { encodeLoopProbe } from "../../../../mod/wire/packet/loop_probe.ts";
-import { HUSH_MS, STORM_MOVES } from "../../../../mod/overlay/loops/loop_guard.ts";
+import { FORGET_AGAIN_MS, HUSH_MS, STORM_MOVES } from "../../../../mod/overlay/loops/loop_guard.ts";
 import { type Arrival, BROADCAST, Cluster } from "../cluster.ts";
 import { at, kinds, local, made, miss } from "../dataplane_made.ts";
 
@@ -88,6 +88,22 @@ Deno.test("LoopGuard gives a stopped port one flow, which drops, and no address,
   cluster.check();
 });
 
+Deno.test("LoopGuard forgets what a port shows at which another host's probe comes in", () => {
+  const core = made();
+  miss(core, local(ONE, BROADCAST, 1), 0);
+  miss(core, local(TWO, BROADCAST, 0), 0);
+  const remembered = () => core.report(at(0)).macs.local;
+  assert.equal(remembered(), 2);
+  miss(core, local(OTHER, BROADCAST, 1), 10, encodeLoopProbe(2 ** 39));
+  assert.equal(remembered(), 2, "the other port's, and that of the probe");
+  miss(core, local(ONE, BROADCAST, 1), 20);
+  core.step({ kind: "wake" }, at(10 + FORGET_AGAIN_MS));
+  assert.equal(remembered(), 1, "what still went round");
+  miss(core, local(ONE, BROADCAST, 1), 400);
+  miss(core, local(OTHER, BROADCAST, 1), 500, encodeLoopProbe(2 ** 39));
+  assert.equal(remembered(), 3, "not again so soon, whoever forges them");
+});
+
 Deno.test("LoopGuard leaves the one port behind which all containers are to the bridge", () => {
   const cluster = new Cluster(2, { kind: "bridge" });
   cluster.connect(0, 1);
@@ -127,6 +143,6 @@ Deno.test("LoopGuard hushes who feigns a storm three times, and takes no probe t
   }
   assert.ok(hushed >= STORM_MOVES && hushed <= 3 * (HUSH_MS + 1), `${hushed} ms of hush`);
   const forged = encodeLoopProbe(2 ** 39);
-  assert.deepEqual(kinds(miss(core, local(OTHER, BROADCAST), 30_001, forged)), ["install"]);
+  assert.equal(kinds(miss(core, local(OTHER, BROADCAST), 30_001, forged)).at(-1), "install");
   assert.deepEqual(core.report(at(30_001)).datapath.stopped, []);
 });
