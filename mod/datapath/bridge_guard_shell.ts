@@ -34,10 +34,10 @@ const MAX_HUSHES = 3;
 const CALM_MS = 60_000;
 
 /** When a probe of another host comes in from a container, the two hosts' ports are part of a loop, which that host is
- * about to cut: what containers' ports show is forgotten at once, and once more when nothing goes round; then not for a
- * while. */
+ * about to cut: what containers' ports show is forgotten at once, and once more when nothing goes round. Then not for a
+ * while, twice as long each time: probes can be forged, and what is for a container goes to all until it speaks again. */
 const FORGET_AGAIN_MS = 300;
-const FORGET_REST_MS = 2_000;
+const FORGET_REST_MS = { first: 2_000, longest: 600_000 } as const;
 
 /** What a guard is made of. */
 export interface BridgeGuardParts {
@@ -65,6 +65,7 @@ export class BridgeGuard implements Watcher {
   #hushes = 0;
   #stormAt = -Infinity;
   #strangeAt = -Infinity;
+  #strangeRest: number = FORGET_REST_MS.first;
   #forgetAt = Infinity;
   #heard = 0;
   #lookAt = Infinity;
@@ -140,7 +141,10 @@ export class BridgeGuard implements Watcher {
 
   /** A probe of another host has come from a container. */
   strange(now: Millis): void {
-    if (now - this.#strangeAt < FORGET_REST_MS) return;
+    const since = now - this.#strangeAt;
+    if (since < this.#strangeRest) return;
+    const { first, longest } = FORGET_REST_MS;
+    this.#strangeRest = since > 2 * longest ? first : Math.min(2 * this.#strangeRest, longest);
     this.#strangeAt = now;
     this.#forgetAt = after(now, FORGET_AGAIN_MS);
     using socket = this.#parts.openRoute();
