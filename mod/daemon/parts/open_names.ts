@@ -133,14 +133,15 @@ export function openNames(
     },
   };
   const { attachments, onLooked, restored } = attached;
-  const targets = new Set(attachments.list().map(({ target }) => target));
+  const all = attachments.list();
+  const targets = new Set(all.map(({ target }) => target));
   const ownAddresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
   const host = ownAddresses.length > 0 ? [EXPOSE_HOLDER] : [];
   own.keepOnly(new Set([...host, ...targets]));
   for (const target of host) names.attached(target, ownAddresses);
   names.files?.reconcile(targets);
   const there = new Set([...restored.adopted, ...restored.restored]);
-  for (const { addresses, target } of attachments.list()) {
+  for (const { addresses, target } of all) {
     if (there.has(target)) names.attached(target, addresses);
     else {
       own.absent(target, addressesOf({ addresses }));

@@ -5,7 +5,7 @@ import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
 import { note } from "../common/notes.ts";
 import type { Container } from "../common/container.ts";
-import { type Background, exec, FOLDER, ip, until } from "../common/process.ts";
+import { Background, exec, FOLDER, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -122,6 +122,19 @@ declareTests(
         h2.daemon.kill("SIGKILL");
         await h2.daemon.ended();
         await allKnow([h1], "all", ["10.2.1.1"]);
+
+        const log = `${FOLDER}/${h1.netns}/process`;
+        await using process = new Background(["unshare", "--net", "sleep", "60"], log, { netns: h1.netns });
+        const known = ["self", h1.daemon.pid].map((pid) => Deno.readLinkSync(`/proc/${pid}/ns/net`));
+        await until(
+          "the process has a namespace of its own",
+          () => !known.includes(Deno.readLinkSync(`/proc/${process.pid}/ns/net`)),
+        );
+        const body = { target: `pid:${process.pid}`, addresses: ["10.2.1.9/24"], names: ["process"] };
+        await ask(h1, "/attach", body);
+        await allKnow([h1], "process", ["10.2.1.9"]);
+        process.kill("SIGKILL");
+        await allKnow([h1], "process", []);
       },
     "--no-dns: no names, no place where containers would ask, and no file of theirs changed": async (
       world,
