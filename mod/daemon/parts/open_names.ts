@@ -104,6 +104,11 @@ export function openNames(
     ...forContainers === undefined ? [] : [forContainers],
     ...listen,
   ];
+  const tellClient = (target: string, addresses: readonly string[]) => {
+    if (target !== EXPOSE_HOLDER) return service.setClient(target, clientOf(addresses));
+    const sources = [LOOPBACK, ...listen.map(({ ip }) => ip)].flatMap(numberOf);
+    service.setClient(HOST, { ...clientOf(addresses), sources });
+  };
   let distancesAt = -Infinity;
   const tellDistances = () => {
     if (clock.now() < distancesAt + DISTANCES_MS) return;
@@ -123,13 +128,14 @@ export function openNames(
     },
     attached(target, addresses) {
       own.present(target, addressesOf({ addresses }));
-      service.setClient(target, clientOf(addresses));
+      tellClient(target, addresses);
       tellDistances();
     },
     forgotten(target) {
       own.forgotten(target);
       names.files?.restore(target);
-      service.removeClient(target);
+      if (target === EXPOSE_HOLDER) tellClient(target, []);
+      else service.removeClient(target);
     },
   };
   const { attachments, onLooked, restored } = attached;
@@ -138,8 +144,10 @@ export function openNames(
   const ownAddresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
   const host = ownAddresses.length > 0 ? [EXPOSE_HOLDER] : [];
   own.keepOnly(new Set([...host, ...targets]));
+  tellClient(EXPOSE_HOLDER, []);
   for (const target of host) names.attached(target, ownAddresses);
-  names.files?.reconcile(targets);
+  if (names.files === undefined) filesOf(config.dns).withdraw();
+  else names.files.reconcile(targets);
   const there = new Set([...restored.adopted, ...restored.restored]);
   for (const { addresses, target } of all) {
     if (there.has(target)) names.attached(target, addresses);
@@ -153,10 +161,6 @@ export function openNames(
     for (const target of waiting) own.absent(target);
     tellDistances();
   };
-  service.setClient(HOST, {
-    addresses: [],
-    sources: [LOOPBACK, ...listen.map(({ ip }) => ip)].flatMap(numberOf),
-  });
   router.register(directory.channel);
   service.listen(endpoints);
   return {
