@@ -43,7 +43,7 @@ export function newNetns(): HeldNetns {
 
 /** Runs `make` inside the network namespace at `path`, then returns to the own one. A socket that it makes stays in that
  * namespace. `make` must not await or return a promise: other work of this thread would run inside. Call this on the
- * main thread, or in a worker before its first await. If the thread cannot return, the process ends. */
+ * main thread or in a worker: each stays on one thread of the system. If the thread cannot return, the process ends. */
 export function inNetns<T>(path: string, make: () => T): T {
   const target = openNamespace(path);
   let own = -1;

@@ -39,6 +39,21 @@ export function ipToBytes(ip: Ip): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(ipaddr.parse(ip).toByteArray());
 }
 
+/** An IPv4 address as a number. */
+export function ipv4Number(ip: Ip): number {
+  let value = 0;
+  let octet = 0;
+  for (let i = 0; i < ip.length; i++) {
+    const code = ip.charCodeAt(i);
+    if (code !== 46) octet = octet * 10 + code - 48;
+    else {
+      value = value * 256 + octet;
+      octet = 0;
+    }
+  }
+  return value * 256 + octet;
+}
+
 /** The address of 4 or 16 octets; undefined for another count. */
 export function ipFromBytes(bytes: Uint8Array): Ip | undefined {
   if (bytes.length === 4) return bytes.join(".") as Ip;

@@ -1,5 +1,5 @@
 /** Names and records as people write and read them. */
-import { type Ip, ipFromBytes, ipToBytes, isIpv4, parseIp } from "../core/addr.ts";
+import { type Ip, ipFromBytes, ipToBytes, ipv4Number, isIpv4, parseIp } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { encodeName, MAX_LABEL, MAX_NAME_OCTETS } from "../wire/dns/dns_text.ts";
 import { RECORD_TYPE } from "../wire/dns/dns_types.ts";
@@ -47,9 +47,8 @@ export function shortName(hostname: string, domain: string): string {
 
 /** The record of an address. */
 export function recordOfAddress(ip: Ip): EntryData {
-  const bytes = ipToBytes(ip);
-  if (!isIpv4(ip)) return { type: RECORD_TYPE.AAAA, addr: 0, rdata: bytes.toHex() };
-  return { type: RECORD_TYPE.A, addr: new DataView(bytes.buffer).getUint32(0), rdata: "" };
+  if (!isIpv4(ip)) return { type: RECORD_TYPE.AAAA, addr: 0, rdata: ipToBytes(ip).toHex() };
+  return { type: RECORD_TYPE.A, addr: ipv4Number(ip), rdata: "" };
 }
 
 /** The record that says in which order the addresses of a name are answered. */

@@ -1,5 +1,5 @@
 /** Questions over TCP: bounded in connections, in memory and in time. */
-import { type Ip, ipToBytes, isIpv4 } from "../core/addr.ts";
+import { type Ip, ipv4Number, isIpv4 } from "../core/addr.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Answering } from "./answering_shell.ts";
 import { framed, MessageReader } from "./frames.ts";
@@ -168,5 +168,5 @@ export class TcpAnswers implements Disposable {
 
 /** An IPv4 address as a number; an IPv6 address counts as no client's. */
 function sourceOf(ip: Ip): number {
-  return isIpv4(ip) ? new DataView(ipToBytes(ip).buffer).getUint32(0) : -1;
+  return isIpv4(ip) ? ipv4Number(ip) : -1;
 }

@@ -1,6 +1,6 @@
 /** The range that all peers share out, and its addresses as numbers. */
 import { bad, type Decoded, good } from "../core/brand.ts";
-import { type Cidr, formatCidr, type Ip, ipFromBytes, ipToBytes, isIpv4 } from "../core/addr.ts";
+import { type Cidr, formatCidr, type Ip, ipFromBytes, ipToBytes, ipv4Number, isIpv4 } from "../core/addr.ts";
 
 /**
  * An address inside: how far it is from the first address of the universe. Sums and differences of these are what
@@ -150,20 +150,6 @@ export function largestAligned({ start, end }: Span, base = 0): Span {
   const rest = (base + start) % power;
   const at = rest <= half ? base + start - rest + half : base + start - rest + power;
   return { start: at - base, end: at - base + half };
-}
-
-function ipv4Number(ip: Ip): number {
-  let value = 0;
-  let octet = 0;
-  for (let i = 0; i < ip.length; i++) {
-    const code = ip.charCodeAt(i);
-    if (code !== 46) octet = octet * 10 + code - 48;
-    else {
-      value = value * 256 + octet;
-      octet = 0;
-    }
-  }
-  return value * 256 + octet;
 }
 
 function bigOf(ip: Ip): bigint {
