@@ -38,7 +38,7 @@ export interface NameServiceAround {
   /** Makes a callback that lets nothing out, see Faults.guard. */
   readonly guard: Faults["guard"];
   /** Takes what has become of the addresses to listen on, whenever that changes. */
-  readonly onListeners: (listeners: readonly DnsListener[]) => void;
+  readonly onListeners?: (listeners: readonly DnsListener[]) => void;
   /** Where the thread's code is, if not beside this file. */
   readonly workerUrl?: URL;
 }
@@ -201,7 +201,7 @@ class NameServiceClient implements NameService {
     switch (message.kind) {
       case "listeners":
         this.listeners = message.listeners;
-        return this.#around.onListeners(message.listeners);
+        return this.#around.onListeners?.(message.listeners);
       case "report":
         return this.#reports.get(message.id)?.resolve(message.report);
       case "log":

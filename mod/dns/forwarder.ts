@@ -61,12 +61,10 @@ export type ForwardEffect<Waiter> =
 
 /** What a forwarder is made of. */
 export interface ForwarderOptions {
-  /** For ids, and for letters. */
+  /** For ids. */
   readonly random: Random;
   /** How long a server has for its answer. */
   readonly patienceMs: number;
-  /** Whether letters are sent in a random mixture that has to come back; some servers do not keep them. */
-  readonly mixCase: boolean;
 }
 
 interface Waiting<Waiter> {
@@ -158,7 +156,7 @@ export class DnsForwarder<Waiter> {
     const made = this.#attempts.get(attempt);
     if (made === undefined) return [];
     const { question } = made;
-    if (!isAnswerTo(made.message, question.nameEnd, bytes, this.#options.mixCase)) {
+    if (!isAnswerTo(made.message, question.nameEnd, bytes)) {
       this.counters.spoofed++;
       return question.transport === "tcp" ? this.failed(attempt, now) : [];
     }
@@ -238,21 +236,11 @@ export class DnsForwarder<Waiter> {
     const id = this.#options.random.below(0x1_0000);
     message[0] = id >>> 8;
     message[1] = id;
-    if (this.#options.mixCase) this.#mix(message, question.nameEnd);
     const attempt = ++this.#lastAttempt;
     const until = now + this.#options.patienceMs as Millis;
     this.#attempts.set(attempt, { question, server: formatEndpoint(server), message, until });
     question.attempts.add(attempt);
     this.#effects.push({ kind: "send", attempt, server, transport, message });
-  }
-
-  #mix(message: Uint8Array, nameEnd: number): void {
-    const bits = this.#options.random.bytes(32);
-    for (let i = DNS_HEADER; i < nameEnd; i++) {
-      const isLetter = /[a-z]/i.test(String.fromCharCode(message[i]!)); // lengths of labels are below letters
-      const at = i - DNS_HEADER;
-      if (isLetter && (bits[at >>> 3]! >>> (at & 7) & 1) === 1) message[i]! ^= LETTERS_ALIKE;
-    }
   }
 
   #giveUp(attempt: number, { question, server }: Attempt<Waiter>, now: Millis): void {
@@ -298,7 +286,7 @@ function folded(octet: number): number {
 }
 
 /** Whether a message answers what was asked: its id, and the question to the letter, or but for letters. */
-function isAnswerTo(asked: Uint8Array, nameEnd: number, bytes: Uint8Array, toTheLetter: boolean): boolean {
+function isAnswerTo(asked: Uint8Array, nameEnd: number, bytes: Uint8Array): boolean {
   const end = nameEnd + 4;
   if (bytes.length < end || bytes[0] !== asked[0] || bytes[1] !== asked[1]) return false;
   const flags = bytes[2]! << 8 | bytes[3]!;
@@ -307,7 +295,7 @@ function isAnswerTo(asked: Uint8Array, nameEnd: number, bytes: Uint8Array, toThe
   }
   for (let i = DNS_HEADER; i < end; i++) {
     const [a, b] = [bytes[i]!, asked[i]!];
-    if (a !== b && (toTheLetter || i >= nameEnd || folded(a) !== folded(b))) return false;
+    if (a !== b && (i >= nameEnd || folded(a) !== folded(b))) return false;
   }
   return true;
 }

@@ -64,7 +64,7 @@ class Names implements Disposable {
     const { clock, config, random, readResolvConf, readiness, sockets } = loop;
     this.server = new NameServer({ ...config, random, rttMs: (peer) => this.#distances.get(peer) });
     this.handlers = new Handlers(readiness);
-    this.forwarder = new DnsForwarder({ random, patienceMs: config.patienceMs, mixCase: config.mixCase });
+    this.forwarder = new DnsForwarder({ random, patienceMs: config.patienceMs });
     const { clients, forwarder, handlers, server } = this;
     const upstreams = new Upstreams(config.stubs);
     this.#asking = new Asking({ clock, handlers, sockets, forwarder, upstreams, readResolvConf });

@@ -25,9 +25,6 @@ export interface NameServiceConfig {
   readonly resolvConf: string;
   /** How long each of these servers has for its answer. */
   readonly patienceMs: number;
-  /** Whether names are sent to these servers in a random mixture of capital and small letters, which has to come back. It
-   * makes false answers harder; some servers do not keep the letters. */
-  readonly mixCase: boolean;
 }
 
 /** An address on which the name server is to listen. */

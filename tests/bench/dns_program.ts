@@ -10,7 +10,7 @@ const self = "02:00:00:00:00:01" as PeerName;
 const toServer = { ip: server as Ip, port: Number(port) };
 const service = startNameService({
   config: {
-    ...{ self, domain: `${DOMAIN}.`, ttl: undefined, order: "balanced", plainCap: undefined, mixCase: false },
+    ...{ self, domain: `${DOMAIN}.`, ttl: undefined, order: "balanced", plainCap: undefined },
     stubs: server === undefined ? [] : [{ domain: "example.com.", servers: [toServer] }],
     ...{ resolvConf: "/dev/null", patienceMs: 5_000 },
   },

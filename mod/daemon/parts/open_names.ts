@@ -1,7 +1,7 @@
 /** Names: the directory on this host's clock and mesh, the names that this host gives, and the thread that answers. */
 import { Wakeup } from "../../../ffi/poll.ts";
 import type { Exposed } from "../../attach/mod.ts";
-import { formatCidr, type Ip, ipToBytes, isIpv4, parseCidr } from "../../core/addr.ts";
+import { formatCidr, type Ip, ipv4Number, isIpv4, parseCidr } from "../../core/addr.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
 import { DirectoryShell } from "../../dns/directory_shell.ts";
@@ -91,12 +91,11 @@ export function openNames(
     target === EXPOSE_HOLDER && called !== undefined ? { container: HOST, hostname: called } : undefined;
   const own = new OwnNames({ store, directory, domain, alsoCalled, logger });
   const service = startNameService({
-    config: { ...config.dns, self, plainCap: undefined, patienceMs: PATIENCE_MS, mixCase: false },
+    config: { ...config.dns, self, plainCap: undefined, patienceMs: PATIENCE_MS },
     entries: () => directory.entries(),
     createWakeup: () => Wakeup.create(),
     log: logger,
     guard: (what, work) => faults.guard(what, work),
-    onListeners: () => {},
   });
   answering.service = service;
   const forContainers = nameLeg.listen;
@@ -185,7 +184,7 @@ function clientOf(addresses: readonly string[]): DnsClient {
 
 /** An IPv4 address as a number; nothing for others. */
 function numberOf(ip: Ip): readonly number[] {
-  return isIpv4(ip) ? [new DataView(ipToBytes(ip).buffer).getUint32(0)] : [];
+  return isIpv4(ip) ? [ipv4Number(ip)] : [];
 }
 
 /** Measured times to neighbours and back. */

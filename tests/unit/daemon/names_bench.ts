@@ -100,7 +100,7 @@ export class NamesTrial implements AsyncDisposable {
     this.service = startNameService({
       config: {
         ...{ self: peer(1), domain: "mesh.internal.", ttl: undefined, order: "balanced" as const },
-        ...{ plainCap: undefined, stubs: [], resolvConf: "/nowhere", patienceMs: 5_000, mixCase: false },
+        ...{ plainCap: undefined, stubs: [], resolvConf: "/nowhere", patienceMs: 5_000 },
         ...config,
       },
       entries: () => [],

@@ -43,7 +43,6 @@ class Trial {
           stubs: [],
           resolvConf: "/none",
           patienceMs: 5_000,
-          mixCase: false,
         },
       },
       entries,
