@@ -8,6 +8,19 @@ const DOCKER = "/usr/bin/docker";
 /** Programs of the image, which is busybox. */
 const APPLETS = ["sh", "sleep", "ping", "ip", "cat", "wget", "httpd", "nslookup"];
 
+/** What the engine has of its own. A root that was just made has no control groups; the engine needs them. */
+const MOUNTS = `set -e
+mkdir -p /run/docker
+mount -t tmpfs none /run/docker
+if ! grep -q " cgroup2* " /proc/self/mounts; then
+  mount -t tmpfs none /sys/fs/cgroup
+  for name in $(grep -v "^#" /proc/cgroups | grep "1$" | cut -f 1); do
+    mkdir "/sys/fs/cgroup/$name"
+    mount -t cgroup -o "$name" none "/sys/fs/cgroup/$name" || rmdir "/sys/fs/cgroup/$name"
+  done
+fi
+echo ready
+exec sleep 3600`;
 const SLEEPS = "trap exit TERM; sleep 3600 & wait";
 
 /** Docker on a host. Disposing it ends it with every container. */
@@ -33,12 +46,12 @@ export class Engine implements AsyncDisposable {
   /** Makes the mount namespace, in which `/run/docker` is the engine's own. */
   async prepare(): Promise<void> {
     Deno.mkdirSync(this.#folder, { recursive: true });
-    const script = "mkdir -p /run/docker && mount -t tmpfs none /run/docker && echo ready && exec sleep 3600";
-    this.#mounts = new Background(
-      ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
-      this.#log,
-    );
-    await until("the engine has a mount namespace", () => this.#mounts!.output().includes("ready"));
+    const argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS];
+    this.#mounts = new Background(argv, this.#log);
+    await until("the engine has a mount namespace", () => {
+      if (this.#mounts!.code !== undefined) throw new Hopeless(this.#mounts!.output());
+      return this.#mounts!.output().includes("ready");
+    });
   }
 
   /** Starts it without waiting. */
