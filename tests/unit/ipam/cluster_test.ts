@@ -28,7 +28,7 @@ const KINDS: readonly Omit<StormOptions, "seed">[] = [
   { hosts: 5, removals: true, oldDisks: false },
   { hosts: 12, removals: true, oldDisks: false },
   { hosts: 5, removals: false, oldDisks: true },
-  { hosts: 3, removals: true, oldDisks: true },
+  { hosts: 3, removals: false, oldDisks: true },
 ];
 
 for (const kind of KINDS) {

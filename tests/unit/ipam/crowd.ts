@@ -59,7 +59,7 @@ export function crowd(count: number): readonly CrowdCost[] {
   measure("one host needs of all", 10, () => asked.every((id) => needy.outcomes.has(id)));
   for (const id of asked) assert.equal(needy.outcomes.get(id)?.kind, "address");
 
-  cluster.clock.run(60_000);
+  cluster.clock.run(4_000);
   cluster.split((index) => index % 2);
   cluster.clock.run(1_000);
   for (const half of [0, 1]) {
@@ -75,7 +75,7 @@ export function crowd(count: number): readonly CrowdCost[] {
       });
     }
   }
-  cluster.clock.run(60_000);
+  cluster.clock.run(4_000);
   reset();
   cluster.heal();
   const view = (host: Host) => host.allocator.ringPrint();
