@@ -142,9 +142,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
       case "wake":
         return this.#wake();
       case "mesh":
-        this.#parts.reachable = new Set(event.peers);
-        this.#parts.expected = event.expected;
-        this.#parts.met(event.peers);
+        this.#parts.reach(event.peers, event.expected);
         this.#settle();
         return this.#requests.retry();
       case "left":
@@ -212,6 +210,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
    * may give it to us. */
   #claimForeign(): void {
     for (const { cidr, ident, isContainer } of this.#parts.takeForeign()) {
+      if (ident === ASIDE) continue; // nobody waits for it
       this.#parts.note("address-reclaimed", cidr.ip);
       this.#requests.add({
         ...{ kind: "claim", tries: 0, answered: true },

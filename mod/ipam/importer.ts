@@ -32,7 +32,7 @@ export class Importer {
 
   /** When what waits is due; Infinity: nothing waits. */
   get due(): number {
-    return this.#waiting.length > 0 ? this.#parts.holdUntil : Infinity;
+    return this.#waiting.length > 0 ? this.#parts.heardAt : Infinity;
   }
 
   /** Nobody waits for it any more. */
@@ -44,8 +44,8 @@ export class Importer {
 
   /** Does what waits, when it is time. */
   settle(): void {
-    const { holdUntil, now } = this.#parts;
-    if (holdUntil !== Infinity && now < holdUntil) return;
+    const { heardAt, now } = this.#parts;
+    if (heardAt !== Infinity && now < heardAt) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const event of waiting) this.#import(event);

@@ -54,6 +54,8 @@ export class Parts implements Facts, Surroundings {
   now = 0 as Millis;
   /** Nothing new is handed out before this; Infinity while nobody was met. */
   holdUntil = Infinity;
+  /** By then those whom the mesh has begun to reach had time to speak; Infinity while it reached nobody. */
+  heardAt = Infinity;
   /** Whether a clone is conceivable: somebody has handed out addresses under our name before. */
   careful = false;
   /** Containers that died, and when: their addresses go back unless they start again. */
@@ -156,6 +158,14 @@ export class Parts implements Facts, Surroundings {
     if (this.overtaken === 2) this.note("clone", cloned(this.self, this.options.nickname).message);
   }
 
+  /** The mesh reaches these peers now. `expected`: how many there ought to be. */
+  reach(peers: readonly PeerName[], expected: number): void {
+    const isNew = (peer: PeerName) => peer !== this.self && !this.reaches(peer);
+    if (peers.some(isNew)) this.heardAt = this.now + HOLD_MS;
+    this.reachable = new Set(peers);
+    this.expected = expected;
+    this.met(peers);
+  }
   /** The mesh reaches these peers now, or one of them spoke: the first time, a clone may show up. */
   met(peers: readonly PeerName[]): void {
     if (peers.some((peer) => peer !== this.self) && this.holdUntil === Infinity) {

@@ -190,3 +190,22 @@ Deno.test("import waits until hosts that were just met had time to say what they
     assert.deepEqual([outcome.ring, outcome.restored], [!knows, 3]);
   }
 });
+
+Deno.test("import waits for an owner that was just met, though others were met long ago", () => {
+  const backup = used().allocator.backup("before")!;
+  const newer = used();
+  const range = { start: newer.ring().start, end: newer.ring().end };
+  newer.feed({ kind: "message", source: peer(3), message: { kind: "request", range } });
+  const bench = new Bench({ init: { kind: "consensus", peers: 2 } });
+  bench.reach(3);
+  bench.pass(20_000);
+  bench.reach(2, 3);
+  bench.feed({ kind: "import", id: 1_000, backup, gone: [] });
+  bench.pass(500);
+  assert.equal(bench.outcomes.get(1_000), undefined, "it may know better");
+  bench.state({ ring: newer.ring() }, 2);
+  bench.pass(500);
+  const outcome = bench.outcomes.get(1_000);
+  assert.ok(outcome?.kind === "imported" && !outcome.ring);
+  assert.ok(bench.ring().entries.some(({ owner }) => owner === peer(3)));
+});

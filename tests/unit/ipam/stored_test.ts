@@ -88,3 +88,14 @@ Deno.test("an address whose range is ours no more is asked for again, and not ha
   second.pass(5_000);
   assert.deepEqual(second.allocator.status().held.map(({ ident }) => ident), ["a"]);
 });
+
+Deno.test("an address that was set aside and whose range is ours no more is not asked for again", () => {
+  const bench = new Bench();
+  const a = bench.allocate("a");
+  assert.ok(a?.kind === "address");
+  bench.feed({ kind: "set-aside", id: 900, ident: "a", ip: a.cidr.ip, forMs: 600_000 });
+  bench.disk.delete("ipam/ring");
+  const second = new Bench({ disk: bench.disk, init: { kind: "consensus", peers: 2 } });
+  assert.deepEqual(second.allocator.status().pendingClaims, []);
+  assert.equal([...second.disk.keys()].some((key) => key.includes("aside")), false);
+});
