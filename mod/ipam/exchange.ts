@@ -1,7 +1,7 @@
 /** What other peers say: states, requests for space, denials (source: spec ipam.md, sections 4.3 to 4.5). */
 import type { PeerName } from "../core/names.ts";
 import { type IpamRange, type IpamRing, type IpamState, MAX_IPAM_ENTRIES } from "../wire/ipam/ipam_types.ts";
-import { type Parts, VERSIONS_PER_START } from "./parts.ts";
+import type { Parts } from "./parts.ts";
 import { mergeRings, type RingContent, ringFault, seedsDiffer } from "./ring_merge.ts";
 import { commonSpan, rangeText } from "./universe.ts";
 import { differentRanges, differentSeeds, removedHere } from "./words.ts";
@@ -92,7 +92,7 @@ export class Exchange {
       if (!members.has(source) || this.#ownsSome(range)) this.#parts.send(source, { kind: "denied", range });
     } else {
       ring.grant(given, source);
-      this.#parts.fromDisk = false;
+      this.#parts.trustOwn();
       this.#parts.followRing(before);
       this.#parts.saveRing();
       // One that needs much asks many: it tells the others once for all of them.
@@ -142,7 +142,7 @@ export class Exchange {
     const options = {
       ...{ self, size, textOf, isLost: members.isLost.bind(members) },
       allFree: space.allFree.bind(space),
-      fromDisk: this.#parts.fromDisk && !members.wasLost ? VERSIONS_PER_START : undefined,
+      fromDisk: this.#parts.fromDisk && !members.wasLost ? this.#parts.sure : undefined,
     };
     if (theirs.start !== wireStart || theirs.end !== wireStart + size) {
       const [received, ours] = [rangeText(theirs.start, theirs.end), universe.spanText(universe.span)];
@@ -167,6 +167,7 @@ export class Exchange {
     const wasEmpty = ring.isEmpty;
     const installed = this.#install(merged.ring, merged.changed);
     const news = { ...installed, isSame: ownership(entries) === ownership(ring.entries) };
+    if (this.#parts.fromDisk) this.#parts.heardOfOurs(entries);
     if (wasEmpty && this.#wasUsed()) this.#parts.careful = true;
     return news;
   }

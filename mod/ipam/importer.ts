@@ -3,15 +3,16 @@ import { formatCidr } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { AllocatorEvent, LeftOut } from "./allocator_types.ts";
 import type { BackupHolder } from "./backup.ts";
-import { type Parts, VERSIONS_PER_START } from "./parts.ts";
+import type { Parts } from "./parts.ts";
 import { ownersMissing, peersText, peerText, refusal } from "./words.ts";
 
 type Import = Extract<AllocatorEvent, { kind: "import" }>;
 
 /**
  * Without a ring, that of the backup is taken when all owners that it names are here: none of them can have given
- * anything away since without this host's hearing of it. With a ring, only what the backup's own host held is taken,
- * where it is that host's and free.
+ * anything away since without this host's hearing of it. This host itself may have, to hosts that the backup does not
+ * know: they are believed when they turn up, until this host hands something out. With a ring, only what the backup's
+ * own host held is taken, where it is that host's and free.
  */
 export class Importer {
   readonly #parts: Parts;
@@ -96,8 +97,8 @@ export class Importer {
     const { ring, self } = this.#parts;
     const before = ring.rangesOf(self);
     ring.install(backup.ring.entries, backup.ring.seeds);
-    ring.raise(VERSIONS_PER_START);
-    this.#parts.careful = true; // who is met from now on may know better
+    this.#parts.careful = true;
+    this.#parts.believeDisk(new Map()); // who is met from now on may know better
     this.#parts.followRing(before);
     this.#parts.saveRing();
     this.#parts.note("imported", `${backup.ring.entries.length} ranges, written ${backup.written}`);
@@ -117,7 +118,7 @@ export class Importer {
       if (owner !== self) return `it belongs to ${peersText([owner], nicknames)} now`;
       if (!space.claim(at)) return "it is in use";
     }
-    this.#parts.hold(ident, cidr, isContainer);
+    this.#parts.hold(ident, cidr, isContainer, { isRestored: true });
     return undefined;
   }
 }

@@ -62,7 +62,10 @@ export class Parts implements Facts, Surroundings {
   readonly dead = new Map<string, Millis>();
   /** Whether all that we know of our ranges comes from the disk: nothing was handed out or given away since the start. A
    * disk may be an old one (a machine that was set back): then others know better what is ours. */
-  fromDisk: boolean;
+  fromDisk = false;
+  /** Meanwhile: versions of our entries, by token, as of when we knew best what is ours. Ours have risen since, perhaps by
+   * many starts. */
+  readonly sure = new Map<Offset, number>();
   /** Addresses that are set aside, and until when. */
   readonly aside = new Map<Ip, Millis>();
   #tellAt = Infinity;
@@ -87,19 +90,40 @@ export class Parts implements Facts, Surroundings {
 
   constructor(readonly options: AllocatorOptions) {
     const { universe, self, uid, nickname, random, init, stored } = options;
-    const { ring, members, owned, faults, stale } = readStored(stored, universe, self);
+    const { ring, members, owned, faults, sure, stale } = readStored(stored, universe, self);
     this.ring = ring;
     this.owned = owned;
     this.members = new Members(self, random.below(2 ** 32), members);
     this.space = new Space(universe.wireStart);
     this.nicknames.set(self, nickname);
     this.careful = members !== undefined || !ring.isEmpty;
-    this.fromDisk = !ring.isEmpty;
-    this.ring.raise(VERSIONS_PER_START);
+    if (!ring.isEmpty) this.believeDisk(sure);
     this.space.update(this.ring.rangesOf(self));
     if (init.kind !== "observer") this.election = new Election({ name: self, uid });
     for (const reason of faults) this.note("state-discarded", reason);
     for (const key of stale) this.emit({ kind: "store", key, value: undefined });
+  }
+
+  /** The ring is an old one, perhaps: until we hand something out, others know better. `sure`: see there. */
+  believeDisk(sure: ReadonlyMap<Offset, number>): void {
+    this.fromDisk = true;
+    for (const { owner, token, version } of this.ring.entries) {
+      if (owner === this.self) this.sure.set(token, sure.get(token) ?? version);
+    }
+    this.ring.raise(VERSIONS_PER_START);
+  }
+  /** We hand out addresses or give them away: from now on nobody knows better what is ours. The ring is to be saved. */
+  trustOwn(): void {
+    this.fromDisk = false;
+    this.sure.clear();
+  }
+  /** Others have said what they know of our entries. */
+  heardOfOurs(entries: Ring["entries"]): void {
+    for (const { owner, token, version } of entries) {
+      const sure = this.sure.get(token);
+      if (sure !== undefined && owner === this.self) this.sure.set(token, Math.max(sure, version));
+    }
+    for (const { owner, token } of this.ring.entries) if (owner !== this.self) this.sure.delete(token);
   }
 
   get universe() {
@@ -248,7 +272,11 @@ export class Parts implements Facts, Surroundings {
   saveRing(): void {
     this.report();
     this.#reports = 0;
-    this.emit({ kind: "store", key: STORE_KEY.ring, value: writeRing(this.ring, this.universe) });
+    this.emit({
+      kind: "store",
+      key: STORE_KEY.ring,
+      value: writeRing(this.ring, this.universe, this.sure),
+    });
   }
   /** Writes the ring if free counts have changed often since. */
   saveReports(): void {
@@ -272,9 +300,12 @@ export class Parts implements Facts, Surroundings {
     return true;
   }
 
-  /** Records an address, in use already where it is ours. */
-  hold(ident: string, cidr: Cidr, isContainer: boolean): void {
-    this.fromDisk = false;
+  /** Records an address, in use already where it is ours. `isRestored`: it comes from a backup, and is handed to nobody. */
+  hold(ident: string, cidr: Cidr, isContainer: boolean, { isRestored = false } = {}): void {
+    if (this.fromDisk && !isRestored) {
+      this.trustOwn();
+      this.saveRing();
+    }
     this.#saveHolder(this.owned.add(ident, cidr, isContainer));
   }
   /** Strikes what a holder has, all of it or one address; returns what it was. */

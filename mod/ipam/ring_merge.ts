@@ -22,8 +22,8 @@ export interface MergeOptions {
   /** Whether a peer is gone for good: what it still says it owns is not believed against us. */
   readonly isLost: (peer: PeerName) => boolean;
   /** Set while all that we know comes from the disk: others may know better what we have given away since that was
-   * written. By how much our versions were raised since. */
-  readonly fromDisk: number | undefined;
+   * written. Versions of our entries, by token, as of then. */
+  readonly fromDisk: ReadonlyMap<Offset, number> | undefined;
   /** An address as text, for reasons. */
   readonly textOf: (at: Offset) => string;
 }
@@ -157,7 +157,7 @@ class Walk {
     const next = this.mine[(i + 1) % this.mine.length]!.token;
     const at = textOf(ours.token);
     const isGivenAway = ours.owner === self && other.owner !== self && !isLost(other.owner) &&
-      fromDisk !== undefined && other.version > ours.version - fromDisk;
+      fromDisk !== undefined && other.version > (fromDisk.get(ours.token) ?? ours.version);
     if (isGivenAway) return this.#take(other);
     if (ours.version > other.version || ours.version === other.version && ours.owner === other.owner) {
       this.#keep(ours);

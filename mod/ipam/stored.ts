@@ -6,7 +6,7 @@ import type { MembersRecord } from "./members.ts";
 import { Owned } from "./owned.ts";
 import { type Entry, MAX_VERSION, Ring } from "./ring.ts";
 import { ringFault } from "./ring_merge.ts";
-import type { Universe } from "./universe.ts";
+import type { Offset, Universe } from "./universe.ts";
 
 /** Version of the form; a reader refuses higher ones. */
 const FORM = 1;
@@ -17,6 +17,8 @@ export const STORE_KEY = { ring: "ipam/ring", members: "ipam/members", owned: "i
 export interface Stored {
   /** Empty where there was none. */
   readonly ring: Ring;
+  /** Versions of its own entries, by token, as of when the host knew best what is its own. */
+  readonly sure: ReadonlyMap<Offset, number>;
   /** Members of the last run. */
   readonly members: MembersRecord | undefined;
   /** Who holds what. */
@@ -50,14 +52,15 @@ export function readStored(records: ReadonlyMap<string, string>, universe: Unive
   for (const [key, text] of holders) {
     read(key, text, (json) => owned.restore(key.slice(STORE_KEY.owned.length), json));
   }
-  return { ring: ring ?? new Ring(universe.size, self), members, owned, faults, stale };
+  const { sure = new Map() } = ring ?? {};
+  return { ring: ring?.ring ?? new Ring(universe.size, self), sure, members, owned, faults, stale };
 }
 
-/** The record of a ring. */
-export function writeRing(ring: Ring, universe: Universe): string {
+/** The record of a ring. `sure`: see `Stored`. */
+export function writeRing(ring: Ring, universe: Universe, sure: Stored["sure"]): string {
   const entries = ring.entries.map(({ token, owner, version, free }) => ({
     token: universe.ipAt(token),
-    ...{ owner, version, free },
+    ...{ owner, version, free, sure: sure.get(token) },
   }));
   const range = formatCidr(universe.cidr);
   return JSON.stringify({ form: FORM, peer: ring.self, range, seeds: ring.seeds, entries });
@@ -96,7 +99,11 @@ function listOf<T>(value: unknown, one: (item: Json) => T | undefined): readonly
   return out.includes(undefined) ? undefined : out as T[];
 }
 
-function readRing(json: unknown, universe: Universe, self: PeerName): Decoded<Ring> {
+function readRing(
+  json: unknown,
+  universe: Universe,
+  self: PeerName,
+): Decoded<Pick<Stored, "ring" | "sure">> {
   if (!isObject(json) || json.form !== FORM) return bad("the stored ring is unreadable");
   if (json.peer !== self) return bad(`the stored ring is of peer ${json.peer}, and this is ${self}`);
   const range = typeof json.range === "string" ? parseCidr(json.range) : undefined;
@@ -108,17 +115,19 @@ function readRing(json: unknown, universe: Universe, self: PeerName): Decoded<Ri
   if (entries === undefined || seeds.includes(undefined)) return bad("the stored ring is unreadable");
   const fault = ringFault(entries, { size: universe.size, textOf: (at) => universe.ipAt(at) });
   if (fault !== undefined) return bad(`the stored ring is wrong: ${fault}`);
-  return good(new Ring(universe.size, self, entries, seeds as PeerName[]));
+  const sure = entries.flatMap(({ token, sure }) => sure === undefined ? [] : [[token, sure] as const]);
+  const plain = entries.map(({ sure: _, ...entry }) => entry);
+  return good({ ring: new Ring(universe.size, self, plain, seeds as PeerName[]), sure: new Map(sure) });
 }
 
-function entryOf(item: Json, universe: Universe): Entry | undefined {
+function entryOf(item: Json, universe: Universe): (Entry & { readonly sure?: number }) | undefined {
   const ip: Ip | undefined = typeof item.token === "string" ? parseIp(item.token) : undefined;
   const token = ip === undefined ? undefined : universe.offsetOf(ip);
   const owner = peerOf(item.owner);
   if (token === undefined || owner === undefined || !isCount(item.version)) return undefined;
-  return isCount(item.free, universe.size)
-    ? { token, owner, version: item.version, free: item.free }
-    : undefined;
+  const { free, sure, version } = item;
+  if (!isCount(free, universe.size) || sure !== undefined && !isCount(sure)) return undefined;
+  return { token, owner, version, free, ...sure === undefined ? {} : { sure } };
 }
 
 function readMembers(json: unknown): Decoded<MembersRecord> {

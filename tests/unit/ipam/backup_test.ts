@@ -209,3 +209,19 @@ Deno.test("import waits for an owner that was just met, though others were met l
   assert.ok(outcome?.kind === "imported" && !outcome.ring);
   assert.ok(bench.ring().entries.some(({ owner }) => owner === peer(3)));
 });
+
+Deno.test("import: a host that the backup does not know is believed about what it was given, until an address is handed out", () => {
+  const backup = used().allocator.backup("before")!;
+  const [first, ...others] = used().ring().entries;
+  const given = [{ ...first!, owner: peer(3), version: first!.version + 1 }, ...others];
+  for (const handsOut of [false, true]) {
+    const bench = new Bench({ init: { kind: "consensus", peers: 2 } });
+    bench.reach(2);
+    bench.pass(2_000);
+    bench.feed({ kind: "import", id: 1_000, backup, gone: [] });
+    assert.equal(bench.outcomes.get(1_000)?.kind, "imported");
+    if (handsOut) bench.allocate("new");
+    bench.state({ ring: { ...bench.ring(), peer: peer(3), entries: given } }, 3);
+    assert.equal(bench.ring().entries[0]!.owner, handsOut ? peer(1) : peer(3));
+  }
+});

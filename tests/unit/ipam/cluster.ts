@@ -73,10 +73,14 @@ export class Host implements NetworkHost<AllocatorChannel> {
     this.feed({ kind: "wake" });
   }
 
-  /** The host has another disk now. */
+  /** The host has another disk now. Perhaps it has started with that before, and ended without having met anybody. */
   restore(disk: ReadonlyMap<string, string>): void {
     this.disk.clear();
     for (const [key, value] of disk) this.disk.set(key, value);
+    for (let starts = this.world.random.below(3); starts > 0; starts--) {
+      this.start();
+      this.kill();
+    }
   }
 
   kill(): void {

@@ -216,11 +216,12 @@ Deno.test("mergeRings() believes others about what we gave away, while all that 
   const theirs = { entries: [entry(0, 1, 7), entry(16, 2, 0), entry(32, 2, 3, 32)], seeds: [] };
   const options = { self: peer(1), size: 64, allFree: () => false, isLost: () => false, textOf: String };
   assert.equal(mergeRings(mine, theirs, { ...options, fromDisk: undefined }).kind, "refused");
-  const merged = mergeRings(mine, theirs, { ...options, fromDisk: 64 });
+  const fromDisk = new Map([[0, 6], [32, 2]]);
+  const merged = mergeRings(mine, theirs, { ...options, fromDisk });
   assert.ok(merged.kind === "merged");
   assert.deepEqual(merged.ring.entries, [entry(0, 1, 70), entry(16, 2, 0), entry(32, 2, 3, 32)]);
   const older = { entries: [entry(0, 2, 6, 32), entry(32, 2, 2, 32)], seeds: [] };
-  const kept = mergeRings(mine, older, { ...options, fromDisk: 64 });
+  const kept = mergeRings(mine, older, { ...options, fromDisk });
   assert.ok(kept.kind === "merged", "they say what was before we got it");
   assert.deepEqual(kept.ring.entries, mine.entries);
 });
