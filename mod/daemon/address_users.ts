@@ -10,6 +10,8 @@ const LEAST_MS = 40;
 const ROUND_TRIPS = 2;
 /** Nobody waits longer than this to attach something. */
 const MOST_MS = 500;
+/** So many addresses are asked for at once: their answers all pass user space. */
+const AT_ONCE = 64;
 
 /** How long answers may take, given the round trips to other hosts in milliseconds. */
 export function probePatience(roundTrips: readonly (number | undefined)[]): number {
@@ -27,6 +29,21 @@ export interface AddressUser {
   readonly host: string | null;
   /** Who that is, as a sentence names it. */
   readonly text: string;
+}
+
+/** The first of these addresses that is in use, with who uses it. Throws once nobody waits for it any more. */
+export async function firstInUse(
+  users: Pick<AddressUsers, "userOf">,
+  ips: readonly Ip[],
+  { gone, target }: { readonly target: string; readonly gone: () => AbortSignal },
+): Promise<AddressUser | undefined> {
+  for (let at = 0; at < ips.length; at += AT_ONCE) {
+    if (at > 0) gone().throwIfAborted();
+    const found = await Promise.all(ips.slice(at, at + AT_ONCE).map((ip) => users.userOf(ip, target)));
+    const user = found.find((one) => one !== undefined);
+    if (user !== undefined) return user;
+  }
+  return undefined;
 }
 
 /** What is needed to find out. */

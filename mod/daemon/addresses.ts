@@ -10,7 +10,7 @@ import { qualified } from "../dns/domain.ts";
 import type { AllocatorShell } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
 import type { Universe } from "../ipam/universe.ts";
-import type { AddressUsers } from "./address_users.ts";
+import { type AddressUsers, firstInUse } from "./address_users.ts";
 import { type Names, namesAfter } from "./names.ts";
 import type { UnusedAddresses } from "./unused_addresses.ts";
 
@@ -90,7 +90,7 @@ export class Addresses {
       try {
         const given = wishes.flatMap((wish) => wish.kind === "address" ? [wish.cidr] : []);
         const answer = ipam === undefined
-          ? await this.#attachGiven(given, request)
+          ? await this.#attachGiven(given, request, gone)
           : await this.#attach(ipam, { gone, holder, request, wishes });
         const warning = request.noDns === true ? undefined : names?.files?.write(holder);
         return this.#named(holder, warning === undefined ? answer : withWarning(answer, warning));
@@ -102,8 +102,12 @@ export class Addresses {
   }
 
   /** Attaches with given addresses alone. */
-  async #attachGiven(given: readonly Cidr[], request: AttachRequest): Promise<Unnamed> {
-    for (const cidr of given) await this.#refuseUsed(cidr, request);
+  async #attachGiven(
+    given: readonly Cidr[],
+    request: AttachRequest,
+    gone: () => AbortSignal,
+  ): Promise<Unnamed> {
+    await this.#refuseUsed(given, request, gone);
     const { addresses, target } = request;
     return this.#parts.attachments.attach({ target, addresses });
   }
@@ -207,6 +211,7 @@ export class Addresses {
   ): Promise<readonly string[]> {
     const { range, shell, subnet, unused } = ipam;
     const addresses: string[] = [];
+    const given: Cidr[] = [];
     const common = { ident, isContainer: true, patience: patienceOf(request, this.#parts.clock) };
     for (const wish of wishes) {
       if (wish.kind === "address") {
@@ -214,7 +219,7 @@ export class Addresses {
         if (cidrContains(range, cidr.ip)) {
           await shell.ask({ kind: "claim", cidr, lenient: true, ...common }, gone);
         }
-        await this.#refuseUsed(cidr, request);
+        given.push(cidr);
         addresses.push(formatCidr(cidr));
         continue;
       }
@@ -223,22 +228,27 @@ export class Addresses {
       const has = (ip: Ip) => this.#remembered(ident).some((one) => one.ip === ip);
       addresses.push(formatCidr(await unused.allocate(event, { gone, has, target, whom: target })));
     }
+    await this.#refuseUsed(given, request, gone);
     return addresses;
   }
 
-  /** Throws "attach/in-use" for an address that somebody else uses, unless that is wanted. */
+  /** Throws "attach/in-use" for the first address that somebody else uses, unless that is wanted. */
   async #refuseUsed(
-    { ip, prefix }: Cidr,
+    given: readonly Cidr[],
     { force, target }: Pick<AttachRequest, "force" | "target">,
+    gone: () => AbortSignal,
   ): Promise<void> {
     // What is attached here to something else is refused later, by its name.
     const { attachments, users } = this.#parts;
-    if (force || attachments.remembered().some((one) => one.addresses.some((has) => has.ip === ip))) return;
-    const user = await users.userOf(ip, target);
+    if (force || given.length === 0) return;
+    const here = new Set(attachments.remembered().flatMap(({ addresses }) => addresses.map(({ ip }) => ip)));
+    const asked = given.filter(({ ip }) => !here.has(ip));
+    const user = await firstInUse(users, asked.map(({ ip }) => ip), { target, gone });
     if (user === undefined) return;
+    const cidr = asked.find(({ ip }) => ip === user.ip)!;
     throw new MeshnetError(
       "attach/in-use",
-      `Cannot attach ${ip}/${prefix} to ${target}: it is in use by ${user.text}`,
+      `Cannot attach ${formatCidr(cidr)} to ${target}: it is in use by ${user.text}`,
       { hint: "Choose another address, or attach it all the same with --force" },
     );
   }

@@ -5,7 +5,7 @@ import { type Cidr, cidrContains, formatCidr, type Ip } from "../core/addr.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { qualified } from "../dns/domain.ts";
-import type { AddressUsers } from "./address_users.ts";
+import { type AddressUsers, firstInUse } from "./address_users.ts";
 import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 import { type Names, namesAfter } from "./names.ts";
 
@@ -149,13 +149,14 @@ export class Exposing {
     const { clock, ipam } = this.#parts;
     const common = { ident: EXPOSE_HOLDER, isContainer: false, patience: patienceOf(request, clock) };
     const cidrs: Cidr[] = [];
+    const asked: Cidr[] = [];
     for (const [i, wish] of wishes.entries()) {
       if (wish.kind === "address") {
         const { cidr } = wish;
         if (ipam !== undefined && cidrContains(ipam.range, cidr.ip)) {
           await ipam.shell.ask({ kind: "claim", cidr, lenient: true, ...common }, gone);
         }
-        await this.#refuseUsed(cidr);
+        asked.push(cidr);
         cidrs.push(cidr);
         continue;
       }
@@ -164,6 +165,7 @@ export class Exposing {
       const use = { gone, has: (ip: Ip) => this.#isExposed(ip), target: EXPOSE_HOLDER, whom: "this host" };
       cidrs.push(await ipam.unused.allocate({ kind: "allocate", subnet, ...common }, use));
     }
+    await this.#refuseUsed(asked, gone);
     return cidrs;
   }
 
@@ -171,10 +173,12 @@ export class Exposing {
     return this.#parts.exposed.addresses.some(({ cidr }) => cidr.ip === ip);
   }
 
-  async #refuseUsed(cidr: Cidr): Promise<void> {
-    const { users } = this.#parts;
-    const user = this.#isExposed(cidr.ip) ? undefined : await users.userOf(cidr.ip, EXPOSE_HOLDER);
+  async #refuseUsed(given: readonly Cidr[], gone: () => AbortSignal): Promise<void> {
+    const asked = given.filter(({ ip }) => !this.#isExposed(ip));
+    const ips = asked.map(({ ip }) => ip);
+    const user = await firstInUse(this.#parts.users, ips, { target: EXPOSE_HOLDER, gone });
     if (user === undefined) return;
+    const cidr = asked.find(({ ip }) => ip === user.ip)!;
     throw new MeshnetError(
       "attach/in-use",
       `Cannot expose ${formatCidr(cidr)}: it is in use by ${user.text}`,

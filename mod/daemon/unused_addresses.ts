@@ -1,8 +1,9 @@
 /** Allocating addresses that nobody uses: those that somebody uses without having asked are set aside, and told. */
 import type { Cidr, Ip } from "../core/addr.ts";
-import { MeshnetError } from "../core/errors.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import type { AllocatorShell, IpamRequest } from "../ipam/allocator_shell.ts";
+import { ASIDE } from "../ipam/owned.ts";
 import type { AddressUser, AddressUsers } from "./address_users.ts";
 
 /** An address that somebody uses who did not ask for it is given to nobody for so long, in milliseconds. Then it is tried
@@ -45,7 +46,7 @@ export class UnusedAddresses {
     { gone, has, target, whom }: AddressFor,
   ): Promise<Cidr> {
     const { logger, shell, users } = this.#parts;
-    let last: AddressUser | undefined;
+    const tried: AddressUser[] = [];
     for (let tries = 0; tries < MOST_TRIED; tries++) {
       const answer = await shell.ask(event, gone);
       if (answer.kind !== "address") throw new TypeError(`An allocation was answered with ${answer.kind}`);
@@ -55,14 +56,34 @@ export class UnusedAddresses {
       await shell.ask({ kind: "set-aside", ident: event.ident, ip: cidr.ip, forMs: ASIDE_MS });
       this.#foundInUse.set(cidr.ip, user);
       logger.warn("address-in-use", { address: cidr.ip, by: user.text });
-      last = user;
+      tried.push(user);
     }
+    await this.#giveBack(tried);
+    const last = tried.at(-1)!;
     throw new MeshnetError(
       "attach/in-use",
       `Cannot allocate an address for ${whom}: ${MOST_TRIED} in a row are in use, the last one, ` +
-        `${last!.ip}, by ${last!.text}`,
+        `${last.ip}, by ${last.text}`,
       { hint: "Somebody may answer for every address (proxy_arp): look there, or give an address yourself" },
     );
+  }
+
+  /** If one answers for all of these, it would do so for any others: they are not kept from those who ask later. One stays
+   * aside, for status to name. */
+  async #giveBack(tried: readonly AddressUser[]): Promise<void> {
+    const { logger, shell } = this.#parts;
+    const [{ mac }] = tried as [AddressUser];
+    if (mac === null || tried.some((user) => user.mac !== mac)) return;
+    const ips = new Set(tried.map(({ ip }) => ip));
+    const isNamed = this.foundInUse().some((user) => user.mac === mac && !ips.has(user.ip));
+    for (const { ip } of isNamed ? tried : tried.slice(1)) {
+      try {
+        await shell.ask({ kind: "release", ident: ASIDE, ip });
+        this.#foundInUse.delete(ip);
+      } catch (thrown) { // it goes back when its time is over
+        logger.warn("address-not-released", { address: ip, reason: messageOf(thrown) });
+      }
+    }
   }
 
   /** Who uses addresses that are set aside. */

@@ -347,6 +347,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
 
   #release({ id, ident, ip }: Extract<AllocatorEvent, { kind: "release" }>): void {
     const withdrawn = this.#requests.withdraw(ident, ip);
+    if (ident === ASIDE && ip !== undefined) this.#parts.aside.delete(ip);
     const cidrs = this.#parts.release(ident === NOBODY ? ip ?? ident : ident, ip);
     if (cidrs.length === 0 && !withdrawn) {
       const message = ip === undefined

@@ -27,6 +27,10 @@ class Machine {
   /** Who in the network uses which address. */
   readonly network = new Map<string, string>();
   asked: string[] = [];
+  /** Most questions that were open together. */
+  atOnce = 0;
+  #open = 0;
+  macOf = (_: string) => "02:00:00:00:00:07";
   ipam: Ipam | undefined;
   #armed = 0;
 
@@ -60,12 +64,13 @@ class Machine {
     });
     shell.start();
     const users = {
-      userOf: (ip: Ip) => {
+      userOf: async (ip: Ip) => {
         this.asked.push(ip);
+        this.atOnce = Math.max(this.atOnce, ++this.#open);
         const text = this.network.get(ip);
-        return Promise.resolve(
-          text === undefined ? undefined : { ip, mac: "02:00:00:00:00:07", host: "h2", text },
-        );
+        await Promise.resolve();
+        this.#open--;
+        return text === undefined ? undefined : { ip, mac: this.macOf(ip), host: "h2", text };
       },
     };
     const unused = new UnusedAddresses({ shell, users, logger });
@@ -191,7 +196,47 @@ Deno.test("Addresses.attach(): where somebody answers for every address, the req
       "Cannot allocate an address for netns:a: 8 in a row are in use, the last one, 10.32.0.8, by a proxy",
   });
   assert.deepEqual(machine.held("netns:a"), []);
+  const { unused } = machine.ipam!;
+  for (let again = 0; again < 3; again++) {
+    assert.deepEqual(unused.foundInUse().map(({ ip }) => ip), ["10.32.0.1"], "one stays aside as an example");
+    assert.deepEqual(machine.ipam!.shell.status().aside.map(({ ip }) => ip), ["10.32.0.1"]);
+    await assert.rejects(machine.attach("netns:a"), { code: "attach/in-use" });
+  }
+  machine.network.clear();
+  assert.deepEqual(await machine.attach("netns:a"), ["10.32.0.2/22"], "the others are there at once");
+});
+
+Deno.test("Addresses.attach(): what many use, each one address, stays aside", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  for (let i = 1; i < 9; i++) machine.network.set(`10.32.0.${i}`, `somebody ${i}`);
+  machine.macOf = (ip) => `02:00:00:00:00:0${ip.at(-1)}`;
+  await assert.rejects(machine.attach("netns:a"), { code: "attach/in-use" });
   assert.equal(machine.ipam!.unused.foundInUse().length, 8);
+  assert.deepEqual(await machine.attach("netns:a"), ["10.32.0.9/22"]);
+});
+
+Deno.test("Addresses.attach() asks for many given addresses at a time, and names the first that is in use", async () => {
+  const machine = new Machine().start();
+  machine.host.namespace("/run/netns/a");
+  const given = Array.from({ length: 200 }, (_, i) => `10.32.1.${i + 1}/22`);
+  machine.network.set("10.32.1.70", "one");
+  machine.network.set("10.32.1.199", "another");
+  await assert.rejects(machine.attach("netns:a", ...given), {
+    message: /^Cannot attach 10.32.1.70.22 .* by one$/,
+  });
+  assert.deepEqual([machine.atOnce, machine.asked.length], [64, 128], "what comes behind is not asked for");
+  machine.network.clear();
+  machine.asked = [];
+  const left = new AbortController();
+  const request = { target: "netns:a", addresses: given, force: false, ...usual };
+  const attached = machine.addresses.attach(request, () => left.signal);
+  machine.clock.run(1);
+  left.abort();
+  await assert.rejects(attached);
+  assert.ok(machine.asked.length <= 64, "nobody waits for it any more");
+  assert.deepEqual(machine.held("netns:a"), []);
+  assert.equal((await machine.attach("netns:a", ...given)).length, 200);
 });
 
 Deno.test("Addresses.attach() refuses an address that somebody uses, unless that is wanted, and asks once", async () => {
