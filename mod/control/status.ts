@@ -43,6 +43,8 @@ export interface StatusSources {
   readonly unknownInterfaces: readonly string[];
   /** The container engine; null where none is worked with. */
   readonly engine: EngineReport | null;
+  /** Containers that should be attached by their labels, and are not. */
+  readonly notAttached: readonly Problem[];
   /** This host's own addresses in the network. */
   readonly exposed: readonly ExposedReport[];
   /** Why it does not have them, if so: a sentence without full stop. */
@@ -129,6 +131,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...causes.connections,
       ...problemOfMtus(connections, datapath.mtu),
       ...attachments.flatMap(problemOfAttachment),
+      ...sources.notAttached,
       ...problemOfExposed(sources.exposedProblem),
       ...causes.ipam,
       ...(sources.names?.problems ?? []),

@@ -1,6 +1,6 @@
 /** Containers of an engine: attached by name or by label, and again whenever they are started. */
 import { type Attachments, CONTAINER_PREFIX, isContainerName, type Reconciled } from "../attach/mod.ts";
-import type { AttachAnswer, AttachRequest, EngineReport } from "../control/api_types.ts";
+import type { AttachAnswer, AttachRequest, EngineReport, Problem } from "../control/api_types.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Faults } from "../core/faults.ts";
 import type { Logger } from "../core/ports.ts";
@@ -10,6 +10,16 @@ import type { Addresses } from "./addresses.ts";
 
 /** Shortest begin of an id by which what is attached is found. */
 const SHORT_ID = 4;
+
+/** What could not be attached by its label is tried again after this long, in milliseconds; each time it waits twice as
+ * long. */
+const TRY_AGAIN_MS = { least: 30_000, most: 600_000 } as const;
+
+/** A container that could not be attached by its label. */
+interface Refused extends Problem {
+  /** How long it waits until it is tried again. */
+  readonly waitMs: number;
+}
 
 /** What is told by whoever follows the engine. */
 export interface EngineListener {
@@ -35,6 +45,8 @@ export interface ContainersParts {
   readonly looked: (found: Reconciled) => void;
   /** Called after something was attached. */
   readonly touched: () => void;
+  /** Runs work once, so many milliseconds from now. */
+  readonly later: (ms: number, work: () => void) => void;
   readonly faults: Pick<Faults, "later">;
   readonly logger: Logger;
 }
@@ -45,6 +57,8 @@ export class Containers implements Disposable {
   readonly #engine: ReturnType<NonNullable<ContainersParts["follow"]>> | undefined;
   /** Containers that are being attached: by label, with what gives that up; or by a request. */
   readonly #underWay = new Map<string, AbortController | undefined>();
+  /** Running containers that could not be attached by their labels. */
+  readonly #refused = new Map<string, Refused>();
   #over = false;
 
   constructor(parts: ContainersParts) {
@@ -77,6 +91,11 @@ export class Containers implements Disposable {
       : { socket, ...state, info: "" };
   }
 
+  /** Containers that should be attached by their labels, and are not. */
+  problems(): readonly Problem[] {
+    return [...this.#refused.values()].map(({ hint, message }) => ({ hint, message }));
+  }
+
   /** Attaches a target; a container also by its name, or by the begin of its id. */
   async attach(request: AttachRequest, gone: () => AbortSignal): Promise<AttachAnswer> {
     const target = await this.#targetOf(request.target, `attach ${request.target}`);
@@ -84,7 +103,9 @@ export class Containers implements Disposable {
     const mine = target.startsWith(CONTAINER_PREFIX) && !this.#underWay.has(id);
     if (mine) this.#underWay.set(id, undefined);
     try {
-      return await this.#parts.addresses.attach({ ...request, target }, gone);
+      const answer = await this.#parts.addresses.attach({ ...request, target }, gone);
+      this.#refused.delete(id);
+      return answer;
     } finally {
       if (mine) this.#underWay.delete(id);
     }
@@ -142,6 +163,7 @@ export class Containers implements Disposable {
   }
 
   #changed(id: string): void {
+    this.#refused.delete(id);
     if (this.standing(id).kind !== "running") this.#underWay.get(id)?.abort();
     if (this.#isAttached(id)) this.#reconcile([CONTAINER_PREFIX + id]);
     else this.#attachByLabel(id);
@@ -149,6 +171,7 @@ export class Containers implements Disposable {
 
   #synced(): void {
     const { attachments } = this.#parts;
+    this.#refused.clear();
     for (const [id, waiting] of this.#underWay) if (this.standing(id).kind !== "running") waiting?.abort();
     this.#reconcile(attachments.targets().filter((target) => target.startsWith(CONTAINER_PREFIX)));
     for (const [id] of this.#engine?.all() ?? []) if (!this.#isAttached(id)) this.#attachByLabel(id);
@@ -160,7 +183,8 @@ export class Containers implements Disposable {
     touched();
   }
 
-  #attachByLabel(id: string): void {
+  /** `waitMs`: after how long it is tried again if it is refused. */
+  #attachByLabel(id: string, waitMs: number = TRY_AGAIN_MS.least): void {
     const known = this.#engine?.get(id);
     if (known === undefined || this.#underWay.has(id) || this.standing(id).kind !== "running") return;
     const { name } = known;
@@ -175,31 +199,52 @@ export class Containers implements Disposable {
       case "attach": {
         const waiting = new AbortController();
         this.#underWay.set(id, waiting);
-        const work = this.#attachNow(id, { ...wish, name, waiting });
+        const work = this.#attachNow(id, { ...wish, name, waiting, waitMs });
         this.#parts.faults.later("attach a container by its label", work);
       }
     }
   }
 
-  async #attachNow(id: string, { addresses, name, names, waiting }: {
+  async #attachNow(id: string, { addresses, name, names, waiting, waitMs }: {
     readonly name: string;
     readonly addresses: readonly string[];
     readonly names: readonly string[];
     readonly waiting: AbortController;
+    readonly waitMs: number;
   }): Promise<void> {
     const { addresses: network, logger, touched } = this.#parts;
     const wishes = { addresses, names, force: false, noWait: false, timeoutMs: Infinity };
     const request = { ...wishes, target: CONTAINER_PREFIX + id };
     try {
       const { warnings } = await network.attach(request, () => waiting.signal);
+      this.#refused.delete(id);
       for (const reason of warnings) logger.warn("attach-warning", { container: name, reason });
       touched();
     } catch (thrown) {
       const hint = thrown instanceof MeshnetError ? thrown.hint : undefined;
       const fields = { container: name, reason: messageOf(thrown), hint };
-      if (!waiting.signal.aborted) logger.warn("container-not-attached", fields);
+      if (!waiting.signal.aborted) {
+        logger.warn("container-not-attached", fields);
+        this.#tryAgain(id, {
+          message: `${name} is not attached: ${fields.reason}`,
+          hint: hint ?? null,
+          waitMs,
+        }, thrown);
+      }
     }
     this.#underWay.delete(id);
     if (waiting.signal.aborted && !this.#over) this.#changed(id); // it was started again meanwhile
+  }
+
+  /** What somebody uses today may be free tomorrow. A label that is wrong stays so until the container is another. */
+  #tryAgain(id: string, refused: Refused, thrown: unknown): void {
+    this.#refused.set(id, refused);
+    if (thrown instanceof MeshnetError && thrown.code.startsWith("usage/")) return;
+    const { waitMs } = refused;
+    this.#parts.later(waitMs, () => {
+      if (this.#over || this.#refused.get(id) !== refused) return;
+      if (this.#isAttached(id)) this.#refused.delete(id);
+      else this.#attachByLabel(id, Math.min(2 * waitMs, TRY_AGAIN_MS.most));
+    });
   }
 }

@@ -37,7 +37,7 @@ export interface ControlParts {
   /** What hangs on the network here. */
   readonly attachments: Attachments;
   /** Attaches and detaches. */
-  readonly containers: Pick<Containers, "attach" | "detach" | "report">;
+  readonly containers: Pick<Containers, "attach" | "detach" | "problems" | "report">;
   /** This host's own addresses in the network, and why it does not have them. */
   readonly exposing: Pick<Exposing, "expose" | "hide" | "report">;
   readonly exposedProblem: () => string | undefined;
@@ -75,6 +75,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       names: nameSources(names, dns),
       firewall: parts.firewall(),
       engine: parts.containers.report(),
+      notAttached: parts.containers.problems(),
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       formerName: parts.formerName,
       version: VERSION,

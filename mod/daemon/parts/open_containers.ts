@@ -60,6 +60,8 @@ export function openContainers(
       follow: docker === undefined ? undefined : follow,
       looked: (found) => onLooked.call(found),
       touched: keeper.touched,
+      later: (ms, work) =>
+        void Deno.unrefTimer(setTimeout(faults.guard("attach a container by its label again", work), ms)),
     }),
   );
   hook.standing = (id) => containers.standing(id);

@@ -79,6 +79,7 @@ function sources(
     ipam: undefined,
     names: undefined,
     engine: null,
+    notAttached: [],
     firewall: { mode: "auto" as const, rules: [], undone: 0, undoneAgoMs: null, problems: [] },
     stateWasLost: undefined,
     formerName: undefined,

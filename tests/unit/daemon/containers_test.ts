@@ -6,6 +6,7 @@ import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { LogFields } from "../../../mod/core/ports.ts";
 import type { Addresses } from "../../../mod/daemon/addresses.ts";
 import { Containers, type EngineListener } from "../../../mod/daemon/containers.ts";
+import { VirtualClock } from "../../sim/clock.ts";
 import { FakeHost, OPTIONS } from "../attach/fake_host.ts";
 
 const WEB = "4f".repeat(32);
@@ -28,7 +29,10 @@ class Machine {
   readonly host = new FakeHost();
   readonly attachments = new Attachments(this.host.adapters(), OPTIONS);
   readonly all = new Map<string, Fake>();
+  readonly clock = new VirtualClock();
   readonly logged: string[] = [];
+  /** Nobody gets an address while it is set. */
+  refuses: string | undefined;
   readonly faults: unknown[] = [];
   /** Names that were asked for. */
   readonly names: string[] = [];
@@ -61,6 +65,7 @@ class Machine {
       socket: "/run/engine.sock",
       looked: () => {},
       touched: () => {},
+      later: (ms, work) => void this.clock.after(ms, work),
       faults: {
         later: (_, work) =>
           void this.working.push(Promise.resolve(work).catch((thrown) => void this.faults.push(thrown))),
@@ -135,6 +140,9 @@ class Machine {
         gone().addEventListener("abort", () => reject(new MeshnetError("ipam/cancelled", "given up")))
       );
       await Promise.race([this.waits, left]);
+    }
+    if (this.refuses !== undefined) {
+      throw new MeshnetError("attach/in-use", this.refuses, { hint: "look there" });
     }
     const addresses = request.addresses.length === 0 ? ["10.32.0.9/12"] : request.addresses;
     this.names.push(...request.names ?? []);
@@ -219,6 +227,39 @@ Deno.test("labels that cannot be used, and addresses that others have, are told 
   assert.equal(machine.logged[0], "label-not-usable web maybe");
   assert.match(machine.logged[1]!, /^container-not-attached db .*10\.2\.1\.0\/24/);
   assert.deepEqual(machine.attachments.targets(), []);
+});
+
+Deno.test("a container whose label is refused is a problem, and is tried again ever more rarely", async () => {
+  const machine = new Machine();
+  machine.create(WEB, "web", { "meshnet.attach": "true" });
+  machine.refuses = "a proxy answers for all";
+  machine.start(WEB);
+  await machine.settle();
+  const problem = { message: "web is not attached: a proxy answers for all", hint: "look there" };
+  const pass = async (ms: number) => {
+    machine.clock.run(ms);
+    await machine.settle();
+  };
+  for (const [ms, tries] of [[29_999, 1], [1, 2], [59_999, 2], [1, 3], [3_600_000 - 90_000, 10]] as const) {
+    for (let left = ms; left > 0; left -= Math.min(left, 10_000)) await pass(Math.min(left, 10_000));
+    assert.equal(machine.logged.length, tries);
+    assert.deepEqual(machine.containers.problems(), [problem]);
+  }
+  machine.refuses = undefined;
+  for (let left = 60; left > 0; left--) await pass(10_000);
+  assert.deepEqual(machine.attached, ["web 10.32.0.9/12"]);
+  assert.deepEqual(machine.containers.problems(), []);
+
+  machine.create(DB, "db", { "meshnet.attach": "true" });
+  machine.refuses = "in use";
+  machine.start(DB);
+  await machine.settle();
+  assert.equal(machine.containers.problems().length, 1);
+  machine.stop(DB);
+  assert.deepEqual(machine.containers.problems(), []);
+  const { length } = machine.logged;
+  await pass(600_000);
+  assert.equal(machine.logged.length, length, "what has stopped is left alone");
 });
 
 Deno.test("a container that stops while it waits for an address gives it up, and is attached when it starts again", async () => {

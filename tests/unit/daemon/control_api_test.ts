@@ -39,6 +39,7 @@ function fakeParts(asked: unknown[]) {
     attachments: { unknown: () => [], list: () => [] },
     containers: {
       report: () => null,
+      problems: () => [],
       attach: note("attach", Promise.resolve("attached")),
       detach: note("detach", Promise.resolve("detached")),
     },
