@@ -23,7 +23,7 @@ import { cloned, type Facts, removed } from "./words.ts";
 /** After the first contact with others nothing is handed out for so long: a clone would show up by then. */
 export const HOLD_MS = 1_000;
 /** What a neighbour told is passed on after this, at random: the first one to do so spares the others. */
-const PASS_ON_MS = { least: 500, spread: 4_500 } as const;
+const PASS_ON_MS = { least: 500, spread: 1_000, spreadPerHost: 20 } as const;
 /** What others need not know at once they are told after this long; it doubles while that happens again and again. */
 const TELL_MS = { least: 1_000, most: 30_000 } as const;
 /** A peer that the mesh reaches for so long without a record is of another make. */
@@ -248,8 +248,11 @@ export class Parts implements Facts, Surroundings {
   }
   /** What a neighbour told is passed on in a while, unless another one does so before. */
   passOnLater(): void {
-    const { least, spread } = PASS_ON_MS;
-    if (this.#passOnAt === Infinity) this.#passOnAt = this.now + least + this.options.random.below(spread);
+    if (this.#passOnAt !== Infinity) return;
+    const { least, spread, spreadPerHost } = PASS_ON_MS;
+    // About one host speaks before the others hear it, however many there are.
+    const within = Math.max(spread, spreadPerHost * this.reachable.size);
+    this.#passOnAt = this.now + least + this.options.random.below(within);
   }
   /** Another one has told all that we know. */
   passOnNoMore(): void {
