@@ -141,6 +141,8 @@ declareTests(
     ) => {
       const [host, container] = [world.host(2), world.container(2)];
       const file = `/etc/netns/${container.netns}/resolv.conf`;
+      if (host.daemon.code === undefined) await host.run("down");
+      await host.daemon.ended();
       await Deno.stat(file); // of the run before
       await host.up("--no-dns");
       await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
