@@ -131,6 +131,9 @@ export function macAt(bytes: Uint8Array, offset: number): Mac {
   return high * 0x1_0000_0000 + low as Mac;
 }
 
+/** Goes to everybody. */
+export const BROADCAST = 0xffff_ffff_ffff as Mac;
+
 /** The six octets of a MAC. */
 export function macToBytes(mac: Mac): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(6);

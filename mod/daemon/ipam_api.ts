@@ -123,13 +123,14 @@ export function ipamApi({ attachments, clock, exposed, ipam, namesOf, peers }: I
 export function ipamSources(ipam: Ipam | undefined): IpamSources | undefined {
   if (ipam === undefined) return undefined;
   const { shell, subnet, unused } = ipam;
-  const inUse = unused.foundInUse().map(({ host, ip, mac, text }) => ({
+  const status = shell.status();
+  const inUse = unused.foundInUse(status).map(({ host, ip, mac, text }) => ({
     address: ip,
     mac,
     host,
     by: text,
   }));
-  return { status: shell.status(), subnet: formatCidr(subnet), inUse, refused: shell.refused() };
+  return { status, subnet: formatCidr(subnet), inUse, refused: shell.refused() };
 }
 
 function cidrOf(text: string, example: string): Cidr {

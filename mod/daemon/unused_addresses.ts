@@ -4,6 +4,7 @@ import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import type { AllocatorShell, IpamRequest } from "../ipam/allocator_shell.ts";
 import { ASIDE } from "../ipam/owned.ts";
+import type { AllocatorStatus } from "../ipam/status.ts";
 import type { AddressUser, AddressUsers } from "./address_users.ts";
 
 /** An address that somebody uses who did not ask for it is given to nobody for so long, in milliseconds. Then it is tried
@@ -86,9 +87,10 @@ export class UnusedAddresses {
     }
   }
 
-  /** Who uses addresses that are set aside. */
-  foundInUse(): readonly AddressUser[] {
-    const { aside } = this.#parts.shell.status();
+  /** Who uses addresses that are set aside, as of a status of the allocator. */
+  foundInUse(
+    { aside }: Pick<AllocatorStatus, "aside"> = this.#parts.shell.status(),
+  ): readonly AddressUser[] {
     for (const ip of this.#foundInUse.keys()) {
       if (!aside.some((cidr) => cidr.ip === ip)) this.#foundInUse.delete(ip);
     }

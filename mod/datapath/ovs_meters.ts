@@ -1,12 +1,10 @@
 /** Which flows of containers are metered on their way to other hosts: those of frames for everybody or for a group. */
-import { isGroupMac } from "../core/addr.ts";
+import { BROADCAST, isGroupMac } from "../core/addr.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import type { FlowAction, FlowKey } from "../wire/netlink/ovs_keys.ts";
 import type { Meter } from "../wire/netlink/ovs_meter.ts";
 import { BOUNDS } from "./group_frames.ts";
-
-const BROADCAST = 0xffff_ffff_ffff;
 
 /** Two meters for each local port that needs them: broadcasts, and frames for groups. They stay, as ports come back. */
 export class OvsMeters {

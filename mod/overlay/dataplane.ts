@@ -1,11 +1,11 @@
 /** The data plane's core: misses, links and the mesh go in, flows and frames to send come out. */
 import { assertNever } from "../core/brand.ts";
-import type { Mac } from "../core/addr.ts";
+import { BROADCAST } from "../core/addr.ts";
 import type { Core } from "../core/driver.ts";
 import type { OverlayRequest, TopologyView } from "../core/overlay_port.ts";
 import { after, type Millis } from "../core/time.ts";
 import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
-import type { FlowRecord, Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
+import { type FlowRecord, LOCAL_PORT, type Miss, type PortNo, type Vport } from "../wire/netlink/ovs_keys.ts";
 import { AddressProbe } from "./flows/address_probe.ts";
 import { concludeFrom } from "./flows/adopt.ts";
 import { newCounters } from "./ports/counters.ts";
@@ -36,11 +36,8 @@ export * from "./ports/dataplane_types.ts";
 export const SWEEP_MS = 60_000;
 /** The first look comes early: it tells which adopted flows are in use. */
 const FIRST_SWEEP_MS = 20_000;
-const BROADCAST = 0xffff_ffff_ffff as Mac;
 /** Places at which the addresses of peers that change their short id wait meanwhile. */
 const PARKING = 0x10_0000;
-/** Where frames come from that are this host's own. */
-const NO_PORT = 0 as PortNo;
 
 /** The bounds; the reasons for the figures are in the README. */
 export const DEFAULT_LIMITS: DataplaneLimits = {
@@ -86,8 +83,8 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const [context, counters] = [this.#context, this.#counters];
     this.#keeper = new FlowKeeper({ context, counters, limits, firstUfid, out });
     this.#flows = this.#keeper.table;
-    const { keeper, macs, ports } = { keeper: this.#keeper, macs: this.#macs, ports: this.#ports };
-    this.#learner = new Learner({ context: this.#context, counters: this.#counters, keeper, out });
+    const [keeper, macs, ports] = [this.#keeper, this.#macs, this.#ports];
+    this.#learner = new Learner({ context, counters, keeper, out });
     this.#loops = new LoopGuard({ ports, macs, keeper, draw, out });
     this.#links = new OverlayLinks(options, this.#ports, this.#tunnels, this.#network, out);
   }
@@ -193,7 +190,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         break;
       case "who-has": {
         const { actions, frame } = this.#probe.question(event.ip, event.mac, this.#context);
-        if (actions.length > 0) this.#out.effects.push({ kind: "execute", frame, inPort: NO_PORT, actions });
+        if (actions.length > 0) {
+          this.#out.effects.push({ kind: "execute", frame, inPort: LOCAL_PORT, actions });
+        }
         break;
       }
       case "port-appeared":

@@ -1,9 +1,17 @@
 /** ARP for IPv4 over Ethernet (RFC 826). */
-import { type Ip, ipFromBytes, ipToBytes, isIpv4, type Mac, macAt, macToBytes } from "../../core/addr.ts";
+import {
+  BROADCAST,
+  type Ip,
+  ipFromBytes,
+  ipToBytes,
+  isIpv4,
+  type Mac,
+  macAt,
+  macToBytes,
+} from "../../core/addr.ts";
 import { ByteWriter } from "../../core/bytes.ts";
 
 const ETHERTYPE_ARP = 0x0806;
-const BROADCAST = 0xffff_ffff_ffff as Mac;
 const NO_MAC = 0 as Mac;
 const NO_IP = "0.0.0.0" as Ip;
 /** Octets of a frame without padding. */

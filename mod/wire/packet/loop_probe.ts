@@ -1,10 +1,9 @@
 /** The frame by which a loop is found: sent out of one port, it must not come back. */
-import { type Mac, macAt, macToBytes } from "../../core/addr.ts";
+import { BROADCAST, type Mac, macAt, macToBytes } from "../../core/addr.ts";
 import { ByteWriter } from "../../core/bytes.ts";
 
 /** EtherType for local experiments (IEEE 802). */
 const ETHERTYPE_LOCAL = 0x88b5;
-const BROADCAST = 0xffff_ffff_ffff as Mac;
 const MAGIC = new TextEncoder().encode("meshnet loop");
 /** Numbers of probes are below this; a probe bears its own in its source address, so no other flow is about it. */
 export const PROBE_NUMBERS: number = 2 ** 40;
