@@ -72,6 +72,8 @@ export class Cluster {
   /** Local ports whose containers are bridged together, as "host:port": what arrives at one comes out of the others a
    * millisecond later. */
   readonly bridged = new Map<Arrival, readonly PortNo[]>();
+  /** Local ports whose containers are wired to one of another host, in the same way. */
+  readonly wired = new Map<Arrival, { readonly host: number; readonly port: PortNo }>();
   #coming: (() => void)[] = [];
   /** Tunnel frames that went in clear. */
   clear = 0;
@@ -116,6 +118,10 @@ export class Cluster {
     const number = numberOf(frame);
     if (!this.arrivals.has(number)) this.arrivals.set(number, []);
     this.arrivals.get(number)!.push(`${host}:${port}`);
+    const far = this.wired.get(`${host}:${port}`);
+    if (far !== undefined && this.#coming.length < BACKLOG) {
+      this.#coming.push(() => this.hosts[far.host]!.kernel.receive(far.port, frame));
+    }
     for (const out of this.bridged.get(`${host}:${port}`) ?? []) {
       if (this.#coming.length < BACKLOG) {
         this.#coming.push(() => this.hosts[host]!.kernel.receive(out, frame));

@@ -104,6 +104,29 @@ Deno.test("LoopGuard forgets what a port shows at which another host's probe com
   assert.equal(remembered(), 3, "not again so soon, whoever forges them");
 });
 
+Deno.test("LoopGuard stops one of two ports of different hosts that are wired together, and stays with it", () => {
+  const cluster = new Cluster(2);
+  cluster.connect(0, 1);
+  const [one, two] = [cluster.attach(0), cluster.attach(1)];
+  const others = [cluster.attach(0), cluster.attach(1)];
+  cluster.wired.set(`0:${one}`, { host: 1, port: two });
+  cluster.wired.set(`1:${two}`, { host: 0, port: one });
+  const stopped = () => cluster.hosts.map(({ core }) => core!.report(cluster.now).datapath.stopped.length);
+  const seen = new Set<string>();
+  for (let second = 0; second < 60; second++) {
+    for (const [host, port] of others.entries()) shout(cluster, host, port, host === 0 ? ONE : TWO);
+    for (let part = 0; part < 10; part++) {
+      cluster.advance(100);
+      if (second >= 5) seen.add(stopped().join(" "));
+    }
+  }
+  assert.equal([...seen].length, 1, `one stays stopped: ${[...seen].join(", ")}`);
+  assert.equal(stopped()[0]! + stopped()[1]!, 1);
+  const [first, second] = [shout(cluster, 0, others[0]!, ONE), shout(cluster, 1, others[1]!, TWO)];
+  assert.equal(first.filter((arrival) => arrival === `1:${others[1]}`).length, 1, "each frame once");
+  assert.equal(second.filter((arrival) => arrival === `0:${others[0]}`).length, 1, "each frame once");
+});
+
 Deno.test("LoopGuard leaves the one port behind which all containers are to the bridge", () => {
   const cluster = new Cluster(2, { kind: "bridge" });
   cluster.connect(0, 1);
