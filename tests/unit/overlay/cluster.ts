@@ -71,9 +71,7 @@ export class Cluster {
   quiet = false;
   /** Local ports whose containers are bridged together, as "host:port": what arrives at one comes out of the others a
    * millisecond later. */
-  readonly bridged = new Map<Arrival, readonly PortNo[]>();
-  /** Local ports whose containers are wired to one of another host, in the same way. */
-  readonly wired = new Map<Arrival, { readonly host: number; readonly port: PortNo }>();
+  readonly bridged = new Map<Arrival, readonly Arrival[]>();
   #coming: (() => void)[] = [];
   /** Tunnel frames that went in clear. */
   clear = 0;
@@ -118,13 +116,10 @@ export class Cluster {
     const number = numberOf(frame);
     if (!this.arrivals.has(number)) this.arrivals.set(number, []);
     this.arrivals.get(number)!.push(`${host}:${port}`);
-    const far = this.wired.get(`${host}:${port}`);
-    if (far !== undefined && this.#coming.length < BACKLOG) {
-      this.#coming.push(() => this.hosts[far.host]!.kernel.receive(far.port, frame));
-    }
-    for (const out of this.bridged.get(`${host}:${port}`) ?? []) {
+    for (const to of this.bridged.get(`${host}:${port}`) ?? []) {
+      const [far, out] = to.split(":").map(Number) as [number, PortNo];
       if (this.#coming.length < BACKLOG) {
-        this.#coming.push(() => this.hosts[host]!.kernel.receive(out, frame));
+        this.#coming.push(() => this.hosts[far]!.kernel.receive(out, frame));
       }
     }
   }

@@ -16,7 +16,12 @@ function trial() {
 }
 
 function bridge(cluster: Cluster, ...ports: PortNo[]): void {
-  for (const port of ports) cluster.bridged.set(`0:${port}`, ports.filter((other) => other !== port));
+  for (const port of ports) {
+    cluster.bridged.set(
+      `0:${port}`,
+      ports.filter((other) => other !== port).map((other): Arrival => `0:${other}`),
+    );
+  }
 }
 
 /** A container says something to all. Tells where it arrived, also by a loop. */
@@ -109,8 +114,8 @@ Deno.test("LoopGuard stops one of two ports of different hosts that are wired to
   cluster.connect(0, 1);
   const [one, two] = [cluster.attach(0), cluster.attach(1)];
   const others = [cluster.attach(0), cluster.attach(1)];
-  cluster.wired.set(`0:${one}`, { host: 1, port: two });
-  cluster.wired.set(`1:${two}`, { host: 0, port: one });
+  cluster.bridged.set(`0:${one}`, [`1:${two}`]);
+  cluster.bridged.set(`1:${two}`, [`0:${one}`]);
   const stopped = () => cluster.hosts.map(({ core }) => core!.report(cluster.now).datapath.stopped.length);
   const seen = new Set<string>();
   for (let second = 0; second < 60; second++) {
@@ -132,7 +137,9 @@ Deno.test("LoopGuard leaves the one port behind which all containers are to the 
   cluster.connect(0, 1);
   const [one, two] = [cluster.attach(0), cluster.attach(1)];
   // Containers of both hosts are bridged together: what is for all comes back by the other host.
-  for (const [host, port] of [[0, one], [1, two]] as const) cluster.bridged.set(`${host}:${port}`, [port]);
+  for (const [host, port] of [[0, one], [1, two]] as const) {
+    cluster.bridged.set(`${host}:${port}`, [`${host}:${port}`]);
+  }
   for (let i = 0; i < 5; i++) {
     shout(cluster, 1, two, TWO);
     cluster.advance(2_500);
