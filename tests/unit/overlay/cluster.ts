@@ -118,9 +118,8 @@ export class Cluster {
     this.arrivals.get(number)!.push(`${host}:${port}`);
     for (const to of this.bridged.get(`${host}:${port}`) ?? []) {
       const [far, out] = to.split(":").map(Number) as [number, PortNo];
-      if (this.#coming.length < BACKLOG) {
-        this.#coming.push(() => this.hosts[far]!.kernel.receive(out, frame));
-      }
+      if (this.#coming.length >= BACKLOG) break;
+      this.#coming.push(() => this.hosts[far]!.kernel.receive(out, frame));
     }
   }
 
