@@ -16,5 +16,11 @@ export {
 } from "./names.ts";
 export { interfaceWith, presentAddresses } from "./present_shell.ts";
 export { OvsPorts } from "./ovs_ports_shell.ts";
-export { CONTAINER_PREFIX, type ContainerStanding, isContainerName, parseAttachTarget } from "./target.ts";
+export {
+  CONTAINER_PREFIX,
+  type ContainerStanding,
+  findTarget,
+  isContainerName,
+  parseAttachTarget,
+} from "./target.ts";
 export { EngineEndpoints } from "./endpoint_shell.ts";

@@ -88,6 +88,9 @@ export const COMMANDS: readonly CommandSpec[] = [
       "container that is started again, until it is removed. The names of " +
       "--name lead to its addresses on all hosts, as long as it is attached. They are kept as the addresses are; " +
       "attach again with another --name to add one, and `meshnet dns remove` takes one away. " +
+      "With --health it is probed twice a second from inside its own namespace, where lo has to be up. When two probes in a row fail, all " +
+      "hosts leave it out of their answers, until it answers again. Where none of a name answers, all are answered. " +
+      "`,every=2s` and `,after=3` behind the check set another pace. " +
       "What is started with `ip netns exec` asks this host for names: attaching writes /etc/netns/NAME/resolv.conf, " +
       "and detaching gives it back as it was. " +
       TARGET_ABOUT,
@@ -100,6 +103,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     },
     options: [
       NAME_OPTION,
+      {
+        name: "health",
+        kind: "text",
+        placeholder: "CHECK",
+        brief: "Answer its names while it answers: tcp:PORT, http:PORT/PATH; none ends that",
+      },
       { name: "no-dns", kind: "switch", brief: "Leave its resolv.conf alone" },
       { name: "force", kind: "switch", brief: "Attach given addresses that others use already" },
       ...WAIT_OPTIONS,
@@ -110,6 +119,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["meshnet attach web", "a container; a free address"],
       ["meshnet attach netns:web", "a network namespace"],
       ["meshnet attach --name web,www.shop netns:web", "a free address and two names"],
+      ["meshnet attach --name web --health http:80/ready web", "answered while it is ready"],
       ["meshnet attach net:10.32.1.0/24 netns:web", "a free address of that subnet"],
       ["meshnet attach 10.2.1.1/24 netns:web", "this address"],
       ["meshnet attach 10.2.1.1/24 10.3.1.1/24 pid:4711", "two networks"],

@@ -266,6 +266,9 @@ export interface AttachRequest extends WaitRequest {
   readonly force: boolean;
   /** For attach: names that it gets besides those that it has, with or without the domain. */
   readonly names?: readonly string[];
+  /** For attach: how it shows that it answers, `tcp:PORT` or `http:PORT/PATH`, with `,every=2s` and `,after=3` if need be;
+   * `none`: it does so no longer. */
+  readonly health?: string;
   /** For attach: its resolv.conf is left alone. */
   readonly noDns?: boolean;
 }

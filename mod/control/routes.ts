@@ -108,9 +108,18 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/attach": {
       method: "POST",
       handle(body, gone) {
-        const fields = readFields(body, ["target", "addresses", "names", "noDns", "force", ...WAIT]);
+        const fields = readFields(body, [
+          "target",
+          "addresses",
+          "names",
+          "health",
+          "noDns",
+          "force",
+          ...WAIT,
+        ]);
         const flags = { noDns: readFlag(fields, "noDns"), force: readFlag(fields, "force") };
-        const more = { names: readTexts(fields, "names"), ...flags };
+        const health = readOptional(fields, "health");
+        const more = { names: readTexts(fields, "names"), ...health === null ? {} : { health }, ...flags };
         return api.attach({ ...readAttach(fields), ...more, ...readWait(fields) }, gone);
       },
     },

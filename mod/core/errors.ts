@@ -6,6 +6,7 @@ export type ErrorCode =
   | "usage/bad-target"
   | "usage/bad-address"
   | "usage/bad-config"
+  | "usage/bad-health"
   | "usage/bad-name"
   | "usage/bad-record"
   | "up/not-permitted"

@@ -11,7 +11,8 @@ import type { AllocatorShell } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
 import type { Universe } from "../ipam/universe.ts";
 import { type AddressUsers, firstInUse } from "./address_users.ts";
-import { type Names, namesAfter } from "./names.ts";
+import { type Names, namesAfter, namesOff } from "./names.ts";
+import { readHealth } from "./target_checks.ts";
 import type { UnusedAddresses } from "./unused_addresses.ts";
 
 /** Allocation of addresses, where it is on. */
@@ -83,6 +84,9 @@ export class Addresses {
       throw ipamOff(`Cannot allocate an address of ${texts[wish]} for ${target}`);
     }
     const holder = attachments.holderOf(target);
+    const { health } = request;
+    if (health !== undefined && names === undefined) throw namesOff(`Cannot check the health of ${target}`);
+    const check = health === undefined ? undefined : readHealth(health);
     return await this.#inTurn(holder, async () => {
       const before = names?.own.namesOf(holder) ?? [];
       const hostnames = namesAfter(names, holder, request.names ?? []);
@@ -92,6 +96,7 @@ export class Addresses {
         const answer = ipam === undefined
           ? await this.#attachGiven(given, request, gone)
           : await this.#attach(ipam, { gone, holder, request, wishes });
+        if (health !== undefined) names?.checks.set(holder, check);
         const warning = request.noDns === true ? undefined : names?.files?.write(holder);
         return this.#named(holder, warning === undefined ? answer : withWarning(answer, warning));
       } catch (thrown) {

@@ -14,6 +14,7 @@ import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
 import type { Config } from "./config.ts";
 import type { DnsConfig } from "./config_dns.ts";
 import type { NameService } from "./names_client.ts";
+import type { TargetChecks } from "./target_checks.ts";
 import type { ResolvFiles } from "./resolv_files.ts";
 
 /** Names, where they are on. */
@@ -34,6 +35,8 @@ export interface Names {
   readonly forContainers: () => { readonly address: Ip | undefined; readonly problem: string | undefined };
   /** The files that tell namespaces whom to ask; undefined where they cannot ask us. */
   readonly files: ResolvFiles | undefined;
+  /** How targets are probed. */
+  readonly checks: TargetChecks;
   /** A target is attached, with these addresses. */
   attached(target: string, addresses: readonly string[]): void;
   /** A target is attached no more. */

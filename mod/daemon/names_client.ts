@@ -6,6 +6,7 @@ import type { PeerName } from "../core/names.ts";
 import type { Logger } from "../core/ports.ts";
 import type { DnsClient } from "../dns/clients.ts";
 import type { EntryWatcher } from "../dns/entry_store.ts";
+import type { ProbedTarget } from "../dns/health.ts";
 import type {
   DnsEndpoint,
   DnsListener,
@@ -39,6 +40,8 @@ export interface NameServiceAround {
   readonly guard: Faults["guard"];
   /** Takes what has become of the addresses to listen on, whenever that changes. */
   readonly onListeners?: (listeners: readonly DnsListener[]) => void;
+  /** A target that is probed answers, or no longer does; told at first, and whenever that changes. */
+  readonly onHealth: (id: string, healthy: boolean) => void;
   /** Where the thread's code is, if not beside this file. */
   readonly workerUrl?: URL;
 }
@@ -51,6 +54,8 @@ export interface NameService {
   setClient(id: string, client: DnsClient): void;
   /** Forgets a client. */
   removeClient(id: string): void;
+  /** Probes a target from now on, or in another way; undefined: no longer. `around.onHealth` hears how it is. */
+  probe(id: string, target: ProbedTarget | undefined): void;
   /** Takes the measured time to all peers and back, for answers in the order `nearest`. */
   setDistances(rttMs: ReadonlyMap<PeerName, number>): void;
   /** Listens on these addresses, UDP and TCP, and on no others. What cannot be had is tried again every few seconds, and
@@ -74,6 +79,7 @@ interface Thread {
 class NameServiceClient implements NameService {
   readonly #around: NameServiceAround;
   readonly #clients = new Map<string, DnsClient>();
+  readonly #probed = new Map<string, ProbedTarget>();
   readonly #reports = new Map<number, PromiseWithResolvers<DnsReport>>();
   readonly #deliverSoon: () => void;
   #thread: Thread | undefined;
@@ -105,6 +111,12 @@ class NameServiceClient implements NameService {
 
   removeClient(id: string): void {
     if (this.#clients.delete(id)) this.#send({ kind: "client", id, client: undefined });
+  }
+
+  probe(id: string, target: ProbedTarget | undefined): void {
+    if (target === undefined) this.#probed.delete(id);
+    else this.#probed.set(id, target);
+    this.#send({ kind: "probe", id, target });
   }
 
   setDistances(rttMs: ReadonlyMap<PeerName, number>): void {
@@ -171,6 +183,7 @@ class NameServiceClient implements NameService {
     // Not announced: the thread waits for its first message in another way.
     this.#thread?.worker.postMessage({ kind: "start", config, wakeupFd: wakeup.fd } satisfies ToNameServer);
     for (const [id, client] of this.#clients) this.#send({ kind: "client", id, client });
+    for (const [id, target] of this.#probed) this.#send({ kind: "probe", id, target });
     this.#send({ kind: "distances", rttMs: this.#distances });
     this.#changes = Array.from(this.#around.entries(), (entry) => [undefined, entry] as const);
     this.#deliver();
@@ -204,6 +217,9 @@ class NameServiceClient implements NameService {
         return this.#around.onListeners?.(message.listeners);
       case "report":
         return this.#reports.get(message.id)?.resolve(message.report);
+      case "health":
+        if (this.#probed.has(message.id)) this.#around.onHealth(message.id, message.healthy);
+        return;
       case "log":
         return this.#around.log[message.level](message.event, message.fields);
       case "stopped":

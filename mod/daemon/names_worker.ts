@@ -29,6 +29,7 @@ const SOCKETS: Sockets = {
   openUdp: (endpoint): QueryPort => inside(endpoint, () => new QuerySocket(endpoint) as QueryPort),
   openTcp: (endpoint) => inside(endpoint, () => new StreamListener(endpoint)),
   connect: (transport, remote) => StreamSocket.connect(transport, remote),
+  connectIn: (netns, remote) => inNetns(netns, () => StreamSocket.connect("tcp", remote)),
   ownerOf: ({ ip, netns, port }) =>
     netns === undefined ? portOwner(port, isIpv4(ip) ? "ipv4" : "ipv6") : undefined,
 };

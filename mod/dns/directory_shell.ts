@@ -89,6 +89,11 @@ export class DirectoryShell implements Disposable {
     return outcome?.kind === "done" ? outcome.changed : 0;
   }
 
+  /** Says whether the target of this host's records answers, and tells everybody. It stays so until it is said anew. */
+  setHealth(container: string, healthy: boolean): void {
+    this.#ask({ kind: "health", container, healthy });
+  }
+
   /** All entries, deleted ones included. Do not change anything while you go through them. */
   *entries(): Iterable<DnsEntry> {
     for (const origin of this.#directory.store.origins()) yield* this.#directory.store.of(origin);

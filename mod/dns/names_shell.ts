@@ -10,6 +10,7 @@ import { ClientTable } from "./clients.ts";
 import { DnsForwarder } from "./forwarder.ts";
 import { Listeners } from "./listeners_shell.ts";
 import { NameServer } from "./name_server.ts";
+import { Probing } from "./probe_shell.ts";
 import { ResponseLimit } from "./response_limit.ts";
 import type { DnsReport, FromNameServer, NameServiceConfig, ToNameServer } from "./service_types.ts";
 import { Handlers, type ListenerPort, type QueryPort, type Readiness, type Sockets } from "./socket_ports.ts";
@@ -54,6 +55,7 @@ class Names implements Disposable {
   readonly #asking: Asking;
   readonly #answering: Answering;
   readonly #tcp: TcpAnswers;
+  readonly #probing: Probing;
   readonly #loop: NamesLoop;
   #distances: ReadonlyMap<PeerName, number> = new Map();
   /** Names of peers recur in entries, and are kept once. */
@@ -77,6 +79,10 @@ class Names implements Disposable {
       asking: this.#asking,
     });
     const tcp = this.#tcp = new TcpAnswers({ answering, handlers, clock });
+    this.#probing = new Probing({
+      ...{ clock, handlers, sockets },
+      changed: (id, healthy) => loop.send({ kind: "health", id, healthy }),
+    });
     this.listeners = new Listeners({
       ...{ clock, sockets },
       answerOn: (udp, listener) => answerOn({ udp, listener, answering, handlers, tcp }),
@@ -88,12 +94,14 @@ class Names implements Disposable {
   }
 
   nextWake(): number {
-    return Math.min(this.#asking.nextWake(), this.#tcp.nextWake(), this.listeners.nextWake());
+    const [asking, probing] = [this.#asking.nextWake(), this.#probing.nextWake()];
+    return Math.min(asking, probing, this.#tcp.nextWake(), this.listeners.nextWake());
   }
 
   wake(): void {
     this.#asking.wake();
     this.#tcp.wake();
+    this.#probing.wake();
     this.listeners.wake();
   }
 
@@ -111,6 +119,10 @@ class Names implements Disposable {
         return;
       case "listen":
         return this.listeners.set(message.endpoints);
+      case "probe":
+        if (message.target === undefined) this.#probing.remove(message.id);
+        else this.#probing.set(message.id, message.target);
+        return;
       case "report":
         return this.#loop.send({ kind: "report", id: message.id, report: this.report() });
       case "start":
@@ -135,6 +147,7 @@ class Names implements Disposable {
   [Symbol.dispose](): void {
     this.listeners[Symbol.dispose]();
     this.#tcp[Symbol.dispose]();
+    this.#probing[Symbol.dispose]();
     this.#asking[Symbol.dispose]();
   }
 

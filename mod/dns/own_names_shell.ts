@@ -206,7 +206,7 @@ export class OwnNames {
 }
 
 /** Whose names those of a target are: the target itself, where that fits, so that people find it. */
-function containerOf(target: string): string {
+export function containerOf(target: string): string {
   const id = /^container:(.+)$/.exec(target)?.[1];
   if (id !== undefined) return id;
   return isContainerId(target) ? target : `target-${hashOf(target)}`;

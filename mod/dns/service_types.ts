@@ -5,6 +5,7 @@ import type { LogFields } from "../core/ports.ts";
 import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
 import type { DnsOrder } from "./choice.ts";
 import type { DnsClient } from "./clients.ts";
+import type { ProbedTarget } from "./health.ts";
 import type { StubDomain } from "./upstream.ts";
 
 /** How the name server answers; it stays so as long as the server runs. */
@@ -86,6 +87,8 @@ export type ToNameServer =
   /** Measured time to peers and back, of all that are known. */
   | { readonly kind: "distances"; readonly rttMs: ReadonlyMap<PeerName, number> }
   | { readonly kind: "listen"; readonly endpoints: readonly DnsEndpoint[] }
+  /** Probes a target from now on; undefined: no longer. */
+  | { readonly kind: "probe"; readonly id: string; readonly target: ProbedTarget | undefined }
   | { readonly kind: "report"; readonly id: number }
   | { readonly kind: "stop" };
 
@@ -102,5 +105,7 @@ export type FromNameServer =
     readonly event: string;
     readonly fields: LogFields;
   }
+  /** A target that is probed answers, or no longer does. */
+  | { readonly kind: "health"; readonly id: string; readonly healthy: boolean }
   | { readonly kind: "stopped" }
   | { readonly kind: "failed"; readonly reason: string };

@@ -59,6 +59,8 @@ export interface Sockets {
   openUdp(endpoint: DnsEndpoint): QueryPort;
   openTcp(endpoint: DnsEndpoint): ListenerPort;
   connect(transport: "udp" | "tcp", remote: Endpoint): ConnectionPort;
+  /** Over TCP, in another network namespace, by its path. */
+  connectIn(netns: string, remote: Endpoint): ConnectionPort;
   /** Who has a port that is taken, for people: `dnsmasq (process 812)`. */
   ownerOf(endpoint: DnsEndpoint): string | undefined;
 }

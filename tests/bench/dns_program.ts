@@ -29,6 +29,7 @@ const service = startNameService({
   createWakeup: () => Wakeup.create(),
   log: { debug() {}, info() {}, warn: console.error, error: console.error },
   guard: (_, work) => work,
+  onHealth: () => {},
   onListeners: (listeners) => console.log(JSON.stringify(listeners)),
 });
 service.listen([{ ip: parseIp(address!)!, port: Number(port) }]);

@@ -8,11 +8,13 @@ import { waitRequest } from "../wait_request.ts";
 
 /** Attaches a namespace. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
+  const health = invocation.text("health");
   const { answerMs, wait } = waitRequest(invocation);
   const body: AttachRequest = {
     ...attachRequest(invocation.args),
     ...wait,
     names: namesOption(invocation),
+    ...health === undefined ? {} : { health },
     noDns: invocation.on("no-dns"),
     force: invocation.on("force"),
   };

@@ -1,13 +1,13 @@
 /** Names: the directory on this host's clock and mesh, the names that this host gives, and the thread that answers. */
 import { Wakeup } from "../../../ffi/poll.ts";
-import type { Exposed } from "../../attach/mod.ts";
+import { type Exposed, findTarget, parseAttachTarget } from "../../attach/mod.ts";
 import { formatCidr, type Ip, ipv4Number, isIpv4, parseCidr } from "../../core/addr.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
 import { DirectoryShell } from "../../dns/directory_shell.ts";
 import type { DnsClient } from "../../dns/clients.ts";
 import { hostName } from "../../dns/domain.ts";
-import { OwnNames } from "../../dns/own_names_shell.ts";
+import { containerOf, OwnNames } from "../../dns/own_names_shell.ts";
 import type { DnsEndpoint } from "../../dns/service_types.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
@@ -18,6 +18,7 @@ import { EXPOSE_HOLDER } from "../exposing.ts";
 import { addressesOf, extensionsOfNames, isAlive, type Names } from "../names.ts";
 import { type NameService, startNameService } from "../names_client.ts";
 import { ResolvFiles } from "../resolv_files.ts";
+import { TargetChecks } from "../target_checks.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
 import type { NameLegPart } from "./open_name_leg.ts";
@@ -96,8 +97,15 @@ export function openNames(
     createWakeup: () => Wakeup.create(),
     log: logger,
     guard: (what, work) => faults.guard(what, work),
+    onHealth: (target, healthy) => checks.heard(target, healthy),
   });
   answering.service = service;
+  const { attachments, onLooked, restored } = attached;
+  const checks = new TargetChecks({
+    ...{ store, logger, service },
+    namespaceOf: (target) => findTarget(parseAttachTarget(target), attachments.adapters.probe)?.path,
+    tell: (target, healthy) => directory.setHealth(containerOf(target), healthy),
+  });
   const forContainers = nameLeg.listen;
   const endpoints: readonly DnsEndpoint[] = [
     ...forContainers === undefined ? [] : [forContainers],
@@ -115,7 +123,7 @@ export function openNames(
     service.setDistances(distancesOf(router.snapshot()));
   };
   const names: Names = {
-    ...{ domain, directory, own, counts, config: config.dns, service },
+    ...{ domain, directory, own, counts, config: config.dns, service, checks },
     files: forContainers && filesOf(config.dns),
     forContainers() {
       const { problem } = nameLeg;
@@ -128,20 +136,26 @@ export function openNames(
     attached(target, addresses) {
       own.present(target, addressesOf({ addresses }));
       tellClient(target, addresses);
+      checks.present(target, addressesOf({ addresses }));
       tellDistances();
     },
     forgotten(target) {
+      checks.forgotten(target);
       own.forgotten(target);
       names.files?.restore(target);
       if (target === EXPOSE_HOLDER) tellClient(target, []);
       else service.removeClient(target);
     },
   };
-  const { attachments, onLooked, restored } = attached;
+  const gone = (target: string) => {
+    own.absent(target);
+    checks.absent(target);
+  };
   const all = attachments.list();
   const targets = new Set(all.map(({ target }) => target));
   const ownAddresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
   const host = ownAddresses.length > 0 ? [EXPOSE_HOLDER] : [];
+  checks.keepOnly(targets);
   own.keepOnly(new Set([...host, ...targets]));
   tellClient(EXPOSE_HOLDER, []);
   for (const target of host) names.attached(target, ownAddresses);
@@ -156,8 +170,13 @@ export function openNames(
     }
   }
   onLooked.call = ({ adopted, restored, waiting }) => {
-    for (const target of [...adopted, ...restored]) own.present(target);
-    for (const target of waiting) own.absent(target);
+    const here = new Set([...adopted, ...restored]);
+    for (const { addresses, target } of attachments.list()) {
+      if (!here.has(target)) continue;
+      own.present(target);
+      checks.present(target, addressesOf({ addresses }));
+    }
+    for (const target of waiting) gone(target);
     tellDistances();
   };
   router.register(directory.channel);

@@ -54,7 +54,7 @@ function bench() {
       stubs: [{ domain: "corp.example.", servers: [{ ip: "10.0.0.53" as Ip, port: 53 }] }],
     },
     forContainers: () => ({ address: undefined, problem: "no room" }),
-    ...{ files: undefined, attached() {}, forgotten() {} },
+    ...{ files: undefined, checks: undefined as never, attached() {}, forgotten() {} },
   };
   const attached = ["netns:a", "netns:b"].map((target) => ({ target }));
   const api = namesApi({

@@ -27,7 +27,8 @@ export function soon<T>(what: string, promise: Promise<T>): Promise<T> {
 /** Two sockets on one port of loopback that nobody else has, UDP and TCP. */
 export class Taken implements AsyncDisposable {
   readonly udp = dgram.createSocket("udp4");
-  readonly tcp = net.createServer();
+  /** It reads what comes, and hears when a connection ends. */
+  readonly tcp = net.createServer((socket) => void socket.on("error", () => {}).resume());
   #open = true;
 
   async listen(): Promise<Endpoint> {
@@ -87,6 +88,8 @@ export class OtherServer extends Taken {
 export class NamesTrial implements AsyncDisposable {
   readonly logged: string[] = [];
   readonly service: NameService;
+  /** What was told of targets that are probed, in order. */
+  readonly health: string[] = [];
   #told: readonly DnsListener[] = [];
   #more = Promise.withResolvers<void>();
 
@@ -107,6 +110,10 @@ export class NamesTrial implements AsyncDisposable {
       createWakeup: () => Wakeup.create(),
       log,
       guard: (_, work) => work,
+      onHealth: (id, healthy) => {
+        this.health.push(`${id} ${healthy}`);
+        this.#more.resolve();
+      },
       onListeners: (listeners) => {
         this.#told = listeners;
         this.#more.resolve();
@@ -137,6 +144,12 @@ export class NamesTrial implements AsyncDisposable {
       this.#more = Promise.withResolvers();
     }
     return this.#told;
+  }
+
+  /** Waits until so much was told of targets. */
+  async healthOf(count: number): Promise<readonly string[]> {
+    await this.until(() => this.health.length >= count);
+    return this.health;
   }
 
   /** Listens on a free port. */

@@ -52,6 +52,7 @@ class Trial {
       },
       log,
       guard: (_, work) => work,
+      onHealth: () => {},
       onListeners: (listeners) => this.#note(this.told, listeners),
       workerUrl: new URL(`data:application/javascript,${encodeURIComponent(COUNTING)}`),
     });

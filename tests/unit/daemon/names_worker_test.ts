@@ -138,3 +138,42 @@ Deno.test("the name server's thread bounds connections: the quietest makes way, 
   assert.equal((await trial.service.report()).counters.refused, 1);
   for (const connection of all) connection.close();
 });
+
+Deno.test("the name server's thread probes targets, over TCP and HTTP, and tells how they are", async () => {
+  await using trial = new NamesTrial();
+  const probe = (id: string, port: number, path?: string) => {
+    const check = path === undefined ? { kind: "tcp", port } as const : { kind: "http", port, path } as const;
+    const pace = { intervalMs: path === undefined ? 200 : 3_000, threshold: 2 };
+    trial.service.probe(id, { netns: "/proc/thread-self/ns/net", ip: LOOPBACK, check, pace });
+  };
+  const silent = new Taken();
+  const { port } = await silent.listen();
+  const asked: string[] = [];
+  const web = Deno.serve({ hostname: LOOPBACK, port: 0, onListen() {} }, (request) => {
+    asked.push(request.headers.get("host")!);
+    return new Response(null, { status: request.url.endsWith("/ready") ? 204 : 503 });
+  });
+  probe("silent", port);
+  assert.deepEqual(await trial.healthOf(1), ["silent true"]);
+  probe("page", web.addr.port, "/ready");
+  assert.equal((await trial.healthOf(2))[1], "page true");
+  assert.equal(asked[0], `${LOOPBACK}:${web.addr.port}`);
+  probe("no page", web.addr.port, "/");
+  assert.equal((await trial.healthOf(3))[2], "no page false");
+  probe("no answer", port, "/"); // it accepts, and says nothing
+  assert.equal((await trial.healthOf(4))[3], "no answer false");
+  trial.service.probe("no answer", undefined);
+  trial.service.probe("gone", {
+    netns: "/nowhere",
+    ip: LOOPBACK,
+    check: { kind: "tcp", port },
+    pace: { intervalMs: 100, threshold: 2 },
+  });
+  assert.equal((await trial.healthOf(5))[4], "gone false");
+  for (const id of ["page", "no page", "gone"]) trial.service.probe(id, undefined);
+  await silent[Symbol.asyncDispose]();
+  assert.equal((await trial.healthOf(6))[5], "silent false");
+  trial.service.probe("silent", undefined);
+  await trial.service.report();
+  await web.shutdown();
+});

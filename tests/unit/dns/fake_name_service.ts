@@ -1,5 +1,6 @@
 /** A name server without a thread: it keeps what it is told, for tests of those that tell it. */
 import type { PeerName } from "../../../mod/core/names.ts";
+import type { ProbedTarget } from "../../../mod/dns/health.ts";
 import type { DnsClient } from "../../../mod/dns/clients.ts";
 import type { NameService } from "../../../mod/daemon/names_client.ts";
 import type { DnsEndpoint, DnsListener, DnsReport } from "../../../mod/dns/service_types.ts";
@@ -15,6 +16,7 @@ export const NO_COUNTS: DnsReport["counters"] = {
 export class FakeNameService implements NameService {
   readonly entries = new Map<string, DnsEntry>();
   readonly clients = new Map<string, DnsClient>();
+  readonly probed = new Map<string, ProbedTarget>();
   readonly taken = new Map<string, string>();
   distances: ReadonlyMap<PeerName, number> = new Map();
   listeners: readonly DnsListener[] = [];
@@ -31,6 +33,11 @@ export class FakeNameService implements NameService {
 
   removeClient(id: string): void {
     this.clients.delete(id);
+  }
+
+  probe(id: string, target: ProbedTarget | undefined): void {
+    if (target === undefined) this.probed.delete(id);
+    else this.probed.set(id, target);
   }
 
   setDistances(rttMs: ReadonlyMap<PeerName, number>): void {
