@@ -1,7 +1,7 @@
 /** Interfaces that a container engine puts into its containers itself: made on the host, both ends. */
 import { ERRNO } from "../core/errno.ts";
-import type { Mac } from "../core/addr.ts";
-import type { NetlinkSocket } from "../core/ports.ts";
+import { messageOf } from "../core/errors.ts";
+import type { Logger, NetlinkSocket } from "../core/ports.ts";
 import { deleteLink, newVeth, setLink } from "../wire/netlink/rtnetlink.ts";
 import type { SwitchPorts, Sysctl } from "./adapters.ts";
 import { failedWith, findLink, listLinks } from "./links_shell.ts";
@@ -15,6 +15,7 @@ export interface EndpointSurroundings {
   readonly sysctl: Sysctl;
   /** MTU of the network. */
   readonly mtu: number;
+  readonly log: Pick<Logger, "warn">;
 }
 
 /** Makes and removes such pairs. Which there are, the kernel knows. */
@@ -37,13 +38,13 @@ export class EngineEndpoints {
 
   /** Makes a pair for an endpoint, in place of one that is there. Returns the name of the end for the container. On failure
    * nothing is left. */
-  make(endpoint: string, mac?: Mac): string {
+  make(endpoint: string): string {
     const { host, mtu } = this.#around;
     const { guest, outer } = endpointInterfaces(endpoint);
     this.remove(endpoint);
-    host.request(newVeth({ name: guest, mtu, mac }, { name: outer, mtu }));
+    host.request(newVeth({ name: guest, mtu, mac: undefined }, { name: outer, mtu }));
     try {
-      this.#connect(outer);
+      this.#connect(outer, findLink(host, outer)!.index);
     } catch (thrown) {
       this.remove(endpoint);
       throw thrown;
@@ -69,19 +70,26 @@ export class EngineEndpoints {
     }
   }
 
-  /** Connects what is there to the switch, where it is not: after a restart, or when the switch was made anew. */
+  /** Connects what is there to the switch, where it is not: after a restart, or when the switch was made anew. Does not
+   * throw: one that cannot be connected is told of, and the others are. */
   keep(): void {
-    const { host, ports } = this.#around;
-    for (const { kind, name } of listLinks(host)) {
-      if (kind === "veth" && isEndpointInterface(name) && !ports.has(name)) this.#connect(name);
+    const { host, log, ports } = this.#around;
+    for (const { index, kind, name, up } of listLinks(host)) {
+      if (kind !== "veth" || !isEndpointInterface(name)) continue;
+      try {
+        if (!up || !ports.has(name)) this.#connect(name, index);
+      } catch (thrown) {
+        if (failedWith(thrown, ERRNO.ENODEV)) continue; // it has gone with its container
+        log.warn("endpoint-not-connected", { interface: name, reason: messageOf(thrown) });
+      }
     }
   }
 
-  #connect(outer: string): void {
+  #connect(outer: string, index: number): void {
     const { host, ports, sysctl } = this.#around;
     const key = `net/ipv6/conf/${outer}/disable_ipv6`; // it only passes frames on
     if (sysctl.read(undefined, key) !== undefined) sysctl.write(undefined, key, "1");
     ports.add(outer);
-    host.request(setLink(findLink(host, outer)!.index, { up: true }));
+    host.request(setLink(index, { up: true }));
   }
 }

@@ -10,6 +10,7 @@ export { listLinks } from "./links_shell.ts";
 export {
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
+  isEndpointInterface,
   isHostInterface,
   macOf,
   outerInterface,

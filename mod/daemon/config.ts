@@ -118,10 +118,12 @@ export async function loadPeers(flags: Flags): Promise<readonly string[] | undef
   return resolveConfig(await readSources(flags)).peers;
 }
 
-/** The two folders as flags, environment and file name them. */
-export async function loadFolders(flags: Flags): Promise<Pick<Config, "runDir" | "stateDir">> {
-  const { runDir, stateDir } = resolveConfig(await readSources(flags));
-  return { runDir, stateDir };
+/** Where the daemon leaves files, as flags, environment and file name it. */
+export async function loadFolders(
+  flags: Flags,
+): Promise<Pick<Config, "dockerPlugin" | "runDir" | "stateDir">> {
+  const { dockerPlugin, runDir, stateDir } = resolveConfig(await readSources(flags));
+  return { dockerPlugin, runDir, stateDir };
 }
 
 async function readSources(flags: Flags): Promise<ConfigSources> {

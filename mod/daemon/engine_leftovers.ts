@@ -41,9 +41,9 @@ export class EngineLeftovers implements Disposable {
     const { addresses, endpoints, logger, use: ask } = this.parts;
     const use = await ask();
     if (use === undefined) return; // found again later, it is looked at again
-    const held = addresses.held();
     for (const { ident, ip } of before.addresses) {
-      if (use.addresses.has(ip) || !held.some((one) => one.ident === ident && one.ip === ip)) continue;
+      const isHeld = addresses.held().some((one) => one.ident === ident && one.ip === ip); // by now
+      if (use.addresses.has(ip) || !isHeld) continue;
       await addresses.release(ip);
       logger.info("address of an engine given back", {
         address: ip,

@@ -33,6 +33,8 @@ export interface CleanupOptions {
   removeFirewall(): boolean;
   readonly stateDir: string;
   readonly runDir: string;
+  /** Sockets in folders of others, at which nobody listens. */
+  readonly sockets: readonly string[];
 }
 
 /** What cleanHost() did. */
@@ -74,7 +76,7 @@ export function cleanHost(options: CleanupOptions): Cleanup {
     options.stateDir,
   ];
   const run = [...RUN_FILES.map((file) => `${options.runDir}/${file}`), options.runDir];
-  const paths = [...areBack ? state : [], ...run];
+  const paths = [...areBack ? state : [], ...run, ...options.sockets];
   for (const path of paths) attempt(path, () => removeIfThere(path));
   return { removed, failed };
 }

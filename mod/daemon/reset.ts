@@ -2,6 +2,7 @@
 import type { WaitAnswer } from "../control/address_types.ts";
 import type { DaemonAnswer, StopAnswer } from "../control/api_types.ts";
 import { callDaemon } from "../control/client.ts";
+import { checkReplaceable } from "../control/socket_file.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import { CONTROL_SOCKET, FIRST_CONTROL_SOCKET } from "../core/options.ts";
 import { readTextIfReadable } from "../sys/files.ts";
@@ -41,7 +42,8 @@ export async function resetHost(
   const { cleanHost } = await import("./host_cleanup.ts");
   const { STORE_FILE } = await import("../sys/store.ts");
   const restoreFiles = await fileRestorer(stateDir);
-  const options: CleanupOptions = { ...host, restoreFiles, stateDir, runDir: folders.runDir };
+  const sockets = await leftSockets(folders.dockerPlugin);
+  const options: CleanupOptions = { ...host, restoreFiles, sockets, stateDir, runDir: folders.runDir };
   const { removed, failed } = cleanHost(options);
   for (const what of removed) say(`Removed ${what}.`);
   if (removed.length === 0 && failed.length === 0) say("Nothing of meshnet is on this host.");
@@ -52,6 +54,17 @@ export async function resetHost(
     throw new MeshnetError("control/request-failed", `Cannot remove everything: ${failed.join("; ")}`, {
       hint: "Mend what the reasons name, then run `meshnet reset` again",
     });
+  }
+}
+
+/** The plugin's socket, if a daemon that was killed has left it: an engine would go on asking there. */
+async function leftSockets(path: string | undefined): Promise<readonly string[]> {
+  try {
+    if (path === undefined || Deno.lstatSync(path).isSocket !== true) return [];
+    await checkReplaceable(path);
+    return [path];
+  } catch {
+    return []; // there is none, or somebody listens there
   }
 }
 

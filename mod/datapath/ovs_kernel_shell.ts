@@ -63,6 +63,8 @@ export class OvsKernel implements Disposable {
   #wanted: OvsWanted;
   readonly #leg: Pick<HostLeg, "keep">;
   #index = 0;
+  /** null: this kernel has no meters; undefined: not asked yet. */
+  #meterFamily: number | null | undefined;
   /** Numbers of the message families. */
   readonly families: ovs.OvsFamilies;
   /** Name of the datapath and of its own interface. */
@@ -211,13 +213,12 @@ export class OvsKernel implements Disposable {
     }
   }
 
-  /** Makes a meter. Throws when the kernel knows none. */
-  makeMeter(meter: Meter): void {
-    const family = findFamily(this.#control, METER_FAMILY);
-    if (family === undefined) {
-      throw new MeshnetError("netlink/request-failed", "This kernel's Open vSwitch has no meters");
-    }
-    this.#control.request(encodeMeterSet(family.id, this.#index, meter));
+  /** Makes a meter; false: the kernel knows none. Throws when it cannot have this one. */
+  makeMeter(meter: Meter): boolean {
+    this.#meterFamily ??= findFamily(this.#control, METER_FAMILY)?.id ?? null;
+    if (this.#meterFamily === null) return false;
+    this.#control.request(encodeMeterSet(this.#meterFamily, this.#index, meter));
+    return true;
   }
 
   /** Directs the misses of a port to us; a port that is gone is no error. */

@@ -8,29 +8,36 @@ import { BOUNDS } from "./group_frames.ts";
 
 /** Two meters for each local port that needs them: broadcasts, and frames for groups. They stay, as ports come back. */
 export class OvsMeters {
-  readonly #made = new Set<number>();
-  #refused = false;
+  /** Those that were tried, and whether the kernel has made them. */
+  readonly #tried = new Map<number, boolean>();
+  #unknown = false;
 
-  /** `make` has the kernel make a meter; it throws if it cannot. */
-  constructor(readonly parts: { readonly make: (meter: Meter) => void; readonly log: Logger }) {}
+  /** `make` has the kernel make a meter; false: it knows none. It throws if it cannot have this one. */
+  constructor(readonly parts: { readonly make: (meter: Meter) => boolean; readonly log: Logger }) {}
 
   /** The meter that a flow's frames pass before they leave for other hosts; undefined: none. */
   of({ ethDst, inPort, sleeve, tunnel }: FlowKey, actions: readonly FlowAction[]): number | undefined {
     if (ethDst === undefined || !isGroupMac(ethDst) || tunnel !== undefined || sleeve !== undefined) {
       return undefined;
     }
-    if (this.#refused || actions.every(({ kind }) => kind === "output")) return undefined;
+    if (this.#unknown || actions.every(({ kind }) => kind === "output")) return undefined;
     const isBroadcast = ethDst === BROADCAST;
     const id = 2 * inPort + (isBroadcast ? 1 : 2);
-    if (this.#made.has(id)) return id;
+    const made = this.#tried.get(id) ??
+      this.#make({ id, perSecond: isBroadcast ? BOUNDS.broadcast : BOUNDS.group });
+    return made ? id : undefined;
+  }
+
+  #make(meter: Meter): boolean {
+    const { log, make } = this.parts;
+    let made = false;
     try {
-      this.parts.make({ id, perSecond: isBroadcast ? BOUNDS.broadcast : BOUNDS.group });
-    } catch (thrown) { // an old kernel
-      this.#refused = true;
-      this.parts.log.debug("overlay/no-meters", { reason: messageOf(thrown) });
-      return undefined;
+      made = make(meter);
+      this.#unknown = !made;
+    } catch (thrown) { // newer kernels keep meters by id in a table, where another one may have the place
+      log.debug("overlay/no-meter", { meter: meter.id, reason: messageOf(thrown) });
     }
-    this.#made.add(id);
-    return id;
+    this.#tried.set(meter.id, made);
+    return made;
   }
 }

@@ -89,6 +89,7 @@ export class Pools {
     }
     const { range, subnet } = network;
     if (pool.value === "" && ++this.#inARow > MAX_POOLS_IN_A_ROW) {
+      this.#inARow = 0; // the search has ended; the next one may have more luck
       return bad(
         `Cannot give another subnet than ${formatCidr(subnet)}, which this host has a route to: ` +
           `give a subnet of ${
@@ -159,7 +160,6 @@ export function checkNetwork(body: unknown): Decoded<undefined> {
 
 /** An endpoint as it is to be. */
 export interface EndpointCall {
-  readonly id: string;
   readonly ip: Ip;
   /** As the user wants it; undefined: any. */
   readonly mac: Mac | undefined;
@@ -184,7 +184,7 @@ export function readEndpoint(body: unknown): Decoded<EndpointCall> {
   if (!mac.ok) return mac;
   const parsed = mac.value === "" ? undefined : parseMac(mac.value);
   if (mac.value !== "" && parsed === undefined) return bad(`Cannot use MAC address ${mac.value}`);
-  return good({ id: id.value, ip: cidr.ip, mac: parsed });
+  return good({ ip: cidr.ip, mac: parsed });
 }
 
 /** The answer to CreateEndpoint: the MAC address, where Docker left the choice to us. */

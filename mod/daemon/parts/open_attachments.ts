@@ -10,6 +10,7 @@ import {
   type ContainerStanding,
   EngineEndpoints,
   type Exposed,
+  isEndpointInterface,
   type Reconciled,
 } from "../../attach/mod.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -104,7 +105,7 @@ export function openAttachments(
     }),
   );
   const restored = attachments.reconcile();
-  const endpoints = new EngineEndpoints({ ports, sysctl, mtu, host: undo.use(openRoute()) });
+  const endpoints = new EngineEndpoints({ ports, sysctl, mtu, host: undo.use(openRoute()), log: logger });
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
@@ -126,6 +127,7 @@ export function openAttachments(
   };
   hooks.onDisturbed = (disturbed) => {
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
+    if (disturbed.hostEnds.some(isEndpointInterface)) endpoints.keep();
     exposed.keep(); // its interface may be one of those that lost an address
     keeper.disturbed(disturbed);
   };

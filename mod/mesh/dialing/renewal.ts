@@ -1,5 +1,5 @@
 /** What a change of this host's network means for dials: when all is tried again, and what hangs. */
-import { type Ip, isIpv4, parseEndpoint } from "../../core/addr.ts";
+import { cidrContains, type Ip, isIpv4, parseCidr, parseEndpoint } from "../../core/addr.ts";
 import type { Millis } from "../../core/time.ts";
 import type { DialTarget } from "./dial_target.ts";
 
@@ -7,6 +7,9 @@ import type { DialTarget } from "./dial_target.ts";
 export const RENEW_INTERVAL = 1_000;
 /** A dial or look-up that has waited this long when the network changes is begun anew, milliseconds. */
 export const HUNG = 3_000;
+
+/** Every interface has such an address, and no dial waits for one. */
+const LINK_LOCAL = parseCidr("fe80::/10")!;
 
 /** Remembers changes until they were acted on. */
 export class Renewal {
@@ -22,7 +25,7 @@ export class Renewal {
 
   /** The network has changed. `come`: addresses that this host has got. */
   changed(come: readonly Ip[], now: Millis): void {
-    for (const ip of come) this.#cameAt[familyOf(ip)] = now;
+    for (const ip of come) if (!cidrContains(LINK_LOCAL, ip)) this.#cameAt[familyOf(ip)] = now;
     this.#at = Math.min(this.#at, Math.max(now, this.#last + RENEW_INTERVAL));
   }
 

@@ -74,7 +74,6 @@ export class LoopFinder {
     if (now < this.#roundAt) return [];
     this.#roundAt = after(now, this.#pause);
     this.#pause = Math.min(2 * this.#pause, LONGEST_ROUND_MS);
-    for (const [number, { until }] of this.#sent) if (until < now) this.#sent.delete(number);
     return ports().filter((port) => !this.#stopped.has(port)).map((port) => this.#probe(port, now));
   }
 
@@ -105,6 +104,7 @@ export class LoopFinder {
   forget(port: number): void {
     this.#stopped.delete(port);
     this.#strikes.delete(port);
+    for (const [number, sent] of this.#sent) if (sent.port === port) this.#sent.delete(number);
   }
 
   /** Earliest time at which wake() has something to do. */
@@ -137,6 +137,7 @@ export class LoopFinder {
   }
 
   #probe(port: number, now: Millis): LoopStep {
+    for (const [number, { until }] of this.#sent) if (until < now) this.#sent.delete(number);
     const number = this.#draw();
     this.#sent.set(number, { port, at: now, until: after(now, RETURN_MS) });
     return { kind: "probe", port, number };

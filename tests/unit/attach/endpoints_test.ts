@@ -11,8 +11,8 @@ import { formatMac, isGroupMac } from "../../../mod/core/addr.ts";
 import { hostWith, testOnSwitches } from "./fake_host.ts";
 
 function endpointsOf(host: ReturnType<typeof hostWith>) {
-  const { openRoute, ports, sysctl } = host.adapters();
-  return new EngineEndpoints({ host: openRoute(undefined), ports, sysctl, mtu: 1376 });
+  const { log, openRoute, ports, sysctl } = host.adapters();
+  return new EngineEndpoints({ host: openRoute(undefined), log, ports, sysctl, mtu: 1376 });
 }
 
 testOnSwitches("EngineEndpoints makes a pair on the host, keeps it connected, and removes it", () => {
@@ -33,6 +33,29 @@ testOnSwitches("EngineEndpoints makes a pair on the host, keeps it connected, an
   endpoints.remove("e1");
   assert.equal(host.kernel.snapshot(), before);
 });
+
+testOnSwitches(
+  "EngineEndpoints.keep() passes over one that cannot be connected, and raises what is down",
+  () => {
+    const host = hostWith();
+    const { log, openRoute, ports, sysctl } = host.adapters();
+    const around = { host: openRoute(undefined), log, sysctl, mtu: 1376 };
+    new EngineEndpoints({ ...around, ports }).make("e1");
+    new EngineEndpoints({ ...around, ports }).make("e2");
+    const [bad, good] = ["e1", "e2"].map((one) => endpointInterfaces(one).outer);
+    host.kernel.link("", good!)!.up = false;
+    const refusing = {
+      ...{ remove: ports.remove.bind(ports), has: (name: string) => name !== bad && ports.has(name) },
+      add(name: string) {
+        if (name === bad) throw new Error("it is a port of another switch");
+        ports.add(name);
+      },
+    };
+    new EngineEndpoints({ ...around, ports: { ...ports, ...refusing } }).keep();
+    assert.ok(host.kernel.link("", good!)!.up);
+    assert.match(host.logged.join(), /endpoint-not-connected/);
+  },
+);
 
 testOnSwitches("an engine's endpoint is no attachment that nobody knows", () => {
   const host = hostWith();

@@ -42,6 +42,7 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
     for (const file of ["meshnet.db", "meshnet.db-wal"]) Deno.writeTextFileSync(`${stateDir}/${file}`, "");
     Deno.writeTextFileSync(`${runDir}/control.sock`, "");
     Deno.writeTextFileSync(`${runDir}/somebody-elses`, "");
+    Deno.writeTextFileSync(`${runDir}/plugin.sock`, "");
     let datapaths = 1;
     using links = kernel.open(undefined);
     const removeDatapath = () => datapaths-- > 0;
@@ -57,6 +58,7 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
         removeFirewall,
         stateDir,
         runDir,
+        sockets: [`${runDir}/plugin.sock`],
       });
     assert.deepEqual(clean(), {
       removed: [
@@ -70,6 +72,7 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
         `${stateDir}/meshnet.db-wal`,
         stateDir,
         `${runDir}/control.sock`,
+        `${runDir}/plugin.sock`,
       ],
       failed: [],
     });
@@ -95,6 +98,7 @@ Deno.test("cleanHost() goes on after a failure and reports it", () => {
       removeFirewall: () => false,
       stateDir,
       runDir,
+      sockets: [],
     });
     assert.deepEqual(removed, ["interface vmnabcdef0123", "interface mesh-tap", stateDir, runDir]);
     assert.equal(failed.length, 2);
@@ -108,7 +112,15 @@ Deno.test("cleanHost() keeps the state while it is needed to give files back", (
     Deno.writeTextFileSync(`${stateDir}/meshnet.db`, "");
     using links = new FakeKernel().open(undefined);
     const no = () => false;
-    const others = { links, removeDatapath: no, removeIpsec: no, removeFirewall: no, stateDir, runDir };
+    const others = {
+      links,
+      removeDatapath: no,
+      removeIpsec: no,
+      removeFirewall: no,
+      stateDir,
+      runDir,
+      sockets: [],
+    };
     const restoreFiles = () => {
       throw new Error("read-only file system");
     };

@@ -103,8 +103,8 @@ Deno.test("Docker's endless search for another pool ends with an error that says
   for (let i = 0; i < 5; i++) {
     errors.push((await plugin.call("IpamDriver.RequestPool", { Pool: "" }))["Error"]);
   }
-  assert.deepEqual(errors.map((error) => error === undefined), [true, true, true, false, false]);
-  assert.match(String(errors[4]), /^Cannot give another subnet than 10\.33\.0\.0\/16, .*--subnet/);
+  assert.deepEqual(errors.map((error) => error === undefined), [true, true, true, false, true]);
+  assert.match(String(errors[3]), /^Cannot give another subnet than 10\.33\.0\.0\/16, .*--subnet/);
   await plugin.call("IpamDriver.RequestAddress", { PoolID: LEARNT, Address: "" });
   assert.equal((await plugin.call("IpamDriver.RequestPool", { Pool: "" }))["Error"], undefined);
 });
@@ -181,7 +181,7 @@ Deno.test("what was never given out may be released: Docker does so with the gat
   }
 });
 
-Deno.test("whatever is asked is answered with an object, and holds nothing", async () => {
+Deno.test("whatever is asked is answered with an object", async () => {
   const methods = ["IpamDriver.RequestPool", "IpamDriver.RequestAddress", "IpamDriver.ReleaseAddress"]
     .concat(
       ["CreateNetwork", "CreateEndpoint", "Join", "DeleteEndpoint"].map((name) => `NetworkDriver.${name}`),
