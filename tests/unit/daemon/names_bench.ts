@@ -15,7 +15,8 @@ import { decodeReference, encodeReference, type ReferenceMessage } from "../wire
 Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
 
 export const LOOPBACK = "127.0.0.1" as Ip;
-const PATIENCE_MS = 5_000;
+/** A thread from the sources is compiled first. */
+const PATIENCE_MS = 30_000;
 
 /** Rejects when something takes too long, so that a test ends that waits for what never comes. */
 export function soon<T>(what: string, promise: Promise<T>): Promise<T> {
