@@ -6,7 +6,7 @@ import { type Cidr, cidrContains, formatCidr, type Ip, parseCidr } from "../core
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { after } from "../core/time.ts";
-import { qualified } from "../dns/domain.ts";
+import { qualified } from "../dns/records/domain.ts";
 import type { AllocatorShell } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
 import type { Universe } from "../ipam/universe.ts";

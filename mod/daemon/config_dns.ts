@@ -1,8 +1,8 @@
 /** Settings of names: the domain, how they are answered, where, and who answers the rest. */
 import { type Endpoint, parseEndpoint, parseIp } from "../core/addr.ts";
-import type { DnsOrder } from "../dns/choice.ts";
-import { isBelow } from "../dns/domain.ts";
-import type { StubDomain } from "../dns/upstream.ts";
+import type { DnsOrder } from "../dns/service_types.ts";
+import { isBelow } from "../dns/records/domain.ts";
+import type { StubDomain } from "../dns/upstream/upstream.ts";
 import { isHostname } from "../wire/dns/dns_text.ts";
 import { PARSERS, refuseSetting, settingList, settingText, type Sourced } from "./config_values.ts";
 

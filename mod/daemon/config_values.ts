@@ -4,7 +4,7 @@ import { MeshnetError } from "../core/errors.ts";
 import { parsePeerName, type PeerName, UNKNOWN_PEER } from "../core/names.ts";
 import { CONTROL_SOCKET, DEFAULT_ENGINE_SOCKET, UP_OPTIONS, type UpOptionName } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
-import type { DnsOrder } from "../dns/choice.ts";
+import type { DnsOrder } from "../dns/service_types.ts";
 import { parseDialTarget } from "../mesh/dialing/target.ts";
 import type { RawValue } from "./config_file.ts";
 

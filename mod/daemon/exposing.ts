@@ -4,7 +4,7 @@ import type { ExposeAnswer, ExposedReport, ExposeRequest } from "../control/addr
 import { type Cidr, cidrContains, formatCidr, type Ip } from "../core/addr.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
-import { qualified } from "../dns/domain.ts";
+import { qualified } from "../dns/records/domain.ts";
 import { type AddressUsers, firstInUse } from "./address_users.ts";
 import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 import { type Names, namesAfter } from "./names.ts";

@@ -7,12 +7,12 @@ import type { NamesSources } from "../control/status.ts";
 import { formatEndpoint } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
-import type { OwnRecord } from "../dns/directory_shell.ts";
-import type { EntryData } from "../dns/directory_types.ts";
-import { qualified } from "../dns/domain.ts";
+import type { OwnRecord } from "../dns/records/directory_shell.ts";
+import type { EntryData } from "../dns/records/directory_types.ts";
+import { qualified } from "../dns/records/domain.ts";
 import type { DnsListener, DnsReport } from "../dns/service_types.ts";
-import { answersFor } from "../dns/look_up.ts";
-import { DNS_ORDERS, recordOfOrder, writeRecord } from "../dns/spelling.ts";
+import { answersFor } from "../dns/records/look_up.ts";
+import { DNS_ORDERS, recordOfOrder, writeRecord } from "../dns/records/spelling.ts";
 import { compareOnWire } from "../wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../wire/dns/dns_types.ts";
 import {

@@ -4,9 +4,9 @@ import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Faults } from "../core/faults.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Logger } from "../core/ports.ts";
-import type { DnsClient } from "../dns/clients.ts";
-import type { EntryWatcher } from "../dns/entry_store.ts";
-import type { ProbedTarget } from "../dns/health.ts";
+import type { DnsClient } from "../dns/answers/clients.ts";
+import type { EntryWatcher } from "../dns/records/entry_store.ts";
+import type { ProbedTarget } from "../dns/thread/health.ts";
 import type {
   DnsEndpoint,
   DnsListener,

@@ -2,7 +2,7 @@
 import type { Ip } from "../core/addr.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Logger, Store } from "../core/ports.ts";
-import { nameserversOf, resolvConfFor } from "../dns/resolv_conf.ts";
+import { nameserversOf, resolvConfFor } from "../dns/upstream/resolv_conf.ts";
 import { readTextIfReadable, removeIfThere } from "../sys/files.ts";
 
 /** Where `ip netns exec` looks for files that a namespace has of its own. */

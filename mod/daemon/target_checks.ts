@@ -2,7 +2,7 @@
 import { type Ip, isIpv4 } from "../core/addr.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Logger, Store } from "../core/ports.ts";
-import { parseHealthCheck, type ProbedTarget } from "../dns/health.ts";
+import { parseHealthCheck, type ProbedTarget } from "../dns/thread/health.ts";
 import type { NameService } from "./names_client.ts";
 
 /** Keys of checks: followed by the target. */

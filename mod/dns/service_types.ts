@@ -3,10 +3,12 @@ import type { Endpoint } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { LogFields } from "../core/ports.ts";
 import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
-import type { DnsOrder } from "./choice.ts";
-import type { DnsClient } from "./clients.ts";
-import type { ProbedTarget } from "./health.ts";
-import type { StubDomain } from "./upstream.ts";
+import type { DnsClient } from "./answers/clients.ts";
+import type { ProbedTarget } from "./thread/health.ts";
+import type { StubDomain } from "./upstream/upstream.ts";
+
+/** In which order a name's targets are answered. */
+export type DnsOrder = "balanced" | "random" | "nearest";
 
 /** How the name server answers; it stays so as long as the server runs. */
 export interface NameServiceConfig {

@@ -2,7 +2,7 @@
 import { waitReadable } from "../../ffi/poll.ts";
 import { StreamSocket } from "../../ffi/stream_socket.ts";
 import { parseIp } from "../../mod/core/addr.ts";
-import { questionFor } from "../../mod/dns/follow.ts";
+import { questionFor } from "../../mod/dns/upstream/follow.ts";
 import { encodeName } from "../../mod/wire/dns/dns_text.ts";
 import { Background, exec, until } from "../lab/common/process.ts";
 import { cpuSeconds } from "../lab/common/usage.ts";

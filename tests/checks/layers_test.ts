@@ -28,6 +28,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 /** The inner rooms of an area, and which of its other rooms each may import; of the area's top floor it takes types only. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  "dns/records": [],
+  "dns/answers": ["dns/records"],
+  "dns/upstream": [],
+  "dns/thread": ["dns/answers", "dns/records", "dns/upstream"],
   "wire/dns": ["wire/mesh"],
   "wire/filter": ["wire/netlink"],
   "wire/ipam": ["wire/mesh"],

@@ -1,8 +1,8 @@
 /** Names on the peers of a world: how long a new one takes until every peer knows it. */
 import assert from "node:assert/strict";
 import type { Ip } from "../../mod/core/addr.ts";
-import { DirectoryShell } from "../../mod/dns/directory_shell.ts";
-import { recordOfAddress } from "../../mod/dns/spelling.ts";
+import { DirectoryShell } from "../../mod/dns/records/directory_shell.ts";
+import { recordOfAddress } from "../../mod/dns/records/spelling.ts";
 import type { SimNode } from "./node.ts";
 import type { World } from "./world.ts";
 

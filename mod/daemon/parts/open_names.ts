@@ -4,10 +4,10 @@ import { type Exposed, findTarget, parseAttachTarget } from "../../attach/mod.ts
 import { formatCidr, type Ip, ipv4Number, isIpv4, parseCidr } from "../../core/addr.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
-import { DirectoryShell } from "../../dns/directory_shell.ts";
-import type { DnsClient } from "../../dns/clients.ts";
-import { hostName } from "../../dns/domain.ts";
-import { containerOf, OwnNames } from "../../dns/own_names_shell.ts";
+import { DirectoryShell } from "../../dns/records/directory_shell.ts";
+import type { DnsClient } from "../../dns/answers/clients.ts";
+import { hostName } from "../../dns/records/domain.ts";
+import { containerOf, OwnNames } from "../../dns/records/own_names_shell.ts";
 import type { DnsEndpoint } from "../../dns/service_types.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { SystemAlarm } from "../../sys/clock.ts";

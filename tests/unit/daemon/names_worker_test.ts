@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { formatEndpoint } from "../../../mod/core/addr.ts";
-import { framed } from "../../../mod/dns/frames.ts";
+import { framed } from "../../../mod/dns/thread/frames.ts";
 import { query } from "../dns/server_bench.ts";
 import { decodeReference, type ReferenceMessage } from "../wire/dns/dns_packet.ts";
 import { askUdp, dataOf, freePort, LOOPBACK, NamesTrial, OtherServer, soon, Taken } from "./names_bench.ts";

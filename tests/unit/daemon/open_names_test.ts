@@ -4,7 +4,7 @@ import { Faults } from "../../../mod/core/faults.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import { EXPOSE_HOLDER } from "../../../mod/daemon/exposing.ts";
 import { openNames } from "../../../mod/daemon/parts/open_names.ts";
-import { recordOfAddress } from "../../../mod/dns/spelling.ts";
+import { recordOfAddress } from "../../../mod/dns/records/spelling.ts";
 import { SystemClock } from "../../../mod/sys/clock.ts";
 import { SystemRandom } from "../../../mod/sys/random.ts";
 import { peer } from "../dns/bench.ts";

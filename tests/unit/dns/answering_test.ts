@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { Answering } from "../../../mod/dns/answering_shell.ts";
-import { ClientTable } from "../../../mod/dns/clients.ts";
-import { MAX_UDP_ANSWER } from "../../../mod/dns/name_server.ts";
-import { ResponseLimit } from "../../../mod/dns/response_limit.ts";
+import { Answering } from "../../../mod/dns/thread/answering_shell.ts";
+import { ClientTable } from "../../../mod/dns/answers/clients.ts";
+import { MAX_UDP_ANSWER } from "../../../mod/dns/answers/name_server.ts";
+import { ResponseLimit } from "../../../mod/dns/answers/response_limit.ts";
 import { VirtualClock } from "../../sim/clock.ts";
 import { decodeReference, encodeReference } from "../wire/dns/dns_packet.ts";
 import { addressOf } from "./bench.ts";

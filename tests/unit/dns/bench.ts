@@ -3,10 +3,14 @@ import assert from "node:assert/strict";
 import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import type { GossipData } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { type ChannelEffect, DnsChannel } from "../../../mod/dns/channel.ts";
-import { Directory } from "../../../mod/dns/directory.ts";
-import type { DirectoryEvent, DirectoryOutcome, EntryData } from "../../../mod/dns/directory_types.ts";
-import type { EntryWatcher } from "../../../mod/dns/entry_store.ts";
+import { type ChannelEffect, DnsChannel } from "../../../mod/dns/records/channel.ts";
+import { Directory } from "../../../mod/dns/records/directory.ts";
+import type {
+  DirectoryEvent,
+  DirectoryOutcome,
+  EntryData,
+} from "../../../mod/dns/records/directory_types.ts";
+import type { EntryWatcher } from "../../../mod/dns/records/entry_store.ts";
 import { decodeDnsGossip, type DnsEntry, encodeDnsGossip } from "../../../mod/wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../../mod/wire/dns/dns_types.ts";
 

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { Choice, type ClientAddress, type PossibleClients, sortKey } from "../../../mod/dns/choice.ts";
-import { Dice } from "../../../mod/dns/dice.ts";
+import {
+  Choice,
+  type ClientAddress,
+  type PossibleClients,
+  sortKey,
+} from "../../../mod/dns/answers/choice.ts";
+import { Dice } from "../../../mod/dns/answers/dice.ts";
 import { SeededRandom } from "../../sim/random.ts";
 import { check, fc, seededRandom } from "../properties.ts";
 import { addressOf, entry, peer } from "./bench.ts";

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { type PeerName, peerNameFromNumber } from "../../../mod/core/names.ts";
 import type { GossipData } from "../../../mod/core/ports.ts";
-import { type ChannelEffect, DnsChannel } from "../../../mod/dns/channel.ts";
-import { Directory } from "../../../mod/dns/directory.ts";
-import type { DirectoryEvent } from "../../../mod/dns/directory_types.ts";
+import { type ChannelEffect, DnsChannel } from "../../../mod/dns/records/channel.ts";
+import { Directory } from "../../../mod/dns/records/directory.ts";
+import type { DirectoryEvent } from "../../../mod/dns/records/directory_types.ts";
 import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../../mod/wire/dns/dns_types.ts";
 import { HostNetwork, type NetworkHost, type NetworkTroubles, type Take } from "../../sim/host_network.ts";

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { ClientTable } from "../../../mod/dns/clients.ts";
-import { hostName, isBelow, qualified } from "../../../mod/dns/domain.ts";
-import { NameIndex } from "../../../mod/dns/name_index.ts";
-import { nameserversOf, resolvConfFor } from "../../../mod/dns/resolv_conf.ts";
-import { ResponseLimit } from "../../../mod/dns/response_limit.ts";
-import { Upstreams } from "../../../mod/dns/upstream.ts";
+import { ClientTable } from "../../../mod/dns/answers/clients.ts";
+import { hostName, isBelow, qualified } from "../../../mod/dns/records/domain.ts";
+import { NameIndex } from "../../../mod/dns/records/name_index.ts";
+import { nameserversOf, resolvConfFor } from "../../../mod/dns/upstream/resolv_conf.ts";
+import { ResponseLimit } from "../../../mod/dns/answers/response_limit.ts";
+import { Upstreams } from "../../../mod/dns/upstream/upstream.ts";
 import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
 import { encodeName } from "../../../mod/wire/dns/dns_text.ts";
 import { check, fc, seededRandom } from "../properties.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EntryStore } from "../../../mod/dns/entry_store.ts";
+import { EntryStore } from "../../../mod/dns/records/entry_store.ts";
 import { compareOnWire, type DnsEntry, entryIdentity } from "../../../mod/wire/dns/dns_gossip.ts";
 import { check, fc } from "../properties.ts";
 import { a, entry, peer } from "./bench.ts";

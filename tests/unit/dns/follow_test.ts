@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { joinedAnswer, questionFor } from "../../../mod/dns/follow.ts";
-import { framed, MessageReader } from "../../../mod/dns/frames.ts";
+import { joinedAnswer, questionFor } from "../../../mod/dns/upstream/follow.ts";
+import { framed, MessageReader } from "../../../mod/dns/thread/frames.ts";
 import { decodeReply } from "../../../mod/wire/dns/dns_reply.ts";
 import { encodeEscaped, encodeName } from "../../../mod/wire/dns/dns_text.ts";
 import { check, fc } from "../properties.ts";

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import type { Endpoint, Ip } from "../../../mod/core/addr.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { type Asked, DnsForwarder, type ForwardEffect, MAX_FORWARDED } from "../../../mod/dns/forwarder.ts";
+import {
+  type Asked,
+  DnsForwarder,
+  type ForwardEffect,
+  MAX_FORWARDED,
+} from "../../../mod/dns/upstream/forwarder.ts";
 import { readQuery } from "../../../mod/wire/dns/dns_query.ts";
 import { fuzz } from "../fuzz.ts";
 import { seededRandom } from "../properties.ts";

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import type { Millis } from "../../../mod/core/time.ts";
-import { DEFAULT_PACE, type HealthEffect, HealthWatch, parseHealthCheck } from "../../../mod/dns/health.ts";
+import {
+  DEFAULT_PACE,
+  type HealthEffect,
+  HealthWatch,
+  parseHealthCheck,
+} from "../../../mod/dns/thread/health.ts";
 
 /** A target that answers when `good` says so, after `delay`. */
 class Trial {

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { Listeners } from "../../../mod/dns/listeners_shell.ts";
+import { Listeners } from "../../../mod/dns/thread/listeners_shell.ts";
 import type { DnsListener } from "../../../mod/dns/service_types.ts";
-import type { ListenerPort, QueryPort } from "../../../mod/dns/socket_ports.ts";
+import type { ListenerPort, QueryPort } from "../../../mod/dns/thread/socket_ports.ts";
 import { VirtualClock } from "../../sim/clock.ts";
 
 const ENDPOINT = { ip: "127.0.0.1" as Ip, port: 53 };

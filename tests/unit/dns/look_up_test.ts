@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { answersFor } from "../../../mod/dns/look_up.ts";
-import { readRecord, writeRecord } from "../../../mod/dns/spelling.ts";
+import { answersFor } from "../../../mod/dns/records/look_up.ts";
+import { readRecord, writeRecord } from "../../../mod/dns/records/spelling.ts";
 import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
 import { entry } from "./bench.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import type { Alarm, GossipData, Logger } from "../../../mod/core/ports.ts";
-import { DirectoryShell } from "../../../mod/dns/directory_shell.ts";
-import { OwnNames } from "../../../mod/dns/own_names_shell.ts";
-import { readRecord, writeRecord } from "../../../mod/dns/spelling.ts";
+import { DirectoryShell } from "../../../mod/dns/records/directory_shell.ts";
+import { OwnNames } from "../../../mod/dns/records/own_names_shell.ts";
+import { readRecord, writeRecord } from "../../../mod/dns/records/spelling.ts";
 import { VirtualClock } from "../../sim/clock.ts";
 import { MemoryStore } from "../memory_store.ts";
 import { peer } from "./bench.ts";

@@ -1,5 +1,5 @@
 /** What clients make of an answer: the resolvers that sort, those that do not, and those that turn the list. */
-import type { ClientAddress } from "../../../mod/dns/choice.ts";
+import type { ClientAddress } from "../../../mod/dns/answers/choice.ts";
 
 /** Which target a client uses first. `turn` counts its connections. */
 export type Resolver = (answers: readonly number[], turn: number) => number;

@@ -1,13 +1,13 @@
 /** A name server on a bench: questions in, answers as a person reads them. */
 import assert from "node:assert/strict";
 import { parseCidr } from "../../../mod/core/addr.ts";
-import type { ClientAddress, PossibleClients } from "../../../mod/dns/choice.ts";
+import type { ClientAddress, PossibleClients } from "../../../mod/dns/answers/choice.ts";
 import {
   type Asker,
   type DnsVerdict,
   NameServer,
   type NameServerOptions,
-} from "../../../mod/dns/name_server.ts";
+} from "../../../mod/dns/answers/name_server.ts";
 import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
 import { encodeName } from "../../../mod/wire/dns/dns_text.ts";
 import { seededRandom } from "../properties.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nameBelow, readRecord, shortName, writeRecord } from "../../../mod/dns/spelling.ts";
+import { nameBelow, readRecord, shortName, writeRecord } from "../../../mod/dns/records/spelling.ts";
 
 const DOMAIN = "mesh.internal.";
 

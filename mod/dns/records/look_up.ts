@@ -1,0 +1,37 @@
+/** What is answered for one name, for those who ask by command: all types, an alias followed. */
+import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
+import { compareOnWire } from "../../wire/dns/dns_gossip.ts";
+import { RECORD_TYPE } from "../../wire/dns/dns_types.ts";
+import { aliasTarget } from "./spelling.ts";
+
+/** Aliases that lead to aliases: no more than this, as when a client asks. */
+const MAX_ALIASES = 8;
+
+/** The answered entries of a whole name, those of an alias first. Goes through all entries. */
+export function answersFor(entries: Iterable<DnsEntry>, hostname: string): readonly DnsEntry[] {
+  const byName = Map.groupBy(alive(entries), (entry) => entry.hostname.toLowerCase());
+  const found: DnsEntry[] = [];
+  let name = hostname.toLowerCase();
+  for (let i = 0; i <= MAX_ALIASES; i++) {
+    const all = byName.get(name) ?? [];
+    const records = all.filter(({ type }) => type !== RECORD_TYPE.ORDER);
+    const answered = records.filter(({ type }) => type !== RECORD_TYPE.CNAME);
+    if (answered.length > 0) return [...found, ...wellOf(answered).sort(compareOnWire)];
+    const [alias] = wellOf(records).sort(compareOnWire);
+    if (alias === undefined) return found;
+    found.push(alias);
+    name = aliasTarget(alias).toLowerCase();
+  }
+  return found;
+}
+
+function* alive(entries: Iterable<DnsEntry>): Iterable<DnsEntry> {
+  for (const entry of entries) if (entry.tombstone === 0 || entry.unhealthy) yield entry;
+}
+
+/** Those whose targets do not answer count where no other ones of their type do. */
+function wellOf(entries: readonly DnsEntry[]): DnsEntry[] {
+  return entries.filter(({ type, unhealthy }) =>
+    !unhealthy || !entries.some((other) => other.type === type && !other.unhealthy)
+  );
+}
