@@ -28,9 +28,9 @@ export const EXPOSE_COMMANDS: readonly CommandSpec[] = [
     ],
     examples: [
       ["meshnet expose", "a free address"],
-      ["meshnet expose --name gateway", "and a name, by which containers reach it"],
-      ["meshnet expose net:10.32.1.0/24", "a free address of that subnet"],
-      ["meshnet expose 10.2.1.254/24 --no-masquerade", "this address, and no translation"],
+      ["meshnet expose --name gateway", "and a name"],
+      ["meshnet expose net:10.32.1.0/24", "one of that subnet"],
+      ["meshnet expose 10.2.1.254/24 --no-masquerade", "no translation"],
     ],
     load: () => import("./commands/expose.ts"),
   },

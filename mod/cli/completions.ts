@@ -40,6 +40,9 @@ function bash(): string {
     const target = command.args?.completes === "target" ? ' targets="netns: pid: /run/netns/"' : "";
     return `    ${first(command)}) words="${words(command).join(" ")}" options="${options}"${target} ;;`;
   });
+  const subcommands = groups().filter((command) => second(command) !== undefined).map((command) =>
+    `      ${first(command)}) words="${words(command).join(" ")}" ;;`
+  );
   const values = new Map<string, string>(); // one line per option: names mean the same everywhere
   for (const option of COMMANDS.flatMap((command) => command.options).filter(takesValue)) {
     const reply = option.choices !== undefined
@@ -75,6 +78,12 @@ ${cases.join("\n")}
   elif [[ -n $targets ]]; then
     _meshnet_targets "$word"
   elif ((COMP_CWORD == 2)); then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+  elif ((COMP_CWORD == 3)) && [[ $command == help ]]; then
+    case \${COMP_WORDS[2]} in
+${subcommands.join("\n")}
+      *) return ;;
+    esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
   fi
 }

@@ -109,7 +109,7 @@ function buildApp(
           return "";
         },
         exceptionWhileParsingArguments: (error) => {
-          failed(usageError(error, commandOf(words)));
+          failed(usageError(error, words));
           return "";
         },
       },
@@ -142,7 +142,8 @@ function flagOf(option: OptionSpec): unknown {
 }
 
 /** What the library found wrong, in our words. */
-function usageError(error: unknown, command: CommandSpec | undefined): MeshnetError {
+function usageError(error: unknown, words: readonly string[]): MeshnetError {
+  const command = commandOf(words);
   const name = command?.name ?? "COMMAND";
   const refuse = (message: string, hint: string) => new MeshnetError("usage/bad-option", message, { hint });
   const seeHelp = `See \`meshnet help ${name}\``;
@@ -160,6 +161,9 @@ function usageError(error: unknown, command: CommandSpec | undefined): MeshnetEr
     return refuse(`Too many arguments for meshnet ${name}: ${error.input}`, most === 0 ? peers : seeHelp);
   }
   if (error instanceof UnsatisfiedPositionalError) {
+    const last = words.at(-1)!;
+    const open = command?.options.find((option) => option.kind !== "switch" && `--${option.name}` === last);
+    if (open !== undefined) return refuse(`Option ${last} needs a value`, seeHelp);
     return refuse(`An argument is missing: meshnet ${name} ${command?.args?.usage ?? ""}`.trimEnd(), seeHelp);
   }
   return refuse(messageOf(error).replace(/\.$/, ""), seeHelp);

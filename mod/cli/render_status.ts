@@ -154,7 +154,11 @@ function engine({ attachments, engine }: StatusReport): readonly string[] {
 
 /** One to a line, as there may be many. */
 function attachments({ attachments }: StatusReport): readonly string[] {
-  if (attachments.length === 0) return ["none; connect a namespace with `meshnet attach CIDR netns:NAME`"];
+  if (attachments.length === 0) {
+    return [
+      "none; connect a container or a namespace with `meshnet attach NAME` or `meshnet attach netns:NAME`",
+    ];
+  }
   return attachments.map((one) =>
     printable(
       [targetText(one), ...one.addresses, ...one.names].join(" ") + (one.attached ? "" : " (not attached)"),

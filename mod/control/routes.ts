@@ -34,6 +34,8 @@ import type { Endpoints } from "./http_answer.ts";
 const MAX_ITEMS = 1024;
 const MAX_TEXT = 4096;
 const MAX_HOLDER = 256;
+/** Characters of it that a refusal repeats. */
+const MAX_SHOWN = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 type Gone = () => AbortSignal;
@@ -248,8 +250,10 @@ function readHolder(fields: Fields): string {
   // deno-lint-ignore no-control-regex -- control characters are what is refused
   if (isText(holder) && holder.length <= MAX_HOLDER && !/[\x00-\x20\x7f]/.test(holder)) return holder;
   return refuse(
-    "The field holder is missing or no name",
-    `Send 1 to ${MAX_HOLDER} characters without blanks as holder`,
+    typeof holder === "string" && holder !== ""
+      ? `Cannot use ${JSON.stringify(holder.slice(0, MAX_SHOWN))} as the name of a holder`
+      : "The field holder is missing: the name of who gets addresses",
+    `Give 1 to ${MAX_HOLDER} characters without blanks`,
   );
 }
 

@@ -46,15 +46,13 @@ type Unnamed = ReturnType<Attachments["attach"]>;
 /** Patience without end. */
 const FOREVER: Patience = { until: Infinity, noWait: false };
 
-/** What allocation says where it is off. */
-export function ipamOff(action: string): MeshnetError {
+/** What allocation says where it is off. `orGive`: an address from the caller would do as well. */
+export function ipamOff(action: string, { orGive = false } = {}): MeshnetError {
+  const start = "start it with an --ip-range, the same as on the other hosts";
   return new MeshnetError(
     "ipam/off",
     `${action}: this host allocates no addresses, it runs with --ip-range off`,
-    {
-      hint:
-        "Give an address such as 10.2.1.1/24, or start it with an --ip-range, the same as on the other hosts",
-    },
+    { hint: orGive ? `Give an address such as 10.2.1.1/24, or ${start}` : `To use one, ${start}` },
   );
 }
 
@@ -81,7 +79,7 @@ export class Addresses {
     const wishes = texts.map(parseAddressWish);
     const wish = wishes.findIndex(({ kind }) => kind === "any");
     if (ipam === undefined && wish >= 0) {
-      throw ipamOff(`Cannot allocate an address of ${texts[wish]} for ${target}`);
+      throw ipamOff(`Cannot allocate an address of ${texts[wish]} for ${target}`, { orGive: true });
     }
     const holder = attachments.holderOf(target);
     const { health } = request;
@@ -261,7 +259,7 @@ export class Addresses {
   #addressesOf(wish: AddressWish, has: readonly string[]): readonly string[] {
     if (wish.kind === "address") return [formatCidr(wish.cidr)];
     const subnet = wish.subnet ?? this.#parts.ipam?.subnet;
-    if (subnet === undefined) throw ipamOff("Cannot detach net:default");
+    if (subnet === undefined) throw ipamOff("Cannot detach net:default", { orGive: true });
     return has.filter((text) => cidrContains(subnet, parseCidr(text)!.ip));
   }
 

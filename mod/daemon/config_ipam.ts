@@ -56,7 +56,7 @@ function subnetOf(given: Sourced, example: string): Cidr {
   if (cidr === undefined) refuseSetting(given, `Give ADDRESS/PREFIX, for example ${example}`);
   if (!isIpv4(cidr.ip)) refuseSetting(given, `Give an IPv4 range, for example ${example}`);
   const fault = subnetFault(cidr);
-  if (fault !== undefined) refuseSetting(given, `Give another one: ${fault}`);
+  if (fault !== undefined) refuseSetting(given, `${fault.fix}: ${fault.why}`);
   return cidr;
 }
 

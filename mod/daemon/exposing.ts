@@ -160,7 +160,9 @@ export class Exposing {
         cidrs.push(cidr);
         continue;
       }
-      if (ipam === undefined) throw ipamOff(`Cannot allocate an address of ${texts[i]} for this host`);
+      if (ipam === undefined) {
+        throw ipamOff(`Cannot allocate an address of ${texts[i]} for this host`, { orGive: true });
+      }
       const subnet = wish.subnet ?? ipam.subnet;
       const use = { gone, has: (ip: Ip) => this.#isExposed(ip), target: EXPOSE_HOLDER, whom: "this host" };
       cidrs.push(await ipam.unused.allocate({ kind: "allocate", subnet, ...common }, use));
@@ -193,7 +195,7 @@ export class Exposing {
       return has.filter(({ ip, prefix }) => ip === wish.cidr.ip && prefix === wish.cidr.prefix);
     }
     const subnet = wish.subnet ?? this.#parts.ipam?.subnet;
-    if (subnet === undefined) throw ipamOff("Cannot hide net:default");
+    if (subnet === undefined) throw ipamOff("Cannot hide net:default", { orGive: true });
     return has.filter(({ ip }) => cidrContains(subnet, ip));
   }
 

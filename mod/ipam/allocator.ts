@@ -16,7 +16,7 @@ import { Requests } from "./requests.ts";
 import { type AllocatorStatus, statusOf } from "./status.ts";
 import { Takeover } from "./takeover.ts";
 import type { Span } from "./universe.ts";
-import { refusal } from "./words.ts";
+import { notFound } from "./words.ts";
 
 /** What waits is looked at this often, in milliseconds. */
 const TICK_MS = 5_000;
@@ -350,13 +350,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
     if (ident === ASIDE && ip !== undefined) this.#parts.aside.delete(ip);
     const cidrs = this.#parts.release(ident === NOBODY ? ip ?? ident : ident, ip);
     if (cidrs.length === 0 && !withdrawn) {
-      const message = ip === undefined
-        ? `Delete: no addresses for ${ident}`
-        : `Free: address ${ip} not found for ${ident}`;
-      return this.#parts.refuse(
-        id,
-        refusal("not-found", message, `"meshnet ps" lists who has which address`),
-      );
+      return this.#parts.refuse(id, notFound(ident, ip));
     }
     this.#parts.answer(id, { kind: "released", cidrs });
     this.#requests.retry();

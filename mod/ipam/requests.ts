@@ -6,7 +6,7 @@ import type { AllocatorEvent, IpamRefusal, RequestId } from "./allocator_types.t
 import { NOBODY } from "./owned.ts";
 import type { Parts } from "./parts.ts";
 import { commonSpan, type Span, subnetFault } from "./universe.ts";
-import { exhausted, noRing, outOfRange, ownedByOther, refusal } from "./words.ts";
+import { badSubnet, exhausted, noRing, outOfRange, ownedByOther, refusal } from "./words.ts";
 
 /** A peer that was asked for space is given so long before another one is asked. */
 export const ASK_MS = 5_000;
@@ -189,7 +189,7 @@ export class Requests {
   #allocate({ id, ident, subnet, isContainer }: Allocate): boolean {
     const { universe, owned, ring, space } = this.#parts;
     const fault = subnetFault(subnet);
-    if (fault !== undefined) return this.#refused(id, refusal("bad-subnet", fault));
+    if (fault !== undefined) return this.#refused(id, badSubnet(subnet, fault));
     const whole = universe.spanOf(subnet);
     const existing =
       owned.of(ident).find(({ ip, prefix }) =>

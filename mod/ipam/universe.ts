@@ -38,7 +38,7 @@ export class Universe {
   /** The universe of a subnet, or why it cannot be one. */
   static of(cidr: Cidr): Decoded<Universe> {
     const wrong = subnetFault(cidr);
-    if (wrong !== undefined) return bad(wrong);
+    if (wrong !== undefined) return bad(wrong.why);
     const bits = (isIpv4(cidr.ip) ? 32 : 128) - cidr.prefix;
     if (bits > MAX_BITS) {
       return bad(`range ${formatCidr(cidr)} is too large, at most /${128 - MAX_BITS} works`);
@@ -92,16 +92,39 @@ export class Universe {
   }
 }
 
+/** Why something cannot be a subnet, and what to give instead. */
+export interface SubnetFault {
+  /** A clause: what is wrong. */
+  readonly why: string;
+  /** A sentence. */
+  readonly fix: string;
+}
+
 /** Why addresses cannot be allocated in a subnet; undefined when they can. */
-export function subnetFault(cidr: Cidr): string | undefined {
+export function subnetFault(cidr: Cidr): SubnetFault | undefined {
   const bits = (isIpv4(cidr.ip) ? 32 : 128) - cidr.prefix;
   if (2 ** bits < MIN_SUBNET) {
-    return `invalid subnet - smaller than minimum size ${MIN_SUBNET}: ${formatCidr(cidr)}`;
+    const least = bits + cidr.prefix - Math.log2(MIN_SUBNET);
+    return {
+      why: `it has fewer than ${MIN_SUBNET} addresses`,
+      fix: `Give a prefix length of at most ${least}`,
+    };
   }
-  const value = isIpv4(cidr.ip) ? BigInt(ipv4Number(cidr.ip)) : bigOf(cidr.ip);
-  return (value & ((1n << BigInt(bits)) - 1n)) === 0n
-    ? undefined
-    : `invalid subnet - bits after network prefix are not all zero: ${formatCidr(cidr)}`;
+  const first = firstIn(cidr);
+  if (first === cidr.ip) return undefined;
+  return {
+    why: `the subnet of that length begins at ${first}`,
+    fix: `Give ${formatCidr({ ip: first, prefix: cidr.prefix })}`,
+  };
+}
+
+/** The address with which a network begins. */
+function firstIn({ ip, prefix }: Cidr): Ip {
+  const bytes = ipToBytes(ip);
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = bytes[i]! & 0xff << 8 - Math.min(8, Math.max(0, prefix - i * 8));
+  }
+  return ipFromBytes(bytes)!;
 }
 
 /** A range of 32-bit addresses: a CIDR if it is one, else `first-last`. */

@@ -1,9 +1,9 @@
 /** What people are told. */
-import { formatCidr } from "../core/addr.ts";
+import { type Cidr, formatCidr, type Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { IpamRefusal } from "./allocator_types.ts";
 import type { Ring } from "./ring.ts";
-import { commonSpan, type Span, spanSize, type Universe } from "./universe.ts";
+import { commonSpan, type Span, spanSize, type SubnetFault, type Universe } from "./universe.ts";
 
 /** Most peers that one sentence names. */
 const MAX_NAMED = 8;
@@ -24,6 +24,12 @@ export interface Facts {
 export function peerText(peer: PeerName, nicknames: ReadonlyMap<PeerName, string>): string {
   const nickname = nicknames.get(peer);
   return nickname === undefined ? peer : `${peer}(${nickname})`;
+}
+
+/** `nickname (name)`, or the name alone. */
+export function hostText(peer: PeerName, nicknames: ReadonlyMap<PeerName, string>): string {
+  const nickname = nicknames.get(peer);
+  return nickname === undefined || nickname === "" ? peer : `${nickname} (${peer})`;
 }
 
 /** Some peers, by nickname where there is one. */
@@ -162,18 +168,31 @@ export function ownersMissing(
 
 /** An address that is not ours to give. */
 export function ownedByOther(text: string, owner: PeerName, facts: Pick<Facts, "nicknames">): IpamRefusal {
-  const nickname = facts.nicknames.get(owner) ?? "";
   return refusal(
     "owned-by-other",
-    `address ${text} is owned by other peer ${owner} (${nickname})`,
+    `cannot claim ${text}: ${hostText(owner, facts.nicknames)} owns it`,
     `Choose another address, or allocate one with "net:default"`,
   );
 }
 
+/** What is no subnet. */
+export function badSubnet(subnet: Cidr, { fix, why }: SubnetFault): IpamRefusal {
+  return refusal("bad-subnet", `cannot allocate an address of ${formatCidr(subnet)}: ${why}`, fix);
+}
+
+/** There is nothing to release. */
+export function notFound(ident: string, ip: Ip | undefined): IpamRefusal {
+  const message = ip === undefined
+    ? `cannot release addresses of ${ident}: it has none`
+    : `cannot release ${ip} of ${ident}: it does not have this address`;
+  return refusal("not-found", message, `"meshnet ps" lists who has which address`);
+}
+
 /** A subnet that the universe has nothing of. */
-export function outOfRange(subnet: Parameters<typeof formatCidr>[0], universe: Universe): IpamRefusal {
+export function outOfRange(subnet: Cidr, universe: Universe): IpamRefusal {
   const [text, all] = [formatCidr(subnet), formatCidr(universe.cidr)];
-  return refusal("out-of-range", `range ${text} out of bounds: ${all}`, `Choose a subnet within ${all}`);
+  const message = `cannot allocate an address of ${text}: it is outside ${all}, the range of this network`;
+  return refusal("out-of-range", message, `Choose a subnet within ${all}`);
 }
 
 /** A refusal. */

@@ -109,7 +109,7 @@ declareTests(
       assert.equal(await two.run("ipam", "claim", "printer", "10.40.2.8/20"), "10.40.2.8/20\n");
       const taken = await two.attempt("attach", "10.40.2.7/20", `netns:${world.container(2).netns}`);
       assert.equal(taken.code, 1);
-      assert.match(taken.stderr, /Address 10\.40\.2\.7\/20 is owned by other peer 02:00:00:00:50:01/);
+      assert.match(taken.stderr, /Cannot claim 10\.40\.2\.7\/20: .*02:00:00:00:50:01.* owns it/);
       assert.deepEqual((await two.status()).attachments, []);
       const released = await one.attempt("ipam", "release", target);
       assert.match(released.stderr, /it is attached\nhint: Run `meshnet detach/);

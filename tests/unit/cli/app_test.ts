@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { exitCodeOf, main } from "../../../mod/cli/app.ts";
 import { parseCommandLine } from "../../../mod/cli/parse.ts";
+import { COMMANDS } from "../../../mod/cli/commands.ts";
+import { helpCommand } from "../../../mod/cli/help.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { fakeIo } from "./fake_io.ts";
 
@@ -42,7 +44,13 @@ const MISTAKES: readonly (readonly [argv: string, message: string, hint: string]
     "Give connections, peers, targets, ipam, dns",
   ],
   ["attach", "An argument is missing: meshnet attach [CIDR...] TARGET", "See `meshnet help attach`"],
+  ["attach --name", "Option --name needs a value", "See `meshnet help attach`"],
+  ["attach netns:a --name", "Option --name needs a value", "See `meshnet help attach`"],
+  ["attach --json", "An argument is missing: meshnet attach [CIDR...] TARGET", "See `meshnet help attach`"],
   ["attach --jsn x", "Unknown option of meshnet attach: --jsn", "Did you mean --json?"],
+  ["status --run-dir=", 'Cannot use --run-dir: value is ""', "Give a path"],
+  ["dns lookup a --run-dir ", 'Cannot use --run-dir: value is ""', "Give a path"],
+  ["reset --run-dir ", 'Cannot use --run-dir: value is ""', "Give a path"],
   ["completions tcsh", "Cannot use tcsh with meshnet completions", "Give bash, zsh, fish"],
   ["help statsu", "Unknown command: statsu", "Did you mean `meshnet status`?"],
   [
@@ -166,4 +174,11 @@ Deno.test("exitCodeOf() maps codes", () => {
   assert.equal(exitCodeOf(new MeshnetError("control/not-running", "x")), 3);
   assert.equal(exitCodeOf(new MeshnetError("up/port-taken", "x")), 1);
   assert.equal(exitCodeOf(new Error("x")), 1);
+});
+
+Deno.test("helpCommand() fits a terminal of 80 columns, examples too", () => {
+  const wide = COMMANDS.flatMap((command) => helpCommand(command).split("\n")).filter(({ length }) =>
+    length > 80
+  );
+  assert.deepEqual(wide, []);
 });

@@ -318,6 +318,17 @@ Deno.test("Addresses without allocation: addresses that are given are attached, 
   assert.deepEqual(await machine.attach("netns:a", "10.32.0.1/22"), ["10.32.0.1/22"]);
 });
 
+Deno.test("ipamApi() without allocation advises what fits: an address alone would not do", async () => {
+  const { attachments, clock } = new Machine().start({ off: true });
+  const api = ipamApi({
+    ...{ ipam: undefined, attachments, clock, exposed: () => [] },
+    ...{ namesOf: () => [], peers: () => [{ name: peer(1), nickname: "h1" }] },
+  });
+  const refused = { code: "ipam/off", hint: /^To use one, start it with an --ip-range/ };
+  await assert.rejects(api.prime(usual, stays), refused);
+  assert.throws(() => api.exportAddresses(), refused);
+});
+
 Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is attached", async () => {
   const machine = new Machine().start();
   machine.host.namespace("/run/netns/a");

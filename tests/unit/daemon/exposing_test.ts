@@ -176,7 +176,7 @@ Deno.test("Exposing.expose() gives names, which are answered for what this host 
 
 Deno.test("Exposing works without allocation, for addresses that are given", async () => {
   const exposing = new Machine().start({ off: true });
-  await assert.rejects(exposing.expose(ask(), stays), { code: "ipam/off" });
+  await assert.rejects(exposing.expose(ask(), stays), { code: "ipam/off", hint: /^Give an address such as/ });
   await exposing.expose(ask("10.2.1.9/24"), stays);
   await assert.rejects(exposing.hide(["net:default"]), { code: "ipam/off" });
   assert.deepEqual((await exposing.hide([])).addresses, ["10.2.1.9/24"]);

@@ -106,7 +106,8 @@ Deno.test("AllocatorShell refuses with the code, the sentence and the hint of th
   const shell = new Hosts().start(1, { kind: "consensus", peers: 1 });
   await assert.rejects(shell.ask(allocate("a", PATIENT, "10.99.0.0/24")), {
     code: "ipam/out-of-range",
-    message: "Range 10.99.0.0/24 out of bounds: 10.32.0.0/22",
+    message:
+      "Cannot allocate an address of 10.99.0.0/24: it is outside 10.32.0.0/22, the range of this network",
     hint: "Choose a subnet within 10.32.0.0/22",
   });
 });

@@ -125,14 +125,23 @@ Deno.test("Universe counts addresses of both families", () => {
 
 Deno.test("subnets that addresses cannot be allocated in are named", () => {
   assert.equal(subnetFault(parseCidr("10.0.0.0/30")!), undefined);
-  assert.equal(
+  assert.deepEqual(
     subnetFault(parseCidr("10.0.0.0/31")!),
-    "invalid subnet - smaller than minimum size 4: 10.0.0.0/31",
+    { why: "it has fewer than 4 addresses", fix: "Give a prefix length of at most 30" },
   );
-  assert.equal(
-    subnetFault(parseCidr("10.0.0.1/24")!),
-    "invalid subnet - bits after network prefix are not all zero: 10.0.0.1/24",
-  );
+  for (
+    const [text, first] of [
+      ["10.0.0.1/24", "10.0.0.0"],
+      ["10.47.255.9/12", "10.32.0.0"],
+      ["fd00:1::9:1/112", "fd00:1::9:0"],
+    ] as const
+  ) {
+    const fix = `Give ${first}/${text.split("/")[1]}`;
+    assert.deepEqual(subnetFault(parseCidr(text)!), {
+      why: `the subnet of that length begins at ${first}`,
+      fix,
+    });
+  }
   assert.equal(Universe.of(parseCidr("fd00::/64")!).ok, false);
   assert.equal(Universe.of(parseCidr("240.0.0.0/4")!).ok, false);
 });
