@@ -19,13 +19,18 @@ export function attachRequest(
   };
 }
 
-/** The names of `--name`. An empty list is refused: some script's variables were empty. */
+/** The names of `--name`. An empty one is refused: some script's variable was empty. */
 export function namesOption(invocation: Pick<Invocation, "text">): readonly string[] {
   const text = invocation.text("name");
   if (text === undefined) return [];
-  const names = text.split(",").map((name) => name.trim()).filter(Boolean);
-  if (names.length > 0) return names;
-  throw new MeshnetError("usage/bad-option", `Cannot use --name: value is ${JSON.stringify(text)}`, {
-    hint: "Give a name such as web, several separated by commas, or leave it out",
-  });
+  const names = text.split(",").map((name) => name.trim());
+  if (!names.includes("")) return names;
+  const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
+  throw new MeshnetError(
+    "usage/bad-option",
+    `Cannot use --name: value is ${shown}, and a name in it is empty`,
+    {
+      hint: "Give a name such as web, several separated by commas, or leave it out",
+    },
+  );
 }

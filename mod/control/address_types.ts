@@ -125,6 +125,8 @@ export interface ExposeAnswer {
   readonly addresses: readonly string[];
   /** What is exposed now. */
   readonly exposed: readonly ExposedReport[];
+  /** What this host is called now, without the domain; nothing while it is not exposed. */
+  readonly names: readonly string[];
   /** What a person should know though all went well, sentences without full stop. */
   readonly warnings: readonly string[];
 }

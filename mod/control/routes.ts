@@ -219,6 +219,7 @@ function readFields(body: unknown, known: readonly string[]): Fields {
 
 function readTexts(fields: Fields, name: string): readonly string[] {
   const value = fields[name] ?? [];
+  if (Array.isArray(value)) value.forEach((each) => refuseLong(each, name));
   const good = Array.isArray(value) && value.length <= MAX_ITEMS && value.every(isText);
   return good
     ? value
@@ -259,6 +260,7 @@ function readHolder(fields: Fields): string {
 
 function readNameOf(fields: Fields): string {
   const name = fields["name"];
+  refuseLong(name, "name");
   return isText(name) ? name : refuse("The field name is missing", "Send a name such as web as name");
 }
 
@@ -273,14 +275,24 @@ function readNameRequest(body: unknown): NameRequest {
 
 function readOptional(fields: Fields, name: string): string | null {
   const value = fields[name] ?? null;
+  refuseLong(value, name);
   if (value === null || isText(value)) return value;
   return refuse(`The field ${name} is no text`, "Send a text, or leave it out");
 }
 
 function readAttach(fields: Fields): DetachRequest {
   const target = fields["target"];
+  refuseLong(target, "target");
   if (!isText(target)) refuse("The field target is missing", "Send netns:NAME, pid:N or a path as target");
   return { target, addresses: readTexts(fields, "addresses") };
+}
+
+function refuseLong(value: unknown, name: string): void {
+  if (typeof value !== "string" || value.length <= MAX_TEXT) return;
+  refuse(
+    `The field ${name} has a text of ${value.length} characters`,
+    `Send texts of at most ${MAX_TEXT} characters`,
+  );
 }
 
 function isText(value: unknown): value is string {

@@ -58,7 +58,7 @@ export class Exposing {
       const before = ipam?.shell.lookup(EXPOSE_HOLDER) ?? [];
       const { names } = this.#parts;
       const called = names?.own.namesOf(EXPOSE_HOLDER) ?? [];
-      const hostnames = namesAfter(names, EXPOSE_HOLDER, request.names);
+      const hostnames = namesAfter(names, EXPOSE_HOLDER, request.names, "this host");
       if (hostnames !== undefined) names?.own.setNames(EXPOSE_HOLDER, hostnames);
       try {
         const cidrs = await this.#obtain(wishes, texts, { request, gone });
@@ -67,7 +67,8 @@ export class Exposing {
         this.#name();
         const addresses = cidrs.map(formatCidr);
         logger.info("exposed", { addresses: addresses.join(" "), masquerade: request.masquerade });
-        return { addresses, exposed: this.report(), warnings: [...warnings, ...limits(request.masquerade)] };
+        const all = [...warnings, ...limits(request.masquerade)];
+        return { addresses, exposed: this.report(), names: this.#called(), warnings: all };
       } catch (thrown) {
         const kept = [...before, ...exposed.addresses.map(({ cidr }) => cidr)];
         for (const { ip } of [...ipam?.shell.lookup(EXPOSE_HOLDER) ?? [], ...given(wishes)]) {
@@ -102,7 +103,7 @@ export class Exposing {
       for (const { ip } of hidden) await this.#giveBack(ip);
       const addresses = hidden.map(formatCidr);
       if (hidden.length > 0) logger.info("hidden", { addresses: addresses.join(" ") });
-      return { addresses, exposed: this.report(), warnings: [] };
+      return { addresses, exposed: this.report(), names: this.#called(), warnings: [] };
     });
   }
 
@@ -112,6 +113,11 @@ export class Exposing {
     const addresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
     if (addresses.length > 0) names?.attached(EXPOSE_HOLDER, addresses);
     else names?.forgotten(EXPOSE_HOLDER);
+  }
+
+  #called(): readonly string[] {
+    const { exposed, names } = this.#parts;
+    return exposed.addresses.length === 0 ? [] : names?.own.calledNames(EXPOSE_HOLDER) ?? [];
   }
 
   /** After a request that failed: the names that this host had before. */

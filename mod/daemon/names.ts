@@ -8,9 +8,18 @@ import { closest } from "../core/suggest.ts";
 import { NAMES_EXTENSION } from "../dns/records/channel.ts";
 import type { DirectoryShell } from "../dns/records/directory_shell.ts";
 import type { EntryData } from "../dns/records/directory_types.ts";
+import { isBelow } from "../dns/records/domain.ts";
 import type { OwnNames } from "../dns/records/own_names_shell.ts";
-import { nameBelow, readRecord, shortName, typeName, writeRecord } from "../dns/records/spelling.ts";
+import {
+  isOfHosts,
+  nameBelow,
+  readRecord,
+  shortName,
+  typeName,
+  writeRecord,
+} from "../dns/records/spelling.ts";
 import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
+import { RECORD_TYPE } from "../wire/dns/dns_types.ts";
 import type { Config } from "./config.ts";
 import type { DnsConfig } from "./config_dns.ts";
 import type { NameService } from "./names_client.ts";
@@ -68,21 +77,32 @@ export function hostnameOf(text: string, domain: string, action: string): string
   });
 }
 
+/** The whole name that a person gives something. Throws "usage/bad-name", also where it can be a host's alone. */
+export function givenName(text: string, domain: string, action: string): string {
+  const hostname = hostnameOf(text, domain, action);
+  if (!isOfHosts(hostname, domain)) return hostname;
+  const [name, group] = [hostname, `host.${domain}`].map((each) => each.slice(0, -1));
+  throw new MeshnetError("usage/bad-name", `Cannot ${action} ${name}: names below ${group} belong to hosts`, {
+    hint: "Take another name; a host has its own as soon as `meshnet expose` runs there",
+  });
+}
+
 /** The names that a target has after it is given more. Throws, and then nothing has changed. */
 export function namesAfter(
   names: Names | undefined,
   holder: string,
   more: readonly string[],
+  whom = holder,
 ): readonly string[] | undefined {
   if (more.length === 0) return undefined;
-  if (names === undefined) throw namesOff(`Cannot name ${holder}`);
+  if (names === undefined) throw namesOff(`Cannot name ${whom}`);
   const { domain, own } = names;
-  const hostnames = more.map((text) => hostnameOf(text, domain, "use the name"));
+  const hostnames = more.map((text) => givenName(text, domain, "use the name"));
   const has = own.namesOf(holder).map((name) => hostnameOf(name, domain, "use the name"));
   const all = [...has];
   for (const name of hostnames) if (!all.some((other) => isSame(name, other))) all.push(name);
   if (all.length <= MAX_NAMES) return all;
-  throw new MeshnetError("dns/too-many", `Cannot name ${holder}: it would have ${all.length} names`, {
+  throw new MeshnetError("dns/too-many", `Cannot name ${whom}: it would have ${all.length} names`, {
     hint: `A target has at most ${MAX_NAMES}; take some away with \`meshnet dns remove\``,
   });
 }
@@ -133,11 +153,12 @@ export function nameReport(
   };
 }
 
-/** The name that somebody may have meant. */
+/** The name that somebody may have meant, of those that are answered and can be asked for. */
 export function suggestion(hostname: string, { directory, domain }: Names): string | undefined {
   const known = new Set<string>();
   for (const entry of directory.entries()) {
-    if (isAlive(entry) && known.size < 10_000) known.add(shortName(entry.hostname, domain).toLowerCase());
+    if (!isAlive(entry) || entry.type === RECORD_TYPE.ORDER || !isBelow(entry.hostname, domain)) continue;
+    if (known.size < 10_000) known.add(shortName(entry.hostname, domain).toLowerCase());
   }
   return closest(shortName(hostname, domain).toLowerCase(), [...known]);
 }

@@ -16,6 +16,7 @@ import { DNS_ORDERS, recordOfOrder, writeRecord } from "../dns/records/spelling.
 import { compareOnWire } from "../wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../wire/dns/dns_types.ts";
 import {
+  givenName,
   hostnameOf,
   isAlive,
   isSame,
@@ -66,7 +67,7 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
     },
     addName(request: NameRequest): NameAnswer {
       const all = need(`Cannot add ${request.name}`);
-      const hostname = hostnameOf(request.name, all.domain, "add the name");
+      const hostname = givenName(request.name, all.domain, "add the name");
       if (request.records.length === 0 && request.order === null) {
         throw new MeshnetError(
           "usage/bad-record",
@@ -78,6 +79,7 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
         );
       }
       const { data, targets } = readRecords(request.records, all.domain, holderOf);
+      refuseOrders(hostname, data);
       const ordered = orderOf(request, recordsOf(hostname, all));
       refuseAliasBesideOthers(hostname, [...data, ...targets.map(() => undefined)], all);
       const after = targets.map((target) => [target, namesAfter(all, target, [`${hostname}`])!] as const);
@@ -114,13 +116,16 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
       return answerOf(hostname, all);
     },
     lookUpName({ name }): LookupAnswer {
-      const all = need(`Cannot look ${name} up`);
+      const all = need(`Cannot look up ${name}`);
       const { directory, domain } = all;
       const hostname = hostnameOf(name, domain, "look up");
       const found = answersFor(directory.entries(), hostname);
       const around = { domain, nicknames: nicknames() };
       if (found.length > 0) {
         return { name: hostname.slice(0, -1), records: found.map((entry) => nameReport(entry, around)) };
+      }
+      if ([...directory.entries()].some((entry) => isAlive(entry) && isSame(entry.hostname, hostname))) {
+        throw nothingToAnswer(hostname);
       }
       const near = suggestion(hostname, all);
       throw new MeshnetError(
@@ -224,7 +229,7 @@ function orderOf(
     });
   }
   const record = recordOfOrder(wanted);
-  const remove = present.filter(({ data }) => data.type === RECORD_TYPE.ORDER && data.rdata !== record.rdata);
+  const remove = present.filter(({ data }) => isOrder(data) && data.rdata !== record.rdata);
   return { add: [record], remove };
 }
 
@@ -236,14 +241,17 @@ function refuseAliasBesideOthers(
 ): void {
   const before = recordsOf(hostname, names).map(({ data }) => data);
   const all = [...before, ...added, ...targetsOf(hostname, names).map(() => undefined)]
-    .filter((data) => data?.type !== RECORD_TYPE.ORDER);
+    .filter((data) => data === undefined || !isOrder(data));
   const texts = new Set(all.map((data) => data === undefined ? "" : writeRecord(data)));
   const alias = all.find((data) => data?.type === RECORD_TYPE.CNAME);
   if (alias === undefined || added.length === 0) return;
   const name = hostname.slice(0, -1);
   if (texts.size > 1) {
+    const isNew = all.length === added.length;
     throw new MeshnetError("dns/conflict", `Cannot add to ${name}: an alias has no other records`, {
-      hint: `Remove what it has with \`meshnet dns remove ${name}\`, or take another name`,
+      hint: isNew
+        ? "Give the alias alone, or the other records without it"
+        : `Remove what it has with \`meshnet dns remove ${name}\`, or take another name`,
     });
   }
   if (writeRecord(alias).toLowerCase() === `cname:${hostname.toLowerCase()}`) {
@@ -251,6 +259,28 @@ function refuseAliasBesideOthers(
       hint: "Give the name that it stands for",
     });
   }
+}
+
+function isOrder({ type }: EntryData): boolean {
+  return type === RECORD_TYPE.ORDER;
+}
+
+/** A name has one order, so what gives another takes the place of the one it had: by an option of its own. */
+function refuseOrders(hostname: string, data: readonly EntryData[]): void {
+  const order = data.find(isOrder);
+  if (order === undefined) return;
+  const text = writeRecord(order);
+  throw new MeshnetError("usage/bad-record", `Cannot add ${text} to ${hostname.slice(0, -1)} as a record`, {
+    hint: `Give the order with --order ${text.slice("order:".length)}`,
+  });
+}
+
+/** Nothing is answered for a name that has an order alone. */
+function nothingToAnswer(hostname: string): MeshnetError {
+  const name = hostname.slice(0, -1);
+  return new MeshnetError("dns/not-found", `Cannot find ${name}: it has an order and no other record`, {
+    hint: `Give it one, for example with \`meshnet dns add ${name} ADDRESS\``,
+  });
 }
 
 function notOurs(hostname: string, { records }: NameRequest, names: Names): MeshnetError {

@@ -33,6 +33,7 @@ const exposedAs = (...addresses: string[]) =>
   Promise.resolve({
     addresses: ["10.2.1.254/24"],
     exposed: addresses.map((address) => ({ address, masquerade: true })),
+    names: addresses.length === 0 ? [] : ["h1.host", "a"],
     warnings: addresses.length === 0 ? [] : ["w"],
   });
 const api: ControlApi = {
@@ -178,7 +179,7 @@ Deno.test("meshnet expose and hide send what was typed", () =>
   withDaemon(async (run) => {
     asked.length = 0;
     const expose = await run("expose", "net:10.2.1.0/24", "--name", "a,b", "--no-masquerade", "--no-wait");
-    assert.equal(expose.stdout, "This host has 10.2.1.254/24 in the network.\n");
+    assert.equal(expose.stdout, "This host has 10.2.1.254/24 in the network; it is called h1.host, a.\n");
     assert.equal(expose.stderr, "warning: w\n");
     assert.deepEqual(JSON.parse((await run("expose", "--json")).stdout).exposed, [
       { address: "10.2.1.254/24", masquerade: true },
@@ -263,6 +264,9 @@ Deno.test("commands about names send what was typed, and print records alone", (
     const { stdout } = await run("dns", "list");
     await assertSnapshot("dns-list", stdout);
     assert.deepEqual(JSON.parse((await run("dns", "list", "--json")).stdout), NAMES);
+    const hole = await run("attach", "netns:web", "--name", "a,,b");
+    assert.deepEqual([hole.code, hole.stdout], [2, ""]);
+    assert.match(hole.stderr, /Cannot use --name: value is "a,,b", and a name in it is empty/);
     const wrong = await run("attach", "netns:web", "--name", " ,");
     assert.equal(wrong.code, 2);
     assert.match(wrong.stderr, /Cannot use --name: value is " ,"/);

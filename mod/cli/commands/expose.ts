@@ -19,5 +19,6 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const answer = await call<ExposeAnswer>(request, { invocation, io });
   for (const warning of answer.warnings) io.err(`warning: ${printable(warning)}\n`);
   if (invocation.on("json")) return io.out(json(answer));
-  io.out(`This host has ${answer.addresses.join(", ")} in the network.\n`);
+  const named = answer.names.length === 0 ? "" : `; it is called ${answer.names.join(", ")}`;
+  io.out(`This host has ${answer.addresses.join(", ")} in the network${named}.\n`);
 };

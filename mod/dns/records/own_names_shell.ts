@@ -73,6 +73,14 @@ export class OwnNames {
     return this.#of(target).names;
   }
 
+  /** All that a target is called while it is there, without the domain. */
+  calledNames(target: string): readonly string[] {
+    const { alsoCalled, domain } = this.#parts;
+    const also = alsoCalled?.(target);
+    const first = also === undefined ? [] : [shortName(also.hostname, domain)];
+    return [...new Set([...first, ...this.namesOf(target)])];
+  }
+
   /** Records by `dns add`. */
   records(): readonly OwnRecord[] {
     return [...this.#records.values()];

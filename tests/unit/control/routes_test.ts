@@ -15,7 +15,7 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     warnings: [],
   };
   const addresses = { holder: "a", addresses: [] };
-  const exposed = { addresses: [], exposed: [], warnings: [] };
+  const exposed = { addresses: [], exposed: [], names: [], warnings: [] };
   return {
     status: note("status", EXAMPLE),
     report: note("report", { status: EXAMPLE, config: {}, host: {}, details: {} }),
@@ -116,6 +116,8 @@ const BAD: readonly (readonly [what: string, path: string, body: string, message
   ["a list", "/connect", "[]", /not an object/],
   ["null", "/attach", "null", /not an object/],
   ["unknown fields", "/connect", '{"target":"a"}', /unknown field: target/],
+  ["long texts", "/dns/add", `{"name":"${"a".repeat(5_000)}"}`, /field name has a text of 5000 characters/],
+  ["long items", "/connect", `{"targets":["${"a".repeat(5_000)}"]}`, /field targets has a text of 5000/],
   ["a text for a list", "/connect", '{"targets":"a"}', /targets is not a list/],
   ["numbers", "/forget", '{"targets":[1]}', /targets is not a list/],
   ["empty texts", "/forget", '{"targets":[""]}', /targets is not a list/],
@@ -137,7 +139,12 @@ const BAD: readonly (readonly [what: string, path: string, body: string, message
   ["a number for a record", "/dns/remove", '{"name":"web","records":[1]}', /records is not a list/],
   ["a wait that has no end", "/prime", '{"timeoutMs":1e99}', /timeoutMs is no time/],
   ["a wait before the beginning", "/attach", '{"target":"pid:1","timeoutMs":-1}', /timeoutMs is no time/],
-  ["an endless target", "/attach", JSON.stringify({ target: "x".repeat(5000) }), /target is missing/],
+  [
+    "an endless target",
+    "/attach",
+    JSON.stringify({ target: "x".repeat(5000) }),
+    /field target has a text of 5000/,
+  ],
 ];
 
 for (const [what, path, body, message] of BAD) {

@@ -101,6 +101,7 @@ Deno.test("Exposing.expose() allocates, claims what is given of the range, and s
   assert.deepEqual(await exposing.expose(ask(), stays), {
     addresses: ["10.32.0.1/12"],
     exposed: [{ address: "10.32.0.1/12", masquerade: true }],
+    names: [],
     warnings: ["nothing is forwarded"],
   });
   await exposing.expose(ask("net:default", "10.32.0.9/12", "10.2.1.9/24"), stays);
@@ -154,6 +155,7 @@ Deno.test("Exposing.expose() gives names, which are answered for what this host 
     domain: "mesh.internal.",
     own: {
       namesOf: () => own.map((name) => name.replace(".mesh.internal.", "")),
+      calledNames: () => ["h1.host", ...own],
       setNames: (_: string, names: readonly string[]) => void (own = names),
     },
     attached: (_: string, addresses: readonly string[]) => void trace.push(addresses.join(" ")),
@@ -161,7 +163,11 @@ Deno.test("Exposing.expose() gives names, which are answered for what this host 
   } as unknown as Names;
   const exposing = machine.start();
   await exposing.expose({ ...ask("10.2.1.9/24"), names: ["gateway"] }, stays);
-  await exposing.expose({ ...ask("10.2.1.8/24"), names: ["router", "gateway.mesh.internal"] }, stays);
+  const more = await exposing.expose(
+    { ...ask("10.2.1.8/24"), names: ["router", "gateway.mesh.internal"] },
+    stays,
+  );
+  assert.deepEqual(more.names, ["h1.host", "gateway.mesh.internal.", "router.mesh.internal."]);
   assert.deepEqual(own, ["gateway.mesh.internal.", "router.mesh.internal."]);
   await assert.rejects(exposing.expose({ ...ask("10.2.1.7/24"), names: ["a b"] }, stays), {
     code: "usage/bad-name",
@@ -170,7 +176,7 @@ Deno.test("Exposing.expose() gives names, which are answered for what this host 
   await assert.rejects(exposing.expose({ ...ask("10.2.1.7/24"), names: ["x"] }, stays), /a printer/);
   assert.deepEqual(own, ["gateway.mesh.internal.", "router.mesh.internal."]);
   await exposing.hide(["10.2.1.9/24"]);
-  await exposing.hide([]);
+  assert.deepEqual((await exposing.hide([])).names, []);
   assert.deepEqual(trace, ["10.2.1.9/24", "10.2.1.9/24 10.2.1.8/24", "10.2.1.8/24", "none"]);
 });
 

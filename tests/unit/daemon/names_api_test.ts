@@ -117,6 +117,36 @@ Deno.test("namesApi() changes the order of a name", () => {
   assert.equal(own.records().length, 1);
 });
 
+Deno.test("namesApi(): a name with an order alone has nothing to look up, and its order can be removed", () => {
+  const { add, api, refused, remove } = bench();
+  api.addName({ name: "many", records: [], order: "random" });
+  assert.match(
+    refused(() => api.lookUpName({ name: "many" })),
+    /^dns\/not-found: Cannot find many.*: it has an order and no other record; .*dns add many\.mesh\.internal ADDRESS/,
+  );
+  assert.match(refused(() => api.lookUpName({ name: "manx" })), /; `meshnet dns list` shows/);
+  assert.match(refused(() => add("many", "order:nearest")), /order:nearest.*; .*--order nearest/);
+  assert.deepEqual(add("many", "192.0.2.1").records, ["order:random", "192.0.2.1"]);
+  assert.deepEqual(remove("many", "order:random").records, ["192.0.2.1"]);
+  assert.match(refused(() => remove("many", "order:random")), /^dns\/not-found/);
+});
+
+Deno.test("names below host belong to hosts: nothing else is given one, and what has one can lose it", () => {
+  const { add, names, own, refused, remove } = bench();
+  const said =
+    /^usage\/bad-name: Cannot .* h2\.host\.mesh\.internal: names below host\.mesh\.internal belong to hosts; .*expose/i;
+  assert.match(refused(() => add("h2.host", "192.0.2.1")), said);
+  assert.match(refused(() => add("H2.Host.mesh.internal.", "netns:a")), said);
+  assert.match(refused(() => namesAfter(names, "netns:a", ["h2.host"])), said);
+  assert.deepEqual(namesAfter(names, "netns:a", ["host", "myhost"]), [
+    "host.mesh.internal.",
+    "myhost.mesh.internal.",
+  ]);
+  own.setNames("netns:a", ["h2.host.mesh.internal."]);
+  assert.equal(namesAfter(names, "netns:a", ["web"])?.length, 2);
+  assert.deepEqual(remove("h2.host").records, []);
+});
+
 Deno.test("namesApi() says what is wrong, and what to do", () => {
   const { add, api, own, refused, remove } = bench();
   add("web", "192.0.2.1");
@@ -136,7 +166,8 @@ Deno.test("namesApi() says what is wrong, and what to do", () => {
       () => api.addName({ name: "x", records: [], order: "up" }),
       /^usage\/bad-option: .*"up".*balanced, random, nearest/,
     ],
-    [() => add("web", "cname:x"), /^dns\/conflict: .*an alias has no other records/],
+    [() => add("web", "cname:x"), /^dns\/conflict: .*an alias has no other records; Remove what it has/],
+    [() => add("new", "192.0.2.1", "cname:web"), /^dns\/conflict: .*no other records; Give the alias alone/],
     [() => add("www", "192.0.2.1"), /^dns\/conflict/],
     [() => add("www", "netns:a"), /^dns\/conflict/],
     [() => add("self", "cname:SELF"), /^dns\/conflict: .*stand for itself/],

@@ -189,6 +189,7 @@ Deno.test("OwnNames: the host is called by its nickname while it has an address,
     "h1.host.mesh.internal. 10.2.1.9 host",
     "h1.host.mesh.internal. 10.2.1.9 meshnet:host",
   ]);
+  assert.deepEqual(machine.names.calledNames("host"), ["h1.host", "gw"]);
   machine.names.forgotten("host");
   assert.deepEqual(machine.answered, []);
 });

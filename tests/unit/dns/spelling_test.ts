@@ -35,8 +35,8 @@ Deno.test("nameBelow() says what is wrong", () => {
     [Array(64).fill("abc").join("."), /more than 253/],
     ["-web", /"-web"/],
     ["web-", /"web-"/],
-    ["we b", /letters, digits and hyphens/],
-    ["wéb", /letters, digits and hyphens/],
+    ["we b", /letters, digits and underscores, with hyphens inside/],
+    ["wéb", /letters, digits and underscores/],
     ["*.web", /"\*"/],
     ["web/../x", /letters/],
   ];
@@ -56,6 +56,8 @@ Deno.test("readRecord() and writeRecord() agree", () => {
     ["cname:www.example.com.", "cname:www.example.com."],
     ["srv:0:5:80:web", "srv:0:5:80:web.mesh.internal."],
     ["srv:65535:0:8080:a.b.example.", "srv:65535:0:8080:a.b.example."],
+    ["127.0.0.1", "127.0.0.1"],
+    ["order:nearest", "order:nearest"],
   ];
   for (const [text, again] of cases) {
     const read = readRecord(text, DOMAIN);
@@ -70,9 +72,14 @@ Deno.test("readRecord() says what is wrong", () => {
     ["10.2.1.1/24", /no prefix length/],
     ["0.0.0.0", /nobody has/],
     ["::", /nobody has/],
+    ["224.0.0.251", /a multicast address/],
+    ["ff02::1", /a multicast address/],
+    ["255.255.255.255", /broadcast/],
+    ["fe80::1", /link-local/],
+    ["order:up", /orders are balanced, random, nearest/],
     ["web", /no record/],
     ["", /no record/],
-    ["cname:", /it is empty/],
+    ["cname:", /^the name in it cannot be used: it is empty$/],
     ["cname:a b", /letters/],
     ["srv:1:2:web", /no record/],
     ["srv:1:2:70000:web", /0 to 65535/],
