@@ -148,8 +148,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "ps",
     brief: "List who holds which addresses on this host",
     about:
-      "Every target that was attached here, every name that was given to `meshnet ipam allocate`, and as weave:expose " +
-      "this host itself.",
+      "Every target that was attached here, every name that was given to `meshnet ipam allocate`, and this host itself " +
+      "where it is exposed.",
     args: { usage: "[TARGET...]", brief: "Only these", least: 0, most: 1000, completes: "target" },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],

@@ -91,11 +91,26 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** Who holds the addresses of this host itself. */
+const HOST_HOLDER = "weave:expose";
+
+/** Whose a name is, as people call it: on whatever host, so a host is not "this" one. */
+export function ownerText(container: string): string {
+  if (container === "weave:extern") return "records";
+  return container === HOST_HOLDER || container === "meshnet:host" ? "the host" : container;
+}
+
+/** A peer as people call it: by its nickname, where that is known, and its name. */
+export function peerText({ nickname, peer }: { readonly nickname: string; readonly peer: string }): string {
+  return nickname === "" ? peer : `${nickname} (${peer})`;
+}
+
 /** A target as people call it: a container by its name, or else by the begin of its id. */
 export function targetText(
   { name, target }: { readonly target: string; readonly name: string | null },
 ): string {
   const id = /^container:([0-9a-f]{12})[0-9a-f]{52}$/.exec(target)?.[1];
+  if (target === HOST_HOLDER) return "this host";
   return id === undefined ? target : `container:${name ?? id}`;
 }
 

@@ -1,6 +1,6 @@
 /** The page of `meshnet status` about addresses, and its line in the overview. */
 import type { IpamReport } from "../control/address_types.ts";
-import { type Paint, printable, table } from "./render.ts";
+import { type Paint, peerText, printable, table, targetText } from "./render.ts";
 
 const LABEL = 10;
 
@@ -25,7 +25,7 @@ export function renderIpam(ipam: IpamReport | null, look: Paint): string {
   ];
   const rows = ipam.owners.map(({ addresses, free, nickname, peer, percent, reachable }) => ({
     cells: [
-      { text: nickname === "" ? peer : `${peer}(${nickname})` },
+      { text: peerText({ nickname, peer }) },
       { text: String(addresses) },
       { text: `${percent.toFixed(1)} %` },
       { text: String(free) },
@@ -36,7 +36,9 @@ export function renderIpam(ipam: IpamReport | null, look: Paint): string {
     ? ""
     : `\n${table(["OWNER", "ADDRESSES", "SHARE", "FREE", ""], rows, look)}`;
   const more = [
-    ...ipam.waiting.map(({ holder, wants }) => `${holder} waits for ${wants}`),
+    ...ipam.waiting.map(({ holder, wants }) =>
+      `${targetText({ target: holder, name: null })} waits for ${wants}`
+    ),
     ...ipam.inUse.map(({ address, by }) => `${address} is given to nobody: ${by} uses it`),
     ...ipam.removals.map(({ heir, missing, nickname, peer }) =>
       `${nickname || peer} is declared lost; ${heir ?? "nobody yet"} is to take over, ` +

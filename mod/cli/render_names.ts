@@ -1,6 +1,6 @@
 /** Names as text: their list, and their line in the overview. */
 import type { NameReport, NamesReport } from "../control/name_types.ts";
-import { count, type Paint, table } from "./render.ts";
+import { count, ownerText, type Paint, peerText, table } from "./render.ts";
 
 const LABEL = 12;
 
@@ -60,8 +60,8 @@ export function renderNames(names: readonly NameReport[], look: Paint): string {
     cells: [
       { text: name },
       { text: record },
-      { text: container },
-      { text: nickname === "" ? peer : `${peer}(${nickname})` },
+      { text: ownerText(container) },
+      { text: peerText({ nickname, peer }) },
       { text: healthy ? "" : "does not answer", paint: look.bad },
     ],
   }));

@@ -19,6 +19,10 @@ const NAMES: readonly NameReport[] = [
     ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
   },
   {
+    ...{ name: "h1.host", type: "A", record: "10.32.0.8", container: "meshnet:host", healthy: true },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1" },
+  },
+  {
     ...{
       name: "www",
       type: "CNAME",

@@ -19,7 +19,7 @@ export async function exposedHosts(world: World): Promise<void> {
   for (const address of [one.address, two.address, OTHERS]) await pings(host, address);
   await host.run("expose", `${OWN}/24`); // again changes nothing
   assert.deepEqual((await host.status()).exposed, [{ address: `${OWN}/24`, masquerade: true }]);
-  assert.match(await host.run("ps"), /weave:expose +yes +10.2.1.254\/24/);
+  assert.match(await host.run("ps"), /this host +yes +10.2.1.254\/24/);
 
   await ip([`addr del ${OWN}/24 dev meshnet`], host.netns);
   await until(

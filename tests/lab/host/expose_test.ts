@@ -79,7 +79,7 @@ declareTests(suite({
     await host.up();
     await host.established();
     await finds("10.2.1.254");
-    assert.match(await host.run("ps"), /weave:expose .*gateway/);
+    assert.match(await host.run("ps"), /this host .*gateway/);
     await host.run("hide");
     await finds("NXDOMAIN");
   },
