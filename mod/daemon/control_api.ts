@@ -63,16 +63,17 @@ export interface ControlParts {
 export function controlApi(parts: ControlParts): ControlApi {
   const { config, router, attachments, clock, names } = parts;
   const namesOf = (target: string) => names?.own.namesOf(target) ?? [];
-  const status = (dataplane: DataplaneStatus, dns: DnsReport | undefined): StatusReport =>
-    assembleStatus({
-      mesh: router.snapshot(),
+  const status = (dataplane: DataplaneStatus, dns: DnsReport | undefined): StatusReport => {
+    const mesh = router.snapshot();
+    return assembleStatus({
+      mesh,
       dataplane,
       attachments: attachments.list().map((one) => ({ ...one, names: namesOf(one.target) })),
       unknownInterfaces: attachments.unknown(),
       exposed: parts.exposing.report(),
       exposedProblem: parts.exposedProblem(),
       ipam: ipamSources(parts.ipam),
-      names: nameSources(names, dns),
+      names: nameSources(names, dns, mesh.peers),
       firewall: parts.firewall(),
       engine: parts.containers.report(),
       notAttached: parts.containers.problems(),
@@ -82,6 +83,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       pid: Deno.pid,
       uptimeMs: clock.now(),
     });
+  };
   const targets = () => ({ targets: router.snapshot().targets.map((target) => target.target) });
   const dataplane = new SharedAnswer(() => askDataplane(parts.dataplane));
   /** A name server that does not answer takes nothing from the rest. */

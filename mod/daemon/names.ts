@@ -23,6 +23,7 @@ import { RECORD_TYPE } from "../wire/dns/dns_types.ts";
 import type { Config } from "./config.ts";
 import type { DnsConfig } from "./config_dns.ts";
 import type { NameService } from "./names_client.ts";
+import type { OtherDomains } from "./other_domains.ts";
 import type { TargetChecks } from "./target_checks.ts";
 import type { ResolvFiles } from "./resolv_files.ts";
 
@@ -36,6 +37,8 @@ export interface Names {
   readonly own: OwnNames;
   /** Records that are answered: those of all hosts, and those of this one. */
   readonly counts: { readonly all: number; readonly own: number };
+  /** Hosts with another domain. */
+  readonly otherDomains: Pick<OtherDomains, "problems">;
   /** How they are answered. */
   readonly config: DnsConfig;
   /** The thread that answers. */

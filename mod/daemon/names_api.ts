@@ -139,13 +139,15 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
   };
 }
 
-/** What `status` is told of names; `found` is what the name server has said. */
+/** What `status` is told of names; `found` is what the name server has said, and `peers` is who is in the mesh. */
 export function nameSources(
   names: Names | undefined,
   found: DnsReport | undefined,
+  peers: readonly { readonly name: PeerName; readonly nickname: string }[],
 ): NamesSources | undefined {
   if (names === undefined) return undefined;
-  const { config: { order, stubs, ttl }, counts, directory, domain, forContainers, service } = names;
+  const { config: { order, stubs, ttl }, counts, directory, domain, forContainers, otherDomains, service } =
+    names;
   const { address, problem } = forContainers();
   const others = service.listeners.filter(({ endpoint }) => endpoint.netns === undefined);
   return {
@@ -166,6 +168,7 @@ export function nameSources(
     },
     problems: [
       ...problemOfSkew(directory.refused()),
+      ...otherDomains.problems(new Map(peers.map(({ name, nickname }) => [name, nickname]))),
       ...found === undefined ? [SILENT] : [],
       ...(problem === undefined ? [] : [{
         message: `Containers do not reach the name server of this host: ${problem}`,

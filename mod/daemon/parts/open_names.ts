@@ -17,6 +17,7 @@ import type { DnsConfig } from "../config_dns.ts";
 import { EXPOSE_HOLDER } from "../exposing.ts";
 import { addressesOf, extensionsOfNames, isAlive, type Names } from "../names.ts";
 import { type NameService, startNameService } from "../names_client.ts";
+import { OtherDomains } from "../other_domains.ts";
 import { ResolvFiles } from "../resolv_files.ts";
 import { TargetChecks } from "../target_checks.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
@@ -69,9 +70,11 @@ export function openNames(
   const self = identity.name;
   const announced = extensionsOfNames(config);
   const counts = { all: 0, own: 0 };
-  const count = (entry: DnsEntry | undefined, by: number) => {
+  const otherDomains = new OtherDomains(domain);
+  const count = (entry: DnsEntry | undefined, by: 1 | -1) => {
     if (entry === undefined || !isAlive(entry)) return;
     counts.all += by;
+    otherDomains.count(entry, by);
     if (entry.origin === self) counts.own += by;
   };
   /** It is told of each change, as soon as it is there; before, it asks for all. */
@@ -123,7 +126,7 @@ export function openNames(
     service.setDistances(distancesOf(router.snapshot()));
   };
   const names: Names = {
-    ...{ domain, directory, own, counts, config: config.dns, service, checks },
+    ...{ domain, directory, own, counts, otherDomains, config: config.dns, service, checks },
     files: forContainers && filesOf(config.dns),
     forContainers() {
       const { problem } = nameLeg;

@@ -4,6 +4,7 @@ import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import { type Names, namesAfter } from "../../../mod/daemon/names.ts";
 import { namesApi, nameSources } from "../../../mod/daemon/names_api.ts";
+import { OtherDomains } from "../../../mod/daemon/other_domains.ts";
 import { DirectoryShell } from "../../../mod/dns/records/directory_shell.ts";
 import { OwnNames } from "../../../mod/dns/records/own_names_shell.ts";
 import { recordOfAddress } from "../../../mod/dns/records/spelling.ts";
@@ -16,7 +17,7 @@ const domain = "mesh.internal.";
 const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** A host with two attached targets, and another host whose name `far` it knows. */
-function bench() {
+function bench(farDomain = domain) {
   const clock = new VirtualClock();
   const around = {
     ...{
@@ -34,7 +35,7 @@ function bench() {
     () => {},
   );
   const far = new DirectoryShell({
-    ...{ ...around, self: peer(2) },
+    ...{ ...around, domain: farDomain, self: peer(2) },
     gossip: {
       unicast() {},
       broadcast: (_, data) => {
@@ -45,10 +46,11 @@ function bench() {
   const own = new OwnNames({ store: new MemoryStore(), directory, domain, logger });
   own.present("netns:a", ["10.2.1.1" as Ip]);
   own.present("netns:b", ["10.2.1.2" as Ip]);
-  far.register({ container: "x", hostname: `far.${domain}`, data: recordOfAddress("10.2.1.9" as Ip) });
+  far.register({ container: "x", hostname: `far.${farDomain}`, data: recordOfAddress("10.2.1.9" as Ip) });
   const service = new FakeNameService();
+  const otherDomains = new OtherDomains(domain);
   const names: Names = {
-    ...{ domain, directory, own, service, counts: { all: 3, own: 2 } },
+    ...{ domain, directory, own, service, counts: { all: 3, own: 2 }, otherDomains },
     config: {
       ...{ domain, ttl: 7, order: "nearest", listen: [], resolvConf: "/etc/resolv.conf" },
       stubs: [{ domain: "corp.example.", servers: [{ ip: "10.0.0.53" as Ip, port: 53 }] }],
@@ -73,7 +75,7 @@ function bench() {
     }
     return "not refused";
   };
-  return { add, api, directory, names, service, own, refused, remove };
+  return { add, api, directory, names, otherDomains, service, own, refused, remove };
 }
 
 Deno.test("namesApi() adds records and targets to a name, and takes them away one by one or all", () => {
@@ -198,14 +200,14 @@ Deno.test("names of a target are checked before anything is done, and bounded", 
 
 Deno.test("nameSources() says where names are answered, and what hinders it", async () => {
   const { names, service } = bench();
-  assert.equal(nameSources(undefined, undefined), undefined);
+  assert.equal(nameSources(undefined, undefined, []), undefined);
   service.taken.set("127.0.0.1", "Port 53 is taken by dnsmasq (process 812)");
   service.listen([
     { ip: "127.0.0.1" as Ip, port: 53 },
     { ip: "192.0.2.1" as Ip, port: 5353 },
     { ip: "169.254.53.53" as Ip, port: 53, netns: "/proc/self/fd/9" },
   ]);
-  const { problems, report } = nameSources(names, await service.report())!;
+  const { problems, report } = nameSources(names, await service.report(), [])!;
   assert.deepEqual(report, {
     ...{ domain: "mesh.internal", address: null, order: "nearest", ttl: 7, entries: 3, own: 2 },
     listen: [{ address: "127.0.0.1:53", listening: false }, { address: "192.0.2.1:5353", listening: true }],
@@ -216,7 +218,37 @@ Deno.test("nameSources() says where names are answered, and what hinders it", as
     "Names are not answered on 127.0.0.1:53: Port 53 is taken by dnsmasq (process 812)",
   ]);
   assert.equal(problems[1]?.hint, "Stop it");
-  const silent = nameSources(names, undefined)!;
+  const silent = nameSources(names, undefined, [])!;
   assert.deepEqual([silent.report.upstream, silent.report.counters], [null, null]);
   assert.equal(silent.problems[0]?.message, "The name server of this host does not answer");
+});
+
+Deno.test("OtherDomains tells of hosts whose names are not below our domain, as long as they give one", () => {
+  const { names, otherDomains } = bench();
+  const told = () =>
+    nameSources(names, undefined, [{ name: peer(2), nickname: "h2" }])!.problems
+      .filter(({ message }) => message.includes("not below"));
+  const count = (hostname: string, n: number, by: 1 | -1) =>
+    otherDomains.count({ hostname, origin: peer(n) }, by);
+  count("web.Mesh.Internal.", 2, 1);
+  assert.deepEqual(told(), []);
+  count("web.other.internal.", 2, 1);
+  count("db.other.internal.", 2, 1);
+  assert.deepEqual(told(), [{
+    message: "Names of h2 are not below mesh.internal (web.other.internal): they are not answered here",
+    hint: "Start all hosts with the same --dns-domain",
+  }]);
+  for (let n = 3; n < 8; n++) count("x.other.internal.", n, 1);
+  assert.match(told()[0]!.message, /^Names of h2, 00:\S+, 00:\S+, 00:\S+ and 2 more are not/);
+  for (let n = 3; n < 8; n++) count("x.other.internal.", n, -1);
+  count("web.other.internal.", 2, -1);
+  assert.equal(told().length, 1);
+  count("db.other.internal.", 2, -1);
+  assert.deepEqual(told(), []);
+});
+
+Deno.test("namesApi() proposes no name of another domain, which nobody could ask for here", () => {
+  const { api, refused } = bench("other.internal.");
+  assert.deepEqual(api.names().map(({ name }) => name), ["far.other.internal."]);
+  assert.match(refused(() => api.lookUpName({ name: "far" })), /; `meshnet dns list` shows all names$/);
 });
