@@ -101,7 +101,7 @@ export function ownerText(container: string): string {
 }
 
 /** A peer as people call it: by its nickname, where that is known, and its name. */
-export function hostText({ nickname, peer }: { readonly nickname: string; readonly peer: string }): string {
+export function peerLabel({ nickname, peer }: { readonly nickname: string; readonly peer: string }): string {
   return nickname === "" ? peer : `${nickname} (${peer})`;
 }
 

@@ -1,6 +1,6 @@
 /** The page of `meshnet status` about addresses, and its line in the overview. */
 import type { IpamReport } from "../control/address_types.ts";
-import { hostText, type Paint, printable, table, targetText } from "./render.ts";
+import { type Paint, peerLabel, printable, table, targetText } from "./render.ts";
 
 const LABEL = 10;
 
@@ -25,7 +25,7 @@ export function renderIpam(ipam: IpamReport | null, look: Paint): string {
   ];
   const rows = ipam.owners.map(({ addresses, free, nickname, peer, percent, reachable }) => ({
     cells: [
-      { text: hostText({ nickname, peer }) },
+      { text: peerLabel({ nickname, peer }) },
       { text: String(addresses) },
       { text: `${percent.toFixed(1)} %` },
       { text: String(free) },

@@ -1,6 +1,6 @@
 /** Names as text: their list, and their line in the overview. */
 import type { NameReport, NamesReport } from "../control/name_types.ts";
-import { count, hostText, ownerText, type Paint, table } from "./render.ts";
+import { count, ownerText, type Paint, peerLabel, table } from "./render.ts";
 
 const LABEL = 12;
 
@@ -61,7 +61,7 @@ export function renderNames(names: readonly NameReport[], look: Paint): string {
       { text: name },
       { text: record },
       { text: ownerText(container) },
-      { text: hostText({ nickname, peer }) },
+      { text: peerLabel({ nickname, peer }) },
       { text: healthy ? "" : "does not answer", paint: look.bad },
     ],
   }));
