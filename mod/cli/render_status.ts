@@ -256,12 +256,18 @@ export function renderTargets(report: StatusReport, look: Paint): string {
         { text: one.target },
         { text: one.state, paint: targetColour(one.state, look) },
         { text: one.address ?? "-" },
-        { text: who(one.peer, report.peers.find((peer) => peer.name === one.peer)?.nickname ?? null) },
+        { text: who(one.peer, nicknameOf(one.peer, report)) },
       ],
       notes: notesOf(one),
     })),
     look,
   );
+}
+
+/** Who is not in the network now may still own addresses. */
+function nicknameOf(peer: string | null, { ipam, peers }: StatusReport): string | null {
+  return peers.find(({ name }) => name === peer)?.nickname ??
+    ipam?.owners.find((owner) => owner.peer === peer)?.nickname ?? null;
 }
 
 function targetColour(state: string, look: Paint): (text: string) => string {

@@ -177,6 +177,8 @@ export interface ImportAnswer {
   readonly restored: number;
   /** Addresses that holders did not get, and why: a sentence. */
   readonly left: readonly { readonly holder: string; readonly address: string; readonly why: string }[];
+  /** Names of the hosts that were said to be gone. */
+  readonly gone: readonly string[];
 }
 
 /** Body of `POST /rmpeer`. */

@@ -83,8 +83,11 @@ export class Exposing {
   /** Takes addresses away again; none: all. */
   hide(words: readonly string[]): Promise<ExposeAnswer> {
     return this.#inTurn(async () => {
-      const { exposed, logger } = this.#parts;
-      const has = exposed.addresses.map(({ cidr }) => cidr);
+      const { exposed, ipam, logger } = this.#parts;
+      const present = exposed.addresses.map(({ cidr }) => cidr);
+      // What is held alone came from a backup: `expose` would use it, and nobody else gets it.
+      const alone = (ipam?.shell.lookup(EXPOSE_HOLDER) ?? []).filter(({ ip }) => !this.#isExposed(ip));
+      const has = [...present, ...alone];
       const hidden = words.length === 0 ? has : words.flatMap((word) => {
         const found = this.#found(parseAddressWish(word), has);
         if (found.length > 0) return found;
@@ -98,7 +101,8 @@ export class Exposing {
           },
         );
       });
-      if (hidden.length > 0) await exposed.hide(hidden);
+      const shown = hidden.filter(({ ip }) => this.#isExposed(ip));
+      if (shown.length > 0) await exposed.hide(shown);
       this.#name();
       for (const { ip } of hidden) await this.#giveBack(ip);
       const addresses = hidden.map(formatCidr);

@@ -9,6 +9,7 @@ import { parsePeerName, type PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
 import { type Backup, readBackup, writeBackup } from "../ipam/backup.ts";
 import type { Answered } from "../ipam/allocator_shell.ts";
+import { hostText } from "../ipam/words.ts";
 import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 import { EXPOSE_HOLDER } from "./exposing.ts";
 
@@ -97,7 +98,7 @@ export function ipamApi({ attachments, clock, exposed, ipam, namesOf, peers }: I
       const answer = await shell.ask({ kind: "import", backup, gone }, left);
       if (answer.kind !== "imported") throw new TypeError(`An import was answered with ${answer.kind}`);
       const leftOut = answer.left.map(({ address, ident, why }) => ({ holder: ident, address, why }));
-      return { shares: answer.ring, restored: answer.restored, left: leftOut };
+      return { shares: answer.ring, restored: answer.restored, left: leftOut, gone };
     },
     async prime(wait, gone) {
       const { shell } = need("Cannot prime");
@@ -192,7 +193,7 @@ function goneOwner(word: string, { nicknames, ring }: Backup): PeerName {
   const owners = [...new Set(ring.entries.map(({ owner }) => owner))];
   const found = owners.filter((owner) => owner === word || nicknames.get(owner) === word);
   if (found.length === 1) return found[0]!;
-  const list = owners.slice(0, 16).map((owner) => nicknames.get(owner) || owner).join(", ");
+  const list = owners.slice(0, 16).map((owner) => hostText(owner, nicknames)).join(", ");
   throw new MeshnetError(
     "peer/unknown",
     `Cannot take ${word} for gone: ${

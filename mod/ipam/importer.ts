@@ -1,10 +1,10 @@
 /** Addresses from a backup: after a disaster, and never against what others know. */
 import { formatCidr } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
-import type { AllocatorEvent, LeftOut } from "./allocator_types.ts";
+import type { AllocatorEvent, IpamRefusal, LeftOut } from "./allocator_types.ts";
 import type { BackupHolder } from "./backup.ts";
 import type { Parts } from "./parts.ts";
-import { ownersMissing, peersText, peerText, refusal } from "./words.ts";
+import { hostText, ownersMissing, refusal } from "./words.ts";
 
 type Import = Extract<AllocatorEvent, { kind: "import" }>;
 
@@ -60,13 +60,13 @@ export class Importer {
     const isNew = ring.isEmpty;
     if (isNew) {
       const missing = this.#missing(event);
-      if (missing.length > 0) return this.#parts.refuse(id, ownersMissing(missing, backup.nicknames));
+      if (missing.length > 0) return this.#parts.refuse(id, this.#refusal(missing, backup));
       for (const [peer, nickname] of backup.nicknames) {
         if (!nicknames.has(peer)) nicknames.set(peer, nickname);
       }
       this.#install(event);
     } else if (backup.peer !== self) {
-      const who = peerText(backup.peer, backup.nicknames);
+      const who = hostText(backup.peer, backup.nicknames);
       const message = `Cannot import: the range is shared out already, and the backup has what ${who} held`;
       return this.#parts.refuse(id, refusal("ring-exists", message, `Import it on ${who}`));
     }
@@ -76,14 +76,22 @@ export class Importer {
       for (const cidr of holder.cidrs) {
         const why = backup.peer === self
           ? this.#restore(holder, cidr)
-          : `it was held on ${
-            peersText([backup.peer], backup.nicknames)
-          }: import the backup of that host there`;
+          : `it was held on ${hostText(backup.peer, backup.nicknames)}` +
+            (event.gone.includes(backup.peer) ? ", which is gone" : ": import the backup of that host there");
         if (why === undefined) restored++;
         else left.push({ ident: holder.ident, address: formatCidr(cidr), why });
       }
     }
     this.#parts.answer(id, { kind: "imported", ring: isNew, restored, left });
+  }
+
+  #refusal(missing: readonly PeerName[], backup: Import["backup"]): IpamRefusal {
+    const { nicknames, self } = this.#parts;
+    const isHere = (peer: PeerName) => peer === self || this.#parts.reaches(peer);
+    const here = new Map(
+      [...nicknames].flatMap(([peer, nickname]) => nickname !== "" && isHere(peer) ? [[nickname, peer]] : []),
+    );
+    return ownersMissing(missing, { here, nicknames: backup.nicknames, self });
   }
 
   /** Owners that could have given addresses away that the backup says are theirs. */
@@ -115,7 +123,7 @@ export class Importer {
     const at = universe.offsetOf(cidr.ip);
     if (at !== undefined) {
       const owner = ring.ownerOf(at)!;
-      if (owner !== self) return `it belongs to ${peersText([owner], nicknames)} now`;
+      if (owner !== self) return `it belongs to ${hostText(owner, nicknames)} now`;
       if (!space.claim(at)) return "it is in use";
     }
     this.#parts.hold(ident, cidr, isContainer, { isRestored: true });

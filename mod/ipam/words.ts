@@ -147,22 +147,49 @@ export function waitsFor(
   );
 }
 
-/** A backup names owners that are not here. */
+/** Some hosts with their names, for where a nickname may be that of two. */
+function hostsText(peers: readonly PeerName[], nicknames: ReadonlyMap<PeerName, string>): string {
+  const more = peers.length - MAX_NAMED;
+  const named = peers.slice(0, MAX_NAMED).map((peer) => hostText(peer, nicknames));
+  return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** A backup names owners that are not here. `here`: hosts that are, this one among them, by their nicknames. */
 export function ownersMissing(
   missing: readonly PeerName[],
-  nicknames: ReadonlyMap<PeerName, string>,
+  { here, nicknames, self }: {
+    readonly nicknames: ReadonlyMap<PeerName, string>;
+    readonly here: ReadonlyMap<string, PeerName>;
+    readonly self: PeerName;
+  },
 ): IpamRefusal {
-  const who = peersText(missing, nicknames);
+  const who = hostsText(missing, nicknames);
+  const gone = `--gone ${missing.slice(0, MAX_NAMED).join(",")}`;
+  const renamed = missing.slice(0, MAX_NAMED).flatMap((was) => {
+    const nickname = nicknames.get(was) ?? "";
+    const now = here.get(nickname);
+    return now === undefined ? [] : [{ nickname, now, was }];
+  });
+  const others = missing.filter((peer) => !renamed.some(({ was }) => was === peer));
+  const back = renamed.map(({ nickname, now }) =>
+    `; ${
+      now === self ? `this host is ${nickname}` : `${nickname} is connected`
+    }, but under another name, ${now}`
+  );
+  const [first] = renamed;
   return refusal(
     "owners-missing",
     `Cannot import: ${who} ${
       missing.length === 1 ? "owns" : "own"
     } addresses in the backup, and may have given some ` +
-      "of them to others since",
-    `Connect this host to ${
-      missing.length === 1 ? "it" : "them"
-    } first; for those that are gone for good add ` +
-      `--gone ${missing.slice(0, MAX_NAMED).map((peer) => nicknames.get(peer) || peer).join(",")}`,
+      `of them to others since${back.join("")}`,
+    first === undefined
+      ? `Connect this host to ${missing.length === 1 ? "it" : "them"} first; for those that are gone ` +
+        `for good add ${gone}`
+      : `Start ${first.nickname} again with \`meshnet up --name ${first.was}\`` +
+        (renamed.length > 1 ? ", and the others likewise with the names that they had" : "") +
+        (others.length > 0 ? `, and connect this host to ${hostsText(others, nicknames)}` : "") +
+        `; or, if nobody will come back under these names, import with ${gone}`,
   );
 }
 

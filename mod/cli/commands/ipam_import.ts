@@ -15,14 +15,14 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const body: ImportRequest = { backup: readFile(file), gone };
   const answer = await call<ImportAnswer>({ method: "POST", path: "/ipam/import", body }, { invocation, io });
   if (invocation.on("json")) return io.out(json(answer));
-  const { left, restored, shares } = answer;
+  const { gone: lost, left, restored, shares } = answer;
   io.out(shares ? "The hosts own again what the backup says.\n" : "The hosts knew already who owns what.\n");
   io.out(`Held again: ${restored} ${restored === 1 ? "address" : "addresses"}.\n`);
   for (const { address, holder, why } of left.slice(0, MOST_NAMED)) {
     io.err(`left out: ${printable(`${address} of ${holder}: ${why}`)}\n`);
   }
   if (left.length > MOST_NAMED) io.err(`left out: ${left.length - MOST_NAMED} more\n`);
-  if (shares && gone.length > 0) io.out(`Now run \`meshnet rmpeer ${gone.join(" ")}\`.\n`);
+  if (shares && lost.length > 0) io.out(`Now run \`meshnet rmpeer ${lost.join(" ")}\`.\n`);
 };
 
 function readFile(file: string): unknown {

@@ -122,6 +122,16 @@ Deno.test("renderOverview() says what to do when nobody is there yet", () => {
   assert.match(renderTargets(alone, plain), /Name a host with `meshnet connect HOST`/);
 });
 
+Deno.test("renderTargets() knows the nickname of an owner of addresses that is away", () => {
+  const ipam = EXAMPLE.ipam!;
+  const [owner] = ipam.owners;
+  const away = { ...owner!, peer: "0a:00:00:00:00:09", nickname: "host9", reachable: false };
+  const failed = { ...EXAMPLE.targetStates[0]!, state: "failed", peer: away.peer };
+  const report = { ...EXAMPLE, targetStates: [failed], ipam: { ...ipam, owners: [owner!, away] } };
+  assert.match(renderTargets(report, plain), /host9 \(0a:00:00:00:00:09\)/);
+  assert.match(renderTargets({ ...report, ipam: null }, plain), / \(0a:00:00:00:00:09\)/);
+});
+
 Deno.test("renderOverview() gives each attachment a line", () => {
   const one = EXAMPLE.attachments[0]!;
   const gone = { ...one, target: "netns:gone", names: [], attached: false };

@@ -180,6 +180,17 @@ Deno.test("Exposing.expose() gives names, which are answered for what this host 
   assert.deepEqual(trace, ["10.2.1.9/24", "10.2.1.9/24 10.2.1.8/24", "10.2.1.8/24", "none"]);
 });
 
+Deno.test("Exposing.hide() gives back what is held for this host without being exposed, as after an import", async () => {
+  const machine = new Machine();
+  const exposing = machine.start();
+  machine.held.set(EXPOSE_HOLDER, [cidr("10.32.0.2/12"), cidr("10.32.0.4/12")]);
+  await assert.rejects(exposing.hide(["10.32.0.9/12"]), { code: "attach/not-attached" });
+  assert.deepEqual((await exposing.hide(["10.32.0.4/12"])).addresses, ["10.32.0.4/12"]);
+  assert.deepEqual((await exposing.hide([])).addresses, ["10.32.0.2/12"]);
+  assert.deepEqual(machine.own(), []);
+  assert.deepEqual((await exposing.hide([])).addresses, []);
+});
+
 Deno.test("Exposing works without allocation, for addresses that are given", async () => {
   const exposing = new Machine().start({ off: true });
   await assert.rejects(exposing.expose(ask(), stays), { code: "ipam/off", hint: /^Give an address such as/ });

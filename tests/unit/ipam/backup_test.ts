@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parseCidr } from "../../../mod/core/addr.ts";
 import type { Outcome } from "../../../mod/ipam/allocator_types.ts";
 import { type Backup, readBackup, writeBackup } from "../../../mod/ipam/backup.ts";
+import type { PeerName } from "../../../mod/core/names.ts";
 import { Universe } from "../../../mod/ipam/universe.ts";
 import { Bench, peer, told } from "./bench.ts";
 import { Cluster, type Host } from "./cluster.ts";
@@ -139,9 +140,9 @@ Deno.test("import refuses while an owner is away that may have given addresses a
   assert.ok(refused?.kind === "refused" && refused.code === "owners-missing");
   assert.match(
     refused.message,
-    /^Cannot import: h3 owns addresses in the backup, and may have given some of them/,
+    /^Cannot import: h3 \(00:00:00:00:00:03\) owns addresses in the backup, and may have given some of them/,
   );
-  assert.match(refused.hint!, /--gone h3$/);
+  assert.match(refused.hint!, /--gone 00:00:00:00:00:03$/);
   assert.equal(one.allocator.hasRing, false, "nothing has changed");
   three.kill();
   three.lost = true;
@@ -152,13 +153,43 @@ Deno.test("import refuses while an owner is away that may have given addresses a
   cluster.checkAgreed();
 });
 
+Deno.test("import names owners that are here under other names, and both ways out", () => {
+  const made = used().allocator.backup("before")!;
+  const [self, two, three] = [peer(1), peer(2), peer(3)];
+  const was = (name: PeerName) => `aa${name.slice(2)}` as PeerName;
+  const entries = made.ring.entries.map((entry, i) => ({
+    ...entry,
+    owner: was([self, two, three][i % 3]!),
+  }));
+  const nicknames = new Map([[was(self), "host1"], [was(two), "h2"], [was(three), "h3"]]);
+  const backup = { ...made, nicknames, peer: was(self), ring: { ...made.ring, entries } };
+  const bench = new Bench({ init: { kind: "consensus", peers: 3 } });
+  bench.reach(2);
+  bench.state({ nicknames: new Map([[two, "h2"]]) }, 2);
+  bench.pass(2_000);
+  bench.feed({ kind: "import", id: 1_000, backup, gone: [] });
+  const refused = bench.outcomes.get(1_000);
+  assert.ok(refused?.kind === "refused" && refused.code === "owners-missing");
+  assert.match(
+    refused.message,
+    /^Cannot import: .*host1 \(aa:00:00:00:00:01\).* own addresses in the backup/,
+  );
+  assert.match(refused.message, /; this host is host1, but under another name, 00:00:00:00:00:01/);
+  assert.match(refused.message, /; h2 is connected, but under another name, 00:00:00:00:00:02/);
+  assert.match(refused.hint!, /`meshnet up --name aa:00:00:00:00:0[12]`, and the others likewise/);
+  const gone = [...new Set(entries.map(({ owner }) => owner))];
+  assert.ok(refused.hint!.endsWith(`import with --gone ${gone.join(",")}`), refused.hint);
+  bench.feed({ kind: "import", id: 1_001, backup, gone });
+  assert.equal(bench.outcomes.get(1_001)?.kind, "imported");
+});
+
 Deno.test("import where the hosts know who owns what changes nothing of that, and leaves out what others have", () => {
   const { backups, cluster } = settled(3);
   const [one, two] = cluster.hosts as [Host, Host];
   const ring = JSON.stringify(one.allocator.state().ring);
   const other = importAt(cluster, one, backups[1]!);
   assert.ok(other?.kind === "refused" && other.code === "ring-exists");
-  assert.match(other.message, /the backup has what .*\(h2\) held$/);
+  assert.match(other.message, /the backup has what h2 \(.*\) held$/);
   assert.equal(JSON.stringify(one.allocator.state().ring), ring);
 
   // The host's addresses are another one's now, and one of its names got another address.
@@ -170,7 +201,7 @@ Deno.test("import where the hosts know who owns what changes nothing of that, an
   const back = importAt(cluster, one, backups[0]!);
   assert.ok(back?.kind === "imported" && !back.ring);
   assert.deepEqual(back.left, [
-    { ident: moved, address: `${address}/22`, why: "it belongs to h2 now" },
+    { ident: moved, address: `${address}/22`, why: "it belongs to h2 (00:00:00:00:00:02) now" },
   ]);
   assert.equal(heldBy(two).get("thief"), address);
 });
