@@ -90,7 +90,7 @@ declareTests(suite({
       ["10.2.1.1/24", /Cannot expose 10.2.1.1\/24: netns:.* has this address/],
       ["fd00::1/64", /only IPv4/],
       ["10.2.1.0/24", /address of the network itself/],
-      ["net:10.2.1.0/24", /Range 10.2.1.0\/24/],
+      ["net:10.2.1.0/24", /an address of 10\.2\.1\.0\/24: it is outside 10\.32/],
     ];
     for (const [address, message] of cases) {
       const { code, stderr } = await host.attempt("expose", address);
