@@ -78,6 +78,7 @@ const api: ControlApi = {
         shares: true,
         restored: 2,
         left: [{ holder: "c", address: "10.32.0.3/12", why: "why" }],
+        gone: ["02:00:00:00:00:03", "02:00:00:00:00:04"],
       })
   ),
   prime: (request) => (asked.push(request), Promise.resolve({ done: true })),
@@ -164,7 +165,7 @@ Deno.test("meshnet ipam import sends what ipam export printed, and says what was
       assert.equal(
         stdout,
         "The hosts own again what the backup says.\nHeld again: 2 addresses.\n" +
-          "Now run `meshnet rmpeer host3 host4`.\n",
+          "Now run `meshnet rmpeer 02:00:00:00:00:03 02:00:00:00:00:04`.\n",
       );
       assert.equal(stderr, "left out: 10.32.0.3/12 of c: why\n");
       assert.equal(code, 0);

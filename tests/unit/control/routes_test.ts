@@ -35,7 +35,10 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     claim: note("claim", Promise.resolve(addresses)),
     release: note("release", Promise.resolve(addresses)),
     exportAddresses: note("exportAddresses", {}),
-    importAddresses: note("importAddresses", Promise.resolve({ shares: true, restored: 0, left: [] })),
+    importAddresses: note(
+      "importAddresses",
+      Promise.resolve({ shares: true, restored: 0, left: [], gone: [] }),
+    ),
     prime: note("prime", Promise.resolve({ done: true as const })),
     removePeers: note("removePeers", Promise.resolve({ peers: [], addresses: 0 })),
     leave: note("leave", Promise.resolve({ done: true as const })),
