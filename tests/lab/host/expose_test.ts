@@ -70,7 +70,8 @@ declareTests(suite({
         String(error)
       );
     const finds = (text: string) => until(`answer ${text}`, async () => (await answer()).includes(text));
-    await host.run("expose", "--name", "gateway", "10.2.1.254/24");
+    const said = await host.run("expose", "--name", "gateway", "10.2.1.254/24");
+    assert.match(said, new RegExp(`; it is called ${host.netns}\\.host, gateway\\.\n$`));
     await finds("10.2.1.254");
     const called = await two.exec("busybox", "nslookup", `${host.netns}.host.mesh.internal`, NAME_SERVER_IP);
     assert.match(called, /10\.2\.1\.254/);
@@ -89,6 +90,7 @@ declareTests(suite({
       ["192.168.50.9/24", /overlaps 192.168.50.0\/24 on interface eth0/],
       ["10.2.1.1/24", /Cannot expose 10.2.1.1\/24: netns:.* has this address/],
       ["fd00::1/64", /only IPv4/],
+      ["169.254.53.53/16", /containers of every host ask the name server/],
       ["10.2.1.0/24", /address of the network itself/],
       ["net:10.2.1.0/24", /an address of 10\.2\.1\.0\/24: it is outside 10\.32/],
     ];

@@ -136,6 +136,37 @@ declareTests(
         process.kill("SIGKILL");
         await allKnow([h1], "process", []);
       },
+    "hosts with two domains: status of both names the other one once, until they have the same": async (
+      world,
+    ) => {
+      const [h1, h2] = [world.host(1), world.host(2)];
+      const again = async (...options: readonly string[]) => {
+        h2.daemon.kill("SIGKILL");
+        await h2.daemon.ended();
+        await h2.up(...options);
+        await h2.established(1);
+      };
+      const told = async (host: Host) =>
+        (await host.status()).problems.map(({ message }) => message).filter((text) =>
+          /are not below/.test(text)
+        );
+      await again("--dns-domain", "other.internal");
+      for (
+        const [host, other, example] of [[h1, h2, /\.other\.internal/], [h2, h1, /\.mesh\.internal/]] as const
+      ) {
+        await until(`${host.netns} tells`, async () => (await told(host)).length === 1);
+        const [text] = await told(host);
+        assert.ok(text!.startsWith(`Names of ${other.netns} are not below `));
+        assert.match(text!, example);
+      }
+      const { code, stderr } = await h1.attempt("dns", "lookup", "c2");
+      assert.equal(code, 1);
+      assert.doesNotMatch(stderr, /other\.internal/);
+      await again();
+      for (const host of [h1, h2]) {
+        await until(`${host.netns} has nothing to tell`, async () => (await told(host)).length === 0);
+      }
+    },
     "--no-dns: no names, no place where containers would ask, and no file of theirs changed": async (
       world,
     ) => {
