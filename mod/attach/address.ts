@@ -11,6 +11,7 @@ import {
 } from "../core/addr.ts";
 import type { Ip } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
+import { NAME_SERVER_IP } from "../core/name_leg.ts";
 
 const EXAMPLE = "Give an address with its prefix length, for example 10.2.1.1/24";
 
@@ -18,6 +19,7 @@ const EXAMPLE = "Give an address with its prefix length, for example 10.2.1.1/24
 const UNUSABLE: readonly (readonly [range: string, why: string])[] = [
   ["0.0.0.0/8", 'it is in 0.0.0.0/8, which means "this network"'],
   ["127.0.0.0/8", "it is a loopback address"],
+  [`${NAME_SERVER_IP}/32`, "containers of every host ask the name server of their host at it"],
   ["224.0.0.0/4", "it is a multicast address"],
   ["240.0.0.0/4", "it is in 240.0.0.0/4, which is reserved"],
   ["::/127", "it is the unspecified or the loopback address"],

@@ -1,5 +1,6 @@
 /** Settings of address allocation: the range, the subnet of those who name none, and how the first hosts begin. */
-import { type Cidr, formatCidr, isIpv4, parseCidr } from "../core/addr.ts";
+import { type Cidr, cidrContains, formatCidr, isIpv4, parseCidr } from "../core/addr.ts";
+import { NAME_SERVER_IP } from "../core/name_leg.ts";
 import { parsePeerName, UNKNOWN_PEER } from "../core/names.ts";
 import type { Init } from "../ipam/allocator_types.ts";
 import { commonSpan, subnetFault, Universe } from "../ipam/universe.ts";
@@ -44,6 +45,10 @@ export function parseIpam(
   const made = Universe.of(subnetOf(range, "10.32.0.0/12, or off"));
   if (!made.ok) refuseSetting(range, `Give another range: ${made.reason}`);
   const universe = made.value;
+  if (cidrContains(universe.cidr, NAME_SERVER_IP)) {
+    const why = `containers ask their host's name server at ${NAME_SERVER_IP}, which is in this one`;
+    refuseSetting(range, `Give another range: ${why}`);
+  }
   const preferred = subnet === undefined ? universe.cidr : subnetOf(subnet, "10.32.1.0/24");
   if (commonSpan(universe.spanOf(preferred)!, universe.span) === undefined) {
     refuseSetting(subnet!, `Give a subnet within ${formatCidr(universe.cidr)}, which --ip-range sets`);

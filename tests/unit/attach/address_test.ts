@@ -49,6 +49,8 @@ Deno.test("parseAttachAddress() refuses the others with a reason and a hint", ()
     ["10.2.1.3/30", "usage/bad-address", /broadcast address/],
     ["fd00::/64", "usage/bad-address", /address of the network itself/],
     ["127.0.0.1/8", "usage/bad-address", /loopback/],
+    ["169.254.53.53/16", "usage/bad-address", /containers of every host ask the name server/],
+    ["ip:169.254.53.53/32", "usage/bad-address", /name server/],
     ["224.0.0.1/24", "usage/bad-address", /multicast/],
     ["255.255.255.255/32", "usage/bad-address", /reserved/],
     ["0.0.0.0/8", "usage/bad-address", /this network/],

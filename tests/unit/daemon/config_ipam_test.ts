@@ -49,6 +49,7 @@ const WRONG: readonly (readonly [option: string, value: string, hint: RegExp])[]
   ["ip-range", "10.32.0.1/12", /^Give 10\.32\.0\.0\/12: the subnet of that length begins at 10\.32\.0\.0/],
   ["ip-range", "10.32.0.0/31", /at most 30: it has fewer than 4/],
   ["ip-range", "240.0.0.0/4", /no peer can express/],
+  ["ip-range", "169.254.0.0/16", /containers ask their host's name server at 169\.254\.53\.53/],
   ["ip-subnet", "10.99.0.0/24", /within 10\.32\.0\.0\/12/],
   ["ip-subnet", "x", /ADDRESS\/PREFIX/],
   ["ip-init", "consensus=0", /number of hosts/],
