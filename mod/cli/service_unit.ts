@@ -16,7 +16,7 @@ StartLimitBurst=10
 Type=notify
 NotifyAccess=main
 # Below it are the files that tell attached namespaces whom to ask for names.
-ExecStartPre=+/bin/mkdir -p /etc/netns
+ExecStartPre=+/bin/mkdir -p -m 0755 /etc/netns
 ExecStart=${exec} up
 ExecReload=/bin/kill -HUP $MAINPID
 EnvironmentFile=-/etc/default/meshnet
@@ -43,14 +43,16 @@ CacheDirectory=meshnet
 UMask=0077
 
 # NET_ADMIN: interfaces, datapath. NET_RAW: announcements of addresses. SYS_ADMIN: enter a container's network
-# namespace. SYS_PTRACE: open the namespace of another user's process (pid:N). The kernel loads its modules itself.
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_ADMIN CAP_SYS_PTRACE
+# namespace. SYS_PTRACE: open the namespace of another user's process (pid:N). NET_BIND_SERVICE: answer names on port
+# 53. The kernel loads its modules itself.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_NET_BIND_SERVICE
 AmbientCapabilities=
 NoNewPrivileges=yes
 RestrictNamespaces=net
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
 SystemCallArchitectures=native
-SystemCallFilter=@system-service
+# bpf: the program that keeps containers from reaching this host until it is exposed.
+SystemCallFilter=@system-service bpf
 SystemCallErrorNumber=EPERM
 
 # Namespaces that appear under /run/netns later become visible: mounts propagate into the unit, never out of it.

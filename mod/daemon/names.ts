@@ -43,8 +43,12 @@ export interface Names {
   readonly config: DnsConfig;
   /** The thread that answers. */
   readonly service: Pick<NameService, "listeners" | "report">;
-  /** Where containers ask; undefined where they cannot, and why. */
-  readonly forContainers: () => { readonly address: Ip | undefined; readonly problem: string | undefined };
+  /** Where containers ask; undefined where they cannot, why, and what to do. */
+  readonly forContainers: () => {
+    readonly address: Ip | undefined;
+    readonly problem: string | undefined;
+    readonly hint: string | undefined;
+  };
   /** The files that tell namespaces whom to ask; undefined where they cannot ask us. */
   readonly files: ResolvFiles | undefined;
   /** How targets are probed. */

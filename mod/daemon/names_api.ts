@@ -148,7 +148,7 @@ export function nameSources(
   if (names === undefined) return undefined;
   const { config: { order, stubs, ttl }, counts, directory, domain, forContainers, otherDomains, service } =
     names;
-  const { address, problem } = forContainers();
+  const { address, hint, problem } = forContainers();
   const others = service.listeners.filter(({ endpoint }) => endpoint.netns === undefined);
   return {
     report: {
@@ -172,7 +172,7 @@ export function nameSources(
       ...found === undefined ? [SILENT] : [],
       ...(problem === undefined ? [] : [{
         message: `Containers do not reach the name server of this host: ${problem}`,
-        hint: "It is tried again; the log says more",
+        hint: hint ?? "It is tried again; the log says more",
       }]),
       ...others.flatMap((listener) => listener.state === "listening" ? [] : [problemOfListener(listener)]),
     ],

@@ -54,8 +54,10 @@ export class ResolvFiles {
       if (present === text && isOurs) return undefined;
       const texts = [text, ...known?.texts.slice(0, 1) ?? []];
       this.#remember(target, { original, texts });
-      Deno.mkdirSync(path.slice(0, -NAME.length - 1), { recursive: true });
+      const isNew = present === null;
+      makeReadableFolder(path.slice(0, -NAME.length - 1));
       Deno.writeTextFileSync(path, text);
+      if (isNew) Deno.chmodSync(path, 0o644); // programs of any user ask for names, whatever the umask of the daemon
       return undefined;
     } catch (thrown) {
       return `Its ${path} is not written: ${messageOf(thrown)}; names are answered at ${server}`;
@@ -148,6 +150,19 @@ export class ResolvFiles {
  * not replaced by another one: a running `ip netns exec` has it mounted. */
 function wroteThis({ original, texts }: Written, present: string): boolean {
   return texts.length > 0 && [original ?? "", ...texts].some((text) => text.startsWith(present));
+}
+
+/** Makes a folder that all can read, whatever the umask of the daemon. Those that are there stay as they are. */
+function makeReadableFolder(path: string): void {
+  try {
+    Deno.mkdirSync(path);
+  } catch (thrown) {
+    if (thrown instanceof Deno.errors.AlreadyExists) return;
+    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+    makeReadableFolder(path.slice(0, path.lastIndexOf("/")));
+    return makeReadableFolder(path);
+  }
+  Deno.chmodSync(path, 0o755);
 }
 
 /** The text of a file; null where there is none. Throws for anything but a short file: a link may lead to the host's own. */

@@ -1,14 +1,15 @@
 /** Names: the directory on this host's clock and mesh, the names that this host gives, and the thread that answers. */
 import { Wakeup } from "../../../ffi/poll.ts";
 import { type Exposed, findTarget, parseAttachTarget } from "../../attach/mod.ts";
-import { formatCidr, type Ip, ipv4Number, isIpv4, parseCidr } from "../../core/addr.ts";
+import { formatCidr, formatEndpoint, type Ip, ipv4Number, isIpv4, parseCidr } from "../../core/addr.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
+import type { Logger } from "../../core/ports.ts";
 import { DirectoryShell } from "../../dns/records/directory_shell.ts";
 import type { DnsClient } from "../../dns/answers/clients.ts";
 import { hostName } from "../../dns/records/domain.ts";
 import { containerOf, OwnNames } from "../../dns/records/own_names_shell.ts";
-import type { DnsEndpoint } from "../../dns/service_types.ts";
+import type { DnsEndpoint, DnsListener } from "../../dns/service_types.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
@@ -100,6 +101,7 @@ export function openNames(
     createWakeup: () => Wakeup.create(),
     log: logger,
     guard: (what, work) => faults.guard(what, work),
+    onListeners: tellWaiting(logger),
     onHealth: (target, healthy) => checks.heard(target, healthy),
   });
   answering.service = service;
@@ -133,8 +135,10 @@ export function openNames(
       const waiting = service.listeners.find(({ endpoint, state }) =>
         endpoint.netns !== undefined && state === "waiting"
       );
-      const why = problem ?? (waiting?.state === "waiting" ? waiting.reason : undefined);
-      return { address: why === undefined ? forContainers?.ip : undefined, problem: why };
+      const held = waiting?.state === "waiting" ? waiting : undefined;
+      const why = problem ?? held?.reason;
+      const hint = problem === undefined ? held?.hint : undefined;
+      return { address: why === undefined ? forContainers?.ip : undefined, problem: why, hint };
     },
     attached(target, addresses) {
       own.present(target, addressesOf({ addresses }));
@@ -190,6 +194,24 @@ export function openNames(
       directory[Symbol.dispose]();
       await service.stop();
     },
+  };
+}
+
+/** Logs an address on which names are not answered: once for each reason, until they are. */
+export function tellWaiting(logger: Pick<Logger, "warn">): (listeners: readonly DnsListener[]) => void {
+  const told = new Map<string, string>();
+  return (listeners) => {
+    for (const listener of listeners) {
+      const address = formatEndpoint(listener.endpoint);
+      if (listener.state === "listening") {
+        told.delete(address);
+        continue;
+      }
+      const { hint, reason } = listener;
+      if (told.get(address) === reason) continue;
+      told.set(address, reason);
+      logger.warn("names not answered", { address, reason, hint });
+    }
   };
 }
 

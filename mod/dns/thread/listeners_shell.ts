@@ -112,10 +112,13 @@ export class Listeners implements Disposable {
     thrown: unknown,
   ): { readonly reason: string; readonly hint: string | undefined } {
     const errno = errnoOf(thrown);
+    /** What to do about --dns-listen helps nobody where it did not name the address. */
+    const chosen = (held: ReturnType<typeof heldBack>) =>
+      endpoint.netns === undefined ? held : { ...held, hint: undefined };
     if (errno === ERRNO.EADDRINUSE) {
-      return heldBack({ kind: "taken", endpoint, by: this.#around.sockets.ownerOf(endpoint) });
+      return chosen(heldBack({ kind: "taken", endpoint, by: this.#around.sockets.ownerOf(endpoint) }));
     }
-    if (errno === ERRNO.EADDRNOTAVAIL) return heldBack({ kind: "no-address", endpoint });
+    if (errno === ERRNO.EADDRNOTAVAIL) return chosen(heldBack({ kind: "no-address", endpoint }));
     if (errno === ERRNO.EACCES) return heldBack({ kind: "not-permitted", endpoint });
     return { reason: messageOf(thrown), hint: undefined };
   }

@@ -55,7 +55,7 @@ function bench(farDomain = domain) {
       ...{ domain, ttl: 7, order: "nearest", listen: [], resolvConf: "/etc/resolv.conf" },
       stubs: [{ domain: "corp.example.", servers: [{ ip: "10.0.0.53" as Ip, port: 53 }] }],
     },
-    forContainers: () => ({ address: undefined, problem: "no room" }),
+    forContainers: () => ({ address: undefined, problem: "no room", hint: undefined }),
     ...{ files: undefined, checks: undefined as never, attached() {}, forgotten() {} },
   };
   const attached = ["netns:a", "netns:b"].map((target) => ({ target }));

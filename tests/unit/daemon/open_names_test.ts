@@ -3,7 +3,7 @@ import { type Endpoint, type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import { Faults } from "../../../mod/core/faults.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import { EXPOSE_HOLDER } from "../../../mod/daemon/exposing.ts";
-import { openNames } from "../../../mod/daemon/parts/open_names.ts";
+import { openNames, tellWaiting } from "../../../mod/daemon/parts/open_names.ts";
 import { recordOfAddress } from "../../../mod/dns/records/spelling.ts";
 import { SystemClock } from "../../../mod/sys/clock.ts";
 import { SystemRandom } from "../../../mod/sys/random.ts";
@@ -80,4 +80,27 @@ Deno.test("openNames() gives files back that lead to a name server which contain
   await using part = open([], [], store);
   assert.equal(part.names!.files, undefined);
   assert.deepEqual(JSON.parse(store.get(key)!).texts, []); // remembered, for a start that can
+});
+
+Deno.test("tellWaiting() logs an address once for each reason, and again once it was answered", () => {
+  const told: unknown[] = [];
+  const tell = tellWaiting({ warn: (event, fields) => void told.push([event, fields]) });
+  const endpoint = { ip: "127.0.0.1" as Ip, port: 53 };
+  const waiting = {
+    endpoint,
+    state: "waiting",
+    reason: "not permitted",
+    hint: "CAP_NET_BIND_SERVICE",
+  } as const;
+  tell([waiting]);
+  tell([waiting]);
+  assert.deepEqual(told, [["names not answered", {
+    address: "127.0.0.1:53",
+    reason: "not permitted",
+    hint: "CAP_NET_BIND_SERVICE",
+  }]]);
+  tell([{ ...waiting, reason: "taken" }]);
+  tell([{ endpoint, state: "listening" }]);
+  tell([{ ...waiting, reason: "taken" }]);
+  assert.equal(told.length, 3);
 });

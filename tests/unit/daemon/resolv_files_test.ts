@@ -54,6 +54,23 @@ Deno.test("ResolvFiles: a namespace without a file gets one like the host's, and
     }
   }));
 
+Deno.test("ResolvFiles: all users can read the files, whatever the umask; those of others keep their modes", () =>
+  bench(({ files, path }) => {
+    const before = Deno.umask(0o077);
+    try {
+      const folder = path.replace("/resolv.conf", "");
+      const modes = () => [folder, path].map((each) => Deno.statSync(each).mode! & 0o777);
+      files.write("netns:web");
+      assert.deepEqual(modes(), [0o755, 0o644]);
+      files.restore("netns:web");
+      put(path, THEIRS);
+      files.write("netns:web");
+      assert.deepEqual(modes(), [0o700, 0o600]);
+    } finally {
+      Deno.umask(before);
+    }
+  }));
+
 Deno.test("ResolvFiles: a file of the namespace's own comes back as it was, also after a crash", () =>
   bench(({ again, files, path, store }) => {
     put(path, THEIRS);
