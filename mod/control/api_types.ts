@@ -304,6 +304,8 @@ export interface StopAnswer {
   readonly pid: number;
   /** Peers that traffic reached through the daemon itself, sleeve: until the next start it does not. */
   readonly peersThroughDaemon: number;
+  /** Whether attached containers could ask this host for names: until the next start they get no answer. */
+  readonly answeredNames: boolean;
 }
 
 /** Body of every answer with a status of 400 or more. */

@@ -11,7 +11,7 @@ import type { AllocatorShell } from "../ipam/allocator_shell.ts";
 import type { Patience } from "../ipam/allocator_types.ts";
 import type { Universe } from "../ipam/universe.ts";
 import { type AddressUsers, firstInUse } from "./address_users.ts";
-import { type Names, namesAfter, namesOff } from "./names.ts";
+import { type Names, namesAfter, namesOff, unansweredNames } from "./names.ts";
 import { readHealth } from "./target_checks.ts";
 import type { UnusedAddresses } from "./unused_addresses.ts";
 
@@ -95,8 +95,12 @@ export class Addresses {
           ? await this.#attachGiven(given, request, gone)
           : await this.#attach(ipam, { gone, holder, request, wishes });
         if (health !== undefined) names?.checks.set(holder, check);
-        const warning = request.noDns === true ? undefined : names?.files?.write(holder);
-        return this.#named(holder, warning === undefined ? answer : withWarning(answer, warning));
+        const { files } = names ?? {};
+        const warnings = [
+          request.noDns === true ? files?.restore(holder) : files?.write(holder),
+          hostnames === undefined ? undefined : names && unansweredNames(names),
+        ];
+        return this.#named(holder, withWarnings(answer, warnings));
       } catch (thrown) {
         if (hostnames !== undefined) this.#unname(holder, before);
         throw thrown;
@@ -187,10 +191,10 @@ export class Addresses {
   #named(holder: string, answer: Unnamed): AttachAnswer {
     const { names } = this.#parts;
     const { attachment } = answer;
-    if (attachment === null) names?.forgotten(holder);
-    else names?.attached(holder, attachment.addresses);
+    const warning = attachment === null ? names?.forgotten(holder) : undefined;
+    if (attachment !== null) names?.attached(holder, attachment.addresses);
     const called = names?.own.namesOf(holder) ?? [];
-    return { ...answer, attachment: attachment && { ...attachment, names: called } };
+    return { ...withWarnings(answer, [warning]), attachment: attachment && { ...attachment, names: called } };
   }
 
   /** After a request that failed: the names that a target had before. */
@@ -314,6 +318,6 @@ export class Addresses {
   }
 }
 
-function withWarning(answer: Unnamed, warning: string): Unnamed {
-  return { ...answer, warnings: [...answer.warnings, warning] };
+function withWarnings(answer: Unnamed, more: readonly (string | undefined)[]): Unnamed {
+  return { ...answer, warnings: [...answer.warnings, ...more.filter((each) => each !== undefined)] };
 }

@@ -142,7 +142,11 @@ export function controlApi(parts: ControlParts): ControlApi {
       // After the answer is on its way.
       setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), 0);
       const { connections } = router.snapshot();
-      return { pid: Deno.pid, peersThroughDaemon: connections.filter(isThroughDaemon).length };
+      return {
+        pid: Deno.pid,
+        peersThroughDaemon: connections.filter(isThroughDaemon).length,
+        answeredNames: names?.forContainers().address !== undefined && attachments.list().length > 0,
+      };
     },
   };
 }

@@ -55,8 +55,8 @@ export interface Names {
   readonly checks: TargetChecks;
   /** A target is attached, with these addresses. */
   attached(target: string, addresses: readonly string[]): void;
-  /** A target is attached no more. */
-  forgotten(target: string): void;
+  /** A target is attached no more. The result is what a person should know. */
+  forgotten(target: string): string | undefined;
 }
 
 /** Most names of a target. */
@@ -112,6 +112,13 @@ export function namesAfter(
   throw new MeshnetError("dns/too-many", `Cannot name ${whom}: it would have ${all.length} names`, {
     hint: `A target has at most ${MAX_NAMES}; take some away with \`meshnet dns remove\``,
   });
+}
+
+/** What a person who gives a name should know while containers of this host get no answers. */
+export function unansweredNames({ forContainers }: Pick<Names, "forContainers">): string | undefined {
+  const { hint, problem } = forContainers();
+  if (problem === undefined) return undefined;
+  return `Containers of this host find no names yet: ${problem}${hint === undefined ? "" : `. ${hint}`}`;
 }
 
 /** Whether two whole names are the same to those who look them up. */

@@ -12,6 +12,8 @@ const PREFIX = "names/resolv-conf/";
 const VERSION = 1;
 /** A longer file is none that a person wrote. */
 const MAX_BYTES = 64 * 1024;
+/** So much of a file is shown; files that a person wrote are shorter. */
+const MAX_SHOWN = 2_000;
 
 /** How files are written. */
 export interface ResolvFilesParts {
@@ -65,9 +67,11 @@ export class ResolvFiles {
   }
 
   /** Gives the file of a target back as it was, unless somebody has changed it. Where that cannot be done, it is
-   * remembered, and the next start tries again. */
-  restore(target: string): void {
+   * remembered, and the next start tries again. The result is what a person should know. */
+  restore(target: string): string | undefined {
+    const warning = this.#edited(target);
     if (this.#restore(target)) this.#note(target, undefined);
+    return warning;
   }
 
   /** Gives back the files of targets that are not among these: they were detached while nobody looked. Those of the others
@@ -120,6 +124,25 @@ export class ResolvFiles {
       if (thrown instanceof MeshnetError) return true; // somebody has put something else in its place
       this.parts.logger.warn("file not given back", { path, reason: messageOf(thrown) });
       return false;
+    }
+  }
+
+  /** What a person should know of a file that stays, because somebody has changed what we wrote: nobody else knows what it
+   * was before. */
+  #edited(target: string): string | undefined {
+    const path = this.#pathOf(target);
+    const known = readWritten(this.parts.store.get(PREFIX + target));
+    if (path === undefined || known === undefined || known.texts.length === 0) return undefined;
+    try {
+      const present = readPlain(path);
+      const { original } = known;
+      if (present === null || present === original || wroteThis(known, present)) return undefined;
+      const before = original === null ? "none" : JSON.stringify(original.slice(0, MAX_SHOWN));
+      this.parts.logger.warn("file stays as somebody has changed it", { path, before });
+      const was = original === null ? "before, there was none" : `before, it was ${before}`;
+      return `Its ${path} stays, as somebody has changed it; ${was}`;
+    } catch {
+      return undefined; // giving it back says why
     }
   }
 

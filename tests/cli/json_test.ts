@@ -88,7 +88,7 @@ const api: ControlApi = {
   addName: (request) => (asked.push(request), { name: "web.mesh.internal", records: request.records }),
   removeName: (request) => (asked.push(request), { name: "web.mesh.internal", records: [] }),
   lookUpName: (request) => (asked.push(request), { name: "web.mesh.internal", records: NAMES.slice(0, 2) }),
-  stop: () => ({ pid: 1, peersThroughDaemon: 0 }),
+  stop: () => ({ pid: 1, peersThroughDaemon: 0, answeredNames: false }),
 };
 
 /** Runs `test` beside a daemon that answers with the example. */

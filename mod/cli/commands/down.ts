@@ -10,7 +10,12 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
 };
 
 /** What goes on without the daemon, and what does not. A daemon of an earlier release does not count. */
-export function stoppedText({ peersThroughDaemon: peers = 0 }: Partial<StopAnswer>): string {
+export function stoppedText({ answeredNames = false, peersThroughDaemon = 0 }: Partial<StopAnswer>): string {
+  const names = "Until `meshnet up`, this host answers no names: look-ups of its containers hang.\n";
+  return `${trafficText(peersThroughDaemon)}${answeredNames ? names : ""}`;
+}
+
+function trafficText(peers: number): string {
   if (peers === 0) {
     return "Stopped. Containers keep talking: interfaces and kernel flows stay until `meshnet reset`.\n";
   }

@@ -12,6 +12,7 @@ import { containerOf, OwnNames } from "../../dns/records/own_names_shell.ts";
 import type { DnsEndpoint, DnsListener } from "../../dns/service_types.ts";
 import type { MeshSnapshot } from "../../mesh/snapshot.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
+import { readTextIfReadable } from "../../sys/files.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import type { Config } from "../config.ts";
 import type { DnsConfig } from "../config_dns.ts";
@@ -67,7 +68,12 @@ export function openNames(
     filesOf({ domain: "", resolvConf: "" }).withdraw();
     return { names: undefined, [Symbol.asyncDispose]: async () => {} };
   }
-  const { domain, listen } = config.dns;
+  const { domain, listen, resolvConf } = config.dns;
+  if (readTextIfReadable(resolvConf) === undefined) {
+    const hint =
+      "Name another one with --resolv-conf; until it can be read, names of others are not answered";
+    logger.warn("file of other name servers cannot be read", { path: resolvConf, hint });
+  }
   const self = identity.name;
   const announced = extensionsOfNames(config);
   const counts = { all: 0, own: 0 };
@@ -149,9 +155,9 @@ export function openNames(
     forgotten(target) {
       checks.forgotten(target);
       own.forgotten(target);
-      names.files?.restore(target);
       if (target === EXPOSE_HOLDER) tellClient(target, []);
       else service.removeClient(target);
+      return names.files?.restore(target);
     },
   };
   const gone = (target: string) => {

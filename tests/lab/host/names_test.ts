@@ -1,5 +1,6 @@
 /** Names: given to containers, known on all hosts, gone with what they stand for. */
 import assert from "node:assert/strict";
+import type { AttachAnswer } from "../../../mod/control/api_types.ts";
 import type { LookupAnswer, NameAnswer } from "../../../mod/control/name_types.ts";
 import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
@@ -84,6 +85,17 @@ declareTests(
       await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
       await ask(host, "/attach", body);
       await Deno.stat(file);
+      await ask(host, "/attach", { ...body, noDns: true });
+      await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+      await ask(host, "/attach", body);
+      await Deno.writeTextFile(file, "nameserver 192.0.2.53\n");
+      const edited = await ask<AttachAnswer>(host, "/detach", {
+        target: `netns:${one.netns}`,
+        addresses: [],
+      });
+      assert.match(edited.warnings.join(), /resolv\.conf stays, .* before, there was none/);
+      await Deno.remove(file);
+      await ask(host, "/attach", body);
     },
     "names outlive a daemon that is killed, and are taken back where it misses them": async (world) => {
       const [h1, h2] = [world.host(1), world.host(2)];

@@ -32,15 +32,19 @@ Deno.test("table() colours cells without moving columns", () => {
 
 Deno.test("stoppedText() tells whose containers are cut off while the daemon is away", () => {
   assert.match(
-    stoppedText({ pid: 1, peersThroughDaemon: 0 }),
+    stoppedText({ pid: 1, peersThroughDaemon: 0, answeredNames: false }),
     /^Stopped\. Containers keep talking: .*reset`\.\n$/,
   );
-  assert.equal(stoppedText({ pid: 1 }), stoppedText({ pid: 1, peersThroughDaemon: 0 }));
+  assert.equal(stoppedText({ pid: 1 }), stoppedText({ pid: 1, peersThroughDaemon: 0, answeredNames: false }));
   assert.match(
-    stoppedText({ pid: 1, peersThroughDaemon: 1 }),
+    stoppedText({ pid: 1, peersThroughDaemon: 1, answeredNames: false }),
     /Those of the peer that traffic reached .* cut off/,
   );
-  assert.match(stoppedText({ pid: 1, peersThroughDaemon: 3 }), /Those of the 3 peers that/);
+  assert.match(stoppedText({ answeredNames: true }), /keep talking.*\nUntil `meshnet up`, .* no names/);
+  assert.match(
+    stoppedText({ pid: 1, peersThroughDaemon: 3, answeredNames: false }),
+    /Those of the 3 peers that/,
+  );
 });
 
 Deno.test("printable() disarms control characters from other hosts", () => {

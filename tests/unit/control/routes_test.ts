@@ -42,7 +42,7 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     prime: note("prime", Promise.resolve({ done: true as const })),
     removePeers: note("removePeers", Promise.resolve({ peers: [], addresses: 0 })),
     leave: note("leave", Promise.resolve({ done: true as const })),
-    stop: note("stop", { pid: 1, peersThroughDaemon: 0 }),
+    stop: note("stop", { pid: 1, peersThroughDaemon: 0, answeredNames: false }),
     ...change,
   };
 }

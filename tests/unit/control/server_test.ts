@@ -23,7 +23,7 @@ const api: ControlApi = {
   ...{ names: refuse, addName: refuse, removeName: refuse, lookUpName: refuse },
   ...{ removePeers: refuse, leave: refuse, exportAddresses: refuse, importAddresses: refuse },
   ...{ expose: refuse, hide: refuse },
-  stop: () => ({ pid: 42, peersThroughDaemon: 0 }),
+  stop: () => ({ pid: 42, peersThroughDaemon: 0, answeredNames: false }),
 };
 
 async function withRunDir(test: (runDir: string) => Promise<void>): Promise<void> {
@@ -98,7 +98,7 @@ Deno.test("ControlServer.stopListening() lets the answer to /stop wait for the e
     await Promise.resolve();
     assert.equal(ended, false);
     await server[Symbol.asyncDispose]();
-    assert.deepEqual(await stop, { pid: 42, peersThroughDaemon: 0 });
+    assert.deepEqual(await stop, { pid: 42, peersThroughDaemon: 0, answeredNames: false });
   }));
 
 /** Asks for the status until it is answered; fails after 5 s. */

@@ -107,7 +107,22 @@ Deno.test("controlApi() reports configuration with origins, host facts and inner
 
 Deno.test("controlApi() tells who is reached through the daemon, and then ends it", async () => {
   const asked: unknown[] = [];
-  assert.deepEqual(controlApi(fakeParts(asked)).stop(), { pid: Deno.pid, peersThroughDaemon: 1 });
+  const answer = { pid: Deno.pid, peersThroughDaemon: 1, answeredNames: false };
+  assert.deepEqual(controlApi(fakeParts(asked)).stop(), answer);
   await new Promise((resolve) => setTimeout(resolve, 0));
   assert.deepEqual(asked, [["end", { kind: "asked", by: "control socket" }]]);
+});
+
+Deno.test("controlApi() tells whether containers lose their name server by the end", async () => {
+  const stopped = (address: string | undefined, attached: readonly unknown[]) =>
+    controlApi({
+      ...fakeParts([]),
+      names: { forContainers: () => ({ address, problem: undefined, hint: undefined }) },
+      attachments: { list: () => attached },
+    } as unknown as ControlParts).stop().answeredNames;
+  assert.deepEqual(
+    [stopped("169.254.53.53", [{}]), stopped("169.254.53.53", []), stopped(undefined, [{}])],
+    [true, false, false],
+  );
+  await new Promise((resolve) => setTimeout(resolve, 0));
 });

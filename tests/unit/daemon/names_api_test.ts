@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
-import { type Names, namesAfter } from "../../../mod/daemon/names.ts";
+import { type Names, namesAfter, unansweredNames } from "../../../mod/daemon/names.ts";
 import { namesApi, nameSources } from "../../../mod/daemon/names_api.ts";
 import { OtherDomains } from "../../../mod/daemon/other_domains.ts";
 import { DirectoryShell } from "../../../mod/dns/records/directory_shell.ts";
@@ -56,7 +56,7 @@ function bench(farDomain = domain) {
       stubs: [{ domain: "corp.example.", servers: [{ ip: "10.0.0.53" as Ip, port: 53 }] }],
     },
     forContainers: () => ({ address: undefined, problem: "no room", hint: undefined }),
-    ...{ files: undefined, checks: undefined as never, attached() {}, forgotten() {} },
+    ...{ files: undefined, checks: undefined as never, attached() {}, forgotten: () => undefined },
   };
   const attached = ["netns:a", "netns:b"].map((target) => ({ target }));
   const api = namesApi({
@@ -251,4 +251,12 @@ Deno.test("namesApi() proposes no name of another domain, which nobody could ask
   const { api, refused } = bench("other.internal.");
   assert.deepEqual(api.names().map(({ name }) => name), ["far.other.internal."]);
   assert.match(refused(() => api.lookUpName({ name: "far" })), /; `meshnet dns list` shows all names$/);
+});
+
+Deno.test("unansweredNames() says why containers find no names, and what to do", () => {
+  const told = (problem?: string, hint?: string) =>
+    unansweredNames({ forContainers: () => ({ address: undefined, problem, hint }) });
+  assert.equal(told(), undefined);
+  assert.equal(told("no room"), "Containers of this host find no names yet: no room");
+  assert.match(told("no port 53", "Give it a capability")!, /no port 53\. Give it a capability$/);
 });

@@ -12,10 +12,12 @@ import { MemoryStore } from "../memory_store.ts";
 import { askUdp, freePort } from "./names_bench.ts";
 
 const DOMAIN = "mesh.internal.";
+const warnings: string[] = [];
 
 /** Names of a host without attachments that has these addresses in the network; containers cannot ask it. */
 function open(listen: readonly Endpoint[], exposed: readonly string[], store = new MemoryStore()) {
-  const logger: Logger = { debug() {}, info() {}, warn() {}, error: (event) => assert.fail(event) };
+  const warn = (event: string) => void warnings.push(event);
+  const logger: Logger = { debug() {}, info() {}, warn, error: (event) => assert.fail(event) };
   const clock = new SystemClock();
   const dns = {
     domain: DOMAIN,
@@ -103,4 +105,10 @@ Deno.test("tellWaiting() logs an address once for each reason, and again once it
   tell([{ endpoint, state: "listening" }]);
   tell([{ ...waiting, reason: "taken" }]);
   assert.equal(told.length, 3);
+});
+
+Deno.test("openNames() warns of a file of other name servers that it cannot read", async () => {
+  warnings.length = 0;
+  await using _part = open([], []);
+  assert.deepEqual(warnings, ["file of other name servers cannot be read"]);
 });

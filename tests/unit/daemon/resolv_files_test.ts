@@ -159,8 +159,14 @@ Deno.test("ResolvFiles: what somebody changes stays as it is", () =>
     put(path, mine);
     again().reconcile(new Set(["netns:web"]));
     assert.equal(read(path), mine);
-    files.restore("netns:web");
+    const warning = files.restore("netns:web");
     assert.equal(read(path), mine);
+    assert.match(
+      warning!,
+      /resolv\.conf stays, as somebody has changed it; before, it was "# by hand\\nname/,
+    );
+    assert.deepEqual(warnings.splice(0), ["file stays as somebody has changed it"]);
+    assert.equal(files.restore("netns:web"), undefined); // told once
   }));
 
 Deno.test("ResolvFiles: off means that files are as they were, on that they are written again", () =>
