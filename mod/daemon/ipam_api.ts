@@ -9,7 +9,7 @@ import { parsePeerName, type PeerName } from "../core/names.ts";
 import type { Clock } from "../core/ports.ts";
 import { type Backup, readBackup, writeBackup } from "../ipam/backup.ts";
 import type { Answered } from "../ipam/allocator_shell.ts";
-import { hostText } from "../ipam/words.ts";
+import { peerText } from "../ipam/words.ts";
 import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 import { EXPOSE_HOLDER } from "./exposing.ts";
 
@@ -193,7 +193,7 @@ function goneOwner(word: string, { nicknames, ring }: Backup): PeerName {
   const owners = [...new Set(ring.entries.map(({ owner }) => owner))];
   const found = owners.filter((owner) => owner === word || nicknames.get(owner) === word);
   if (found.length === 1) return found[0]!;
-  const list = owners.slice(0, 16).map((owner) => hostText(owner, nicknames)).join(", ");
+  const list = owners.slice(0, 16).map((owner) => peerText(owner, nicknames)).join(", ");
   throw new MeshnetError(
     "peer/unknown",
     `Cannot take ${word} for gone: ${

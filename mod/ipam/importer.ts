@@ -4,7 +4,7 @@ import type { PeerName } from "../core/names.ts";
 import type { AllocatorEvent, IpamRefusal, LeftOut } from "./allocator_types.ts";
 import type { BackupHolder } from "./backup.ts";
 import type { Parts } from "./parts.ts";
-import { hostText, ownersMissing, refusal } from "./words.ts";
+import { ownersMissing, peerText, refusal } from "./words.ts";
 
 type Import = Extract<AllocatorEvent, { kind: "import" }>;
 
@@ -66,7 +66,7 @@ export class Importer {
       }
       this.#install(event);
     } else if (backup.peer !== self) {
-      const who = hostText(backup.peer, backup.nicknames);
+      const who = peerText(backup.peer, backup.nicknames);
       const message = `Cannot import: the range is shared out already, and the backup has what ${who} held`;
       return this.#parts.refuse(id, refusal("ring-exists", message, `Import it on ${who}`));
     }
@@ -76,7 +76,7 @@ export class Importer {
       for (const cidr of holder.cidrs) {
         const why = backup.peer === self
           ? this.#restore(holder, cidr)
-          : `it was held on ${hostText(backup.peer, backup.nicknames)}` +
+          : `it was held on ${peerText(backup.peer, backup.nicknames)}` +
             (event.gone.includes(backup.peer) ? ", which is gone" : ": import the backup of that host there");
         if (why === undefined) restored++;
         else left.push({ ident: holder.ident, address: formatCidr(cidr), why });
@@ -123,7 +123,7 @@ export class Importer {
     const at = universe.offsetOf(cidr.ip);
     if (at !== undefined) {
       const owner = ring.ownerOf(at)!;
-      if (owner !== self) return `it belongs to ${hostText(owner, nicknames)} now`;
+      if (owner !== self) return `it belongs to ${peerText(owner, nicknames)} now`;
       if (!space.claim(at)) return "it is in use";
     }
     this.#parts.hold(ident, cidr, isContainer, { isRestored: true });

@@ -20,22 +20,16 @@ export interface Facts {
   readonly reaches: (peer: PeerName) => boolean;
 }
 
-/** `name(nickname)`, or the name alone. */
-export function peerText(peer: PeerName, nicknames: ReadonlyMap<PeerName, string>): string {
-  const nickname = nicknames.get(peer);
-  return nickname === undefined ? peer : `${peer}(${nickname})`;
-}
-
 /** `nickname (name)`, or the name alone. */
-export function hostText(peer: PeerName, nicknames: ReadonlyMap<PeerName, string>): string {
+export function peerText(peer: PeerName, nicknames: ReadonlyMap<PeerName, string>): string {
   const nickname = nicknames.get(peer);
   return nickname === undefined || nickname === "" ? peer : `${nickname} (${peer})`;
 }
 
-/** Some peers, by nickname where there is one. */
-export function peersText(peers: readonly PeerName[], nicknames: ReadonlyMap<PeerName, string>): string {
-  const named = peers.slice(0, MAX_NAMED).map((peer) => nicknames.get(peer) || peer);
-  const more = peers.length - named.length;
+/** Some peers with their names: a nickname may be that of two. */
+function peersText(peers: readonly PeerName[], nicknames: ReadonlyMap<PeerName, string>): string {
+  const more = peers.length - MAX_NAMED;
+  const named = peers.slice(0, MAX_NAMED).map((peer) => peerText(peer, nicknames));
   return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
@@ -45,7 +39,7 @@ export function differentSeeds(
   ours: readonly PeerName[],
   nicknames: ReadonlyMap<PeerName, string>,
 ): string {
-  const list = (peers: readonly PeerName[]) => peers.map((peer) => peerText(peer, nicknames)).join(" ");
+  const list = (peers: readonly PeerName[]) => peers.map((peer) => peerText(peer, nicknames)).join(", ");
   return `IP allocation was seeded by different peers (received: [${list(theirs)}], ours: [${
     list(ours)
   }]), ` +
@@ -107,7 +101,7 @@ export function noRing(quorum: number, known: number, observer: boolean): IpamRe
 export function cloned(self: PeerName, nickname: string): IpamRefusal {
   return refusal(
     "clone",
-    `Cannot hand out addresses: another host runs as ${self}(${nickname}), it is a clone of this one`,
+    `Cannot hand out addresses: another host runs as ${nickname} (${self}), it is a clone of this one`,
     `Run "meshnet reset" on the clone, then start meshnet on both`,
   );
 }
@@ -147,13 +141,6 @@ export function waitsFor(
   );
 }
 
-/** Some hosts with their names, for where a nickname may be that of two. */
-function hostsText(peers: readonly PeerName[], nicknames: ReadonlyMap<PeerName, string>): string {
-  const more = peers.length - MAX_NAMED;
-  const named = peers.slice(0, MAX_NAMED).map((peer) => hostText(peer, nicknames));
-  return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
-}
-
 /** A backup names owners that are not here. `here`: hosts that are, this one among them, by their nicknames. */
 export function ownersMissing(
   missing: readonly PeerName[],
@@ -163,7 +150,7 @@ export function ownersMissing(
     readonly self: PeerName;
   },
 ): IpamRefusal {
-  const who = hostsText(missing, nicknames);
+  const who = peersText(missing, nicknames);
   const gone = `--gone ${missing.slice(0, MAX_NAMED).join(",")}`;
   const renamed = missing.slice(0, MAX_NAMED).flatMap((was) => {
     const nickname = nicknames.get(was) ?? "";
@@ -188,7 +175,7 @@ export function ownersMissing(
         `for good add ${gone}`
       : `Start ${first.nickname} again with \`meshnet up --name ${first.was}\`` +
         (renamed.length > 1 ? ", and the others likewise with the names that they had" : "") +
-        (others.length > 0 ? `, and connect this host to ${hostsText(others, nicknames)}` : "") +
+        (others.length > 0 ? `, and connect this host to ${peersText(others, nicknames)}` : "") +
         `; or, if nobody will come back under these names, import with ${gone}`,
   );
 }
@@ -197,7 +184,7 @@ export function ownersMissing(
 export function ownedByOther(text: string, owner: PeerName, facts: Pick<Facts, "nicknames">): IpamRefusal {
   return refusal(
     "owned-by-other",
-    `cannot claim ${text}: ${hostText(owner, facts.nicknames)} owns it`,
+    `cannot claim ${text}: ${peerText(owner, facts.nicknames)} owns it`,
     `Choose another address, or allocate one with "net:default"`,
   );
 }

@@ -124,7 +124,7 @@ Deno.test("who does not want to wait is told who holds what as soon as nobody is
     "Cannot allocate an address: 10.32.0.0/29 has none free, owners: this host 4 (0 free); host2 4 (4 free, unreachable)",
   );
   assert.ok(outcome?.kind === "refused");
-  assert.match(outcome.hint!, /Start host2, or run "meshnet rmpeer"/);
+  assert.match(outcome.hint!, /Start host2 \(00:00:00:00:00:02\), or run "meshnet rmpeer"/);
   bench.reach(2);
   assert.equal(bench.allocate("d", "10.32.0.0/29", HASTY), undefined, "host2 is asked first");
   const range = { start: FULL.start, end: FULL.start + 8 };
