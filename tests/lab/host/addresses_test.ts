@@ -1,12 +1,6 @@
 /** Addresses that are allocated: by hosts that reach each other, that do not, that die, and that are lost for good. */
 import assert from "node:assert/strict";
-import type {
-  AddressesAnswer,
-  HolderReport,
-  IpamReport,
-  RemovePeersAnswer,
-} from "../../../mod/control/address_types.ts";
-import { callDaemon } from "../../../mod/control/client.ts";
+import type { RemovePeersAnswer } from "../../../mod/control/address_types.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { resetAll } from "../common/everyday.ts";
 import { note } from "../common/notes.ts";
@@ -15,46 +9,7 @@ import { suite } from "../common/suite.ts";
 import { usedAddresses } from "../common/used_addresses.ts";
 import type { Host, World } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
-
-const RANGE = "10.40.0.0/20";
-const SIZE = 4_096;
-
-async function ask<T>(host: Host, path: string, body?: unknown): Promise<T> {
-  const method = body === undefined ? "GET" : "POST";
-  return await callDaemon<T>({ method, path, body }, { runDir: host.runDir, timeoutMs: 60_000 });
-}
-
-async function allocate(host: Host, holder: string): Promise<string> {
-  const { addresses } = await ask<AddressesAnswer>(host, "/ipam/allocate", { holder, timeoutMs: 20_000 });
-  return addresses[0]!;
-}
-
-async function ipam(host: Host): Promise<IpamReport> {
-  return (await host.status()).ipam!;
-}
-
-async function held(host: Host): Promise<ReadonlyMap<string, readonly string[]>> {
-  const all = await ask<readonly HolderReport[]>(host, "/ps");
-  return new Map(all.map(({ addresses, holder }) => [holder, addresses]));
-}
-
-/** Everybody's holders: no address is there twice. */
-async function noneTwice(hosts: readonly Host[]): Promise<void> {
-  const all = (await Promise.all(hosts.map(held))).flatMap((holders) => [...holders.values()].flat());
-  assert.equal(new Set(all).size, all.length, `${all.length} addresses, some of them twice`);
-}
-
-/** Waits until all hosts know of the same owners, who own the whole range. */
-async function agree(hosts: readonly Host[], owners: number): Promise<void> {
-  await until(`all hosts know ${owners} owners`, async () => {
-    const views = await Promise.all(hosts.map(ipam));
-    const texts = new Set(
-      views.map((view) => view.owners.map(({ addresses, peer }) => `${peer} ${addresses}`).sort().join()),
-    );
-    const whole = views.every((view) => view.owners.reduce((sum, one) => sum + one.addresses, 0) === SIZE);
-    return texts.size === 1 && whole && views[0]!.owners.length === owners;
-  }, { ms: 60_000 });
-}
+import { agree, allocate, ask, everything, held, ipam, noneTwice, RANGE, SIZE } from "./sharing.ts";
 
 async function cable(world: World, host: number, state: "up" | "down"): Promise<void> {
   await ip([`link set p${host} ${state}`], world.fabric);
@@ -69,8 +24,6 @@ async function refusal(work: Promise<unknown>): Promise<MeshnetError> {
   }
   throw new Error("It was not refused");
 }
-
-const everything = (world: World) => world.upAll("--ip-range", RANGE);
 
 declareTests(
   suite({
@@ -243,96 +196,6 @@ declareTests(
       assert.match(address, /^10\.40\./);
       await noneTwice([one, two]);
     },
-  }),
-  suite({
-    name: "host kernel, addresses from a backup",
-    open: () => hostWorld({ hosts: 2 }),
-    prepare: everything,
-  }, {
-    "all hosts lose their state: a backup brings shares and holders back, and refuses while an owner is away":
-      async (
-        world,
-      ) => {
-        const { hosts } = world;
-        const [one, two] = hosts as [Host, Host];
-        await one.run("prime");
-        for (const host of hosts) await allocate(host, "printer");
-        await agree(hosts, 2);
-        const before = await Promise.all(hosts.map(held));
-        const files = await Promise.all(hosts.map(async (host) => {
-          const file = `${host.stateDir}.json`;
-          await Deno.writeTextFile(file, await host.run("ipam", "export"));
-          return file;
-        }));
-        for (const host of hosts) {
-          host.daemon.kill("SIGKILL");
-          await host.daemon.ended();
-          await Deno.remove(host.stateDir, { recursive: true });
-        }
-        await one.up("--ip-range", RANGE);
-        const refused = await one.attempt("ipam", "import", files[0]!);
-        assert.match(
-          refused.stderr,
-          /Cannot import: .* owns addresses in the backup, .*\nhint: Connect this host to it/,
-        );
-        await two.up("--peers", one.address, "--ip-range", RANGE);
-        await two.established();
-        assert.match(
-          await one.run("ipam", "import", files[0]!),
-          /^The hosts own again what the backup says\.\nHeld again: /,
-        );
-        await agree(hosts, 2);
-        assert.match(
-          await two.run("ipam", "import", files[1]!),
-          /^The hosts knew already who owns what\.\nHeld again: /,
-        );
-        assert.deepEqual(await Promise.all(hosts.map(held)), before);
-        for (const host of hosts) await allocate(host, "after");
-        await noneTwice(hosts);
-        const foreign = await two.attempt("ipam", "import", files[0]!);
-        assert.match(foreign.stderr, /the backup has what .* held\nhint: Import it on /);
-        for (const file of files) await Deno.remove(file);
-      },
-    "hosts come back under other names: an import says so, and what only the backup holds can be hidden":
-      async (
-        world,
-      ) => {
-        const { hosts } = world;
-        const [one, two] = hosts as [Host, Host];
-        const [was, gone] = hosts.map(({ peerName }) => peerName!) as [string, string];
-        await one.run("prime");
-        for (const host of hosts) await allocate(host, "printer");
-        const exposed = (await one.run("expose")).match(/10\.40\.\d+\.\d+/)![0];
-        await agree(hosts, 2);
-        const file = `${one.stateDir}.json`;
-        await Deno.writeTextFile(file, await one.run("ipam", "export"));
-        for (const host of hosts) {
-          host.daemon.kill("SIGKILL");
-          await host.daemon.ended();
-          await Deno.remove(host.stateDir, { recursive: true });
-          host.peerName = host.peerName!.replace(/^02/, "06");
-        }
-        await one.up("--ip-range", RANGE);
-        await two.up("--peers", one.address, "--ip-range", RANGE);
-        await two.established();
-        const refused = await one.attempt("ipam", "import", file);
-        assert.match(refused.stderr, new RegExp(`this host is ${one.netns}, but under another name, 06`));
-        assert.match(refused.stderr, new RegExp(`${two.netns} is connected, but under another name, 06`));
-        assert.match(refused.stderr, /hint: Start .* again with `meshnet up --name 02:/);
-        one.daemon.kill("SIGTERM");
-        await one.daemon.ended();
-        one.peerName = was;
-        await one.up("--ip-range", RANGE);
-        await two.established();
-        const imported = await one.run("ipam", "import", file, "--gone", two.netns);
-        assert.ok(imported.endsWith(`Now run \`meshnet rmpeer ${gone}\`.\n`), imported);
-        await one.run("rmpeer", gone, was.replace(/^02/, "06")); // the name that it had for a while, too
-        assert.match(await one.run("ps"), new RegExp(`this host .*${exposed}`));
-        assert.match(await one.run("hide"), /This host has no address/);
-        assert.doesNotMatch(await one.run("ps"), /this host /);
-        two.peerName = gone;
-        await Deno.remove(file);
-      },
   }),
   suite({
     name: "host kernel, addresses in trouble",
