@@ -281,7 +281,7 @@ declareTests(
       }, { ms: 30_000 });
       assert.match(
         told.message,
-        /received: \[02:00:00:00:50:01\(.*h1\)\], ours: \[02:00:00:00:50:02\(.*h2\)\]/,
+        /received: \[.*h1 \(02:00:00:00:50:01\)\], ours: \[.*h2 \(02:00:00:00:50:02\)\]/,
       );
       assert.match(told.message, /run "meshnet reset" on every host of one of them/);
       await two.run("reset");
