@@ -1,6 +1,6 @@
 /** The composition root: opens every part in order. What each is made of lies in parts/. */
 import { VERSION } from "../core/version.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import type { Ending } from "./ending.ts";
 import { openAttachments } from "./parts/open_attachments.ts";
 import { openBase } from "./parts/open_base.ts";

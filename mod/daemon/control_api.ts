@@ -12,16 +12,16 @@ import type { DnsReport } from "../dns/service_types.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
-import type { Ipam } from "./addresses.ts";
-import { ipamApi, ipamSources } from "./ipam_api.ts";
-import type { Names } from "./names.ts";
-import { namesApi, nameSources } from "./names_api.ts";
-import type { Config } from "./config.ts";
-import type { Containers } from "./containers.ts";
-import type { DataplaneHandle } from "./dataplane_client.ts";
+import type { Ipam } from "./addresses/addresses.ts";
+import { ipamApi, ipamSources } from "./addresses/ipam_api.ts";
+import type { Names } from "./names/names.ts";
+import { namesApi, nameSources } from "./names/names_api.ts";
+import type { Config } from "./config/config.ts";
+import type { Containers } from "./engine/containers.ts";
+import type { DataplaneHandle } from "./threads/dataplane_client.ts";
 import type { Ending } from "./ending.ts";
-import type { Exposing } from "./exposing.ts";
-import { hostFacts, networkNamespace } from "./host_facts.ts";
+import type { Exposing } from "./addresses/exposing.ts";
+import { hostFacts, networkNamespace } from "./host/host_facts.ts";
 
 /** Longest wait for the data plane, in milliseconds. */
 const PATIENCE_MS = 3000;

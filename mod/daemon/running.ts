@@ -4,7 +4,7 @@ import { notifyServiceManager } from "../../ffi/process.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Faults } from "../core/faults.ts";
 import type { Logger } from "../core/ports.ts";
-import type { DataplaneHandle } from "./dataplane_client.ts";
+import type { DataplaneHandle } from "./threads/dataplane_client.ts";
 
 /** A running daemon. Disposing it stops every part in reverse order; what is in the kernel stays. */
 export interface Daemon extends AsyncDisposable {

@@ -1,8 +1,8 @@
 /** The life of the daemon's process: signals, service manager, orderly end. */
 import { MeshnetError, messageOf } from "../core/errors.ts";
-import { type Config, type Flags, loadConfig, loadPeers } from "./config.ts";
+import { type Config, type Flags, loadConfig, loadPeers } from "./config/config.ts";
 import type { Ending } from "./ending.ts";
-import { raiseFence } from "./fence.ts";
+import { raiseFence } from "./threads/fence.ts";
 import type { Daemon } from "./running.ts";
 
 /** Longest orderly end, in milliseconds; after it the process ends anyway. */

@@ -42,7 +42,12 @@ function readVersion(): string {
 async function bundle(folder: string): Promise<PayloadFile[]> {
   await capture([
     ...[Deno.execPath(), "bundle", "-q", "--frozen", "--platform", "deno", "--code-splitting"],
-    ...["--outdir", folder, `${root}/main.ts`, ...WORKERS.map((name) => `${root}/mod/daemon/${name}.ts`)],
+    ...[
+      "--outdir",
+      folder,
+      `${root}/main.ts`,
+      ...WORKERS.map((name) => `${root}/mod/daemon/threads/${name}.ts`),
+    ],
   ]);
   const files = listFiles(folder);
   const started: string[] = [];
@@ -52,7 +57,7 @@ async function bundle(folder: string): Promise<PayloadFile[]> {
       // The bundler leaves a worker's address as it is in the source; the worker's bundle keeps its place in the tree.
       .replaceAll(
         /new URL\(\s*"[./]*(\w+_worker)\.ts"/g,
-        (_, name: string) => (started.push(name), `new URL("./mod/daemon/${name}.js"`),
+        (_, name: string) => (started.push(name), `new URL("./mod/daemon/threads/${name}.js"`),
       )
       // Deno reads all files that it sees imported, reached or not: those of other commands are better not seen.
       .replaceAll(/\bimport\("(\.\.?\/[^"]+\.js)"\)/g, 'import("" + "$1")')

@@ -2,7 +2,7 @@
 import { Wakeup } from "../../ffi/poll.ts";
 import { type Ip, parseIp } from "../../mod/core/addr.ts";
 import type { PeerName } from "../../mod/core/names.ts";
-import { startNameService } from "../../mod/daemon/names_client.ts";
+import { startNameService } from "../../mod/daemon/threads/names_client.ts";
 import { benchAddress, benchName, DOMAIN } from "./dns_names.ts";
 
 const [address, port, count, server] = Deno.args;

@@ -2,7 +2,7 @@
 import { at, type Node, noFindings, programFiles, type SourceFile, visit } from "./tree.ts";
 
 /** What runs in commands only: there an error ends the command, in plain words. */
-const COMMANDS = /^mod\/(cli|tasks)\/|^mod\/control\/client\.ts$|^mod\/daemon\/reset\.ts$/;
+const COMMANDS = /^mod\/(cli|tasks)\/|^mod\/control\/client\.ts$|^mod\/daemon\/reset\//;
 /** Calls that hand a callback to the system, and which of their arguments that is. */
 const TAKERS: Readonly<Record<string, number>> = {
   ...{ setTimeout: 0, setInterval: 0, queueMicrotask: 0 },
@@ -24,16 +24,16 @@ const KNOWN: Readonly<Record<string, string>> = {
   "mod/control/http_server.ts refuse": "writes and closes, and catches both",
   "mod/control/http_server.ts late": "refuses or closes",
   "mod/control/server.ts look": "catches what it tries, and tries again later",
-  "mod/daemon/fence.ts onError": "it is the last guard itself",
-  "mod/daemon/fence.ts onRejection": "it is the last guard itself",
+  "mod/daemon/threads/fence.ts onError": "it is the last guard itself",
+  "mod/daemon/threads/fence.ts onRejection": "it is the last guard itself",
   "mod/daemon/supervisor.ts listener": "ends the process, or reads the peers anew, which catches everything",
   "mod/daemon/supervisor.ts reload": "catches everything itself",
   "mod/daemon/supervisor.ts logger": "leaves the process",
   "mod/daemon/control_api.ts parts": "settles a promise",
-  "mod/daemon/dataplane_worker.ts inbox": "settles a promise",
-  "mod/daemon/dataplane_worker.ts main": "catches everything itself",
-  "mod/daemon/names_worker.ts inbox": "settles a promise",
-  "mod/daemon/names_worker.ts main": "catches everything itself",
+  "mod/daemon/threads/dataplane_worker.ts inbox": "settles a promise",
+  "mod/daemon/threads/dataplane_worker.ts main": "catches everything itself",
+  "mod/daemon/threads/names_worker.ts inbox": "settles a promise",
+  "mod/daemon/threads/names_worker.ts main": "catches everything itself",
   "mod/mesh/tcp/socket_shell.ts #pump": "catches everything itself",
   "mod/mesh/tcp/tcp_shell.ts #read": "catches everything itself",
 };

@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { command } from "../../mod/tasks/run.ts";
 import { inNetns } from "../../ffi/netns.ts";
-import { openNetlinkIn } from "../../mod/daemon/netlink.ts";
+import { openNetlinkIn } from "../../mod/daemon/host/netlink.ts";
 import { sendFrames } from "../../ffi/packet_socket.ts";
 import { type AttachAdapters, Attachments } from "../../mod/attach/mod.ts";
 import { fromHex } from "../../mod/core/bytes.ts";

@@ -4,7 +4,7 @@ import { runDirOf } from "../daemon_call.ts";
 
 /** Stops the daemon and removes what meshnet made on this host. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
-  const { resetHost } = await import("../../daemon/reset.ts");
+  const { resetHost } = await import("../../daemon/reset/reset.ts");
   const { force: _, ...flags } = invocation.given;
   await resetHost({ ...flags, "run-dir": runDirOf(invocation, io) }, {
     force: invocation.on("force"),

@@ -4,7 +4,7 @@ import type { Clock, Logger, Random } from "../../core/ports.ts";
 import { SystemClock } from "../../sys/clock.ts";
 import { openLog } from "../../sys/log_sink.ts";
 import { SystemRandom } from "../../sys/random.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 
 /** What every other part is given. It holds nothing that must be given back. */
 export interface Base {

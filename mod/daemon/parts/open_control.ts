@@ -2,7 +2,7 @@
 import { releaseMemory } from "../../../ffi/memory.ts";
 import { startControlServer } from "../../control/server.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { openFileLimit } from "../checks/limits.ts";
 import { controlApi, type ControlParts } from "../control_api.ts";
 import type { Base } from "./open_base.ts";

@@ -4,7 +4,7 @@ import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { Exposed } from "../../attach/mod.ts";
 import type { Firewall } from "../../firewall/firewall_shell.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
-import { DATAPATH } from "../ovs_host.ts";
+import { DATAPATH } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
 import type { LoadedDataplane } from "./open_dataplane.ts";
 import type { Host } from "./open_host.ts";

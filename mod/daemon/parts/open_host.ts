@@ -11,11 +11,11 @@ import { tooFewOpenFiles, tooFewThreads } from "../checks/limits.ts";
 import { routerAnswers } from "../checks/other_router.ts";
 import { type HostRoute, overlappingRoute } from "../checks/routes.ts";
 import { tcpPortTaken, udpPortTaken } from "../checks/ports.ts";
-import { chooseDatapath, type DatapathChoice } from "../choose_datapath.ts";
-import { claimNamespace } from "../claim_namespace.ts";
-import type { Config } from "../config.ts";
-import { openNetlinkIn } from "../netlink.ts";
-import { DATAPATH, findOvs } from "../ovs_host.ts";
+import { chooseDatapath, type DatapathChoice } from "../host/choose_datapath.ts";
+import { claimNamespace } from "../host/claim_namespace.ts";
+import type { Config } from "../config/config.ts";
+import { openNetlinkIn } from "../host/netlink.ts";
+import { DATAPATH, findOvs } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
 
 /** Type of a route that leads to hosts (RTN_UNICAST). */

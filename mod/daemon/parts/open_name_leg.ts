@@ -5,9 +5,9 @@ import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { Ip } from "../../core/addr.ts";
 import { NameLeg } from "../../datapath/name_leg_shell.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
-import { openNetlinkIn } from "../netlink.ts";
-import { openSwitchPorts } from "../switch_ports.ts";
-import type { Config } from "../config.ts";
+import { openNetlinkIn } from "../host/netlink.ts";
+import { openSwitchPorts } from "../host/switch_ports.ts";
+import type { Config } from "../config/config.ts";
 import type { Base } from "./open_base.ts";
 import type { Host } from "./open_host.ts";
 

@@ -3,9 +3,9 @@ import { listLinks } from "../../attach/mod.ts";
 import { ensureFolder } from "../../sys/files.ts";
 import { type Identity, loadIdentity, readSystemIds } from "../../sys/identity.ts";
 import { openStore, type SqliteStore } from "../../sys/store.ts";
-import type { Config } from "../config.ts";
-import { openNetlinkIn } from "../netlink.ts";
-import { DATAPATH } from "../ovs_host.ts";
+import type { Config } from "../config/config.ts";
+import { openNetlinkIn } from "../host/netlink.ts";
+import { DATAPATH } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
 
 /** The open state. Disposing it closes the store. */

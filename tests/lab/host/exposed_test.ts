@@ -7,7 +7,7 @@ import { inNetns } from "../../../ffi/netns.ts";
 import { interfaceIndex } from "../../../ffi/process.ts";
 import { XtablesSocket } from "../../../ffi/xtables_socket.ts";
 import { parseCidr } from "../../../mod/core/addr.ts";
-import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
+import { openNetlinkIn } from "../../../mod/daemon/host/netlink.ts";
 import { Firewall, type FirewallParts, removeOwnRules } from "../../../mod/firewall/firewall_shell.ts";
 import { SystemClock } from "../../../mod/sys/clock.ts";
 import { attempt, exec, ip } from "../common/process.ts";

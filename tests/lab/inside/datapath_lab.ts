@@ -5,8 +5,8 @@
 import { loadDropAll } from "../../../ffi/bpf.ts";
 import { HostLeg } from "../../../mod/datapath/host_leg.ts";
 import assert from "node:assert/strict";
-import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
-import { ovsAdapters } from "../../../mod/daemon/ovs_adapters.ts";
+import { openNetlinkIn } from "../../../mod/daemon/host/netlink.ts";
+import { ovsAdapters } from "../../../mod/daemon/threads/ovs_adapters.ts";
 import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { formatMac, macToBytes } from "../../../mod/core/addr.ts";

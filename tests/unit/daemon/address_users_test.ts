@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
-import { AddressUsers, type AddressUsersParts, probePatience } from "../../../mod/daemon/address_users.ts";
+import {
+  AddressUsers,
+  type AddressUsersParts,
+  probePatience,
+} from "../../../mod/daemon/addresses/address_users.ts";
 
 const WANTED = "10.2.1.7" as Ip;
 const MAC = 0x02_00_00_00_00_07 as Mac;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Millis } from "../../../mod/core/time.ts";
-import { AttachedNotices } from "../../../mod/daemon/attached_notices.ts";
+import { AttachedNotices } from "../../../mod/daemon/threads/attached_notices.ts";
 import type { Disturbed } from "../../../mod/overlay/ports/dataplane_messages.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { FakeNotices } from "../kernel_messages.ts";

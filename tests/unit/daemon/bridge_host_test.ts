@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
-import { mendBridge } from "../../../mod/daemon/bridge_host.ts";
+import { mendBridge } from "../../../mod/daemon/host/bridge_host.ts";
 import { fakeSocket, linkMessage } from "../kernel_messages.ts";
 
 function recorder() {

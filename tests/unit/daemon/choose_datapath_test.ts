@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { chooseDatapath, type HostAbilities } from "../../../mod/daemon/choose_datapath.ts";
+import { chooseDatapath, type HostAbilities } from "../../../mod/daemon/host/choose_datapath.ts";
 
 const found = () => {};
 const lacking = () => {

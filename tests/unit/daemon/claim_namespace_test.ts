@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { claimNamespace } from "../../../mod/daemon/claim_namespace.ts";
+import { claimNamespace } from "../../../mod/daemon/host/claim_namespace.ts";
 
 const STRANGER = { pid: 4711, uid: 65534 };
 

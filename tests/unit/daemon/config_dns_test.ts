@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { formatEndpoint } from "../../../mod/core/addr.ts";
-import { resolveConfig } from "../../../mod/daemon/config.ts";
+import { resolveConfig } from "../../../mod/daemon/config/config.ts";
 
 type Given = Readonly<Record<string, string | boolean>>;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { formatCidr } from "../../../mod/core/addr.ts";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
-import { resolveConfig } from "../../../mod/daemon/config.ts";
+import { resolveConfig } from "../../../mod/daemon/config/config.ts";
 
 type Given = Readonly<Record<string, string>>;
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { parseCidr } from "../../../mod/core/addr.ts";
 import { Universe } from "../../../mod/ipam/universe.ts";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
-import { type ConfigSources, resolveConfig } from "../../../mod/daemon/config.ts";
-import { checkKeys, readConfigFile } from "../../../mod/daemon/config_file.ts";
+import { type ConfigSources, resolveConfig } from "../../../mod/daemon/config/config.ts";
+import { checkKeys, readConfigFile } from "../../../mod/daemon/config/config_file.ts";
 
 function universe(text: string): Universe {
   const made = Universe.of(parseCidr(text)!);

@@ -4,8 +4,8 @@ import { Attachments } from "../../../mod/attach/mod.ts";
 import type { AttachAnswer, AttachRequest } from "../../../mod/control/api_types.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { LogFields } from "../../../mod/core/ports.ts";
-import type { Addresses } from "../../../mod/daemon/addresses.ts";
-import { Containers, type EngineListener } from "../../../mod/daemon/containers.ts";
+import type { Addresses } from "../../../mod/daemon/addresses/addresses.ts";
+import { Containers, type EngineListener } from "../../../mod/daemon/engine/containers.ts";
 import { VirtualClock } from "../../sim/clock.ts";
 import { FakeHost, OPTIONS } from "../attach/fake_host.ts";
 

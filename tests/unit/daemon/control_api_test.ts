@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
-import type { Config } from "../../../mod/daemon/config.ts";
+import type { Config } from "../../../mod/daemon/config/config.ts";
 import { controlApi, type ControlParts } from "../../../mod/daemon/control_api.ts";
 import type { Ending } from "../../../mod/daemon/ending.ts";
 

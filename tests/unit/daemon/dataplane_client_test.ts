@@ -4,7 +4,7 @@ import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
 import type { LogFields, Logger } from "../../../mod/core/ports.ts";
-import { type DataplaneHandle, loadDataplane } from "../../../mod/daemon/dataplane_client.ts";
+import { type DataplaneHandle, loadDataplane } from "../../../mod/daemon/threads/dataplane_client.ts";
 
 const CONFIG = {
   kind: "ovs",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { endpointInterfaces } from "../../../mod/attach/names.ts";
 import { parseIp } from "../../../mod/core/addr.ts";
-import { EngineLeftovers } from "../../../mod/daemon/engine_leftovers.ts";
+import { EngineLeftovers } from "../../../mod/daemon/engine/engine_leftovers.ts";
 import type { NetworkUse } from "../../../mod/docker/engine_api.ts";
 
 const [A, B, C] = ["10.32.0.1", "10.32.0.2", "10.32.0.3"].map((text) => parseIp(text)!);

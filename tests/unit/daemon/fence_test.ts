@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { raiseFence } from "../../../mod/daemon/fence.ts";
+import { raiseFence } from "../../../mod/daemon/threads/fence.ts";
 
 Deno.test("raiseFence() takes what timers, microtasks and promises let out", async () => {
   const told: string[] = [];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Millis } from "../../../mod/core/time.ts";
-import { FirewallNotices } from "../../../mod/daemon/firewall_notices.ts";
+import { FirewallNotices } from "../../../mod/daemon/threads/firewall_notices.ts";
 
 Deno.test("FirewallNotices tells once of many changes, and at most once a second", () => {
   const told: number[] = [];

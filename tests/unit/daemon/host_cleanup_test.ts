@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cleanHost } from "../../../mod/daemon/host_cleanup.ts";
+import { cleanHost } from "../../../mod/daemon/reset/host_cleanup.ts";
 import { FakeKernel } from "../attach/fake_kernel.ts";
 
 function withFolders(body: (stateDir: string, runDir: string) => void): void {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import type { Logger, NetlinkSocket, Store } from "../../../mod/core/ports.ts";
-import { ipsecUse } from "../../../mod/daemon/ipsec_parts.ts";
+import { ipsecUse } from "../../../mod/daemon/threads/ipsec_parts.ts";
 import { OWN_MARK } from "../../../mod/ipsec/xfrm_plan.ts";
 import { newSa } from "../../../mod/wire/netlink/xfrm.ts";
 import { FakeXfrm } from "../ipsec/fake_xfrm.ts";

@@ -5,7 +5,7 @@ import net from "node:net";
 import { Wakeup } from "../../../ffi/poll.ts";
 import type { Endpoint, Ip } from "../../../mod/core/addr.ts";
 import type { LogFields, Logger } from "../../../mod/core/ports.ts";
-import { type NameService, startNameService } from "../../../mod/daemon/names_client.ts";
+import { type NameService, startNameService } from "../../../mod/daemon/threads/names_client.ts";
 import type { DnsListener, NameServiceConfig } from "../../../mod/dns/service_types.ts";
 import { encodeName } from "../../../mod/wire/dns/dns_text.ts";
 import { peer } from "../dns/bench.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import type { LogFields, Logger } from "../../../mod/core/ports.ts";
-import { type NameServiceAround, startNameService } from "../../../mod/daemon/names_client.ts";
+import { type NameServiceAround, startNameService } from "../../../mod/daemon/threads/names_client.ts";
 import type { DnsListener } from "../../../mod/dns/service_types.ts";
 import { entry, peer } from "../dns/bench.ts";
 

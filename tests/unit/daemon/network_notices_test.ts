@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseIp } from "../../../mod/core/addr.ts";
-import { NetworkNotices } from "../../../mod/daemon/network_notices.ts";
+import { NetworkNotices } from "../../../mod/daemon/threads/network_notices.ts";
 import { addressNotice, interfaceNotice, routeNotice } from "../wire/netlink/network_notices.ts";
 import { FakeNotices } from "../kernel_messages.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import type { MeshnetError } from "../../../mod/core/errors.ts";
-import { findOvs, removeDatapath } from "../../../mod/daemon/ovs_host.ts";
+import { findOvs, removeDatapath } from "../../../mod/daemon/host/ovs_host.ts";
 import { fakeSocket, refusal } from "../kernel_messages.ts";
 
 /** A kernel without Open vSwitch. */

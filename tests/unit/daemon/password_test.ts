@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { oddEnds, readPassword, withoutLineEnd } from "../../../mod/daemon/password.ts";
+import { oddEnds, readPassword, withoutLineEnd } from "../../../mod/daemon/config/password.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (password: Uint8Array | undefined) =>

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { portOwner } from "../../../mod/daemon/port_owner.ts";
+import { portOwner } from "../../../mod/daemon/host/port_owner.ts";
 
 Deno.test("portOwner() names the program that listens on a port, and nobody for others", () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
-import { ResolvFiles } from "../../../mod/daemon/resolv_files.ts";
+import { ResolvFiles } from "../../../mod/daemon/names/resolv_files.ts";
 import { MemoryStore } from "../memory_store.ts";
 
 const warnings: string[] = [];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { listeningSockets, ownerOf, socketOwner } from "../../../mod/daemon/socket_owner.ts";
+import { listeningSockets, ownerOf, socketOwner } from "../../../mod/daemon/host/socket_owner.ts";
 
 Deno.test("socketOwner() finds the process that listens", () => {
   const folder = Deno.makeTempDirSync({ prefix: "meshnet-owner-" });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
-import { readHealth, TargetChecks } from "../../../mod/daemon/target_checks.ts";
+import { readHealth, TargetChecks } from "../../../mod/daemon/names/target_checks.ts";
 import { FakeNameService } from "../dns/fake_name_service.ts";
 import { MemoryStore } from "../memory_store.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
-import { defaultMtu, mtuAdvice, possibleMtu } from "../../../mod/daemon/underlay.ts";
+import { defaultMtu, mtuAdvice, possibleMtu } from "../../../mod/daemon/host/underlay.ts";
 import type { Link, Route } from "../../../mod/wire/netlink/rtnetlink.ts";
 
 const link = (index: number, name: string, mtu: number, more: Partial<Link> = {}): Link => ({

@@ -2,7 +2,7 @@
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { ProbedTarget } from "../../../mod/dns/thread/health.ts";
 import type { DnsClient } from "../../../mod/dns/answers/clients.ts";
-import type { NameService } from "../../../mod/daemon/names_client.ts";
+import type { NameService } from "../../../mod/daemon/threads/names_client.ts";
 import type { DnsEndpoint, DnsListener, DnsReport } from "../../../mod/dns/service_types.ts";
 import { type DnsEntry, entryIdentity } from "../../../mod/wire/dns/dns_gossip.ts";
 

@@ -5,7 +5,7 @@ import { findFamily } from "../../../mod/wire/netlink/genetlink.ts";
 import { NLM_F } from "../../../mod/wire/netlink/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { DatagramBatch } from "../../../ffi/datagram_batch.ts";
-import { openNetlinkIn } from "../../../mod/daemon/netlink.ts";
+import { openNetlinkIn } from "../../../mod/daemon/host/netlink.ts";
 
 openNetlinkIn({ protocol: "generic" })[Symbol.dispose](); // opens the libraries, once for the process
 

@@ -1,0 +1,130 @@
+/** Finds out who uses an address already, before somebody gets it: this host itself, or whoever in the network answers. */
+import { formatMac, type Ip, isIpv4, type Mac } from "../../core/addr.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { AddressUse } from "../../overlay/ports/dataplane_types.ts";
+
+/** An answer takes at least this long to count as late, in milliseconds: the first frames between two containers pass
+ * user space on both hosts. */
+const LEAST_MS = 40;
+/** So many round trips to the farthest host are added. */
+const ROUND_TRIPS = 2;
+/** Nobody waits longer than this to attach something. */
+const MOST_MS = 500;
+/** So many addresses are asked for at once: their answers all pass user space. */
+const AT_ONCE = 64;
+
+/** How long answers may take, given the round trips to other hosts in milliseconds. */
+export function probePatience(roundTrips: readonly (number | undefined)[]): number {
+  const farthest = Math.max(0, ...roundTrips.map((ms) => ms ?? 0));
+  return Math.min(MOST_MS, Math.round(LEAST_MS + ROUND_TRIPS * farthest));
+}
+
+/** Who uses an address. */
+export interface AddressUser {
+  /** The address. */
+  readonly ip: Ip;
+  /** Who answers for it; null: this host itself has it. */
+  readonly mac: string | null;
+  /** Nickname or name of the host that it is on; null: not known. */
+  readonly host: string | null;
+  /** Who that is, as a sentence names it. */
+  readonly text: string;
+}
+
+/** The first of these addresses that is in use, with who uses it. Throws once nobody waits for it any more. */
+export async function firstInUse(
+  users: Pick<AddressUsers, "userOf">,
+  ips: readonly Ip[],
+  { gone, target }: { readonly target: string; readonly gone: () => AbortSignal },
+): Promise<AddressUser | undefined> {
+  for (let at = 0; at < ips.length; at += AT_ONCE) {
+    if (at > 0) gone().throwIfAborted();
+    const found = await Promise.all(ips.slice(at, at + AT_ONCE).map((ip) => users.userOf(ip, target)));
+    const user = found.find((one) => one !== undefined);
+    if (user !== undefined) return user;
+  }
+  return undefined;
+}
+
+/** What is needed to find out. */
+export interface AddressUsersParts {
+  /** Asks everybody. */
+  readonly ask: (ip: Ip) => void;
+  /** The interface of this host that has an address, if one has. */
+  readonly interfaceWith: (ip: Ip) => string | undefined;
+  /** What the network's interface in a target has already. */
+  readonly presentAddresses: (target: string) => readonly Ip[];
+  /** What is attached here. */
+  readonly attachments: () => readonly { readonly target: string; readonly mac: Mac | undefined }[];
+  /** Nickname of this host. */
+  readonly nickname: string;
+  /** Nickname of another host, or its name. */
+  readonly hostName: (peer: PeerName) => string;
+  /** How long to wait for answers; undefined: there is nobody who could answer. */
+  readonly patience: () => number | undefined;
+  /** Runs work once, so many milliseconds from now. */
+  readonly later: (ms: number, work: () => void) => void;
+}
+
+/** Asks, and takes answers. */
+export class AddressUsers {
+  readonly #parts: AddressUsersParts;
+  readonly #asked = new Map<
+    Ip,
+    { readonly use: Promise<AddressUse | undefined>; answer(use?: AddressUse): void }
+  >();
+
+  constructor(parts: AddressUsersParts) {
+    this.#parts = parts;
+  }
+
+  /** Somebody answered. */
+  heard(use: AddressUse): void {
+    this.#asked.get(use.ip)?.answer(use);
+  }
+
+  /** Who uses an address that `target` is to get; undefined: nobody as far as one can see, or the target itself. */
+  async userOf(ip: Ip, target: string): Promise<AddressUser | undefined> {
+    const { attachments, hostName, interfaceWith, nickname, presentAddresses } = this.#parts;
+    const own = interfaceWith(ip);
+    if (own !== undefined) {
+      return { ip, mac: null, host: nickname, text: `this host, on its interface ${own}` };
+    }
+    const use = isIpv4(ip) ? await this.#ask(ip) : undefined;
+    if (use === undefined || use.here && presentAddresses(target).includes(ip)) return undefined;
+    const mac = formatMac(use.mac);
+    if (!use.here) {
+      const host = use.peer === undefined ? null : hostName(use.peer);
+      return { ip, mac, host, text: host === null ? mac : `${mac} on ${host}` };
+    }
+    const known = attachments().find((one) => one.mac === use.mac)?.target;
+    return {
+      ip,
+      mac,
+      host: nickname,
+      text: `${known === undefined ? mac : `${known} (${mac})`} on this host`,
+    };
+  }
+
+  /** Asks twice, as one question may be lost. */
+  #ask(ip: Ip): Promise<AddressUse | undefined> {
+    const { ask, later, patience } = this.#parts;
+    const before = this.#asked.get(ip);
+    if (before !== undefined) return before.use;
+    const ms = patience();
+    if (ms === undefined) return Promise.resolve(undefined);
+    const { promise, resolve } = Promise.withResolvers<AddressUse | undefined>();
+    const question = {
+      use: promise,
+      answer: (use?: AddressUse) => {
+        if (this.#asked.get(ip) === question) this.#asked.delete(ip);
+        resolve(use);
+      },
+    };
+    this.#asked.set(ip, question);
+    ask(ip);
+    later(ms / 2, () => this.#asked.get(ip) === question && ask(ip));
+    later(ms, () => question.answer());
+    return promise;
+  }
+}

@@ -1,0 +1,207 @@
+/** Where every setting of the daemon comes from: flag beats environment beats file beats default. */
+import type { Cidr, Ip } from "../../core/addr.ts";
+import type { PeerName } from "../../core/names.ts";
+import {
+  CONFIG_OPTION,
+  DEFAULT_CONFIG_FILE,
+  envName,
+  type OptionSpec,
+  UP_OPTIONS,
+  type UpOptionName,
+} from "../../core/options.ts";
+import { closest } from "../../core/suggest.ts";
+import { nicknameOf } from "../../wire/mesh/mesh_text.ts";
+import { type ConfigFile, type RawValue, readConfigFile } from "./config_file.ts";
+import { type DnsConfig, parseDns } from "./config_dns.ts";
+import { type IpamConfig, parseIpam } from "./config_ipam.ts";
+import { PARSERS, type Sourced } from "./config_values.ts";
+import { readPassword } from "./password.ts";
+
+/** Everything `up` can be told, checked. */
+export interface Config {
+  /** undefined: nobody says, so those of the last run stay. */
+  readonly peers: readonly string[] | undefined;
+  /** undefined: the stored or a new one. */
+  readonly name: PeerName | undefined;
+  /** Name for people; the host name unless set. */
+  readonly nickname: string;
+  /** TCP port of the mesh; fastdp takes the next one for UDP. */
+  readonly port: number;
+  /** Address to listen on and dial from; undefined: all. */
+  readonly host: Ip | undefined;
+  /** undefined: no password, nothing is encrypted. */
+  readonly password: Uint8Array<ArrayBuffer> | undefined;
+  /** Between their hosts traffic may stay in clear. */
+  readonly trustedSubnets: readonly Cidr[];
+  /** Whether addresses learnt from other peers are dialled. */
+  readonly discovery: boolean;
+  /** 0: no limit. */
+  readonly connLimit: number;
+  /** What moves frames. */
+  readonly datapath: "auto" | "ovs" | "bridge";
+  /** Whether the kernel's tunnels may be used. */
+  readonly fastdp: boolean;
+  /** undefined: derived from the underlay. */
+  readonly mtu: number | undefined;
+  /** How addresses are allocated; undefined: they are not. */
+  readonly ipam: IpamConfig | undefined;
+  /** How names are answered; undefined: they are not. */
+  readonly dns: DnsConfig | undefined;
+  /** Whether this host's firewall is changed, only judged, or not looked at. */
+  readonly firewall: "auto" | "report" | "off";
+  /** Path of the container engine's socket; undefined: none is worked with. */
+  readonly docker: string | undefined;
+  /** Whether Docker is to have a network `mesh` without anybody making it. */
+  readonly dockerNetwork: boolean;
+  /** Path of the socket at which Docker asks for networks; undefined: it cannot. */
+  readonly dockerPlugin: string | undefined;
+  /** Whose names to use. */
+  readonly compat: "weave" | undefined;
+  /** Least important message to log. */
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+  /** How to log. */
+  readonly logFormat: "text" | "json";
+  /** Extensions of the protocol that are not announced to peers: `MESHNET_WITHOUT`, a comma between two. For finding
+   * faults, and for measuring one against the other. */
+  readonly without: readonly string[];
+  /** Absolute. */
+  readonly runDir: string;
+  /** Absolute. */
+  readonly stateDir: string;
+  /** For `report`: each option as text and where it came from; no secrets. */
+  readonly origins: Readonly<Record<string, { readonly value: RawValue | null; readonly from: string }>>;
+  /** Oddities worth a line in the log, sentences without full stop. */
+  readonly warnings: readonly string[];
+}
+
+/** Flags of `up` as typed: a text, or true for a switch; absent ones were not given. */
+export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+
+/** Where settings may come from. */
+export interface ConfigSources {
+  /** The command line. */
+  readonly flags: Flags;
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** undefined: there is none. */
+  readonly file: ConfigFile | undefined;
+  /** The nickname unless set. */
+  readonly hostname: string;
+  /** Absolute folder against which relative paths count. */
+  readonly cwd: string;
+}
+
+/** Variables that are not options of `up`. */
+const OTHER_VARIABLES = [
+  "MESHNET_PASSWORD",
+  "MESHNET_CONFIG",
+  "MESHNET_BIN",
+  "MESHNET_CACHE_DIR",
+  "MESHNET_EXE",
+  "MESHNET_LIB_DIR",
+  "MESHNET_WITHOUT",
+];
+
+/** Reads the file named by flag or environment, and the password, and checks everything. */
+export async function loadConfig(flags: Flags): Promise<Config> {
+  const sources = await readSources(flags);
+  const config = resolveConfig(sources);
+  const { password, warnings } = await readPassword(
+    { variable: sources.env["MESHNET_PASSWORD"], file: sourceOf("password-file", sources) },
+    sources.cwd,
+  );
+  return { ...config, password, warnings: [...config.warnings, ...warnings] };
+}
+
+/** The peers as flags, environment and file name them now. */
+export async function loadPeers(flags: Flags): Promise<readonly string[] | undefined> {
+  return resolveConfig(await readSources(flags)).peers;
+}
+
+/** Where the daemon leaves files, as flags, environment and file name it. */
+export async function loadFolders(
+  flags: Flags,
+): Promise<Pick<Config, "dockerPlugin" | "runDir" | "stateDir">> {
+  const { dockerPlugin, runDir, stateDir } = resolveConfig(await readSources(flags));
+  return { dockerPlugin, runDir, stateDir };
+}
+
+async function readSources(flags: Flags): Promise<ConfigSources> {
+  const env = Deno.env.toObject();
+  const named = flags["config"] ?? env[envName(CONFIG_OPTION.name)];
+  const required = typeof named === "string" && named !== "";
+  const file = await readConfigFile(required ? named : DEFAULT_CONFIG_FILE, { required });
+  return { flags, env, file, hostname: Deno.hostname(), cwd: Deno.cwd() };
+}
+
+/** Everything but the password, which needs a file to be read. Throws MeshnetError naming source, value and fix. */
+export function resolveConfig(sources: ConfigSources): Config {
+  const origins: Record<string, { value: RawValue | null; from: string }> = {};
+  const pick = (name: UpOptionName): Sourced | undefined => {
+    const found = sourceOf(name, sources);
+    origins[name] = { value: found?.value ?? null, from: found?.label ?? "default" };
+    return found;
+  };
+  pick("password-file");
+  const compat = PARSERS.compat(pick("compat"));
+  return {
+    peers: PARSERS.peers(pick("peers")),
+    name: PARSERS.name(pick("name")),
+    nickname: PARSERS.nickname(pick("nickname")) ?? (nicknameOf(sources.hostname) || "unknown"),
+    port: PARSERS.port(pick("port")!),
+    host: PARSERS.host(pick("host")),
+    password: undefined,
+    trustedSubnets: PARSERS.subnets(pick("trusted-subnets")),
+    discovery: !PARSERS.flag(pick("no-discovery")),
+    connLimit: PARSERS.connLimit(pick("conn-limit")!),
+    datapath: PARSERS.datapath(pick("datapath")!),
+    fastdp: !PARSERS.flag(pick("no-fastdp")),
+    mtu: PARSERS.mtu(pick("mtu")),
+    ipam: parseIpam({
+      range: pick("ip-range")!,
+      subnet: pick("ip-subnet"),
+      init: pick("ip-init")!,
+      reclaimAfter: pick("reclaim-after")!,
+    }),
+    firewall: PARSERS.firewall(pick("firewall")!),
+    docker: PARSERS.docker(pick("docker")!),
+    dockerNetwork: !PARSERS.flag(pick("no-docker-network")),
+    dockerPlugin: PARSERS.dockerPlugin(pick("docker-plugin")!),
+    compat,
+    dns: parseDns({ compat, cwd: sources.cwd, off: PARSERS.flag(pick("no-dns")), pick }),
+    logLevel: PARSERS.logLevel(pick("log-level")!),
+    logFormat: PARSERS.logFormat(pick("log-format")!),
+    without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()).filter(Boolean),
+    runDir: PARSERS.runDir(pick("run-dir")!, sources.cwd),
+    stateDir: PARSERS.path(pick("state-dir")!, sources.cwd),
+    origins,
+    warnings: unknownVariables(sources.env),
+  };
+}
+
+/** The source that wins for an option. A blank variable counts as unset. */
+function sourceOf(name: UpOptionName, sources: ConfigSources): Sourced | undefined {
+  const flag = sources.flags[name];
+  if (flag !== undefined) return { value: flag, source: "flag", label: `--${name}` };
+  const variable = sources.env[envName(name)];
+  if (variable !== undefined && variable.trim() !== "") {
+    return { value: variable, source: "environment", label: envName(name) };
+  }
+  const inFile = sources.file?.values.get(name);
+  if (inFile !== undefined) {
+    return { value: inFile, source: "file", label: `${name} in ${sources.file!.path}` };
+  }
+  const option: OptionSpec = UP_OPTIONS.find((known) => known.name === name)!;
+  return option.fallback === undefined
+    ? undefined
+    : { value: option.fallback, source: "default", label: "default" };
+}
+
+function unknownVariables(env: Readonly<Record<string, string>>): readonly string[] {
+  const known = [...UP_OPTIONS.map((option) => envName(option.name)), ...OTHER_VARIABLES];
+  return Object.keys(env).filter((key) => key.startsWith("MESHNET_") && !known.includes(key)).map((key) => {
+    const near = closest(key, known);
+    return `Nothing reads the environment variable ${key}` +
+      (near === undefined ? "" : `; did you mean ${near}?`);
+  });
+}

@@ -1,0 +1,63 @@
+/** Addresses that a container engine gives to its containers itself. Each is held under a name of its own, as the engine does
+ * not say for whom it is. */
+import type { Cidr, Ip } from "../../core/addr.ts";
+import { MeshnetError } from "../../core/errors.ts";
+import type { Clock, Random } from "../../core/ports.ts";
+import { after } from "../../core/time.ts";
+import type { Ipam } from "../addresses/addresses.ts";
+
+/** Holders of such addresses begin so. */
+const HOLDER_PREFIX = "engine:";
+/** The engine waits so long for an address, in milliseconds: whoever starts a container sees why it failed. */
+const PATIENCE_MS = 20_000;
+
+/** An address that is given out. The holder is another one each time. */
+export interface EngineAddress {
+  readonly ident: string;
+  readonly ip: Ip;
+}
+
+/** Gives addresses out and takes them back. */
+export class EngineAddresses {
+  constructor(
+    readonly parts: { readonly ipam: Ipam; readonly clock: Clock; readonly random: Pick<Random, "bytes"> },
+  ) {}
+
+  /** An address of a subnet. */
+  async allocate(subnet: Cidr, gone: () => AbortSignal): Promise<Cidr> {
+    const answer = await this.parts.ipam.shell.ask({ kind: "allocate", subnet, ...this.#common() }, gone);
+    if (answer.kind !== "address") throw new TypeError(`An allocation was answered with ${answer.kind}`);
+    return answer.cidr;
+  }
+
+  /** This address. Throws where somebody has it. */
+  async claim(cidr: Cidr, gone: () => AbortSignal): Promise<void> {
+    await this.parts.ipam.shell.ask({ kind: "claim", cidr, lenient: false, ...this.#common() }, gone);
+  }
+
+  /** All that are given out. */
+  held(): readonly EngineAddress[] {
+    return this.parts.ipam.shell.status().held.flatMap(({ cidrs, ident }) =>
+      ident.startsWith(HOLDER_PREFIX) ? cidrs.map(({ ip }) => ({ ident, ip })) : []
+    );
+  }
+
+  /** Takes an address back; what nobody has, or what is held in another way, stays as it is. */
+  async release(ip: Ip): Promise<void> {
+    const { shell } = this.parts.ipam;
+    const holder = this.held().find((one) => one.ip === ip);
+    if (holder === undefined) return;
+    try {
+      await shell.ask({ kind: "release", ident: holder.ident, ip });
+    } catch (thrown) {
+      if (!(thrown instanceof MeshnetError) || thrown.code !== "ipam/not-found") throw thrown;
+    }
+  }
+
+  #common() {
+    const { clock, random } = this.parts;
+    const ident = HOLDER_PREFIX + random.bytes(6).toHex();
+    const patience = { until: after(clock.now(), PATIENCE_MS), noWait: false };
+    return { ident, isContainer: false, patience };
+  }
+}

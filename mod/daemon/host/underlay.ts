@@ -1,0 +1,54 @@
+/** The MTU of the container network, from what the host's own network carries. */
+import type { Link, Route } from "../../wire/netlink/rtnetlink.ts";
+
+/** Outer headers of a VXLAN packet over IPv6: Ethernet 14, IPv6 40, UDP 8, VXLAN 8. Over IPv4 20 less. */
+const OVERHEAD = 70;
+/** With IPv4 around it fits the 1460 octets that some clouds carry, so hosts of any kind can be mixed. */
+const SAFE_MTU = 1410;
+/** What containers of Weave hosts have: datagrams that are larger vanish there. */
+const WEAVE_MTU = 1376;
+/** What every IPv4 host must be able to take. */
+const LEAST_MTU = 576;
+const IFF_LOOPBACK = 8;
+/** What is gained by less is not worth a word. */
+const MUCH_LARGER = 2;
+
+/** What the host's network looks like. */
+export interface Underlay {
+  /** All interfaces. */
+  readonly links: readonly Link[];
+  /** All routes. */
+  readonly routes: readonly Route[];
+}
+
+/**
+ * The MTU to use when nobody set one: safe everywhere, and less where this host's way out carries less. Larger ones must
+ * be set on every host, because only its administrator knows that the whole way carries them. Beside Weave it is Weave's.
+ */
+export function defaultMtu(
+  underlay: Underlay,
+  isOurs: (name: string) => boolean,
+  compat?: "weave",
+): number {
+  const most = compat === "weave" ? WEAVE_MTU : SAFE_MTU;
+  return Math.max(LEAST_MTU, Math.min(most, possibleMtu(underlay, isOurs)));
+}
+
+/** The MTU that this host's own network would carry, if all others' do as well; Infinity when it has none. */
+export function possibleMtu(underlay: Underlay, isOurs: (name: string) => boolean): number {
+  const usable = underlay.links.filter((link) =>
+    link.up && (link.flags & IFF_LOOPBACK) === 0 && !isOurs(link.name)
+  );
+  const wayOut = new Set(
+    underlay.routes.filter((route) => route.destination.prefix === 0).flatMap((route) => route.interfaces),
+  );
+  const out = usable.filter((link) => wayOut.has(link.index));
+  return Math.min(...(out.length > 0 ? out : usable).map((link) => link.mtu - OVERHEAD));
+}
+
+/** What to tell people whose network carries much larger packets than containers get; undefined: nothing. */
+export function mtuAdvice(mtu: number, possible: number): string | undefined {
+  if (possible === Infinity || possible < MUCH_LARGER * mtu) return undefined;
+  return `this host's network carries larger packets, which are faster: if that of every host does, start each with ` +
+    `--mtu ${possible}`;
+}
