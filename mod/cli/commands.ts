@@ -11,7 +11,7 @@ export const STATUS_PAGES = ["connections", "peers", "targets", "ipam", "dns"] a
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 const TARGET_ABOUT =
-  "TARGET is a container of Docker or Podman, by its name or id, or a network namespace: netns:NAME as `ip netns` " +
+  "TARGET is a container of Docker, by its name or id, or a network namespace: netns:NAME as `ip netns` " +
   "lists it, pid:N for that of a process, or the path of a namespace file.";
 
 /** All commands, in the order in which help lists them. */

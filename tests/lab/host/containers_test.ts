@@ -1,6 +1,7 @@
 /** Containers of real engines, one on each host: attached by name and by label, and again whenever they are started. */
 import assert from "node:assert/strict";
 import type { HolderReport } from "../../../mod/control/address_types.ts";
+import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
@@ -70,7 +71,7 @@ declareTests(
       world,
     ) => {
       const [here, there] = [engine(world, 1), engine(world, 2)];
-      await here.run("web");
+      await here.run("web", "--dns", NAME_SERVER_IP, "--dns-search", "mesh.internal");
       await there.run("db", "--label", "meshnet.ip=10.2.1.2/24", "--label", "meshnet.name=store");
       assert.match(
         await here.host.run("attach", "10.2.1.1/24", "web"),
@@ -81,6 +82,10 @@ declareTests(
       const names = (host: Host) => host.run("dns", "lookup", "store").catch(() => "");
       await until("its name is known", async () => await names(here.host) === "10.2.1.2\n");
       const mac = await macOf(here, "web");
+      await until("it is found by that name inside", async () => {
+        const { stdout } = await here.attempt("exec", "web", "nslookup", "store.mesh.internal");
+        return stdout.includes("10.2.1.2");
+      });
 
       await here.docker("restart", "-t", "0", "web");
       await here.pings("web", "10.2.1.2");
