@@ -35,7 +35,7 @@ import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { Container } from "../common/container.ts";
 import { dumpFlows, loadModules, loadOpenvswitch } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
-import { exec, FOLDER, ip } from "../common/process.ts";
+import { exec, FOLDER, ip, until } from "../common/process.ts";
 import { type Arrangement, suite } from "../common/suite.ts";
 import { TAP_NAME, TAP_PACKET } from "../../../mod/overlay/ports/tap_port.ts";
 
@@ -268,6 +268,17 @@ class Bench implements Arrangement {
     }
     return await done;
   }
+  /** Waits until nothing moves any more: what a transfer leaves in sockets goes on when it has ended. */
+  async settled(): Promise<void> {
+    let before = -1;
+    await this.whileRunning(until("nothing moves any more", async () => {
+      const seen = this.misses + this.relay.packets;
+      if (seen === before) return true;
+      before = seen;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return false;
+    }));
+  }
   get dropped() {
     return this.#datapath.counts().sleeve!.dropped;
   }
@@ -327,6 +338,7 @@ export default suite({ name: "sleeve's port", open: () => Bench.create() }, {
     const rate = await bench.whileRunning(transfer).finally(() => clearInterval(timer));
     note(`TCP ${MBITS(rate)}, ${bench.misses} misses`);
     assert.ok(before > 0 && rate > 1e6, `${before} misses, ${MBITS(rate)}`);
+    await bench.settled();
   },
   "relayed from link to link it goes in and out again": async (bench) => {
     bench.forgetFlows();
