@@ -3,6 +3,7 @@ import { type Endpoint, formatEndpoint, isIpv4 } from "../mod/core/addr.ts";
 import { ERRNO } from "../mod/core/errno.ts";
 import { pointerOf, putAddress } from "./address.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
+import { HEADER, HEADER_WORDS } from "./message_header.ts";
 import { callFailed } from "./native_error.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
 import { endpointAt, SOCKET_ADDRESS, socketAddress } from "./socket_address.ts";
@@ -11,18 +12,6 @@ import { endpointAt, SOCKET_ADDRESS, socketAddress } from "./socket_address.ts";
 const MESSAGES = 64;
 /** Room for a question, and for an answer. */
 const SLOT = 4_096;
-// struct mmsghdr in words of 32 bits: name 0, namelen 2, iov 4, iovlen 6, control 8, controllen 10, flags 12, len 14
-const WORDS = 16;
-const AT = {
-  name: 0,
-  nameLength: 2,
-  iov: 4,
-  iovCount: 6,
-  control: 8,
-  controlLength: 10,
-  flags: 12,
-  length: 14,
-};
 /** Room for one control message with the address that a question was sent to: 16 octets and an in6_pktinfo, padded. */
 const CONTROL = 40;
 const NAME_WORDS = SOCKET_ADDRESS.room / 4;
@@ -39,15 +28,15 @@ export interface QuestionOrigin {
 
 /** Memory for one call: headers, addresses, payloads. */
 class Batch {
-  readonly headers = new Uint32Array(new ArrayBuffer(MESSAGES * WORDS * 4));
+  readonly headers = new Uint32Array(new ArrayBuffer(MESSAGES * HEADER_WORDS * 4));
   readonly bytes = new Uint8Array(MESSAGES * SLOT);
   readonly iovecs = new Uint32Array(new ArrayBuffer(MESSAGES * 16));
 
   constructor() {
     const [iovecs, bytes] = [pointerOf(this.iovecs), pointerOf(this.bytes)];
     for (let i = 0; i < MESSAGES; i++) {
-      putAddress(this.headers, i * WORDS + AT.iov, iovecs + i * 16);
-      this.headers[i * WORDS + AT.iovCount] = 1;
+      putAddress(this.headers, i * HEADER_WORDS + HEADER.iov, iovecs + i * 16);
+      this.headers[i * HEADER_WORDS + HEADER.iovCount] = 1;
       putAddress(this.iovecs, i * 4, bytes + i * SLOT);
       this.iovecs[i * 4 + 2] = SLOT;
     }
@@ -56,7 +45,7 @@ class Batch {
 
 /** Memory for one answer that took longer. */
 class Late {
-  readonly header = new Uint32Array(new ArrayBuffer(WORDS * 4 + 64));
+  readonly header = new Uint32Array(new ArrayBuffer(HEADER_WORDS * 4 + 64));
   readonly name = new Uint32Array(new ArrayBuffer(SOCKET_ADDRESS.room + 64));
   readonly control = new Uint8Array(new ArrayBuffer(CONTROL + 64));
   readonly iovec = new Uint32Array(new ArrayBuffer(16 + 64));
@@ -64,10 +53,10 @@ class Late {
 
   constructor() {
     const { bytes, control, header, iovec, name } = this;
-    putAddress(header, AT.name, pointerOf(name));
-    putAddress(header, AT.iov, pointerOf(iovec));
-    header[AT.iovCount] = 1;
-    putAddress(header, AT.control, pointerOf(control));
+    putAddress(header, HEADER.name, pointerOf(name));
+    putAddress(header, HEADER.iov, pointerOf(iovec));
+    header[HEADER.iovCount] = 1;
+    putAddress(header, HEADER.control, pointerOf(control));
     putAddress(iovec, 0, pointerOf(bytes));
   }
 }
@@ -136,7 +125,7 @@ export class QuerySocket implements Disposable {
   receive(): number {
     const { headers } = this.#in;
     if (this.#wildcard) {
-      for (let i = 0; i < MESSAGES; i++) headers[i * WORDS + AT.controlLength] = CONTROL;
+      for (let i = 0; i < MESSAGES; i++) headers[i * HEADER_WORDS + HEADER.controlLength] = CONTROL;
     }
     const count = packetCalls().recvmmsg(this.#fd, headers, MESSAGES, C.MSG_DONTWAIT, null);
     if (count > 0) return count;
@@ -147,9 +136,9 @@ export class QuerySocket implements Disposable {
 
   /** A question, as a view that lasts until the next receive(); empty where it was longer than any question. */
   question(i: number): Uint8Array<ArrayBuffer> {
-    const at = i * WORDS;
+    const at = i * HEADER_WORDS;
     const { bytes, headers } = this.#in;
-    const length = (headers[at + AT.flags]! & C.MSG_TRUNC) !== 0 ? 0 : headers[at + AT.length]!;
+    const length = (headers[at + HEADER.flags]! & C.MSG_TRUNC) !== 0 ? 0 : headers[at + HEADER.length]!;
     return bytes.subarray(i * SLOT, i * SLOT + length);
   }
 
@@ -177,15 +166,15 @@ export class QuerySocket implements Disposable {
   /** Queues the answer that was written for a question. In the order of the questions, each once at most. */
   reply(i: number, length: number): void {
     const { headers, iovecs } = this.#out;
-    const from = i * WORDS;
-    const to = this.#queued++ * WORDS;
-    headers[to + AT.nameLength] = this.#in.headers[from + AT.nameLength]!;
-    putAddress(headers, to + AT.name, this.#namesAt + i * SOCKET_ADDRESS.room);
-    putAddress(headers, to + AT.iov, this.#iovecsAt + i * 16);
+    const from = i * HEADER_WORDS;
+    const to = this.#queued++ * HEADER_WORDS;
+    headers[to + HEADER.nameLength] = this.#in.headers[from + HEADER.nameLength]!;
+    putAddress(headers, to + HEADER.name, this.#namesAt + i * SOCKET_ADDRESS.room);
+    putAddress(headers, to + HEADER.iov, this.#iovecsAt + i * 16);
     iovecs[i * 4 + 2] = length;
     if (!this.#wildcard) return;
-    putAddress(headers, to + AT.control, this.#controlAt + i * CONTROL);
-    headers[to + AT.controlLength] = this.#in.headers[from + AT.controlLength]!;
+    putAddress(headers, to + HEADER.control, this.#controlAt + i * CONTROL);
+    headers[to + HEADER.controlLength] = this.#in.headers[from + HEADER.controlLength]!;
   }
 
   /** Sends what is queued. */
@@ -195,8 +184,8 @@ export class QuerySocket implements Disposable {
 
   /** Where a question came from, to keep. */
   origin(i: number): QuestionOrigin {
-    const at = i * WORDS;
-    const length = this.#wildcard ? this.#in.headers[at + AT.controlLength]! : 0;
+    const at = i * HEADER_WORDS;
+    const length = this.#wildcard ? this.#in.headers[at + HEADER.controlLength]! : 0;
     return {
       name: this.#names.slice(i * NAME_WORDS, (i + 1) * NAME_WORDS),
       control: this.#control.slice(i * CONTROL, i * CONTROL + length),
@@ -209,8 +198,8 @@ export class QuerySocket implements Disposable {
     bytes.set(answer);
     name.set(origin.name);
     control.set(origin.control);
-    header[AT.nameLength] = this.#nameLength;
-    header[AT.controlLength] = origin.control.length;
+    header[HEADER.nameLength] = this.#nameLength;
+    header[HEADER.controlLength] = origin.control.length;
     iovec[2] = answer.length;
     if (packetCalls().sendmmsg(this.#fd, header, 1, DO_NOT_WAIT) !== 1) this.unsent++;
   }
@@ -237,7 +226,7 @@ export class QuerySocket implements Disposable {
         this.unsent++;
         sent = 1;
       }
-      headers.copyWithin(0, sent * WORDS, left * WORDS);
+      headers.copyWithin(0, sent * HEADER_WORDS, left * HEADER_WORDS);
       left -= sent;
       if (left === 0) return;
     }
@@ -245,10 +234,10 @@ export class QuerySocket implements Disposable {
 
   #prepare(i: number): void {
     const { headers } = this.#in;
-    const at = i * WORDS;
-    putAddress(headers, at + AT.name, this.#namesAt + i * SOCKET_ADDRESS.room);
-    headers[at + AT.nameLength] = this.#nameLength;
-    if (this.#wildcard) putAddress(headers, at + AT.control, this.#controlAt + i * CONTROL);
+    const at = i * HEADER_WORDS;
+    putAddress(headers, at + HEADER.name, this.#namesAt + i * SOCKET_ADDRESS.room);
+    headers[at + HEADER.nameLength] = this.#nameLength;
+    if (this.#wildcard) putAddress(headers, at + HEADER.control, this.#controlAt + i * CONTROL);
   }
 
   /** Answers may be broken into fragments, whatever others say about the path: it leads to containers mostly, and what

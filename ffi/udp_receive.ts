@@ -3,6 +3,7 @@ import type { Endpoint } from "../mod/core/addr.ts";
 import { ERRNO } from "../mod/core/errno.ts";
 import { pointerOf, putAddress } from "./address.ts";
 import { C, lastErrno } from "./c_symbols.ts";
+import { HEADER, HEADER_WORDS } from "./message_header.ts";
 import { callFailed } from "./native_error.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
 import { endpointAt, SOCKET_ADDRESS } from "./socket_address.ts";
@@ -11,18 +12,6 @@ import { endpointAt, SOCKET_ADDRESS } from "./socket_address.ts";
 const MESSAGES = 16;
 /** Room for one: the largest UDP payload, many datagrams or one. */
 const SLOT = 65_536;
-// struct mmsghdr in words of 32 bits: name 0, namelen 2, iov 4, iovlen 6, control 8, controllen 10, flags 12, len 14
-const WORDS = 16;
-const AT = {
-  name: 0,
-  nameLength: 2,
-  iov: 4,
-  iovCount: 6,
-  control: 8,
-  controlLength: 10,
-  flags: 12,
-  length: 14,
-};
 // struct cmsghdr: len 8, level 4, type 4; then the data, here an int
 // two of them, the first with its padding
 const CONTROL = 48;
@@ -42,7 +31,7 @@ export class ReceiveRing {
   readonly to: Int32Array = new Int32Array(MESSAGES);
   /** Octets of each of its datagrams but the last. */
   readonly size: Int32Array = new Int32Array(MESSAGES);
-  readonly #headers = new Uint32Array(new ArrayBuffer(MESSAGES * WORDS * 4));
+  readonly #headers = new Uint32Array(new ArrayBuffer(MESSAGES * HEADER_WORDS * 4));
   readonly #names = new Uint32Array(new ArrayBuffer(MESSAGES * SOCKET_ADDRESS.room));
   readonly #nameBytes = new Uint8Array(this.#names.buffer);
   readonly #control = new Uint32Array(new ArrayBuffer(MESSAGES * CONTROL));
@@ -58,11 +47,11 @@ export class ReceiveRing {
     const headers = this.#headers;
     for (let i = 0; i < MESSAGES; i++) {
       this.from[i] = i * SLOT;
-      const at = i * WORDS;
-      putAddress(headers, at + AT.name, names! + i * SOCKET_ADDRESS.room);
-      putAddress(headers, at + AT.iov, iovecs! + i * 16);
-      headers[at + AT.iovCount] = 1;
-      putAddress(headers, at + AT.control, control! + i * CONTROL);
+      const at = i * HEADER_WORDS;
+      putAddress(headers, at + HEADER.name, names! + i * SOCKET_ADDRESS.room);
+      putAddress(headers, at + HEADER.iov, iovecs! + i * 16);
+      headers[at + HEADER.iovCount] = 1;
+      putAddress(headers, at + HEADER.control, control! + i * CONTROL);
       putAddress(this.#iovecs, i * 4, bytes! + i * SLOT);
       this.#iovecs[i * 4 + 2] = SLOT;
     }
@@ -105,12 +94,12 @@ export class ReceiveRing {
 
   #take(i: number): void {
     const headers = this.#headers;
-    const at = i * WORDS;
-    const truncated = (headers[at + AT.flags]! & C.MSG_TRUNC) !== 0;
-    const length = truncated ? 0 : headers[at + AT.length]!;
+    const at = i * HEADER_WORDS;
+    const truncated = (headers[at + HEADER.flags]! & C.MSG_TRUNC) !== 0;
+    const length = truncated ? 0 : headers[at + HEADER.length]!;
     let size = length;
     const control = this.#control;
-    const used = headers[at + AT.controlLength]!;
+    const used = headers[at + HEADER.controlLength]!;
     for (let octet = 0; octet + CONTROL_USED <= used; octet += CONTROL_NEXT) {
       const word = (i * CONTROL + octet) / 4;
       const [level, type, value] = [control[word + 2], control[word + 3], control[word + 4]!];
@@ -129,9 +118,9 @@ export class ReceiveRing {
   /** What the kernel wrote into the headers of messages is set back. */
   #reset(count: number): void {
     const headers = this.#headers;
-    for (let i = 0, at = 0; i < count; i++, at += WORDS) {
-      headers[at + AT.nameLength] = SOCKET_ADDRESS.ipv6;
-      headers[at + AT.controlLength] = CONTROL;
+    for (let i = 0, at = 0; i < count; i++, at += HEADER_WORDS) {
+      headers[at + HEADER.nameLength] = SOCKET_ADDRESS.ipv6;
+      headers[at + HEADER.controlLength] = CONTROL;
     }
   }
 

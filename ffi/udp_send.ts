@@ -3,6 +3,7 @@ import { type Ip, ipToBytes } from "../mod/core/addr.ts";
 import { ERRNO } from "../mod/core/errno.ts";
 import { pointerOf, putAddress } from "./address.ts";
 import { C, lastErrno } from "./c_symbols.ts";
+import { HEADER, HEADER_WORDS } from "./message_header.ts";
 import { packetCalls, UDP } from "./packet_symbols.ts";
 import { type RouteMtus, UNKNOWN_MTUS } from "./path_mtu.ts";
 
@@ -10,9 +11,6 @@ import { type RouteMtus, UNKNOWN_MTUS } from "./path_mtu.ts";
 const MESSAGES = 64;
 /** Room for what is sent. */
 const ROOM = 512 * 1024;
-// struct mmsghdr in words of 32 bits: name 0, namelen 2, iov 4, iovlen 6, control 8, controllen 10, flags 12, len 14
-const WORDS = 16;
-const AT = { name: 0, nameLength: 2, iov: 4, iovCount: 6, control: 8, controlLength: 10 };
 // struct cmsghdr: len 8, level 4, type 4; then the data, padded to 8. For each message there is room for two: the size of
 // its datagrams, a u16, and behind it the address to send from, in_pktinfo or in6_pktinfo.
 const SEGMENT_WORDS = 6;
@@ -74,7 +72,7 @@ export interface SendFallback {
 export class SendQueue {
   /** Where the messages are put. */
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(ROOM);
-  readonly #headers = new Uint32Array(new ArrayBuffer(MESSAGES * WORDS * 4));
+  readonly #headers = new Uint32Array(new ArrayBuffer(MESSAGES * HEADER_WORDS * 4));
   readonly #headerBytes = new Uint8Array(this.#headers.buffer);
   readonly #iovecs = new Uint32Array(new ArrayBuffer(MESSAGES * 16));
   readonly #control = new Uint32Array(new ArrayBuffer(MESSAGES * CONTROL_WORDS * 4));
@@ -95,8 +93,8 @@ export class SendQueue {
     this.#groups = groups;
     const iovecs = pointerOf(this.#iovecs);
     for (let i = 0; i < MESSAGES; i++) {
-      putAddress(this.#headers, i * WORDS + AT.iov, iovecs + i * 16);
-      this.#headers[i * WORDS + AT.iovCount] = 1;
+      putAddress(this.#headers, i * HEADER_WORDS + HEADER.iov, iovecs + i * 16);
+      this.#headers[i * HEADER_WORDS + HEADER.iovCount] = 1;
       this.#control[i * CONTROL_WORDS] = SEGMENT_USED;
       this.#control[i * CONTROL_WORDS + 2] = UDP.SOL_UDP;
       this.#control[i * CONTROL_WORDS + 3] = UDP.UDP_SEGMENT;
@@ -126,7 +124,7 @@ export class SendQueue {
   flush(fd: number, df: boolean, fallback: SendFallback): void {
     this.#df = df;
     for (let done = 0; done < this.#count;) {
-      const headers = done === 0 ? this.#headerBytes : this.#headerBytes.subarray(done * WORDS * 4);
+      const headers = done === 0 ? this.#headerBytes : this.#headerBytes.subarray(done * HEADER_WORDS * 4);
       const sent = packetCalls().sendmmsg(fd, headers, this.#count - done, C.MSG_DONTWAIT);
       if (sent > 0) done += sent;
       else {
@@ -142,13 +140,13 @@ export class SendQueue {
 
   #put(i: number, to: SendAddress, span: { from: number; to: number; size: number; tag: number }): void {
     const headers = this.#headers;
-    const at = i * WORDS;
+    const at = i * HEADER_WORDS;
     this.#to[i] = to;
     this.#tags[i] = span.tag;
     this.#sizes[i] = span.size;
     this.#starts[i] = span.from;
-    putAddress(headers, at + AT.name, to.address);
-    headers[at + AT.nameLength] = to.bytes.length;
+    putAddress(headers, at + HEADER.name, to.address);
+    headers[at + HEADER.nameLength] = to.bytes.length;
     putAddress(this.#iovecs, i * 4, this.#base + span.from);
     this.#iovecs[i * 4 + 2] = span.to - span.from;
     const several = span.to - span.from > span.size;
@@ -157,10 +155,10 @@ export class SendQueue {
     const skipped = several ? 0 : SEGMENT_WORDS;
     putAddress(
       headers,
-      at + AT.control,
+      at + HEADER.control,
       words === 0 ? 0 : this.#controlBase + (i * CONTROL_WORDS + skipped) * 4,
     );
-    headers[at + AT.controlLength] = words * 4;
+    headers[at + HEADER.controlLength] = words * 4;
     this.#control[i * CONTROL_WORDS + 4] = span.size;
     if (source !== undefined && this.#sources[i] !== source) {
       this.#sources[i] = source;
@@ -222,7 +220,7 @@ export class SendQueue {
     for (let from = start; from < end; from += size) {
       const till = Math.min(from + size, end);
       this.#put(i, to, { from, to: till, size: till - from, tag });
-      const header = this.#headerBytes.subarray(i * WORDS * 4, (i + 1) * WORDS * 4);
+      const header = this.#headerBytes.subarray(i * HEADER_WORDS * 4, (i + 1) * HEADER_WORDS * 4);
       if (packetCalls().sendmmsg(fd, header, 1, C.MSG_DONTWAIT) !== 1) return give("full");
     }
   }

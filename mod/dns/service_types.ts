@@ -57,7 +57,7 @@ export interface DnsReport {
   readonly counters: DnsCounters;
 }
 
-/** Counts. */
+/** What the name server has done since it began. */
 export interface DnsCounters {
   /** Messages that came. */
   readonly queries: number;
