@@ -21,6 +21,8 @@ export interface EndpointSurroundings {
 /** Makes and removes such pairs. Which there are, the kernel knows. */
 export class EngineEndpoints {
   readonly #around: EndpointSurroundings;
+  /** Why which cannot be connected: told once. */
+  readonly #failures = new Map<string, string>();
 
   constructor(around: EndpointSurroundings) {
     this.#around = around;
@@ -60,6 +62,7 @@ export class EngineEndpoints {
   /** Removes the pair with this end on the host; fine when there is none. */
   removeOuter(outer: string): void {
     const { host, ports } = this.#around;
+    this.#failures.delete(outer);
     const link = findLink(host, outer);
     if (link?.kind !== "veth") return;
     ports.remove(outer);
@@ -78,9 +81,14 @@ export class EngineEndpoints {
       if (kind !== "veth" || !isEndpointInterface(name)) continue;
       try {
         if (!up || !ports.has(name)) this.#connect(name, index);
+        this.#failures.delete(name);
       } catch (thrown) {
         if (failedWith(thrown, ERRNO.ENODEV)) continue; // it has gone with its container
-        log.warn("endpoint-not-connected", { interface: name, reason: messageOf(thrown) });
+        const reason = messageOf(thrown);
+        if (this.#failures.get(name) !== reason) {
+          log.warn("endpoint-not-connected", { interface: name, reason });
+        }
+        this.#failures.set(name, reason);
       }
     }
   }

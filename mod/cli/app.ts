@@ -1,5 +1,5 @@
 /** The command line: from words to a command, its errors and its exit code. */
-import { type ErrorCode, MeshnetError } from "../core/errors.ts";
+import { MeshnetError } from "../core/errors.ts";
 import { closest } from "../core/suggest.ts";
 import type { CommandRun, CommandSpec, Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
@@ -23,20 +23,12 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
   }
 }
 
-/** What can be known to be wrong without looking at the host. What the host refuses is a failure instead. */
-const USAGE: ReadonlySet<ErrorCode> = new Set([
-  "usage/bad-option",
-  "usage/bad-target",
-  "usage/bad-address",
-  "usage/bad-name",
-  "usage/bad-record",
-]);
-
 /** The exit code that stands for an error. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof MeshnetError)) return 1;
   if (error.code === "control/not-running") return 3;
-  return USAGE.has(error.code) ? 2 : 1;
+  // What can be known to be wrong without looking at the host. What the host refuses is a failure instead.
+  return error.code.startsWith("usage/") && error.code !== "usage/bad-config" ? 2 : 1;
 }
 
 /** Help flags, and command lines that name no command: nothing at all, or a group of commands alone. */

@@ -1,5 +1,6 @@
 /** Text for people: tables, wrapped lines, durations, errors. Colours only when asked for. */
 import { MeshnetError } from "../core/errors.ts";
+import { EXPOSE_HOLDER, EXTERN_HOLDER, HOST_HOLDER } from "../core/holders.ts";
 
 /** Marks text with a colour, or leaves it alone. */
 export interface Paint {
@@ -91,13 +92,10 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/** Who holds the addresses of this host itself. */
-const HOST_HOLDER = "weave:expose";
-
 /** Whose a name is, as people call it: on whatever host, so a host is not "this" one. */
 export function ownerText(container: string): string {
-  if (container === "weave:extern") return "records";
-  return container === HOST_HOLDER || container === "meshnet:host" ? "the host" : container;
+  if (container === EXTERN_HOLDER) return "records";
+  return container === EXPOSE_HOLDER || container === HOST_HOLDER ? "the host" : container;
 }
 
 /** A peer as people call it: by its nickname, where that is known, and its name. */
@@ -110,7 +108,7 @@ export function targetText(
   { name, target }: { readonly target: string; readonly name: string | null },
 ): string {
   const id = /^container:([0-9a-f]{12})[0-9a-f]{52}$/.exec(target)?.[1];
-  if (target === HOST_HOLDER) return "this host";
+  if (target === EXPOSE_HOLDER) return "this host";
   return id === undefined ? target : `container:${name ?? id}`;
 }
 

@@ -94,16 +94,13 @@ export function encodeAnswer(
 export const HELD_END: Uint8Array<ArrayBuffer> = new TextEncoder().encode("0\r\n\r\n");
 
 function statusOf(code: ErrorCode): number {
+  if (code.startsWith("usage/")) return 400;
   switch (code) {
-    case "usage/bad-option":
-    case "usage/bad-target":
-    case "usage/bad-address":
-    case "usage/bad-name":
-    case "usage/bad-record":
     case "attach/bad-target":
     case "attach/bad-address":
     case "attach/no-address":
-      return 400;
+    case "dns/bad-name":
+    case "ipam/bad-backup":
     case "ipam/bad-subnet":
     case "ipam/out-of-range":
       return 400;
@@ -114,11 +111,14 @@ function statusOf(code: ErrorCode): number {
     case "ipam/off":
     case "peer/unknown":
       return 404;
+    case "attach/in-use":
     case "dns/conflict":
     case "ipam/in-use":
     case "ipam/owned-by-other":
+    case "ipam/owners-missing":
     case "ipam/peer-connected":
     case "ipam/peers-missing":
+    case "ipam/ring-exists":
       return 409;
     case "engine/unreachable":
       return 503;

@@ -16,7 +16,7 @@ import { Follower, type FollowerEvent, type Known, type Looked } from "./followe
 
 /** Time until an engine that could not be worked with is tried again, in milliseconds: doubled each time, up to the
  * most. */
-const RETRY_MS = { first: 1_000, most: 60_000 };
+const RETRY_MS = { first: 500, most: 30_000 };
 /** A session that held for so long was a good one, in milliseconds. */
 const GOOD_MS = 10_000;
 
@@ -155,7 +155,12 @@ export class EngineFollower implements Disposable {
   /** What all networks use; undefined: there is no engine to ask. */
   async networkUse(): Promise<NetworkUse | undefined> {
     const session = this.#session;
-    return await session?.engine.networkUse(session.ending.signal);
+    try {
+      return await session?.engine.networkUse(session.ending.signal);
+    } catch (thrown) {
+      if (session?.ending.signal.aborted) return undefined; // it went meanwhile
+      throw thrown;
+    }
   }
 
   async #run(): Promise<void> {
@@ -182,7 +187,7 @@ export class EngineFollower implements Disposable {
       if (reason !== told) logger.warn("container engine lost", { socket, reason });
       told = reason;
       retryMs = clock.now() - begun >= GOOD_MS ? RETRY_MS.first : Math.min(RETRY_MS.most, 2 * retryMs);
-      await pause(jittered(retryMs / 2, random), signal);
+      await pause(jittered(retryMs, random), signal);
     }
   }
 

@@ -64,10 +64,10 @@ function readPoolId(text: string): Pool | undefined {
 
 /** Answers requests for pools. */
 export class Pools {
-  /** Requests for any pool since the last other call. */
+  /** Requests for any pool since a search ended. */
   #inARow = 0;
 
-  /** Told of each call that is no request for a pool. */
+  /** Told of each call that ends a search for a pool. */
   otherCall(): void {
     this.#inARow = 0;
   }

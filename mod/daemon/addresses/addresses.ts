@@ -6,12 +6,18 @@ import { type Cidr, cidrContains, formatCidr, type Ip, parseCidr } from "../../c
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
 import { after } from "../../core/time.ts";
-import { qualified } from "../../dns/records/domain.ts";
 import type { AllocatorShell } from "../../ipam/allocator_shell.ts";
 import type { Patience } from "../../ipam/allocator_types.ts";
 import type { Universe } from "../../ipam/universe.ts";
 import { type AddressUsers, firstInUse } from "./address_users.ts";
-import { type Names, namesAfter, namesOff, unansweredNames } from "../names/names.ts";
+import {
+  type Names,
+  namesAfter,
+  namesOff,
+  restoreCheck,
+  restoreNames,
+  unansweredNames,
+} from "../names/names.ts";
 import { readHealth } from "../names/target_checks.ts";
 import type { UnusedAddresses } from "./unused_addresses.ts";
 
@@ -44,7 +50,7 @@ export interface AddressesParts {
 type Unnamed = ReturnType<Attachments["attach"]>;
 
 /** Patience without end. */
-const FOREVER: Patience = { until: Infinity, noWait: false };
+export const FOREVER: Patience = { until: Infinity, noWait: false };
 
 /** What allocation says where it is off. `orGive`: an address from the caller would do as well. */
 export function ipamOff(action: string, { orGive = false } = {}): MeshnetError {
@@ -87,14 +93,15 @@ export class Addresses {
     const check = health === undefined ? undefined : readHealth(health);
     return await this.#inTurn(holder, async () => {
       const before = names?.own.namesOf(holder) ?? [];
+      const checked = names?.checks.of(holder);
       const hostnames = namesAfter(names, holder, request.names ?? []);
       if (hostnames !== undefined) names?.own.setNames(holder, hostnames);
       try {
+        if (health !== undefined) names?.checks.set(holder, check);
         const given = wishes.flatMap((wish) => wish.kind === "address" ? [wish.cidr] : []);
         const answer = ipam === undefined
           ? await this.#attachGiven(given, request, gone)
           : await this.#attach(ipam, { gone, holder, request, wishes });
-        if (health !== undefined) names?.checks.set(holder, check);
         const { files } = names ?? {};
         const warnings = [
           request.noDns === true ? files?.restore(holder) : files?.write(holder),
@@ -102,7 +109,8 @@ export class Addresses {
         ];
         return this.#named(holder, withWarnings(answer, warnings));
       } catch (thrown) {
-        if (hostnames !== undefined) this.#unname(holder, before);
+        if (hostnames !== undefined) restoreNames(this.#parts, holder, before);
+        if (health !== undefined) restoreCheck(this.#parts, holder, checked);
         throw thrown;
       }
     });
@@ -195,16 +203,6 @@ export class Addresses {
     if (attachment !== null) names?.attached(holder, attachment.addresses);
     const called = names?.own.namesOf(holder) ?? [];
     return { ...withWarnings(answer, [warning]), attachment: attachment && { ...attachment, names: called } };
-  }
-
-  /** After a request that failed: the names that a target had before. */
-  #unname(holder: string, before: readonly string[]): void {
-    const { logger, names } = this.#parts;
-    try {
-      names!.own.setNames(holder, before.map((name) => qualified(name, names!.domain)));
-    } catch (thrown) { // the request's own failure is what its caller must read
-      logger.error("names not remembered", { target: holder, reason: messageOf(thrown) });
-    }
   }
 
   async #obtain(

@@ -3,15 +3,11 @@ import { type AddressWish, type Exposed, parseAddressWish } from "../../attach/m
 import type { ExposeAnswer, ExposedReport, ExposeRequest } from "../../control/address_types.ts";
 import { type Cidr, cidrContains, formatCidr, type Ip } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
+import { EXPOSE_HOLDER } from "../../core/holders.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
-import { qualified } from "../../dns/records/domain.ts";
 import { type AddressUsers, firstInUse } from "./address_users.ts";
-import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
-import { type Names, namesAfter } from "../names/names.ts";
-
-/** Under this name the host's own addresses are held. */
-export const EXPOSE_HOLDER = "weave:expose";
-const FOREVER = { until: Infinity, noWait: false };
+import { FOREVER, type Ipam, ipamOff, patienceOf } from "./addresses.ts";
+import { type Names, namesAfter, restoreNames } from "../names/names.ts";
 
 /** What exposing needs. */
 export interface ExposingParts {
@@ -74,7 +70,7 @@ export class Exposing {
         for (const { ip } of [...ipam?.shell.lookup(EXPOSE_HOLDER) ?? [], ...given(wishes)]) {
           if (!kept.some((one) => one.ip === ip)) await this.#giveBack(ip);
         }
-        if (hostnames !== undefined) this.#unname(called);
+        if (hostnames !== undefined) restoreNames(this.#parts, EXPOSE_HOLDER, called);
         throw thrown;
       }
     });
@@ -97,7 +93,7 @@ export class Exposing {
           {
             hint: has.length === 0
               ? "This host is not exposed"
-              : `It is exposed with ${has.map(formatCidr).join(", ")}`,
+              : `It holds ${has.map(formatCidr).join(", ")}`,
           },
         );
       });
@@ -122,16 +118,6 @@ export class Exposing {
   #called(): readonly string[] {
     const { exposed, names } = this.#parts;
     return exposed.addresses.length === 0 ? [] : names?.own.calledNames(EXPOSE_HOLDER) ?? [];
-  }
-
-  /** After a request that failed: the names that this host had before. */
-  #unname(called: readonly string[]): void {
-    const { logger, names } = this.#parts;
-    try {
-      names!.own.setNames(EXPOSE_HOLDER, called.map((name) => qualified(name, names!.domain)));
-    } catch (thrown) { // the request's own failure is what its caller must read
-      logger.error("names not remembered", { target: EXPOSE_HOLDER, reason: messageOf(thrown) });
-    }
   }
 
   /** After a start: what is exposed is held, and what was held for nothing goes back. */

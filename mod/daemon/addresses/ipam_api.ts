@@ -11,7 +11,7 @@ import { type Backup, readBackup, writeBackup } from "../../ipam/backup.ts";
 import type { Answered } from "../../ipam/allocator_shell.ts";
 import { peerText } from "../../ipam/words.ts";
 import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
-import { EXPOSE_HOLDER } from "./exposing.ts";
+import { EXPOSE_HOLDER } from "../../core/holders.ts";
 
 /** What it is made of. */
 export interface IpamApiParts {

@@ -194,6 +194,8 @@ export class Containers implements Disposable {
         return;
       case "refused": {
         const { hint, label, value } = wish;
+        const message = `${name} is not attached: its label ${label} is ${JSON.stringify(value)}`;
+        this.#refused.set(id, { message, hint, waitMs });
         return this.#parts.logger.warn("label-not-usable", { container: name, label, value, hint });
       }
       case "attach": {

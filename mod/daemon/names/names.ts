@@ -2,13 +2,14 @@
 import { type Attachment, parseAttachTarget } from "../../attach/mod.ts";
 import type { NameReport } from "../../control/name_types.ts";
 import { type Ip, parseCidr } from "../../core/addr.ts";
-import { MeshnetError } from "../../core/errors.ts";
+import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
+import type { Logger } from "../../core/ports.ts";
 import { closest } from "../../core/suggest.ts";
 import { NAMES_EXTENSION } from "../../dns/records/channel.ts";
 import type { DirectoryShell } from "../../dns/records/directory_shell.ts";
 import type { EntryData } from "../../dns/records/directory_types.ts";
-import { isBelow } from "../../dns/records/domain.ts";
+import { isBelow, qualified } from "../../dns/records/domain.ts";
 import type { OwnNames } from "../../dns/records/own_names_shell.ts";
 import {
   isOfHosts,
@@ -112,6 +113,31 @@ export function namesAfter(
   throw new MeshnetError("dns/too-many", `Cannot name ${whom}: it would have ${all.length} names`, {
     hint: `A target has at most ${MAX_NAMES}; take some away with \`meshnet dns remove\``,
   });
+}
+
+/** What a request needs to take back what it has changed about a target. */
+interface Restoring {
+  readonly names: Names | undefined;
+  readonly logger: Logger;
+}
+
+/** After a request that failed: gives a target the names that it had before. Its own failure is what the caller must
+ * read, so this one is logged. */
+export function restoreNames({ logger, names }: Restoring, holder: string, before: readonly string[]): void {
+  try {
+    names?.own.setNames(holder, before.map((name) => qualified(name, names.domain)));
+  } catch (thrown) {
+    logger.error("names not remembered", { target: holder, reason: messageOf(thrown) });
+  }
+}
+
+/** The same for the health check that it had. */
+export function restoreCheck({ logger, names }: Restoring, holder: string, before: string | undefined): void {
+  try {
+    names?.checks.set(holder, before);
+  } catch (thrown) {
+    logger.error("health check not remembered", { target: holder, reason: messageOf(thrown) });
+  }
 }
 
 /** What a person who gives a name should know while containers of this host get no answers. */

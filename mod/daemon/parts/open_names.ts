@@ -16,7 +16,7 @@ import { readTextIfReadable } from "../../sys/files.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import type { Config } from "../config/config.ts";
 import type { DnsConfig } from "../config/config_dns.ts";
-import { EXPOSE_HOLDER } from "../addresses/exposing.ts";
+import { EXPOSE_HOLDER, HOST_HOLDER } from "../../core/holders.ts";
 import { addressesOf, extensionsOfNames, isAlive, type Names } from "../names/names.ts";
 import { type NameService, startNameService } from "../threads/names_client.ts";
 import { OtherDomains } from "../names/other_domains.ts";
@@ -38,8 +38,6 @@ export interface NamesPart extends AsyncDisposable {
 const PATIENCE_MS = 2_000;
 /** Distances to other hosts change slowly: they are told when there is another reason to wake up, and not more often. */
 const DISTANCES_MS = 10_000;
-/** This host among those who ask, and in its name by nickname. */
-const HOST = "meshnet:host";
 const LOOPBACK = "127.0.0.1" as Ip;
 
 /** Gives the names that are remembered to what is attached, and begins to tell, to hear and to answer. */
@@ -99,7 +97,9 @@ export function openNames(
   });
   const called = hostName(config.nickname, domain);
   const alsoCalled = (target: string) =>
-    target === EXPOSE_HOLDER && called !== undefined ? { container: HOST, hostname: called } : undefined;
+    target === EXPOSE_HOLDER && called !== undefined
+      ? { container: HOST_HOLDER, hostname: called }
+      : undefined;
   const own = new OwnNames({ store, directory, domain, alsoCalled, logger });
   const service = startNameService({
     config: { ...config.dns, self, plainCap: undefined, patienceMs: PATIENCE_MS },
@@ -125,7 +125,7 @@ export function openNames(
   const tellClient = (target: string, addresses: readonly string[]) => {
     if (target !== EXPOSE_HOLDER) return service.setClient(target, clientOf(addresses));
     const sources = [LOOPBACK, ...listen.map(({ ip }) => ip)].flatMap(numberOf);
-    service.setClient(HOST, { ...clientOf(addresses), sources });
+    service.setClient(HOST_HOLDER, { ...clientOf(addresses), sources });
   };
   let distancesAt = -Infinity;
   const tellDistances = () => {

@@ -1,6 +1,7 @@
 /** The names that this host gives: to what is attached here, and by `dns add`. They are stored, and outlive the host. */
 import type { Ip } from "../../core/addr.ts";
 import { messageOf } from "../../core/errors.ts";
+import { EXTERN_HOLDER } from "../../core/holders.ts";
 import type { Logger, Store } from "../../core/ports.ts";
 import { isContainerId } from "../../wire/dns/dns_text.ts";
 import { isRecordData, RECORD_TYPE } from "../../wire/dns/dns_types.ts";
@@ -15,7 +16,6 @@ const TARGET_PREFIX = "names/target/";
 const RECORD_PREFIX = "names/record/";
 const VERSION = 1;
 /** Whose records by `dns add` are, as other makes of peers have it. */
-const EXTERN = "weave:extern";
 
 /** What this host's names are made of. */
 export interface OwnNamesParts {
@@ -63,7 +63,7 @@ export class OwnNames {
     for (const [key, value] of store.list(RECORD_PREFIX)) {
       const record = this.#read(key, value, readStored);
       if (record === undefined) continue;
-      const own = { ...record, container: EXTERN, hostname: qualified(record.hostname, parts.domain) };
+      const own = { ...record, container: EXTERN_HOLDER, hostname: qualified(record.hostname, parts.domain) };
       if (this.#tell(own)) this.#records.set(key, own);
     }
   }
@@ -135,7 +135,7 @@ export class OwnNames {
   add(hostname: string, data: readonly EntryData[]): void {
     const { directory, domain, store } = this.#parts;
     const news = data.map((each): readonly [string, OwnRecord] => {
-      return [keyOf(shortName(hostname, domain), each), { container: EXTERN, hostname, data: each }];
+      return [keyOf(shortName(hostname, domain), each), { container: EXTERN_HOLDER, hostname, data: each }];
     }).filter(([key]) => !this.#records.has(key));
     const told: OwnRecord[] = [];
     try {

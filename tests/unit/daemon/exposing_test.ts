@@ -5,7 +5,8 @@ import { type Cidr, formatCidr, type Ip, parseCidr } from "../../../mod/core/add
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import type { Ipam } from "../../../mod/daemon/addresses/addresses.ts";
-import { EXPOSE_HOLDER, Exposing } from "../../../mod/daemon/addresses/exposing.ts";
+import { EXPOSE_HOLDER } from "../../../mod/core/holders.ts";
+import { Exposing } from "../../../mod/daemon/addresses/exposing.ts";
 import { UnusedAddresses } from "../../../mod/daemon/addresses/unused_addresses.ts";
 import type { AllocatorShell, IpamRequest } from "../../../mod/ipam/allocator_shell.ts";
 import type { Names } from "../../../mod/daemon/names/names.ts";

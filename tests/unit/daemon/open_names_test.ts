@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Endpoint, type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import { Faults } from "../../../mod/core/faults.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
-import { EXPOSE_HOLDER } from "../../../mod/daemon/addresses/exposing.ts";
+import { EXPOSE_HOLDER } from "../../../mod/core/holders.ts";
 import { openNames, tellWaiting } from "../../../mod/daemon/parts/open_names.ts";
 import { recordOfAddress } from "../../../mod/dns/records/spelling.ts";
 import { SystemClock } from "../../../mod/sys/clock.ts";
