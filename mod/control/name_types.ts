@@ -1,5 +1,4 @@
 /** Requests and answers about names. What holds for api_types.ts holds here: scripts depend on it. */
-import type { DnsCounters, DnsOrder } from "../dns/service_types.ts";
 
 /** Names, in `GET /status`. */
 export interface NamesReport {
@@ -10,7 +9,7 @@ export interface NamesReport {
   /** Addresses at which others ask, and whether they can. */
   readonly listen: readonly { readonly address: string; readonly listening: boolean }[];
   /** In which order the addresses of a name are answered, unless the name says otherwise. */
-  readonly order: DnsOrder;
+  readonly order: "balanced" | "random" | "nearest";
   /** For how many seconds clients may keep an answer; null: 0 if it is balanced, else 1. */
   readonly ttl: number | null;
   /** Servers that are asked for all other names, `address:port`; null: the name server does not say. */
@@ -18,11 +17,35 @@ export interface NamesReport {
   /** Domains with servers of their own, each `DOMAIN=ADDRESS:PORT`. */
   readonly forward: readonly string[];
   /** What was done since the name server began; null: it does not say. */
-  readonly counters: DnsCounters | null;
+  readonly counters: NameCounters | null;
   /** Records that are answered: those of all hosts. */
   readonly entries: number;
   /** Those of this host. */
   readonly own: number;
+}
+
+/** What the name server has done since it began. */
+export interface NameCounters {
+  /** Messages that came. */
+  readonly queries: number;
+  /** Answers from this host's memory. */
+  readonly answered: number;
+  /** Of these: names that do not exist. */
+  readonly unknown: number;
+  /** Questions that other servers were asked. */
+  readonly forwarded: number;
+  /** Answers that an earlier answer of another server gave. */
+  readonly cached: number;
+  /** Questions that no other server answered. */
+  readonly failed: number;
+  /** Answers of other servers that were not what was asked. */
+  readonly spoofed: number;
+  /** Messages that made no sense. */
+  readonly malformed: number;
+  /** Queries of strangers beyond their rate. */
+  readonly limited: number;
+  /** Questions and connections that were refused because too many were under way. */
+  readonly refused: number;
 }
 
 /** One record of a name; one item of `GET /dns`. */

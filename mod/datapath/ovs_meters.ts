@@ -10,7 +10,6 @@ import { BOUNDS } from "./group_frames.ts";
 export class OvsMeters {
   /** Those that were tried, and whether the kernel has made them. */
   readonly #tried = new Map<number, boolean>();
-  #unknown = false;
 
   /** `make` has the kernel make a meter; false: it knows none. It throws if it cannot have this one. */
   constructor(readonly parts: { readonly make: (meter: Meter) => boolean; readonly log: Logger }) {}
@@ -20,7 +19,7 @@ export class OvsMeters {
     if (ethDst === undefined || !isGroupMac(ethDst) || tunnel !== undefined || sleeve !== undefined) {
       return undefined;
     }
-    if (this.#unknown || actions.every(({ kind }) => kind === "output")) return undefined;
+    if (actions.every(({ kind }) => kind === "output")) return undefined;
     const isBroadcast = ethDst === BROADCAST;
     const id = 2 * inPort + (isBroadcast ? 1 : 2);
     const made = this.#tried.get(id) ??
@@ -33,7 +32,6 @@ export class OvsMeters {
     let made = false;
     try {
       made = make(meter);
-      this.#unknown = !made;
     } catch (thrown) { // newer kernels keep meters by id in a table, where another one may have the place
       log.debug("overlay/no-meter", { meter: meter.id, reason: messageOf(thrown) });
     }

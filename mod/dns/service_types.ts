@@ -57,7 +57,7 @@ export interface DnsReport {
   readonly counters: DnsCounters;
 }
 
-/** What the name server has done since it began. */
+/** Counts. */
 export interface DnsCounters {
   /** Messages that came. */
   readonly queries: number;

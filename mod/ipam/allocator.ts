@@ -7,7 +7,7 @@ import { after, type Millis } from "../core/time.ts";
 import type { IpamMessage, IpamState } from "../wire/ipam/ipam_types.ts";
 import type { AllocatorEffect, AllocatorEvent, AllocatorOptions } from "./allocator_types.ts";
 import type { Backup } from "./backup.ts";
-import { Exchange, type StateNews } from "./exchange.ts";
+import { Exchange, ownership, type StateNews } from "./exchange.ts";
 import type { Election } from "./agree.ts";
 import { Importer } from "./importer.ts";
 import { ASIDE, NOBODY } from "./owned.ts";
@@ -122,7 +122,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
 
   /** Tells rings with other owners apart. */
   ringPrint(): string {
-    return this.#parts.ring.entries.map(({ owner, token }) => `${token} ${owner}`).join();
+    return ownership(this.#parts.ring.entries);
   }
 
   /** What we own. */
@@ -254,8 +254,8 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
       case "denied":
         return this.#requests.denied(source, message.range);
       case "update":
-        this.#requests.heard(source);
         if (this.#take(this.#exchange.take(message.state, source)).oursChanged) this.#parts.tellLater();
+        this.#requests.heard(source);
         return this.#requests.retry(); // what came before by broadcast may not have been enough: it may be asked again
       default:
         return assertNever(message);

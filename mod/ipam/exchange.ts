@@ -35,7 +35,7 @@ const NOTHING: StateNews = {
 };
 
 /** Who owns what, as text. */
-function ownership(entries: RingContent["entries"]): string {
+export function ownership(entries: RingContent["entries"]): string {
   return entries.map(({ owner, token }) => `${token} ${owner}`).join();
 }
 
@@ -154,7 +154,10 @@ export class Exchange {
     }
     const merged = mergeRings(ring, content, options);
     if (merged.kind === "different-seeds") {
-      if (this.#givesWay(content)) return this.#install(content);
+      if (this.#givesWay(content)) {
+        this.#parts.sure.clear(); // of the ring that is forgotten
+        return this.#install(content);
+      }
       return refused(differentSeeds(theirs.seeds, ring.seeds, nicknames));
     }
     if (merged.kind === "refused") {
@@ -180,6 +183,7 @@ export class Exchange {
     ring.install(content.entries, content.seeds);
     if (!changed) return NOTHING;
     const oursChanged = this.#parts.followRing(before) && !wasEmpty;
+    if (moved) this.#parts.moves++;
     if (moved) this.#parts.saveRing(); // versions and free counts of others alone are learned anew
     return { ...NOTHING, ringChanged: true, oursChanged, moved: moved && !wasEmpty };
   }

@@ -76,6 +76,8 @@ export class Parts implements Facts, Surroundings {
   overtaken = 0;
   /** Whether we were removed in an earlier life, and others own now what is in use here. */
   succeeded = false;
+  /** How often others' news have moved ranges. */
+  moves = 0;
   /** Whether we have gone for good. */
   gone = false;
   /** What the step in hand writes, before anything else is done. */
@@ -250,7 +252,8 @@ export class Parts implements Facts, Surroundings {
   passOnLater(): void {
     if (this.#passOnAt !== Infinity) return;
     const { least, spread, spreadPerHost } = PASS_ON_MS;
-    // About one host speaks before the others hear it, however many there are.
+    // About one host speaks before the others hear it, however many there are. At the only link between two halves it
+    // takes its whole time.
     const within = Math.max(spread, spreadPerHost * this.reachable.size);
     this.#passOnAt = this.now + least + this.options.random.below(within);
   }

@@ -27,7 +27,7 @@ export type Waiting =
 /** What others were asked about one range. */
 interface Inquiry {
   /** Whose answer is awaited, until a time. */
-  asked: { readonly peer: PeerName; readonly until: number } | undefined;
+  asked: { readonly peer: PeerName; readonly until: number; readonly moves: number } | undefined;
   /** Who has nothing for us, and until when we believe that. */
   readonly denied: Map<PeerName, number>;
 }
@@ -93,17 +93,19 @@ export class Requests {
     if (this.#waiting.size === 0 || this.#inquiries.size > MAX_WAITING) this.#inquiries.clear();
   }
 
-  /** A peer has answered: it may be asked again. */
+  /** A peer has answered: it may be asked again if ranges have moved since; else it knows less than we do. */
   heard(peer: PeerName): void {
     for (const inquiry of this.#inquiries.values()) {
-      if (inquiry.asked?.peer === peer) inquiry.asked = undefined;
+      const { asked } = inquiry;
+      if (asked?.peer === peer && asked.moves !== this.#parts.moves) inquiry.asked = undefined;
     }
   }
 
   /** A peer has nothing for us in a range: claims of addresses in it fail, allocations ask others. */
   denied(peer: PeerName, range: IpamRange): void {
-    this.heard(peer);
-    this.#inquiries.get(keyOf(range))?.denied.set(peer, this.#parts.now + ASK_MS);
+    const inquiry = this.#inquiries.get(keyOf(range));
+    if (inquiry?.asked?.peer === peer) inquiry.asked = undefined;
+    inquiry?.denied.set(peer, this.#parts.now + ASK_MS);
     const { wireStart } = this.#parts.universe;
     for (const [id, request] of [...this.#waiting]) {
       if (request.kind !== "claim") continue;
@@ -241,7 +243,7 @@ export class Requests {
     const range = this.#onWire(span);
     const key = keyOf(range);
     const inquiry: Inquiry = this.#inquiries.get(key) ?? { asked: undefined, denied: new Map() };
-    inquiry.asked = { peer, until: this.#parts.now + ASK_MS };
+    inquiry.asked = { peer, until: this.#parts.now + ASK_MS, moves: this.#parts.moves };
     this.#inquiries.set(key, inquiry);
     this.#parts.send(peer, { kind: "request", range });
   }

@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   firewall: ["core", "wire"],
   ipam: ["core", "wire"],
   dns: ["core", "wire"],
-  control: ["core", "wire", "mesh", "overlay", "attach", "ipam", "dns"],
+  control: ["core", "wire", "mesh", "overlay", "attach", "ipam"],
   docker: ["core", "control"],
   sys: ["core"],
   ffi: ["core"],

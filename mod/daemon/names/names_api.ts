@@ -82,7 +82,7 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
       refuseOrders(hostname, data);
       const ordered = orderOf(request, recordsOf(hostname, all));
       refuseAliasBesideOthers(hostname, [...data, ...targets.map(() => undefined)], all);
-      const after = targets.map((target) => [target, namesAfter(all, target, [`${hostname}`])!] as const);
+      const after = targets.map((target) => [target, namesAfter(all, target, [hostname])!] as const);
       all.own.add(hostname, [...data, ...ordered.add]);
       all.own.remove(ordered.remove);
       for (const [target, hostnames] of after) all.own.setNames(target, hostnames);

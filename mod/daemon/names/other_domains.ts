@@ -33,7 +33,7 @@ export class OtherDomains {
     const example = first[1].example.replace(/\.$/, "");
     return [{
       message: `Names of ${some.join(", ")}${left > 0 ? ` and ${left} more` : ""} are not below ${domain} ` +
-        `(${example}): they are not answered here`,
+        `(such as ${example}): they are not answered here`,
       hint: "Start all hosts with the same --dns-domain",
     }];
   }

@@ -29,7 +29,7 @@ export function readHealth(text: string): string | undefined {
   const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
   throw new MeshnetError("usage/bad-health", `Cannot use the health check ${shown}`, {
     hint:
-      "Give tcp:PORT or http:PORT/PATH, with ,every=2s (100ms to 3600s) and ,after=3 (1 to 100) if you like, or none",
+      "Give tcp:PORT or http:PORT/PATH, with ,every=2s (100ms to 3600s) and ,after=3 (1 to 100) if you like, in this order, or none",
   });
 }
 

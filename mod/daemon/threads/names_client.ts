@@ -157,8 +157,10 @@ class NameServiceClient implements NameService {
 
   #begin(): void {
     const { config, createWakeup, guard, workerUrl } = this.#around;
-    const wakeup = createWakeup();
+    using undo = new DisposableStack();
+    let wakeup: WakeupCounter;
     try {
+      wakeup = undo.use(createWakeup());
       const url = workerUrl ?? new URL("./names_worker.ts", import.meta.url);
       const worker = new Worker(url, { type: "module", name: "names" });
       this.#thread = { worker, wakeup, beganAt: performance.now() };
@@ -177,9 +179,9 @@ class NameServiceClient implements NameService {
         }),
       );
     } catch (thrown) {
-      wakeup[Symbol.dispose]();
       return this.#fail(messageOf(thrown));
     }
+    undo.move();
     // Not announced: the thread waits for its first message in another way.
     this.#thread?.worker.postMessage({ kind: "start", config, wakeupFd: wakeup.fd } satisfies ToNameServer);
     for (const [id, client] of this.#clients) this.#send({ kind: "client", id, client });

@@ -9,6 +9,7 @@ import { DNS_HEADER, FLAG, RCODE, RECORD_TYPE } from "../../wire/dns/dns_types.t
 import type { DnsOrder } from "../service_types.ts";
 import { Choice, type PossibleClients } from "./choice.ts";
 import { Dice } from "./dice.ts";
+import { MAX_ALIASES } from "../records/look_up.ts";
 import { NameIndex, type NameSet } from "../records/name_index.ts";
 
 /** How names are answered. */
@@ -61,8 +62,6 @@ export type DnsVerdict =
 export const MAX_UDP_ANSWER = 4_096;
 /** Answers over TCP have a length of 16 bits. */
 export const MAX_TCP_ANSWER = 65_535;
-/** Aliases that lead to aliases: no more than this. */
-const MAX_ALIASES = 8;
 /** The names of addresses are below this. */
 const REVERSE = encodeName("in-addr.arpa.");
 /** Orders as records have them. */

@@ -213,7 +213,7 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
   #override(received: DnsEntry, wall: number): DnsEntry {
     const mine = this.store.get(this.#options.self, entryIdentity(received));
     if (mine === undefined) {
-      if (received.tombstone > 0) return received;
+      if (received.tombstone > 0 && !received.unhealthy) return received;
       return { ...received, tombstone: wall, version: received.version + 1, unhealthy: false };
     }
     const isOlder = mine.version < received.version;

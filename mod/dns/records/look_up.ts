@@ -5,7 +5,7 @@ import { RECORD_TYPE } from "../../wire/dns/dns_types.ts";
 import { aliasTarget } from "./spelling.ts";
 
 /** Aliases that lead to aliases: no more than this, as when a client asks. */
-const MAX_ALIASES = 8;
+export const MAX_ALIASES = 8;
 
 /** The answered entries of a whole name, those of an alias first. Goes through all entries. */
 export function answersFor(entries: Iterable<DnsEntry>, hostname: string): readonly DnsEntry[] {

@@ -82,6 +82,12 @@ export class HealthWatch {
     return this.#ended(target, watched, good, now);
   }
 
+  /** A probe could not be made, and that says nothing of the target: the next one begins when it is due. */
+  skip(target: string, probe: number): void {
+    const watched = this.#watched.get(target);
+    if (watched?.probe === probe) watched.probe = undefined;
+  }
+
   /** Does what is due. */
   wake(now: Millis): readonly HealthEffect[] {
     const effects: HealthEffect[] = [];
@@ -136,6 +142,7 @@ export function parseHealthCheck(
   if (whole === undefined || !(port >= 1 && port <= 65_535) || kind === "tcp" && path !== undefined) {
     return undefined;
   }
+  if (/,(?:every|after)=/.test(path ?? "")) return undefined; // a pace that is none, or in another order
   const intervalMs = every === undefined
     ? DEFAULT_PACE.intervalMs
     : Number(every) * (unit === "s" ? 1_000 : 1);

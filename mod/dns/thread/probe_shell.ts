@@ -1,4 +1,6 @@
 /** Probing targets: a connection from inside the target's own network namespace, so that no host needs a way there. */
+import { isUsedUp } from "../../core/errno.ts";
+import { errnoOf } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type HealthCheck, type HealthEffect, HealthWatch, type ProbedTarget } from "./health.ts";
 import type { ConnectionPort, Handlers, Sockets } from "./socket_ports.ts";
@@ -68,7 +70,8 @@ export class Probing implements Disposable {
     let socket: ConnectionPort;
     try {
       socket = sockets.connectIn(netns, { ip, port: check.port });
-    } catch {
+    } catch (thrown) {
+      if (isUsedUp(errnoOf(thrown) ?? 0)) return this.#watch.skip(id, probe); // this host's trouble
       return this.#end(id, probe, false); // its namespace is gone, or there is no way in it
     }
     this.#open.set(probe, socket);

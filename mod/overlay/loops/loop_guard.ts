@@ -49,9 +49,8 @@ export class LoopGuard {
   #suspectedAt = -Infinity;
   #windowAt = -Infinity;
   #moves = 0;
-  /** The port at which a strange probe came in, and when its addresses are forgotten again. */
-  #strange: { readonly port: PortNo; readonly at: Millis } | undefined;
-  #strangeAt = -Infinity;
+  /** Ports at which a strange probe came in: when their addresses are forgotten again, and how long they then rest. */
+  readonly #strange = new Map<PortNo, { again: number; readonly rest: Millis }>();
 
   constructor(parts: LoopGuardParts) {
     this.#parts = parts;
@@ -94,22 +93,23 @@ export class LoopGuard {
   }
 
   #stranger(port: PortNo, now: Millis): void {
-    if (now - this.#strangeAt < FORGET_REST_MS) return;
-    this.#strangeAt = now;
-    this.#strange = { port, at: after(now, FORGET_AGAIN_MS) };
+    if (now < (this.#strange.get(port)?.rest ?? -Infinity)) return;
+    this.#strange.set(port, { again: after(now, FORGET_AGAIN_MS), rest: after(now, FORGET_REST_MS) });
     this.#forgetAddresses(port, now);
   }
 
   /** A port has gone. */
   forget(port: PortNo): void {
     this.#finder.forget(port);
+    this.#strange.delete(port);
   }
 
   /** Earliest time at which wake() has something to do. */
   nextWake(): number {
     const hush = this.#hush;
     const hushAt = hush === undefined ? Infinity : hush.probes.length > 0 ? hush.probeAt : hush.endAt;
-    return Math.min(hushAt, this.#strange?.at ?? Infinity, this.#finder.nextWake());
+    const again = [...this.#strange.values()].map((one) => one.again);
+    return Math.min(hushAt, ...again, this.#finder.nextWake());
   }
 
   /** Does what is due. */
@@ -120,10 +120,10 @@ export class LoopGuard {
       this.#hush = undefined;
       this.#setHushed(false, now);
     }
-    const strange = this.#strange;
-    if (strange !== undefined && now >= strange.at) {
-      this.#strange = undefined;
-      this.#forgetAddresses(strange.port, now);
+    for (const [port, strange] of this.#strange) {
+      if (now < strange.again) continue;
+      strange.again = Infinity;
+      this.#forgetAddresses(port, now);
     }
     this.#perform(this.#finder.wake(now), now);
   }

@@ -235,7 +235,8 @@ Deno.test("OtherDomains tells of hosts whose names are not below our domain, as 
   count("web.other.internal.", 2, 1);
   count("db.other.internal.", 2, 1);
   assert.deepEqual(told(), [{
-    message: "Names of h2 are not below mesh.internal (web.other.internal): they are not answered here",
+    message:
+      "Names of h2 are not below mesh.internal (such as web.other.internal): they are not answered here",
     hint: "Start all hosts with the same --dns-domain",
   }]);
   for (let n = 3; n < 8; n++) count("x.other.internal.", n, 1);

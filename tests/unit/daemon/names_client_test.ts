@@ -23,6 +23,8 @@ const COUNTING = `
 class Trial {
   signals = 0;
   open = 0;
+  /** So many counters cannot be made. */
+  refusals = 0;
   readonly logged: string[] = [];
   readonly told: (readonly DnsListener[])[] = [];
   #more = Promise.withResolvers<void>();
@@ -47,6 +49,7 @@ class Trial {
       },
       entries,
       createWakeup: () => {
+        if (this.refusals-- > 0) throw new Error("no descriptors left");
         this.open++;
         return { fd: 3, signal: () => void this.signals++, [Symbol.dispose]: () => void this.open-- };
       },

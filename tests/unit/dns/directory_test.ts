@@ -30,6 +30,12 @@ const meant = (name: string): DnsEntry[] =>
 const bytes = (name: string) => fromHex(vectors.get(name)!.hex);
 const FOO = ["foo.weave.local", "aaaaaaaaaaaabbbb", "10.32.0.1"] as const;
 
+Deno.test("Directory deletes what others bring back of it, also what did not answer", () => {
+  const bench = new Bench();
+  bench.hear([entry({ origin: peer(1), version: 3, tombstone: bench.wall - 5, unhealthy: true })]);
+  assert.deepEqual(bench.told.map(({ version, unhealthy }) => [version, unhealthy]), [[4, false]]);
+});
+
 Deno.test("Directory: what happens to names is told as the original tells it", () => {
   const bench = new Bench();
   assert.deepEqual(bench.register(...FOO), { kind: "done", changed: 1 });

@@ -129,6 +129,10 @@ Deno.test("parseHealthCheck() takes tcp and http with their pace, and nothing el
     "tcp:80,every=3601s",
     "tcp:80,after=0",
     "tcp:80,after=101",
+    "http:80/r,every=5m",
+    "http:80/r,every=2",
+    "http:80/r,after=1000",
+    "http:80/r,after=3,every=2s",
   ];
   for (
     const text of [

@@ -113,6 +113,20 @@ Deno.test("a request without free addresses asks a peer that has some, and uses 
   assert.equal(told(bench.outcomes.get(bench.lastId)), "10.32.3.1/22");
 });
 
+Deno.test("a peer that gives nothing and knows nothing new is not asked again at once", () => {
+  const bench = new Bench();
+  bench.reach(2);
+  bench.pass(1_000);
+  for (let i = 0; i < 511; i++) assert.ok(bench.allocate(`c${i}`));
+  assert.equal(bench.allocate("more"), undefined);
+  assert.equal(bench.sent().length, 1);
+  const state = { now: 0, nicknames: new Map(), paxos: undefined, ring: bench.ring(), members: undefined };
+  bench.feed({ kind: "message", source: peer(2), message: { kind: "update", state } });
+  assert.deepEqual(bench.sent(), []);
+  bench.pass(10_000);
+  assert.equal(bench.outcomes.get(bench.lastId), undefined, "it goes on waiting");
+});
+
 Deno.test("who does not want to wait is told who holds what as soon as nobody is left to ask", () => {
   const bench = new Bench({ range: "10.32.0.0/29" });
   bench.state({ nicknames: new Map([[peer(2), "host2"]]) });

@@ -36,12 +36,14 @@ for (const kind of KINDS) {
   const what = [removals ? "some lost for good" : "all come back", ...oldDisks ? ["with old disks"] : []];
   Deno.test(`no address has two owners: ${hosts} hosts, ${what.join(", ")}`, () => {
     const count = hosts > 5 ? Math.ceil(SEEDS / 8) : SEEDS;
+    let steps = 0;
     for (let seed = 1; seed <= count; seed++) {
       try {
-        storm({ ...kind, seed });
+        steps += storm({ ...kind, seed });
       } catch (error) {
         throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
       }
     }
+    if (SEEDS > 8) console.log(`${hosts} hosts, ${what.join(", ")}: ${steps} steps`);
   });
 }
