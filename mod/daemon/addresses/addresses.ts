@@ -107,7 +107,9 @@ export class Addresses {
           request.noDns === true ? files?.restore(holder) : files?.write(holder),
           hostnames === undefined ? undefined : names && unansweredNames(names),
         ];
-        return this.#named(holder, withWarnings(answer, warnings));
+        const named = this.#named(holder, withWarnings(answer, warnings));
+        await names?.service.settled(); // the first one here starts the name server: it answers from now on
+        return named;
       } catch (thrown) {
         if (hostnames !== undefined) restoreNames(this.#parts, holder, before);
         if (health !== undefined) restoreCheck(this.#parts, holder, checked);

@@ -169,7 +169,7 @@ export function nameSources(
     problems: [
       ...problemOfSkew(directory.refused()),
       ...otherDomains.problems(new Map(peers.map(({ name, nickname }) => [name, nickname]))),
-      ...found === undefined ? [SILENT] : [],
+      ...found === undefined && service.isNeeded ? [SILENT] : [],
       ...(problem === undefined ? [] : [{
         message: `Containers do not reach the name server of this host: ${problem}`,
         hint: hint ?? "It is tried again; the log says more",

@@ -2,6 +2,7 @@
 import { assertNever } from "../../core/brand.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Faults } from "../../core/faults.ts";
+import { HOST_HOLDER } from "../../core/holders.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { DnsClient } from "../../dns/answers/clients.ts";
@@ -23,6 +24,7 @@ import type { WakeupCounter } from "./dataplane_client.ts";
 const BATCH = 500;
 const REPORT_MS = 2_000;
 const STOP_MS = 2_000;
+const SETTLE_MS = 2_000;
 /** Rest before a thread that ended is started anew. It doubles up to the longest, until one has run for so long. */
 const REST_MS = { first: 1_000, longest: 60_000 } as const;
 
@@ -63,6 +65,12 @@ export interface NameService {
   listen(endpoints: readonly DnsEndpoint[]): void;
   /** What has become of each address, as far as is known. */
   readonly listeners: readonly DnsListener[];
+  /** Whether there is a client other than the host, an address for others, or a target to probe. Until then there is no
+   * thread, which would take memory and part of a start for nothing. */
+  readonly isNeeded: boolean;
+  /** Resolves when it is known what has become of the addresses, after two seconds at the latest; at once while nobody can
+   * ask. */
+  settled(): Promise<void>;
   /** How the server is. Rejects when the server has ended, or does not answer within two seconds. */
   report(): Promise<DnsReport>;
   /** Ends the server. Idempotent. */
@@ -92,11 +100,12 @@ class NameServiceClient implements NameService {
   #ended = false;
   #left: PromiseWithResolvers<void> | undefined;
   listeners: readonly DnsListener[] = [];
+  isNeeded = false;
+  #known = Promise.withResolvers<void>();
 
   constructor(around: NameServiceAround) {
     this.#around = around;
     this.#deliverSoon = around.guard("changes of names", () => this.#deliver());
-    this.#begin();
   }
 
   readonly watch: EntryWatcher = (before, after) => {
@@ -106,7 +115,8 @@ class NameServiceClient implements NameService {
 
   setClient(id: string, client: DnsClient): void {
     this.#clients.set(id, client);
-    this.#send({ kind: "client", id, client });
+    if (this.isNeeded || id === HOST_HOLDER) this.#send({ kind: "client", id, client });
+    else this.#need();
   }
 
   removeClient(id: string): void {
@@ -116,7 +126,8 @@ class NameServiceClient implements NameService {
   probe(id: string, target: ProbedTarget | undefined): void {
     if (target === undefined) this.#probed.delete(id);
     else this.#probed.set(id, target);
-    this.#send({ kind: "probe", id, target });
+    if (this.isNeeded || target === undefined) this.#send({ kind: "probe", id, target });
+    else this.#need();
   }
 
   setDistances(rttMs: ReadonlyMap<PeerName, number>): void {
@@ -126,7 +137,23 @@ class NameServiceClient implements NameService {
 
   listen(endpoints: readonly DnsEndpoint[]): void {
     this.#endpoints = endpoints;
-    this.#send({ kind: "listen", endpoints });
+    if (this.isNeeded || endpoints.every(({ netns }) => netns !== undefined)) {
+      this.#send({ kind: "listen", endpoints });
+    } else this.#need();
+  }
+
+  async settled(): Promise<void> {
+    if (!this.isNeeded || this.listeners.length > 0 || this.#endpoints.length === 0) return;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, SETTLE_MS);
+    await Promise.race([this.#known.promise, late.promise]);
+    clearTimeout(timer);
+  }
+
+  #need(): void {
+    if (this.#ended) return;
+    this.isNeeded = true;
+    this.#begin();
   }
 
   report(): Promise<DnsReport> {
@@ -216,6 +243,7 @@ class NameServiceClient implements NameService {
     switch (message.kind) {
       case "listeners":
         this.listeners = message.listeners;
+        if (message.listeners.length > 0) this.#known.resolve();
         return this.#around.onListeners?.(message.listeners);
       case "report":
         return this.#reports.get(message.id)?.resolve(message.report);
@@ -249,6 +277,8 @@ class NameServiceClient implements NameService {
     this.#thread = undefined;
     this.#changes = [];
     this.listeners = [];
+    this.#known.resolve(); // it has ended: nobody waits for it
+    this.#known = Promise.withResolvers();
     thread?.worker.terminate();
     thread?.wakeup[Symbol.dispose]();
     for (const { reject } of this.#reports.values()) reject(unavailable("it has ended"));
@@ -260,7 +290,7 @@ function unavailable(why: string): MeshnetError {
   return new MeshnetError("dns/unavailable", `Cannot ask the name server: ${why}`);
 }
 
-/** Starts the name server's thread. It answers on no address until it is told to listen. */
+/** The name server; its thread starts with the first who can ask. It answers on no address until it is told to listen. */
 export function startNameService(around: NameServiceAround): NameService {
   return new NameServiceClient(around);
 }

@@ -22,6 +22,20 @@ export const NAMES_EXTENSION = "names";
 const CHUNK = 512;
 /** One neighbour gets digests, and entries that it lacks, no more often than this; milliseconds. */
 const REPLY_MS = 2_000;
+/** A neighbour that has the same is told our total so seldom: every so manieth time, each of them about half a minute. */
+const MAX_OMITTED = 20;
+
+/** What passed between us and a neighbour. */
+interface Neighbour {
+  /** When it was last sent digests, and entries. */
+  digests: number;
+  entries: number;
+  /** The totals that it was last told and has told. */
+  told: number | undefined;
+  heard: number | undefined;
+  /** How often our total was left out since. */
+  omitted: number;
+}
 
 /** What the shell carries out for the channel. */
 export type ChannelEffect =
@@ -47,7 +61,7 @@ export interface ChannelOptions {
  * Connects a directory to gossip. Everything that changes the directory goes through here.
  *
  *     A                                                 B
- *     | ---- its total, every 30 s, as gossip --------> |  nothing more if B's is the same
+ *     | ---- its total, every 30 s, as gossip --------> |  nothing more if B's is the same; seldom if both know so
  *     | <--- B's sums, one for each origin ------------ |
  *     | ---- what B lacks, A's sums of these origins -> |
  *     | <--- what A lacks ----------------------------- |
@@ -57,8 +71,7 @@ export class DnsChannel implements GossipChannel {
   readonly name: string = DNS_CHANNEL;
   readonly #directory: Directory;
   readonly #options: ChannelOptions;
-  /** When a peer was last sent digests, and entries. */
-  readonly #replied = new Map<PeerName, { digests: number; entries: number }>();
+  readonly #neighbours = new Map<PeerName, Neighbour>();
   readonly #full: GossipData = {
     merge: () => this.#full,
     encode: (to) => this.#encodeFull(to),
@@ -115,13 +128,13 @@ export class DnsChannel implements GossipChannel {
 
   /** Peers that the mesh has forgotten. */
   onPeersRemoved(peers: readonly PeerName[]): void {
-    for (const peer of peers) this.#replied.delete(peer);
+    for (const peer of peers) this.#neighbours.delete(peer);
     this.feed({ kind: "left", peers }, 0 as Millis); // a step takes an old time for its last one
   }
 
-  /** Another process of a peer may ask at once. */
+  /** Another process of a peer may ask at once, and knows nothing. */
   onNeighbour(peer: PeerName): void {
-    this.#replied.delete(peer);
+    this.#neighbours.delete(peer);
   }
 
   #news(entries: readonly DnsEntry[]): News {
@@ -138,8 +151,28 @@ export class DnsChannel implements GossipChannel {
   }
 
   *#encodeFull(to: PeerName | undefined): Iterable<Uint8Array> {
-    if (to !== undefined && this.#options.compares(to)) return yield* this.#messages([], [this.#total]);
+    if (to !== undefined && this.#options.compares(to)) {
+      if (!this.#isAgreed(this.#neighbour(to))) yield* this.#messages([], [this.#total]);
+      return;
+    }
     yield* this.#messages(entriesOf(this.#directory, this.#directory.store.origins()), []);
+  }
+
+  #neighbour(peer: PeerName): Neighbour {
+    const found = this.#neighbours.get(peer) ??
+      { digests: -Infinity, entries: -Infinity, told: undefined, heard: undefined, omitted: 0 };
+    this.#neighbours.set(peer, found);
+    return found;
+  }
+
+  /** Whether a neighbour need not be told our total: it knows it, and has the same. Otherwise it is told now. */
+  #isAgreed(neighbour: Neighbour): boolean {
+    const { total } = this.#directory.store;
+    const { heard, omitted, told } = neighbour;
+    const agreed = told === total && heard === total && omitted < MAX_OMITTED;
+    neighbour.omitted = agreed ? omitted + 1 : 0;
+    neighbour.told = total;
+    return agreed;
   }
 
   /** All together, as if it were one origin's: that of nobody. */
@@ -153,9 +186,9 @@ export class DnsChannel implements GossipChannel {
     if (digests.length === 0) return;
     const sums = new Map(digests.map(({ origin, sum }) => [origin, sum]));
     const total = sums.get(UNKNOWN_PEER);
+    const replied = this.#neighbour(from);
+    if (total !== undefined) replied.heard = total;
     if (total === store.total) return;
-    const replied = this.#replied.get(from) ?? { digests: -Infinity, entries: -Infinity };
-    this.#replied.set(from, replied);
     if (total !== undefined && sums.size === 1) {
       if (now < replied.digests + REPLY_MS) return;
       replied.digests = now;

@@ -8,6 +8,7 @@ import type { LogFields, Logger } from "../../../mod/core/ports.ts";
 import { type NameService, startNameService } from "../../../mod/daemon/threads/names_client.ts";
 import type { DnsListener, NameServiceConfig } from "../../../mod/dns/service_types.ts";
 import { encodeName } from "../../../mod/wire/dns/dns_text.ts";
+import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
 import { peer } from "../dns/bench.ts";
 import { query, type Question } from "../dns/server_bench.ts";
 import { decodeReference, encodeReference, type ReferenceMessage } from "../wire/dns/dns_packet.ts";
@@ -91,6 +92,7 @@ export class NamesTrial implements AsyncDisposable {
   readonly service: NameService;
   /** What was told of targets that are probed, in order. */
   readonly health: string[] = [];
+  readonly #entries: DnsEntry[] = [];
   #told: readonly DnsListener[] = [];
   #more = Promise.withResolvers<void>();
 
@@ -107,7 +109,7 @@ export class NamesTrial implements AsyncDisposable {
         ...{ plainCap: undefined, stubs: [], resolvConf: "/nowhere", patienceMs: 5_000 },
         ...config,
       },
-      entries: () => [],
+      entries: () => this.#entries,
       createWakeup: () => Wakeup.create(),
       log,
       guard: (_, work) => work,
@@ -122,9 +124,14 @@ export class NamesTrial implements AsyncDisposable {
     });
   }
 
+  #know(entry: DnsEntry): void {
+    this.#entries.push(entry);
+    this.service.watch(undefined, entry);
+  }
+
   /** A name with an address of this host's. */
   add(hostname: string, addr: number, container = "c1"): void {
-    this.service.watch(undefined, {
+    this.#know({
       ...{ container, origin: peer(1), hostname, type: 1, addr, rdata: "", version: 0, tombstone: 0 },
       unhealthy: false,
     });
@@ -132,7 +139,7 @@ export class NamesTrial implements AsyncDisposable {
 
   /** An alias. */
   addAlias(hostname: string, target: string): void {
-    this.service.watch(undefined, {
+    this.#know({
       ...{ container: "weave:extern", origin: peer(1), hostname, type: 5, addr: 0, version: 0, tombstone: 0 },
       ...{ rdata: encodeName(target).toHex(), unhealthy: false },
     });

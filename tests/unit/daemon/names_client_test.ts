@@ -82,21 +82,65 @@ const web = (n: number) => entry({ hostname: `web${n}.mesh.internal.`, addr: 10 
 
 Deno.test("NameService begins with all entries and clients, and tells changes of one turn in batches", async () => {
   const trial = new Trial(() => [web(1), web(2)]);
+  trial.service.setClient("a", { addresses: [], sources: [] });
   for (let i = 0; i < 501; i++) trial.service.watch(undefined, web(i + 3));
   await Promise.resolve();
-  trial.service.setClient("a", { addresses: [], sources: [] });
-  trial.service.removeClient("b");
+  trial.service.setClient("b", { addresses: [], sources: [] });
+  trial.service.removeClient("c");
   assert.deepEqual(await trial.seen(), [
-    ...["start", "distances", "changes 2", "listen", "changes 500", "changes 1", "client", "report"],
+    ...[
+      "start",
+      "client",
+      "distances",
+      "changes 2",
+      "listen",
+      "changes 500",
+      "changes 1",
+      "client",
+      "report",
+    ],
   ]);
-  assert.equal(trial.signals, 7);
+  assert.equal(trial.signals, 8);
   await trial.service.stop();
   assert.equal(trial.open, 0);
   await assert.rejects(trial.service.report(), { code: "dns/unavailable" });
 });
 
+Deno.test("NameService has no thread until somebody can ask", async () => {
+  const trial = new Trial(() => [web(1)]);
+  trial.service.setClient("meshnet:host", { addresses: [], sources: [] });
+  trial.service.listen([{ ip: "169.254.53.53" as Ip, port: 53, netns: "/proc/1/fd/3" }]);
+  trial.service.watch(undefined, web(2));
+  await trial.service.settled();
+  assert.deepEqual([trial.open, trial.service.isNeeded], [0, false]);
+  await assert.rejects(trial.service.report(), { code: "dns/unavailable" });
+  trial.service.setClient("netns:web", { addresses: [], sources: [] });
+  await trial.service.settled();
+  assert.equal(trial.service.listeners.length, 1);
+  assert.deepEqual(
+    await trial.seen(),
+    ["start", "client", "client", "distances", "changes 1", "listen", "report"],
+  );
+  await trial.service.stop();
+  assert.equal(trial.open, 0);
+});
+
+Deno.test("NameService tries again where a thread cannot be made, at a restart, too", async () => {
+  const trial = new Trial();
+  trial.service.listen([{ ip: "127.0.0.1" as Ip, port: 53 }]);
+  trial.refusals = 1;
+  trial.service.setClient("fatal", { addresses: [], sources: [] });
+  trial.service.removeClient("fatal");
+  await trial.until(() => trial.logged.length === 2);
+  assert.deepEqual(trial.logged, ["name server failed: defect", "name server failed: no descriptors left"]);
+  await trial.until(() => trial.service.listeners.length === 1);
+  await trial.service.stop();
+  assert.equal(trial.open, 0);
+});
+
 Deno.test("NameService tells what was changed before what was told later", async () => {
   const trial = new Trial();
+  trial.service.listen([{ ip: "127.0.0.2" as Ip, port: 53 }]);
   trial.service.watch(undefined, web(1));
   trial.service.listen([{ ip: "127.0.0.1" as Ip, port: 53 }]);
   assert.deepEqual((await trial.seen()).slice(-3), ["changes 1", "listen", "report"]);

@@ -266,6 +266,30 @@ Deno.test("DnsChannel: neighbours that compare end with the same, in three repli
   assert.equal(one.all.length, 4);
 });
 
+Deno.test("DnsChannel: two neighbours that have the same and both know so tell each other seldom, until one has more", () => {
+  const [one, two] = [new Bench(), new Bench()];
+  for (const each of [one, two]) {
+    each.comparing.add(peer(2));
+    each.hear([entry()]);
+  }
+  /** A round of gossip from one to the other; how many messages that were. */
+  const round = (from: Bench, to: Bench): number => {
+    const payloads = [...from.channel.fullState().encode(peer(2))];
+    for (const payload of payloads) to.take(payload, false);
+    return payloads.length;
+  };
+  assert.equal(round(one, two), 1);
+  assert.equal(round(one, two), 1, "the other one has not said so");
+  assert.equal(round(two, one), 1);
+  const rounds = Array.from({ length: 42 }, () => [round(one, two), round(two, one)]);
+  assert.deepEqual(rounds.map(([from]) => from).reduce((sum, n) => sum! + n!), 2);
+  one.hear([entry({ version: 1 })]);
+  assert.equal(round(one, two), 1);
+  one.channel.onNeighbour(peer(2));
+  two.hear([entry({ version: 1 })]);
+  assert.equal(round(one, two), 1, "another process of it knows nothing");
+});
+
 Deno.test("DnsChannel sends what is current when a message's turn comes, and merges what waits", () => {
   const bench = new Bench();
   const datas = ["10.32.0.1", "10.32.0.2"].map((address) => {

@@ -20,6 +20,7 @@ export class FakeNameService implements NameService {
   readonly taken = new Map<string, string>();
   distances: ReadonlyMap<PeerName, number> = new Map();
   listeners: readonly DnsListener[] = [];
+  isNeeded = true;
   stopped = false;
 
   readonly watch = (before: DnsEntry | undefined, after: DnsEntry | undefined): void => {
@@ -51,6 +52,10 @@ export class FakeNameService implements NameService {
         ? { endpoint, state: "listening" }
         : { endpoint, state: "waiting", reason, hint: "Stop it" };
     });
+  }
+
+  settled(): Promise<void> {
+    return Promise.resolve();
   }
 
   report(): Promise<DnsReport> {
