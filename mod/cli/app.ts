@@ -8,7 +8,8 @@ import { type Io, processIo } from "./io.ts";
 import { type Parsed, parsePlain } from "./plain.ts";
 import { formatError } from "./render.ts";
 
-/** Runs a command line and returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 the daemon is not running. */
+/** Runs a command line and returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 the daemon is not running, 4 it runs
+ * and its network is not as it should be. */
 export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
   try {
     const early = answerEarly(argv, io);
@@ -27,6 +28,7 @@ export async function main(argv: readonly string[], io: Io = processIo()): Promi
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof MeshnetError)) return 1;
   if (error.code === "control/not-running") return 3;
+  if (error.code === "control/degraded") return 4;
   // What can be known to be wrong without looking at the host. What the host refuses is a failure instead.
   return error.code.startsWith("usage/") && error.code !== "usage/bad-config" ? 2 : 1;
 }

@@ -3,12 +3,10 @@ import { CONFIG_OPTION, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
 import { JSON_OPTION, NAME_OPTION, WAIT_OPTIONS } from "./command_options.ts";
 import { EXPOSE_COMMANDS } from "./commands_expose.ts";
+import { HOST_COMMANDS } from "./commands_host.ts";
+import { STATUS_COMMANDS } from "./commands_status.ts";
 
 const STATE_DIR_OPTION = UP_OPTIONS.find((option) => option.name === "state-dir")!;
-/** Pages of `status`. */
-export const STATUS_PAGES = ["connections", "peers", "targets", "ipam", "dns"] as const;
-/** Shells that `completions` knows. */
-export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 const TARGET_ABOUT =
   "TARGET is a container of Docker, by its name or id, or a network namespace: netns:NAME as `ip netns` " +
@@ -56,26 +54,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [],
     load: () => import("./commands/reset.ts"),
   },
-  {
-    name: "status",
-    brief: "Show the state of the network, and what to do if it is bad",
-    about:
-      "Without a page it shows an overview. `connections` shows each connection to another host: how it carries " +
-      "traffic, or why it does not. `peers` shows each host of the mesh and its connections. `targets` shows " +
-      "what this host was told to connect to. `ipam` shows which host owns how many addresses, and who waits " +
-      "for one. `dns` shows where and how names are answered; `meshnet dns list` " +
-      "shows the names.",
-    args: {
-      usage: "[connections|peers|targets|ipam|dns]",
-      brief: "Page",
-      least: 0,
-      most: 1,
-      choices: STATUS_PAGES,
-    },
-    options: [JSON_OPTION, RUN_DIR_OPTION],
-    examples: [["meshnet status connections --json", "one page for a script"]],
-    load: () => import("./commands/status.ts"),
-  },
+  ...STATUS_COMMANDS,
   {
     name: "attach",
     brief: "Connect a container or a network namespace to the network",
@@ -307,67 +286,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["meshnet rmpeer host3", "its disk is lost"]],
     load: () => import("./commands/rmpeer.ts"),
   },
-  {
-    name: "connect",
-    brief: "Add hosts to connect to; remembered across restarts",
-    about: "The daemon tries until it is connected. `meshnet status connections` shows how it goes.",
-    args: { usage: "HOST[:PORT]...", brief: "Hosts", least: 1, most: 1000, completes: "host" },
-    options: [
-      { name: "replace", kind: "switch", brief: "Forget all other targets" },
-      JSON_OPTION,
-      RUN_DIR_OPTION,
-    ],
-    examples: [["meshnet connect host2 192.0.2.7:6783", "two targets"]],
-    load: () => import("./commands/connect.ts"),
-  },
-  {
-    name: "forget",
-    brief: "Stop connecting to hosts; live connections stay",
-    about: "Takes hosts off the list of targets. Write them as `meshnet status targets` shows them.",
-    args: { usage: "HOST[:PORT]...", brief: "Targets", least: 1, most: 1000, completes: "host" },
-    options: [JSON_OPTION, RUN_DIR_OPTION],
-    examples: [],
-    load: () => import("./commands/forget.ts"),
-  },
-  {
-    name: "report",
-    brief: "Print everything a bug report needs, without secrets",
-    about:
-      "Prints JSON: status, configuration, facts about the host and the daemon's inner state. Read it before you " +
-      "send it, as it names hosts and their addresses.",
-    options: [JSON_OPTION, RUN_DIR_OPTION],
-    examples: [["meshnet report > report.json", "to attach to a bug report"]],
-    load: () => import("./commands/report.ts"),
-  },
-  {
-    name: "service unit",
-    brief: "Print a hardened systemd unit for the daemon",
-    about:
-      "The unit runs `meshnet up` with the configuration file and no more rights than it needs. Write it to " +
-      "/etc/systemd/system/meshnet.service, then run `systemctl daemon-reload` and " +
-      "`systemctl enable --now meshnet`.",
-    options: [
-      {
-        name: "exec",
-        kind: "text",
-        placeholder: "FILE",
-        brief: "The executable to start (default: this one)",
-        completes: "file",
-      },
-    ],
-    examples: [["meshnet service unit > /etc/systemd/system/meshnet.service", "install it"]],
-    load: () => import("./commands/service_unit.ts"),
-  },
-  {
-    name: "completions",
-    brief: "Print completions for a shell",
-    about:
-      "Load them with `source <(meshnet completions bash)`, or write them to the folder your shell reads.",
-    args: { usage: "bash|zsh|fish", brief: "Shell", least: 1, most: 1, choices: SHELLS },
-    options: [],
-    examples: [["meshnet completions bash > /etc/bash_completion.d/meshnet", "for all users"]],
-    load: () => import("./commands/completions.ts"),
-  },
+  ...HOST_COMMANDS,
   {
     name: "version",
     brief: "Print the version",

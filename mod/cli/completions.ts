@@ -1,7 +1,8 @@
 /** Completion scripts for shells, made from the table of commands. The scripts never call meshnet. */
 import type { OptionSpec } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
-import { COMMANDS, type SHELLS } from "./commands.ts";
+import { COMMANDS } from "./commands.ts";
+import type { SHELLS } from "./commands_host.ts";
 
 const first = (command: CommandSpec) => command.name.split(" ")[0]!;
 const second = (command: CommandSpec) => command.name.split(" ")[1];

@@ -18,7 +18,7 @@ export function helpOverview(): string {
     ...commandLines(COMMANDS),
     "",
     "`meshnet help COMMAND` explains one. Exit codes: 0 done, 1 failed, 2 wrong usage,",
-    "3 the daemon is not running.",
+    "3 the daemon is not running, 4 it runs but something is wrong (status --check, wait).",
     "",
   ].join("\n");
 }

@@ -9,6 +9,8 @@ export interface Io {
   err(text: string): void;
   /** Whether standard output takes colours. */
   readonly colour: boolean;
+  /** Columns and rows of the terminal that standard output is; undefined: it is none. */
+  readonly size: { readonly columns: number; readonly rows: number } | undefined;
   /** An environment variable; undefined when unset or empty. */
   env(name: string): string | undefined;
 }
@@ -36,10 +38,24 @@ function err(text: string): void {
   } catch { /* nobody can be told; the exit code says enough */ }
 }
 
+/** Asked each time: windows change. */
+function terminalSize(): Io["size"] {
+  if (!Deno.stdout.isTerminal()) return undefined;
+  try {
+    const { columns, rows } = Deno.consoleSize();
+    return columns > 0 && rows > 0 ? { columns, rows } : undefined;
+  } catch {
+    return undefined; // it is standard input that is asked on some systems
+  }
+}
+
 /** The terminal of this process. */
 export function processIo(): Io {
   const env = (name: string) => Deno.env.get(name) || undefined;
   return {
+    get size() {
+      return terminalSize();
+    },
     out,
     err,
     colour: env("NO_COLOR") === undefined && env("TERM") !== "dumb" && Deno.stdout.isTerminal(),

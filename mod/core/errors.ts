@@ -15,6 +15,7 @@ export type ErrorCode =
   | "up/unsafe-folder"
   | "control/not-running"
   | "control/request-failed"
+  | "control/degraded"
   | "datapath/module-missing"
   | "datapath/unavailable"
   | "datapath/wrong-kind"

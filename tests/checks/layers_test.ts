@@ -59,6 +59,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
     "mod/control/address_types.ts",
     "mod/control/api_types.ts",
     "mod/control/client.ts",
+    "mod/control/health.ts",
     "mod/control/name_types.ts",
   ],
 };

@@ -1,0 +1,107 @@
+/** A daemon that answers with an example, for tests of commands. */
+import type { StatusReport } from "../../mod/control/api_types.ts";
+import type { ControlApi } from "../../mod/control/routes.ts";
+import type { NameReport } from "../../mod/control/name_types.ts";
+import { startControlServer } from "../../mod/control/server.ts";
+import { EXAMPLE } from "../unit/control/example_status.ts";
+import { meshnet, withFolder } from "./run_meshnet.ts";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+/** What it was asked to do, in order. */
+export const asked: unknown[] = [];
+const answered = (holder: string) => Promise.resolve({ holder, addresses: ["10.32.0.7/12"] });
+/** What it knows of names. */
+export const NAMES: readonly NameReport[] = [
+  {
+    ...{ name: "web", type: "A", record: "10.32.0.1", container: "netns:web", healthy: true },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1" },
+  },
+  {
+    ...{ name: "web", type: "A", record: "10.32.0.9", container: "netns:b", healthy: false },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
+  },
+  {
+    ...{ name: "h1.host", type: "A", record: "10.32.0.8", container: "meshnet:host", healthy: true },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1" },
+  },
+  {
+    ...{
+      name: "www",
+      type: "CNAME",
+      record: "cname:web.mesh.internal.",
+      container: "weave:extern",
+      healthy: true,
+    },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
+  },
+];
+const exposedAs = (...addresses: string[]) =>
+  Promise.resolve({
+    addresses: ["10.2.1.254/24"],
+    exposed: addresses.map((address) => ({ address, masquerade: true })),
+    names: addresses.length === 0 ? [] : ["h1.host", "a"],
+    warnings: addresses.length === 0 ? [] : ["w"],
+  });
+const api: ControlApi = {
+  status: () => EXAMPLE,
+  report: () => ({ status: EXAMPLE, config: {}, host: {}, details: {} }),
+  daemon: () => ({ pid: 1, stateDir: "/nonexistent", netns: "net:[1]" }),
+  connect: (request) => (asked.push(request), { targets: request.targets }),
+  forget: (request) => (asked.push(request), { targets: [] }),
+  attach: (
+    request,
+  ) => (asked.push(request), { ...request, attachment: EXAMPLE.attachments[0]!, warnings: ["w"] }),
+  detach: (request) => (asked.push(request), { ...request, attachment: null, warnings: [] }),
+  expose: (request) => (asked.push(request), exposedAs("10.2.1.254/24")),
+  hide: (request) => (asked.push(request), exposedAs()),
+  holders: () => [
+    {
+      holder: "netns:web",
+      name: null,
+      attached: true,
+      addresses: ["10.32.0.1/12"],
+      names: ["web", "www.shop"],
+    },
+    {
+      holder: "printer",
+      name: null,
+      attached: false,
+      addresses: ["10.32.0.2/12", "10.32.1.1/24"],
+      names: [],
+    },
+  ],
+  allocate: (request) => (asked.push(request), answered(request.holder)),
+  claim: (request) => (asked.push(request), answered(request.holder)),
+  release: (request) => (asked.push(request), answered(request.holder)),
+  exportAddresses: () => ({ format: "meshnet addresses" }),
+  importAddresses: (request) => (
+    asked.push(request),
+      Promise.resolve({
+        shares: true,
+        restored: 2,
+        left: [{ holder: "c", address: "10.32.0.3/12", why: "why" }],
+        gone: ["02:00:00:00:00:03", "02:00:00:00:00:04"],
+      })
+  ),
+  prime: (request) => (asked.push(request), Promise.resolve({ done: true })),
+  removePeers: (request) => (asked.push(request), Promise.resolve({ peers: request.peers, addresses: 512 })),
+  leave: () => Promise.resolve({ done: true }),
+  names: () => NAMES,
+  addName: (request) => (asked.push(request), { name: "web.mesh.internal", records: request.records }),
+  removeName: (request) => (asked.push(request), { name: "web.mesh.internal", records: [] }),
+  lookUpName: (request) => (asked.push(request), { name: "web.mesh.internal", records: NAMES.slice(0, 2) }),
+  stop: () => ({ pid: 1, peersThroughDaemon: 0, answeredNames: false }),
+};
+
+/** Runs `test` beside a daemon that answers with the example, or with the states that are given, one after the other. */
+export function withDaemon(
+  test: (run: (...args: string[]) => ReturnType<typeof meshnet>, runDir: string) => Promise<void>,
+  ...states: readonly StatusReport[]
+): Promise<void> {
+  let answers = 0;
+  const status = () => states[Math.min(answers++, states.length - 1)] ?? EXAMPLE;
+  return withFolder(async (runDir) => {
+    await using _server = await startControlServer({ ...api, status }, { runDir, logger: quiet });
+    await test((...args) => meshnet(args, { MESHNET_RUN_DIR: runDir }), runDir);
+  });
+}

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import type { StatusReport } from "../../mod/control/api_types.ts";
+import { EXAMPLE } from "../unit/control/example_status.ts";
+import { asked, withDaemon } from "./fake_daemon.ts";
+import { meshnet, withFolder } from "./run_meshnet.ts";
+
+/** All is well. */
+const WELL: StatusReport = {
+  ...EXAMPLE,
+  problems: [],
+  targets: ["host2"],
+  targetStates: EXAMPLE.targetStates.slice(0, 1),
+  connections: EXAMPLE.connections.filter(({ state }) => state === "established"),
+};
+/** Nobody else is there yet. */
+const ALONE: StatusReport = {
+  ...WELL,
+  targetStates: [{ ...EXAMPLE.targetStates[1]!, target: "host2" }],
+  connections: [],
+  peers: EXAMPLE.peers.filter(({ name }) => name === EXAMPLE.name).map((one) => ({
+    ...one,
+    connections: [],
+  })),
+};
+
+Deno.test("meshnet status --check says in one line that all is well, or what is not, and exits 0 or 4", async () => {
+  await withDaemon(async (run) => {
+    assert.deepEqual(await run("status", "--check"), {
+      ...{ code: 0, stdout: "ok: 1 other host reached\n", stderr: "" },
+    });
+  }, WELL);
+  await withDaemon(async (run) => {
+    const { code, stdout } = await run("status", "--check");
+    assert.equal(code, 4);
+    assert.equal(stdout, `degraded: ${EXAMPLE.problems[0]!.message}\n`);
+  });
+  await withDaemon(async (run) => {
+    const { code, stdout } = await run("status", "--check");
+    assert.equal(code, 4);
+    assert.equal(stdout, `degraded: host2 is not connected: ${EXAMPLE.targetStates[1]!.info}\n`);
+  }, ALONE);
+  await withFolder(async (folder) => {
+    const { code, stdout } = await meshnet(["status", "--check", "--run-dir", folder]);
+    assert.deepEqual([code, stdout], [3, ""]);
+  });
+  await withDaemon(async (run) => {
+    assert.equal((await run("status", "peers", "--check")).code, 2);
+    assert.equal((await run("status", "--json", "--check")).code, 2);
+  });
+});
+
+Deno.test("meshnet wait returns when hosts are reached, and says what is missing when its time is over", async () => {
+  await withDaemon(
+    async (run) => {
+      const { code, stdout } = await run("wait", "--peers", "1", "--timeout", "20");
+      assert.deepEqual([code, stdout], [0, "1 other host reached.\n"]);
+    },
+    ALONE,
+    ALONE,
+    WELL,
+  );
+  await withDaemon(async (run) => {
+    for (const host of ["host2", "192.0.2.2", "192.0.2.2:6783", "8a:3e:11:02:9c:02"]) {
+      assert.equal((await run("wait", "--connected", host, "--timeout", "0")).code, 0, host);
+    }
+    assert.equal((await run("wait", "--timeout", "0")).code, 0);
+    const more = await run("wait", "--peers", "2", "--timeout", "0.2");
+    assert.deepEqual([more.code, more.stdout], [4, ""]);
+    assert.match(more.stderr, /^meshnet: Not within 0.2 s: 1 of 2 other hosts are reached\nhint: /);
+    const other = await run("wait", "--connected", "host2,host3", "--timeout", "0");
+    assert.equal(other.code, 4);
+    assert.match(other.stderr, /host3 is not reached/);
+  }, WELL);
+  await withDaemon(async (run) => {
+    const { code, stderr } = await run("wait", "--connected", "host2", "--timeout", "0");
+    assert.equal(code, 4);
+    assert.match(stderr, /host2 is not reached: nothing listens on 192.0.2.7:6783/);
+  }, ALONE);
+  await withFolder(async (folder) => {
+    const started = performance.now();
+    const { code } = await meshnet(["wait", "--timeout", "0.5", "--run-dir", folder]);
+    assert.equal(code, 3);
+    assert.ok(performance.now() - started >= 400, "a daemon that is starting is waited for");
+  });
+  for (const args of [["--peers", "two"], ["--peers", "-1"], ["--connected", "a,,b"], ["--timeout", "x"]]) {
+    const { code, stderr } = await meshnet(["wait", ...args]);
+    assert.equal(code, 2, args.join(" "));
+    assert.match(stderr, new RegExp(args[0]!));
+  }
+});
+
+Deno.test("meshnet connect --wait returns when the hosts are reached, or exits 4", async () => {
+  await withDaemon(
+    async (run) => {
+      asked.length = 0;
+      const { code, stdout } = await run("connect", "host2", "--wait");
+      assert.deepEqual([code, stdout], [0, "Connected; 1 target: host2\n"]);
+      assert.deepEqual(asked, [{ targets: ["host2"], replace: false }]);
+    },
+    ALONE,
+    WELL,
+  );
+  await withDaemon(async (run) => {
+    assert.equal((await run("connect", "host2", "--wait", "--timeout", "0.1")).code, 4);
+    assert.equal((await run("connect", "host2", "--timeout", "1")).code, 2);
+  }, ALONE);
+});
