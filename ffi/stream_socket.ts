@@ -1,6 +1,6 @@
 /** Sockets that talk to one other end, TCP or UDP, and TCP sockets that wait for such. Nothing here waits. */
 import { type Endpoint, formatEndpoint, isIpv4 } from "../mod/core/addr.ts";
-import { ERRNO, isUsedUp } from "../mod/core/errno.ts";
+import { describeErrno, ERRNO, isUsedUp } from "../mod/core/errno.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { openLibrary } from "./libs.ts";
 import { callFailed } from "./native_error.ts";
@@ -33,6 +33,7 @@ function set(fd: number, level: number, option: number): void {
 /** One connection; over UDP a socket with a port that the system draws, which hears of one other end alone. */
 export class StreamSocket implements Disposable {
   #fd: number;
+  #errno = 0;
 
   /** Takes a descriptor over. `remote` is the other end. */
   constructor(fd: number, readonly remote: Endpoint) {
@@ -55,15 +56,20 @@ export class StreamSocket implements Disposable {
     return this.#fd;
   }
 
+  /** Why it has failed, for people; undefined while it has not. */
+  get failure(): string | undefined {
+    return this.#errno === 0 ? undefined : describeErrno(this.#errno);
+  }
+
   /** Reads into a buffer of more than 64 octets; how many octets, 0 at the end, -1 when there is nothing yet, -2 when the
    * connection has failed. */
   read(into: Uint8Array<ArrayBuffer>): number {
-    return resultOf(libc().recv(this.#fd, into, BigInt(into.length), C.MSG_DONTWAIT));
+    return this.#resultOf(libc().recv(this.#fd, into, BigInt(into.length), C.MSG_DONTWAIT));
   }
 
   /** Sends; how many octets were taken, -1 when there is no room, -2 when the connection has failed. */
   write(bytes: Uint8Array<ArrayBuffer>): number {
-    return resultOf(
+    return this.#resultOf(
       libc().send(this.#fd, bytes, BigInt(bytes.length), C.MSG_DONTWAIT | C.MSG_NOSIGNAL),
     );
   }
@@ -73,12 +79,14 @@ export class StreamSocket implements Disposable {
     if (this.#fd >= 0) libc().close(this.#fd);
     this.#fd = -1;
   }
-}
 
-function resultOf(count: number): number {
-  if (count >= 0) return count;
-  const errno = lastErrno();
-  return errno === ERRNO.EAGAIN || errno === ERRNO.EINTR ? -1 : -2;
+  #resultOf(count: number): number {
+    if (count >= 0) return count;
+    const errno = lastErrno();
+    if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR) return -1;
+    this.#errno = errno;
+    return -2;
+  }
 }
 
 /** A TCP socket on which others connect. */

@@ -67,9 +67,12 @@ export const COMMANDS: readonly CommandSpec[] = [
       "container that is started again, until it is removed. The names of " +
       "--name lead to its addresses on all hosts, as long as it is attached. They are kept as the addresses are; " +
       "attach again with another --name to add one, and `meshnet dns remove` takes one away. " +
-      "With --health it is probed twice a second from inside its own namespace, where lo has to be up. When two probes in a row fail, all " +
-      "hosts leave it out of their answers, until it answers again. Where none of a name answers, all are answered. " +
-      "`,every=2s` and `,after=3` behind the check set another pace. " +
+      "With --health it is probed twice a second from inside its own network namespace, where lo has to be up: " +
+      "whether it takes connections, gives a page (status 200 to 399), or a program of this host ends with exit " +
+      "code 0. That program gets no shell (`exec:sh -c '...'` gives it one), has until the next probe is due, and " +
+      "finds MESHNET_TARGET and MESHNET_ADDRESS in its environment. When two probes in a row fail, all " +
+      "hosts leave the target out of their answers, until it answers again. Where none of a name answers, all are answered. " +
+      "`,every=2s` and `,after=3` behind the check set another pace. `meshnet ps` says how it is, and since when. " +
       "What is started with `ip netns exec` asks this host for names: attaching writes /etc/netns/NAME/resolv.conf, " +
       "and detaching gives it back as it was. " +
       TARGET_ABOUT,
@@ -86,7 +89,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         name: "health",
         kind: "text",
         placeholder: "CHECK",
-        brief: "Answer its names while it answers: tcp:PORT, http:PORT/PATH; none ends that",
+        brief: "Answer its names while it answers: tcp:PORT, http:PORT/PATH, exec:COMMAND; none ends that",
       },
       { name: "no-dns", kind: "switch", brief: "Leave its resolv.conf alone" },
       { name: "force", kind: "switch", brief: "Attach given addresses that others use already" },
@@ -99,6 +102,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["meshnet attach netns:web", "a network namespace"],
       ["meshnet attach --name web,www.shop netns:web", "two names"],
       ["meshnet attach --name web --health tcp:80 web", "while it answers"],
+      ["meshnet attach --name db --health exec:db-ready db", "as a program says"],
       ["meshnet attach net:10.32.1.0/24 netns:web", "one of that subnet"],
       ["meshnet attach 10.2.1.1/24 netns:web", "this address"],
       ["meshnet attach 10.2.1.1/24 10.3.1.1/24 pid:4711", "two networks"],

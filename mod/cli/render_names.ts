@@ -1,6 +1,6 @@
 /** Names as text: their list, and their line in the overview. */
-import type { NameReport, NamesReport } from "../control/name_types.ts";
-import { count, ownerText, type Paint, peerLabel, table } from "./render.ts";
+import type { HealthReport, NameReport, NamesReport } from "../control/name_types.ts";
+import { count, duration, ownerText, type Paint, peerLabel, printable, table } from "./render.ts";
 
 const LABEL = 12;
 
@@ -9,6 +9,13 @@ export function namesLine(dns: NamesReport | null): string {
   if (dns === null) return "off (--no-dns)";
   const where = dns.address === null ? "containers do not reach it" : `containers ask ${dns.address}`;
   return `${dns.domain}: ${count(dns.entries, "record")}, ${dns.own} of this host; ${where}`;
+}
+
+/** How a target that is probed is. */
+export function healthText({ check, forMs, healthy, reason }: HealthReport): string {
+  if (healthy === null || forMs === null) return `not known yet (${check})`;
+  const since = `for ${duration(forMs)}`;
+  return healthy ? `answers ${since}` : `does not answer ${since}: ${reason ?? check}`;
 }
 
 /** Where and how names are answered. */
@@ -29,6 +36,7 @@ export function renderDns(dns: NamesReport | null, look: Paint): string {
       upstream === null ? "not known now" : upstream.length === 0 ? "none" : upstream.join(", "),
     ),
     ...(forward.length === 0 ? [] : [line("Forwarded", forward.join(", "))]),
+    ...linesOfHealth(dns, look).map((text, i) => line(i === 0 ? "Probed" : "", text)),
     line("Records", `${dns.entries}, ${dns.own} of this host; \`meshnet dns list\` shows them`),
   ];
   if (counters !== null) {
@@ -51,18 +59,33 @@ export function renderDns(dns: NamesReport | null, look: Paint): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** How many targets are probed, and how those are that do not answer. */
+function linesOfHealth({ probed }: NamesReport, look: Paint): readonly string[] {
+  if (probed.length === 0) return [];
+  const bad = probed.filter(({ healthy }) => healthy !== true);
+  const good = bad.length === 0
+    ? `${count(probed.length, "target")}, all answer`
+    : `${count(probed.length, "target")}, ${bad.length} not answering`;
+  const lines = bad.map((one) => `${printable(ownerText(one.target))} ${printable(healthText(one))}`);
+  return [good, ...lines.map((text) => look.bad(text))];
+}
+
+function badText(health: HealthReport | null): string {
+  return health?.healthy === false ? healthText(health) : "does not answer";
+}
+
 /** Every record, with whose it is and who gives it. */
 export function renderNames(names: readonly NameReport[], look: Paint): string {
   if (names.length === 0) {
     return "No names. Give one with `meshnet attach --name NAME TARGET` or `meshnet dns add NAME ADDRESS`.\n";
   }
-  const rows = names.map(({ container, healthy, name, nickname, peer, record }) => ({
+  const rows = names.map(({ container, health, healthy, name, nickname, peer, record }) => ({
     cells: [
       { text: name },
       { text: record },
       { text: ownerText(container) },
       { text: peerLabel({ nickname, peer }) },
-      { text: healthy ? "" : "does not answer", paint: look.bad },
+      { text: healthy ? "" : badText(health), paint: look.bad },
     ],
   }));
   return table(["NAME", "RECORD", "OF", "HOST", ""], rows, look);

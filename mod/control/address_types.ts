@@ -1,4 +1,5 @@
 /** Requests and answers about addresses. What holds for api_types.ts holds here: scripts depend on it. */
+import type { HealthReport } from "./name_types.ts";
 
 /** What one host owns of the range. */
 export interface IpamOwnerReport {
@@ -77,6 +78,8 @@ export interface HolderReport {
   readonly addresses: readonly string[];
   /** Names of a target, without the domain. */
   readonly names: readonly string[];
+  /** How it is, if it is probed; else null. */
+  readonly health: HealthReport | null;
 }
 
 /** One address with which this host takes part in the network. */

@@ -18,6 +18,8 @@ export interface NamesReport {
   readonly forward: readonly string[];
   /** What was done since the name server began; null: it does not say. */
   readonly counters: NameCounters | null;
+  /** The targets that this host probes. */
+  readonly probed: readonly ({ readonly target: string } & HealthReport)[];
   /** Records that are answered: those of all hosts. */
   readonly entries: number;
   /** Those of this host. */
@@ -48,6 +50,18 @@ export interface NameCounters {
   readonly refused: number;
 }
 
+/** How a target is that is probed (`attach --health`). */
+export interface HealthReport {
+  /** The check, as it was given. */
+  readonly check: string;
+  /** null: no probe has ended yet, or the target is away. */
+  readonly healthy: boolean | null;
+  /** For how many milliseconds it has been so, as far as this daemon has watched; null with `healthy`. */
+  readonly forMs: number | null;
+  /** Why it was found to have failed last, also when it answers again; null: it never was. */
+  readonly reason: string | null;
+}
+
 /** One record of a name; one item of `GET /dns`. */
 export interface NameReport {
   /** The name without the domain. */
@@ -64,6 +78,8 @@ export interface NameReport {
   readonly nickname: string;
   /** False: its target does not answer; it is left out while others of the name do. */
   readonly healthy: boolean;
+  /** More about that, where its target is probed by this host; else null. */
+  readonly health: HealthReport | null;
 }
 
 /** Body of `POST /dns/add` and `POST /dns/remove`. */

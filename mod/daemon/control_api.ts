@@ -103,6 +103,7 @@ export function controlApi(parts: ControlParts): ControlApi {
     ...ipamApi({
       ...{ ipam: parts.ipam, attachments, clock, namesOf, peers },
       exposed: () => parts.exposing.report(),
+      healthOf: (target) => names?.checks.healthOf(target) ?? null,
     }),
     ...namesApi({ names, attachments, peers }),
     status: () => reports.ask(),

@@ -4,7 +4,8 @@ import type { PeerName } from "../core/names.ts";
 import type { LogFields } from "../core/ports.ts";
 import type { DnsEntry } from "../wire/dns/dns_gossip.ts";
 import type { DnsClient } from "./answers/clients.ts";
-import type { ProbedTarget } from "./thread/health.ts";
+import type { Health } from "./thread/health.ts";
+import type { ProbedTarget } from "./thread/health_check.ts";
 import type { StubDomain } from "./upstream/upstream.ts";
 
 /** In which order a name's targets are answered. */
@@ -108,6 +109,6 @@ export type FromNameServer =
     readonly fields: LogFields;
   }
   /** A target that is probed answers, or no longer does. */
-  | { readonly kind: "health"; readonly id: string; readonly healthy: boolean }
+  | { readonly kind: "health"; readonly id: string; readonly health: Health }
   | { readonly kind: "stopped" }
   | { readonly kind: "failed"; readonly reason: string };

@@ -10,19 +10,21 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 /** What it was asked to do, in order. */
 export const asked: unknown[] = [];
 const answered = (holder: string) => Promise.resolve({ holder, addresses: ["10.32.0.7/12"] });
+const FAILED = { check: "http:80/ready", healthy: false, forMs: 12_400, reason: "HTTP status 503" } as const;
+
 /** What it knows of names. */
 export const NAMES: readonly NameReport[] = [
   {
-    ...{ name: "web", type: "A", record: "10.32.0.1", container: "netns:web", healthy: true },
-    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1" },
+    ...{ name: "web", type: "A", record: "10.32.0.1", container: "netns:web", healthy: false },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", health: FAILED },
   },
   {
     ...{ name: "web", type: "A", record: "10.32.0.9", container: "netns:b", healthy: false },
-    ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "", health: null },
   },
   {
     ...{ name: "h1.host", type: "A", record: "10.32.0.8", container: "meshnet:host", healthy: true },
-    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1" },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", health: null },
   },
   {
     ...{
@@ -32,7 +34,7 @@ export const NAMES: readonly NameReport[] = [
       container: "weave:extern",
       healthy: true,
     },
-    ...{ peer: "8a:3e:11:02:9c:02", nickname: "" },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "", health: null },
   },
 ];
 const exposedAs = (...addresses: string[]) =>
@@ -61,6 +63,7 @@ const api: ControlApi = {
       attached: true,
       addresses: ["10.32.0.1/12"],
       names: ["web", "www.shop"],
+      health: FAILED,
     },
     {
       holder: "printer",
@@ -68,6 +71,7 @@ const api: ControlApi = {
       attached: false,
       addresses: ["10.32.0.2/12", "10.32.1.1/24"],
       names: [],
+      health: null,
     },
   ],
   allocate: (request) => (asked.push(request), answered(request.holder)),

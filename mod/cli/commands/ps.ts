@@ -4,6 +4,7 @@ import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import { paint, table, targetText } from "../render.ts";
+import { healthText } from "../render_names.ts";
 
 /** Lists holders of addresses. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
@@ -18,15 +19,21 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const wanted = all.filter((one) => args.length === 0 || args.some((word) => isCalled(one, word)));
   if (invocation.on("json")) return io.out(json(wanted));
   if (wanted.length === 0) return io.out("Nobody holds an address on this host.\n");
-  const rows = wanted.map(({ addresses, attached, holder, name, names }) => ({
+  const look = paint(io.colour);
+  const rows = wanted.map(({ addresses, attached, health, holder, name, names }) => ({
     cells: [
       { text: targetText({ target: holder, name }) },
       { text: attached ? "yes" : "no" },
       { text: addresses.join(" ") },
       { text: names.join(" ") },
+      ...health === null ? [] : [{
+        text: healthText(health),
+        paint: health.healthy === false ? look.bad : look.good,
+      }],
     ],
   }));
-  io.out(table(["HOLDER", "ATTACHED", "ADDRESSES", "NAMES"], rows, paint(io.colour)));
+  const more = wanted.some(({ health }) => health !== null) ? ["HEALTH"] : [];
+  io.out(table(["HOLDER", "ATTACHED", "ADDRESSES", "NAMES", ...more], rows, look));
 };
 
 /** Whether people may call a holder so: a container also by its name, or by the begin of its id. */

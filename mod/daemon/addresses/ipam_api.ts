@@ -2,6 +2,7 @@
 import { type Attachments, parseAddressWish } from "../../attach/mod.ts";
 import type { IpamSources } from "../../control/address_report.ts";
 import type { HolderReport } from "../../control/address_types.ts";
+import type { HealthReport } from "../../control/name_types.ts";
 import type { ControlApi } from "../../control/routes.ts";
 import { type Cidr, formatCidr, type Ip, parseCidr, parseIp } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
@@ -20,6 +21,8 @@ export interface IpamApiParts {
   readonly attachments: Pick<Attachments, "list">;
   /** The names of a target. */
   readonly namesOf: (target: string) => readonly string[];
+  /** How a target is; null: it is not probed. */
+  readonly healthOf: (target: string) => HealthReport | null;
   readonly clock: Clock;
   /** This host's own addresses in the network. */
   readonly exposed: () => readonly { readonly address: string }[];
@@ -42,7 +45,9 @@ export type IpamApi = Pick<
 >;
 
 /** Serves them. */
-export function ipamApi({ attachments, clock, exposed, ipam, namesOf, peers }: IpamApiParts): IpamApi {
+export function ipamApi(
+  { attachments, clock, exposed, healthOf, ipam, namesOf, peers }: IpamApiParts,
+): IpamApi {
   const need = (action: string): Ipam => {
     if (ipam === undefined) throw ipamOff(action);
     return ipam;
@@ -56,6 +61,7 @@ export function ipamApi({ attachments, clock, exposed, ipam, namesOf, peers }: I
       holdersOf([...own(), ...attachments.list()], ipam).map((one) => ({
         ...one,
         names: namesOf(one.holder),
+        health: healthOf(one.holder),
       })),
     async allocate({ holder, subnet: text, ...wait }, gone) {
       const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
@@ -159,7 +165,7 @@ function holdersOf(
     readonly addresses: readonly string[];
   }[],
   ipam: Ipam | undefined,
-): readonly Omit<HolderReport, "names">[] {
+): readonly Omit<HolderReport, "health" | "names">[] {
   const held = new Map(
     (ipam?.shell.status().held ?? []).map(({ cidrs, ident }) => [ident, cidrs.map(formatCidr)]),
   );

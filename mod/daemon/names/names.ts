@@ -1,6 +1,6 @@
 /** Names on this host: what the daemon knows of all, and what it gives itself. */
 import { type Attachment, parseAttachTarget } from "../../attach/mod.ts";
-import type { NameReport } from "../../control/name_types.ts";
+import type { HealthReport, NameReport } from "../../control/name_types.ts";
 import { type Ip, parseCidr } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
@@ -180,7 +180,12 @@ export function isAlive({ tombstone, unhealthy }: DnsEntry): boolean {
 /** An entry for people. */
 export function nameReport(
   entry: DnsEntry,
-  { domain, nicknames }: { readonly domain: string; readonly nicknames: ReadonlyMap<PeerName, string> },
+  { domain, healthOf, nicknames }: {
+    readonly domain: string;
+    readonly nicknames: ReadonlyMap<PeerName, string>;
+    /** How the target of an entry of this host is, if it is probed. */
+    readonly healthOf: (entry: DnsEntry) => HealthReport | null;
+  },
 ): NameReport {
   return {
     name: shortName(entry.hostname, domain),
@@ -190,6 +195,7 @@ export function nameReport(
     peer: entry.origin,
     nickname: nicknames.get(entry.origin) ?? "",
     healthy: !entry.unhealthy,
+    health: healthOf(entry),
   };
 }
 

@@ -7,13 +7,14 @@ import type { NamesSources } from "../../control/status.ts";
 import { formatEndpoint } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
+import { containerOf } from "../../dns/records/own_names_shell.ts";
 import type { OwnRecord } from "../../dns/records/directory_shell.ts";
 import type { EntryData } from "../../dns/records/directory_types.ts";
 import { qualified } from "../../dns/records/domain.ts";
 import type { DnsListener, DnsReport } from "../../dns/service_types.ts";
 import { answersFor } from "../../dns/records/look_up.ts";
 import { DNS_ORDERS, recordOfOrder, writeRecord } from "../../dns/records/spelling.ts";
-import { compareOnWire } from "../../wire/dns/dns_gossip.ts";
+import { compareOnWire, type DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../wire/dns/dns_types.ts";
 import {
   givenName,
@@ -46,7 +47,15 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
     if (names === undefined) throw namesOff(action);
     return names;
   };
-  const nicknames = () => new Map(peers().map(({ name, nickname }) => [name, nickname]));
+  /** For words about entries: who is called what, and how those are that this host probes. */
+  const around = ({ checks, domain }: Names) => {
+    const all = peers();
+    const nicknames = new Map(all.map(({ name, nickname }) => [name, nickname]));
+    const probed = new Map(checks.targets().map((target) => [containerOf(target), checks.healthOf(target)]));
+    const healthOf = ({ container, origin }: DnsEntry) =>
+      origin === all[0]?.name ? probed.get(container) ?? null : null;
+    return { domain, nicknames, healthOf };
+  };
   /** The target that a person means, if it is attached. */
   const holderOf = (text: string): string => {
     const holder = attachments.holderOf(text, { remembered: true });
@@ -57,13 +66,14 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
   };
   return {
     names(): readonly NameReport[] {
-      const { directory, domain } = need("Cannot list names");
-      const around = { domain, nicknames: nicknames() };
+      const all = need("Cannot list names");
+      const { directory } = all;
+      const known = around(all);
       const small = new Map(
         [...directory.entries()].filter(isAlive).map((each) => [each, each.hostname.toLowerCase()]),
       );
       return [...small].sort(([a, x], [b, y]) => x < y ? -1 : x > y ? 1 : compareOnWire(a, b))
-        .map(([entry]) => nameReport(entry, around));
+        .map(([entry]) => nameReport(entry, known));
     },
     addName(request: NameRequest): NameAnswer {
       const all = need(`Cannot add ${request.name}`);
@@ -120,9 +130,9 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
       const { directory, domain } = all;
       const hostname = hostnameOf(name, domain, "look up");
       const found = answersFor(directory.entries(), hostname);
-      const around = { domain, nicknames: nicknames() };
       if (found.length > 0) {
-        return { name: hostname.slice(0, -1), records: found.map((entry) => nameReport(entry, around)) };
+        const known = around(all);
+        return { name: hostname.slice(0, -1), records: found.map((entry) => nameReport(entry, known)) };
       }
       if ([...directory.entries()].some((entry) => isAlive(entry) && isSame(entry.hostname, hostname))) {
         throw nothingToAnswer(hostname);
@@ -146,8 +156,16 @@ export function nameSources(
   peers: readonly { readonly name: PeerName; readonly nickname: string }[],
 ): NamesSources | undefined {
   if (names === undefined) return undefined;
-  const { config: { order, stubs, ttl }, counts, directory, domain, forContainers, otherDomains, service } =
-    names;
+  const {
+    checks,
+    config: { order, stubs, ttl },
+    counts,
+    directory,
+    domain,
+    forContainers,
+    otherDomains,
+    service,
+  } = names;
   const { address, hint, problem } = forContainers();
   const others = service.listeners.filter(({ endpoint }) => endpoint.netns === undefined);
   return {
@@ -164,6 +182,10 @@ export function nameSources(
         stub.servers.map((server) => `${stub.domain.slice(0, -1)}=${formatEndpoint(server)}`)
       ),
       counters: found?.counters ?? null,
+      probed: checks.targets().flatMap((target) => {
+        const health = checks.healthOf(target);
+        return health === null ? [] : [{ target, ...health }];
+      }),
       ...{ entries: counts.all, own: counts.own },
     },
     problems: [

@@ -1,8 +1,11 @@
 /** Health checks of what is attached here: remembered, and probed while the target is there. */
 import { type Ip, isIpv4 } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
-import type { Logger, Store } from "../../core/ports.ts";
-import { parseHealthCheck, type ProbedTarget } from "../../dns/thread/health.ts";
+import type { Clock, Logger, Store } from "../../core/ports.ts";
+import type { HealthReport } from "../../control/name_types.ts";
+import type { Millis } from "../../core/time.ts";
+import type { Health } from "../../dns/thread/health.ts";
+import { parseHealthCheck, type ProbedTarget } from "../../dns/thread/health_check.ts";
 import type { NameService } from "../threads/names_client.ts";
 
 /** Keys of checks: followed by the target. */
@@ -18,6 +21,7 @@ export interface TargetChecksParts {
   readonly service: Pick<NameService, "probe">;
   /** Where the namespace of a target can be opened now; undefined when it is gone. May throw. */
   readonly namespaceOf: (target: string) => string | undefined;
+  readonly clock: Clock;
   /** Has all hosts answer a target's names by its addresses, or leave these out. */
   readonly tell: (target: string, healthy: boolean) => void;
 }
@@ -29,14 +33,25 @@ export function readHealth(text: string): string | undefined {
   const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
   throw new MeshnetError("usage/bad-health", `Cannot use the health check ${shown}`, {
     hint:
-      "Give tcp:PORT or http:PORT/PATH, with ,every=2s (100ms to 3600s) and ,after=3 (1 to 100) if you like, in this order, or none",
+      "Give tcp:PORT, http:PORT/PATH or exec:COMMAND, with ,every=2s (100ms to 3600s) and ,after=3 (1 to 100) " +
+      "if you like, in this order, or none",
   });
+}
+
+/** How a target that is probed is. */
+interface Known {
+  readonly healthy: boolean;
+  readonly since: Millis;
+  /** Why it was found to have failed last. */
+  readonly reason: string | null;
 }
 
 /** See the file. */
 export class TargetChecks {
   readonly #parts: TargetChecksParts;
   readonly #checks = new Map<string, string>();
+  /** How those are that are probed. */
+  readonly #health = new Map<string, Known>();
   /** What is probed now, as text. */
   readonly #probed = new Map<string, string>();
 
@@ -53,6 +68,20 @@ export class TargetChecks {
   /** The check of a target. */
   of(target: string): string | undefined {
     return this.#checks.get(target);
+  }
+
+  /** How a target is; null: it has no check. */
+  healthOf(target: string): HealthReport | null {
+    const check = this.#checks.get(target);
+    const known = this.#health.get(target);
+    if (check === undefined) return null;
+    const forMs = known === undefined ? null : Math.round(this.#parts.clock.now() - known.since);
+    return { check, healthy: known?.healthy ?? null, forMs, reason: known?.reason ?? null };
+  }
+
+  /** All that have checks. */
+  targets(): readonly string[] {
+    return [...this.#checks.keys()];
   }
 
   /** Gives a target a check, by `readHealth`, or takes it away. It is probed from the next `present` on. */
@@ -78,6 +107,7 @@ export class TargetChecks {
   /** A target is not there; it may return. */
   absent(target: string): void {
     if (!this.#probed.delete(target)) return;
+    this.#health.delete(target);
     this.#parts.service.probe(target, undefined);
     this.#parts.tell(target, true);
   }
@@ -99,12 +129,17 @@ export class TargetChecks {
   }
 
   /** A target answers, or no longer does. */
-  heard(target: string, healthy: boolean): void {
+  heard(target: string, health: Health): void {
     if (!this.#probed.has(target)) return;
-    const { logger, tell } = this.#parts;
+    const { clock, logger, tell } = this.#parts;
+    const { healthy } = health;
+    const before = this.#health.get(target);
+    const reason = health.healthy ? before?.reason ?? null : health.reason;
+    const since = before?.healthy === healthy ? before.since : clock.now();
+    this.#health.set(target, { healthy, since, reason });
     const fields = { target, check: this.#checks.get(target) };
-    if (healthy) logger.info("target answers", fields);
-    else logger.warn("target does not answer", fields);
+    if (health.healthy) logger.info("target answers", fields);
+    else logger.warn("target does not answer", { ...fields, reason: health.reason });
     tell(target, healthy);
   }
 

@@ -108,12 +108,12 @@ export function openNames(
     log: logger,
     guard: (what, work) => faults.guard(what, work),
     onListeners: tellWaiting(logger),
-    onHealth: (target, healthy) => checks.heard(target, healthy),
+    onHealth: (target, health) => checks.heard(target, health),
   });
   answering.service = service;
   const { attachments, onLooked, restored } = attached;
   const checks = new TargetChecks({
-    ...{ store, logger, service },
+    ...{ store, logger, service, clock },
     namespaceOf: (target) => findTarget(parseAttachTarget(target), attachments.adapters.probe)?.path,
     tell: (target, healthy) => directory.setHealth(containerOf(target), healthy),
   });

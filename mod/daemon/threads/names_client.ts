@@ -7,7 +7,8 @@ import type { PeerName } from "../../core/names.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { DnsClient } from "../../dns/answers/clients.ts";
 import type { EntryWatcher } from "../../dns/records/entry_store.ts";
-import type { ProbedTarget } from "../../dns/thread/health.ts";
+import type { Health } from "../../dns/thread/health.ts";
+import type { ProbedTarget } from "../../dns/thread/health_check.ts";
 import type {
   DnsEndpoint,
   DnsListener,
@@ -43,7 +44,7 @@ export interface NameServiceAround {
   /** Takes what has become of the addresses to listen on, whenever that changes. */
   readonly onListeners?: (listeners: readonly DnsListener[]) => void;
   /** A target that is probed answers, or no longer does; told at first, and whenever that changes. */
-  readonly onHealth: (id: string, healthy: boolean) => void;
+  readonly onHealth: (id: string, health: Health) => void;
   /** Where the thread's code is, if not beside this file. */
   readonly workerUrl?: URL;
 }
@@ -248,7 +249,7 @@ class NameServiceClient implements NameService {
       case "report":
         return this.#reports.get(message.id)?.resolve(message.report);
       case "health":
-        if (this.#probed.has(message.id)) this.#around.onHealth(message.id, message.healthy);
+        if (this.#probed.has(message.id)) this.#around.onHealth(message.id, message.health);
         return;
       case "log":
         return this.#around.log[message.level](message.event, message.fields);

@@ -2,6 +2,7 @@
 import { inNetns } from "../../../ffi/netns.ts";
 import { Epoll } from "../../../ffi/epoll.ts";
 import { Wakeup } from "../../../ffi/poll.ts";
+import { Program } from "../../../ffi/program.ts";
 import { QuerySocket } from "../../../ffi/query_socket.ts";
 import { StreamListener, StreamSocket } from "../../../ffi/stream_socket.ts";
 import { isIpv4 } from "../../core/addr.ts";
@@ -25,11 +26,18 @@ const scope = globalThis as unknown as {
   close(): void;
 };
 
+/** Where programs are found if the daemon was not told. */
+const PATH = Deno.env.get("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/** So much of what a program prints last is kept, in octets. */
+const KEPT = 512;
+
 const SOCKETS: Sockets = {
   openUdp: (endpoint): QueryPort => inside(endpoint, () => new QuerySocket(endpoint) as QueryPort),
   openTcp: (endpoint) => inside(endpoint, () => new StreamListener(endpoint)),
   connect: (transport, remote) => StreamSocket.connect(transport, remote),
   connectIn: (netns, remote) => inNetns(netns, () => StreamSocket.connect("tcp", remote)),
+  runIn: (netns, words, environment) =>
+    inNetns(netns, () => Program.start({ words, environment: { PATH, ...environment }, keep: KEPT })),
   ownerOf: ({ ip, netns, port }) =>
     netns === undefined ? portOwner(port, isIpv4(ip) ? "ipv4" : "ipv6") : undefined,
 };

@@ -81,7 +81,7 @@ class Names implements Disposable {
     const tcp = this.#tcp = new TcpAnswers({ answering, handlers, clock });
     this.#probing = new Probing({
       ...{ clock, handlers, sockets },
-      changed: (id, healthy) => loop.send({ kind: "health", id, healthy }),
+      changed: (id, health) => loop.send({ kind: "health", id, health }),
     });
     this.listeners = new Listeners({
       ...{ clock, sockets },

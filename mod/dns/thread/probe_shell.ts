@@ -1,33 +1,34 @@
-/** Probing targets: a connection from inside the target's own network namespace, so that no host needs a way there. */
+/** Probing targets: from inside the target's own network namespace, so that no host needs a way there. */
 import { isUsedUp } from "../../core/errno.ts";
-import { errnoOf } from "../../core/errors.ts";
+import { errnoOf, messageOf } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
-import { type HealthCheck, type HealthEffect, HealthWatch, type ProbedTarget } from "./health.ts";
-import type { ConnectionPort, Handlers, Sockets } from "./socket_ports.ts";
+import { type Health, type HealthEffect, HealthWatch } from "./health.ts";
+import type { HealthCheck, ProbedTarget } from "./health_check.ts";
+import { type Exam, examine } from "./exam_shell.ts";
+import type { Handlers, Sockets } from "./socket_ports.ts";
+import { ProbePrograms } from "./programs_shell.ts";
 
 /** What probing is made of. */
 export interface ProbingOptions {
   readonly clock: Clock;
   readonly handlers: Handlers;
-  readonly sockets: Pick<Sockets, "connectIn">;
+  readonly sockets: Pick<Sockets, "connectIn" | "runIn">;
   /** A target answers, or no longer does. */
-  readonly changed: (target: string, healthy: boolean) => void;
+  readonly changed: (target: string, health: Health) => void;
 }
-
-/** The status line is in the first octets: `HTTP/1.1 200`. */
-const STATUS = /^HTTP\/1\.[01] [23][0-9][0-9]/;
-const STATUS_OCTETS = 12;
 
 /** See the file. */
 export class Probing implements Disposable {
   readonly #around: ProbingOptions;
   readonly #watch = new HealthWatch();
   readonly #targets = new Map<string, ProbedTarget>();
-  readonly #open = new Map<number, ConnectionPort>();
-  readonly #buffer = new Uint8Array(1_024);
+  /** Probes under way. */
+  readonly #open = new Map<number, Exam>();
+  readonly #programs: ProbePrograms;
 
   constructor(around: ProbingOptions) {
     this.#around = around;
+    this.#programs = new ProbePrograms(around);
   }
 
   /** Begins to probe a target, or probes it in another way. */
@@ -51,66 +52,49 @@ export class Probing implements Disposable {
     this.#perform(this.#watch.wake(this.#around.clock.now()));
   }
 
-  /** Closes what is open. */
+  /** Ends what is under way. */
   [Symbol.dispose](): void {
     for (const probe of [...this.#open.keys()]) this.#close(probe);
+    this.#programs[Symbol.dispose]();
   }
 
   #perform(effects: readonly HealthEffect[]): void {
     for (const effect of effects) {
-      if (effect.kind === "state") this.#around.changed(effect.target, effect.healthy);
+      if (effect.kind === "state") this.#around.changed(effect.target, effect.health);
       else if (effect.kind === "cancel") this.#close(effect.probe);
       else this.#begin(effect.target, effect.probe);
     }
   }
 
   #begin(id: string, probe: number): void {
-    const { handlers, sockets } = this.#around;
-    const { check, ip, netns } = this.#targets.get(id)!;
-    let socket: ConnectionPort;
+    const { check } = this.#targets.get(id)!;
+    if (check.kind === "exec" && this.#programs.isFull) {
+      return this.#watch.postpone(id, probe, this.#around.clock.now());
+    }
+    const ended = (health: Health) => this.#end(id, probe, health);
     try {
-      socket = sockets.connectIn(netns, { ip, port: check.port });
+      this.#open.set(probe, this.#start(id, check, ended));
     } catch (thrown) {
       if (isUsedUp(errnoOf(thrown) ?? 0)) return this.#watch.skip(id, probe); // this host's trouble
-      return this.#end(id, probe, false); // its namespace is gone, or there is no way in it
+      // Its namespace is gone, there is no way in it, or no such program.
+      ended({ healthy: false, reason: messageOf(thrown) });
     }
-    this.#open.set(probe, socket);
-    handlers.watch(socket.fd, () => this.#connected(id, probe, check), true);
   }
 
-  #connected(id: string, probe: number, check: HealthCheck): void {
-    const socket = this.#open.get(probe)!;
-    const request = check.kind === "tcp" ? "" : requestFor(socket, check.path);
-    if (socket.write(new TextEncoder().encode(request)) !== request.length) {
-      return this.#end(id, probe, false);
-    }
-    if (check.kind === "tcp") return this.#end(id, probe, true);
-    const { handlers } = this.#around;
-    let head = "";
-    handlers.forget(socket.fd);
-    handlers.watch(socket.fd, () => {
-      const count = socket.read(this.#buffer);
-      if (count === -1) return;
-      head += String.fromCharCode(...this.#buffer.subarray(0, Math.max(0, count)));
-      if (count <= 0 || head.length >= STATUS_OCTETS) this.#end(id, probe, STATUS.test(head));
-    });
+  #start(id: string, check: HealthCheck, ended: (health: Health) => void): Exam {
+    const target = this.#targets.get(id)!;
+    if (check.kind === "exec") return this.#programs.start({ id, ...target }, check.words, ended);
+    return examine(this.#around, target, check, ended);
   }
 
-  #end(id: string, probe: number, good: boolean): void {
+  #end(id: string, probe: number, health: Health): void {
     this.#close(probe);
-    this.#perform(this.#watch.result(id, probe, good, this.#around.clock.now()));
+    this.#perform(this.#watch.result(id, probe, health, this.#around.clock.now()));
   }
 
   #close(probe: number): void {
-    const socket = this.#open.get(probe);
-    if (socket === undefined) return;
+    const exam = this.#open.get(probe);
     this.#open.delete(probe);
-    this.#around.handlers.forget(socket.fd);
-    socket[Symbol.dispose]();
+    exam?.[Symbol.dispose]();
   }
-}
-
-function requestFor({ remote: { ip, port } }: ConnectionPort, path: string): string {
-  const host = ip.includes(":") ? `[${ip}]` : ip;
-  return `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nUser-Agent: meshnet\r\nConnection: close\r\n\r\n`;
 }

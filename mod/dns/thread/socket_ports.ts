@@ -41,6 +41,8 @@ export interface QueryPort extends Disposable {
 export interface ConnectionPort extends Disposable {
   readonly fd: number;
   readonly remote: Endpoint;
+  /** Why it has failed, for people. */
+  readonly failure?: string | undefined;
   /** How many octets; 0 at the end, -1 when there is nothing yet, -2 when it has failed. */
   read(into: Uint8Array<ArrayBuffer>): number;
   /** How many octets were taken; -1 when there is no room, -2 when it has failed. */
@@ -54,13 +56,35 @@ export interface ListenerPort extends Disposable {
   accept(): ConnectionPort | "full" | undefined;
 }
 
-/** Makes sockets. Each throws where it cannot. */
+/** A program that runs. */
+export interface ProgramPort extends Disposable {
+  /** Ready once it has ended. */
+  readonly fd: number;
+  /** Ready when it has printed something, or will print no more. */
+  readonly output: number;
+  /** Takes some of what it has printed. False: it will print no more. */
+  listen(): boolean;
+  /** The last part of what it has printed. */
+  readonly printed: string;
+  /** How it has ended; undefined while it runs. */
+  ended(): { readonly code: number } | { readonly signal: number } | undefined;
+  /** Ends it and what it has started. It has ended once `ended` says so. */
+  kill(): void;
+}
+
+/** Makes sockets, and starts programs. Each throws where it cannot. */
 export interface Sockets {
   openUdp(endpoint: DnsEndpoint): QueryPort;
   openTcp(endpoint: DnsEndpoint): ListenerPort;
   connect(transport: "udp" | "tcp", remote: Endpoint): ConnectionPort;
   /** Over TCP, in another network namespace, by its path. */
   connectIn(netns: string, remote: Endpoint): ConnectionPort;
+  /** A program of this host, in another network namespace; its environment is this and where programs are found. */
+  runIn(
+    netns: string,
+    words: readonly string[],
+    environment: Readonly<Record<string, string>>,
+  ): ProgramPort;
   /** Who has a port that is taken, for people: `dnsmasq (process 812)`. */
   ownerOf(endpoint: DnsEndpoint): string | undefined;
 }

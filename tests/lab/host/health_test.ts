@@ -1,6 +1,7 @@
 /** Targets that answer no more leave the answers of all hosts, and come back. */
 import assert from "node:assert/strict";
 import { callDaemon } from "../../../mod/control/client.ts";
+import type { HolderReport } from "../../../mod/control/address_types.ts";
 import type { Container } from "../common/container.ts";
 import { note } from "../common/notes.ts";
 import { exec, ip, until } from "../common/process.ts";
@@ -32,18 +33,21 @@ async function untilAnswered(world: World, wanted: string): Promise<number> {
 async function prepare(world: World): Promise<void> {
   await world.upAll();
   await ip(["link set lo up"], world.container(1).netns); // as containers have it: it is probed from inside
-  for (const [i, more] of [{ health: "tcp:80" }, {}].entries()) {
-    const body = {
-      target: `netns:${world.container(i + 1).netns}`,
-      addresses: [`10.2.1.${i + 1}/24`],
-      names: ["web"],
-    };
-    const { runDir } = world.host(i + 1);
-    await callDaemon({ method: "POST", path: "/attach", body: { ...body, ...more } }, {
-      runDir,
-      timeoutMs: 30_000,
-    });
-  }
+  await attachTo(world, 1, { health: "tcp:80" });
+  await attachTo(world, 2, {});
+}
+
+/** Attaches a container on the host of its number. */
+async function attachTo(world: World, number: 1 | 2, more: { readonly health?: string }): Promise<void> {
+  const target = `netns:${world.container(number).netns}`;
+  const body = { target, addresses: [`10.2.1.${number}/24`], names: ["web"], ...more };
+  const { runDir } = world.host(number);
+  await callDaemon({ method: "POST", path: "/attach", body }, { runDir, timeoutMs: 30_000 });
+}
+
+async function psOf(world: World): Promise<readonly HolderReport[]> {
+  const { runDir } = world.host(1);
+  return await callDaemon({ method: "GET", path: "/ps" }, { runDir, timeoutMs: 30_000 }) as HolderReport[];
 }
 
 declareTests(
@@ -67,6 +71,26 @@ declareTests(
         note(`it had left after ${ms} ms`);
         assert.ok(ms <= 4_000, `it took ${ms} ms`); // 1 s on an idle machine, most of it the two probes
       }
+    },
+    "a target is what a program in its network namespace says, and ps tells since when and why": async (
+      world,
+    ) => {
+      const file = `${world.host(1).runDir}/good`;
+      const script = `ip -o -4 address | grep -q " $MESHNET_ADDRESS/" && cat ${file}`;
+      const target = `netns:${world.container(1).netns}`;
+      await attachTo(world, 1, { health: `exec:sh -c '${script}'` });
+      await untilAnswered(world, TWO);
+      const [bad] = await psOf(world);
+      assert.equal(bad?.holder, target);
+      assert.equal(bad.health?.healthy, false);
+      assert.match(bad.health.reason!, /^exit code 1: .*No such file/);
+      Deno.writeTextFileSync(file, "");
+      await untilAnswered(world, `${ONE} ${TWO}`);
+      const [good] = await psOf(world);
+      assert.equal(good?.health?.healthy, true);
+      assert.ok(good.health.forMs! >= 0);
+      Deno.removeSync(file);
+      await untilAnswered(world, TWO);
     },
   }),
 );

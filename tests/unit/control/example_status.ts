@@ -159,6 +159,13 @@ export const EXAMPLE: StatusReport = {
       ...{ failed: 1, spoofed: 0, malformed: 2, limited: 0, refused: 0 },
     },
     ...{ entries: 12, own: 2 },
+    probed: [
+      { target: "netns:web", check: "tcp:80", healthy: true, forMs: 60_000, reason: null },
+      {
+        ...{ target: "netns:db", check: "exec:pg_isready,every=2s", healthy: false, forMs: 3_100 },
+        reason: "exit code 2: no response",
+      },
+    ],
   },
   problems: [{
     message:

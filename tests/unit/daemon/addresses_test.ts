@@ -322,7 +322,7 @@ Deno.test("ipamApi() without allocation advises what fits: an address alone woul
   const { attachments, clock } = new Machine().start({ off: true });
   const api = ipamApi({
     ...{ ipam: undefined, attachments, clock, exposed: () => [] },
-    ...{ namesOf: () => [], peers: () => [{ name: peer(1), nickname: "h1" }] },
+    ...{ namesOf: () => [], healthOf: () => null, peers: () => [{ name: peer(1), nickname: "h1" }] },
   });
   const refused = { code: "ipam/off", hint: /^To use one, start it with an --ip-range/ };
   await assert.rejects(api.prime(usual, stays), refused);
@@ -337,6 +337,7 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
   const api = ipamApi({
     ...{ ipam: machine.ipam, attachments: machine.attachments, clock: machine.clock, exposed: () => [] },
     namesOf: (target) => target === "netns:a" ? ["web"] : [],
+    healthOf: () => null,
     peers: () => [self, { name: peer(2), nickname: "h" }, { name: peer(3), nickname: "h" }],
   });
   const ask = { holder: "x", subnet: null, ...usual };
@@ -345,8 +346,22 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
     ...{ holder: "x", addresses: ["10.32.1.1/24"] },
   });
   assert.deepEqual(api.holders(), [
-    { holder: "netns:a", name: null, attached: true, addresses: ["10.32.0.1/22"], names: ["web"] },
-    { holder: "x", name: null, attached: false, addresses: ["10.32.0.2/22", "10.32.1.1/24"], names: [] },
+    {
+      holder: "netns:a",
+      name: null,
+      attached: true,
+      addresses: ["10.32.0.1/22"],
+      names: ["web"],
+      health: null,
+    },
+    {
+      holder: "x",
+      name: null,
+      attached: false,
+      addresses: ["10.32.0.2/22", "10.32.1.1/24"],
+      names: [],
+      health: null,
+    },
   ]);
   await assert.rejects(api.release({ holder: "netns:a", address: null }), { code: "ipam/in-use" });
   await assert.rejects(api.release({ holder: "y", address: null }), { code: "ipam/not-found" });

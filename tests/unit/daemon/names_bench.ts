@@ -113,8 +113,8 @@ export class NamesTrial implements AsyncDisposable {
       createWakeup: () => Wakeup.create(),
       log,
       guard: (_, work) => work,
-      onHealth: (id, healthy) => {
-        this.health.push(`${id} ${healthy}`);
+      onHealth: (id, health) => {
+        this.health.push(`${id} ${health.healthy}${health.healthy ? "" : `: ${health.reason}`}`);
         this.#more.resolve();
       },
       onListeners: (listeners) => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { formatEndpoint } from "../../../mod/core/addr.ts";
+import { MAX_PROGRAMS } from "../../../mod/dns/thread/programs_shell.ts";
 import { framed } from "../../../mod/dns/thread/frames.ts";
 import { query } from "../dns/server_bench.ts";
 import { decodeReference, type ReferenceMessage } from "../wire/dns/dns_packet.ts";
@@ -159,9 +160,9 @@ Deno.test("the name server's thread probes targets, over TCP and HTTP, and tells
   assert.equal((await trial.healthOf(2))[1], "page true");
   assert.equal(asked[0], `${LOOPBACK}:${web.addr.port}`);
   probe("no page", web.addr.port, "/");
-  assert.equal((await trial.healthOf(3))[2], "no page false");
+  assert.equal((await trial.healthOf(3))[2], "no page false: HTTP status 503");
   probe("no answer", port, "/"); // it accepts, and says nothing
-  assert.equal((await trial.healthOf(4))[3], "no answer false");
+  assert.equal((await trial.healthOf(4))[3], "no answer false: no answer within 3000 ms");
   trial.service.probe("no answer", undefined);
   trial.service.probe("gone", {
     netns: "/nowhere",
@@ -169,11 +170,85 @@ Deno.test("the name server's thread probes targets, over TCP and HTTP, and tells
     check: { kind: "tcp", port },
     pace: { intervalMs: 100, threshold: 2 },
   });
-  assert.equal((await trial.healthOf(5))[4], "gone false");
+  assert.match((await trial.healthOf(5))[4]!, /^gone false: Cannot open network namespace/);
   for (const id of ["page", "no page", "gone"]) trial.service.probe(id, undefined);
   await silent[Symbol.asyncDispose]();
-  assert.equal((await trial.healthOf(6))[5], "silent false");
+  assert.equal(
+    (await trial.healthOf(6))[5],
+    `silent false: no connection to ${LOOPBACK}:${port}: connection refused (ECONNREFUSED)`,
+  );
   trial.service.probe("silent", undefined);
   await trial.service.report();
   await web.shutdown();
+});
+
+/** Probes by a command, as the only target. */
+function probeBy(trial: NamesTrial, id: string, words: readonly string[], intervalMs = 5_000): void {
+  const check = { kind: "exec", words } as const;
+  const pace = { intervalMs, threshold: 2 };
+  trial.service.probe(id, { netns: "/proc/thread-self/ns/net", ip: LOOPBACK, check, pace });
+}
+
+Deno.test("the name server's thread probes by programs: what they are told, and what they tell", async () => {
+  await using trial = new NamesTrial();
+  const script =
+    `[ "$MESHNET_TARGET $MESHNET_ADDRESS" = "good ${LOOPBACK}" ] && [ -z "$HOME" ] && read x; echo $?`;
+  probeBy(trial, "good", ["sh", "-c", `[ "$(${script})" = 1 ]`]); // its input is empty
+  assert.equal((await trial.healthOf(1))[0], "good true");
+  probeBy(trial, "bad", ["sh", "-c", "echo one; echo the disk is full >&2; exit 3"]);
+  assert.equal((await trial.healthOf(2))[1], "bad false: exit code 3: the disk is full");
+  probeBy(trial, "long", ["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; exit 1"]); // none waits for a reader
+  assert.equal((await trial.healthOf(3))[2], `long false: exit code 1: ${"x".repeat(200)}`);
+  probeBy(trial, "killed", ["sh", "-c", "kill -9 $$"]);
+  assert.equal((await trial.healthOf(4))[3], "killed false: ended by signal 9");
+  probeBy(trial, "none", ["meshnet-no-such-program"]);
+  assert.equal(
+    (await trial.healthOf(5))[4],
+    "none false: Cannot run meshnet-no-such-program: no such entry (ENOENT)",
+  );
+});
+
+Deno.test("the name server's thread ends programs that take too long, and what they leave behind", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "meshnet-names-" });
+  await using trial = new NamesTrial();
+  const ownPid = (name: string) => `echo $$ > ${folder}/${name}`;
+  probeBy(trial, "slow", ["sh", "-c", `${ownPid("slow")}; sleep 1000`], 3_000);
+  probeBy(trial, "left", ["sh", "-c", `sh -c '${ownPid("left")}; exec sleep 1000' & sleep 0.2`]);
+  const told = [...await trial.healthOf(2)].sort();
+  assert.deepEqual(told, ["left true", "slow false: no answer within 3000 ms"]);
+  for (const name of ["slow", "left"]) trial.service.probe(name, undefined);
+  for (const name of ["slow", "left"]) {
+    const pid = Number(Deno.readTextFileSync(`${folder}/${name}`));
+    const gone = async () => {
+      while (isRunning(pid)) await trial.service.report();
+    };
+    await soon(`the end of the ${name} program`, gone());
+  }
+  Deno.removeSync(folder, { recursive: true });
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("the name server's thread runs few programs at once, and each target has its turn", async () => {
+  await using trial = new NamesTrial();
+  const folder = Deno.makeTempDirSync({ prefix: "meshnet-names-" });
+  const count = 2 * MAX_PROGRAMS + 1;
+  for (let i = 0; i < count; i++) {
+    const most = `ls ${folder} | wc -l`;
+    probeBy(trial, `t${i}`, [
+      "sh",
+      "-c",
+      `touch ${folder}/$$; sleep 0.1; n=$(${most}); rm ${folder}/$$; echo $n; exit 1`,
+    ], 20_000);
+  }
+  const told = await trial.healthOf(count);
+  assert.equal(new Set(told.map((text) => text.split(" ")[0])).size, count);
+  for (const text of told) assert.ok(Number(/exit code 1: ([0-9]+)$/.exec(text)?.[1]) <= MAX_PROGRAMS, text);
+  Deno.removeSync(folder, { recursive: true });
 });

@@ -1,6 +1,6 @@
 /** A name server without a thread: it keeps what it is told, for tests of those that tell it. */
 import type { PeerName } from "../../../mod/core/names.ts";
-import type { ProbedTarget } from "../../../mod/dns/thread/health.ts";
+import type { ProbedTarget } from "../../../mod/dns/thread/health_check.ts";
 import type { DnsClient } from "../../../mod/dns/answers/clients.ts";
 import type { NameService } from "../../../mod/daemon/threads/names_client.ts";
 import type { DnsEndpoint, DnsListener, DnsReport } from "../../../mod/dns/service_types.ts";

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import type { Millis } from "../../../mod/core/time.ts";
-import {
-  DEFAULT_PACE,
-  type HealthEffect,
-  HealthWatch,
-  parseHealthCheck,
-} from "../../../mod/dns/thread/health.ts";
+import { type Health, type HealthEffect, HealthWatch } from "../../../mod/dns/thread/health.ts";
+import { DEFAULT_PACE, parseHealthCheck } from "../../../mod/dns/thread/health_check.ts";
+
+const GOOD: Health = { healthy: true };
+const BAD: Health = { healthy: false, reason: "no" };
 
 /** A target that answers when `good` says so, after `delay`. */
 class Trial {
@@ -18,14 +17,16 @@ class Trial {
 
   perform(effects: readonly HealthEffect[]): void {
     for (const effect of effects) {
-      if (effect.kind === "state") this.states.push(`${effect.target} ${effect.healthy} ${this.now}`);
+      if (effect.kind === "state") this.states.push(`${effect.target} ${effect.health.healthy} ${this.now}`);
       else if (effect.kind === "cancel") assert.ok(this.#open.delete(effect.probe));
       else {
         this.probes++;
         this.#open.add(effect.probe);
         if (this.good === "silent") continue;
         this.#open.delete(effect.probe);
-        this.perform(this.watch.result(effect.target, effect.probe, this.good === "yes", this.now));
+        this.perform(
+          this.watch.result(effect.target, effect.probe, this.good === "yes" ? GOOD : BAD, this.now),
+        );
       }
     }
   }
@@ -86,14 +87,57 @@ Deno.test("HealthWatch forgets targets, and takes no result that comes late", ()
   assert.equal(trial.open, 1);
   trial.perform(trial.watch.remove("web"));
   assert.equal(trial.open, 0);
-  assert.deepEqual(trial.watch.result("web", 1, true, trial.now), []);
+  assert.deepEqual(trial.watch.result("web", 1, GOOD, trial.now), []);
   assert.equal(trial.watch.nextWake(), Infinity);
   trial.perform(trial.watch.add("web", DEFAULT_PACE, trial.now));
-  assert.deepEqual(trial.watch.result("web", 1, true, trial.now), []);
+  assert.deepEqual(trial.watch.result("web", 1, GOOD, trial.now), []);
   trial.good = "yes";
   trial.perform(trial.watch.add("web", DEFAULT_PACE, trial.now)); // once more is as good as once
   assert.equal(trial.open, 0);
   assert.deepEqual(trial.states, ["web true 0"]);
+});
+
+Deno.test("HealthWatch says why a target has failed", () => {
+  const watch = new HealthWatch();
+  const pace = { intervalMs: 300, threshold: 1 };
+  watch.add("web", pace, 0 as Millis);
+  assert.deepEqual(watch.result("web", 1, { healthy: false, reason: "HTTP status 503" }, 1 as Millis), [
+    { kind: "state", target: "web", health: { healthy: false, reason: "HTTP status 503" } },
+  ]);
+  watch.add("db", pace, 0 as Millis);
+  const [, late] = watch.wake(300 as Millis).filter(({ kind }) => kind !== "probe");
+  assert.deepEqual(late, {
+    kind: "state",
+    target: "db",
+    health: { healthy: false, reason: "no answer within 300 ms" },
+  });
+});
+
+Deno.test("HealthWatch gives each target its turn where few can be probed at once", () => {
+  const watch = new HealthWatch();
+  const probes = new Map<string, number>();
+  let running: { target: string; probe: number; until: number }[] = [];
+  let now = 0;
+  const perform = (effects: readonly HealthEffect[]) => {
+    for (const effect of effects) {
+      if (effect.kind !== "probe") continue;
+      const { probe, target } = effect;
+      if (running.length === 2) watch.postpone(target, probe, now as Millis);
+      else {
+        running.push({ target, probe, until: now + 40 });
+        probes.set(target, (probes.get(target) ?? 0) + 1);
+      }
+    }
+  };
+  const all = Array.from({ length: 20 }, (_, i) => `t${i}`);
+  for (const target of all) perform(watch.add(target, { intervalMs: 500, threshold: 2 }, now as Millis));
+  for (; now < 10_000; now += 10) {
+    const done = running.filter(({ until }) => until <= now);
+    running = running.filter((each) => !done.includes(each));
+    for (const { probe, target } of done) perform(watch.result(target, probe, GOOD, now as Millis));
+    perform(watch.wake(now as Millis));
+  }
+  for (const target of all) assert.ok(probes.get(target)! >= 10, `${target}: ${probes.get(target)}`);
 });
 
 const HTTP = { kind: "http", port: 80, path: "/a,b" } as const;
@@ -106,10 +150,15 @@ const CHECKS: readonly (readonly [text: string, value: ReturnType<typeof parseHe
     check: { kind: "tcp", port: 65_535 },
     pace: { intervalMs: 100, threshold: 2 },
   }],
+  ["exec:true", { check: { kind: "exec", words: ["true"] }, pace: DEFAULT_PACE }],
+  ["exec:/bin/sh  -c 'a \"b\" $c, d' \"e 'f' \\\"\" g\\ h '',every=2s", {
+    check: { kind: "exec", words: ["/bin/sh", "-c", 'a "b" $c, d', "e 'f' \"", "g h", ""] },
+    pace: { intervalMs: 2_000, threshold: 2 },
+  }],
   ["tcp:1,after=1", { check: { kind: "tcp", port: 1 }, pace: { intervalMs: 500, threshold: 1 } }],
 ];
 
-Deno.test("parseHealthCheck() takes tcp and http with their pace, and nothing else", () => {
+Deno.test("parseHealthCheck() takes tcp, http and exec with their pace, and nothing else", () => {
   for (const [text, value] of CHECKS) assert.deepEqual(parseHealthCheck(text), value, text);
   const bad = [
     "",
@@ -138,7 +187,16 @@ Deno.test("parseHealthCheck() takes tcp and http with their pace, and nothing el
     const text of [
       ...bad,
       ...pace,
-      "exec:true",
+      "exec:",
+      "exec: ",
+      "exec:'' a",
+      "exec:a 'b",
+      'exec:a "b',
+      "exec:a \\",
+      "exec:a\nb",
+      "exec:a\0b",
+      "exec:a,after=0",
+      "exec:a,after=2,every=2s",
       "udp:53",
       "TCP:80",
       "http:80/a\r\nHost: b",
