@@ -19,7 +19,7 @@ export interface NamesReport {
   /** What was done since the name server began; null: it does not say. */
   readonly counters: NameCounters | null;
   /** The targets that this host probes. */
-  readonly probed: readonly ({ readonly target: string } & HealthReport)[];
+  readonly probed: readonly ProbedReport[];
   /** Records that are answered: those of all hosts. */
   readonly entries: number;
   /** Those of this host. */
@@ -60,6 +60,12 @@ export interface HealthReport {
   readonly forMs: number | null;
   /** Why it was found to have failed last, also when it answers again; null: it never was. */
   readonly reason: string | null;
+}
+
+/** A target that is probed. */
+export interface ProbedReport extends HealthReport {
+  /** As `attach` knows it. */
+  readonly target: string;
 }
 
 /** One record of a name; one item of `GET /dns`. */

@@ -17,6 +17,8 @@ const domain = "mesh.internal.";
 const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** A host with two attached targets, and another host whose name `far` it knows. */
+const FAILED = { check: "tcp:80", healthy: false, forMs: 1_000, reason: "no connection" } as const;
+
 function bench(farDomain = domain) {
   const clock = new VirtualClock();
   const around = {
@@ -49,6 +51,7 @@ function bench(farDomain = domain) {
   far.register({ container: "x", hostname: `far.${farDomain}`, data: recordOfAddress("10.2.1.9" as Ip) });
   const service = new FakeNameService();
   const otherDomains = new OtherDomains(domain);
+  const healthOf = (target: string) => target === "netns:a" ? FAILED : null;
   const names: Names = {
     ...{ domain, directory, own, service, counts: { all: 3, own: 2 }, otherDomains },
     config: {
@@ -56,7 +59,12 @@ function bench(farDomain = domain) {
       stubs: [{ domain: "corp.example.", servers: [{ ip: "10.0.0.53" as Ip, port: 53 }] }],
     },
     forContainers: () => ({ address: undefined, problem: "no room", hint: undefined }),
-    ...{ files: undefined, checks: undefined as never, attached() {}, forgotten: () => undefined },
+    ...{
+      files: undefined,
+      checks: { targets: () => ["netns:a"], healthOf } as never,
+      attached() {},
+      forgotten: () => undefined,
+    },
   };
   const attached = ["netns:a", "netns:b"].map((target) => ({ target }));
   const api = namesApi({
@@ -108,6 +116,7 @@ Deno.test("namesApi() lists all names in small letters' order, with who gives th
       "Web 10.2.1.1 netns:a h1",
     ],
   );
+  assert.deepEqual(api.names().map(({ health }) => health), [null, null, null, FAILED]);
 });
 
 Deno.test("namesApi() changes the order of a name", () => {
@@ -212,6 +221,7 @@ Deno.test("nameSources() says where names are answered, and what hinders it", as
     ...{ domain: "mesh.internal", address: null, order: "nearest", ttl: 7, entries: 3, own: 2 },
     listen: [{ address: "127.0.0.1:53", listening: false }, { address: "192.0.2.1:5353", listening: true }],
     ...{ upstream: [], forward: ["corp.example=10.0.0.53:53"], counters: NO_COUNTS },
+    probed: [{ target: "netns:a", ...FAILED }],
   });
   assert.deepEqual(problems.map(({ message }) => message), [
     "Containers do not reach the name server of this host: no room",
