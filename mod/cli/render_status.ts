@@ -1,5 +1,11 @@
 /** The pages of `meshnet status` as text. */
-import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from "../control/api_types.ts";
+import type {
+  ConnectionReport,
+  ConnectionState,
+  PeerReport,
+  RefusedReport,
+  StatusReport,
+} from "../control/api_types.ts";
 import { DEFAULT_PORT } from "../core/options.ts";
 import { ipamLine } from "./render_ipam.ts";
 import { namesLine } from "./render_names.ts";
@@ -48,11 +54,33 @@ export function renderOverview(
     const how = one.overlay === null ? ": " : ` over ${one.overlay}; `;
     lines.push("", look.warn(printable(`${one.address} is ${one.state}${how}${said}`)));
   }
+  const refusals = refused(report);
+  if (refusals.length > 0) lines.push("", ...refusals.map((one) => look.warn(one)));
   for (const problem of report.problems) {
     lines.push("", look.bad(printable(problem.message)));
     if (problem.hint !== null) lines.push(`  hint: ${printable(problem.hint)}`);
   }
   return lines.join("\n") + "\n";
+}
+
+/** Hosts that the overview names one by one. */
+const MOST_REFUSED = 4;
+
+/** Who was not let in, a line each. */
+function refused({ refused }: StatusReport): readonly string[] {
+  const more = refused.length - MOST_REFUSED;
+  return [
+    ...refused.slice(0, MOST_REFUSED).map(refusal),
+    ...(more > 0 ? [`${count(more, "other host")} refused, see \`meshnet status connections\``] : []),
+  ];
+}
+
+function refusal({ address, agoMs, count, nickname, peer, reason }: RefusedReport): string {
+  const name = who(peer, nickname);
+  const often = count === 1
+    ? `once, ${duration(agoMs)} ago`
+    : `${count} times in ten minutes, last ${duration(agoMs)} ago`;
+  return printable(`Refused ${address}${name === "" ? "" : `, which is ${name}`}, ${often}: ${reason}`);
 }
 
 function stateSentence(report: StatusReport, look: Paint): string {
@@ -172,6 +200,11 @@ const arrow = (outbound: boolean) => outbound ? "->" : "<-";
 
 /** One line per connection; below each that is not well: the fault, the fix, and the next attempt. */
 export function renderConnections(report: StatusReport, look: Paint): string {
+  const refusals = report.refused.map((one) => `${look.warn(refusal(one))}\n`);
+  return [connectionTable(report, look), ...(refusals.length > 0 ? ["\n"] : []), ...refusals].join("");
+}
+
+function connectionTable(report: StatusReport, look: Paint): string {
   if (report.connections.length === 0) {
     return report.targets.length === 0
       ? "No connections: nobody to connect to. Name a host with `meshnet connect HOST`.\n"

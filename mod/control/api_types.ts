@@ -41,6 +41,22 @@ export interface ConnectionReport {
   readonly retryInMs: number | null;
 }
 
+/** A host that connected to this one in the last ten minutes and was not let in, for one reason. */
+export interface RefusedReport {
+  /** Its address; of one /64 network of IPv6 the one that came last. */
+  readonly address: string;
+  /** The peer name that it gave; null: it did not come that far. */
+  readonly peer: string | null;
+  /** The name for people that it gave. */
+  readonly nickname: string | null;
+  /** Why it was not let in; a sentence without full stop. */
+  readonly reason: string;
+  /** How often in the last ten minutes. */
+  readonly count: number;
+  /** Milliseconds since it came last. */
+  readonly agoMs: number;
+}
+
 /** One target: a host that this one was told to connect to. */
 export interface TargetReport {
   /** As given. */
@@ -203,6 +219,8 @@ export interface StatusReport {
   readonly targetStates: readonly TargetReport[];
   /** Live connections, then addresses without one. */
   readonly connections: readonly ConnectionReport[];
+  /** Who was not let in during the last ten minutes, the latest first; 64 at most. */
+  readonly refused: readonly RefusedReport[];
   /** Everybody in the mesh, ourselves included. */
   readonly peers: readonly PeerReport[];
   /** What moves frames on this host. */

@@ -101,6 +101,10 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     targets: mesh.targets.map((target) => target.target),
     targetStates: mesh.targets.map(targetReport),
     connections,
+    refused: mesh.refused.map(({ agoMs, count, ip, nickname, peer, reason }) => ({
+      ...{ address: ip, peer: peer ?? null, nickname: nickname ?? null, reason, count },
+      agoMs: Math.round(agoMs),
+    })),
     peers: mesh.peers.map((peer) => ({
       ...peer,
       shortId: peer.shortId ?? null,

@@ -11,6 +11,7 @@ import type { GossipCounters } from "./gossip/gossip.ts";
 import type { Connection } from "./connections/connection.ts";
 import type { ConnectionPool } from "./connections/connection_memory.ts";
 import type { Connections } from "./connections/connections.ts";
+import type { RefusalView } from "./connections/refusals.ts";
 import type { Membership } from "./membership.ts";
 import type { RouterConfig } from "./router_types.ts";
 import type { RouteTable } from "./topology/routes.ts";
@@ -99,6 +100,8 @@ export interface MeshSnapshot {
   readonly terminations: number;
   /** Connections that were not let in, because their source had its share. */
   readonly turnedAway: number;
+  /** Who was not let in during the last ten minutes, the latest first. */
+  readonly refused: readonly RefusalView[];
   /** Messages lost because they were too long to send. */
   readonly unsendable: number;
   readonly gossip: GossipCounters;
@@ -145,7 +148,8 @@ export function takeSnapshot(source: SnapshotSource, now: Millis): MeshSnapshot 
         peerOf(record, { nickname: (peer) => nickname(peer) ?? "", routes: membership.routes })
       ),
     terminations: connections.terminations,
-    turnedAway: connections.turnedAway,
+    turnedAway: connections.doorman.turnedAway,
+    refused: connections.log.refusals.list(now),
     unsendable: connections.unsendable,
     gossip: membership.engine.counters(),
     memory: connections.memory.use(),

@@ -8,15 +8,18 @@ import type { DialFailure, RouterEffect } from "../router_types.ts";
 import type { Connection, ConnectionEnd } from "./connection.ts";
 import { sourceOf } from "./doorman.ts";
 import { LogLimit } from "./log_limit.ts";
+import { Refusals } from "./refusals.ts";
 
 /** Lines about peers that come and go, at once, and milliseconds until one more may be written; others are debug. */
 const NEWS_RATE = { burst: 400, refill: 500 } as const;
 
-/** Writes about connections; `emit` takes the lines. */
+/** Writes about connections; `emit` takes the lines. Remembers who was not let in. */
 export class ConnectionLog {
   readonly #faults: LogLimit;
   readonly #dials: LogLimit;
   readonly #news: TokenBucket;
+  /** Who was not let in lately. */
+  readonly refusals = new Refusals();
 
   constructor(readonly emit: (effect: RouterEffect & { readonly kind: "log" }) => void, now: Millis) {
     this.#faults = new LogLimit(now);
@@ -43,8 +46,9 @@ export class ConnectionLog {
   }
 
   /** A peer is connected. */
-  connected({ address, introduced, origin: { outbound }, peer }: Connection, now: Millis): void {
+  connected({ address, introduced, origin: { outbound, remote }, peer }: Connection, now: Millis): void {
     const { remote: { nickname }, encrypted } = introduced!;
+    this.refusals.letIn(remote.ip, now);
     const level = this.#news.take(now) === 0 ? "info" : "debug";
     this.#write(level, "mesh/connected", { peer, address, nickname, encrypted, outbound });
   }
@@ -65,6 +69,7 @@ export class ConnectionLog {
         reason,
       });
     }
+    this.refusals.ended(connection, end, now);
     const leftOut = level === "debug" ? undefined : this.#faults.pass(sourceOf(remote.ip), kind, now);
     this.#write(leftOut === undefined ? "debug" : level, "mesh/introduction-failed", {
       ...{ peer, address, reason },

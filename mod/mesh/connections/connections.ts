@@ -36,23 +36,20 @@ export class Connections {
   /** Messages lost because they were longer than a connection may carry. */
   unsendable = 0;
   readonly #dials = new Map<AttemptId, ConnectorEffect & { readonly kind: "dial" }>();
-  readonly #doorman: Doorman;
+  /** Lets connections in, or turns them away. */
+  readonly doorman: Doorman;
   readonly #naming: Naming;
-  readonly #log: ConnectionLog;
+  /** Tells of connections, and of who was not let in. */
+  readonly log: ConnectionLog;
   #serial = 0;
   #wakeAt = Infinity;
 
   constructor(readonly context: ConnectionsContext, now: Millis) {
-    this.#doorman = new Doorman(now);
+    this.doorman = new Doorman(now);
     this.#naming = new Naming(context.config);
-    this.#log = new ConnectionLog(context.emit, now);
+    this.log = new ConnectionLog(context.emit, now);
     this.table = new ConnectionTable(context.config.connLimit);
     this.memory = new ConnectionMemory(context.config.memory);
-  }
-
-  /** Connections that were not let in, because their source had its share. */
-  get turnedAway(): number {
-    return this.#doorman.turnedAway;
   }
 
   /** Carries out what the connection maker wants. */
@@ -73,7 +70,9 @@ export class Connections {
 
   /** Whether a connection of this address may come in now; it counts as one that came. */
   mayEnter(ip: Ip, now: Millis): boolean {
-    return this.#doorman.mayEnter(ip, this.context.connector.isGiven(ip), now);
+    const enters = this.doorman.mayEnter(ip, this.context.connector.isGiven(ip), now);
+    if (!enters) this.log.refusals.turnedAway(ip, now);
+    return enters;
   }
 
   /** A connection exists: the introduction begins. */
@@ -97,12 +96,12 @@ export class Connections {
     this.table.open(connection);
     this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
     this.#write(connection, connection.intro.start(), now);
-    this.#log.opened(connection);
+    this.log.opened(connection);
   }
 
   /** Silent strangers must not block others: of the source that has most of them, the oldest is dropped. */
   #makeRoom(connection: Connection, now: Millis): void {
-    const victim = this.#doorman.begin(connection, now);
+    const victim = this.doorman.begin(connection, now);
     const reason = "too many connections are being introduced at the same time";
     if (victim !== undefined) this.end(victim, { reason, orderly: true, level: "debug" }, now);
   }
@@ -112,7 +111,7 @@ export class Connections {
     const dial = this.#dials.get(event.attempt);
     if (dial === undefined) return;
     this.#dials.delete(event.attempt);
-    this.context.connector.ended(event.attempt, { reason: this.#log.dialFailed(dial, event, now) }, now);
+    this.context.connector.ended(event.attempt, { reason: this.log.dialFailed(dial, event, now) }, now);
   }
 
   /** Bytes of a remote. */
@@ -194,7 +193,7 @@ export class Connections {
         connection.established = true;
         this.context.membership.established(connection.peer!, now);
         if (this.#naming.settle()) this.context.emit({ kind: "settled" });
-        return this.#log.established(connection, now);
+        return this.log.established(connection, now);
     }
   }
 
@@ -264,7 +263,7 @@ export class Connections {
     }
     this.table.remove(connection);
     this.memory.release(connection);
-    this.#doorman.over(connection);
+    this.doorman.over(connection);
     if (ran) {
       if (end.lost) this.#follow(connection, now);
       this.#overlay({ kind: "stop", link: id, orderly: end.orderly });
@@ -280,7 +279,7 @@ export class Connections {
     const fate: AttemptEnd = { reason: end.reason, never: end.never ?? false, peer, used };
     if (attempt !== undefined) connector.ended(attempt, fate, now);
     connector.request(now);
-    if (!end.silent) this.#log.ended(connection, { end, ran }, now);
+    if (!end.silent) this.log.ended(connection, { end, ran }, now);
   }
 
   /** Adds an introduced connection to the table; false when it was refused. */
@@ -327,8 +326,8 @@ export class Connections {
       this.end(replaces, { reason, orderly: false, level: "debug" }, now); // its path is held until the new one works
     }
     this.table.add(connection);
-    this.#doorman.over(connection);
-    this.#doorman.befriend(connection.origin.remote.ip);
+    this.doorman.over(connection);
+    this.doorman.befriend(connection.origin.remote.ip);
     connection.run(now);
     this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
     membership.added(connection, restarted, now);
@@ -336,7 +335,7 @@ export class Connections {
     connector.request(now);
     this.#overlay(prepareRequest(connection, introduced));
     this.#overlay({ kind: "confirm", link: connection.origin.id });
-    this.#log.connected(connection, now);
+    this.log.connected(connection, now);
   }
 
   #messages(connection: Connection, messages: readonly Uint8Array[], now: Millis): void {

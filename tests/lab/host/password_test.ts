@@ -71,7 +71,7 @@ async function seen(world: World): Promise<number> {
   return capture.program.output().split(MARK).length - 1;
 }
 
-/** The dialling end shows the failed connection with the reason; the other end has at least logged it. */
+/** The dialling end shows the failed connection with the reason; the other end whom it refused, and why. */
 async function refused(world: World): Promise<void> {
   await until("status names the password", async () => {
     const { connections } = await world.host(2).status();
@@ -79,8 +79,12 @@ async function refused(world: World): Promise<void> {
   });
   const { connections } = await world.host(2).status();
   assert.ok(connections.every(({ state }) => state !== "established"));
-  await until("the other end names it, too", async () => {
-    const { connections, problems } = await world.host(1).status();
-    return /password/i.test(JSON.stringify([connections, problems]) + world.host(1).daemon.output());
+  await until("the other end names it, too, and who it was", async () => {
+    const { refused } = await world.host(1).status();
+    return refused.some(({ address, count, reason }) =>
+      address === world.host(2).address && count > 0 && /password/i.test(reason)
+    );
   });
+  const overview = await world.host(1).run("status");
+  assert.match(overview, /^Refused 192\.168\.50\.2, .* ago: .*password/m);
 }

@@ -70,6 +70,16 @@ export const EXAMPLE: StatusReport = {
       retryInMs: null,
     },
   ],
+  refused: [
+    {
+      ...{ address: "192.0.2.9", peer: null, nickname: null, count: 12, agoMs: 3_000 },
+      reason: "the peer has a password and this host has none: set the same password on both",
+    },
+    {
+      ...{ address: "192.0.2.11", peer: "8a:3e:11:02:9c:02", nickname: "host2", count: 1, agoMs: 130_000 },
+      reason: "another host has the name 8a:3e:11:02:9c:02",
+    },
+  ],
   peers: [
     {
       name: "8a:3e:11:02:9c:02",

@@ -63,6 +63,7 @@ function sources(
       { name: SELF, nickname: "host1", uid: "1", shortId: undefined, version: "7", connections: [] },
     ],
     terminations: 0,
+    refused: [],
     ...change.mesh,
   } as MeshSnapshot;
   const dataplane = {
