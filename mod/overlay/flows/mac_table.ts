@@ -41,6 +41,8 @@ interface Binding {
   tentative: boolean;
   /** It was in use after it was learnt, or since it was last passed over. */
   used: boolean;
+  /** When it came to its place. */
+  came: number;
 }
 
 /** So many that are in use are passed over before one of them is given up. */
@@ -88,6 +90,7 @@ export class MacTable {
     if (moves) {
       if (isLocalPlace(place) && this.guardedUntil(mac, now) !== 0) return "guarded";
       if (!this.#hasRoom(place)) return "full"; // to take over others' addresses is no reason to make room
+      binding.came = now;
       this.#move(mac, binding, place);
     }
     binding.used = !moves;
@@ -156,6 +159,11 @@ export class MacTable {
     return macs;
   }
 
+  /** Forgets addresses that came to peers at `since` or later; returns them. */
+  forgetRemote(since: Millis): readonly Mac[] {
+    return this.#forget(({ came, place }) => came >= since && !isLocalPlace(place));
+  }
+
   /** The peer at `from` is now called `to`: carries its addresses over and returns them. */
   renamePlace(from: Place, to: Place): readonly Mac[] {
     const macs = [...this.#at.get(from) ?? []];
@@ -190,7 +198,7 @@ export class MacTable {
   #add(mac: Mac, place: Place, now: Millis, tentative: boolean): boolean {
     if (this.#isFull(place) && (tentative || !this.#evict(place))) return false;
     const shown = tentative ? -Infinity : now;
-    this.#bindings.set(mac, { place, seen: now, shown, tentative, used: false });
+    this.#bindings.set(mac, { place, seen: now, shown, tentative, used: false, came: shown });
     this.#attach(mac, place);
     return true;
   }

@@ -20,11 +20,13 @@ const WINDOW_MS = 1_000;
 const DRAINED_MS = 40;
 /** How long a hush lasts. */
 export const HUSH_MS = 250;
-/** When a probe of another host comes in from a container, the two hosts' ports are part of a loop, which that host is
- * about to cut: what the port shows of others is forgotten at once, and once more when nothing goes round; then not for a
- * while. */
-export const FORGET_AGAIN_MS = 300;
+/** What a loop showed is forgotten when it is cut, and again when nothing goes round any more, which a busy host is late
+ * with. When a probe of another host comes in from a container, that host is about to cut a loop: the same; then not for
+ * a while. */
+export const FORGET_AGAIN_MS = [300, 1_000] as const;
 const FORGET_REST_MS = 2_000;
+/** A loop shows this host's own containers at a peer. Whoever came to a peer so lately is forgotten with it. */
+const LATELY_MS = 10_000;
 /** So often; then it is no loop, but somebody who borrows addresses, who is let be until there was none for CALM_MS. */
 const MAX_HUSHES = 3;
 const CALM_MS = 60_000;
@@ -49,8 +51,8 @@ export class LoopGuard {
   #suspectedAt = -Infinity;
   #windowAt = -Infinity;
   #moves = 0;
-  /** Ports at which a strange probe came in: when their addresses are forgotten again, and how long they then rest. */
-  readonly #strange = new Map<PortNo, { again: number; readonly rest: Millis }>();
+  /** Ports of loops: when what the loop showed is forgotten again, and how long strange probes there do nothing. */
+  readonly #forgets = new Map<PortNo, { readonly again: Millis[]; readonly rest: Millis }>();
 
   constructor(parts: LoopGuardParts) {
     this.#parts = parts;
@@ -88,27 +90,25 @@ export class LoopGuard {
     }
     this.#perform(steps, now);
     // What it shows of others' addresses came by the loop.
-    if (steps.length > 0 && this.#parts.ports.isLocal(inPort)) this.#forgetAddresses(inPort, now);
+    if (steps.length > 0 && this.#parts.ports.isLocal(inPort)) this.#forgetOften(inPort, now);
     return true;
   }
 
   #stranger(port: PortNo, now: Millis): void {
-    if (now < (this.#strange.get(port)?.rest ?? -Infinity)) return;
-    this.#strange.set(port, { again: after(now, FORGET_AGAIN_MS), rest: after(now, FORGET_REST_MS) });
-    this.#forgetAddresses(port, now);
+    if (now >= (this.#forgets.get(port)?.rest ?? -Infinity)) this.#forgetOften(port, now);
   }
 
   /** A port has gone. */
   forget(port: PortNo): void {
     this.#finder.forget(port);
-    this.#strange.delete(port);
+    this.#forgets.delete(port);
   }
 
   /** Earliest time at which wake() has something to do. */
   nextWake(): number {
     const hush = this.#hush;
     const hushAt = hush === undefined ? Infinity : hush.probes.length > 0 ? hush.probeAt : hush.endAt;
-    const again = [...this.#strange.values()].map((one) => one.again);
+    const again = [...this.#forgets.values()].map((one) => one.again[0] ?? Infinity);
     return Math.min(hushAt, ...again, this.#finder.nextWake());
   }
 
@@ -120,10 +120,10 @@ export class LoopGuard {
       this.#hush = undefined;
       this.#setHushed(false, now);
     }
-    for (const [port, strange] of this.#strange) {
-      if (now < strange.again) continue;
-      strange.again = Infinity;
-      this.#forgetAddresses(port, now);
+    for (const [port, { again }] of this.#forgets) {
+      if (now < (again[0] ?? Infinity)) continue;
+      again.shift();
+      this.#forgetShown(port, now);
     }
     this.#perform(this.#finder.wake(now), now);
   }
@@ -152,7 +152,7 @@ export class LoopGuard {
     ports.setStopped(port, stopped);
     for (const entry of keeper.table.ofPort(port)) keeper.delete(entry);
     keeper.table.touchLocals();
-    this.#forgetAddresses(port, now);
+    this.#forgetOften(port, now);
     const name = this.#nameOf(port);
     out.effects.push(
       stopped
@@ -164,9 +164,18 @@ export class LoopGuard {
     );
   }
 
-  #forgetAddresses(port: PortNo, now: Millis): void {
+  /** At once, and when what was under way has gone. */
+  #forgetOften(port: PortNo, now: Millis): void {
+    const again = FORGET_AGAIN_MS.map((ms) => after(now, ms));
+    this.#forgets.set(port, { again, rest: after(now, FORGET_REST_MS) });
+    this.#forgetShown(port, now);
+  }
+
+  /** A loop through `port` showed others' addresses there, and addresses of this host at a peer. */
+  #forgetShown(port: PortNo, now: Millis): void {
     const { keeper, macs } = this.#parts;
     keeper.forgetMacs(macs.forgetPlace(localPlace(port)));
+    keeper.forgetMacs(macs.forgetRemote(after(now, -LATELY_MS)));
     keeper.redecide(now);
   }
 

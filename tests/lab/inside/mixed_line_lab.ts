@@ -4,7 +4,7 @@ import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { hosts, line } from "../common/arrangements.ts";
 import { Capture, type Container } from "../common/container.ts";
 import { note } from "../common/notes.ts";
-import { until } from "../common/process.ts";
+import { ip, until } from "../common/process.ts";
 import { type Suite, suite } from "../common/suite.ts";
 import { transfer } from "../common/transfer.ts";
 import type { World } from "../common/world.ts";
@@ -42,6 +42,8 @@ function mixed(ways: readonly [Way, Way, Way]): Suite {
         await reaches(world.container(from), world.container(to).address);
       }
       await once(world);
+      // Else the kernel asks, too, to see whether what it knows still holds, and arping counts that answer.
+      await ip(["neigh flush dev ethmesh"], world.container(1).netns);
       const text = await world.container(1).exec(
         "arping",
         "-c",

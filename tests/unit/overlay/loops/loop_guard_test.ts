@@ -3,7 +3,7 @@ import type { PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
 import { encodeLoopProbe } from "../../../../mod/wire/packet/loop_probe.ts";
 import { FORGET_AGAIN_MS, HUSH_MS, STORM_MOVES } from "../../../../mod/overlay/loops/loop_guard.ts";
 import { type Arrival, BROADCAST, Cluster } from "../cluster.ts";
-import { at, kinds, local, made, miss } from "../dataplane_made.ts";
+import { at, established, kinds, local, made, miss, tunnel } from "../dataplane_made.ts";
 
 const [ONE, TWO, OTHER] = [0x10, 0x20, 0x30];
 
@@ -102,11 +102,32 @@ Deno.test("LoopGuard forgets what a port shows at which another host's probe com
   miss(core, local(OTHER, BROADCAST, 1), 10, encodeLoopProbe(2 ** 39));
   assert.equal(remembered(), 2, "the other port's, and that of the probe");
   miss(core, local(ONE, BROADCAST, 1), 20);
-  core.step({ kind: "wake" }, at(10 + FORGET_AGAIN_MS));
+  core.step({ kind: "wake" }, at(10 + FORGET_AGAIN_MS[0]));
   assert.equal(remembered(), 1, "what still went round");
   miss(core, local(ONE, BROADCAST, 1), 400);
   miss(core, local(OTHER, BROADCAST, 1), 500, encodeLoopProbe(2 ** 39));
   assert.equal(remembered(), 3, "not again so soon, whoever forges them");
+});
+
+Deno.test("LoopGuard forgets containers of this host that a loop has shown at a peer, though they do not speak", () => {
+  const core = made();
+  established(core);
+  miss(core, local(ONE, BROADCAST, 0), 0);
+  const fromPeer = (ethSrc: number, ethDst: number, now: number) => {
+    const key = { ...local(ethSrc, ethDst, 9), tunnel: tunnel(0x1002) };
+    return miss(core, key, now).filter((effect) => effect.kind === "execute" || effect.kind === "install");
+  };
+  const reached = (now: number) => fromPeer(TWO, ONE, now).length > 0;
+  assert.ok(reached(10));
+  fromPeer(ONE, BROADCAST, 20);
+  assert.ok(!reached(30), "it seems to be at the peer");
+  miss(core, local(OTHER, BROADCAST, 1), 40, encodeLoopProbe(2 ** 39));
+  assert.ok(reached(50), "the probe tells of the loop");
+  for (const ms of FORGET_AGAIN_MS) {
+    fromPeer(ONE, BROADCAST, 60 + ms - 30);
+    core.step({ kind: "wake" }, at(40 + ms));
+    assert.ok(reached(45 + ms), `and after ${ms} ms`);
+  }
 });
 
 Deno.test("LoopGuard stops one of two ports of different hosts that are wired together, and stays with it", () => {
