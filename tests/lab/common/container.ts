@@ -59,6 +59,13 @@ export class Container {
     if (good && result.duplicates === 0) return result;
     throw new Error(`ping ${options.join(" ")} ${to} in ${this.netns} lost replies:\n${result.text}`);
   }
+  /** Asks twice by ARP who has `address`, and throws unless each question is answered, once. */
+  async mustArping(address: string): Promise<void> {
+    // Where the kernel knows the address it may ask, too, whether that still holds; arping would count the answer.
+    await exec(["ip", "neigh", "flush", "dev", "ethmesh"], { netns: this.netns });
+    const text = await this.exec("arping", "-c", "2", "-I", "ethmesh", address);
+    if (!text.includes("Received 2 response")) throw new Error(text);
+  }
   /** Bits per second of one TCP stream to another container. */
   async iperf(to: Container, seconds: number, ...options: readonly string[]): Promise<number> {
     const { sum_received } = await this.#iperf(to, seconds, options);

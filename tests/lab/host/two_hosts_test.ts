@@ -36,11 +36,7 @@ const twoHosts = suite({
     assert.deepEqual(inside.toSorted(), ["ethmesh", "lo"]);
   },
   "IPv6 link-local works without any set-up": linkLocalWorks,
-  "arping is answered, once": async (world) => {
-    const address = world.container(2).address;
-    const text = await world.container(1).exec("arping", "-c", "2", "-I", "ethmesh", address);
-    assert.match(text, /Received 2 response/, text);
-  },
+  "arping is answered, once": (world) => world.container(1).mustArping(world.container(2).address),
   "IP packets of odd sizes pass, the largest in fragments": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     const { mtu } = (await links(one.netns)).find((link) => link.ifname === "ethmesh")!;
