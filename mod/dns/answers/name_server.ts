@@ -1,7 +1,7 @@
 /** What is answered to one message: from memory, by somebody else, or not at all (source: spec dns.md, section 3). */
 import type { PeerName } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
-import { AnswerWriter } from "../../wire/dns/dns_answer.ts";
+import { AnswerWriter, OPT_OCTETS } from "../../wire/dns/dns_answer.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import { type DnsQuery, readQuery } from "../../wire/dns/dns_query.ts";
 import { encodeName } from "../../wire/dns/dns_text.ts";
@@ -11,6 +11,7 @@ import { Choice, type PossibleClients } from "./choice.ts";
 import { Dice } from "./dice.ts";
 import { MAX_ALIASES } from "../records/look_up.ts";
 import { NameIndex, type NameSet } from "../records/name_index.ts";
+import { type Zone, ZONE_TIMES, zoneOf } from "./zone.ts";
 
 /** How names are answered. */
 export interface NameServerOptions {
@@ -40,6 +41,13 @@ export interface Asker {
   readonly largest: number;
 }
 
+/** Who asks, whether for a name below our domain, and how long the answer may be. */
+interface Circumstances {
+  readonly asker: Asker;
+  readonly isOurs: boolean;
+  readonly limit: number;
+}
+
 /** What becomes of a message. */
 export type DnsVerdict =
   /** The answer is in the buffer. */
@@ -50,8 +58,10 @@ export type DnsVerdict =
     readonly length: number;
     readonly target: Uint8Array;
     readonly query: DnsQuery;
-    /** How long the whole answer may be. */
+    /** How long the whole answer may be, without EDNS. */
     readonly limit: number;
+    /** Whether EDNS is put behind it. */
+    readonly edns: boolean;
   }
   /** Somebody else is to answer it. */
   | { readonly kind: "forward"; readonly query: DnsQuery }
@@ -64,6 +74,8 @@ export const MAX_UDP_ANSWER = 4_096;
 export const MAX_TCP_ANSWER = 65_535;
 /** The names of addresses are below this. */
 const REVERSE = encodeName("in-addr.arpa.");
+/** The name of an address has so many labels: four numbers, and these. */
+const ADDRESS_LABELS = 6;
 /** Orders as records have them. */
 const ORDERS: readonly (DnsOrder | undefined)[] = [undefined, "balanced", "random", "nearest"];
 const TOO_SHORT: DnsVerdict = { kind: "drop", reason: "short" };
@@ -74,8 +86,8 @@ export class NameServer {
   /** The entries by name and by address. */
   readonly index: NameIndex;
   readonly #options: NameServerOptions;
-  readonly #domain: Uint8Array;
-  readonly #writer = new AnswerWriter();
+  readonly #zone: Zone;
+  readonly #writer: AnswerWriter;
   readonly #choice = new Choice();
   readonly #dice: Dice;
 
@@ -84,7 +96,8 @@ export class NameServer {
     this.#options = options;
     this.index = new NameIndex(options.random);
     this.#dice = new Dice(options.random);
-    this.#domain = encodeName(options.domain.toLowerCase());
+    this.#zone = zoneOf(options.domain);
+    this.#writer = new AnswerWriter({ edns: !this.#zone.isOriginal });
   }
 
   /** What becomes of a message. `out` has room for MAX_UDP_ANSWER or MAX_TCP_ANSWER octets. Never throws. */
@@ -97,16 +110,18 @@ export class NameServer {
     if (query.questions === 0) return refuse(this.#writer.refuse(bytes, RCODE.SERVFAIL, out), RCODE.SERVFAIL);
     const { index } = this;
     index.fold(bytes, DNS_HEADER, query.nameEnd);
-    const isOurs = index.isBelow(this.#domain);
+    const isOurs = index.isBelow(this.#zone.name);
     const isReverse = !isOurs && index.isBelow(REVERSE);
     if (!isOurs && !isReverse && query.labels > 1) return this.#forward(bytes, query, out);
     this.#writer.begin(bytes, query, out);
     if (query.questions > 1 || query.labels === 0) return this.#finish(RCODE.NXDOMAIN);
+    if (query.ednsVersion !== 0 && !this.#zone.isOriginal) return this.#finish(RCODE.BADVERS);
     if (isReverse) return this.#reverse(bytes, query, out);
-    if (!isOurs) index.append(this.#domain);
+    if (!isOurs) index.append(this.#zone.name);
+    const limit = this.#limitOf(query, asker);
     const set = index.find();
-    if (set === undefined || !set.exists) return this.#finish(RCODE.NXDOMAIN);
-    return this.#local(set, query, asker);
+    if (set === undefined || !set.exists) return this.#missing(query, isOurs, limit);
+    return this.#local(set, query, { asker, isOurs, limit });
   }
 
   /** An answer that says that nobody could answer: the rest of the message is as it was. */
@@ -121,11 +136,43 @@ export class NameServer {
     const read = isQuery ? readQuery(bytes) : undefined;
     if (read?.ok !== true || read.value.questions === 0) return TOO_SHORT;
     this.#writer.begin(bytes, read.value, out);
-    return this.#finish(RCODE.NOERROR, true);
+    return this.#finish(RCODE.NOERROR, FLAG.AA | FLAG.TC);
   }
 
-  #finish(rcode: number, cut = false): DnsVerdict {
-    return { kind: "reply", length: this.#writer.finish(rcode, cut), rcode };
+  #finish(rcode: number, marks: number = rcode === RCODE.NOERROR ? FLAG.AA : 0): DnsVerdict {
+    return { kind: "reply", length: this.#writer.finish(rcode, marks), rcode };
+  }
+
+  /** How long the answer may be. */
+  #limitOf({ udpSize }: DnsQuery, { largest, transport }: Asker): number {
+    if (transport === "tcp") return MAX_TCP_ANSWER;
+    const asked = udpSize === undefined || udpSize < 512 && !this.#zone.isOriginal ? 512 : udpSize;
+    return Math.min(asked, largest, MAX_UDP_ANSWER);
+  }
+
+  /** The name has no records. It exists if it is the domain itself, or if there are names below it (RFC 8020). */
+  #missing(query: DnsQuery, isOurs: boolean, limit: number): DnsVerdict {
+    const { isOriginal, name } = this.#zone;
+    const isApex = isOurs && query.nameEnd - DNS_HEADER === name.length;
+    const exists = !isOriginal && (isApex || this.index.hasBelow());
+    return this.#nothing(exists ? RCODE.NOERROR : RCODE.NXDOMAIN, { query, isOurs, limit });
+  }
+
+  /** There is nothing to answer, and we are who knows (RFC 2308). A name of one label is of no zone of ours to whom asks. */
+  #nothing(
+    rcode: number,
+    { isOurs, limit, query: { nameEnd, type } }: {
+      readonly query: DnsQuery;
+      readonly isOurs: boolean;
+      readonly limit: number;
+    },
+  ): DnsVerdict {
+    const { isOriginal, name } = this.#zone;
+    if (isOriginal || !isOurs) return this.#finish(rcode);
+    const at = nameEnd - name.length;
+    const isAnswer = type === RECORD_TYPE.SOA && at === DNS_HEADER;
+    this.#writer.soa(at, { isAnswer, limit, times: ZONE_TIMES });
+    return this.#finish(rcode, FLAG.AA);
   }
 
   /** Questions beyond our names go elsewhere if they are plain ones: a second question could be about ours. */
@@ -137,30 +184,38 @@ export class NameServer {
   }
 
   #reverse(bytes: Uint8Array, query: DnsQuery, out: Uint8Array): DnsVerdict {
-    const addr = query.type === RECORD_TYPE.PTR ? addressIn(this.index.folded, query.labels) : undefined;
-    if (addr === undefined) return this.#finish(RCODE.NXDOMAIN);
+    const { isOriginal } = this.#zone;
+    const isAsked = query.type === RECORD_TYPE.PTR;
+    const addr = isAsked || !isOriginal ? addressIn(this.index.folded, query.labels) : undefined;
+    if (addr === undefined) {
+      const isAbove = !isOriginal && query.labels < ADDRESS_LABELS; // addresses may be below it
+      return this.#finish(isAbove ? RCODE.NOERROR : RCODE.NXDOMAIN, 0);
+    }
     const name = this.index.nameOf(addr);
     if (name === undefined) return this.#forward(bytes, query, out);
+    if (!isAsked) return this.#finish(RCODE.NOERROR);
     this.#writer.record(undefined, RECORD_TYPE.PTR, this.#options.ttl ?? 1, name, out.length);
     return this.#finish(RCODE.NOERROR);
   }
 
-  #local(set: NameSet, query: DnsQuery, asker: Asker): DnsVerdict {
-    const limit = asker.transport === "tcp"
-      ? MAX_TCP_ANSWER
-      : Math.min(query.udpSize ?? 512, asker.largest, MAX_UDP_ANSWER);
+  #local(
+    set: NameSet,
+    query: DnsQuery,
+    { asker, isOurs, limit }: Circumstances,
+  ): DnsVerdict {
     if (query.type === RECORD_TYPE.A && set.targets().length > 0) {
       return this.#addresses(set, query, { asker, limit });
     }
     const data = answersTo(set, query.type);
     if (data.length === 0 && query.type !== RECORD_TYPE.CNAME) {
       const [alias] = set.targets().length === 0 ? set.others(RECORD_TYPE.CNAME) : [];
-      if (alias !== undefined) return this.#follow(alias, query, asker, limit);
+      if (alias !== undefined) return this.#follow(alias, query, { asker, isOurs, limit });
     }
     const ttl = this.#options.ttl ?? 1;
     const whole = data.length === 1 ? Infinity : limit;
+    if (data.length === 0) return this.#nothing(RCODE.NOERROR, { query, isOurs, limit });
     const cut = data.some((each) => !this.#writer.record(undefined, query.type, ttl, each, whole));
-    return this.#finish(RCODE.NOERROR, cut);
+    return this.#finish(RCODE.NOERROR, marksOf(cut));
   }
 
   /** Addresses of the question's name, or of `owner`, which an alias has led to. */
@@ -185,7 +240,7 @@ export class NameServer {
     // Whoever comes again over TCP gets another draw. Those of a target behind which many sort would come most often, and
     // it would be used least. So a drawn target is an answer, however few others there is room for.
     const isCut = order === "random" || count === 0;
-    return this.#finish(RCODE.NOERROR, isCut && more && fit < cap);
+    return this.#finish(RCODE.NOERROR, marksOf(isCut && more && fit < cap));
   }
 
   #orderOf(set: NameSet): DnsOrder {
@@ -212,20 +267,23 @@ export class NameServer {
   };
 
   /** An alias, what it stands for, and so on. */
-  #follow(alias: Uint8Array, query: DnsQuery, asker: Asker, limit: number): DnsVerdict {
+  #follow(alias: Uint8Array, query: DnsQuery, around: Circumstances): DnsVerdict {
+    const { asker, isOurs, limit } = around;
     const ttl = this.#options.ttl ?? 1;
     let owner: Uint8Array | undefined;
     let target = alias;
     for (let i = 0; i < MAX_ALIASES; i++) {
       if (!this.#writer.record(owner, RECORD_TYPE.CNAME, ttl, target, limit)) {
-        return this.#finish(RCODE.NOERROR, true);
+        return this.#finish(RCODE.NOERROR, marksOf(true));
       }
       this.index.fold(target, 0, target.length);
-      if (!this.index.isBelow(this.#domain)) {
-        return { kind: "follow", length: this.#writer.finish(RCODE.NOERROR), target, query, limit };
+      if (!this.index.isBelow(this.#zone.name)) {
+        const edns = query.udpSize !== undefined && !this.#zone.isOriginal;
+        const length = this.#writer.finishPart(RCODE.NOERROR, FLAG.AA);
+        return { kind: "follow", length, target, query, limit: edns ? limit - OPT_OCTETS : limit, edns };
       }
       const set = this.index.find();
-      if (set === undefined || !set.exists) return this.#finish(RCODE.NOERROR);
+      if (set === undefined || !set.exists) return this.#nothing(RCODE.NOERROR, { query, isOurs, limit });
       owner = target;
       const next = set.targets().length === 0 ? set.others(RECORD_TYPE.CNAME)[0] : undefined;
       if (query.type === RECORD_TYPE.A && set.targets().length > 0) {
@@ -234,12 +292,18 @@ export class NameServer {
       const data = answersTo(set, query.type);
       if (next === undefined || data.length > 0) {
         const cut = data.some((each) => !this.#writer.record(owner, query.type, ttl, each, limit));
-        return this.#finish(RCODE.NOERROR, cut);
+        return data.length === 0
+          ? this.#nothing(RCODE.NOERROR, { query, isOurs, limit })
+          : this.#finish(RCODE.NOERROR, marksOf(cut));
       }
       target = next;
     }
     return this.#finish(RCODE.SERVFAIL);
   }
+}
+
+function marksOf(isCut: boolean): number {
+  return isCut ? FLAG.AA | FLAG.TC : FLAG.AA;
 }
 
 function refuse(length: number, rcode: number): DnsVerdict {
@@ -254,7 +318,7 @@ function answersTo(set: NameSet, type: number): readonly Uint8Array[] {
 
 /** The address that four labels before `in-addr.arpa.` stand for. */
 function addressIn(name: Uint8Array, labels: number): number | undefined {
-  if (labels !== 6) return undefined;
+  if (labels !== ADDRESS_LABELS) return undefined;
   let addr = 0;
   for (let i = 0, at = 0; i < 4; i++) {
     const length = name[at]!;

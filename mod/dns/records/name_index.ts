@@ -89,6 +89,15 @@ function isOneWith(a: DnsEntry, b: DnsEntry): boolean {
   return a.origin === b.origin && entryIdentity(a) === entryIdentity(b);
 }
 
+/** Names with more labels do not make the names above them exist: a hostile host could fill the memory with these. */
+const MAX_COUNTED_LABELS = 8;
+
+function labelsOf(wire: string): number {
+  let labels = 0;
+  for (let at = 0; at < wire.length - 1; at += wire.charCodeAt(at) + 1) labels++;
+  return labels;
+}
+
 /** The names of one address. */
 interface AddressSet {
   readonly entries: DnsEntry[];
@@ -100,6 +109,8 @@ interface AddressSet {
 export class NameIndex {
   readonly #byHash = new Map<number, NameSet>();
   readonly #byAddress = new Map<number, AddressSet>();
+  /** How many names that exist are below a name, for names that have some. */
+  readonly #below = new Map<string, number>();
   readonly #seed: number;
   /** The name that was folded last, in small letters. */
   readonly folded: Uint8Array<ArrayBuffer> = new Uint8Array(512);
@@ -163,6 +174,11 @@ export class NameIndex {
     return undefined;
   }
 
+  /** Whether there are names below the one that was folded. */
+  hasBelow(): boolean {
+    return this.#below.has(String.fromCharCode(...this.folded.subarray(0, this.length)));
+  }
+
   /** The name of an address, as it is on the wire: the first one in the order of status. */
   nameOf(addr: number): Uint8Array | undefined {
     const set = this.#byAddress.get(addr);
@@ -189,8 +205,21 @@ export class NameIndex {
       this.#byHash.set(hash, set);
       this.names++;
     }
+    const existed = set.exists;
     set.change(was, is);
+    if (set.exists !== existed) this.#countBelow(set.wire, set.exists ? 1 : -1);
     if (set.isEmpty) this.#remove(set);
+  }
+
+  /** A name below others begins or ceases to exist. */
+  #countBelow(wire: string, by: 1 | -1): void {
+    if (labelsOf(wire) > MAX_COUNTED_LABELS) return;
+    for (let at = wire.charCodeAt(0) + 1; at < wire.length - 1; at += wire.charCodeAt(at) + 1) {
+      const above = wire.slice(at);
+      const count = (this.#below.get(above) ?? 0) + by;
+      if (count === 0) this.#below.delete(above);
+      else this.#below.set(above, count);
+    }
   }
 
   #remove(set: NameSet): void {

@@ -1,5 +1,6 @@
 /** What is common to questions over UDP and over TCP: who asks, what becomes of it, and what others are asked. */
 import type { Clock } from "../../core/ports.ts";
+import { appendOpt, OPT_OCTETS } from "../../wire/dns/dns_answer.ts";
 import { decodeReply } from "../../wire/dns/dns_reply.ts";
 import type { DnsQuery } from "../../wire/dns/dns_query.ts";
 import { RCODE } from "../../wire/dns/dns_types.ts";
@@ -96,8 +97,9 @@ export class Answering {
 
   /** Has somebody else answer what an alias leads to; `begun` is the answer so far. */
   follow(verdict: DnsVerdict & { readonly kind: "follow" }, begun: Uint8Array, pending: Pending): void {
-    const { send, source, transport } = pending;
-    const { limit, query: { type }, target } = verdict;
+    const { source, transport } = pending;
+    const send = (message: Uint8Array) => pending.send(edns ? withOpt(message) : message);
+    const { edns, limit, query: { type }, target } = verdict;
     const answer = begun.slice();
     const { message, query } = questionFor(target, type);
     const fail = () => {
@@ -131,6 +133,13 @@ export class Answering {
     const verdict = this.#around.server.failure(message, query, this.#failure);
     return this.#failure.subarray(0, verdict.kind === "reply" ? verdict.length : 0);
   }
+}
+
+function withOpt(message: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(message.length + OPT_OCTETS);
+  whole.set(message);
+  appendOpt(whole, message.length);
+  return whole;
 }
 
 const LIMITED: DnsVerdict = { kind: "drop", reason: "limit" };

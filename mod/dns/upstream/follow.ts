@@ -21,7 +21,16 @@ export function questionFor(
   const nameEnd = DNS_HEADER + target.length;
   view.setUint16(nameEnd, type);
   view.setUint16(nameEnd + 2, IN);
-  return { message, query: { flags: FLAG.RD, questions: 1, nameEnd, labels: 0, type, udpSize: undefined } };
+  const query = {
+    flags: FLAG.RD,
+    questions: 1,
+    nameEnd,
+    labels: 0,
+    type,
+    udpSize: undefined,
+    ednsVersion: 0,
+  };
+  return { message, query };
 }
 
 /** The answer that ends with an alias, and behind it what the reply says, up to `limit` octets; cut off is what does not

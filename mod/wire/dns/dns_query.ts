@@ -17,6 +17,8 @@ export interface DnsQuery {
   readonly type: number;
   /** How long an answer over UDP may be, if the client says so (EDNS0). */
   readonly udpSize: number | undefined;
+  /** Version of EDNS that the client speaks; 0 without. */
+  readonly ednsVersion: number;
 }
 
 /** Reads a query of at least DNS_HEADER octets. Its name is not compressed, since there is nothing to point to. */
@@ -27,7 +29,9 @@ export function readQuery(bytes: Uint8Array): Decoded<DnsQuery> {
   const additional = u16(bytes, 10);
   let at = DNS_HEADER;
   let labels = 0;
-  if (questions === 0) return good({ flags, questions, nameEnd: at, labels, type: 0, udpSize: undefined });
+  if (questions === 0) {
+    return good({ flags, questions, nameEnd: at, labels, type: 0, udpSize: undefined, ednsVersion: 0 });
+  }
   for (let length = -1; length !== 0; at += length + 1) {
     length = bytes[at]!;
     if (!(length <= MAX_LABEL)) return bad(`question's name is damaged at octet ${at}`);
@@ -45,17 +49,19 @@ export function readQuery(bytes: Uint8Array): Decoded<DnsQuery> {
     if (!(at <= bytes.length)) return bad(`question ${i + 1} is cut off`);
   }
   let udpSize: number | undefined;
+  let ednsVersion = 0;
   for (let i = 0; i < plainRecords + additional; i++) {
     const fixed = skipName(bytes, at);
     if (!(fixed + 10 <= bytes.length)) return bad(`record ${i + 1} is cut off`);
     if (i >= plainRecords && u16(bytes, fixed) === RECORD_TYPE.OPT) {
       if (udpSize !== undefined || fixed !== at + 1) return bad("EDNS record is damaged");
       udpSize = u16(bytes, fixed + 2);
+      ednsVersion = bytes[fixed + 5]!;
     }
     at = fixed + 10 + u16(bytes, fixed + 8);
     if (at > bytes.length) return bad(`data of record ${i + 1} are cut off`);
   }
-  return good({ flags, questions, nameEnd, labels, type, udpSize });
+  return good({ flags, questions, nameEnd, labels, type, udpSize, ednsVersion });
 }
 
 function u16(bytes: Uint8Array, at: number): number {

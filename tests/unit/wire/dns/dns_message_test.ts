@@ -4,7 +4,7 @@ import { AnswerWriter } from "../../../../mod/wire/dns/dns_answer.ts";
 import { type DnsQuery, readQuery } from "../../../../mod/wire/dns/dns_query.ts";
 import { decodeReply, readName } from "../../../../mod/wire/dns/dns_reply.ts";
 import { encodeName, isHostname } from "../../../../mod/wire/dns/dns_text.ts";
-import { RCODE, RECORD_TYPE } from "../../../../mod/wire/dns/dns_types.ts";
+import { FLAG, RCODE, RECORD_TYPE } from "../../../../mod/wire/dns/dns_types.ts";
 import { fuzz } from "../../fuzz.ts";
 import { check, fc } from "../../properties.ts";
 import { decodeReference, encodeReference, plainNames } from "./dns_packet.ts";
@@ -41,7 +41,7 @@ Deno.test("readQuery() reads what dns-packet writes", () => {
       ok: true,
       value: {
         ...{ flags: bytes[2]! << 8 | bytes[3]!, questions: message.questions.length, nameEnd, labels },
-        ...{ type: TYPE_NUMBERS[first!.type], udpSize: edns },
+        ...{ type: TYPE_NUMBERS[first!.type], udpSize: edns, ednsVersion: 0 },
       },
     });
   }));
@@ -100,7 +100,7 @@ Deno.test("dns-packet and decodeReply() read what AnswerWriter writes", () => {
     const bytes = encodeReference({ id, type: "query", questions: [{ name, type: "A" }], flags: 0x100 });
     const query = readQuery(bytes);
     assert.ok(query.ok);
-    const [writer, out] = [new AnswerWriter(), new Uint8Array(65_535)];
+    const [writer, out] = [new AnswerWriter({ edns: true }), new Uint8Array(65_535)];
     writer.begin(bytes, query.value, out);
     for (const [i, { owner, ttl, addr }] of list.entries()) {
       if (i % 2 === 0) writer.address(addr, ttl);
@@ -110,7 +110,7 @@ Deno.test("dns-packet and decodeReply() read what AnswerWriter writes", () => {
         );
       }
     }
-    const answer = out.slice(0, writer.finish(RCODE.NOERROR));
+    const answer = out.slice(0, writer.finish(RCODE.NOERROR, FLAG.AA));
     const theirs = decodeReference(answer);
     assert.equal(theirs.id, id);
     assert.deepEqual(
@@ -135,16 +135,25 @@ Deno.test("dns-packet and decodeReply() read what AnswerWriter writes", () => {
 });
 
 Deno.test("AnswerWriter counts the room for records exactly", () => {
-  const query: DnsQuery = { flags: 0, questions: 1, nameEnd: 15, labels: 1, type: 1, udpSize: undefined };
+  const query: DnsQuery = {
+    flags: 0,
+    questions: 1,
+    nameEnd: 15,
+    labels: 1,
+    type: 1,
+    udpSize: undefined,
+    ednsVersion: 0,
+  };
   const bytes = concatBytes(head(1, 0, 0, 0), WWW);
-  for (let limit = 0; limit < 120; limit++) {
-    const [writer, out] = [new AnswerWriter(), new Uint8Array(100)];
-    writer.begin(bytes, query, out);
+  for (let i = 0; i < 240; i++) {
+    const [limit, udpSize] = [i >> 1, i % 2 === 0 ? undefined : 4_096];
+    const [writer, out] = [new AnswerWriter({ edns: true }), new Uint8Array(100)];
+    writer.begin(bytes, { ...query, udpSize }, out);
     const room = writer.room(4, limit);
     let written = 0;
     while (writer.record(undefined, 1, 0, new Uint8Array(4), limit)) written++;
     assert.equal(room, written, `limit ${limit}`);
-    assert.ok(writer.finish(0) <= Math.max(19, Math.min(limit, 100)));
+    assert.ok(writer.finish(0, 0) <= Math.max(udpSize === undefined ? 19 : 30, Math.min(limit, 100)));
   }
 });
 

@@ -22,6 +22,8 @@ export interface ReferenceRecord {
   readonly ttl?: number;
   readonly class?: string;
   readonly udpPayloadSize?: number;
+  readonly ednsVersion?: number;
+  readonly extendedRcode?: number;
   readonly data?: unknown;
 }
 
