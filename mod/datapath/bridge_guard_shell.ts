@@ -128,15 +128,14 @@ export class BridgeGuard implements Watcher {
     return this.#ports(socket).filter(({ name }) => !others.includes(name)).map(({ index }) => index);
   }
 
-  /** A probe has come by; false: it is not ours. */
-  returned(number: number, now: Millis): boolean {
+  /** See LoopWatch. */
+  returned(number: number, now: Millis): "strange" | "ours" | "cut" {
     const steps = this.#loops.returned(number, now);
-    if (steps === undefined) return false;
-    if (steps.length > 0) {
-      using socket = this.#parts.openRoute();
-      this.#perform(socket, steps);
-    }
-    return true;
+    if (steps === undefined) return "strange";
+    if (steps.length === 0) return "ours";
+    using socket = this.#parts.openRoute();
+    this.#perform(socket, steps);
+    return "cut";
   }
 
   /** A probe of another host has come from a container. */

@@ -36,8 +36,8 @@ interface Packet {
 export interface LoopWatch {
   /** Frames for everybody come from containers in masses; `repeated`: the same one, as in a loop. */
   storm(now: Millis, repeated: boolean): void;
-  /** A probe has come by; false: it is not ours. */
-  returned(number: number, now: Millis): boolean;
+  /** A probe has come by. `cut`: it is ours, and a container was stopped for it. */
+  returned(number: number, now: Millis): "strange" | "ours" | "cut";
   /** A probe of another host has come from a container. */
   strange(now: Millis): void;
   /** Host ends that are stopped. */
@@ -120,7 +120,7 @@ export class BridgeDatapath implements Datapath {
     const isGroup = (bytes[frame]! & 1) !== 0;
     if (isGroup) {
       const probe = this.#probeAt(bytes, frame, to);
-      if (probe === "ours") return;
+      if (probe === "ours" || probe === "cut") return;
       if (probe === "strange") this.#watch?.strange(this.#now);
       this.#groups.seen(bytes, frame, to, this.#now);
     }
@@ -135,11 +135,9 @@ export class BridgeDatapath implements Datapath {
   /** A packet that came over a link. */
   #arrived(key: SleeveKey, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     const frame = from + VIRTIO_HEADER;
-    if (
-      to - frame < ETHERNET_HEADER || (bytes[frame]! & 1) !== 0 && this.#probeAt(bytes, frame, to) === "ours"
-    ) {
-      return;
-    }
+    if (to - frame < ETHERNET_HEADER) return;
+    const probe = (bytes[frame]! & 1) === 0 ? undefined : this.#probeAt(bytes, frame, to);
+    if (probe === "ours" || probe === "cut") return;
     const flow = this.#flows.ofLink(key, bytes, frame);
     if (flow !== undefined) return this.#follow(flow, bytes, from, to);
     const sleeve = { link: key.link, id: key.id };
@@ -147,10 +145,12 @@ export class BridgeDatapath implements Datapath {
   }
 
   /** A probe of ours says that it has come back, and has done its work. */
-  #probeAt(bytes: Uint8Array, frame: number, to: number): "ours" | "strange" | undefined {
+  #probeAt(bytes: Uint8Array, frame: number, to: number): "ours" | "cut" | "strange" | undefined {
     const number = loopProbeAt(bytes, frame, to);
     if (number === undefined) return undefined;
-    return this.#watch?.returned(number, this.#now) === true ? "ours" : "strange";
+    const found = this.#watch?.returned(number, this.#now) ?? "strange";
+    if (found === "cut") this.#post({ kind: "loop-cut", port: BRIDGE_PORT });
+    return found;
   }
 
   #follow(flow: UserFlow, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {

@@ -205,6 +205,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         this.#portAppeared(leg, now);
         break;
       }
+      case "loop-cut":
+        this.#loops.cut(event.port, now);
+        break;
       case "port-removed":
         this.#portRemoved(event.port, now);
         break;

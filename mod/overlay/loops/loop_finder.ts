@@ -77,12 +77,14 @@ export class LoopFinder {
     return ports().filter((port) => !this.#stopped.has(port)).map((port) => this.#probe(port, now));
   }
 
-  /** A probe has come back. undefined: it is none of ours. */
-  returned(number: number, now: Millis): readonly LoopStep[] | undefined {
+  /** A probe has come back, by a port where that is known. undefined: it is none of ours. */
+  returned(number: number, now: Millis, by?: number): readonly LoopStep[] | undefined {
     const sent = this.#sent.get(number);
     if (sent === undefined) return undefined;
     const { port } = sent;
     const stopped = this.#stopped.get(port);
+    // What comes in at a stopped port ends there: that loop is cut.
+    if (by !== undefined && by !== port && this.#stopped.has(by)) return [];
     if (stopped !== undefined) stopped.returned = true;
     if (stopped !== undefined || now > sent.until || sent.at <= this.#cutAt) return [];
     const strikes = this.#strikesOf(port, now);

@@ -83,7 +83,7 @@ export class LoopGuard {
   /** Whether a frame is a probe of ours that has come back; it has done its work. */
   took(frame: Uint8Array, { inPort }: FlowKey, now: Millis): boolean {
     const number = loopProbeAt(frame, 0, frame.length);
-    const steps = number === undefined ? undefined : this.#finder.returned(number, now);
+    const steps = number === undefined ? undefined : this.#finder.returned(number, now, inPort);
     if (steps === undefined) {
       if (number !== undefined && this.#parts.ports.isLocal(inPort)) this.#stranger(inPort, now);
       return false;
@@ -96,6 +96,11 @@ export class LoopGuard {
 
   #stranger(port: PortNo, now: Millis): void {
     if (now >= (this.#forgets.get(port)?.rest ?? -Infinity)) this.#forgetOften(port, now);
+  }
+
+  /** A loop through a port was cut, by the datapath itself. */
+  cut(port: PortNo, now: Millis): void {
+    this.#forgetOften(port, now);
   }
 
   /** A port has gone. */

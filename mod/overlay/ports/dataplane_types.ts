@@ -109,6 +109,8 @@ export type DataplaneEvent =
   | { readonly kind: "port-appeared"; readonly port: Vport }
   /** The switch's own leg takes part from now on, or no longer. */
   | { readonly kind: "leg"; readonly open: boolean }
+  /** The datapath itself has stopped a container behind a port: what that container's loop showed is not true. */
+  | { readonly kind: "loop-cut"; readonly port: PortNo }
   /** A port left the datapath. */
   | { readonly kind: "port-removed"; readonly port: PortNo }
   /** The vxlan port asked for by `ensure-vxlan` is there (already, or now). */

@@ -60,6 +60,15 @@ Deno.test("LoopFinder opens a port when its probe no longer comes back, later ea
   assert.equal(finder.nextWake(), again + 2_001 + 2 * STOPPED_MS, "the second time it is held longer");
 });
 
+Deno.test("LoopFinder stops no port whose probe comes in at one that is stopped", () => {
+  const finder = trial();
+  finder.suspect(ports, at(0));
+  assert.deepEqual(kinds(finder.returned(100, at(10), 2)), ["stop 1"]);
+  assert.deepEqual(kinds(finder.suspect(ports, at(1_000))), ["probe 2", "probe 3"]);
+  assert.deepEqual(kinds(finder.returned(103, at(1_010), 1)), [], "the loop is cut there");
+  assert.deepEqual(kinds(finder.returned(103, at(1_020), 9)), ["stop 2"], "by another way it has gone round");
+});
+
 Deno.test("LoopFinder forgets a port that has gone", () => {
   const finder = trial();
   finder.suspect(ports, at(0));

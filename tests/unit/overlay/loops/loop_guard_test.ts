@@ -130,6 +130,16 @@ Deno.test("LoopGuard forgets containers of this host that a loop has shown at a 
   }
 });
 
+Deno.test("LoopGuard forgets what a loop has shown when the datapath says that it cut it", () => {
+  const core = made();
+  established(core);
+  miss(core, local(ONE, BROADCAST, 0), 0);
+  miss(core, { ...local(ONE, BROADCAST, 9), tunnel: tunnel(0x1002) }, 10);
+  assert.deepEqual(core.report(at(10)).macs, { local: 0, remote: 1 });
+  core.step({ kind: "loop-cut", port: 0 as PortNo }, at(20));
+  assert.deepEqual(core.report(at(20)).macs, { local: 0, remote: 0 });
+});
+
 Deno.test("LoopGuard stops one of two ports of different hosts that are wired together, and stays with it", () => {
   const cluster = new Cluster(2);
   cluster.connect(0, 1);
