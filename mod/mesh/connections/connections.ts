@@ -111,7 +111,8 @@ export class Connections {
     const dial = this.#dials.get(event.attempt);
     if (dial === undefined) return;
     this.#dials.delete(event.attempt);
-    this.context.connector.ended(event.attempt, { reason: this.log.dialFailed(dial, event, now) }, now);
+    const reason = this.log.dialFailed(dial, event, now);
+    this.context.connector.ended(event.attempt, { reason, absent: true }, now);
   }
 
   /** Bytes of a remote. */

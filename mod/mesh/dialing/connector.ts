@@ -145,7 +145,7 @@ export class Connector {
     this.#attempts.delete(attempt);
     if (typeof answer === "string" || answer.length === 0) {
       const reason = typeof answer === "string" ? answer : `${target.direct?.host} has no address`;
-      return this.#later(target, { reason }, now);
+      return this.#later(target, { reason, absent: true }, now);
     }
     const port = target.direct?.port;
     target.addresses = answer.slice(0, MAX_ADDRESSES).map((ip) => dialAddress(ip, port, this.options.port));
@@ -298,7 +298,7 @@ export class Connector {
 
   #later(target: DialTarget, end: AttemptEnd, now: Millis): void {
     if (end.never) target.tryAt = Infinity;
-    else retryAfterFailure(target, this.#at(now));
+    else retryAfterFailure(target, this.#at(now), end.absent ?? false);
     this.#idle(target, end.reason);
   }
 

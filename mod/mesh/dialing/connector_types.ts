@@ -43,6 +43,8 @@ export interface AttemptEnd {
   readonly never?: boolean;
   /** The peer that answered, when it got so far; ourselves when the address turned out to be our own. */
   readonly peer?: PeerName | undefined;
+  /** True: nobody answered, or the name has no address. */
+  readonly absent?: boolean;
   /** True: the connection was in use, so the network and both ends work; it may be made again soon. */
   readonly used?: boolean;
 }

@@ -10,6 +10,8 @@ export const RETRY_START = 2_000;
 export const DIRECT_RETRY_START = 200;
 /** Longest wait after failures, milliseconds. */
 export const RETRY_CAP = 360_000;
+/** The same for a direct target where nobody answers: its host may come back any moment, and may know nobody to dial. */
+export const ABSENT_CAP = 15_000;
 /** A connection that lived this long is made again at once when it is lost. */
 export const GOOD_LIFE = 60_000;
 /** Longest wait after connections that were used and lost, milliseconds. */
@@ -31,10 +33,15 @@ export function firstInterval({ direct, until }: Pick<DialTarget, "direct" | "un
   return direct === undefined && until === undefined ? RETRY_START : DIRECT_RETRY_START;
 }
 
-/** After a failure: each wait is longer than the one before. */
-export function retryAfterFailure(target: DialTarget, { now, random }: RetryContext): void {
-  target.tryAt = after(now, jittered(target.interval, random));
-  target.interval = Math.min(target.interval * GROWTH, RETRY_CAP);
+/** After a failure: each wait is longer than the one before. `absent`: nobody answered. */
+export function retryAfterFailure(
+  target: DialTarget,
+  { now, random }: RetryContext,
+  absent: boolean,
+): void {
+  const cap = absent && target.direct !== undefined ? ABSENT_CAP : RETRY_CAP;
+  target.tryAt = after(now, jittered(Math.min(target.interval, cap), random));
+  target.interval = Math.min(target.interval * GROWTH, cap);
 }
 
 /** The target is reached, by a connection that it led to or by another one: failures before are forgotten. */

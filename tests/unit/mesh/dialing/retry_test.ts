@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../../mod/core/addr.ts";
 import { HUNG, RENEW_INTERVAL } from "../../../../mod/mesh/dialing/renewal.ts";
-import { GOOD_LIFE, LOSS_CAP, RENEW_SPREAD, RETRY_CAP } from "../../../../mod/mesh/dialing/retry.ts";
+import {
+  ABSENT_CAP,
+  GOOD_LIFE,
+  LOSS_CAP,
+  RENEW_SPREAD,
+  RETRY_CAP,
+} from "../../../../mod/mesh/dialing/retry.ts";
 import { Bench, peer } from "./bench.ts";
 
 const HOST = "192.0.2.1";
@@ -15,6 +21,15 @@ function worn(): Bench {
   assert.ok(bench.view(HOST)!.retryAt! - bench.now >= RETRY_CAP / 2);
   return bench;
 }
+
+Deno.test("Connector soon finds a host that was away for hours, as that may know nobody to dial", () => {
+  const bench = worn();
+  bench.ended(bench.dial(ADDRESS), { absent: true });
+  const wait = () => bench.view(HOST)!.retryAt! - bench.now;
+  assert.ok(wait() <= ABSENT_CAP * 1.5, `${wait()}`);
+  for (let i = 0; i < 25; i++) bench.ended(bench.dial(ADDRESS), { absent: true });
+  assert.ok(wait() >= ABSENT_CAP / 2 && wait() <= ABSENT_CAP * 1.5, `${wait()}`);
+});
 
 Deno.test("Connector comes back within seconds from a link that flaps, however often it does", () => {
   const bench = new Bench({ discovery: false });
