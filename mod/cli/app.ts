@@ -30,7 +30,7 @@ export function exitCodeOf(error: unknown): number {
   if (error.code === "control/not-running") return 3;
   if (error.code === "control/degraded") return 4;
   // What can be known to be wrong without looking at the host. What the host refuses is a failure instead.
-  return error.code.startsWith("usage/") && error.code !== "usage/bad-config" ? 2 : 1;
+  return error.code.startsWith("usage/") ? 2 : 1;
 }
 
 /** Help flags, and command lines that name no command: nothing at all, or a group of commands alone. */

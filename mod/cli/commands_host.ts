@@ -1,5 +1,5 @@
 /** The commands about what this host connects to and how it is set up. */
-import { RUN_DIR_OPTION } from "../core/options.ts";
+import { CONFIG_OPTION, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
 import { JSON_OPTION, TIMEOUT_OPTION } from "./command_options.ts";
 
@@ -44,6 +44,17 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet report > report.json", "to attach to a bug report"]],
     load: () => import("./commands/report.ts"),
+  },
+  {
+    name: "config check",
+    brief: "Check the settings that `meshnet up` would have, and print them",
+    about:
+      "Reads flags, environment, configuration file and password as `meshnet up` does, and prints each setting that " +
+      "is no default with where it comes from. Exits with 2 where `up` would refuse them. Changes nothing, and needs no " +
+      "daemon; `meshnet report` shows what a running one has.",
+    options: [...UP_OPTIONS, CONFIG_OPTION, JSON_OPTION],
+    examples: [["meshnet config check && systemctl reload meshnet", "before a change takes effect"]],
+    load: () => import("./commands/config_check.ts"),
   },
   {
     name: "service unit",

@@ -283,11 +283,12 @@ const rank = (peer: PeerReport, report: StatusReport) => peer.name === report.na
 export function renderTargets(report: StatusReport, look: Paint): string {
   if (report.targetStates.length === 0) return "No targets. Name a host with `meshnet connect HOST`.\n";
   return table(
-    ["TARGET", "STATE", "ADDRESS", "PEER"],
+    ["TARGET", "STATE", "FROM", "ADDRESS", "PEER"],
     report.targetStates.map((one) => ({
       cells: [
         { text: one.target },
         { text: one.state, paint: targetColour(one.state, look) },
+        { text: one.from },
         { text: one.address ?? "-" },
         { text: who(one.peer, nicknameOf(one.peer, report)) },
       ],

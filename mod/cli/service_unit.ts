@@ -18,6 +18,8 @@ NotifyAccess=main
 # Below it are the files that tell attached namespaces whom to ask for names.
 ExecStartPre=+/bin/mkdir -p -m 0755 /etc/netns
 ExecStart=${exec} up
+# Wrong settings are refused here, where somebody reads it.
+ExecReload=${exec} config check
 ExecReload=/bin/kill -HUP $MAINPID
 EnvironmentFile=-/etc/default/meshnet
 Environment=MESHNET_CACHE_DIR=%C/meshnet
@@ -25,7 +27,7 @@ Environment=MESHNET_CACHE_DIR=%C/meshnet
 WatchdogSec=30
 Restart=on-failure
 RestartSec=2
-# A wrong command line does not get better by trying again.
+# Wrong settings do not get better by trying again.
 RestartPreventExitStatus=2
 TimeoutStartSec=60
 TimeoutStopSec=30

@@ -61,6 +61,9 @@ export interface RefusedReport {
 export interface TargetReport {
   /** As given. */
   readonly target: string;
+  /** Where it comes from: `--peers`, `MESHNET_PEERS`, `peers in FILE`; `remembered` of these in an earlier run; or `meshnet
+   * connect`. */
+  readonly from: string;
   /** `connected`; `satisfied` when its peer is connected otherwise; `itself` when it leads to this host; else as
    * for connections, or `waiting`. */
   readonly state: string;

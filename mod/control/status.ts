@@ -35,6 +35,8 @@ export interface NamesSources {
 export interface StatusSources {
   /** Connections and peers. */
   readonly mesh: MeshSnapshot;
+  /** Where a target comes from. */
+  readonly originOf: (target: string) => string;
   /** Ports and flows. */
   readonly dataplane: DataplaneStatus;
   /** What hangs on the network here. */
@@ -99,7 +101,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     peerDiscovery: mesh.peerDiscovery,
     trustedSubnets: mesh.trustedSubnets,
     targets: mesh.targets.map((target) => target.target),
-    targetStates: mesh.targets.map(targetReport),
+    targetStates: mesh.targets.map((one) => targetReport(one, sources.originOf(one.target))),
     connections,
     refused: mesh.refused.map(({ agoMs, count, ip, nickname, peer, reason }) => ({
       ...{ address: ip, peer: peer ?? null, nickname: nickname ?? null, reason, count },
@@ -193,9 +195,10 @@ function connectionReport(
   };
 }
 
-function targetReport(one: TargetSnapshot): TargetReport {
+function targetReport(one: TargetSnapshot, from: string): TargetReport {
   return {
     target: one.target,
+    from,
     state: one.state,
     info: one.info,
     address: one.address ?? null,

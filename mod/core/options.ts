@@ -87,14 +87,14 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     name: "peers",
     kind: "list",
     placeholder: "HOST[:PORT],...",
-    brief: "Hosts to connect to; one host of the mesh is enough",
+    brief: "Hosts to connect to; one host of the mesh is enough. Remembered: later starts need not name them",
     completes: "host",
   },
   {
     name: "name",
     kind: "text",
     placeholder: "NAME",
-    brief: "Name of this host among its peers, xx:xx:xx:xx:xx:xx (default: made once and kept)",
+    brief: "Name of this host among its peers, xx:xx:xx:xx:xx:xx; remembered (default: made once)",
   },
   { name: "nickname", kind: "text", placeholder: "TEXT", brief: "Name for people (default: the host name)" },
   {

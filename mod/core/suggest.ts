@@ -27,7 +27,7 @@ export function closest(typed: string, known: Iterable<string>): string | undefi
   let least = Math.max(1, Math.floor(typed.length / 3)) + 1;
   for (const word of known) {
     const startsLikeIt = typed.length >= 3 && word.startsWith(typed);
-    const far = startsLikeIt ? 1 : distance(typed.toLowerCase(), word);
+    const far = startsLikeIt ? 1 : distance(typed.toLowerCase(), word.toLowerCase());
     if (far < least) [found, least] = [word, far];
   }
   return found;

@@ -64,6 +64,7 @@ export async function assemble(
     router: mesh.router,
     dataplane: dataplane.handle,
     ...{ addresses, attachments, containers, exposing, ipam, names },
+    originOf: mesh.originOf,
     exposedProblem: () => exposed.problem,
     firewall: () => firewall.check(),
     touched: keeper.touched,

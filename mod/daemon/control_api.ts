@@ -16,7 +16,7 @@ import type { Ipam } from "./addresses/addresses.ts";
 import { ipamApi, ipamSources } from "./addresses/ipam_api.ts";
 import type { Names } from "./names/names.ts";
 import { namesApi, nameSources } from "./names/names_api.ts";
-import type { Config } from "./config/config.ts";
+import type { Config, Origins } from "./config/config.ts";
 import type { Containers } from "./engine/containers.ts";
 import type { DataplaneHandle } from "./threads/dataplane_client.ts";
 import type { Ending } from "./ending.ts";
@@ -32,6 +32,8 @@ export interface ControlParts {
   readonly config: Config;
   /** The mesh. */
   readonly router: Router;
+  /** Where a target comes from. */
+  readonly originOf: (target: string) => string;
   /** What moves frames. */
   readonly dataplane: DataplaneHandle;
   /** What hangs on the network here. */
@@ -67,6 +69,7 @@ export function controlApi(parts: ControlParts): ControlApi {
     const mesh = router.snapshot();
     return assembleStatus({
       mesh,
+      originOf: parts.originOf,
       dataplane,
       attachments: attachments.list().map((one) => ({ ...one, names: namesOf(one.target) })),
       unknownInterfaces: attachments.unknown(),
@@ -111,7 +114,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       const [dataplane, dns] = await found();
       return {
         status: status(dataplane, dns),
-        config: config.origins,
+        config: inForce(config.origins, status(dataplane, dns)),
         host: hostFacts(),
         details: {
           mesh: router.snapshot(),
@@ -150,6 +153,20 @@ export function controlApi(parts: ControlParts): ControlApi {
       };
     },
   };
+}
+
+/** Each setting as it is: where nobody set one, what the daemon made of that. */
+function inForce(origins: Origins, { datapath, name, nickname, targets }: StatusReport): Origins {
+  const found: Origins = {
+    peers: { value: targets, from: "remembered" },
+    name: { value: name, from: "remembered" },
+    nickname: { value: nickname, from: "host name" },
+    mtu: { value: datapath.mtu, from: "underlay" },
+  };
+  const entries = Object.entries(origins).map(([option, set]) =>
+    [option, set.value === null ? found[option] ?? set : set] as const
+  );
+  return Object.fromEntries(entries);
 }
 
 function isThroughDaemon({ state, overlay }: ConnectionSnapshot): boolean {

@@ -1,6 +1,6 @@
 /** The life of the daemon's process: signals, service manager, orderly end. */
 import { MeshnetError, messageOf } from "../core/errors.ts";
-import { type Config, type Flags, loadConfig, loadPeers } from "./config/config.ts";
+import { type Config, type Flags, loadConfig, reloadConfig } from "./config/config.ts";
 import type { Ending } from "./ending.ts";
 import { raiseFence } from "./threads/fence.ts";
 import type { Daemon } from "./running.ts";
@@ -26,6 +26,8 @@ interface Life {
   askedAt: number | undefined;
   /** Peers that the configuration has named since it was read. */
   peers: readonly string[] | undefined;
+  /** Reads the settings of the running daemon again. */
+  reload: () => void;
   /** Ends the daemon, also one that is still starting. */
   end: (how: Ending) => void;
 }
@@ -36,7 +38,7 @@ export async function runDaemon(flags: Flags): Promise<number> {
     ...{ flags, hungUp: false, askedAt: undefined },
     daemon: undefined,
     peers: undefined,
-    end: () => {},
+    ...{ end: () => {}, reload: () => {} },
   };
   let root = beginIn(life);
   // Before anything slow: until then, each of these signals ends the process.
@@ -85,7 +87,8 @@ async function runOnce(config: Config, { life, root }: { life: Life; root: Root 
     return how; // stopped before it was up
   }
   life.daemon = daemon;
-  if (life.hungUp) void reload(life, daemon);
+  life.reload = () => void reload(life, { config, daemon });
+  if (life.hungUp) life.reload();
   life.hungUp = false;
   const { faults, logger } = daemon;
   daemon.notify(`READY=1\nSTATUS=${statusLine(config.peers)}`);
@@ -118,7 +121,7 @@ function listen(life: Life): Disposable {
   };
   const hangUp = () => {
     if (life.daemon === undefined) life.hungUp = true;
-    else void reload(life, life.daemon);
+    else life.reload();
   };
   // SIGHUP first: from the first listener on Deno hears all three, and ends the process for those that have none yet. For
   // a moment that remains so for SIGHUP itself.
@@ -139,11 +142,16 @@ function statusLine(peers: readonly string[] | undefined): string {
   return peers === undefined || peers.length === 0 ? "Running" : `Running, connecting to ${peers.join(", ")}`;
 }
 
-/** Reads the peers anew; a broken configuration leaves everything as it is. */
-async function reload(life: Life, daemon: Daemon): Promise<void> {
+/** Reads the settings anew, takes the peers over, and says what else has changed. Broken settings leave everything as it
+ * is. */
+async function reload(life: Life, { config, daemon }: { config: Config; daemon: Daemon }): Promise<void> {
   try {
-    const peers = await loadPeers(life.flags);
+    const { needRestart, peers, peersFrom } = await reloadConfig(life.flags, config);
+    if (needRestart.length > 0) {
+      daemon.logger.warn("settings have changed that need a restart", { settings: needRestart.join(" ") });
+    }
     if (peers === undefined) return daemon.logger.info("nothing to reload, the configuration names no peers");
+    config.origins["peers"] = peersFrom;
     daemon.setPeers(peers);
     life.peers = peers;
     daemon.notify(`STATUS=${statusLine(peers)}`);

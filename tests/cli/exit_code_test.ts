@@ -38,19 +38,29 @@ Deno.test("meshnet up exits 2 for a bad flag", async () => {
   );
 });
 
-Deno.test("meshnet up exits 1 for a bad variable, file or key", () =>
+Deno.test("meshnet up and config check exit 2 for a bad variable, file or key", () =>
   withFolder(async (folder) => {
+    for (const command of [["up"], ["config", "check"]]) {
+      const { code, stderr } = await meshnet([...command, "--datapath", "brigde"]);
+      assert.equal(code, 2);
+      assert.equal(
+        stderr,
+        'meshnet: Cannot use --datapath: value is "brigde"\nhint: Did you mean bridge?\n',
+      );
+    }
     const variable = await meshnet(["up"], { MESHNET_PORT: "x" });
-    assert.equal(variable.code, 1);
+    assert.equal(variable.code, 2);
     assert.match(variable.stderr, /^meshnet: Cannot use MESHNET_PORT: value is "x"\nhint: /);
     const path = `${folder}/meshnet.toml`;
     const missing = await meshnet(["up", "--config", path]);
-    assert.equal(missing.code, 1);
+    assert.equal(missing.code, 2);
     assert.match(missing.stderr, /Cannot read the configuration file/);
     await Deno.writeTextFile(path, "prot = 1\n");
-    const key = await meshnet(["up", "--config", path]);
-    assert.equal(key.code, 1);
-    assert.equal(key.stderr, `meshnet: Unknown key in ${path}: prot\nhint: Did you mean port?\n`);
+    for (const command of [["up"], ["config", "check"]]) {
+      const key = await meshnet([...command, "--config", path]);
+      assert.equal(key.code, 2);
+      assert.equal(key.stderr, `meshnet: Unknown key in ${path}: prot\nhint: Did you mean port?\n`);
+    }
   }));
 
 Deno.test("meshnet up changes nothing where another router answers", () =>
@@ -71,10 +81,10 @@ Deno.test("meshnet up reads the password file before anything else", () =>
     assert.match(missing.stderr, /^meshnet: Cannot read the password for --password-file: /);
     await Deno.writeTextFile(path, "\n");
     const empty = await meshnet(["up"], { MESHNET_PASSWORD_FILE: path });
-    assert.equal(empty.code, 1);
+    assert.equal(empty.code, 2);
     assert.match(empty.stderr, /is empty\nhint: Write the password into it/);
     const both = await meshnet(["up"], { MESHNET_PASSWORD_FILE: path, MESHNET_PASSWORD: "s3cret" });
-    assert.equal(both.code, 1);
+    assert.equal(both.code, 2);
     assert.match(both.stderr, /Both MESHNET_PASSWORD and MESHNET_PASSWORD_FILE are set/);
     assert.doesNotMatch(both.stderr, /s3cret/);
   }));

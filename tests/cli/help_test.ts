@@ -20,7 +20,9 @@ for (const command of COMMANDS) {
 
 Deno.test("meshnet help GROUP lists its commands, as does the group alone", async () => {
   const groups = COMMANDS.map(({ name }) => name.split(" ")).filter((words) => words.length === 2);
-  for (const group of new Set(groups.map(([first]) => first!))) {
+  const words = new Set(groups.map(([first]) => first!));
+  words.delete("config"); // `help config` is the reference of the file
+  for (const group of words) {
     const [help, alone] = await Promise.all([meshnet(["help", group]), meshnet([group])]);
     assert.deepEqual([help.code, help.stderr], [0, ""]);
     assert.deepEqual([alone.code, alone.stdout, alone.stderr], [2, "", help.stdout]);

@@ -105,3 +105,33 @@ Deno.test("meshnet connect --wait returns when the hosts are reached, or exits 4
     assert.equal((await run("connect", "host2", "--timeout", "1")).code, 2);
   }, ALONE);
 });
+
+Deno.test("meshnet config check prints each setting that is no default, and where it comes from", () =>
+  withFolder(async (folder) => {
+    const file = `${folder}/meshnet.toml`;
+    await Deno.writeTextFile(file, 'peers = ["host2", "host3"]\nport = 7000\nconn-limit = 9\n');
+    await Deno.writeTextFile(`${folder}/password`, "s3cret\n", { mode: 0o600 });
+    const env = { MESHNET_PORT: "7001", MESHNET_PASSWORD_FILE: `${folder}/password`, MESHNET_PORTT: "1" };
+    const { code, stderr, stdout } = await meshnet(
+      ["config", "check", "--config", file, "--mtu", "1300"],
+      env,
+    );
+    assert.equal(code, 0);
+    assert.equal(
+      stderr,
+      "warning: Nothing reads the environment variable MESHNET_PORTT; did you mean MESHNET_PORT?\n",
+    );
+    for (
+      const line of [
+        `peers +host2,host3 +peers in ${file}`,
+        "port +7001 +MESHNET_PORT",
+        `conn-limit +9 +conn-limit in ${file}`,
+        "mtu +1300 +--mtu",
+        "All other settings are defaults. A password is set.",
+      ]
+    ) assert.match(stdout, new RegExp(`^${line}$`, "m"));
+    assert.ok(!stdout.includes("s3cret"));
+    const origins = JSON.parse((await meshnet(["config", "check", "--config", file, "--json"], env)).stdout);
+    assert.deepEqual(origins["port"], { value: "7001", from: "MESHNET_PORT" });
+    assert.deepEqual(origins["dns-order"], { value: "balanced", from: "default" });
+  }));

@@ -31,6 +31,8 @@ export interface Config {
   readonly host: Ip | undefined;
   /** undefined: no password, nothing is encrypted. */
   readonly password: Uint8Array<ArrayBuffer> | undefined;
+  /** Whether it was read from a file. */
+  readonly passwordFromFile: boolean;
   /** Between their hosts traffic may stay in clear. */
   readonly trustedSubnets: readonly Cidr[];
   /** Whether addresses learnt from other peers are dialled. */
@@ -68,10 +70,23 @@ export interface Config {
   readonly runDir: string;
   /** Absolute. */
   readonly stateDir: string;
-  /** For `report`: each option as text and where it came from; no secrets. */
-  readonly origins: Readonly<Record<string, { readonly value: RawValue | null; readonly from: string }>>;
+  /** For `report`: each option as text and where it came from; no secrets. SIGHUP changes that of `peers`. */
+  readonly origins: Origins;
   /** Oddities worth a line in the log, sentences without full stop. */
   readonly warnings: readonly string[];
+}
+
+/** Each option as text, null where nobody set it, and where it came from. */
+export type Origins = Record<string, { readonly value: RawValue | null; readonly from: string }>;
+
+/** What has become of the settings since the daemon was started. */
+export interface Reloaded {
+  /** The peers that they name now; undefined: none, so those that are there stay. */
+  readonly peers: readonly string[] | undefined;
+  /** Where those come from. */
+  readonly peersFrom: Origins[string];
+  /** Settings that have another value now, which takes a restart. */
+  readonly needRestart: readonly string[];
 }
 
 /** Flags of `up` as typed: a text, or true for a switch; absent ones were not given. */
@@ -106,16 +121,27 @@ const OTHER_VARIABLES = [
 export async function loadConfig(flags: Flags): Promise<Config> {
   const sources = await readSources(flags);
   const config = resolveConfig(sources);
-  const { password, warnings } = await readPassword(
+  const { fromFile, password, warnings } = await readPassword(
     { variable: sources.env["MESHNET_PASSWORD"], file: sourceOf("password-file", sources) },
     sources.cwd,
   );
-  return { ...config, password, warnings: [...config.warnings, ...warnings] };
+  return { ...config, password, passwordFromFile: fromFile, warnings: [...config.warnings, ...warnings] };
 }
 
-/** The peers as flags, environment and file name them now. */
-export async function loadPeers(flags: Flags): Promise<readonly string[] | undefined> {
-  return resolveConfig(await readSources(flags)).peers;
+/** Reads the settings again. The environment of a process stays as it was, so only files can have changed. */
+export async function reloadConfig(flags: Flags, running: Config): Promise<Reloaded> {
+  const sources = await readSources(flags);
+  const fresh = resolveConfig(sources);
+  const changed = Object.keys(fresh.origins).filter((name) =>
+    name !== "peers" &&
+    JSON.stringify(fresh.origins[name]!.value) !== JSON.stringify(running.origins[name]?.value)
+  );
+  const file = sourceOf("password-file", sources);
+  if (running.passwordFromFile && file !== undefined && !changed.includes("password-file")) {
+    const { password } = await readPassword({ variable: undefined, file }, sources.cwd);
+    if (`${password}` !== `${running.password}`) changed.push("the password");
+  }
+  return { peers: fresh.peers, peersFrom: fresh.origins["peers"]!, needRestart: changed };
 }
 
 /** Where the daemon leaves files, as flags, environment and file name it. */
@@ -136,7 +162,7 @@ async function readSources(flags: Flags): Promise<ConfigSources> {
 
 /** Everything but the password, which needs a file to be read. Throws MeshnetError naming source, value and fix. */
 export function resolveConfig(sources: ConfigSources): Config {
-  const origins: Record<string, { value: RawValue | null; from: string }> = {};
+  const origins: Origins = {};
   const pick = (name: UpOptionName): Sourced | undefined => {
     const found = sourceOf(name, sources);
     origins[name] = { value: found?.value ?? null, from: found?.label ?? "default" };
@@ -151,6 +177,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     port: PARSERS.port(pick("port")!),
     host: PARSERS.host(pick("host")),
     password: undefined,
+    passwordFromFile: false,
     trustedSubnets: PARSERS.subnets(pick("trusted-subnets")),
     discovery: !PARSERS.flag(pick("no-discovery")),
     connLimit: PARSERS.connLimit(pick("conn-limit")!),

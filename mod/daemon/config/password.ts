@@ -14,6 +14,8 @@ export interface PasswordSources {
 export interface FoundPassword {
   /** undefined: none is set. */
   readonly password: Uint8Array<ArrayBuffer> | undefined;
+  /** Whether it was read from a file, which may change while the daemon runs. */
+  readonly fromFile: boolean;
   /** Sentences without full stop, without the password. */
   readonly warnings: readonly string[];
 }
@@ -38,12 +40,16 @@ export async function readPassword(
   }
   if (variableSet && RANK[file?.source ?? "default"] < RANK.environment) {
     const password = withoutLineEnd(new TextEncoder().encode(variable));
-    if (password.length > 0) return { password, warnings: oddEnds(password, "MESHNET_PASSWORD") };
+    if (password.length > 0) {
+      return { password, fromFile: false, warnings: oddEnds(password, "MESHNET_PASSWORD") };
+    }
     throw new MeshnetError("usage/bad-config", "Cannot use MESHNET_PASSWORD: it is an empty line", {
       hint: "Set it to the password, or unset it to go without",
     });
   }
-  return file === undefined ? { password: undefined, warnings: [] } : await readPasswordFile(file, cwd);
+  return file === undefined
+    ? { password: undefined, fromFile: false, warnings: [] }
+    : await readPasswordFile(file, cwd);
 }
 
 async function readPasswordFile(file: Sourced, cwd: string): Promise<FoundPassword> {
@@ -78,7 +84,11 @@ async function readPasswordFile(file: Sourced, cwd: string): Promise<FoundPasswo
   const exposed = (mode & READ_BY_OTHERS) !== 0
     ? [`Other users can read the password file ${path}: chmod 600 it`]
     : [];
-  return { password, warnings: [...exposed, ...oddEnds(password, `The password file ${path}`)] };
+  return {
+    password,
+    fromFile: true,
+    warnings: [...exposed, ...oddEnds(password, `The password file ${path}`)],
+  };
 }
 
 /** What a file begins with: all of it, unless that is more than a password file may have. */

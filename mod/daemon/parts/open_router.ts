@@ -24,6 +24,8 @@ export interface RouterPart {
   readonly uid: PeerUid;
   /** The configuration names other peers now. */
   setPeers(peers: readonly string[]): void;
+  /** Where a target comes from: the source of `peers`, an earlier run, or `meshnet connect`. */
+  originOf(target: string): string;
 }
 
 /** Starts the mesh on what the data plane can do. */
@@ -46,6 +48,7 @@ export async function openRouter(
   },
 ): Promise<RouterPart> {
   const uid = newUid(random);
+  const namedBefore = parseTargetList(store.get(CONFIGURED_KEY));
   const router = startRouter({
     name: identity.name,
     nickname: config.nickname,
@@ -81,6 +84,10 @@ export async function openRouter(
   let configured = config.peers ?? [];
   return {
     ...{ router, uid },
+    originOf(target) {
+      if (configured.includes(target)) return config.origins["peers"]!.from;
+      return config.peers === undefined && namedBefore.includes(target) ? "remembered" : "meshnet connect";
+    },
     setPeers(peers) {
       router.retarget(targetChanges(configured, peers), [[CONFIGURED_KEY, JSON.stringify(peers)]]);
       configured = peers;

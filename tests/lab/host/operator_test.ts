@@ -40,4 +40,51 @@ declareTests(suite({
       }
     }
   },
+  "SIGHUP takes peers over and says what needs a restart; report and status targets say what is in force, and why":
+    async (
+      world,
+    ) => {
+      const host = world.host(1);
+      await host.run("down");
+      const file = `${host.stateDir}/meshnet.toml`;
+      const write = (...lines: readonly string[]) => Deno.writeTextFile(file, lines.join("\n"));
+      await write('peers = ["192.168.50.2"]', "conn-limit = 9");
+      host.start("--config", file);
+      await host.answers();
+      await host.run("connect", "192.168.50.77");
+      await write('peers = ["192.168.50.2", "192.168.50.78"]', "conn-limit = 10");
+      host.daemon.kill("SIGHUP");
+      await until(
+        "the new peer is a target",
+        async () => (await host.status()).targets.includes("192.168.50.78"),
+      );
+      assert.match(host.daemon.output(), /settings have changed that need a restart.* settings=conn-limit/);
+      const { targetStates } = await host.status();
+      assert.deepEqual(targetStates.map(({ from, target }) => [target, from]), [
+        ["192.168.50.2", `peers in ${file}`],
+        ["192.168.50.77", "meshnet connect"],
+        ["192.168.50.78", `peers in ${file}`],
+      ]);
+      const { config, status } = await host.report();
+      assert.deepEqual(config["conn-limit"], { value: 9, from: `conn-limit in ${file}` });
+      assert.deepEqual(config["peers"], {
+        value: ["192.168.50.2", "192.168.50.78"],
+        from: `peers in ${file}`,
+      });
+      assert.deepEqual(config["mtu"], { value: status.datapath.mtu, from: "underlay" });
+      await write('peers = ["192.168.50.2"', "conn-limit = 10");
+      host.daemon.kill("SIGHUP");
+      await until(
+        "the log names the fault",
+        () => /cannot reload.*meshnet\.toml:2/.test(host.daemon.output()),
+      );
+      assert.equal((await host.attempt("config", "check", "--config", file)).code, 2);
+      await host.run("down");
+      host.start();
+      await host.answers();
+      assert.deepEqual((await host.status()).targetStates.map(({ from }) => from), [
+        ...["remembered", "meshnet connect", "remembered"],
+      ]);
+      await host.run("forget", "192.168.50.77", "192.168.50.78");
+    },
 }));

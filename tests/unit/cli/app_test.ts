@@ -170,7 +170,7 @@ Deno.test("exitCodeOf() maps codes", () => {
   assert.equal(exitCodeOf(new MeshnetError("usage/bad-address", "malformed")), 2);
   assert.equal(exitCodeOf(new MeshnetError("attach/bad-target", "not on this host")), 1);
   assert.equal(exitCodeOf(new MeshnetError("attach/bad-address", "taken on this host")), 1);
-  assert.equal(exitCodeOf(new MeshnetError("usage/bad-config", "x")), 1);
+  assert.equal(exitCodeOf(new MeshnetError("usage/bad-config", "x")), 2);
   assert.equal(exitCodeOf(new MeshnetError("control/not-running", "x")), 3);
   assert.equal(exitCodeOf(new MeshnetError("up/port-taken", "x")), 1);
   assert.equal(exitCodeOf(new Error("x")), 1);

@@ -19,6 +19,7 @@ export const EXAMPLE: StatusReport = {
   targetStates: [
     {
       target: "host2",
+      from: "--peers",
       state: "connected",
       info: "",
       address: "192.0.2.2:6783",
@@ -27,6 +28,7 @@ export const EXAMPLE: StatusReport = {
     },
     {
       target: "192.0.2.7:6783",
+      from: "meshnet connect",
       state: "retrying",
       info: "nothing listens on 192.0.2.7:6783: is meshnet running there, on TCP port 6783?",
       address: "192.0.2.7:6783",

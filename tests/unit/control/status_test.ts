@@ -76,6 +76,7 @@ function sources(
     kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3 } } },
   } as unknown as DataplaneStatus;
   const rest = {
+    originOf: () => "--peers",
     unknownInterfaces: [],
     ipam: undefined,
     names: undefined,

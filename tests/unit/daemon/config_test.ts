@@ -31,6 +31,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     port: 6783,
     host: undefined,
     password: undefined,
+    passwordFromFile: false,
     trustedSubnets: [],
     discovery: true,
     connLimit: 200,

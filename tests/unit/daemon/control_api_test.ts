@@ -33,6 +33,7 @@ function fakeParts(asked: unknown[]) {
       routes: () => ({ unicast: [], broadcast: [] }),
       retarget: note("retarget", undefined),
     },
+    originOf: () => "--peers",
     dataplane: { report: () => Promise.resolve(report) },
     stateWasLost: false,
     firewall: () => ({ mode: "auto", rules: [], undone: 0, undoneAgoMs: null, problems: [] }),
