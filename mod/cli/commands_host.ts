@@ -53,7 +53,7 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
       "is no default with where it comes from. Exits with 2 where `up` would refuse them. Changes nothing, and needs no " +
       "daemon; `meshnet report` shows what a running one has.",
     options: [...UP_OPTIONS, CONFIG_OPTION, JSON_OPTION],
-    examples: [["meshnet config check && systemctl reload meshnet", "before a change takes effect"]],
+    examples: [["meshnet config check", "before a reload or restart"]],
     load: () => import("./commands/config_check.ts"),
   },
   {

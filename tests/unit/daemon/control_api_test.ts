@@ -14,7 +14,7 @@ function fakeParts(asked: unknown[]) {
       { state: "established", overlay: "fastdp" },
       { state: "pending", overlay: "sleeve" },
     ],
-    peers: [],
+    ...{ peers: [], refused: [] },
     protocol: { min: 1, max: 2 },
   };
   const note = <T>(name: string, value: T) => (...args: unknown[]) => (asked.push([name, ...args]), value);

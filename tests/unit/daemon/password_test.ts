@@ -69,6 +69,7 @@ Deno.test("readPassword() refuses what is empty or endless, and two sources of o
   }
   assert.deepEqual(await readPassword({ variable: "", file: undefined }, "/"), {
     password: undefined,
+    fromFile: false,
     warnings: [],
   });
 });
