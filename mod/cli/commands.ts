@@ -74,7 +74,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       "hosts leave the target out of their answers, until it answers again. Where none of a name answers, all are answered. " +
       "`,every=2s` and `,after=3` behind the check set another pace. `meshnet ps` says how it is, and since when. " +
       "What is started with `ip netns exec` asks this host for names: attaching writes /etc/netns/NAME/resolv.conf, " +
-      "and detaching gives it back as it was. " +
+      "and detaching gives it back as it was. So it is with a process (pid:N) that has an /etc/resolv.conf of its own, " +
+      "mounted for it or on a file system of its own. " +
       TARGET_ABOUT,
     args: {
       usage: "[CIDR...] TARGET",

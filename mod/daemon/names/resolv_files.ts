@@ -3,6 +3,7 @@ import type { Ip } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Logger, Store } from "../../core/ports.ts";
 import { nameserversOf, resolvConfFor } from "../../dns/upstream/resolv_conf.ts";
+import { ownFileOf, processOf } from "./own_file.ts";
 import { readTextIfReadable, removeIfThere } from "../../sys/files.ts";
 
 /** Where `ip netns exec` looks for files that a namespace has of its own. */
@@ -27,6 +28,18 @@ export interface ResolvFilesParts {
   readonly resolvConf: string;
   /** Where the files are, if not where `ip netns exec` looks. */
   readonly folder?: string;
+  /** The file of a process, if not by `ownFileOf`. */
+  readonly ownFile?: typeof ownFileOf;
+}
+
+/** A file of a target. */
+interface Place extends Disposable {
+  /** What people call it. */
+  readonly shown: string;
+  /** Where it is read and written. */
+  readonly at: string;
+  /** Whether it is made where it is missing, and taken away again. */
+  readonly isMade: boolean;
 }
 
 /** What a file was, and what it became. */
@@ -43,11 +56,14 @@ export class ResolvFiles {
 
   /** Writes the file of a target, if it has one. The result is what a person should know. */
   write(target: string): string | undefined {
-    const path = this.#pathOf(target);
-    if (path === undefined) return undefined;
     const { domain, resolvConf, server, store } = this.parts;
+    let shown = `/etc/${NAME}`;
     try {
-      const present = readPlain(path);
+      using place = this.#placeOf(target);
+      if (place === undefined) return undefined;
+      ({ shown } = place);
+      const { at: path } = place;
+      const present = readPlain(place);
       const known = readWritten(store.get(PREFIX + target));
       const isOurs = known !== undefined && present !== null && wroteThis(known, present);
       if (!isOurs && present !== null && nameserversOf(present, []).includes(server)) return undefined; // somebody's wish
@@ -57,12 +73,12 @@ export class ResolvFiles {
       const texts = [text, ...known?.texts.slice(0, 1) ?? []];
       this.#remember(target, { original, texts });
       const isNew = present === null;
-      makeReadableFolder(path.slice(0, -NAME.length - 1));
+      if (isNew) makeReadableFolder(path.slice(0, -NAME.length - 1));
       Deno.writeTextFileSync(path, text);
       if (isNew) Deno.chmodSync(path, 0o644); // programs of any user ask for names, whatever the umask of the daemon
       return undefined;
     } catch (thrown) {
-      return `Its ${path} is not written: ${messageOf(thrown)}; names are answered at ${server}`;
+      return `Its ${shown} is not written: ${messageOf(thrown)}; names are answered at ${server}`;
     }
   }
 
@@ -108,11 +124,14 @@ export class ResolvFiles {
 
   /** Says whether there is nothing left to give back. */
   #restore(target: string): boolean {
-    const path = this.#pathOf(target);
     const known = readWritten(this.parts.store.get(PREFIX + target));
-    if (path === undefined || known === undefined) return true;
+    let shown = "";
     try {
-      const present = readPlain(path);
+      using place = this.#placeOf(target);
+      if (place === undefined || known === undefined) return true;
+      ({ shown } = place);
+      const { at: path } = place;
+      const present = readPlain(place);
       if (present === null || present === known.original || !wroteThis(known, present)) return true;
       if (known.original !== null) Deno.writeTextFileSync(path, known.original);
       else {
@@ -122,7 +141,7 @@ export class ResolvFiles {
       return true;
     } catch (thrown) {
       if (thrown instanceof MeshnetError) return true; // somebody has put something else in its place
-      this.parts.logger.warn("file not given back", { path, reason: messageOf(thrown) });
+      this.parts.logger.warn("file not given back", { target, path: shown, reason: messageOf(thrown) });
       return false;
     }
   }
@@ -130,11 +149,13 @@ export class ResolvFiles {
   /** What a person should know of a file that stays, because somebody has changed what we wrote: nobody else knows what it
    * was before. */
   #edited(target: string): string | undefined {
-    const path = this.#pathOf(target);
     const known = readWritten(this.parts.store.get(PREFIX + target));
-    if (path === undefined || known === undefined || known.texts.length === 0) return undefined;
+    if (known === undefined || known.texts.length === 0) return undefined;
     try {
-      const present = readPlain(path);
+      using place = this.#placeOf(target);
+      if (place === undefined) return undefined;
+      const { shown: path } = place;
+      const present = readPlain(place);
       const { original } = known;
       if (present === null || present === original || wroteThis(known, present)) return undefined;
       const before = original === null ? "none" : JSON.stringify(original.slice(0, MAX_SHOWN));
@@ -161,11 +182,23 @@ export class ResolvFiles {
     }
   }
 
-  /** The file of a target: only namespaces that `ip netns` knows have one. */
-  #pathOf(target: string): string | undefined {
+  /** The file of a target: namespaces that `ip netns` knows have one, and processes with a file system of their own. Throws
+   * where it is one that must not be written. */
+  #placeOf(target: string): Place | undefined {
     const [, name] = /^(?:netns:|(?:\/var)?\/run\/netns\/)([^/]+)$/.exec(target) ?? [];
-    if (name === undefined || name === "." || name === "..") return undefined;
-    return `${this.parts.folder ?? FILES}/${name}/${NAME}`;
+    if (name !== undefined && name !== "." && name !== "..") {
+      const at = `${this.parts.folder ?? FILES}/${name}/${NAME}`;
+      return { shown: at, at, isMade: true, [Symbol.dispose]() {} };
+    }
+    const pid = processOf(target);
+    const held = pid === undefined ? undefined : (this.parts.ownFile ?? ownFileOf)(pid);
+    if (held === undefined) return undefined;
+    return {
+      shown: `/etc/${NAME}`,
+      at: held.path,
+      isMade: false,
+      [Symbol.dispose]: () => held[Symbol.dispose](),
+    };
   }
 }
 
@@ -189,9 +222,9 @@ function makeReadableFolder(path: string): void {
 }
 
 /** The text of a file; null where there is none. Throws for anything but a short file: a link may lead to the host's own. */
-function readPlain(path: string): string | null {
+function readPlain({ at: path, isMade }: Place): string | null {
   try {
-    const { isFile, size } = Deno.lstatSync(path);
+    const { isFile, size } = isMade ? Deno.lstatSync(path) : Deno.statSync(path); // that of a process is held: no link
     if (!isFile) throw refusal("it is a link, or no file");
     if (size > MAX_BYTES) throw refusal(`it has ${size} bytes`);
     return Deno.readTextFileSync(path);

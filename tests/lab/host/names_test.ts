@@ -97,6 +97,70 @@ declareTests(
       await Deno.remove(file);
       await ask(host, "/attach", body);
     },
+    "a process with a resolv.conf of its own finds names by itself, and gets it back": async (world) => {
+      const [three, host] = [world.container(3), world.host(1)];
+      const file = `${FOLDER}/own-resolv.conf`;
+      const theirs = "nameserver 192.0.2.53\nsearch corp.example\n";
+      const hosts = await Deno.readTextFile("/etc/resolv.conf");
+      await Deno.writeTextFile(file, theirs);
+      await ask(host, "/detach", { target: `netns:${three.netns}`, addresses: [] });
+      const started = (mount: string) =>
+        three.background(
+          "unshare",
+          "-m",
+          "--propagation",
+          "private",
+          "sh",
+          "-c",
+          `${mount} && exec sleep 1000`,
+        );
+      const attach = (pid: number) =>
+        ask<AttachAnswer>(host, "/attach", {
+          target: `pid:${pid}`,
+          addresses: ["10.2.1.9/24"],
+          names: ["own"],
+        });
+      const detach = (pid: number) => ask(host, "/detach", { target: `pid:${pid}`, addresses: [] });
+      const sleeps = ({ pid }: Background) =>
+        until(
+          "the process is there",
+          async () => (await exec(["cat", `/proc/${pid}/comm`])).trim() === "sleep",
+        );
+      {
+        await using own = started(`mount --bind ${file} /etc/resolv.conf`);
+        await sleeps(own);
+        assert.deepEqual((await attach(own.pid)).warnings, []);
+        assert.match(
+          await Deno.readTextFile(file),
+          /^nameserver 169\.254\.53\.53\nsearch mesh\.internal corp\.example/,
+        );
+        const found = await exec(["nsenter", `--target=${own.pid}`, "-m", "-n", "getent", "ahostsv4", "c2"]);
+        assert.match(found, /^10\.2\.1\.2 .*c2\.mesh\.internal/);
+        await detach(own.pid);
+        assert.equal(await Deno.readTextFile(file), theirs);
+      }
+      {
+        await using shared = started("true"); // it sees the host's file
+        await sleeps(shared);
+        assert.deepEqual((await attach(shared.pid)).warnings, []);
+        await detach(shared.pid);
+      }
+      {
+        await Deno.mkdir(`${FOLDER}/own-etc`);
+        await Deno.copyFile(file, `${FOLDER}/own-etc/resolv.conf`);
+        await using lasting = started(`mount --bind ${FOLDER}/own-etc /etc`); // a disk, or memory, of the host
+        await sleeps(lasting);
+        assert.match(
+          (await attach(lasting.pid)).warnings.join(),
+          /on a disk of this host, where it would outlive/,
+        );
+        assert.equal(await Deno.readTextFile(`${FOLDER}/own-etc/resolv.conf`), theirs);
+        await detach(lasting.pid);
+      }
+      assert.equal(await Deno.readTextFile("/etc/resolv.conf"), hosts);
+      const names = ["c3", "all"];
+      await ask(host, "/attach", { target: `netns:${three.netns}`, addresses: ["10.2.1.3/24"], names });
+    },
     "names outlive a daemon that is killed, and are taken back where it misses them": async (world) => {
       const [h1, h2] = [world.host(1), world.host(2)];
       await ask<NameAnswer>(h1, "/dns/add", { name: "db", records: ["192.0.2.7", "fd00::7"] });

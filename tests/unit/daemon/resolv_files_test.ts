@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { processOf } from "../../../mod/daemon/names/own_file.ts";
 import { ResolvFiles } from "../../../mod/daemon/names/resolv_files.ts";
 import { MemoryStore } from "../memory_store.ts";
 
 const warnings: string[] = [];
 const logger = { debug() {}, info() {}, warn: (event: string) => void warnings.push(event), error() {} };
+/** Processes whose files were given free. */
+const held: string[] = [];
 const OURS = "nameserver 169.254.53.53\nsearch mesh.internal corp.example\noptions ndots:2\n";
 const THEIRS = "# by hand\nnameserver 192.0.2.53\nsearch corp.example\noptions ndots:2\n";
 
@@ -23,7 +27,15 @@ async function bench(
     const resolvConf = `${folder}/host.conf`;
     Deno.writeTextFileSync(resolvConf, THEIRS);
     const again = (domain = "mesh.internal.") =>
-      new ResolvFiles({ store, logger, server: "169.254.53.53" as Ip, domain, resolvConf, folder });
+      new ResolvFiles({
+        ...{ store, logger, server: "169.254.53.53" as Ip, domain, resolvConf, folder },
+        ownFile(pid) {
+          if (pid === "13") throw new MeshnetError("attach/failed", "it is a link, or no file");
+          return pid === "7"
+            ? { path: `${folder}/web/resolv.conf`, [Symbol.dispose]: () => void held.push(pid) }
+            : undefined;
+        },
+      });
     test({ files: again(), store, again, path: `${folder}/web/resolv.conf` });
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -205,12 +217,12 @@ Deno.test("ResolvFiles: no link is followed, and what cannot be written is told"
     assert.equal(read(path), undefined);
   }));
 
-Deno.test("ResolvFiles: processes, other paths and names that lead elsewhere have no such file", () =>
+Deno.test("ResolvFiles: processes without one, other paths and names that lead elsewhere have no such file", () =>
   bench(({ files, store }) => {
     for (
       const target of [
-        "pid:7",
-        "/proc/7/ns/net",
+        "pid:8",
+        "/proc/8/ns/net",
         "netns:..",
         "/run/netns/../x",
         `container:${"0".repeat(64)}`,
@@ -221,3 +233,46 @@ Deno.test("ResolvFiles: processes, other paths and names that lead elsewhere hav
     assert.equal(store.list("").length, 0);
     assert.deepEqual(warnings, []);
   }));
+
+Deno.test("ResolvFiles: a process with a file of its own has ours as long as it is attached", () =>
+  bench(({ again, files, path, store }) => {
+    put(path, THEIRS);
+    for (const target of ["pid:7", "/proc/7/ns/net"]) {
+      held.length = 0;
+      assert.equal(files.write(target), undefined);
+      assert.equal(read(path), OURS);
+      again().reconcile(new Set([target]));
+      assert.equal(read(path), OURS);
+      assert.equal(files.restore(target), undefined);
+      assert.equal(read(path), THEIRS);
+      assert.deepEqual([...store.records.keys()], []);
+      assert.equal(held.length, 4); // each time that it was looked at
+    }
+    for (const target of ["pid:8", "/proc/8/ns/net", "pid:x", "/proc/7/ns/mnt", "/srv/netns"]) {
+      assert.equal(files.write(target), undefined);
+      assert.equal(files.restore(target), undefined);
+    }
+    assert.equal(read(path), THEIRS);
+    assert.match(
+      files.write("pid:13")!,
+      /^Its \/etc\/resolv\.conf is not written: it is a link, or no file; names are/,
+    );
+  }));
+
+Deno.test("processOf() knows the process of a target, and of nothing else", () => {
+  for (const target of ["pid:12", "/proc/12/ns/net", "/proc/12/task/13/ns/net"]) {
+    assert.equal(processOf(target), "12");
+  }
+  for (
+    const target of [
+      "pid:",
+      "pid:1/../2",
+      "/proc/self/ns/net",
+      "/proc/1/ns/pid",
+      "netns:12",
+      "/x/proc/1/ns/net",
+    ]
+  ) {
+    assert.equal(processOf(target), undefined, target);
+  }
+});
