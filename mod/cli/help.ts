@@ -8,8 +8,18 @@ import { COMMANDS } from "./commands.ts";
 
 const WIDTH = 80;
 
+/** What the exit code of each command says. */
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [0, "done"],
+  [1, "failed"],
+  [2, "wrong usage"],
+  [3, "the daemon is not running"],
+  [4, "it runs but something is wrong (status --check, wait)"],
+];
+
 /** The overview: every command in one line. */
 export function helpOverview(): string {
+  const codes = EXIT_CODES.map(([code, meaning]) => `${code} ${meaning}`).join(", ");
   return [
     "meshnet: one Ethernet across hosts for containers and network namespaces",
     "",
@@ -17,8 +27,7 @@ export function helpOverview(): string {
     "",
     ...commandLines(COMMANDS),
     "",
-    "`meshnet help COMMAND` explains one. Exit codes: 0 done, 1 failed, 2 wrong usage,",
-    "3 the daemon is not running, 4 it runs but something is wrong (status --check, wait).",
+    ...messageLines(`\`meshnet help COMMAND\` explains one. Exit codes: ${codes}.`, WIDTH + 10),
     "",
   ].join("\n");
 }
@@ -76,7 +85,8 @@ export function helpCommand(command: CommandSpec): string {
   return lines.join("\n") + "\n";
 }
 
-const SOURCES_TEXT =
+/** How environment and file set what options of `up` set. */
+export const SOURCES_TEXT =
   `Each option can also be set by an environment variable (--conn-limit: MESHNET_CONN_LIMIT) and by a key in ` +
   `${DEFAULT_CONFIG_FILE} (conn-limit = 100). A flag beats the environment, the environment beats the file. ` +
   "`meshnet help config` prints such a file with all keys.";
@@ -130,7 +140,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   "ip-subnet": '"10.32.1.0/24"',
 };
 
-function example(option: OptionSpec): string {
+/** A value of an option as the configuration file has it. */
+export function example(option: OptionSpec): string {
   const shown = EXAMPLES[option.name];
   if (shown !== undefined) return shown;
   if (option.kind === "switch") return "false";
