@@ -27,7 +27,7 @@ export function helpOverview(): string {
     "",
     ...commandLines(COMMANDS),
     "",
-    ...messageLines(`\`meshnet help COMMAND\` explains one. Exit codes: ${codes}.`, WIDTH + 10),
+    ...messageLines(`\`meshnet help COMMAND\` explains one. Exit codes: ${codes}.`, WIDTH),
     "",
   ].join("\n");
 }

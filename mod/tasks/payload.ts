@@ -3,10 +3,10 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { gzip as gzipWithCallback } from "node:zlib";
+import { TAR_END, tarEntry } from "./tar.ts";
 
 const gzip = promisify(gzipWithCallback);
 const MIB = 1 << 20;
-const BLOCK = 512;
 
 /** A file of the payload, by its path below the folder it is unpacked into. */
 export interface PayloadFile {
@@ -21,28 +21,10 @@ export function sha256(...parts: readonly Uint8Array[]): string {
   return hash.digest("hex");
 }
 
-/** A tar archive (ustar) of files; equal files give equal bytes: no times, no owners, paths in order. */
+/** A tar archive of files; equal files give equal bytes: no times, no owners, paths in order. */
 export function tar(files: readonly PayloadFile[]): Uint8Array {
-  const parts: Uint8Array[] = [];
-  for (const file of [...files].sort((a, b) => a.path < b.path ? -1 : 1)) {
-    if (file.path.length > 100) throw new RangeError(`Path is too long for the archive: ${file.path}`);
-    const header = Buffer.alloc(BLOCK);
-    const octal = (value: number, at: number, width: number) =>
-      header.write(value.toString(8).padStart(width - 1, "0"), at, "latin1");
-    header.write(file.path, 0, "latin1");
-    octal(0o644, 100, 8); // mode
-    octal(0, 108, 8); // owner
-    octal(0, 116, 8); // group
-    octal(file.bytes.length, 124, 12);
-    octal(0, 136, 12); // time of last change
-    header.write("        ", 148, "latin1"); // the checksum counts itself as spaces
-    header.write("0", 156, "latin1"); // a regular file
-    header.write("ustar\x0000", 257, "latin1");
-    octal(header.reduce((sum, byte) => sum + byte, 0), 148, 7);
-    header[154] = 0;
-    parts.push(header, file.bytes, new Uint8Array(-file.bytes.length & BLOCK - 1));
-  }
-  return Buffer.concat([...parts, new Uint8Array(2 * BLOCK)]);
+  const sorted = [...files].sort((a, b) => a.path < b.path ? -1 : 1);
+  return Buffer.concat([...sorted.flatMap((file) => tarEntry({ ...file, kind: "file" })), TAR_END]);
 }
 
 /** Compresses bytes as a few gzip members that are unpacked side by side; each starts at a whole megabyte. */
@@ -65,6 +47,8 @@ export async function compress(bytes: Uint8Array): Promise<Uint8Array> {
 /** Puts the executable together. `launcher` is the script with `@NAME@` where values go. */
 export function joinPayload(options: {
   readonly launcher: string;
+  /** The script that stands in it for `@RUNTIME@`. */
+  readonly runtime: string;
   readonly version: string;
   readonly flags: readonly string[];
   /** The folder for everybody's copies, where only root can write. */
@@ -79,9 +63,9 @@ export function joinPayload(options: {
   const id = sha256(
     ...deno.map((piece) => piece.bytes),
     files,
-    Buffer.from(options.flags.join(" ") + options.launcher),
+    Buffer.from(options.flags.join(" ") + options.launcher + options.runtime),
   );
-  const render = (offset: number): Buffer => {
+  const renderAt = (offset: number): Buffer => {
     let at = offset + 1;
     const place = (bytes: Uint8Array): string => {
       at += bytes.length;
@@ -101,17 +85,24 @@ export function joinPayload(options: {
         `${size} 0`
       ).join("\n"),
     };
-    return Buffer.from(options.launcher.replace(/@([A-Z_]+)@/g, (_, name: string) => {
-      const value = values[name];
-      if (value === undefined) throw new RangeError(`Launcher names an unknown value: ${name}`);
-      return value;
-    }));
+    return Buffer.from(render(options.launcher, { RUNTIME: options.runtime.trimEnd() }, values));
   };
   // The positions depend on the length of the script that holds them: repeat until it no longer changes.
-  let script = render(0);
+  let script = renderAt(0);
   for (let length = -1; length !== script.length;) {
     length = script.length;
-    script = render(length);
+    script = renderAt(length);
   }
   return Buffer.concat([script, ...deno.map((piece) => piece.bytes), files]);
+}
+
+/** A script with values where it has `@NAME@`, one set of values after the other: those of the first may name others. */
+export function render(script: string, ...sets: readonly Readonly<Record<string, string>>[]): string {
+  const fill = (text: string, values: Readonly<Record<string, string>>, last: boolean) =>
+    text.replace(/@([A-Z_]+)@/g, (name, key: string) => {
+      const value = values[key];
+      if (value === undefined && last) throw new RangeError(`Script names an unknown value: ${key}`);
+      return value ?? name;
+    });
+  return sets.reduce((text, values, i) => fill(text, values, i === sets.length - 1), script);
 }

@@ -20,6 +20,7 @@ async function executable(folder: string): Promise<string> {
   const files = [{ path: "main.js", bytes: text("main") }, { path: "lib/libx.so", bytes: text("library") }];
   const bytes = joinPayload({
     launcher: Deno.readTextFileSync(`${root}/mod/tasks/launcher.sh`),
+    runtime: Deno.readTextFileSync(`${root}/mod/tasks/runtime.sh`),
     version: "1.2.3",
     flags: ["-A", "--quiet"],
     systemCache: `${folder}/system`,
