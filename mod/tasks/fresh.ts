@@ -1,6 +1,7 @@
 /** `deno task fresh [TASK [ARGUMENT...]]`: runs the README's test command, or another task, on a machine where nobody
  * installed anything: a minimal Debian root with npm, a clean clone of what is committed, and nothing else. It cannot
  * use what this machine has. It and its processes are gone afterwards. */
+import { debianRelease, debianSources } from "./debian.ts";
 import { ESSENTIAL } from "./packages.ts";
 import { messageOf } from "../core/errors.ts";
 import { capture, command, fail, root, temporaryFolder } from "./run.ts";
@@ -12,30 +13,6 @@ const PASSED_ON =
 /** The exit code after Ctrl-C and the like. */
 const INTERRUPTED = 130;
 const PURPOSE = { purpose: "setup" } as const;
-
-/** Where Debian's packages come from, as this machine's apt is set up. */
-async function debianSources(): Promise<{ readonly mirror: string; readonly sources: string }> {
-  const format = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)";
-  const listed = await capture(
-    ["apt-get", "indextargets", "--format", format, "Created-By: Packages"],
-    PURPOSE,
-  );
-  const entries = listed.split("\n").map((line) => line.split(" ")).filter(([origin]) => origin === "Debian")
-    .map(([, uri, release, component]) => ({ uri: uri!, release: release!, component: component! }));
-  const own = release();
-  const main = entries.find((entry) => entry.release === own && entry.component === "main");
-  if (main === undefined) {
-    fail(`This machine's apt has no source for Debian ${own}: run apt-get update first`);
-  }
-  const lines = entries.map(({ uri, release, component }) => `deb ${uri} ${release} ${component}\n`);
-  return { mirror: main.uri, sources: [...new Set(lines)].join("") };
-}
-
-/** The code name of this machine's Debian. */
-function release(): string {
-  const name = /^VERSION_CODENAME=(.*)$/m.exec(Deno.readTextFileSync("/etc/os-release"))?.[1];
-  return name ?? fail("This is no Debian release: /etc/os-release has no VERSION_CODENAME");
-}
 
 /** What fresh.sh finds beside the root's folder. */
 async function prepare(machine: string): Promise<string> {
@@ -75,7 +52,7 @@ async function runFresh(task: readonly string[], signal: AbortSignal): Promise<n
         "sh",
         `${root}/mod/tasks/fresh.sh`,
       ],
-      ...[machine, packages, release(), mirror, "npx", "-y", `deno@${Deno.version.deno}`, "task", ...task],
+      ...[machine, packages, debianRelease(), mirror, "npx", "-y", `deno@${Deno.version.deno}`, "task", ...task],
     ],
     { cwd: "/", stdin: "null", stdout: "inherit", stderr: "inherit" },
     "fresh",

@@ -5,7 +5,7 @@
  */
 
 /** What a task is about to do. */
-export type Purpose = "up" | "build" | "lab" | "test" | "bench" | "fresh" | "setup";
+export type Purpose = "up" | "build" | "lab" | "test" | "bench" | "fresh" | "release" | "setup";
 
 /** A Debian package. It counts as installed when all that it is listed for is there, however it came there. */
 export interface Package {
@@ -46,7 +46,7 @@ export const ESSENTIAL: Readonly<Record<string, readonly string[]>> = {
   dash: ["dash", "sh"],
   debianutils: ["run-parts"],
   diffutils: ["cmp", "diff"],
-  dpkg: ["dpkg", "dpkg-query"],
+  dpkg: ["dpkg", "dpkg-deb", "dpkg-query"],
   findutils: ["find", "xargs"],
   grep: ["egrep", "fgrep", "grep"],
   gzip: ["gunzip", "gzip", "zcat"],
@@ -127,6 +127,10 @@ export const PACKAGES: Readonly<Record<Purpose, readonly Package[]>> = {
     { apt: "debootstrap", programs: ["debootstrap"] },
     { apt: "git", programs: ["git"] },
     { apt: "mount", programs: ["mount", "umount"] },
+  ],
+  release: [
+    { apt: "git", programs: ["git"] },
+    { apt: "qemu-user-static", programs: ["qemu-aarch64-static", "qemu-x86_64-static"] },
   ],
   setup: [{ apt: "apt", programs: ["apt-get", "apt-config"] }],
 };

@@ -1,0 +1,21 @@
+/** Under which licence each part of a release comes. */
+
+/** Licences by SPDX's names: of Deno, the native libraries, and each npm package of the lock file. */
+export const LICENCES: Readonly<Record<string, string>> = {
+  "deno": "MIT",
+  "libnl-3-200": "LGPL-2.1-only",
+  "libsodium23": "ISC",
+  "@leichtgewicht/ip-codec": "MIT",
+  "@logtape/logtape": "MIT",
+  "@noble/ciphers": "MIT",
+  "@noble/curves": "MIT",
+  "@noble/hashes": "MIT",
+  "@stricli/core": "Apache-2.0",
+  "dns-packet": "MIT",
+  "fast-check": "MIT",
+  "ipaddr.js": "MIT",
+  "pure-rand": "MIT",
+  "smol-toml": "BSD-3-Clause",
+};
+/** That of meshnet itself. */
+export const OWN_LICENCE = "Apache-2.0";
