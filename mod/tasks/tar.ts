@@ -29,7 +29,9 @@ const KINDS = {
 export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK);
 
 /** The bytes of one entry, in parts: the header, the file's own bytes and what fills the last block. */
-export function tarEntry(entry: TarEntry): readonly Uint8Array[] {
+export function tarEntry(
+  entry: TarEntry,
+): readonly [header: Uint8Array, bytes: Uint8Array, rest: Uint8Array] {
   const path = entry.kind === "folder" ? `${entry.path}/` : entry.path;
   const target = entry.kind === "link" ? entry.target : "";
   for (const text of [path, target]) {

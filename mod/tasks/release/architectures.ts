@@ -12,6 +12,8 @@ export interface Architecture {
   readonly deno: string;
   /** Where Debian puts its libraries, below `/usr/lib`. */
   readonly triplet: string;
+  /** Where programs look for what loads their libraries. */
+  readonly loader: string;
 }
 
 /** All of them. */
@@ -22,6 +24,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
     oci: "amd64",
     deno: "@deno/linux-x64-glibc",
     triplet: "x86_64-linux-gnu",
+    loader: "/usr/lib64/ld-linux-x86-64.so.2",
   },
   {
     name: "aarch64",
@@ -29,5 +32,6 @@ export const ARCHITECTURES: readonly Architecture[] = [
     oci: "arm64",
     deno: "@deno/linux-arm64-glibc",
     triplet: "aarch64-linux-gnu",
+    loader: "/usr/lib/ld-linux-aarch64.so.1",
   },
 ];

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { compress } from "../payload.ts";
-import { TAR_END, tarEntry, type TarEntry } from "../tar.ts";
+import { TAR_END, type TarEntry, tarEntry } from "../tar.ts";
 
 /** The fields of a package's control file, in order. */
 export type Control = Readonly<Record<string, string>>;
@@ -104,11 +104,20 @@ function md5sums(entries: readonly TarEntry[]): string {
 }
 
 /** An archive of the kind that `ar` makes. */
-function ar(files: readonly { readonly name: string; readonly bytes: Uint8Array }[], time: number): Uint8Array {
+function ar(
+  files: readonly { readonly name: string; readonly bytes: Uint8Array }[],
+  time: number,
+): Uint8Array {
   return Buffer.concat([
     Buffer.from("!<arch>\n"),
     ...files.flatMap(({ name, bytes }) => {
-      const fields = [name.padEnd(16), String(time).padEnd(12), "0".padEnd(6), "0".padEnd(6), "100644".padEnd(8)];
+      const fields = [
+        name.padEnd(16),
+        String(time).padEnd(12),
+        "0".padEnd(6),
+        "0".padEnd(6),
+        "100644".padEnd(8),
+      ];
       const head = Buffer.from(`${fields.join("")}${String(bytes.length).padEnd(10)}\`\n`);
       return [head, bytes, Buffer.from(bytes.length % 2 === 1 ? "\n" : "")];
     }),

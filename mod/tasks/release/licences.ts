@@ -11,10 +11,15 @@ export const LICENCES: Readonly<Record<string, string>> = {
   "@noble/curves": "MIT",
   "@noble/hashes": "MIT",
   "@stricli/core": "Apache-2.0",
+  "ajv": "MIT",
   "dns-packet": "MIT",
   "fast-check": "MIT",
+  "fast-deep-equal": "MIT",
+  "fast-uri": "BSD-3-Clause",
   "ipaddr.js": "MIT",
+  "json-schema-traverse": "MIT",
   "pure-rand": "MIT",
+  "require-from-string": "MIT",
   "smol-toml": "BSD-3-Clause",
 };
 /** That of meshnet itself. */

@@ -1,6 +1,6 @@
 /** Deno for each architecture, from the npm registry, by the hashes in `runtimes.lock`. */
 import { capture, exists, fail, root } from "../run.ts";
-import { ARCHITECTURES, type Architecture } from "./architectures.ts";
+import { type Architecture, ARCHITECTURES } from "./architectures.ts";
 
 const LOCK = `${root}/mod/tasks/release/runtimes.lock`;
 /** Where Deno keeps them for the next time. */

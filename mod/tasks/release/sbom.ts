@@ -111,7 +111,9 @@ function npmComponents({ lock, used }: SbomOptions): readonly Component[] {
   });
 }
 
-function npmDependencies(lock: Lock): readonly { readonly ref: string; readonly dependsOn: readonly string[] }[] {
+function npmDependencies(
+  lock: Lock,
+): readonly { readonly ref: string; readonly dependsOn: readonly string[] }[] {
   const keys = Object.keys(lock.npm).map(parseKey);
   return Object.entries(lock.npm).flatMap(([key, { dependencies = [] }]) => {
     if (dependencies.length === 0) return [];
@@ -137,7 +139,10 @@ function npmPurl(name: string, version: string): string {
 }
 
 function fromIntegrity(integrity: string): { readonly alg: string; readonly content: string } {
-  const [algorithm, value] = [integrity.slice(0, integrity.indexOf("-")), integrity.slice(integrity.indexOf("-") + 1)];
+  const [algorithm, value] = [
+    integrity.slice(0, integrity.indexOf("-")),
+    integrity.slice(integrity.indexOf("-") + 1),
+  ];
   if (algorithm !== "sha512") throw new RangeError(`Unknown hash in the lock file: ${integrity}`);
   return { alg: "SHA-512", content: Uint8Array.fromBase64(value).toHex() };
 }
@@ -146,6 +151,12 @@ function fromIntegrity(integrity: string): { readonly alg: string; readonly cont
 function uuidOf(text: string): string {
   const hex = createHash("sha256").update(text).digest("hex");
   const variant = "89ab"[Number.parseInt(hex[16]!, 16) & 3]!;
-  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, variant + hex.slice(17, 20), hex.slice(20, 32)]
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    variant + hex.slice(17, 20),
+    hex.slice(20, 32),
+  ]
     .join("-");
 }
