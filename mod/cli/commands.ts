@@ -44,8 +44,10 @@ export const COMMANDS: readonly CommandSpec[] = [
     brief: "Stop and remove everything meshnet made on this host",
     about:
       "Stops the daemon if it runs. Then removes interfaces, datapath and stored state, the host's identity " +
-      "included. Attached containers lose this network. Also works when the daemon is not running.",
+      "included. Attached containers lose this network. Also works when the daemon is not running. With " +
+      "--keep-state the next `meshnet up` attaches them again.",
     options: [
+      { name: "keep-state", kind: "switch", brief: "Keep identity, peers, addresses and attachments" },
       { name: "force", kind: "switch", brief: "Kill a daemon that does not stop; go on after errors" },
       RUN_DIR_OPTION,
       STATE_DIR_OPTION,

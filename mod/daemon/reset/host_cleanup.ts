@@ -32,6 +32,8 @@ export interface CleanupOptions {
   /** Removes meshnet's rules from this host's firewall; false when there are none. */
   removeFirewall(): boolean;
   readonly stateDir: string;
+  /** The state stays: the next start attaches again what it says. */
+  readonly keepState: boolean;
   readonly runDir: string;
   /** Sockets in folders of others, at which nobody listens. */
   readonly sockets: readonly string[];
@@ -76,7 +78,7 @@ export function cleanHost(options: CleanupOptions): Cleanup {
     options.stateDir,
   ];
   const run = [...RUN_FILES.map((file) => `${options.runDir}/${file}`), options.runDir];
-  const paths = [...areBack ? state : [], ...run, ...options.sockets];
+  const paths = [...areBack && !options.keepState ? state : [], ...run, ...options.sockets];
   for (const path of paths) attempt(path, () => removeIfThere(path));
   return { removed, failed };
 }

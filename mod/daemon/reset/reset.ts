@@ -19,13 +19,18 @@ const KILL_POLL_MS = 20;
 /** Stops and removes. Throws MeshnetError when something is left; `say` gets one line for each thing done. */
 export async function resetHost(
   flags: Flags,
-  { force, say }: { readonly force: boolean; readonly say: (line: string) => void },
+  { force, keepState, say }: {
+    readonly force: boolean;
+    /** Identity, addresses and attachments stay, and with them this host's share of addresses. */
+    readonly keepState: boolean;
+    readonly say: (line: string) => void;
+  },
 ): Promise<void> {
   const folders = await loadFolders(flags);
   const daemon = await findDaemon(folders.runDir, { force, say });
   if (daemon !== undefined) {
     checkSameNamespace(daemon);
-    await handOver(folders.runDir, say);
+    if (!keepState) await handOver(folders.runDir, say);
     await stopDaemon(daemon, { runDir: folders.runDir, force });
     say("Stopped the daemon.");
   }
@@ -43,11 +48,18 @@ export async function resetHost(
   const { STORE_FILE } = await import("../../sys/store.ts");
   const restoreFiles = await fileRestorer(stateDir);
   const sockets = await leftSockets(folders.dockerPlugin);
-  const options: CleanupOptions = { ...host, restoreFiles, sockets, stateDir, runDir: folders.runDir };
+  const options: CleanupOptions = {
+    ...host,
+    restoreFiles,
+    sockets,
+    stateDir,
+    keepState,
+    runDir: folders.runDir,
+  };
   const { removed, failed } = cleanHost(options);
   for (const what of removed) say(`Removed ${what}.`);
   if (removed.length === 0 && failed.length === 0) say("Nothing of meshnet is on this host.");
-  else if (!removed.includes(`${stateDir}/${STORE_FILE}`) && failed.length === 0) {
+  else if (!keepState && !removed.includes(`${stateDir}/${STORE_FILE}`) && failed.length === 0) {
     say(`No state was in ${stateDir}. If the router had another folder for it, give that with --state-dir.`);
   }
   if (failed.length > 0) {

@@ -1,6 +1,5 @@
 /** What the package for Debian has in it: texts and files. */
 import { gzipSync } from "node:zlib";
-import type { ManPage } from "../../cli/man_pages.ts";
 import { root } from "../run.ts";
 import type { TarEntry } from "../tar.ts";
 import type { Control } from "./deb.ts";
@@ -11,7 +10,8 @@ const DOCS = "/usr/share/doc/meshnet";
 
 /** Texts that the program makes of its own tables. */
 export interface ProgramTexts {
-  readonly manPages: readonly ManPage[];
+  /** Sources of manual pages, by names such as `meshnet-up.8`. */
+  readonly manPages: readonly { readonly file: string; readonly text: string }[];
   readonly unit: string;
   /** By shell. */
   readonly completions: Readonly<Record<"bash" | "zsh" | "fish", string>>;
@@ -66,7 +66,7 @@ export function textFiles(texts: ProgramTexts, changelog: string): readonly TarE
     ...texts.manPages.map((page) => zipped(`/usr/share/man/man${page.file.at(-1)}/${page.file}`, page.text)),
     text(`${DOCS}/examples/meshnet.toml`, texts.configuration),
     text(`${DOCS}/copyright`, copyright()),
-    zipped(`${DOCS}/changelog`, changelog),
+    zipped(`${DOCS}/CHANGELOG.md`, changelog),
   ];
 }
 

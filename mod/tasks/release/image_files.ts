@@ -2,7 +2,7 @@
 import { capture, exists, temporaryFolder } from "../run.ts";
 import type { TarEntry } from "../tar.ts";
 import { unpackPackage } from "./debian_packages.ts";
-import type { Program } from "./program.ts";
+import type { ReleaseProgram } from "./program.ts";
 
 /** Libraries that Deno is linked with, and those that the program loads. */
 const LIBRARIES = [
@@ -11,7 +11,7 @@ const LIBRARIES = [
 ];
 
 /** The root's files: libraries, a shell for the launcher, and what tells which packages they are from. */
-export async function rootFiles(program: Program): Promise<readonly TarEntry[]> {
+export async function rootFiles(program: ReleaseProgram): Promise<readonly TarEntry[]> {
   const { architecture, packages, system } = program;
   using scratch = temporaryFolder();
   const all = [...packages, ...system];

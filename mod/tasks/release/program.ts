@@ -30,7 +30,7 @@ export interface Library extends DebianPackage {
 }
 
 /** The program for one architecture. */
-export interface Program {
+export interface ReleaseProgram {
   readonly architecture: Architecture;
   readonly deno: PackedDeno;
   /** The program as JavaScript. */
@@ -59,7 +59,7 @@ export async function bundleProgram(): Promise<readonly PayloadFile[]> {
 export async function gather(
   architecture: Architecture,
   bundled: readonly PayloadFile[],
-): Promise<Program> {
+): Promise<ReleaseProgram> {
   const deno = await packDeno(Deno.readFileSync(runtimePath(architecture)));
   const fetched = await fetchPackages(architecture, [...LIBRARY_PACKAGES, ...SYSTEM_PACKAGES]);
   const hashed = fetched.map((one) => ({ ...one, sha256: sha256(Deno.readFileSync(one.path)) }));

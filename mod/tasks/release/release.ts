@@ -19,9 +19,9 @@ import {
   gather,
   LIBRARY_FOLDER,
   packagedCommand,
-  type Program,
   readRelease,
   type Release,
+  type ReleaseProgram,
 } from "./program.ts";
 import { fetchRuntimes, runtimeOf } from "./runtimes.ts";
 import { sbom, usedPackages } from "./sbom.ts";
@@ -35,7 +35,7 @@ interface Artefact {
 }
 
 /** What is made for one architecture. */
-export async function artefacts(program: Program, release: Release): Promise<readonly Artefact[]> {
+export async function artefacts(program: ReleaseProgram, release: Release): Promise<readonly Artefact[]> {
   const { architecture, deno, bundle, libraries } = program;
   const { version, time } = release;
   const bill = encode(billOf(program, release));
@@ -83,7 +83,11 @@ export async function artefacts(program: Program, release: Release): Promise<rea
 }
 
 /** The program as packages and images have it: unpacked, with the command that starts it. */
-function programFiles({ deno, bundle }: Program, version: string, bill: Uint8Array): readonly TarEntry[] {
+function programFiles(
+  { deno, bundle }: ReleaseProgram,
+  version: string,
+  bill: Uint8Array,
+): readonly TarEntry[] {
   return [
     { kind: "file", path: COMMAND, bytes: encode(packagedCommand(version)), mode: 0o755 },
     { kind: "file", path: `${LIBRARY_FOLDER}/deno`, bytes: deno.bytes, mode: 0o755 },
@@ -96,7 +100,7 @@ function programFiles({ deno, bundle }: Program, version: string, bill: Uint8Arr
   ];
 }
 
-function billOf({ architecture, packages, bundle }: Program, { version, time }: Release): string {
+function billOf({ architecture, packages, bundle }: ReleaseProgram, { version, time }: Release): string {
   const text = new TextDecoder();
   return sbom({
     version,

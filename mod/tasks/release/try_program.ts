@@ -2,10 +2,10 @@
 import { FLAGS } from "../bundle.ts";
 import { capture, temporaryFolder } from "../run.ts";
 import { unpackPackage } from "./debian_packages.ts";
-import type { Program } from "./program.ts";
+import type { ReleaseProgram } from "./program.ts";
 
 /** Runs the unpacked program, and says what was run and how. Throws where it does not work. */
-export async function tryProgram(program: Program, version: string): Promise<string> {
+export async function tryProgram(program: ReleaseProgram, version: string): Promise<string> {
   const { architecture, deno, bundle, libraries, packages, system } = program;
   using scratch = temporaryFolder();
   const place = `${scratch.path}/program`;

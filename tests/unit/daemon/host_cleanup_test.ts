@@ -57,6 +57,7 @@ Deno.test("cleanHost() removes what meshnet made, says so, and nothing else", ()
         removeIpsec,
         removeFirewall,
         stateDir,
+        keepState: false,
         runDir,
         sockets: [`${runDir}/plugin.sock`],
       });
@@ -97,6 +98,7 @@ Deno.test("cleanHost() goes on after a failure and reports it", () => {
       removeIpsec: () => false,
       removeFirewall: () => false,
       stateDir,
+      keepState: false,
       runDir,
       sockets: [],
     });
@@ -118,6 +120,7 @@ Deno.test("cleanHost() keeps the state while it is needed to give files back", (
       removeIpsec: no,
       removeFirewall: no,
       stateDir,
+      keepState: false,
       runDir,
       sockets: [],
     };
@@ -131,5 +134,32 @@ Deno.test("cleanHost() keeps the state while it is needed to give files back", (
     const { failed, removed } = cleanHost({ ...others, restoreFiles: () => true });
     assert.deepEqual(failed, []);
     assert.deepEqual(removed, ["resolv.conf of namespaces", `${stateDir}/meshnet.db`, stateDir]);
+  });
+});
+
+Deno.test("cleanHost() keeps the state if it is told so, and removes all else", () => {
+  withFolders((stateDir, runDir) => {
+    const kernel = furnished();
+    Deno.writeTextFileSync(`${stateDir}/meshnet.db`, "");
+    Deno.writeTextFileSync(`${runDir}/control.sock`, "");
+    using links = kernel.open(undefined);
+    const { removed, failed } = cleanHost({
+      links,
+      restoreFiles: () => true,
+      removeDatapath: () => true,
+      removeIpsec: () => false,
+      removeFirewall: () => false,
+      stateDir,
+      keepState: true,
+      runDir,
+      sockets: [],
+    });
+    assert.deepEqual(failed, []);
+    assert.ok(
+      removed.includes("datapath meshnet") && removed.includes(`${runDir}/control.sock`),
+      `${removed}`,
+    );
+    assert.deepEqual([...Deno.readDirSync(stateDir)].map((entry) => entry.name), ["meshnet.db"]);
+    assert.deepEqual(names(kernel).sort(), [...OTHERS].sort());
   });
 });
