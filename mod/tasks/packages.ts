@@ -5,7 +5,7 @@
  */
 
 /** What a task is about to do. */
-export type Purpose = "up" | "build" | "lab" | "test" | "bench" | "fresh" | "release" | "setup";
+export type Purpose = "up" | "build" | "lab" | "test" | "bench" | "fresh" | "release" | "prove" | "setup";
 
 /** A Debian package. It counts as installed when all that it is listed for is there, however it came there. */
 export interface Package {
@@ -132,11 +132,17 @@ export const PACKAGES: Readonly<Record<Purpose, readonly Package[]>> = {
     { apt: "git", programs: ["git"] },
     { apt: "qemu-user-static", programs: ["qemu-aarch64-static", "qemu-x86_64-static"] },
   ],
+  prove: [
+    { apt: "debootstrap", programs: ["debootstrap"] },
+    { apt: "mount", programs: ["mount", "umount"] },
+    { apt: "kmod", programs: ["depmod"] },
+    { apt: "user-mode-linux", programs: ["linux.uml"], file: "/usr/lib/uml/modules" },
+  ],
   setup: [{ apt: "apt", programs: ["apt-get", "apt-config"] }],
 };
 
 /** Purposes whose programs start what their own packages depend on, up to the scripts of other packages. */
-export const WHOLE_SYSTEM: ReadonlySet<Purpose> = new Set(["fresh", "setup"]);
+export const WHOLE_SYSTEM: ReadonlySet<Purpose> = new Set(["fresh", "prove", "setup"]);
 
 const SYSTEM_FOLDER = /^\/(usr\/)?(s?bin|lib[^/]*|local\/s?bin)\//;
 

@@ -35,13 +35,11 @@ interface Artefact {
 }
 
 /** What is made for one architecture. */
-export async function artefacts(program: ReleaseProgram, release: Release): Promise<readonly Artefact[]> {
+async function artefacts(program: ReleaseProgram, release: Release): Promise<readonly Artefact[]> {
   const { architecture, deno, bundle, libraries } = program;
   const { version, time } = release;
   const bill = encode(billOf(program, release));
   const unpacked = programFiles(program, version, bill);
-  const packed: Packed = new Map([[deno.bytes, deno.pieces.map((piece) => piece.bytes)]]);
-  const changelog = Deno.readTextFileSync(`${root}/CHANGELOG.md`);
   const timed = (files: readonly TarEntry[]) => withFolders(files).map((entry) => ({ ...entry, time }));
   return [
     {
@@ -52,13 +50,7 @@ export async function artefacts(program: ReleaseProgram, release: Release): Prom
     { name: `meshnet-${architecture.name}.cdx.json`, bytes: bill },
     {
       name: `meshnet_${version}_${architecture.debian}.deb`,
-      bytes: await deb({
-        control: control(version, architecture.debian),
-        scripts: scripts(),
-        files: [...unpacked, ...textFiles(await programTexts(release), changelog)],
-        packed,
-        time,
-      }),
+      bytes: await makeDeb(program, release),
     },
     {
       name: `meshnet-oci-${architecture.name}.tar`,
@@ -67,7 +59,7 @@ export async function artefacts(program: ReleaseProgram, release: Release): Prom
         architecture: architecture.oci,
         layers: [
           { name: "libraries of Debian", bytes: await gzipTar(timed(await rootFiles(program))) },
-          { name: "meshnet", bytes: await gzipTar(timed(unpacked), packed) },
+          { name: "meshnet", bytes: await gzipTar(timed(unpacked), packedDeno(program)) },
         ],
         entrypoint: [COMMAND],
         command: ["up"],
@@ -80,6 +72,26 @@ export async function artefacts(program: ReleaseProgram, release: Release): Prom
       }),
     },
   ];
+}
+
+/** The package for Debian. */
+export async function makeDeb(program: ReleaseProgram, release: Release): Promise<Uint8Array> {
+  const { version, time } = release;
+  const changelog = Deno.readTextFileSync(`${root}/CHANGELOG.md`);
+  return await deb({
+    control: control(version, program.architecture.debian),
+    scripts: scripts(),
+    files: [
+      ...programFiles(program, version, encode(billOf(program, release))),
+      ...textFiles(await programTexts(release), changelog),
+    ],
+    packed: packedDeno(program),
+    time,
+  });
+}
+
+function packedDeno({ deno }: ReleaseProgram): Packed {
+  return new Map([[deno.bytes, deno.pieces.map((piece) => piece.bytes)]]);
 }
 
 /** The program as packages and images have it: unpacked, with the command that starts it. */
