@@ -33,6 +33,11 @@ export class EngineEndpoints {
     return this.outerNames().length > 0;
   }
 
+  /** Whether there is the pair of this endpoint. */
+  has(endpoint: string): boolean {
+    return findLink(this.#around.host, endpointInterfaces(endpoint).outer)?.kind === "veth";
+  }
+
   /** The host's ends of all. */
   outerNames(): readonly string[] {
     return listLinks(this.#around.host).map(({ name }) => name).filter(isEndpointInterface);

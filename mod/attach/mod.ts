@@ -25,3 +25,4 @@ export {
   parseAttachTarget,
 } from "./target.ts";
 export { EngineEndpoints } from "./endpoint_shell.ts";
+export { ContainerLookups } from "./lookups_shell.ts";

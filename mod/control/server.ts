@@ -4,18 +4,8 @@ import { CONTROL_SOCKET } from "../core/options.ts";
 import type { Logger } from "../core/ports.ts";
 import { HttpServer } from "./http_server.ts";
 import { type ControlApi, controlEndpoints } from "./routes.ts";
-import {
-  checkReplaceable,
-  listenAtFile,
-  removeQuietly,
-  type SocketFile,
-  watchFolder,
-} from "./socket_file.ts";
-
-/** Time from a change in the run folder to the look at it, in milliseconds: whoever removes the folder comes to an end. */
-const SETTLE_MS = 300;
-/** Time after which a socket that could not be made again is tried again, in milliseconds. */
-const RETRY_MS = 30_000;
+import { removeQuietly } from "./socket_file.ts";
+import { serveAtFile } from "./served_socket.ts";
 
 /** A listening control socket. Disposing it closes it and every connection. */
 export interface ControlServer extends AsyncDisposable {
@@ -43,32 +33,7 @@ export async function startControlServer(
     limits: { connections },
     ...(quiet === undefined ? {} : { quiet }),
   });
-  let file = listenAtFile(path);
-  server.serve(file.listener);
-  const keeper = keepThere({
-    runDir,
-    isThere: () => file.isThere(),
-    checkReplaceable: () => checkReplaceable(path),
-    makeAgain() {
-      Deno.mkdirSync(runDir, { recursive: true });
-      const gone: SocketFile = file;
-      file = listenAtFile(path);
-      server.serve(file.listener);
-      server.stopListening(gone.listener);
-      logger.warn("the control socket was removed, and is made again", { path });
-    },
-    failed: (error) => {
-      logger.error("the control socket was removed, and cannot be made again", {
-        path,
-        reason: messageOf(error),
-      });
-    },
-  });
-  const stopListening = () => {
-    keeper[Symbol.dispose]();
-    file.remove();
-    server.stopListening();
-  };
+  const { stopListening } = serveAtFile(server, path, { logger, what: "control" });
   return {
     stopListening,
     async [Symbol.asyncDispose]() {
@@ -76,62 +41,6 @@ export async function startControlServer(
       await server[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Makes the socket again when it is removed or replaced, or the whole run folder. Another program's socket stays. */
-function keepThere({ checkReplaceable, failed, isThere, makeAgain, runDir }: {
-  readonly runDir: string;
-  readonly isThere: () => boolean;
-  readonly checkReplaceable: () => Promise<void>;
-  readonly makeAgain: () => void;
-  readonly failed: (error: unknown) => void;
-}): Disposable {
-  let over = false;
-  let broken = false;
-  let watcher: Deno.FsWatcher | undefined;
-  let settling: ReturnType<typeof setTimeout> | undefined;
-  let retrying: ReturnType<typeof setTimeout> | undefined;
-  const lookSoon = () => {
-    if (!over) settling ??= setTimeout(() => void look(), SETTLE_MS);
-  };
-  const look = async () => {
-    settling = undefined;
-    if (isThere()) return;
-    clearTimeout(retrying);
-    try {
-      await checkReplaceable();
-      if (over || isThere()) return;
-      makeAgain();
-      broken = false;
-      watch(); // the folder may be another one
-    } catch (error) {
-      if (over) return;
-      if (!broken) failed(error);
-      broken = true;
-      clearTimeout(retrying); // of a look that failed at the same time
-      retrying = setTimeout(() => void look(), RETRY_MS);
-    }
-  };
-  const watch = () => {
-    close(watcher);
-    watcher = watchFolder(runDir, lookSoon);
-    lookSoon(); // it may have gone before anybody watched, and Deno may miss what happens in the first moments
-  };
-  watch();
-  return {
-    [Symbol.dispose]() {
-      over = true;
-      clearTimeout(settling);
-      clearTimeout(retrying);
-      close(watcher);
-    },
-  };
-}
-
-function close(watcher: Deno.FsWatcher | undefined): void {
-  try {
-    watcher?.close();
-  } catch { /* it ended by itself */ }
 }
 
 /** Removes a socket that nobody serves any more. */

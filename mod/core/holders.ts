@@ -6,3 +6,5 @@ export const EXPOSE_HOLDER = "weave:expose";
 export const EXTERN_HOLDER = "weave:extern";
 /** The name that it has of itself, `<nickname>.host.<domain>`. Ours: other makes take it for a container. */
 export const HOST_HOLDER = "meshnet:host";
+/** What a container of an engine's network holds, followed by its id, and addresses that an engine was given. */
+export const ENGINE_PREFIX = "engine:";

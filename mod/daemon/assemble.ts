@@ -55,8 +55,8 @@ export async function assemble(
   const { addresses, exposing, ipam } = undo.use(
     openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
   );
-  const plugin = undo.use(await openPlugin(config, { attached, base, ipam, state }));
-  const { containers } = undo.use(openContainers(config, { addresses, attached, base, plugin }));
+  const plugin = undo.use(await openPlugin(config, { attached, base, host, ipam, names, nameLeg, state }));
+  const { containers } = undo.use(openContainers(config, { addresses, attached, base, names, plugin }));
   start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;
@@ -65,6 +65,7 @@ export async function assemble(
     dataplane: dataplane.handle,
     ...{ addresses, attachments, containers, exposing, ipam, names },
     originOf: mesh.originOf,
+    ...{ members: plugin.members, lookupProblem: plugin.lookupProblem },
     exposedProblem: () => exposed.problem,
     firewall: () => firewall.check(),
     touched: keeper.touched,

@@ -1,6 +1,6 @@
 /** What the control socket can have done, on top of the running parts. */
 import type { Attachments } from "../attach/mod.ts";
-import type { FullReport, StatusReport } from "../control/api_types.ts";
+import type { FullReport, Problem, StatusReport } from "../control/api_types.ts";
 import type { ControlApi } from "../control/routes.ts";
 import { SharedAnswer } from "../control/shared_answer.ts";
 import { assembleStatus, type FirewallState } from "../control/status.ts";
@@ -18,6 +18,7 @@ import type { Names } from "./names/names.ts";
 import { namesApi, nameSources } from "./names/names_api.ts";
 import type { Config, Origins } from "./config/config.ts";
 import type { Containers } from "./engine/containers.ts";
+import type { MemberKeeper } from "./engine/member_keeper.ts";
 import type { DataplaneHandle } from "./threads/dataplane_client.ts";
 import type { Ending } from "./ending.ts";
 import type { Exposing } from "./addresses/exposing.ts";
@@ -47,6 +48,10 @@ export interface ControlParts {
   readonly ipam: Ipam | undefined;
   /** Names; undefined where they are off. */
   readonly names: Names | undefined;
+  /** Containers in networks of the engine's; undefined: there is no plugin for it. */
+  readonly members: Pick<MemberKeeper, "holders" | "problems"> | undefined;
+  /** Why these find no names. */
+  readonly lookupProblem: () => Problem | undefined;
   /** What this host's firewall does to the mesh, as it is now, and what was done about it. */
   readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
@@ -79,7 +84,11 @@ export function controlApi(parts: ControlParts): ControlApi {
       names: nameSources(names, dns, mesh.peers),
       firewall: parts.firewall(),
       engine: parts.containers.report(),
-      notAttached: parts.containers.problems(),
+      notAttached: [
+        ...parts.containers.problems(),
+        ...parts.members?.problems() ?? [],
+        ...[parts.lookupProblem()].filter((problem) => problem !== undefined),
+      ],
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,
       formerName: parts.formerName,
       version: VERSION,
@@ -107,6 +116,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       ...{ ipam: parts.ipam, attachments, clock, namesOf, peers },
       exposed: () => parts.exposing.report(),
       healthOf: (target) => names?.checks.healthOf(target) ?? null,
+      members: () => parts.members?.holders() ?? [],
     }),
     ...namesApi({ names, attachments, peers }),
     status: () => reports.ask(),

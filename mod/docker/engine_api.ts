@@ -1,4 +1,5 @@
 /** What a container engine says over its API, decoded. Nothing of it is trusted, and nothing here throws. */
+import { type Cidr, parseCidr } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 
 /** A version of the API, such as 1.41. */
@@ -34,7 +35,26 @@ export interface ContainerSummary {
   /** Whether it may have a process now; looking at it tells. */
   readonly mayRun: boolean;
   readonly labels: Labels;
+  /** Ids of its endpoints; none while it does not run. */
+  readonly endpoints: readonly string[];
+  /** Names of its networks, also while it does not run. */
+  readonly networks: readonly string[];
 }
+
+/** A container's place in one of the engine's networks. */
+export interface EngineEndpoint {
+  /** Name of the network. */
+  readonly network: string;
+  /** Empty while the container does not run. */
+  readonly id: string;
+  /** undefined while it does not run. */
+  readonly address: Cidr | undefined;
+  /** What the container is called in this network alone. */
+  readonly aliases: readonly string[];
+}
+
+/** What the engine says of a container's health by its own check. `starting` and `none` say nothing yet. */
+export type EngineHealth = "healthy" | "unhealthy" | "starting" | "none";
 
 /** A container looked at. */
 export interface ContainerDetails {
@@ -43,6 +63,14 @@ export interface ContainerDetails {
   /** Its first process, as the engine's host numbers it; undefined while it does not run. */
   readonly pid: number | undefined;
   readonly labels: Labels;
+  /** As it calls itself. */
+  readonly hostname: string;
+  readonly endpoints: readonly EngineEndpoint[];
+  /** Path of its network namespace as the engine's host has it; empty where there is none. */
+  readonly sandbox: string;
+  readonly health: EngineHealth;
+  /** Its processes are stopped. */
+  readonly paused: boolean;
 }
 
 /** Something happened to a container. */
@@ -50,11 +78,19 @@ export interface ContainerEvent {
   readonly id: string;
   readonly action: string;
   readonly labels: Labels;
+  /** The driver of the network that it was connected to, or left; undefined: the event is about something else. */
+  readonly driver: string | undefined;
 }
 
 /** Events that change what is asked of a container. Health checks run every few seconds: their own events are not asked
- * for. */
-export const EVENTS = ["start", "die", "destroy", "rename"] as const;
+ * for, only those of what they find. */
+export const EVENTS = [
+  ...["start", "die", "destroy", "rename", "pause", "unpause", "connect", "disconnect"],
+  // Old engines compare the whole word.
+  ...["health_status", "health_status: healthy", "health_status: unhealthy"],
+] as const;
+const MAX_NETWORKS = 64;
+const MAX_ALIASES = 64;
 
 /** Whether a text is a container's whole id. */
 function isWholeId(text: unknown): text is string {
@@ -83,43 +119,59 @@ export function decodeVersion(json: unknown): Decoded<EngineVersion> {
 export function decodeContainerList(json: unknown): Decoded<readonly ContainerSummary[]> {
   if (!Array.isArray(json)) return bad(`the list of containers is ${shown(json)}`);
   return good(json.flatMap((entry): ContainerSummary[] => {
-    const { Id: id, Labels: labels, Names: names, State: state } = objectOf(entry);
+    const { Id: id, Labels: labels, Names: names, NetworkSettings, State: state } = objectOf(entry);
     if (!isWholeId(id)) return [];
     // A container that others link to has further names, with two slashes.
-    const all: readonly unknown[] = Array.isArray(names) ? names : [];
-    const name = all.find((one) => typeof one === "string" && one.lastIndexOf("/") <= 0);
+    const called: readonly unknown[] = Array.isArray(names) ? names : [];
+    const name = called.find((one) => typeof one === "string" && one.lastIndexOf("/") <= 0);
     const mayRun = !["created", "exited", "dead", "configured", "stopped"].includes(String(state));
-    return [{ id, name: nameOf(name), mayRun, labels: labelsOf(labels) }];
+    const all = endpointsOf(NetworkSettings);
+    const endpoints = all.flatMap((endpoint) => endpoint.id === "" ? [] : [endpoint.id]);
+    const networks = all.map(({ network }) => network);
+    return [{ id, name: nameOf(name), mayRun, labels: labelsOf(labels), endpoints, networks }];
   }));
 }
 
 /** One container, looked at. */
 export function decodeContainer(json: unknown): Decoded<ContainerDetails> {
-  const { Config, Id: id, Name, State } = objectOf(json);
+  const { Config, Id: id, Name, NetworkSettings, State } = objectOf(json);
   const state = objectOf(State);
   if (!isWholeId(id)) return bad(`the id of a container is ${shown(id)}`);
   const { Pid: pid, Running: running } = state;
   if (typeof running !== "boolean") return bad(`Running of container ${id} is ${shown(running)}`);
   const isPid = typeof pid === "number" && Number.isInteger(pid) && pid > 0 && pid < 2 ** 31;
   if (running && !isPid) return bad(`Pid of container ${id} is ${shown(pid)}`);
-  const labels = labelsOf(objectOf(Config)["Labels"]);
-  return good({ id, name: nameOf(Name), pid: running && isPid ? pid : undefined, labels });
+  const { Hostname, Labels } = objectOf(Config);
+  const { SandboxKey } = objectOf(NetworkSettings);
+  return good({
+    ...{ id, name: nameOf(Name), pid: running && isPid ? pid : undefined, labels: labelsOf(Labels) },
+    hostname: nameOf(Hostname),
+    endpoints: endpointsOf(NetworkSettings),
+    sandbox: typeof SandboxKey === "string" && SandboxKey.length <= MAX_LABEL ? SandboxKey : "",
+    health: healthOf(objectOf(state["Health"])["Status"]),
+    paused: state["Paused"] === true,
+  });
 }
 
 /** An event; undefined for one that is not about a container. */
 export function decodeEvent(json: unknown): ContainerEvent | undefined {
   const { Action, Actor, Type, id: oldId, status } = objectOf(json);
+  const { Attributes, ID } = objectOf(Actor);
+  if (Type === "network") {
+    const { container, type: driver } = objectOf(Attributes);
+    if (!isWholeId(container) || typeof Action !== "string" || typeof driver !== "string") return undefined;
+    return { id: container, action: Action.slice(0, MAX_NAME), labels: new Map(), driver };
+  }
   if (Type !== undefined && Type !== "container") return undefined;
-  const actor = objectOf(Actor);
-  const id = actor["ID"] ?? oldId;
+  const id = ID ?? oldId;
   const action = Action ?? status;
   if (!isWholeId(id) || typeof action !== "string") return undefined;
-  return { id, action: action.slice(0, MAX_NAME), labels: labelsOf(actor["Attributes"]) };
+  return { id, action: action.slice(0, MAX_NAME), labels: labelsOf(Attributes), driver: undefined };
 }
 
 /** Path and query of a request for events of containers since a time. */
 export function eventsPath(sinceSeconds: number): string {
-  const filters = JSON.stringify({ type: ["container"], event: EVENTS });
+  const filters = JSON.stringify({ type: ["container", "network"], event: EVENTS });
   return `/events?since=${sinceSeconds.toFixed(3)}&filters=${encodeURIComponent(filters)}`;
 }
 
@@ -179,6 +231,25 @@ function objectOf(json: unknown): Readonly<Record<string, unknown>> {
   return typeof json === "object" && json !== null && !Array.isArray(json)
     ? json as Record<string, unknown>
     : {};
+}
+
+function endpointsOf(settings: unknown): readonly EngineEndpoint[] {
+  const { Networks } = objectOf(settings);
+  return Object.entries(objectOf(Networks)).slice(0, MAX_NETWORKS).map(([network, endpoint]) => {
+    const { Aliases, EndpointID, IPAddress, IPPrefixLen } = objectOf(endpoint);
+    const aliases = Array.isArray(Aliases) ? Aliases : [];
+    return {
+      network: network.slice(0, MAX_NAME),
+      id: typeof EndpointID === "string" && /^[0-9a-zA-Z]{1,128}$/.test(EndpointID) ? EndpointID : "",
+      address: parseCidr(`${IPAddress}/${IPPrefixLen}`),
+      aliases: aliases.filter((alias) => typeof alias === "string").slice(0, MAX_ALIASES)
+        .map((alias) => alias.slice(0, MAX_NAME)),
+    };
+  });
+}
+
+function healthOf(status: unknown): EngineHealth {
+  return status === "healthy" || status === "unhealthy" || status === "starting" ? status : "none";
 }
 
 function nameOf(value: unknown): string {

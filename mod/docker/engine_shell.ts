@@ -25,6 +25,8 @@ const PATIENCE_MS = 20_000;
 /** Largest answers, bytes: the list of all containers carries their labels. */
 const MAX_LIST = 32 * 1024 * 1024;
 const MAX_ANSWER = 4 * 1024 * 1024;
+/** So many questions are answered one after the other before an answer is missed. */
+const CONTROLS = 3;
 /** Events are asked for from so long ago: an engine may begin to answer before it begins to listen. */
 const OVERLAP_S = 2;
 
@@ -36,6 +38,8 @@ export interface Engine extends Disposable {
   containers(signal: AbortSignal): Promise<readonly ContainerSummary[]>;
   /** A container by id, name or the begin of its id; undefined where there is none. */
   container(word: string, signal: AbortSignal): Promise<ContainerDetails | undefined>;
+  /** Which of these containers the engine is working on, as when it starts one: it says nothing of them until it has done. */
+  busy(ids: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>>;
   /** Makes a network, unless there is one of that name; gives the driver of that. */
   ensureNetwork(network: WantedNetwork, signal: AbortSignal): Promise<string>;
   /** What all networks use, of whatever driver. */
@@ -72,6 +76,22 @@ export class SocketEngine implements Engine {
     const path = `/containers/${encodeURIComponent(word)}/json`;
     const json = await this.#json(path, { signal, limit: MAX_ANSWER });
     return json === undefined ? undefined : good(decodeContainer(json));
+  }
+
+  /** See Engine. Others are asked about at the same time, some of which do not exist: once these are answered, one after the
+   * other, the engine has had the time to answer all that it can. */
+  async busy(ids: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const over = new AbortController();
+    const both = AbortSignal.any([signal, over.signal]);
+    const busy = new Set(ids);
+    const answered = (id: string) => {
+      if (!over.signal.aborted) busy.delete(id);
+    };
+    const asking = ids.map((id) => this.container(id, both).then(() => answered(id), () => answered(id)));
+    for (let i = 0; i < CONTROLS; i++) await this.container("f".repeat(64), signal);
+    over.abort();
+    await Promise.all(asking);
+    return busy;
   }
 
   /** See Engine. */

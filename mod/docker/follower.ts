@@ -1,6 +1,6 @@
 /** Which containers there are, from the engine's list, its events and looks at single ones. Pure. */
 import { assertNever } from "../core/brand.ts";
-import type { ContainerDetails, ContainerEvent, ContainerSummary, Labels } from "./engine_api.ts";
+import type { ContainerDetails, ContainerEvent, ContainerSummary } from "./engine_api.ts";
 
 /** Looks at containers that are under way at once: the engine has other work, too. */
 const MAX_LOOKS = 4;
@@ -14,17 +14,21 @@ export interface MainProcess {
   readonly mark: string;
 }
 
-/** A container that somebody wants to know of. */
-export interface Known {
-  readonly name: string;
-  readonly labels: Labels;
+/** A container looked at, with the mark of its process. */
+export interface Looked extends Omit<ContainerDetails, "pid"> {
   /** undefined: it does not run. */
   readonly process: MainProcess | undefined;
 }
 
-/** A container looked at, with the mark of its process. */
-export interface Looked extends Omit<ContainerDetails, "pid"> {
-  readonly process: MainProcess | undefined;
+/** A container that somebody wants to know of. Of one that does not run, only name, labels and networks are known. */
+export type Known = Omit<Looked, "id">;
+
+/** What of the engine's networks is ours. */
+export interface OurNetworks {
+  /** Whether networks with this driver are. */
+  readonly isDriver: (driver: string) => boolean;
+  /** Whether an endpoint with this id is. */
+  readonly isEndpoint: (endpoint: string) => boolean;
 }
 
 /** What happened. */
@@ -64,6 +68,7 @@ export type FollowerEffect =
  */
 export class Follower {
   readonly #isAttached: (id: string) => boolean;
+  readonly #ours: OurNetworks;
   readonly #known = new Map<string, Known & { readonly at: number }>();
   #count = 0;
   #state: "lost" | "listing" | "looking" | "synced" = "lost";
@@ -78,8 +83,9 @@ export class Follower {
   readonly #looks = new Map<string, boolean>();
 
   /** `isAttached` says whether a container hangs on the network, or waits to. */
-  constructor(isAttached: (id: string) => boolean) {
+  constructor(isAttached: (id: string) => boolean, ours: OurNetworks) {
     this.#isAttached = isAttached;
+    this.#ours = ours;
   }
 
   /** Whether containers that are not known have gone. */
@@ -142,9 +148,11 @@ export class Follower {
     for (const id of this.#known.keys()) {
       if (!this.#fresh.has(id) && (!present.has(id) || !this.#matters(id))) this.#known.delete(id);
     }
-    for (const { id, labels, mayRun, name } of containers) {
-      if (this.#fresh.has(id) || !this.#isAttached(id) && labels.size === 0) continue;
-      if (!mayRun) this.#know(id, { name, labels, process: undefined });
+    for (const one of containers) {
+      const { endpoints, id, labels, mayRun } = one;
+      const matters = this.#isAttached(id) || labels.size > 0 || endpoints.some(this.#ours.isEndpoint);
+      if (this.#fresh.has(id) || !matters) continue;
+      if (!mayRun) this.#know(id, resting(one));
       else this.#unseen.add(id);
     }
     this.#state = "looking";
@@ -153,9 +161,10 @@ export class Follower {
     return [...this.#looksToBegin(), ...this.#settle()];
   }
 
-  #heard({ id, labels }: ContainerEvent): readonly FollowerEffect[] {
+  #heard({ driver, id, labels }: ContainerEvent): readonly FollowerEffect[] {
     if (this.#state === "lost") return [];
-    if (!this.#matters(id) && labels.size === 0) return [];
+    const isOurs = driver !== undefined && this.#ours.isDriver(driver);
+    if (!isOurs && !this.#matters(id) && labels.size === 0) return [];
     if (this.#waiting.size >= MAX_CONTAINERS || this.#fresh.size >= MAX_CONTAINERS) {
       return this.step({ kind: "missed" });
     }
@@ -189,12 +198,14 @@ export class Follower {
   }
 
   #matters(id: string): boolean {
-    return this.#isAttached(id) || (this.#known.get(id)?.labels.size ?? 0) > 0;
+    const known = this.#known.get(id);
+    return this.#isAttached(id) || known !== undefined &&
+        (known.labels.size > 0 || known.endpoints.some((one) => this.#ours.isEndpoint(one.id)));
   }
 
-  #know(id: string, { labels, name, process }: Known): void {
+  #know(id: string, known: Known): void {
     if (this.#known.size < MAX_CONTAINERS || this.#known.has(id) || this.#isAttached(id)) {
-      this.#known.set(id, { name, labels, process, at: ++this.#count });
+      this.#known.set(id, { ...known, at: ++this.#count });
     }
   }
 
@@ -217,4 +228,14 @@ export class Follower {
     }
     return effects;
   }
+}
+
+/** What the list says of a container that does not run. */
+function resting({ labels, name, networks }: ContainerSummary): Known {
+  const endpoints = networks.map((network) => ({ network, id: "", address: undefined, aliases: [] }));
+  return {
+    ...{ name, labels, endpoints, process: undefined, hostname: "", sandbox: "" },
+    health: "none",
+    paused: false,
+  };
 }

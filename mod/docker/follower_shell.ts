@@ -12,11 +12,13 @@ import {
   type WantedNetwork,
 } from "./engine_api.ts";
 import type { Engine } from "./engine_shell.ts";
-import { Follower, type FollowerEvent, type Known, type Looked } from "./follower.ts";
+import { Follower, type FollowerEvent, type Known, type Looked, type OurNetworks } from "./follower.ts";
 
 /** Time until an engine that could not be worked with is tried again, in milliseconds: doubled each time, up to the
  * most. */
 const RETRY_MS = { first: 500, most: 30_000 };
+/** The engine is asked no longer than this what it is working on, in milliseconds: a container waits for it. */
+const BUSY_MS = 2_000;
 /** A session that held for so long was a good one, in milliseconds. */
 const GOOD_MS = 10_000;
 
@@ -42,6 +44,8 @@ export interface FollowerParts {
   readonly processMark: (pid: number) => string | undefined;
   /** Whether a container hangs on the network, or waits to. */
   readonly isAttached: (id: string) => boolean;
+  /** Which of the engine's networks are ours. */
+  readonly ours: OurNetworks;
   /** Something may have changed about a container. */
   readonly changed: (id: string) => void;
   /** All containers are known: what is to be done about them can be done. */
@@ -66,7 +70,7 @@ export class EngineFollower implements Disposable {
   /** Does nothing yet: call start(). */
   constructor(parts: FollowerParts) {
     this.#parts = parts;
-    this.#core = new Follower(parts.isAttached);
+    this.#core = new Follower(parts.isAttached, parts.ours);
   }
 
   /** Begins. Returns at once. */
@@ -149,6 +153,26 @@ export class EngineFollower implements Disposable {
     } catch (thrown) {
       if (session.ending.signal.aborted) return;
       logger.warn("no network of the engine", { network: network.name, reason: messageOf(thrown) });
+    }
+  }
+
+  /** Whether containers that are not known have gone. */
+  get isSynced(): boolean {
+    return this.#core.isSynced;
+  }
+
+  /** Which of these containers the engine is working on now; undefined: it cannot be asked. */
+  async busy(ids: readonly string[]): Promise<ReadonlySet<string> | undefined> {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    try {
+      return await session.engine.busy(
+        ids,
+        AbortSignal.any([session.ending.signal, AbortSignal.timeout(BUSY_MS)]),
+      );
+    } catch (thrown) {
+      this.#parts.logger.debug("engine does not say what it is working on", { reason: messageOf(thrown) });
+      return new Set();
     }
   }
 

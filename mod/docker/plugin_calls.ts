@@ -192,11 +192,25 @@ export function endpointAnswer(mac: Mac | undefined): unknown {
   return mac === undefined ? { Interface: {} } : { Interface: { MacAddress: formatMac(mac) } };
 }
 
+/** Reads where a container's namespace will be; empty where that is not said. */
+export function readSandbox(body: unknown): string {
+  const path = textOf(fieldsOf(body), "SandboxKey");
+  return path.ok && path.value.startsWith("/") && !path.value.includes("\0") ? path.value : "";
+}
+
 /** The answer to Join: Docker moves the interface into the container and names it with a number behind. No gateway: then
- * Docker adds its own bridge for the way out, and published ports work. */
-export function joinAnswer(interfaceName: string, prefix: string): unknown {
+ * Docker adds its own bridge for the way out, and published ports work. Routes that two interfaces of one container would
+ * have are refused by the kernel, so only the first one brings them. */
+export function joinAnswer(
+  { interfaceName, isFirst, prefix, routes }: {
+    readonly interfaceName: string;
+    readonly prefix: string;
+    readonly routes: readonly string[];
+    readonly isFirst: boolean;
+  },
+): unknown {
   return {
     InterfaceName: { SrcName: interfaceName, DstPrefix: prefix },
-    StaticRoutes: [{ Destination: "224.0.0.0/4", RouteType: 1 }],
+    StaticRoutes: isFirst ? routes.map((Destination) => ({ Destination, RouteType: 1 })) : [],
   };
 }

@@ -14,6 +14,7 @@ import {
   readAddressRequest,
   readEndpoint,
   readEndpointId,
+  readSandbox,
   SPACES,
 } from "./plugin_calls.ts";
 
@@ -30,10 +31,18 @@ export interface PluginParts {
   /** The MAC address of whoever has this address on this host. Always the same: others know it for up to a minute after its
    * container was started anew, and nobody tells them of another one. */
   readonly macFor: (ip: Ip) => Mac;
-  /** Makes the interface of an endpoint, and gives its name on the host. */
-  readonly plug: (endpoint: string) => string;
+  /** Makes the interface of an endpoint, whose container will have its namespace at a path, and gives its name on the host.
+   * Says whether it is the first one there. */
+  readonly plug: (
+    endpoint: string,
+    sandbox: string,
+  ) => { readonly interfaceName: string; readonly isFirst: boolean };
+  /** An endpoint is about to be taken out of its container. */
+  readonly leave: (endpoint: string) => void;
   /** Removes it; fine when it has gone. */
   readonly unplug: (endpoint: string) => void;
+  /** Where the interface in a container leads besides the network's own addresses. */
+  readonly routes: readonly string[];
   /** What the interface is called in containers; Docker puts a number behind it. */
   readonly interfacePrefix: string;
   readonly logger: Logger;
@@ -79,10 +88,15 @@ export function pluginEndpoints(parts: PluginParts): Endpoints {
       return endpointAnswer(mac === undefined ? parts.macFor(ip) : undefined);
     },
     "/NetworkDriver.EndpointOperInfo": () => ({ Value: {} }),
-    "/NetworkDriver.Join": (body) =>
-      joinAnswer(parts.plug(valueOf(readEndpointId(body))), parts.interfacePrefix),
+    "/NetworkDriver.Join": (body) => {
+      const plugged = parts.plug(valueOf(readEndpointId(body)), readSandbox(body));
+      return joinAnswer({ ...plugged, prefix: parts.interfacePrefix, routes: parts.routes });
+    },
     // Docker still takes the interface out of the container after this.
-    "/NetworkDriver.Leave": () => ({}),
+    "/NetworkDriver.Leave": (body) => {
+      parts.leave(valueOf(readEndpointId(body)));
+      return {};
+    },
     "/NetworkDriver.DeleteEndpoint": (body) => {
       parts.unplug(valueOf(readEndpointId(body)));
       return {};

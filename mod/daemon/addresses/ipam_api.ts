@@ -12,7 +12,7 @@ import { type Backup, readBackup, writeBackup } from "../../ipam/backup.ts";
 import type { Answered } from "../../ipam/allocator_shell.ts";
 import { peerText } from "../../ipam/words.ts";
 import { type Ipam, ipamOff, patienceOf } from "./addresses.ts";
-import { EXPOSE_HOLDER } from "../../core/holders.ts";
+import { ENGINE_PREFIX, EXPOSE_HOLDER } from "../../core/holders.ts";
 
 /** What it is made of. */
 export interface IpamApiParts {
@@ -26,6 +26,8 @@ export interface IpamApiParts {
   readonly clock: Clock;
   /** This host's own addresses in the network. */
   readonly exposed: () => readonly { readonly address: string }[];
+  /** Containers in networks of the engine's. */
+  readonly members: () => readonly HolderReport[];
   /** Who is in the mesh, with their nicknames; this host first. */
   readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
 }
@@ -46,7 +48,7 @@ export type IpamApi = Pick<
 
 /** Serves them. */
 export function ipamApi(
-  { attachments, clock, exposed, healthOf, ipam, namesOf, peers }: IpamApiParts,
+  { attachments, clock, exposed, healthOf, ipam, members, namesOf, peers }: IpamApiParts,
 ): IpamApi {
   const need = (action: string): Ipam => {
     if (ipam === undefined) throw ipamOff(action);
@@ -57,12 +59,16 @@ export function ipamApi(
     return addresses.length === 0 ? [] : [{ target: EXPOSE_HOLDER, name: null, attached: true, addresses }];
   };
   return {
-    holders: () =>
-      holdersOf([...own(), ...attachments.list()], ipam).map((one) => ({
+    holders() {
+      const others = members();
+      const all = holdersOf([...own(), ...attachments.list()], ipam, new Set(others.flatMap(ipsOf)));
+      const named = all.map((one) => ({
         ...one,
         names: namesOf(one.holder),
         health: healthOf(one.holder),
-      })),
+      }));
+      return [...named, ...others];
+    },
     async allocate({ holder, subnet: text, ...wait }, gone) {
       const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
       const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
@@ -165,6 +171,8 @@ function holdersOf(
     readonly addresses: readonly string[];
   }[],
   ipam: Ipam | undefined,
+  /** Addresses of containers in networks of the engine's, which are listed by themselves. */
+  ofMembers: ReadonlySet<Ip>,
 ): readonly Omit<HolderReport, "health" | "names">[] {
   const held = new Map(
     (ipam?.shell.status().held ?? []).map(({ cidrs, ident }) => [ident, cidrs.map(formatCidr)]),
@@ -174,11 +182,18 @@ function holdersOf(
     addresses: [...new Set([...addresses, ...held.get(target) ?? []])],
   }));
   const names = new Set(targets.map(({ holder }) => holder));
-  const others = [...held].filter(([holder]) => !names.has(holder));
+  const isMembers = (texts: readonly string[]) => texts.every((text) => ofMembers.has(parseCidr(text)!.ip));
+  const others = [...held].filter(([holder, addresses]) =>
+    !names.has(holder) && !(holder.startsWith(ENGINE_PREFIX) && isMembers(addresses))
+  );
   return [
     ...targets,
     ...others.map(([holder, addresses]) => ({ holder, name: null, attached: false, addresses })),
   ];
+}
+
+function ipsOf({ addresses }: Pick<HolderReport, "addresses">): readonly Ip[] {
+  return addresses.flatMap((text) => parseCidr(text)?.ip ?? []);
 }
 
 /** An address that is in use is not given away under its user. */

@@ -5,6 +5,7 @@ import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Faults } from "../../core/faults.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { EngineFollower } from "../../docker/follower_shell.ts";
+import { answersNow } from "../../docker/members.ts";
 import { readLabels } from "../../docker/labels.ts";
 import type { Addresses } from "../addresses/addresses.ts";
 
@@ -43,6 +44,10 @@ export interface ContainersParts {
   readonly socket: string;
   /** Is told of each look at attachments. */
   readonly looked: (found: Reconciled) => void;
+  /** Whether a container is in one of our networks without being attached. */
+  readonly isOurs: (id: string) => boolean;
+  /** Takes whether the engine says that something attached answers. */
+  readonly answers: (target: string, answers: boolean) => void;
   /** Called after something was attached. */
   readonly touched: () => void;
   /** Runs work once, so many milliseconds from now. */
@@ -105,6 +110,7 @@ export class Containers implements Disposable {
     try {
       const answer = await this.#parts.addresses.attach({ ...request, target }, gone);
       this.#refused.delete(id);
+      this.#tellHealth(id);
       return answer;
     } finally {
       if (mine) this.#underWay.delete(id);
@@ -165,8 +171,17 @@ export class Containers implements Disposable {
   #changed(id: string): void {
     this.#refused.delete(id);
     if (this.standing(id).kind !== "running") this.#underWay.get(id)?.abort();
-    if (this.#isAttached(id)) this.#reconcile([CONTAINER_PREFIX + id]);
-    else this.#attachByLabel(id);
+    if (this.#isAttached(id)) {
+      this.#reconcile([CONTAINER_PREFIX + id]);
+      this.#tellHealth(id);
+    } else this.#attachByLabel(id);
+  }
+
+  #tellHealth(id: string): void {
+    const known = this.#engine?.get(id);
+    if (known !== undefined && known.process !== undefined) {
+      this.#parts.answers(CONTAINER_PREFIX + id, answersNow(known));
+    }
   }
 
   #synced(): void {
@@ -174,7 +189,10 @@ export class Containers implements Disposable {
     this.#refused.clear();
     for (const [id, waiting] of this.#underWay) if (this.standing(id).kind !== "running") waiting?.abort();
     this.#reconcile(attachments.targets().filter((target) => target.startsWith(CONTAINER_PREFIX)));
-    for (const [id] of this.#engine?.all() ?? []) if (!this.#isAttached(id)) this.#attachByLabel(id);
+    for (const [id] of this.#engine?.all() ?? []) {
+      if (this.#isAttached(id)) this.#tellHealth(id);
+      else this.#attachByLabel(id);
+    }
   }
 
   #reconcile(targets: readonly string[]): void {
@@ -188,7 +206,7 @@ export class Containers implements Disposable {
     const known = this.#engine?.get(id);
     if (known === undefined || this.#underWay.has(id) || this.standing(id).kind !== "running") return;
     const { name } = known;
-    const wish = readLabels(known.labels);
+    const wish = readLabels(known.labels, this.#parts.isOurs(id));
     switch (wish.kind) {
       case "nothing":
         return;
@@ -207,8 +225,9 @@ export class Containers implements Disposable {
     }
   }
 
-  async #attachNow(id: string, { addresses, name, names, waiting, waitMs }: {
+  async #attachNow(id: string, { addresses, health, name, names, waiting, waitMs }: {
     readonly name: string;
+    readonly health: string | undefined;
     readonly addresses: readonly string[];
     readonly names: readonly string[];
     readonly waiting: AbortController;
@@ -216,10 +235,12 @@ export class Containers implements Disposable {
   }): Promise<void> {
     const { addresses: network, logger, touched } = this.#parts;
     const wishes = { addresses, names, force: false, noWait: false, timeoutMs: Infinity };
-    const request = { ...wishes, target: CONTAINER_PREFIX + id };
+    const checked = health === undefined ? {} : { health };
+    const request = { ...wishes, ...checked, target: CONTAINER_PREFIX + id };
     try {
       const { warnings } = await network.attach(request, () => waiting.signal);
       this.#refused.delete(id);
+      this.#tellHealth(id);
       for (const reason of warnings) logger.warn("attach-warning", { container: name, reason });
       touched();
     } catch (thrown) {

@@ -2,12 +2,11 @@
  * not say for whom it is. */
 import type { Cidr, Ip } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
+import { ENGINE_PREFIX } from "../../core/holders.ts";
 import type { Clock, Random } from "../../core/ports.ts";
 import { after } from "../../core/time.ts";
 import type { Ipam } from "../addresses/addresses.ts";
 
-/** Holders of such addresses begin so. */
-const HOLDER_PREFIX = "engine:";
 /** The engine waits so long for an address, in milliseconds: whoever starts a container sees why it failed. */
 const PATIENCE_MS = 20_000;
 
@@ -38,7 +37,7 @@ export class EngineAddresses {
   /** All that are given out. */
   held(): readonly EngineAddress[] {
     return this.parts.ipam.shell.status().held.flatMap(({ cidrs, ident }) =>
-      ident.startsWith(HOLDER_PREFIX) ? cidrs.map(({ ip }) => ({ ident, ip })) : []
+      ident.startsWith(ENGINE_PREFIX) ? cidrs.map(({ ip }) => ({ ident, ip })) : []
     );
   }
 
@@ -56,7 +55,7 @@ export class EngineAddresses {
 
   #common() {
     const { clock, random } = this.parts;
-    const ident = HOLDER_PREFIX + random.bytes(6).toHex();
+    const ident = ENGINE_PREFIX + random.bytes(6).toHex();
     const patience = { until: after(clock.now(), PATIENCE_MS), noWait: false };
     return { ident, isContainer: false, patience };
   }

@@ -56,6 +56,8 @@ export interface Names {
   readonly checks: TargetChecks;
   /** A target is attached, with these addresses. */
   attached(target: string, addresses: readonly string[]): void;
+  /** Whether the engine says that a target answers. It counts beside our own check. */
+  engineHealth(target: string, answers: boolean): void;
   /** A target is attached no more. The result is what a person should know. */
   forgotten(target: string): string | undefined;
 }

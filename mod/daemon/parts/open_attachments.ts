@@ -47,6 +47,8 @@ export interface AttachmentsPart extends Disposable {
   readonly containers: { standing: (id: string) => ContainerStanding };
   /** Interfaces that an engine puts into its containers itself. */
   readonly endpoints: EngineEndpoints;
+  /** Is told to look whether they are still there; the part that serves the engine sets it. */
+  readonly onEndpoints: { call: () => void };
 }
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
@@ -83,6 +85,7 @@ export function openAttachments(
   const ports = openSwitchPorts(kind, undo);
   const onForgotten = { call: (_target: string) => {} };
   const onLooked = { call: (_found: Reconciled) => {} };
+  const onEndpoints = { call: () => {} };
   const containers = { standing: (_id: string): ContainerStanding => ({ kind: "unknown", name: undefined }) };
   const namespaces = new ProcNamespaces();
   const adapters: AttachAdapters = {
@@ -106,6 +109,10 @@ export function openAttachments(
   );
   const restored = attachments.reconcile();
   const endpoints = new EngineEndpoints({ ports, sysctl, mtu, host: undo.use(openRoute()), log: logger });
+  const keepEndpoints = () => {
+    endpoints.keep();
+    onEndpoints.call();
+  };
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
@@ -116,7 +123,7 @@ export function openAttachments(
     }
     nameLeg.keep();
     exposed.keep();
-    endpoints.keep();
+    keepEndpoints();
   };
   const looked = (found: Reconciled) => onLooked.call(found);
   const also = () => exposed.any || endpoints.any;
@@ -127,7 +134,7 @@ export function openAttachments(
   };
   hooks.onDisturbed = (disturbed) => {
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
-    if (disturbed.hostEnds.some(isEndpointInterface)) endpoints.keep();
+    if (disturbed.hostEnds.some(isEndpointInterface)) keepEndpoints();
     exposed.keep(); // its interface may be one of those that lost an address
     keeper.disturbed(disturbed);
   };
@@ -135,7 +142,7 @@ export function openAttachments(
   return {
     attachments,
     keeper,
-    ...{ containers, endpoints, restored, onForgotten, onLooked },
+    ...{ containers, endpoints, restored, onEndpoints, onForgotten, onLooked },
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }

@@ -5,6 +5,7 @@ import { untilReachable } from "../../docker/socket_wait_shell.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import type { Addresses } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
+import type { Names } from "../names/names.ts";
 import { Containers, type EngineListener } from "../engine/containers.ts";
 import { EngineLeftovers } from "../engine/engine_leftovers.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
@@ -19,20 +20,27 @@ export interface ContainersPart extends Disposable {
 /** Begins to follow the engine, if one is to be worked with. Waits for nobody. */
 export function openContainers(
   { docker }: Pick<Config, "docker">,
-  { addresses, attached, base: { clock, faults, logger, random }, plugin: { given, network } }: {
+  { addresses, attached, base: { clock, faults, logger, random }, names, plugin }: {
     readonly addresses: Addresses;
-    readonly plugin: Pick<PluginPart, "given" | "network">;
+    /** undefined: there are none. */
+    readonly names: Pick<Names, "engineHealth"> | undefined;
+    readonly plugin: Pick<PluginPart, "driver" | "given" | "members" | "network">;
     readonly attached: AttachmentsPart;
     readonly base: Base;
   },
 ): ContainersPart {
   using undo = new DisposableStack();
+  const { driver, given, members, network } = plugin;
   const namespaces = new ProcNamespaces();
   let follower: EngineFollower | undefined;
   const socket = docker ?? "";
   const leftovers = given && undo.use(
     new EngineLeftovers({
-      ...{ addresses: given, endpoints: attached.endpoints, faults, logger },
+      addresses: {
+        held: () => given.held().filter(({ ip }) => members?.isKept(ip) !== true),
+        release: (ip) => given.release(ip),
+      },
+      ...{ endpoints: attached.endpoints, faults, logger },
       use: async () => await follower?.networkUse(),
     }),
   );
@@ -40,8 +48,17 @@ export function openContainers(
     follower = undo.use(
       new EngineFollower({
         ...{ socket, clock, faults, logger, random },
-        ...listener,
+        isAttached: (id) => members?.has(id) === true || listener.isAttached(id),
+        ours: {
+          isDriver: (name) => name === driver,
+          isEndpoint: (endpoint) => members?.isOurs(endpoint) === true,
+        },
+        changed(id) {
+          members?.changed(id);
+          listener.changed(id);
+        },
         synced() {
+          members?.synced();
           listener.synced();
           leftovers?.lookLater();
           if (network === undefined || follower === undefined) return;
@@ -58,6 +75,8 @@ export function openContainers(
     new Containers({
       ...{ addresses, attachments, faults, logger, socket },
       follow: docker === undefined ? undefined : follow,
+      isOurs: (id) => members?.has(id) === true,
+      answers: (target, answers) => names?.engineHealth(target, answers),
       looked: (found) => onLooked.call(found),
       touched: keeper.touched,
       later: (ms, work) =>
@@ -65,6 +84,7 @@ export function openContainers(
     }),
   );
   hook.standing = (id) => containers.standing(id);
+  if (members !== undefined) members.engine = follower;
   follower?.start();
   const held = undo.move();
   return { containers, [Symbol.dispose]: () => held[Symbol.dispose]() };

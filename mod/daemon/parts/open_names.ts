@@ -1,6 +1,6 @@
 /** Names: the directory on this host's clock and mesh, the names that this host gives, and the thread that answers. */
 import { Wakeup } from "../../../ffi/poll.ts";
-import { type Exposed, findTarget, parseAttachTarget } from "../../attach/mod.ts";
+import { CONTAINER_PREFIX, type Exposed, findTarget, parseAttachTarget } from "../../attach/mod.ts";
 import { formatCidr, formatEndpoint, type Ip, ipv4Number, isIpv4, parseCidr } from "../../core/addr.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { PeerName } from "../../core/names.ts";
@@ -16,9 +16,10 @@ import { readTextIfReadable } from "../../sys/files.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import type { Config } from "../config/config.ts";
 import type { DnsConfig } from "../config/config_dns.ts";
-import { EXPOSE_HOLDER, HOST_HOLDER } from "../../core/holders.ts";
+import { ENGINE_PREFIX, EXPOSE_HOLDER, HOST_HOLDER } from "../../core/holders.ts";
 import { addressesOf, extensionsOfNames, isAlive, type Names } from "../names/names.ts";
 import { type NameService, startNameService } from "../threads/names_client.ts";
+import { HealthVotes } from "../names/health_votes.ts";
 import { OtherDomains } from "../names/other_domains.ts";
 import { ResolvFiles } from "../names/resolv_files.ts";
 import { TargetChecks } from "../names/target_checks.ts";
@@ -112,10 +113,12 @@ export function openNames(
   });
   answering.service = service;
   const { attachments, onLooked, restored } = attached;
+  const votes = new HealthVotes((container, healthy) => directory.setHealth(container, healthy));
   const checks = new TargetChecks({
     ...{ store, logger, service, clock },
-    namespaceOf: (target) => findTarget(parseAttachTarget(target), attachments.adapters.probe)?.path,
-    tell: (target, healthy) => directory.setHealth(containerOf(target), healthy),
+    namespaceOf: (target) =>
+      findTarget(parseAttachTarget(asTarget(target)), attachments.adapters.probe)?.path,
+    tell: (target, healthy) => votes.vote(containerOf(target), "check", healthy),
   });
   const forContainers = nameLeg.listen;
   const endpoints: readonly DnsEndpoint[] = [
@@ -152,7 +155,9 @@ export function openNames(
       checks.present(target, addressesOf({ addresses }));
       tellDistances();
     },
+    engineHealth: (target, answers) => votes.vote(containerOf(target), "engine", answers),
     forgotten(target) {
+      votes.vote(containerOf(target), "engine", true);
       checks.forgotten(target);
       own.forgotten(target);
       if (target === EXPOSE_HOLDER) tellClient(target, []);
@@ -219,6 +224,11 @@ export function tellWaiting(logger: Pick<Logger, "warn">): (listeners: readonly 
       logger.warn("names not answered", { address, reason, hint });
     }
   };
+}
+
+/** A container in a network of the engine's is where one is that is attached. */
+function asTarget(target: string): string {
+  return target.startsWith(ENGINE_PREFIX) ? CONTAINER_PREFIX + target.slice(ENGINE_PREFIX.length) : target;
 }
 
 /** What is known of an attached target: its addresses in the order of its kernel, from which its questions come, too. */

@@ -1,28 +1,50 @@
 /** Docker's network plugin: the socket at which Docker asks for networks, addresses and interfaces. */
-import { checkReplaceable, listenAtFile } from "../../control/socket_file.ts";
+import type { Problem } from "../../control/api_types.ts";
+import { checkReplaceable } from "../../control/socket_file.ts";
 import { HttpServer } from "../../control/http_server.ts";
-import { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, macOf } from "../../attach/mod.ts";
+import { serveAtFile } from "../../control/served_socket.ts";
+import { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, ContainerLookups, macOf } from "../../attach/mod.ts";
 import { formatCidr } from "../../core/addr.ts";
 import { messageOf } from "../../core/errors.ts";
+import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { WantedNetwork } from "../../docker/engine_api.ts";
 import { pluginEndpoints } from "../../docker/plugin_shell.ts";
 import type { Ipam } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
+import { ProcNamespaces } from "../../sys/namespaces.ts";
+import { readTextIfReadable } from "../../sys/files.ts";
 import { EngineAddresses } from "../engine/engine_addresses.ts";
+import { type EngineServers, HOST_FILES, serversOfEngine } from "../engine/engine_servers.ts";
+import { MemberKeeper } from "../engine/member_keeper.ts";
+import { redirectNames } from "../host/name_redirect.ts";
+import type { Names } from "../names/names.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
+import type { Host } from "./open_host.ts";
+import type { NameLegPart } from "./open_name_leg.ts";
 import type { State } from "./open_state.ts";
 
 /** The network that Docker has without anybody making it. */
 const NETWORK = "mesh";
-const CLOSED: PluginPart = { network: undefined, given: undefined, [Symbol.dispose]() {} };
+const MULTICAST = "224.0.0.0/4";
+const CLOSED: PluginPart = {
+  ...{ driver: undefined, network: undefined, given: undefined, members: undefined },
+  lookupProblem: () => undefined,
+  [Symbol.dispose]() {},
+};
 
 /** The plugin. Disposing it refuses Docker; interfaces and addresses stay. */
 export interface PluginPart extends Disposable {
+  /** What its networks name as their driver; undefined: there is no plugin. */
+  readonly driver: string | undefined;
   /** What Docker is to make; undefined: nothing. */
   readonly network: WantedNetwork | undefined;
   /** What Docker was given; undefined: nothing. */
   readonly given: EngineAddresses | undefined;
+  /** Who is in its networks. */
+  readonly members: MemberKeeper | undefined;
+  /** Why containers in its networks find no names, with what to do. */
+  readonly lookupProblem: () => Problem | undefined;
 }
 
 /** Opens the socket, unless that is off, or something else is there: then the log says so and the rest works. */
@@ -31,26 +53,72 @@ export async function openPlugin(
     Config,
     "compat" | "docker" | "dockerNetwork" | "dockerPlugin"
   >,
-  { attached: { endpoints }, base: { clock, logger, random }, ipam, state }: {
+  { attached, base, host, ipam, names, nameLeg, state }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
+    readonly host: Pick<Host, "openRoute">;
     readonly ipam: Ipam | undefined;
+    readonly names: Names | undefined;
+    readonly nameLeg: Pick<NameLegPart, "listen">;
     readonly state: State;
   },
 ): Promise<PluginPart> {
+  const { endpoints, onEndpoints } = attached;
+  const { clock, faults, logger, random } = base;
   endpoints.keep();
   if (docker === undefined || path === undefined) return CLOSED;
+  using undo = new DisposableStack();
   const addresses = ipam && new EngineAddresses({ ipam, clock, random });
   const off = () => Promise.reject(new Error("this host gives out no addresses"));
+  const namespaces = new ProcNamespaces();
+  const hasServer = names !== undefined && nameLeg.listen !== undefined;
+  const servers = () => serversOfEngine(readTextIfReadable);
+  const lookups = undo.use(
+    new ContainerLookups({
+      host: undo.use(host.openRoute()),
+      openRoute: host.openRoute,
+      probe: namespaces,
+      redirect: (namespace) => redirectNames(namespace, servers().inside),
+      nameServer: hasServer,
+      later: (ms, work) => void setTimeout(faults.guard("look-ups of a container", work), ms),
+      log: logger,
+    }),
+  );
+  const members = new MemberKeeper({
+    ...{ store: state.store, logger, names, endpoints, lookups },
+    release: async (ip) => await addresses?.release(ip),
+    isThere: (namespace) => namespaces.identify(namespace)?.device === namespaces.own().device,
+    later: (what, work) => faults.later(what, work),
+  });
+  onEndpoints.call = () => members.look();
+  undo.defer(() => onEndpoints.call = () => {});
   const server = new HttpServer(
     pluginEndpoints({
       network: ipam && { range: ipam.range, subnet: ipam.subnet },
-      allocate: (subnet, gone) => addresses?.allocate(subnet, gone) ?? off(),
-      claim: (cidr, gone) => addresses?.claim(cidr, gone) ?? off(),
-      release: async (ip) => await addresses?.release(ip),
+      async allocate(subnet, gone) {
+        if (addresses === undefined) return await off();
+        const waited = await members.addressFor(subnet);
+        if (waited === undefined) return await addresses.allocate(subnet, gone);
+        return { ip: waited, prefix: subnet.prefix };
+      },
+      async claim(cidr, gone) {
+        if (addresses === undefined) return await off();
+        if (!members.take(cidr.ip)) await addresses.claim(cidr, gone);
+      },
+      async release(ip) {
+        if (!members.keeps(ip)) await addresses?.release(ip);
+      },
       macFor: (ip) => macOf(`${state.identity.name} ${ip}`),
-      plug: (endpoint) => endpoints.make(endpoint),
-      unplug: (endpoint) => endpoints.remove(endpoint),
+      plug: (endpoint, sandbox) => {
+        const interfaceName = endpoints.make(endpoint);
+        return { interfaceName, isFirst: members.joins(endpoint, sandbox) };
+      },
+      leave: (endpoint) => members.leaves(endpoint),
+      unplug(endpoint) {
+        members.leaves(endpoint);
+        endpoints.remove(endpoint);
+      },
+      routes: [MULTICAST, ...hasServer ? [`${NAME_SERVER_IP}/32`] : []],
       interfacePrefix: compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE,
       logger,
     }),
@@ -59,20 +127,37 @@ export async function openPlugin(
   try {
     await checkReplaceable(path);
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    const file = listenAtFile(path);
-    server.serve(file.listener);
-    const close = () => {
-      file.remove();
-      server.stopListening();
-    };
+    const { stopListening } = serveAtFile(server, path, { logger, what: "plugin" });
+    undo.defer(stopListening);
     const driver = path.slice(path.lastIndexOf("/") + 1).replace(/\.sock$/, "");
     const network = ipam === undefined || !dockerNetwork ? undefined : {
       name: NETWORK,
       ...{ driver, subnet: formatCidr(ipam.subnet) },
     };
-    return { network, given: addresses, [Symbol.dispose]: close };
+    const held = undo.move();
+    return {
+      ...{ driver, network, given: addresses, members },
+      lookupProblem: () => hasServer ? lookupProblem(lookups, members, servers) : undefined,
+      [Symbol.dispose]: () => held[Symbol.dispose](),
+    };
   } catch (thrown) {
     logger.warn("no plugin for docker", { path, reason: messageOf(thrown) });
     return CLOSED;
   }
+}
+
+function lookupProblem(
+  { problem }: ContainerLookups,
+  members: MemberKeeper,
+  servers: () => EngineServers,
+): Problem | undefined {
+  const hint = `Name the server when you start containers: docker run --dns ${NAME_SERVER_IP}`;
+  if (problem !== undefined) {
+    return { message: `Containers of Docker's networks find no names of the mesh: ${problem}`, hint };
+  }
+  const isAsked = !members.isEmpty && servers().outside;
+  if (!isAsked) return undefined;
+  const message = "Containers of Docker's networks find no names of the mesh: " +
+    `Docker itself asks a server of this host for them, as ${HOST_FILES.usual} names one`;
+  return { message, hint };
 }

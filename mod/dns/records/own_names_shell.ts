@@ -102,6 +102,13 @@ export class OwnNames {
     this.#change(target, { ...before ?? UNKNOWN, names });
   }
 
+  /** Something is there under exactly these whole names, with these addresses. Whoever says so remembers it. */
+  lend(target: string, hostnames: readonly string[], addresses: readonly Ip[]): void {
+    const { domain } = this.#parts;
+    const names = [...new Set(hostnames.map((hostname) => shortName(hostname, domain)))];
+    this.#change(target, { names, addresses, present: true });
+  }
+
   /** A target is there, with these addresses, or with those that it had. */
   present(target: string, addresses = this.#of(target).addresses): void {
     this.#change(target, { ...this.#of(target), addresses, present: true });
@@ -215,7 +222,7 @@ export class OwnNames {
 
 /** Whose names those of a target are: the target itself, where that fits, so that people find it. */
 export function containerOf(target: string): string {
-  const id = /^container:(.+)$/.exec(target)?.[1];
+  const id = /^(?:container|engine):(.+)$/.exec(target)?.[1];
   if (id !== undefined) return id;
   return isContainerId(target) ? target : `target-${hashOf(target)}`;
 }

@@ -26,7 +26,9 @@ export const MSG = {
 export const BATCH = { begin: 16, end: 17 } as const;
 
 /** Attributes of a table. */
-export const TABLE = { name: 1 } as const;
+export const TABLE = { name: 1, flags: 2 } as const;
+/** NFT_TABLE_F_OWNER: the table goes with the socket that made it. Since Linux 5.12. */
+export const OWNED = 2;
 /** Attributes of a chain. */
 export const CHAIN = { table: 1, name: 3, hook: 4, policy: 5, type: 7 } as const;
 /** Attributes of a chain's hook. */
@@ -57,7 +59,10 @@ export const ATTRIBUTES = {
   immediate: { register: 1, data: 2 },
   fib: { register: 1, result: 2, flags: 3 },
   xt: { name: 1, revision: 2, info: 3 },
+  nat: { kind: 1, family: 2, addressFrom: 3, addressTo: 4 },
 } as const;
+/** NFT_NAT_DNAT. */
+export const DESTINATION_NAT = 1;
 /** NFT_META_*. */
 export const META = {
   ethertype: 1,
@@ -77,7 +82,7 @@ export const CMP = { eq: 0, neq: 1, lt: 2, lte: 3, gt: 4, gte: 5 } as const;
 /** NF_* and NFT_*: verdicts. */
 export const CODE = { drop: 0, accept: 1, continue: -1, break: -2, jump: -3, goto: -4, return: -5 } as const;
 /** NF_INET_*: hooks. */
-export const HOOK_NUMBERS = { input: 1, forward: 2, postrouting: 4 } as const;
+export const HOOK_NUMBERS = { input: 1, forward: 2, output: 3, postrouting: 4 } as const;
 /** NFPROTO_*. */
 export const FAMILIES: Readonly<Record<TableFamily, number>> = { inet: 1, ip: 2, ip6: 10 };
 /** The first octet of a rule's user data: what follows is a comment (libnftnl's udata.h). */

@@ -10,6 +10,7 @@ import {
   CODE,
   COMMENT,
   DATA,
+  DESTINATION_NAT,
   EXPRESSION,
   FAMILIES,
   HOOK,
@@ -17,6 +18,7 @@ import {
   LIST_ELEMENT,
   META,
   MSG,
+  OWNED,
   PAYLOAD,
   RULE,
   SUBSYSTEM,
@@ -43,11 +45,28 @@ export type NftChange =
     readonly table: string;
     readonly rules: readonly NatRule[];
   }
-  /** Removes that table. */
+  /** Makes a table of our own that has questions for these servers come to another one, in place of the one that may be
+   * there. */
+  | {
+    readonly kind: "redirect-names";
+    readonly table: string;
+    /** IPv4 addresses that are asked. */
+    readonly servers: readonly Uint8Array[];
+    /** The address that they come to. */
+    readonly to: Uint8Array;
+    /** Whether the table goes with the socket that makes it. */
+    readonly owned: boolean;
+  }
+  /** Removes such a table. */
   | { readonly kind: "delete-table"; readonly family: TableFamily; readonly table: string };
 
 const REGISTER = 1; // NFT_REG_1
 const SOURCE_NAT = 100; // NF_IP_PRI_NAT_SRC
+const DESTINATION_PRIORITY = -100; // NF_IP_PRI_NAT_DST
+const NAMES_PORT = Uint8Array.of(0, 53);
+/** UDP and TCP, which both have the port of the destination at the same place. */
+const NAMES_PROTOCOLS = [17, 6];
+const PORT_OFFSET = 2;
 /** Where addresses are in the header, and how long they are. */
 const ADDRESSES = {
   ip: { source: 12, destination: 16, length: 4 },
@@ -104,6 +123,8 @@ class Batch {
       }
       case "masquerade":
         return this.#masquerade(change);
+      case "redirect-names":
+        return this.#redirectNames(change);
       case "delete-table":
         this.#begin(MSG.deleteTable, change.family).attrText(TABLE.name, change.table).end();
     }
@@ -203,20 +224,28 @@ class Batch {
     });
   }
 
-  #masquerade({ family, rules, table }: Extract<NftChange, { kind: "masquerade" }>): void {
-    // Made, so that removing it works where it is not there; then made anew.
+  /** An empty table in place of the one that may be there. It is made first, so that removing it works where there is
+   * none. */
+  #newTable(family: TableFamily, table: string, flags = 0): void {
     this.#begin(MSG.newTable, family, NLM_F.create).attrText(TABLE.name, table).end();
     this.#begin(MSG.deleteTable, family).attrText(TABLE.name, table).end();
-    this.#begin(MSG.newTable, family, NLM_F.create).attrText(TABLE.name, table).end();
-    const name = "postrouting";
-    const out = this.#begin(MSG.newChain, family, NLM_F.create).attrText(CHAIN.table, table).attrText(
-      CHAIN.name,
-      name,
-    );
-    const hook = out.openNested(CHAIN.hook);
-    out.attrBe32(HOOK.number, HOOK_NUMBERS.postrouting).attrBe32(HOOK.priority, SOURCE_NAT).close(hook);
+    const out = this.#begin(MSG.newTable, family, NLM_F.create).attrText(TABLE.name, table);
+    if (flags !== 0) out.attrBe32(TABLE.flags, flags);
+    out.end();
+  }
+
+  #natChain({ family, name, table }: NftPlace, hook: number, priority: number): void {
+    const out = this.#begin(MSG.newChain, family, NLM_F.create);
+    out.attrText(CHAIN.table, table).attrText(CHAIN.name, name);
+    const open = out.openNested(CHAIN.hook);
+    out.attrBe32(HOOK.number, hook).attrBe32(HOOK.priority, priority >>> 0).close(open);
     out.attrText(CHAIN.type, "nat").end();
-    const place = { family, table, name };
+  }
+
+  #masquerade({ family, rules, table }: Extract<NftChange, { kind: "masquerade" }>): void {
+    const place = { family, table, name: "postrouting" };
+    this.#newTable(family, table);
+    this.#natChain(place, HOOK_NUMBERS.postrouting, SOURCE_NAT);
     for (const { comment, destination, outside, source } of rules) {
       const open = this.#openRule(place, { append: NLM_F.append, before: undefined, comment });
       this.#address("source", source, outside !== "source");
@@ -225,5 +254,55 @@ class Batch {
       else this.#expression("masq", () => {});
       this.#closeRule(open);
     }
+  }
+
+  #redirectNames({ owned, servers, table, to }: Extract<NftChange, { kind: "redirect-names" }>): void {
+    const [output, postrouting] = ["output", "postrouting"].map((name) => ({
+      ...{ family: "ip" as const, table, name },
+    }));
+    const rule = { append: NLM_F.append, before: undefined, comment: "meshnet: names" };
+    this.#newTable("ip", table, owned ? OWNED : 0);
+    this.#natChain(output!, HOOK_NUMBERS.output, DESTINATION_PRIORITY);
+    for (const octets of servers) {
+      for (const protocol of NAMES_PROTOCOLS) {
+        const open = this.#openRule(output!, rule);
+        this.#address("destination", { octets, prefix: 32 });
+        this.#toPort(protocol, NAMES_PORT);
+        this.#destinationNat(to);
+        this.#closeRule(open);
+      }
+    }
+    // The socket that asks has chosen its source by another way out.
+    this.#natChain(postrouting!, HOOK_NUMBERS.postrouting, SOURCE_NAT);
+    const open = this.#openRule(postrouting!, rule);
+    this.#address("destination", { octets: to, prefix: 32 });
+    this.#expression("masq", () => {});
+    this.#closeRule(open);
+  }
+
+  #toPort(protocol: number, port: Uint8Array): void {
+    const { meta, payload } = ATTRIBUTES;
+    this.#expression("meta", (out) => {
+      out.attrBe32(meta.key, META.protocol).attrBe32(meta.register, REGISTER);
+    });
+    this.#compare(Uint8Array.of(protocol));
+    this.#expression("payload", (out) => {
+      out.attrBe32(payload.register, REGISTER).attrBe32(payload.base, PAYLOAD.transport)
+        .attrBe32(payload.offset, PORT_OFFSET).attrBe32(payload.length, port.length);
+    });
+    this.#compare(port);
+  }
+
+  #destinationNat(to: Uint8Array): void {
+    const { immediate, nat } = ATTRIBUTES;
+    this.#expression("immediate", (out) => {
+      out.attrBe32(immediate.register, REGISTER);
+      const data = out.openNested(immediate.data);
+      out.attrBytes(DATA.value, to).close(data);
+    });
+    this.#expression("nat", (out) => {
+      out.attrBe32(nat.kind, DESTINATION_NAT).attrBe32(nat.family, FAMILIES.ip)
+        .attrBe32(nat.addressFrom, REGISTER);
+    });
   }
 }

@@ -1,72 +1,19 @@
 /** Containers of real engines, one on each host: attached by name and by label, and again whenever they are started. */
 import assert from "node:assert/strict";
-import type { HolderReport } from "../../../mod/control/address_types.ts";
 import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
-import { exec, until } from "../common/process.ts";
+import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import type { Host, World } from "../common/world.ts";
-import { Engine } from "./engine.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
-
-const engines = new WeakMap<World, readonly Engine[]>();
-
-function engine(world: World, n: number): Engine {
-  return engines.get(world)![n - 1]!;
-}
-
-/** Two hosts with engines; they end before the hosts do. */
-async function enginesWorld(): Promise<World> {
-  const world = await hostWorld({ hosts: 2 });
-  const all = world.hosts.map((host) => new Engine(host));
-  engines.set(world, all);
-  const end = world[Symbol.asyncDispose].bind(world);
-  const explain = world.explain.bind(world);
-  Object.assign(world, {
-    explain: async () => [await explain(), ...all.map((one) => one.explain())].join("\n"),
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all(all.map((one) => one[Symbol.asyncDispose]()));
-      await end();
-    },
-  });
-  return world;
-}
-
-async function prepare(world: World): Promise<void> {
-  await Promise.all(engines.get(world)!.map(async (one) => {
-    one.host.environment = { MESHNET_DOCKER: `unix://${one.socket}` };
-    await one.prepare();
-    one.host.startedBy = one.inside;
-    one.start();
-    await one.answers();
-    await one.makeImage();
-  }));
-  await world.upAll();
-}
-
-async function holders(host: Host): Promise<readonly HolderReport[]> {
-  return JSON.parse(await host.run("ps", "--json"));
-}
-
-/** The addresses of an attached container, without prefixes; waits until it is attached. */
-async function addressOf(host: Host, name: string): Promise<string> {
-  return await until(`${name} is attached`, async () => {
-    const found = (await holders(host)).find((one) => one.name === name && one.attached);
-    return found?.addresses[0]?.split("/")[0];
-  }, { ms: 20_000 });
-}
-
-/** Interfaces of containers on a host's side. */
-async function hostEnds(host: Host): Promise<readonly string[]> {
-  const links = await exec(["ip", "-o", "link", "show", "type", "veth"], { netns: host.netns });
-  return [...links.matchAll(/: (vm[ndt][0-9a-f]+)@/g)].map(([, name]) => name!);
-}
+import type { Host } from "../common/world.ts";
+import type { Engine } from "./engine.ts";
+import { addressOf, engine, enginesWorld, holders, hostEnds, prepareEngines } from "./engine_world.ts";
+import { declareTests } from "./host_lab.ts";
 
 async function macOf(one: Engine, name: string): Promise<string> {
   return await one.docker("exec", name, "cat", "/sys/class/net/ethmesh/address");
 }
 
 declareTests(
-  suite({ name: "host kernel, containers of an engine", open: enginesWorld, prepare }, {
+  suite({ name: "host kernel, containers of an engine", open: enginesWorld, prepare: prepareEngines }, {
     "attached by name and by label, across hosts, through restarts, until they are removed": async (
       world,
     ) => {

@@ -12,6 +12,7 @@ const APPLETS = ["sh", "sleep", "ping", "ip", "cat", "wget", "httpd", "nslookup"
 const MOUNTS = `set -e
 mkdir -p /run/docker
 mount -t tmpfs none /run/docker
+[ "$1" = "" ] || mount --bind "$1" /etc/resolv.conf
 if ! grep -q " cgroup2* " /proc/self/mounts; then
   mount -t tmpfs none /sys/fs/cgroup
   for name in $(grep -v "^#" /proc/cgroups | grep "1$" | cut -f 1); do
@@ -32,7 +33,8 @@ export class Engine implements AsyncDisposable {
   #mounts: Background | undefined;
   #daemon: Background | undefined;
 
-  constructor(readonly host: Host) {
+  /** `nameServer`: whom this host asks for names, in place of the machine's. */
+  constructor(readonly host: Host, readonly nameServer?: string) {
     this.#folder = `${FOLDER}/${host.netns}/docker`;
     this.socket = `${this.#folder}/docker.sock`;
     this.#log = `${this.#folder}/log`;
@@ -46,7 +48,9 @@ export class Engine implements AsyncDisposable {
   /** Makes the mount namespace, in which `/run/docker` is the engine's own. */
   async prepare(): Promise<void> {
     Deno.mkdirSync(this.#folder, { recursive: true });
-    const argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS];
+    const resolvConf = this.nameServer === undefined ? "" : `${this.#folder}/resolv.conf`;
+    if (resolvConf !== "") Deno.writeTextFileSync(resolvConf, `nameserver ${this.nameServer}\n`);
+    const argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS, "sh", resolvConf];
     this.#mounts = new Background(argv, this.#log);
     await until("the engine has a mount namespace", () => {
       if (this.#mounts!.code !== undefined) throw new Hopeless(this.#mounts!.output());

@@ -321,7 +321,7 @@ Deno.test("Addresses without allocation: addresses that are given are attached, 
 Deno.test("ipamApi() without allocation advises what fits: an address alone would not do", async () => {
   const { attachments, clock } = new Machine().start({ off: true });
   const api = ipamApi({
-    ...{ ipam: undefined, attachments, clock, exposed: () => [] },
+    ...{ ipam: undefined, attachments, clock, exposed: () => [], members: () => [] },
     ...{ namesOf: () => [], healthOf: () => null, peers: () => [{ name: peer(1), nickname: "h1" }] },
   });
   const refused = { code: "ipam/off", hint: /^To use one, start it with an --ip-range/ };
@@ -336,6 +336,7 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
   const self = { name: peer(1), nickname: "h1" };
   const api = ipamApi({
     ...{ ipam: machine.ipam, attachments: machine.attachments, clock: machine.clock, exposed: () => [] },
+    members: () => [],
     namesOf: (target) => target === "netns:a" ? ["web"] : [],
     healthOf: () => null,
     peers: () => [self, { name: peer(2), nickname: "h" }, { name: peer(3), nickname: "h" }],

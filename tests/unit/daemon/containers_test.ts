@@ -7,6 +7,7 @@ import type { LogFields } from "../../../mod/core/ports.ts";
 import type { Addresses } from "../../../mod/daemon/addresses/addresses.ts";
 import { Containers, type EngineListener } from "../../../mod/daemon/engine/containers.ts";
 import { VirtualClock } from "../../sim/clock.ts";
+import { knownContainer } from "../docker/known.ts";
 import { FakeHost, OPTIONS } from "../attach/fake_host.ts";
 
 const WEB = "4f".repeat(32);
@@ -63,6 +64,8 @@ class Machine {
         };
       },
       socket: "/run/engine.sock",
+      isOurs: () => false,
+      answers: () => {},
       looked: () => {},
       touched: () => {},
       later: (ms, work) => void this.clock.after(ms, work),
@@ -120,7 +123,7 @@ class Machine {
   #known(id: string) {
     const one = this.all.get(id);
     const process = one?.pid === undefined ? undefined : { pid: one.pid, mark: "m" };
-    return one && { name: one.name, labels: one.labels, process };
+    return one && knownContainer({ name: one.name, labels: one.labels, process });
   }
 
   #find(word: string): string | undefined {

@@ -38,6 +38,8 @@ function fakeParts(asked: unknown[]) {
     stateWasLost: false,
     firewall: () => ({ mode: "auto", rules: [], undone: 0, undoneAgoMs: null, problems: [] }),
     attachments: { unknown: () => [], list: () => [] },
+    members: undefined,
+    lookupProblem: () => undefined,
     containers: {
       report: () => null,
       problems: () => [],

@@ -63,6 +63,7 @@ function bench(farDomain = domain) {
       files: undefined,
       checks: { targets: () => ["netns:a"], healthOf } as never,
       attached() {},
+      engineHealth() {},
       forgotten: () => undefined,
     },
   };

@@ -36,6 +36,7 @@ Deno.test("decodeContainerList() reads what Docker and Podman list", () => {
       Names: ["/other/alias", "/web"],
       State: "running",
       Labels: { "meshnet.attach": "true", x: "y" },
+      NetworkSettings: { Networks: { mesh: { EndpointID: "e1" }, bridge: { EndpointID: "" } } },
     },
     { Id: ID.replace("4", "5"), Names: ["db"], State: "exited", Labels: null },
     { Id: "short" },
@@ -43,8 +44,14 @@ Deno.test("decodeContainerList() reads what Docker and Podman list", () => {
   ]);
   assert(found.ok);
   assert.deepEqual(found.value, [
-    { id: ID, name: "web", mayRun: true, labels: new Map([["meshnet.attach", "true"]]) },
-    { id: ID.replace("4", "5"), name: "db", mayRun: false, labels: new Map() },
+    {
+      ...{ id: ID, name: "web", mayRun: true, labels: new Map([["meshnet.attach", "true"]]) },
+      ...{ endpoints: ["e1"], networks: ["mesh", "bridge"] },
+    },
+    {
+      ...{ id: ID.replace("4", "5"), name: "db", mayRun: false, labels: new Map() },
+      ...{ endpoints: [], networks: [] },
+    },
   ]);
 });
 
@@ -59,13 +66,17 @@ Deno.test("decodeContainer() finds the process of what runs, paused or not", () 
   assert.deepEqual(decode({}), `Running of container ${ID} is missing`);
 });
 
-Deno.test("decodeEvent() reads events of containers alone", () => {
+Deno.test("decodeEvent() reads events of containers, and of networks that they join or leave", () => {
   const attributes = { name: "web", "meshnet.ip": "10.2.1.1/24", image: "x" };
   const event = { Type: "container", Action: "start", Actor: { ID, Attributes: attributes } };
   assert.deepEqual(decodeEvent(event), {
     ...{ id: ID, action: "start" },
     labels: new Map([["meshnet.ip", "10.2.1.1/24"]]),
+    driver: undefined,
   });
+  const connected = { container: ID, name: "mesh", type: "meshnet" };
+  const network = { Type: "network", Action: "connect", Actor: { ID: "n1", Attributes: connected } };
+  assert.deepEqual(decodeEvent(network), { id: ID, action: "connect", labels: new Map(), driver: "meshnet" });
   assert.deepEqual(decodeEvent({ ...event, Type: "network" }), undefined);
   assert.deepEqual(decodeEvent({ status: "die", id: ID })?.action, "die"); // API 1.21
   for (const odd of [null, 7, "x", [], { Actor: 3 }, { Actor: { ID: "../x" } }]) {
@@ -83,11 +94,15 @@ Deno.test("labels are bounded, whatever a container says", () => {
   assert.deepEqual(event?.labels.has("meshnet.ip"), false);
 });
 
-Deno.test("eventsPath() asks for no events of health checks", () => {
+Deno.test("eventsPath() asks for what health checks find, and for no event of each check", () => {
   const url = new URL(eventsPath(1700000000.5), "http://engine");
   assert.deepEqual(url.searchParams.get("since"), "1700000000.500");
   assert.deepEqual(JSON.parse(url.searchParams.get("filters")!), {
-    ...{ type: ["container"], event: ["start", "die", "destroy", "rename"] },
+    type: ["container", "network"],
+    event: [
+      ...["start", "die", "destroy", "rename", "pause", "unpause", "connect", "disconnect"],
+      ...["health_status", "health_status: healthy", "health_status: unhealthy"],
+    ],
   });
 });
 
@@ -121,22 +136,40 @@ Deno.test("JsonLines holds no more than one line, and says where one was too lon
 });
 
 Deno.test("readLabels() says what is wanted, and which label cannot be used", () => {
-  const read = (labels: Record<string, string>) => readLabels(new Map(Object.entries(labels)));
+  const read = (labels: Record<string, string>, isOurs = false) =>
+    readLabels(new Map(Object.entries(labels)), isOurs);
   assert.deepEqual(read({}), { kind: "nothing" });
-  assert.deepEqual(read({ "meshnet.attach": "true" }), { kind: "attach", addresses: [], names: [] });
+  assert.deepEqual(read({ "meshnet.attach": "true" }), {
+    kind: "attach",
+    addresses: [],
+    names: [],
+    health: undefined,
+  });
   assert.deepEqual(read({ "meshnet.attach": " Yes ", "meshnet.ip": "10.2.1.1/24, net:10.3.0.0/16" }), {
     ...{ kind: "attach", addresses: ["10.2.1.1/24", "net:10.3.0.0/16"], names: [] },
+    health: undefined,
   });
   assert.deepEqual(read({ "meshnet.ip": "10.2.1.1/24" }), {
     kind: "attach",
     addresses: ["10.2.1.1/24"],
     names: [],
+    health: undefined,
   });
   assert.deepEqual(read({ "meshnet.name": "web, www" }), {
     kind: "attach",
     addresses: [],
     names: ["web", "www"],
+    health: undefined,
   });
+  assert.deepEqual(read({ "meshnet.health": "tcp:80" }), {
+    ...{ kind: "attach", addresses: [], names: [], health: "tcp:80" },
+  });
+  for (const program of ["exec:/bin/true", " exec:x", "EXEC:x", "cmd:x"]) {
+    assert.equal(read({ "meshnet.health": program }).kind, "refused", "an image runs no program of the host");
+  }
+  const inOurs = read({ "meshnet.health": "tcp:80", "meshnet.name": "web" }, true);
+  assert.deepEqual(inOurs, { kind: "nothing" }, "it has names and a check without a second interface");
+  assert.equal(read({ "meshnet.ip": "10.2.1.1/24" }, true).kind, "attach");
   assert.deepEqual(read({ "meshnet.attach": "false", "meshnet.ip": "10.2.1.1/24" }), { kind: "nothing" });
   assert.deepEqual(read({ "meshnet.attach": "maybe" }), {
     ...{ kind: "refused", label: "meshnet.attach", value: "maybe", hint: "Give true or false" },

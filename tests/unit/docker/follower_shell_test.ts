@@ -96,6 +96,7 @@ function follow(socket: string) {
       }),
     processMark: (pid) => `mark of ${pid}`,
     isAttached: () => false,
+    ours: { isDriver: () => false, isEndpoint: () => false },
     changed: () => call("changed"),
     synced: () => call("synced"),
   });

@@ -1,6 +1,12 @@
 /** A follower and an engine that answers late, in odd order, with events twice, and that comes and goes. */
 import assert from "node:assert/strict";
-import { Follower, type FollowerEffect, type FollowerEvent } from "../../../mod/docker/follower.ts";
+import {
+  Follower,
+  type FollowerEffect,
+  type FollowerEvent,
+  type Looked,
+} from "../../../mod/docker/follower.ts";
+import { knownContainer } from "./known.ts";
 import { seededRandom } from "../properties.ts";
 
 const idOf = (n: number) => n.toString(16).padStart(64, "0");
@@ -17,6 +23,8 @@ class FakeEngine {
   readonly containers = new Map<string, Container>();
   readonly follower: Follower;
   readonly attached = new Set<string>();
+  /** Endpoints that the list names. */
+  readonly endpoints = new Map<string, readonly string[]>();
   readonly asked: (FollowerEffect & { answer?: FollowerEvent })[] = [];
   readonly changed: string[] = [];
   synced = 0;
@@ -24,7 +32,10 @@ class FakeEngine {
 
   /** `early`: what is answered is what held when it was asked; otherwise what holds when it is answered. */
   constructor(readonly early = false) {
-    this.follower = new Follower((id) => this.attached.has(id));
+    this.follower = new Follower((id) => this.attached.has(id), {
+      isDriver: (driver) => driver === "meshnet",
+      isEndpoint: (endpoint) => endpoint.startsWith("ours"),
+    });
   }
 
   post(event: FollowerEvent): void {
@@ -71,8 +82,13 @@ class FakeEngine {
     this.post({ kind: "lost" });
   }
 
-  happened(id: string, action: string, labels = this.containers.get(id)?.labels ?? NONE): void {
-    if (this.connected) this.post({ kind: "event", event: { id, action, labels } });
+  happened(
+    id: string,
+    action: string,
+    labels = this.containers.get(id)?.labels ?? NONE,
+    driver?: string,
+  ): void {
+    if (this.connected) this.post({ kind: "event", event: { id, action, labels, driver } });
   }
 
   /** Answers one question; which, `pick` says. What is said is what holds at that moment. */
@@ -86,6 +102,7 @@ class FakeEngine {
     if (asked.kind === "list") {
       const containers = [...this.containers].map(([id, { labels, pid }]) => ({
         ...{ id, name: "n", labels, mayRun: pid !== undefined },
+        ...{ endpoints: this.endpoints.get(id) ?? [], networks: [] },
       }));
       return { kind: "listed", containers };
     }
@@ -93,12 +110,16 @@ class FakeEngine {
     const { id } = asked;
     const found = this.containers.get(id);
     const process = found?.pid === undefined ? undefined : { pid: found.pid, mark: `m${found.pid}` };
-    return { kind: "looked", id, found: found && { id, name: "n", labels: found.labels, process } };
+    return { kind: "looked", id, found: found && lookedAt(id, found.labels, process) };
   }
 
   answerAll(): void {
     while (this.asked.length > 0) this.answer();
   }
+}
+
+function lookedAt(id: string, labels: Looked["labels"], process: Looked["process"]): Looked {
+  return { id, ...knownContainer({ labels, process }) };
 }
 
 function engineWith(containers: Record<number, Container>): FakeEngine {
@@ -157,7 +178,7 @@ Deno.test("Follower takes what somebody asked for, unless it has learnt of that 
   engine.connect();
   engine.answerAll();
   const asOf = engine.follower.count;
-  const found = { id: idOf(1), name: "n", labels: LABELS, process: undefined };
+  const found = lookedAt(idOf(1), LABELS, undefined);
   engine.containers.get(idOf(1))!.pid = 11;
   engine.happened(idOf(1), "start");
   engine.answerAll();
@@ -206,7 +227,10 @@ Deno.test("Follower holds no more than its bound, whatever an engine says", () =
   engine.connect();
   engine.answerAll();
   for (let n = 0; n < 30_000; n++) {
-    engine.post({ kind: "event", event: { id: idOf(n), action: "start", labels: LABELS } });
+    engine.post({
+      kind: "event",
+      event: { id: idOf(n), action: "start", labels: LABELS, driver: undefined },
+    });
   }
   assert(engine.asked.length <= 5, `${engine.asked.length} questions`);
   for (let n = 0; n < 30_000; n++) engine.containers.set(idOf(n), { pid: 1, labels: LABELS });
@@ -274,3 +298,16 @@ for (let seed = 1; seed <= 40; seed++) {
     for (const [id] of engine.follower.all()) assert(engine.containers.has(id));
   });
 }
+
+Deno.test("Follower looks at containers in networks of ours, and at those that join one", () => {
+  const engine = engineWith({ 1: { pid: 10, labels: NONE }, 2: { pid: 20, labels: NONE } });
+  engine.endpoints.set(idOf(1), ["ours1"]).set(idOf(2), ["theirs"]);
+  engine.connect();
+  engine.answer(); // the list
+  assert.deepEqual(engine.asked.map((one) => one.kind === "look" && one.id), [idOf(1)]);
+  engine.answerAll();
+  engine.happened(idOf(2), "connect", NONE, "bridge");
+  assert.equal(engine.asked.length, 0);
+  engine.happened(idOf(2), "connect", NONE, "meshnet");
+  assert.deepEqual(engine.asked.map((one) => one.kind === "look" && one.id), [idOf(2)]);
+});

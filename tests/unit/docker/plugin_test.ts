@@ -14,6 +14,7 @@ const stays = () => new AbortController().signal;
 class Plugin {
   readonly held = new Set<string>();
   readonly plugged = new Set<string>();
+  readonly sandboxes: string[] = [];
   readonly logged: string[] = [];
   readonly #served;
   #next = 0;
@@ -27,7 +28,14 @@ class Plugin {
       claim: async (cidr) => void await this.#take(cidr),
       release: (ip) => Promise.resolve(void this.held.delete(ip)),
       macFor: () => parseMac("6e:00:00:00:00:01")!,
-      plug: (endpoint) => (this.plugged.add(endpoint), `vmt${endpoint}`),
+      plug: (endpoint, sandbox) => {
+        this.plugged.add(endpoint);
+        const isFirst = !this.sandboxes.includes(sandbox);
+        this.sandboxes.push(sandbox);
+        return { interfaceName: `vmt${endpoint}`, isFirst };
+      },
+      leave: () => {},
+      routes: ["224.0.0.0/4", "169.254.53.53/32"],
       unplug: (endpoint) => void this.plugged.delete(endpoint),
       interfacePrefix: "ethmesh",
       logger: {
@@ -86,9 +94,13 @@ Deno.test("a container's way through the plugin: pool, address, endpoint, interf
     await plugin.call("NetworkDriver.Join", { ...endpoint, SandboxKey: "/run/docker/netns/x" }),
     {
       InterfaceName: { SrcName: "vmte1", DstPrefix: "ethmesh" },
-      StaticRoutes: [{ Destination: "224.0.0.0/4", RouteType: 1 }],
+      StaticRoutes: ["224.0.0.0/4", "169.254.53.53/32"].map((Destination) => ({ Destination, RouteType: 1 })),
     },
   );
+  const second = { EndpointID: "e2", SandboxKey: "/run/docker/netns/x" };
+  const joined = await plugin.call("NetworkDriver.Join", second);
+  assert.deepEqual(joined["StaticRoutes"], [], "two interfaces cannot have the same route");
+  await plugin.call("NetworkDriver.DeleteEndpoint", second);
   assert.deepEqual([...plugin.plugged], ["e1"]);
   await plugin.call("NetworkDriver.Leave", endpoint);
   assert.deepEqual([...plugin.plugged], ["e1"]); // Docker still takes it out of the container

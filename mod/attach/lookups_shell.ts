@@ -1,0 +1,239 @@
+/** Look-ups of containers that an engine puts into the network itself: they reach this host's name server unasked. */
+import { type Cidr, parseCidr } from "../core/addr.ts";
+import { assertNever } from "../core/brand.ts";
+import { ERRNO } from "../core/errno.ts";
+import { messageOf } from "../core/errors.ts";
+import { NAME_SERVER_IP, NAME_SERVER_MAC } from "../core/name_leg.ts";
+import type { Logger, NetlinkSocket } from "../core/ports.ts";
+import * as rt from "../wire/netlink/rtnetlink.ts";
+import { failedWith, findLink, listLinks, sure } from "./links_shell.ts";
+import { type LookupStep, planLookups, type PresentLookups } from "./lookups.ts";
+import { outerInterface } from "./names.ts";
+import type { NamespaceProbe } from "./target.ts";
+
+const MULTICAST = parseCidr("224.0.0.0/4")!;
+const NAME_SERVER: Cidr = { ip: NAME_SERVER_IP, prefix: 32 };
+/** An engine makes a container's namespace some time after it has said where that will be. It is looked for so often, at
+ * first and later, in milliseconds, and for so long. */
+const LOOK = { firstMs: 4, soonMs: 1_000, laterMs: 50, wholeMs: 30_000 } as const;
+
+/** What is needed of the host. */
+export interface LookupsParts {
+  /** An rtnetlink socket of the daemon's namespace. */
+  readonly host: NetlinkSocket;
+  readonly openRoute: (namespacePath: string) => NetlinkSocket;
+  readonly probe: Pick<NamespaceProbe, "identify" | "own">;
+  /** Has questions for the host's servers come to the name server in a namespace, until it is disposed. */
+  readonly redirect: (namespacePath: string) => Disposable;
+  /** Whether there is a name server. */
+  readonly nameServer: boolean;
+  /** Runs work once, so many milliseconds from now. */
+  readonly later: (ms: number, work: () => void) => void;
+  readonly log: Pick<Logger, "warn">;
+}
+
+/** Where the container of an endpoint is. */
+interface Place {
+  readonly path: string;
+  /** For how long it has been looked for; undefined: it was found. */
+  readonly lookedMs: number | undefined;
+}
+
+/** Keeps look-ups right, in each namespace as long as an endpoint of the network is there. Disposing it takes the redirects
+ * away: while nobody answers at the name server, containers ask whom they asked before. */
+export class ContainerLookups implements Disposable {
+  readonly #parts: LookupsParts;
+  readonly #places = new Map<string, Place>();
+  /** By namespace. */
+  readonly #redirects = new Map<string, Disposable>();
+  #ticking = false;
+  #over = false;
+  #failure: string | undefined;
+
+  constructor(parts: LookupsParts) {
+    this.#parts = parts;
+  }
+
+  /** Why containers find no names by themselves, a sentence without full stop; undefined: they do. */
+  get problem(): string | undefined {
+    return this.#failure;
+  }
+
+  /** An endpoint's container has its namespace at this path, now or soon. */
+  at(endpoint: string, path: string): void {
+    if (this.#places.get(endpoint)?.path === path) return this.#look(endpoint);
+    this.#places.set(endpoint, { path, lookedMs: 0 });
+    this.#look(endpoint);
+    this.#tickLater();
+  }
+
+  /** Whether some endpoint is, or will be, in the namespace at this path. */
+  isKnown(path: string): boolean {
+    const namespace = this.#namespaceAt(path);
+    return [...this.#places.values()].some((place) =>
+      place.path === path || namespace !== undefined && this.#namespaceAt(place.path) === namespace
+    );
+  }
+
+  /** An endpoint leaves its container. */
+  drop(endpoint: string): void {
+    if (this.#places.delete(endpoint)) this.#sweep();
+  }
+
+  /** Puts right what others have changed, and lets go of what has gone. */
+  keep(): void {
+    for (const [endpoint, { lookedMs }] of [...this.#places]) {
+      if (lookedMs === undefined) this.#look(endpoint);
+    }
+    this.#sweep();
+  }
+
+  /** Takes the redirects away. */
+  [Symbol.dispose](): void {
+    this.#over = true;
+    this.#places.clear();
+    this.#sweep();
+  }
+
+  /** A namespace's identity; undefined: there is none at that path yet, or no more. */
+  #namespaceAt(path: string): string | undefined {
+    const { probe } = this.#parts;
+    const found = probe.identify(path);
+    if (found === undefined || found.device !== probe.own().device) return undefined; // a file that waits for a mount
+    return `${found.device}:${found.inode}`;
+  }
+
+  #look(endpoint: string): void {
+    const place = this.#places.get(endpoint);
+    if (place === undefined) return;
+    try {
+      const namespace = this.#namespaceAt(place.path);
+      if (namespace === undefined) {
+        if (place.lookedMs === undefined) this.#places.delete(endpoint);
+        return;
+      }
+      if (this.#connect(endpoint, place.path, namespace)) {
+        this.#places.set(endpoint, { path: place.path, lookedMs: undefined });
+      }
+    } catch (thrown) {
+      if (failedWith(thrown, ERRNO.ENOENT, ERRNO.ENODEV, ERRNO.ESRCH)) return; // it has just gone
+      this.#failed(place.path, thrown);
+      this.#places.set(endpoint, { path: place.path, lookedMs: undefined }); // the next look tries again
+    }
+  }
+
+  #failed(path: string, thrown: unknown): void {
+    const reason = messageOf(thrown);
+    if (reason !== this.#failure) {
+      this.#parts.log.warn("containers of the engine find no names", { path, reason });
+    }
+    this.#failure = reason;
+  }
+
+  #redirect(path: string, namespace: string): void {
+    try {
+      this.#redirects.set(namespace, this.#parts.redirect(path));
+      this.#failure = undefined;
+    } catch (thrown) { // the rest of what the container needs does without
+      this.#failed(path, thrown);
+    }
+  }
+
+  /** Says whether the endpoint's interface is there with all that it needs. */
+  #connect(endpoint: string, path: string, namespace: string): boolean {
+    using route = this.#parts.openRoute(path);
+    const outer = findLink(this.#parts.host, outerInterface(endpoint));
+    const guest = outer &&
+      listLinks(route).find((link) =>
+        link.kind === "veth" && link.index === outer.peerIndex && link.peerIndex === outer.index
+      );
+    const present = this.#observe(route, guest, namespace);
+    for (const step of planLookups(present)) this.#perform(step, { route, guest, path, namespace });
+    return present.up;
+  }
+
+  #observe(route: NetlinkSocket, guest: rt.Link | undefined, namespace: string): PresentLookups {
+    const { nameServer } = this.#parts;
+    const redirected = !nameServer || this.#redirects.has(namespace);
+    if (guest?.up !== true) {
+      return { up: false, route: false, neighbour: false, multicast: false, redirected };
+    }
+    const routes = route.request(rt.dumpRoutes()).map((reply) => sure(rt.decodeRoute(reply)));
+    const leadsTo = (to: Cidr) =>
+      routes.some(({ destination: { ip, prefix }, table }) =>
+        table === rt.MAIN_TABLE && ip === to.ip && prefix === to.prefix
+      );
+    const knows = () =>
+      route.request(rt.dumpNeighbours(guest.index)).map((reply) => sure(rt.decodeNeighbour(reply)))
+        .some((one) => one.index === guest.index && one.ip === NAME_SERVER_IP && one.permanent);
+    return {
+      up: true,
+      route: !nameServer || leadsTo(NAME_SERVER),
+      neighbour: !nameServer || knows(),
+      multicast: leadsTo(MULTICAST),
+      redirected,
+    };
+  }
+
+  #perform(step: LookupStep, { guest, namespace, path, route }: {
+    readonly guest: rt.Link | undefined;
+    readonly namespace: string;
+    readonly path: string;
+    readonly route: NetlinkSocket;
+  }): void {
+    const index = guest?.index ?? 0;
+    const add = (to: Cidr) => {
+      try {
+        route.request(rt.addLinkRoute(index, to));
+      } catch (thrown) {
+        if (!failedWith(thrown, ERRNO.EEXIST)) throw thrown; // the engine was faster
+      }
+    };
+    switch (step) {
+      case "redirect":
+        return this.#redirect(path, namespace);
+      case "neighbour":
+        return void route.request(rt.setNeighbour(index, NAME_SERVER_IP, NAME_SERVER_MAC));
+      case "route":
+        return add(NAME_SERVER);
+      case "multicast":
+        return add(MULTICAST);
+      default:
+        return assertNever(step);
+    }
+  }
+
+  /** Ends the redirects of namespaces that no endpoint is in: they would keep them alive. */
+  #sweep(): void {
+    const used = new Set([...this.#places.values()].map(({ path }) => this.#namespaceAt(path)));
+    for (const [namespace, redirect] of this.#redirects) {
+      if (used.has(namespace)) continue;
+      this.#redirects.delete(namespace);
+      redirect[Symbol.dispose]();
+    }
+  }
+
+  #tickLater(): void {
+    if (this.#ticking || this.#over) return;
+    const waiting = [...this.#places.values()].flatMap(({ lookedMs }) => lookedMs ?? []);
+    if (waiting.length === 0) return;
+    this.#ticking = true;
+    const ms = Math.min(...waiting) < LOOK.soonMs ? LOOK.firstMs : LOOK.laterMs;
+    this.#parts.later(ms, () => {
+      this.#ticking = false;
+      this.#tick(ms);
+    });
+  }
+
+  #tick(ms: number): void {
+    for (const [endpoint, { lookedMs, path }] of [...this.#places]) {
+      if (lookedMs === undefined) continue;
+      if (lookedMs > LOOK.wholeMs) this.#places.delete(endpoint); // the engine has given it up, or tells later
+      else {
+        this.#places.set(endpoint, { path, lookedMs: lookedMs + ms });
+        this.#look(endpoint);
+      }
+    }
+    this.#tickLater();
+  }
+}

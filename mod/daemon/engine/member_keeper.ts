@@ -1,0 +1,279 @@
+/** Containers in the engine's networks of ours: they have names, find names, and keep their addresses. */
+import { CONTAINER_PREFIX, type ContainerLookups, type EngineEndpoints } from "../../attach/mod.ts";
+import type { HolderReport } from "../../control/address_types.ts";
+import type { Problem } from "../../control/api_types.ts";
+import { type Cidr, formatCidr, type Ip } from "../../core/addr.ts";
+import { MeshnetError, messageOf } from "../../core/errors.ts";
+import { ENGINE_PREFIX } from "../../core/holders.ts";
+import type { Logger, Store } from "../../core/ports.ts";
+import type { Known } from "../../docker/follower.ts";
+import { type Member, Members, readMember, writeMember } from "../../docker/members.ts";
+import { givenName, isSame, type Names } from "../names/names.ts";
+import { readHealth } from "../names/target_checks.ts";
+
+/** Keys of what is remembered: followed by the container's id. */
+const PREFIX = "engine/container/";
+/** So many stopped containers are asked about when one starts: the engine has other work. */
+const MAX_ASKED = 32;
+const MAX_SHOWN = 80;
+/** Problems that are told one by one. */
+const MAX_PROBLEMS = 20;
+
+/** What it is made of. */
+export interface MemberKeeperParts {
+  readonly store: Store;
+  readonly logger: Logger;
+  /** undefined: there are none. */
+  readonly names:
+    | Pick<Names, "attached" | "checks" | "domain" | "engineHealth" | "forgotten" | "own">
+    | undefined;
+  readonly endpoints: Pick<EngineEndpoints, "has">;
+  readonly lookups: Pick<ContainerLookups, "at" | "drop" | "isKnown" | "keep">;
+  /** Gives an address back to everybody. */
+  readonly release: (ip: Ip) => Promise<void>;
+  /** Path of the namespace of a process. */
+  readonly isThere: (path: string) => boolean;
+  /** Runs work that nobody waits for. */
+  readonly later: (what: string, work: Promise<unknown>) => void;
+}
+
+/** What the engine is asked. */
+export interface MemberEngine {
+  /** What is known of a container. */
+  readonly get: (id: string) => Known | undefined;
+  readonly all: () => IterableIterator<[id: string, known: Known]>;
+  /** Whether containers that are not known have gone. */
+  readonly isSynced: boolean;
+  /** Which of these containers the engine is working on now; undefined: it cannot be asked. */
+  readonly busy: (ids: readonly string[]) => Promise<ReadonlySet<string> | undefined>;
+}
+
+/** See the file. */
+export class MemberKeeper {
+  readonly #parts: MemberKeeperParts;
+  readonly #members: Members;
+  readonly #stored = new Map<string, string>();
+  /** What is not as somebody wished, by container. */
+  readonly #problems = new Map<string, Problem>();
+  /** Set by whoever follows the engine. */
+  engine: MemberEngine | undefined;
+
+  /** Takes over what an earlier run remembered: names are answered again before the engine is. */
+  constructor(parts: MemberKeeperParts) {
+    this.#parts = parts;
+    this.#members = new Members(parts.names?.domain ?? "");
+    for (const [key, text] of parts.store.list(PREFIX)) {
+      const id = key.slice(PREFIX.length);
+      const member = readMember(text);
+      this.#stored.set(id, text);
+      if (member === undefined) this.#remember(id);
+      else {
+        this.#members.restore(id, member);
+        for (const { id: endpoint } of member.endpoints) {
+          if (!parts.endpoints.has(endpoint)) this.#members.left(endpoint);
+          else parts.lookups.at(endpoint, member.sandbox);
+        }
+        this.#show(id);
+      }
+    }
+  }
+
+  /** Whether a container is in a network of ours, or an address waits for it. */
+  has(id: string): boolean {
+    return this.#members.get(id) !== undefined;
+  }
+
+  /** Whether there is none at all. */
+  get isEmpty(): boolean {
+    return this.#members.all().next().done === true;
+  }
+
+  /** Whether an endpoint of the engine is one of ours. */
+  isOurs(endpoint: string): boolean {
+    return endpoint !== "" && this.#parts.endpoints.has(endpoint);
+  }
+
+  /** What is not as somebody wished. */
+  problems(): readonly Problem[] {
+    return [...this.#problems.values()].slice(0, MAX_PROBLEMS);
+  }
+
+  /** Who has which addresses, for people. */
+  holders(): readonly HolderReport[] {
+    return [...this.#members.all()].map(([id, { endpoints, kept, name }]) => ({
+      ...{ holder: CONTAINER_PREFIX + id, name, attached: endpoints.length > 0 },
+      addresses: [...endpoints.map(({ address }) => formatCidr(address)), ...kept.map((ip) => `${ip}/32`)],
+      names: this.#parts.names?.own.namesOf(ENGINE_PREFIX + id) ?? [],
+      health: this.#parts.names?.checks.healthOf(ENGINE_PREFIX + id) ?? null,
+    }));
+  }
+
+  /** Something may have changed about a container. */
+  changed(id: string): void {
+    const { engine } = this;
+    if (engine === undefined) return;
+    const known = engine.get(id);
+    if (known === undefined && !engine.isSynced) return;
+    const before = this.#members.get(id);
+    const freed = this.#members.learn(id, known, (endpoint) => this.isOurs(endpoint));
+    for (const ip of freed) this.#free(ip);
+    const after = this.#members.get(id);
+    for (const { id: endpoint } of before?.endpoints ?? []) {
+      if (after?.endpoints.some((one) => one.id === endpoint) !== true) this.#parts.lookups.drop(endpoint);
+    }
+    const path = this.#namespaceOf(known);
+    for (const { id: endpoint } of after?.endpoints ?? []) {
+      if (path !== undefined) this.#parts.lookups.at(endpoint, path);
+    }
+    if (before === undefined && after === undefined) return;
+    this.#show(id);
+  }
+
+  /** All containers are known. */
+  synced(): void {
+    const { engine } = this;
+    if (engine === undefined) return;
+    const all = new Set([...this.#members.all(), ...engine.all()].map(([id]) => id));
+    for (const id of all) this.changed(id);
+  }
+
+  /** An endpoint will be in the namespace at that path. Says whether it is the first one of ours there. */
+  joins(endpoint: string, sandbox: string): boolean {
+    if (sandbox === "") return true;
+    const { lookups } = this.#parts;
+    const isFirst = !lookups.isKnown(sandbox);
+    lookups.at(endpoint, sandbox);
+    return isFirst;
+  }
+
+  /** An endpoint is leaving, or has left. */
+  leaves(endpoint: string): void {
+    this.#parts.lookups.drop(endpoint);
+    const id = this.#members.left(endpoint);
+    if (id !== undefined) this.#show(id);
+  }
+
+  /** Looks whether endpoints are still there, and whether containers find names. */
+  look(): void {
+    const { endpoints, lookups } = this.#parts;
+    for (const [, member] of [...this.#members.all()]) {
+      for (const { id } of member.endpoints) if (!endpoints.has(id)) this.leaves(id);
+    }
+    lookups.keep();
+  }
+
+  /** The engine gives an address back: whether it stays with its container. */
+  keeps(ip: Ip): boolean {
+    const id = this.#members.keeps(ip);
+    if (id !== undefined) this.#show(id);
+    return id !== undefined;
+  }
+
+  /** Whether an address waits for a stopped container. */
+  isKept(ip: Ip): boolean {
+    return this.#members.isKept(ip);
+  }
+
+  /** The address that waits for the container that is being started now, if that is one which had an address of this part
+   * of the network. The engine does not say for whom it asks: it is the one that the engine is working on. */
+  async addressFor(from: Cidr): Promise<Ip | undefined> {
+    const waiting = this.#members.waiting(from).slice(-MAX_ASKED);
+    if (waiting.length === 0) return undefined;
+    const busy = await this.engine?.busy(waiting);
+    const id = waiting.find((one) => busy?.has(one) ?? true);
+    const ip = id === undefined ? undefined : this.#members.give(id, from);
+    if (id !== undefined) this.#remember(id);
+    return ip;
+  }
+
+  /** Somebody asks for this very address: whether it is held already, for a stopped container. */
+  take(ip: Ip): boolean {
+    const id = this.#members.take(ip);
+    if (id !== undefined) this.#remember(id);
+    return id !== undefined;
+  }
+
+  #free(ip: Ip): void {
+    this.#parts.later("give an address back", this.#parts.release(ip));
+  }
+
+  /** Where a running container's namespace is, as far as this process sees it. */
+  #namespaceOf(known: Known | undefined): string | undefined {
+    if (known?.process === undefined) return undefined;
+    const { isThere } = this.#parts;
+    return [known.sandbox, `/proc/${known.process.pid}/ns/net`].find((path) => path !== "" && isThere(path));
+  }
+
+  /** Has the names of a container answered as it is now. */
+  #show(id: string): void {
+    this.#remember(id);
+    const { names } = this.#parts;
+    const member = this.#members.get(id);
+    const holder = ENGINE_PREFIX + id;
+    if (names === undefined) return;
+    if (member === undefined || member.endpoints.length === 0) {
+      this.#problems.delete(id);
+      names.engineHealth(holder, true);
+      return void names.forgotten(holder);
+    }
+    const { answers, endpoints } = member;
+    const whole = this.#wholeNames(id, member, names.domain);
+    const addresses = endpoints.map(({ address }) => formatCidr(address));
+    names.own.lend(holder, whole, endpoints.map(({ address }) => address.ip));
+    names.attached(holder, addresses);
+    names.engineHealth(holder, answers);
+  }
+
+  /** The names that can be used; why the others cannot is told. */
+  #wholeNames(id: string, { check, name, names }: Member, domain: string): readonly string[] {
+    const whole: string[] = [];
+    let problem: Problem | undefined;
+    const attempt = (what: string, work: () => void) => {
+      try {
+        work();
+      } catch (thrown) {
+        if (!(thrown instanceof MeshnetError)) throw thrown;
+        problem ??= { message: `${name} is ${what}: ${thrown.message}`, hint: thrown.hint ?? null };
+      }
+    };
+    for (const word of names) {
+      attempt("not found by one of its names", () => {
+        const hostname = givenName(word, domain, "use the name");
+        if (!whole.some((other) => isSame(other, hostname))) whole.push(hostname);
+      });
+    }
+    attempt("not checked", () => {
+      if (check !== undefined && isProgram(check)) {
+        const shown = JSON.stringify(check.slice(0, MAX_SHOWN));
+        throw new MeshnetError("usage/bad-health", `Cannot use the label ${LABEL.health}, ${shown}`, {
+          hint: NO_PROGRAM,
+        });
+      }
+      const wanted = check === undefined ? undefined : readHealth(check);
+      this.#parts.names?.checks.set(ENGINE_PREFIX + id, wanted);
+    });
+    const before = this.#problems.get(id);
+    if (problem === undefined) this.#problems.delete(id);
+    else {
+      this.#problems.set(id, problem);
+      if (before?.message !== problem.message) {
+        this.#parts.logger.warn("container-not-as-wished", { container: name, reason: problem.message });
+      }
+    }
+    return whole;
+  }
+
+  #remember(id: string): void {
+    const { logger, store } = this.#parts;
+    const member = this.#members.get(id);
+    const text = member === undefined ? undefined : writeMember(member);
+    if (text === this.#stored.get(id)) return;
+    try {
+      store.putAll([[PREFIX + id, text]]);
+      if (text === undefined) this.#stored.delete(id);
+      else this.#stored.set(id, text);
+    } catch (thrown) { // what the engine says next is written again
+      logger.error("container not remembered", { container: id, reason: messageOf(thrown) });
+    }
+  }
+}

@@ -1,0 +1,208 @@
+/** Who is in the networks that we make for an engine, and which addresses wait for containers that are stopped. Pure. */
+import { type Cidr, cidrContains, formatCidr, type Ip, isIpv4, parseCidr } from "../core/addr.ts";
+import type { Known } from "./follower.ts";
+import { healthLabel } from "./labels.ts";
+import { namesOfContainer } from "./container_names.ts";
+
+/** Containers that are remembered. */
+const MAX_MEMBERS = 10_000;
+/** Addresses that wait for one container: one for each network. */
+const MAX_KEPT = 16;
+const VERSION = 1;
+
+/** A place in a network of ours. */
+export interface MemberEndpoint {
+  readonly id: string;
+  readonly network: string;
+  readonly address: Cidr;
+}
+
+/** A container that is, or was when it ran, in a network of ours. */
+export interface Member {
+  /** As the engine calls it. */
+  readonly name: string;
+  /** Words that it is called by. */
+  readonly names: readonly string[];
+  /** How it is to be checked. */
+  readonly check: string | undefined;
+  /** Whether the engine says that it answers. A container that starts does not yet, and a paused one does not. */
+  readonly answers: boolean;
+  /** Path of its namespace. */
+  readonly sandbox: string;
+  /** None while it does not run. */
+  readonly endpoints: readonly MemberEndpoint[];
+  /** The networks of ours that it was in when it ran. */
+  readonly networks: readonly string[];
+  /** Addresses that wait for it. */
+  readonly kept: readonly Ip[];
+}
+
+/** Whether what the engine says of a container lets others be sent to it. */
+export function answersNow({ health, paused }: Pick<Known, "health" | "paused">): boolean {
+  return !paused && (health === "healthy" || health === "none");
+}
+
+/** See the file. */
+export class Members {
+  readonly #all = new Map<string, Member>();
+  /** Addresses that containers got which have not been seen with them yet. */
+  readonly #given = new Map<Ip, string>();
+
+  /** `domain`: that of the mesh. */
+  constructor(readonly domain: string) {}
+
+  /** All, by the ids of their containers. */
+  all(): IterableIterator<[id: string, member: Member]> {
+    return this.#all.entries();
+  }
+
+  /** One of them. */
+  get(id: string): Member | undefined {
+    return this.#all.get(id);
+  }
+
+  /** Takes in what an earlier run remembered. */
+  restore(id: string, member: Member): void {
+    if (this.#all.size < MAX_MEMBERS) this.#all.set(id, member);
+  }
+
+  /** Takes in what the engine says of a container now; undefined: it has none with that id. Returns the addresses that
+   * nobody waits for any more. */
+  learn(id: string, known: Known | undefined, isOurs: (endpoint: string) => boolean): readonly Ip[] {
+    const before = this.#all.get(id);
+    const endpoints = known?.process === undefined ? [] : known.endpoints.flatMap((one) => {
+      const { address, network } = one;
+      return address === undefined || !isOurs(one.id) ? [] : [{ id: one.id, network, address }];
+    });
+    if (known !== undefined && endpoints.length > 0) {
+      if (before === undefined && this.#all.size >= MAX_MEMBERS) return [];
+      const here = new Set(endpoints.map(({ address }) => address.ip));
+      for (const ip of here) this.#given.delete(ip);
+      this.#all.set(id, {
+        ...{
+          name: known.name,
+          names: namesOfContainer(id, known, { domain: this.domain, isOurs }),
+          endpoints,
+          kept: [],
+        },
+        ...{ check: healthLabel(known.labels), answers: answersNow(known), sandbox: known.sandbox },
+        networks: endpoints.map(({ network }) => network),
+      });
+      return before?.kept.filter((ip) => !here.has(ip)) ?? [];
+    }
+    if (before === undefined) return [];
+    const stays = known !== undefined && known.process === undefined &&
+      known.endpoints.some(({ network }) => before.networks.includes(network));
+    if (!stays) {
+      this.#all.delete(id);
+      return before.kept;
+    }
+    this.#all.set(id, { ...resting(before), name: known.name });
+    return [];
+  }
+
+  /** An endpoint has gone. Returns its container. */
+  left(endpoint: string): string | undefined {
+    for (const [id, member] of this.#all) {
+      const gone = member.endpoints.find((one) => one.id === endpoint);
+      if (gone === undefined) continue;
+      const endpoints = member.endpoints.filter((one) => one !== gone);
+      this.#all.set(id, { ...member, endpoints, kept: keptWith(member.kept, [gone.address.ip]) });
+      return id;
+    }
+    return undefined;
+  }
+
+  /** The engine gives an address back. Says whose it stays. */
+  keeps(ip: Ip): string | undefined {
+    const given = this.#given.get(ip);
+    this.#given.delete(ip);
+    for (const [id, member] of this.#all) {
+      const had = member.endpoints.some(({ address }) => address.ip === ip) || member.kept.includes(ip);
+      if (!had && id !== given) continue;
+      const endpoints = member.endpoints.filter(({ address }) => address.ip !== ip);
+      this.#all.set(id, { ...member, endpoints, kept: keptWith(member.kept, [ip]) });
+      return id;
+    }
+    return undefined;
+  }
+
+  /** Containers that do not run, and for which an address of this part of the network waits. */
+  waiting(from: Cidr): readonly string[] {
+    return [...this.#all].flatMap(([id, { endpoints, kept }]) =>
+      endpoints.length === 0 && kept.some((ip) => isIn(ip, from)) ? [id] : []
+    );
+  }
+
+  /** Gives a container that starts the address that waits for it. */
+  give(id: string, from: Cidr): Ip | undefined {
+    const ip = this.#all.get(id)?.kept.find((each) => isIn(each, from));
+    if (ip !== undefined) this.take(ip);
+    return ip;
+  }
+
+  /** Somebody gets this very address. Returns for whom it waited. */
+  take(ip: Ip): string | undefined {
+    for (const [id, member] of this.#all) {
+      if (!member.kept.includes(ip)) continue;
+      this.#all.set(id, { ...member, kept: member.kept.filter((each) => each !== ip) });
+      this.#given.set(ip, id);
+      return id;
+    }
+    return undefined;
+  }
+
+  /** Whether an address waits for a container. */
+  isKept(ip: Ip): boolean {
+    return [...this.#all.values()].some(({ kept }) => kept.includes(ip));
+  }
+}
+
+/** How a container is remembered that does not run. */
+function resting(member: Member): Member {
+  const kept = keptWith(member.kept, member.endpoints.map(({ address }) => address.ip));
+  return { ...member, endpoints: [], kept, answers: false, sandbox: "" };
+}
+
+function keptWith(kept: readonly Ip[], more: readonly Ip[]): readonly Ip[] {
+  return [...new Set([...kept, ...more])].slice(-MAX_KEPT);
+}
+
+function isIn(ip: Ip, { ip: base, prefix }: Cidr): boolean {
+  return isIpv4(ip) === isIpv4(base) && cidrContains({ ip: base, prefix }, ip);
+}
+
+/** A member as it is stored. */
+export function writeMember(member: Member): string {
+  const endpoints = member.endpoints.map((one) => ({ ...one, address: formatCidr(one.address) }));
+  return JSON.stringify({ version: VERSION, ...member, endpoints });
+}
+
+/** Reads what writeMember() wrote; undefined for anything else. */
+export function readMember(text: string): Member | undefined {
+  try {
+    const fields = JSON.parse(text) as Record<string, unknown>;
+    const { answers, check, endpoints, kept, name, names, networks, sandbox, version } = fields;
+    if (version !== VERSION || typeof name !== "string" || typeof sandbox !== "string") return undefined;
+    if (!areTexts(names) || !areTexts(networks) || !areTexts(kept) || !Array.isArray(endpoints)) {
+      return undefined;
+    }
+    return {
+      ...{ name, names, networks, sandbox, answers: answers === true },
+      check: typeof check === "string" ? check : undefined,
+      kept: kept.flatMap((each) => parseCidr(`${each}/32`)?.ip ?? []),
+      endpoints: endpoints.flatMap((one: Record<string, unknown>) => {
+        const { address, id, network } = one;
+        const cidr = parseCidr(String(address));
+        const isWhole = cidr !== undefined && typeof id === "string" && typeof network === "string";
+        return isWhole ? [{ id, network, address: cidr }] : [];
+      }),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function areTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
+}

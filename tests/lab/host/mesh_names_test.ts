@@ -1,0 +1,115 @@
+/** Names of containers that are in Docker's network `mesh` alone: across hosts, unasked, and no longer than they live. */
+import assert from "node:assert/strict";
+import { until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { Host } from "../common/world.ts";
+import type { Engine } from "./engine.ts";
+import { engine, enginesWorld, hostEnds, OUTSIDE, prepareEngines } from "./engine_world.ts";
+import { declareTests } from "./host_lab.ts";
+
+/** Addresses of a name, as a host knows it. */
+async function lookUp(host: Host, name: string): Promise<readonly string[]> {
+  const { stdout } = await host.attempt("dns", "lookup", name);
+  return stdout.split("\n").filter(Boolean).sort();
+}
+
+async function ipOf(one: Engine, name: string): Promise<string> {
+  return await one.docker("inspect", "-f", "{{.NetworkSettings.Networks.mesh.IPAddress}}", name);
+}
+
+async function hasNetwork(one: Engine): Promise<void> {
+  await until("Docker has the network", async () => {
+    return (await one.attempt("network", "inspect", "mesh")).code === 0;
+  });
+}
+
+/** What a program in a container finds by a name. */
+async function finds(one: Engine, container: string, name: string): Promise<string> {
+  const { stdout } = await one.attempt("exec", container, "ping", "-c", "1", "-W", "2", name);
+  return /^PING \S+ \(([0-9.]+)\)/.exec(stdout)?.[1] ?? "";
+}
+
+declareTests(
+  suite({ name: "host kernel, names in Docker's network", open: enginesWorld, prepare: prepareEngines }, {
+    "found by name, host name, alias and label across engines, unasked; others' names are found as before":
+      async (
+        world,
+      ) => {
+        const [here, there] = [engine(world, 1), engine(world, 2)];
+        await Promise.all([here, there].map(hasNetwork));
+        await here.run(
+          "web",
+          ...[
+            "--net",
+            "mesh",
+            "--hostname",
+            "www.shop",
+            "--network-alias",
+            "front",
+            "--label",
+            "meshnet.name=shop",
+          ],
+        );
+        const ip = await ipOf(here, "web");
+        const first = await there.attempt(
+          "run",
+          "--rm",
+          "--net",
+          "mesh",
+          "box",
+          "ping",
+          "-c",
+          "1",
+          "-W",
+          "2",
+          "web",
+        );
+        assert.match(
+          first.stdout,
+          /1 packets received/,
+          `the first thing that a container does: ${first.stdout}`,
+        );
+        await there.run("db", "--net", "mesh");
+        for (const name of ["web", "www", "front", "shop", "web.mesh.internal"]) {
+          assert.deepEqual([name, await finds(there, "db", name)], [name, ip]);
+        }
+        assert.equal(await finds(here, "web", "db"), await ipOf(there, "db"));
+        const outside = await there.docker("exec", "db", "nslookup", OUTSIDE.name);
+        assert.match(outside, new RegExp(OUTSIDE.address.replaceAll(".", "\\.")));
+        await here.docker("network", "create", "own");
+        await here.docker("network", "connect", "own", "web");
+        await here.run("neighbour", "--net", "own");
+        assert.match(await finds(here, "web", "neighbour"), /^172\./, "Docker's own names");
+
+        await here.docker("exec", "-d", "web", "httpd", "-p", "80", "-h", "/bin");
+        await until("its web server answers by name", async () => {
+          return (await there.attempt("exec", "db", "wget", "-q", "-O", "/dev/null", "http://web/cat"))
+            .code === 0;
+        });
+
+        await there.docker("rename", "db", "store");
+        await until("the new name is found", async () => (await lookUp(here.host, "store")).length === 1);
+        assert.deepEqual(await lookUp(here.host, "db"), []);
+        await here.docker("network", "disconnect", "mesh", "web");
+        await until(
+          "it left, and its names went",
+          async () => (await lookUp(there.host, "web")).length === 0,
+        );
+        const outsideStill = await here.docker("exec", "web", "nslookup", OUTSIDE.name);
+        assert.match(outsideStill, new RegExp(OUTSIDE.address.replaceAll(".", "\\.")));
+        await there.docker("kill", "store");
+        await until(
+          "it died, and its names went",
+          async () => (await lookUp(here.host, "store")).length === 0,
+        );
+        await here.docker("rm", "-f", "web", "neighbour");
+        await there.docker("rm", "-f", "store");
+        await here.docker("network", "rm", "own");
+        for (const { host } of [here, there]) {
+          await until("nothing is left of it", async () => (await hostEnds(host)).length === 0);
+          assert.match(await host.run("dns", "list"), /^No names\./);
+          assert.deepEqual((await host.status()).problems, []);
+        }
+      },
+  }),
+);
