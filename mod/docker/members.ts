@@ -43,7 +43,7 @@ export function answersNow({ health, paused }: Pick<Known, "health" | "paused">)
 }
 
 /** See the file. */
-export class Members {
+export class NetworkMembers {
   readonly #all = new Map<string, Member>();
   /** Addresses that containers got which have not been seen with them yet. */
   readonly #given = new Map<Ip, string>();

@@ -23,7 +23,7 @@ const HARMLESS = new Set([
 const KNOWN: Readonly<Record<string, string>> = {
   "mod/control/http_server.ts refuse": "writes and closes, and catches both",
   "mod/control/http_server.ts late": "refuses or closes",
-  "mod/control/server.ts look": "catches what it tries, and tries again later",
+  "mod/control/served_socket.ts look": "catches what it tries, and tries again later",
   "mod/daemon/threads/fence.ts onError": "it is the last guard itself",
   "mod/daemon/threads/fence.ts onRejection": "it is the last guard itself",
   "mod/daemon/supervisor.ts listener": "ends the process, or reads the peers anew, which catches everything",

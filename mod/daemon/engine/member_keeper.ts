@@ -7,7 +7,7 @@ import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { ENGINE_PREFIX } from "../../core/holders.ts";
 import type { Logger, Store } from "../../core/ports.ts";
 import type { Known } from "../../docker/follower.ts";
-import { type Member, Members, readMember, writeMember } from "../../docker/members.ts";
+import { type Member, NetworkMembers, readMember, writeMember } from "../../docker/members.ts";
 import { givenName, isSame, type Names } from "../names/names.ts";
 import { readHealth } from "../names/target_checks.ts";
 
@@ -51,7 +51,7 @@ export interface MemberEngine {
 /** See the file. */
 export class MemberKeeper {
   readonly #parts: MemberKeeperParts;
-  readonly #members: Members;
+  readonly #members: NetworkMembers;
   readonly #stored = new Map<string, string>();
   /** What is not as somebody wished, by container. */
   readonly #problems = new Map<string, Problem>();
@@ -61,7 +61,7 @@ export class MemberKeeper {
   /** Takes over what an earlier run remembered: names are answered again before the engine is. */
   constructor(parts: MemberKeeperParts) {
     this.#parts = parts;
-    this.#members = new Members(parts.names?.domain ?? "");
+    this.#members = new NetworkMembers(parts.names?.domain ?? "");
     for (const [key, text] of parts.store.list(PREFIX)) {
       const id = key.slice(PREFIX.length);
       const member = readMember(text);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import type { Known } from "../../../mod/docker/follower.ts";
-import { answersNow, Members, readMember, writeMember } from "../../../mod/docker/members.ts";
+import { answersNow, NetworkMembers, readMember, writeMember } from "../../../mod/docker/members.ts";
 import { namesOfContainer } from "../../../mod/docker/container_names.ts";
 import { knownContainer } from "./known.ts";
 
@@ -41,7 +41,7 @@ Deno.test("namesOfContainer() takes name, host name, aliases of our networks and
 });
 
 Deno.test("a container that is stopped keeps its address, and gets it again", () => {
-  const members = new Members("mesh.internal.");
+  const members = new NetworkMembers("mesh.internal.");
   assert.deepEqual(members.learn(WEB, running("e1", 1), isOurs), []);
   assert.deepEqual(members.get(WEB)?.endpoints.map(({ network }) => network), ["mesh"]);
   assert.equal(members.left("e1"), WEB);
@@ -59,7 +59,7 @@ Deno.test("a container that is stopped keeps its address, and gets it again", ()
 });
 
 Deno.test("an address that was given out comes back to its container when the start fails", () => {
-  const members = new Members("");
+  const members = new NetworkMembers("");
   members.learn(WEB, running("e1", 1), isOurs);
   members.learn(WEB, stopped(), isOurs);
   members.give(WEB, SUBNET);
@@ -68,7 +68,7 @@ Deno.test("an address that was given out comes back to its container when the st
 });
 
 Deno.test("what is removed, or leaves the network, frees what waits for it", () => {
-  const members = new Members("");
+  const members = new NetworkMembers("");
   members.learn(WEB, running("e1", 1), isOurs);
   members.left("e1");
   assert.deepEqual(members.learn(WEB, undefined, isOurs), [ip(1)], "removed");
@@ -85,7 +85,7 @@ Deno.test("what is removed, or leaves the network, frees what waits for it", () 
 });
 
 Deno.test("who asks for an address by name gets it while its container is stopped", () => {
-  const members = new Members("");
+  const members = new NetworkMembers("");
   members.learn(WEB, running("e1", 1), isOurs);
   assert.equal(members.take(ip(1)), undefined, "it is in use");
   members.learn(WEB, stopped(), isOurs);
@@ -103,7 +103,7 @@ Deno.test("a paused container does not answer, nor does one whose check has not 
 });
 
 Deno.test("a member is read as it was written, and anything else is none", () => {
-  const members = new Members("mesh.internal.");
+  const members = new NetworkMembers("mesh.internal.");
   members.learn(WEB, running("e1", 1, { labels: new Map([["meshnet.health", "tcp:80"]]) }), isOurs);
   const member = members.get(WEB)!;
   assert.deepEqual(readMember(writeMember(member)), member);
