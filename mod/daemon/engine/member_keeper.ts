@@ -7,6 +7,7 @@ import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { ENGINE_PREFIX } from "../../core/holders.ts";
 import type { Logger, Store } from "../../core/ports.ts";
 import type { Known } from "../../docker/follower.ts";
+import { isProgram, LABEL, NO_PROGRAM } from "../../docker/labels.ts";
 import { type Member, NetworkMembers, readMember, writeMember } from "../../docker/members.ts";
 import { givenName, isSame, type Names } from "../names/names.ts";
 import { readHealth } from "../names/target_checks.ts";
