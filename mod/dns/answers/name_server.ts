@@ -74,6 +74,7 @@ export const MAX_UDP_ANSWER = 4_096;
 export const MAX_TCP_ANSWER = 65_535;
 /** The names of addresses are below this. */
 const REVERSE = encodeName("in-addr.arpa.");
+const REVERSE6 = encodeName("ip6.arpa.");
 /** The name of an address has so many labels: four numbers, and these. */
 const ADDRESS_LABELS = 6;
 /** Orders as records have them. */
@@ -112,7 +113,7 @@ export class NameServer {
     index.fold(bytes, DNS_HEADER, query.nameEnd);
     const isOurs = index.isBelow(this.#zone.name);
     const isReverse = !isOurs && index.isBelow(REVERSE);
-    if (!isOurs && !isReverse && query.labels > 1) return this.#forward(bytes, query, out);
+    if (!isOurs && !isReverse && query.labels > 1) return this.#foreign(bytes, query, out);
     this.#writer.begin(bytes, query, out);
     if (query.questions > 1 || query.labels === 0) return this.#finish(RCODE.NXDOMAIN);
     if (query.ednsVersion !== 0 && !this.#zone.isOriginal) return this.#finish(RCODE.BADVERS);
@@ -194,6 +195,18 @@ export class NameServer {
     const name = this.index.nameOf(addr);
     if (name === undefined) return this.#forward(bytes, query, out);
     if (!isAsked) return this.#finish(RCODE.NOERROR);
+    this.#writer.record(undefined, RECORD_TYPE.PTR, this.#options.ttl ?? 1, name, out.length);
+    return this.#finish(RCODE.NOERROR);
+  }
+
+  /** The name is not below our domain. If it is the name of an IPv6 address that a record of ours has, we answer. */
+  #foreign(bytes: Uint8Array, query: DnsQuery, out: Uint8Array): DnsVerdict {
+    const { index } = this;
+    const isAsked = query.questions === 1 && query.type === RECORD_TYPE.PTR && index.isBelow(REVERSE6);
+    const addr = isAsked ? ipv6In(index.folded, query.labels) : undefined;
+    const name = addr === undefined ? undefined : index.nameOf(addr);
+    if (name === undefined) return this.#forward(bytes, query, out);
+    this.#writer.begin(bytes, query, out);
     this.#writer.record(undefined, RECORD_TYPE.PTR, this.#options.ttl ?? 1, name, out.length);
     return this.#finish(RCODE.NOERROR);
   }
@@ -334,4 +347,15 @@ function addressIn(name: Uint8Array, labels: number): number | undefined {
     at += length + 1;
   }
   return addr;
+}
+
+/** The address, as hex, that 32 labels before `ip6.arpa.` stand for (RFC 3596, 2.5). */
+function ipv6In(name: Uint8Array, labels: number): string | undefined {
+  if (labels !== 34) return undefined;
+  let text = "";
+  for (let i = 0; i < 32; i++) {
+    if (name[2 * i] !== 1) return undefined;
+    text = String.fromCharCode(name[2 * i + 1]!) + text;
+  }
+  return /^[0-9a-f]{32}$/.test(text) ? text : undefined;
 }

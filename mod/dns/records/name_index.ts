@@ -108,7 +108,8 @@ interface AddressSet {
 /** Follows the changes of an `EntryStore` as its watcher; finds names by `fold` and `find`. */
 export class NameIndex {
   readonly #byHash = new Map<number, NameSet>();
-  readonly #byAddress = new Map<number, AddressSet>();
+  /** By IPv4 addresses as numbers, and by IPv6 addresses as hex. */
+  readonly #byAddress = new Map<number | string, AddressSet>();
   /** How many names that exist are below a name, for names that have some. */
   readonly #below = new Map<string, number>();
   readonly #seed: number;
@@ -132,6 +133,7 @@ export class NameIndex {
     if (either === undefined) return;
     this.#changeName(either.hostname, was, is);
     if (either.type === RECORD_TYPE.A) this.#changeAddress(either.addr, was, is);
+    else if (either.type === RECORD_TYPE.AAAA) this.#changeAddress(either.rdata, was, is);
   };
 
   /** Makes the name between two octets of a message, a plain one, the one that `find` looks for. */
@@ -179,8 +181,9 @@ export class NameIndex {
     return this.#below.has(String.fromCharCode(...this.folded.subarray(0, this.length)));
   }
 
-  /** The name of an address, as it is on the wire: the first one in the order of status. */
-  nameOf(addr: number): Uint8Array | undefined {
+  /** The name of an address (an IPv4 address as a number, an IPv6 address as hex), as it is on the wire: the first one in the
+   * order of status. */
+  nameOf(addr: number | string): Uint8Array | undefined {
     const set = this.#byAddress.get(addr);
     if (set === undefined) return undefined;
     set.first ??= encodeName(set.entries.reduce((a, b) => compareStored(b, a) < 0 ? b : a).hostname);
@@ -232,7 +235,7 @@ export class NameIndex {
     this.names--;
   }
 
-  #changeAddress(addr: number, was: DnsEntry | undefined, is: DnsEntry | undefined): void {
+  #changeAddress(addr: number | string, was: DnsEntry | undefined, is: DnsEntry | undefined): void {
     let set = this.#byAddress.get(addr);
     if (set === undefined) this.#byAddress.set(addr, set = { entries: [is!], first: undefined });
     else {

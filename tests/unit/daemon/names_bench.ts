@@ -180,7 +180,7 @@ export async function askUdp(
   question: Question,
   id = 4711,
 ): Promise<Required<ReferenceMessage>> {
-  const socket = dgram.createSocket("udp4");
+  const socket = dgram.createSocket(server.ip.includes(":") ? "udp6" : "udp4");
   try {
     const heard = new Promise<Uint8Array>((resolve) => socket.once("message", resolve));
     socket.send(query(question, { id }), server.port, server.ip);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatEndpoint } from "../../../mod/core/addr.ts";
+import { formatEndpoint, type Ip } from "../../../mod/core/addr.ts";
 import { MAX_PROGRAMS } from "../../../mod/dns/thread/programs_shell.ts";
 import { framed } from "../../../mod/dns/thread/frames.ts";
 import { query } from "../dns/server_bench.ts";
@@ -44,6 +44,22 @@ Deno.test("the name server's thread answers over UDP and TCP, and follows change
   const { counters, names: known } = await trial.service.report();
   assert.equal(known, 2);
   assert.deepEqual([counters.queries, counters.answered, counters.unknown], [5, 5, 2]);
+});
+
+Deno.test("the name server's thread answers over IPv6, at all addresses as at one", async () => {
+  await using trial = new NamesTrial();
+  trial.add("web.mesh.internal.", 0x0a20_0001);
+  const [{ port }, other] = [await freePort(), await freePort()];
+  const all = ["::", "::1", LOOPBACK].map((ip, i) => ({ ip: ip as Ip, port: i === 1 ? other.port : port }));
+  trial.service.listen(all); // over IPv6 alone: the same port is free for IPv4
+  await trial.until((states) => states.length === 3 && states.every(({ state }) => state === "listening"));
+  for (const server of [{ ip: "::1" as Ip, port }, all[1]!, all[2]!]) {
+    assert.equal(dataOf(await askUdp(server, { name: "web.mesh.internal" })), "NOERROR 10.32.0.1");
+    const connection = await Deno.connect({ hostname: server.ip, port: server.port });
+    await connection.write(framed(query({ name: "web" })));
+    assert.deepEqual(await read(connection, 1), ["NOERROR 10.32.0.1"]);
+    connection.close();
+  }
 });
 
 Deno.test("the name server's thread passes other questions on, keeps answers, and never asks about its domain", async () => {

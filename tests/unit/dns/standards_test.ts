@@ -137,6 +137,46 @@ Deno.test("NameServer forgets names above names that are gone", () => {
   assert.ok(!has("l19.mesh.internal"));
 });
 
+Deno.test("NameServer answers the names of IPv6 addresses that records have, and passes others on", () => {
+  const { server } = new ServerBench({ domain: DOMAIN });
+  const rdata = "fd000000000000000000000000000a01";
+  const record = {
+    ...entry({ origin: peer(2), hostname: `six.${DOMAIN}` }),
+    type: RECORD_TYPE.AAAA,
+    addr: 0,
+    rdata,
+  };
+  const ask = (name: string, type = "PTR") => {
+    const out = new Uint8Array(4_096);
+    const verdict = server.answer(
+      query({ name, type }),
+      { transport: "udp", possible: [], largest: 4_096 },
+      out,
+    );
+    return verdict.kind === "reply"
+      ? decodeReference(out.slice(0, verdict.length)).answers[0]?.data
+      : verdict.kind;
+  };
+  const reversed = `${[...rdata].reverse().join(".")}.ip6.arpa`;
+  assert.equal(ask(reversed), "forward");
+  server.index.watch(undefined, record);
+  assert.equal(ask(reversed), "six.mesh.internal");
+  assert.equal(ask(reversed.toUpperCase()), "six.mesh.internal");
+  for (
+    const other of [
+      reversed.replace("1.", "2."),
+      reversed.slice(2),
+      `0.${reversed}`,
+      reversed.replace("1.", "g."),
+    ]
+  ) {
+    assert.equal(ask(other), "forward", other);
+  }
+  assert.equal(ask(reversed, "TXT"), "forward");
+  server.index.watch(record, undefined);
+  assert.equal(ask(reversed), "forward");
+});
+
 Deno.test("Answering ends an answer that goes on elsewhere with EDNS, where it was asked with EDNS", () => {
   const { server } = standardBench();
   const sent: Uint8Array[] = [];
