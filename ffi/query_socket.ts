@@ -2,6 +2,7 @@
 import { type Endpoint, formatEndpoint, isIpv4 } from "../mod/core/addr.ts";
 import { ERRNO } from "../mod/core/errno.ts";
 import { pointerOf, putAddress } from "./address.ts";
+import { AnswerGroups } from "./answer_groups.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { HEADER, HEADER_WORDS } from "./message_header.ts";
 import { callFailed } from "./native_error.ts";
@@ -14,6 +15,11 @@ const MESSAGES = 64;
 const SLOT = 4_096;
 /** Room for one control message with the address that a question was sent to: 16 octets and an in6_pktinfo, padded. */
 const CONTROL = 40;
+/** The control message with the length of the answers that share a message: 16 octets and a u16, padded. */
+const SEGMENT_WORDS = 6;
+const SEGMENT_USED = 18;
+/** Errors that say that messages of several answers do not work here: an old kernel, a way without checksums. */
+const NO_GROUPS: readonly number[] = [ERRNO.EINVAL, ERRNO.EIO, ERRNO.EOPNOTSUPP, ERRNO.ENOPROTOOPT];
 const NAME_WORDS = SOCKET_ADDRESS.room / 4;
 const RECEIVE_ROOM = 1024 * 1024;
 const DO_NOT_WAIT = C.MSG_DONTWAIT | C.MSG_NOSIGNAL;
@@ -70,12 +76,15 @@ export class QuerySocket implements Disposable {
   readonly #namesAt = pointerOf(this.#names);
   readonly #controlAt = pointerOf(this.#control);
   readonly #iovecsAt = pointerOf(this.#out.iovecs);
+  readonly #outAt = pointerOf(this.#out.bytes);
+  readonly #segments = new Uint32Array(new ArrayBuffer(MESSAGES * SEGMENT_WORDS * 4));
+  readonly #segmentsAt = pointerOf(this.#segments);
+  readonly #groups: AnswerGroups;
   readonly #late = new Late();
   readonly #rooms: readonly Uint8Array<ArrayBuffer>[];
   readonly #wildcard: boolean;
   readonly #ipv6: boolean;
   #fd: number;
-  #queued = 0;
   /** Answers that the kernel did not take: its buffers were full, a firewall, no way back. */
   unsent = 0;
 
@@ -101,6 +110,11 @@ export class QuerySocket implements Disposable {
       throw thrown;
     }
     for (let i = 0; i < MESSAGES; i++) this.#prepare(i);
+    // Where answers go from is told for each message: to the same client they may go from several addresses.
+    const compared = this.#ipv6 ? SOCKET_ADDRESS.ipv6 / 4 : 2; // family and port, address
+    this.#groups = new AnswerGroups(MESSAGES, {
+      ...{ names: this.#names, words: NAME_WORDS, compared, enabled: !this.#wildcard },
+    });
   }
 
   /** Descriptor, to wait on. */
@@ -163,23 +177,14 @@ export class QuerySocket implements Disposable {
     return this.#rooms[i]!;
   }
 
-  /** Queues the answer that was written for a question. In the order of the questions, each once at most. */
+  /** Queues the answer that was written for a question, each once at most. Answers to one client may change places. */
   reply(i: number, length: number): void {
-    const { headers, iovecs } = this.#out;
-    const from = i * HEADER_WORDS;
-    const to = this.#queued++ * HEADER_WORDS;
-    headers[to + HEADER.nameLength] = this.#in.headers[from + HEADER.nameLength]!;
-    putAddress(headers, to + HEADER.name, this.#namesAt + i * SOCKET_ADDRESS.room);
-    putAddress(headers, to + HEADER.iov, this.#iovecsAt + i * 16);
-    iovecs[i * 4 + 2] = length;
-    if (!this.#wildcard) return;
-    putAddress(headers, to + HEADER.control, this.#controlAt + i * CONTROL);
-    headers[to + HEADER.controlLength] = this.#in.headers[from + HEADER.controlLength]!;
+    this.#groups.add(i, length);
   }
 
   /** Sends what is queued. */
   flush(): void {
-    if (this.#queued > 0) this.#send();
+    if (this.#groups.count > 0) this.#send();
   }
 
   /** Where a question came from, to keep. */
@@ -214,27 +219,68 @@ export class QuerySocket implements Disposable {
     return this.#ipv6 ? SOCKET_ADDRESS.ipv6 : SOCKET_ADDRESS.ipv4;
   }
 
-  /** The kernel stops at the first answer that it does not take: that one is given up, and the others are moved up. */
+  /** The kernel stops at the first message that it does not take: that one is given up, and the others are moved up. */
   #send(): void {
     const { headers } = this.#out;
-    let left = this.#queued;
-    this.#queued = 0;
-    for (;;) {
-      let sent = packetCalls().sendmmsg(this.#fd, headers, left, DO_NOT_WAIT);
-      if (sent === left) return;
+    const { count } = this.#groups;
+    for (let group = 0, iovec = 0; group < count; group++) iovec = this.#write(group, iovec);
+    for (let done = 0; done < count;) {
+      let sent = packetCalls().sendmmsg(this.#fd, headers, count - done, DO_NOT_WAIT);
+      if (sent === count - done) break;
       if (sent <= 0) {
-        this.unsent++;
+        this.#giveUp(done, lastErrno());
         sent = 1;
       }
-      headers.copyWithin(0, sent * HEADER_WORDS, left * HEADER_WORDS);
-      left -= sent;
-      if (left === 0) return;
+      headers.copyWithin(0, sent * HEADER_WORDS, (count - done) * HEADER_WORDS);
+      done += sent;
+    }
+    this.#groups.clear();
+  }
+
+  /** Writes the message of a group, whose answers begin at an iovec; the result is where the next one's begin. */
+  #write(group: number, iovec: number): number {
+    const { headers, iovecs } = this.#out;
+    const { answers, first, lengths, next, size } = this.#groups;
+    const one = first[group]!;
+    const count = answers[group]!;
+    const at = group * HEADER_WORDS;
+    putAddress(headers, at + HEADER.name, this.#namesAt + one * SOCKET_ADDRESS.room);
+    headers[at + HEADER.nameLength] = this.#in.headers[one * HEADER_WORDS + HEADER.nameLength]!;
+    putAddress(headers, at + HEADER.iov, this.#iovecsAt + iovec * 16);
+    headers[at + HEADER.iovCount] = count;
+    headers[at + HEADER.controlLength] = 0;
+    if (this.#wildcard) {
+      putAddress(headers, at + HEADER.control, this.#controlAt + one * CONTROL);
+      headers[at + HEADER.controlLength] = this.#in.headers[one * HEADER_WORDS + HEADER.controlLength]!;
+    } else if (count > 1) {
+      this.#segments[group * SEGMENT_WORDS + 4] = size[group]!;
+      putAddress(headers, at + HEADER.control, this.#segmentsAt + group * SEGMENT_WORDS * 4);
+      headers[at + HEADER.controlLength] = SEGMENT_WORDS * 4;
+    }
+    for (let i = one; i >= 0; i = next[i]!) {
+      putAddress(iovecs, iovec * 4, this.#outAt + i * SLOT);
+      iovecs[iovec * 4 + 2] = lengths[i]!;
+      iovec++;
+    }
+    return iovec;
+  }
+
+  /** The kernel does not take a message. Answers that share one are tried each by itself. */
+  #giveUp(group: number, errno: number): void {
+    const { answers, first, lengths, next } = this.#groups;
+    if (answers[group] === 1) return void this.unsent++;
+    if (NO_GROUPS.includes(errno)) this.#groups.enabled = false;
+    for (let i = first[group]!; i >= 0; i = next[i]!) {
+      this.replyTo(this.origin(i), this.#rooms[i]!.subarray(0, lengths[i]));
     }
   }
 
   #prepare(i: number): void {
     const { headers } = this.#in;
     const at = i * HEADER_WORDS;
+    this.#segments[i * SEGMENT_WORDS] = SEGMENT_USED;
+    this.#segments[i * SEGMENT_WORDS + 2] = UDP.SOL_UDP;
+    this.#segments[i * SEGMENT_WORDS + 3] = UDP.UDP_SEGMENT;
     putAddress(headers, at + HEADER.name, this.#namesAt + i * SOCKET_ADDRESS.room);
     headers[at + HEADER.nameLength] = this.#nameLength;
     if (this.#wildcard) putAddress(headers, at + HEADER.control, this.#controlAt + i * CONTROL);
