@@ -4,6 +4,7 @@ export { type AddressWish, parseAddressWish } from "./address.ts";
 export type { Attachment, AttachOptions, Reconciled } from "./attachment.ts";
 export { Attachments } from "./attachments_shell.ts";
 export { BridgePorts } from "./bridge_ports_shell.ts";
+export { EbpfPorts } from "./ebpf_ports_shell.ts";
 export { exposedIn, exposedNetworks } from "./exposed.ts";
 export { Exposed } from "./exposed_shell.ts";
 export { listLinks } from "./links_shell.ts";

@@ -134,7 +134,7 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
   {
     name: "datapath",
     kind: "choice",
-    choices: ["auto", "ovs", "bridge"],
+    choices: ["auto", "ovs", "ebpf", "bridge"],
     fallback: "auto",
     brief: "What moves frames: the kernel's Open vSwitch, or a bridge and user space",
   },

@@ -37,14 +37,14 @@ export async function assemble(
   const running = undo.use(await startDataplane(config, { base, dataplane, host, state })); // ends before the store
   start.phase("data plane");
 
-  const { mtu } = running;
+  const { mtu, portProgram } = running;
   const { hooks } = dataplane;
   const firewall = undo.use(openFirewall(config, { base, hooks, host, state }));
   const exposed = undo.use(openExposed({ base, dataplane, firewall, host, owner: undo, state }));
-  const nameLeg = undo.use(openNameLeg(config, { base, host, mtu }));
+  const nameLeg = undo.use(openNameLeg(config, { base, host, mtu, portProgram }));
   const checkFirewall = () => void firewall.check();
   const attached = undo.use(
-    openAttachments(config, { base, checkFirewall, exposed, hooks, host, mtu, nameLeg, state }),
+    openAttachments(config, { base, checkFirewall, exposed, hooks, host, mtu, nameLeg, portProgram, state }),
   );
   start.phase("attachments");
 

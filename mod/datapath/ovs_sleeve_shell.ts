@@ -183,7 +183,7 @@ export class OvsSleeve implements Disposable {
  * the kernel would refuse it, if it believes what a stranger says about the route. Without user space it has no DF. */
 export function leftForKernel(
   order: Execution,
-  user: OvsSleeve | undefined,
+  user: { readonly path: Pick<SleevePort, "sendTunnelled"> } | undefined,
   ports: ReadonlyMap<PortNo, Vport>,
 ): Execution | undefined {
   const [action] = order.actions;

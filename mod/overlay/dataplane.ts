@@ -161,7 +161,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const lesson = this.#learner.learn(miss, now);
     if (lesson === "flood") return;
     // Behind a bridge all containers are one port, which must not be stopped; the bridge looks after loops itself.
-    const ownPorts = this.options.kind === "ovs";
+    const ownPorts = this.options.kind !== "bridge";
     if (ownPorts && lesson !== "learnt" && this.#ports.isLocal(key.inPort)) this.#loops.suspect(now);
     if (this.#probe.isFor(key.ethDst) && this.#answered(miss)) return;
     const decision = lesson === "full" ? decideUnlearnt(key, this.#context) : decide(key, this.#context, now);

@@ -6,7 +6,7 @@ import type { Faults } from "../core/faults.ts";
 import type { Alarm, Clock } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Datapath } from "./ports/datapath_port.ts";
-import type { FromDataplane, NetworkChange, ToDataplane } from "./ports/dataplane_messages.ts";
+import type { FromDataplane, NetworkChange, PortProgram, ToDataplane } from "./ports/dataplane_messages.ts";
 import type { Ipsec } from "./ports/esp_port.ts";
 import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./ports/dataplane_types.ts";
 import type { Watcher } from "./ports/watcher.ts";
@@ -43,6 +43,8 @@ export interface DataplaneLoop {
   /** Waits on the wake-up counter (position 0), then on the datapath's descriptors, then on that of `network`, then on
    * those of IPsec, then on those of the watchers. */
   readonly waiter: Waiter;
+  /** What whoever adds a port is to put at its hook. */
+  readonly portProgram?: PortProgram | undefined;
   /** Has the switch's own leg open, or closed. */
   readonly setLeg: (open: boolean) => void;
   /** Tells what has changed in this host's network since it was asked last. */
@@ -167,7 +169,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   driver.post(datapath.start(), ({ thrown }) => void broken.push(thrown));
   if (broken.length > 0) throw broken[0]; // without a start it would know none of its ports
   datapath.flush(post);
-  send({ kind: "started" });
+  send({ kind: "started", portProgram: loop.portProgram });
   let more = false;
   const heed = {
     ipsec: () => xfrm.take(post),

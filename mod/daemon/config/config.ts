@@ -40,7 +40,7 @@ export interface Config {
   /** 0: no limit. */
   readonly connLimit: number;
   /** What moves frames. */
-  readonly datapath: "auto" | "ovs" | "bridge";
+  readonly datapath: "auto" | "ovs" | "ebpf" | "bridge";
   /** Whether the kernel's tunnels may be used. */
   readonly fastdp: boolean;
   /** undefined: derived from the underlay. */

@@ -139,7 +139,7 @@ export const PARSERS = {
   connLimit(given: Sourced): number {
     return number(given, { least: 0, most: 100_000, example: "200 (0 for no limit)" });
   },
-  datapath(given: Sourced): "auto" | "ovs" | "bridge" {
+  datapath(given: Sourced): "auto" | "ovs" | "ebpf" | "bridge" {
     return choice("datapath", given);
   },
   mtu(given: Sourced | undefined): number | undefined {

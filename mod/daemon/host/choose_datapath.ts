@@ -19,6 +19,9 @@ export interface DatapathChoice {
 export interface HostAbilities {
   /** Throws "datapath/module-missing" when the kernel has no Open vSwitch. */
   findOvs(): void;
+  /** Why this host cannot switch by programs in the kernel: a sentence without full stop; undefined: it can, as far as can
+   * be told beforehand. */
+  whyNoEbpf(): string | undefined;
   /** The interface that has the datapath's name, left by an earlier run perhaps; undefined: there is none. */
   readonly present: { readonly name: string; readonly kind: string | undefined } | undefined;
   /** Whether interfaces of user space can be made (/dev/net/tun). */
@@ -26,7 +29,7 @@ export interface HostAbilities {
 }
 
 /** Kinds of the interface that a datapath makes, as the kernel calls them. */
-const INTERFACE_KIND = { ovs: "openvswitch", bridge: "bridge" } as const satisfies Record<
+const INTERFACE_KIND = { ovs: "openvswitch", ebpf: "bridge", bridge: "bridge" } as const satisfies Record<
   DatapathKind,
   string
 >;
@@ -38,16 +41,13 @@ export function chooseDatapath(
   asked: Pick<Config, "datapath" | "fastdp">,
   host: HostAbilities,
 ): DatapathChoice {
+  if (asked.datapath === "ebpf") return chooseEbpf(asked, host);
   const bridge = whyBridge(asked, host);
   checkName(bridge === undefined ? "ovs" : "bridge", host.present);
   if (bridge === undefined && !host.tun && asked.fastdp) {
     return { kind: "ovs", overlays: ["fastdp"], noFastdp: undefined, noSleeve: NO_TUN };
   }
-  if (!host.tun) {
-    throw new MeshnetError("datapath/module-missing", `Cannot carry traffic in user space: ${NO_TUN}`, {
-      hint: "Load it with `modprobe tun`; in a container, pass the device in",
-    });
-  }
+  if (!host.tun) throw noTun();
   const base = { noSleeve: undefined, overlays: ["sleeve"] } as const;
   if (bridge !== undefined) {
     return { ...base, kind: "bridge", noFastdp: bridge };
@@ -55,6 +55,27 @@ export function chooseDatapath(
   return asked.fastdp
     ? { ...base, kind: "ovs", overlays: ["fastdp", "sleeve"], noFastdp: undefined }
     : { ...base, kind: "ovs", noFastdp: "this host was started with --no-fastdp" };
+}
+
+function noTun(): MeshnetError {
+  return new MeshnetError("datapath/module-missing", `Cannot carry traffic in user space: ${NO_TUN}`, {
+    hint: "Load it with `modprobe tun`; in a container, pass the device in",
+  });
+}
+
+function chooseEbpf({ fastdp }: Pick<Config, "fastdp">, host: HostAbilities): DatapathChoice {
+  const reason = host.whyNoEbpf();
+  if (reason !== undefined) {
+    throw new MeshnetError("datapath/module-missing", `Cannot use datapath ebpf: ${reason}`, {
+      hint: "Let meshnet choose: leave --datapath out, or say --datapath auto",
+    });
+  }
+  checkName("ebpf", host.present);
+  if (!host.tun) throw noTun();
+  const base = { kind: "ebpf", noSleeve: undefined } as const;
+  return fastdp
+    ? { ...base, overlays: ["fastdp", "sleeve"], noFastdp: undefined }
+    : { ...base, overlays: ["sleeve"], noFastdp: "this host was started with --no-fastdp" };
 }
 
 /** Refuses to share a name. */

@@ -18,6 +18,7 @@ import { NAME_PORT } from "../../core/name_leg.ts";
 import type { Logger } from "../../core/ports.ts";
 import { bridgeMac } from "../../datapath/bridge_setup.ts";
 import { HostLeg } from "../../datapath/host_leg.ts";
+import type { PortProgram } from "../../overlay/ports/dataplane_messages.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
@@ -62,6 +63,7 @@ export function openAttachments(
     host,
     mtu,
     nameLeg,
+    portProgram,
     state: { identity, store },
   }: {
     readonly base: Base;
@@ -75,6 +77,8 @@ export function openAttachments(
     readonly exposed: Pick<Exposed, "addresses" | "any" | "keep">;
     /** Where containers find the name server. */
     readonly nameLeg: Pick<NameLegPart, "keep" | "listen">;
+    /** What new ports are to be given at once. */
+    readonly portProgram: PortProgram | undefined;
     readonly state: State;
   },
 ): AttachmentsPart {
@@ -82,7 +86,7 @@ export function openAttachments(
   const { choice: { kind }, openRoute } = host;
   const sysctl = new ProcSysctl(inNetns);
   quieten(sysctl, logger);
-  const ports = openSwitchPorts(kind, undo);
+  const ports = openSwitchPorts(kind, undo, portProgram);
   const onForgotten = { call: (_target: string) => {} };
   const onLooked = { call: (_found: Reconciled) => {} };
   const onEndpoints = { call: () => {} };
@@ -118,7 +122,7 @@ export function openAttachments(
   const mend = () => {
     leg.open = exposed.addresses.length > 0;
     checkFirewall();
-    if (kind === "bridge") {
+    if (kind !== "ovs") {
       mendBridge({ ...bridge, quiet: () => quieten(sysctl, logger) }, { openRoute, logger });
     }
     nameLeg.keep();

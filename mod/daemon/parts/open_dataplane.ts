@@ -5,7 +5,7 @@ import { exposedIn, isHostInterface, listLinks } from "../../attach/mod.ts";
 import type { OverlayEvent } from "../../core/overlay_port.ts";
 import type { Logger } from "../../core/ports.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
-import type { Disturbed, NetworkChange } from "../../overlay/ports/dataplane_messages.ts";
+import type { Disturbed, NetworkChange, PortProgram } from "../../overlay/ports/dataplane_messages.ts";
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
 import { NAME_PORT } from "../../core/name_leg.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
@@ -55,6 +55,8 @@ export interface LoadedDataplane extends AsyncDisposable {
 export interface RunningDataplane extends AsyncDisposable {
   /** The MTU of containers. */
   readonly mtu: number;
+  /** What new ports are to be given at once. */
+  readonly portProgram: PortProgram | undefined;
   /** What this host's overlays announce. */
   readonly extensions: readonly string[];
 }
@@ -110,7 +112,7 @@ export async function startDataplane(
     open: () => openNetlinkIn({ protocol: "xfrm" }),
   });
   const ciphers = ipsec === "on" ? warmAead(ESP_CIPHER) : undefined;
-  await handle.start({
+  const portProgram = await handle.start({
     ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1, encrypts, ipsec },
     peer: identity.name,
     ...{ overlays, noFastdp, extensions },
@@ -123,7 +125,12 @@ export async function startDataplane(
     handle.ciphersReady();
   });
   if (loaded !== undefined) faults.later("load ciphers", loaded);
-  return { mtu, extensions: [...extensions, announceMtu(mtu)], [Symbol.asyncDispose]: () => handle.stop() };
+  return {
+    mtu,
+    portProgram,
+    extensions: [...extensions, announceMtu(mtu)],
+    [Symbol.asyncDispose]: () => handle.stop(),
+  };
 }
 
 function mtuOfUnderlay(

@@ -14,6 +14,7 @@ import { tcpPortTaken, udpPortTaken } from "../checks/ports.ts";
 import { chooseDatapath, type DatapathChoice } from "../host/choose_datapath.ts";
 import { claimNamespace } from "../host/claim_namespace.ts";
 import type { Config } from "../config/config.ts";
+import { whyNoEbpf } from "../host/ebpf_host.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH, findOvs } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
@@ -59,7 +60,12 @@ function hostChecks(config: Config, chosen: (choice: DatapathChoice) => void): r
     {
       name: "datapath",
       find() {
-        const choice = chooseDatapath(config, { findOvs: findOvsHere, present: namesake(), tun: hasTun() });
+        const choice = chooseDatapath(config, {
+          findOvs: findOvsHere,
+          whyNoEbpf,
+          present: namesake(),
+          tun: hasTun(),
+        });
         userSpace = choice.overlays.includes("sleeve");
         chosen(choice);
       },

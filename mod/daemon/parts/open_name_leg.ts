@@ -6,6 +6,7 @@ import type { Ip } from "../../core/addr.ts";
 import { NameLeg } from "../../datapath/name_leg_shell.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
+import type { PortProgram } from "../../overlay/ports/dataplane_messages.ts";
 import { openSwitchPorts } from "../host/switch_ports.ts";
 import type { Config } from "../config/config.ts";
 import type { Base } from "./open_base.ts";
@@ -35,10 +36,11 @@ const NO_LEG: NameLegPart = { listen: undefined, problem: undefined, keep() {}, 
  * works without it. */
 export function openNameLeg(
   config: Pick<Config, "dns">,
-  { base: { logger }, host: { choice: { kind } }, mtu }: {
+  { base: { logger }, host: { choice: { kind } }, mtu, portProgram }: {
     readonly base: Pick<Base, "logger">;
     readonly host: Host;
     readonly mtu: number;
+    readonly portProgram: PortProgram | undefined;
   },
 ): NameLegPart {
   using undo = new DisposableStack();
@@ -55,8 +57,8 @@ export function openNameLeg(
     const sysctl = new ProcSysctl(inNetns);
     leg = undo.use(
       new NameLeg({
-        ...{ mtu, bridge: kind === "bridge", pid: Deno.pid },
-        ports: openSwitchPorts(kind, undo),
+        ...{ mtu, bridge: kind !== "ovs", pid: Deno.pid },
+        ports: openSwitchPorts(kind, undo, portProgram),
         host: undo.use(openNetlinkIn({ protocol: "route" })),
         inside: openNetlinkIn({ protocol: "route", netns }),
         write(key, value, where) {

@@ -14,6 +14,9 @@ import { deleteLink } from "../../wire/netlink/rtnetlink.ts";
 /** The bridge of hosts whose kernel has no Open vSwitch. The TAP goes with its daemon, unless that left it persistent. */
 const BRIDGE = "meshnet";
 
+/** Tunnels of hosts that switch by programs. */
+const TUNNEL = /^vxlan-[1-9][0-9]*$/;
+
 /** Files of the two folders. */
 const STATE_FILES = [STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`, `${STORE_FILE}-journal`];
 const RUN_FILES = [CONTROL_SOCKET];
@@ -96,9 +99,12 @@ function unfinished(stateDir: string): string[] {
 
 function ownLinks(socket: NetlinkSocket, failed: string[]): readonly { name: string; index: number }[] {
   try {
-    return listLinks(socket).filter(({ name, kind }) =>
+    const links = listLinks(socket);
+    const bridge = links.find(({ name, kind }) => name === BRIDGE && kind === "bridge")?.index ?? 0;
+    return links.filter(({ name, kind, master }) =>
       ((isHostInterface(name) || name === NAME_PORT) && kind === "veth") ||
       (name === TAP_NAME && kind === "tun") ||
+      (TUNNEL.test(name) && kind === "vxlan" && master === bridge) ||
       (name === BRIDGE && kind === "bridge")
     );
   } catch (thrown) {

@@ -12,6 +12,7 @@ import {
   type FromDataplane,
   fromPlainFailure,
   type NetworkChange,
+  type PortProgram,
   type ToDataplane,
 } from "../../overlay/ports/dataplane_messages.ts";
 import type { AddressUse } from "../../overlay/ports/dataplane_types.ts";
@@ -57,9 +58,10 @@ export interface DataplaneAround {
 
 /** A data plane whose worker is being loaded, or runs. */
 export interface DataplaneHandle {
-  /** Tells the worker what to be, once. Resolves when the kernel's datapath is open and known; rejects with the reason,
+  /** Tells the worker what to be, once. Resolves when the kernel's datapath is open and known, with what new ports
+   * are to be given at once, if so; rejects with the reason,
    * e.g. "datapath/module-missing", when that cannot be. */
-  start(config: DataplaneConfig): Promise<void>;
+  start(config: DataplaneConfig): Promise<PortProgram | undefined>;
   /** Hands a request over. Requests after the end go nowhere. */
   request(request: OverlayRequest): void;
   /** Opens the switch's own leg, or closes it. Resolves when that is done, or never will be. */
@@ -104,7 +106,7 @@ class DataplaneClient implements DataplaneHandle {
   #requests: OverlayRequest[] = [];
   readonly #reports = new Map<number, PendingReport>();
   readonly #legs: (() => void)[] = [];
-  readonly #started = Promise.withResolvers<void>();
+  readonly #started = Promise.withResolvers<PortProgram | undefined>();
   readonly #ended = Promise.withResolvers<void>();
   #phase: "loading" | "starting" | "running" | "stopping" | "ended" = "loading";
   #lastReport = 0;
@@ -134,7 +136,7 @@ class DataplaneClient implements DataplaneHandle {
     this.#started.promise.catch(() => {}); // a worker that cannot be loaded may fail before anybody waits
   }
 
-  start(config: DataplaneConfig): Promise<void> {
+  start(config: DataplaneConfig): Promise<PortProgram | undefined> {
     if (this.#phase === "loading") {
       this.#phase = "starting";
       this.#worker.postMessage({ kind: "start", config, wakeupFd: this.#wakeup.fd } satisfies ToDataplane);
@@ -208,7 +210,7 @@ class DataplaneClient implements DataplaneHandle {
     switch (message.kind) {
       case "started":
         if (this.#phase === "starting") this.#phase = "running";
-        return this.#started.resolve();
+        return this.#started.resolve(message.portProgram);
       case "events":
         for (const event of message.events) this.#options.onEvent(event);
         return;

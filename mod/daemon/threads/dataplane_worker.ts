@@ -17,10 +17,12 @@ import type { Datapath } from "../../overlay/ports/datapath_port.ts";
 import {
   type DataplaneConfig,
   type FromDataplane,
+  type PortProgram,
   type ToDataplane,
   toPlainFailure,
 } from "../../overlay/ports/dataplane_messages.ts";
 import type { PeerDirectory } from "../../overlay/ports/sleeve_port.ts";
+import { leaveEbpf } from "../../datapath/ebpf/switch_shell.ts";
 import { HostLeg } from "../../datapath/host_leg.ts";
 import { OvsDatapath } from "../../datapath/ovs_shell.ts";
 import type { Watcher } from "../../overlay/ports/watcher.ts";
@@ -45,6 +47,7 @@ import { openIpsec } from "./ipsec_parts.ts";
 import { withoutIpv6 } from "../host/host_leg_ipv6.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { NetworkNotices } from "./network_notices.ts";
+import { openEbpf } from "./ebpf_parts.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
 
@@ -80,6 +83,7 @@ function postingLogger(post: (message: FromDataplane) => void): Logger {
 /** What moves frames, and how this host's own leg on it is opened. */
 interface OpenedDatapath {
   readonly datapath: Datapath;
+  readonly portProgram?: PortProgram;
   readonly setLeg: (open: boolean) => void;
 }
 
@@ -110,11 +114,20 @@ async function openDatapath(
   if (sleeve === undefined) throw new TypeError("Cannot use a bridge without sleeve");
   const { tap, openPath } = sleeve;
   const bridge = { name, mtu, mac: bridgeMac(peer), tap: tap.name, leg, quiet };
+  if (kind === "ebpf") {
+    const datapath = openEbpf({ ...around, bridge, leg, userSpace: sleeve });
+    const { name, program: { fd } } = datapath.portProgram;
+    return { ...opened(datapath, datapath.keepLeg), portProgram: { fd, name } };
+  }
   const put = () => {
     using route = openNetlinkIn({ protocol: "route" });
     return ensureBridge(route, bridge);
   };
   put();
+  {
+    using route = openNetlinkIn({ protocol: "route" });
+    leaveEbpf(route, name); // what an earlier run with the other datapath left
+  }
   const notices = openNetlinkIn({ protocol: "route", groups: [LINK_NOTICES, QDISC_NOTICES] });
   const keeper = new TapKeeper({ ...around, tap, notices, names: [name, tap.name], put });
   const random = new SystemRandom();
@@ -174,7 +187,7 @@ async function main(): Promise<void> {
     const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
     const core = new Dataplane({ ...config, firstUfid, drawProbe, routes: routesOf, limits });
     const watchers: Watcher[] = [];
-    const { datapath: opened, setLeg } = await openDatapath(config, {
+    const { datapath: opened, portProgram, setLeg } = await openDatapath(config, {
       directory: core.directory,
       log,
       mended: () => send({ kind: "mended" }),
@@ -189,6 +202,7 @@ async function main(): Promise<void> {
     await runDataplane({
       core,
       datapath,
+      portProgram,
       setLeg,
       xfrm,
       ...{ clock, faults },

@@ -25,7 +25,8 @@ class BatchedSocket extends NlSocket implements UpcallSocket {
   }
 }
 
-function possibleCpus(): number {
+/** How many CPUs the kernel may ever use. */
+export function possibleCpus(): number {
   try {
     const last = /(\d+)\s*$/.exec(Deno.readTextFileSync("/sys/devices/system/cpu/possible"));
     if (last !== null) return Number(last[1]) + 1;

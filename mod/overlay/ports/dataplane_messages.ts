@@ -45,6 +45,14 @@ export interface DataplaneConfig {
   readonly limits?: Partial<DataplaneLimits>;
 }
 
+/** A program that whoever adds a port is to put at its hook at once, before a frame can come in. */
+export interface PortProgram {
+  /** Descriptor, of this process. */
+  readonly fd: number;
+  /** What the filter is called. */
+  readonly name: string;
+}
+
 /** The report of the core, and what the kernel counted. */
 export interface DataplaneStatus extends DataplaneReport {
   /** Counts of the kernel and of the shell. */
@@ -69,7 +77,7 @@ export type ToDataplane =
 /** From the worker. */
 export type FromDataplane =
   /** The datapath is open and every port and flow in it is known. */
-  | { readonly kind: "started" }
+  | { readonly kind: "started"; readonly portProgram?: PortProgram | undefined }
   /** In this order; what one round of the loop brings about comes together. */
   | { readonly kind: "events"; readonly events: readonly OverlayEvent[] }
   | { readonly kind: "report"; readonly id: number; readonly status: DataplaneStatus }

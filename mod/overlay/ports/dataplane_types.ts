@@ -35,8 +35,8 @@ export interface RouteLookup {
 /** Makes the routes of a view; the composition root builds it from the mesh's own functions. */
 export type RouteFactory = (view: TopologyView) => RouteLookup;
 
-/** What moves frames on this host: the kernel's Open vSwitch, or a Linux bridge and user space. */
-export type DatapathKind = "ovs" | "bridge";
+/** What moves frames on this host: the kernel's Open vSwitch, programs in the kernel, or a Linux bridge and user space. */
+export type DatapathKind = "ovs" | "ebpf" | "bridge";
 
 /** What the data plane is built with. */
 export interface DataplaneOptions {

@@ -41,3 +41,15 @@ export {
   setBridgePort,
 } from "./rtnetlink_bridge.ts";
 export { decodeNeighbour, dumpNeighbours, setNeighbour } from "./rtnetlink_neighbour.ts";
+export { newVxlan, type VxlanSettings } from "./rtnetlink_vxlan.ts";
+export {
+  type BpfFilter,
+  decodeFilter,
+  deleteFilter,
+  dumpFilters,
+  FILTER_PLACE,
+  type FilterHook,
+  linksOfFilterNotice,
+  newFilterHooks,
+  setBpfFilter,
+} from "./rtnetlink_filter.ts";

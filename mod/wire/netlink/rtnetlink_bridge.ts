@@ -45,14 +45,25 @@ export interface BridgePortChanges {
   readonly flush?: true;
 }
 
-/** What a port that is part of a bridge tells of itself: whether it passes on frames to the reserved groups; undefined
- * where the kernel has no such setting (before 4.15). */
-export function readPassesReserved(port: AttributeReader): boolean | undefined {
-  let passes: boolean | undefined;
+/** What a port that is part of a bridge tells of itself. */
+export interface BridgePortSettings {
+  /** Whether it passes on frames to the reserved groups; undefined where the kernel has no such setting (before 4.15). */
+  readonly passesReserved: boolean | undefined;
+  /** Whether it takes no frames and gives none. */
+  readonly isStopped: boolean;
+}
+
+/** Reads what a port tells of itself. */
+export function readBridgePort(port: AttributeReader): BridgePortSettings {
+  let passesReserved: boolean | undefined;
+  let isStopped = false;
   const data = port.nested();
-  while (data.next()) if (data.type === PORT.reserved) passes = data.u16() === RESERVED_GROUPS;
+  while (data.next()) {
+    if (data.type === PORT.reserved) passesReserved = data.u16() === RESERVED_GROUPS;
+    else if (data.type === PORT.state) isStopped = data.u8() === STATE.disabled;
+  }
   if (data.failure !== undefined) port.fail(data.failure);
-  return passes;
+  return { passesReserved, isStopped };
 }
 
 /** Changes a port of a bridge. */

@@ -4,7 +4,8 @@ import { bad, type Decoded, good } from "../../core/brand.ts";
 import { AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { onlyMessage } from "./rtnetlink_message.ts";
-import { readPassesReserved } from "./rtnetlink_bridge.ts";
+import { type BridgePortSettings, readBridgePort } from "./rtnetlink_bridge.ts";
+import { readVxlan, type VxlanSettings } from "./rtnetlink_vxlan.ts";
 
 const RTM = { new: 16, del: 17, get: 18 } as const;
 const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, qdisc: 6, master: 10, linkInfo: 18 } as const;
@@ -59,8 +60,12 @@ export interface Interface {
   readonly master: number | undefined;
   /** Of ports of a bridge: whether it passes on frames to reserved groups; undefined: the kernel does not say. */
   readonly passesReserved?: boolean | undefined;
+  /** Of ports of a bridge: whether it takes no frames and gives none. */
+  readonly isStopped?: boolean | undefined;
   /** Of links of kind `bridge`; what the kernel does not tell counts as off. */
   readonly bridge?: BridgeSettings | undefined;
+  /** Of links of kind `vxlan`. */
+  readonly vxlan?: VxlanSettings | undefined;
   /** Name of the queueing discipline that it sends through. */
   readonly qdisc: string | undefined;
   /** Whether a program (XDP) sees what it receives before the kernel does. */
@@ -205,8 +210,9 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
   let peerNamespaceId: number | undefined;
   let master: number | undefined;
   let bridge: BridgeSettings | undefined;
+  let vxlan: VxlanSettings | undefined;
   let portKind: string | undefined;
-  let passesReserved: boolean | undefined;
+  let port: BridgePortSettings | undefined;
   let qdisc: string | undefined;
   let hasProgram = false;
   const reader = new AttributeReader(body, HEADER);
@@ -224,9 +230,10 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
       while (info.next()) {
         if (info.type === INFO.kind) kind = info.text();
         else if (info.type === INFO.data && kind === "bridge") bridge = bridgeSettings(info);
+        else if (info.type === INFO.data && kind === "vxlan") vxlan = readVxlan(info);
         else if (info.type === INFO.portKind) portKind = info.text();
         else if (info.type === INFO.portData && portKind === "bridge") {
-          passesReserved = readPassesReserved(info);
+          port = readBridgePort(info);
         }
       }
       if (info.failure !== undefined) reader.fail(info.failure);
@@ -236,7 +243,18 @@ export function decodeLink(bytes: Uint8Array): Decoded<Interface> {
   if (index <= 0) return bad(`link index is ${index}`);
   if (name === "") return bad("link has no name");
   const up = (flags & IFF_UP) !== 0;
-  const other = { peerIndex, peerNamespaceId, master, passesReserved, bridge, qdisc, hasProgram };
+  const { passesReserved, isStopped } = port ?? {};
+  const other = {
+    peerIndex,
+    peerNamespaceId,
+    master,
+    passesReserved,
+    isStopped,
+    bridge,
+    vxlan,
+    qdisc,
+    hasProgram,
+  };
   return good({ index, name, flags, up, mtu, mac, kind, ...other });
 }
 

@@ -14,6 +14,9 @@ const LIMIT_MS = 180_000;
  * is on an idle one the bench tells. */
 export const CARRIES = 10e6;
 
+/** The datapath of hosts that are not told another: this kernel's own, whatever it has of Open vSwitch. */
+export const DATAPATH = Deno.env.get("LAB_DATAPATH") ?? "bridge";
+
 let worlds = 0;
 let leftovers: Promise<void> | undefined;
 
@@ -26,7 +29,7 @@ export async function hostWorld(options: Omit<WorldOptions, "openvswitch" | "pre
   leftovers ??= removeLeftovers();
   await leftovers;
   return await World.create({
-    upOptions: ["--datapath", "bridge"],
+    upOptions: ["--datapath", DATAPATH],
     ...options,
     ...{ openvswitch: false, prefix: `mnl${Deno.pid}-${++worlds}` },
   });

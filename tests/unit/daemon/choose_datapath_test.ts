@@ -8,6 +8,7 @@ const lacking = () => {
 };
 const host = (more: Partial<HostAbilities> = {}): HostAbilities => ({
   findOvs: found,
+  whyNoEbpf: () => undefined,
   present: undefined,
   tun: true,
   ...more,

@@ -1,0 +1,32 @@
+/** Ports of a Linux bridge at whose hooks programs switch frames. */
+import { ERRNO } from "../core/errno.ts";
+import { errnoOf } from "../core/errors.ts";
+import type { NetlinkSocket } from "../core/ports.ts";
+import { FILTER_PLACE, newFilterHooks, setBpfFilter } from "../wire/netlink/rtnetlink.ts";
+import { BridgePorts } from "./bridge_ports_shell.ts";
+import { findLink } from "./links_shell.ts";
+
+/** Host interfaces as ports: each has its program before its first frame comes. The data plane keeps it there. */
+export class EbpfPorts extends BridgePorts {
+  /** `program`: a descriptor of this process, and what the filter is called. */
+  constructor(
+    socket: NetlinkSocket,
+    bridge: string,
+    readonly program: { readonly fd: number; readonly name: string },
+  ) {
+    super(socket, bridge);
+  }
+
+  /** Makes an interface a port; on failure it is where it was. */
+  override add(name: string): void {
+    super.add(name);
+    const ifindex = findLink(this.socket, name)?.index;
+    if (ifindex === undefined) return;
+    try {
+      this.socket.request(newFilterHooks(ifindex));
+    } catch (thrown) {
+      if (errnoOf(thrown) !== ERRNO.EEXIST) throw thrown;
+    }
+    this.socket.request(setBpfFilter(ifindex, { ...FILTER_PLACE, ...this.program, hook: "in" }));
+  }
+}

@@ -1,0 +1,371 @@
+/** Programs in the kernel as a Datapath: they switch frames by flows in maps, and hand up those that have none. */
+import { macAt } from "../../core/addr.ts";
+import { assertNever } from "../../core/brand.ts";
+import { messageOf } from "../../core/errors.ts";
+import type { Logger } from "../../core/ports.ts";
+import { after, type Millis } from "../../core/time.ts";
+import type {
+  Datapath,
+  DatapathCounts,
+  DatapathEffect,
+  NoticeSocket,
+  PostEvent,
+} from "../../overlay/ports/datapath_port.ts";
+import type { DataplaneEvent } from "../../overlay/ports/dataplane_types.ts";
+import { takeNotices } from "../../overlay/ports/notices.ts";
+import type { Miss, Vport } from "../../wire/netlink/ovs_keys.ts";
+import * as rt from "../../wire/netlink/rtnetlink.ts";
+import type { Vni } from "../../wire/packet/vxlan.ts";
+import { Backlog } from "../backlog.ts";
+import { OvsMeters } from "../ovs_meters.ts";
+import { leftForKernel, type UserSpace } from "../ovs_sleeve_shell.ts";
+import { TapKeeper } from "../tap_keeper.ts";
+import type { MissHeader } from "./layout.ts";
+import { PortNumbers } from "./port_numbers.ts";
+import type { HeldProgram } from "./programs_shell.ts";
+import { EbpfSwitch, type PortKind, type SwitchParts, type SwitchPort } from "./switch_shell.ts";
+import { Tables } from "./tables_shell.ts";
+import { UserEnd } from "./tap_shell.ts";
+
+/** Positions in `fds`; from LINKS on those of the links. */
+const TAP = 0;
+const BASE_NOTICES = 1;
+const NOTICES = 2;
+const LINKS = 3;
+/** Shortest time between two looks at whether the programs are where they belong. */
+const LOOK_MS = 200;
+const RETRY_MS = 5_000;
+const TUNNEL_ATTEMPTS = 5;
+const TUNNEL_RETRY_MS = 10;
+
+/** What is opened. */
+export interface EbpfOptions extends SwitchParts {
+  /** What carries frames that no tunnel can carry, and hands up misses; it is disposed with the datapath. */
+  readonly userSpace: UserSpace;
+  /** Hears of interfaces, disciplines and filters (LINK_NOTICES, QDISC_NOTICES). */
+  readonly openNotices: () => NoticeSocket;
+  /** How many CPUs the kernel may ever use. */
+  readonly cpus: number;
+  /** Called after something was mended: others may have to mend what hangs on it. */
+  readonly mended: () => void;
+}
+
+const VPORT_KIND: Readonly<Record<PortKind, Vport["kind"]>> = {
+  local: "netdev",
+  names: "names",
+  leg: "internal",
+  tunnel: "vxlan",
+  tap: "sleeve",
+};
+
+/** One open datapath. All but the TAP stays when it is disposed, and goes on working. */
+export class EbpfDatapath implements Datapath {
+  readonly #switch: EbpfSwitch;
+  readonly #tables: Tables;
+  readonly #user: UserEnd;
+  readonly #keeper: TapKeeper;
+  readonly #notices: NoticeSocket;
+  readonly #log: Logger;
+  readonly #numbers = new PortNumbers();
+  readonly #ports = new Map<number, SwitchPort>();
+  readonly #vports = new Map<Vport["port"], Vport>();
+  readonly #meters: OvsMeters;
+  readonly #backlog = new Backlog();
+  readonly #retries = new Map<number, { attempt: number; at: Millis }>();
+  /** Interfaces whose hooks somebody has changed, ourselves perhaps. */
+  readonly #suspects = new Set<number>();
+  #lookAt = Infinity;
+  #looked = -Infinity;
+  #repaired = 0;
+  #refused = 0;
+
+  private constructor(options: EbpfOptions, made: EbpfSwitch) {
+    const { log, mended, openNotices, userSpace: { openPath, tap } } = options;
+    this.#switch = made;
+    this.#log = log;
+    const translator = {
+      indexOf: this.#numbers.indexOf,
+      portOf: this.#numbers.portOf,
+      tagOf: (key: Parameters<UserEnd["tags"]["tagOf"]>[0]) => this.#user.tags.tagOf(key),
+      isLeg: (ifindex: number) => this.#ports.get(ifindex)?.kind === "leg",
+      kindOf: (ifindex: number) => {
+        const kind = this.#ports.get(ifindex)?.kind;
+        return kind === "tunnel" || kind === "tap" ? kind : "local";
+      },
+    };
+    this.#tables = new Tables(made.loaded.maps, translator, options.cpus);
+    this.#meters = new OvsMeters({
+      make: ({ id, perSecond }) => this.#tables.putRate("meters", id, perSecond) === 0,
+      log,
+    });
+    this.#user = new UserEnd({ tap, openPath, slotOf: (actions) => this.#tables.slotOf(actions) });
+    this.#notices = openNotices();
+    const names = [options.bridge.name, tap.name];
+    this.#keeper = new TapKeeper({ tap, notices: openNotices(), names, put: this.#keepBase, log, mended });
+  }
+
+  /** Opens what an earlier process left, or makes it. Throws what the kernel refuses, in its words. */
+  static open(options: EbpfOptions): EbpfDatapath {
+    using undo = new DisposableStack();
+    undo.use(options.userSpace);
+    const made = undo.adopt(EbpfSwitch.open(options), (one) => one[Symbol.dispose]());
+    const datapath = new EbpfDatapath(options, made);
+    datapath.#keepBase();
+    undo.move();
+    return datapath;
+  }
+
+  /** What a new port's frames are to pass: whoever adds one puts it there at once. */
+  get portProgram(): HeldProgram {
+    return this.#switch.loaded.programs.local;
+  }
+
+  /** See Datapath. */
+  get fds(): readonly number[] {
+    return [this.#user.fd, this.#keeper.fd, this.#notices.fd, ...this.#user.path.fds];
+  }
+
+  readonly #keepBase = (): boolean => {
+    const changed = this.#switch.keepBase();
+    const tap = this.#switch.ports().find(({ kind }) => kind === "tap");
+    if (tap !== undefined) this.#tables.directMisses(tap.ifindex);
+    return changed;
+  };
+
+  /** Has the host's own leg as it is to be. */
+  readonly keepLeg = (): void => void this.#keepBase();
+
+  /** See Datapath. */
+  start(): DataplaneEvent {
+    for (const port of this.#switch.ports()) {
+      this.#learn(port);
+      this.#keepHooks(port);
+    }
+    return { kind: "started", ports: [...this.#vports.values()], flows: this.#tables.all() };
+  }
+
+  #learn(port: SwitchPort): Vport {
+    const { ifindex, kind, name, udpPort } = port;
+    const number = this.#numbers.assign(ifindex, kind === "leg");
+    this.#ports.set(ifindex, port);
+    if (kind !== "tap") this.#tables.putRate("rates", ifindex, EbpfSwitch.missLimit);
+    const vport = { port: number, kind: VPORT_KIND[kind], name, ifindex, udpPort, upcallPids: [] };
+    this.#vports.set(number, vport);
+    return vport;
+  }
+
+  /** Whether something had to change. A port that cannot have its program is tried again. */
+  #keepHooks(port: SwitchPort): boolean {
+    try {
+      return this.#switch.keepHooks(port);
+    } catch (thrown) {
+      this.#log.warn("overlay/port-without-program", { interface: port.name, reason: messageOf(thrown) });
+      this.#suspects.add(port.ifindex);
+      this.#lookAt = Math.min(this.#lookAt, this.#looked + RETRY_MS);
+      return false;
+    }
+  }
+
+  /** See Datapath. */
+  drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
+    const { now } = at;
+    this.#keeper.drain(at.isReady(BASE_NOTICES), now);
+    if (at.isReady(NOTICES)) this.#takeNotices(post, now);
+    let more = false;
+    if (at.isReady(TAP)) {
+      const { emptied, misses } = this.#user.read((header, frame) => this.#miss(header, frame, post));
+      if (misses > 0) this.#tables.tookMisses(emptied ? { all: true } : { all: false, count: misses });
+      more = !emptied;
+    }
+    this.#backlog.update(more, now, post);
+    const isReady = (index: number) => at.isReady(LINKS + index);
+    if (this.#user.drain(post, { now, isReady })) more = true;
+    return more;
+  }
+
+  #miss(header: MissHeader, frame: Uint8Array, post: PostEvent): void {
+    const key = this.#keyOf(header, frame, post);
+    if (key !== undefined) post({ kind: "miss", miss: { key, frame } });
+  }
+
+  #keyOf(header: MissHeader, frame: Uint8Array, post: PostEvent): Miss["key"] | undefined {
+    const { destination: dst, id, ifindex, source: src } = header;
+    if (!this.#ports.has(ifindex)) this.#look(ifindex, post); // it was faster than the news of its port
+    const port = this.#ports.get(ifindex);
+    const inPort = this.#numbers.portOf(ifindex);
+    if (port === undefined || inPort === undefined) return undefined;
+    const base = {
+      inPort,
+      ethDst: macAt(frame, 0),
+      ethSrc: macAt(frame, 6),
+      tagged: header.tagged ? true as const : undefined,
+    };
+    if (port.kind === "tunnel") return { ...base, tunnel: { id: id as Vni, src, dst } };
+    if (port.kind !== "tap") return base;
+    const sleeve = this.#user.tags.keyOf(id);
+    return sleeve && { ...base, sleeve };
+  }
+
+  #takeNotices(post: PostEvent, now: Millis): void {
+    const changed = new Set<number>();
+    const complete = takeNotices(this.#notices, (notice) => {
+      for (const { index } of rt.readInterfaceNotice(notice)) changed.add(index);
+      for (const index of [...rt.linksOfFilterNotice(notice), ...rt.linksOfQdiscNotice(notice)]) {
+        this.#suspect(index, now);
+      }
+    });
+    if (!complete) {
+      for (const { ifindex } of this.#switch.ports()) changed.add(ifindex);
+      for (const ifindex of this.#ports.keys()) changed.add(ifindex);
+      for (const ifindex of changed) this.#suspect(ifindex, now);
+    }
+    for (const ifindex of changed) this.#look(ifindex, post);
+  }
+
+  #suspect(ifindex: number, now: Millis): void {
+    if (!this.#ports.has(ifindex)) return;
+    this.#suspects.add(ifindex);
+    this.#lookAt = Math.min(this.#lookAt, Math.max(now, this.#looked + LOOK_MS));
+  }
+
+  /** Follows what has become of an interface. */
+  #look(ifindex: number, post: PostEvent): void {
+    const known = this.#ports.get(ifindex);
+    const found = this.#switch.port(ifindex);
+    const same = known !== undefined && known.kind === found?.kind && known.name === found.name &&
+      known.udpPort === found.udpPort;
+    if (same) return;
+    if (known !== undefined) this.#forget(ifindex, post);
+    if (found === undefined) return;
+    const port = this.#learn(found);
+    this.#keepHooks(found);
+    post({ kind: "port-appeared", port });
+  }
+
+  #forget(ifindex: number, post: PostEvent): void {
+    const port = this.#numbers.portOf(ifindex);
+    if (port !== undefined) post({ kind: "port-removed", port });
+    this.#ports.delete(ifindex);
+    this.#numbers.release(ifindex);
+    if (port !== undefined) this.#vports.delete(port);
+    this.#tables.dropRates(ifindex);
+  }
+
+  /** See Datapath. */
+  perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
+    const { tags } = this.#user;
+    switch (effect.kind) {
+      case "install": {
+        const { actions, frame, key, ufid } = effect;
+        const bound = tags.bind(ufid, key, actions);
+        const meter = this.#meterOf(key, actions);
+        const refused = bound ? this.#tables.install(ufid, { ...effect, meter }) : "there is no tag for it";
+        if (refused !== undefined) {
+          this.#refused++;
+          tags.unbind(ufid);
+          post({ kind: "install-failed", ufid, reason: refused });
+        }
+        if (frame !== undefined) this.#user.send(frame, actions);
+        return;
+      }
+      case "execute": {
+        const left = leftForKernel(effect, this.#user, this.#vports);
+        if (left !== undefined) this.#user.send(left.frame, left.actions);
+        return;
+      }
+      case "delete":
+        tags.unbind(effect.ufid);
+        return this.#tables.delete(effect.ufid);
+      case "delete-foreign":
+        return this.#tables.deleteHandle(effect.handle);
+      case "dump-flows": {
+        const flows = this.#tables.counts();
+        tags.keepOnly(flows);
+        return post({ kind: "flows", flows });
+      }
+      case "ensure-vxlan":
+        return this.#ensureTunnel(effect.udpPort, 1, post, now);
+      case "sleeve-close":
+        tags.closeLink(effect.link);
+        return this.#user.path.perform(effect, now);
+      case "sleeve-open":
+      case "special":
+        return this.#user.path.perform(effect, now);
+      default:
+        assertNever(effect);
+    }
+  }
+
+  /** Meters go by interface: numbers of ports are others after a restart. */
+  #meterOf(key: Miss["key"] | Parameters<OvsMeters["of"]>[0], actions: Parameters<OvsMeters["of"]>[1]) {
+    const inPort = this.#numbers.indexOf(key.inPort);
+    return inPort === undefined ? undefined : this.#meters.of({ ...key, inPort: inPort as never }, actions);
+  }
+
+  #ensureTunnel(udpPort: number, attempt: number, post: PostEvent, now: Millis): void {
+    this.#retries.delete(udpPort);
+    const result = this.#switch.ensureTunnel(udpPort);
+    if (result.kind === "ready") {
+      this.#look(result.port.ifindex, post);
+      const port = this.#numbers.portOf(result.port.ifindex);
+      if (port !== undefined) return post({ kind: "vxlan-ready", udpPort, port });
+      post({ kind: "vxlan-failed", udpPort, reason: "its interface has just gone" });
+    } else if (result.kind === "busy" && attempt < TUNNEL_ATTEMPTS) {
+      this.#retries.set(udpPort, { attempt: attempt + 1, at: after(now, TUNNEL_RETRY_MS) });
+    } else post({ kind: "vxlan-failed", udpPort, reason: result.reason });
+  }
+
+  /** See Datapath. */
+  flush(post: PostEvent): void {
+    this.#user.flush(post);
+  }
+
+  /** See Datapath. */
+  nextWake(): number {
+    let next = Math.min(this.#lookAt, this.#keeper.nextWake());
+    for (const { at } of this.#retries.values()) next = Math.min(next, at);
+    return next;
+  }
+
+  /** See Datapath. */
+  wake(post: PostEvent, now: Millis): void {
+    this.#keeper.wake(now);
+    if (now >= this.#lookAt) this.#check(now);
+    for (const [udpPort, { attempt, at }] of [...this.#retries]) {
+      if (now >= at) this.#ensureTunnel(udpPort, attempt, post, now);
+    }
+  }
+
+  /** Puts programs back that somebody took off. */
+  #check(now: Millis): void {
+    this.#lookAt = Infinity;
+    this.#looked = now;
+    const suspects = [...this.#suspects];
+    this.#suspects.clear();
+    for (const ifindex of suspects) {
+      const port = this.#ports.get(ifindex);
+      if (port === undefined || !this.#keepHooks(port)) continue;
+      this.#repaired++;
+      this.#log.warn("overlay/program-mended", { interface: port.name });
+    }
+  }
+
+  /** See Datapath. */
+  counts(): DatapathCounts {
+    const { bounded, dropped, hits, misses } = this.#tables.counted();
+    return {
+      ...{ hits, misses, lost: bounded, masks: 2, damaged: dropped },
+      refused: this.#refused,
+      repaired: this.#repaired + this.#keeper.mended,
+      sleeve: this.#user.counts(),
+    };
+  }
+
+  /** Closes what was opened: misses go nowhere from now on, flows go on working. */
+  [Symbol.dispose](): void {
+    this.#keeper[Symbol.dispose]();
+    this.#notices[Symbol.dispose]();
+    this.#user[Symbol.dispose]();
+    this.#switch[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,262 @@
+/** What the programs and user space have in common: maps, and how what is in them lies in memory. Little-endian. */
+import { type Ip, ipFromBytes, ipv4Number, macAt, macToBytes } from "../../core/addr.ts";
+import {
+  type FlowAction,
+  type FlowKey,
+  FOREIGN_SLEEVE,
+  LOCAL_PORT,
+  type SleeveKey,
+  type Ufid,
+} from "../../wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../wire/packet/vxlan.ts";
+
+/** Version of all that is here. What another version left in the kernel is not taken over. */
+export const LAYOUT = 1;
+
+/** Kinds of maps (enum bpf_map_type). */
+export const MAP_TYPE = { hash: 1, array: 2, perCpuArray: 6 } as const;
+/** Elements of a hash are allocated when they are needed (BPF_F_NO_PREALLOC): an idle host needs little memory, and
+ * nobody reads an element of which another flow has become the owner. */
+const ON_DEMAND = 1;
+
+/** What a map is made with. */
+export interface MapShape {
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly entries: number;
+  readonly flags: number;
+}
+
+/** Most outputs of one flow, or of one frame that user space sends. */
+export const MAX_OUTPUTS = 64;
+/** Outputs in one element of `groups`. */
+export const CHUNK = 32;
+/** Elements that a frame's slot has, as a power of two. */
+export const SLOT_SHIFT = 1;
+/** Frames that user space sends take turns in so many elements. */
+export const SLOTS = 1_024;
+
+/** A flow's key: where a frame came in, whose it is, MACs; `wide`: 1 for a flow of all MACs. */
+export const KEY = { size: 32, ifindex: 0, id: 4, source: 8, destination: 12, macs: 16, wide: 28 } as const;
+/** Bit of `id`: the frame has a VLAN tag. */
+export const TAGGED = 0x8000_0000;
+/** One output. `kind`: see OUTPUT; `id`: the tunnel's, or the tag for user space. */
+export const ACTION = { size: 20, kind: 0, ifindex: 4, id: 8, source: 12, destination: 16 } as const;
+/** What becomes of a frame: it leaves through an interface, through a tunnel, to user space, or to this host itself. */
+export const OUTPUT = { port: 1, tunnel: 2, sleeve: 3, leg: 4 } as const;
+/** A flow: `count` outputs, of which the first `locals` stay on this host. A single one is `only`, others are in `groups`. */
+export const FLOW = {
+  size: 56,
+  ufid: 0,
+  packets: 8,
+  bytes: 16,
+  count: 24,
+  locals: 28,
+  meter: 32,
+  only: 36,
+} as const;
+/** Where `groups` has the outputs of a flow (its id, and number of the element), or of a frame (id 0, its slot). */
+export const GROUP_KEY = { size: 16, ufid: 0, chunk: 8 } as const;
+/** `count` is that of all outputs of a frame that user space sends. */
+export const GROUP = { size: 8 + CHUNK * ACTION.size, count: 0, actions: 8 } as const;
+/** A rate: frames counted in a stretch of time, and how many it may have. */
+export const RATE = { size: 16, stretch: 0, count: 8, limit: 12 } as const;
+/** Which TAP leads to user space, and how many misses of local ports were taken from it (element 0, which user space
+ * writes); how many were handed to it (element 1, which programs write, as `tap`). */
+export const CONFIG = { size: 8, tap: 0, taken: 4, given: 0 } as const;
+/** The elements of `config`. */
+export const CONFIG_AT = { settings: 0, given: 1 } as const;
+/** What the programs count, by index. */
+export const COUNT = { hits: 0, misses: 1, bounded: 2, dropped: 3 } as const;
+
+/** The maps, by the names that the programs use. */
+export const MAPS = {
+  flows: { type: MAP_TYPE.hash, keySize: KEY.size, valueSize: FLOW.size, entries: 66_000, flags: ON_DEMAND },
+  groups: {
+    type: MAP_TYPE.hash,
+    keySize: GROUP_KEY.size,
+    valueSize: GROUP.size,
+    entries: 66_000,
+    flags: ON_DEMAND,
+  },
+  /** By 2 * ifindex + 1 or 2: what a port may send to everybody, or to groups, on other hosts. */
+  meters: { type: MAP_TYPE.hash, keySize: 4, valueSize: RATE.size, entries: 8_192, flags: ON_DEMAND },
+  /** By ifindex: misses that a port may have. */
+  rates: { type: MAP_TYPE.hash, keySize: 4, valueSize: RATE.size, entries: 8_192, flags: ON_DEMAND },
+  config: { type: MAP_TYPE.array, keySize: 4, valueSize: CONFIG.size, entries: 2, flags: 0 },
+  counts: { type: MAP_TYPE.perCpuArray, keySize: 4, valueSize: 8, entries: 4, flags: 0 },
+} as const satisfies Readonly<Record<string, MapShape>>;
+/** Name of a map in the programs. */
+export type MapName = keyof typeof MAPS;
+
+/** The name of a map in the kernel: at most 15 octets, with the version. */
+export function kernelMapName(name: MapName): string {
+  return `mesh${LAYOUT}_${name}`;
+}
+
+/** What stands in front of the frame of a miss on its way to user space; behind SPLIT octets of it the kernel puts a tag. */
+export const MISS = { size: 16, split: 12, tagSize: 4 } as const;
+/** The TCI of that tag: no tag of the user-space path has bit 12. */
+export const MISS_TCI = 0x1000;
+
+/** How long a stretch of a rate is, as a power of two in nanoseconds. */
+export const STRETCH = { misses: 26, meters: 30 } as const;
+/** Misses of one port in a stretch of 67 ms: 20,000 a second. */
+export const MISSES_PER_STRETCH = 1_342;
+/** Misses of local ports that wait in the TAP at most, so that there is always room for what peers send. */
+export const WAITING_MISSES = 512;
+
+/** Translates between numbers of ports and interfaces, and between tags and what they stand for. */
+export interface Translator {
+  indexOf(port: FlowKey["inPort"]): number | undefined;
+  portOf(ifindex: number): FlowKey["inPort"] | undefined;
+  /** 0: there is none. */
+  tagOf(key: SleeveKey): number;
+  /** Whether an interface is this host's own leg. */
+  isLeg(ifindex: number): boolean;
+}
+
+/** Writes the key of a flow; false: its port is not known, or there is no tag. */
+export function writeKey(out: Uint8Array, key: FlowKey, translator: Translator): boolean {
+  const view = new DataView(out.buffer, out.byteOffset, KEY.size);
+  const index = translator.indexOf(key.inPort);
+  const tag = key.sleeve === undefined ? undefined : translator.tagOf(key.sleeve);
+  if (index === undefined || tag === 0) return false;
+  const id = key.tunnel?.id ?? tag ?? 0;
+  view.setUint32(KEY.ifindex, index, true);
+  view.setUint32(KEY.id, (id | (key.tagged ? TAGGED : 0)) >>> 0, true);
+  view.setUint32(KEY.source, key.tunnel === undefined ? 0 : ipv4Number(key.tunnel.src), true);
+  view.setUint32(KEY.destination, key.tunnel === undefined ? 0 : ipv4Number(key.tunnel.dst), true);
+  out.fill(0, KEY.macs, KEY.size);
+  if (key.ethDst !== undefined) out.set(macToBytes(key.ethDst), KEY.macs);
+  if (key.ethSrc !== undefined) out.set(macToBytes(key.ethSrc), KEY.macs + 6);
+  view.setUint32(KEY.wide, key.ethDst === undefined ? 1 : 0, true);
+  return true;
+}
+
+/** Reads the key of a flow. undefined: its port is gone. */
+export function readKey(
+  bytes: Uint8Array,
+  at: number,
+  around: Pick<Translator, "portOf"> & { kindOf(ifindex: number): "tunnel" | "tap" | "local" },
+): FlowKey | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, KEY.size);
+  const index = view.getUint32(KEY.ifindex, true);
+  const inPort = around.portOf(index);
+  if (inPort === undefined) return undefined;
+  const id = view.getUint32(KEY.id, true);
+  const wide = view.getUint32(KEY.wide, true) !== 0;
+  const kind = around.kindOf(index);
+  return {
+    inPort,
+    tunnel: kind !== "tunnel" ? undefined : {
+      id: (id & 0xff_ffff) as Vni,
+      src: numberIp(view.getUint32(KEY.source, true)),
+      dst: numberIp(view.getUint32(KEY.destination, true)),
+    },
+    sleeve: kind === "tap" ? FOREIGN_SLEEVE : undefined,
+    ethDst: wide ? undefined : macAt(bytes, at + KEY.macs),
+    ethSrc: wide ? undefined : macAt(bytes, at + KEY.macs + 6),
+    tagged: id >= TAGGED ? true : undefined,
+  };
+}
+
+/** Writes one output; false: it leads nowhere. */
+export function writeAction(
+  out: Uint8Array,
+  at: number,
+  action: FlowAction,
+  translator: Translator,
+): boolean {
+  const view = new DataView(out.buffer, out.byteOffset + at, ACTION.size);
+  const index = translator.indexOf(action.port);
+  if (index === undefined) return false;
+  const put = (kind: number, id = 0, source = 0, destination = 0) => {
+    [kind, index, id, source, destination].forEach((word, i) => view.setUint32(i * 4, word, true));
+    return true;
+  };
+  switch (action.kind) {
+    case "output":
+      return put(translator.isLeg(index) ? OUTPUT.leg : OUTPUT.port);
+    case "tunnel": {
+      const { dst, id, src } = action.tunnel;
+      return put(OUTPUT.tunnel, id, ipv4Number(src), ipv4Number(dst));
+    }
+    case "sleeve": {
+      const tag = translator.tagOf(action.sleeve);
+      return tag !== 0 && put(OUTPUT.sleeve, tag);
+    }
+  }
+}
+
+/** Reads one output; undefined: its port is gone, or it is of no kind that is known. */
+export function readAction(
+  bytes: Uint8Array,
+  at: number,
+  { portOf }: Pick<Translator, "portOf">,
+): FlowAction | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, ACTION.size);
+  const kind = view.getUint32(ACTION.kind, true);
+  const port = portOf(view.getUint32(ACTION.ifindex, true));
+  // To user space of an earlier process, whatever became of its TAP.
+  if (kind === OUTPUT.sleeve) return { kind: "sleeve", port: port ?? LOCAL_PORT, sleeve: FOREIGN_SLEEVE };
+  if (port === undefined) return undefined;
+  if (kind === OUTPUT.port || kind === OUTPUT.leg) return { kind: "output", port };
+  if (kind !== OUTPUT.tunnel) return undefined;
+  const tunnel = {
+    id: view.getUint32(ACTION.id, true) as Vni,
+    src: numberIp(view.getUint32(ACTION.source, true)),
+    dst: numberIp(view.getUint32(ACTION.destination, true)),
+  };
+  return { kind: "tunnel", port, tunnel };
+}
+
+/** Writes where `groups` has an element. */
+export function writeGroupKey(out: Uint8Array, { ufid, chunk }: { ufid: Ufid | 0; chunk: number }): void {
+  const view = new DataView(out.buffer, out.byteOffset, GROUP_KEY.size);
+  view.setBigUint64(GROUP_KEY.ufid, BigInt(ufid), true);
+  view.setUint32(GROUP_KEY.chunk, chunk, true);
+  view.setUint32(GROUP_KEY.chunk + 4, 0, true);
+}
+
+/** The first element of a frame's slot. */
+export function chunkOfSlot(slot: number): number {
+  return slot << SLOT_SHIFT;
+}
+
+/** What a miss says of itself, and where its frame begins. */
+export interface MissHeader {
+  readonly ifindex: number;
+  readonly id: number;
+  readonly tagged: boolean;
+  readonly source: Ip;
+  readonly destination: Ip;
+}
+
+/** Octets in front of the frame of a miss, as user space reads it behind the virtio header. */
+export const MISS_IN_FRONT = MISS.size + MISS.tagSize;
+
+/** Whether what begins at `at` is a miss: all else that comes to user space has another tag, or none. */
+export function isMiss(bytes: Uint8Array, at: number, to: number): boolean {
+  const tag = at + MISS.split;
+  return to - at >= MISS_IN_FRONT && bytes[tag] === 0x81 && bytes[tag + 1] === 0 &&
+    bytes[tag + 2] === MISS_TCI >>> 8 && bytes[tag + 3] === 0;
+}
+
+/** Reads the header of a miss. */
+export function readMiss(bytes: Uint8Array, at: number): MissHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, MISS_IN_FRONT);
+  const id = view.getUint32(KEY.id, true);
+  return {
+    ifindex: view.getUint32(KEY.ifindex, true),
+    id: id & 0xff_ffff,
+    tagged: id >= TAGGED,
+    source: numberIp(view.getUint32(KEY.source, true)),
+    destination: numberIp(view.getUint32(MISS.split + MISS.tagSize, true)),
+  };
+}
+
+function numberIp(number: number): Ip {
+  return ipFromBytes(Uint8Array.of(number >>> 24, number >>> 16, number >>> 8, number))!;
+}

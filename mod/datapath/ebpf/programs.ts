@@ -1,0 +1,316 @@
+/** The programs that switch frames, for the hooks through which frames come in. All end in the same part:
+ *
+ *     key of the frame -> flow? -> its outputs, one after the other; copies for all but the last
+ *                       `-> none: a header in front, and up to user space through the TAP
+ */
+import { type AssembledProgram, Assembler, type Register } from "./assembler.ts";
+import {
+  ACTION,
+  CHUNK,
+  CONFIG,
+  CONFIG_AT,
+  COUNT,
+  FLOW,
+  GROUP,
+  GROUP_KEY,
+  KEY,
+  type MapName,
+  MAX_OUTPUTS,
+  MISS,
+  MISS_TCI,
+  OUTPUT,
+  RATE,
+  SLOT_SHIFT,
+  STRETCH,
+  WAITING_MISSES,
+} from "./layout.ts";
+
+/** Functions of the kernel (enum bpf_func_id). */
+const HELPER = {
+  lookup: 1,
+  cloneRedirect: 13,
+  vlanPush: 18,
+  vlanPop: 19,
+  getTunnelKey: 20,
+  setTunnelKey: 21,
+  redirect: 23,
+  storeBytes: 9,
+  changeHead: 43,
+  now: 5,
+} as const;
+/** Fields of struct __sk_buff. */
+const SKB = {
+  length: 0,
+  vlanPresent: 20,
+  vlanTci: 24,
+  vlanProtocol: 28,
+  ifindex: 40,
+  data: 76,
+  end: 80,
+} as const;
+/** struct bpf_tunnel_key. */
+const TUNNEL = { size: 44, id: 0, remote: 4, tos: 20, ttl: 21, label: 24, local: 28 } as const;
+const ZERO_CHECKSUM = 2; // BPF_F_ZERO_CSUM_TX
+const INGRESS = 1; // BPF_F_INGRESS
+const DROP = 2; // TC_ACT_SHOT
+/** EtherTypes as they lie in memory. */
+const DOT1Q = 0x0081;
+/** The tag of frames that user space sends: 802.1ad, where links' frames have 802.1Q. */
+const DOT1AD = 0xa888;
+const TTL = 64;
+
+/** Places on the stack. */
+const AT = {
+  key: -KEY.size,
+  tunnel: -KEY.size - 48,
+  group: -KEY.size - 48 - GROUP_KEY.size,
+  index: -KEY.size - 48 - GROUP_KEY.size - 8,
+} as const;
+
+/** Names of the programs: for frames of local ports, of tunnels, and of user space. */
+export const PROGRAMS = ["local", "tunnel", "user"] as const;
+/** Name of a program. */
+export type ProgramName = typeof PROGRAMS[number];
+
+/** All programs. */
+export function assemblePrograms(): Readonly<Record<ProgramName, AssembledProgram>> {
+  return { local: fromLocal(), tunnel: fromTunnel(), user: fromUser() };
+}
+
+/** Frames of containers and of the host's own leg. */
+function fromLocal(): AssembledProgram {
+  const program = begin();
+  ifindexAndTag(program);
+  program.store(4, "r10", AT.key + KEY.source, 0).store(4, "r10", AT.key + KEY.destination, 0);
+  macs(program);
+  return finish(program, { creditForMisses: true });
+}
+
+/** Frames that came through a tunnel. */
+function fromTunnel(): AssembledProgram {
+  const program = begin();
+  ifindexAndTag(program);
+  clearTunnel(program);
+  program.mov("r1", "r6").mov("r2", "r10").alu("add", "r2", AT.tunnel).mov("r3", TUNNEL.size).mov("r4", 0)
+    .call(HELPER.getTunnelKey)
+    .jumpIf("r0", "ne", 0, "drop") // an outer header that is not IPv4
+    .load(4, "r1", "r10", AT.key + KEY.id)
+    .load(4, "r2", "r10", AT.tunnel + TUNNEL.id)
+    .alu("or", "r1", "r2")
+    .store(4, "r10", AT.key + KEY.id, "r1")
+    .load(4, "r1", "r10", AT.tunnel + TUNNEL.remote)
+    .store(4, "r10", AT.key + KEY.source, "r1")
+    .load(4, "r1", "r10", AT.tunnel + TUNNEL.local)
+    .store(4, "r10", AT.key + KEY.destination, "r1");
+  macs(program);
+  return finish(program, { creditForMisses: false });
+}
+
+/** Frames that user space writes to the TAP: of links, or with outputs of their own. */
+function fromUser(): AssembledProgram {
+  const program = begin();
+  program.load(4, "r1", "r6", SKB.vlanPresent).jumpIf("r1", "eq", 0, "drop")
+    .load(4, "r9", "r6", SKB.vlanTci)
+    .load(4, "r8", "r6", SKB.vlanProtocol)
+    .mov("r1", "r6").call(HELPER.vlanPop)
+    .jumpIf("r0", "ne", 0, "drop")
+    .jumpIf("r8", "eq", DOT1AD, "own");
+  ifindexAndTag(program);
+  program.load(4, "r1", "r10", AT.key + KEY.id).alu("or", "r1", "r9")
+    .store(4, "r10", AT.key + KEY.id, "r1")
+    .store(4, "r10", AT.key + KEY.source, 0).store(4, "r10", AT.key + KEY.destination, 0);
+  macs(program);
+  lookUpFlow(program);
+  miss(program, { credit: false });
+  // A frame with outputs of its own: they are in `groups`, where its tag says.
+  program.label("own").alu("and", "r9", 0xfff).alu("lsh", "r9", SLOT_SHIFT)
+    .store(8, "r10", AT.group + GROUP_KEY.ufid, 0)
+    .store(4, "r10", AT.group + GROUP_KEY.chunk, "r9")
+    .store(4, "r10", AT.group + GROUP_KEY.chunk + 4, 0);
+  lookUp(program, "groups", AT.group);
+  program.jumpIf("r0", "eq", 0, "drop").mov("r7", "r0").load(4, "r8", "r7", GROUP.count).mov("r9", 0)
+    .jumpIf("r8", "eq", 0, "drop").jumpIf("r8", "gt", MAX_OUTPUTS, "drop")
+    .alu("add", "r7", GROUP.actions)
+    .jump("act");
+  outputs(program);
+  return program.assemble();
+}
+
+function begin(): Assembler {
+  return new Assembler().mov("r6", "r1");
+}
+
+function finish(program: Assembler, { creditForMisses }: { creditForMisses: boolean }): AssembledProgram {
+  lookUpFlow(program);
+  miss(program, { credit: creditForMisses });
+  outputs(program);
+  return program.assemble();
+}
+
+/** Key: the interface, and whether there is a VLAN tag. */
+function ifindexAndTag(program: Assembler): void {
+  program.load(4, "r1", "r6", SKB.ifindex).store(4, "r10", AT.key + KEY.ifindex, "r1")
+    .load(4, "r1", "r6", SKB.vlanPresent).alu("lsh", "r1", 31)
+    .store(4, "r10", AT.key + KEY.id, "r1");
+}
+
+/** Key: both MACs, as they lie in the frame. */
+function macs(program: Assembler): void {
+  program.load(4, "r2", "r6", SKB.data).load(4, "r3", "r6", SKB.end)
+    .mov("r1", "r2").alu("add", "r1", 14).jumpIf("r1", "gt", "r3", "drop");
+  for (const at of [0, 4, 8]) {
+    program.load(4, "r1", "r2", at).store(4, "r10", AT.key + KEY.macs + at, "r1");
+  }
+  program.store(4, "r10", AT.key + KEY.wide, 0);
+}
+
+function clearTunnel(program: Assembler): void {
+  for (let at = 0; at < 40; at += 8) program.store(8, "r10", AT.tunnel + at, 0);
+  program.store(4, "r10", AT.tunnel + 40, 0);
+}
+
+/** r0 = the element, or 0. */
+function lookUp(program: Assembler, map: MapName, key: number): Assembler {
+  return program.map("r1", map).mov("r2", "r10").alu("add", "r2", key).call(HELPER.lookup);
+}
+
+/** One more of what happens. */
+function count(program: Assembler, what: keyof typeof COUNT): void {
+  program.store(4, "r10", AT.index, COUNT[what]);
+  lookUp(program, "counts", AT.index);
+  const label = `counted ${what}`;
+  program.jumpIf("r0", "eq", 0, label).load(8, "r1", "r0", 0).alu("add", "r1", 1).store(8, "r0", 0, "r1")
+    .label(
+      label,
+    );
+}
+
+/** Goes to "hit" with r7 = the flow; falls through where there is none. */
+function lookUpFlow(program: Assembler): void {
+  lookUp(program, "flows", AT.key);
+  program.mov("r7", "r0").jumpIf("r7", "ne", 0, "hit");
+  // The MACs are kept on the frame; the key is of no more use than for flows of all MACs.
+  for (const at of [0, 4, 8]) program.store(4, "r10", AT.key + KEY.macs + at, 0);
+  program.store(4, "r10", AT.key + KEY.wide, 1);
+  lookUp(program, "flows", AT.key);
+  program.mov("r7", "r0").jumpIf("r7", "ne", 0, "hit");
+}
+
+/** Counts in a rate, `rate` its element: goes to `over` when its limit is reached in this stretch. */
+function countInRate(program: Assembler, rate: Register, stretch: number, over: string): void {
+  const label = `stretch ${over}`;
+  program.alu("rsh", "r0", stretch).load(8, "r1", rate, RATE.stretch)
+    .jumpIf("r1", "eq", "r0", label)
+    .store(8, rate, RATE.stretch, "r0").store(4, rate, RATE.count, 0)
+    .label(label)
+    .load(4, "r1", rate, RATE.count).load(4, "r2", rate, RATE.limit)
+    .jumpIf("r1", "ge", "r2", over)
+    .mov("r1", 1).atomicAdd(4, rate, RATE.count, "r1");
+}
+
+/** Hands the frame to user space, if its port has not had too many. */
+function miss(program: Assembler, { credit }: { credit: boolean }): void {
+  lookUp(program, "rates", AT.key + KEY.ifindex);
+  program.jumpIf("r0", "eq", 0, "no rate").mov("r7", "r0").call(HELPER.now);
+  countInRate(program, "r7", STRETCH.misses, "bounded");
+  program.label("no rate").store(4, "r10", AT.index, CONFIG_AT.settings);
+  lookUp(program, "config", AT.index);
+  program.jumpIf("r0", "eq", 0, "drop").load(4, "r9", "r0", CONFIG.tap);
+  if (credit) {
+    program.load(4, "r8", "r0", CONFIG.taken).store(4, "r10", AT.index, CONFIG_AT.given);
+    lookUp(program, "config", AT.index);
+    program.jumpIf("r0", "eq", 0, "drop").load(4, "r1", "r0", CONFIG.given)
+      .alu("sub", "r1", "r8").alu("lsh", "r1", 32).alu("rsh", "r1", 32)
+      .jumpIf("r1", "ge", WAITING_MISSES, "bounded")
+      .mov("r1", 1).atomicAdd(4, "r0", CONFIG.given, "r1");
+  }
+  count(program, "misses");
+  // A tag of ours first: a tag that the frame has goes into the frame by that.
+  program.mov("r1", "r6").mov("r2", DOT1Q).mov("r3", MISS_TCI).call(HELPER.vlanPush)
+    .jumpIf("r0", "ne", 0, "drop")
+    .mov("r1", "r6").mov("r2", MISS.size).mov("r3", 0).call(HELPER.changeHead)
+    .jumpIf("r0", "ne", 0, "drop")
+    .mov("r1", "r6").mov("r2", 0).mov("r3", "r10").alu("add", "r3", AT.key).mov("r4", MISS.size).mov("r5", 0)
+    .call(HELPER.storeBytes)
+    .jumpIf("r0", "ne", 0, "drop")
+    .mov("r1", "r9").mov("r2", 0).call(HELPER.redirect)
+    .exit();
+  program.label("bounded");
+  count(program, "bounded");
+  program.mov("r0", DROP).exit();
+  program.label("drop");
+  count(program, "dropped");
+  program.label("done").mov("r0", DROP).exit();
+}
+
+/** What is done to a frame that has a flow (r7): "hit"; "act" does one output after the other, from r7 on. */
+function outputs(program: Assembler): void {
+  program.label("hit").mov("r1", 1).atomicAdd(8, "r7", FLOW.packets, "r1")
+    .load(4, "r1", "r6", SKB.length).atomicAdd(8, "r7", FLOW.bytes, "r1");
+  count(program, "hits");
+  program.load(4, "r8", "r7", FLOW.count).mov("r9", 0)
+    .load(4, "r1", "r7", FLOW.meter).jumpIf("r1", "eq", 0, "no meter")
+    .store(4, "r10", AT.index, "r1");
+  lookUp(program, "meters", AT.index);
+  program.jumpIf("r0", "eq", 0, "no meter").mov("r9", "r0").call(HELPER.now);
+  countInRate(program, "r9", STRETCH.meters, "over");
+  program.jump("metered").label("over").load(4, "r8", "r7", FLOW.locals)
+    .label("metered").mov("r9", 0)
+    .label("no meter").jumpIf("r8", "eq", 0, "done").jumpIf("r8", "gt", MAX_OUTPUTS, "drop")
+    .load(8, "r1", "r7", FLOW.ufid).store(8, "r10", AT.group + GROUP_KEY.ufid, "r1")
+    .store(8, "r10", AT.group + GROUP_KEY.chunk, 0)
+    .load(4, "r1", "r7", FLOW.count)
+    .jumpIf("r1", "ne", 1, "several")
+    .alu("add", "r7", FLOW.only).mov("r8", 1).jump("act")
+    .label("several");
+  lookUp(program, "groups", AT.group);
+  program.jumpIf("r0", "eq", 0, "drop").mov("r7", "r0").alu("add", "r7", GROUP.actions)
+    .label("act");
+  act(program);
+  program.alu("add", "r9", 1).jumpIf("r9", "ge", "r8", "done").jumpIf("r9", "ge", MAX_OUTPUTS, "done")
+    .alu("add", "r7", ACTION.size)
+    .mov("r1", "r9").alu("and", "r1", CHUNK - 1).jumpIf("r1", "ne", 0, "act")
+    .load(4, "r1", "r10", AT.group + GROUP_KEY.chunk).alu("add", "r1", 1)
+    .store(4, "r10", AT.group + GROUP_KEY.chunk, "r1");
+  lookUp(program, "groups", AT.group);
+  program.jumpIf("r0", "eq", 0, "done").mov("r7", "r0").alu("add", "r7", GROUP.actions).jump("act");
+}
+
+/** One output, r7 its action. The last one takes the frame, others a copy. Fields are read where they are needed and kept
+ * nowhere, so that the kernel's verifier sees the same state after each output whatever that was. */
+function act(program: Assembler): void {
+  program.load(4, "r1", "r7", ACTION.kind)
+    .jumpIf("r1", "eq", OUTPUT.sleeve, "to user space").jumpIf("r1", "ne", OUTPUT.tunnel, "ready");
+  clearTunnel(program);
+  for (
+    const [from, to] of [
+      [ACTION.id, TUNNEL.id],
+      [ACTION.source, TUNNEL.local],
+      [ACTION.destination, TUNNEL.remote],
+    ] as const
+  ) program.load(4, "r1", "r7", from).store(4, "r10", AT.tunnel + to, "r1");
+  program.store(1, "r10", AT.tunnel + TUNNEL.ttl, TTL)
+    .mov("r1", "r6").mov("r2", "r10").alu("add", "r2", AT.tunnel).mov("r3", TUNNEL.size).mov(
+      "r4",
+      ZERO_CHECKSUM,
+    )
+    .call(HELPER.setTunnelKey)
+    .jump("ready")
+    .label("to user space")
+    .mov("r1", "r6").mov("r2", DOT1Q).load(4, "r3", "r7", ACTION.id).call(HELPER.vlanPush)
+    .label("ready")
+    .load(4, "r2", "r7", ACTION.ifindex)
+    .load(4, "r1", "r7", ACTION.kind)
+    .mov("r3", 0)
+    .jumpIf("r1", "ne", OUTPUT.leg, "outwards")
+    .mov("r3", INGRESS)
+    .label("outwards")
+    .mov("r1", "r9").alu("add", "r1", 1).jumpIf("r1", "lt", "r8", "copy")
+    .mov("r1", "r2").mov("r2", "r3").call(HELPER.redirect)
+    .exit()
+    .label("copy")
+    .mov("r1", "r6").call(HELPER.cloneRedirect)
+    .load(4, "r1", "r7", ACTION.kind).jumpIf("r1", "ne", OUTPUT.sleeve, "copied")
+    .mov("r1", "r6").call(HELPER.vlanPop)
+    .label("copied");
+}

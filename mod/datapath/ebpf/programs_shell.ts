@@ -1,0 +1,107 @@
+/** Programs and maps in the kernel: those that an earlier process left are taken over. */
+import type { AssembledProgram } from "./assembler.ts";
+import { kernelMapName, LAYOUT, type MapName, MAPS, type MapShape } from "./layout.ts";
+import type { Machine, MachineMap, MachineProgram } from "./machine.ts";
+import { assemblePrograms, type ProgramName, PROGRAMS } from "./programs.ts";
+
+/** What a filter of ours is called begins with this. */
+const FILTER_NAME = `meshnet ${LAYOUT} `;
+
+/** A program and what its filters are called: equal names, equal programs. */
+export interface HeldProgram {
+  readonly program: MachineProgram;
+  readonly name: string;
+}
+
+/** Everything that is in the kernel's machine. */
+export interface Loaded extends Disposable {
+  readonly programs: Readonly<Record<ProgramName, HeldProgram>>;
+  readonly maps: Readonly<Record<MapName, MachineMap>>;
+}
+
+/** A filter that is there already. */
+export interface PresentFilter {
+  readonly name: string | undefined;
+  readonly program: number | undefined;
+}
+
+/** Whether a filter is called like one of ours, of this version or of another. */
+export function isOurFilter(name: string | undefined): boolean {
+  return name?.startsWith("meshnet ") === true;
+}
+
+/** Takes over what the filters lead to, and makes what is missing. Throws what the kernel refuses, in its words. */
+export function loadPrograms(machine: Machine, filters: readonly PresentFilter[]): Loaded {
+  using undo = new DisposableStack();
+  const present = filters.flatMap(({ name, program: id }) => {
+    if (!name?.startsWith(FILTER_NAME) || id === undefined) return [];
+    const program = machine.programById(id);
+    return program === undefined ? [] : [{ name, program: undo.use(program) }];
+  });
+  const maps = adoptMaps(machine, present.map(({ program }) => program), undo) ?? makeMaps(machine, undo);
+  const assembled = assemblePrograms();
+  const held = (name: ProgramName): HeldProgram => {
+    const filterName = FILTER_NAME + name + " " + digest(assembled[name]);
+    const program = present.find((one) => one.name === filterName && maps.adopted)?.program ??
+      undo.use(load(machine, name, { assembled: assembled[name], maps: maps.maps }));
+    return { name: filterName, program };
+  };
+  const programs = { local: held("local"), tunnel: held("tunnel"), user: held("user") } satisfies Record<
+    typeof PROGRAMS[number],
+    HeldProgram
+  >;
+  const kept = undo.move();
+  return { programs, maps: maps.maps, [Symbol.dispose]: () => kept[Symbol.dispose]() };
+}
+
+type Maps = Readonly<Record<MapName, MachineMap>>;
+const MAP_NAMES = Object.keys(MAPS) as readonly MapName[];
+
+function load(
+  machine: Machine,
+  name: ProgramName,
+  { assembled, maps }: { readonly assembled: AssembledProgram; readonly maps: Maps },
+): MachineProgram {
+  const places = assembled.maps.map(({ instruction, map }) => ({ instruction, fd: maps[map as MapName].fd }));
+  return machine.loadClassifier(`meshnet_${name}`, assembled.code, places);
+}
+
+/** All maps of the first program that has them all, as they are to be. */
+function adoptMaps(
+  machine: Machine,
+  programs: readonly MachineProgram[],
+  undo: DisposableStack,
+): { readonly maps: Maps; readonly adopted: true } | undefined {
+  for (const program of programs) {
+    const found = new Map<string, MachineMap>();
+    for (const id of machine.mapsOfProgram(program)) {
+      const one = machine.mapById(id);
+      if (one === undefined) continue;
+      undo.use(one.map);
+      const name = MAP_NAMES.find((name) => kernelMapName(name) === one.name);
+      if (name !== undefined && sameShape(MAPS[name], one.shape)) found.set(name, one.map);
+    }
+    if (found.size === MAP_NAMES.length) return { maps: Object.fromEntries(found) as Maps, adopted: true };
+  }
+  return undefined;
+}
+
+function sameShape(wanted: MapShape, present: MapShape): boolean {
+  return (Object.keys(wanted) as (keyof MapShape)[]).every((field) => wanted[field] === present[field]);
+}
+
+function makeMaps(machine: Machine, undo: DisposableStack): { readonly maps: Maps; readonly adopted: false } {
+  const maps = Object.fromEntries(
+    MAP_NAMES.map((name) => [name, undo.use(machine.createMap(kernelMapName(name), MAPS[name]))]),
+  );
+  return { maps: maps as Maps, adopted: false };
+}
+
+/** A number for what a program says (FNV-1a), so that another one is seen to be another. */
+function digest({ code, maps }: AssembledProgram): string {
+  let hash = 0x811c_9dc5;
+  const mix = (octet: number) => hash = Math.imul(hash ^ octet, 0x0100_0193) >>> 0;
+  for (const octet of code) mix(octet);
+  for (const { map } of maps) for (let i = 0; i < map.length; i++) mix(map.charCodeAt(i));
+  return hash.toString(16).padStart(8, "0");
+}

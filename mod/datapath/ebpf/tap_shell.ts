@@ -1,0 +1,187 @@
+/** User space's end of the TAP: misses and frames for links come from it, frames with outputs and those of links go to it.
+ *
+ *     programs --[ mesh-tap: frames with a tag ]-- UserEnd --[ SleevePath ]-- UDP
+ */
+import type { FlowAction } from "../../wire/netlink/ovs_keys.ts";
+import { ETHERNET_HEADER } from "../../wire/packet/ethernet.ts";
+import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../../wire/packet/virtio_net.ts";
+import {
+  SLEEVE_HEADROOM,
+  type SleeveCounts,
+  type SleevePort,
+  type TakePacket,
+} from "../../overlay/ports/sleeve_port.ts";
+import { TAP_PACKET, type TapPort } from "../../overlay/ports/tap_port.ts";
+import { putTag, SleeveTags, takeTag } from "../sleeve_tags.ts";
+import { isMiss, MAX_OUTPUTS, MISS, MISS_IN_FRONT, type MissHeader, readMiss } from "./layout.ts";
+
+/** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
+const PACKETS = 64;
+const MACS = 12;
+const TAG = 4;
+/** Where the frame of a miss begins in what was read. */
+const FRAME_AT = VIRTIO_HEADER + MISS_IN_FRONT;
+/** Places in a virtio header. */
+const VIRTIO = { gso: 1, headers: 2, checksumStart: 6 } as const;
+
+/** What the end is made of. */
+export interface UserEndParts {
+  readonly tap: TapPort;
+  /** Opens the links' end; packets that come over them go to `take`. */
+  readonly openPath: (take: TakePacket) => SleevePort;
+  /** Puts the outputs of one frame where the programs look: the number of its tag, undefined where there are none. */
+  readonly slotOf: (actions: readonly FlowAction[]) => number | undefined;
+}
+
+/** Takes a miss; the frame is valid until it returns. */
+export type TakeMiss = (header: MissHeader, frame: Uint8Array) => void;
+
+/** See the module's head. One thread, synchronous. */
+export class UserEnd implements Disposable {
+  /** Which tag stands for what. */
+  readonly tags = new SleeveTags();
+  /** The links' end. */
+  readonly path: SleevePort;
+  readonly #parts: UserEndParts;
+  /** The frame of the miss under way, where it was read to. */
+  #frame: Uint8Array | undefined;
+  /** For frames that are no miss under way. */
+  readonly #own = new Uint8Array(new ArrayBuffer(TAP_PACKET + 64));
+  readonly #macs = new Uint8Array(MACS);
+  readonly #dropped = { untagged: 0, unknownTag: 0, noTag: 0, kernelRefused: 0 };
+
+  constructor(parts: UserEndParts) {
+    this.#parts = parts;
+    this.path = parts.openPath(this.#take);
+  }
+
+  /** Descriptor of the TAP. */
+  get fd(): number {
+    return this.#parts.tap.fd;
+  }
+
+  /** Reads a bounded part of what waits in the TAP. `emptied`: nothing is left. */
+  read(take: TakeMiss): { readonly emptied: boolean; readonly misses: number } {
+    const { tap } = this.#parts;
+    const { buffer } = tap;
+    let misses = 0;
+    for (let i = 0; i < PACKETS; i++) {
+      const to = tap.read(0);
+      if (to === 0) return { emptied: true, misses };
+      if (isMiss(buffer, VIRTIO_HEADER, to)) {
+        misses++;
+        this.#miss(buffer, to, take);
+      } else this.#forLink(buffer, to);
+    }
+    return { emptied: false, misses };
+  }
+
+  #miss(buffer: Uint8Array<ArrayBuffer>, to: number, take: TakeMiss): void {
+    const frame = buffer.subarray(FRAME_AT, to);
+    if (frame.length < ETHERNET_HEADER) return;
+    this.#frame = frame;
+    try {
+      take(readMiss(buffer, VIRTIO_HEADER), frame);
+    } finally {
+      this.#frame = undefined;
+    }
+  }
+
+  #forLink(buffer: Uint8Array<ArrayBuffer>, to: number): void {
+    const tag = takeTag(buffer, 0, to);
+    const key = tag === 0 ? undefined : this.tags.keyOf(tag);
+    if (key === undefined) this.#dropped[tag === 0 ? "untagged" : "unknownTag"]++;
+    else {
+      const broadcast = (buffer[SLEEVE_HEADROOM + VIRTIO_HEADER]! & 1) !== 0;
+      this.path.send(key, buffer, { from: SLEEVE_HEADROOM, to, broadcast });
+    }
+  }
+
+  readonly #take: TakePacket = (key, bytes, from, to) => {
+    const tag = this.tags.tagOf(key);
+    if (tag === 0) return void this.#dropped.noTag++;
+    putTag(bytes, from, tag);
+    this.#write(bytes, from - SLEEVE_HEADROOM, to);
+  };
+
+  /** Has the programs send a frame, that of the miss under way or another. */
+  send(frame: Uint8Array, actions: readonly FlowAction[]): void {
+    for (let i = 0; i < actions.length; i += MAX_OUTPUTS) {
+      const slot = this.#parts.slotOf(actions.slice(i, i + MAX_OUTPUTS));
+      if (slot === undefined) continue;
+      if (frame === this.#frame) this.#sendMiss(frame, slot);
+      else this.#sendOther(frame, slot);
+    }
+  }
+
+  /** The frame stays where it is: only its MACs make room for the tag. */
+  #sendMiss(frame: Uint8Array, slot: number): void {
+    const { buffer } = this.#parts.tap;
+    const from = FRAME_AT - TAG - VIRTIO_HEADER;
+    this.#macs.set(frame.subarray(0, MACS));
+    buffer.copyWithin(FRAME_AT - TAG, FRAME_AT, FRAME_AT + MACS);
+    const restHeader = buffer.slice(0, VIRTIO_HEADER + MISS_IN_FRONT);
+    const header = buffer.subarray(from, from + VIRTIO_HEADER);
+    header.set(restHeader.subarray(0, VIRTIO_HEADER));
+    // Octets of the tag came, those of the header in front went.
+    if ((header[0]! & VIRTIO_NEEDS_CHECKSUM) !== 0) shift(header, VIRTIO.checksumStart, TAG - MISS_IN_FRONT);
+    if (header[VIRTIO.gso] !== 0) shift(header, VIRTIO.headers, TAG - MISS.size);
+    putSlot(buffer, FRAME_AT - TAG + MACS, slot);
+    this.#write(buffer, from, FRAME_AT + frame.length);
+    buffer.set(restHeader);
+    frame.set(this.#macs);
+  }
+
+  #sendOther(frame: Uint8Array, slot: number): void {
+    const own = this.#own;
+    const to = VIRTIO_HEADER + TAG + frame.length;
+    if (to > own.length || frame.length < ETHERNET_HEADER) return void this.#dropped.kernelRefused++;
+    own.fill(0, 0, VIRTIO_HEADER);
+    own.set(frame.subarray(0, MACS), VIRTIO_HEADER);
+    putSlot(own, VIRTIO_HEADER + MACS, slot);
+    own.set(frame.subarray(MACS), VIRTIO_HEADER + MACS + TAG);
+    this.#write(own, 0, to);
+  }
+
+  #write(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+    if (!this.#parts.tap.write(bytes, from, to)) this.#dropped.kernelRefused++;
+  }
+
+  /** Counts of the links' end and of this one. */
+  counts(): SleeveCounts {
+    const counts = this.path.counts();
+    const { kernelRefused, noTag, unknownTag, untagged } = this.#dropped;
+    const mine = { untagged, "unknown-tag": unknownTag, "no-tag": noTag, "kernel-refused": kernelRefused };
+    return { ...counts, dropped: { ...counts.dropped, ...mine } };
+  }
+
+  /** Sends what links have gathered. */
+  flush(tell: Parameters<SleevePort["flush"]>[0]): void {
+    this.path.flush(tell);
+  }
+
+  /** Receives what came over links. */
+  drain(...what: Parameters<SleevePort["drain"]>): boolean {
+    return this.path.drain(...what);
+  }
+
+  /** Closes the links' end and the TAP. */
+  [Symbol.dispose](): void {
+    this.path[Symbol.dispose]();
+    this.#parts.tap[Symbol.dispose]();
+  }
+}
+
+function putSlot(bytes: Uint8Array, at: number, slot: number): void {
+  bytes[at] = 0x88;
+  bytes[at + 1] = 0xa8;
+  bytes[at + 2] = slot >>> 8;
+  bytes[at + 3] = slot;
+}
+
+/** Adds to a little-endian number of 16 bits; it does not go below zero. */
+function shift(bytes: Uint8Array, at: number, by: number): void {
+  const value = Math.max(0, (bytes[at]! | bytes[at + 1]! << 8) + by);
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+}
