@@ -152,7 +152,7 @@ export function mapsOfProgram({ fd }: LoadedProgram): readonly number[] {
 }
 
 /** How a map is made. */
-export interface MapShape {
+export interface BpfMapShape {
   /** enum bpf_map_type. */
   readonly type: number;
   readonly keySize: number;
@@ -175,14 +175,14 @@ export class BpfMap implements Disposable {
   readonly valueSize: number;
   readonly keySize: number;
 
-  private constructor(held: Held, { keySize, valueSize }: Pick<MapShape, "keySize" | "valueSize">) {
+  private constructor(held: Held, { keySize, valueSize }: Pick<BpfMapShape, "keySize" | "valueSize">) {
     this.#held = held;
     this.keySize = keySize;
     this.valueSize = valueSize;
   }
 
   /** Makes a map. Throws "native/call-failed". */
-  static create(name: string, shape: MapShape): BpfMap {
+  static create(name: string, shape: BpfMapShape): BpfMap {
     const attributes = new Uint32Array(12);
     attributes.set([shape.type, shape.keySize, shape.valueSize, shape.entries, shape.flags]);
     new Uint8Array(attributes.buffer).set(cString(name), 28);
@@ -194,7 +194,7 @@ export class BpfMap implements Disposable {
   /** The map with an id and its name; undefined: it is gone. */
   static byId(
     id: number,
-  ): { readonly name: string; readonly shape: MapShape; readonly map: BpfMap } | undefined {
+  ): { readonly name: string; readonly shape: BpfMapShape; readonly map: BpfMap } | undefined {
     const fd = bpf(COMMAND.mapById, Uint32Array.of(id, 0, 0, 0));
     if (fd < 0) return undefined;
     const held = new Held(fd);

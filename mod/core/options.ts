@@ -136,7 +136,7 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     kind: "choice",
     choices: ["auto", "ovs", "ebpf", "bridge"],
     fallback: "auto",
-    brief: "What moves frames: the kernel's Open vSwitch, or a bridge and user space",
+    brief: "What moves frames: the kernel's Open vSwitch, eBPF programs, or a bridge and user space",
   },
   { name: "no-fastdp", kind: "switch", brief: "Use no kernel tunnels: all traffic over user-space UDP" },
   {

@@ -39,7 +39,7 @@ const INSTRUCTION = 8;
 /** Arithmetic on 64 bits. */
 export type AluOperation = keyof typeof ALU;
 /** Comparisons, without sign. */
-export type Comparison = Exclude<keyof typeof JUMP, "always">;
+export type JumpComparison = Exclude<keyof typeof JUMP, "always">;
 
 interface Instruction {
   readonly code: number;
@@ -112,7 +112,7 @@ export class Assembler {
   }
 
   /** Goes on at a label if `left COMPARISON right`. */
-  jumpIf(left: Register, comparison: Comparison, right: Operand, label: string): this {
+  jumpIf(left: Register, comparison: JumpComparison, right: Operand, label: string): this {
     return this.#push({
       ...withOperand(CLASS.jump | JUMP[comparison], right),
       to: number(left),

@@ -139,7 +139,7 @@ export class EbpfDatapath implements Datapath {
   start(): DataplaneEvent {
     for (const port of this.#switch.ports()) {
       this.#learn(port);
-      this.#keepHooks(port);
+      this.#keepPort(port);
     }
     return { kind: "started", ports: [...this.#vports.values()], flows: this.#tables.all() };
   }
@@ -155,9 +155,9 @@ export class EbpfDatapath implements Datapath {
   }
 
   /** Whether something had to change. A port that cannot have its program is tried again. */
-  #keepHooks(port: SwitchPort): boolean {
+  #keepPort(port: SwitchPort): boolean {
     try {
-      return this.#switch.keepHooks(port);
+      return this.#switch.keepPort(port);
     } catch (thrown) {
       this.#log.warn("overlay/port-without-program", { interface: port.name, reason: messageOf(thrown) });
       this.#suspects.add(port.ifindex);
@@ -209,7 +209,10 @@ export class EbpfDatapath implements Datapath {
   #takeNotices(post: PostEvent, now: Millis): void {
     const changed = new Set<number>();
     const complete = takeNotices(this.#notices, (notice) => {
-      for (const { index } of rt.readInterfaceNotice(notice)) changed.add(index);
+      for (const { index } of rt.readInterfaceNotice(notice)) {
+        changed.add(index);
+        if (this.#ports.get(index)?.kind === "tunnel") this.#suspect(index, now);
+      }
       for (const index of [...rt.linksOfFilterNotice(notice), ...rt.linksOfQdiscNotice(notice)]) {
         this.#suspect(index, now);
       }
@@ -238,7 +241,7 @@ export class EbpfDatapath implements Datapath {
     if (known !== undefined) this.#forget(ifindex, post);
     if (found === undefined) return;
     const port = this.#learn(found);
-    this.#keepHooks(found);
+    this.#keepPort(found);
     post({ kind: "port-appeared", port });
   }
 
@@ -344,7 +347,7 @@ export class EbpfDatapath implements Datapath {
     this.#suspects.clear();
     for (const ifindex of suspects) {
       const port = this.#ports.get(ifindex);
-      if (port === undefined || !this.#keepHooks(port)) continue;
+      if (port === undefined || !this.#keepPort(port)) continue;
       this.#repaired++;
       this.#log.warn("overlay/program-mended", { interface: port.name });
     }

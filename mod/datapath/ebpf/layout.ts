@@ -118,7 +118,7 @@ export interface Translator {
 }
 
 /** Writes the key of a flow; false: its port is not known, or there is no tag. */
-export function writeKey(out: Uint8Array, key: FlowKey, translator: Translator): boolean {
+export function writeFlowKey(out: Uint8Array, key: FlowKey, translator: Translator): boolean {
   const view = new DataView(out.buffer, out.byteOffset, KEY.size);
   const index = translator.indexOf(key.inPort);
   const tag = key.sleeve === undefined ? undefined : translator.tagOf(key.sleeve);
@@ -136,7 +136,7 @@ export function writeKey(out: Uint8Array, key: FlowKey, translator: Translator):
 }
 
 /** Reads the key of a flow. undefined: its port is gone. */
-export function readKey(
+export function readFlowKey(
   bytes: Uint8Array,
   at: number,
   around: Pick<Translator, "portOf"> & { kindOf(ifindex: number): "tunnel" | "tap" | "local" },

@@ -2,7 +2,7 @@
 import type { AssembledProgram } from "./assembler.ts";
 import { kernelMapName, LAYOUT, type MapName, MAPS, type MapShape } from "./layout.ts";
 import type { Machine, MachineMap, MachineProgram } from "./machine.ts";
-import { assemblePrograms, type ProgramName, PROGRAMS } from "./programs.ts";
+import { assemblePrograms, type ProgramName } from "./programs.ts";
 
 /** What a filter of ours is called begins with this. */
 const FILTER_NAME = `meshnet ${LAYOUT} `;
@@ -46,10 +46,7 @@ export function loadPrograms(machine: Machine, filters: readonly PresentFilter[]
       undo.use(load(machine, name, { assembled: assembled[name], maps: maps.maps }));
     return { name: filterName, program };
   };
-  const programs = { local: held("local"), tunnel: held("tunnel"), user: held("user") } satisfies Record<
-    typeof PROGRAMS[number],
-    HeldProgram
-  >;
+  const programs = { local: held("local"), tunnel: held("tunnel"), user: held("user") };
   const kept = undo.move();
   return { programs, maps: maps.maps, [Symbol.dispose]: () => kept[Symbol.dispose]() };
 }

@@ -81,22 +81,55 @@ export class EbpfSwitch implements Disposable {
     const { name: bridge, tap } = this.#parts.bridge;
     const port = (kind: PortKind, udpPort?: number) => ({ ifindex, name, kind, udpPort });
     if (name === bridge) return port("leg");
+    // Also while somebody has taken it off the bridge: it carries frames all the same.
+    if (kind === "vxlan" && vxlan?.external === true && TUNNEL_NAME.test(name)) {
+      return port("tunnel", vxlan.port);
+    }
     if (master !== this.#bridge) return undefined;
     if (name === tap) return port("tap");
-    if (kind === "vxlan") return vxlan?.external === true ? port("tunnel", vxlan.port) : undefined;
     return port(name === NAME_PORT ? "names" : "local");
   }
 
   /** Has bridge and TAP as they are to be; says whether that changed anything. Throws what the kernel refuses. */
   keepBase(): boolean {
     const { bridge, route } = this.#parts;
-    const changed = ensureBridge(route, bridge);
-    this.#bridge = linkOf(route, bridge.name)?.index ?? 0;
+    const changed = this.#keepBridge();
     const [leg, tap] = [bridge.name, bridge.tap].map((name) => linkOf(route, name));
     const stopped = tap !== undefined && this.#stop(tap);
     const attached = [leg, tap].map((link) => link && this.#portOf(link))
       .map((port) => port !== undefined && this.keepHooks(port));
     return changed || stopped || attached.includes(true);
+  }
+
+  /** Whether that changed anything. */
+  #keepBridge(): boolean {
+    const { bridge, route } = this.#parts;
+    const changed = ensureBridge(route, bridge);
+    this.#bridge = linkOf(route, bridge.name)?.index ?? 0;
+    return changed;
+  }
+
+  /** Has a port as it is to be; says whether that changed anything. Throws what the kernel refuses. */
+  keepPort(port: SwitchPort): boolean {
+    return port.kind === "tunnel" ? this.#keepTunnel(port) : this.keepHooks(port);
+  }
+
+  /** Has a tunnel's interface on the bridge, where the kernel answers what is too large for the way, and closed there. */
+  #keepTunnel(port: SwitchPort): boolean {
+    const { bridge, route } = this.#parts;
+    if (linkOf(route, bridge.name)?.index !== this.#bridge) this.#keepBridge();
+    const link = linkAt(route, port.ifindex);
+    if (link === undefined) return false;
+    const isAway = link.master !== this.#bridge;
+    if (isAway) route.request(rt.setLink(link.index, { master: this.#bridge }));
+    const attached = this.keepHooks(port); // before it is up
+    if (!link.up) {
+      bridge.quiet(link.name);
+      route.request(rt.setLink(link.index, { up: true }));
+    }
+    const now = linkAt(route, link.index);
+    const stopped = now !== undefined && this.#stop(now);
+    return isAway || attached || !link.up || stopped;
   }
 
   /** Has the bridge pass nothing to or from a port: only programs do. */
@@ -158,22 +191,15 @@ export class EbpfSwitch implements Disposable {
   }
 
   #makeTunnel(name: string, udpPort: number): SwitchPort {
-    const { bridge, route } = this.#parts;
+    const { route } = this.#parts;
     const there = linkOf(route, name);
     if (there === undefined) route.request(rt.newVxlan({ name, port: udpPort, mtu: TUNNEL_MTU }));
-    let link = linkOf(route, name)!;
+    const link = linkOf(route, name)!;
     const isOurs = link.kind === "vxlan" && link.vxlan?.external === true && link.vxlan.port === udpPort;
     const port: SwitchPort = { ifindex: link.index, name, kind: "tunnel", udpPort };
     try {
       if (!isOurs) throw new TypeError(`there is another interface of that name, of kind ${link.kind}`);
-      if (link.master !== this.#bridge) route.request(rt.setLink(link.index, { master: this.#bridge }));
-      this.keepHooks(port); // before it is up
-      if (!link.up) {
-        bridge.quiet(name);
-        route.request(rt.setLink(link.index, { up: true }));
-      }
-      link = linkOf(route, name)!;
-      this.#stop(link);
+      this.#keepTunnel(port);
       return port;
     } catch (thrown) {
       if (there === undefined) route.request(rt.deleteLink(link.index));
@@ -255,15 +281,12 @@ export function leaveEbpf(route: NetlinkSocket, bridge: string): boolean {
   if (index === undefined) return false;
   let changed = false;
   for (const link of linksOf(route)) {
-    if (link.index !== index && link.master !== index) continue;
-    if (link.kind === "vxlan" && TUNNEL_NAME.test(link.name)) {
-      route.request(rt.deleteLink(link.index));
-      changed = true;
-      continue;
-    }
+    const isTunnel = link.kind === "vxlan" && TUNNEL_NAME.test(link.name);
+    if (link.index !== index && link.master !== index && !isTunnel) continue;
     const hook = link.index === index ? "out" : "in";
     if (!filtersOf(route, link.index, hook).some(({ name }) => isOurFilter(name))) continue;
-    takeOff(route, link.index, hook);
+    if (isTunnel) route.request(rt.deleteLink(link.index));
+    else takeOff(route, link.index, hook);
     changed = true;
   }
   return changed;

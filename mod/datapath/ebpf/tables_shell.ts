@@ -24,12 +24,12 @@ import {
   MAX_OUTPUTS,
   RATE,
   readAction,
-  readKey,
+  readFlowKey,
   SLOTS,
   type Translator,
   writeAction,
+  writeFlowKey,
   writeGroupKey,
-  writeKey,
 } from "./layout.ts";
 import type { MachineMap } from "./machine.ts";
 
@@ -81,7 +81,7 @@ export class Tables {
       readonly meter: number | undefined;
     },
   ): string | undefined {
-    if (!writeKey(this.#key, key, this.translator)) return "its port is gone, or there is no tag for it";
+    if (!writeFlowKey(this.#key, key, this.translator)) return "its port is gone, or there is no tag for it";
     const { count, locals } = this.#writeActions(actions);
     if (count > MAX_OUTPUTS) return `it has more than ${MAX_OUTPUTS} outputs`;
     const view = this.#flowView;
@@ -189,7 +189,7 @@ export class Tables {
     const stale: FlowHandle[] = [];
     this.#each((keys, keyAt, values, at) => {
       const ufid = ufidAt(values, at);
-      const key = readKey(keys, keyAt, this.translator);
+      const key = readFlowKey(keys, keyAt, this.translator);
       if (key === undefined) return void stale.push(handleOf(keys, keyAt, ufid)); // its interface is gone
       const count = new DataView(values.buffer, values.byteOffset + at).getUint32(FLOW.count, true);
       const chunks = count <= 1 ? 0 : Math.ceil(count / CHUNK);

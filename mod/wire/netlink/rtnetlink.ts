@@ -41,7 +41,7 @@ export {
   setBridgePort,
 } from "./rtnetlink_bridge.ts";
 export { decodeNeighbour, dumpNeighbours, setNeighbour } from "./rtnetlink_neighbour.ts";
-export { newVxlan, type VxlanSettings } from "./rtnetlink_vxlan.ts";
+export { newVxlan } from "./rtnetlink_vxlan.ts";
 export {
   type BpfFilter,
   decodeFilter,

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { isOurFilter, loadPrograms } from "../../../../mod/datapath/ebpf/programs_shell.ts";
+import { MAPS } from "../../../../mod/datapath/ebpf/layout.ts";
+import { FakeMachine } from "./fake_machine.ts";
+
+const COUNT = Object.keys(MAPS).length;
+
+Deno.test("the first process makes everything, the next one takes over what filters lead to", () => {
+  const machine = new FakeMachine();
+  const first = loadPrograms(machine, []);
+  assert.deepEqual([machine.maps.length, machine.programs.length], [COUNT, 3]);
+  const { local, tunnel } = first.programs;
+  const filters = [local, tunnel].map(({ name, program }) => ({ name, program: program.fd + 100 }));
+  assert.ok(filters.every(({ name }) => isOurFilter(name)));
+  const second = loadPrograms(machine, [{ name: "somebody's", program: 1 }, ...filters]);
+  assert.equal(machine.maps.length, COUNT);
+  assert.equal(second.maps.flows, first.maps.flows);
+  assert.deepEqual(machine.programs.map(({ name }) => name).slice(3), ["meshnet_user"]); // its TAP was gone
+  assert.equal(second.programs.local.program.fd, local.program.fd);
+});
+
+Deno.test("programs that say something else are loaded anew, with the maps that are there", () => {
+  const machine = new FakeMachine();
+  const first = loadPrograms(machine, []);
+  const { name, program } = first.programs.local;
+  const other = [{ name: name.slice(0, -8) + "00000000", program: program.fd + 100 }];
+  const second = loadPrograms(machine, other);
+  assert.equal(second.maps.flows, first.maps.flows);
+  assert.notEqual(second.programs.local.program.fd, program.fd);
+});
+
+Deno.test("what another layout left is not taken over", () => {
+  const machine = new FakeMachine();
+  const { programs: { local } } = loadPrograms(machine, []);
+  const old = local.name.replace(/^meshnet [0-9]+/, "meshnet 0");
+  loadPrograms(machine, [{ name: old, program: local.program.fd + 100 }]);
+  assert.equal(machine.maps.length, 2 * COUNT);
+});
+
+Deno.test("maps of another shape are not taken over", () => {
+  const machine = new FakeMachine();
+  const { programs: { local } } = loadPrograms(machine, []);
+  Object.defineProperty(machine.maps[0]!, "shape", { value: { ...machine.maps[0]!.shape, valueSize: 4 } });
+  loadPrograms(machine, [{ name: local.name, program: local.program.fd + 100 }]);
+  assert.equal(machine.maps.length, 2 * COUNT);
+});

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import type { Ip, Mac } from "../../../../mod/core/addr.ts";
+import type { LinkId } from "../../../../mod/core/overlay_port.ts";
+import { CHUNK, FLOW, KEY, MAX_OUTPUTS } from "../../../../mod/datapath/ebpf/layout.ts";
+import { Tables } from "../../../../mod/datapath/ebpf/tables_shell.ts";
+import {
+  type FlowAction,
+  type FlowKey,
+  FOREIGN_SLEEVE,
+  type PortNo,
+  type Ufid,
+} from "../../../../mod/wire/netlink/ovs_keys.ts";
+import type { Vni } from "../../../../mod/wire/packet/vxlan.ts";
+import { emptyMaps } from "./fake_machine.ts";
+
+const LOCAL: FlowKey = {
+  inPort: 1 as PortNo,
+  ethSrc: 0x02_00_00_00_00_01 as Mac,
+  ethDst: 0x02_00_00_00_00_02 as Mac,
+};
+const TUNNEL = { id: 0x12_34_56 as Vni, src: "192.0.2.255" as Ip, dst: "198.51.100.1" as Ip };
+const output = (port: number): FlowAction => ({ kind: "output", port: port as PortNo });
+const ufid = (number: number) => number as Ufid;
+
+/** Port n is interface 100 + n; 0 is the leg, 9 the TAP, 8 a tunnel. */
+function tables(maps = emptyMaps(), gone: readonly number[] = []): Tables {
+  const translator = {
+    indexOf: (port: PortNo) => port < 90 ? 100 + port : undefined,
+    portOf: (ifindex: number) => gone.includes(ifindex) ? undefined : ifindex - 100 as PortNo,
+    tagOf: () => 7,
+    isLeg: (ifindex: number) => ifindex === 100,
+    kindOf: (ifindex: number) =>
+      ifindex === 109 ? "tap" as const : ifindex === 108 ? "tunnel" as const : "local",
+  };
+  return new Tables(maps, translator, 2);
+}
+
+function install(
+  into: Tables,
+  id: number,
+  actions: readonly FlowAction[],
+  { key = LOCAL, replace = false }: { key?: FlowKey; replace?: boolean } = {},
+): string | undefined {
+  return into.install(ufid(id), { key, actions, replace, meter: undefined });
+}
+
+Deno.test("what was installed is read again by the next process, keys and actions", () => {
+  const maps = emptyMaps();
+  const flows: readonly (readonly [FlowKey, readonly FlowAction[]])[] = [
+    [LOCAL, [output(2)]],
+    [{ ...LOCAL, tagged: true }, []],
+    [{ ...LOCAL, inPort: 8 as PortNo, tunnel: TUNNEL }, [output(0)]],
+    [{ inPort: 8 as PortNo, tunnel: TUNNEL }, [{ kind: "tunnel", port: 8 as PortNo, tunnel: TUNNEL }]],
+    [{ ...LOCAL, ethDst: 0xffff_ffff_ffff as Mac }, Array.from({ length: 40 }, (_, i) => output(i))],
+  ];
+  const first = tables(maps);
+  for (const [i, [key, actions]] of flows.entries()) {
+    assert.equal(install(first, i + 1, actions, { key }), undefined);
+  }
+  const read = tables(maps).all();
+  for (const [i, [key, actions]] of flows.entries()) {
+    const found = read.find((flow) => flow.ufid === ufid(i + 1))!;
+    const blank = {
+      tunnel: undefined,
+      sleeve: undefined,
+      ethSrc: undefined,
+      ethDst: undefined,
+      tagged: undefined,
+    };
+    assert.deepEqual([found.key, found.actions], [{ ...blank, ...key }, actions]);
+  }
+});
+
+Deno.test("a second flow with the key of another is refused, one that is replaced keeps its counts", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
+  assert.equal(install(one, 1, [output(2)]), undefined);
+  const [flow] = [...maps.flows.elements.values()];
+  flow![FLOW.packets] = 5;
+  assert.match(install(one, 2, [output(3)]) ?? "", /exists/);
+  assert.match(
+    install(one, 3, [], { key: { ...LOCAL, tagged: true }, replace: true }) ?? "",
+    /no such entry/,
+  );
+  assert.equal(install(one, 1, [output(3), output(4)], { replace: true }), undefined);
+  assert.deepEqual(one.counts().map(({ packets, ufid }) => [ufid, packets]), [[1, 5]]);
+  assert.deepEqual(one.all()[0]?.actions, [output(3), output(4)]);
+});
+
+Deno.test("outputs of a flow go with it, and so do those that are too many", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
+  const many = Array.from({ length: CHUNK + 1 }, (_, i) => output(i));
+  assert.equal(install(one, 1, many), undefined);
+  assert.equal(maps.groups.elements.size, 2);
+  assert.equal(install(one, 1, many.slice(1), { replace: true }), undefined);
+  assert.equal(maps.groups.elements.size, 1);
+  assert.equal(install(one, 1, [output(1)], { replace: true }), undefined);
+  assert.equal(maps.groups.elements.size, 0);
+  assert.equal(install(one, 1, many, { replace: true }), undefined);
+  one.delete(ufid(1));
+  one.delete(ufid(1));
+  assert.deepEqual([maps.groups.elements.size, maps.flows.elements.size], [0, 0]);
+  const tooMany = Array.from({ length: MAX_OUTPUTS + 1 }, () => output(1));
+  assert.match(install(one, 2, tooMany) ?? "", /64 outputs/);
+});
+
+Deno.test("a full map refuses, and leaves no outputs behind", () => {
+  const maps = emptyMaps();
+  const one = tables({ ...maps, flows: Object.assign(maps.flows, { put: () => 7 }) });
+  assert.notEqual(install(one, 1, [output(1), output(2)]), undefined);
+  assert.equal(maps.groups.elements.size, 0);
+});
+
+Deno.test("flows of interfaces that are gone, and outputs of no flow, go at the start", () => {
+  const maps = emptyMaps();
+  const before = tables(maps);
+  install(before, 1, [output(2), output(3)]);
+  install(before, 2, [output(3)], { key: { ...LOCAL, inPort: 5 as PortNo } });
+  before.slotOf([output(1)]);
+  const orphans = maps.groups.elements.size;
+  maps.flows.elements.delete([...maps.flows.elements.keys()][0]!);
+  assert.equal(orphans, 2);
+  assert.deepEqual(tables(maps, [105]).all(), []);
+  assert.deepEqual([maps.groups.elements.size, maps.flows.elements.size], [0, 0]);
+});
+
+Deno.test("what leads to user space of an earlier process is told as such, also when its TAP is gone", () => {
+  const maps = emptyMaps();
+  const before = tables(maps);
+  install(before, 1, [{ kind: "sleeve", port: 9 as PortNo, sleeve: { link: 4 as LinkId, id: 5 as Vni } }]);
+  const [flow] = tables(maps, [109]).all();
+  assert.deepEqual(flow?.actions, [{ kind: "sleeve", port: 0, sleeve: FOREIGN_SLEEVE }]);
+});
+
+Deno.test("a handle deletes its flow, whoever made it", () => {
+  const maps = emptyMaps();
+  install(tables(maps), 1, [output(2)]);
+  const next = tables(maps);
+  const [foreign] = next.counts();
+  assert.equal(foreign!.ufid, undefined);
+  next.deleteHandle(foreign!.handle);
+  assert.equal(maps.flows.elements.size, 0);
+});
+
+Deno.test("frames of user space take turns in the slots, and one without outputs has none", () => {
+  const one = tables();
+  assert.deepEqual([one.slotOf([output(1)]), one.slotOf([output(2)]), one.slotOf([output(95)])], [
+    1,
+    2,
+    undefined,
+  ]);
+});
+
+Deno.test("misses that were taken are told to the programs: so many, or all that were given", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
+  const words = (index: number) => {
+    const value = new Uint8Array(8);
+    maps.config.get(new Uint8Array(Uint32Array.of(index).buffer), value);
+    return [...new Uint32Array(value.buffer)];
+  };
+  one.directMisses(77);
+  one.tookMisses({ all: false, count: 3 });
+  assert.deepEqual(words(0), [77, 3]);
+  maps.config.put(new Uint8Array(Uint32Array.of(1).buffer), new Uint8Array(Uint32Array.of(9, 0).buffer));
+  one.tookMisses({ all: true });
+  assert.deepEqual(words(0), [77, 9]);
+});
+
+Deno.test("keys have the size that the programs look for", () => assert.equal(KEY.size, 32));
