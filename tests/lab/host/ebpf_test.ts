@@ -1,0 +1,222 @@
+/** Hosts that switch by programs in the kernel: restarts that nobody notices, meddling, moves, floods. What every datapath
+ * does the other scenarios show. */
+import assert from "node:assert/strict";
+import { mesh } from "../common/arrangements.ts";
+import { sendFrames } from "../common/frames.ts";
+import { links } from "../common/links.ts";
+import { note } from "../common/notes.ts";
+import { exec, ip, pause, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { unnoticed } from "../common/unnoticed.ts";
+import type { Host, World } from "../common/world.ts";
+import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+
+const EBPF = ["--datapath", "ebpf"];
+const BRIDGE = ["--datapath", "bridge"];
+/** What others remove is back within a second, on a machine that has time; this is what a busy one may take. */
+const LIMIT_MS = 3_000;
+
+const open = () => hostWorld({ hosts: 2, containers: 3, upOptions: EBPF });
+
+const restart = suite({ name: "host kernel, ebpf restart", open, prepare: mesh }, {
+  "frames go through tunnels of the kernel": async (world) => {
+    await ready(world);
+    const { datapath } = await world.host(1).status();
+    assert.deepEqual([datapath.kind, datapath.noFastdp], ["ebpf", null]);
+  },
+  "down and up under traffic loses nothing": (world) =>
+    unnoticed(world, async () => {
+      await world.host(1).run("down");
+      await restarted(world);
+    }),
+  "kill -9 and up under traffic loses nothing": (world) =>
+    unnoticed(world, async () => {
+      world.host(1).daemon.kill("SIGKILL");
+      await restarted(world);
+    }),
+  "after a restart new containers and new flows work": async (world) => {
+    await world.host(1).attach(world.container(3), "10.2.1.50/24");
+    for (const n of [1, 2]) {
+      await world.container(3).mustPing(world.container(n).address, "-c", "3", "-i", "0.1", "-W", "3");
+    }
+  },
+});
+
+async function restarted(world: World): Promise<void> {
+  const host = world.host(1);
+  await host.daemon.ended();
+  await pause(500);
+  await host.up("--peers", world.host(2).address);
+  await host.established();
+  assert.ok((await host.status()).datapath.flows > 0, "it knows no flow");
+}
+
+/** Traffic has taken the tunnel. */
+async function ready(world: World): Promise<void> {
+  await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+  await until("the tunnel is used", async () => {
+    return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
+  });
+}
+
+const MEDDLING: readonly (readonly [string, (host: Host) => Promise<void>])[] = [
+  ["the hooks of a container's port", async (host) => {
+    await tc(host, `qdisc del dev ${await hostEnd(host)} clsact`);
+  }],
+  ["the program of a container's port", async (host) => {
+    await tc(host, `filter del dev ${await hostEnd(host)} ingress`);
+  }],
+  ["the program of the tunnel", (host) => tc(host, "filter del dev vxlan-6784 ingress")],
+  ["the program of the TAP", (host) => tc(host, "qdisc del dev mesh-tap clsact")],
+  ["the tunnel's interface", (host) => ip(["link del vxlan-6784"], host.netns)],
+  ["the tunnel's place on the bridge", (host) => ip(["link set vxlan-6784 nomaster"], host.netns)],
+];
+
+const meddling = suite({
+  name: "host kernel, ebpf meddling",
+  open,
+  prepare: async (world) => {
+    await mesh(world);
+    await ready(world);
+  },
+}, {
+  ...Object.fromEntries(MEDDLING.map(([what, meddle]) => [
+    `${what}: removed, it is back`,
+    async (world: World) => {
+      const host = world.host(1);
+      const { pid } = host.daemon;
+      await meddle(host);
+      await until("everything is in its place", () => isWhole(host), { ms: LIMIT_MS, everyMs: 20 });
+      note(`back after ${await backAfter(world.container(1), world.container(2).address, LIMIT_MS)} ms`);
+      assert.equal((await host.status()).pid, pid, "the daemon was started again");
+      await until("nothing is wrong", async () => (await host.status()).problems.length === 0, {
+        ms: LIMIT_MS,
+      });
+      await ready(world);
+    },
+  ])),
+  "the tunnel is set down: it is up again": async (world) => {
+    await ip(["link set vxlan-6784 down"], world.host(1).netns);
+    note(`back after ${await backAfter(world.container(1), world.container(2).address, LIMIT_MS)} ms`);
+    await ready(world);
+  },
+  "filters of others at the same hooks are left alone, and named": async (world) => {
+    const host = world.host(1);
+    const device = await hostEnd(host);
+    await tc(host, `filter add dev ${device} ingress prio 9 protocol ip u32 match u32 0 0 action continue`);
+    await until("the log names it", () => /foreign-filter.*kind=u32/.test(host.daemon.output()));
+    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+    assert.match(await tc(host, `filter show dev ${device} ingress`), /pref 9 u32/);
+  },
+});
+
+const floods = suite({
+  name: "host kernel, ebpf floods",
+  open,
+  prepare: async (world) => {
+    await mesh(world);
+    await world.host(1).attach(world.container(3), "10.2.1.3/24");
+    await ready(world);
+  },
+}, {
+  "a container that begins conversations without end starves nobody": async (world) => {
+    const [one, two, flooding] = [1, 2, 3].map((n) => world.container(n)) as [never, never, never] as [
+      ReturnType<World["container"]>,
+      ReturnType<World["container"]>,
+      ReturnType<World["container"]>,
+    ];
+    const flood = Array.from({ length: 4 }, (_, part) =>
+      sendFrames(flooding.netns, {
+        device: "ethmesh",
+        sources: Array.from({ length: 500 }, (_, i) => macOf(part, i)),
+        destinations: Array.from({ length: 400 }, (_, i) => macOf(9, i)),
+        perSecond: 20_000,
+      }));
+    let done = false;
+    const ended = Promise.all(flood).finally(() => done = true);
+    let tries = 0;
+    let answered = 0;
+    while (!done) { // each a conversation that has no flow
+      await one.exec("ip", "neigh", "flush", "all");
+      answered += (await one.ping(two.address, "-c", "1", "-W", "2")).received;
+      tries++;
+    }
+    await ended;
+    const { connections, datapath } = await world.host(1).status();
+    note(`${answered} of ${tries} answered; ${datapath.overruns} frames had too many before them`);
+    assert.ok(tries > 3 && answered >= tries - 1, `${answered} of ${tries}`);
+    assert.deepEqual(connections.map(({ overlay, state }) => [overlay, state]), [["fastdp", "established"]]);
+    await one.mustPing(two.address, "-c", "5", "-i", "0.05", "-W", "3");
+  },
+});
+
+const moves = suite({
+  name: "host kernel, ebpf moves",
+  open: () => hostWorld({ hosts: 2, containers: 3, upOptions: [] }),
+  prepare: async (world) => {
+    await world.upAll(...BRIDGE);
+    for (const n of [1, 2, 3]) await world.host(n === 2 ? 2 : 1).attach(world.container(n), `10.2.1.${n}/24`);
+  },
+}, {
+  "from a bridge, with its containers, which go on talking to each other": async (world) => {
+    const [one, three] = [world.container(1), world.container(3)];
+    await using ping = one.background("ping", "-n", "-i", "0.1", three.address);
+    await move(world, EBPF);
+    await ready(world);
+    ping.kill("SIGINT");
+    await ping.ended();
+    note(ping.output().split("\n").find((line) => line.includes("packets"))!);
+    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(ping.output())!;
+    assert.ok(Number(sent) - Number(received) <= 10, ping.output());
+  },
+  "and back, leaving no program and no tunnel": async (world) => {
+    await move(world, BRIDGE);
+    const host = world.host(1);
+    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+    await world.container(1).mustPing(world.container(3).address, "-c", "3", "-i", "0.05", "-W", "3");
+    for (const { ifname } of await links(host.netns)) {
+      assert.doesNotMatch(ifname, /^vxlan-/);
+      assert.doesNotMatch(await tc(host, `filter show dev ${ifname} ingress`), /meshnet/);
+    }
+  },
+  "reset leaves nothing": async (world) => {
+    await move(world, EBPF);
+    await ready(world);
+    const host = world.host(1);
+    await host.run("reset");
+    const names = (await links(host.netns)).map(({ ifname }) => ifname);
+    assert.deepEqual(names.toSorted(), ["eth0", "lo"]);
+  },
+});
+
+async function move(world: World, options: readonly string[]): Promise<void> {
+  for (const [i, host] of world.hosts.entries()) {
+    await host.run("down");
+    await host.daemon.ended();
+    await host.up(...options, "--peers", world.host(2 - i).address);
+  }
+  for (const host of world.hosts) await host.established();
+}
+
+/** Every interface of the switch has its program, and the tunnel is up. */
+async function isWhole(host: Host): Promise<boolean> {
+  const present = await links(host.netns);
+  const names = present.map(({ ifname }) => ifname).filter((name) => /^(vmn|vxlan-|mesh-)/.test(name));
+  const told = await Promise.all(names.map((name) => tc(host, `filter show dev ${name} ingress`)));
+  return names.includes("vxlan-6784") && told.every((text) => text.includes("meshnet"));
+}
+
+async function hostEnd(host: Host): Promise<string> {
+  return (await links(host.netns)).find(({ ifname }) => ifname.startsWith("vmn"))!.ifname;
+}
+
+async function tc(host: Host, words: string): Promise<string> {
+  return await exec(["tc", ...words.split(" ")], { netns: host.netns });
+}
+
+function macOf(part: number, number: number): string {
+  const [high, low] = [number >> 8, number & 255].map((octet) => octet.toString(16).padStart(2, "0"));
+  return `02:00:5e:0${part}:${high}:${low}`;
+}
+
+declareTests(restart, meddling, floods, moves);
