@@ -59,7 +59,7 @@ async function ready(world: World): Promise<void> {
   });
 }
 
-const MEDDLING: readonly (readonly [string, (host: Host) => Promise<void>])[] = [
+const MEDDLING: readonly (readonly [string, (host: Host) => Promise<unknown>])[] = [
   ["the hooks of a container's port", async (host) => {
     await tc(host, `qdisc del dev ${await hostEnd(host)} clsact`);
   }],
