@@ -247,6 +247,8 @@ export class EbpfDatapath implements Datapath {
 
   #forget(ifindex: number, post: PostEvent): void {
     const port = this.#numbers.portOf(ifindex);
+    const udpPort = this.#ports.get(ifindex)?.udpPort;
+    if (udpPort !== undefined) this.#retries.set(udpPort, { attempt: 1, at: 0 as Millis }); // made again at once
     if (port !== undefined) post({ kind: "port-removed", port });
     this.#ports.delete(ifindex);
     this.#numbers.release(ifindex);
