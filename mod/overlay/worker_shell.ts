@@ -169,7 +169,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   driver.post(datapath.start(), ({ thrown }) => void broken.push(thrown));
   if (broken.length > 0) throw broken[0]; // without a start it would know none of its ports
   datapath.flush(post);
-  send({ kind: "started", portProgram: loop.portProgram });
+  const { portProgram } = loop;
+  send(portProgram === undefined ? { kind: "started" } : { kind: "started", portProgram });
   let more = false;
   const heed = {
     ipsec: () => xfrm.take(post),
