@@ -65,6 +65,23 @@ export async function sleeve(
   });
 }
 
+/** Hosts that switch by programs in the kernel. */
+export async function ebpf(): Promise<Candidate> {
+  const upOptions = ["--datapath", "ebpf"];
+  const world = await World.create({ ...UNDERLAY, containers: 2, prefix: `${PREFIX}ebpf`, upOptions });
+  return await started(world, async () => {
+    await world.upAll();
+    for (const [i, host] of world.hosts.entries()) {
+      await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+    }
+    await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.2", "-W", "3");
+    await until("the tunnel is used", async () => {
+      return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
+    });
+    return candidate(world, world.containers, world.hosts.map((host) => host.daemon));
+  });
+}
+
 /** nebula, with the configuration of its own example: AES-GCM, MTU 1300. */
 export async function nebula(): Promise<Candidate> {
   const world = await World.create({ ...UNDERLAY, prefix: `${PREFIX}neb` });

@@ -19,6 +19,7 @@ const password = "a password for the bench";
 const ENTRIES: readonly Entry[] = [
   { name: "bare veth", open: rivals.bareCable },
   { name: "kernel VXLAN + bridge", open: rivals.kernelTunnel },
+  { name: "meshnet ebpf", open: rivals.ebpf },
   {
     name: "meshnet sleeve, plain",
     open: () => rivals.sleeve("plain", {}),

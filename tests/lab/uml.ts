@@ -17,7 +17,18 @@ export interface UmlOptions {
 }
 
 /** Modules that a lab needs besides openvswitch, which a scenario loads when it wants it. */
-const MODULES = ["veth", "bridge", "af_packet", "dummy", "macvlan", "tun", "sch_netem", "vxlan"];
+const MODULES = [
+  "veth",
+  "bridge",
+  "af_packet",
+  "dummy",
+  "macvlan",
+  "tun",
+  "sch_netem",
+  "vxlan",
+  "sch_ingress",
+  "cls_bpf",
+];
 const MODULE_FOLDER = "/usr/lib/uml/modules";
 
 /** A running kernel. */

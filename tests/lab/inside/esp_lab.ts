@@ -5,16 +5,10 @@ import { Capture } from "../common/container.ts";
 import { loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { exec, ip, pause, until } from "../common/process.ts";
-import { suite } from "../common/suite.ts";
+import { type Scenario, suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
-export default suite({
-  name: "encrypted fast path",
-  open: () => sealingHosts(2),
-  prepare: async (world) => {
-    await start(world);
-  },
-}, {
+const scenarios: Readonly<Record<string, Scenario<World>>> = {
   "full-size packets go through ESP and nothing in clear": async (world) => {
     await using wire = await watch(world);
     const mtu = (await world.host(1).status()).datapath.mtu!;
@@ -187,7 +181,19 @@ export default suite({
     }, { everyMs: 50 });
     await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
   },
-});
+};
+
+/** Two hosts with Open vSwitch, and one that switches by programs beside one with Open vSwitch. */
+export default ["ovs", "ebpf"].map((first) =>
+  suite({
+    name: `encrypted fast path${first === "ovs" ? "" : `, ${first} beside Open vSwitch`}`,
+    open: () => sealingHosts(2),
+    prepare: async (world) => {
+      world.host(1).upOptions = ["--datapath", first];
+      await start(world);
+    },
+  }, scenarios)
+);
 
 /** Both hosts, with a password: the dialling end comes first, and its container talks all the time. */
 async function start(world: World): Promise<void> {

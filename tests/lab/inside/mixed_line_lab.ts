@@ -10,12 +10,15 @@ import { transfer } from "../common/transfer.ts";
 import type { World } from "../common/world.ts";
 
 /** How a host moves frames. */
-type Way = "fast" | "slow" | "bridge";
+type Way = "fast" | "ebpf" | "slow" | "bridge";
 const OPTIONS: Readonly<Record<Way, readonly string[]>> = {
   fast: [],
+  ebpf: ["--datapath", "ebpf"],
   slow: ["--no-fastdp"],
   bridge: ["--datapath", "bridge"],
 };
+/** Those that have tunnels of the kernel. */
+const FAST: readonly Way[] = ["fast", "ebpf"];
 const ETHERTYPE = [0x88, 0xb5];
 
 function mixed(ways: readonly [Way, Way, Way]): Suite {
@@ -30,7 +33,7 @@ function mixed(ways: readonly [Way, Way, Way]): Suite {
     "everybody reaches everybody, broadcasts once": async (world) => {
       const { connections } = await world.host(2).status();
       const expected = [ways[0], ways[2]].map((way) =>
-        way === "fast" && ways[1] === "fast" ? "fastdp" : "sleeve"
+        FAST.includes(way) && FAST.includes(ways[1]) ? "fastdp" : "sleeve"
       );
       await until("the overlays are as expected", async () => {
         const status = await world.host(2).status();
@@ -59,6 +62,9 @@ export default [
   mixed(["bridge", "fast", "bridge"]),
   mixed(["fast", "bridge", "fast"]),
   mixed(["fast", "slow", "slow"]),
+  mixed(["fast", "ebpf", "bridge"]),
+  mixed(["ebpf", "fast", "ebpf"]),
+  mixed(["ebpf", "ebpf", "fast"]),
 ];
 
 /** Five requests are answered, once each. */

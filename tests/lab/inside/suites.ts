@@ -23,7 +23,9 @@ import twoHosts from "./two_hosts_lab.ts";
  * first, and `twoHosts` and `password` stand above `encrypted` and `renumber`. Otherwise long ones come first, so that all kernels end
  * at about the same time. */
 export const SUITES: readonly Suite[] = [
-  ...[noModule, twoHosts, password, encrypted, renumber, restart, lifecycle],
+  ...[noModule, twoHosts, password],
+  ...encrypted,
+  ...[renumber, restart, lifecycle],
   ...fallback,
 
   ...mixedLine,
