@@ -27,8 +27,8 @@ const INSTRUCTION = 8;
 const ATTRIBUTES = 64;
 const NAME_AT = 48;
 const LOG_SIZE = 256 * 1024;
-/** What a refused program's words are cut to, from their end. */
-const WORDS = 600;
+/** The last lines of what the kernel says about a refused program: the reason, and how far it got. */
+const WORDS = 3;
 /** Where a load that names a map has the descriptor. */
 const IMMEDIATE_AT = 4;
 
@@ -117,7 +117,8 @@ function load(type: number, name: string, instructions: Uint8Array): LoadedProgr
   putAddress(attributes, 8, pointerOf(log));
   const again = bpf(COMMAND.load, attributes);
   if (again >= 0) return new Held(again);
-  const words = new TextDecoder().decode(log.subarray(0, log.indexOf(0))).trim().slice(-WORDS);
+  const words = new TextDecoder().decode(log.subarray(0, log.indexOf(0))).trim().split("\n").slice(-WORDS)
+    .join("; ");
   if (words === "") throw failure;
   throw new MeshnetError("native/call-failed", `${failure.message}: ${words}`, { errno });
 }

@@ -154,12 +154,14 @@ function ifindexAndTag(program: Assembler): void {
     .store(4, "r10", AT.key + KEY.id, "r1");
 }
 
-/** Key: both MACs, as they lie in the frame. */
+/** Key: both MACs, as they lie in the frame. Two octets at a time: frames begin between words, which not all processors
+ * read, and the key is to be written in words, as it is read in words at once. */
 function macs(program: Assembler): void {
   program.load(4, "r2", "r6", SKB.data).load(4, "r3", "r6", SKB.end)
     .mov("r1", "r2").alu("add", "r1", 14).jumpIf("r1", "gt", "r3", "drop");
   for (const at of [0, 4, 8]) {
-    program.load(4, "r1", "r2", at).store(4, "r10", AT.key + KEY.macs + at, "r1");
+    program.load(2, "r1", "r2", at).load(2, "r4", "r2", at + 2).alu("lsh", "r4", 16).alu("or", "r1", "r4")
+      .store(4, "r10", AT.key + KEY.macs + at, "r1");
   }
   program.store(4, "r10", AT.key + KEY.wide, 0);
 }
