@@ -20,7 +20,7 @@ const OFFERS: readonly (readonly [line: string, words: string[]])[] = [
   ["meshnet up --log", ["--log-level", "--log-format"]],
   ["meshnet up --log-level ", ["debug", "info", "warn", "error"]],
   ["meshnet up --log-format=j", ["json"]],
-  ["meshnet up --datapath ", ["auto", "ovs", "bridge"]],
+  ["meshnet up --datapath ", ["auto", "ovs", "ebpf", "bridge"]],
   ["meshnet service ", ["unit"]],
   ["meshnet help dns ", ["add", "remove", "lookup", "list"]],
   ["meshnet help dns l", ["lookup", "list"]],
