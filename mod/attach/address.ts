@@ -3,13 +3,12 @@ import {
   type Cidr,
   cidrContains,
   formatCidr,
-  ipFromBytes,
-  ipToBytes,
   isIpv4,
+  lastOf,
+  networkOf,
   parseCidr,
   parseIp,
 } from "../core/addr.ts";
-import type { Ip } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
 import { NAME_SERVER_IP } from "../core/name_leg.ts";
 
@@ -29,22 +28,6 @@ const UNUSABLE: readonly (readonly [range: string, why: string])[] = [
 
 function refuse(text: string, why: string, hint = EXAMPLE): MeshnetError {
   return new MeshnetError("usage/bad-address", `Cannot use address ${text}: ${why}`, { hint });
-}
-
-/** The network of a CIDR with its host bits set to 0 or to 1. */
-function edge(cidr: Cidr, hostBits: 0 | 1): Ip {
-  const bytes = ipToBytes(cidr.ip);
-  for (let i = 0; i < bytes.length; i++) {
-    const kept = Math.min(8, Math.max(0, cidr.prefix - i * 8));
-    const mask = (0xff << (8 - kept)) & 0xff;
-    bytes[i] = hostBits === 0 ? bytes[i]! & mask : bytes[i]! | (~mask & 0xff);
-  }
-  return ipFromBytes(bytes)!;
-}
-
-/** The network that an address lies in: its host bits are 0. */
-export function networkOf(cidr: Cidr): Cidr {
-  return { ip: edge(cidr, 0), prefix: cidr.prefix };
 }
 
 /** What one word of an attach request asks for. */
@@ -80,11 +63,11 @@ export function parseAttachAddress(text: string): Cidr {
   const bits = isIpv4(cidr.ip) ? 32 : 128;
   // Networks of one or two addresses have neither a network nor a broadcast address (RFC 3021, RFC 6164).
   if (cidr.prefix < bits - 1) {
-    const network = edge(cidr, 0);
+    const network = networkOf(cidr).ip;
     if (cidr.ip === network) {
       throw refuse(text, `it is the address of the network itself`, "Choose an address inside the network");
     }
-    if (bits === 32 && cidr.ip === edge(cidr, 1)) {
+    if (bits === 32 && cidr.ip === lastOf(cidr)) {
       throw refuse(
         text,
         "it is the broadcast address of its network",

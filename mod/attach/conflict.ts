@@ -1,7 +1,6 @@
 /** Whether new addresses get in the way of what a container already has. */
-import { type Cidr, cidrContains, formatCidr, isIpv4, overlap, parseCidr } from "../core/addr.ts";
+import { type Cidr, cidrContains, formatCidr, isIpv4, networkOf, overlap, parseCidr } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
-import { networkOf } from "./address.ts";
 
 /** What a namespace has on interfaces other than ours. */
 export interface OtherNetworks {

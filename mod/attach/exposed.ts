@@ -1,9 +1,8 @@
 /** The addresses with which this host itself takes part in the network: what is remembered of them, and what to change. */
-import { type Cidr, formatCidr, overlap, parseCidr } from "../core/addr.ts";
+import { type Cidr, formatCidr, networkOf, overlap, parseCidr } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Store } from "../core/ports.ts";
-import { networkOf } from "./address.ts";
 
 /** Where the store has them. */
 export const EXPOSED_KEY = "exposed";

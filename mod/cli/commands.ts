@@ -2,6 +2,7 @@
 import { CONFIG_OPTION, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
 import { JSON_OPTION, NAME_OPTION, WAIT_OPTIONS } from "./command_options.ts";
+import { DOCKER_COMMANDS } from "./commands_docker.ts";
 import { EXPOSE_COMMANDS } from "./commands_expose.ts";
 import { HOST_COMMANDS } from "./commands_host.ts";
 import { STATUS_COMMANDS } from "./commands_status.ts";
@@ -273,6 +274,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [],
     load: () => import("./commands/dns_list.ts"),
   },
+  ...DOCKER_COMMANDS,
   {
     name: "prime",
     brief: "Wait until the hosts have shared the range of addresses out",

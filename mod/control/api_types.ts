@@ -319,6 +319,12 @@ export interface DaemonAnswer {
   readonly netns: string;
 }
 
+/** Where clients of the engine are served. */
+export interface DockerAnswer {
+  /** As DOCKER_HOST names it: `unix:///run/meshnet/docker.sock`. Empty: nowhere. */
+  readonly proxy: readonly string[];
+}
+
 /** First and only line of the answer of `POST /stop`; the connection closes when the process has ended. */
 export interface StopAnswer {
   /** Process id of the daemon that ends. */

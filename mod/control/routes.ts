@@ -22,6 +22,7 @@ import type {
   ConnectRequest,
   DaemonAnswer,
   DetachRequest,
+  DockerAnswer,
   ForgetRequest,
   FullReport,
   StatusReport,
@@ -48,6 +49,8 @@ export interface ControlApi {
   report(): FullReport | Promise<FullReport>;
   /** Which process this is and where it works. */
   daemon(): DaemonAnswer;
+  /** Where clients of the engine are served. */
+  docker(): DockerAnswer;
   /** Adds targets. */
   connect(request: ConnectRequest): TargetsAnswer | Promise<TargetsAnswer>;
   /** Takes targets away; connections stay. */
@@ -96,6 +99,7 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/status": { method: "GET", handle: () => api.status() },
     "/report": { method: "GET", handle: () => api.report() },
     "/daemon": { method: "GET", handle: () => api.daemon() },
+    "/docker": { method: "GET", handle: () => api.docker() },
     "/connect": {
       method: "POST",
       handle(body) {

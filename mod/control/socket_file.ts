@@ -10,10 +10,10 @@ export interface SocketFile {
   remove(): void;
 }
 
-/** Listens at a path, in place of what is there. */
-export function listenAtFile(path: string): SocketFile {
+/** Listens at a path, in place of what is there. `firstName` is that of the file before it takes the place. */
+export function listenAtFile(path: string, firstName: string = FIRST_CONTROL_SOCKET): SocketFile {
   // Under another name first: closing a listener removes the file of its first name, whatever that is by then.
-  const first = `${path.slice(0, path.lastIndexOf("/"))}/${FIRST_CONTROL_SOCKET}`;
+  const first = `${path.slice(0, path.lastIndexOf("/"))}/${firstName}`;
   removeQuietly(first); // a killed daemon may have left it
   const umask = Deno.umask(0o117); // the socket must not be open to all for even a moment
   let listener: Deno.UnixListener;

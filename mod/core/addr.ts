@@ -147,3 +147,23 @@ export function macToBytes(mac: Mac): Uint8Array<ArrayBuffer> {
 export function isGroupMac(mac: Mac): boolean {
   return (Math.floor(mac / 0x100_0000_0000) & 1) === 1;
 }
+
+/** The network that an address lies in: its host bits are 0. */
+export function networkOf(cidr: Cidr): Cidr {
+  return { ip: edgeOf(cidr, 0), prefix: cidr.prefix };
+}
+
+/** The last address of a network: its host bits are 1. */
+export function lastOf(cidr: Cidr): Ip {
+  return edgeOf(cidr, 1);
+}
+
+function edgeOf(cidr: Cidr, hostBits: 0 | 1): Ip {
+  const bytes = ipToBytes(cidr.ip);
+  for (let i = 0; i < bytes.length; i++) {
+    const kept = Math.min(8, Math.max(0, cidr.prefix - i * 8));
+    const mask = (0xff << (8 - kept)) & 0xff;
+    bytes[i] = hostBits === 0 ? bytes[i]! & mask : bytes[i]! | (~mask & 0xff);
+  }
+  return ipFromBytes(bytes)!;
+}

@@ -47,6 +47,13 @@ export type UpOptionName =
   | "docker"
   | "docker-plugin"
   | "no-docker-network"
+  | "docker-proxy"
+  | "docker-proxy-tls"
+  | "docker-proxy-attach"
+  | "docker-proxy-inspect"
+  | "docker-proxy-host-label"
+  | "docker-proxy-host-match"
+  | "docker-proxy-host-replace"
   | "compat"
   | "log-level"
   | "log-format"
@@ -240,6 +247,51 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     name: "no-docker-network",
     kind: "switch",
     brief: "Do not have Docker make the network `mesh`; containers join it with --net mesh",
+  },
+  {
+    name: "docker-proxy",
+    kind: "list",
+    placeholder: "LISTEN,...|off",
+    fallback: "auto",
+    brief: "Where clients of Docker have what they create attached: unix:///PATH, tcp://ADDRESS:PORT; " +
+      "auto: docker.sock in the run folder",
+  },
+  {
+    name: "docker-proxy-tls",
+    kind: "list",
+    placeholder: "CA,CERT,KEY",
+    brief: "Files for its clients over TCP: the CA that theirs are of, and this host's own",
+    completes: "file",
+  },
+  {
+    name: "docker-proxy-attach",
+    kind: "choice",
+    choices: ["all", "asked"],
+    fallback: "all",
+    brief: "Which containers it attaches: all, or those alone that have MESHNET_CIDR in their environment",
+  },
+  {
+    name: "docker-proxy-inspect",
+    kind: "switch",
+    brief: "A look at a container through it shows the address of the mesh as the container's own",
+  },
+  {
+    name: "docker-proxy-host-label",
+    kind: "text",
+    placeholder: "LABEL",
+    brief: "Label with the host name of a container that was given none (default: its name)",
+  },
+  {
+    name: "docker-proxy-host-match",
+    kind: "text",
+    placeholder: "REGEX",
+    brief: "What is replaced in that host name",
+  },
+  {
+    name: "docker-proxy-host-replace",
+    kind: "text",
+    placeholder: "TEXT",
+    brief: "By what; $1 is the first group of the pattern (default: nothing)",
   },
   {
     name: "compat",

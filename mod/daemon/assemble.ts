@@ -14,6 +14,7 @@ import { openNames } from "./parts/open_names.ts";
 import { openHost } from "./parts/open_host.ts";
 import { openNameLeg } from "./parts/open_name_leg.ts";
 import { openPlugin } from "./parts/open_plugin.ts";
+import { openProxy } from "./parts/open_proxy.ts";
 import { openRouter } from "./parts/open_router.ts";
 import { openState } from "./parts/open_state.ts";
 import { type Daemon, daemonOf } from "./running.ts";
@@ -56,14 +57,17 @@ export async function assemble(
     openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
   );
   const plugin = undo.use(await openPlugin(config, { attached, base, host, ipam, names, nameLeg, state }));
-  const { containers } = undo.use(openContainers(config, { addresses, attached, base, names, plugin }));
+  const proxy = undo.use(await openProxy(config, { base, plugin }));
+  const { containers } = undo.use(
+    openContainers(config, { addresses, attached, base, names, plugin, proxy }),
+  );
   start.phase("addresses");
 
   const { attachments, keeper, restored } = attached;
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ addresses, attachments, containers, exposing, ipam, names },
+    ...{ addresses, attachments, containers, exposing, ipam, names, proxy },
     originOf: mesh.originOf,
     ...{ members: plugin.members, lookupProblem: plugin.lookupProblem },
     exposedProblem: () => exposed.problem,

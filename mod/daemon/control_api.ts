@@ -52,6 +52,8 @@ export interface ControlParts {
   readonly members: Pick<MemberKeeper, "holders" | "problems"> | undefined;
   /** Why these find no names. */
   readonly lookupProblem: () => Problem | undefined;
+  /** Where clients of the engine are served. */
+  readonly proxy: { readonly listens: readonly string[] };
   /** What this host's firewall does to the mesh, as it is now, and what was done about it. */
   readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
@@ -139,6 +141,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       };
     },
     daemon: () => ({ pid: Deno.pid, stateDir: config.stateDir, netns: networkNamespace() }),
+    docker: () => ({ proxy: parts.proxy.listens }),
     connect({ targets: asked, replace }) {
       router.retarget({ connect: asked, replace });
       return targets();

@@ -8,6 +8,7 @@ import {
   type Ip,
   isIpv4,
   type Mac,
+  overlap,
   parseCidr,
   parseIp,
   parseMac,
@@ -99,10 +100,10 @@ export class Pools {
     }
     const whole = pool.value === "" ? subnet : parseCidr(pool.value);
     const from = sub.value === "" ? whole : parseCidr(sub.value);
-    if (whole === undefined || !isWithin(whole, range)) {
+    if (whole === undefined || overlap(whole, range) && !isWithin(whole, range)) {
       return bad(
-        `Cannot use subnet ${pool.value}: it is no part of meshnet's range ${formatCidr(range)}; ` +
-          "give a part of that with --subnet, or start meshnet with another --ip-range on all hosts",
+        `Cannot use subnet ${pool.value}: it is neither a part of meshnet's range ${formatCidr(range)} ` +
+          "nor outside of it; give another one with --subnet",
       );
     }
     if (from === undefined || !isWithin(from, whole)) {

@@ -47,6 +47,7 @@ const exposedAs = (...addresses: string[]) =>
 const api: ControlApi = {
   status: () => EXAMPLE,
   report: () => ({ status: EXAMPLE, config: {}, host: {}, details: {} }),
+  docker: () => ({ proxy: ["unix:///run/meshnet/docker.sock"] }),
   daemon: () => ({ pid: 1, stateDir: "/nonexistent", netns: "net:[1]" }),
   connect: (request) => (asked.push(request), { targets: request.targets }),
   forget: (request) => (asked.push(request), { targets: [] }),

@@ -14,6 +14,7 @@ import { nicknameOf } from "../../wire/mesh/mesh_text.ts";
 import { type ConfigFile, type RawValue, readConfigFile } from "./config_file.ts";
 import { type DnsConfig, parseDns } from "./config_dns.ts";
 import { type IpamConfig, parseIpam } from "./config_ipam.ts";
+import { parseProxy, type ProxyConfig } from "./config_proxy.ts";
 import { PARSERS, type Sourced } from "./config_values.ts";
 import { readPassword } from "./password.ts";
 
@@ -57,6 +58,8 @@ export interface Config {
   readonly dockerNetwork: boolean;
   /** Path of the socket at which Docker asks for networks; undefined: it cannot. */
   readonly dockerPlugin: string | undefined;
+  /** How clients of the engine are served; undefined: they are not. */
+  readonly dockerProxy: ProxyConfig | undefined;
   /** Whose names to use. */
   readonly compat: "weave" | undefined;
   /** Least important message to log. */
@@ -114,6 +117,7 @@ const OTHER_VARIABLES = [
   "MESHNET_CACHE_DIR",
   "MESHNET_EXE",
   "MESHNET_LIB_DIR",
+  "MESHNET_ORIG_DOCKER_HOST",
   "MESHNET_WITHOUT",
 ];
 
@@ -147,9 +151,11 @@ export async function reloadConfig(flags: Flags, running: Config): Promise<Reloa
 /** Where the daemon leaves files, as flags, environment and file name it. */
 export async function loadFolders(
   flags: Flags,
-): Promise<Pick<Config, "dockerPlugin" | "runDir" | "stateDir">> {
-  const { dockerPlugin, runDir, stateDir } = resolveConfig(await readSources(flags));
-  return { dockerPlugin, runDir, stateDir };
+): Promise<Pick<Config, "runDir" | "stateDir"> & { readonly sockets: readonly string[] }> {
+  const { dockerPlugin, dockerProxy, runDir, stateDir } = resolveConfig(await readSources(flags));
+  const listeners = dockerProxy?.listen ?? [];
+  const proxies = listeners.flatMap((one) => one.kind === "unix" ? [one.path] : []);
+  return { runDir, stateDir, sockets: dockerPlugin === undefined ? proxies : [dockerPlugin, ...proxies] };
 }
 
 async function readSources(flags: Flags): Promise<ConfigSources> {
@@ -169,6 +175,8 @@ export function resolveConfig(sources: ConfigSources): Config {
     return found;
   };
   pick("password-file");
+  const { cwd } = sources;
+  const [engine, runDir] = [PARSERS.docker(pick("docker")!), PARSERS.runDir(pick("run-dir")!, cwd)];
   const compat = PARSERS.compat(pick("compat"));
   return {
     peers: PARSERS.peers(pick("peers")),
@@ -191,16 +199,17 @@ export function resolveConfig(sources: ConfigSources): Config {
       reclaimAfter: pick("reclaim-after")!,
     }),
     firewall: PARSERS.firewall(pick("firewall")!),
-    docker: PARSERS.docker(pick("docker")!),
+    docker: engine,
     dockerNetwork: !PARSERS.flag(pick("no-docker-network")),
     dockerPlugin: PARSERS.dockerPlugin(pick("docker-plugin")!),
+    dockerProxy: parseProxy({ cwd, engine, pick, runDir }),
     compat,
-    dns: parseDns({ compat, cwd: sources.cwd, off: PARSERS.flag(pick("no-dns")), pick }),
+    dns: parseDns({ compat, cwd, off: PARSERS.flag(pick("no-dns")), pick }),
     logLevel: PARSERS.logLevel(pick("log-level")!),
     logFormat: PARSERS.logFormat(pick("log-format")!),
     without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()).filter(Boolean),
-    runDir: PARSERS.runDir(pick("run-dir")!, sources.cwd),
-    stateDir: PARSERS.path(pick("state-dir")!, sources.cwd),
+    runDir,
+    stateDir: PARSERS.path(pick("state-dir")!, cwd),
     origins,
     warnings: unknownVariables(sources.env),
   };

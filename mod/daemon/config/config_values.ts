@@ -163,6 +163,11 @@ export const PARSERS = {
     return socketPath(value) ??
       refuseSetting(given, "Give off, or a path; Docker looks in /run/docker/plugins for NAME.sock");
   },
+  /** As socketPath() reads it; undefined: the text is no path of a socket. */
+  socketPath,
+  proxyAttach(given: Sourced): "all" | "asked" {
+    return choice("docker-proxy-attach", given);
+  },
   dnsTtl(given: Sourced | undefined): number | undefined {
     return given && number(given, { least: 0, most: 86_400, example: "1" });
   },

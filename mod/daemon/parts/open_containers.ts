@@ -11,6 +11,7 @@ import { EngineLeftovers } from "../engine/engine_leftovers.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
 import type { Base } from "./open_base.ts";
 import type { PluginPart } from "./open_plugin.ts";
+import type { ProxyPart } from "./open_proxy.ts";
 
 /** What can be attached, containers among it. Disposing it leaves the engine; interfaces stay. */
 export interface ContainersPart extends Disposable {
@@ -20,11 +21,12 @@ export interface ContainersPart extends Disposable {
 /** Begins to follow the engine, if one is to be worked with. Waits for nobody. */
 export function openContainers(
   { docker }: Pick<Config, "docker">,
-  { addresses, attached, base: { clock, faults, logger, random }, names, plugin }: {
+  { addresses, attached, base: { clock, faults, logger, random }, names, plugin, proxy }: {
     readonly addresses: Addresses;
     /** undefined: there are none. */
     readonly names: Pick<Names, "engineHealth"> | undefined;
     readonly plugin: Pick<PluginPart, "driver" | "given" | "members" | "network">;
+    readonly proxy: Pick<ProxyPart, "engineFound">;
     readonly attached: AttachmentsPart;
     readonly base: Base;
   },
@@ -61,6 +63,7 @@ export function openContainers(
           members?.synced();
           listener.synced();
           leftovers?.lookLater();
+          proxy.engineFound();
           if (network === undefined || follower === undefined) return;
           faults.later("make a network of the engine", follower.ensureNetwork(network));
         },

@@ -28,7 +28,7 @@ import type { State } from "./open_state.ts";
 const NETWORK = "mesh";
 const MULTICAST = "224.0.0.0/4";
 const CLOSED: PluginPart = {
-  ...{ driver: undefined, network: undefined, given: undefined, members: undefined },
+  ...{ driver: undefined, network: undefined, common: undefined, given: undefined, members: undefined },
   lookupProblem: () => undefined,
   [Symbol.dispose]() {},
 };
@@ -39,6 +39,8 @@ export interface PluginPart extends Disposable {
   readonly driver: string | undefined;
   /** What Docker is to make; undefined: nothing. */
   readonly network: WantedNetwork | undefined;
+  /** The network that the proxy puts containers on, made when it is needed; undefined: there is no plugin. */
+  readonly common: WantedNetwork | undefined;
   /** What Docker was given; undefined: nothing. */
   readonly given: EngineAddresses | undefined;
   /** Who is in its networks. */
@@ -130,13 +132,11 @@ export async function openPlugin(
     const { stopListening } = serveAtFile(server, path, { logger, what: "plugin" });
     undo.defer(stopListening);
     const driver = path.slice(path.lastIndexOf("/") + 1).replace(/\.sock$/, "");
-    const network = ipam === undefined || !dockerNetwork ? undefined : {
-      name: NETWORK,
-      ...{ driver, subnet: formatCidr(ipam.subnet) },
-    };
+    const common = ipam && { name: NETWORK, driver, subnet: formatCidr(ipam.subnet) };
+    const network = dockerNetwork ? common : undefined;
     const held = undo.move();
     return {
-      ...{ driver, network, given: addresses, members },
+      ...{ driver, network, common, given: addresses, members },
       lookupProblem: () => hasServer ? lookupProblem(lookups, members, servers) : undefined,
       [Symbol.dispose]: () => held[Symbol.dispose](),
     };

@@ -47,7 +47,7 @@ export async function resetHost(
   const { cleanHost } = await import("./host_cleanup.ts");
   const { STORE_FILE } = await import("../../sys/store.ts");
   const restoreFiles = await fileRestorer(stateDir);
-  const sockets = await leftSockets(folders.dockerPlugin);
+  const sockets = await leftSockets(folders.sockets);
   const options: CleanupOptions = {
     ...host,
     restoreFiles,
@@ -69,15 +69,17 @@ export async function resetHost(
   }
 }
 
-/** The plugin's socket, if a daemon that was killed has left it: an engine would go on asking there. */
-async function leftSockets(path: string | undefined): Promise<readonly string[]> {
-  try {
-    if (path === undefined || Deno.lstatSync(path).isSocket !== true) return [];
-    await checkReplaceable(path);
-    return [path];
-  } catch {
-    return []; // there is none, or somebody listens there
+/** Sockets that a daemon that was killed has left: engines and clients would go on asking there. */
+async function leftSockets(paths: readonly string[]): Promise<readonly string[]> {
+  const left: string[] = [];
+  for (const path of paths) {
+    try {
+      if (Deno.lstatSync(path).isSocket !== true) continue;
+      await checkReplaceable(path);
+      left.push(path);
+    } catch { /* there is none, or somebody listens there */ }
   }
+  return left;
 }
 
 async function findDaemon(

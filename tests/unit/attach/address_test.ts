@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import {
   mergeAddresses,
-  networkOf,
   parseAddressWish,
   parseAttachAddress,
   parseAttachAddresses,
 } from "../../../mod/attach/address.ts";
 import { checkConflicts, type OtherNetworks } from "../../../mod/attach/conflict.ts";
-import { cidrContains, formatCidr, ipFromBytes, overlap, parseCidr } from "../../../mod/core/addr.ts";
+import {
+  cidrContains,
+  formatCidr,
+  ipFromBytes,
+  networkOf,
+  overlap,
+  parseCidr,
+} from "../../../mod/core/addr.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { check, fc } from "../properties.ts";
 

@@ -19,6 +19,7 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
   return {
     status: note("status", EXAMPLE),
     report: note("report", { status: EXAMPLE, config: {}, host: {}, details: {} }),
+    docker: note("docker", { proxy: [] }),
     daemon: note("daemon", { pid: 1, stateDir: "/s", netns: "net:[1]" }),
     connect: note("connect", { targets: ["a"] }),
     forget: note("forget", { targets: [] }),
@@ -64,6 +65,7 @@ Deno.test("answer() hands over checked requests", async () => {
   const asked: readonly (readonly [method: string, path: string, body: unknown, call: unknown])[] = [
     ["GET", "/status", undefined, ["status", undefined]],
     ["GET", "/report", undefined, ["report", undefined]],
+    ["GET", "/docker", undefined, ["docker", undefined]],
     ["GET", "/daemon", undefined, ["daemon", undefined]],
     ["POST", "/connect", { targets: ["a"] }, ["connect", { targets: ["a"], replace: false }]],
     ["POST", "/connect", { targets: [], replace: true }, ["connect", { targets: [], replace: true }]],

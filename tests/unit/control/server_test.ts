@@ -15,6 +15,7 @@ const api: ControlApi = {
   status: () => EXAMPLE,
   report: refuse,
   daemon: refuse,
+  docker: refuse,
   connect: refuse,
   forget: refuse,
   attach: refuse,
