@@ -137,6 +137,11 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   "dns-listen": '["127.0.0.1", "192.0.2.10:5353"]',
   "dns-ttl": "1",
   "dns-forward": '["corp.example=10.0.0.53"]',
+  "docker-proxy": '["auto"]',
+  "docker-proxy-tls": '["/etc/meshnet/ca.pem", "/etc/meshnet/cert.pem", "/etc/meshnet/key.pem"]',
+  "docker-proxy-host-label": '"hostname"',
+  "docker-proxy-host-match": '"^app-(.*)$"',
+  "docker-proxy-host-replace": '"$1"',
   "ip-subnet": '"10.32.1.0/24"',
 };
 

@@ -10,6 +10,25 @@ Deno.test("meshnet version --json has the version", async () => {
   assert.match(JSON.parse(stdout).version, /^[0-9]+\.[0-9]+\.[0-9]+$/);
 });
 
+Deno.test("meshnet docker env and config name the proxy, and take it back", () =>
+  withDaemon(async (run) => {
+    const socket = "unix:///run/meshnet/docker.sock";
+    assert.equal((await run("docker", "env")).stdout, `export DOCKER_HOST=${socket}\n`);
+    assert.deepEqual(JSON.parse((await run("docker", "env", "--json")).stdout), {
+      ...{ DOCKER_HOST: socket, MESHNET_ORIG_DOCKER_HOST: null },
+    });
+    assert.equal((await run("docker", "config")).stdout, `-H=${socket}\n`);
+    assert.deepEqual(JSON.parse((await run("docker", "config", "--json")).stdout), { host: socket });
+    const restored = await run("docker", "env", "--restore");
+    assert.equal(restored.stdout, "unset DOCKER_HOST; unset MESHNET_ORIG_DOCKER_HOST\n");
+  }));
+
+Deno.test("meshnet docker env prints nothing for a shell without a daemon", () =>
+  withFolder(async (runDir) => {
+    const { code, stdout } = await meshnet(["docker", "env"], { MESHNET_RUN_DIR: runDir });
+    assert.deepEqual([code, stdout], [3, ""]);
+  }));
+
 Deno.test("meshnet status --json prints the contract's shape, and each page its part", () =>
   withDaemon(async (run) => {
     const whole = await run("status", "--json");

@@ -52,6 +52,10 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     docker: "/var/run/docker.sock",
     dockerNetwork: true,
     dockerPlugin: "/run/docker/plugins/meshnet.sock",
+    dockerProxy: {
+      ...{ listen: [{ kind: "unix", path: "/run/meshnet/docker.sock" }], tls: undefined },
+      ...{ all: true, showMesh: false, hostName: { label: undefined, match: undefined, replacement: "" } },
+    },
     compat: undefined,
     logLevel: "info",
     logFormat: "text",
