@@ -17,6 +17,8 @@ import { bad, type Decoded, good } from "../core/brand.ts";
 
 /** Address spaces: texts that Docker only hands back. */
 export const SPACES = { local: "meshnet", global: "meshnet-global" } as const;
+/** Option of a network of addresses outside the range: nobody allocates them, so each has to be given by hand. */
+export const GIVEN_OPTION = "meshnet.given";
 /** Requests for any pool one after the other, with nothing in between, that are answered. */
 const MAX_POOLS_IN_A_ROW = 3;
 const MAX_TEXT = 256;
@@ -100,10 +102,12 @@ export class Pools {
     }
     const whole = pool.value === "" ? subnet : parseCidr(pool.value);
     const from = sub.value === "" ? whole : parseCidr(sub.value);
-    if (whole === undefined || overlap(whole, range) && !isWithin(whole, range)) {
+    const isGiven = fieldsOf(fields["Options"])[GIVEN_OPTION] === "true";
+    if (whole === undefined || !isWithin(whole, range) && (!isGiven || overlap(whole, range))) {
       return bad(
-        `Cannot use subnet ${pool.value}: it is neither a part of meshnet's range ${formatCidr(range)} ` +
-          "nor outside of it; give another one with --subnet",
+        `Cannot use subnet ${pool.value}: it is no part of meshnet's range ${formatCidr(range)}; ` +
+          "give a part of that with --subnet, or start meshnet with another --ip-range on all hosts; where every " +
+          `container is given its address, --ipam-opt ${GIVEN_OPTION}=true takes a subnet outside the range`,
       );
     }
     if (from === undefined || !isWithin(from, whole)) {

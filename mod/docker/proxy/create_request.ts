@@ -1,7 +1,7 @@
 /** What becomes of a request to create a container. Pure. */
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import { fieldOf, type Fields, fieldsOf, textField, withFields } from "./exact_json.ts";
-import { type Place, PLACE_VARIABLES, type PlaceReading, placeText, readPlaces } from "./places.ts";
+import { type NetworkPlace, PLACE_VARIABLES, type PlaceReading, placeText, readPlaces } from "./places.ts";
 
 /** Longest host name with its domain, characters: the kernel's limit. */
 const MAX_HOST_NAME = 64;
@@ -31,7 +31,7 @@ export interface CreatePlan {
   /** What changes in the request; undefined: nothing. */
   readonly body: Fields | undefined;
   /** Where it is put before it starts. */
-  readonly places: readonly Place[];
+  readonly places: readonly NetworkPlace[];
 }
 
 /** Decides; undefined: the request is none of our business. Throws what parsing addresses throws.
@@ -73,7 +73,7 @@ function withHostName(fields: Fields, name: string, { domain, hostName }: Create
 }
 
 /** The request that puts a created container on a network. */
-export function connectRequest(container: string, { ip }: Pick<Place, "ip">): Fields {
+export function connectRequest(container: string, { ip }: Pick<NetworkPlace, "ip">): Fields {
   const config = ip === undefined ? {} : { EndpointConfig: { IPAMConfig: { IPv4Address: ip } } };
   return { Container: container, ...config };
 }

@@ -2,12 +2,13 @@
 import { formatCidr } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/ports.ts";
+import { GIVEN_OPTION } from "../plugin_calls.ts";
 import { networkRequest, type WantedNetwork } from "../engine_api.ts";
 import { connectRequest, type CreateOptions, planCreate } from "./create_request.ts";
 import type { EngineAnswer, EngineCalls } from "./engine_calls_shell.ts";
 import { decodeExact, encodeExact, fieldsOf, textField } from "./exact_json.ts";
 import type { RequestHead } from "./http_head.ts";
-import { networkName, type Place } from "./places.ts";
+import { networkName, type NetworkPlace } from "./places.ts";
 
 /** How containers get onto the mesh. */
 export interface CreatorParts {
@@ -35,7 +36,7 @@ export function creator({ common, logger, options }: CreatorParts, engine: Engin
       target: `/networks/${encodeURIComponent(network.name)}`,
     });
     if (found.status !== 404) return found;
-    const made = await engine.post("/networks/create", networkRequest(network));
+    const made = await engine.post("/networks/create", subnetRequest(network));
     return made.status === 409 ? found : made; // another one has made it meanwhile
   }
 
@@ -49,7 +50,7 @@ export function creator({ common, logger, options }: CreatorParts, engine: Engin
     }
   }
 
-  function networkOf({ subnet }: Place): WantedNetwork {
+  function networkOf({ subnet }: NetworkPlace): WantedNetwork {
     return subnet === undefined
       ? common
       : { ...common, name: networkName(subnet), subnet: formatCidr(subnet) };
@@ -58,7 +59,7 @@ export function creator({ common, logger, options }: CreatorParts, engine: Engin
   /** Why a container is not on all of its networks; undefined: it is. */
   async function put(
     container: string,
-    places: readonly Place[],
+    places: readonly NetworkPlace[],
     ensured: readonly Promise<EngineAnswer>[],
   ): Promise<EngineAnswer | undefined> {
     for (const [i, place] of places.entries()) {
@@ -98,6 +99,13 @@ export function creator({ common, logger, options }: CreatorParts, engine: Engin
     }
     return created;
   };
+}
+
+/** Makes a network whose addresses may all be given by hand. */
+function subnetRequest(network: WantedNetwork): unknown {
+  const request = fieldsOf(networkRequest(network));
+  const Options = { [GIVEN_OPTION]: "true" };
+  return { ...request, IPAM: { ...fieldsOf(request["IPAM"]), Options } };
 }
 
 function refusal(status: number, message: string): EngineAnswer {

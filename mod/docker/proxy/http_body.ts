@@ -3,7 +3,7 @@ import { bad, type Decoded, good } from "../../core/brand.ts";
 import { GrowingBytes } from "../../core/growing_bytes.ts";
 
 /** Largest body that is put together, bytes. */
-export const MAX_BODY = 4 * 1024 * 1024;
+export const MAX_READ_BODY = 4 * 1024 * 1024;
 /** Longest line before a chunk, and longest trailer, bytes. */
 const MAX_LINE = 4096;
 const FIRST_ROOM = 4096;
@@ -42,8 +42,8 @@ export class BodyReader {
         continue;
       }
       const part = piece.subarray(at, at + this.#left);
-      if (this.#body.length + part.length > MAX_BODY) {
-        return bad(`the body is longer than ${MAX_BODY} bytes`);
+      if (this.#body.length + part.length > MAX_READ_BODY) {
+        return bad(`the body is longer than ${MAX_READ_BODY} bytes`);
       }
       const to = this.#body.room(part.length);
       this.#body.bytes.set(part, to);

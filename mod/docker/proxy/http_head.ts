@@ -80,11 +80,11 @@ export function bodyLength(head: RequestHead): Decoded<number | "chunked"> {
 /** An answer of the proxy's own, in the words of an engine. */
 export function encodeRefusal(status: number, message: string): Uint8Array<ArrayBuffer> {
   const body = new TextEncoder().encode(JSON.stringify({ message }) + "\n");
-  return encodeAnswer({ status, headers: [["Content-Type", "application/json"]], body });
+  return encodeClosingAnswer({ status, headers: [["Content-Type", "application/json"]], body });
 }
 
 /** A whole answer, after which the connection ends. */
-export function encodeAnswer(
+export function encodeClosingAnswer(
   { body, headers, status }: {
     readonly status: number;
     readonly headers: Iterable<readonly [name: string, value: string]>;

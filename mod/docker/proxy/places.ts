@@ -9,7 +9,7 @@ const MAX_PLACES = 32;
 const MAX_SHOWN = 100;
 
 /** A place on one network of the engine. */
-export interface Place {
+export interface NetworkPlace {
   /** Of the network; undefined: the one that all share. */
   readonly subnet: Cidr | undefined;
   /** undefined: any. */
@@ -46,12 +46,12 @@ export function placeText(env: unknown): string | undefined {
 
 /** Reads where a container is to be: `net:default`, `net:10.32.1.0/24`, `10.32.1.7/24`, several with blanks between; empty
  * is the first of these; `none` is nowhere. Throws what parsing throws. */
-export function readPlaces(text: string, { common, parse }: PlaceReading): Decoded<readonly Place[]> {
+export function readPlaces(text: string, { common, parse }: PlaceReading): Decoded<readonly NetworkPlace[]> {
   const words = text.split(/[\s,]+/).filter(Boolean);
   if (words.length === 1 && words[0]!.toLowerCase() === "none") return good([]);
   if (words.length > MAX_PLACES) return bad(`it names ${words.length} networks; give at most ${MAX_PLACES}`);
   const networks: Cidr[] = [];
-  const places: Place[] = [];
+  const places: NetworkPlace[] = [];
   for (const word of words.length === 0 ? ["net:default"] : words) {
     const wish = parse(word);
     const network = networkOf(wish.kind === "address" ? wish.cidr : wish.subnet ?? common);

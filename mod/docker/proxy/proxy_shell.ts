@@ -11,15 +11,15 @@ import { BodyReader } from "./http_body.ts";
 import {
   bodyLength,
   decodeHead,
-  encodeAnswer,
   encodeClosing,
+  encodeClosingAnswer,
   encodeRefusal,
   headerOf,
   headLength,
   MAX_HEAD,
   type RequestHead,
 } from "./http_head.ts";
-import { closeQuietly, finish, relay, type Stream, writeAll } from "./relay_shell.ts";
+import { type ByteStream, closeQuietly, finish, relay, writeAll } from "./relay_shell.ts";
 
 /** Connections at once; each takes another one to the engine. */
 const MAX_CLIENTS = 512;
@@ -40,7 +40,7 @@ export interface ProxyParts {
   readonly showMesh: boolean;
   /** Clients at once, where descriptors are few. */
   readonly clients: number;
-  readonly faults: Pick<Faults, "later">;
+  readonly faults: Pick<Faults, "guard" | "later">;
   readonly logger: Logger;
 }
 
@@ -84,7 +84,7 @@ export class DockerProxy implements Disposable {
   }
 
   /** Serves one client, whatever it does. */
-  async welcome(client: Stream): Promise<void> {
+  async welcome(client: ByteStream): Promise<void> {
     if (this.#clients >= Math.min(MAX_CLIENTS, this.#parts.clients)) {
       return await finish(
         client,
@@ -118,8 +118,11 @@ export class DockerProxy implements Disposable {
     }
   }
 
-  async #serve(client: Stream): Promise<void> {
-    const late = setTimeout(() => closeQuietly(client), PATIENCE_MS);
+  async #serve(client: ByteStream): Promise<void> {
+    const late = setTimeout(
+      this.#parts.faults.guard("end a slow client of the engine", () => closeQuietly(client)),
+      PATIENCE_MS,
+    );
     try {
       const found = await readHead(client);
       if (found === undefined) return closeQuietly(client);
@@ -129,7 +132,7 @@ export class DockerProxy implements Disposable {
         const body = await readBody(client, head, rest);
         clearTimeout(late);
         const { body: sent, headers, status } = await work(body);
-        return await finish(client, encodeAnswer({ status, headers, body: sent }));
+        return await finish(client, encodeClosingAnswer({ status, headers, body: sent }));
       }
       clearTimeout(late);
       const engine = await Deno.connect({ transport: "unix", path: this.#parts.socket });
@@ -164,7 +167,7 @@ export class DockerProxy implements Disposable {
 
 /** The head of the next request, and what came behind it; undefined when the client is done. */
 async function readHead(
-  client: Stream,
+  client: ByteStream,
 ): Promise<{ readonly head: RequestHead; readonly rest: Uint8Array<ArrayBuffer> } | undefined> {
   let bytes = new Uint8Array(0);
   const buffer = new Uint8Array(READ_SIZE);
@@ -192,7 +195,7 @@ async function readHead(
 
 /** The whole body of a request, of which `rest` has come. */
 async function readBody(
-  client: Stream,
+  client: ByteStream,
   head: RequestHead,
   rest: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer>> {

@@ -1,7 +1,7 @@
 /** Bytes from one connection to another and back, as they come, until both sides are done. */
 
 /** A connection of bytes, as Deno's are. */
-export interface Stream {
+export interface ByteStream {
   /** Reads some bytes; null at the end. */
   read(into: Uint8Array): Promise<number | null>;
   /** Writes some of the bytes, and says how many. */
@@ -18,13 +18,17 @@ const READ_SIZE = { first: 4 * 1024, most: 256 * 1024 };
 const LINGER_MS = 2_000;
 
 /** Writes all of it. */
-export async function writeAll(to: Pick<Stream, "write">, bytes: Uint8Array): Promise<void> {
+export async function writeAll(to: Pick<ByteStream, "write">, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
 }
 
 /** Carries bytes between client and engine until the engine has said all, or the client has gone, and closes both. `first`
  * is for the engine before anything else. Never throws. */
-export async function relay(client: Stream, engine: Stream, first: readonly Uint8Array[]): Promise<void> {
+export async function relay(
+  client: ByteStream,
+  engine: ByteStream,
+  first: readonly Uint8Array[],
+): Promise<void> {
   const up = (async () => {
     try {
       for (const bytes of first) await writeAll(engine, bytes);
@@ -47,7 +51,7 @@ export async function relay(client: Stream, engine: Stream, first: readonly Uint
 }
 
 /** Ends a connection after the last answer on it: whoever is still sending is heard for a while. Never throws. */
-export async function finish(client: Stream, answer: Uint8Array): Promise<void> {
+export async function finish(client: ByteStream, answer: Uint8Array): Promise<void> {
   try {
     await writeAll(client, answer);
     await client.closeWrite();
@@ -58,7 +62,7 @@ export async function finish(client: Stream, answer: Uint8Array): Promise<void> 
   }
 }
 
-async function copy(from: Stream, to: Stream): Promise<void> {
+async function copy(from: ByteStream, to: ByteStream): Promise<void> {
   let buffer = new Uint8Array(READ_SIZE.first);
   for (;;) {
     const count = await from.read(buffer);
@@ -68,7 +72,7 @@ async function copy(from: Stream, to: Stream): Promise<void> {
   }
 }
 
-async function drain(from: Stream): Promise<void> {
+async function drain(from: ByteStream): Promise<void> {
   const buffer = new Uint8Array(READ_SIZE.first);
   try {
     while (await from.read(buffer) !== null);
@@ -84,7 +88,7 @@ async function soon(work: Promise<void>): Promise<void> {
 }
 
 /** Closes what may be closed already. */
-export function closeQuietly(stream: Pick<Stream, "close">): void {
+export function closeQuietly(stream: Pick<ByteStream, "close">): void {
   try {
     stream.close();
   } catch { /* it is */ }

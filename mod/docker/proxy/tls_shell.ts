@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer, type TLSSocket } from "node:tls";
 import type { Endpoint } from "../../core/addr.ts";
-import type { Stream } from "./relay_shell.ts";
+import type { ByteStream } from "./relay_shell.ts";
 
 /** What a server over TCP shows, and whom it believes. PEM. */
 export interface TlsFiles {
@@ -16,7 +16,7 @@ export interface TlsFiles {
 export async function listenTls(
   endpoint: Endpoint,
   { ca, cert, key, refused, welcome }: TlsFiles & {
-    readonly welcome: (client: Stream) => void;
+    readonly welcome: (client: ByteStream) => void;
     /** Told of clients that were turned away. */
     readonly refused: (reason: string) => void;
   },
@@ -32,7 +32,7 @@ export async function listenTls(
 }
 
 /** A socket of Node as a stream. */
-class TlsStream implements Stream {
+class TlsStream implements ByteStream {
   readonly #socket: TLSSocket;
   readonly #pieces: AsyncIterator<Uint8Array>;
   #left: Uint8Array = new Uint8Array(0);

@@ -132,6 +132,11 @@ Deno.test("what cannot be had is refused with the value and the fix, in both wor
     ["IpamDriver.RequestPool", { Pool: "10.0.0.0/8" }, /no part of meshnet's range/],
     [
       "IpamDriver.RequestPool",
+      { Pool: "10.0.0.0/8", Options: { "meshnet.given": "true" } },
+      /no part of meshnet's range/,
+    ],
+    [
+      "IpamDriver.RequestPool",
       { Pool: "10.33.0.0/16", SubPool: "10.34.0.0/24" },
       /part of 10\.33\.0\.0\/16 with --ip-range/,
     ],
@@ -166,6 +171,8 @@ Deno.test("what cannot be had is refused with the value and the fix, in both wor
     assert.equal(Err, other);
   }
   assert.equal(plugin.logged.length, cases.length);
+  const outside = { Pool: "192.168.7.0/24", Options: { "meshnet.given": "true" } };
+  assert.equal((await plugin.call("IpamDriver.RequestPool", outside))["Pool"], "192.168.7.0/24");
   await plugin.call("IpamDriver.RequestAddress", { PoolID: LEARNT, Address: "10.33.0.9" });
   const again = await plugin.call("IpamDriver.RequestAddress", { PoolID: LEARNT, Address: "10.33.0.9" });
   assert.equal(again["Error"], "Cannot claim 10.33.0.9: db has it (Choose another one)");

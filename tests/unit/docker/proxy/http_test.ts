@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { decodeExact, encodeExact } from "../../../../mod/docker/proxy/exact_json.ts";
-import { BodyReader, MAX_BODY } from "../../../../mod/docker/proxy/http_body.ts";
+import { BodyReader, MAX_READ_BODY } from "../../../../mod/docker/proxy/http_body.ts";
 import {
   bodyLength,
   decodeHead,
@@ -121,8 +121,11 @@ Deno.test("BodyReader refuses what makes no sense, and what is too long", () => 
     [`0\r\n${"a".repeat(5000)}`, /too long/],
   ];
   for (const [chunks, reason] of wrong) assert.match(read("chunked", [bytes(chunks)]) ?? "", reason, chunks);
-  assert.match(read(MAX_BODY + 1, [new Uint8Array(MAX_BODY + 1)]) ?? "", /longer than/);
-  assert.match(read("chunked", [bytes("ffffffff\r\n"), new Uint8Array(MAX_BODY + 1)]) ?? "", /longer than/);
+  assert.match(read(MAX_READ_BODY + 1, [new Uint8Array(MAX_READ_BODY + 1)]) ?? "", /longer than/);
+  assert.match(
+    read("chunked", [bytes("ffffffff\r\n"), new Uint8Array(MAX_READ_BODY + 1)]) ?? "",
+    /longer than/,
+  );
 });
 
 Deno.test("decodeExact() keeps numbers that this language cannot hold", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { relay, type Stream } from "../../../../mod/docker/proxy/relay_shell.ts";
+import { type ByteStream, relay } from "../../../../mod/docker/proxy/relay_shell.ts";
 
 /** One end of a connection in memory; the other end is what it is made with. */
 class Pipe {
@@ -31,7 +31,7 @@ class Pipe {
 
 /** A connection: `inner` is for relay(), `outer` for the test. */
 function connection(): {
-  readonly inner: Stream & { closed: boolean };
+  readonly inner: ByteStream & { closed: boolean };
   readonly outer: { to: Pipe; from: Pipe };
 } {
   const [to, from] = [new Pipe(), new Pipe()];
