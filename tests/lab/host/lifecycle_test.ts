@@ -113,6 +113,18 @@ declareTests(suite({
     note(`traffic was back after ${await backAfter(world.container(1), "10.2.1.2", 5_000)} ms`);
     await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
   },
+  "reset --keep-state takes down what is in the kernel, and the next start attaches all again": async (
+    world,
+  ) => {
+    const [host, container] = [world.host(1), world.container(1)];
+    await host.run("reset", "--keep-state");
+    await host.daemon.ended();
+    assert.deepEqual((await links(host.netns)).map(({ ifname }) => ifname).toSorted(), ["eth0", "lo"]);
+    assert.deepEqual((await links(container.netns)).map(({ ifname }) => ifname), ["lo"]);
+    await host.up();
+    await host.established();
+    await backAfter(container, "10.2.1.2", 10_000);
+  },
   "reset leaves nothing": async (world) => {
     for (const [i, host] of world.hosts.entries()) {
       await host.run("reset");
