@@ -14,6 +14,7 @@ const ROUNDS = 5;
 const SECONDS = 2;
 const QUESTIONS = 10_000;
 const COUNTS = [10, 10_000] as const;
+const VOLUME = new URL("dns_volume.ts", import.meta.url).pathname;
 const BARS = { ratio: 1.2, cpu: 0.6, p99Ms: 1, forwardMs: 0.1 } as const;
 
 /** What one run of dnsperf measured. */
@@ -85,6 +86,26 @@ export async function measureDns(): Promise<DnsFigures> {
     "",
     `${extra.toFixed(3)} ms`,
   ]);
+  const { heapMb, names, octets } = JSON.parse(
+    await exec([Deno.execPath(), "run", "-A", "--frozen", "--v8-flags=--expose-gc", VOLUME], {
+      purpose: "bench",
+    }),
+  );
+  const unused = ["", "", "", ""];
+  rows.push(
+    [
+      "meshnet, memory of a host's directory",
+      names.toLocaleString("en-US"),
+      ...unused,
+      `${heapMb.toFixed(0)} MB`,
+    ],
+    [
+      "meshnet, what a host tells a neighbour that has the same",
+      names.toLocaleString("en-US"),
+      ...unused,
+      `${octets} octets`,
+    ],
+  );
   return { rows, missed };
 }
 

@@ -5,6 +5,7 @@ import { World, type WorldOptions } from "../lab/common/world.ts";
 import { firstPing, fullMesh } from "../lab/host/start.ts";
 import { allocationsPerSecond, donationMs } from "./address_rounds.ts";
 import { median } from "./figures.ts";
+import { newNameMs } from "./name_rounds.ts";
 
 const FIRST_PINGS = 7;
 const MESHES = 3;
@@ -35,6 +36,7 @@ export async function measureScale(): Promise<string[][]> {
   row("Addresses allocated a second, one host, 8 clients", ">= 2,000", rate);
   const donation = await measured(2, donationMs).then((ms) => `${ms.toFixed(1)} ms`, failed);
   row("An address that another host has to give", "<= 10 ms", donation);
+  row("A new name, until the other of two hosts answers it", "<= 50 ms", await newNames().catch(failed));
   row("`up` on two hosts to the first ping", "<= 1 s", await firstPings().catch(failed));
   for (const [count, bar] of [[10, "<= 2 s"], [20, "<= 5 s"]] as const) {
     row(`${count} hosts started together, to the full mesh`, bar, await meshes(count).catch(failed));
@@ -51,6 +53,13 @@ export async function measureScale(): Promise<string[][]> {
     row(`Memory of idle daemons, ${count} hosts, each`, "as it comes", memoryText(memory));
   }
   return rows;
+}
+
+async function newNames(): Promise<string> {
+  await using world = await hosts(2);
+  const times = await newNameMs(world);
+  const p99 = times[Math.floor(times.length * 0.99)]!;
+  return `${median(times).toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`;
 }
 
 async function measured(count: number, measure: (world: World) => Promise<number>): Promise<number> {
