@@ -15,6 +15,7 @@ import {
   loadOpenvswitch,
   readCounters,
 } from "./kernel_flows.ts";
+import { dropsIn, lossesOf } from "./losses.ts";
 import { attempt, Background, exec, FOLDER, Hopeless, ip, type Output, until } from "./process.ts";
 import type { Arrangement } from "./suite.ts";
 import { threadsOf } from "./usage.ts";
@@ -267,8 +268,10 @@ export class World implements Arrangement {
         (answer) => JSON.stringify(answer.connections),
         (error) => [String(error), ...host.threads()].join("\n"),
       );
+      const losses = await host.report().then(lossesOf, () => []);
       return [
         `--- ${host.netns}: ${status}`,
+        `lost: ${[...losses, ...await dropsIn(host.netns)].join(", ")}`,
         ...(flows.stdout + flows.stderr).split("\n").slice(0, 20),
         ...log.trim().split("\n").slice(-30),
       ].join("\n");
