@@ -41,7 +41,8 @@ export async function waitUntil(wish: Wish, options: WaitingOptions): Promise<St
       }
       failure = error;
     }
-    if (performance.now() + pause > end) throw failure;
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    const left = end - performance.now();
+    if (left <= 0) throw failure;
+    await new Promise((resolve) => setTimeout(resolve, Math.min(pause, left)));
   }
 }

@@ -40,7 +40,8 @@ function verdict(report: StatusReport): { readonly line: string; readonly ok: bo
     : { line: printable(`degraded: ${fault}`), ok: false };
 }
 
-/** Shows a page again and again: on a terminal in place, else one after the other. Goes on while the daemon is away. */
+/** Shows a page again and again: on a terminal in place, else one after the other. Goes on while the daemon is away; as JSON it ends then.
+ */
 export async function watch(
   { ask, io, isJson, show }: {
     readonly ask: Ask;

@@ -1,4 +1,5 @@
 /** Whether this host's network is as it was asked to be: one answer for scripts, made of a status. Pure. */
+import { parseEndpoint, parseIp } from "../core/addr.ts";
 import type { ConnectionReport, StatusReport, TargetReport } from "./api_types.ts";
 
 /** What is not as it should be, in one line without full stop; undefined: all is well. Addresses that discovery found
@@ -62,7 +63,7 @@ function peersCalled(word: string, { connections, peers, targetStates }: StatusR
 }
 
 function isAt({ address }: ConnectionReport, word: string): boolean {
-  return address === word || address.slice(0, address.lastIndexOf(":")) === word;
+  return address === word || parseEndpoint(address)?.ip === (parseIp(word) ?? word);
 }
 
 function leadsThere({ state }: TargetReport): boolean {

@@ -124,9 +124,10 @@ export function controlApi(parts: ControlParts): ControlApi {
     status: () => reports.ask(),
     async report(): Promise<FullReport> {
       const [dataplane, dns] = await found();
+      const now = status(dataplane, dns);
       return {
-        status: status(dataplane, dns),
-        config: inForce(config.origins, status(dataplane, dns)),
+        status: now,
+        config: inForce(config.origins, now),
         host: hostFacts(),
         details: {
           mesh: router.snapshot(),

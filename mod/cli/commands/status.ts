@@ -15,7 +15,7 @@ export const run: CommandRun = async (invocation, io): Promise<number | void> =>
   const ask = () => call<StatusReport>({ method: "GET", path: "/status" }, { invocation, io });
   const page = invocation.args[0] as Page | undefined;
   if (invocation.on("check")) {
-    refuseBeside("check", invocation, page);
+    refuseBesideCheck(invocation, page);
     return await (await import("../watching.ts")).check({ ask, io, watch: invocation.on("watch") });
   }
   const show = (report: StatusReport) =>
@@ -29,11 +29,11 @@ export const run: CommandRun = async (invocation, io): Promise<number | void> =>
 type Page = typeof STATUS_PAGES[number];
 
 /** The check is one line, so nothing chooses what it shows. */
-function refuseBeside(option: string, invocation: Invocation, page: Page | undefined): void {
+function refuseBesideCheck(invocation: Invocation, page: Page | undefined): void {
   const other = page ?? (invocation.on("json") ? "--json" : undefined);
   if (other === undefined) return;
-  throw new MeshnetError("usage/bad-option", `Cannot use --${option} with ${other}`, {
-    hint: `--${option} prints one line; the exit code says the same: 0 well, 4 degraded`,
+  throw new MeshnetError("usage/bad-option", `Cannot use --check with ${other}`, {
+    hint: "--check prints one line; the exit code says the same: 0 well, 4 degraded",
   });
 }
 

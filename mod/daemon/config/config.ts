@@ -1,5 +1,6 @@
 /** Where every setting of the daemon comes from: flag beats environment beats file beats default. */
 import type { Cidr, Ip } from "../../core/addr.ts";
+import { equalBytes } from "../../core/bytes.ts";
 import type { PeerName } from "../../core/names.ts";
 import {
   CONFIG_OPTION,
@@ -143,7 +144,8 @@ export async function reloadConfig(flags: Flags, running: Config): Promise<Reloa
   const file = sourceOf("password-file", sources);
   if (running.passwordFromFile && file !== undefined && !changed.includes("password-file")) {
     const { password } = await readPassword({ variable: undefined, file }, sources.cwd);
-    if (`${password}` !== `${running.password}`) changed.push("the password");
+    const same = password !== undefined && equalBytes(password, running.password ?? new Uint8Array());
+    if (!same) changed.push("the password");
   }
   return { peers: fresh.peers, peersFrom: fresh.origins["peers"]!, needRestart: changed };
 }

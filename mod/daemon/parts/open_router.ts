@@ -64,7 +64,7 @@ export async function openRouter(
     discovery: config.discovery,
     minVersion: 1,
     channels: [],
-    ...firstTargets(store, config.peers),
+    ...firstTargets(store, config.peers, namedBefore),
     sealer: config.password === undefined ? NO_SEALER : await loadSealer(),
     overlay: dataplane.handle,
     alarm: new SystemAlarm(clock, faults),
@@ -98,8 +98,8 @@ export async function openRouter(
 function firstTargets(
   store: SqliteStore,
   configured: readonly string[] | undefined,
+  configuredBefore: readonly string[],
 ): Pick<RouterOptions, "targets" | "alongside"> {
-  const configuredBefore = parseTargetList(store.get(CONFIGURED_KEY));
   const targets = targetsAtStart({
     configured,
     configuredBefore,

@@ -41,12 +41,12 @@ interface Refusal {
 export class Refusals {
   readonly #known = new Map<string, Refusal>();
   /** Where a peer was let in lately, and when. */
-  readonly #letIn = new Map<string, Millis>();
+  readonly #letIn = new Map<Ip, Millis>();
 
   /** A connection of others ended before it was one of a peer. Duplicates are no refusals: the peer is connected. */
-  ended(connection: Connection, { kind = "introduction", reason, silent }: ConnectionEnd, now: Millis): void {
+  ended(connection: Connection, { kind = "introduction", reason }: ConnectionEnd, now: Millis): void {
     const { outbound, remote: { ip } } = connection.origin;
-    if (outbound || silent === true || kind === "duplicate" || this.#isCrossing(connection, kind)) return;
+    if (outbound || kind === "duplicate" || this.#isCrossing(connection, kind)) return;
     const { name: peer, nickname } = connection.introduced?.remote ?? {};
     this.#note({ ip, peer, nickname, reason }, kind, now);
   }
@@ -59,10 +59,12 @@ export class Refusals {
 
   /** A peer is connected from there now: what went wrong on the way to that is of no interest. */
   letIn(ip: Ip, now: Millis): void {
-    const source = sourceOf(ip);
-    for (const kind of ["introduction", "turned-away"]) this.#known.delete(`${kind} ${source}`);
-    this.#letIn.delete(source);
-    this.#letIn.set(source, now);
+    for (const kind of ["introduction", "turned-away"]) {
+      const key = `${kind} ${sourceOf(ip)}`;
+      if (this.#known.get(key)?.ip === ip) this.#known.delete(key);
+    }
+    this.#letIn.delete(ip);
+    this.#letIn.set(ip, now);
     if (this.#letIn.size > MAX_REFUSALS) this.#letIn.delete(this.#letIn.keys().next().value!);
   }
 
@@ -81,7 +83,7 @@ export class Refusals {
 
   /** Two hosts that dial each other close one of both connections, perhaps before it is introduced. */
   #isCrossing({ origin, since }: Connection, kind: string): boolean {
-    return kind === "introduction" && (this.#letIn.get(sourceOf(origin.remote.ip)) ?? -Infinity) >= since;
+    return kind === "introduction" && (this.#letIn.get(origin.remote.ip) ?? -Infinity) >= since;
   }
 
   #note(

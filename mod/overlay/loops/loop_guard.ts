@@ -21,10 +21,10 @@ const DRAINED_MS = 40;
 /** How long a hush lasts. */
 export const HUSH_MS = 250;
 /** What a loop showed is forgotten when it is cut, and again when nothing goes round any more, which a busy host is late
- * with. When a probe of another host comes in from a container, that host is about to cut a loop: the same; then not for
- * a while. */
+ * with. When a probe of another host comes in from a container, that host is about to cut a loop: the same. */
 export const FORGET_AGAIN_MS = [300, 1_000] as const;
-const FORGET_REST_MS = 2_000;
+/** How long a port then rests: twice as long each time, as a container can forge probes. */
+const FORGET_REST_MS = { first: 2_000, longest: 600_000 } as const;
 /** A loop shows this host's own containers at a peer. Whoever came to a peer so lately is forgotten with it. */
 const LATELY_MS = 10_000;
 /** So often; then it is no loop, but somebody who borrows addresses, who is let be until there was none for CALM_MS. */
@@ -51,8 +51,10 @@ export class LoopGuard {
   #suspectedAt = -Infinity;
   #windowAt = -Infinity;
   #moves = 0;
-  /** Ports of loops: when what the loop showed is forgotten again, and how long strange probes there do nothing. */
-  readonly #forgets = new Map<PortNo, { readonly again: Millis[]; readonly rest: Millis }>();
+  /** Ports of loops: when what the loop showed is forgotten again. */
+  readonly #forgets = new Map<PortNo, Millis[]>();
+  /** Ports at which a strange probe came in: when one last had us forget, and how long others do not. */
+  readonly #strange = new Map<PortNo, { readonly at: Millis; readonly restMs: number }>();
 
   constructor(parts: LoopGuardParts) {
     this.#parts = parts;
@@ -95,7 +97,13 @@ export class LoopGuard {
   }
 
   #stranger(port: PortNo, now: Millis): void {
-    if (now >= (this.#forgets.get(port)?.rest ?? -Infinity)) this.#forgetOften(port, now);
+    const { first, longest } = FORGET_REST_MS;
+    const { at, restMs } = this.#strange.get(port) ?? { at: -Infinity, restMs: 0 };
+    const since = now - at;
+    if (since < restMs) return;
+    const next = since > 2 * longest ? first : Math.min(Math.max(first, 2 * restMs), longest);
+    this.#strange.set(port, { at: now, restMs: next });
+    this.#forgetOften(port, now);
   }
 
   /** A loop through a port was cut, by the datapath itself. */
@@ -107,13 +115,14 @@ export class LoopGuard {
   forget(port: PortNo): void {
     this.#finder.forget(port);
     this.#forgets.delete(port);
+    this.#strange.delete(port);
   }
 
   /** Earliest time at which wake() has something to do. */
   nextWake(): number {
     const hush = this.#hush;
     const hushAt = hush === undefined ? Infinity : hush.probes.length > 0 ? hush.probeAt : hush.endAt;
-    const again = [...this.#forgets.values()].map((one) => one.again[0] ?? Infinity);
+    const again = [...this.#forgets.values()].map(([at]) => at ?? Infinity);
     return Math.min(hushAt, ...again, this.#finder.nextWake());
   }
 
@@ -125,7 +134,7 @@ export class LoopGuard {
       this.#hush = undefined;
       this.#setHushed(false, now);
     }
-    for (const [port, { again }] of this.#forgets) {
+    for (const [port, again] of this.#forgets) {
       if (now < (again[0] ?? Infinity)) continue;
       again.shift();
       this.#forgetShown(port, now);
@@ -171,8 +180,7 @@ export class LoopGuard {
 
   /** At once, and when what was under way has gone. */
   #forgetOften(port: PortNo, now: Millis): void {
-    const again = FORGET_AGAIN_MS.map((ms) => after(now, ms));
-    this.#forgets.set(port, { again, rest: after(now, FORGET_REST_MS) });
+    this.#forgets.set(port, FORGET_AGAIN_MS.map((ms) => after(now, ms)));
     this.#forgetShown(port, now);
   }
 

@@ -77,3 +77,20 @@ Deno.test("reachedPeers() goes over other hosts, and only where traffic does", (
   assert.equal(missing(report, { peers: 3, connected: [] }), "2 of 3 other hosts are reached");
   assert.equal(missing(report, { peers: undefined, connected: ["d"] }), "d is not reached");
 });
+
+Deno.test("missing() takes addresses, of both families and however they are written, for hosts", () => {
+  const at = (address: string) => ({ ...EXAMPLE.connections[0]!, peer: "b", address });
+  const report = {
+    ...WELL,
+    name: "a",
+    peers: [peer("a", "b"), peer("b", "a")],
+    connections: [at("192.0.2.7:6783"), at("[fd00::2]:40000")],
+  };
+  const lacks = (host: string) => missing(report, { peers: undefined, connected: [host] });
+  for (const host of ["192.0.2.7", "192.0.2.7:6783", "fd00::2", "fd00:0::2", "[fd00::2]:40000"]) {
+    assert.equal(lacks(host), undefined, host);
+  }
+  for (const host of ["192.0.2.8", "192.0.2.7:1", "fd00::3"]) {
+    assert.equal(lacks(host), `${host} is not reached`);
+  }
+});

@@ -107,6 +107,14 @@ Deno.test("LoopGuard forgets what a port shows at which another host's probe com
   miss(core, local(ONE, BROADCAST, 1), 400);
   miss(core, local(OTHER, BROADCAST, 1), 500, encodeLoopProbe(2 ** 39));
   assert.equal(remembered(), 3, "not again so soon, whoever forges them");
+  let forgotten = 0;
+  for (let now = 1_000; now < 61_000; now += 100) {
+    miss(core, local(ONE, BROADCAST, 1), now);
+    const before = remembered();
+    miss(core, local(OTHER, BROADCAST, 1), now, encodeLoopProbe(2 ** 39));
+    if (remembered() < before) forgotten++;
+  }
+  assert.ok(forgotten >= 3 && forgotten <= 6, `ever more rarely: ${forgotten} times in a minute`);
 });
 
 Deno.test("LoopGuard forgets containers of this host that a loop has shown at a peer, though they do not speak", () => {
