@@ -4,6 +4,8 @@
 export interface PresentLookups {
   /** Whether its interface is there and up. */
   readonly up: boolean;
+  /** Whether the engine has done with it. Until then it adds routes itself, and fails where one is there already. */
+  readonly settled: boolean;
   /** Whether some interface of its namespace leads to the name server. */
   readonly route: boolean;
   /** Whether its interface knows the name server's Ethernet address. */
@@ -23,6 +25,7 @@ export function planLookups(present: PresentLookups): readonly LookupStep[] {
   const steps: LookupStep[] = present.redirected ? [] : ["redirect"];
   if (!present.up) return steps;
   if (!present.neighbour) steps.push("neighbour");
+  if (!present.settled) return steps;
   if (!present.route) steps.push("route");
   if (!present.multicast) steps.push("multicast");
   return steps;

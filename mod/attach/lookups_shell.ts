@@ -35,6 +35,8 @@ export interface LookupsParts {
 /** Where the container of an endpoint is. */
 interface Place {
   readonly path: string;
+  /** Whether the container runs, so that the engine has done with it. */
+  readonly settled: boolean;
   /** For how long it has been looked for; undefined: it was found. */
   readonly lookedMs: number | undefined;
 }
@@ -59,10 +61,12 @@ export class ContainerLookups implements Disposable {
     return this.#failure;
   }
 
-  /** An endpoint's container has its namespace at this path, now or soon. */
-  at(endpoint: string, path: string): void {
-    if (this.#places.get(endpoint)?.path === path) return this.#look(endpoint);
-    this.#places.set(endpoint, { path, lookedMs: 0 });
+  /** An endpoint's container has its namespace at this path: now, as it runs (`settled`), or soon. */
+  at(endpoint: string, path: string, settled: boolean): void {
+    const before = this.#places.get(endpoint);
+    const isKnown = before?.path === path;
+    this.#places.set(endpoint, { path, settled, lookedMs: isKnown ? before.lookedMs : 0 });
+    if (isKnown) return this.#look(endpoint);
     this.#look(endpoint);
     this.#tickLater();
   }
@@ -112,13 +116,13 @@ export class ContainerLookups implements Disposable {
         if (place.lookedMs === undefined) this.#places.delete(endpoint);
         return;
       }
-      if (this.#connect(endpoint, place.path, namespace)) {
-        this.#places.set(endpoint, { path: place.path, lookedMs: undefined });
+      if (this.#connect(endpoint, place, namespace)) {
+        this.#places.set(endpoint, { ...place, lookedMs: undefined });
       }
     } catch (thrown) {
       if (failedWith(thrown, ERRNO.ENOENT, ERRNO.ENODEV, ERRNO.ESRCH)) return; // it has just gone
       this.#failed(place.path, thrown);
-      this.#places.set(endpoint, { path: place.path, lookedMs: undefined }); // the next look tries again
+      this.#places.set(endpoint, { ...place, lookedMs: undefined }); // the next look tries again
     }
   }
 
@@ -140,19 +144,23 @@ export class ContainerLookups implements Disposable {
   }
 
   /** Says whether the endpoint's interface is there with all that it needs. */
-  #connect(endpoint: string, path: string, namespace: string): boolean {
+  #connect(endpoint: string, { path, settled }: Place, namespace: string): boolean {
     using route = this.#parts.openRoute(path);
     const outer = findLink(this.#parts.host, outerInterface(endpoint));
     const guest = outer &&
       listLinks(route).find((link) =>
         link.kind === "veth" && link.index === outer.peerIndex && link.peerIndex === outer.index
       );
-    const present = this.#observe(route, guest, namespace);
+    const present = { ...this.#observe(route, guest, namespace), settled };
     for (const step of planLookups(present)) this.#perform(step, { route, guest, path, namespace });
     return present.up;
   }
 
-  #observe(route: NetlinkSocket, guest: rt.Link | undefined, namespace: string): PresentLookups {
+  #observe(
+    route: NetlinkSocket,
+    guest: rt.Link | undefined,
+    namespace: string,
+  ): Omit<PresentLookups, "settled"> {
     const { nameServer } = this.#parts;
     const redirected = !nameServer || this.#redirects.has(namespace);
     if (guest?.up !== true) {
@@ -226,11 +234,12 @@ export class ContainerLookups implements Disposable {
   }
 
   #tick(ms: number): void {
-    for (const [endpoint, { lookedMs, path }] of [...this.#places]) {
+    for (const [endpoint, place] of [...this.#places]) {
+      const { lookedMs } = place;
       if (lookedMs === undefined) continue;
       if (lookedMs > LOOK.wholeMs) this.#places.delete(endpoint); // the engine has given it up, or tells later
       else {
-        this.#places.set(endpoint, { path, lookedMs: lookedMs + ms });
+        this.#places.set(endpoint, { ...place, lookedMs: lookedMs + ms });
         this.#look(endpoint);
       }
     }

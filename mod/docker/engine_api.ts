@@ -137,8 +137,9 @@ export function decodeContainer(json: unknown): Decoded<ContainerDetails> {
   const { Config, Id: id, Name, NetworkSettings, State } = objectOf(json);
   const state = objectOf(State);
   if (!isWholeId(id)) return bad(`the id of a container is ${shown(id)}`);
-  const { Pid: pid, Running: running } = state;
-  if (typeof running !== "boolean") return bad(`Running of container ${id} is ${shown(running)}`);
+  const { Pid: pid, Running } = state;
+  if (typeof Running !== "boolean") return bad(`Running of container ${id} is ${shown(Running)}`);
+  const running = Running && state["Restarting"] !== true; // one that waits for its restart counts as running to Docker
   const isPid = typeof pid === "number" && Number.isInteger(pid) && pid > 0 && pid < 2 ** 31;
   if (running && !isPid) return bad(`Pid of container ${id} is ${shown(pid)}`);
   const { Hostname, Labels } = objectOf(Config);

@@ -172,7 +172,7 @@ export class EngineFollower implements Disposable {
       );
     } catch (thrown) {
       this.#parts.logger.debug("engine does not say what it is working on", { reason: messageOf(thrown) });
-      return new Set();
+      return session.ending.signal.aborted ? undefined : new Set();
     }
   }
 

@@ -72,7 +72,7 @@ export class MemberKeeper {
         this.#members.restore(id, member);
         for (const { id: endpoint } of member.endpoints) {
           if (!parts.endpoints.has(endpoint)) this.#members.left(endpoint);
-          else parts.lookups.at(endpoint, member.sandbox);
+          else parts.lookups.at(endpoint, member.sandbox, true);
         }
         this.#show(id);
       }
@@ -124,7 +124,7 @@ export class MemberKeeper {
     }
     const path = this.#namespaceOf(known);
     for (const { id: endpoint } of after?.endpoints ?? []) {
-      if (path !== undefined) this.#parts.lookups.at(endpoint, path);
+      if (path !== undefined) this.#parts.lookups.at(endpoint, path, true);
     }
     if (before === undefined && after === undefined) return;
     this.#show(id);
@@ -143,7 +143,7 @@ export class MemberKeeper {
     if (sandbox === "") return true;
     const { lookups } = this.#parts;
     const isFirst = !lookups.isKnown(sandbox);
-    lookups.at(endpoint, sandbox);
+    lookups.at(endpoint, sandbox, false);
     return isFirst;
   }
 

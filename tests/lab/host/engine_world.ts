@@ -76,3 +76,27 @@ export async function hostEnds(host: Host): Promise<readonly string[]> {
   const links = await exec(["ip", "-o", "link", "show", "type", "veth"], { netns: host.netns });
   return [...links.matchAll(/: (vm[ndt][0-9a-f]+)@/g)].map(([, name]) => name!);
 }
+
+/** Addresses of a name, as a host knows it. */
+export async function lookUp(host: Host, name: string): Promise<readonly string[]> {
+  const { stdout } = await host.attempt("dns", "lookup", name);
+  return stdout.split("\n").filter(Boolean).sort();
+}
+
+/** The address of a container in Docker's network `mesh`. */
+export async function ipOf(one: Engine, name: string): Promise<string> {
+  return await one.docker("inspect", "-f", "{{.NetworkSettings.Networks.mesh.IPAddress}}", name);
+}
+
+/** Waits until Docker has the network `mesh`. */
+export async function hasNetwork(one: Engine): Promise<void> {
+  await until("Docker has the network", async () => {
+    return (await one.attempt("network", "inspect", "mesh")).code === 0;
+  });
+}
+
+/** What a program in a container finds by a name. */
+export async function finds(one: Engine, container: string, name: string): Promise<string> {
+  const { stdout } = await one.attempt("exec", container, "ping", "-c", "1", "-W", "2", name);
+  return /^PING \S+ \(([0-9.]+)\)/.exec(stdout)?.[1] ?? "";
+}

@@ -2,32 +2,18 @@
 import assert from "node:assert/strict";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import type { Host } from "../common/world.ts";
-import type { Engine } from "./engine.ts";
-import { engine, enginesWorld, hostEnds, OUTSIDE, prepareEngines } from "./engine_world.ts";
+import {
+  engine,
+  enginesWorld,
+  finds,
+  hasNetwork,
+  hostEnds,
+  ipOf,
+  lookUp,
+  OUTSIDE,
+  prepareEngines,
+} from "./engine_world.ts";
 import { declareTests } from "./host_lab.ts";
-
-/** Addresses of a name, as a host knows it. */
-async function lookUp(host: Host, name: string): Promise<readonly string[]> {
-  const { stdout } = await host.attempt("dns", "lookup", name);
-  return stdout.split("\n").filter(Boolean).sort();
-}
-
-async function ipOf(one: Engine, name: string): Promise<string> {
-  return await one.docker("inspect", "-f", "{{.NetworkSettings.Networks.mesh.IPAddress}}", name);
-}
-
-async function hasNetwork(one: Engine): Promise<void> {
-  await until("Docker has the network", async () => {
-    return (await one.attempt("network", "inspect", "mesh")).code === 0;
-  });
-}
-
-/** What a program in a container finds by a name. */
-async function finds(one: Engine, container: string, name: string): Promise<string> {
-  const { stdout } = await one.attempt("exec", container, "ping", "-c", "1", "-W", "2", name);
-  return /^PING \S+ \(([0-9.]+)\)/.exec(stdout)?.[1] ?? "";
-}
 
 declareTests(
   suite({ name: "host kernel, names in Docker's network", open: enginesWorld, prepare: prepareEngines }, {

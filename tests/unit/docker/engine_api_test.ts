@@ -62,6 +62,7 @@ Deno.test("decodeContainer() finds the process of what runs, paused or not", () 
   };
   assert.deepEqual(decode({ Running: true, Paused: true, Pid: 4711 }), 4711);
   assert.deepEqual(decode({ Running: false, Pid: 0 }), undefined);
+  assert.deepEqual(decode({ Running: true, Restarting: true, Pid: 0 }), undefined);
   assert.deepEqual(decode({ Running: true, Pid: 0 }), `Pid of container ${ID} is 0`);
   assert.deepEqual(decode({}), `Running of container ${ID} is missing`);
 });
