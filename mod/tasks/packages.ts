@@ -136,6 +136,8 @@ export const PACKAGES: Readonly<Record<Purpose, readonly Package[]>> = {
     { apt: "debootstrap", programs: ["debootstrap"] },
     { apt: "mount", programs: ["mount", "umount"] },
     { apt: "kmod", programs: ["depmod"] },
+    { apt: "iproute2", programs: ["ip"] },
+    { apt: "iputils-ping", programs: ["ping"] },
     { apt: "user-mode-linux", programs: ["linux.uml"], file: "/usr/lib/uml/modules" },
   ],
   setup: [{ apt: "apt", programs: ["apt-get", "apt-config"] }],

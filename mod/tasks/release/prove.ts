@@ -1,10 +1,11 @@
-/** `deno task prove`: installs, updates, removes and purges the package on a host of its own: a minimal Debian that
+/** `deno task prove [package|emulated]`: installs, updates, removes and purges the package on a host of its own: a minimal Debian that
  * debootstrap makes, with systemd, on user-mode Linux, a kernel that runs as a process and has Open vSwitch. */
 import { messageOf } from "../../core/errors.ts";
 import { debianRelease, debianSources } from "../debian.ts";
-import { command, exists, fail, root, run, temporaryFolder } from "../run.ts";
+import { command, fail, root, run, temporaryFolder } from "../run.ts";
 import { ensure } from "../setup.ts";
 import { ARCHITECTURES } from "./architectures.ts";
+import { emulate } from "./emulate.ts";
 import { bundleProgram, gather, readRelease } from "./program.ts";
 import { makeDeb } from "./release.ts";
 import { fetchRuntimes } from "./runtimes.ts";
@@ -95,7 +96,13 @@ async function prove(): Promise<boolean> {
   return await boot(machine, scratch.path);
 }
 
-if (Deno.uid() !== 0) fail("This makes a root folder: run it as root");
+const PARTS = { package: prove, emulated: emulate };
+
+const names = Deno.args.length === 0 ? Object.keys(PARTS) : Deno.args;
+if (!names.every((name) => Object.hasOwn(PARTS, name))) fail("Usage: deno task prove [package|emulated]");
+if (Deno.uid() !== 0) fail("This makes root folders and namespaces: run it as root");
 for (const purpose of ["release", "prove"] as const) await ensure(purpose);
-if (!exists(MODULES)) fail(`user-mode Linux has no modules at ${MODULES}`);
-Deno.exit(await prove().catch((error) => fail(messageOf(error))) ? 0 : 1);
+for (const name of names as (keyof typeof PARTS)[]) {
+  const good = await PARTS[name]().catch((error) => fail(messageOf(error)));
+  if (!good) fail(`Not proven: ${name}`);
+}
