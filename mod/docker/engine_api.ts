@@ -205,6 +205,19 @@ export function decodeNetworkList(json: unknown): Decoded<readonly string[]> {
   return good(json.map((one) => objectOf(one)["Id"]).filter(isWholeId));
 }
 
+/** The networks of a driver, with their names. */
+export function decodeNetworksOf(
+  json: unknown,
+  driver: string,
+): Decoded<readonly { readonly id: string; readonly name: string }[]> {
+  if (!Array.isArray(json)) return bad(`the list of networks is ${shown(json)}`);
+  return good(
+    json.map(objectOf).flatMap(({ Driver, Id, Name }) => {
+      return Driver === driver && isWholeId(Id) ? [{ id: Id, name: nameOf(Name) }] : [];
+    }),
+  );
+}
+
 /** What a network uses: its containers, its gateway, and addresses that are set aside for others. */
 export function decodeNetworkUse(json: unknown): Decoded<NetworkUse> {
   const { Containers, IPAM, Id } = objectOf(json);

@@ -9,6 +9,7 @@ import {
   decodeEvent,
   decodeNetwork,
   decodeNetworkList,
+  decodeNetworksOf,
   decodeNetworkUse,
   decodeVersion,
   type EngineVersion,
@@ -30,6 +31,13 @@ const CONTROLS = 3;
 /** Events are asked for from so long ago: an engine may begin to answer before it begins to listen. */
 const OVERLAP_S = 2;
 
+/** A network that was to be removed. */
+export interface RemovedNetwork {
+  readonly name: string;
+  /** Why it is still there; undefined: it is not. */
+  readonly failure: string | undefined;
+}
+
 /** What is asked of an engine. */
 export interface Engine extends Disposable {
   /** Finds out which engine it is; first of all. */
@@ -42,6 +50,8 @@ export interface Engine extends Disposable {
   busy(ids: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>>;
   /** Makes a network, unless there is one of that name; gives the driver of that. */
   ensureNetwork(network: WantedNetwork, signal: AbortSignal): Promise<string>;
+  /** Removes the networks of a driver that nothing is in. Gives all of them, with why one was not removed. */
+  removeNetworks(driver: string, signal: AbortSignal): Promise<readonly RemovedNetwork[]>;
   /** What all networks use, of whatever driver. */
   networkUse(signal: AbortSignal): Promise<NetworkUse>;
   /** Events from now on, until the engine or the signal ends them; undefined for one that cannot be read. When this
@@ -107,6 +117,22 @@ export class SocketEngine implements Engine {
   }
 
   /** See Engine. */
+  async removeNetworks(driver: string, signal: AbortSignal): Promise<readonly RemovedNetwork[]> {
+    const list = good(decodeNetworksOf(await this.#json("/networks", { signal, limit: MAX_LIST }), driver));
+    const removed: RemovedNetwork[] = [];
+    for (const { id, name } of list) {
+      const response = await inTime(
+        signal,
+        (both) => this.#ask(`/networks/${id}`, both, undefined, "DELETE"),
+      );
+      const text = new TextDecoder().decode(await readBody(response, MAX_ANSWER));
+      const isGone = response.ok || response.status === 404;
+      removed.push({ name, failure: isGone ? undefined : reasonIn(text) ?? `status is ${response.status}` });
+    }
+    return removed;
+  }
+
+  /** See Engine. */
   async networkUse(signal: AbortSignal): Promise<NetworkUse> {
     const list = await this.#json("/networks", { signal, limit: MAX_LIST });
     const addresses = new Set<string>();
@@ -157,9 +183,9 @@ export class SocketEngine implements Engine {
     });
   }
 
-  async #ask(path: string, signal: AbortSignal, body?: unknown): Promise<Response> {
+  async #ask(path: string, signal: AbortSignal, body?: unknown, method = "GET"): Promise<Response> {
     const url = `http://engine${this.#base}${path}`;
-    const sent = body === undefined ? {} : {
+    const sent = body === undefined ? { method } : {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
@@ -210,6 +236,16 @@ async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Conta
         if (event !== undefined) yield event;
       }
     }
+  }
+}
+
+/** What an engine says of its failure. */
+function reasonIn(text: string): string | undefined {
+  try {
+    const { message } = JSON.parse(text) as { readonly message?: unknown };
+    return typeof message === "string" ? message.slice(0, 300) : undefined;
+  } catch {
+    return undefined;
   }
 }
 

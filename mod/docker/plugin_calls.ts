@@ -15,6 +15,11 @@ import {
 } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 
+/** What networks call their driver: the name of the plugin's socket. */
+export function driverOf(pluginSocket: string): string {
+  return pluginSocket.slice(pluginSocket.lastIndexOf("/") + 1).replace(/\.sock$/, "");
+}
+
 /** Address spaces: texts that Docker only hands back. */
 export const SPACES = { local: "meshnet", global: "meshnet-global" } as const;
 /** Option of a network of addresses outside the range: nobody allocates them, so each has to be given by hand. */

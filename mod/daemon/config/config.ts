@@ -153,11 +153,15 @@ export async function reloadConfig(flags: Flags, running: Config): Promise<Reloa
 /** Where the daemon leaves files, as flags, environment and file name it. */
 export async function loadFolders(
   flags: Flags,
-): Promise<Pick<Config, "runDir" | "stateDir"> & { readonly sockets: readonly string[] }> {
-  const { dockerPlugin, dockerProxy, runDir, stateDir } = resolveConfig(await readSources(flags));
+): Promise<
+  & Pick<Config, "docker" | "dockerPlugin" | "runDir" | "stateDir">
+  & { readonly sockets: readonly string[] }
+> {
+  const { docker, dockerPlugin, dockerProxy, runDir, stateDir } = resolveConfig(await readSources(flags));
   const listeners = dockerProxy?.listen ?? [];
   const proxies = listeners.flatMap((one) => one.kind === "unix" ? [one.path] : []);
-  return { runDir, stateDir, sockets: dockerPlugin === undefined ? proxies : [dockerPlugin, ...proxies] };
+  const sockets = dockerPlugin === undefined ? proxies : [dockerPlugin, ...proxies];
+  return { docker, dockerPlugin, runDir, stateDir, sockets };
 }
 
 async function readSources(flags: Flags): Promise<ConfigSources> {

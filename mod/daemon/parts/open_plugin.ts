@@ -8,6 +8,7 @@ import { formatCidr } from "../../core/addr.ts";
 import { messageOf } from "../../core/errors.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { WantedNetwork } from "../../docker/engine_api.ts";
+import { driverOf } from "../../docker/plugin_calls.ts";
 import { pluginEndpoints } from "../../docker/plugin_shell.ts";
 import type { Ipam } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
@@ -131,7 +132,7 @@ export async function openPlugin(
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     const { stopListening } = serveAtFile(server, path, { logger, what: "plugin" });
     undo.defer(stopListening);
-    const driver = path.slice(path.lastIndexOf("/") + 1).replace(/\.sock$/, "");
+    const driver = driverOf(path);
     const common = ipam && { name: NETWORK, driver, subnet: formatCidr(ipam.subnet) };
     const network = dockerNetwork ? common : undefined;
     const held = undo.move();

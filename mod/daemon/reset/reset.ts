@@ -5,9 +5,10 @@ import { callDaemon } from "../../control/client.ts";
 import { checkReplaceable } from "../../control/socket_file.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { CONTROL_SOCKET, FIRST_CONTROL_SOCKET } from "../../core/options.ts";
+import { driverOf } from "../../docker/plugin_calls.ts";
 import { readTextIfReadable } from "../../sys/files.ts";
 import type { CleanupOptions } from "./host_cleanup.ts";
-import { type Flags, loadFolders } from "../config/config.ts";
+import { type Config, type Flags, loadFolders } from "../config/config.ts";
 import { networkNamespace } from "../host/host_facts.ts";
 import { socketOwner } from "../host/socket_owner.ts";
 
@@ -30,7 +31,10 @@ export async function resetHost(
   const daemon = await findDaemon(folders.runDir, { force, say });
   if (daemon !== undefined) {
     checkSameNamespace(daemon);
-    if (!keepState) await handOver(folders.runDir, say);
+    if (!keepState) {
+      await removeNetworks(folders, say);
+      await handOver(folders.runDir, say);
+    }
     await stopDaemon(daemon, { runDir: folders.runDir, force });
     say("Stopped the daemon.");
   }
@@ -119,6 +123,15 @@ function checkSameNamespace(daemon: DaemonAnswer): void {
       hint: `Run it there: nsenter --net=/proc/${daemon.pid}/ns/net meshnet reset ...`,
     },
   );
+}
+
+async function removeNetworks(
+  { docker, dockerPlugin }: Pick<Config, "docker" | "dockerPlugin">,
+  say: (line: string) => void,
+): Promise<void> {
+  if (docker === undefined || dockerPlugin === undefined) return;
+  const { removeEngineNetworks } = await import("./engine_networks.ts");
+  await removeEngineNetworks({ socket: docker, driver: driverOf(dockerPlugin) }, say);
 }
 
 /** Gives this host's share of addresses to others. Where that fails, they can take it over with `rmpeer`. */

@@ -230,5 +230,21 @@ declareTests(
           assert.deepEqual((await host.status()).problems, []);
         }
       },
+    "reset removes Docker's network, and names one that a container is in": async (world) => {
+      const [here, there] = [engine(world, 1), engine(world, 2)];
+      await Promise.all([here, there].map(hasNetwork));
+      await there.run("db", "--net", "mesh");
+      assert.match(await here.host.run("reset"), /Removed network mesh of the container engine\./);
+      assert.notEqual((await here.attempt("network", "inspect", "mesh")).code, 0);
+      const said = await there.host.run("reset");
+      assert.match(
+        said,
+        /Network mesh of the container engine stays: .*active endpoints.*docker network rm mesh/,
+      );
+      assert.equal((await there.attempt("network", "inspect", "mesh")).code, 0);
+      await there.host.up();
+      await there.docker("rm", "-f", "db");
+      await there.docker("network", "rm", "mesh");
+    },
   }),
 );
