@@ -97,6 +97,7 @@ export class NetworkMembers {
       this.#all.delete(id);
       return before.kept;
     }
+    this.#all.delete(id); // the one that has rested longest comes first
     this.#all.set(id, { ...resting(before), name: known.name });
     return [];
   }
@@ -150,6 +151,16 @@ export class NetworkMembers {
       return id;
     }
     return undefined;
+  }
+
+  /** Nobody waits any more for the address of this part of the network that has waited longest. */
+  giveUp(from: Cidr): Ip | undefined {
+    const [id] = this.waiting(from);
+    const member = id === undefined ? undefined : this.#all.get(id);
+    const ip = member?.kept.find((each) => isIn(each, from));
+    if (member === undefined) return undefined;
+    this.#all.set(id!, { ...member, kept: member.kept.filter((each) => each !== ip) });
+    return ip;
   }
 
   /** Whether an address waits for a container. */

@@ -187,6 +187,16 @@ export class MemberKeeper {
     return ip;
   }
 
+  /** Nobody has a free address: gives back the one that has waited longest. Says whether there was one. */
+  async giveUp(from: Cidr): Promise<boolean> {
+    const waits = [...this.#members.waiting(from)];
+    const ip = this.#members.giveUp(from);
+    if (ip === undefined) return false;
+    this.#remember(waits[0]!);
+    await this.#parts.release(ip);
+    return true;
+  }
+
   /** Somebody asks for this very address: whether it is held already, for a stopped container. */
   take(ip: Ip): boolean {
     const id = this.#members.take(ip);

@@ -5,7 +5,7 @@ import { HttpServer } from "../../control/http_server.ts";
 import { serveAtFile } from "../../control/served_socket.ts";
 import { CONTAINER_INTERFACE, CONTAINER_INTERFACE_WEAVE, ContainerLookups, macOf } from "../../attach/mod.ts";
 import { formatCidr } from "../../core/addr.ts";
-import { messageOf } from "../../core/errors.ts";
+import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { WantedNetwork } from "../../docker/engine_api.ts";
 import { driverOf } from "../../docker/plugin_calls.ts";
@@ -101,8 +101,14 @@ export async function openPlugin(
       async allocate(subnet, gone) {
         if (addresses === undefined) return await off();
         const waited = await members.addressFor(subnet);
-        if (waited === undefined) return await addresses.allocate(subnet, gone);
-        return { ip: waited, prefix: subnet.prefix };
+        if (waited !== undefined) return { ip: waited, prefix: subnet.prefix };
+        try {
+          return await addresses.allocate(subnet, gone);
+        } catch (thrown) {
+          const isFull = thrown instanceof MeshnetError && thrown.code === "ipam/exhausted";
+          if (!isFull || !await members.giveUp(subnet)) throw thrown;
+          return await addresses.allocate(subnet, gone);
+        }
       },
       async claim(cidr, gone) {
         if (addresses === undefined) return await off();

@@ -94,6 +94,18 @@ Deno.test("who asks for an address by name gets it while its container is stoppe
   assert.equal(members.keeps(ip(1)), DB);
 });
 
+Deno.test("when no address is free, the one that has waited longest is given up", () => {
+  const members = new NetworkMembers("");
+  members.learn(WEB, running("e1", 1), isOurs);
+  members.learn(DB, running("e2", 2), isOurs);
+  assert.equal(members.giveUp(SUBNET), undefined, "all are in use");
+  members.learn(DB, stopped(), isOurs);
+  members.learn(WEB, stopped(), isOurs);
+  assert.equal(members.giveUp(SUBNET), ip(2));
+  assert.equal(members.giveUp(SUBNET), ip(1));
+  assert.equal(members.keeps(ip(2)), undefined, "it is free");
+});
+
 Deno.test("a paused container does not answer, nor does one whose check has not passed yet", () => {
   const healths = (["none", "healthy", "starting", "unhealthy"] as const).map((health) =>
     answersNow({ health, paused: false })
