@@ -1,0 +1,151 @@
+/** Containers in the engine's networks: what becomes of their names, look-ups and addresses, also after a restart. */
+import assert from "node:assert/strict";
+import { type Ip, parseCidr } from "../../../mod/core/addr.ts";
+import { MemberKeeper, type MemberKeeperParts } from "../../../mod/daemon/engine/member_keeper.ts";
+import type { Known } from "../../../mod/docker/follower.ts";
+import { knownContainer } from "../docker/known.ts";
+import { MemoryStore } from "../memory_store.ts";
+
+const WEB = "4f".repeat(32);
+const DB = "5e".repeat(32);
+const SUBNET = parseCidr("10.32.0.0/12")!;
+
+function running(endpoint: string, n: number, about: Partial<Known> = {}): Known {
+  const address = parseCidr(`10.32.0.${n}/12`)!;
+  const endpoints = [{ network: "mesh", id: endpoint, address, aliases: [] }];
+  return knownContainer({ endpoints, sandbox: `/run/docker/netns/${endpoint}`, ...about });
+}
+
+function stopped(): Known {
+  const endpoints = [{ network: "mesh", id: "", address: undefined, aliases: [] }];
+  return knownContainer({ endpoints, process: undefined });
+}
+
+/** A host that keeps members; made again with the same store, it is the next run. */
+class Machine {
+  /** Endpoints whose interface is there. */
+  readonly pairs = new Set(["e1", "e2", "e3"]);
+  /** Names that are answered, by holder. */
+  readonly answered = new Map<string, string>();
+  readonly unwell = new Set<string>();
+  readonly released: Ip[] = [];
+  readonly found = new Map<string, string>();
+  readonly all = new Map<string, Known>();
+  readonly logged: string[] = [];
+  /** What the engine is working on. */
+  busy: readonly string[] | undefined = [];
+  readonly keeper: MemberKeeper;
+
+  constructor(readonly store = new MemoryStore()) {
+    const log = (event: string) => void this.logged.push(event);
+    this.keeper = new MemberKeeper({
+      ...{ store, logger: { debug: log, info: log, warn: log, error: log } },
+      endpoints: { has: (id) => this.pairs.has(id) },
+      lookups: {
+        at: (endpoint, path) => void this.found.set(endpoint, path),
+        drop: (endpoint) => void this.found.delete(endpoint),
+        isKnown: (path) => [...this.found.values()].includes(path),
+        keep: () => {},
+      },
+      names: this.#names(),
+      release: (ip) => Promise.resolve(void this.released.push(ip)),
+      isThere: () => true,
+      later: () => {},
+    });
+  }
+
+  /** The engine can be asked. */
+  follow(): this {
+    this.keeper.engine = {
+      get: (id) => this.all.get(id),
+      all: () => this.all.entries(),
+      isSynced: true,
+      busy: () => Promise.resolve(this.busy && new Set(this.busy)),
+    };
+    return this;
+  }
+
+  learns(id: string, known: Known | undefined): void {
+    if (known === undefined) this.all.delete(id);
+    else this.all.set(id, known);
+    this.keeper.changed(id);
+  }
+
+  #names(): NonNullable<MemberKeeperParts["names"]> {
+    const names = {
+      domain: "mesh.internal.",
+      own: {
+        lend: (holder: string, hostnames: readonly string[], ips: readonly Ip[]) =>
+          void this.answered.set(holder, `${hostnames.join()} ${ips.join()}`),
+        namesOf: () => [],
+      },
+      checks: { set() {}, healthOf: () => null },
+      attached() {},
+      forgotten: (holder: string) => void this.answered.delete(holder),
+      engineHealth: (holder: string, answers: boolean) =>
+        void (answers ? this.unwell.delete(holder) : this.unwell.add(holder)),
+    };
+    return names as unknown as NonNullable<MemberKeeperParts["names"]>;
+  }
+}
+
+Deno.test("a member is answered while its endpoint is there, and again in the next run before the engine is asked", () => {
+  const machine = new Machine().follow();
+  machine.learns(WEB, running("e1", 1, { health: "starting" }));
+  assert.deepEqual([...machine.answered], [[`engine:${WEB}`, "web.mesh.internal. 10.32.0.1"]]);
+  assert.deepEqual([...machine.unwell], [`engine:${WEB}`]);
+  assert.deepEqual([...machine.found], [["e1", "/run/docker/netns/e1"]]);
+
+  const next = new Machine(machine.store);
+  assert.deepEqual([...next.answered], [...machine.answered]);
+  assert.deepEqual([...next.found], [...machine.found]);
+  next.pairs.delete("e1"); // the container has ended while nobody can be asked
+  next.keeper.look();
+  assert.equal(next.answered.size, 0);
+  assert.equal(next.found.size, 0);
+  assert(next.keeper.isKept("10.32.0.1" as Ip));
+
+  next.follow().keeper.synced(); // it has been removed meanwhile
+  assert.deepEqual(next.released, ["10.32.0.1"]);
+  assert.equal(next.store.records.size, 0);
+});
+
+Deno.test("the container that the engine is working on gets its address back; a new one gets nobody's", async () => {
+  const machine = new Machine().follow();
+  machine.learns(WEB, running("e1", 1));
+  machine.learns(DB, running("e2", 2, { name: "db" }));
+  assert.equal(await machine.keeper.addressFor(SUBNET), undefined, "both run");
+  for (const [id, endpoint, ip] of [[WEB, "e1", "10.32.0.1"], [DB, "e2", "10.32.0.2"]] as const) {
+    machine.keeper.leaves(endpoint);
+    assert(machine.keeper.keeps(ip as Ip));
+    machine.learns(id, stopped());
+  }
+  assert.equal(machine.answered.size, 0);
+  assert.equal(await machine.keeper.addressFor(SUBNET), undefined, "the engine is working on neither");
+  machine.busy = [DB];
+  assert.equal(await machine.keeper.addressFor(SUBNET), "10.32.0.2");
+  machine.busy = undefined; // it starts itself
+  assert.equal(await machine.keeper.addressFor(SUBNET), "10.32.0.1");
+  assert.equal(await machine.keeper.addressFor(SUBNET), undefined);
+  assert.deepEqual(machine.released, []);
+});
+
+Deno.test("names that cannot be used are told, and the others are answered", () => {
+  const machine = new Machine().follow();
+  const labels = new Map([["meshnet.name", "good, host1.host"], ["meshnet.health", "exec:/bin/true"]]);
+  machine.learns(WEB, running("e1", 1, { name: "ending-", labels }));
+  assert.deepEqual([...machine.answered.values()], ["good.mesh.internal. 10.32.0.1"]);
+  const [problem] = machine.keeper.problems();
+  assert.match(problem!.message, /^ending- is not found by one of its names: .*"ending-"/);
+  machine.learns(WEB, running("e1", 1, { labels: new Map([["meshnet.health", "exec:/bin/true"]]) }));
+  assert.match(machine.keeper.problems()[0]!.message, /^web is not checked: .*exec/);
+  machine.learns(WEB, undefined);
+  assert.deepEqual(machine.keeper.problems(), []);
+});
+
+Deno.test("records of an earlier run that cannot be read are forgotten", () => {
+  const store = new MemoryStore();
+  store.put(`engine/container/${WEB}`, "{");
+  new Machine(store);
+  assert.equal(store.records.size, 0);
+});
