@@ -4,6 +4,7 @@ import { note } from "../common/notes.ts";
 import { attempt, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import {
+  addressOf,
   engine,
   enginesWorld,
   finds,
@@ -152,6 +153,14 @@ declareTests(
         assert.equal(await answers(), both);
         await there.docker("exec", "-d", "three", "httpd", "-p", "80");
         await until("it listens", async () => await answers() === [first, second, third].sort().join());
+        await here.run("five", "--label", "meshnet.name=web", ...check); // attached, on Docker's own network
+        const fifth = await addressOf(here.host, "five");
+        assert.equal(await answers(), [first, second, third].sort().join());
+        await here.docker("exec", "five", "sh", "-c", "cat /dev/null >/ok");
+        await until(
+          "it is healthy",
+          async () => await answers() === [first, second, third, fifth].sort().join(),
+        );
         await there.run("four", "--net", "mesh", "--label", "meshnet.health=exec:/bin/true");
         await until("an image runs no program of the host", async () => {
           return (await there.host.status()).problems.some(({ message }) =>
