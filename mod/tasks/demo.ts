@@ -31,7 +31,9 @@ async function demonstrate(what: "any" | "ovs"): Promise<boolean> {
   using program = await LabProgram.bundle("tests/lab/inside/demo.ts");
   const openvswitch = await kernelHasOpenvswitch();
   if (openvswitch || what === "any") {
-    const how = openvswitch ? "" : "; it lacks openvswitch, so a bridge and the daemons move the frames";
+    const how = openvswitch
+      ? ""
+      : "; it lacks openvswitch, so eBPF programs move the frames, or a bridge and the daemons";
     console.log(`On this machine's own kernel${how}.`);
     const datapath = openvswitch ? "ovs" : "bridge";
     const env = { ...program.env, LAB_FOLDER: program.folder, DEMO_DATAPATH: datapath };

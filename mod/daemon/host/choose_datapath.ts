@@ -9,6 +9,8 @@ export interface DatapathChoice {
   readonly kind: DatapathKind;
   /** In the order in which they are announced. */
   readonly overlays: readonly OverlayName[];
+  /** Why it is not a better datapath: a sentence without full stop; undefined: there is none, or this one was asked for. */
+  readonly noBetter: string | undefined;
   /** Why fastdp is not among them: a sentence without full stop; undefined: it is. */
   readonly noFastdp: string | undefined;
   /** Why sleeve is not among them; undefined: it is. */
@@ -22,6 +24,8 @@ export interface HostAbilities {
   /** Why this host cannot switch by programs in the kernel: a sentence without full stop; undefined: it can, as far as can
    * be told beforehand. */
   whyNoEbpf(): string | undefined;
+  /** Why programs would be slow here; undefined: they would not. */
+  whySlowEbpf(): string | undefined;
   /** The interface that has the datapath's name, left by an earlier run perhaps; undefined: there is none. */
   readonly present: { readonly name: string; readonly kind: string | undefined } | undefined;
   /** Whether interfaces of user space can be made (/dev/net/tun). */
@@ -41,41 +45,56 @@ export function chooseDatapath(
   asked: Pick<Config, "datapath" | "fastdp">,
   host: HostAbilities,
 ): DatapathChoice {
-  if (asked.datapath === "ebpf") return chooseEbpf(asked, host);
-  const bridge = whyBridge(asked, host);
-  checkName(bridge === undefined ? "ovs" : "bridge", host.present);
-  if (bridge === undefined && !host.tun && asked.fastdp) {
-    return { kind: "ovs", overlays: ["fastdp"], noFastdp: undefined, noSleeve: NO_TUN };
+  const { kind, noBetter } = chooseKind(asked, host);
+  checkName(kind, host.present);
+  if (kind === "ovs" && !host.tun && asked.fastdp) {
+    return { kind, noBetter, overlays: ["fastdp"], noFastdp: undefined, noSleeve: NO_TUN };
   }
   if (!host.tun) throw noTun();
-  const base = { noSleeve: undefined, overlays: ["sleeve"] } as const;
-  if (bridge !== undefined) {
-    return { ...base, kind: "bridge", noFastdp: bridge };
+  const noFastdp = kind === "bridge"
+    ? noBetter
+    : asked.fastdp
+    ? undefined
+    : "this host was started with --no-fastdp";
+  const overlays = noFastdp === undefined ? ["fastdp", "sleeve"] as const : ["sleeve"] as const;
+  return { kind, noBetter, overlays, noFastdp, noSleeve: undefined };
+}
+
+/** What was chosen, and why it is not what would be better; undefined: there is nothing better. */
+type Chosen =
+  | { readonly kind: "ovs" | "ebpf"; readonly noBetter: string | undefined }
+  | { readonly kind: "bridge"; readonly noBetter: string };
+
+function chooseKind({ datapath }: Pick<Config, "datapath">, host: HostAbilities): Chosen {
+  switch (datapath) {
+    case "ovs":
+      host.findOvs();
+      return { kind: "ovs", noBetter: undefined };
+    case "ebpf": {
+      const reason = host.whyNoEbpf();
+      if (reason === undefined) return { kind: "ebpf", noBetter: undefined };
+      throw new MeshnetError("datapath/module-missing", `Cannot use datapath ebpf: ${reason}`, {
+        hint: "Let meshnet choose: leave --datapath out, or say --datapath auto",
+      });
+    }
+    case "bridge":
+      return { kind: "bridge", noBetter: "this host was started with --datapath bridge" };
+    case "auto": {
+      const noOvs = whyNoOvs(host);
+      if (noOvs === undefined) return { kind: "ovs", noBetter: undefined };
+      if (!host.tun) return { kind: "bridge", noBetter: noOvs }; // and that is refused
+      const noEbpf = host.whySlowEbpf() ?? host.whyNoEbpf();
+      return noEbpf === undefined
+        ? { kind: "ebpf", noBetter: noOvs }
+        : { kind: "bridge", noBetter: `${noOvs}, and ${noEbpf}` };
+    }
   }
-  return asked.fastdp
-    ? { ...base, kind: "ovs", overlays: ["fastdp", "sleeve"], noFastdp: undefined }
-    : { ...base, kind: "ovs", noFastdp: "this host was started with --no-fastdp" };
 }
 
 function noTun(): MeshnetError {
   return new MeshnetError("datapath/module-missing", `Cannot carry traffic in user space: ${NO_TUN}`, {
     hint: "Load it with `modprobe tun`; in a container, pass the device in",
   });
-}
-
-function chooseEbpf({ fastdp }: Pick<Config, "fastdp">, host: HostAbilities): DatapathChoice {
-  const reason = host.whyNoEbpf();
-  if (reason !== undefined) {
-    throw new MeshnetError("datapath/module-missing", `Cannot use datapath ebpf: ${reason}`, {
-      hint: "Let meshnet choose: leave --datapath out, or say --datapath auto",
-    });
-  }
-  checkName("ebpf", host.present);
-  if (!host.tun) throw noTun();
-  const base = { kind: "ebpf", noSleeve: undefined } as const;
-  return fastdp
-    ? { ...base, overlays: ["fastdp", "sleeve"], noFastdp: undefined }
-    : { ...base, overlays: ["sleeve"], noFastdp: "this host was started with --no-fastdp" };
 }
 
 /** Refuses to share a name. */
@@ -96,16 +115,15 @@ function checkName(kind: DatapathKind, present: HostAbilities["present"]): void 
   );
 }
 
-/** Why it is the bridge; undefined: it is Open vSwitch. */
-function whyBridge({ datapath }: Pick<Config, "datapath">, host: HostAbilities): string | undefined {
-  if (datapath === "bridge") return "this host was started with --datapath bridge";
+function whyNoOvs(host: HostAbilities): string | undefined {
   try {
     host.findOvs();
-    if (datapath === "ovs" || host.present?.kind !== INTERFACE_KIND.bridge) return undefined;
+    if (host.present?.kind !== INTERFACE_KIND.bridge) return undefined;
     return "this host's containers hang on the bridge of an earlier run (meshnet reset gives it up)";
   } catch (thrown) {
-    const missing = thrown instanceof MeshnetError && thrown.code === "datapath/module-missing";
-    if (datapath === "ovs" || !missing) throw thrown;
-    return "this host's kernel has no Open vSwitch (module openvswitch)";
+    if (thrown instanceof MeshnetError && thrown.code === "datapath/module-missing") {
+      return "this host's kernel has no Open vSwitch (module openvswitch)";
+    }
+    throw thrown;
   }
 }

@@ -99,7 +99,8 @@ export async function startDataplane(
     readonly state: State;
   },
 ): Promise<RunningDataplane> {
-  const { kind, overlays, noFastdp, noSleeve } = host.choice;
+  const { kind, noBetter, noFastdp, noSleeve, overlays } = host.choice;
+  if (kind === "ebpf" && noBetter !== undefined) logger.info("no Open vSwitch", { reason: noBetter });
   if (noFastdp !== undefined) logger.info("no fast datapath", { reason: noFastdp });
   if (noSleeve !== undefined) logger.warn("no user-space path", { reason: noSleeve });
   const mtu = config.mtu ?? mtuOfUnderlay(host, { logger, compat: config.compat });

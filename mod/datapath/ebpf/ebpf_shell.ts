@@ -126,9 +126,8 @@ export class EbpfDatapath implements Datapath {
   }
 
   readonly #keepBase = (): boolean => {
-    const changed = this.#switch.keepBase();
-    const tap = this.#switch.ports().find(({ kind }) => kind === "tap");
-    if (tap !== undefined) this.#tables.directMisses(tap.ifindex);
+    const { changed, tap } = this.#switch.keepBase();
+    if (tap !== undefined) this.#tables.directMisses(tap);
     return changed;
   };
 

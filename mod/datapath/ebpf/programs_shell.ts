@@ -2,7 +2,7 @@
 import type { AssembledProgram } from "./assembler.ts";
 import { kernelMapName, LAYOUT, type MapName, MAPS, type MapShape } from "./layout.ts";
 import type { Machine, MachineMap, MachineProgram } from "./machine.ts";
-import { assemblePrograms, type ProgramName } from "./programs.ts";
+import { assemblePrograms, type ProgramName, PROGRAMS } from "./programs.ts";
 
 /** What a filter of ours is called begins with this. */
 const FILTER_NAME = `meshnet ${LAYOUT} `;
@@ -14,8 +14,8 @@ export interface HeldProgram {
 }
 
 /** Everything that is in the kernel's machine. */
-export interface Loaded extends Disposable {
-  readonly programs: Readonly<Record<ProgramName, HeldProgram>>;
+export interface Loaded<Name extends ProgramName = ProgramName> extends Disposable {
+  readonly programs: Readonly<Record<Name, HeldProgram>>;
   readonly maps: Readonly<Record<MapName, MachineMap>>;
 }
 
@@ -30,8 +30,13 @@ export function isOurFilter(name: string | undefined): boolean {
   return name?.startsWith("meshnet ") === true;
 }
 
-/** Takes over what the filters lead to, and makes what is missing. Throws what the kernel refuses, in its words. */
-export function loadPrograms(machine: Machine, filters: readonly PresentFilter[]): Loaded {
+/** Takes over what the filters lead to, and makes what is missing: all programs, or those that are named. Throws what the
+ * kernel refuses, in its words. */
+export function loadPrograms<Name extends ProgramName = ProgramName>(
+  machine: Machine,
+  filters: readonly PresentFilter[],
+  names: readonly Name[] = PROGRAMS as readonly ProgramName[] as readonly Name[],
+): Loaded<Name> {
   using undo = new DisposableStack();
   const present = filters.flatMap(({ name, program: id }) => {
     if (!name?.startsWith(FILTER_NAME) || id === undefined) return [];
@@ -46,7 +51,7 @@ export function loadPrograms(machine: Machine, filters: readonly PresentFilter[]
       undo.use(load(machine, name, { assembled: assembled[name], maps: maps.maps }));
     return { name: filterName, program };
   };
-  const programs = { local: held("local"), tunnel: held("tunnel"), user: held("user") };
+  const programs = Object.fromEntries(names.map((name) => [name, held(name)])) as Record<Name, HeldProgram>;
   const kept = undo.move();
   return { programs, maps: maps.maps, [Symbol.dispose]: () => kept[Symbol.dispose]() };
 }

@@ -90,15 +90,16 @@ export class EbpfSwitch implements Disposable {
     return port(name === NAME_PORT ? "names" : "local");
   }
 
-  /** Has bridge and TAP as they are to be; says whether that changed anything. Throws what the kernel refuses. */
-  keepBase(): boolean {
+  /** Has bridge and TAP as they are to be; says whether that changed anything, and the TAP's index. Throws what the kernel
+   * refuses. */
+  keepBase(): { readonly changed: boolean; readonly tap: number | undefined } {
     const { bridge, route } = this.#parts;
     const changed = this.#keepBridge();
     const [leg, tap] = [bridge.name, bridge.tap].map((name) => linkOf(route, name));
     const stopped = tap !== undefined && this.#stop(tap);
     const attached = [leg, tap].map((link) => link && this.#portOf(link))
       .map((port) => port !== undefined && this.keepHooks(port));
-    return changed || stopped || attached.includes(true);
+    return { changed: changed || stopped || attached.includes(true), tap: tap?.index };
   }
 
   /** Whether that changed anything. */

@@ -70,7 +70,8 @@ export class Tables {
     this.#counts = octets(8 * cpus);
   }
 
-  /** Installs a flow, or gives the one of this id other outputs. Returns why it cannot, as a sentence without full stop. */
+  /** Installs a flow, or gives the one of this id other outputs. Returns why it cannot, as a sentence without full stop. A
+   * flow with too many outputs is none, and no failure either. */
   install(
     ufid: Ufid,
     { actions, key, meter, replace }: {
@@ -83,7 +84,8 @@ export class Tables {
   ): string | undefined {
     if (!writeFlowKey(this.#key, key, this.translator)) return "its port is gone, or there is no tag for it";
     const { count, locals } = this.#writeActions(actions);
-    if (count > MAX_OUTPUTS) return `it has more than ${MAX_OUTPUTS} outputs`;
+    // Its frames go on being misses, and user space sends each of them.
+    if (count > MAX_OUTPUTS) return void this.delete(ufid);
     const view = this.#flowView;
     this.#flow.fill(0);
     if (replace) {

@@ -1,7 +1,10 @@
 /** Hosts that switch by programs in the kernel: restarts that nobody notices, meddling, moves, floods. What every datapath
  * does the other scenarios show. */
 import assert from "node:assert/strict";
+import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { MAX_OUTPUTS } from "../../../mod/datapath/ebpf/layout.ts";
 import { mesh } from "../common/arrangements.ts";
+import { Capture } from "../common/container.ts";
 import { flood } from "../common/flood.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
@@ -142,7 +145,29 @@ const floods = suite({
     assert.deepEqual(connections.map(({ overlay, state }) => [overlay, state]), [["fastdp", "established"]]);
     await one.mustPing(two.address, "-c", "5", "-i", "0.05", "-W", "3");
   },
+  "a broadcast reaches more containers than a flow has outputs, each once": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    const more = await world.addContainers(MAX_OUTPUTS + 2);
+    for (const [i, container] of more.entries()) await world.host(1).attach(container, `10.2.2.${i + 1}/16`);
+    await using stack = new AsyncDisposableStack();
+    const captures: Capture[] = [];
+    for (const { netns } of [two, more[0]!, more.at(-1)!]) {
+      captures.push(stack.use(await Capture.start(netns, "ethmesh", "ether proto 0x88b5")));
+    }
+    for (let i = 0; i < 20; i++) sendFrames(`/run/netns/${one.netns}`, "ethmesh", [broadcast(i)]);
+    await until("all arrived", () => captures.every((capture) => capture.packets.length >= 20));
+    await one.mustPing(two.address, "-c", "3", "-i", "0.1", "-W", "3"); // behind them: a copy would be there by now
+    for (const capture of captures) assert.equal((await capture.stop()).length, 20);
+    assert.doesNotMatch(world.host(1).daemon.output(), /flow-install-failed/);
+  },
 });
+
+/** A frame for everybody, of an experimental type. */
+function broadcast(number: number): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(60);
+  frame.set([255, 255, 255, 255, 255, 255, 2, 0, 0x5e, 0x10, 0, 1, 0x88, 0xb5, number]);
+  return frame;
+}
 
 const moves = suite({
   name: "host kernel, ebpf moves",

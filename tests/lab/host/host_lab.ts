@@ -17,6 +17,9 @@ export const CARRIES = 10e6;
 /** The datapath of hosts that are not told another: this kernel's own, whatever it has of Open vSwitch. */
 export const DATAPATH = Deno.env.get("LAB_DATAPATH") ?? "bridge";
 
+/** The overlay that links of such hosts come to use. */
+export const OVERLAY = DATAPATH === "bridge" ? "sleeve" : "fastdp";
+
 let worlds = 0;
 let leftovers: Promise<void> | undefined;
 

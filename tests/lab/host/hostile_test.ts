@@ -8,7 +8,7 @@ import { exec, FOLDER, ip, pause, until } from "../common/process.ts";
 import { readPcap } from "../common/pcap.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
 import { blockUdp, SLEEVE_PORT } from "./underlay.ts";
 
 const FLOOD_SECONDS = 5;
@@ -36,7 +36,7 @@ const scenarios = {
         `slow answers ${slowest.toFixed(0)} ms`,
     );
     assert.ok(slowest < 1_000, `${slowest} ms`);
-    assert.deepEqual([after.state, after.overlay, after.address], ["established", "sleeve", before.address]);
+    assert.deepEqual([after.state, after.overlay, after.address], ["established", OVERLAY, before.address]);
     await one.mustPing(two.address, "-c", "5", "-i", "0.1", "-W", "2");
   },
   "a container that sends to and from ever new addresses does not, either": async (world: World) => {
@@ -167,7 +167,7 @@ async function assertUnharmed(world: World, attack: () => Promise<void>): Promis
   assert.equal(after.uid, before.uid);
   assert.equal(after.connections.length, before.connections.length);
   const { state, address, overlay } = after.connections[0]!;
-  assert.deepEqual([state, address, overlay], ["established", before.connections[0]!.address, "sleeve"]);
+  assert.deepEqual([state, address, overlay], ["established", before.connections[0]!.address, OVERLAY]);
   await one.mustPing(two.address, "-c", "5", "-i", "0.02", "-W", "2");
 }
 

@@ -6,7 +6,7 @@ import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, DATAPATH, declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
 
 declareTests(suite({
   name: "host kernel, commands",
@@ -81,7 +81,7 @@ declareTests(suite({
       assert.ok(key in connection, `${key} of a connection is missing`);
     }
     assert.equal(connection.state, "established");
-    assert.equal(connection.overlay, "sleeve");
+    assert.equal(connection.overlay, OVERLAY);
     assert.equal(connection.nickname, world.host(2).netns);
     for (const peer of status.peers) {
       for (const key of ["name", "nickname", "uid", "shortId", "version", "connections"]) {
@@ -89,12 +89,12 @@ declareTests(suite({
       }
     }
     for (const key of ["kind", "mtu", "ports", "flows"]) assert.ok(key in status.datapath, key);
-    assert.equal(status.datapath.kind, "bridge");
+    assert.equal(status.datapath.kind, DATAPATH);
     const text = await host.run("status");
-    for (const word of ["bridge", "1 established", status.name, host.netns]) {
+    for (const word of [DATAPATH, "1 established", status.name, host.netns]) {
       assert.ok(text.includes(word), text);
     }
-    assert.match(await host.run("status", "connections"), /sleeve/);
+    assert.match(await host.run("status", "connections"), new RegExp(OVERLAY));
   },
   "a second daemon on the same host is refused": async (world) => {
     const { code, stderr } = await world.host(1).attempt("up");

@@ -10,7 +10,7 @@ import { nameServersReached } from "../common/name_leg.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import { CARRIES, declareTests, hostWorld } from "./host_lab.ts";
+import { CARRIES, DATAPATH, declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
 
 const twoHosts = suite({
   name: "host kernel, two hosts",
@@ -21,10 +21,10 @@ const twoHosts = suite({
   "status says which datapath and overlay, and why not the better one": async (world) => {
     for (const host of world.hosts) {
       const { datapath, connections } = await host.status();
-      assert.equal(datapath.kind, "bridge");
-      assert.equal(connections[0]?.overlay, "sleeve");
+      assert.equal(datapath.kind, DATAPATH);
+      assert.equal(connections[0]?.overlay, OVERLAY);
       assert.equal(connections[0]?.encrypted, false);
-      assert.notEqual(connections[0]?.info, "");
+      assert.equal(connections[0]?.info === "", OVERLAY === "fastdp");
       note(`MTU ${datapath.mtu}, of the link ${connections[0]?.mtu}; ${connections[0]?.info}`);
     }
   },
@@ -89,12 +89,12 @@ const threeHosts = suite({
     }
   },
 }, {
-  "a host that is told nothing takes the bridge where there is no Open vSwitch, and says so": async (
+  "a host that is told nothing takes Open vSwitch, else eBPF, and says which": async (
     world,
   ) => {
     const { datapath, connections } = await world.host(3).status();
     if (await exists("/sys/module/openvswitch")) assert.equal(datapath.kind, "ovs");
-    else assert.equal(datapath.kind, "bridge");
+    else assert.equal(datapath.kind, "ebpf");
     note(connections[0]!.info);
   },
   "a broadcast reaches everybody else exactly once": async (world) => {

@@ -9,22 +9,32 @@ const lacking = () => {
 const host = (more: Partial<HostAbilities> = {}): HostAbilities => ({
   findOvs: found,
   whyNoEbpf: () => undefined,
+  whySlowEbpf: () => undefined,
   present: undefined,
   tun: true,
   ...more,
 });
 
+const refusing = { whyNoEbpf: () => "no hooks" };
+const slow = { whySlowEbpf: () => "no JIT" };
+const BRIDGE = { name: "meshnet", kind: "bridge" };
+
 const CASES = [
   ["auto", true, host(), "ovs", "fastdp sleeve", undefined],
-  ["auto", true, host({ findOvs: lacking }), "bridge", "sleeve", /kernel has no Open vSwitch/],
+  ["auto", true, host({ findOvs: lacking }), "ebpf", "fastdp sleeve", undefined],
+  ["auto", false, host({ findOvs: lacking }), "ebpf", "sleeve", /--no-fastdp/],
   [
     "auto",
     true,
-    host({ present: { name: "meshnet", kind: "bridge" } }),
+    host({ findOvs: lacking, ...refusing }),
     "bridge",
     "sleeve",
-    /bridge of an earlier run/,
+    /no Open vSwitch.*, and no hooks/,
   ],
+  ["auto", true, host({ findOvs: lacking, ...slow }), "bridge", "sleeve", /no Open vSwitch.*, and no JIT/],
+  ["auto", true, host({ present: BRIDGE }), "ebpf", "fastdp sleeve", undefined],
+  ["auto", true, host({ present: BRIDGE, ...refusing }), "bridge", "sleeve", /bridge of an earlier run/],
+  ["ebpf", true, host({ findOvs: lacking, ...slow }), "ebpf", "fastdp sleeve", undefined],
   ["auto", true, host({ tun: false }), "ovs", "fastdp", undefined],
   ["auto", false, host(), "ovs", "sleeve", /--no-fastdp/],
   ["bridge", true, host(), "bridge", "sleeve", /--datapath bridge/],
@@ -51,6 +61,8 @@ for (const [datapath, fastdp, abilities, kind, overlays, why] of CASES) {
 for (
   const [datapath, fastdp, abilities] of [
     ["ovs", true, host({ findOvs: lacking })],
+    ["ebpf", true, host(refusing)],
+    ["ebpf", true, host({ tun: false })],
     ["auto", true, host({ findOvs: lacking, tun: false })],
     ["auto", false, host({ tun: false })],
     ["bridge", true, host({ tun: false })],

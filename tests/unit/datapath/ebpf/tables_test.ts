@@ -87,7 +87,7 @@ Deno.test("a second flow with the key of another is refused, one that is replace
   assert.deepEqual(one.all()[0]?.actions, [output(3), output(4)]);
 });
 
-Deno.test("outputs of a flow go with it, and so do those that are too many", () => {
+Deno.test("outputs of a flow go with it, and those that are too many before", () => {
   const maps = emptyMaps();
   const one = tables(maps);
   const many = Array.from({ length: CHUNK + 1 }, (_, i) => output(i));
@@ -101,8 +101,17 @@ Deno.test("outputs of a flow go with it, and so do those that are too many", () 
   one.delete(ufid(1));
   one.delete(ufid(1));
   assert.deepEqual([maps.groups.elements.size, maps.flows.elements.size], [0, 0]);
+});
+
+Deno.test("a flow with too many outputs is none: each of its frames is a miss", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
   const tooMany = Array.from({ length: MAX_OUTPUTS + 1 }, () => output(1));
-  assert.match(install(one, 2, tooMany) ?? "", /64 outputs/);
+  assert.equal(install(one, 1, tooMany), undefined);
+  assert.equal(maps.flows.elements.size, 0);
+  assert.equal(install(one, 2, tooMany.slice(1)), undefined);
+  assert.equal(install(one, 2, tooMany, { replace: true }), undefined);
+  assert.deepEqual([maps.flows.elements.size, maps.groups.elements.size], [0, 0]);
 });
 
 Deno.test("a full map refuses, and leaves no outputs behind", () => {
