@@ -131,7 +131,15 @@ export function programById(id: number): LoadedProgram | undefined {
 
 /** Most maps of one program that are asked for. */
 const MAPS = 64;
-const INFO = { size: 80, mapCount: 13, maps: 14, mapName: 24, programName: 64, nameSize: 16 } as const;
+const INFO = {
+  size: 80,
+  compiled: 4,
+  mapCount: 13,
+  maps: 14,
+  mapName: 24,
+  programName: 64,
+  nameSize: 16,
+} as const;
 
 function infoOf(fd: number, info: Uint32Array<ArrayBuffer>): void {
   const attributes = new Uint32Array(4);
@@ -140,6 +148,13 @@ function infoOf(fd: number, info: Uint32Array<ArrayBuffer>): void {
   putAddress(attributes, 2, pointerOf(info));
   const result = bpf(COMMAND.info, attributes);
   if (result < 0) throw callFailed("ask about a program in the kernel (bpf)", -result);
+}
+
+/** Whether the kernel has compiled a program: otherwise it interprets it, which is slow. */
+export function isCompiled({ fd }: LoadedProgram): boolean {
+  const info = new Uint32Array(INFO.size / 4);
+  infoOf(fd, info);
+  return info[INFO.compiled] !== 0;
 }
 
 /** Ids of the maps that a program uses. */

@@ -22,10 +22,8 @@ export interface HostAbilities {
   /** Throws "datapath/module-missing" when the kernel has no Open vSwitch. */
   findOvs(): void;
   /** Why this host cannot switch by programs in the kernel: a sentence without full stop; undefined: it can, as far as can
-   * be told beforehand. */
-  whyNoEbpf(): string | undefined;
-  /** Why programs would be slow here; undefined: they would not. */
-  whySlowEbpf(): string | undefined;
+   * be told beforehand. `fast`: it must compile them. */
+  whyNoEbpf(fast: boolean): string | undefined;
   /** The interface that has the datapath's name, left by an earlier run perhaps; undefined: there is none. */
   readonly present: { readonly name: string; readonly kind: string | undefined } | undefined;
   /** Whether interfaces of user space can be made (/dev/net/tun). */
@@ -71,7 +69,7 @@ function chooseKind({ datapath }: Pick<Config, "datapath">, host: HostAbilities)
       host.findOvs();
       return { kind: "ovs", noBetter: undefined };
     case "ebpf": {
-      const reason = host.whyNoEbpf();
+      const reason = host.whyNoEbpf(false);
       if (reason === undefined) return { kind: "ebpf", noBetter: undefined };
       throw new MeshnetError("datapath/module-missing", `Cannot use datapath ebpf: ${reason}`, {
         hint: "Let meshnet choose: leave --datapath out, or say --datapath auto",
@@ -83,7 +81,7 @@ function chooseKind({ datapath }: Pick<Config, "datapath">, host: HostAbilities)
       const noOvs = whyNoOvs(host);
       if (noOvs === undefined) return { kind: "ovs", noBetter: undefined };
       if (!host.tun) return { kind: "bridge", noBetter: noOvs }; // and that is refused
-      const noEbpf = host.whySlowEbpf() ?? host.whyNoEbpf();
+      const noEbpf = host.whyNoEbpf(true);
       return noEbpf === undefined
         ? { kind: "ebpf", noBetter: noOvs }
         : { kind: "bridge", noBetter: `${noOvs}, and ${noEbpf}` };

@@ -1,22 +1,21 @@
 /** Whether this host's kernel can switch by programs of ours. */
+import { isCompiled } from "../../../ffi/bpf.ts";
 import { newNetns } from "../../../ffi/netns.ts";
 import { messageOf } from "../../core/errors.ts";
 import { attach } from "../../datapath/ebpf/switch_shell.ts";
 import { loadPrograms } from "../../datapath/ebpf/programs_shell.ts";
 import { newVxlan } from "../../wire/netlink/rtnetlink.ts";
-import { readTextIfReadable } from "../../sys/files.ts";
 import { MACHINE } from "../threads/ebpf_parts.ts";
 import { openNetlinkIn } from "./netlink.ts";
 
 /** The first kernel that tells and takes a tunnel's source address (6.0), and that this was tried with. */
 const FIRST_KERNEL = [6, 1] as const;
-const JIT = "/proc/sys/net/core/bpf_jit_enable";
 /** Index of `lo`, in every namespace. */
 const LO = 1;
 
 /** Why it cannot, as a sentence without full stop; undefined: it can. All is tried, in a namespace that is gone afterwards:
- * the programs, the hooks, a tunnel. */
-export function whyNoEbpf(): string | undefined {
+ * a program, the hooks, a tunnel. `fast`: it must compile programs, not interpret them. */
+export function whyNoEbpf(fast: boolean): string | undefined {
   const release = Deno.osRelease();
   const [major = 0, minor = 0] = release.split(".").map((part) => parseInt(part));
   const [needMajor, needMinor] = FIRST_KERNEL;
@@ -26,6 +25,9 @@ export function whyNoEbpf(): string | undefined {
   let what = "programs";
   try {
     using loaded = loadPrograms(MACHINE, [], ["tunnel"]);
+    if (fast && !isCompiled(loaded.programs.tunnel.program)) {
+      return "this host's kernel does not compile eBPF programs (sysctl net.core.bpf_jit_enable)";
+    }
     using netns = newNetns();
     using route = openNetlinkIn({ protocol: "route", netns: netns.path });
     what = "the hooks for programs";
@@ -36,12 +38,4 @@ export function whyNoEbpf(): string | undefined {
   } catch (thrown) {
     return `this host's kernel refuses ${what} of eBPF (${messageOf(thrown)})`;
   }
-}
-
-/** Why programs would be slow; undefined: they would not. */
-export function whySlowEbpf(): string | undefined {
-  const enabled = readTextIfReadable(JIT)?.trim();
-  return enabled === undefined || enabled === "0"
-    ? `this host's kernel does not compile eBPF programs (sysctl net.core.bpf_jit_enable)`
-    : undefined;
 }

@@ -14,7 +14,7 @@ import { tcpPortTaken, udpPortTaken } from "../checks/ports.ts";
 import { chooseDatapath, type DatapathChoice } from "../host/choose_datapath.ts";
 import { claimNamespace } from "../host/claim_namespace.ts";
 import type { Config } from "../config/config.ts";
-import { whyNoEbpf, whySlowEbpf } from "../host/ebpf_host.ts";
+import { whyNoEbpf } from "../host/ebpf_host.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH, findOvs } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
@@ -63,7 +63,6 @@ function hostChecks(config: Config, chosen: (choice: DatapathChoice) => void): r
         const choice = chooseDatapath(config, {
           findOvs: findOvsHere,
           whyNoEbpf,
-          whySlowEbpf,
           present: namesake(),
           tun: hasTun(),
         });

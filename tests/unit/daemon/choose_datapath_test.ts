@@ -9,14 +9,13 @@ const lacking = () => {
 const host = (more: Partial<HostAbilities> = {}): HostAbilities => ({
   findOvs: found,
   whyNoEbpf: () => undefined,
-  whySlowEbpf: () => undefined,
   present: undefined,
   tun: true,
   ...more,
 });
 
 const refusing = { whyNoEbpf: () => "no hooks" };
-const slow = { whySlowEbpf: () => "no JIT" };
+const slow = { whyNoEbpf: (fast: boolean) => fast ? "no JIT" : undefined };
 const BRIDGE = { name: "meshnet", kind: "bridge" };
 
 const CASES = [
