@@ -37,6 +37,7 @@ const HELPER = {
   storeBytes: 9,
   changeHead: 43,
   now: 5,
+  checkMtu: 163,
 } as const;
 /** Fields of struct __sk_buff. */
 const SKB = {
@@ -52,7 +53,9 @@ const SKB = {
 const TUNNEL = { size: 44, id: 0, remote: 4, tos: 20, ttl: 21, label: 24, local: 28 } as const;
 const ZERO_CHECKSUM = 2; // BPF_F_ZERO_CSUM_TX
 const INGRESS = 1; // BPF_F_INGRESS
+const PASS = 0; // TC_ACT_OK
 const DROP = 2; // TC_ACT_SHOT
+const NO_DEVICE = -19; // -ENODEV
 /** EtherTypes as they lie in memory. */
 const DOT1Q = 0x0081;
 /** The tag of frames that user space sends: 802.1ad, where links' frames have 802.1Q. */
@@ -219,7 +222,13 @@ function miss(program: Assembler, { credit }: { credit: boolean }): void {
   lookUp(program, "config", AT.index);
   program.jumpIf("r0", "eq", 0, "drop").load(4, "r9", "r0", CONFIG.tap);
   if (credit) {
-    program.load(4, "r8", "r0", CONFIG.taken).store(4, "r10", AT.index, CONFIG_AT.given);
+    program.load(4, "r8", "r0", CONFIG.taken);
+    // Without a daemon there is no TAP: the bridge has the frame, so that containers of one host reach each other.
+    program.store(4, "r10", AT.index, 0)
+      .mov("r1", "r6").mov("r2", "r9").mov("r3", "r10").alu("add", "r3", AT.index).mov("r4", 0).mov("r5", 0)
+      .call(HELPER.checkMtu)
+      .jumpIf("r0", "eq", NO_DEVICE, "to the bridge");
+    program.store(4, "r10", AT.index, CONFIG_AT.given);
     lookUp(program, "config", AT.index);
     program.jumpIf("r0", "eq", 0, "drop").load(4, "r1", "r0", CONFIG.given)
       .alu("sub", "r1", "r8").alu("lsh", "r1", 32).alu("rsh", "r1", 32)
@@ -237,6 +246,7 @@ function miss(program: Assembler, { credit }: { credit: boolean }): void {
     .jumpIf("r0", "ne", 0, "drop")
     .mov("r1", "r9").mov("r2", 0).call(HELPER.redirect)
     .exit();
+  if (credit) program.label("to the bridge").mov("r0", PASS).exit();
   program.label("bounded");
   count(program, "bounded");
   program.mov("r0", DROP).exit();

@@ -192,7 +192,6 @@ export class Tables {
     this.#each((keys, keyAt, values, at) => {
       const ufid = ufidAt(values, at);
       const key = readFlowKey(keys, keyAt, this.translator);
-      if (key === undefined) return void stale.push(handleOf(keys, keyAt, ufid)); // its interface is gone
       const count = new DataView(values.buffer, values.byteOffset + at).getUint32(FLOW.count, true);
       const chunks = count <= 1 ? 0 : Math.ceil(count / CHUNK);
       const actions = readActions(
@@ -200,6 +199,8 @@ export class Tables {
         (i) => readGroup(groups, { ufid, i }, this.translator),
       );
       this.#places.set(ufid, keys.subarray(keyAt, keyAt + KEY.size), chunks);
+      // An interface of it is gone: its next frame is decided anew.
+      if (key === undefined || actions === undefined) return void stale.push(handleOf(keys, keyAt, ufid));
       records.push({ ...record(values, at, { ufid, handle: handleOf(keys, keyAt, ufid) }), key, actions });
     });
     for (const handle of stale) this.deleteHandle(handle);

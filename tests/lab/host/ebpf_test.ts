@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { MAX_OUTPUTS } from "../../../mod/datapath/ebpf/layout.ts";
+import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
 import { flood } from "../common/flood.ts";
@@ -44,6 +45,34 @@ const restart = suite({ name: "host kernel, ebpf restart", open, prepare: mesh }
     for (const n of [1, 2]) {
       await world.container(3).mustPing(world.container(n).address, "-c", "3", "-i", "0.1", "-W", "3");
     }
+  },
+  "without a daemon, containers of one host begin new conversations all the same": async (world) => {
+    const host = world.host(1);
+    const [one, three] = [world.container(1), world.container(3)];
+    await host.run("down");
+    await host.daemon.ended();
+    for (const container of [one, three]) {
+      await container.exec(
+        "ip",
+        "link",
+        "set",
+        "ethmesh",
+        "address",
+        `02:00:5e:77:00:0${container === one ? 1 : 3}`,
+      );
+    }
+    await one.mustPing(three.address, "-c", "3", "-i", "0.1", "-W", "3");
+    await host.up("--peers", world.host(2).address);
+    await host.established();
+    await one.mustPing(world.container(2).address, "-c", "3", "-i", "0.1", "-W", "3");
+  },
+  "flows to what went with a daemon that was killed go: the name server is reached": async (world) => {
+    const [host, one] = [world.host(1), world.container(1)];
+    await one.mustPing(NAME_SERVER_IP, "-c", "2", "-i", "0.05", "-W", "3");
+    host.daemon.kill("SIGKILL");
+    await host.daemon.ended();
+    await host.up("--peers", world.host(2).address);
+    await one.mustPing(NAME_SERVER_IP, "-c", "2", "-i", "0.05", "-W", "3");
   },
 });
 

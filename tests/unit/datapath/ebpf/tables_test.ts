@@ -121,6 +121,14 @@ Deno.test("a full map refuses, and leaves no outputs behind", () => {
   assert.equal(maps.groups.elements.size, 0);
 });
 
+Deno.test("a flow with an output that is gone goes at the start: its next frame is decided anew", () => {
+  const maps = emptyMaps();
+  install(tables(maps), 1, [output(2), output(5)]);
+  install(tables(maps), 2, [output(5)], { key: { ...LOCAL, tagged: true } });
+  assert.deepEqual(tables(maps, [105]).all(), []);
+  assert.deepEqual([maps.groups.elements.size, maps.flows.elements.size], [0, 0]);
+});
+
 Deno.test("flows of interfaces that are gone, and outputs of no flow, go at the start", () => {
   const maps = emptyMaps();
   const before = tables(maps);
