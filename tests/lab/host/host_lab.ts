@@ -17,8 +17,10 @@ export const CARRIES = 10e6;
 /** The datapath of hosts that are not told another: this kernel's own, whatever it has of Open vSwitch. */
 export const DATAPATH = Deno.env.get("LAB_DATAPATH") ?? "bridge";
 
-/** The overlay that links of such hosts come to use. */
-export const OVERLAY = DATAPATH === "bridge" ? "sleeve" : "fastdp";
+/** The overlay that links between hosts with a datapath come to use. */
+export const overlayOf = (datapath: string): string => datapath === "bridge" ? "sleeve" : "fastdp";
+/** That of hosts that are not told another. */
+export const OVERLAY = overlayOf(DATAPATH);
 
 let worlds = 0;
 let leftovers: Promise<void> | undefined;

@@ -9,23 +9,23 @@ import { links } from "../common/links.ts";
 import { nameServersReached } from "../common/name_leg.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
-import { suite } from "../common/suite.ts";
-import { CARRIES, DATAPATH, declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
+import { type Scenario, suite } from "../common/suite.ts";
+import type { World } from "../common/world.ts";
+import { CARRIES, DATAPATH, declareTests, hostWorld, overlayOf } from "./host_lab.ts";
 
-const twoHosts = suite({
-  name: "host kernel, two hosts",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
-  prepare: mesh,
-}, {
+/** Everything, with the datapath of this run, and with programs in the kernel. */
+const datapaths = [...new Set([DATAPATH, "ebpf"])];
+
+const everyday = (datapath: string): Readonly<Record<string, Scenario<World>>> => ({
   "the first packet arrives, and all after it": (world) => firstPackets(world, 100, 0.01),
   "status says which datapath and overlay, and why not the better one": async (world) => {
     for (const host of world.hosts) {
-      const { datapath, connections } = await host.status();
-      assert.equal(datapath.kind, DATAPATH);
-      assert.equal(connections[0]?.overlay, OVERLAY);
+      const { connections, datapath: status } = await host.status();
+      assert.equal(status.kind, datapath);
+      assert.equal(connections[0]?.overlay, overlayOf(datapath));
       assert.equal(connections[0]?.encrypted, false);
-      assert.equal(connections[0]?.info === "", OVERLAY === "fastdp");
-      note(`MTU ${datapath.mtu}, of the link ${connections[0]?.mtu}; ${connections[0]?.info}`);
+      assert.equal(connections[0]?.info === "", overlayOf(datapath) === "fastdp");
+      note(`MTU ${status.mtu}, of the link ${connections[0]?.mtu}; ${connections[0]?.info}`);
     }
   },
   "interfaces have the names of the contract": async (world) => {
@@ -78,6 +78,14 @@ const twoHosts = suite({
     await three!.mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
   },
 });
+
+const twoHosts = datapaths.map((datapath) =>
+  suite({
+    name: `host kernel, two hosts${datapath === DATAPATH ? "" : ` with ${datapath}`}`,
+    open: () => hostWorld({ hosts: 2, containers: 2, upOptions: ["--datapath", datapath] }),
+    prepare: mesh,
+  }, everyday(datapath))
+);
 
 const threeHosts = suite({
   name: "host kernel, three hosts",
@@ -135,4 +143,4 @@ function ethernet(source: string, destination: string, rest: readonly number[]):
   return frame;
 }
 
-declareTests(twoHosts, threeHosts);
+declareTests(...twoHosts, threeHosts);
