@@ -3,6 +3,7 @@ import { CONFIG_OPTION, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
 import { JSON_OPTION, NAME_OPTION, WAIT_OPTIONS } from "./command_options.ts";
 import { DOCKER_COMMANDS } from "./commands_docker.ts";
+import { DOCTOR_COMMANDS } from "./commands_doctor.ts";
 import { EXPOSE_COMMANDS } from "./commands_expose.ts";
 import { HOST_COMMANDS } from "./commands_host.ts";
 import { STATUS_COMMANDS } from "./commands_status.ts";
@@ -295,6 +296,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["meshnet rmpeer host3", "its disk is lost"]],
     load: () => import("./commands/rmpeer.ts"),
   },
+  ...DOCTOR_COMMANDS,
   ...HOST_COMMANDS,
   {
     name: "version",

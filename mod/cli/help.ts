@@ -14,7 +14,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [1, "failed"],
   [2, "wrong usage"],
   [3, "the daemon is not running"],
-  [4, "it runs but something is wrong (status --check, wait)"],
+  [4, "it runs but something is wrong (status --check, wait, doctor)"],
 ];
 
 /** The overview: every command in one line. */

@@ -1,5 +1,4 @@
 /** What the control socket serves: paths, methods, and requests with checked fields. */
-import { MeshnetError } from "../core/errors.ts";
 import type {
   AddressesAnswer,
   AllocateRequest,
@@ -29,20 +28,28 @@ import type {
   StopAnswer,
   TargetsAnswer,
 } from "./api_types.ts";
+import { type DoctorApi, doctorEndpoints } from "./doctor_routes.ts";
 import type { LookupAnswer, LookupRequest, NameAnswer, NameReport, NameRequest } from "./name_types.ts";
+import {
+  type Fields,
+  isText,
+  readFields,
+  readFlag,
+  readOptional,
+  readTexts,
+  refuse,
+  refuseLong,
+} from "./fields.ts";
 import type { Endpoints } from "./http_answer.ts";
 
-const MAX_ITEMS = 1024;
-const MAX_TEXT = 4096;
 const MAX_HOLDER = 256;
 /** Characters of it that a refusal repeats. */
 const MAX_SHOWN = 64;
 
-type Fields = Readonly<Record<string, unknown>>;
 type Gone = () => AbortSignal;
 
 /** What the daemon can be asked to do. Methods throw MeshnetError, which becomes the answer. */
-export interface ControlApi {
+export interface ControlApi extends DoctorApi {
   /** The state of everything, assembled now. */
   status(): StatusReport | Promise<StatusReport>;
   /** Everything for a bug report, without secrets. */
@@ -98,6 +105,7 @@ export function controlEndpoints(api: ControlApi): Endpoints {
   return {
     "/status": { method: "GET", handle: () => api.status() },
     "/report": { method: "GET", handle: () => api.report() },
+    ...doctorEndpoints(api),
     "/daemon": { method: "GET", handle: () => api.daemon() },
     "/docker": { method: "GET", handle: () => api.docker() },
     "/connect": {
@@ -203,40 +211,6 @@ export function controlEndpoints(api: ControlApi): Endpoints {
   };
 }
 
-function refuse(message: string, hint: string): never {
-  throw new MeshnetError("usage/bad-option", message, { hint });
-}
-
-function readFields(body: unknown, known: readonly string[]): Fields {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    refuse("The request body is not an object", `Send an object with ${known.join(", ")}`);
-  }
-  const unknown = Object.keys(body).find((key) => !known.includes(key));
-  if (unknown !== undefined) {
-    refuse(
-      `The request has an unknown field: ${unknown.slice(0, 64)}`,
-      `Known fields are ${known.join(", ")}`,
-    );
-  }
-  return body as Record<string, unknown>;
-}
-
-function readTexts(fields: Fields, name: string): readonly string[] {
-  const value = fields[name] ?? [];
-  if (Array.isArray(value)) value.forEach((each) => refuseLong(each, name));
-  const good = Array.isArray(value) && value.length <= MAX_ITEMS && value.every(isText);
-  return good
-    ? value
-    : refuse(`The field ${name} is not a list of texts`, `Send up to ${MAX_ITEMS} short texts`);
-}
-
-function readFlag(fields: Fields, name: string): boolean {
-  const value = fields[name] ?? false;
-  return typeof value === "boolean"
-    ? value
-    : refuse(`The field ${name} is not true or false`, "Send true or false");
-}
-
 /** Fields of every request that may wait. */
 const WAIT = ["noWait", "timeoutMs"];
 /** Time-out of a request that names none, and the longest, in milliseconds. */
@@ -277,28 +251,9 @@ function readNameRequest(body: unknown): NameRequest {
   };
 }
 
-function readOptional(fields: Fields, name: string): string | null {
-  const value = fields[name] ?? null;
-  refuseLong(value, name);
-  if (value === null || isText(value)) return value;
-  return refuse(`The field ${name} is no text`, "Send a text, or leave it out");
-}
-
 function readAttach(fields: Fields): DetachRequest {
   const target = fields["target"];
   refuseLong(target, "target");
   if (!isText(target)) refuse("The field target is missing", "Send netns:NAME, pid:N or a path as target");
   return { target, addresses: readTexts(fields, "addresses") };
-}
-
-function refuseLong(value: unknown, name: string): void {
-  if (typeof value !== "string" || value.length <= MAX_TEXT) return;
-  refuse(
-    `The field ${name} has a text of ${value.length} characters`,
-    `Send texts of at most ${MAX_TEXT} characters`,
-  );
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value.length > 0 && value.length <= MAX_TEXT;
 }

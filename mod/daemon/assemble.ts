@@ -13,6 +13,7 @@ import { openIpam } from "./parts/open_ipam.ts";
 import { openNames } from "./parts/open_names.ts";
 import { openHost } from "./parts/open_host.ts";
 import { openNameLeg } from "./parts/open_name_leg.ts";
+import { openPaths } from "./parts/open_paths.ts";
 import { openPlugin } from "./parts/open_plugin.ts";
 import { openProxy } from "./parts/open_proxy.ts";
 import { openRouter } from "./parts/open_router.ts";
@@ -53,9 +54,10 @@ export async function assemble(
   start.phase("router");
 
   const { names } = undo.use(openNames(config, { attached, base, exposed, mesh, nameLeg, state }));
-  const { addresses, exposing, ipam } = undo.use(
+  const { addresses, exposing, ipam, users } = undo.use(
     openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
   );
+  const paths = openPaths(config, { attached, base, dataplane, mesh, running, state, users });
   const plugin = undo.use(await openPlugin(config, { attached, base, host, ipam, names, nameLeg, state }));
   const proxy = undo.use(await openProxy(config, { base, plugin }));
   const { containers } = undo.use(
@@ -67,7 +69,7 @@ export async function assemble(
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ addresses, attachments, containers, exposing, ipam, names, proxy },
+    ...{ addresses, attachments, containers, exposing, ipam, names, proxy, paths, users },
     originOf: mesh.originOf,
     ...{ members: plugin.members, lookupProblem: plugin.lookupProblem },
     exposedProblem: () => exposed.problem,

@@ -12,11 +12,14 @@ import type { DnsReport } from "../dns/service_types.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
+import type { AddressUsers } from "./addresses/address_users.ts";
 import type { Ipam } from "./addresses/addresses.ts";
 import { ipamApi, ipamSources } from "./addresses/ipam_api.ts";
 import type { Names } from "./names/names.ts";
 import { namesApi, nameSources } from "./names/names_api.ts";
 import type { Config, Origins } from "./config/config.ts";
+import { doctorApi } from "./doctor/doctor_api.ts";
+import type { PathParts } from "./doctor/paths.ts";
 import type { Containers } from "./engine/containers.ts";
 import type { MemberKeeper } from "./engine/member_keeper.ts";
 import type { DataplaneHandle } from "./threads/dataplane_client.ts";
@@ -54,6 +57,10 @@ export interface ControlParts {
   readonly lookupProblem: () => Problem | undefined;
   /** Where clients of the engine are served. */
   readonly proxy: { readonly listens: readonly string[] };
+  /** Ways through the mesh. */
+  readonly paths: Omit<PathParts, "lookUp">;
+  /** Finds out who uses addresses. */
+  readonly users: Pick<AddressUsers, "others">;
   /** What this host's firewall does to the mesh, as it is now, and what was done about it. */
   readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
@@ -113,6 +120,7 @@ export function controlApi(parts: ControlParts): ControlApi {
     const { name, nickname, peers: all } = router.snapshot();
     return [{ name, nickname }, ...all];
   };
+  const namesPart = namesApi({ names, attachments, peers });
   return {
     ...ipamApi({
       ...{ ipam: parts.ipam, attachments, clock, namesOf, peers },
@@ -120,7 +128,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       healthOf: (target) => names?.checks.healthOf(target) ?? null,
       members: () => parts.members?.holders() ?? [],
     }),
-    ...namesApi({ names, attachments, peers }),
+    ...namesPart,
     status: () => reports.ask(),
     async report(): Promise<FullReport> {
       const [dataplane, dns] = await found();
@@ -141,6 +149,7 @@ export function controlApi(parts: ControlParts): ControlApi {
         },
       };
     },
+    ...doctorApi({ ...parts, status: () => reports.ask(), lookUpName: namesPart.lookUpName }),
     daemon: () => ({ pid: Deno.pid, stateDir: config.stateDir, netns: networkNamespace() }),
     docker: () => ({ proxy: parts.proxy.listens }),
     connect({ targets: asked, replace }) {

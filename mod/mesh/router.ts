@@ -12,7 +12,14 @@ import { Connections } from "./connections/connections.ts";
 import { Membership } from "./membership.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
 import type { RouteTable } from "./topology/routes.ts";
-import { type MeshSnapshot, type RoutesSnapshot, takeRoutes, takeSnapshot } from "./snapshot.ts";
+import {
+  connectionOf,
+  type ConnectionSnapshot,
+  type MeshSnapshot,
+  type RoutesSnapshot,
+  takeRoutes,
+  takeSnapshot,
+} from "./snapshot.ts";
 import type { Topology } from "./topology/topology.ts";
 
 /**
@@ -75,6 +82,17 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
   /** Whether the mesh has a peer of this name. */
   knows(peer: PeerName): boolean {
     return this.topology.get(peer) !== undefined;
+  }
+
+  /** The neighbour over which a peer is reached; undefined: it is not. */
+  nextHop(peer: PeerName): PeerName | undefined {
+    return this.#membership.routes?.nextHop(peer);
+  }
+
+  /** The connection to a neighbour; undefined: there is none. */
+  connectionTo(peer: PeerName): ConnectionSnapshot | undefined {
+    const connection = this.#connections.table.byPeer(peer);
+    return connection && connectionOf(connection, this.topology.get(peer)?.nickname);
   }
 
   /** Whether a neighbour has announced an extension of the protocol. */

@@ -11,7 +11,7 @@ import type { AttemptId } from "./mesh_ids.ts";
 import { RouterCore } from "./router.ts";
 import type { SocketId } from "./mesh_ids.ts";
 import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts";
-import type { MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
+import type { ConnectionSnapshot, MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
 import { Socket } from "./tcp/socket_shell.ts";
 import type { TargetChange } from "./dialing/target_change.ts";
 import { parseDialTarget } from "./dialing/target.ts";
@@ -164,6 +164,16 @@ export class Router {
   /** Whether the mesh has a peer of this name. */
   knows(peer: PeerName): boolean {
     return this.#core.knows(peer);
+  }
+
+  /** The neighbour over which a peer is reached; undefined: it is not. */
+  nextHop(peer: PeerName): PeerName | undefined {
+    return this.#core.nextHop(peer);
+  }
+
+  /** The connection to a neighbour; undefined: there is none. */
+  connectionTo(peer: PeerName): ConnectionSnapshot | undefined {
+    return this.#core.connectionTo(peer);
   }
 
   /** Whether a neighbour has announced an extension of the protocol. */

@@ -183,7 +183,8 @@ function targetOf(view: TargetView, now: Millis): TargetSnapshot {
   return { target, state, info, address, peer, retryInMs: retryIn(retryAt, now) };
 }
 
-function connectionOf(connection: Connection, nickname: string | undefined): ConnectionSnapshot {
+/** One connection. */
+export function connectionOf(connection: Connection, nickname: string | undefined): ConnectionSnapshot {
   const { status, origin, established } = connection;
   return {
     peer: connection.peer,

@@ -16,6 +16,8 @@ import type {
   DataplaneOptions,
   DataplaneReport,
 } from "./ports/dataplane_types.ts";
+import type { FrameQuestion, FrameView } from "./ports/frame_view.ts";
+import { explain } from "./flows/explain.ts";
 import { FlowKeeper } from "./flows/flow_keeper.ts";
 import type { FlowTable } from "./flows/flow_table.ts";
 import { decide, decideUnlearnt, type ForwardContext, sourcePlace } from "./flows/forward.ts";
@@ -147,6 +149,11 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     };
   }
 
+  /** What becomes of frames between two addresses. */
+  explain(question: FrameQuestion, now: Millis): FrameView {
+    return explain(question, { context: this.#context, flows: this.#flows, now });
+  }
+
   #miss(miss: Miss, now: Millis): void {
     const { key, frame } = miss;
     const { dropped } = this.#counters;
@@ -242,6 +249,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         break;
       case "addresses-changed":
         this.#links.addressesChanged(event, now);
+        break;
+      case "count-flows":
+        this.#keeper.count(now);
         break;
       case "backlog":
         this.#backlogSince = event.since;

@@ -9,6 +9,7 @@ import type { Datapath } from "./ports/datapath_port.ts";
 import type { FromDataplane, NetworkChange, PortProgram, ToDataplane } from "./ports/dataplane_messages.ts";
 import type { Ipsec } from "./ports/esp_port.ts";
 import type { DataplaneEffect, DataplaneEvent, DataplaneReport } from "./ports/dataplane_types.ts";
+import type { FrameQuestion, FrameView } from "./ports/frame_view.ts";
 import type { Watcher } from "./ports/watcher.ts";
 
 /** Events that may wait for an effect to end; one step cannot post nearly as many. */
@@ -18,6 +19,8 @@ const EVENT_LIMIT = 4096;
 export interface DataplaneCore extends Core<DataplaneEvent, DataplaneEffect> {
   /** Everything to know, as of now. */
   report(now: Millis): DataplaneReport;
+  /** What becomes of frames between two addresses. */
+  explain(question: FrameQuestion, now: Millis): FrameView;
 }
 
 /** Blocks the thread until a descriptor is ready or time is up; descriptors are named by position. */
@@ -224,6 +227,11 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       }
       case "who-has":
         return post(message);
+      case "explain": {
+        post({ kind: "count-flows" });
+        const view = core.explain(message.question, clock.now());
+        return send({ kind: "explained", id: message.id, view });
+      }
       case "leg":
         try {
           post({ kind: "leg", open: message.open });

@@ -5,7 +5,12 @@ import { capture, root } from "./run.ts";
 export const SCHEMA_FILE: string = `${root}/mod/control/api.schema.json`;
 
 /** The files with types of the API, and of what they are made of. */
-const SOURCES = ["mod/control/api_types.ts", "mod/control/address_types.ts", "mod/control/name_types.ts"];
+const SOURCES = [
+  "mod/control/api_types.ts",
+  "mod/control/address_types.ts",
+  "mod/control/name_types.ts",
+  "mod/control/doctor_types.ts",
+];
 const OTHERS = ["mod/mesh/snapshot.ts"];
 
 /** A schema, or a part of one. */

@@ -49,6 +49,12 @@ const api: ControlApi = {
   report: () => ({ status: EXAMPLE, config: {}, host: {}, details: {} }),
   docker: () => ({ proxy: ["unix:///run/meshnet/docker.sock"] }),
   daemon: () => ({ pid: 1, stateDir: "/nonexistent", netns: "net:[1]" }),
+  doctor: () => Promise.resolve({ healthy: true, daemon: true, faults: [], checks: ["connections"] }),
+  check: ({ host }) => Promise.resolve({ host, address: null, peer: null, good: true, lines: [] }),
+  path: (request) => (
+    asked.push(request),
+      Promise.resolve({ from: null, to: null, ms: null, hops: [], reached: true, verdict: "" })
+  ),
   connect: (request) => (asked.push(request), { targets: request.targets }),
   forget: (request) => (asked.push(request), { targets: [] }),
   attach: (

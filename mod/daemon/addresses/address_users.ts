@@ -46,6 +46,11 @@ export async function firstInUse(
   return undefined;
 }
 
+/** Who uses an address, and after how many milliseconds that was known. */
+export interface TimedUse extends AddressUse {
+  readonly ms: number;
+}
+
 /** What is needed to find out. */
 export interface AddressUsersParts {
   /** Asks everybody. */
@@ -62,6 +67,8 @@ export interface AddressUsersParts {
   readonly hostName: (peer: PeerName) => string;
   /** How long to wait for answers; undefined: there is nobody who could answer. */
   readonly patience: () => number | undefined;
+  /** The time, in milliseconds. */
+  readonly now: () => number;
   /** Runs work once, so many milliseconds from now. */
   readonly later: (ms: number, work: () => void) => void;
 }
@@ -74,24 +81,73 @@ export class AddressUsers {
     { readonly use: Promise<AddressUse | undefined>; answer(use?: AddressUse): void }
   >();
 
+  /** Who wants all answers about an address, not only the first. */
+  readonly #surveys = new Map<Ip, Set<(use: AddressUse) => void>>();
+
   constructor(parts: AddressUsersParts) {
     this.#parts = parts;
   }
 
   /** Somebody answered. */
   heard(use: AddressUse): void {
+    for (const take of this.#surveys.get(use.ip) ?? []) take(use);
     this.#asked.get(use.ip)?.answer(use);
   }
 
   /** Who uses an address that `target` is to get; undefined: nobody as far as one can see, or the target itself. */
   async userOf(ip: Ip, target: string): Promise<AddressUser | undefined> {
-    const { attachments, hostName, interfaceWith, nickname, presentAddresses } = this.#parts;
+    const { interfaceWith, nickname, presentAddresses } = this.#parts;
     const own = interfaceWith(ip);
     if (own !== undefined) {
       return { ip, mac: null, host: nickname, text: `this host, on its interface ${own}` };
     }
     const use = isIpv4(ip) ? await this.#ask(ip) : undefined;
     if (use === undefined || use.here && presentAddresses(target).includes(ip)) return undefined;
+    return this.#userOf(use);
+  }
+
+  /** Everybody who answers for an address, as far as one can see: each once. */
+  async all(ip: Ip): Promise<readonly TimedUse[]> {
+    const found = new Map<string, TimedUse>();
+    const { now } = this.#parts;
+    const began = now();
+    const take = (use: AddressUse) => {
+      const key = `${use.mac} ${use.peer}`;
+      if (!found.has(key)) found.set(key, { ...use, ms: Math.round((now() - began) * 1000) / 1000 });
+    };
+    const surveys = this.#surveys.get(ip) ?? new Set();
+    this.#surveys.set(ip, surveys.add(take));
+    try {
+      await this.#survey(ip);
+    } finally {
+      surveys.delete(take);
+      if (surveys.size === 0) this.#surveys.delete(ip);
+    }
+    return [...found.values()];
+  }
+
+  /** Who uses an address besides the target that is to have it. */
+  async others(ip: Ip, target: string): Promise<readonly AddressUser[]> {
+    const own = this.#parts.attachments().find((one) => one.target === target)?.mac;
+    const uses = await this.all(ip);
+    return uses.filter((use) => !(use.here && use.mac === own)).map((use) => this.#userOf(use));
+  }
+
+  /** Asks twice, and waits for as long as answers may take. */
+  async #survey(ip: Ip): Promise<void> {
+    const { ask, later, patience } = this.#parts;
+    const ms = patience();
+    if (ms === undefined || !isIpv4(ip)) return;
+    ask(ip);
+    await new Promise<void>((resolve) => {
+      later(ms / 2, () => ask(ip));
+      later(ms, resolve);
+    });
+  }
+
+  #userOf(use: AddressUse): AddressUser {
+    const { attachments, hostName, nickname } = this.#parts;
+    const { ip } = use;
     const mac = formatMac(use.mac);
     if (!use.here) {
       const host = use.peer === undefined ? null : hostName(use.peer);

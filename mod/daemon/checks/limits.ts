@@ -5,6 +5,9 @@ import { readTextIfReadable } from "../../sys/files.ts";
 /** Files that a daemon has open with some peers, containers and local clients. Idle it has 50. */
 const NEEDED_FILES = 256;
 
+/** When so much of the open files is in use, it is told. */
+const MOST_IN_USE = 0.75;
+
 /** Threads that a daemon makes after its checks: the data plane's and what its runtime needs. It made five here. */
 const NEEDED_THREADS = 16;
 
@@ -20,6 +23,32 @@ export function tooFewOpenFiles(limit: number = openFileLimit()): MeshnetError |
   const message = `Cannot run with so few open files: the limit is ${limit}, ${NEEDED_FILES} are needed`;
   return new MeshnetError("up/not-permitted", message, {
     hint: `Raise it with \`ulimit -n ${NEEDED_FILES}\`; for a service by LimitNOFILE= in its unit`,
+  });
+}
+
+/** What a process has open, and may have open. */
+export interface DescriptorUse {
+  /** The process. */
+  readonly pid: number;
+  /** Files, sockets and the like that are open. */
+  readonly open: number;
+  /** How many may be. */
+  readonly limit: number;
+}
+
+/** The use of a process, of this one unless given. */
+export function descriptorUse(pid = Deno.pid): DescriptorUse {
+  const limit = openFileLimit(readTextIfReadable(`/proc/${pid}/limits`));
+  return { pid, open: [...Deno.readDirSync(`/proc/${pid}/fd`)].length, limit };
+}
+
+/** "up/not-permitted" when the daemon has used up most of what it may have open. */
+export function tooFewLeft({ limit, open, pid }: DescriptorUse): MeshnetError | undefined {
+  if (open < limit * MOST_IN_USE) return undefined;
+  const message = `The daemon will soon be out of open files: it has ${open} open, the limit is ${limit}`;
+  return new MeshnetError("up/not-permitted", message, {
+    hint: "Raise it: LimitNOFILE= in its unit, `ulimit -n` where it is started, or at once " +
+      `\`prlimit --pid ${pid} --nofile=${Math.max(2 * limit, 1024)}\``,
   });
 }
 

@@ -1,7 +1,8 @@
 /** Whether the mesh's ports are free. */
-import type { Ip } from "../../core/addr.ts";
+import { type Ip, isIpv4 } from "../../core/addr.ts";
 import { ERRNO } from "../../core/errno.ts";
 import { errnoOf, MeshnetError, messageOf } from "../../core/errors.ts";
+import { portOwner } from "../host/port_owner.ts";
 
 /** Where the mesh listens. */
 export interface ListenPlace {
@@ -42,6 +43,25 @@ export function udpPortTaken(place: ListenPlace, open: () => Disposable): Meshne
     const why = errnoOf(thrown) === ERRNO.EADDRINUSE ? "another program uses it" : messageOf(thrown);
     return new MeshnetError("up/port-taken", `Cannot use UDP ${where(place)}: ${why}`, {
       hint: `See who does with: ss -lunp 'sport = :${place.port}'; or choose another port with --port`,
+      cause: thrown,
+    });
+  }
+}
+
+/** "up/port-taken" when names could not be answered on an address. `open` opens a socket on it, or throws. */
+export function namePortTaken(
+  { host, port }: { readonly host: Ip; readonly port: number },
+  open: () => Disposable,
+): MeshnetError | undefined {
+  try {
+    open()[Symbol.dispose]();
+    return undefined;
+  } catch (thrown) {
+    const user = portOwner(port, isIpv4(host) ? "ipv4" : "ipv6") ?? "another program";
+    const why = errnoOf(thrown) === ERRNO.EADDRINUSE ? `${user} uses it` : messageOf(thrown);
+    return new MeshnetError("up/port-taken", `Names would not be answered on ${host} port ${port}: ${why}`, {
+      hint:
+        `See who has it with: ss -lunp 'sport = :${port}'; stop that, or choose another address with --dns-listen`,
       cause: thrown,
     });
   }

@@ -19,12 +19,12 @@ export function claimNamespace(
   datapath: string,
   owner: (socket: ListeningSocket) => SocketOwner | undefined = ownerOf,
 ): NamespaceClaim {
-  const base = `meshnet/${datapath}`;
+  const base = nameOf(datapath);
   using undo = new DisposableStack();
   const own = listenOn(undo, base) ?? listenOn(undo, `${base}/${crypto.randomUUID()}`);
   let squatter: SocketOwner | undefined;
   for (const socket of listeningSockets()) {
-    if (socket.name !== `@${base}` && !socket.name.startsWith(`@${base}/`)) continue;
+    if (!isClaim(socket, base)) continue;
     if (socket.name === `@${own}`) continue;
     const found = owner(socket);
     if (found !== undefined && found.uid !== 0 && found.uid !== Deno.uid()) squatter = found;
@@ -32,6 +32,21 @@ export function claimNamespace(
   }
   const held = undo.move();
   return { squatter, [Symbol.dispose]: () => held[Symbol.dispose]() };
+}
+
+/** The process of the router that holds this network namespace, as far as it can be seen. */
+export function routerProcess(datapath: string): number | undefined {
+  const base = nameOf(datapath);
+  const owners = listeningSockets().filter((socket) => isClaim(socket, base)).map(ownerOf);
+  return owners.find((owner) => owner !== undefined && (owner.uid === 0 || owner.uid === Deno.uid()))?.pid;
+}
+
+function nameOf(datapath: string): string {
+  return `meshnet/${datapath}`;
+}
+
+function isClaim({ name }: ListeningSocket, base: string): boolean {
+  return name === `@${base}` || name.startsWith(`@${base}/`);
 }
 
 /** The name, if it could be had; undefined: somebody has it. */

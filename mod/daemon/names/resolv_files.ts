@@ -90,6 +90,21 @@ export class ResolvFiles {
     return warning;
   }
 
+  /** What a person should know of a target that we told to ask here, and that asks somebody else by now. */
+  bypassing(target: string): { readonly path: string; readonly asks: string } | undefined {
+    const known = readWritten(this.parts.store.get(PREFIX + target));
+    if (known === undefined || known.texts.length === 0) return undefined;
+    try {
+      using place = this.#placeOf(target);
+      if (place === undefined) return undefined;
+      const text = readPlain(place) ?? readTextIfReadable(this.parts.resolvConf) ?? "";
+      const [first] = nameserversOf(text, []);
+      return first === this.parts.server ? undefined : { path: place.shown, asks: first ?? "nobody" };
+    } catch (thrown) {
+      return { path: `its ${NAME}`, asks: `somebody else, perhaps: ${messageOf(thrown)}` };
+    }
+  }
+
   /** Gives back the files of targets that are not among these: they were detached while nobody looked. Those of the others
    * are written where they are not as they should be. */
   reconcile(targets: ReadonlySet<string>): void {

@@ -27,6 +27,8 @@ export interface IpamPart extends Disposable {
   readonly exposing: Exposing;
   /** undefined: allocation is off. */
   readonly ipam: Ipam | undefined;
+  /** Finds out who uses addresses. */
+  readonly users: AddressUsers;
 }
 
 /** Starts address allocation, and tells it what is attached already. */
@@ -59,7 +61,7 @@ export function openIpam(
     limits: (masquerade) => limitsOf(config, masquerade),
   });
   exposing.reconcile();
-  return { addresses, exposing, ipam, [Symbol.dispose]: () => ipam?.shell[Symbol.dispose]() };
+  return { addresses, exposing, ipam, users, [Symbol.dispose]: () => ipam?.shell[Symbol.dispose]() };
 }
 
 /** Why containers do not get beyond this host although it is exposed. */
@@ -78,7 +80,7 @@ function limitsOf({ firewall }: Pick<Config, "firewall">, masquerade: boolean): 
 /** What finds out who uses an address already. */
 function openAddressUsers(
   { nickname }: Pick<Config, "nickname">,
-  { attached: { attachments }, base: { faults, random }, dataplane, host, mesh: { router } }: {
+  { attached: { attachments }, base: { clock, faults, random }, dataplane, host, mesh: { router } }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
@@ -105,6 +107,7 @@ function openAddressUsers(
       if (established.length === 0 && attachments.remembered().length === 0) return undefined;
       return probePatience(established.map(({ rttMs }) => rttMs));
     },
+    now: () => clock.now(),
     later: (ms, work) => void setTimeout(faults.guard("ask who uses an address", work), ms),
   });
   dataplane.hooks.onAddressUsed = (use) => users.heard(use);

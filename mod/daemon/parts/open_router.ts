@@ -8,6 +8,7 @@ import { loadSealer, NO_SEALER } from "../../sys/sealer.ts";
 import type { SqliteStore } from "../../sys/store.ts";
 import type { Config } from "../config/config.ts";
 import { extensionsOfNames } from "../names/names.ts";
+import { extensionsOfPaths } from "../doctor/extension.ts";
 import { parseTargetList, targetChanges, targetsAtStart } from "../targets.ts";
 import type { Ending } from "../ending.ts";
 import type { Base } from "./open_base.ts";
@@ -57,7 +58,7 @@ export async function openRouter(
     port: config.port,
     host: config.host,
     overlays: host.choice.overlays,
-    extensions: [...running.extensions, ...extensionsOfNames(config)],
+    extensions: [...running.extensions, ...extensionsOfNames(config), ...extensionsOfPaths(config)],
     password: config.password,
     trusted: config.trustedSubnets,
     connLimit: config.connLimit,

@@ -15,6 +15,7 @@ import {
   type PortProgram,
   type ToDataplane,
 } from "../../overlay/ports/dataplane_messages.ts";
+import type { FrameQuestion, FrameView } from "../../overlay/ports/frame_view.ts";
 import type { AddressUse } from "../../overlay/ports/dataplane_types.ts";
 
 /** Reports asked for and not yet given; more are refused. */
@@ -70,14 +71,16 @@ export interface DataplaneHandle {
   ciphersReady(): void;
   /** Asks everybody who uses an IPv4 address; `mac` asks, and nobody else may have that. */
   whoHas(ip: Ip, mac: Mac): void;
+  /** What becomes of frames between two addresses; rejects once the data plane has ended. */
+  explain(question: FrameQuestion): Promise<FrameView>;
   /** What is going on; rejects once the data plane has ended. */
   report(): Promise<DataplaneStatus>;
   /** Ends the worker. Datapath, ports and flows stay, and traffic goes on. */
   stop(): Promise<void>;
 }
 
-interface PendingReport {
-  readonly resolve: (status: DataplaneStatus) => void;
+interface Pending<T> {
+  readonly resolve: (value: T) => void;
   readonly reject: (reason: MeshnetError) => void;
 }
 
@@ -104,7 +107,8 @@ class DataplaneClient implements DataplaneHandle {
   readonly #options: DataplaneAround;
   readonly #deliverSoon: () => void;
   #requests: OverlayRequest[] = [];
-  readonly #reports = new Map<number, PendingReport>();
+  readonly #reports = new Map<number, Pending<DataplaneStatus>>();
+  readonly #explanations = new Map<number, Pending<FrameView>>();
   readonly #legs: (() => void)[] = [];
   readonly #started = Promise.withResolvers<PortProgram | undefined>();
   readonly #ended = Promise.withResolvers<void>();
@@ -181,16 +185,24 @@ class DataplaneClient implements DataplaneHandle {
   }
 
   report(): Promise<DataplaneStatus> {
+    return this.#ask(this.#reports, (id) => ({ kind: "report", id }));
+  }
+
+  explain(question: FrameQuestion): Promise<FrameView> {
+    return this.#ask(this.#explanations, (id) => ({ kind: "explain", id, question }));
+  }
+
+  #ask<T>(waiting: Map<number, Pending<T>>, message: (id: number) => ToDataplane): Promise<T> {
     if (this.#phase === "ended") return Promise.reject(endedError());
-    if (this.#reports.size >= MAX_REPORTS) {
+    if (waiting.size >= MAX_REPORTS) {
       return Promise.reject(
         new MeshnetError("datapath/unavailable", "Cannot report: data plane is too busy"),
       );
     }
-    const { promise, ...pending } = Promise.withResolvers<DataplaneStatus>();
+    const { promise, ...pending } = Promise.withResolvers<T>();
     const id = ++this.#lastReport;
-    this.#reports.set(id, pending);
-    this.#post({ kind: "report", id });
+    waiting.set(id, pending);
+    this.#post(message(id));
     return promise;
   }
 
@@ -219,6 +231,9 @@ class DataplaneClient implements DataplaneHandle {
       case "report":
         this.#reports.get(message.id)?.resolve(message.status);
         return void this.#reports.delete(message.id);
+      case "explained":
+        this.#explanations.get(message.id)?.resolve(message.view);
+        return void this.#explanations.delete(message.id);
       case "address-used":
         return this.#options.onAddressUsed(message);
       case "leg":
@@ -256,6 +271,8 @@ class DataplaneClient implements DataplaneHandle {
     this.#wakeup[Symbol.dispose]();
     for (const { reject } of this.#reports.values()) reject(endedError());
     this.#reports.clear();
+    for (const { reject } of this.#explanations.values()) reject(endedError());
+    this.#explanations.clear();
     for (const resolve of this.#legs.splice(0)) resolve();
     this.#ended.resolve();
   }

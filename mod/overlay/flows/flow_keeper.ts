@@ -19,6 +19,8 @@ import { localPlace, peerPlace } from "./place.ts";
 
 /** A flow that carried nothing for this long is deleted. */
 export const FLOW_IDLE_MS = 300_000;
+/** People who look for a fault have flows counted no more often than that. */
+const COUNT_GAP_MS = 250;
 /** Frames refused by the loop guard get flows of their own, but not more than this many. */
 const MAX_GUARDS = 256;
 /** This part of all flows is for frames of local ports only. */
@@ -36,6 +38,8 @@ export interface FlowKeeperOptions {
 
 /** Owner of the flow table. Until endGrace(), adopted flows stay while knowledge about them is missing. */
 export class FlowKeeper {
+  /** When people may have flows counted again. */
+  #countAt = 0;
   /** The registry; others may mark entries to be decided again. */
   readonly table = new FlowTable();
   readonly #options: FlowKeeperOptions;
@@ -138,6 +142,13 @@ export class FlowKeeper {
   requestDump(): void {
     this.#dumpBarrier = this.#nextUfid;
     this.#push({ kind: "dump-flows" });
+  }
+
+  /** Asks for a look on behalf of people, unless they had one just now. */
+  count(now: Millis): void {
+    if (now < this.#countAt) return;
+    this.#countAt = now + COUNT_GAP_MS;
+    this.requestDump();
   }
 
   /** Looks at what every flow has carried since the last time. */

@@ -4,7 +4,7 @@ import type { ShortId } from "../../core/names.ts";
 import type { Millis } from "../../core/time.ts";
 import type { LinkId } from "../../core/overlay_port.ts";
 import type { FlowAction, FlowHandle, FlowKey, PortNo, Ufid } from "../../wire/netlink/ovs_keys.ts";
-import { vniDestination, vniSource } from "../../wire/packet/vxlan.ts";
+import { type Vni, vniDestination, vniSource } from "../../wire/packet/vxlan.ts";
 import { type Decision, identityOf } from "./forward.ts";
 import type { Network } from "../paths/network.ts";
 
@@ -67,6 +67,9 @@ class WatchedIndex<K> {
   }
   remove(key: K, entry: FlowEntry): void {
     if (this.#flows.remove(key, entry)) this.#signatures.delete(key);
+  }
+  of(key: K): Iterable<FlowEntry> {
+    return this.#flows.of(key);
   }
   changed(network: Network, each: (entry: FlowEntry) => void): void {
     for (const [key, old] of this.#signatures) {
@@ -247,6 +250,16 @@ export class FlowTable {
   /** Flows of frames that user space receives over a link. */
   ofLink(link: LinkId): readonly FlowEntry[] {
     return [...this.#byLink.of(link)];
+  }
+  /** Flows of frames from one address to another. */
+  between(src: Mac, dst: Mac): readonly FlowEntry[] {
+    return [...this.#byMac.of(dst)].filter(({ key }) => key.ethSrc === src && key.ethDst === dst);
+  }
+  /** Flows that pass on what goes from one peer to another, whatever the frames are. */
+  relaying(id: Vni): readonly FlowEntry[] {
+    return [...this.#byPeer.of(vniDestination(id) as ShortId)].filter(({ key }) =>
+      key.ethDst === undefined && identityOf(key) === id
+    );
   }
   /** The binding of a MAC address has changed. */
   touchMac(mac: Mac): void {

@@ -7,7 +7,7 @@ import { decodeOverlayControl, encodeOverlayControl } from "../../wire/mesh/over
 import type { SpecialFrame } from "../../wire/mesh/sleeve_special.ts";
 import type { XfrmEffect } from "../ports/esp_port.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
-import type { LinkAges } from "../ports/dataplane_types.ts";
+import type { LinkAges, OverlayReport } from "../ports/dataplane_types.ts";
 import type { Path } from "../paths/network.ts";
 
 /** The index of an overlay is one octet. */
@@ -86,6 +86,15 @@ export class LinkSwitch {
       rttMs: working?.rttMs,
       why: this.#why(working, now),
     };
+  }
+
+  /** How each overlay is by itself, whichever is used. */
+  overlays(now: Millis): readonly OverlayReport[] {
+    return this.slots.map((slot) => ({
+      overlay: slot.overlay,
+      works: slot.established && !slot.onHold,
+      why: slot.why(now),
+    }));
   }
 
   /** How old what status() says is, and how long the peer has been silent. */

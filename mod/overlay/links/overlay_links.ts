@@ -312,6 +312,7 @@ export class OverlayLinks {
       remote: link.fastdp?.forwarder.remote ?? link.sleeve?.forwarder.remote?.ip ?? link.request.remote.ip,
       status: link.switch.status(now),
       peerMtu: link.peerMtu,
+      overlays: link.switch.overlays(now),
       ...link.switch.ages(now),
     }));
   }

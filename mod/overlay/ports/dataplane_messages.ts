@@ -13,6 +13,8 @@ import type {
   DataplaneReport,
 } from "./dataplane_types.ts";
 
+import type { FrameQuestion, FrameView } from "./frame_view.ts";
+
 /** What the data plane is started with. */
 export interface DataplaneConfig {
   /** What moves frames. */
@@ -66,6 +68,8 @@ export type ToDataplane =
   /** In this order; what one turn of the main thread brings about comes together. */
   | { readonly kind: "requests"; readonly requests: readonly OverlayRequest[] }
   | { readonly kind: "report"; readonly id: number }
+  /** What becomes of frames between two addresses. */
+  | { readonly kind: "explain"; readonly id: number; readonly question: FrameQuestion }
   /** Ask everybody who uses an IPv4 address, in the name of a MAC address that nobody else has. */
   | { readonly kind: "who-has"; readonly ip: Ip; readonly mac: Mac }
   /** Opens the switch's own leg, or closes it. */
@@ -81,6 +85,7 @@ export type FromDataplane =
   /** In this order; what one round of the loop brings about comes together. */
   | { readonly kind: "events"; readonly events: readonly OverlayEvent[] }
   | { readonly kind: "report"; readonly id: number; readonly status: DataplaneStatus }
+  | { readonly kind: "explained"; readonly id: number; readonly view: FrameView }
   | {
     readonly kind: "log";
     readonly level: "debug" | "info" | "warn" | "error";

@@ -133,6 +133,8 @@ export type DataplaneEvent =
   /** More has come than could be read at once. Everything that came until `since` has been read, and not all that came
    * later; undefined: all has been read. */
   | { readonly kind: "backlog"; readonly since: Millis | undefined }
+  /** Somebody is about to ask what flows have carried: look at them, unless that was done just now. */
+  | { readonly kind: "count-flows" }
   /** `nextWake()` has come. */
   | { readonly kind: "wake" };
 
@@ -248,6 +250,15 @@ export interface LinkAges {
   readonly silentMs: number | undefined;
 }
 
+/** One overlay of a link, for people. */
+export interface OverlayReport {
+  readonly overlay: OverlayName;
+  /** Whether heartbeats go there and come back. */
+  readonly works: boolean;
+  /** Why not, as a sentence without full stop. */
+  readonly why: string | undefined;
+}
+
 /** One link of the data plane, for people. */
 export interface LinkReport extends LinkAges {
   readonly link: LinkId;
@@ -256,6 +267,8 @@ export interface LinkReport extends LinkAges {
   readonly status: LinkStatus;
   /** MTU of the peer's containers; undefined: not known. */
   readonly peerMtu: number | undefined;
+  /** How each overlay of the link is by itself. */
+  readonly overlays: readonly OverlayReport[];
 }
 
 /** What a host announces among its extensions about the MTU of its containers. */

@@ -20,6 +20,12 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     status: note("status", EXAMPLE),
     report: note("report", { status: EXAMPLE, config: {}, host: {}, details: {} }),
     docker: note("docker", { proxy: [] }),
+    doctor: note("doctor", Promise.resolve({ healthy: true, daemon: true, faults: [], checks: [] })),
+    check: note("check", Promise.resolve({ host: "h", address: null, peer: null, good: true, lines: [] })),
+    path: note(
+      "path",
+      Promise.resolve({ from: null, to: null, ms: null, hops: [], reached: true, verdict: "" }),
+    ),
     daemon: note("daemon", { pid: 1, stateDir: "/s", netns: "net:[1]" }),
     connect: note("connect", { targets: ["a"] }),
     forget: note("forget", { targets: [] }),

@@ -16,6 +16,7 @@ const api: ControlApi = {
   report: refuse,
   daemon: refuse,
   docker: refuse,
+  ...{ doctor: refuse, path: refuse, check: refuse },
   connect: refuse,
   forget: refuse,
   attach: refuse,

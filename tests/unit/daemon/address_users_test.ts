@@ -27,6 +27,7 @@ async function ask(
     nickname: "h1",
     hostName: (peer) => peer === H2 ? "h2" : peer,
     patience: () => 40,
+    now: () => 0,
     later: (ms, work) => void waits.push({ ms, work }),
     ...parts,
   });
@@ -92,4 +93,30 @@ Deno.test("probePatience() grows with the way to the farthest host, up to half a
     100,
     500,
   ]);
+});
+
+Deno.test("AddressUsers.others() gives everybody who answers, but for the target itself", async () => {
+  const waits: (() => void)[] = [];
+  const asked: Ip[] = [];
+  const own = 0x02_00_00_00_00_01 as Mac;
+  const users = new AddressUsers({
+    ask: (ip) => void asked.push(ip),
+    interfaceWith: () => undefined,
+    presentAddresses: () => [WANTED],
+    attachments: () => [{ target: "netns:a", mac: own }],
+    nickname: "h1",
+    hostName: () => "h2",
+    patience: () => 40,
+    now: () => 0,
+    later: (_ms, work) => void waits.push(work),
+  });
+  const found = users.others(WANTED, "netns:a");
+  for (let i = 0; i < 2; i++) {
+    users.heard({ ip: WANTED, mac: own, here: true, peer: undefined });
+    users.heard(answer);
+  }
+  waits.forEach((work) => work());
+  assert.deepEqual((await found).map(({ text }) => text), ["02:00:00:00:00:07 on h2"]);
+  assert.deepEqual(asked, [WANTED, WANTED]);
+  users.heard(answer); // nobody listens any more
 });

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
+import { UdpSocket } from "../../../ffi/udp_socket.ts";
 import type { Ip } from "../../../mod/core/addr.ts";
 import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
-import { type Check, findFaults, refuseFaults } from "../../../mod/daemon/checks.ts";
+import { type Check, checksAt, findFaults, refuseFaults } from "../../../mod/daemon/checks.ts";
 import { missingCapabilities } from "../../../mod/daemon/checks/capabilities.ts";
+import { diskRoom, tooLittleRoom } from "../../../mod/daemon/checks/disk.ts";
 import {
   openFileLimit,
   threadRoom,
+  tooFewLeft,
   tooFewOpenFiles,
   tooFewThreads,
 } from "../../../mod/daemon/checks/limits.ts";
 import { routerAnswers } from "../../../mod/daemon/checks/other_router.ts";
-import { tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
+import { namePortTaken, tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
 
 const LOOPBACK = "127.0.0.1" as Ip;
 
@@ -21,6 +24,7 @@ const fault = (message: string) => new MeshnetError("up/not-permitted", message,
 function fakeChecks(made: string[]): readonly Check[] {
   const check = (name: string, find: Check["find"]): Check => ({
     name,
+    at: ["start"],
     find: () => (made.push(name), find()),
   });
   return [
@@ -174,4 +178,57 @@ Deno.test("routerAnswers() tells a router from what a killed one left", async ()
   } finally {
     Deno.removeSync(runDir, { recursive: true });
   }
+});
+
+Deno.test("checksAt() gives the checks of one moment, in their order", () => {
+  const check = (name: string, ...at: Check["at"]): Check => ({ name, at, find: () => {} });
+  const all = [check("a", "start", "stopped"), check("b", "running"), check("c", "stopped", "running")];
+  const names = (moment: Check["at"][number]) => checksAt(moment, all).map(({ name }) => name);
+  assert.deepEqual([names("start"), names("stopped"), names("running")], [["a"], ["a", "c"], ["b", "c"]]);
+});
+
+Deno.test("findFaults() gives each of several findings of one check", async () => {
+  const two = [{ message: "one" }, { message: "two", hint: "h" }];
+  const found = [];
+  for await (const fault of findFaults([{ name: "n", at: ["running"], find: () => two }])) found.push(fault);
+  assert.deepEqual(found, two.map((error) => ({ check: "n", error })));
+});
+
+Deno.test("tooFewLeft() warns before the open files are used up, with the process that has them", () => {
+  assert.equal(tooFewLeft({ pid: 7, open: 190, limit: 256 }), undefined);
+  assert.equal(tooFewLeft({ pid: 7, open: 5000, limit: Infinity }), undefined);
+  const found = tooFewLeft({ pid: 7, open: 192, limit: 256 });
+  assert.match(found!.message, /has 192 open, the limit is 256$/);
+  assert.match(found!.hint!, /prlimit --pid 7 --nofile=1024/);
+});
+
+Deno.test("tooLittleRoom() judges a disk by what is left, and a small one by its size", () => {
+  const disk = (bytes: number, size: number, files?: number) => ({ bytes, size, files });
+  const well = [undefined, disk(5e6, 1e9), disk(5e6, 1e9, 1), disk(16_384, 65_536)];
+  for (const room of well) assert.equal(tooLittleRoom("/s", room), undefined);
+  assert.match(tooLittleRoom("/s", disk(3e6, 1e9))!.message, /\/s may soon be lost: .* has 2929 KiB left/);
+  assert.match(tooLittleRoom("/s", disk(4096, 65_536))!.message, /has 4 KiB left of 64$/);
+  assert.match(tooLittleRoom("/s", disk(5e6, 1e9, 0))!.message, /no more files/);
+});
+
+Deno.test("diskRoom() knows the disk of a folder that is not there yet", () => {
+  const there = diskRoom("/");
+  assert.ok(there !== undefined && there.size >= there.bytes);
+  assert.ok(diskRoom("/no/such/folder") !== undefined);
+});
+
+// The native library stays loaded.
+Deno.test({ name: "namePortTaken() names who has the port", sanitizeResources: false }, () => {
+  const socket = UdpSocket.open({ host: LOOPBACK, port: 0 });
+  const { port } = socket.local;
+  const place = { host: LOOPBACK, port };
+  const open = () => UdpSocket.open({ host: LOOPBACK, port });
+  const found = namePortTaken(place, open);
+  assert.equal(found?.code, "up/port-taken");
+  assert.match(
+    found.message,
+    new RegExp(`on 127\\.0\\.0\\.1 port ${port}: .*\\(process ${Deno.pid}\\) uses it`),
+  );
+  socket[Symbol.dispose]();
+  assert.equal(namePortTaken(place, open), undefined);
 });

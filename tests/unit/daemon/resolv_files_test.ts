@@ -276,3 +276,17 @@ Deno.test("processOf() knows the process of a target, and of nothing else", () =
     assert.equal(processOf(target), undefined, target);
   }
 });
+
+Deno.test("ResolvFiles.bypassing() tells of files that were ours and ask others now", async () => {
+  await bench(({ files, path }) => {
+    assert.equal(files.bypassing("netns:web"), undefined, "nobody told it to ask here");
+    files.write("netns:web");
+    assert.equal(files.bypassing("netns:web"), undefined);
+    Deno.writeTextFileSync(path, THEIRS);
+    assert.deepEqual(files.bypassing("netns:web"), { path, asks: "192.0.2.53" });
+    Deno.removeSync(path); // it sees this host's file then
+    assert.equal(files.bypassing("netns:web")?.asks, "192.0.2.53");
+    files.restore("netns:web");
+    assert.equal(files.bypassing("netns:web"), undefined);
+  });
+});

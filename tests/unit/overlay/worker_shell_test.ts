@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { FrameView } from "../../../mod/overlay/ports/frame_view.ts";
 import type { Ip } from "../../../mod/core/addr.ts";
 import { messageOf } from "../../../mod/core/errors.ts";
 import type { OverlayRequest } from "../../../mod/core/overlay_port.ts";
@@ -80,6 +81,7 @@ async function play(
       },
       nextWake: () => core.wakeAt ?? Infinity,
       report: () => ({ held: [] }) as unknown as DataplaneReport,
+      explain: () => ({ port: "p" }) as unknown as FrameView,
     },
     datapath,
     faults: { tell: (what, thrown) => void errors.push({ what, reason: messageOf(thrown) }) },

@@ -1,0 +1,34 @@
+/** `meshnet check HOST` */
+import type { CheckReport } from "../../control/doctor_types.ts";
+import { MeshnetError } from "../../core/errors.ts";
+import type { CommandRun, Invocation } from "../command.ts";
+import { call, json } from "../daemon_call.ts";
+import type { Io } from "../io.ts";
+import { paint } from "../render.ts";
+import { FAULTS_FOUND } from "../render_doctor.ts";
+import { renderCheck } from "../render_check.ts";
+
+/** It connects, and waits for what does not come. */
+const PATIENCE_MS = 60_000;
+
+/** Looks at the way to another host, a line for each thing that the mesh needs of it. */
+export const run: CommandRun = async (invocation, io): Promise<number> => {
+  const report = await ask(invocation.args[0]!, { invocation, io });
+  io.out(invocation.on("json") ? json(report) : renderCheck(report, paint(io.colour)));
+  return report.good ? 0 : FAULTS_FOUND;
+};
+
+async function ask(
+  host: string,
+  around: { readonly invocation: Invocation; readonly io: Io },
+): Promise<CheckReport> {
+  try {
+    const body = { host };
+    return await call<CheckReport>({ method: "POST", path: "/check", body, timeoutMs: PATIENCE_MS }, around);
+  } catch (error) {
+    if (!(error instanceof MeshnetError) || error.code !== "control/not-running") throw error;
+    const { checkWithoutDaemon } = await import("../../daemon/doctor/check_alone.ts");
+    const { json: _, ...flags } = around.invocation.given;
+    return await checkWithoutDaemon(host, flags);
+  }
+}

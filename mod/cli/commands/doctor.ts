@@ -1,0 +1,32 @@
+/** `meshnet doctor` */
+import type { DoctorReport } from "../../control/doctor_types.ts";
+import { MeshnetError } from "../../core/errors.ts";
+import type { CommandRun, Invocation } from "../command.ts";
+import { call, json } from "../daemon_call.ts";
+import type { Io } from "../io.ts";
+import { paint } from "../render.ts";
+import { FAULTS_FOUND, renderDoctor } from "../render_doctor.ts";
+
+/** It asks others, each for a moment. */
+const PATIENCE_MS = 60_000;
+
+/** Prints what is wrong with host and mesh. */
+export const run: CommandRun = async (invocation, io): Promise<number> => {
+  const report = await ask(invocation, io);
+  io.out(invocation.on("json") ? json(report) : renderDoctor(report, paint(io.colour)));
+  return report.healthy ? 0 : FAULTS_FOUND;
+};
+
+async function ask(invocation: Invocation, io: Io): Promise<DoctorReport> {
+  try {
+    return await call<DoctorReport>({ method: "GET", path: "/doctor", timeoutMs: PATIENCE_MS }, {
+      invocation,
+      io,
+    });
+  } catch (error) {
+    if (!(error instanceof MeshnetError)) throw error;
+    const { diagnoseStopped } = await import("../../daemon/doctor/doctor.ts");
+    const { json: _, ...flags } = invocation.given;
+    return await diagnoseStopped(flags, error);
+  }
+}

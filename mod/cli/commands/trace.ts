@@ -1,0 +1,20 @@
+/** `meshnet trace` */
+import type { PathReport } from "../../control/doctor_types.ts";
+import type { CommandRun } from "../command.ts";
+import { call, json } from "../daemon_call.ts";
+import { paint } from "../render.ts";
+import { FAULTS_FOUND, renderTrace } from "../render_doctor.ts";
+
+/** Each host on the way has some seconds, twice. */
+const PATIENCE_MS = 120_000;
+
+/** Says where a frame would go and does go, and who swallowed it. */
+export const run: CommandRun = async (invocation, io): Promise<number> => {
+  const body = { to: invocation.args[0], from: invocation.text("from") ?? null, probe: true };
+  const report = await call<PathReport>({ method: "POST", path: "/path", body, timeoutMs: PATIENCE_MS }, {
+    invocation,
+    io,
+  });
+  io.out(invocation.on("json") ? json(report) : renderTrace(report, paint(io.colour)));
+  return report.reached ? 0 : FAULTS_FOUND;
+};

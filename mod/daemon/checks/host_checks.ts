@@ -1,0 +1,133 @@
+/** The checks of the host itself: what `up` refuses to start without, and what the doctor looks at besides. */
+import { interfaceIndex } from "../../../ffi/process.ts";
+import { UdpSocket } from "../../../ffi/udp_socket.ts";
+import { listLinks } from "../../attach/mod.ts";
+import { decodeRoute, dumpRoutes, type Link } from "../../wire/netlink/rtnetlink.ts";
+import type { Check } from "../checks.ts";
+import type { Config } from "../config/config.ts";
+import { chooseDatapath, type DatapathChoice } from "../host/choose_datapath.ts";
+import { whyNoEbpf } from "../host/ebpf_host.ts";
+import { openNetlinkIn } from "../host/netlink.ts";
+import { DATAPATH, findOvs } from "../host/ovs_host.ts";
+import { missingCapabilities, ownStatus } from "./capabilities.ts";
+import { unsafeFolder } from "./folders.ts";
+import { descriptorUse, tooFewLeft, tooFewOpenFiles, tooFewThreads } from "./limits.ts";
+import { routerAnswers } from "./other_router.ts";
+import { namePortTaken, tcpPortTaken, udpPortTaken } from "./ports.ts";
+import { type HostRoute, overlappingRoute } from "./routes.ts";
+
+/** Type of a route that leads to hosts (RTN_UNICAST). */
+const UNICAST = 1;
+
+/** What the checks are made with. */
+export interface HostCheckOptions {
+  /** Is told which datapath the host can have. */
+  readonly chosen?: (choice: DatapathChoice) => void;
+  /** The daemon, if it is not this process. */
+  readonly pid?: number | undefined;
+}
+
+/** All of them, the cheapest first. */
+export function hostChecks(
+  config: Config,
+  { chosen = () => {}, pid }: HostCheckOptions = {},
+): readonly Check[] {
+  let userSpace = false;
+  return [
+    {
+      name: "rights of this process",
+      at: ["start", "stopped", "running"],
+      find: () => missingCapabilities(ownStatus()),
+    },
+    { name: "open files", at: ["start", "stopped"], find: () => tooFewOpenFiles() },
+    { name: "open files left", at: ["running"], find: () => tooFewLeft(descriptorUse(pid)) },
+    { name: "threads", at: ["start", "stopped"], find: () => tooFewThreads() },
+    {
+      name: "run folder",
+      at: ["start", "stopped", "running"],
+      find: () => unsafeFolder(config.runDir, "--run-dir"),
+    },
+    {
+      name: "state folder",
+      at: ["start", "stopped", "running"],
+      find: () => unsafeFolder(config.stateDir, "--state-dir"),
+    },
+    {
+      name: "room on the disk",
+      at: ["stopped", "running"],
+      async find() {
+        const { diskRoom, tooLittleRoom } = await import("./disk.ts"); // what it needs, no start shall load
+        return tooLittleRoom(config.stateDir, diskRoom(config.stateDir));
+      },
+    },
+    {
+      name: "another router at the run folder",
+      at: ["start"],
+      find: () => routerAnswers(config.runDir),
+    },
+    { name: "TCP port", at: ["start", "stopped"], find: () => tcpPortTaken(config) },
+    {
+      name: "datapath",
+      at: ["start", "stopped"],
+      find() {
+        const choice = chooseDatapath(config, {
+          findOvs: findOvsHere,
+          whyNoEbpf,
+          present: namesake(),
+          tun: hasTun(),
+        });
+        userSpace = choice.overlays.includes("sleeve");
+        chosen(choice);
+      },
+    },
+    {
+      name: "range of addresses",
+      at: ["start", "stopped", "running"],
+      find: () => config.ipam && overlappingRoute(config.ipam.universe.cidr, routesHere()),
+    },
+    {
+      name: "UDP port",
+      at: ["start", "stopped"],
+      find: () => userSpace ? udpPortTaken(config, () => UdpSocket.open(config)) : undefined,
+    },
+    {
+      name: "port of names",
+      at: ["stopped"],
+      find: () =>
+        (config.dns?.listen ?? []).flatMap(({ ip, port }) =>
+          namePortTaken({ host: ip, port }, () => UdpSocket.open({ host: ip, port })) ?? []
+        ),
+    },
+  ];
+}
+
+function findOvsHere(): void {
+  using generic = openNetlinkIn({ protocol: "generic" });
+  findOvs(generic, interfaceIndex);
+}
+
+/** The routes of this host that lead elsewhere than into the network of an earlier run. */
+function routesHere(): readonly HostRoute[] {
+  using socket = openNetlinkIn({ protocol: "route" });
+  const names = new Map(listLinks(socket).map(({ index, name }) => [index, name]));
+  return socket.request(dumpRoutes()).flatMap((reply) => {
+    const route = decodeRoute(reply);
+    if (!route.ok || route.value.type !== UNICAST) return [];
+    const [name] = route.value.interfaces.map((index) => names.get(index) ?? `interface ${index}`);
+    return name === DATAPATH ? [] : [{ destination: route.value.destination, interface: name ?? "itself" }];
+  });
+}
+
+/** The interface that has the datapath's name now. */
+function namesake(): Link | undefined {
+  using socket = openNetlinkIn({ protocol: "route" });
+  return listLinks(socket).find((link) => link.name === DATAPATH);
+}
+
+function hasTun(): boolean {
+  try {
+    return Deno.statSync("/dev/net/tun").isCharDevice === true;
+  } catch {
+    return false;
+  }
+}

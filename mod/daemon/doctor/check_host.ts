@@ -1,0 +1,222 @@
+/** `meshnet check HOST`: looks at the way to another host, from here and by what the daemon's link with it proves. */
+import { pathMtusTo } from "../../../ffi/path_mtu.ts";
+import { StreamSocket } from "../../../ffi/stream_socket.ts";
+import type { CheckReport } from "../../control/doctor_types.ts";
+import { type Endpoint, type Ip, isIpv4 } from "../../core/addr.ts";
+import { MeshnetError, messageOf } from "../../core/errors.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { Clock } from "../../core/ports.ts";
+import { type CheckFacts, checkLines } from "../../doctor/check_lines.ts";
+import { Intro, type IntroResult } from "../../mesh/connections/intro.ts";
+import { parseDialTarget } from "../../mesh/dialing/target.ts";
+import type { ConnectionSnapshot } from "../../mesh/snapshot.ts";
+import { dial, DialError, lookUp, type Stream } from "../../mesh/tcp/tcp_shell.ts";
+import type { LinkReport } from "../../overlay/ports/dataplane_types.ts";
+import { loadSealer, NO_SEALER } from "../../sys/sealer.ts";
+import type { Config } from "../config/config.ts";
+import type { PathChannel } from "./path_channel.ts";
+
+/** How long a refusal of a datagram may take, in milliseconds. */
+const REFUSAL_MS = 500;
+/** How long an introduction may take. */
+const INTRO_MS = 5_000;
+const LATE = {
+  kind: "failed",
+  reason: `the header or the rest of an introduction did not come within ${INTRO_MS / 1000} s`,
+} as const;
+/** What a datagram holds: nothing that a peer would take for something. */
+const DATAGRAM = new TextEncoder().encode("meshnet?") as Uint8Array<ArrayBuffer>;
+
+/** What a running daemon knows of another host. */
+export interface KnownHost {
+  readonly connection: ConnectionSnapshot;
+  readonly link: LinkReport | undefined;
+}
+
+/** What is looked with. */
+export interface CheckParts {
+  readonly config: Pick<Config, "host" | "password" | "port">;
+  readonly clock: Clock;
+  /** What a daemon can say; undefined: none runs. */
+  readonly daemon: {
+    /** The host that is called so, or has one of these addresses. */
+    readonly known: (word: string, ips: readonly Ip[]) => Promise<KnownHost | undefined>;
+    readonly ask: PathChannel["ask"];
+    readonly knows: (peer: PeerName) => boolean;
+    readonly noFastdp: () => Promise<string | null>;
+    readonly mtu: () => Promise<number>;
+    readonly firewall: () => CheckFacts["firewall"];
+  } | undefined;
+}
+
+/** Looks. Throws "usage/bad-option" for what is no host. */
+export async function checkHost(word: string, parts: CheckParts): Promise<CheckReport> {
+  const { config, daemon } = parts;
+  const called = await daemon?.known(word, []);
+  const target = parseDialTarget(called?.connection.address ?? word);
+  if (!target.ok) {
+    throw new MeshnetError("usage/bad-option", `Cannot check ${word}: ${target.reason}`, {
+      hint: "Give HOST or HOST:PORT, or the nickname of a peer",
+    });
+  }
+  const port = target.value.port ?? config.port;
+  const { host, ip: given } = target.value;
+  const found = given === undefined ? await lookUp(host) : [given];
+  if (typeof found === "string" || found.length === 0) {
+    const text = typeof found === "string" ? found : `the name ${host} has no address`;
+    const lines = [{ what: "name", state: "bad" as const, text, fix: null }];
+    return { host: word, address: null, peer: null, good: false, lines };
+  }
+  const ips = found;
+  const known = called ?? await daemon?.known(word, ips);
+  const ip = known === undefined ? ips.find(isIpv4) ?? ips[0]! : ips[0]!;
+  return await look(
+    word,
+    { ip, port: known === undefined || known.connection.outbound ? port : config.port },
+    { known, parts },
+  );
+}
+
+async function look(
+  word: string,
+  at: Endpoint,
+  { known, parts }: { readonly known: KnownHost | undefined; readonly parts: CheckParts },
+): Promise<CheckReport> {
+  const { config, daemon } = parts;
+  const next = { ip: at.ip, port: at.port + 1 };
+  const isConnected = known?.connection.link !== undefined;
+  const [tcp, udp, udpNext] = await Promise.all([
+    isConnected
+      ? { tcp: "connected" as const, reason: "", intro: undefined, local: null, nickname: null }
+      : knock(at, parts),
+    datagram(at),
+    datagram(next),
+  ]);
+  const peer = known?.connection.peer;
+  const timed = peer !== undefined && isConnected && daemon?.knows(peer)
+    ? await daemon.ask(peer, { to: null, from: null, src: null, dst: null, ip: null })
+    : undefined;
+  const facts: CheckFacts = {
+    ...{ host: known?.connection.nickname || word, address: at.ip, local: tcp.local, port: at.port },
+    ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp, udpNext },
+    link: isConnected ? linkFacts(known) : undefined,
+    noFastdp: await daemon?.noFastdp() ?? null,
+    password: (config.password?.length ?? 0) > 0,
+    mtu: await daemon?.mtu(),
+    routeMtu: pathMtusTo(at).interfaceMtu,
+    clock: timed && { aheadMs: timed.clockMs, ms: timed.ms },
+    firewall: daemon?.firewall(),
+  };
+  const lines = checkLines(facts);
+  return {
+    host: word,
+    address: at.ip,
+    peer: known?.connection.nickname ?? tcp.nickname,
+    good: !lines.some(({ state }) => state === "bad"),
+    lines,
+  };
+}
+
+function linkFacts({ connection, link }: KnownHost): CheckFacts["link"] {
+  const overlay = (name: string) => {
+    const found = link?.overlays.find((one) => one.overlay === name);
+    return found && { works: found.works, why: found.why ?? "" };
+  };
+  return {
+    sleeve: overlay("sleeve"),
+    fastdp: overlay("fastdp"),
+    sealed: connection.encrypted,
+    mtu: connection.mtu,
+  };
+}
+
+interface Knock {
+  readonly tcp: Exclude<CheckFacts["tcp"], "connected">;
+  readonly reason: string;
+  readonly intro: CheckFacts["intro"];
+  readonly local: string | null;
+  readonly nickname: string | null;
+}
+
+/** Connects, hears the other end's introduction, and leaves before it has said its own name: it becomes no peer. */
+async function knock(at: Endpoint, { clock, config }: CheckParts): Promise<Knock> {
+  const end = new AbortController();
+  let stream: Stream;
+  try {
+    stream = await dial(at, { from: config.host, signal: end.signal });
+  } catch (error) {
+    const failure = error instanceof DialError ? error.failure : "other";
+    const tcp = failure === "refused" || failure === "timeout" ? failure : "other";
+    return { tcp, reason: messageOf(error), intro: undefined, local: null, nickname: null };
+  }
+  const local = stream.local.ip;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, INTRO_MS));
+  try {
+    const result = await Promise.race([introduce(stream, { clock, config }), late]) ?? LATE;
+    const isDone = result.kind === "done";
+    const intro = {
+      ok: isDone,
+      tunnels: isDone && result.remote.overlays?.includes("fastdp") === true,
+      reason: result.kind === "failed" ? result.reason : "",
+    };
+    return { tcp: "open", reason: "", intro, local, nickname: isDone ? result.remote.nickname : null };
+  } finally {
+    clearTimeout(timer);
+    stream.close();
+  }
+}
+
+async function introduce(
+  stream: Stream,
+  { clock, config }: { readonly clock: Clock; readonly config: CheckParts["config"] },
+): Promise<Exclude<IntroResult, { kind: "more" }>> {
+  const sealer = config.password === undefined ? NO_SEALER : await loadSealer();
+  const intro = new Intro({
+    self: {
+      name: "00:00:00:00:00:00" as PeerName,
+      nickname: "check",
+      uid: 1n as never,
+      shortId: undefined,
+      overlays: undefined,
+    },
+    connId: 0n,
+    outbid: () => undefined, // so that what we say of ourselves waits, and is never sent
+    ...{ minVersion: 2, maxVersion: 2, password: config.password, outbound: true, sealer },
+    privateKey: crypto.getRandomValues(new Uint8Array(32)),
+    trustRemote: false,
+  }, clock.now());
+  const { promise, resolve } = Promise.withResolvers<Exclude<IntroResult, { kind: "more" }>>();
+  let over = false;
+  const settle = (result: Exclude<IntroResult, { kind: "more" }>) => {
+    over = true;
+    resolve(result);
+  };
+  const write = (all: readonly Uint8Array[]) =>
+    all.reduce((before, bytes) => before.then(() => stream.write(bytes)), Promise.resolve());
+  stream.start({
+    data(bytes) {
+      if (over) return;
+      const result = intro.receive(bytes, clock.now());
+      if (result.kind === "more") void write(result.write).catch(() => {});
+      else settle(result);
+    },
+    end: () => void (over || settle(intro.closed())),
+  });
+  void write(intro.start()).catch(() => {});
+  return await promise;
+}
+
+/** Sends one datagram; whether the other system says that nobody wants it. */
+async function datagram(at: Endpoint): Promise<CheckFacts["udp"]> {
+  try {
+    using socket = StreamSocket.connect("udp", at);
+    if (socket.write(DATAGRAM) === -2) return "unreachable";
+    await new Promise((resolve) => setTimeout(resolve, REFUSAL_MS));
+    const read = socket.read(new Uint8Array(new ArrayBuffer(128)));
+    if (read !== -2) return "silent";
+    return /refused/i.test(socket.failure ?? "") ? "refused" : "unreachable";
+  } catch {
+    return "unreachable";
+  }
+}

@@ -1,0 +1,58 @@
+/** `meshnet doctor`: makes the checks that can be made, and says what they found. */
+import type { DoctorReport, FaultReport } from "../../control/doctor_types.ts";
+import { MeshnetError, messageOf } from "../../core/errors.ts";
+import { type Check, checksAt, type Fault, findFaults, type Finding } from "../checks.ts";
+import { hostChecks } from "../checks/host_checks.ts";
+import { runningChecks, type RunningFacts } from "../checks/running_checks.ts";
+import { type Config, type Flags, loadConfig } from "../config/config.ts";
+import { routerProcess } from "../host/claim_namespace.ts";
+import { DATAPATH } from "../host/ovs_host.ts";
+
+/** The doctor's word on a daemon that runs, in it. */
+export async function diagnose(
+  { config, ...facts }: RunningFacts & { readonly config: Config },
+): Promise<DoctorReport> {
+  return await report(checksAt("running", [...hostChecks(config), ...runningChecks(facts)]), {
+    daemon: true,
+    faults: [],
+  });
+}
+
+/** The doctor's word on a host whose daemon does not answer, for the reason that is given. `flags` are those of `up`. */
+export async function diagnoseStopped(flags: Flags, why: MeshnetError): Promise<DoctorReport> {
+  const faults = [faultOf({ check: "daemon", error: why })];
+  let config: Config;
+  try {
+    config = await loadConfig(flags);
+  } catch (error) {
+    return await report([], { daemon: false, faults: [...faults, faultOf({ check: "settings", error })] });
+  }
+  // A daemon that is there and does not answer has its ports.
+  const isThere = why.code !== "control/not-running";
+  const pid = isThere ? routerProcess(DATAPATH) : undefined;
+  const checks = checksAt(isThere ? "running" : "stopped", hostChecks(config, { pid }));
+  return await report(checks, { daemon: false, faults });
+}
+
+async function report(
+  checks: readonly Check[],
+  { daemon, faults: before }: { readonly daemon: boolean; readonly faults: readonly FaultReport[] },
+): Promise<DoctorReport> {
+  const faults = [...before];
+  for await (const fault of findFaults(checks)) {
+    const one = faultOf(fault);
+    // What one check found may be the reason of what the next one finds.
+    if (!faults.some(({ message }) => message.includes(one.message))) faults.push(one);
+  }
+  return { healthy: faults.length === 0, daemon, faults, checks: checks.map(({ name }) => name) };
+}
+
+function faultOf({ check, error }: Fault): FaultReport {
+  if (isFinding(error)) return { check, message: error.message, fix: error.hint ?? null };
+  return { check, message: `Cannot look at ${check}: ${messageOf(error)}`, fix: null };
+}
+
+function isFinding(error: unknown): error is Finding {
+  return error instanceof MeshnetError ||
+    typeof error === "object" && error !== null && !(error instanceof Error) && "message" in error;
+}

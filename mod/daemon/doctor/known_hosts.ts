@@ -1,0 +1,35 @@
+/** What this daemon knows of another host, for `meshnet check`. */
+import type { Ip } from "../../core/addr.ts";
+import { parseDialTarget } from "../../mesh/dialing/target.ts";
+import type { CheckParts } from "./check_host.ts";
+import type { DoctorParts } from "./doctor_api.ts";
+
+/** See CheckParts. */
+export function knownHosts(
+  { dataplane, firewall, paths, router }: Pick<DoctorParts, "dataplane" | "firewall" | "paths" | "router">,
+): NonNullable<CheckParts["daemon"]> {
+  return {
+    async known(word, ips) {
+      const { connections, targets } = router.snapshot();
+      const peer = targets.find(({ target }) => target === word)?.peer;
+      const all = connections.filter(({ address, ...one }) =>
+        one.peer !== undefined && (one.peer === word || one.peer === peer) || one.nickname === word ||
+        ips.includes(ipOf(address)!)
+      );
+      const connection = all.find(({ link }) => link !== undefined) ?? all[0];
+      if (connection === undefined) return undefined;
+      const { links } = await dataplane.report();
+      return { connection, link: links.find(({ link }) => link === connection.link) };
+    },
+    ask: (peer, question) => paths.channel.ask(peer, question),
+    knows: (peer) => paths.knows(peer),
+    noFastdp: async () => (await dataplane.report()).datapath.noFastdp ?? null,
+    mtu: async () => (await dataplane.report()).datapath.mtu,
+    firewall: () => firewall().problems.filter(({ message }) => /what other hosts send/.test(message)),
+  };
+}
+
+function ipOf(address: string): Ip | undefined {
+  const target = parseDialTarget(address);
+  return target.ok ? target.value.ip : undefined;
+}

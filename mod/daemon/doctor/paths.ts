@@ -1,0 +1,261 @@
+/** Follows the way to an address, a name or a host through the mesh, and sends a probe along it. */
+import type { Attachments } from "../../attach/mod.ts";
+import type { PathEnd, PathHop, PathReport, PathRequest } from "../../control/doctor_types.ts";
+import { formatMac, type Ip, isIpv4, type Mac, parseCidr, parseIp, parseMac } from "../../core/addr.ts";
+import { MeshnetError } from "../../core/errors.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { HopAnswer, HopEnd, HopQuestion } from "../../doctor/hop_messages.ts";
+import { verdictOf } from "../../doctor/path_verdict.ts";
+import { encodeArp } from "../../wire/packet/arp.ts";
+import type { AddressUsers } from "../addresses/address_users.ts";
+import type { PathChannel, TimedAnswer } from "./path_channel.ts";
+
+/** More hosts are on no way. */
+const MOST_HOPS = 16;
+/** Hosts that are asked whether they have an address for which nobody answers. */
+const MOST_ASKED = 32;
+/** Frames of a probe, and the milliseconds between two: the first ones have no flow yet. */
+const PROBE = { frames: 4, gapMs: 60 };
+/** Until flows have been counted, in milliseconds. */
+const COUNTED_MS = 350;
+/** Interface of the network in a container. */
+const INTERFACE = "ethmesh";
+const SILENT = "it did not answer within 2 s";
+const STRANGER = "it does not understand such questions (an older meshnet, or Weave Net)";
+
+/** What is used. */
+export interface PathParts {
+  readonly self: PeerName;
+  readonly nickname: string;
+  readonly channel: Pick<PathChannel, "ask">;
+  readonly look: (question: HopQuestion) => Promise<HopAnswer>;
+  readonly users: Pick<AddressUsers, "all">;
+  readonly attachments: Pick<Attachments, "holderOf" | "list">;
+  /** Other hosts of the mesh. */
+  readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
+  /** Whether a neighbour may be asked. */
+  readonly knows: (peer: PeerName) => boolean;
+  /** The addresses of a name. */
+  readonly lookUp: (name: string) => readonly Ip[];
+  /** Where a target is. */
+  readonly namespaceOf: (target: string) => string | undefined;
+  readonly sendFrames: (netns: string, name: string, frames: readonly Uint8Array<ArrayBuffer>[]) => void;
+  readonly pause: (ms: number) => Promise<void>;
+}
+
+/** What is looked for. */
+interface Aim {
+  /** undefined: a host itself. */
+  readonly ip: Ip | undefined;
+  readonly mac: Mac | undefined;
+  /** The host where it is; undefined: nobody knows. */
+  readonly peer: PeerName | undefined;
+  readonly end: HopEnd | null;
+  readonly ms: number | null;
+}
+
+/** Follows the way, and says where it ends. Throws "peer/unknown" for a word that means nothing. */
+export async function findPath(request: PathRequest, parts: PathParts): Promise<PathReport> {
+  const start = startOf(request, parts);
+  const aim = await aimOf(request.to, parts);
+  const question = {
+    to: aim.peer ?? null,
+    from: parts.self,
+    src: start?.mac ?? null,
+    dst: aim.mac === undefined ? null : formatMac(aim.mac),
+    ip: aim.ip ?? null,
+  };
+  let { complete, end, hops } = await walk(question, parts);
+  const probed = request.probe && await probe(start, aim, parts);
+  if (probed) hops = counted(hops, (await walk(question, parts)).hops);
+  const to = aim.ip === undefined ? null : endReport(aim, end);
+  const first = hops[0]!;
+  const cameBack = !probed || hops.length === 1 || (first.back.after ?? 0) > (first.back.before ?? 0);
+  const answered = aim.ip === undefined
+    ? complete && hops.at(-1)!.silent === null
+    : aim.ms !== null && cameBack;
+  const verdict = verdictOf({ to, hops, answered, complete, probed });
+  return { from: start?.end ?? null, to, ms: aim.ms, hops, reached: verdict === "", verdict };
+}
+
+interface Start {
+  readonly end: PathEnd;
+  readonly mac: string;
+  readonly ip: Ip;
+}
+
+/** The target from which one looks: the given one, or the first that is attached here. */
+function startOf({ from }: PathRequest, { attachments }: PathParts): Start | undefined {
+  const holder = from === null ? undefined : attachments.holderOf(from, { remembered: true });
+  const found = attachments.list().find(({ attached, target }) =>
+    holder === undefined ? attached : target === holder
+  );
+  if (found === undefined && from !== null) {
+    throw new MeshnetError("attach/not-attached", `Cannot look from ${from}: it is not attached`, {
+      hint: "`meshnet ps` lists what is",
+    });
+  }
+  const ip = found?.addresses.map((text) => parseCidr(text)?.ip).find((one) =>
+    one !== undefined && isIpv4(one)
+  );
+  if (found === undefined || ip === undefined || found.mac === null) return undefined;
+  const { mac, name, problem, target } = found;
+  return { end: { target, name, address: ip, mac, problem }, mac, ip };
+}
+
+/** What a word means, and who answers for it. */
+async function aimOf(word: string, parts: PathParts): Promise<Aim> {
+  const named = parts.peers().filter(({ name, nickname }) => name === word || nickname === word);
+  if (named.length > 1) {
+    throw new MeshnetError(
+      "peer/unknown",
+      `Cannot look for ${word}: ${named.length} hosts have this nickname`,
+      {
+        hint: `Give the name instead: ${named.map(({ name }) => name).join(" or ")}`,
+      },
+    );
+  }
+  if (named.length === 1) {
+    return { ip: undefined, mac: undefined, peer: named[0]!.name, end: null, ms: null };
+  }
+  const ip = parseIp(word) ?? parts.lookUp(word)[0];
+  if (ip === undefined) {
+    throw new MeshnetError("peer/unknown", `Cannot look for ${word}: it is no address, no name and no host`, {
+      hint: "`meshnet dns list` shows the names, `meshnet status peers` the hosts",
+    });
+  }
+  const [use] = await parts.users.all(ip);
+  if (use !== undefined) {
+    const peer = use.here ? parts.self : use.peer;
+    return { ip, mac: use.mac, peer, end: null, ms: use.ms };
+  }
+  return await silentAim(ip, parts);
+}
+
+/** Nobody answers: perhaps a host has it attached, and says why. */
+async function silentAim(ip: Ip, parts: PathParts): Promise<Aim> {
+  const question = { to: null, from: null, src: null, dst: null, ip };
+  const own = await parts.look({ ...question, id: 0 });
+  const mac = (end: HopEnd | null) => end?.mac == null ? undefined : parseMac(end.mac);
+  const aim = (peer: PeerName, end: HopEnd) => ({ ip, mac: mac(end), peer, end, ms: null });
+  if (own.end !== null) return aim(parts.self, own.end);
+  const asked = parts.peers().map(({ name }) => name).filter((name) =>
+    name !== parts.self && parts.knows(name)
+  );
+  const answers = await Promise.all(
+    asked.slice(0, MOST_ASKED).map(async (peer) => ({
+      peer,
+      found: await parts.channel.ask(peer, question),
+    })),
+  );
+  const one = answers.find(({ found }) => found?.answer.end != null);
+  return one === undefined
+    ? { ip, mac: undefined, peer: undefined, end: null, ms: null }
+    : aim(one.peer, one.found!.answer.end!);
+}
+
+interface Walk {
+  readonly hops: readonly PathHop[];
+  /** Whether the last hop is the host of the destination. */
+  readonly complete: boolean;
+  readonly end: HopEnd | null;
+}
+
+/** Asks this host, then the next one, and so on. */
+async function walk(question: Omit<HopQuestion, "id">, parts: PathParts): Promise<Walk> {
+  const hops: PathHop[] = [];
+  const nicknames = new Map(parts.peers().map(({ name, nickname }) => [name, nickname]));
+  const seen = new Set<PeerName>();
+  let at: PeerName = parts.self;
+  let timed: Omit<TimedAnswer, "ms" | "clockMs"> & { ms: number | null; clockMs: number | null } = {
+    answer: await parts.look({ ...question, id: 0 }),
+    ms: null,
+    clockMs: null,
+  };
+  for (;;) {
+    const { answer } = timed;
+    hops.push(hopOf(at, timed));
+    seen.add(at);
+    const { next } = answer;
+    if (next === null || seen.has(next) || hops.length === MOST_HOPS) {
+      return { hops, complete: at === question.to, end: answer.end };
+    }
+    const found = answer.nextKnows ? await parts.channel.ask(next, question) : undefined;
+    if (found === undefined) {
+      const silent = answer.nextKnows ? SILENT : STRANGER;
+      hops.push(silentHop(next, nicknames.get(next) || next, silent));
+      return { hops, complete: next === question.to, end: null };
+    }
+    at = next;
+    timed = found;
+  }
+}
+
+function hopOf(
+  peer: PeerName,
+  { answer, clockMs, ms }: {
+    readonly answer: HopAnswer;
+    readonly ms: number | null;
+    readonly clockMs: number | null;
+  },
+): PathHop {
+  const { back, dropped, link, nickname, out, port, there } = answer;
+  const count = (packets: number) => ({ before: packets < 0 ? null : packets, after: null });
+  return {
+    ...{ peer, nickname: nickname || peer, silent: null, link, port, out, dropped },
+    ms: ms === null ? null : Math.round(ms * 1000) / 1000,
+    clockMs: clockMs === null ? null : Math.round(clockMs),
+    there: count(there),
+    back: count(back),
+  };
+}
+
+function silentHop(peer: PeerName, nickname: string, silent: string): PathHop {
+  const none = { before: null, after: null };
+  return {
+    ...{ peer, nickname, silent, ms: null, clockMs: null, link: null, port: null, out: [], dropped: null },
+    ...{ there: none, back: none },
+  };
+}
+
+/** Asks the destination alone, from the start, as traffic of a container goes: false when that cannot be. */
+async function probe(start: Start | undefined, { ip, mac }: Aim, parts: PathParts): Promise<boolean> {
+  const netns = start?.end.target == null ? undefined : parts.namespaceOf(start.end.target);
+  if (start === undefined || netns === undefined || ip === undefined || mac === undefined || !isIpv4(ip)) {
+    return false;
+  }
+  const senderMac = parseMac(start.mac)!;
+  if (senderMac === mac) return false;
+  const frame = encodeArp(
+    { operation: "request", senderMac, senderIp: start.ip, targetMac: 0 as Mac, targetIp: ip },
+    mac,
+  );
+  for (let i = 0; i < PROBE.frames; i++) {
+    parts.sendFrames(netns, INTERFACE, [frame]);
+    await parts.pause(PROBE.gapMs);
+  }
+  await parts.pause(COUNTED_MS);
+  return true;
+}
+
+function counted(before: readonly PathHop[], after: readonly PathHop[]): readonly PathHop[] {
+  return after.map((hop) => {
+    const old = before.find(({ peer }) => peer === hop.peer);
+    const both = (key: "there" | "back") => ({
+      before: old?.[key].before ?? null,
+      after: hop[key].before,
+    });
+    return { ...hop, there: both("there"), back: both("back") };
+  });
+}
+
+function endReport({ end, ip, mac }: Aim, found: HopEnd | null): PathEnd {
+  const known = found ?? end;
+  return {
+    target: known?.target ?? null,
+    name: known?.name ?? null,
+    address: ip ?? null,
+    mac: mac === undefined ? null : formatMac(mac),
+    problem: known?.problem ?? null,
+  };
+}

@@ -1,0 +1,51 @@
+/** Ways through the mesh: other hosts may ask about them, and people here. */
+import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { findTarget, parseAttachTarget } from "../../attach/mod.ts";
+import { PATH_EXTENSION } from "../../doctor/hop_messages.ts";
+import type { AddressUsers } from "../addresses/address_users.ts";
+import type { Config } from "../config/config.ts";
+import { PathChannel } from "../doctor/path_channel.ts";
+import type { PathParts } from "../doctor/paths.ts";
+import type { AttachmentsPart } from "./open_attachments.ts";
+import type { Base } from "./open_base.ts";
+import type { LoadedDataplane, RunningDataplane } from "./open_dataplane.ts";
+import type { RouterPart } from "./open_router.ts";
+import type { State } from "./open_state.ts";
+
+/** Registers the channel. The result is what following a way needs, but for names. */
+export function openPaths(
+  config: Pick<Config, "nickname">,
+  { attached: { attachments }, base: { clock, faults }, dataplane, mesh: { router }, running, state, users }:
+    {
+      readonly attached: AttachmentsPart;
+      readonly base: Base;
+      readonly dataplane: LoadedDataplane;
+      readonly mesh: RouterPart;
+      readonly running: RunningDataplane;
+      readonly state: State;
+      readonly users: AddressUsers;
+    },
+): Omit<PathParts, "lookUp"> {
+  const { name: self } = state.identity;
+  const { nickname } = config;
+  const look: PathParts["look"] = async (question) => {
+    const { lookHere } = await import("../doctor/hop_view.ts"); // no start shall load it
+    const { extensions } = running;
+    return await lookHere(question, {
+      ...{ self, nickname, router, dataplane: dataplane.handle, attachments, extensions },
+    });
+  };
+  const channel = new PathChannel({
+    ...{ clock, faults, look },
+    send: (peer, payload) => router.unicast(channel.name, peer, payload),
+  });
+  router.register(channel);
+  return {
+    ...{ self, nickname, channel, look, users, attachments, sendFrames },
+    peers: () => router.snapshot().peers,
+    knows: (peer) => router.announces(peer, PATH_EXTENSION),
+    namespaceOf: (target) => findTarget(parseAttachTarget(target), attachments.adapters.probe)?.path,
+    pause: (ms) =>
+      new Promise((resolve) => void setTimeout(faults.guard("follow a way", () => resolve()), ms)),
+  };
+}

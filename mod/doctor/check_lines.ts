@@ -1,0 +1,263 @@
+/** What `meshnet check` says about another host, line by line, from what was seen of it. Pure. */
+import type { CheckLine, CheckState } from "../control/doctor_types.ts";
+
+/** How one overlay of a link is: as its own heartbeats prove. */
+export interface OverlayFacts {
+  readonly works: boolean;
+  /** Why not; empty when it works. */
+  readonly why: string;
+}
+
+/** What was seen. */
+export interface CheckFacts {
+  /** As asked for, and its address. */
+  readonly host: string;
+  readonly address: string;
+  /** This host's address towards it, if that is known. */
+  readonly local: string | null;
+  /** The mesh's port there. */
+  readonly port: number;
+  /** What came of connecting: `connected` when the daemon has a connection already. */
+  readonly tcp: "connected" | "open" | "refused" | "timeout" | "other";
+  /** What the system said, where it was none of these. */
+  readonly tcpReason: string;
+  /** What came of an introduction; undefined: there was none. */
+  readonly intro: {
+    readonly ok: boolean;
+    /** Whether the other host has kernel tunnels. */
+    readonly tunnels: boolean;
+    readonly reason: string;
+  } | undefined;
+  /** What a datagram to each UDP port met: a refusal of the other system, or nothing. */
+  readonly udp: "refused" | "silent" | "unreachable";
+  readonly udpNext: "refused" | "silent" | "unreachable";
+  /** The link that the daemon has with it; undefined: it has none. */
+  readonly link: {
+    readonly sleeve: OverlayFacts | undefined;
+    readonly fastdp: OverlayFacts | undefined;
+    readonly sealed: boolean;
+    readonly mtu: number | undefined;
+  } | undefined;
+  /** Why this host has no kernel tunnels; null: it has. */
+  readonly noFastdp: string | null;
+  /** Whether this host has a password. */
+  readonly password: boolean;
+  /** MTU of containers here; undefined: not known. */
+  readonly mtu: number | undefined;
+  /** What the way out carries, headers included; 0: not known. */
+  readonly routeMtu: number;
+  /** How much its clock is ahead, and how sure that is, in milliseconds; undefined: it was not asked. */
+  readonly clock: { readonly aheadMs: number; readonly ms: number } | undefined;
+  /** What this host's firewall drops of what the mesh needs; undefined: nobody looked. */
+  readonly firewall: readonly { readonly message: string; readonly hint: string | null }[] | undefined;
+}
+
+/** Clocks that are further apart are named. */
+const MOST_MS = 10_000;
+const CONNECT = "once the two are connected: `meshnet connect`";
+
+/** One line for each thing that the mesh needs of the way between two hosts. */
+export function checkLines(facts: CheckFacts): readonly CheckLine[] {
+  return [
+    tcpLine(facts),
+    udpLine(facts),
+    tunnelLine(facts),
+    espLine(facts),
+    mtuLine(facts),
+    clockLine(facts),
+    passwordLine(facts),
+    firewallLine(facts),
+  ];
+}
+
+/** A line without a fix. */
+function line(what: string, state: CheckState, text: string): CheckLine {
+  return { what, state, text, fix: null };
+}
+
+/** A fix by one command. */
+function command(on: string, text: string): NonNullable<CheckLine["fix"]> {
+  return { on, command: text, nft: null, iptables: null };
+}
+
+/** How to open a port at an end, in both programs. */
+function opening(
+  on: string,
+  { from, port, protocol }: {
+    readonly protocol: string;
+    readonly port?: number;
+    readonly from: string | null;
+  },
+): NonNullable<CheckLine["fix"]> {
+  const family = from?.includes(":") === true ? "ip6" : "ip";
+  const nftFrom = from === null ? "" : `${family} saddr ${from} `;
+  const nftWhat = port === undefined ? `meta l4proto ${protocol}` : `${protocol} dport ${port}`;
+  const tablesFrom = from === null ? "" : `-s ${from} `;
+  const tablesPort = port === undefined ? "" : ` --dport ${port}`;
+  const program = family === "ip6" ? "ip6tables" : "iptables";
+  return {
+    ...{ on, command: null },
+    nft: `nft insert rule inet filter input ${nftFrom}${nftWhat} accept`,
+    iptables: `${program} -I INPUT ${tablesFrom}-p ${protocol}${tablesPort} -j ACCEPT`,
+  };
+}
+
+function tcpLine({ host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
+  const what = `TCP ${port}`;
+  switch (tcp) {
+    case "connected":
+      return line(what, "good", "the daemon is connected to it");
+    case "open":
+      if (intro?.ok === false && /is not a mesh peer|sent nothing|header/.test(intro.reason)) {
+        return line(what, "bad", `something else than meshnet answers: ${intro.reason}`);
+      }
+      return line(what, "good", "a connection can be made");
+    case "refused":
+      return {
+        ...line(what, "bad", "nothing listens there"),
+        fix: command(host, "meshnet up"),
+      };
+    case "timeout":
+      return {
+        ...line(what, "bad", "no answer: a firewall drops it, or the host is off"),
+        fix: opening(host, { protocol: "tcp", port, from: local }),
+      };
+    case "other":
+      return line(what, "bad", tcpReason);
+  }
+}
+
+/** A line about an overlay whose heartbeats tell; `at` is the port that they need. */
+function overlayLine(
+  what: string,
+  overlay: OverlayFacts,
+  open: { on: string; fix: CheckLine["fix"] },
+): CheckLine {
+  if (overlay.works) return line(what, "good", "heartbeats go there and come back");
+  if (/testing the path|being set up/.test(overlay.why)) return line(what, "unknown", overlay.why);
+  return { ...line(what, "bad", overlay.why), fix: open.fix };
+}
+
+/** Which end must open a port, as the words of the link say it. */
+function endOf({ address, host, local }: CheckFacts, why: string) {
+  const isHere = /let this host's firewall|of this host/.test(why);
+  return isHere ? { on: "this host", from: address } : { on: host, from: local };
+}
+
+function udpLine(facts: CheckFacts): CheckLine {
+  const what = `UDP ${facts.port}`;
+  const sleeve = facts.link?.sleeve;
+  if (sleeve !== undefined) {
+    const { from, on } = endOf(facts, sleeve.why);
+    return overlayLine(what, sleeve, { on, fix: opening(on, { protocol: "udp", port: facts.port, from }) });
+  }
+  return probedLine(what, facts.udp, facts);
+}
+
+function tunnelLine(facts: CheckFacts): CheckLine {
+  const port = facts.port + 1;
+  const what = `UDP ${port}`;
+  if (facts.noFastdp !== null) return line(what, "unused", facts.noFastdp);
+  const { link } = facts;
+  const theirs = link === undefined
+    ? facts.intro?.ok !== true || facts.intro.tunnels
+    : link.fastdp !== undefined;
+  if (!theirs) {
+    return line(what, "unused", "the other host has no kernel tunnels");
+  }
+  if (link?.fastdp !== undefined) {
+    const { from, on } = endOf(facts, link.fastdp.why);
+    return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "udp", port, from }) });
+  }
+  return probedLine(what, facts.udpNext, facts);
+}
+
+function probedLine(what: string, found: CheckFacts["udp"], { host, tcp }: CheckFacts): CheckLine {
+  if (found === "unreachable") return line(what, "bad", "the host cannot be reached");
+  if (found === "refused") {
+    return {
+      ...line(what, "bad", "nothing uses that port there"),
+      fix: command(host, "meshnet up"),
+    };
+  }
+  const hidden = tcp === "refused" || tcp === "timeout"
+    ? "nothing came back, which says little"
+    : `nothing refuses it; whether it gets through is known ${CONNECT}`;
+  return line(what, "unknown", hidden);
+}
+
+function espLine(facts: CheckFacts): CheckLine {
+  const what = "ESP";
+  if (facts.noFastdp !== null) return line(what, "unused", facts.noFastdp);
+  if (!facts.password) return line(what, "unused", "there is no password, so nothing is sealed");
+  const { link } = facts;
+  if (link === undefined) return line(what, "unknown", `known ${CONNECT}`);
+  if (!link.sealed) return line(what, "unused", "both hosts trust the network between them");
+  if (link.fastdp === undefined) return line(what, "unused", "the other host has no kernel tunnels");
+  const { from, on } = endOf(facts, link.fastdp.why);
+  return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "esp", from }) });
+}
+
+function mtuLine({ link, mtu, routeMtu }: CheckFacts): CheckLine {
+  const what = "MTU";
+  if (link?.mtu === undefined || mtu === undefined) {
+    if (routeMtu === 0) return line(what, "unknown", `known ${CONNECT}`);
+    return line(
+      what,
+      "unknown",
+      `this host's way out carries ${routeMtu} bytes; the rest is known ${CONNECT}`,
+    );
+  }
+  if (link.mtu >= mtu) {
+    return line(what, "good", `${link.mtu} bytes get through whole, containers send up to ${mtu}`);
+  }
+  return {
+    ...line(
+      what,
+      "bad",
+      `${link.mtu} bytes get through whole, containers send up to ${mtu}: larger ones go in pieces`,
+    ),
+    fix: command("all hosts", `meshnet up --mtu ${link.mtu}`),
+  };
+}
+
+function clockLine({ clock, host }: CheckFacts): CheckLine {
+  const what = "clock";
+  if (clock === undefined) {
+    return line(what, "unknown", `known ${CONNECT}, if both hosts run this meshnet`);
+  }
+  const seconds = Math.abs(clock.aheadMs) / 1000;
+  const text = `${seconds < 1 ? seconds.toFixed(2) : Math.round(seconds)} s ${
+    clock.aheadMs > 0 ? "ahead" : "behind"
+  }`;
+  if (Math.abs(clock.aheadMs) <= MOST_MS + clock.ms) return line(what, "good", text);
+  return {
+    ...line(what, "bad", `${text}: one of the two is wrong`),
+    fix: command(`this host or ${host}`, "timedatectl set-ntp true"),
+  };
+}
+
+function passwordLine({ intro, link, password, tcp }: CheckFacts): CheckLine {
+  const what = "password";
+  const same = password ? "both hosts have the same" : "neither host has one";
+  if (link !== undefined || tcp === "connected" || intro?.ok === true) return line(what, "good", same);
+  if (intro !== undefined && /password/.test(intro.reason)) {
+    return {
+      ...line(what, "bad", intro.reason),
+      fix: command("both hosts", "meshnet up --password-file FILE"),
+    };
+  }
+  return line(what, "unknown", intro === undefined ? "nobody could be asked" : intro.reason);
+}
+
+function firewallLine({ firewall }: CheckFacts): CheckLine {
+  const what = "firewall";
+  if (firewall === undefined) return line(what, "unknown", "only the daemon looks at this host's firewall");
+  const [first] = firewall;
+  if (first === undefined) return line(what, "good", "this host's firewall lets the mesh in");
+  const text = /: (.*)$/.exec(first.hint ?? "")?.[1] ?? first.hint ?? "";
+  const isTables = /^ip6?tables/.test(text);
+  const [nft, iptables] = /^nft /.test(text) ? [text, null] : isTables ? [null, text] : [null, null];
+  const other = nft === null && iptables === null ? text : null;
+  return { ...line(what, "bad", first.message), fix: { on: "this host", command: other, nft, iptables } };
+}

@@ -1,0 +1,72 @@
+/** Where a way through the mesh ends, and who swallowed a probe. Pure. */
+import type { PathCount, PathEnd, PathHop } from "../control/doctor_types.ts";
+
+/** What was found out on the way. */
+export interface PathFacts {
+  /** Who was looked for; null: a host. */
+  readonly to: PathEnd | null;
+  /** This host first; the last one is where the destination is, as far as one got. */
+  readonly hops: readonly PathHop[];
+  /** Whether the destination answered. */
+  readonly answered: boolean;
+  /** Whether the last hop is the host of the destination. */
+  readonly complete: boolean;
+  /** Whether a probe was sent, and flows were counted before and after it. */
+  readonly probed: boolean;
+}
+
+/** A sentence without full stop that says where it ends; empty: it does not. */
+export function verdictOf({ answered, complete, hops, probed, to }: PathFacts): string {
+  const last = hops.at(-1)!;
+  const broken = hops.find(({ link }) => link !== null && link.overlay === null);
+  const dropping = hops.find(({ dropped }) => dropped !== null);
+  if (answered) return "";
+  if (broken !== undefined) {
+    return `${broken.nickname} has no working way to the next host: ${
+      broken.link!.info || "no reason is known"
+    }`;
+  }
+  if (dropping !== undefined) return `${dropping.nickname} sends such frames nowhere: ${dropping.dropped}`;
+  if (to !== null && to.mac === null && to.target === null) {
+    return `nobody answers for ${to.address}, and no host that says so has it attached`;
+  }
+  if (!complete) {
+    return last.silent === null
+      ? `${last.nickname} has no way to the host of the destination`
+      : `the way is known as far as ${last.nickname}, which says nothing about itself: ${last.silent}`;
+  }
+  if (to === null) return last.silent === null ? "" : `${last.nickname} does not answer: ${last.silent}`;
+  return (probed ? swallowed(hops) : undefined) ?? whyEndIsSilent(to, last);
+}
+
+/** Packets that flows carried while the probe was under way; undefined: the host does not say. */
+function grown({ silent }: PathHop, { after, before }: PathCount): number | undefined {
+  return silent === null ? (after ?? 0) - (before ?? 0) : undefined;
+}
+
+/** Who swallowed a probe: the first hop behind one that sent it on and that saw nothing of it. Answers come the other way
+ * round. Undefined: nobody can be blamed by what was counted. */
+export function swallowed(hops: readonly PathHop[]): string | undefined {
+  const there = hops.map((hop) => grown(hop, hop.there));
+  const back = hops.map((hop) => grown(hop, hop.back));
+  for (let i = 0; i + 1 < hops.length; i++) {
+    if ((there[i] ?? 0) > 0 && there[i + 1] === 0) {
+      return `the probe left ${hops[i]!.nickname} and did not arrive at ${hops[i + 1]!.nickname}: ` +
+        "what is between them swallowed it";
+    }
+  }
+  for (let i = hops.length - 1; i > 0; i--) {
+    if ((back[i] ?? 0) > 0 && back[i - 1] === 0) {
+      return `the answer left ${hops[i]!.nickname} and did not arrive at ${hops[i - 1]!.nickname}: ` +
+        "what is between them swallowed it";
+    }
+  }
+  return undefined;
+}
+
+function whyEndIsSilent({ address, name, problem, target }: PathEnd, last: PathHop): string {
+  const who = target === null ? `${address} on ${last.nickname}` : `${name ?? target} on ${last.nickname}`;
+  return problem === null
+    ? `${who} was asked and did not answer: it drops such questions, or lacks the address ${address}`
+    : `${who} does not work: ${problem}`;
+}

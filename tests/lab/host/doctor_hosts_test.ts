@@ -1,0 +1,153 @@
+/** Faults of one host, and of hosts that do not fit together: the doctor names each, with the daemon or without. */
+import assert from "node:assert/strict";
+import { examine, healthy, named } from "../common/doctor.ts";
+import { attempt, Background, exec, FOLDER, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { type Host, PROGRAM } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+const NAME_SERVER = "127.0.0.1";
+
+/** Does something while a program of somebody else has a port of a host. */
+async function withPortTaken(
+  host: Host,
+  { kind, port }: { readonly kind: "DGRAM" | "STREAM"; readonly port: number },
+  work: () => Promise<unknown>,
+): Promise<void> {
+  const script = `socket(S, PF_INET, SOCK_${kind}, 0); bind(S, sockaddr_in(${port}, INADDR_ANY)) or die $!;` +
+    `listen(S, 1); $| = 1; print "ready"; sleep 3600`;
+  const log = Deno.makeTempFileSync({ dir: FOLDER, prefix: `${host.netns}-` });
+  await using program = new Background(["perl", "-MSocket", "-e", script], log, { netns: host.netns });
+  await until("the port is taken", () => Promise.resolve(program.output().includes("ready")));
+  await work();
+}
+
+const alone = suite({
+  name: "host kernel, doctor, one host",
+  open: () => hostWorld({ hosts: 1 }),
+}, {
+  "without the daemon: that it does not run is the only fault": async (world) => {
+    const host = world.host(1);
+    const { daemon, faults } = await examine(host);
+    assert.equal(daemon, false);
+    assert.deepEqual(faults.map(({ check }) => check), ["daemon"]);
+    assert.match(faults[0]!.fix!, /meshnet up/);
+    await host.up();
+    await healthy([host]);
+  },
+  "the disk of the state is full, with the daemon and without": async (world) => {
+    const host = world.host(1);
+    await host.run("reset");
+    Deno.mkdirSync(host.stateDir, { recursive: true });
+    await exec(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "meshnet-lab", host.stateDir]);
+    try {
+      await host.up();
+      await healthy([host]);
+      await attempt(["dd", "if=/dev/zero", `of=${host.stateDir}/filling`, "bs=1k"]);
+      const words = /State in .* may soon be lost: its file system has \d+ KiB left of 256\n.*Make room/;
+      await named(host, words);
+      await host.run("down");
+      await named(host, words);
+    } finally {
+      await host.attempt("down");
+      await attempt(["umount", "-l", host.stateDir]);
+    }
+  },
+  "somebody else has the name server's port, with the daemon and without": async (world) => {
+    const host = world.host(1);
+    host.environment = { MESHNET_DNS_LISTEN: NAME_SERVER };
+    const words = /not be answered on 127\.0\.0\.1 port 53: perl \(process \d+\) uses it\n.*ss -/;
+    await withPortTaken(host, { kind: "DGRAM", port: 53 }, () => named(host, words));
+    await host.up();
+    await healthy([host]);
+    await host.run("down");
+    await withPortTaken(host, { kind: "DGRAM", port: 53 }, async () => {
+      await host.up();
+      await named(host, /Names are not answered on 127\.0\.0\.1:53: /);
+    });
+    await healthy([host]);
+    await host.run("down");
+    host.environment = {};
+  },
+  "the kernel lacks the module that was asked for": async (world) => {
+    const host = world.host(1);
+    host.environment = { MESHNET_DATAPATH: "ovs" };
+    await named(host, /openvswitch/);
+    host.environment = {};
+  },
+  "a right is missing": async (world) => {
+    const host = world.host(1);
+    const { code, stdout } = await attempt(
+      ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", ...PROGRAM, "doctor", "--json"],
+      { env: host.env, netns: host.netns },
+    );
+    assert.equal(code, 4);
+    assert.match(stdout, /Cannot run without CAP_NET_RAW/);
+  },
+  "the mesh's port is taken, and the settings are wrong": async (world) => {
+    const host = world.host(1);
+    await withPortTaken(
+      host,
+      { kind: "STREAM", port: 6783 },
+      () => named(host, /Cannot listen on TCP port 6783: another program uses it/),
+    );
+    host.environment = { MESHNET_PORT: "none" };
+    await named(host, /none.*\n/);
+    host.environment = {};
+  },
+});
+
+const together = suite({
+  name: "host kernel, doctor, hosts that do not fit",
+  open: () => hostWorld({ hosts: 2, containers: 2 }),
+}, {
+  "passwords differ": async (world) => {
+    const [one, two] = world.hosts as [Host, Host];
+    one.environment = { MESHNET_PASSWORD: "right" };
+    two.environment = { MESHNET_PASSWORD: "wrong" };
+    await one.up();
+    await two.up("--peers", one.address);
+    await named(two, /No connection to 192\.168\.50\.1: .*password/);
+    for (const host of world.hosts) {
+      await host.run("reset");
+      host.environment = {};
+    }
+  },
+  "two hosts have one name": async (world) => {
+    const [one, two] = world.hosts as [Host, Host];
+    const { peerName } = two;
+    two.peerName = one.peerName;
+    await one.up();
+    await two.up("--peers", one.address);
+    await named(two, /No connection to 192\.168\.50\.1: .*same peer name/);
+    two.peerName = peerName;
+    for (const host of world.hosts) await host.run("reset");
+  },
+  "rings were seeded differently": async (world) => {
+    const [one, two] = world.hosts as [Host, Host];
+    for (const [i, host] of world.hosts.entries()) {
+      await host.up("--ip-init", `seed=${host.peerName}`);
+      await host.run("attach", `netns:${world.container(i + 1).netns}`);
+      await healthy([host]);
+    }
+    await two.run("connect", one.address);
+    await named(two, /grew apart|different|other owners|two networks/);
+    for (const host of world.hosts) await host.run("reset");
+  },
+  "Docker's firewall drops what is forwarded, and may not be changed": async (world) => {
+    const [one] = world.hosts as [Host, Host];
+    await exec(["sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1"], { netns: one.netns });
+    await exec(["iptables-nft", "-P", "FORWARD", "DROP"], { netns: one.netns });
+    await one.up("--firewall", "report");
+    await named(
+      one,
+      /firewall sees IPv4 traffic of containers and drops it: .*policy drop\n.*iptables -I FORWARD .*ACCEPT/,
+    );
+    await one.run("down");
+    await one.up();
+    await healthy([one]);
+    await one.run("reset");
+  },
+});
+
+declareTests(alone, together);

@@ -1,0 +1,145 @@
+/** `meshnet ping` and `meshnet trace`: every hop by name, and which of them swallows what is sent. */
+import assert from "node:assert/strict";
+import type { PathReport } from "../../../mod/control/doctor_types.ts";
+import { line, mesh } from "../common/arrangements.ts";
+import { note } from "../common/notes.ts";
+import { exec, until } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import type { Host } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+/** What a command says, for people and as JSON. Its exit code must be that of the report. */
+async function follow(host: Host, ...args: readonly string[]): Promise<PathReport> {
+  const { code, stderr, stdout } = await host.attempt(...args, "--json");
+  assert.match(stdout, /^\{/, stderr);
+  const report = JSON.parse(stdout) as PathReport;
+  assert.equal(code, report.reached ? 0 : 4, stdout);
+  note(`${args.join(" ")}: ${report.reached ? `reached in ${report.ms} ms` : report.verdict}`);
+  return report;
+}
+
+const two = suite({
+  name: "host kernel, ways, two hosts",
+  open: () => hostWorld({ hosts: 2, containers: 3 }),
+  prepare: async (world) => {
+    await mesh(world);
+    await world.host(1).attach(world.container(3), "10.2.1.3/24");
+  },
+}, {
+  "ping names container, host, overlay, host and container, each with its time": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    const report = await follow(one, "ping", "10.2.1.2");
+    assert.ok(report.reached);
+    assert.match(report.from!.target!, /c[13]$/);
+    assert.deepEqual(report.hops.map(({ nickname }) => nickname), [one.netns, two.netns]);
+    assert.equal(report.hops[0]!.link!.overlay, "sleeve");
+    assert.ok(report.hops[0]!.link!.rttMs! > 0 && report.hops[1]!.ms! > 0 && report.ms! > 0);
+    assert.equal(report.to!.target, `netns:${world.container(2).netns}`);
+    const text = await one.run("ping", "10.2.1.2");
+    note(text);
+    assert.match(
+      text,
+      /container.*\nhost.*h1.*\noverlay.*sleeve, in clear, MTU.*\nhost.*h2.*\ncontainer.*10\.2\.1\.2/,
+    );
+    assert.match(text, /\nreached\n$/);
+  },
+  "ping knows hosts by nickname, names, and what is on this host": async (world) => {
+    const one = world.host(1);
+    assert.equal((await follow(one, "ping", world.host(2).netns)).hops.length, 2);
+    await world.host(2).run("attach", "--name", "db", `netns:${world.container(2).netns}`);
+    await until("the name is known", async () => (await one.attempt("dns", "lookup", "db")).code === 0);
+    assert.ok((await follow(one, "ping", "db")).reached);
+    const here = await follow(one, "ping", "10.2.1.3");
+    assert.ok(here.reached);
+    assert.equal(here.hops.length, 1);
+    const { code, stderr } = await one.attempt("ping", "nobody");
+    assert.equal(code, 1);
+    assert.match(stderr, /it is no address, no name and no host\nhint: .*dns list/);
+  },
+  "trace counts what flows carry, there and back": async (world) => {
+    const from = ["--from", `netns:${world.container(1).netns}`];
+    const report = await follow(world.host(1), "trace", "10.2.1.2", ...from);
+    assert.ok(report.reached, report.verdict);
+    for (const { back, nickname, there } of report.hops) {
+      assert.ok((there.after ?? 0) > (there.before ?? 0), `${nickname} ${JSON.stringify(report)}`);
+      assert.ok((back.after ?? 0) > (back.before ?? 0), `${nickname} ${JSON.stringify(report)}`);
+    }
+    note(await world.host(1).run("trace", "10.2.1.2", ...from));
+  },
+  "a container that does not answer: its host says why": async (world) => {
+    const { netns } = world.container(2);
+    const rules = [
+      "add table arp eat",
+      "add chain arp eat in { type filter hook input priority 0; policy drop; }",
+    ];
+    await exec(["nft", "-f", "-"], { netns, input: rules.join("\n") });
+    const deaf = await follow(world.host(1), "trace", "10.2.1.2");
+    assert.match(deaf.verdict, new RegExp(`${netns} on .*h2 was asked and did not answer`));
+    assert.equal(deaf.to!.target, `netns:${netns}`);
+    await exec(["nft", "delete", "table", "arp", "eat"], { netns });
+    await until("it answers again", async () => (await follow(world.host(1), "ping", "10.2.1.2")).reached);
+    const nobody = await follow(world.host(1), "ping", "10.2.1.99");
+    assert.match(nobody.verdict, /^nobody answers for 10\.2\.1\.99/);
+  },
+  "what is swallowed between two hosts is found by counting": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    // Only what is as large as frames of a container, so that heartbeats go on.
+    await exec(["nft", "-f", "-"], {
+      netns: two.netns,
+      input: [
+        "add table inet eat",
+        "add chain inet eat in { type filter hook input priority 0; }",
+        `add rule inet eat in ip saddr ${one.address} udp dport 6783 meta length 70-100 drop`,
+      ].join("\n"),
+    });
+    const report = await follow(one, "trace", "10.2.1.2", "--from", `netns:${world.container(1).netns}`);
+    assert.match(
+      report.verdict,
+      /the probe left .*h1 and did not arrive at .*h2: what is between them swallowed it/,
+    );
+    await exec(["nft", "delete", "table", "inet", "eat"], { netns: two.netns });
+  },
+  "questions beyond the bound get no answer, and cost nobody else his": async (world) => {
+    const one = world.host(1);
+    const many = Array.from({ length: 40 }, () => follow(one, "ping", world.host(2).netns));
+    await Promise.all(many);
+    await until("it is answered again", async () => (await follow(one, "ping", "10.2.1.2")).reached);
+  },
+});
+
+const three = suite({
+  name: "host kernel, ways, a line of three hosts",
+  open: () => hostWorld({ hosts: 3, containers: 3 }),
+  prepare: line,
+}, {
+  "the host in the middle is a hop": async (world) => {
+    const report = await follow(
+      world.host(1),
+      "trace",
+      "10.2.1.3",
+      "--from",
+      `netns:${world.container(1).netns}`,
+    );
+    assert.ok(report.reached, report.verdict);
+    assert.deepEqual(report.hops.map(({ nickname }) => nickname), world.hosts.map(({ netns }) => netns));
+    const [, middle] = report.hops;
+    assert.ok((middle!.there.after ?? 0) > (middle!.there.before ?? 0), JSON.stringify(middle));
+  },
+  "a host that lacks the extension is named as such": async (world) => {
+    const middle = world.host(2);
+    await middle.run("down");
+    middle.environment = { MESHNET_WITHOUT: "path1" };
+    await middle.up("--no-discovery", "--peers", world.host(1).address);
+    for (const host of [world.host(1), world.host(3)]) await host.established(1, 30_000);
+    await until(
+      "the far container answers",
+      async () => (await world.container(1).ping("10.2.1.3", "-c", "1", "-W", "1")).received === 1,
+      { ms: 30_000 },
+    );
+    const report = await follow(world.host(1), "ping", "10.2.1.3");
+    assert.ok(report.reached, "the address answers all the same");
+    assert.match(report.hops[1]!.silent!, /does not understand such questions/);
+  },
+});
+
+declareTests(two, three);

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { type CheckFacts, checkLines } from "../../../mod/doctor/check_lines.ts";
+
+const WELL: CheckFacts = {
+  ...{ host: "host2", address: "192.0.2.2", local: "192.0.2.1", port: 6783 },
+  ...{ tcp: "connected", tcpReason: "", intro: undefined, udp: "silent", udpNext: "silent" },
+  link: { sleeve: { works: true, why: "" }, fastdp: { works: true, why: "" }, sealed: true, mtu: 1420 },
+  ...{
+    noFastdp: null,
+    password: true,
+    mtu: 1410,
+    routeMtu: 1500,
+    clock: { aheadMs: 20, ms: 2 },
+    firewall: [],
+  },
+};
+const ALONE = { link: undefined, tcp: "open", clock: undefined } as const;
+const INTRO = { ok: true, tunnels: true, reason: "" };
+
+function found(what: string, change: Partial<CheckFacts>) {
+  const line = checkLines({ ...WELL, ...change }).find((one) => one.what === what)!;
+  return { ...line, said: `${line.state}: ${line.text}` };
+}
+
+Deno.test("checkLines() has a line for each thing, and all are good where all is well", () => {
+  const lines = checkLines(WELL);
+  const names = ["TCP 6783", "UDP 6783", "UDP 6784", "ESP", "MTU", "clock", "password", "firewall"];
+  assert.deepEqual(lines.map(({ what }) => what), names);
+  assert.ok(lines.every(({ fix, state }) => state === "good" && fix === null), JSON.stringify(lines));
+});
+
+Deno.test("checkLines() tells good, bad, unknown and unused apart", () => {
+  const blocked = (why: string) => ({ works: false, why });
+  const link = (change: Partial<NonNullable<CheckFacts["link"]>>) => ({ link: { ...WELL.link!, ...change } });
+  const cases: readonly (readonly [string, Partial<CheckFacts>, RegExp])[] = [
+    ["TCP 6783", { ...ALONE, intro: INTRO }, /^good: a connection can be made/],
+    ["TCP 6783", { ...ALONE, tcp: "refused" }, /^bad: nothing listens/],
+    ["TCP 6783", { ...ALONE, tcp: "timeout" }, /^bad: no answer/],
+    ["TCP 6783", { ...ALONE, tcp: "other", tcpReason: "no route" }, /^bad: no route/],
+    [
+      "TCP 6783",
+      { ...ALONE, intro: { ...INTRO, ok: false, reason: "the other end is not a mesh peer, it says SSH" } },
+      /^bad: something else than meshnet/,
+    ],
+    ["UDP 6783", link({ sleeve: blocked("testing the path with heartbeats over UDP") }), /^unknown: testing/],
+    ["UDP 6783", link({ sleeve: blocked("no answer to heartbeats over UDP") }), /^bad: no answer/],
+    ["UDP 6783", { ...ALONE, udp: "refused" }, /^bad: nothing uses that port/],
+    ["UDP 6783", { ...ALONE, udp: "unreachable" }, /^bad: the host cannot be reached/],
+    ["UDP 6783", ALONE, /^unknown: nothing refuses it/],
+    ["UDP 6783", { ...ALONE, tcp: "timeout" }, /^unknown: nothing came back/],
+    ["UDP 6784", { noFastdp: "no Open vSwitch" }, /^unused: no Open vSwitch/],
+    ["UDP 6784", link({ fastdp: undefined }), /^unused: the other host has no kernel tunnels/],
+    ["UDP 6784", { ...ALONE, intro: { ...INTRO, tunnels: false } }, /^unused: the other host/],
+    ["UDP 6784", link({ fastdp: blocked("a firewall blocks it") }), /^bad: a firewall/],
+    ["ESP", { password: false }, /^unused: there is no password/],
+    ["ESP", link({ sealed: false }), /^unused: both hosts trust/],
+    ["ESP", ALONE, /^unknown: /],
+    ["ESP", link({ fastdp: blocked("no answer to full-size VXLAN heartbeats on IPsec") }), /^bad: no answer/],
+    ["MTU", link({ mtu: 1300 }), /^bad: 1300 bytes get through whole/],
+    ["MTU", ALONE, /^unknown: this host's way out carries 1500 bytes/],
+    ["MTU", { ...ALONE, routeMtu: 0 }, /^unknown: known once/],
+    ["clock", { clock: { aheadMs: -61_000, ms: 2 } }, /^bad: 61 s behind/],
+    ["clock", { clock: { aheadMs: 11_000, ms: 2_000 } }, /^good: 11 s ahead/],
+    ["clock", ALONE, /^unknown/],
+    ["password", { ...ALONE, intro: INTRO, password: false }, /^good: neither host has one/],
+    [
+      "password",
+      { ...ALONE, intro: { ...INTRO, ok: false, reason: "the passwords differ" } },
+      /^bad: the passwords differ/,
+    ],
+    ["password", { ...ALONE, tcp: "refused" }, /^unknown: nobody could be asked/],
+    ["firewall", { firewall: undefined }, /^unknown/],
+    ["firewall", { firewall: [{ message: "It drops TCP", hint: "Open: nft add x" }] }, /^bad: It drops TCP/],
+  ];
+  for (const [what, change, words] of cases) {
+    assert.match(found(what, change).said, words, JSON.stringify(change));
+  }
+});
+
+Deno.test("checkLines() gives the fix in nft and in iptables, and says on which host", () => {
+  assert.deepEqual(found("TCP 6783", { ...ALONE, tcp: "timeout" }).fix, {
+    ...{ on: "host2", command: null },
+    nft: "nft insert rule inet filter input ip saddr 192.0.2.1 tcp dport 6783 accept",
+    iptables: "iptables -I INPUT -s 192.0.2.1 -p tcp --dport 6783 -j ACCEPT",
+  });
+  const why =
+    "nothing arrives from the peer over UDP: let this host's firewall accept UDP 6783 from 192.0.2.2";
+  const here = found("UDP 6783", { link: { ...WELL.link!, sleeve: { works: false, why } } }).fix!;
+  assert.deepEqual([here.on, here.nft?.includes("ip saddr 192.0.2.2")], ["this host", true]);
+  const esp = found("ESP", { link: { ...WELL.link!, fastdp: { works: false, why: "a firewall blocks it" } } })
+    .fix!;
+  assert.match(esp.nft!, /meta l4proto esp accept$/);
+  assert.match(esp.iptables!, /-p esp -j ACCEPT$/);
+  const ipv6 = found("TCP 6783", { ...ALONE, tcp: "timeout", local: "fd00::1" }).fix!;
+  assert.match(ipv6.nft! + ipv6.iptables!, /ip6 saddr fd00::1 .*ip6tables -I/);
+  const own = (hint: string) => found("firewall", { firewall: [{ message: "m", hint }] }).fix!;
+  assert.equal(own("Open the mesh's ports: iptables -I INPUT -j X").iptables, "iptables -I INPUT -j X");
+  assert.equal(own("Open the mesh's ports: ufw allow 6783/tcp").command, "ufw allow 6783/tcp");
+});
