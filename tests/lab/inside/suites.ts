@@ -1,6 +1,7 @@
 /** All suites of the lab in user-mode Linux. */
 import clone from "./clone_lab.ts";
 import datapath from "./datapath_lab.ts";
+import doctor from "./doctor_lab.ts";
 import encrypted from "./esp_lab.ts";
 import fallback from "./fallback_lab.ts";
 import groups from "./groups_lab.ts";
@@ -20,12 +21,12 @@ import twoHosts from "./two_hosts_lab.ts";
 
 /** Every suite. Each kernel goes down the list and takes what no other has taken. So no suite of a kernel comes after one
  * that is further down: what must find its kernel without certain modules stands above what loads them. `noModule` is the
- * first, and `twoHosts` and `password` stand above `encrypted` and `renumber`. Otherwise long ones come first, so that all kernels end
+ * first, and `twoHosts` and `password` stand above `encrypted`, `doctor` and `renumber`. Otherwise long ones come first, so that all kernels end
  * at about the same time. */
 export const SUITES: readonly Suite[] = [
   ...[noModule, twoHosts, password],
   ...encrypted,
-  ...[renumber, restart, lifecycle],
+  ...[doctor, renumber, restart, lifecycle],
   ...fallback,
 
   ...mixedLine,
