@@ -76,6 +76,7 @@ const LAB: readonly Package[] = [
   { apt: "openvswitch-switch", programs: ["ovs-dpctl"] },
   { apt: "iproute2", programs: ["ip", "bridge", "tc", "ss", "nstat"] },
   { apt: "procps", programs: ["sysctl"] },
+  { apt: "faketime", programs: ["faketime"] },
   { apt: "ethtool", programs: ["ethtool"] },
   { apt: "curl", programs: ["curl"] },
   { apt: "iputils-ping", programs: ["ping"] },

@@ -49,7 +49,7 @@ const alone = suite({
       await host.run("down");
       await named(host, words);
     } finally {
-      await host.attempt("down");
+      await host.attempt("reset");
       await attempt(["umount", "-l", host.stateDir]);
     }
   },
@@ -121,6 +121,20 @@ const together = suite({
     await two.up("--peers", one.address);
     await named(two, /No connection to 192\.168\.50\.1: .*same peer name/);
     two.peerName = peerName;
+    for (const host of world.hosts) await host.run("reset");
+  },
+  "clocks differ": async (world) => {
+    const [one, two] = world.hosts as [Host, Host];
+    two.startedBy = ["faketime", "-m", "--exclude-monotonic", "-f", "+600s"];
+    await one.up();
+    await two.up("--peers", one.address);
+    for (const host of world.hosts) await host.established();
+    await named(one, /Clocks differ from this host's: .*h2 is \d+ s ahead\n.*chrony/);
+    await named(two, /Clocks differ from this host's: .*h1 is \d+ s behind/);
+    two.startedBy = [];
+    await two.run("down");
+    await two.up("--peers", one.address);
+    await healthy(world.hosts);
     for (const host of world.hosts) await host.run("reset");
   },
   "rings were seeded differently": async (world) => {

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import type { PeerName } from "../../../mod/core/names.ts";
+import { findFaults } from "../../../mod/daemon/checks.ts";
+import { runningChecks, type RunningFacts } from "../../../mod/daemon/checks/running_checks.ts";
+import { EXAMPLE } from "../control/example_status.ts";
+
+const SELF = "02:00:00:00:50:01" as PeerName;
+const OTHER = "02:00:00:00:50:02" as PeerName;
+const OLD = "02:00:00:00:50:03" as PeerName;
+const WELL = { ...EXAMPLE, problems: [], connections: [], ipam: null };
+
+/** What the checks of a daemon with these facts find, each `check: message`. */
+async function found(change: Partial<RunningFacts> & { readonly aheadMs?: number } = {}) {
+  const asked: PeerName[] = [];
+  const facts: RunningFacts = {
+    status: () => Promise.resolve(WELL),
+    users: { others: () => Promise.resolve([]) },
+    names: undefined,
+    paths: {
+      self: SELF,
+      peers: () => [SELF, OTHER, OLD].map((name) => ({ name, nickname: name === OTHER ? "h2" : "" })),
+      knows: (peer) => peer !== OLD,
+      channel: {
+        ask: (peer) => {
+          asked.push(peer);
+          return Promise.resolve({ answer: {} as never, ms: 1, clockMs: change.aheadMs ?? 3 });
+        },
+      },
+    },
+    ...change,
+  };
+  const faults: string[] = [];
+  for await (const { check, error } of findFaults(runningChecks(facts))) {
+    faults.push(`${check}: ${(error as Error).message}`);
+  }
+  return { faults, asked };
+}
+
+Deno.test("runningChecks() finds nothing where all is well, and asks only those that understand", async () => {
+  assert.deepEqual(await found(), { faults: [], asked: [OTHER] });
+});
+
+Deno.test("runningChecks() names problems, clocks, addresses in use twice and name servers", async () => {
+  const [problem] =
+    (await found({ status: () => Promise.resolve({ ...WELL, problems: [{ message: "p", hint: null }] }) }))
+      .faults;
+  assert.equal(problem, "problems of the status: p");
+  assert.deepEqual((await found({ aheadMs: 60_000 })).faults, [
+    "clocks: Clocks differ from this host's: h2 is 60 s ahead",
+  ]);
+  const user = { ip: "10.2.1.1" as Ip, mac: "m", host: "h2", text: "m on h2" };
+  const { faults } = await found({ users: { others: () => Promise.resolve([user]) } });
+  assert.match(faults[0]!, /^addresses in use twice: .* is also used by m on h2/);
+  const files = { bypassing: () => ({ path: "/etc/x", asks: "192.0.2.53" }) } as never;
+  const bypassing = (await found({ names: { files } })).faults;
+  assert.match(bypassing[0]!, /^name servers of namespaces: .* asks 192\.0\.2\.53 for names, not this host/);
+});
+
+Deno.test("runningChecks() goes on where one of them fails", async () => {
+  const { faults } = await found({
+    aheadMs: 60_000,
+    users: { others: () => Promise.reject(new Error("no answer")) },
+  });
+  assert.deepEqual(faults.map((text) => text.split(":")[0]), ["clocks", "addresses in use twice"]);
+});
