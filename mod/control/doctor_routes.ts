@@ -1,6 +1,6 @@
 /** What can be asked to find faults, and how. */
 import type { CheckReport, CheckRequest, DoctorReport, PathReport, PathRequest } from "./doctor_types.ts";
-import { type Fields, readFields, readFlag, readOptional, readText } from "./fields.ts";
+import { readFields, readFlag, readOptional, readText, type RequestFields } from "./fields.ts";
 import type { Endpoints } from "./http_answer.ts";
 
 /** What the daemon can be asked to look at. */
@@ -25,7 +25,7 @@ export function doctorEndpoints(api: DoctorApi): Endpoints {
     "/path": {
       method: "POST",
       handle(body) {
-        const fields: Fields = readFields(body, ["to", "from", "probe"]);
+        const fields: RequestFields = readFields(body, ["to", "from", "probe"]);
         const to = readText(fields, "to", "Send an address, a name or a host as to");
         return api.path({ to, from: readOptional(fields, "from"), probe: readFlag(fields, "probe") });
       },

@@ -1,11 +1,11 @@
-/** Fields of requests: each is read by one of these, which refuse what it may not be. */
+/** RequestFields of requests: each is read by one of these, which refuse what it may not be. */
 import { MeshnetError } from "../core/errors.ts";
 
 const MAX_ITEMS = 1024;
 const MAX_TEXT = 4096;
 
 /** The fields of a body. */
-export type Fields = Readonly<Record<string, unknown>>;
+export type RequestFields = Readonly<Record<string, unknown>>;
 
 /** Refuses a request. */
 export function refuse(message: string, hint: string): never {
@@ -13,7 +13,7 @@ export function refuse(message: string, hint: string): never {
 }
 
 /** The fields of a body that has no others. */
-export function readFields(body: unknown, known: readonly string[]): Fields {
+export function readFields(body: unknown, known: readonly string[]): RequestFields {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     refuse("The request body is not an object", `Send an object with ${known.join(", ")}`);
   }
@@ -28,7 +28,7 @@ export function readFields(body: unknown, known: readonly string[]): Fields {
 }
 
 /** A list of texts; none where it is absent. */
-export function readTexts(fields: Fields, name: string): readonly string[] {
+export function readTexts(fields: RequestFields, name: string): readonly string[] {
   const value = fields[name] ?? [];
   if (Array.isArray(value)) value.forEach((each) => refuseLong(each, name));
   const good = Array.isArray(value) && value.length <= MAX_ITEMS && value.every(isText);
@@ -38,7 +38,7 @@ export function readTexts(fields: Fields, name: string): readonly string[] {
 }
 
 /** True or false; false where it is absent. */
-export function readFlag(fields: Fields, name: string): boolean {
+export function readFlag(fields: RequestFields, name: string): boolean {
   const value = fields[name] ?? false;
   return typeof value === "boolean"
     ? value
@@ -46,7 +46,7 @@ export function readFlag(fields: Fields, name: string): boolean {
 }
 
 /** A text, or null where it is absent. */
-export function readOptional(fields: Fields, name: string): string | null {
+export function readOptional(fields: RequestFields, name: string): string | null {
   const value = fields[name] ?? null;
   refuseLong(value, name);
   if (value === null || isText(value)) return value;
@@ -68,7 +68,7 @@ export function isText(value: unknown): value is string {
 }
 
 /** A text that must be there. */
-export function readText(fields: Fields, name: string, hint: string): string {
+export function readText(fields: RequestFields, name: string, hint: string): string {
   const value = fields[name];
   refuseLong(value, name);
   return isText(value) ? value : refuse(`The field ${name} is missing`, hint);

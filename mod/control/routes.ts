@@ -31,7 +31,6 @@ import type {
 import { type DoctorApi, doctorEndpoints } from "./doctor_routes.ts";
 import type { LookupAnswer, LookupRequest, NameAnswer, NameReport, NameRequest } from "./name_types.ts";
 import {
-  type Fields,
   isText,
   readFields,
   readFlag,
@@ -39,6 +38,7 @@ import {
   readTexts,
   refuse,
   refuseLong,
+  type RequestFields,
 } from "./fields.ts";
 import type { Endpoints } from "./http_answer.ts";
 
@@ -211,12 +211,12 @@ export function controlEndpoints(api: ControlApi): Endpoints {
   };
 }
 
-/** Fields of every request that may wait. */
+/** RequestFields of every request that may wait. */
 const WAIT = ["noWait", "timeoutMs"];
 /** Time-out of a request that names none, and the longest, in milliseconds. */
 const PATIENCE_MS = { usual: 60_000, most: 24 * 3_600_000 };
 
-function readWait(fields: Fields): WaitRequest {
+function readWait(fields: RequestFields): WaitRequest {
   const timeoutMs = fields["timeoutMs"] ?? PATIENCE_MS.usual;
   if (typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= PATIENCE_MS.most) {
     return { noWait: readFlag(fields, "noWait"), timeoutMs };
@@ -224,7 +224,7 @@ function readWait(fields: Fields): WaitRequest {
   return refuse("The field timeoutMs is no time", `Send milliseconds, 0 to ${PATIENCE_MS.most}`);
 }
 
-function readHolder(fields: Fields): string {
+function readHolder(fields: RequestFields): string {
   const holder = fields["holder"];
   // deno-lint-ignore no-control-regex -- control characters are what is refused
   if (isText(holder) && holder.length <= MAX_HOLDER && !/[\x00-\x20\x7f]/.test(holder)) return holder;
@@ -236,7 +236,7 @@ function readHolder(fields: Fields): string {
   );
 }
 
-function readNameOf(fields: Fields): string {
+function readNameOf(fields: RequestFields): string {
   const name = fields["name"];
   refuseLong(name, "name");
   return isText(name) ? name : refuse("The field name is missing", "Send a name such as web as name");
@@ -251,7 +251,7 @@ function readNameRequest(body: unknown): NameRequest {
   };
 }
 
-function readAttach(fields: Fields): DetachRequest {
+function readAttach(fields: RequestFields): DetachRequest {
   const target = fields["target"];
   refuseLong(target, "target");
   if (!isText(target)) refuse("The field target is missing", "Send netns:NAME, pid:N or a path as target");
