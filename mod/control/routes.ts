@@ -211,7 +211,7 @@ export function controlEndpoints(api: ControlApi): Endpoints {
   };
 }
 
-/** RequestFields of every request that may wait. */
+/** Fields of every request that may wait. */
 const WAIT = ["noWait", "timeoutMs"];
 /** Time-out of a request that names none, and the longest, in milliseconds. */
 const PATIENCE_MS = { usual: 60_000, most: 24 * 3_600_000 };
