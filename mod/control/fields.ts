@@ -1,4 +1,4 @@
-/** RequestFields of requests: each is read by one of these, which refuse what it may not be. */
+/** Fields of requests: each is read by one of these, which refuse what it may not be. */
 import { MeshnetError } from "../core/errors.ts";
 
 const MAX_ITEMS = 1024;
