@@ -32,6 +32,8 @@ export interface PathChannelParts {
   readonly clock: Clock;
   readonly faults: Pick<Faults, "guard" | "later">;
   readonly send: (peer: PeerName, payload: Uint8Array) => void;
+  /** How long an answer may take, in milliseconds; 2 s unless given. */
+  readonly patienceMs?: number;
   /** Answers a question. */
   readonly look: (question: HopQuestion) => Promise<HopAnswer>;
 }
@@ -52,11 +54,11 @@ export class PathChannel implements GossipChannel {
   /** Asks one host. Undefined: it did not answer in time. */
   async ask(peer: PeerName, question: Omit<HopQuestion, "id">): Promise<TimedAnswer | undefined> {
     if (this.#waiting.size >= MOST_WAITING) return undefined;
-    const { clock, faults, send } = this.#parts;
+    const { clock, faults, patienceMs = PATIENCE_MS, send } = this.#parts;
     const id = ++this.#lastId;
     const { promise, resolve } = Promise.withResolvers<HopAnswer | undefined>();
     this.#waiting.set(id, { peer, take: resolve });
-    const late = setTimeout(faults.guard("a question about a way", () => resolve(undefined)), PATIENCE_MS);
+    const late = setTimeout(faults.guard("a question about a way", () => resolve(undefined)), patienceMs);
     const [began, wall] = [clock.now(), Date.now()];
     send(peer, encodeHopMessage({ kind: "question", question: { ...question, id } }));
     const answer = await promise;

@@ -31,6 +31,7 @@ function bench() {
       guard: (_what, work) => (...args) => void work(...args),
       later: (_what, promise) => void later.push(Promise.resolve(promise)),
     },
+    patienceMs: 5,
     send: (peer, payload) => void sent.push({ peer, payload }),
     look: ({ id }) => (looks++, Promise.resolve(answerOf(id))),
   });
@@ -54,7 +55,7 @@ Deno.test("PathChannel.ask() takes the answer of whom it asked, with its time an
   assert.ok(Math.abs(found!.clockMs - 5_000) < 1_000, `${found!.clockMs}`);
 });
 
-Deno.test("PathChannel asks no more than 64 at a time, and each waits for two seconds at the most", async () => {
+Deno.test("PathChannel asks no more than 64 at a time, and none waits for ever", async () => {
   const { channel, sent } = bench();
   const all = Array.from({ length: 70 }, () => channel.ask(B, WHAT));
   assert.equal(sent.length, 64);
