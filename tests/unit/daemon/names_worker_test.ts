@@ -226,6 +226,8 @@ Deno.test("the name server's thread probes by programs: what they are told, and 
 
 Deno.test("the name server's thread ends programs that take too long, and what they leave behind", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "meshnet-names-" });
+  // After the thread has ended: until then it may begin a program anew, which writes into the folder.
+  using _removed = { [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }) };
   await using trial = new NamesTrial();
   const ownPid = (name: string) => `echo $$ > ${folder}/${name}`;
   probeBy(trial, "slow", ["sh", "-c", `${ownPid("slow")}; sleep 1000`], 3_000);
@@ -240,7 +242,6 @@ Deno.test("the name server's thread ends programs that take too long, and what t
     };
     await soon(`the end of the ${name} program`, gone());
   }
-  Deno.removeSync(folder, { recursive: true });
 });
 
 function isRunning(pid: number): boolean {
