@@ -173,7 +173,10 @@ export class EbpfDatapath implements Datapath {
     let more = false;
     if (at.isReady(TAP)) {
       const { emptied, misses } = this.#user.read((header, frame) => this.#miss(header, frame, post));
-      if (misses > 0) this.#tables.tookMisses(emptied ? { all: true } : { all: false, count: misses });
+      // Emptied, it also forgives misses that were given and that the TAP had no room for.
+      if (misses > 0 || emptied) {
+        this.#tables.tookMisses(emptied ? { all: true } : { all: false, count: misses });
+      }
       more = !emptied;
     }
     this.#backlog.update(more, now, post);

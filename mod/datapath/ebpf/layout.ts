@@ -244,6 +244,13 @@ export function isMiss(bytes: Uint8Array, at: number, to: number): boolean {
     bytes[tag + 2] === MISS_TCI >>> 8 && bytes[tag + 3] === 0;
 }
 
+/** Whether a miss is of a local port: it has neither tunnel id nor tag of a link, and no outer source. Only those are
+ * counted as given (CONFIG). */
+export function isLocalMiss(bytes: Uint8Array, at: number): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, MISS_IN_FRONT);
+  return (view.getUint32(KEY.id, true) & ~TAGGED) === 0 && view.getUint32(KEY.source, true) === 0;
+}
+
 /** Reads the header of a miss. */
 export function readMiss(bytes: Uint8Array, at: number): MissHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, MISS_IN_FRONT);

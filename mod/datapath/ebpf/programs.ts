@@ -232,8 +232,10 @@ function miss(program: Assembler, { credit }: { credit: boolean }): void {
     lookUp(program, "config", AT.index);
     program.jumpIf("r0", "eq", 0, "drop").load(4, "r1", "r0", CONFIG.given)
       .alu("sub", "r1", "r8").alu("lsh", "r1", 32).alu("rsh", "r1", 32)
+      // User space may have taken more than were given: it forgives all when it has emptied the TAP, also what came after.
+      .jumpIf("r1", "gt", 0x7fff_ffff, "ahead")
       .jumpIf("r1", "ge", WAITING_MISSES, "bounded")
-      .mov("r1", 1).atomicAdd(4, "r0", CONFIG.given, "r1");
+      .label("ahead").mov("r7", "r0");
   }
   count(program, "misses");
   // A tag of ours first: a tag that the frame has goes into the frame by that.
@@ -243,8 +245,9 @@ function miss(program: Assembler, { credit }: { credit: boolean }): void {
     .jumpIf("r0", "ne", 0, "drop")
     .mov("r1", "r6").mov("r2", 0).mov("r3", "r10").alu("add", "r3", AT.key).mov("r4", MISS.size).mov("r5", 0)
     .call(HELPER.storeBytes)
-    .jumpIf("r0", "ne", 0, "drop")
-    .mov("r1", "r9").mov("r2", 0).call(HELPER.redirect)
+    .jumpIf("r0", "ne", 0, "drop");
+  if (credit) program.mov("r1", 1).atomicAdd(4, "r7", CONFIG.given, "r1");
+  program.mov("r1", "r9").mov("r2", 0).call(HELPER.redirect)
     .exit();
   if (credit) program.label("to the bridge").mov("r0", PASS).exit();
   program.label("bounded");

@@ -59,6 +59,7 @@ export class Tables {
   readonly #config = octets(CONFIG.size);
   readonly #counts: Uint8Array<ArrayBuffer>;
   #slot = 0;
+  #tap = 0;
   #taken = 0;
 
   /** `cpus`: how many the kernel may ever use. */
@@ -102,7 +103,9 @@ export class Tables {
     const group = this.#putGroup(ufid, 0, count <= 1 ? 0 : count);
     const failed = group || this.maps.flows.put(this.#key, this.#flow, replace ? "present" : "absent");
     if (failed !== 0) {
-      if (!replace) this.#deleteGroup(ufid, 0, chunks);
+      // Outputs of the old flow may be half overwritten: without it, its frames are misses.
+      if (replace) this.delete(ufid);
+      this.#deleteGroup(ufid, 0, chunks);
       return describeErrno(failed);
     }
     this.#deleteGroup(ufid, chunks, before);
@@ -256,19 +259,27 @@ export class Tables {
 
   /** Sends misses to a TAP from now on. */
   directMisses(tap: number): void {
-    new DataView(this.#config.buffer).setUint32(CONFIG.tap, tap, true);
-    this.tookMisses({ all: true });
+    this.#tap = tap;
+    this.#taken = this.#given();
+    this.#putSettings();
   }
 
   /** Misses of local ports were taken from the TAP: so many, or all that there were. */
   tookMisses(what: { readonly all: true } | { readonly all: false; readonly count: number }): void {
+    const before = this.#taken;
+    this.#taken = what.all ? this.#given() : (before + what.count) >>> 0;
+    if (this.#taken !== before) this.#putSettings();
+  }
+
+  #given(): number {
+    this.#number(CONFIG_AT.given);
+    if (!this.maps.config.get(this.#small, this.#config)) return this.#taken;
+    return new DataView(this.#config.buffer).getUint32(CONFIG.given, true);
+  }
+
+  #putSettings(): void {
     const view = new DataView(this.#config.buffer);
-    const tap = view.getUint32(CONFIG.tap, true);
-    if (what.all) {
-      this.#number(CONFIG_AT.given);
-      if (this.maps.config.get(this.#small, this.#config)) this.#taken = view.getUint32(CONFIG.given, true);
-    } else this.#taken += what.count;
-    view.setUint32(CONFIG.tap, tap, true);
+    view.setUint32(CONFIG.tap, this.#tap, true);
     view.setUint32(CONFIG.taken, this.#taken, true);
     this.#number(CONFIG_AT.settings);
     this.maps.config.put(this.#small, this.#config);

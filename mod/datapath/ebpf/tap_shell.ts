@@ -13,7 +13,15 @@ import {
 } from "../../overlay/ports/sleeve_port.ts";
 import { TAP_PACKET, type TapPort } from "../../overlay/ports/tap_port.ts";
 import { putTag, SleeveTags, takeTag } from "../sleeve_tags.ts";
-import { isMiss, MAX_OUTPUTS, MISS, MISS_IN_FRONT, type MissHeader, readMiss } from "./layout.ts";
+import {
+  isLocalMiss,
+  isMiss,
+  MAX_OUTPUTS,
+  MISS,
+  MISS_IN_FRONT,
+  type MissHeader,
+  readMiss,
+} from "./layout.ts";
 
 /** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
 const PACKETS = 64;
@@ -60,7 +68,8 @@ export class UserEnd implements Disposable {
     return this.#parts.tap.fd;
   }
 
-  /** Reads a bounded part of what waits in the TAP. `emptied`: nothing is left. */
+  /** Reads a bounded part of what waits in the TAP. `emptied`: nothing is left. `misses`: so many
+   * were of local ports. */
   read(take: TakeMiss): { readonly emptied: boolean; readonly misses: number } {
     const { tap } = this.#parts;
     const { buffer } = tap;
@@ -69,7 +78,7 @@ export class UserEnd implements Disposable {
       const to = tap.read(0);
       if (to === 0) return { emptied: true, misses };
       if (isMiss(buffer, VIRTIO_HEADER, to)) {
-        misses++;
+        if (isLocalMiss(buffer, VIRTIO_HEADER)) misses++;
         this.#miss(buffer, to, take);
       } else this.#forLink(buffer, to);
     }

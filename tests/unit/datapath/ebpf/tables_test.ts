@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Ip, Mac } from "../../../../mod/core/addr.ts";
+import { ERRNO } from "../../../../mod/core/errno.ts";
 import type { LinkId } from "../../../../mod/core/overlay_port.ts";
 import { CHUNK, FLOW, KEY, MAX_OUTPUTS } from "../../../../mod/datapath/ebpf/layout.ts";
 import { Tables } from "../../../../mod/datapath/ebpf/tables_shell.ts";
@@ -114,6 +115,18 @@ Deno.test("a flow with too many outputs is none: each of its frames is a miss", 
   assert.deepEqual([maps.flows.elements.size, maps.groups.elements.size], [0, 0]);
 });
 
+Deno.test("a replace that the kernel refuses leaves no flow with outputs of both", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
+  const many = (count: number) => Array.from({ length: count }, (_, i) => output(i));
+  install(one, 1, many(2));
+  const { put } = maps.groups;
+  let puts = 0;
+  maps.groups.put = (...what) => ++puts === 2 ? ERRNO.ENOMEM : put.apply(maps.groups, what);
+  assert.match(install(one, 1, many(CHUNK + 1), { replace: true }) ?? "", /ENOMEM/);
+  assert.deepEqual([maps.flows.elements.size, maps.groups.elements.size], [0, 0]);
+});
+
 Deno.test("a full map refuses, and leaves no outputs behind", () => {
   const maps = emptyMaps();
   const one = tables({ ...maps, flows: Object.assign(maps.flows, { put: () => 7 }) });
@@ -183,6 +196,13 @@ Deno.test("misses that were taken are told to the programs: so many, or all that
   maps.config.put(new Uint8Array(Uint32Array.of(1).buffer), new Uint8Array(Uint32Array.of(9, 0).buffer));
   one.tookMisses({ all: true });
   assert.deepEqual(words(0), [77, 9]);
+  let puts = 0;
+  const { put } = maps.config;
+  maps.config.put = (...what) => (puts++, put.apply(maps.config, what));
+  one.tookMisses({ all: true });
+  assert.equal(puts, 0, "nothing has changed");
+  one.tookMisses({ all: false, count: 2 });
+  assert.deepEqual(words(0), [77, 11]);
 });
 
 Deno.test("keys have the size that the programs look for", () => assert.equal(KEY.size, 32));
