@@ -6,6 +6,11 @@ import type { FlowAction, FlowKey } from "../wire/netlink/ovs_keys.ts";
 import type { Meter } from "../wire/netlink/ovs_meter.ts";
 import { BOUNDS } from "./group_frames.ts";
 
+/** Ids of the meters of a port: for broadcasts, for groups. */
+export function metersOf(inPort: number): readonly [number, number] {
+  return [2 * inPort + 1, 2 * inPort + 2];
+}
+
 /** Two meters for each local port that needs them: broadcasts, and frames for groups. They stay, as ports come back. */
 export class OvsMeters {
   /** Those that were tried, and whether the kernel has made them. */
@@ -21,10 +26,15 @@ export class OvsMeters {
     }
     if (actions.every(({ kind }) => kind === "output")) return undefined;
     const isBroadcast = ethDst === BROADCAST;
-    const id = 2 * inPort + (isBroadcast ? 1 : 2);
+    const id = metersOf(inPort)[isBroadcast ? 0 : 1];
     const made = this.#tried.get(id) ??
       this.#make({ id, perSecond: isBroadcast ? BOUNDS.broadcast : BOUNDS.group });
     return made ? id : undefined;
+  }
+
+  /** Has both meters of a port made again when they are needed next: they went with its interface. */
+  forget(inPort: number): void {
+    for (const id of metersOf(inPort)) this.#tried.delete(id);
   }
 
   #make(meter: Meter): boolean {

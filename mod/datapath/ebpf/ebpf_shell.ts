@@ -256,6 +256,7 @@ export class EbpfDatapath implements Datapath {
     this.#numbers.release(ifindex);
     if (port !== undefined) this.#vports.delete(port);
     this.#tables.dropRates(ifindex);
+    this.#meters.forget(ifindex);
   }
 
   /** See Datapath. */

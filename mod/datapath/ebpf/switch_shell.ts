@@ -272,6 +272,7 @@ function takeOff(route: NetlinkSocket, ifindex: number, hook: rt.FilterHook): vo
 
 function isAbsence(thrown: unknown): boolean {
   const errno = errnoOf(thrown);
+  if (errno === ERRNO.EOPNOTSUPP) return true; // a kernel that knows no filters at all
   return errno === ERRNO.ENOENT || errno === ERRNO.EINVAL || errno === ERRNO.ENODEV;
 }
 

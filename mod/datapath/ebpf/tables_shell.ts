@@ -8,6 +8,7 @@ import type {
   PortNo,
   Ufid,
 } from "../../wire/netlink/ovs_keys.ts";
+import { metersOf } from "../ovs_meters.ts";
 import { FlowPlaces } from "./flow_places.ts";
 import {
   ACTION,
@@ -251,7 +252,7 @@ export class Tables {
   dropRates(ifindex: number): void {
     this.#number(ifindex);
     this.maps.rates.delete(this.#small);
-    for (const meter of [2 * ifindex + 1, 2 * ifindex + 2]) {
+    for (const meter of metersOf(ifindex)) {
       this.#number(meter);
       this.maps.meters.delete(this.#small);
     }

@@ -21,4 +21,8 @@ Deno.test("OvsMeters: one that the kernel refuses leaves the others, and is not 
   const group = 0x0100_5e00_0001 as Mac;
   assert.deepEqual([of(BROADCAST), of(group), of(BROADCAST), of(group)], [undefined, 4, undefined, 4]);
   assert.deepEqual(asked, [3, 4]);
+  meters.forget(7);
+  meters.forget(1);
+  assert.deepEqual([of(BROADCAST), of(group)], [undefined, 4]);
+  assert.deepEqual(asked, [3, 4, 3, 4]);
 });
