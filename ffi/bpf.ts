@@ -167,6 +167,13 @@ export function mapsOfProgram({ fd }: LoadedProgram): readonly number[] {
   return [...ids.subarray(0, Math.min(MAPS, info[INFO.mapCount]!))];
 }
 
+/** The id of a program, by which filters name it. */
+export function idOfProgram({ fd }: LoadedProgram): number {
+  const info = new Uint32Array(INFO.size / 4);
+  infoOf(fd, info);
+  return info[1]!; // behind its type
+}
+
 /** How a map is made. */
 export interface BpfMapShape {
   /** enum bpf_map_type. */

@@ -1,5 +1,5 @@
 /** What the datapath of programs in the kernel is handed in a running daemon. */
-import { BpfMap, loadClassifier, mapsOfProgram, programById } from "../../../ffi/bpf.ts";
+import { BpfMap, idOfProgram, loadClassifier, mapsOfProgram, programById } from "../../../ffi/bpf.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { BridgeParts } from "../../datapath/bridge_kernel_shell.ts";
 import { EbpfDatapath } from "../../datapath/ebpf/ebpf_shell.ts";
@@ -16,6 +16,7 @@ export const MACHINE: Machine = {
   mapById: (id) => BpfMap.byId(id),
   loadClassifier,
   programById,
+  idOfProgram,
   mapsOfProgram,
 };
 

@@ -241,10 +241,18 @@ export class EbpfDatapath implements Datapath {
       known.udpPort === found.udpPort;
     if (same) return;
     if (known !== undefined) this.#forget(ifindex, post);
-    if (found === undefined) return;
+    if (found === undefined) return void (known !== undefined && this.#leave(known));
     const port = this.#learn(found);
     this.#keepPort(found);
     post({ kind: "port-appeared", port });
+  }
+
+  #leave(port: SwitchPort): void {
+    try {
+      this.#switch.leave(port);
+    } catch (thrown) {
+      this.#log.warn("overlay/program-left", { interface: port.name, reason: messageOf(thrown) });
+    }
   }
 
   #forget(ifindex: number, post: PostEvent): void {

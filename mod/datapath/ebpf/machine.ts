@@ -38,5 +38,8 @@ export interface Machine {
   ): MachineProgram;
   /** undefined: it is gone. */
   programById(id: number): MachineProgram | undefined;
+  /** By which filters name it. */
+  idOfProgram(program: MachineProgram): number;
+  /** Ids of the maps that it uses. */
   mapsOfProgram(program: MachineProgram): readonly number[];
 }

@@ -7,9 +7,10 @@ import { assemblePrograms, type ProgramName, PROGRAMS } from "./programs.ts";
 /** What a filter of ours is called begins with this. */
 const FILTER_NAME = `meshnet ${LAYOUT} `;
 
-/** A program and what its filters are called: equal names, equal programs. */
+/** A program and what its filters are called: equal names, equal instructions; equal ids, equal maps too. */
 export interface HeldProgram {
   readonly program: MachineProgram;
+  readonly id: number;
   readonly name: string;
 }
 
@@ -38,25 +39,48 @@ export function loadPrograms<Name extends ProgramName = ProgramName>(
   names: readonly Name[] = PROGRAMS as readonly ProgramName[] as readonly Name[],
 ): Loaded<Name> {
   using undo = new DisposableStack();
-  const present = filters.flatMap(({ name, program: id }) => {
-    if (!name?.startsWith(FILTER_NAME) || id === undefined) return [];
-    const program = machine.programById(id);
-    return program === undefined ? [] : [{ name, program: undo.use(program) }];
-  });
+  const present = presentPrograms(machine, filters, undo);
   const maps = adoptMaps(machine, present.map(({ program }) => program), undo) ?? makeMaps(machine, undo);
+  // Others of that name may be left from a run whose maps are not those.
+  const usable = present.filter(({ program }) =>
+    machine.mapsOfProgram(program).every((id) => maps.ids.has(id))
+  );
   const assembled = assemblePrograms();
   const held = (name: ProgramName): HeldProgram => {
     const filterName = FILTER_NAME + name + " " + digest(assembled[name]);
-    const program = present.find((one) => one.name === filterName && maps.adopted)?.program ??
+    const program = usable.find((one) => one.name === filterName)?.program ??
       undo.use(load(machine, name, { assembled: assembled[name], maps: maps.maps }));
-    return { name: filterName, program };
+    return { name: filterName, program, id: machine.idOfProgram(program) };
   };
   const programs = Object.fromEntries(names.map((name) => [name, held(name)])) as Record<Name, HeldProgram>;
   const kept = undo.move();
   return { programs, maps: maps.maps, [Symbol.dispose]: () => kept[Symbol.dispose]() };
 }
 
+/** The programs of filters of ours, each once, however many ports have it. */
+function presentPrograms(
+  machine: Machine,
+  filters: readonly PresentFilter[],
+  undo: DisposableStack,
+): readonly { readonly name: string; readonly program: MachineProgram }[] {
+  const names = new Map<number, string>();
+  for (const { name, program: id } of filters) {
+    if (name?.startsWith(FILTER_NAME) && id !== undefined) names.set(id, name);
+  }
+  return [...names].flatMap(([id, name]) => {
+    const program = machine.programById(id);
+    return program === undefined ? [] : [{ name, program: undo.use(program) }];
+  });
+}
+
 type Maps = Readonly<Record<MapName, MachineMap>>;
+
+/** The maps to use; `ids`: which these are for the kernel, none where they are new. */
+interface FoundMaps {
+  readonly maps: Maps;
+  readonly ids: ReadonlySet<number>;
+}
+
 const MAP_NAMES = Object.keys(MAPS) as readonly MapName[];
 
 function load(
@@ -73,17 +97,18 @@ function adoptMaps(
   machine: Machine,
   programs: readonly MachineProgram[],
   undo: DisposableStack,
-): { readonly maps: Maps; readonly adopted: true } | undefined {
+): FoundMaps | undefined {
   for (const program of programs) {
     const found = new Map<string, MachineMap>();
-    for (const id of machine.mapsOfProgram(program)) {
+    const ids = new Set(machine.mapsOfProgram(program));
+    for (const id of ids) {
       const one = machine.mapById(id);
       if (one === undefined) continue;
       undo.use(one.map);
       const name = MAP_NAMES.find((name) => kernelMapName(name) === one.name);
       if (name !== undefined && sameShape(MAPS[name], one.shape)) found.set(name, one.map);
     }
-    if (found.size === MAP_NAMES.length) return { maps: Object.fromEntries(found) as Maps, adopted: true };
+    if (found.size === MAP_NAMES.length) return { maps: Object.fromEntries(found) as Maps, ids };
   }
   return undefined;
 }
@@ -92,11 +117,11 @@ function sameShape(wanted: MapShape, present: MapShape): boolean {
   return (Object.keys(wanted) as (keyof MapShape)[]).every((field) => wanted[field] === present[field]);
 }
 
-function makeMaps(machine: Machine, undo: DisposableStack): { readonly maps: Maps; readonly adopted: false } {
+function makeMaps(machine: Machine, undo: DisposableStack): FoundMaps {
   const maps = Object.fromEntries(
     MAP_NAMES.map((name) => [name, undo.use(machine.createMap(kernelMapName(name), MAPS[name]))]),
   );
-  return { maps: maps as Maps, adopted: false };
+  return { maps: maps as Maps, ids: new Set() };
 }
 
 /** A number for what a program says (FNV-1a), so that another one is seen to be another. */

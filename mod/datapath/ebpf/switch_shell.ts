@@ -57,13 +57,18 @@ export class EbpfSwitch implements Disposable {
   /** Has the bridge, and the programs loaded. Throws what the kernel refuses. */
   static open(parts: SwitchParts): EbpfSwitch {
     const { bridge, machine, route } = parts;
-    ensureBridge(route, bridge);
-    const index = linkOf(route, bridge.name)?.index ?? 0;
-    const filters = linksOf(route).filter(({ kind, master, name }) =>
-      master === index || kind === "vxlan" && TUNNEL_NAME.test(name)
+    using undo = new DisposableStack();
+    undo.use(route);
+    const present = linkOf(route, bridge.name)?.index;
+    const ofPorts = linksOf(route).filter(({ kind, master, name }) =>
+      master !== undefined && master === present || kind === "vxlan" && TUNNEL_NAME.test(name)
     ).flatMap(({ index }) => filtersOf(route, index, "in"));
-    const loaded = loadPrograms(machine, filters);
-    return new EbpfSwitch(parts, loaded, index);
+    const ofLeg = present === undefined ? [] : filtersOf(route, present, "out");
+    const loaded = undo.use(loadPrograms(machine, [...ofPorts, ...ofLeg]));
+    ensureBridge(route, bridge); // not before: a host whose kernel refuses programs is to be as it was
+    const made = new EbpfSwitch(parts, loaded, linkOf(route, bridge.name)?.index ?? 0);
+    undo.move();
+    return made;
   }
 
   /** All ports, as the kernel has them. */
@@ -81,8 +86,9 @@ export class EbpfSwitch implements Disposable {
     const { name: bridge, tap } = this.#parts.bridge;
     const port = (kind: PortKind, udpPort?: number) => ({ ifindex, name, kind, udpPort });
     if (name === bridge) return port("leg");
-    // Also while somebody has taken it off the bridge: it carries frames all the same.
-    if (kind === "vxlan" && vxlan?.external === true && TUNNEL_NAME.test(name)) {
+    // Also while somebody has taken it off the bridge: it carries frames all the same. On another one it is another's.
+    const isFree = master === undefined || master === this.#bridge;
+    if (isFree && kind === "vxlan" && vxlan?.external === true && TUNNEL_NAME.test(name)) {
       return port("tunnel", vxlan.port);
     }
     if (master !== this.#bridge) return undefined;
@@ -159,9 +165,18 @@ export class EbpfSwitch implements Disposable {
       if (mine !== undefined) takeOff(route, ifindex, hook);
       return mine !== undefined;
     }
-    if (mine?.name === program.name) return false;
+    if (mine?.program === program.id) return false;
     attach(route, ifindex, { hook, ...program });
     return true;
+  }
+
+  /** Takes our program off an interface that is no port any more, if it is there still: frames of it are none of ours. */
+  leave({ ifindex, kind }: SwitchPort): void {
+    const { route } = this.#parts;
+    const hook = kind === "leg" ? "out" : "in";
+    const isOurs = ({ name, priority }: rt.BpfFilter) =>
+      priority === rt.FILTER_PLACE.priority && isOurFilter(name);
+    if (filtersOf(route, ifindex, hook).some(isOurs)) takeOff(route, ifindex, hook);
   }
 
   #programOf({ kind }: SwitchPort): HeldProgram {
@@ -196,10 +211,11 @@ export class EbpfSwitch implements Disposable {
     const there = linkOf(route, name);
     if (there === undefined) route.request(rt.newVxlan({ name, port: udpPort, mtu: TUNNEL_MTU }));
     const link = linkOf(route, name)!;
-    const isOurs = link.kind === "vxlan" && link.vxlan?.external === true && link.vxlan.port === udpPort;
-    const port: SwitchPort = { ifindex: link.index, name, kind: "tunnel", udpPort };
+    const port = this.#portOf(link);
     try {
-      if (!isOurs) throw new TypeError(`there is another interface of that name, of kind ${link.kind}`);
+      if (port?.kind !== "tunnel" || port.udpPort !== udpPort) {
+        throw new TypeError(`there is another interface of that name, of kind ${link.kind}`);
+      }
       this.#keepTunnel(port);
       return port;
     } catch (thrown) {

@@ -90,6 +90,9 @@ export class FakeMachine implements Machine {
     const program = this.programs.find((one) => one.id === id);
     return program && { fd: program.fd, [Symbol.dispose]() {} };
   }
+  idOfProgram({ fd }: MachineProgram): number {
+    return fd + 100;
+  }
   mapsOfProgram({ fd }: MachineProgram): readonly number[] {
     return this.programs.find((one) => one.fd === fd)?.maps ?? [];
   }

@@ -19,6 +19,16 @@ Deno.test("the first process makes everything, the next one takes over what filt
   assert.equal(second.programs.local.program.fd, local.program.fd);
 });
 
+Deno.test("a program is held once, however many ports have it", () => {
+  const machine = new FakeMachine();
+  const { name, program } = loadPrograms(machine, []).programs.local;
+  let asked = 0;
+  const { programById } = machine;
+  machine.programById = (id) => (asked++, programById.call(machine, id));
+  loadPrograms(machine, Array.from({ length: 100 }, () => ({ name, program: program.fd + 100 })));
+  assert.equal(asked, 1);
+});
+
 Deno.test("programs that say something else are loaded anew, with the maps that are there", () => {
   const machine = new FakeMachine();
   const first = loadPrograms(machine, []);
