@@ -99,7 +99,9 @@ declareTests(
     },
     "a process with a resolv.conf of its own finds names by itself, and gets it back": async (world) => {
       const [three, host] = [world.container(3), world.host(1)];
-      const file = `${FOLDER}/own-resolv.conf`;
+      const folder = Deno.makeTempDirSync({ dir: FOLDER, prefix: "own-" });
+      using _gone = { [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }) };
+      const file = `${folder}/resolv.conf`;
       const theirs = "nameserver 192.0.2.53\nsearch corp.example\n";
       const hosts = await Deno.readTextFile("/etc/resolv.conf");
       await Deno.writeTextFile(file, theirs);
@@ -146,15 +148,13 @@ declareTests(
         await detach(shared.pid);
       }
       {
-        await Deno.mkdir(`${FOLDER}/own-etc`);
-        await Deno.copyFile(file, `${FOLDER}/own-etc/resolv.conf`);
-        await using lasting = started(`mount --bind ${FOLDER}/own-etc /etc`); // a disk, or memory, of the host
+        await using lasting = started(`mount --bind ${folder} /etc`); // a disk, or memory, of the host
         await sleeps(lasting);
         assert.match(
           (await attach(lasting.pid)).warnings.join(),
           /on a disk of this host, where it would outlive/,
         );
-        assert.equal(await Deno.readTextFile(`${FOLDER}/own-etc/resolv.conf`), theirs);
+        assert.equal(await Deno.readTextFile(file), theirs);
         await detach(lasting.pid);
       }
       assert.equal(await Deno.readTextFile("/etc/resolv.conf"), hosts);
