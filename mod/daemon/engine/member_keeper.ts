@@ -154,13 +154,13 @@ export class MemberKeeper {
     if (id !== undefined) this.#show(id);
   }
 
-  /** Looks whether endpoints are still there, and whether containers find names. */
-  look(): void {
+  /** Looks whether endpoints are still there; with `whole`, which takes longer, also whether containers find names. */
+  look(whole: boolean): void {
     const { endpoints, lookups } = this.#parts;
     for (const [, member] of [...this.#members.all()]) {
       for (const { id } of member.endpoints) if (!endpoints.has(id)) this.leaves(id);
     }
-    lookups.keep();
+    if (whole) lookups.keep();
   }
 
   /** The engine gives an address back: whether it stays with its container. */

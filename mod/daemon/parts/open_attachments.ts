@@ -48,8 +48,9 @@ export interface AttachmentsPart extends Disposable {
   readonly containers: { standing: (id: string) => ContainerStanding };
   /** Interfaces that an engine puts into its containers itself. */
   readonly endpoints: EngineEndpoints;
-  /** Is told to look whether they are still there; the part that serves the engine sets it. */
-  readonly onEndpoints: { call: () => void };
+  /** Is told to look whether they are still there, and from time to time whether all is as it should be (`whole`); the part
+   * that serves the engine sets it. */
+  readonly onEndpoints: { call: (whole: boolean) => void };
 }
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
@@ -89,7 +90,7 @@ export function openAttachments(
   const ports = openSwitchPorts(kind, undo, portProgram);
   const onForgotten = { call: (_target: string) => {} };
   const onLooked = { call: (_found: Reconciled) => {} };
-  const onEndpoints = { call: () => {} };
+  const onEndpoints = { call: (_whole: boolean) => {} };
   const containers = { standing: (_id: string): ContainerStanding => ({ kind: "unknown", name: undefined }) };
   const namespaces = new ProcNamespaces();
   const adapters: AttachAdapters = {
@@ -113,9 +114,9 @@ export function openAttachments(
   );
   const restored = attachments.reconcile();
   const endpoints = new EngineEndpoints({ ports, sysctl, mtu, host: undo.use(openRoute()), log: logger });
-  const keepEndpoints = () => {
+  const keepEndpoints = (whole: boolean) => {
     endpoints.keep();
-    onEndpoints.call();
+    onEndpoints.call(whole);
   };
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
@@ -127,7 +128,7 @@ export function openAttachments(
     }
     nameLeg.keep();
     exposed.keep();
-    keepEndpoints();
+    keepEndpoints(true);
   };
   const looked = (found: Reconciled) => onLooked.call(found);
   const also = () => exposed.any || endpoints.any;
@@ -138,7 +139,7 @@ export function openAttachments(
   };
   hooks.onDisturbed = (disturbed) => {
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
-    if (disturbed.hostEnds.some(isEndpointInterface)) keepEndpoints();
+    if (disturbed.hostEnds.some(isEndpointInterface)) keepEndpoints(false);
     exposed.keep(); // its interface may be one of those that lost an address
     keeper.disturbed(disturbed);
   };

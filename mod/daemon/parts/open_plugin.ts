@@ -93,7 +93,7 @@ export async function openPlugin(
     isThere: (namespace) => namespaces.identify(namespace)?.device === namespaces.own().device,
     later: (what, work) => faults.later(what, work),
   });
-  onEndpoints.call = () => members.look();
+  onEndpoints.call = (whole) => members.look(whole);
   undo.defer(() => onEndpoints.call = () => {});
   const server = new HttpServer(
     pluginEndpoints({

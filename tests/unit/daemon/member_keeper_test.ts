@@ -100,7 +100,7 @@ Deno.test("a member is answered while its endpoint is there, and again in the ne
   assert.deepEqual([...next.answered], [...machine.answered]);
   assert.deepEqual([...next.found], [...machine.found]);
   next.pairs.delete("e1"); // the container has ended while nobody can be asked
-  next.keeper.look();
+  next.keeper.look(false);
   assert.equal(next.answered.size, 0);
   assert.equal(next.found.size, 0);
   assert(next.keeper.isKept("10.32.0.1" as Ip));
