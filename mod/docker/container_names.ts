@@ -4,6 +4,8 @@ import { LABEL, listOf } from "./labels.ts";
 
 /** The engine calls a container by so much of its id where nobody has named it. */
 const SHORT_ID = 12;
+/** A container has no more names than something that is attached. */
+const MAX_NAMES = 100;
 
 /** What a container is to be called, in the order of giving: by its name, as it calls itself, by its aliases in our
  * networks, and by its label. Its id is no name: nobody writes it. Of a host name in another domain than the mesh's, the
@@ -22,5 +24,6 @@ export function namesOfContainer(
   const own = isBelow ? hostname : hostname.split(".")[0]!;
   const all = [name, own, ...aliases, ...listOf(labels.get(LABEL.name))];
   const shortId = id.slice(0, SHORT_ID);
-  return [...new Set(all)].filter((each) => each !== "" && each !== shortId && each !== id);
+  return [...new Set(all)].filter((each) => each !== "" && each !== shortId && each !== id)
+    .slice(0, MAX_NAMES);
 }

@@ -38,6 +38,9 @@ Deno.test("namesOfContainer() takes name, host name, aliases of our networks and
   assert.deepEqual(names({ hostname: "4f4f4f4f4f4f" }), ["web", "front", "shop", "store"]);
   assert.deepEqual(names({ hostname: "www.corp.example" })[1], "www");
   assert.deepEqual(names({ hostname: "www.Mesh.internal" })[1], "www.Mesh.internal");
+  const aliases = Array.from({ length: 1_000 }, (_, i) => `n${i}`);
+  const endpoints = [{ network: "mesh", id: "e1", address: parseCidr("10.32.0.1/12")!, aliases }];
+  assert.equal(names({ endpoints }).length, 100);
 });
 
 Deno.test("a container that is stopped keeps its address, and gets it again", () => {

@@ -203,7 +203,9 @@ Deno.test("what was never given out may be released: Docker does so with the gat
 Deno.test("whatever is asked is answered with an object", async () => {
   const methods = ["IpamDriver.RequestPool", "IpamDriver.RequestAddress", "IpamDriver.ReleaseAddress"]
     .concat(
-      ["CreateNetwork", "CreateEndpoint", "Join", "DeleteEndpoint"].map((name) => `NetworkDriver.${name}`),
+      ["CreateNetwork", "CreateEndpoint", "Join", "Leave", "DeleteEndpoint"].map((name) =>
+        `NetworkDriver.${name}`
+      ),
     );
   const key = fc.constantFrom(
     "Pool",
@@ -211,6 +213,7 @@ Deno.test("whatever is asked is answered with an object", async () => {
     "PoolID",
     "Address",
     "EndpointID",
+    "SandboxKey",
     "Interface",
     "IPv4Data",
     "Options",
