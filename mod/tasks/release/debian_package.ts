@@ -81,8 +81,9 @@ Copyright: The meshnet authors
 License: ${OWN_LICENCE}
  On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.
 Comment:
- The package also has code of Deno and of the npm packages below. Their licences
- are as follows; sbom.cdx.json beside this file has versions and hashes.
+ The package also has code of Deno and of npm packages, and uses libraries of
+ Debian. These are the licences of all that its sources name; sbom.cdx.json
+ beside this file says which are in it, with versions and hashes.
 ${lines.join("\n")}
 `;
 }

@@ -34,7 +34,7 @@ until_ok() {
 }
 active() { [ "$(systemctl is-active meshnet.service)" = "$1" ]; }
 # What the program makes in the kernel of its own host.
-made() { ip -o link | grep -E ' (vmn[0-9a-z]+|meshnet|mesh-tap)[:@]'; }
+made() { ip -o link | grep -E ' (vmn[0-9a-z]+|meshnet|mesh-tap|vxlan-[0-9]+)[:@]'; }
 pings() { ip netns exec c1 ping -n -c 3 -i 0.2 -W 2 10.2.1.2; }
 
 # The other host: a namespace with a copy of the program, which updates of the package leave alone.
@@ -100,6 +100,7 @@ tail -n 2 /prove/ping
 [ "$sent" -eq "$received" ] || { echo "lost $((sent - received)) of $sent pings" >&3; false; }
 ok "an update restarts it, and of $sent pings meanwhile none is lost"
 
+[ -n "$(made)" ]
 dpkg -r meshnet
 [ -z "$(made)" ]
 [ -s /var/lib/meshnet/meshnet.db ]

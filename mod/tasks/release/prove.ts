@@ -2,7 +2,7 @@
  * debootstrap makes, with systemd, on user-mode Linux, a kernel that runs as a process and has Open vSwitch. */
 import { messageOf } from "../../core/errors.ts";
 import { debianRelease, debianSources } from "../debian.ts";
-import { command, fail, root, run, temporaryFolder } from "../run.ts";
+import { capture, command, fail, root, run, temporaryFolder } from "../run.ts";
 import { ensure } from "../setup.ts";
 import { ARCHITECTURES } from "./architectures.ts";
 import { emulate } from "./emulate.ts";
@@ -49,7 +49,7 @@ async function makeRoot(path: string): Promise<void> {
   for (const kernel of Deno.readDirSync(MODULES)) {
     Deno.mkdirSync(`${path}/usr/lib/modules`, { recursive: true });
     const copy = ["cp", "-r", `${MODULES}/${kernel.name}`, `${path}/usr/lib/modules/`];
-    for (const argv of [copy, ["depmod", "-b", path, kernel.name]]) await run(argv, PURPOSE);
+    for (const argv of [copy, ["depmod", "-b", path, kernel.name]]) await capture(argv, PURPOSE);
   }
   const wants = `${path}/etc/systemd/system/multi-user.target.wants`;
   Deno.mkdirSync(wants, { recursive: true });
