@@ -1,7 +1,9 @@
 /** The commands that tell how the network is. */
-import { RUN_DIR_OPTION } from "../core/options.ts";
+import { CONFIG_OPTION, RUN_DIR_OPTION, UP_OPTIONS } from "../core/options.ts";
 import type { CommandSpec } from "./command.ts";
 import { JSON_OPTION, TIMEOUT_OPTION } from "./command_options.ts";
+
+const STATE_DIR_OPTION = UP_OPTIONS.find((option) => option.name === "state-dir")!;
 
 /** Pages of `status`. */
 export const STATUS_PAGES = ["connections", "peers", "targets", "ipam", "dns"] as const;
@@ -35,6 +37,16 @@ export const STATUS_COMMANDS: readonly CommandSpec[] = [
       ["meshnet status --check", "exits 4 when something is wrong"],
     ],
     load: () => import("./commands/status.ts"),
+  },
+  {
+    name: "history",
+    brief: "Show what happened lately: who came, who left and why",
+    about:
+      "The last 256 changes, oldest first: starts and ends of the daemon, peers that came and left, other ways of " +
+      "traffic, targets. They are kept over restarts. Where no daemon runs, it shows what the last one has left.",
+    options: [JSON_OPTION, RUN_DIR_OPTION, STATE_DIR_OPTION, CONFIG_OPTION],
+    examples: [["meshnet history | tail", "the last ten"]],
+    load: () => import("./commands/history.ts"),
   },
   {
     name: "wait",

@@ -142,6 +142,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   "docker-proxy-host-label": '"hostname"',
   "docker-proxy-host-match": '"^app-(.*)$"',
   "docker-proxy-host-replace": '"$1"',
+  "socket-group": '"adm"',
   "ip-subnet": '"10.32.1.0/24"',
 };
 

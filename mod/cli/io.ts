@@ -11,6 +11,10 @@ export interface Io {
   readonly colour: boolean;
   /** Columns and rows of the terminal that standard output is; undefined: it is none. */
   readonly size: { readonly columns: number; readonly rows: number } | undefined;
+  /** Whether somebody can be asked: both ends are a terminal. */
+  readonly canAsk: boolean;
+  /** Asks a question that is answered by yes or no; anything but yes is no. */
+  ask(question: string): boolean;
   /** An environment variable; undefined when unset or empty. */
   env(name: string): string | undefined;
 }
@@ -58,6 +62,10 @@ export function processIo(): Io {
     },
     out,
     err,
+    get canAsk() {
+      return Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
+    },
+    ask: (question) => confirm(question),
     colour: env("NO_COLOR") === undefined && env("TERM") !== "dumb" && Deno.stdout.isTerminal(),
     env,
   };

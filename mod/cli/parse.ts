@@ -166,6 +166,14 @@ function usageError(error: unknown, words: readonly string[]): MeshnetError {
     if (open !== undefined) return refuse(`Option ${last} needs a value`, seeHelp);
     return refuse(`An argument is missing: meshnet ${name} ${command?.args?.usage ?? ""}`.trimEnd(), seeHelp);
   }
+  const [, text, option] =
+    /^Failed to parse "([^]*)" for ([a-z-]+): Cannot convert .* to a boolean/.exec(messageOf(error)) ?? [];
+  if (option !== undefined) {
+    return refuse(
+      `Cannot use --${option}: value is ${JSON.stringify(text)}`,
+      `Give --${option} alone, or leave it out`,
+    );
+  }
   return refuse(messageOf(error).replace(/\.$/, ""), seeHelp);
 }
 

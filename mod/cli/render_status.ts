@@ -1,14 +1,9 @@
 /** The pages of `meshnet status` as text. */
-import type {
-  ConnectionReport,
-  ConnectionState,
-  PeerReport,
-  RefusedReport,
-  StatusReport,
-} from "../control/api_types.ts";
+import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from "../control/api_types.ts";
 import { DEFAULT_PORT } from "../core/options.ts";
 import { ipamLine } from "./render_ipam.ts";
 import { namesLine } from "./render_names.ts";
+import { absenceLines, connectionLines, silence, who } from "./render_trouble.ts";
 import { count, duration, type Paint, printable, table, targetText } from "./render.ts";
 
 const LABEL = 14;
@@ -22,7 +17,6 @@ export function renderOverview(
   { look, commandVersion }: { readonly look: Paint; readonly commandVersion: string },
 ): string {
   const line = (label: string, value: string) => `${look.dim(label.padStart(LABEL))}  ${value}`;
-  const links = report.peers.flatMap((peer) => peer.connections);
   const lines = [
     line("Name", `${printable(report.nickname)} (${report.name})${formerName(report)}`),
     line("State", stateSentence(report, look)),
@@ -37,7 +31,7 @@ export function renderOverview(
     line("Connections", tally(report.connections)),
     line(
       "Peers",
-      `${report.peers.length} (${count(links.filter((l) => l.established).length, "established link")})`,
+      `${report.peers.length} (${count(establishedPairs(report), "established link")})`,
     ),
     line("Datapath", datapath(report)),
     line("Addresses", ipamLine(report.ipam)),
@@ -47,15 +41,9 @@ export function renderOverview(
     ...engine(report).map((text) => line("Engine", text)),
     ...attachments(report).map((one, i) => line(i === 0 ? "Attachments" : "", one)),
   ];
-  for (const one of report.connections) {
-    const isProblem = one.wanted && (one.state === "failed" || one.state === "retrying");
-    const said = [silence(one.silentMs), one.info].filter((part) => part !== "").join("; ");
-    if (said === "" || isProblem) continue;
-    const how = one.overlay === null ? ": " : ` over ${one.overlay}; `;
-    lines.push("", look.warn(printable(`${one.address} is ${one.state}${how}${said}`)));
-  }
-  const refusals = refused(report);
-  if (refusals.length > 0) lines.push("", ...refusals.map((one) => look.warn(one)));
+  for (const line of connectionLines(report)) lines.push("", look.warn(line));
+  const absent = absenceLines(report);
+  if (absent.length > 0) lines.push("", ...absent.map((line) => look.warn(line)));
   for (const problem of report.problems) {
     lines.push("", look.bad(printable(problem.message)));
     if (problem.hint !== null) lines.push(`  hint: ${printable(problem.hint)}`);
@@ -63,24 +51,12 @@ export function renderOverview(
   return lines.join("\n") + "\n";
 }
 
-/** Hosts that the overview names one by one. */
-const MOST_REFUSED = 4;
-
-/** Who was not let in, a line each. */
-function refused({ refused }: StatusReport): readonly string[] {
-  const more = refused.length - MOST_REFUSED;
-  return [
-    ...refused.slice(0, MOST_REFUSED).map(refusal),
-    ...(more > 0 ? [`${count(more, "other host")} refused, see \`meshnet status connections\``] : []),
-  ];
-}
-
-function refusal({ address, agoMs, count, nickname, peer, reason }: RefusedReport): string {
-  const name = who(peer, nickname);
-  const often = count === 1
-    ? `once, ${duration(agoMs)} ago`
-    : `${count} times in ten minutes, last ${duration(agoMs)} ago`;
-  return printable(`Refused ${address}${name === "" ? "" : `, which is ${name}`}, ${often}: ${reason}`);
+/** Pairs of peers that have an established connection, as either of them says. */
+function establishedPairs({ peers }: StatusReport): number {
+  const pairs = peers.flatMap(({ connections, name }) =>
+    connections.filter(({ established }) => established).map(({ peer }) => [name, peer].sort().join())
+  );
+  return new Set(pairs).size;
 }
 
 function stateSentence(report: StatusReport, look: Paint): string {
@@ -194,14 +170,12 @@ function attachments({ attachments }: StatusReport): readonly string[] {
   );
 }
 
-const who = (name: string | null, nickname: string | null) =>
-  name === null ? "" : `${nickname === null || nickname === "" ? "" : `${nickname} `}(${name})`;
 const arrow = (outbound: boolean) => outbound ? "->" : "<-";
 
 /** One line per connection; below each that is not well: the fault, the fix, and the next attempt. */
 export function renderConnections(report: StatusReport, look: Paint): string {
-  const refusals = report.refused.map((one) => `${look.warn(refusal(one))}\n`);
-  return [connectionTable(report, look), ...(refusals.length > 0 ? ["\n"] : []), ...refusals].join("");
+  const absent = absenceLines(report, { all: true }).map((line) => `${look.warn(line)}\n`);
+  return [connectionTable(report, look), ...(absent.length > 0 ? ["\n"] : []), ...absent].join("");
 }
 
 function connectionTable(report: StatusReport, look: Paint): string {
@@ -245,10 +219,6 @@ function notesOf(
   const next = one.retryInMs === null ? "" : `next try in ${duration(one.retryInMs)}`;
   return [[silence(one.silentMs ?? null), one.info, next].filter((part) => part !== "").join("; ")]
     .filter((note) => note !== "");
-}
-
-function silence(silentMs: number | null): string {
-  return silentMs === null ? "" : `silent for ${duration(silentMs)}`;
 }
 
 function stateColour(state: ConnectionState, look: Paint): (text: string) => string {
@@ -295,8 +265,18 @@ export function renderTargets(report: StatusReport, look: Paint): string {
       notes: notesOf(one),
     })),
     look,
-  );
+  ) + Object.entries(TARGET_STATES).filter(([state]) =>
+    report.targetStates.some((one) => one.state === state)
+  )
+    .map(([state, meaning]) => look.dim(`${state}: ${meaning}`) + "\n").join("");
 }
+
+/** What those states mean that are no plain words. */
+const TARGET_STATES: Readonly<Record<string, string>> = {
+  satisfied: "its peer is connected already, by another connection",
+  itself: "it leads to this host",
+  waiting: "it is tried when its turn comes",
+};
 
 /** Who is not in the network now may still own addresses. */
 function nicknameOf(peer: string | null, { ipam, peers }: StatusReport): string | null {

@@ -1,11 +1,34 @@
 /** The systemd unit of the daemon: every right it does not need is taken away, and each line says why it is there. */
 import { DEFAULT_CONFIG_FILE } from "../core/options.ts";
 
+/** Folders that the unit does not see as they are, by what the service manager does with them. */
+const HIDDEN: readonly (readonly [folder: string, why: string])[] = [
+  ["/tmp", "the service has a /tmp of its own"],
+  ["/var/tmp", "the service has a /var/tmp of its own"],
+  ["/home", "the service does not see home folders"],
+  ["/root", "the service does not see home folders"],
+  ["/run/user", "the service does not see folders of users"],
+];
+
+/** What will keep the unit from starting `exec`; sentences without full stop. */
+export function unitWarnings(exec: string, isThere: (path: string) => boolean): readonly string[] {
+  const hidden = HIDDEN.find(([folder]) => exec.startsWith(`${folder}/`));
+  return [
+    ...(isThere(exec) ? [] : [`${exec} does not exist: put the program there before you start the unit`]),
+    ...(hidden === undefined ? [] : [
+      `The unit cannot start ${exec}: ${
+        hidden[1]
+      }; install it with \`deno task install\` or copy it to /usr/local/bin`,
+    ]),
+  ];
+}
+
 /** The unit that starts `exec`, an absolute path without blanks. */
 export function serviceUnit(exec: string): string {
   return `# Made by \`meshnet service unit\`. Settings belong into ${DEFAULT_CONFIG_FILE}.
 [Unit]
 Description=meshnet: one Ethernet across hosts for containers
+Documentation=man:meshnet(8)
 Wants=network.target modprobe@openvswitch.service
 After=network.target modprobe@openvswitch.service
 Before=docker.service
@@ -55,13 +78,17 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
 SystemCallArchitectures=native
 # bpf: the program that keeps containers from reaching this host until it is exposed.
 SystemCallFilter=@system-service bpf
+SystemCallFilter=~@resources
 SystemCallErrorNumber=EPERM
 
 # Namespaces that appear under /run/netns later become visible: mounts propagate into the unit, never out of it.
 ReadWritePaths=-/proc/sys/net -/etc/netns
-MountFlags=slave
+PrivateMounts=yes
 ProtectSystem=strict
-ProtectHome=read-only
+# Nothing of users is needed: no password file and no program may lie there.
+ProtectHome=yes
+# With CAP_SYS_PTRACE all processes are seen nevertheless.
+ProtectProc=invisible
 PrivateTmp=yes
 # Of all devices the one that makes the interface of user space.
 DevicePolicy=closed

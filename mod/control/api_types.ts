@@ -3,8 +3,9 @@
 
 import type { ConnectionState } from "../mesh/snapshot.ts";
 import type { ExposedReport, IpamReport, WaitRequest } from "./address_types.ts";
+import type { LostReport } from "./history_types.ts";
 import type { NamesReport } from "./name_types.ts";
-export type { ConnectionState };
+export type { ConnectionState, LostReport };
 
 /** One connection, or one address that has none yet. */
 export interface ConnectionReport {
@@ -222,6 +223,8 @@ export interface StatusReport {
   readonly targetStates: readonly TargetReport[];
   /** Live connections, then addresses without one. */
   readonly connections: readonly ConnectionReport[];
+  /** Peers that were connected within the last hour and are no longer, the latest first. */
+  readonly lost: readonly LostReport[];
   /** Who was not let in during the last ten minutes, the latest first; 64 at most. */
   readonly refused: readonly RefusedReport[];
   /** Everybody in the mesh, ourselves included. */

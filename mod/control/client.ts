@@ -1,5 +1,5 @@
 /** The client of the control socket: one HTTP/1.1 request over a Unix socket, light enough for every command. */
-import { CONTROL_SOCKET } from "../core/options.ts";
+import { CONTROL_SOCKET, STATUS_SOCKET } from "../core/options.ts";
 import { type ErrorCode, MeshnetError, messageOf, systemReason } from "../core/errors.ts";
 import type { ErrorAnswer } from "./api_types.ts";
 
@@ -30,8 +30,7 @@ export interface ControlRequest {
  * `control/request-failed` when talking fails, or the error that the daemon answered with.
  */
 export async function callDaemon<T>(request: ControlRequest, options: ClientOptions): Promise<T> {
-  const path = `${options.runDir}/${CONTROL_SOCKET}`;
-  const connection = await connect(path, options);
+  const connection = await connectFor(request, options);
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
@@ -62,6 +61,22 @@ export async function callDaemon<T>(request: ControlRequest, options: ClientOpti
   }
 }
 
+/** Questions of people who may only ask go to a socket of their own. */
+async function connectFor({ method }: ControlRequest, options: ClientOptions): Promise<Deno.UnixConn> {
+  try {
+    return await connect(`${options.runDir}/${CONTROL_SOCKET}`, options);
+  } catch (error) {
+    if (method !== "GET" || !(error instanceof MeshnetError) || !isDenied(error.cause)) throw error;
+    return await connect(`${options.runDir}/${STATUS_SOCKET}`, options).catch(() => {
+      throw error;
+    });
+  }
+}
+
+function isDenied(cause: unknown): boolean {
+  return cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable;
+}
+
 async function connect(path: string, { runDir, timeoutMs }: ClientOptions): Promise<Deno.UnixConn> {
   try {
     for (const end = performance.now() + timeoutMs;;) {
@@ -74,9 +89,10 @@ async function connect(path: string, { runDir, timeoutMs }: ClientOptions): Prom
       }
     }
   } catch (cause) {
-    if (cause instanceof Deno.errors.PermissionDenied || cause instanceof Deno.errors.NotCapable) {
+    if (isDenied(cause)) {
       throw new MeshnetError("control/request-failed", `Cannot open ${path}: permission denied`, {
-        hint: "Run the command as root, or give your user access to that socket",
+        hint:
+          "Run the command as root; with `meshnet up --socket-group GROUP` members of that group may look",
         cause,
       });
     }

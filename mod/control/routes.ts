@@ -1,4 +1,5 @@
 /** What the control socket serves: paths, methods, and requests with checked fields. */
+import type { HistoryReport } from "./history_types.ts";
 import type {
   AddressesAnswer,
   AllocateRequest,
@@ -88,6 +89,8 @@ export interface ControlApi extends DoctorApi {
   removePeers(request: RemovePeersRequest, gone: Gone): Promise<RemovePeersAnswer>;
   /** Hands this host's share of the addresses to others: it goes for good. */
   leave(): Promise<WaitAnswer>;
+  /** What happened lately, oldest first. */
+  history(): readonly HistoryReport[];
   /** All names of the mesh. */
   names(): readonly NameReport[];
   /** Gives a name records. */
@@ -106,6 +109,7 @@ export function controlEndpoints(api: ControlApi): Endpoints {
     "/status": { method: "GET", handle: () => api.status() },
     "/report": { method: "GET", handle: () => api.report() },
     ...doctorEndpoints(api),
+    "/history": { method: "GET", handle: () => api.history() },
     "/daemon": { method: "GET", handle: () => api.daemon() },
     "/docker": { method: "GET", handle: () => api.docker() },
     "/connect": {

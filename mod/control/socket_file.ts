@@ -10,8 +10,12 @@ export interface SocketFile {
   remove(): void;
 }
 
-/** Listens at a path, in place of what is there. `firstName` is that of the file before it takes the place. */
-export function listenAtFile(path: string, firstName: string = FIRST_CONTROL_SOCKET): SocketFile {
+/** Listens at a path, in place of what is there. `firstName` is that of the file before it takes the place. Members of
+ * `group` may open it, too. */
+export function listenAtFile(
+  path: string,
+  { firstName = FIRST_CONTROL_SOCKET, group }: { readonly firstName?: string; readonly group?: number } = {},
+): SocketFile {
   // Under another name first: closing a listener removes the file of its first name, whatever that is by then.
   const first = `${path.slice(0, path.lastIndexOf("/"))}/${firstName}`;
   removeQuietly(first); // a killed daemon may have left it
@@ -22,7 +26,13 @@ export function listenAtFile(path: string, firstName: string = FIRST_CONTROL_SOC
   } finally {
     Deno.umask(umask);
   }
-  Deno.renameSync(first, path);
+  try {
+    if (group !== undefined) Deno.chownSync(first, null, group);
+    Deno.renameSync(first, path);
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
   const made = identityOf(path);
   const isThere = () => made !== undefined && identityOf(path) === made;
   return {

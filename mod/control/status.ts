@@ -4,6 +4,7 @@ import type { ConnectionSnapshot, MeshSnapshot, TargetSnapshot } from "../mesh/s
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
 import type { DataplaneReport, LinkReport } from "../overlay/ports/dataplane_types.ts";
 import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.ts";
+import type { LostReport } from "./history_types.ts";
 import type { NamesReport } from "./name_types.ts";
 import type { ExposedReport } from "./address_types.ts";
 import { TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
@@ -35,6 +36,8 @@ export interface NamesSources {
 export interface StatusSources {
   /** Connections and peers. */
   readonly mesh: MeshSnapshot;
+  /** Peers that were here lately. */
+  readonly lost: readonly LostReport[];
   /** Where a target comes from. */
   readonly originOf: (target: string) => string;
   /** Ports and flows. */
@@ -103,6 +106,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
     targets: mesh.targets.map((target) => target.target),
     targetStates: mesh.targets.map((one) => targetReport(one, sources.originOf(one.target))),
     connections,
+    lost: sources.lost,
     refused: mesh.refused.map(({ agoMs, count, ip, nickname, peer, reason }) => ({
       ...{ address: ip, peer: peer ?? null, nickname: nickname ?? null, reason, count },
       agoMs: Math.round(agoMs),

@@ -58,6 +58,7 @@ export type UpOptionName =
   | "log-level"
   | "log-format"
   | "run-dir"
+  | "socket-group"
   | "state-dir";
 
 /** Where the control socket lives unless told otherwise. */
@@ -74,6 +75,8 @@ export const DEFAULT_IP_RANGE = "10.32.0.0/12";
 export const DEFAULT_PORT = 6783;
 /** The file in the run folder through which the daemon is controlled. */
 export const CONTROL_SOCKET = "control.sock";
+/** The file in the run folder by which members of `--socket-group` ask, and change nothing. */
+export const STATUS_SOCKET = "status.sock";
 /** The name under which that file is made, and under which the kernel lists its socket for good. Not longer than the final
  * one: paths of sockets have 107 bytes at most. */
 export const FIRST_CONTROL_SOCKET = "control.new";
@@ -314,6 +317,12 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     brief: "How to log on standard error",
   },
   RUN_DIR_OPTION,
+  {
+    name: "socket-group",
+    kind: "text",
+    placeholder: "GROUP",
+    brief: "Group whose members may look without being root: status, ps, history, dns list, report",
+  },
   {
     name: "state-dir",
     kind: "text",

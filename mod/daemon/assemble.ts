@@ -77,6 +77,7 @@ export async function assemble(
     touched: keeper.touched,
     stateWasLost: state.wasLost,
     formerName: state.identity.formerName,
+    history: state.history,
     end,
   };
   undo.use(await openControl(config, { base, ...parts }));

@@ -25,6 +25,7 @@ import type { MemberKeeper } from "./engine/member_keeper.ts";
 import type { DataplaneHandle } from "./threads/dataplane_client.ts";
 import type { Ending } from "./ending.ts";
 import type { Exposing } from "./addresses/exposing.ts";
+import type { History } from "./history.ts";
 import { hostFacts, networkNamespace } from "./host/host_facts.ts";
 
 /** Longest wait for the data plane, in milliseconds. */
@@ -65,6 +66,8 @@ export interface ControlParts {
   readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
   readonly stateWasLost: boolean;
+  /** What happened lately. */
+  readonly history: Pick<History, "list" | "lost">;
   /** The name that this host gave up because another one had it. */
   readonly formerName: PeerName | undefined;
   /** Begins with the process. */
@@ -84,6 +87,7 @@ export function controlApi(parts: ControlParts): ControlApi {
     return assembleStatus({
       mesh,
       originOf: parts.originOf,
+      lost: parts.history.lost(connectedPeers(mesh.connections)),
       dataplane,
       attachments: attachments.list().map((one) => ({ ...one, names: namesOf(one.target) })),
       unknownInterfaces: attachments.unknown(),
@@ -150,6 +154,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       };
     },
     ...doctorApi({ ...parts, status: () => reports.ask(), lookUpName: namesPart.lookUpName }),
+    history: () => parts.history.list(),
     daemon: () => ({ pid: Deno.pid, stateDir: config.stateDir, netns: networkNamespace() }),
     docker: () => ({ proxy: parts.proxy.listens }),
     connect({ targets: asked, replace }) {
@@ -190,6 +195,10 @@ function inForce(origins: Origins, { datapath, name, nickname, targets }: Status
     [option, set.value === null ? found[option] ?? set : set] as const
   );
   return Object.fromEntries(entries);
+}
+
+function connectedPeers(connections: readonly ConnectionSnapshot[]): ReadonlySet<string> {
+  return new Set(connections.filter(({ link }) => link !== undefined).flatMap(({ peer }) => peer ?? []));
 }
 
 function isThroughDaemon({ state, overlay }: ConnectionSnapshot): boolean {

@@ -10,6 +10,8 @@ export interface LogOptions {
   /** Least important level that is written. */
   readonly level: Level;
   readonly format: "text" | "json";
+  /** Who reads it: a file, systemd's journal, which has times and levels of its own, or a person at a terminal. */
+  readonly reader?: "file" | "journal" | "terminal";
   /** Takes one line with its line end; standard error unless given. */
   readonly write?: (line: string) => void;
 }
@@ -45,15 +47,68 @@ function textValue(value: string | number | boolean): string {
 
 /** `2026-01-31T12:00:00.000Z INFO  event key=value`, with the line end. */
 export function formatText(at: Date, level: Level, event: string, fields: LogFields): string {
-  const pairs = Object.entries(fields).flatMap(([key, value]) =>
+  return [at.toISOString(), level.toUpperCase().padEnd(5), event, ...pairsOf(fields)].join(" ") + "\n";
+}
+
+function pairsOf(fields: LogFields): readonly string[] {
+  return Object.entries(fields).flatMap(([key, value]) =>
     value === undefined ? [] : `${key}=${textValue(value)}`
   );
-  return [at.toISOString(), level.toUpperCase().padEnd(5), event, ...pairs].join(" ") + "\n";
+}
+
+/** Priorities of the journal (sd-daemon(3)). */
+const PRIORITIES: Readonly<Record<Level, number>> = { debug: 7, info: 6, warn: 4, error: 3 };
+/** Colours of a terminal. */
+const COLOURS: Readonly<Record<Level, string>> = {
+  debug: "\x1b[2m",
+  info: "",
+  warn: "\x1b[33m",
+  error: "\x1b[31m",
+};
+
+/** `<6>event key=value`: the journal takes the level off, and puts its own time before. */
+export function formatJournal(_at: Date, level: Level, event: string, fields: LogFields): string {
+  return `<${PRIORITIES[level]}>${[event, ...pairsOf(fields)].join(" ")}\n`;
+}
+
+/** As formatText(), the level in colour. */
+export function formatTerminal(at: Date, level: Level, event: string, fields: LogFields): string {
+  const line = formatText(at, level, event, fields);
+  return COLOURS[level] === "" ? line : `${COLOURS[level]}${line.trimEnd()}\x1b[0m\n`;
 }
 
 /** One JSON object a line; fields cannot replace `time`, `level` and `event`. */
 export function formatJson(at: Date, level: Level, event: string, fields: LogFields): string {
   return JSON.stringify({ ...fields, time: at.toISOString(), level, event }) + "\n";
+}
+
+function formatOf({ format, reader }: LogOptions): typeof formatText {
+  if (reader === "journal") {
+    return format === "text"
+      ? formatJournal
+      : (at, level, event, fields) => `<${PRIORITIES[level]}>${formatJson(at, level, event, fields)}`;
+  }
+  if (format === "json") return formatJson;
+  return reader === "terminal" ? formatTerminal : formatText;
+}
+
+/** Who reads standard error. systemd says which file leads to its journal (JOURNAL_STREAM): whoever sends standard error
+ * elsewhere wants it as a file. */
+export function logReader(): "file" | "journal" | "terminal" {
+  const stream = Deno.env.get("JOURNAL_STREAM");
+  if (stream !== undefined && stream === identityOfStandardError()) return "journal";
+  const colour = !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
+  return colour && Deno.stderr.isTerminal() ? "terminal" : "file";
+}
+
+/** Its device and inode, as JOURNAL_STREAM has them. */
+function identityOfStandardError(): string | undefined {
+  try {
+    const { dev, ino } = Deno.statSync("/proc/self/fd/2");
+    return `${dev}:${ino}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -62,7 +117,7 @@ export function formatJson(at: Date, level: Level, event: string, fields: LogFie
  */
 export function openLog(options: LogOptions): Logger {
   const write = options.write ?? toStandardError;
-  const format = options.format === "json" ? formatJson : formatText;
+  const format = formatOf(options);
   configureSync({
     reset: true,
     sinks: {

@@ -11,7 +11,7 @@ system=@SYSTEM_CACHE@
 # Whether $1/$id is an unpacked copy that is as it was made, and that nobody but root or this user can have made. Files
 # that were cut or changed have another size or time: unpacking sets the time of all to 0.
 usable() {
-  [ -x "$1/$id/deno" ] || return 1
+  [ -x "$1/$id/meshnet" ] || return 1
   stamps=$(cd "$1/$id" && exec stat -c '%s %Y' @NAMES@ 2>/dev/null)
   [ "$stamps" = "@STAMPS@" ] || return 1
   [ -O "$1" ] && [ -O "$1/$id" ] && return 0
@@ -46,10 +46,10 @@ fill() {
 # Removes copies of other releases from the folder $1, each 100 MB, if they are older than a day and nothing runs them.
 tidy() {
   for old in "$1"/*-*; do
-    [ "$old" != "$1/$id" ] && [ -O "$old" ] && [ -e "$old/deno" ] || continue
+    [ "$old" != "$1/$id" ] && [ -O "$old" ] && [ -e "$old/meshnet" ] || continue
     [ -n "$(find "$old" -prune -mtime +0 2>/dev/null)" ] || continue
     for running in /proc/[0-9]*/exe; do
-      [ ! "$running" -ef "$old/deno" ] || continue 2
+      [ ! "$running" -ef "$old/meshnet" ] || continue 2
     done
     rm -rf "$old"
   done
@@ -70,15 +70,15 @@ unpack() (
   trap 'exit 1' HUP INT TERM
   jobs=
   for spec in @PIECES@; do
-    fill "$new/deno" "$spec" &
+    fill "$new/meshnet" "$spec" &
     jobs="$jobs $!"
   done
   failed=
   piece @FILES@ >"$new/files" && tar -xof "$new/files" -C "$new" && rm "$new/files" || failed=1
   for job in $jobs; do wait "$job" || failed=1; done
-  [ -z "$failed" ] && [ "$(wc -c <"$new/deno")" -eq @DENO_SIZE@ ] || exit 1
-  touch -d @0 "$new/deno" && chmod "$mode" "$new" "$new/deno" && "$new/deno" --version >/dev/null || exit 1
-  sync "$new/deno" "$new"/*.js "$new"/*/*
+  [ -z "$failed" ] && [ "$(wc -c <"$new/meshnet")" -eq @DENO_SIZE@ ] || exit 1
+  touch -d @0 "$new/meshnet" && chmod "$mode" "$new" "$new/meshnet" && "$new/meshnet" --version >/dev/null || exit 1
+  sync "$new/meshnet" "$new"/*.js "$new"/*/*
   usable "$1" && exit 0 # another start was faster
   [ ! -O "$1/$id" ] || rm -rf "${1:?}/$id"
   mv -T "$new" "$1/$id"

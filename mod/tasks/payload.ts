@@ -80,7 +80,7 @@ export function joinPayload(options: {
       FILES: place(files),
       SYSTEM_CACHE: options.systemCache,
       DENO_SIZE: String(options.denoSize),
-      NAMES: ["deno", ...options.contents.map(({ path }) => path)].join(" "),
+      NAMES: ["meshnet", ...options.contents.map(({ path }) => path)].join(" "),
       STAMPS: [options.denoSize, ...options.contents.map(({ bytes }) => bytes.length)].map((size) =>
         `${size} 0`
       ).join("\n"),

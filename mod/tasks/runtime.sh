@@ -83,5 +83,5 @@ start_program() {
   export DENO_DIR="$2" DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1
   export MESHNET_EXE="$exe" MESHNET_LIB_DIR="$dir/lib"
   shift 2
-  exec "$dir/deno" run @FLAGS@ "$dir/main.js" "$@"
+  exec "$dir/meshnet" run @FLAGS@ "$dir/main.js" "$@"
 }

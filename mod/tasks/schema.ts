@@ -10,6 +10,7 @@ const SOURCES = [
   "mod/control/address_types.ts",
   "mod/control/name_types.ts",
   "mod/control/doctor_types.ts",
+  "mod/control/history_types.ts",
 ];
 const OTHERS = ["mod/mesh/snapshot.ts"];
 

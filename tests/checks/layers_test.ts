@@ -62,6 +62,7 @@ const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
     "mod/control/client.ts",
     "mod/control/doctor_types.ts",
     "mod/control/health.ts",
+    "mod/control/history_types.ts",
     "mod/control/name_types.ts",
   ],
 };

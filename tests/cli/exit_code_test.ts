@@ -10,6 +10,15 @@ Deno.test("meshnet exits 2 for wrong usage, with a hint on standard error", asyn
   }
 });
 
+Deno.test("meshnet refuses a text for a switch in its own words", async () => {
+  const { code, stderr } = await meshnet(["status", "--json=maybe"]);
+  assert.equal(code, 2);
+  assert.equal(
+    stderr,
+    'meshnet: Cannot use --json: value is "maybe"\nhint: Give --json alone, or leave it out\n',
+  );
+});
+
 Deno.test("meshnet exits 3 when the daemon is not running, and says how to start it", () =>
   withFolder(async (folder) => {
     for (const args of [["status"], ["status", "peers", "--json"], ["down"], ["connect", "host2"]]) {

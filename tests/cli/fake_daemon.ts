@@ -1,6 +1,7 @@
 /** A daemon that answers with an example, for tests of commands. */
 import type { StatusReport } from "../../mod/control/api_types.ts";
 import type { ControlApi } from "../../mod/control/routes.ts";
+import type { HistoryReport } from "../../mod/control/history_types.ts";
 import type { NameReport } from "../../mod/control/name_types.ts";
 import { startControlServer } from "../../mod/control/server.ts";
 import { EXAMPLE } from "../unit/control/example_status.ts";
@@ -35,6 +36,32 @@ export const NAMES: readonly NameReport[] = [
       healthy: true,
     },
     ...{ peer: "8a:3e:11:02:9c:02", nickname: "", health: null },
+  },
+];
+const QUIET = { nickname: null, target: null, address: null, overlay: null, reason: null, leftOut: 0 };
+/** What happened lately. */
+export const HISTORY: readonly HistoryReport[] = [
+  { ...QUIET, at: "2026-01-31T12:00:00.000Z", event: "started", peer: null },
+  {
+    ...QUIET,
+    ...{ at: "2026-01-31T12:00:01.500Z", event: "connected", peer: "8a:3e:11:02:9c:02" },
+    ...{ nickname: "host2", address: "192.0.2.2:6783" },
+  },
+  {
+    ...QUIET,
+    ...{ at: "2026-01-31T12:00:02.500Z", event: "overlay", peer: "8a:3e:11:02:9c:02", leftOut: 3 },
+    ...{
+      nickname: "host2",
+      address: "192.0.2.2:6783",
+      overlay: "sleeve",
+      reason: "no fastdp: UDP 6784 is blocked",
+    },
+  },
+  { ...QUIET, at: "2026-01-31T13:00:00.000Z", event: "attached", peer: null, target: "netns:web" },
+  {
+    ...QUIET,
+    ...{ at: "2026-01-31T14:00:00.000Z", event: "disconnected", peer: "8a:3e:11:02:9c:02" },
+    ...{ nickname: "host2", address: "192.0.2.2:6783", reason: "nothing was heard for 60 s" },
   },
 ];
 const exposedAs = (...addresses: string[]) =>
@@ -97,6 +124,7 @@ const api: ControlApi = {
   prime: (request) => (asked.push(request), Promise.resolve({ done: true })),
   removePeers: (request) => (asked.push(request), Promise.resolve({ peers: request.peers, addresses: 512 })),
   leave: () => Promise.resolve({ done: true }),
+  history: () => HISTORY,
   names: () => NAMES,
   addName: (request) => (asked.push(request), { name: "web.mesh.internal", records: request.records }),
   removeName: (request) => (asked.push(request), { name: "web.mesh.internal", records: [] }),

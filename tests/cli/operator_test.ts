@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { StatusReport } from "../../mod/control/api_types.ts";
 import { EXAMPLE } from "../unit/control/example_status.ts";
-import { asked, withDaemon } from "./fake_daemon.ts";
-import { meshnet, withFolder } from "./run_meshnet.ts";
+import { asked, HISTORY, withDaemon } from "./fake_daemon.ts";
+import { assertSnapshot, meshnet, withFolder } from "./run_meshnet.ts";
 
 /** All is well. */
 const WELL: StatusReport = {
@@ -105,6 +105,25 @@ Deno.test("meshnet connect --wait returns when the hosts are reached, or exits 4
     assert.equal((await run("connect", "host2", "--timeout", "1")).code, 2);
   }, ALONE);
 });
+
+Deno.test("meshnet history lists what happened, for people and as JSON", () =>
+  withDaemon(async (run) => {
+    await assertSnapshot("history", (await run("history")).stdout);
+    assert.deepEqual(JSON.parse((await run("history", "--json")).stdout), HISTORY);
+  }));
+
+Deno.test("meshnet history exits 3 where no daemon runs and none has left anything", () =>
+  withFolder(async (folder) => {
+    const { code, stdout } = await meshnet([
+      "history",
+      "--run-dir",
+      folder,
+      "--state-dir",
+      `${folder}/state`,
+    ]);
+    assert.deepEqual([code, stdout], [3, ""]);
+    assert.deepEqual([...Deno.readDirSync(folder)], [], "reading makes nothing");
+  }));
 
 Deno.test("meshnet config check prints each setting that is no default, and where it comes from", () =>
   withFolder(async (folder) => {

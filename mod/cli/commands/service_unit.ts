@@ -1,7 +1,7 @@
 /** `meshnet service unit` */
 import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun } from "../command.ts";
-import { serviceUnit } from "../service_unit.ts";
+import { serviceUnit, unitWarnings } from "../service_unit.ts";
 
 /** Prints the unit. */
 export const run: CommandRun = (invocation, io): void => {
@@ -11,5 +11,14 @@ export const run: CommandRun = (invocation, io): void => {
       hint: "Give an absolute path without blanks and quotes, for example /usr/local/bin/meshnet",
     });
   }
+  for (const warning of unitWarnings(exec, isThere)) io.err(`warning: ${warning}\n`);
   io.out(serviceUnit(exec));
 };
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

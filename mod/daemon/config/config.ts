@@ -17,6 +17,7 @@ import { type DnsConfig, parseDns } from "./config_dns.ts";
 import { type IpamConfig, parseIpam } from "./config_ipam.ts";
 import { parseProxy, type ProxyConfig } from "./config_proxy.ts";
 import { PARSERS, type Sourced } from "./config_values.ts";
+import { groupNumber } from "./group.ts";
 import { readPassword } from "./password.ts";
 
 /** Everything `up` can be told, checked. */
@@ -70,6 +71,8 @@ export interface Config {
   /** Extensions of the protocol that are not announced to peers: `MESHNET_WITHOUT`, a comma between two. For finding
    * faults, and for measuring one against the other. */
   readonly without: readonly string[];
+  /** Number of the group whose members may ask, and change nothing. */
+  readonly socketGroup: number | undefined;
   /** Absolute. */
   readonly runDir: string;
   /** Absolute. */
@@ -216,6 +219,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     without: (sources.env["MESHNET_WITHOUT"] ?? "").split(",").map((word) => word.trim()).filter(Boolean),
     runDir,
     stateDir: PARSERS.path(pick("state-dir")!, cwd),
+    socketGroup: groupNumber(pick("socket-group")),
     origins,
     warnings: unknownVariables(sources.env),
   };

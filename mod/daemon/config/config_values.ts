@@ -47,12 +47,13 @@ export function settingText(given: Sourced): string {
 export function settingList(given: Sourced | undefined): readonly string[] {
   if (given === undefined) return [];
   const { value } = given;
-  if (typeof value !== "string") return Array.isArray(value) ? value : refuseSetting(given, "Give a list");
-  const items = value.split(",").map((item) => item.trim()).filter(Boolean);
-  if (items.length > 0 || value.trim() === "") return items;
+  if (typeof value === "string" && value.trim() === "") return [];
+  const items = typeof value === "string" ? value.split(",").map((item) => item.trim()) : value;
+  if (!Array.isArray(items)) return refuseSetting(given, "Give a list");
+  if (!items.some((item) => item.trim() === "")) return items;
   return refuseSetting(
     given,
-    "Nothing stands between the commas: name something, or give an empty text for none",
+    "Nothing stands between the commas in one place, perhaps for a variable that is not set; an empty text for none",
   );
 }
 
@@ -103,6 +104,12 @@ export const PARSERS = {
   name(given: Sourced | undefined): PeerName | undefined {
     if (given === undefined) return undefined;
     const name = parsePeerName(settingText(given));
+    if (name !== undefined && (Number.parseInt(name.slice(0, 2), 16) & 1) === 1) {
+      refuseSetting(
+        given,
+        "That is an address of a group: give one whose first octet is even, for example 8a:3e:11:02:9c:01",
+      );
+    }
     return name !== undefined && name !== UNKNOWN_PEER ? name : refuseSetting(
       given,
       "Give six octets in hexadecimal, for example 8a:3e:11:02:9c:01; or leave it out",

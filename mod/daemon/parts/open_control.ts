@@ -1,5 +1,6 @@
 /** The control socket, on top of all other parts. */
 import { releaseMemory } from "../../../ffi/memory.ts";
+import { startReadServer } from "../../control/read_server.ts";
 import { startControlServer } from "../../control/server.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Config } from "../config/config.ts";
@@ -28,5 +29,12 @@ export async function openControl(
     ...{ runDir: config.runDir, logger, quiet },
     connections: Math.min(MAX_CLIENTS, Math.floor(openFileLimit() / 4)),
   });
-  return { [Symbol.dispose]: () => server.stopListening() };
+  const { runDir, socketGroup: group } = config;
+  const readers = group === undefined ? undefined : startReadServer(api, { group, logger, runDir });
+  return {
+    [Symbol.dispose]() {
+      readers?.[Symbol.dispose]();
+      server.stopListening();
+    },
+  };
 }

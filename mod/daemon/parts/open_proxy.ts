@@ -84,7 +84,7 @@ function nameOf(listener: ProxyListener): string {
 async function listenAt(path: string, proxy: DockerProxy): Promise<Disposable> {
   await checkReplaceable(path);
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true });
-  const file = listenAtFile(path, FIRST_SOCKET);
+  const file = listenAtFile(path, { firstName: FIRST_SOCKET });
   proxy.serve(file.listener);
   return { [Symbol.dispose]: () => file.remove() };
 }

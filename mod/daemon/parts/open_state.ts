@@ -4,6 +4,7 @@ import { ensureFolder } from "../../sys/files.ts";
 import { type Identity, loadIdentity, readSystemIds } from "../../sys/identity.ts";
 import { openStore, type SqliteStore } from "../../sys/store.ts";
 import type { Config } from "../config/config.ts";
+import { History } from "../history.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
@@ -12,6 +13,8 @@ import type { Base } from "./open_base.ts";
 export interface State extends Disposable {
   readonly store: SqliteStore;
   readonly identity: Identity;
+  /** What happened lately. */
+  readonly history: History;
   /** Whether the folder was new although the kernel has a network of an earlier run. */
   readonly wasLost: boolean;
 }
@@ -19,7 +22,7 @@ export interface State extends Disposable {
 /** Opens the store, and reads or makes this host's identity. */
 export async function openState(
   config: Pick<Config, "name" | "runDir" | "stateDir">,
-  { logger, random }: Pick<Base, "logger" | "random">,
+  { faults, logger, random, told }: Pick<Base, "faults" | "logger" | "random" | "told">,
 ): Promise<State> {
   using undo = new DisposableStack();
   ensureFolder(config.runDir);
@@ -38,8 +41,25 @@ export async function openState(
       was: identity.gaveUp,
     });
   }
+  const history = undo.use(openHistory(store, { faults, logger, told }));
   const held = undo.move();
-  return { store, identity, wasLost, [Symbol.dispose]: () => held[Symbol.dispose]() };
+  return { store, identity, history, wasLost, [Symbol.dispose]: () => held[Symbol.dispose]() };
+}
+
+/** The history hears of the log from now on, until it is disposed of. */
+function openHistory(
+  store: SqliteStore,
+  { faults, logger, told }: Pick<Base, "faults" | "logger" | "told">,
+): History {
+  const history = new History({
+    ...{ store, logger, now: Date.now },
+    later(run, ms) {
+      const timer = setTimeout(faults.guard("write the history", run), ms);
+      return () => clearTimeout(timer);
+    },
+  });
+  told.take = (event, fields) => history.note(event, fields);
+  return history;
 }
 
 /** Whether the kernel has a datapath or a bridge of ours. A first start only asks. */

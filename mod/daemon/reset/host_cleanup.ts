@@ -3,7 +3,7 @@ import { isHostInterface, listLinks } from "../../attach/mod.ts";
 import { ERRNO } from "../../core/errno.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { NAME_PORT } from "../../core/name_leg.ts";
-import { CONTROL_SOCKET } from "../../core/options.ts";
+import { CONTROL_SOCKET, STATUS_SOCKET } from "../../core/options.ts";
 import type { NetlinkSocket } from "../../core/ports.ts";
 import { removeIfThere } from "../../sys/files.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
@@ -19,7 +19,7 @@ const TUNNEL = /^vxlan-[1-9][0-9]*$/;
 
 /** Files of the two folders. */
 const STATE_FILES = [STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`, `${STORE_FILE}-journal`];
-const RUN_FILES = [CONTROL_SOCKET];
+const RUN_FILES = [CONTROL_SOCKET, STATUS_SOCKET];
 
 /** What is cleaned, and through what. */
 export interface CleanupOptions {

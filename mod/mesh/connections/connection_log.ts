@@ -1,6 +1,7 @@
 /** What the log says of connections: news of peers, and faults of strangers, which must not fill it. */
 import { formatEndpoint } from "../../core/addr.ts";
 import type { Endpoint } from "../../core/addr.ts";
+import type { LinkStatus } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import { TokenBucket } from "../../core/token_bucket.ts";
 import { dialAdvice } from "../dialing/dial_advice.ts";
@@ -56,6 +57,13 @@ export class ConnectionLog {
   /** The overlay to a peer works. */
   established({ address, peer }: Connection, now: Millis): void {
     this.#write(this.#news.take(now) === 0 ? "info" : "debug", "mesh/established", { peer, address });
+  }
+
+  /** What the overlay says of itself has changed; here, whether traffic goes another way from now on. */
+  status({ address, established, peer, status: before }: Connection, now: LinkStatus, at: Millis): void {
+    if (!established || before?.overlay === now.overlay || now.overlay === undefined) return;
+    const level = this.#news.take(at) === 0 ? "info" : "debug";
+    this.#write(level, "mesh/overlay", { peer, address, overlay: now.overlay, reason: now.why });
   }
 
   /** A connection has ended; `ran`: it had been added to the table. */

@@ -181,6 +181,7 @@ export class Connections {
         if (connection.queued < FLOODED) this.#send(connection, event.message, now);
         return;
       case "status":
+        this.log.status(connection, event.status, now);
         connection.status = event.status;
         return;
       case "moved":

@@ -52,7 +52,7 @@ ip netns add c2
 dpkg -i /prove/first.deb
 active inactive
 [ -z "$(made)" ]
-[ "$(stat -c '%a %U' /usr/lib/meshnet/deno)" = "755 root" ]
+[ "$(stat -c '%a %U' /usr/lib/meshnet/meshnet)" = "755 root" ]
 for file in /usr/share/man/man8/meshnet-attach.8.gz /usr/share/bash-completion/completions/meshnet \
   /usr/share/doc/meshnet/examples/meshnet.toml /usr/share/doc/meshnet/sbom.cdx.json; do [ -s "$file" ]; done
 ok "dpkg installs it, and starts nothing"

@@ -102,7 +102,7 @@ function programFiles(
 ): readonly TarEntry[] {
   return [
     { kind: "file", path: COMMAND, bytes: encode(packagedCommand(version)), mode: 0o755 },
-    { kind: "file", path: `${LIBRARY_FOLDER}/deno`, bytes: deno.bytes, mode: 0o755 },
+    { kind: "file", path: `${LIBRARY_FOLDER}/meshnet`, bytes: deno.bytes, mode: 0o755 },
     ...bundle.map(({ path, bytes }): TarEntry => ({
       kind: "file",
       path: `${LIBRARY_FOLDER}/${path}`,

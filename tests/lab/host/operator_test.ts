@@ -1,7 +1,8 @@
 /** What operators and their scripts see of a running mesh. */
 import assert from "node:assert/strict";
-import { until } from "../common/process.ts";
+import { exec, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
+import type { HistoryReport } from "../../../mod/control/history_types.ts";
 import { faultsOf } from "../../unit/control/schema.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
 
@@ -39,6 +40,61 @@ declareTests(suite({
         assert.deepEqual(faultsOf("HolderReport", holder), []);
       }
     }
+  },
+  "the process is called meshnet, for ss too; its log has times in a file and priorities in the journal":
+    async (
+      world,
+    ) => {
+      const host = world.host(2);
+      assert.equal(await Deno.readTextFile(`/proc/${host.daemon.pid}/comm`), "meshnet\n");
+      assert.match(
+        (await Deno.readTextFile(`/proc/${host.daemon.pid}/cmdline`)).split("\0")[0]!,
+        /\/meshnet$/,
+      );
+      assert.match(await exec(["ss", "-Hltnp", "sport = :6783"], { netns: host.netns }), /\("meshnet",pid=/);
+      assert.match(host.daemon.output(), /^[0-9-]+T[0-9:.]+Z INFO {2}running /m);
+      await host.run("down");
+      const { dev, ino } = await Deno.stat(host.log); // as systemd tells of the journal's socket
+      const { environment } = host;
+      host.environment = { ...environment, JOURNAL_STREAM: `${dev}:${ino}` };
+      host.start();
+      await host.answers();
+      host.environment = environment;
+      assert.match(host.daemon.output(), /^<6>running /m);
+      await host.established();
+    },
+  "a peer that leaves is among the lost with the reason, and the history outlives kill -9": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    await until("both are connected", async () => (await two.status()).lost.length === 0);
+    await two.run("down");
+    const lost = await until("the other one says whom it lost", async () => (await one.status()).lost[0]);
+    assert.deepEqual([lost.peer, lost.address.startsWith(two.address)], [two.peerName, true]);
+    assert.notEqual(lost.reason, "");
+    const shown = await one.run("status");
+    assert.match(shown, /^Lost .*02:00:00:00:50:02.* ago: /m);
+    const left = await two.attempt("history"); // what it has left
+    assert.equal(left.code, 0);
+    assert.match(left.stdout, /established .*02:00:00:00:50:01/);
+    assert.match(left.stdout, /stopped .*control socket\n$/);
+    two.start();
+    await two.answers();
+    await until("it is not lost any more", async () => (await one.status()).lost.length === 0);
+    await until("it is written", async () => {
+      const entries: HistoryReport[] = JSON.parse(await one.run("history", "--json"));
+      for (const entry of entries) assert.deepEqual(faultsOf("HistoryReport", entry), []);
+      return entries.some(({ event, peer }) => event === "disconnected" && peer === two.peerName);
+    });
+    await pause(1_500); // it is written once a second
+    one.daemon.kill("SIGKILL");
+    await one.daemon.ended();
+    const before = JSON.parse((await one.attempt("history", "--json")).stdout);
+    assert.ok(before.some(({ event }: HistoryReport) => event === "disconnected"));
+    one.start();
+    await one.answers();
+    const after: HistoryReport[] = JSON.parse(await one.run("history", "--json"));
+    assert.match(after.findLast(({ event }) => event === "started")!.reason!, /ended without a word/);
+    assert.deepEqual(after.slice(0, before.length), before);
+    await one.established();
   },
   "SIGHUP takes peers over and says what needs a restart; report and status targets say what is in force, and why":
     async (

@@ -15,7 +15,7 @@ export function fakeIo(env: Readonly<Record<string, string>> = {}): FakeIo {
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     colour: false,
-    size: undefined,
+    ...{ size: undefined, canAsk: false, ask: () => false },
     env: (name) => env[name] || undefined,
     stdout: () => out,
     stderr: () => err,

@@ -172,5 +172,30 @@ Deno.test("status shows a round trip of long ago with its age, and for how long 
   assert.match(overview, /State +1 of 1 connection silent, see below\n/);
   assert.match(overview, /192\.0\.2\.2:6783 is established over sleeve; silent for 70 s\n/);
   const fresh = { ...EXAMPLE, connections: [{ ...works!, rttAgeMs: 9_000, silentMs: null }], problems: [] };
-  assert.doesNotMatch(renderConnections({ ...fresh, refused: [] }, plain), /ago|silent/);
+  assert.doesNotMatch(renderConnections({ ...fresh, lost: [], refused: [] }, plain), /ago|silent/);
+});
+
+Deno.test("the overview has one line for one reason, whomever it concerns, and counts links once", () => {
+  const [, works] = EXAMPLE.connections;
+  const some = ["host2", "host3", "host4", "host5", "host6"].map((nickname, i) => ({
+    ...{ ...works!, nickname, address: `192.0.2.${i + 2}:6783`, overlay: "sleeve" as const },
+    info: `no fastdp: UDP port 6784 to 192.0.2.${i + 2} is blocked`,
+  }));
+  const shown = (n: number) =>
+    renderOverview({ ...EXAMPLE, connections: some.slice(0, n), problems: [] }, {
+      ...{ look: plain, commandVersion: "0.1.0" },
+    });
+  assert.match(shown(1), /^192\.0\.2\.2:6783 is established over sleeve; no fastdp: /m);
+  assert.match(shown(2), /^host2 and host3 are established over sleeve; no fastdp: /m);
+  assert.match(shown(4), /^host2, host3, host4 and host5 are established over sleeve/m);
+  assert.match(shown(5), /^host2, host3, host4 and 2 more are established over sleeve/m);
+  assert.equal(shown(5).split("no fastdp").length, 2);
+  assert.match(shown(1), /Peers +2 \(1 established link\)/);
+});
+
+Deno.test("status targets explains states that are no plain words", () => {
+  const [one] = EXAMPLE.targetStates;
+  const text = renderTargets({ ...EXAMPLE, targetStates: [{ ...one!, state: "satisfied" }] }, plain);
+  assert.match(text, /^satisfied: its peer is connected already, by another connection$/m);
+  assert.doesNotMatch(renderTargets(EXAMPLE, plain), /satisfied/);
 });

@@ -72,6 +72,10 @@ export const EXAMPLE: StatusReport = {
       retryInMs: null,
     },
   ],
+  lost: [{
+    ...{ peer: "8a:3e:11:02:9c:05", nickname: "host5", address: "192.0.2.5:6783", agoMs: 190_000 },
+    reason: "nothing was heard for 60 s: is the host still up, and does the network pass TCP",
+  }],
   refused: [
     {
       ...{ address: "192.0.2.9", peer: null, nickname: null, count: 12, agoMs: 3_000 },

@@ -34,6 +34,7 @@ function fakeApi(calls: unknown[], change: Partial<ControlApi> = {}): ControlApi
     expose: note("expose", Promise.resolve(exposed)),
     hide: note("hide", Promise.resolve(exposed)),
     holders: note("holders", []),
+    history: note("history", []),
     names: note("names", []),
     addName: note("addName", { name: "a.mesh.internal", records: [] }),
     removeName: note("removeName", { name: "a.mesh.internal", records: [] }),

@@ -22,7 +22,7 @@ const api: ControlApi = {
   attach: refuse,
   detach: () => new Promise(() => {}),
   ...{ holders: refuse, allocate: refuse, claim: refuse, release: refuse, prime: refuse },
-  ...{ names: refuse, addName: refuse, removeName: refuse, lookUpName: refuse },
+  ...{ history: () => [], names: refuse, addName: refuse, removeName: refuse, lookUpName: refuse },
   ...{ removePeers: refuse, leave: refuse, exportAddresses: refuse, importAddresses: refuse },
   ...{ expose: refuse, hide: refuse },
   stop: () => ({ pid: 42, peersThroughDaemon: 0, answeredNames: false }),

@@ -77,6 +77,7 @@ function sources(
   } as unknown as DataplaneStatus;
   const rest = {
     originOf: () => "--peers",
+    lost: [],
     unknownInterfaces: [],
     ipam: undefined,
     names: undefined,

@@ -32,6 +32,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     host: undefined,
     password: undefined,
     passwordFromFile: false,
+    socketGroup: undefined,
     trustedSubnets: [],
     discovery: true,
     connLimit: 200,
@@ -119,7 +120,8 @@ Deno.test("resolveConfig() takes an empty list for none, a blank variable for no
   assert.deepEqual([told.peers, told.trustedSubnets], [[], []]);
   assert.deepEqual(resolveConfig(sources({ file: { peers: [] } })).peers, []);
   assert.deepEqual(resolveConfig(sources({ env: { MESHNET_PEERS: " " }, file })).peers, ["f1"]);
-  assert.deepEqual(resolveConfig(sources({ flags: { peers: "a,,b," } })).peers, ["a", "b"]);
+  assert.deepEqual(resolveConfig(sources({ flags: { peers: "a, b" } })).peers, ["a", "b"]);
+  assert.throws(() => resolveConfig(sources({ file: { peers: ["a", ""] } })), { code: "usage/bad-config" });
 });
 
 const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])[] = [
@@ -131,6 +133,11 @@ const REFUSED: readonly (readonly [option: string, value: string, hint: RegExp])
   ["mtu", "65535", /from 576 to 65400/],
   ["conn-limit", "-1", /from 0 to 100000/],
   ["name", "host1", /six octets/],
+  ["name", "ff:ff:ff:ff:ff:ff", /address of a group/],
+  ["name", "01:00:5e:00:00:01", /address of a group/],
+  ["peers", "a,,b", /nothing stands between the commas/i],
+  ["peers", "a,", /nothing stands between the commas/i],
+  ["trusted-subnets", "10.0.0.0/8,", /nothing stands between the commas/i],
   ["name", "00:00:00:00:00:00", /six octets/],
   ["nickname", "a\u0007b", /printable/],
   ["host", "eth0", /address of this host/],

@@ -34,6 +34,7 @@ function fakeParts(asked: unknown[]) {
       retarget: note("retarget", undefined),
     },
     originOf: () => "--peers",
+    history: { list: () => [], lost: () => [] },
     dataplane: { report: () => Promise.resolve(report) },
     stateWasLost: false,
     firewall: () => ({ mode: "auto", rules: [], undone: 0, undoneAgoMs: null, problems: [] }),

@@ -31,7 +31,7 @@ function open(listen: readonly Endpoint[], exposed: readonly string[], store = n
   return openNames({ dns: dns as never, nickname: "h1", without: [] }, {
     base: {
       ...{ clock, logger, random: new SystemRandom(), faults: new Faults({ logger, clock }) },
-      signal: new AbortController().signal,
+      ...{ signal: new AbortController().signal, told: { take() {} } },
     },
     exposed: { addresses: exposed.map((text) => ({ cidr: parseCidr(text)!, masquerade: true })) },
     attached: {

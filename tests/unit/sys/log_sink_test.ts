@@ -56,3 +56,23 @@ Deno.test("formatJson() lets no field replace what makes a record", () => {
   const line = formatJson(AT, "info", "up", { event: "down", level: "x", time: "never", a: 1 });
   assert.deepEqual(JSON.parse(line), { a: 1, time: "2026-01-31T12:00:00.000Z", level: "info", event: "up" });
 });
+
+Deno.test("openLog() leaves time and level to the journal, and colours lines for a terminal", () => {
+  const linesFor = (reader: "journal" | "terminal", format: "text" | "json") => {
+    const lines: string[] = [];
+    logAll(openLog({ level: "debug", format, reader, write: (line) => lines.push(line) }));
+    return lines;
+  };
+  assert.deepEqual(linesFor("journal", "text"), [
+    "<7>one peer=a\n",
+    "<6>two\n",
+    "<4>three code=x/y ms=1.5 again=true\n",
+    '<3>four {peer} reason="he said \\"no\\"\\n"\n',
+  ]);
+  assert.match(linesFor("journal", "json")[2]!, /^<4>\{"code":"x\/y".*"event":"three"\}\n$/);
+  const [debug, info, warn, error] = linesFor("terminal", "text");
+  assert.ok(debug!.startsWith("\x1b[2m") && debug!.endsWith("\x1b[0m\n"));
+  assert.match(info!, /^[0-9-]+T[0-9:.]+Z INFO {2}two\n$/);
+  assert.ok(warn!.startsWith("\x1b[33m") && warn!.includes(" WARN  three ") && warn!.endsWith("\x1b[0m\n"));
+  assert.ok(error!.startsWith("\x1b[31m"));
+});

@@ -72,7 +72,7 @@ withExecutable("unpacks once, passes arguments on and returns the exit code", as
     first.out,
     `args:run -A --quiet ${unpacked}/main.js status two words\nexe:${path} lib:${unpacked}/lib options:none\n`,
   );
-  assert.deepEqual(Deno.readFileSync(`${unpacked}/deno`), fakeDeno());
+  assert.deepEqual(Deno.readFileSync(`${unpacked}/meshnet`), fakeDeno());
   assert.equal(Deno.readTextFileSync(`${unpacked}/lib/libx.so`), "library");
   const { ino } = Deno.statSync(unpacked);
   await start(path, `${folder}/cache`);
@@ -100,7 +100,7 @@ withExecutable("does not trust what others may have put there", async (path, fol
   const cache = `${folder}/cache`;
   await start(path, cache);
   const [id] = names(cache);
-  Deno.writeTextFileSync(`${cache}/${id}/deno`, "#!/bin/sh\necho evil\n");
+  Deno.writeTextFileSync(`${cache}/${id}/meshnet`, "#!/bin/sh\necho evil\n");
   if (Deno.uid() === 0) {
     Deno.chownSync(`${cache}/${id}`, 65534, 65534);
     assert.match((await start(path, cache, { HOME: folder })).out, /^args:/);
@@ -121,7 +121,7 @@ const DAMAGES: readonly (readonly [what: string, damage: (copy: string) => void]
     Deno.utimeSync(`${copy}/lib/libx.so`, atime!, mtime!); // as after a crash, or a copy that was not finished
   }],
   ["has a file that was changed", (copy) => Deno.writeTextFileSync(`${copy}/main.js`, "niam")],
-  ["has a runtime that was cut", (copy) => Deno.truncateSync(`${copy}/deno`, 2 * MIB)],
+  ["has a runtime that was cut", (copy) => Deno.truncateSync(`${copy}/meshnet`, 2 * MIB)],
   ["lacks a file", (copy) => Deno.removeSync(`${copy}/lib/libx.so`)],
 ];
 
@@ -136,7 +136,7 @@ for (const [what, damage] of DAMAGES) {
     assert.deepEqual([code, err], [7, ""]);
     assert.equal(Deno.readTextFileSync(`${copy}/main.js`), "main");
     assert.equal(Deno.readTextFileSync(`${copy}/lib/libx.so`), "library");
-    assert.equal(Deno.statSync(`${copy}/deno`).size, 3 * MIB);
+    assert.equal(Deno.statSync(`${copy}/meshnet`).size, 3 * MIB);
     const { ino } = Deno.statSync(copy);
     await start(path, cache);
     assert.equal(Deno.statSync(copy).ino, ino); // once is enough
@@ -150,11 +150,11 @@ withExecutable(
     const old = new Date(Date.now() - 3 * 86_400_000);
     for (const name of ["1.0.0-unused", "1.1.0-running", "1.2.0-fresh"]) {
       Deno.mkdirSync(`${cache}/${name}`, { recursive: true });
-      Deno.copyFileSync("/bin/sleep", `${cache}/${name}/deno`);
+      Deno.copyFileSync("/bin/sleep", `${cache}/${name}/meshnet`);
       if (!name.endsWith("fresh")) Deno.utimeSync(`${cache}/${name}`, old, old);
     }
     Deno.mkdirSync(`${cache}/not-ours`);
-    const running = command([`${cache}/1.1.0-running/deno`, "30"]).spawn();
+    const running = command([`${cache}/1.1.0-running/meshnet`, "30"]).spawn();
     try {
       assert.equal((await start(path, cache)).code, 7);
     } finally {

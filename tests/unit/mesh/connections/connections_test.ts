@@ -157,7 +157,10 @@ Deno.test("Connections does what the data plane says of a connection", () => {
   tell({ kind: "failed", reason: "no overlay works" });
   const effects = parts.taken();
   assert.deepEqual(RouterParts.requests(effects), [{ kind: "stop", link, orderly: true }]);
-  assert.deepEqual(RouterParts.logs(effects), ["warn mesh/disconnected no overlay works"]);
+  assert.deepEqual(RouterParts.logs(effects), [
+    "info mesh/overlay",
+    "warn mesh/disconnected no overlay works",
+  ]);
   tell({ kind: "established" });
   assert.deepEqual(parts.taken(), [], "it is gone");
 });

@@ -48,12 +48,12 @@ Deno.test("the package's scripts are ones that sh reads", async () => {
 Deno.test("packagedCommand() starts the unpacked program, and keeps nothing where others can write", async () => {
   using scratch = temporaryFolder();
   const fake = '#!/bin/sh\necho "args:$*"\necho "kept:$DENO_DIR exe:$MESHNET_EXE"\n';
-  Deno.writeTextFileSync(`${scratch.path}/deno`, fake, { mode: 0o755 });
+  Deno.writeTextFileSync(`${scratch.path}/meshnet`, fake, { mode: 0o755 });
   const text = packagedCommand("1.2.3").replaceAll("/usr/lib/meshnet", scratch.path);
-  Deno.writeTextFileSync(`${scratch.path}/meshnet`, text, { mode: 0o755 });
+  Deno.writeTextFileSync(`${scratch.path}/command`, text, { mode: 0o755 });
   const run = async (cache: string) => {
     const env = { PATH: programFolder("test"), MESHNET_CACHE_DIR: cache, HOME: `${scratch.path}/home` };
-    const { stdout } = await command([`${scratch.path}/meshnet`, "status", "two words"], {
+    const { stdout } = await command([`${scratch.path}/command`, "status", "two words"], {
       clearEnv: true,
       env,
     })

@@ -31,8 +31,8 @@ Deno.test("makeDeb() makes the whole package: program, command, unit, manual pag
   Deno.writeFileSync(`${scratch.path}/it.deb`, bytes);
   await capture(["dpkg-deb", "-x", `${scratch.path}/it.deb`, `${scratch.path}/it`]);
   const at = (path: string) => `${scratch.path}/it${path}`;
-  assert.deepEqual(Deno.readFileSync(at("/usr/lib/meshnet/deno")), program.deno.bytes);
-  assert.equal(Deno.statSync(at("/usr/lib/meshnet/deno")).mode! & 0o777, 0o755);
+  assert.deepEqual(Deno.readFileSync(at("/usr/lib/meshnet/meshnet")), program.deno.bytes);
+  assert.equal(Deno.statSync(at("/usr/lib/meshnet/meshnet")).mode! & 0o777, 0o755);
   assert.match(Deno.readTextFileSync(at("/usr/bin/meshnet")), /^#!\/bin\/sh\n# meshnet 1\.2\.3 /);
   const unit = Deno.readTextFileSync(at("/usr/lib/systemd/system/meshnet.service"));
   assert.match(unit, /^ExecStart=\/usr\/bin\/meshnet up$/m);

@@ -1,0 +1,92 @@
+/** What operators may do who are not root, and what is asked before everything is removed. */
+import assert from "node:assert/strict";
+import { attempt, type Output } from "../common/process.ts";
+import { suite } from "../common/suite.ts";
+import { type Host, PROGRAM } from "../common/world.ts";
+import { declareTests, hostWorld } from "./host_lab.ts";
+
+/** Of nobody's account. */
+const GROUP = 54_321;
+
+declareTests(suite({
+  name: "host kernel, careful",
+  open: () => hostWorld({ hosts: 1, containers: 1 }),
+}, {
+  "members of --socket-group may look, and change nothing; others may do neither": async (world) => {
+    const host = world.host(1);
+    host.start("--socket-group", String(GROUP));
+    await host.answers();
+    await Deno.chmod(host.runDir, 0o755);
+    for (
+      const words of [["status"], ["status", "--json"], ["ps"], ["history"], ["dns", "list"], ["report"]]
+    ) {
+      const { code, stderr } = await as(host, GROUP, ...words);
+      assert.deepEqual([code, stderr], [0, ""], words.join(" "));
+    }
+    for (
+      const words of [["connect", "192.168.50.9"], ["down"], ["ipam", "allocate", "x"], ["attach", "netns:x"]]
+    ) {
+      const { code, stderr } = await as(host, GROUP, ...words);
+      assert.notEqual(code, 0, words.join(" "));
+      assert.match(
+        stderr,
+        /permission denied\nhint: Run the command as root; with `meshnet up --socket-group GROUP`/,
+      );
+    }
+    const stranger = await as(host, GROUP + 1, "status");
+    assert.deepEqual([stranger.code, stranger.stdout], [1, ""]);
+    assert.deepEqual((await host.status()).targets, []);
+    await host.run("down");
+    assert.deepEqual([...Deno.readDirSync(host.runDir)].map(({ name }) => name), []);
+    const wrong = await host.attempt("up", "--socket-group", "no-such-group");
+    assert.equal(wrong.code, 2);
+  },
+  "reset --dry-run says what it would do and changes nothing; on a terminal it asks, and no is no": async (
+    world,
+  ) => {
+    const host = world.host(1);
+    host.start();
+    await host.answers();
+    await host.attach(world.container(1), "10.2.1.1/24");
+    const dry = await host.run("reset", "--dry-run");
+    for (
+      const line of [
+        "stop the daemon, process [0-9]+",
+        "cut netns:.* off, which has 10\\.2\\.1\\.1/24",
+        "remove interface meshnet",
+        "remove .*meshnet\\.db: this host's name.*",
+      ]
+    ) {
+      assert.match(dry, new RegExp(`^  ${line}$`, "m"));
+    }
+    assert.match(dry, /Nothing was changed\.\n$/);
+    const no = await onTerminal(host, "n\n", "reset");
+    assert.match(no.stdout, /Do this\?.*\[y\/N\][^]*Nothing was changed/);
+    assert.equal(no.code, 1);
+    assert.equal((await host.status()).attachments.length, 1, "nothing was touched");
+    assert.equal((await host.attempt("reset", "--dry-run", "--yes")).code, 2);
+    const yes = await onTerminal(host, "y\n", "reset");
+    assert.match(yes.stdout, /Stopped the daemon\./);
+    assert.equal(yes.code, 0);
+    host.start();
+    await host.answers();
+    assert.match((await onTerminal(host, "", "reset", "--yes")).stdout, /^Stopped the daemon\./);
+    assert.equal(await host.run("reset", "--dry-run"), "Nothing of meshnet is on this host.\n");
+  },
+}));
+
+/** Runs a command as a user who is nobody, but a member of a group. */
+async function as(host: Host, group: number, ...words: readonly string[]): Promise<Output> {
+  const user = ["setpriv", "--reuid=65534", `--regid=${group}`, "--clear-groups"];
+  return await attempt([...user, ...PROGRAM, ...words], { env: host.env, netns: host.netns });
+}
+
+/** Runs a command on a terminal of its own, where somebody types `input`. */
+async function onTerminal(host: Host, input: string, ...words: readonly string[]): Promise<Output> {
+  const line = [...PROGRAM, ...words].join(" ");
+  return await attempt(["script", "-qec", line, "/dev/null"], {
+    env: { ...host.env, TERM: "xterm" },
+    netns: host.netns,
+    input,
+  });
+}
