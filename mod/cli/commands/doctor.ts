@@ -25,6 +25,8 @@ async function ask(invocation: Invocation, io: Io): Promise<DoctorReport> {
     });
   } catch (error) {
     if (!(error instanceof MeshnetError)) throw error;
+    // Who may not ask the daemon sees too little of it, and would take his own limits for its.
+    if (error.code !== "control/not-running" && Deno.uid() !== 0) throw error;
     const { diagnoseStopped } = await import("../../daemon/doctor/doctor.ts");
     const { json: _, ...flags } = invocation.given;
     return await diagnoseStopped(flags, error);

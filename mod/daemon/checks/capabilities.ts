@@ -8,10 +8,10 @@ const NEEDED: readonly (readonly [bit: bigint, name: string, use: string])[] = [
   [21n, "CAP_SYS_ADMIN", "to enter the namespaces of containers"],
 ];
 
-/** The text of /proc/self/status; undefined where it cannot be read. */
-export function ownStatus(): string | undefined {
+/** The text of /proc/PID/status, of this process unless another one is given; undefined where it cannot be read. */
+export function processStatus(pid = Deno.pid): string | undefined {
   try {
-    return Deno.readTextFileSync("/proc/self/status");
+    return Deno.readTextFileSync(`/proc/${pid}/status`);
   } catch {
     return undefined;
   }

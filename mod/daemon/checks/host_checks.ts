@@ -9,7 +9,7 @@ import { chooseDatapath, type DatapathChoice } from "../host/choose_datapath.ts"
 import { whyNoEbpf } from "../host/ebpf_host.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH, findOvs } from "../host/ovs_host.ts";
-import { missingCapabilities, ownStatus } from "./capabilities.ts";
+import { missingCapabilities, processStatus } from "./capabilities.ts";
 import { unsafeFolder } from "./folders.ts";
 import { descriptorUse, tooFewLeft, tooFewOpenFiles, tooFewThreads } from "./limits.ts";
 import { routerAnswers } from "./other_router.ts";
@@ -37,7 +37,7 @@ export function hostChecks(
     {
       name: "rights of this process",
       at: ["start", "stopped", "running"],
-      find: () => missingCapabilities(ownStatus()),
+      find: () => missingCapabilities(processStatus(pid)),
     },
     { name: "open files", at: ["start", "stopped"], find: () => tooFewOpenFiles() },
     { name: "open files left", at: ["running"], find: () => tooFewLeft(descriptorUse(pid)) },

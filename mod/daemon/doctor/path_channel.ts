@@ -83,11 +83,11 @@ export class PathChannel implements GossipChannel {
     return good(undefined);
   }
 
-  /** A question, or an answer. Questions beyond the bound get none. */
+  /** A question, or an answer. Questions beyond the bound get none. What makes no sense is passed over: it may have come
+   * through others, whose connection it shall not cost. */
   onUnicast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<undefined> {
     const read = decodeHopMessage(payload);
-    if (!read.ok) return read;
-    const message = read.value;
+    const message = read.ok ? read.value : undefined;
     if (message?.kind === "question" && this.#askers.mayAsk(source, now)) {
       this.#parts.faults.later("answer about a way", this.#answer(source, message.question));
     }

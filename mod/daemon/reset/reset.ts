@@ -40,8 +40,8 @@ export async function resetHost(
   }
   const stateDir = daemon?.stateDir ?? folders.stateDir;
   const { openCleanup } = await import("./cleanup_parts.ts");
-  const { missingCapabilities, ownStatus } = await import("../checks/capabilities.ts");
-  const fault = missingCapabilities(ownStatus());
+  const { missingCapabilities, processStatus } = await import("../checks/capabilities.ts");
+  const fault = missingCapabilities(processStatus());
   if (fault !== undefined) throw fault;
   await checkStateUnused(stateDir);
   const { claimNamespace } = await import("../host/claim_namespace.ts");
