@@ -12,6 +12,9 @@ export interface HttpLimits {
   readonly connections: number;
   /** Time in which a request must have come, and in which its answer must have been taken, in milliseconds. */
   readonly patienceMs: number;
+  /** Whether a client that has nothing to ask may stay. One that is sent away may just be asking: what it sends then is lost,
+   * and not every client can send it again. */
+  readonly idleStay: boolean;
   /** Bytes that unfinished requests hold together: the one that holds most is cut off. */
   readonly requests: number;
   /** Bytes of answers that are not taken yet, together. */
@@ -21,7 +24,10 @@ export interface HttpLimits {
 const MIB = 1024 * 1024;
 /** That many clients at once are many. */
 const BUSY = 64;
-const LIMITS: HttpLimits = { connections: 256, patienceMs: 10_000, requests: 4 * MIB, answers: 64 * MIB };
+const LIMITS: HttpLimits = {
+  ...{ connections: 256, patienceMs: 10_000, idleStay: false },
+  ...{ requests: 4 * MIB, answers: 64 * MIB },
+};
 /** Head and body of a request, and a little of the next. */
 const MAX_REQUEST = MAX_BODY + 32 * 1024;
 /** Time that a waiting client has for itself before another may take its place, in milliseconds. */
@@ -47,6 +53,12 @@ class Client {
 
   async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     for (let at = 0; at < bytes.length;) at += await this.connection.write(bytes.subarray(at));
+  }
+
+  /** What it had time for is done. */
+  inTime(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
   close(): void {
@@ -201,7 +213,11 @@ export class HttpServer implements AsyncDisposable {
   async #converse(client: Client): Promise<void> {
     const reader = new RequestReader({
       read: (into) => client.connection.read(into),
-      held: (octets) => this.#hold("requests", client, octets),
+      held: (octets) => {
+        const begins = client.phase === "waiting" && client.timer === undefined && octets > 0;
+        if (begins) this.#limitTime(client, () => this.#tooSlow(client));
+        this.#hold("requests", client, octets);
+      },
       goOn: () => client.write(new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n")),
     });
     try {
@@ -229,11 +245,13 @@ export class HttpServer implements AsyncDisposable {
 
   /** One request and its answer. Whether another may follow. */
   async #exchange(client: Client, reader: RequestReader): Promise<boolean> {
-    this.#limitTime(client, () => reader.begun ? this.#tooSlow(client) : client.close());
+    if (!this.#limits.idleStay || reader.begun) {
+      this.#limitTime(client, () => reader.begun ? this.#tooSlow(client) : client.close());
+    }
     const ahead = client.ahead ?? reader.next();
     client.ahead = undefined;
     const request = await ahead;
-    clearTimeout(client.timer);
+    client.inTime();
     if (request === undefined || client.phase === "refused") return false;
     client.phase = "answering";
     const found = await answer(request, this.#endpoints, {
@@ -246,7 +264,7 @@ export class HttpServer implements AsyncDisposable {
     this.#hold("answers", client, bytes.length);
     this.#limitTime(client, () => client.close());
     await client.write(bytes);
-    clearTimeout(client.timer);
+    client.inTime();
     this.#budget.release(client);
     if (found.holds) {
       client.phase = "held";

@@ -85,6 +85,7 @@ const LAB: readonly Package[] = [
   { apt: "tcpdump", programs: ["tcpdump"] },
   { apt: "nftables", programs: ["nft"] },
   { apt: "docker.io", programs: ["dockerd", "docker"], file: "/usr/bin/docker" },
+  { apt: "docker-compose", programs: ["docker-compose"] },
   { apt: "busybox-static", programs: ["busybox"] },
   {
     apt: "iptables",

@@ -131,7 +131,8 @@ export async function openPlugin(
       interfacePrefix: compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE,
       logger,
     }),
-    { logger },
+    // Docker sends a call again without its body when its connection was closed meanwhile.
+    { logger, limits: { idleStay: true } },
   );
   try {
     await checkReplaceable(path);

@@ -72,6 +72,17 @@ function withHostName(fields: Fields, name: string, { domain, hostName }: Create
   return withFields(fields, { Hostname: host, ...wanted === "" ? {} : { Domainname: wanted } });
 }
 
+/** What becomes of a request to make a network: one of the mesh gets its addresses from there, too, unless it names somebody
+ * else for them. By itself Docker would give out the same ones on each host. undefined: it stays as it is. */
+export function planNetwork(body: unknown, driver: string): Fields | undefined {
+  const fields = fieldsOf(body);
+  const ipam = fieldsOf(fieldOf(fields, "IPAM"));
+  if (textField(fields, "Driver") !== driver) return undefined;
+  return ["", "default"].includes(textField(ipam, "Driver"))
+    ? withFields(fields, { IPAM: withFields(ipam, { Driver: driver }) })
+    : undefined;
+}
+
 /** The request that puts a created container on a network. */
 export function connectRequest(container: string, { ip }: Pick<NetworkPlace, "ip">): Fields {
   const config = ip === undefined ? {} : { EndpointConfig: { IPAMConfig: { IPv4Address: ip } } };

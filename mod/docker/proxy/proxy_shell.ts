@@ -4,7 +4,7 @@ import { messageOf } from "../../core/errors.ts";
 import type { Faults } from "../../core/faults.ts";
 import type { Logger } from "../../core/ports.ts";
 import { creator, type CreatorParts } from "./creator_shell.ts";
-import { withMeshAddress } from "./create_request.ts";
+import { planNetwork, withMeshAddress } from "./create_request.ts";
 import { type EngineAnswer, EngineCalls } from "./engine_calls_shell.ts";
 import { decodeExact, encodeExact } from "./exact_json.ts";
 import { BodyReader } from "./http_body.ts";
@@ -148,6 +148,14 @@ export class DockerProxy implements Disposable {
     if (method === "POST" && path === "/containers/create" && this.#create !== undefined) {
       const create = this.#create;
       return (body) => create(head, body);
+    }
+    if (method === "POST" && path === "/networks/create" && this.#parts.creating !== undefined) {
+      const { driver } = this.#parts.creating.common;
+      return (body) => {
+        const read = decodeExact(body);
+        const changed = read.ok ? planNetwork(read.value, driver) : undefined;
+        return this.#calls.ask({ ...head, body: changed === undefined ? body : encodeExact(changed) });
+      };
     }
     if (method === "GET" && /^\/containers\/[^/]+\/json$/.test(path) && this.#parts.showMesh) {
       return async () => this.#shown(await this.#calls.ask(head));

@@ -210,3 +210,15 @@ async function readUntilAnswered(open: () => Promise<Deno.Conn>): Promise<void> 
   await send(connection, ASK_LAST);
   await readToEnd(connection);
 }
+
+Deno.test("HttpServer lets clients stay that have nothing to ask, where it is told to, but not slow ones", () =>
+  serving(simple, { patienceMs: 100, idleStay: true }, async (open) => {
+    const connection = await open();
+    for (let i = 0; i < 2; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 300)); // it was sent away after 100 ms otherwise
+      await send(connection, ASK);
+      assert.match(await readUntil(connection, "true}"), /^HTTP\/1\.1 200 /);
+    }
+    await send(connection, "GET /x");
+    assert.match(await readToEnd(connection), /^HTTP\/1\.1 408 /);
+  }));

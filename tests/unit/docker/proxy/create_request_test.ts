@@ -6,6 +6,7 @@ import {
   connectRequest,
   type CreateOptions,
   planCreate,
+  planNetwork,
   withMeshAddress,
 } from "../../../../mod/docker/proxy/create_request.ts";
 import { networkName } from "../../../../mod/docker/proxy/places.ts";
@@ -157,4 +158,18 @@ Deno.test("withMeshAddress() shows the address of the mesh, where there is one",
     ...[{}, null, [], { NetworkSettings: 1 }],
   ];
   for (const one of odd) assert.equal(withMeshAddress(one, isOurs), undefined, JSON.stringify(one));
+});
+
+Deno.test("planNetwork() has networks of the mesh take their addresses from there", () => {
+  const ipam = (body: unknown) => planNetwork(body, "meshnet")?.["IPAM"];
+  assert.deepEqual(ipam({ Driver: "meshnet" }), { Driver: "meshnet" });
+  assert.deepEqual(ipam({ driver: "meshnet", ipam: null }), { Driver: "meshnet" });
+  const Config = [{ Subnet: "10.40.0.0/16" }];
+  assert.deepEqual(ipam({ Driver: "meshnet", IPAM: { Driver: "default", Config } }), {
+    Driver: "meshnet",
+    Config,
+  });
+  for (const body of [{}, { Driver: "bridge" }, { Driver: "meshnet", IPAM: { Driver: "own" } }, null]) {
+    assert.equal(planNetwork(body, "meshnet"), undefined);
+  }
 });
