@@ -84,6 +84,8 @@ declareTests(
       assert.match((await show("-e", "MESHNET_CIDR=net:10.33.1.0/24")).join(), /^10\.33\.1\.[0-9]+\/24$/);
       assert.deepEqual(await show("-e", "MESHNET_CIDR=10.34.1.9/24"), ["10.34.1.9/24"]);
       assert.deepEqual(await show("-e", "MESHNET_CIDR=10.2.1.9/24"), ["10.2.1.9/24"]); // not of the range
+      const both = await show("-e", "MESHNET_CIDR=net:default 10.2.1.9/24");
+      assert.match(both.toSorted().join(), /^10\.2\.1\.9\/24,10\.32\.[0-9.]+\/12$/);
       for (const network of ["host", "none", "mesh"]) {
         assert.equal((await show("--net", network)).length, network === "mesh" ? 1 : 0, network);
       }
