@@ -86,6 +86,7 @@ export interface ContainerEvent {
  * for, only those of what they find. */
 export const EVENTS = [
   ...["start", "die", "destroy", "rename", "pause", "unpause", "connect", "disconnect"],
+  "remove", // what podman calls destroy
   // Old engines compare the whole word.
   ...["health_status", "health_status: healthy", "health_status: unhealthy"],
 ] as const;

@@ -86,6 +86,8 @@ const LAB: readonly Package[] = [
   { apt: "nftables", programs: ["nft"] },
   { apt: "docker.io", programs: ["dockerd", "docker"], file: "/usr/bin/docker" },
   { apt: "docker-compose", programs: ["docker-compose"] },
+  { apt: "podman", programs: ["podman"] },
+  { apt: "crun", programs: ["crun"] },
   { apt: "busybox-static", programs: ["busybox"] },
   {
     apt: "iptables",
