@@ -11,6 +11,11 @@ export function metersOf(inPort: number): readonly [number, number] {
   return [2 * inPort + 1, 2 * inPort + 2];
 }
 
+/** The port that a meter is of. */
+export function portOfMeter(id: number): number {
+  return (id - 1) >>> 1;
+}
+
 /** Two meters for each local port that needs them: broadcasts, and frames for groups. They stay, as ports come back. */
 export class OvsMeters {
   /** Those that were tried, and whether the kernel has made them. */

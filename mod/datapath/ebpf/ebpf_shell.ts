@@ -140,6 +140,7 @@ export class EbpfDatapath implements Datapath {
       this.#learn(port);
       this.#keepPort(port);
     }
+    this.#tables.keepRates(new Set(this.#ports.keys()));
     return { kind: "started", ports: [...this.#vports.values()], flows: this.#tables.all() };
   }
 

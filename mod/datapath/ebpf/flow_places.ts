@@ -20,18 +20,26 @@ export class FlowPlaces {
   #keys = new Uint8Array(new ArrayBuffer(FIRST * KEY.size));
   #chunks = new Uint8Array(FIRST);
   #next = 0;
+  #groups = 0;
 
   /** How many there are. */
   get size(): number {
     return this.#slots.size;
   }
 
+  /** How many elements of `groups` all of them have. */
+  get groups(): number {
+    return this.#groups;
+  }
+
   /** Remembers a flow, or how many elements of `groups` it has now. */
   set(ufid: Ufid, key: Uint8Array, chunks: number): void {
-    const slot = this.#slots.get(ufid) ?? this.#free.pop() ?? this.#next++;
+    const known = this.#slots.get(ufid);
+    const slot = known ?? this.#free.pop() ?? this.#next++;
     if (slot === this.#chunks.length) this.#grow();
     this.#slots.set(ufid, slot);
     this.#keys.set(key, slot * KEY.size);
+    this.#groups += chunks - (known === undefined ? 0 : this.#chunks[slot]!);
     this.#chunks[slot] = chunks;
   }
 
@@ -48,6 +56,7 @@ export class FlowPlaces {
     const slot = this.#slots.get(ufid);
     if (slot === undefined) return;
     this.#slots.delete(ufid);
+    this.#groups -= this.#chunks[slot]!;
     this.#free.push(slot);
   }
 

@@ -37,6 +37,11 @@ export const SLOT_SHIFT = 1;
 /** Frames that user space sends take turns in so many elements. */
 export const SLOTS = 1_024;
 
+/** Elements of `groups`: with fewer than twice as many as flows the kernel needs half as much memory for an empty map. */
+const GROUPS = 131_072;
+/** Those that flows may have: the others are for frames that user space sends. */
+export const FLOW_GROUPS: number = GROUPS - (SLOTS << SLOT_SHIFT);
+
 /** A flow's key: where a frame came in, whose it is, MACs; `wide`: 1 for a flow of all MACs. */
 export const KEY = { size: 32, ifindex: 0, id: 4, source: 8, destination: 12, macs: 16, wide: 28 } as const;
 /** Bit of `id`: the frame has a VLAN tag. */
@@ -77,7 +82,7 @@ export const MAPS = {
     type: MAP_TYPE.hash,
     keySize: GROUP_KEY.size,
     valueSize: GROUP.size,
-    entries: 66_000,
+    entries: GROUPS,
     flags: ON_DEMAND,
   },
   /** By 2 * ifindex + 1 or 2: what a port may send to everybody, or to groups, on other hosts. */

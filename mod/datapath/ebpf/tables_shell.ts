@@ -8,7 +8,7 @@ import type {
   PortNo,
   Ufid,
 } from "../../wire/netlink/ovs_keys.ts";
-import { metersOf } from "../ovs_meters.ts";
+import { metersOf, portOfMeter } from "../ovs_meters.ts";
 import { FlowPlaces } from "./flow_places.ts";
 import {
   ACTION,
@@ -18,6 +18,7 @@ import {
   CONFIG_AT,
   COUNT,
   FLOW,
+  FLOW_GROUPS,
   GROUP,
   GROUP_KEY,
   KEY,
@@ -101,8 +102,9 @@ export class Tables {
     this.#flow.set(this.#actions.subarray(0, ACTION.size), FLOW.only);
     const before = this.#places.get(ufid)?.chunks ?? 0;
     const chunks = count <= 1 ? 0 : Math.ceil(count / CHUNK);
-    const group = this.#putGroup(ufid, 0, count <= 1 ? 0 : count);
-    const failed = group || this.maps.flows.put(this.#key, this.#flow, replace ? "present" : "absent");
+    const isFull = chunks > 0 && this.#places.groups - before + chunks > FLOW_GROUPS;
+    const failed = (isFull ? ERRNO.ENOSPC : this.#putGroup(ufid, 0, count <= 1 ? 0 : count)) ||
+      this.maps.flows.put(this.#key, this.#flow, replace ? "present" : "absent");
     if (failed !== 0) {
       // Outputs of the old flow may be half overwritten: without it, its frames are misses.
       if (replace) this.delete(ufid);
@@ -148,10 +150,10 @@ export class Tables {
     }
   }
 
-  /** Outputs for one frame that user space sends: its tag, or undefined where it goes nowhere. */
+  /** Outputs for one frame that user space sends: its tag. 0: it goes nowhere; undefined: the kernel refuses. */
   slotOf(actions: readonly FlowAction[]): number | undefined {
     const { count } = this.#writeActions(actions);
-    if (count === 0) return undefined;
+    if (count === 0) return 0;
     this.#slot = this.#slot % (SLOTS - 1) + 1; // 0 is no tag
     return this.#putGroup(0, chunkOfSlot(this.#slot), count) === 0 ? this.#slot : undefined;
   }
@@ -246,6 +248,22 @@ export class Tables {
     new DataView(this.#rate.buffer).setUint32(RATE.limit, limit, true);
     const failed = this.maps[map].put(this.#small, this.#rate, "absent");
     return failed === ERRNO.EEXIST ? 0 : failed;
+  }
+
+  /** Forgets the rates of all interfaces but those: others went while nobody looked. */
+  keepRates(ifindexes: ReadonlySet<number>): void {
+    const gone = new Set<number>();
+    const look = (map: "rates" | "meters", ifindexOf: (id: number) => number) =>
+      this.maps[map].each((keys, _, count) => {
+        const view = new DataView(keys.buffer, keys.byteOffset);
+        for (let i = 0; i < count; i++) {
+          const ifindex = ifindexOf(view.getUint32(4 * i, true));
+          if (!ifindexes.has(ifindex)) gone.add(ifindex);
+        }
+      });
+    look("rates", (id) => id);
+    look("meters", portOfMeter);
+    for (const ifindex of gone) this.dropRates(ifindex);
   }
 
   /** Forgets the rates of an interface that is gone. */

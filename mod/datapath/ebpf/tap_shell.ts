@@ -37,7 +37,8 @@ export interface UserEndParts {
   readonly tap: TapPort;
   /** Opens the links' end; packets that come over them go to `take`. */
   readonly openPath: (take: TakePacket) => SleevePort;
-  /** Puts the outputs of one frame where the programs look: the number of its tag, undefined where there are none. */
+  /** Puts the outputs of one frame where the programs look: the number of its tag, 0 where there are none,
+   * undefined where the kernel refuses them. */
   readonly slotOf: (actions: readonly FlowAction[]) => number | undefined;
 }
 
@@ -117,8 +118,9 @@ export class UserEnd implements Disposable {
   send(frame: Uint8Array, actions: readonly FlowAction[]): void {
     for (let i = 0; i < actions.length; i += MAX_OUTPUTS) {
       const slot = this.#parts.slotOf(actions.slice(i, i + MAX_OUTPUTS));
-      if (slot === undefined) continue;
-      if (frame === this.#frame) this.#sendMiss(frame, slot);
+      if (slot === 0) continue;
+      if (slot === undefined) this.#dropped.kernelRefused++;
+      else if (frame === this.#frame) this.#sendMiss(frame, slot);
       else this.#sendOther(frame, slot);
     }
   }

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import type { Ip, Mac } from "../../../../mod/core/addr.ts";
 import { ERRNO } from "../../../../mod/core/errno.ts";
 import type { LinkId } from "../../../../mod/core/overlay_port.ts";
-import { CHUNK, FLOW, KEY, MAX_OUTPUTS } from "../../../../mod/datapath/ebpf/layout.ts";
+import { CHUNK, FLOW, FLOW_GROUPS, KEY, MAX_OUTPUTS, SLOTS } from "../../../../mod/datapath/ebpf/layout.ts";
+import { metersOf } from "../../../../mod/datapath/ovs_meters.ts";
 import { Tables } from "../../../../mod/datapath/ebpf/tables_shell.ts";
 import {
   type FlowAction,
@@ -178,8 +179,35 @@ Deno.test("frames of user space take turns in the slots, and one without outputs
   assert.deepEqual([one.slotOf([output(1)]), one.slotOf([output(2)]), one.slotOf([output(95)])], [
     1,
     2,
-    undefined,
+    0,
   ]);
+});
+
+Deno.test("frames of user space have their slots however many outputs flows have", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
+  const many = Array.from({ length: CHUNK + 1 }, (_, i) => output(i));
+  const keyOf = (i: number) => ({ ...LOCAL, ethSrc: i as Mac });
+  let flows = 0;
+  while (install(one, flows + 1, many, { key: keyOf(flows) }) === undefined) flows++;
+  assert.equal(flows, FLOW_GROUPS / 2);
+  assert.equal(install(one, 70_000, [output(1)], { key: keyOf(70_000) }), undefined); // needs none
+  for (let i = 0; i < SLOTS; i++) assert.ok(one.slotOf(many)! > 0);
+  one.delete(ufid(1));
+  assert.equal(install(one, 1, many, { key: keyOf(0) }), undefined);
+});
+
+Deno.test("rates and meters of interfaces that went while nobody looked go, others stay", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
+  for (const ifindex of [5, 6]) {
+    one.putRate("rates", ifindex, 1);
+    for (const meter of metersOf(ifindex)) one.putRate("meters", meter, 1);
+  }
+  one.putRate("meters", metersOf(7)[1], 1);
+  one.keepRates(new Set([5]));
+  assert.deepEqual([...maps.rates.elements.keys()], ["5 0 0 0"]);
+  assert.deepEqual([...maps.meters.elements.keys()], metersOf(5).map((meter) => `${meter} 0 0 0`));
 });
 
 Deno.test("misses that were taken are told to the programs: so many, or all that were given", () => {

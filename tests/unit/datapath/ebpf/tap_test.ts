@@ -75,10 +75,10 @@ Deno.test("the frame of a miss goes back with the tag of its slot, its checksum 
 });
 
 Deno.test("another frame goes out with a header that says nothing; without outputs nothing goes out", () => {
-  const { tap, user } = end([1_000, undefined]);
+  const { tap, user } = end([1_000, 0]);
   user.send(FRAME, OUTPUT);
   user.send(FRAME, OUTPUT);
-  assert.equal(tap.written.length, 1);
+  assert.deepEqual([tap.written.length, user.counts().dropped["kernel-refused"]], [1, 0]);
   assert.deepEqual([...tap.written[0]!.subarray(0, VIRTIO_HEADER)], new Array(VIRTIO_HEADER).fill(0));
   assert.deepEqual([...tap.written[0]!.subarray(VIRTIO_HEADER + 12, VIRTIO_HEADER + 16)], [
     0x88,
@@ -86,6 +86,12 @@ Deno.test("another frame goes out with a header that says nothing; without outpu
     3,
     0xe8,
   ]);
+});
+
+Deno.test("a frame whose outputs the kernel refuses is counted", () => {
+  const { tap, user } = end([undefined]);
+  user.send(FRAME, OUTPUT);
+  assert.deepEqual([tap.written.length, user.counts().dropped["kernel-refused"]], [0, 1]);
 });
 
 Deno.test("what is no miss goes to its link, and what has no tag of ours is counted", () => {
