@@ -134,6 +134,18 @@ const meddling = suite({
     note(`back after ${await backAfter(world.container(1), world.container(2).address, LIMIT_MS)} ms`);
     await ready(world);
   },
+  "an interface that somebody puts on the bridge has our program while it is there": async (world) => {
+    const host = world.host(1);
+    const told = async () => (await tc(host, "filter show dev other0 ingress")).includes("meshnet");
+    await ip(["link add other0 type veth peer other1", "link set other0 master meshnet up"], host.netns);
+    await until("it has our program", told);
+    await ip(["link set other0 nomaster"], host.netns);
+    await until("it has it no more", async () => !await told());
+    await ip(["link set other0 master meshnet"], host.netns);
+    await until("it has it again", told);
+    await ip(["link del other0"], host.netns);
+    await ready(world);
+  },
   "filters of others at the same hooks are left alone, and named": async (world) => {
     const host = world.host(1);
     const device = await hostEnd(host);
