@@ -66,6 +66,6 @@ class TlsStream implements ByteStream {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#socket.destroySoon();
   }
 }

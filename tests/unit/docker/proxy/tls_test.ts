@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { parseEndpoint } from "../../../../mod/core/addr.ts";
+import { relay } from "../../../../mod/docker/proxy/relay_shell.ts";
+import { listenTls } from "../../../../mod/docker/proxy/tls_shell.ts";
+
+/** Certificates of a CA that exists for this test alone, and one of nobody's. */
+const pem = (name: string) => Deno.readTextFileSync(new URL(`tls/${name}`, import.meta.url));
+
+type Connect = (who: "client" | "other" | undefined) => Promise<Deno.TlsConn>;
+
+async function withServer(test: (connect: Connect, refused: string[]) => Promise<void>): Promise<void> {
+  const engine = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const echoing = (async () => {
+    for await (const connection of engine) {
+      void connection.readable.pipeTo(connection.writable).catch(() => {});
+    }
+  })();
+  const refused: string[] = [];
+  const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = free.addr as Deno.NetAddr;
+  free.close();
+  const server = await listenTls(parseEndpoint(`127.0.0.1:${port}`)!, {
+    ...{ ca: pem("ca.pem"), cert: pem("server.pem"), key: pem("server.key") },
+    welcome: (client) =>
+      void Deno.connect({ hostname: "127.0.0.1", port: (engine.addr as Deno.NetAddr).port })
+        .then((to) => relay(client, to, [])),
+    refused: (reason) => refused.push(reason),
+  });
+  try {
+    await test((who) => {
+      const own = who === undefined ? {} : { cert: pem(`${who}.pem`), key: pem(`${who}.key`) };
+      return Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [pem("ca.pem")], ...own });
+    }, refused);
+  } finally {
+    server[Symbol.dispose]();
+    engine.close();
+    await echoing;
+  }
+}
+
+Deno.test("listenTls() carries bytes for clients with a certificate of the CA, both ways, and the end of theirs", () =>
+  withServer(async (connect) => {
+    const connection = await connect("client");
+    const sent = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
+    await connection.write(sent);
+    await connection.closeWrite();
+    const received = new Uint8Array(sent.length);
+    for (let at = 0; at < received.length;) {
+      at += await connection.read(received.subarray(at)) ?? assert.fail();
+    }
+    connection.close();
+    assert.deepEqual(received, sent);
+  }));
+
+Deno.test("listenTls() turns away clients without one, and with another's", () =>
+  withServer(async (connect, refused) => {
+    for (const who of [undefined, "other"] as const) {
+      await assert.rejects(async () => {
+        const connection = await connect(who);
+        try {
+          await connection.write(new Uint8Array(1));
+          if (await connection.read(new Uint8Array(1)) === null) throw new Error("it was closed");
+        } finally {
+          connection.close();
+        }
+      });
+    }
+    assert.equal(refused.length, 2);
+  }));
