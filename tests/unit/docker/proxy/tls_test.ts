@@ -38,12 +38,11 @@ async function withServer(test: (connect: Connect, refused: string[]) => Promise
   }
 }
 
-Deno.test("listenTls() carries bytes for clients with a certificate of the CA, both ways, and the end of theirs", () =>
+Deno.test("listenTls() carries bytes for clients with a certificate of the CA, both ways", () =>
   withServer(async (connect) => {
     const connection = await connect("client");
     const sent = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
     await connection.write(sent);
-    await connection.closeWrite();
     const received = new Uint8Array(sent.length);
     for (let at = 0; at < received.length;) {
       at += await connection.read(received.subarray(at)) ?? assert.fail();
