@@ -46,16 +46,16 @@ export async function watch(
   { ask, io, isJson, show }: {
     readonly ask: Ask;
     readonly io: Io;
-    readonly show: (report: StatusReport) => string;
+    readonly show: (report: StatusReport) => Promise<string>;
     readonly isJson: boolean;
   },
 ): Promise<never> {
   for (let first = true;; first = false, await nextLook()) {
     if (isJson) {
-      io.out(`${JSON.stringify(JSON.parse(show(await ask())))}\n`);
+      io.out(`${JSON.stringify(JSON.parse(await show(await ask())))}\n`);
       continue;
     }
-    const page = await answerOrError(async () => show(await ask()));
+    const page = await answerOrError(async () => await show(await ask()));
     const whole = `${now()}  (every second; Ctrl-C ends)\n\n${page}`;
     io.out(
       io.size === undefined ? `${first ? "" : "\n"}${whole}` : inPlace(whole, { first, rows: io.size.rows }),
