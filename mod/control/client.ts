@@ -26,7 +26,7 @@ export interface ControlRequest {
 }
 
 /**
- * Sends a request and returns the parsed answer. Throws MeshnetError `control/not-running` when nobody listens,
+ * Sends a request and returns the parsed answer; what an older daemon does not say is empty in it. Throws MeshnetError `control/not-running` when nobody listens,
  * `control/request-failed` when talking fails, or the error that the daemon answered with.
  */
 export async function callDaemon<T>(request: ControlRequest, options: ClientOptions): Promise<T> {
@@ -38,7 +38,9 @@ export async function callDaemon<T>(request: ControlRequest, options: ClientOpti
   }, options.timeoutMs);
   try {
     await writeAll(connection, encodeRequest(request));
-    return parseAnswer(await readToEnd(connection)) as T;
+    const answer = parseAnswer(await readToEnd(connection));
+    const { completed } = await import("./older_answer.ts");
+    return completed(request.path, answer) as T;
   } catch (cause) {
     if (cause instanceof MeshnetError) throw cause;
     throw new MeshnetError(
