@@ -101,7 +101,7 @@ Deno.test("eventsPath() asks for what health checks find, and for no event of ea
   assert.deepEqual(JSON.parse(url.searchParams.get("filters")!), {
     type: ["container", "network"],
     event: [
-      ...["start", "die", "destroy", "rename", "pause", "unpause", "connect", "disconnect"],
+      ...["start", "die", "destroy", "rename", "pause", "unpause", "connect", "disconnect", "remove"],
       ...["health_status", "health_status: healthy", "health_status: unhealthy"],
     ],
   });
