@@ -31,7 +31,8 @@ export function openFirewall(
     exposures: exposedNetworks(exposedIn(store)), // rules of the last run stay
     leg: DATAPATH,
     indexOf: interfaceIndex,
-    bridge: choice.kind === "bridge",
+    // Under the programs of eBPF lies a bridge, which carries what they let pass for a moment.
+    bridge: choice.kind !== "ovs",
     ports: meshPorts(config, choice.overlays),
     families: familiesOf(config),
     setting: (key) => sysctl.read(undefined, key),
