@@ -100,6 +100,7 @@ async function listenForTls(
   const read = (file: string) => Deno.readTextFileSync(file);
   return await listenTls(endpoint, {
     ...{ ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) },
+    clients: proxy.most,
     welcome: (client) => void proxy.welcome(client),
     refused: (reason) => logger.info("client of docker turned away", { reason }),
   });

@@ -70,6 +70,11 @@ export class DockerProxy implements Disposable {
     return this.#clients;
   }
 
+  /** Clients at once. */
+  get most(): number {
+    return Math.min(MAX_CLIENTS, this.#parts.clients);
+  }
+
   /** Takes connections of a listener, and owns it from now on. */
   serve(listener: Deno.Listener): void {
     this.#listeners.add(listener);
@@ -85,7 +90,7 @@ export class DockerProxy implements Disposable {
 
   /** Serves one client, whatever it does. */
   async welcome(client: ByteStream): Promise<void> {
-    if (this.#clients >= Math.min(MAX_CLIENTS, this.#parts.clients)) {
+    if (this.#clients >= this.most) {
       return await finish(
         client,
         encodeRefusal(503, "meshnet serves too many clients of the engine already"),

@@ -11,21 +11,34 @@ export interface TlsFiles {
   readonly key: string;
 }
 
+/** Time for the handshake, in milliseconds: whoever says nothing has no certificate either. */
+const HANDSHAKE_MS = 10_000;
+
 /** Listens, and hands over clients that have shown their certificate. Throws where that cannot be. Disposing it takes no
  * more clients. */
 export async function listenTls(
   endpoint: Endpoint,
-  { ca, cert, key, refused, welcome }: TlsFiles & {
+  { ca, cert, clients, handshakeMs = HANDSHAKE_MS, key, refused, welcome }: TlsFiles & {
+    /** Connections at once, with those that have not shown theirs yet. */
+    readonly clients: number;
+    readonly handshakeMs?: number;
     readonly welcome: (client: ByteStream) => void;
     /** Told of clients that were turned away. */
     readonly refused: (reason: string) => void;
   },
 ): Promise<Disposable> {
   const server = createServer(
-    { ca: [ca], cert, key, requestCert: true, rejectUnauthorized: true, allowHalfOpen: true },
+    {
+      ...{ ca: [ca], cert, key, requestCert: true, rejectUnauthorized: true },
+      ...{ allowHalfOpen: true, handshakeTimeout: handshakeMs },
+    },
     (socket) => welcome(new TlsStream(socket)),
   );
-  server.on("tlsClientError", (error) => refused(error.message));
+  server.on("tlsClientError", (error, socket) => {
+    refused(error.message);
+    socket.destroy(); // the runtime leaves it open
+  });
+  server.maxConnections = clients;
   server.listen({ host: endpoint.ip, port: endpoint.port });
   await once(server, "listening"); // or throws what "error" says
   return { [Symbol.dispose]: () => void server.close() };

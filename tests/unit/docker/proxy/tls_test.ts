@@ -8,7 +8,12 @@ const pem = (name: string) => Deno.readTextFileSync(new URL(`tls/${name}`, impor
 
 type Connect = (who: "client" | "other" | undefined) => Promise<Deno.TlsConn>;
 
-async function withServer(test: (connect: Connect, refused: string[]) => Promise<void>): Promise<void> {
+/** Connections at once. */
+const CLIENTS = 4;
+
+async function withServer(
+  test: (connect: Connect, refused: string[], port: number) => Promise<void>,
+): Promise<void> {
   const engine = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const echoing = (async () => {
     for await (const connection of engine) {
@@ -21,16 +26,21 @@ async function withServer(test: (connect: Connect, refused: string[]) => Promise
   free.close();
   const server = await listenTls(parseEndpoint(`127.0.0.1:${port}`)!, {
     ...{ ca: pem("ca.pem"), cert: pem("server.pem"), key: pem("server.key") },
+    ...{ clients: CLIENTS, handshakeMs: 500 },
     welcome: (client) =>
       void Deno.connect({ hostname: "127.0.0.1", port: (engine.addr as Deno.NetAddr).port })
         .then((to) => relay(client, to, [])),
     refused: (reason) => refused.push(reason),
   });
   try {
-    await test((who) => {
-      const own = who === undefined ? {} : { cert: pem(`${who}.pem`), key: pem(`${who}.key`) };
-      return Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [pem("ca.pem")], ...own });
-    }, refused);
+    await test(
+      (who) => {
+        const own = who === undefined ? {} : { cert: pem(`${who}.pem`), key: pem(`${who}.key`) };
+        return Deno.connectTls({ hostname: "127.0.0.1", port, caCerts: [pem("ca.pem")], ...own });
+      },
+      refused,
+      port,
+    );
   } finally {
     server[Symbol.dispose]();
     engine.close();
@@ -65,4 +75,22 @@ Deno.test("listenTls() turns away clients without one, and with another's", () =
       });
     }
     assert.equal(refused.length, 2);
+  }));
+
+Deno.test("listenTls() closes clients that say nothing, and those that are too many; others come after them", () =>
+  withServer(async (connect, refused, port) => {
+    const silent = await Promise.all(
+      Array.from({ length: 2 * CLIENTS }, () => Deno.connect({ hostname: "127.0.0.1", port })),
+    );
+    const ends = silent.map(async (connection) => {
+      const count = await connection.read(new Uint8Array(1)).catch(() => null);
+      connection.close();
+      return count;
+    });
+    assert.deepEqual(await Promise.all(ends), silent.map(() => null));
+    assert.equal(refused.length, CLIENTS);
+    const connection = await connect("client");
+    await connection.write(Uint8Array.of(7));
+    assert.equal(await connection.read(new Uint8Array(1)), 1);
+    connection.close();
   }));
