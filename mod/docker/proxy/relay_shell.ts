@@ -1,4 +1,4 @@
-/** Bytes from one connection to another and back, as they come, until both sides are done. */
+/** Bytes from one connection to another and back, as they come, until the engine has said all. */
 
 /** A connection of bytes, as Deno's are. */
 export interface ByteStream {
@@ -36,6 +36,7 @@ export async function relay(
       await engine.closeWrite();
     } catch { // the engine takes no more, or the client has broken off
       await drain(client);
+      await engine.closeWrite().catch(() => {}); // whoever has gone wants no more
     }
   })();
   try {

@@ -95,6 +95,16 @@ Deno.test("relay() brings the answer to who is still sending, and ends when he h
   assert.ok(client.inner.closed && engine.inner.closed);
 });
 
+Deno.test("relay() tells a quiet engine that the client has broken off", async () => {
+  const [client, engine] = [connection(), connection()];
+  client.inner.read = () => Promise.reject(new Error("it was reset"));
+  const running = relay(client.inner, engine.inner, []);
+  assert.deepEqual(await readAll(engine.outer.from), new Uint8Array(0));
+  engine.outer.to.end(); // as engines do then
+  await running;
+  assert.ok(client.inner.closed && engine.inner.closed);
+});
+
 Deno.test("relay() ends when the client can take no more", async () => {
   const [client, engine] = [connection(), connection()];
   const running = relay(client.inner, engine.inner, []);
