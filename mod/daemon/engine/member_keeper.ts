@@ -32,7 +32,7 @@ export interface MemberKeeperParts {
   readonly lookups: Pick<ContainerLookups, "at" | "drop" | "isKnown" | "keep">;
   /** Gives an address back to everybody. */
   readonly release: (ip: Ip) => Promise<void>;
-  /** Path of the namespace of a process. */
+  /** Whether a network namespace is at a path. */
   readonly isThere: (path: string) => boolean;
   /** Runs work that nobody waits for. */
   readonly later: (what: string, work: Promise<unknown>) => void;
@@ -181,7 +181,8 @@ export class MemberKeeper {
     const waiting = this.#members.waiting(from).slice(-MAX_ASKED);
     if (waiting.length === 0) return undefined;
     const busy = await this.engine?.busy(waiting);
-    const id = waiting.find((one) => busy?.has(one) ?? true);
+    const still = this.#members.waiting(from); // others were given theirs meanwhile
+    const id = waiting.find((one) => still.includes(one) && (busy?.has(one) ?? true));
     const ip = id === undefined ? undefined : this.#members.give(id, from);
     if (id !== undefined) this.#remember(id);
     return ip;

@@ -130,6 +130,19 @@ Deno.test("the container that the engine is working on gets its address back; a 
   assert.deepEqual(machine.released, []);
 });
 
+Deno.test("two containers that start at once both get their addresses back", async () => {
+  const machine = new Machine().follow();
+  for (const [id, endpoint, n] of [[WEB, "e1", 1], [DB, "e2", 2]] as const) {
+    machine.learns(id, running(endpoint, n));
+    machine.keeper.leaves(endpoint);
+    assert(machine.keeper.keeps(`10.32.0.${n}` as Ip));
+    machine.learns(id, stopped());
+  }
+  machine.busy = [WEB, DB];
+  const given = await Promise.all([machine.keeper.addressFor(SUBNET), machine.keeper.addressFor(SUBNET)]);
+  assert.deepEqual(given.toSorted(), ["10.32.0.1", "10.32.0.2"]);
+});
+
 Deno.test("names that cannot be used are told, and the others are answered", () => {
   const machine = new Machine().follow();
   const labels = new Map([["meshnet.name", "good, host1.host"], ["meshnet.health", "exec:/bin/true"]]);
