@@ -37,7 +37,7 @@ export function creator({ common, logger, options }: CreatorParts, engine: Engin
     });
     if (found.status !== 404) return found;
     const made = await engine.post("/networks/create", subnetRequest(network));
-    return made.status === 409 ? found : made; // another one has made it meanwhile
+    return made.status === 409 ? { ...made, status: 200 } : made; // another one has made it meanwhile
   }
 
   async function ensureOnce(network: WantedNetwork): Promise<EngineAnswer> {
@@ -64,7 +64,7 @@ export function creator({ common, logger, options }: CreatorParts, engine: Engin
   ): Promise<EngineAnswer | undefined> {
     for (const [i, place] of places.entries()) {
       const network = await ensured[i]!;
-      if (network.status >= 300 && network.status !== 404) return network;
+      if (network.status >= 300) return network;
       const path = `/networks/${encodeURIComponent(networkOf(place).name)}/connect`;
       const answer = await engine.post(path, connectRequest(container, place));
       if (answer.status >= 300) return answer;
@@ -85,17 +85,20 @@ export function creator({ common, logger, options }: CreatorParts, engine: Engin
     if (!plan.ok) return refusal(400, plan.reason);
     const sent = plan.value?.body === undefined ? body : encodeExact(plan.value.body);
     const places = plan.value?.places ?? [];
-    const ensured = places.map((place) => ensureOnce(networkOf(place)));
+    const ensured = places.map((place) => ensureOnce(networkOf(place)).catch(broken));
     const [created] = await Promise.all([engine.ask({ ...head, body: sent }), ...ensured]);
     const answer = created.status === 201 ? decodeExact(created.body) : undefined;
     const id = answer?.ok ? textField(fieldsOf(answer.value), "Id") : "";
     if (id === "") return created;
-    const failed = await put(id, places, ensured);
+    const failed = await put(id, places, ensured).catch(broken);
     if (failed !== undefined) {
-      await engine.ask({ method: "DELETE", target: `/containers/${id}?force=1&v=1` });
+      await engine.ask({ method: "DELETE", target: `/containers/${id}?force=1&v=1` }).catch((thrown) =>
+        logger.warn("container not removed", { container: id, reason: messageOf(thrown) })
+      );
       const reason = reasonOf(failed);
       logger.warn("container not created", { container: name === "" ? id.slice(0, 12) : name, reason });
-      return refusal(failed.status, `Cannot put the container on the mesh: ${reason}`);
+      const status = failed.status === 404 ? 500 : failed.status; // 404 would say that there is no such image
+      return refusal(status, `Cannot put the container on the mesh: ${reason}`);
     }
     return created;
   };
@@ -110,6 +113,11 @@ function subnetRequest(network: WantedNetwork): unknown {
 
 function refusal(status: number, message: string): EngineAnswer {
   return { status, headers: [["Content-Type", "application/json"]], body: encodeExact({ message }) };
+}
+
+/** What a call that breaks off amounts to. */
+function broken(thrown: unknown): EngineAnswer {
+  return refusal(502, messageOf(thrown));
 }
 
 function reasonOf({ body, status }: EngineAnswer): string {
