@@ -50,7 +50,8 @@ export class ContainerLookups implements Disposable {
   readonly #redirects = new Map<string, Disposable>();
   #ticking = false;
   #over = false;
-  #failure: string | undefined;
+  /** What has failed, by endpoint. */
+  readonly #failures = new Map<string, string>();
 
   constructor(parts: LookupsParts) {
     this.#parts = parts;
@@ -58,7 +59,7 @@ export class ContainerLookups implements Disposable {
 
   /** Why containers find no names by themselves, a sentence without full stop; undefined: they do. */
   get problem(): string | undefined {
-    return this.#failure;
+    return this.#failures.values().next().value;
   }
 
   /** An endpoint's container has its namespace at this path: now, as it runs (`settled`), or soon. */
@@ -81,7 +82,7 @@ export class ContainerLookups implements Disposable {
 
   /** An endpoint leaves its container. */
   drop(endpoint: string): void {
-    if (this.#places.delete(endpoint)) this.#sweep();
+    if (this.#forget(endpoint)) this.#sweep();
   }
 
   /** Puts right what others have changed, and lets go of what has gone. */
@@ -96,7 +97,14 @@ export class ContainerLookups implements Disposable {
   [Symbol.dispose](): void {
     this.#over = true;
     this.#places.clear();
+    this.#failures.clear();
     this.#sweep();
+  }
+
+  /** Says whether the endpoint was known. */
+  #forget(endpoint: string): boolean {
+    this.#failures.delete(endpoint);
+    return this.#places.delete(endpoint);
   }
 
   /** A namespace's identity; undefined: there is none at that path yet, or no more. */
@@ -113,7 +121,7 @@ export class ContainerLookups implements Disposable {
     try {
       const namespace = this.#namespaceAt(place.path);
       if (namespace === undefined) {
-        if (place.lookedMs === undefined) this.#places.delete(endpoint);
+        if (place.lookedMs === undefined) this.#forget(endpoint);
         return;
       }
       if (this.#connect(endpoint, place, namespace)) {
@@ -121,25 +129,24 @@ export class ContainerLookups implements Disposable {
       }
     } catch (thrown) {
       if (failedWith(thrown, ERRNO.ENOENT, ERRNO.ENODEV, ERRNO.ESRCH)) return; // it has just gone
-      this.#failed(place.path, thrown);
+      this.#failed(endpoint, place.path, thrown);
       this.#places.set(endpoint, { ...place, lookedMs: undefined }); // the next look tries again
     }
   }
 
-  #failed(path: string, thrown: unknown): void {
+  #failed(endpoint: string, path: string, thrown: unknown): void {
     const reason = messageOf(thrown);
-    if (reason !== this.#failure) {
+    if (![...this.#failures.values()].includes(reason)) {
       this.#parts.log.warn("containers of the engine find no names", { path, reason });
     }
-    this.#failure = reason;
+    this.#failures.set(endpoint, reason);
   }
 
-  #redirect(path: string, namespace: string): void {
+  #redirect(endpoint: string, path: string, namespace: string): void {
     try {
       this.#redirects.set(namespace, this.#parts.redirect(path));
-      this.#failure = undefined;
     } catch (thrown) { // the rest of what the container needs does without
-      this.#failed(path, thrown);
+      this.#failed(endpoint, path, thrown);
     }
   }
 
@@ -152,7 +159,10 @@ export class ContainerLookups implements Disposable {
         link.kind === "veth" && link.index === outer.peerIndex && link.peerIndex === outer.index
       );
     const present = { ...this.#observe(route, guest, namespace), settled };
-    for (const step of planLookups(present)) this.#perform(step, { route, guest, path, namespace });
+    for (const step of planLookups(present)) {
+      this.#perform(step, { endpoint, route, guest, path, namespace });
+    }
+    if (!this.#parts.nameServer || this.#redirects.has(namespace)) this.#failures.delete(endpoint);
     return present.up;
   }
 
@@ -183,7 +193,8 @@ export class ContainerLookups implements Disposable {
     };
   }
 
-  #perform(step: LookupStep, { guest, namespace, path, route }: {
+  #perform(step: LookupStep, { endpoint, guest, namespace, path, route }: {
+    readonly endpoint: string;
     readonly guest: rt.Link | undefined;
     readonly namespace: string;
     readonly path: string;
@@ -199,7 +210,7 @@ export class ContainerLookups implements Disposable {
     };
     switch (step) {
       case "redirect":
-        return this.#redirect(path, namespace);
+        return this.#redirect(endpoint, path, namespace);
       case "neighbour":
         return void route.request(rt.setNeighbour(index, NAME_SERVER_IP, NAME_SERVER_MAC));
       case "route":
@@ -237,7 +248,7 @@ export class ContainerLookups implements Disposable {
     for (const [endpoint, place] of [...this.#places]) {
       const { lookedMs } = place;
       if (lookedMs === undefined) continue;
-      if (lookedMs > LOOK.wholeMs) this.#places.delete(endpoint); // the engine has given it up, or tells later
+      if (lookedMs > LOOK.wholeMs) this.#forget(endpoint); // the engine has given it up, or tells later
       else {
         this.#places.set(endpoint, { ...place, lookedMs: lookedMs + ms });
         this.#look(endpoint);

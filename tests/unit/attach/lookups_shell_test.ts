@@ -112,3 +112,19 @@ Deno.test("an engine that gives a container up is not waited for; a kernel witho
   machine.lookups.keep();
   assert.equal(machine.lookups.problem, undefined);
 });
+
+Deno.test("what fails in one container is told until it works there, or the container has gone", () => {
+  const machine = new Machine();
+  const other = `${PATH}2`;
+  machine.host.namespace(PATH);
+  machine.host.namespace(other);
+  machine.refuses = "the kernel has no nf_tables";
+  machine.lookups.at("e1", PATH, false);
+  const reason = machine.refuses;
+  machine.refuses = undefined;
+  machine.lookups.at("e2", other, false);
+  assert.deepEqual([...machine.redirected], [other]);
+  assert.equal(machine.lookups.problem, reason);
+  machine.lookups.drop("e1");
+  assert.equal(machine.lookups.problem, undefined);
+});
