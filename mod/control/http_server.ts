@@ -278,6 +278,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   #limitTime(client: Client, late: () => void): void {
+    clearTimeout(client.timer); // one that began with bytes read ahead
     client.timer = setTimeout(late, this.#limits.patienceMs);
   }
 
