@@ -43,7 +43,12 @@ export function planCreate(
 ): Decoded<CreatePlan | undefined> {
   const fields = fieldsOf(body);
   const host = fieldsOf(fieldOf(fields, "HostConfig"));
-  if (!USUAL_NETWORKS.includes(textField(host, "NetworkMode"))) return good(undefined);
+  const networking = fieldsOf(fieldOf(fields, "NetworkingConfig"));
+  const named = [
+    textField(host, "NetworkMode"),
+    ...Object.keys(fieldsOf(fieldOf(networking, "EndpointsConfig"))),
+  ];
+  if (named.some((network) => !USUAL_NETWORKS.includes(network))) return good(undefined);
   if (isOn(fieldOf(fields, "NetworkDisabled"))) return good(undefined);
   const text = placeText(fieldOf(fields, "Env"));
   if (text === undefined && !options.all) return good(undefined);

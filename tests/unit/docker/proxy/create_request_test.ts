@@ -42,6 +42,8 @@ Deno.test("planCreate() attaches on the engine's usual network alone, however od
     { HostConfig: { NetworkMode: "default" } },
     { HostConfig: { NetworkMode: "bridge" } },
     { NetworkMode: "host" }, // no field of this request
+    { NetworkingConfig: { EndpointsConfig: null } },
+    { NetworkingConfig: { EndpointsConfig: { default: {}, bridge: null } } },
     { Env: null },
     { Env: "MESHNET_CIDR=none" },
     { Env: [null, 1, "A=b", "MESHNET_CIDRS=none"] },
@@ -56,6 +58,11 @@ Deno.test("planCreate() attaches on the engine's usual network alone, however od
     })),
     { hostconfig: { NETWORKMODE: "host" } },
     { HostConfig: { NetworkMode: "default", networkmode: "host" } }, // the engine takes the last one
+    { NetworkingConfig: { EndpointsConfig: { mesh: {} } } },
+    {
+      HostConfig: { NetworkMode: "bridge" },
+      networkingconfig: { endpointsconfig: { bridge: {}, shop: null } },
+    },
     { NetworkDisabled: true },
     { Env: ["MESHNET_CIDR=none"] },
     { Env: ["WEAVE_CIDR=none"] },
