@@ -3,7 +3,7 @@ import { MeshnetError } from "../core/errors.ts";
 import { closest } from "../core/suggest.ts";
 import type { CommandRun, CommandSpec, Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { groupOf, helpCommand, helpGroup, helpOverview, unknownCommand } from "./help.ts";
+import { groupOf, helpCommand, helpGroup, helpOverview } from "./help.ts";
 import { type Io, processIo } from "./io.ts";
 import { type Parsed, parsePlain } from "./plain.ts";
 import { formatError } from "./render.ts";
@@ -12,7 +12,7 @@ import { formatError } from "./render.ts";
  * and its network is not as it should be. */
 export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
   try {
-    const early = answerEarly(argv, io);
+    const early = await answerEarly(argv, io);
     if (early !== undefined) return early;
     const { command, invocation } = await parse(argv);
     checkArguments(command, invocation);
@@ -34,7 +34,7 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** Help flags, and command lines that name no command: nothing at all, or a group of commands alone. */
-function answerEarly(argv: readonly string[], io: Io): number | undefined {
+async function answerEarly(argv: readonly string[], io: Io): Promise<number | undefined> {
   const alone = argv.length === 0 ? helpOverview() : argv.length === 1 ? groupHelp(argv[0]!) : undefined;
   if (alone !== undefined) {
     io.err(alone);
@@ -44,17 +44,18 @@ function answerEarly(argv: readonly string[], io: Io): number | undefined {
   const before = end < 0 ? argv : argv.slice(0, end);
   if (!before.some((word) => word === "--help" || word === "-h")) return undefined;
   const words = before.filter((word) => !word.startsWith("-"));
-  io.out(helpFor(words));
+  io.out(await helpFor(words));
   return 0;
 }
 
 /** The help that command lines with these words ask for. */
-function helpFor(words: readonly string[]): string {
+async function helpFor(words: readonly string[]): Promise<string> {
   const [first] = words;
   if (first === undefined) return helpOverview();
   const command = COMMANDS.findLast((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
   const help = command === undefined ? words.length === 1 && groupHelp(first) : helpCommand(command);
   if (help) return help;
+  const { unknownCommand } = await import("./mistakes.ts");
   throw unknownCommand(words.slice(0, groupOf(first).length > 0 ? 2 : 1));
 }
 

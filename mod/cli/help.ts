@@ -1,5 +1,4 @@
 /** Help texts, made from the tables of commands and options. */
-import { MeshnetError } from "../core/errors.ts";
 import { CONFIG_OPTION, DEFAULT_CONFIG_FILE, envName, type OptionSpec, UP_OPTIONS } from "../core/options.ts";
 import { closest } from "../core/suggest.ts";
 import { messageLines } from "./render.ts";
@@ -165,15 +164,4 @@ export function findCommand(words: readonly string[]): CommandSpec | { readonly 
   return {
     hint: near === undefined ? "`meshnet help` lists all commands" : `Did you mean \`meshnet ${near}\`?`,
   };
-}
-
-/** What is said to a command that does not exist. */
-export function unknownCommand(words: readonly string[]): MeshnetError {
-  const found = findCommand(words);
-  const hint = words.at(-1)?.startsWith("-")
-    ? "Options come after the command: `meshnet COMMAND OPTIONS`"
-    : "hint" in found
-    ? found.hint
-    : `Did you mean \`meshnet ${found.name}\`?`;
-  return new MeshnetError("usage/bad-option", `Unknown command: ${words.join(" ")}`, { hint });
 }

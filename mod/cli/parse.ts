@@ -18,51 +18,52 @@ import {
 } from "@stricli/core";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { OptionSpec } from "../core/options.ts";
-import { closest } from "../core/suggest.ts";
 import type { CommandSpec, Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { unknownCommand } from "./help.ts";
 import type { Parsed } from "./plain.ts";
 
 type GivenFlags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
+/** What the library found wrong: words that begin no command, or an error of its own. */
+type Mistake = { readonly unknown: readonly string[] } | { readonly error: unknown };
+
 /** Parses a command line; throws MeshnetError `usage/bad-option` with a suggestion. */
 export async function parseCommandLine(argv: readonly string[]): Promise<Parsed> {
-  const words = readable(argv[0] === "--version" || argv[0] === "-V" ? ["version", ...argv.slice(1)] : argv);
+  const words = await readable(
+    argv[0] === "--version" || argv[0] === "-V" ? ["version", ...argv.slice(1)] : argv,
+  );
   let parsed: Parsed | undefined;
-  let failure: MeshnetError | undefined;
+  let mistake: Mistake | undefined;
   const app = buildApp(
     (command, flags, args) => void (parsed = { command, invocation: invocationOf(flags, args) }),
     {
-      failed: (error) => void (failure ??= error),
+      failed: (found) => void (mistake ??= found),
       words,
     },
   );
   await run(app, words, { process: { stdout: { write: () => {} }, stderr: { write: () => {} } } });
-  if (failure !== undefined) throw failure;
-  // The library ends without a command only where a group of commands was named alone.
-  if (parsed === undefined) throw unknownCommand(words);
-  return parsed;
+  if (parsed !== undefined && mistake === undefined) return parsed;
+  if (mistake !== undefined && "error" in mistake) throw await usageError(mistake.error, words);
+  const { unknownCommand } = await import("./mistakes.ts");
+  // The library ends without a word only where a group of commands was named alone.
+  throw unknownCommand(mistake?.unknown ?? words);
 }
 
 /**
  * The words so that the library reads them as meant. It takes options of one letter, and `--option=` with nothing or more
  * than one line behind it, for arguments.
  */
-function readable(argv: readonly string[]): readonly string[] {
+async function readable(argv: readonly string[]): Promise<readonly string[]> {
   const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
-  return argv.flatMap((word, i) => {
-    if (i >= end || !word.startsWith("--")) return [word];
+  const words: string[] = [];
+  for (const [i, word] of argv.entries()) {
     const [, option, value] = /^(--[a-z][\w.-]+)=([^]*)$/i.exec(word) ?? [];
-    if (option !== undefined) return value === "" || value!.includes("\n") ? [option, value!] : [word];
-    if (/^--[a-z][\w.-]+$/i.test(word)) return [word];
-    throw unknownOption(word, commandOf(argv));
-  });
-}
-
-/** The command that a command line begins with. */
-function commandOf(words: readonly string[]): CommandSpec | undefined {
-  return COMMANDS.find((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
+    if (i >= end || !word.startsWith("--") || /^--[a-z][\w.-]+$/i.test(word)) words.push(word);
+    else if (option === undefined) throw (await import("./mistakes.ts")).unknownOption(word, argv);
+    else if (value === "" || value!.includes("\n")) words.push(option, value!);
+    else words.push(word);
+  }
+  return words;
 }
 
 function invocationOf(flags: GivenFlags, args: readonly string[]): Invocation {
@@ -83,7 +84,7 @@ type Accept = (command: CommandSpec, flags: GivenFlags, args: readonly string[])
 /** The tree of commands; what it says goes through `failed`, so that all errors look the same. */
 function buildApp(
   accept: Accept,
-  { failed, words }: { failed: (error: MeshnetError) => void; words: readonly string[] },
+  { failed, words }: { failed: (found: Mistake) => void; words: readonly string[] },
 ): Application<CommandContext> {
   type Routes = Record<string, Command<CommandContext> | ReturnType<typeof buildRouteMap>>;
   const routes: Routes = {};
@@ -105,11 +106,11 @@ function buildApp(
       text: {
         ...text_en,
         noCommandRegisteredForInput: ({ input }) => {
-          failed(unknownCommand(words.slice(0, words.indexOf(input) + 1)));
+          failed({ unknown: words.slice(0, words.indexOf(input) + 1) });
           return "";
         },
         exceptionWhileParsingArguments: (error) => {
-          failed(usageError(error, words));
+          failed({ error });
           return "";
         },
       },
@@ -142,19 +143,20 @@ function flagOf(option: OptionSpec): unknown {
 }
 
 /** What the library found wrong, in our words. */
-function usageError(error: unknown, words: readonly string[]): MeshnetError {
+async function usageError(error: unknown, words: readonly string[]): Promise<MeshnetError> {
+  const { commandOf, unknownOption } = await import("./mistakes.ts");
   const command = commandOf(words);
   const name = command?.name ?? "COMMAND";
   const refuse = (message: string, hint: string) => new MeshnetError("usage/bad-option", message, { hint });
   const seeHelp = `See \`meshnet help ${name}\``;
-  if (error instanceof FlagNotFoundError) return unknownOption(error.input, command);
+  if (error instanceof FlagNotFoundError) return unknownOption(error.input, words);
   if (error instanceof UnexpectedFlagError) {
     return refuse(`Option --${error.externalFlagName} is given twice`, "Give it once");
   }
   if (error instanceof UnsatisfiedFlagError) {
     return refuse(`Option --${error.externalFlagName} needs a value`, seeHelp);
   }
-  if (error instanceof AliasNotFoundError) return unknownOption(`-${error.input}`, command);
+  if (error instanceof AliasNotFoundError) return unknownOption(`-${error.input}`, words);
   if (error instanceof UnexpectedPositionalError) {
     const most = command?.args?.most ?? 0;
     const peers = command?.name === "up" ? "Name hosts with --peers HOST,HOST" : seeHelp;
@@ -175,18 +177,4 @@ function usageError(error: unknown, words: readonly string[]): MeshnetError {
     );
   }
   return refuse(messageOf(error).replace(/\.$/, ""), seeHelp);
-}
-
-function unknownOption(typed: string, command: CommandSpec | undefined): MeshnetError {
-  const name = command?.name ?? "COMMAND";
-  const option = typed.startsWith("-") ? typed : `--${typed.split("=")[0]}`;
-  const hint = typed.startsWith("password") && command?.name === "up"
-    ? "Everybody could read it there; use --password-file FILE, or set MESHNET_PASSWORD"
-    : nearOption(typed, command) ?? `See \`meshnet help ${name}\``;
-  return new MeshnetError("usage/bad-option", `Unknown option of meshnet ${name}: ${option}`, { hint });
-}
-
-function nearOption(typed: string, command: CommandSpec | undefined): string | undefined {
-  const near = closest(typed, command?.options.map((option) => option.name) ?? []);
-  return near && `Did you mean --${near}?`;
 }

@@ -10,6 +10,18 @@ Deno.test("meshnet exits 2 for wrong usage, with a hint on standard error", asyn
   }
 });
 
+Deno.test("meshnet says what does here what Weave Net's command and variable do", async () => {
+  const launch = await meshnet(["launch", "host2"]);
+  assert.equal(launch.code, 2);
+  assert.match(
+    launch.stderr,
+    /^meshnet: Unknown command: launch\nhint: .*`meshnet up --peers HOST,\.\.\.` here/,
+  );
+  const { stderr } = await meshnet(["config", "check"], { WEAVE_PASSWORD: "s3cret" });
+  assert.match(stderr, /^warning: Nothing reads .* WEAVE_PASSWORD; set MESHNET_PASSWORD instead$/m);
+  assert.doesNotMatch(stderr, /s3cret/);
+});
+
 Deno.test("meshnet refuses a text for a switch in its own words", async () => {
   const { code, stderr } = await meshnet(["status", "--json=maybe"]);
   assert.equal(code, 2);

@@ -1,23 +1,15 @@
 /** `meshnet help` */
 import type { CommandRun } from "../command.ts";
-import {
-  findCommand,
-  groupOf,
-  helpCommand,
-  helpConfig,
-  helpGroup,
-  helpOverview,
-  unknownCommand,
-} from "../help.ts";
+import { findCommand, groupOf, helpCommand, helpConfig, helpGroup, helpOverview } from "../help.ts";
 
 /** Prints the overview, the help of one command or group, or the reference of the configuration file. */
-export const run: CommandRun = ({ args }, io): void => {
+export const run: CommandRun = async ({ args }, io): Promise<void> => {
   const [first] = args;
   if (first === undefined) return io.out(helpOverview());
   if (args.length === 1 && first === "config") return io.out(helpConfig());
   const group = args.length === 1 ? groupOf(first) : [];
   if (group.length > 0) return io.out(helpGroup(first, group));
   const found = findCommand(args);
-  if ("hint" in found) throw unknownCommand(args);
+  if ("hint" in found) throw (await import("../mistakes.ts")).unknownCommand(args);
   io.out(helpCommand(found));
 };

@@ -125,6 +125,14 @@ const OTHER_VARIABLES = [
   "MESHNET_WITHOUT",
 ];
 
+/** Variables of Weave Net that nothing reads here: what sets the same, and the option that does it, too. */
+const WEAVE_VARIABLES: Readonly<Record<string, readonly [variable: string, option: UpOptionName]>> = {
+  WEAVE_PASSWORD: ["MESHNET_PASSWORD", "password-file"],
+  WEAVE_PORT: ["MESHNET_PORT", "port"],
+  WEAVE_MTU: ["MESHNET_MTU", "mtu"],
+  WEAVE_NO_FASTDP: ["MESHNET_NO_FASTDP", "no-fastdp"],
+};
+
 /** Reads the file named by flag or environment, and the password, and checks everything. */
 export async function loadConfig(flags: Flags): Promise<Config> {
   const sources = await readSources(flags);
@@ -221,7 +229,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     stateDir: PARSERS.path(pick("state-dir")!, cwd),
     socketGroup: groupNumber(pick("socket-group")),
     origins,
-    warnings: unknownVariables(sources.env),
+    warnings: [...unknownVariables(sources.env), ...weaveVariables(sources)],
   };
 }
 
@@ -249,5 +257,16 @@ function unknownVariables(env: Readonly<Record<string, string>>): readonly strin
     const near = closest(key, known);
     return `Nothing reads the environment variable ${key}` +
       (near === undefined ? "" : `; did you mean ${near}?`);
+  });
+}
+
+/** Who has moved from Weave Net must not believe that a password is set. */
+function weaveVariables(sources: ConfigSources): readonly string[] {
+  const { env } = sources;
+  return Object.entries(WEAVE_VARIABLES).flatMap(([theirs, [ours, option]]) => {
+    const isSet = env[ours] || (sourceOf(option, sources)?.source ?? "default") !== "default";
+    return !env[theirs] || isSet
+      ? []
+      : [`Nothing reads the environment variable ${theirs}; set ${ours} instead`];
   });
 }

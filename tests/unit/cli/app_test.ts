@@ -23,6 +23,36 @@ const MISTAKES: readonly (readonly [argv: string, message: string, hint: string]
   ["up --ports=1", "Unknown option of meshnet up: --ports", "Did you mean --port?"],
   ["up --port", "Option --port needs a value", "See `meshnet help up`"],
   ["up --port=", 'Cannot use --port: value is ""', "Give a whole number from 1 to 65534, for example 6783"],
+  [
+    "launch",
+    "Unknown command: launch",
+    "`weave launch` is `meshnet up --peers HOST,...` here; `meshnet help " +
+    "service unit` has it as a service",
+  ],
+  ["stop", "Unknown command: stop", "`weave stop` is `meshnet down` here"],
+  [
+    "env --restore",
+    "Unknown command: env",
+    "`weave env` is `meshnet docker env` here: `eval $(meshnet docker env)`",
+  ],
+  ["help dns-add", "Unknown command: dns-add", "`weave dns-add` is `meshnet dns add NAME ADDRESS` here"],
+  ["dns-add --help", "Unknown command: dns-add", "`weave dns-add` is `meshnet dns add NAME ADDRESS` here"],
+  [
+    "up --ipalloc-range 10.2.0.0/16",
+    "Unknown option of meshnet up: --ipalloc-range",
+    "It is --ip-range CIDR here",
+  ],
+  [
+    "up --no-restart",
+    "Unknown option of meshnet up: --no-restart",
+    "Leave --no-restart out: the service says whether it starts again",
+  ],
+  ["attach --without-dns web", "Unknown option of meshnet attach: --without-dns", "It is --no-dns here"],
+  [
+    "status --ipalloc-range=x",
+    "Unknown option of meshnet status: --ipalloc-range",
+    "See `meshnet help status`",
+  ],
   ["status -j", "Unknown option of meshnet status: -j", "See `meshnet help status`"],
   ["connect --x host2", "Unknown option of meshnet connect: --x", "See `meshnet help connect`"],
   [

@@ -22,3 +22,10 @@ Deno.test("meshnet status loads what shows an answer only when there is one", ()
   const early = [...loaded].filter((path) => /status_pages|render_|older_answer|watching|health/.test(path));
   assert.deepEqual(early, []);
 });
+
+Deno.test("what is said of wrong command lines is loaded when one is wrong", () => {
+  const commands = programFiles.map(({ path }) => path).filter((path) => /^mod\/cli\/commands\//.test(path));
+  const loaded = loadedWith("main.ts", "mod/cli/parse.ts", ...commands);
+  assert.ok(commands.length > 20);
+  assert.deepEqual([...loaded].filter((path) => /mistakes|weave_words/.test(path)), []);
+});

@@ -186,6 +186,20 @@ Deno.test("resolveConfig() warns of variables that nothing reads", () => {
   ]);
 });
 
+Deno.test("resolveConfig() says what does here what Weave Net's variables do, unless that is set", () => {
+  const warningsOf = (env: Record<string, string>, flags = {}) =>
+    resolveConfig(sources({ env, flags })).warnings;
+  assert.deepEqual(warningsOf({ WEAVE_PASSWORD: "s3cret", WEAVE_MTU: "1400" }), [
+    "Nothing reads the environment variable WEAVE_PASSWORD; set MESHNET_PASSWORD instead",
+    "Nothing reads the environment variable WEAVE_MTU; set MESHNET_MTU instead",
+  ]);
+  assert.deepEqual(warningsOf({ WEAVE_PASSWORD: "a", MESHNET_PASSWORD: "b", WEAVE_PORT: "" }), []);
+  assert.deepEqual(
+    warningsOf({ WEAVE_PASSWORD: "a", WEAVE_MTU: "1400" }, { "password-file": "/x", mtu: "1400" }),
+    [],
+  );
+});
+
 Deno.test("checkKeys() refuses unknown keys, tables and passwords with the fix", () => {
   const refusal = (table: Record<string, unknown>) => {
     try {
