@@ -1,7 +1,7 @@
 /** The command line: from words to a command, its errors and its exit code. */
 import { MeshnetError } from "../core/errors.ts";
 import { closest } from "../core/suggest.ts";
-import type { CommandRun, CommandSpec, Invocation } from "./command.ts";
+import { type CommandRun, type CommandSpec, type Invocation, OFFER_WORD } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { groupOf, helpCommand, helpGroup, helpOverview } from "./help.ts";
 import { type Io, processIo } from "./io.ts";
@@ -12,6 +12,7 @@ import { formatError } from "./render.ts";
  * and its network is not as it should be. */
 export async function main(argv: readonly string[], io: Io = processIo()): Promise<number> {
   try {
+    if (argv[0] === OFFER_WORD) return await (await import("./offers.ts")).offer(argv[1], io);
     const early = await answerEarly(argv, io);
     if (early !== undefined) return early;
     const { command, invocation } = await parse(argv);

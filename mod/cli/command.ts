@@ -2,6 +2,11 @@
 import type { OptionSpec } from "../core/options.ts";
 import type { Io } from "./io.ts";
 
+/** What shells ask the daemon for: attached targets, hosts that were named, hosts of the mesh. */
+export const OFFERED = ["attached", "targets", "peers"] as const;
+/** The word before one of these, in place of a command. */
+export const OFFER_WORD = "__offer";
+
 /** A parsed command line. */
 export interface Invocation {
   /** The value of an option that takes one. */
@@ -30,7 +35,7 @@ export interface ArgsSpec {
   /** All possible values of each. */
   readonly choices?: readonly string[];
   /** What a shell may complete them with. */
-  readonly completes?: "host" | "target" | "command";
+  readonly completes?: "host" | "target" | "command" | typeof OFFERED[number];
 }
 
 /** One command. */

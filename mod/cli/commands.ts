@@ -127,7 +127,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       brief: "Addresses, and where",
       least: 1,
       most: 1000,
-      completes: "target",
+      completes: "attached",
     },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet detach netns:web", "everything"]],
@@ -140,7 +140,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     about:
       "Every target that was attached here, every name that was given to `meshnet ipam allocate`, and this host itself " +
       "where it is exposed.",
-    args: { usage: "[TARGET...]", brief: "Only these", least: 0, most: 1000, completes: "target" },
+    args: { usage: "[TARGET...]", brief: "Only these", least: 0, most: 1000, completes: "attached" },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],
     load: () => import("./commands/ps.ts"),
@@ -293,7 +293,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       "PEER is a name or a nickname as `meshnet status ipam` shows them. Any number of people may do this on any " +
       "number of hosts at once: one host takes over. It needs the consent of all hosts that are left, and waits for " +
       "those that are away. A host that was removed must not come back with its old state: run `meshnet reset` on it.",
-    args: { usage: "PEER...", brief: "Hosts that are gone", least: 1, most: 1000 },
+    args: { usage: "PEER...", brief: "Hosts that are gone", least: 1, most: 1000, completes: "peers" },
     options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet rmpeer host3", "its disk is lost"]],
     load: () => import("./commands/rmpeer.ts"),

@@ -46,7 +46,7 @@ export const DOCTOR_COMMANDS: readonly CommandSpec[] = [
       "Asks the network who has the address, and every host on the way for its next hop: container, host, overlay " +
       "with cipher, host, container. Times are round trips. Says where it ends, and why. The first container " +
       "that is attached here stands for the start, or --from. Exit code 0: it is reached; 4: it is not.",
-    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1 },
+    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1, completes: "peers" },
     options: [FROM_OPTION, JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet ping 10.32.0.7", "an address"], ["meshnet ping host2", "a host"]],
     load: () => import("./commands/ping.ts"),
@@ -59,7 +59,7 @@ export const DOCTOR_COMMANDS: readonly CommandSpec[] = [
       "does with such frames, and how many its flows carried before and after. So it is found out who swallowed " +
       "them. Hosts that do not understand such questions (Weave Net) are named as such. " +
       "Exit code 0: it is reached; 4: it is not.",
-    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1 },
+    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1, completes: "peers" },
     options: [FROM_OPTION, JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet trace web --from netns:db", "from one container to a name"]],
     load: () => import("./commands/trace.ts"),

@@ -30,7 +30,7 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
     name: "forget",
     brief: "Stop connecting to hosts; live connections stay",
     about: "Takes hosts off the list of targets. Write them as `meshnet status targets` shows them.",
-    args: { usage: "HOST[:PORT]...", brief: "Targets", least: 1, most: 1000, completes: "host" },
+    args: { usage: "HOST[:PORT]...", brief: "Targets", least: 1, most: 1000, completes: "targets" },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],
     load: () => import("./commands/forget.ts"),

@@ -1,6 +1,6 @@
-/** Completion scripts for shells, made from the table of commands. The scripts never call meshnet. */
+/** Completion scripts for shells, made from the table of commands. They call meshnet only for what the daemon alone knows. */
 import type { OptionSpec } from "../core/options.ts";
-import type { CommandSpec } from "./command.ts";
+import { type CommandSpec, OFFER_WORD, OFFERED } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import type { SHELLS } from "./commands_host.ts";
 
@@ -28,6 +28,11 @@ function words(command: CommandSpec): readonly string[] {
   return command.args?.choices ?? [];
 }
 
+/** What the daemon is asked for, if that may follow a command. */
+function offered(command: CommandSpec): typeof OFFERED[number] | undefined {
+  return OFFERED.find((kind) => kind === command.args?.completes);
+}
+
 const takesValue = (option: OptionSpec) => option.kind !== "switch";
 
 /** A quoted word for the shells whose quotes are alike. */
@@ -39,7 +44,10 @@ function bash(): string {
   const cases = groups().map((command) => {
     const options = ["--help", ...command.options.map((option) => `--${option.name}`)].join(" ");
     const target = command.args?.completes === "target" ? ' targets="netns: pid: /run/netns/"' : "";
-    return `    ${first(command)}) words="${words(command).join(" ")}" options="${options}"${target} ;;`;
+    const asked = offered(command) === undefined ? "" : ` offered=${offered(command)}`;
+    return `    ${first(command)}) words="${
+      words(command).join(" ")
+    }" options="${options}"${target}${asked} ;;`;
   });
   const subcommands = groups().filter((command) => second(command) !== undefined).map((command) =>
     `      ${first(command)}) words="${words(command).join(" ")}" ;;`
@@ -60,7 +68,7 @@ function bash(): string {
   return `# bash completion for meshnet
 _meshnet() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD - 1]} command=\${COMP_WORDS[1]}
-  local words='' options='' targets=''
+  local words='' options='' targets='' offered=''
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W "${groups().map(first).join(" ")} --help --version" -- "$word")
@@ -78,6 +86,8 @@ ${cases.join("\n")}
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
   elif [[ -n $targets ]]; then
     _meshnet_targets "$word"
+  elif [[ -n $offered ]]; then
+    _meshnet_offers "$offered"
   elif ((COMP_CWORD == 2)); then
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
   elif ((COMP_CWORD == 3)) && [[ $command == help ]]; then
@@ -102,6 +112,18 @@ _meshnet_targets() {
     COMPREPLY=("\${COMPREPLY[@]#"\${typed%:*}:"}")
   fi
   [[ \${#COMPREPLY[@]} == 1 && \${COMPREPLY[0]} != *: ]] || compopt -o nospace 2>/dev/null
+}
+
+# What the daemon knows; nothing while it does not run.
+_meshnet_offers() {
+  local one line=\${COMP_LINE:0:COMP_POINT}
+  local typed=\${line##* }
+  while IFS= read -r one; do
+    [[ $one == "$typed"* ]] && COMPREPLY+=("$one")
+  done < <(meshnet ${OFFER_WORD} "$1" 2>/dev/null)
+  if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
+    COMPREPLY=("\${COMPREPLY[@]#"\${typed%:*}:"}")
+  fi
 }
 complete -F _meshnet meshnet
 `;
@@ -131,6 +153,9 @@ function zsh(): string {
       ? ["'*:target:_meshnet_targets'"]
       : command.args?.completes === "host"
       ? ["'*:host:_hosts'"]
+      : offered(command) !== undefined
+      // The blank keeps the shell from putting arguments of its own in front.
+      ? [`'*:${offered(command)}: _meshnet_offers ${offered(command)}'`]
       : words(command).length > 0
       ? [`'1:word:(${words(command).join(" ")})'`]
       : [];
@@ -143,6 +168,11 @@ _meshnet_targets() {
   local -a names
   names=(/run/netns/*(N:t))
   compadd -- netns:\${^names} pid:
+}
+_meshnet_offers() {
+  local -a offers
+  offers=(\${(f)"$(meshnet ${OFFER_WORD} $1 2>/dev/null)"})
+  compadd -a offers
 }
 _meshnet() {
   local -a commands
@@ -186,6 +216,9 @@ function fish(): string {
     }
     if (command.args?.completes === "host") {
       lines.push(`complete -c meshnet ${here} -a '(__fish_print_hostnames)'`);
+    }
+    if (offered(command) !== undefined) {
+      lines.push(`complete -c meshnet ${here} -a '(meshnet ${OFFER_WORD} ${offered(command)} 2>/dev/null)'`);
     }
     for (const option of command.options) {
       const value = !takesValue(option)

@@ -1,0 +1,38 @@
+/** The words that shells offer at a Tab and only the daemon knows. Not in the table of commands: only completion scripts
+ * ask. */
+import type { StatusReport } from "../control/api_types.ts";
+import { callDaemon } from "../control/client.ts";
+import { DEFAULT_RUN_DIR, envName } from "../core/options.ts";
+import type { OFFERED } from "./command.ts";
+import type { Io } from "./io.ts";
+
+/** Somebody waits with a finger on the key. */
+const TIMEOUT_MS = 500;
+const MOST = 1_000;
+/** Nicknames come from other hosts: what a shell could take for more than a word is not offered. */
+const PLAIN = /^[A-Za-z0-9_/][A-Za-z0-9_.:/@-]*$/;
+
+const READ: Readonly<Record<typeof OFFERED[number], (status: StatusReport) => readonly string[]>> = {
+  attached: ({ attachments }) => attachments.map(({ name, target }) => name ?? target),
+  targets: ({ targets }) => targets,
+  peers: ({ name, peers }) =>
+    peers.filter((peer) => peer.name !== name).map((peer) => peer.nickname || peer.name),
+};
+
+/** Prints what there is of a kind, a word in a line. Without an answer it prints nothing, and says nothing of it. */
+export async function offer(kind: string | undefined, io: Io): Promise<number> {
+  const read = kind !== undefined && Object.hasOwn(READ, kind) ? READ[kind as keyof typeof READ] : undefined;
+  if (read === undefined) return 0;
+  const runDir = io.env(envName("run-dir")) ?? DEFAULT_RUN_DIR;
+  try {
+    const request = { method: "GET", path: "/status" } as const;
+    const status = await callDaemon<StatusReport>(request, { runDir, timeoutMs: TIMEOUT_MS });
+    for (const word of wordsOf(read(status))) io.out(`${word}\n`);
+  } catch { /* a Tab without an answer is no error */ }
+  return 0;
+}
+
+/** The words that may be offered, each once. */
+export function wordsOf(all: readonly string[]): readonly string[] {
+  return [...new Set(all)].filter((word) => PLAIN.test(word)).sort().slice(0, MOST);
+}
