@@ -2,8 +2,9 @@
 import type { OptionSpec } from "../core/options.ts";
 import type { Io } from "./io.ts";
 
-/** What shells ask the daemon for: attached targets, hosts that were named, hosts of the mesh. */
-export const OFFERED = ["attached", "targets", "peers"] as const;
+/** What shells ask the daemon for: attached targets, hosts that were named, hosts of the mesh, owners of addresses that
+ * cannot be reached. */
+export const OFFERED = ["attached", "targets", "peers", "lost"] as const;
 /** The word before one of these, in place of a command. */
 export const OFFER_WORD = "__offer";
 

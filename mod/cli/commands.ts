@@ -293,7 +293,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       "PEER is a name or a nickname as `meshnet status ipam` shows them. Any number of people may do this on any " +
       "number of hosts at once: one host takes over. It needs the consent of all hosts that are left, and waits for " +
       "those that are away. A host that was removed must not come back with its old state: run `meshnet reset` on it.",
-    args: { usage: "PEER...", brief: "Hosts that are gone", least: 1, most: 1000, completes: "peers" },
+    args: { usage: "PEER...", brief: "Hosts that are gone", least: 1, most: 1000, completes: "lost" },
     options: [...WAIT_OPTIONS, JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet rmpeer host3", "its disk is lost"]],
     load: () => import("./commands/rmpeer.ts"),

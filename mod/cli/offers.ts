@@ -7,7 +7,7 @@ import type { OFFERED } from "./command.ts";
 import type { Io } from "./io.ts";
 
 /** Somebody waits with a finger on the key. */
-const TIMEOUT_MS = 500;
+const TIMEOUT_MS = 2_000;
 const MOST = 1_000;
 /** Nicknames come from other hosts: what a shell could take for more than a word is not offered. */
 const PLAIN = /^[A-Za-z0-9_/][A-Za-z0-9_.:/@-]*$/;
@@ -17,6 +17,8 @@ const READ: Readonly<Record<typeof OFFERED[number], (status: StatusReport) => re
   targets: ({ targets }) => targets,
   peers: ({ name, peers }) =>
     peers.filter((peer) => peer.name !== name).map((peer) => peer.nickname || peer.name),
+  lost: ({ ipam }) =>
+    (ipam?.owners ?? []).filter(({ reachable }) => !reachable).map(({ nickname, peer }) => nickname || peer),
 };
 
 /** Prints what there is of a kind, a word in a line. Without an answer it prints nothing, and says nothing of it. */
