@@ -12,7 +12,8 @@ export const DOCKER_COMMANDS: readonly CommandSpec[] = [
       "Prints a line for the shell: from then on `docker run` and other clients of Docker speak to it through meshnet. " +
       "A container that they create on Docker's usual network is on the network `mesh`, too, before its first process " +
       "starts. MESHNET_CIDR in its environment says where: `10.2.1.1/24`, `net:10.32.1.0/24`, both with a blank between, " +
-      "or `none`. Everything else goes through as it is. --restore prints what takes it back.",
+      "or `none`. Networks of meshnet's driver get their addresses from meshnet. Everything else goes through as it is. " +
+      "--restore prints what takes it back.",
     options: [
       { name: "restore", kind: "switch", brief: "Print what gives DOCKER_HOST back" },
       JSON_OPTION,

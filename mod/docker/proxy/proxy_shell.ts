@@ -1,5 +1,5 @@
 /** The engine's API once more, for clients that know nothing of networks: what they create is on the mesh before it starts.
- * Everything else goes through as it comes. */
+ * Networks of meshnet's driver get their addresses from meshnet. Everything else goes through as it comes. */
 import { messageOf } from "../../core/errors.ts";
 import type { Faults } from "../../core/faults.ts";
 import type { Logger } from "../../core/ports.ts";

@@ -155,10 +155,7 @@ declareTests(
       assert.equal(statusOf(await client.raw("GARBAGE\r\n\r\n")), 400);
       assert.equal(statusOf(await client.raw(`GET / HTTP/1.1\r\nA: ${"a".repeat(300_000)}\r\n\r\n`)), 431);
       const endless = `${head}Transfer-Encoding: chunked\r\n\r\nffffffff\r\n`;
-      assert.equal(
-        statusOf(await client.raw(endless, "x".repeat(5_000_000)).catch(() => "HTTP/1.1 413")),
-        413,
-      );
+      assert.equal(statusOf(await client.raw(endless, "x".repeat(5_000_000))), 413);
       await client.clear();
 
       await engine(world, 1).kill();
