@@ -1,8 +1,9 @@
 /** The command line: from words to a command, its errors and its exit code. */
 import { MeshnetError } from "../core/errors.ts";
 import { closest } from "../core/suggest.ts";
-import { type CommandRun, type CommandSpec, type Invocation, OFFER_WORD } from "./command.ts";
+import type { CommandRun, CommandSpec, Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
+import { OFFER_WORD } from "./commands_host.ts";
 import { groupOf, helpCommand, helpGroup, helpOverview } from "./help.ts";
 import { type Io, processIo } from "./io.ts";
 import { type Parsed, parsePlain } from "./plain.ts";

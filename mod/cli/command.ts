@@ -1,12 +1,7 @@
 /** What a command is: what the table says of it, and how it is run. */
 import type { OptionSpec } from "../core/options.ts";
+import type { OFFERED } from "./commands_host.ts";
 import type { Io } from "./io.ts";
-
-/** What shells ask the daemon for: attached targets, hosts that were named, hosts of the mesh, owners of addresses that
- * cannot be reached. */
-export const OFFERED = ["attached", "targets", "peers", "lost"] as const;
-/** The word before one of these, in place of a command. */
-export const OFFER_WORD = "__offer";
 
 /** A parsed command line. */
 export interface Invocation {

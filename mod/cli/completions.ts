@@ -1,8 +1,8 @@
 /** Completion scripts for shells, made from the table of commands. They call meshnet only for what the daemon alone knows. */
 import type { OptionSpec } from "../core/options.ts";
-import { type CommandSpec, OFFER_WORD, OFFERED } from "./command.ts";
+import type { CommandSpec } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import type { SHELLS } from "./commands_host.ts";
+import { OFFER_WORD, OFFERED, type SHELLS } from "./commands_host.ts";
 
 const first = (command: CommandSpec) => command.name.split(" ")[0]!;
 const second = (command: CommandSpec) => command.name.split(" ")[1];

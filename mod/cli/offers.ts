@@ -3,7 +3,7 @@
 import type { StatusReport } from "../control/api_types.ts";
 import { callDaemon } from "../control/client.ts";
 import { DEFAULT_RUN_DIR, envName } from "../core/options.ts";
-import type { OFFERED } from "./command.ts";
+import type { OFFERED } from "./commands_host.ts";
 import type { Io } from "./io.ts";
 
 /** Somebody waits with a finger on the key. */
