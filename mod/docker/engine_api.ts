@@ -105,7 +105,7 @@ export function isContainerWord(text: string): boolean {
 
 /** Which version of the API to ask with, from the answer to `/version`. */
 export function decodeVersion(json: unknown): Decoded<EngineVersion> {
-  const fields = objectOf(json);
+  const fields = fieldsOf(json);
   const newest = versionOf(fields["ApiVersion"]);
   if (newest === undefined) return bad(`ApiVersion is ${shown(fields["ApiVersion"])}`);
   const oldest = versionOf(fields["MinAPIVersion"]) ?? OLDEST;
@@ -120,7 +120,7 @@ export function decodeVersion(json: unknown): Decoded<EngineVersion> {
 export function decodeContainerList(json: unknown): Decoded<readonly ContainerSummary[]> {
   if (!Array.isArray(json)) return bad(`the list of containers is ${shown(json)}`);
   return good(json.flatMap((entry): ContainerSummary[] => {
-    const { Id: id, Labels: labels, Names: names, NetworkSettings, State: state } = objectOf(entry);
+    const { Id: id, Labels: labels, Names: names, NetworkSettings, State: state } = fieldsOf(entry);
     if (!isWholeId(id)) return [];
     // A container that others link to has further names, with two slashes.
     const called: readonly unknown[] = Array.isArray(names) ? names : [];
@@ -135,32 +135,32 @@ export function decodeContainerList(json: unknown): Decoded<readonly ContainerSu
 
 /** One container, looked at. */
 export function decodeContainer(json: unknown): Decoded<ContainerDetails> {
-  const { Config, Id: id, Name, NetworkSettings, State } = objectOf(json);
-  const state = objectOf(State);
+  const { Config, Id: id, Name, NetworkSettings, State } = fieldsOf(json);
+  const state = fieldsOf(State);
   if (!isWholeId(id)) return bad(`the id of a container is ${shown(id)}`);
   const { Pid: pid, Running } = state;
   if (typeof Running !== "boolean") return bad(`Running of container ${id} is ${shown(Running)}`);
   const running = Running && state["Restarting"] !== true; // one that waits for its restart counts as running to Docker
   const isPid = typeof pid === "number" && Number.isInteger(pid) && pid > 0 && pid < 2 ** 31;
   if (running && !isPid) return bad(`Pid of container ${id} is ${shown(pid)}`);
-  const { Hostname, Labels } = objectOf(Config);
-  const { SandboxKey } = objectOf(NetworkSettings);
+  const { Hostname, Labels } = fieldsOf(Config);
+  const { SandboxKey } = fieldsOf(NetworkSettings);
   return good({
     ...{ id, name: nameOf(Name), pid: running && isPid ? pid : undefined, labels: labelsOf(Labels) },
     hostname: nameOf(Hostname),
     endpoints: endpointsOf(NetworkSettings),
     sandbox: typeof SandboxKey === "string" && SandboxKey.length <= MAX_LABEL ? SandboxKey : "",
-    health: healthOf(objectOf(state["Health"])["Status"]),
+    health: healthOf(fieldsOf(state["Health"])["Status"]),
     paused: state["Paused"] === true,
   });
 }
 
 /** An event; undefined for one that is not about a container. */
 export function decodeEvent(json: unknown): ContainerEvent | undefined {
-  const { Action, Actor, Type, id: oldId, status } = objectOf(json);
-  const { Attributes, ID } = objectOf(Actor);
+  const { Action, Actor, Type, id: oldId, status } = fieldsOf(json);
+  const { Attributes, ID } = fieldsOf(Actor);
   if (Type === "network") {
-    const { container, type: driver } = objectOf(Attributes);
+    const { container, type: driver } = fieldsOf(Attributes);
     if (!isWholeId(container) || typeof Action !== "string" || typeof driver !== "string") return undefined;
     return { id: container, action: Action.slice(0, MAX_NAME), labels: new Map(), driver };
   }
@@ -203,7 +203,7 @@ export interface NetworkUse {
 /** The ids of all networks. */
 export function decodeNetworkList(json: unknown): Decoded<readonly string[]> {
   if (!Array.isArray(json)) return bad(`the list of networks is ${shown(json)}`);
-  return good(json.map((one) => objectOf(one)["Id"]).filter(isWholeId));
+  return good(json.map((one) => fieldsOf(one)["Id"]).filter(isWholeId));
 }
 
 /** The networks of a driver, with their names. */
@@ -213,7 +213,7 @@ export function decodeNetworksOf(
 ): Decoded<readonly { readonly id: string; readonly name: string }[]> {
   if (!Array.isArray(json)) return bad(`the list of networks is ${shown(json)}`);
   return good(
-    json.map(objectOf).flatMap(({ Driver, Id, Name }) => {
+    json.map(fieldsOf).flatMap(({ Driver, Id, Name }) => {
       return Driver === driver && isWholeId(Id) ? [{ id: Id, name: nameOf(Name) }] : [];
     }),
   );
@@ -221,13 +221,13 @@ export function decodeNetworksOf(
 
 /** What a network uses: its containers, its gateway, and addresses that are set aside for others. */
 export function decodeNetworkUse(json: unknown): Decoded<NetworkUse> {
-  const { Containers, IPAM, Id } = objectOf(json);
+  const { Containers, IPAM, Id } = fieldsOf(json);
   if (!isWholeId(Id) || typeof Containers !== "object") return bad(`a network is ${shown(json)}`);
-  const used = Object.values(objectOf(Containers)).map(objectOf);
-  const { Config } = objectOf(IPAM);
+  const used = Object.values(fieldsOf(Containers)).map(fieldsOf);
+  const { Config } = fieldsOf(IPAM);
   const configs: readonly unknown[] = Array.isArray(Config) ? Config : [];
-  const others = configs.map(objectOf).flatMap(({ AuxiliaryAddresses, Gateway }) => [
-    ...Object.values(objectOf(AuxiliaryAddresses)),
+  const others = configs.map(fieldsOf).flatMap(({ AuxiliaryAddresses, Gateway }) => [
+    ...Object.values(fieldsOf(AuxiliaryAddresses)),
     Gateway,
   ]);
   const texts = [...used.map(({ IPv4Address }) => IPv4Address), ...others];
@@ -238,20 +238,21 @@ export function decodeNetworkUse(json: unknown): Decoded<NetworkUse> {
 
 /** The driver of a network. */
 export function decodeNetwork(json: unknown): Decoded<string> {
-  const { Driver } = objectOf(json);
+  const { Driver } = fieldsOf(json);
   return typeof Driver === "string" ? good(Driver.slice(0, MAX_NAME)) : bad(`Driver is ${shown(Driver)}`);
 }
 
-function objectOf(json: unknown): Readonly<Record<string, unknown>> {
+/** An object of JSON as it is; of anything else nothing. */
+export function fieldsOf(json: unknown): Readonly<Record<string, unknown>> {
   return typeof json === "object" && json !== null && !Array.isArray(json)
     ? json as Record<string, unknown>
     : {};
 }
 
 function endpointsOf(settings: unknown): readonly EngineEndpoint[] {
-  const { Networks } = objectOf(settings);
-  return Object.entries(objectOf(Networks)).slice(0, MAX_NETWORKS).map(([network, endpoint]) => {
-    const { Aliases, EndpointID, IPAddress, IPPrefixLen } = objectOf(endpoint);
+  const { Networks } = fieldsOf(settings);
+  return Object.entries(fieldsOf(Networks)).slice(0, MAX_NETWORKS).map(([network, endpoint]) => {
+    const { Aliases, EndpointID, IPAddress, IPPrefixLen } = fieldsOf(endpoint);
     const aliases = Array.isArray(Aliases) ? Aliases : [];
     return {
       network: network.slice(0, MAX_NAME),
@@ -273,7 +274,7 @@ function nameOf(value: unknown): string {
 
 function labelsOf(value: unknown): Labels {
   const labels = new Map<string, string>();
-  for (const [name, text] of Object.entries(objectOf(value))) {
+  for (const [name, text] of Object.entries(fieldsOf(value))) {
     if (labels.size >= MAX_LABELS) break;
     if (!name.startsWith(LABEL_PREFIX) || name.length > MAX_NAME) continue;
     if (typeof text === "string" && text.length <= MAX_LABEL) labels.set(name, text);

@@ -209,7 +209,8 @@ async function inTime<T>(signal: AbortSignal, work: (both: AbortSignal) => Promi
   }
 }
 
-async function readBody({ body }: Response, limit: number): Promise<Uint8Array> {
+/** The body of an answer. Throws where that is longer than the limit, in bytes. */
+export async function readBody({ body }: Response, limit: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const part of body ?? []) {
@@ -240,7 +241,7 @@ async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Conta
 }
 
 /** What an engine says of its failure. */
-function reasonIn(text: string): string | undefined {
+export function reasonIn(text: string): string | undefined {
   try {
     const { message } = JSON.parse(text) as { readonly message?: unknown };
     return typeof message === "string" ? message.slice(0, 300) : undefined;

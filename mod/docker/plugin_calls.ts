@@ -14,6 +14,7 @@ import {
   parseMac,
 } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
+import { fieldsOf } from "./engine_api.ts";
 
 /** What networks call their driver: the name of the plugin's socket. */
 export function driverOf(pluginSocket: string): string {
@@ -41,12 +42,6 @@ export interface PoolNetwork {
 }
 
 type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(body: unknown): Fields {
-  return typeof body === "object" && body !== null && !Array.isArray(body)
-    ? body as Record<string, unknown>
-    : {};
-}
 
 function textOf(fields: Fields, name: string): Decoded<string> {
   const value = fields[name] ?? "";

@@ -1,6 +1,7 @@
 /** What becomes of a request to create a container. Pure. */
 import { bad, type Decoded, good } from "../../core/brand.ts";
-import { fieldOf, type Fields, fieldsOf, textField, withFields } from "./exact_json.ts";
+import { fieldsOf } from "../engine_api.ts";
+import { fieldOf, type Fields, textField, withFields } from "./exact_json.ts";
 import { type NetworkPlace, PLACE_VARIABLES, type PlaceReading, placeText, readPlaces } from "./places.ts";
 
 /** Longest host name with its domain, characters: the kernel's limit. */

@@ -3,10 +3,11 @@ import { formatCidr } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/ports.ts";
 import { GIVEN_OPTION } from "../plugin_calls.ts";
-import { networkRequest, type WantedNetwork } from "../engine_api.ts";
+import { fieldsOf, networkRequest, type WantedNetwork } from "../engine_api.ts";
+import { reasonIn } from "../engine_shell.ts";
 import { connectRequest, type CreateOptions, planCreate } from "./create_request.ts";
 import type { EngineAnswer, EngineCalls } from "./engine_calls_shell.ts";
-import { decodeExact, encodeExact, fieldsOf, textField } from "./exact_json.ts";
+import { decodeExact, encodeExact, textField } from "./exact_json.ts";
 import type { RequestHead } from "./http_head.ts";
 import { networkName, type NetworkPlace } from "./places.ts";
 
@@ -121,10 +122,5 @@ function broken(thrown: unknown): EngineAnswer {
 }
 
 function reasonOf({ body, status }: EngineAnswer): string {
-  try {
-    const { message } = fieldsOf(JSON.parse(new TextDecoder().decode(body)));
-    return typeof message === "string" ? message : `its answer was ${status}`;
-  } catch (thrown) {
-    return `its answer was ${status} (${messageOf(thrown)})`;
-  }
+  return reasonIn(new TextDecoder().decode(body)) ?? `its answer was ${status}`;
 }

@@ -1,4 +1,5 @@
 /** What the proxy itself asks of the engine: single requests whose answers are small. */
+import { readBody } from "../engine_shell.ts";
 
 /** Largest answer, bytes. */
 const MAX_ANSWER = 4 * 1024 * 1024;
@@ -40,7 +41,11 @@ export class EngineCalls implements Disposable {
       ...{ method, client: this.#client, redirect: "manual", headers: kept.map(([...pair]) => pair) },
       ...body === undefined ? {} : { body },
     });
-    return { status: response.status, headers: [...response.headers], body: await readBody(response) };
+    return {
+      status: response.status,
+      headers: [...response.headers],
+      body: await readBody(response, MAX_ANSWER),
+    };
   }
 
   /** Sends JSON. */
@@ -52,21 +57,4 @@ export class EngineCalls implements Disposable {
   [Symbol.dispose](): void {
     this.#client.close();
   }
-}
-
-async function readBody({ body }: Response): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of body ?? []) {
-    length += part.length;
-    if (length > MAX_ANSWER) throw new Error(`the answer is longer than ${MAX_ANSWER} bytes`); // which cancels
-    parts.push(part);
-  }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -29,11 +29,6 @@ export function encodeExact(value: unknown): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(JSON.stringify(value));
 }
 
-/** An object as it is; of anything else nothing. */
-export function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : {};
-}
-
 /** The key by which an engine finds a field: it looks at no case, and of several the last one counts. */
 export function keyOf(fields: Fields, name: string): string | undefined {
   const wanted = name.toLowerCase();
