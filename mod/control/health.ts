@@ -13,6 +13,7 @@ export function degradation(report: StatusReport): string | undefined {
     ),
     ...(isAlone(report) ? ["the only host that was named is this host itself"] : []),
     ...connections.flatMap((one) => connectionFault(one)),
+    ...lostOwners(report).map((one) => `${one} is not reached and owns addresses of the range`),
   ];
   if (first === undefined) return undefined;
   return others.length === 0 ? first : `${first} (and ${others.length} more, see \`meshnet status\`)`;
@@ -77,6 +78,13 @@ function isTold(info: string, { problems }: StatusReport): boolean {
 
 function targetFault({ info, target }: TargetReport): string {
   return `${target} is not connected${info === "" ? " yet" : `: ${info}`}`;
+}
+
+/** Hosts that cannot be asked for their addresses: the first host of a mesh names no others, and misses them by that. */
+function lostOwners({ ipam }: StatusReport): readonly string[] {
+  return (ipam?.owners ?? []).filter(({ reachable }) => !reachable).map(({ nickname, peer }) =>
+    nickname || peer
+  );
 }
 
 function isAlone({ connections, targetStates }: StatusReport): boolean {

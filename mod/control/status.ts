@@ -211,13 +211,13 @@ function targetReport(one: TargetSnapshot, from: string): TargetReport {
   };
 }
 
-/** Without a tunnel port nothing comes in, whatever the connections say. */
+/** Without a tunnel port no tunnel works, whatever the connections say. */
 function problemOfTunnels({ datapath }: DataplaneReport, udpPort: number): Problem[] {
   if (!datapath.tunnels) return [];
   if (datapath.ports.some((port) => port.kind === "vxlan" && port.udpPort === udpPort)) return [];
   return [{
     message:
-      `No tunnel port: UDP port ${udpPort} cannot be used on this host, so no traffic of other hosts comes in`,
+      `No tunnel port: UDP port ${udpPort} cannot be used on this host, so no traffic goes through tunnels of the kernel`,
     hint:
       `Another program or VXLAN interface has it: see the log, \`ss -lunp 'sport = :${udpPort}'\` and \`ip link show ` +
       "type vxlan`; it is tried again until it works",

@@ -1,6 +1,8 @@
 /** What a status shows to be wrong, beyond its own problems. Pure. */
 import type { ConnectionReport, Problem, StatusReport } from "../control/api_types.ts";
 
+/** What is said of a peer that has no tunnels, or was told to use none. */
+const THEIR_CHOICE = "the peer does not offer fastdp";
 /** Owners of addresses that one sentence names. */
 const MAX_NAMED = 4;
 
@@ -37,6 +39,7 @@ function worseThanItCould(
 ): readonly Problem[] {
   const why = /(?:^|; )no fastdp: (.*)$/.exec(info)?.[1];
   if (overlay !== "sleeve" || why === undefined || noFastdp !== null || isTesting(info)) return [];
+  if (why === THEIR_CHOICE) return [];
   return [{ message: `Traffic to ${name} goes through user space: ${why}`, hint: null }];
 }
 

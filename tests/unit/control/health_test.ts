@@ -14,6 +14,7 @@ const WELL: StatusReport = {
   problems: [],
   targetStates: [connected],
   connections: [working],
+  ipam: { ...EXAMPLE.ipam!, owners: EXAMPLE.ipam!.owners.map((one) => ({ ...one, reachable: true })) },
 };
 
 const FAULTS: readonly (readonly [name: string, change: Partial<StatusReport>, line: string | undefined])[] =
@@ -93,4 +94,10 @@ Deno.test("missing() takes addresses, of both families and however they are writ
   for (const host of ["192.0.2.8", "192.0.2.7:1", "fd00::3"]) {
     assert.equal(lacks(host), `${host} is not reached`);
   }
+});
+
+Deno.test("degradation() tells of hosts that own addresses and are away: nobody has to name them as peers", () => {
+  const owners = EXAMPLE.ipam!.owners.map((one) => ({ ...one, nickname: "host2", reachable: false }));
+  const report = { ...WELL, ipam: { ...EXAMPLE.ipam!, owners: owners.slice(0, 1) } };
+  assert.equal(degradation(report), "host2 is not reached and owns addresses of the range");
 });
