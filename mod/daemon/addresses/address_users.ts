@@ -3,9 +3,9 @@ import { formatMac, type Ip, isIpv4, type Mac } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { AddressUse } from "../../overlay/ports/dataplane_types.ts";
 
-/** An answer takes at least this long to count as late, in milliseconds: the first frames between two containers pass
- * user space on both hosts. */
-const LEAST_MS = 40;
+/** An answer takes at least this long to count as late, in milliseconds: question and answer pass user space on both
+ * hosts, which may be busy. */
+const LEAST_MS = 100;
 /** So many round trips to the farthest host are added. */
 const ROUND_TRIPS = 2;
 /** Nobody waits longer than this to attach something. */

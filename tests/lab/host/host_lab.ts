@@ -12,7 +12,7 @@ import { World, type WorldOptions } from "../common/world.ts";
 const LIMIT_MS = 180_000;
 /** Bits a second that a TCP stream reaches even on a busy machine, unless packets of some size or kind are lost. How fast it
  * is on an idle one the bench tells. */
-export const CARRIES = 10e6;
+export const CARRIES = 3e6;
 
 /** The datapath of hosts that are not told another: this kernel's own, whatever it has of Open vSwitch. */
 export const DATAPATH = Deno.env.get("LAB_DATAPATH") ?? "bridge";
