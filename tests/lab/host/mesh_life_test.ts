@@ -82,7 +82,9 @@ declareTests(
         await there.docker("rm", "-f", "db");
         for (const { host } of [here, there]) {
           await until("nothing is left of it", async () => {
-            return (await hostEnds(host)).length === 0 && (await holders(host)).length === 0;
+            const left = [...await hostEnds(host), ...await holders(host)];
+            if (left.length > 0) throw new Error(`${host.netns} has ${JSON.stringify(left)}`);
+            return true;
           });
         }
       },
@@ -234,7 +236,9 @@ declareTests(
         for (const one of [here, there]) await one.docker("network", "rm", "shop", "stock");
         for (const { host } of [here, there]) {
           await until("nothing is left of it", async () => {
-            return (await hostEnds(host)).length === 0 && (await holders(host)).length === 0;
+            const left = [...await hostEnds(host), ...await holders(host)];
+            if (left.length > 0) throw new Error(`${host.netns} has ${JSON.stringify(left)}`);
+            return true;
           });
           assert.deepEqual((await host.status()).problems, []);
         }
