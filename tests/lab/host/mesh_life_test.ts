@@ -169,7 +169,7 @@ declareTests(
             message.startsWith("four is not checked")
           );
         });
-        await here.docker("rm", "-f", "one");
+        await here.docker("rm", "-f", "one", "five");
         await there.docker("rm", "-f", "two", "three", "four");
         await until("no problem is left", async () => (await there.host.status()).problems.length === 0);
       },
