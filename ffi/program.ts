@@ -2,9 +2,10 @@
 import { describeErrno, ERRNO } from "../mod/core/errno.ts";
 import { MeshnetError } from "../mod/core/errors.ts";
 import { pointerOf } from "./address.ts";
-import { cString, lastErrno, libc } from "./c_symbols.ts";
+import { C, cString, lastErrno, libc } from "./c_symbols.ts";
 import { openLibrary } from "./libs.ts";
 import { callFailed } from "./native_error.ts";
+import { waitReadable } from "./poll.ts";
 
 const SYMBOLS = {
   posix_spawnp: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"], result: "i32" },
@@ -27,7 +28,10 @@ let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
 const calls = () => opened ??= openLibrary("libc", SYMBOLS).symbols;
 
 const FLAGS = 0x04 | 0x08 | 0x80; // SETSIGDEF, SETSIGMASK, SETSID
-const PIPE = 0o2000000 | 0o4000; // O_CLOEXEC, O_NONBLOCK
+const F_SETFL = 4;
+const O_NONBLOCK = 0x800;
+/** How long one that is killed may take to be gone. */
+const GONE_MS = 100;
 const O_RDONLY = 0;
 const WNOHANG = 1;
 const SIGKILL = 9;
@@ -51,6 +55,7 @@ export class Program implements Disposable {
   readonly #pid: number;
   #fd: number;
   #output: number;
+  #isReaped = false;
   #kept: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   readonly #keep: number;
   readonly #buffer = new Uint8Array(new ArrayBuffer(4_096));
@@ -63,9 +68,11 @@ export class Program implements Disposable {
    * cannot be started. */
   static start({ environment, keep, words }: ProgramStart): Program {
     const pipe = new Int32Array(new ArrayBuffer(8));
-    if (calls().pipe2(bytesOf(pipe), PIPE) !== 0) throw callFailed("make a pipe", lastErrno());
+    if (calls().pipe2(bytesOf(pipe), C.O_CLOEXEC) !== 0) throw callFailed("make a pipe", lastErrno());
     const [output, input] = [pipe[0]!, pipe[1]!];
     try {
+      // This end alone: a program that prints much waits until there is room.
+      if (libc().fcntl(output, F_SETFL, O_NONBLOCK) !== 0) throw callFailed("set up a pipe", lastErrno());
       const pid = spawn(words, environment, input);
       const fd = Number(calls().syscall(PIDFD_OPEN, pid, 0));
       if (fd >= 0) return new Program({ fd, keep, output, pid });
@@ -107,6 +114,7 @@ export class Program implements Disposable {
     const status = new Int32Array(new ArrayBuffer(4));
     const found = calls().waitpid(this.#pid, bytesOf(status), WNOHANG);
     if (found === 0) return undefined;
+    this.#isReaped = true;
     if (found < 0) return { signal: 0 }; // somebody else has waited for it
     const signal = status[0]! & 0x7f;
     return signal === 0 ? { code: status[0]! >> 8 & 0xff } : { signal };
@@ -114,11 +122,16 @@ export class Program implements Disposable {
 
   /** Ends it and what it has started, unless that has left its session. It has to be waited for nevertheless. */
   kill(): void {
-    calls().kill(-this.#pid, SIGKILL);
+    if (!this.#isReaped) calls().kill(-this.#pid, SIGKILL); // the number may be another's by now
   }
 
-  /** Closes the descriptors; once it has ended. Idempotent. */
+  /** Ends it if it runs, and closes the descriptors. Idempotent. */
   [Symbol.dispose](): void {
+    if (this.#fd >= 0 && !this.#isReaped) {
+      this.kill();
+      waitReadable(this.#fd, GONE_MS);
+      this.ended();
+    }
     for (const fd of [this.#fd, this.#output]) if (fd >= 0) libc().close(fd);
     [this.#fd, this.#output] = [-1, -1];
   }

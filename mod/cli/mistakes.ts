@@ -18,7 +18,7 @@ export function unknownCommand(words: readonly string[]): MeshnetError {
 
 /** The command that a command line begins with. */
 export function commandOf(words: readonly string[]): CommandSpec | undefined {
-  return COMMANDS.find((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
+  return COMMANDS.findLast((spec) => spec.name.split(" ").every((part, i) => words[i] === part));
 }
 
 /** What is said to an option that the command of these words does not have. */

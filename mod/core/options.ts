@@ -321,7 +321,8 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     name: "socket-group",
     kind: "text",
     placeholder: "GROUP",
-    brief: "Group whose members may look without being root: status, ps, history, dns list, report",
+    brief:
+      "Group whose members may look without being root: whatever changes nothing, like status, ps, history, doctor, report",
   },
   {
     name: "state-dir",

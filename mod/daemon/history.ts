@@ -40,6 +40,8 @@ export interface HistoryParts {
   readonly logger: Pick<Logger, "warn">;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds that nobody sets back. */
+  readonly elapsed: () => number;
   /** Runs something after so many milliseconds; gives what prevents that. */
   readonly later: (run: () => void, ms: number) => () => void;
 }
@@ -63,7 +65,7 @@ export class History implements Disposable {
 
   constructor(parts: HistoryParts) {
     this.#parts = parts;
-    this.#rate = new TokenBucket(RATE.burst, { refill: RATE.refill, now: parts.now() as Millis });
+    this.#rate = new TokenBucket(RATE.burst, { refill: RATE.refill, now: parts.elapsed() as Millis });
   }
 
   /** Takes an event of the log; most are none of a history. */
@@ -71,7 +73,7 @@ export class History implements Disposable {
     const kind = Object.hasOwn(EVENTS, event) ? EVENTS[event] : undefined;
     if (kind === undefined || this.#ended) return;
     const now = this.#parts.now();
-    if (this.#rate.take(now as Millis) > 0) {
+    if (this.#rate.take(this.#parts.elapsed() as Millis) > 0) {
       this.#leftOut++;
       return;
     }
@@ -107,10 +109,9 @@ export class History implements Disposable {
   /** Peers that were here within the last hour, and are not connected, the latest first. */
   lost(connected: ReadonlySet<string>): readonly LostReport[] {
     const now = this.#parts.now();
-    const last = new Map(
-      this.#entries.filter(({ peer }) => peer !== null).map((entry) => [entry.peer!, entry]),
-    );
-    return [...last.values()].reverse().filter(({ at, event, peer }) =>
+    const latestFirst = this.#entries.filter(({ peer }) => peer !== null).reverse();
+    const byPeer = Map.groupBy(latestFirst, ({ peer }) => peer!);
+    return [...byPeer.values()].map(([last]) => last!).filter(({ at, event, peer }) =>
       event === "disconnected" && !connected.has(peer!) && now - Date.parse(at) < LOST_MS
     ).map(({ address, at, nickname, peer, reason }) => ({
       ...{ peer: peer!, nickname, address: address ?? "", reason: reason ?? "" },

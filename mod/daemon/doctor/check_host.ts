@@ -72,7 +72,7 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
   const ip = known === undefined ? ips.find(isIpv4) ?? ips[0]! : ips[0]!;
   return await look(
     word,
-    { ip, port: known === undefined || known.connection.outbound ? port : config.port },
+    { ip, port: called === undefined || called.connection.outbound ? port : config.port },
     { known, parts },
   );
 }

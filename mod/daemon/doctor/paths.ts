@@ -1,5 +1,5 @@
 /** Follows the way to an address, a name or a host through the mesh, and sends a probe along it. */
-import type { Attachments } from "../../attach/mod.ts";
+import { type Attachments, CONTAINER_INTERFACE } from "../../attach/mod.ts";
 import type { PathEnd, PathHop, PathReport, PathRequest } from "../../control/doctor_types.ts";
 import { formatMac, type Ip, isIpv4, type Mac, parseCidr, parseIp, parseMac } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
@@ -18,8 +18,6 @@ const MOST_ASKED = 32;
 const PROBE = { frames: 4, gapMs: 60 };
 /** Until flows have been counted, in milliseconds. */
 const COUNTED_MS = 350;
-/** Interface of the network in a container. */
-const INTERFACE = "ethmesh";
 const SILENT = "it did not answer within 2 s";
 const STRANGER = "it does not understand such questions (an older meshnet, or Weave Net)";
 
@@ -231,7 +229,7 @@ async function probe(start: Start | undefined, { ip, mac }: Aim, parts: PathPart
     mac,
   );
   for (let i = 0; i < PROBE.frames; i++) {
-    parts.sendFrames(netns, INTERFACE, [frame]);
+    parts.sendFrames(netns, CONTAINER_INTERFACE, [frame]);
     await parts.pause(PROBE.gapMs);
   }
   await parts.pause(COUNTED_MS);

@@ -52,7 +52,7 @@ function openHistory(
   { faults, logger, told }: Pick<Base, "faults" | "logger" | "told">,
 ): History {
   const history = new History({
-    ...{ store, logger, now: Date.now },
+    ...{ store, logger, now: Date.now, elapsed: () => performance.now() },
     later(run, ms) {
       const timer = setTimeout(faults.guard("write the history", run), ms);
       return () => clearTimeout(timer);

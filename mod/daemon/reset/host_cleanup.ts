@@ -97,7 +97,11 @@ function unfinished(stateDir: string): string[] {
   }
 }
 
-function ownLinks(socket: NetlinkSocket, failed: string[]): readonly { name: string; index: number }[] {
+/** Interfaces that are ours, whatever others are called. */
+export function ownLinks(
+  socket: NetlinkSocket,
+  failed: string[],
+): readonly { name: string; index: number }[] {
   try {
     const links = listLinks(socket);
     const bridge = links.find(({ name, kind }) => name === BRIDGE && kind === "bridge")?.index ?? 0;

@@ -1,14 +1,14 @@
 /** What `meshnet reset` would do. Looks, and changes nothing. */
-import { isHostInterface, listLinks } from "../../attach/mod.ts";
+import { listLinks } from "../../attach/mod.ts";
 import type { DaemonAnswer, StatusReport } from "../../control/api_types.ts";
 import { callDaemon } from "../../control/client.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import { CONTROL_SOCKET } from "../../core/options.ts";
-import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { STORE_FILE } from "../../sys/store.ts";
 import { type Flags, loadFolders } from "../config/config.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
+import { ownLinks } from "./host_cleanup.ts";
 
 /** A line for each thing, without full stop; empty: nothing of meshnet is here. */
 export async function previewReset(
@@ -48,10 +48,9 @@ async function ask<T>(runDir: string, path: string): Promise<T | undefined> {
 
 function interfaces(): readonly string[] {
   using socket = openNetlinkIn({ protocol: "route" });
-  return listLinks(socket).map(({ name }) => name)
-    .filter((name) =>
-      name === DATAPATH || name === TAP_NAME || isHostInterface(name) || /^vxlan-[0-9]+$/.test(name)
-    );
+  const own = ownLinks(socket, []).map(({ name }) => name);
+  const isSwitch = listLinks(socket).some(({ kind, name }) => name === DATAPATH && kind !== "bridge");
+  return isSwitch ? [DATAPATH, ...own] : own; // Open vSwitch is no interface that is removed as one
 }
 
 function isThere(path: string): boolean {

@@ -26,8 +26,6 @@ interface Watched {
   probe: number | undefined;
   /** When the probe that runs has failed, or the next one begins. */
   at: Millis;
-  /** When the last probe began. */
-  beganAt: Millis;
 }
 
 /** All targets that are probed. */
@@ -39,7 +37,7 @@ export class HealthWatch {
   add(target: string, pace: HealthPace, now: Millis): readonly HealthEffect[] {
     const before = this.#watched.get(target);
     const cancelled = this.#cancel(before);
-    const watched = { pace, healthy: before?.healthy, against: 0, probe: undefined, at: now, beganAt: now };
+    const watched = { pace, healthy: before?.healthy, against: 0, probe: undefined, at: now };
     this.#watched.set(target, watched);
     return [...cancelled, this.#begin(target, watched, now)];
   }
@@ -99,7 +97,6 @@ export class HealthWatch {
   #begin(target: string, watched: Watched, now: Millis): HealthEffect {
     const { intervalMs } = watched.pace;
     watched.probe = ++this.#lastProbe;
-    watched.beganAt = now;
     watched.at = now + intervalMs as Millis;
     return { kind: "probe", target, probe: watched.probe };
   }
@@ -107,7 +104,7 @@ export class HealthWatch {
   #ended(target: string, watched: Watched, health: Health, now: Millis): readonly HealthEffect[] {
     const { healthy: good } = health;
     watched.probe = undefined;
-    watched.at = Math.max(now, watched.beganAt + watched.pace.intervalMs) as Millis;
+    watched.at = Math.max(now, watched.at) as Millis;
     watched.against = good === watched.healthy ? 0 : watched.against + 1;
     if (good === watched.healthy) return [];
     if (watched.healthy !== undefined && watched.against < watched.pace.threshold) return [];

@@ -8,6 +8,8 @@ import type { Handlers, ProgramPort, Sockets } from "./socket_ports.ts";
 export const MAX_PROGRAMS = 16;
 /** So much of what a program printed last is told, in characters. */
 const TOLD = 200;
+/** A pipe holds so many times what is taken at once. */
+const PIPE_READS = 16;
 
 /** See the file. */
 export class ProbePrograms implements Disposable {
@@ -46,7 +48,7 @@ export class ProbePrograms implements Disposable {
       program.kill(); // what it has started and left behind, as long as its number is not given to another one
       const result = program.ended();
       if (result === undefined) return;
-      program.listen(); // the last of what it printed
+      for (let i = 0; i <= PIPE_READS && program.listen(); i++); // the last of what it printed
       mute();
       handlers.forget(program.fd);
       const reason = reasonOf(result, program.printed);
@@ -67,8 +69,8 @@ export class ProbePrograms implements Disposable {
 
   /** Ends all. */
   [Symbol.dispose](): void {
+    for (const program of this.#running) program.kill(); // all of them, before any is waited for
     for (const program of this.#running) {
-      program.kill();
       for (const fd of [program.fd, program.output]) this.#handlers.forget(fd);
       program[Symbol.dispose]();
     }

@@ -69,13 +69,13 @@ ok "systemd starts it; no second copy of the program is on the disk"
 
 mkdir /opt/other
 cp -r /usr/lib/meshnet/. /opt/other
-sed 's,/usr/lib/meshnet,/opt/other,g' /usr/bin/meshnet >/opt/other/meshnet
-chmod 755 /opt/other/meshnet
-ip netns exec other /opt/other/meshnet up --name 02:00:00:00:00:02 --docker off --docker-plugin off \
+sed 's,/usr/lib/meshnet,/opt/other,g' /usr/bin/meshnet >/opt/other/command # the program itself is `meshnet` there
+chmod 755 /opt/other/command
+ip netns exec other /opt/other/command up --name 02:00:00:00:00:02 --docker off --docker-plugin off \
   --run-dir /run/other --state-dir /run/other-state --peers 192.168.77.1 &
 meshnet wait --peers 1 --timeout 60
 meshnet attach 10.2.1.1/24 netns:c1
-until_ok "the other host attaches" /opt/other/meshnet attach --run-dir /run/other 10.2.1.2/24 netns:c2
+until_ok "the other host attaches" /opt/other/command attach --run-dir /run/other 10.2.1.2/24 netns:c2
 until_ok "containers reach each other" pings
 until_ok "the kernel carries the traffic" sh -c 'meshnet status connections | grep fastdp'
 pings

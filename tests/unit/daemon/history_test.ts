@@ -9,6 +9,7 @@ const HERE = { peer: PEER, address: "192.0.2.2:6783" };
 /** A history whose time is set by hand. */
 class Bench {
   now = Date.parse("2026-01-31T12:00:00.000Z");
+  elapsed = 0;
   warnings: string[] = [];
   #due: (() => void) | undefined;
   history: History;
@@ -22,12 +23,14 @@ class Bench {
       store: this.store,
       logger: { warn: (event) => this.warnings.push(event) },
       now: () => this.now,
+      elapsed: () => this.elapsed,
       later: (run) => (this.#due = run, () => this.#due = undefined),
     });
     return this.history;
   }
   note(event: string, fields: LogFields = {}): void {
     this.now += 10_000;
+    this.elapsed += 10_000;
     this.history.note(event, fields);
   }
   /** The time has come to write. */
@@ -107,6 +110,21 @@ Deno.test("History.lost() has who left within an hour and is not back", () => {
   assert.deepEqual(bench.history.lost(new Set([PEER])), []);
   bench.now += 3_600_000;
   assert.deepEqual(bench.history.lost(new Set()), []);
+});
+
+Deno.test("History.lost() has the latest first, whoever came first", () => {
+  const bench = new Bench();
+  for (const peer of ["a", "b"]) bench.note("mesh/connected", { ...HERE, peer });
+  for (const peer of ["b", "a"]) bench.note("mesh/disconnected", { ...HERE, peer });
+  assert.deepEqual(bench.history.lost(new Set()).map(({ peer }) => peer), ["a", "b"]);
+});
+
+Deno.test("History keeps its rate when the clock is set back", () => {
+  const bench = new Bench();
+  bench.note("running");
+  bench.now -= 3_600_000;
+  for (let i = 0; i < 1_000; i++) bench.history.note("attached", {});
+  assert.ok(bench.history.list().length < 100, `${bench.history.list().length} were taken`);
 });
 
 Deno.test("noting() passes lines on, and tells what they say", () => {
