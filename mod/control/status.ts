@@ -7,7 +7,7 @@ import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.t
 import type { LostReport } from "./history_types.ts";
 import type { NamesReport } from "./name_types.ts";
 import type { ExposedReport } from "./address_types.ts";
-import { TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
+import { NOT_TAKEN, TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
 import type {
   AttachmentReport,
   ConnectionReport,
@@ -123,7 +123,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ports: datapath.ports.length + behindBridge,
       flows: datapath.flows,
       tooLarge: kernel.sleeve?.dropped[TOO_LARGE_HERE] ?? 0,
-      overruns: kernel.lost + (kernel.sleeve?.dropped["receive-buffer-full"] ?? 0),
+      overruns: NOT_TAKEN.reduce((sum, why) => sum + (kernel.sleeve?.dropped[why] ?? 0), kernel.lost),
     },
     firewall: {
       mode: firewall.mode,

@@ -65,6 +65,8 @@ export interface SleeveEngineParts {
   readonly mtu: number;
   /** Whether the TAP takes super-packets of UDP: then datagrams of a flow are handed over as one. No unless given. */
   readonly joinUdp?: boolean;
+  /** Packets for us that the TAP's queue had no room for. None unless given. */
+  readonly tapLost?: () => number;
 }
 
 /** See SleevePath. Nothing is allocated for a packet or a frame. */
@@ -214,13 +216,17 @@ export class SleeveEngine implements SleevePort {
 
   counts(): SleeveCounts {
     const { packets, octets } = this.#outbox;
-    const { lost } = this.#parts.socket;
+    const { socket: { lost }, tapLost = () => 0 } = this.#parts;
+    const full = { "receive-buffer-full": lost, "tap-queue-full": tapLost() };
     return {
       sentPackets: packets,
       sentBytes: octets,
       receivedPackets: this.#inbox.packets,
       receivedBytes: this.#inbox.octets,
-      dropped: lost === 0 ? { ...this.#dropped } : { ...this.#dropped, "receive-buffer-full": lost },
+      dropped: {
+        ...this.#dropped,
+        ...Object.fromEntries(Object.entries(full).filter(([, count]) => count > 0)),
+      },
     };
   }
 

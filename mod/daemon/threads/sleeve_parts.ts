@@ -13,6 +13,8 @@ import type { TapPort } from "../../overlay/ports/tap_port.ts";
 import { loadSealer } from "../../sys/sealer.ts";
 import { peerNumber } from "../../wire/mesh/sleeve.ts";
 import { TAP_NAME, TAP_PACKET } from "../../overlay/ports/tap_port.ts";
+import { decodeSendDropped, getStatistics } from "../../wire/netlink/rtnetlink.ts";
+import { openNetlinkIn } from "../host/netlink.ts";
 
 const PROBE_KEY = new Uint8Array(32);
 
@@ -76,8 +78,21 @@ export async function openSleeve(
     tap,
     openPath: (take) => {
       const { mtu } = config;
-      return new SleeveEngine({ socket, ciphers, self, directory, take, mtu, joinUdp: tap.udpOffload });
+      const joinUdp = tap.udpOffload;
+      return new SleeveEngine({ socket, ciphers, self, directory, take, mtu, joinUdp, tapLost });
     },
     [Symbol.dispose]: () => parts[Symbol.dispose](),
   };
+}
+
+/** What the kernel had for the TAP and no room in its queue; 0 while it does not tell. Asked for with each report only. */
+function tapLost(): number {
+  try {
+    using route = openNetlinkIn({ protocol: "route" });
+    const [reply] = route.request(getStatistics(TAP_NAME));
+    const dropped = reply && decodeSendDropped(reply);
+    return dropped?.ok ? dropped.value : 0;
+  } catch {
+    return 0; // the TAP is being made again
+  }
 }

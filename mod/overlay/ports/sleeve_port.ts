@@ -140,6 +140,9 @@ export interface SleevePort extends Disposable {
 /** Why a packet of a peer was dropped that is larger than containers here take, and could not be cut. Its sender was told. */
 export const TOO_LARGE_HERE = "too-large-here";
 
+/** Why packets were lost that this host did not take in time: its socket's buffer was full, or the TAP's queue. */
+export const NOT_TAKEN: readonly string[] = ["receive-buffer-full", "tap-queue-full"];
+
 /** Counts since start. */
 export interface SleeveCounts {
   /** Datagrams and their octets, in both directions. */

@@ -32,6 +32,7 @@ export {
   type Route,
   ROUTE_TYPE,
 } from "./rtnetlink_route.ts";
+export { decodeSendDropped, getStatistics } from "./rtnetlink_statistics.ts";
 export { BLACKHOLE, dropWhatLeaves, letLeave, linksOfQdiscNotice, QDISC_NOTICES } from "./rtnetlink_qdisc.ts";
 export {
   dumpBridgeTable,

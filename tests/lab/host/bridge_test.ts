@@ -1,5 +1,6 @@
 /** The bridge of a host and the containers on it: alone, while no daemon runs, and when somebody meddles. */
 import assert from "node:assert/strict";
+import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { NAME_PORT, NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
@@ -64,6 +65,20 @@ declareTests(suite({
     const { datapath } = await world.host(1).status();
     assert.deepEqual([datapath.kind, datapath.ports], ["bridge", 4]);
     assert.match(datapath.noFastdp ?? "", /--datapath bridge/);
+  },
+  "what the TAP's queue has no room for is counted": async (world) => {
+    const host = world.host(1);
+    const before = (await host.status()).datapath.overruns;
+    const frame = new Uint8Array(60);
+    frame.set([255, 255, 255, 255, 255, 255, 2, 0, 0x5e, 0, 0, 1, 0x88, 0xb5]);
+    host.daemon.kill("SIGSTOP");
+    for (let i = 0; i < 60; i++) {
+      sendFrames(`/run/netns/${world.container(1).netns}`, "ethmesh", Array(50).fill(frame));
+    }
+    host.daemon.kill("SIGCONT");
+    const lost = (await host.status()).datapath.overruns - before;
+    note(`${lost} of 3000`);
+    assert.ok(lost >= 1_500, `${lost}`); // the queue has room for 1,000
   },
   "while the daemon is down, containers of one host reach each other": async (world) => {
     const host = world.host(1);

@@ -73,7 +73,7 @@ function sources(
       stopped: [],
     },
     links: [{ link: 7, rttAgeMs: 20_400.4, silentMs: 20_400.4 }],
-    kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3 } } },
+    kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3, "tap-queue-full": 4 } } },
   } as unknown as DataplaneStatus;
   const rest = {
     originOf: () => "--peers",
@@ -142,7 +142,7 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     ports: 2,
     flows: 9,
     tooLarge: 0,
-    overruns: 5,
+    overruns: 9,
   });
   assert.equal(JSON.stringify(status).includes("undefined"), false);
 });
@@ -162,7 +162,7 @@ Deno.test("assembleStatus() counts what hangs on a bridge, and says why there is
     ports: 3,
     flows: 9,
     tooLarge: 0,
-    overruns: 5,
+    overruns: 9,
   });
 });
 

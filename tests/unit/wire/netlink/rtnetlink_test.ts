@@ -200,3 +200,11 @@ Deno.test("rtnetlink decoders return for any bytes", () => {
   fuzz(rt.decodeAddress, dump("addresses").replies, short);
   fuzz(rt.decodeRoute, all.filter((bytes) => bytes[4] === 24), short);
 });
+
+Deno.test("decodeSendDropped() gives what the ip tool shows, and trusts no length", () => {
+  const { replies: [reply], shown: [shown] } = dump("a TAP that nobody reads");
+  assert.equal(value(rt.decodeSendDropped(reply!)), shown.stats64.tx.dropped);
+  assert.deepEqual(rt.decodeSendDropped(dump("links").replies[0]!), { ok: true, value: 0 });
+  for (let length = 0; length < reply!.length; length += 16) rt.decodeSendDropped(reply!.slice(0, length));
+  fuzz(rt.decodeSendDropped, [reply!]);
+});
