@@ -83,13 +83,15 @@ function command(on: string, text: string): NonNullable<CheckLine["fix"]> {
 /** How to open a port at an end, in both programs. */
 function opening(
   on: string,
-  { from, port, protocol }: {
+  { address, from, port, protocol }: {
     readonly protocol: string;
     readonly port?: number;
     readonly from: string | null;
+    /** That of the other host: of the same family as what must get through. */
+    readonly address: string;
   },
 ): NonNullable<CheckLine["fix"]> {
-  const family = from?.includes(":") === true ? "ip6" : "ip";
+  const family = address.includes(":") ? "ip6" : "ip";
   const nftFrom = from === null ? "" : `${family} saddr ${from} `;
   const nftWhat = port === undefined ? `meta l4proto ${protocol}` : `${protocol} dport ${port}`;
   const tablesFrom = from === null ? "" : `-s ${from} `;
@@ -102,7 +104,7 @@ function opening(
   };
 }
 
-function tcpLine({ host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
+function tcpLine({ address, host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
   const what = `TCP ${port}`;
   switch (tcp) {
     case "connected":
@@ -120,7 +122,7 @@ function tcpLine({ host, intro, local, port, tcp, tcpReason }: CheckFacts): Chec
     case "timeout":
       return {
         ...line(what, "bad", "no answer: a firewall drops it, or the host is off"),
-        fix: opening(host, { protocol: "tcp", port, from: local }),
+        fix: opening(host, { protocol: "tcp", port, from: local, address }),
       };
     case "other":
       return line(what, "bad", tcpReason);
@@ -149,7 +151,8 @@ function udpLine(facts: CheckFacts): CheckLine {
   const sleeve = facts.link?.sleeve;
   if (sleeve !== undefined) {
     const { from, on } = endOf(facts, sleeve.why);
-    return overlayLine(what, sleeve, { on, fix: opening(on, { protocol: "udp", port: facts.port, from }) });
+    const { address, port } = facts;
+    return overlayLine(what, sleeve, { on, fix: opening(on, { protocol: "udp", port, from, address }) });
   }
   return probedLine(what, facts.udp, facts);
 }
@@ -167,7 +170,8 @@ function tunnelLine(facts: CheckFacts): CheckLine {
   }
   if (link?.fastdp !== undefined) {
     const { from, on } = endOf(facts, link.fastdp.why);
-    return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "udp", port, from }) });
+    const { address } = facts;
+    return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "udp", port, from, address }) });
   }
   return probedLine(what, facts.udpNext, facts);
 }
@@ -195,7 +199,8 @@ function espLine(facts: CheckFacts): CheckLine {
   if (!link.sealed) return line(what, "unused", "both hosts trust the network between them");
   if (link.fastdp === undefined) return line(what, "unused", "the other host has no kernel tunnels");
   const { from, on } = endOf(facts, link.fastdp.why);
-  return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "esp", from }) });
+  const { address } = facts;
+  return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "esp", from, address }) });
 }
 
 function mtuLine({ link, mtu, routeMtu }: CheckFacts): CheckLine {

@@ -96,7 +96,10 @@ export const PARSERS = {
     for (const target of targets) {
       const parsed = parseDialTarget(target);
       if (!parsed.ok) {
-        refuseSetting({ ...given, value: target }, "Give HOST or HOST:PORT, several separated by commas");
+        const hint = /link-local/.test(parsed.reason)
+          ? "Other hosts cannot use a link-local address: give a global one, or one of fd00::/8"
+          : "Give HOST or HOST:PORT, several separated by commas";
+        refuseSetting({ ...given, value: target }, hint);
       }
     }
     return targets;

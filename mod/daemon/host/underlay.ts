@@ -1,5 +1,6 @@
-/** The MTU of the container network, from what the host's own network carries. */
-import type { Link, Route } from "../../wire/netlink/rtnetlink.ts";
+/** What the host's own network is like: the MTU that containers can have, the address families that others use. */
+import { type Ip, isIpv4 } from "../../core/addr.ts";
+import { type Link, type Route, ROUTE_TYPE } from "../../wire/netlink/rtnetlink.ts";
 
 /** Outer headers of a VXLAN packet over IPv6: Ethernet 14, IPv6 40, UDP 8, VXLAN 8. Over IPv4 20 less. */
 const OVERHEAD = 70;
@@ -51,4 +52,22 @@ export function mtuAdvice(mtu: number, possible: number): string | undefined {
   if (possible === Infinity || possible < MUCH_LARGER * mtu) return undefined;
   return `this host's network carries larger packets, which are faster: if that of every host does, start each with ` +
     `--mtu ${possible}`;
+}
+
+const NOT_OUT = /^(127\.|0\.|169\.254\.|::1$|fe80:|ff)/;
+
+/**
+ * The address families in which other hosts reach this one. A host that leads somewhere by IPv6 alone uses that. On others
+ * IPv6 counts where it is named: most of them drop it and lose nothing by that. `peers`: as given.
+ */
+export function meshFamilies(
+  { host, peers }: { readonly host: Ip | undefined; readonly peers: readonly string[] | undefined },
+  routes: readonly Route[],
+): readonly ("ip" | "ip6")[] {
+  if (host !== undefined) return [isIpv4(host) ? "ip" : "ip6"];
+  const usable = routes.filter(({ type }) => type === ROUTE_TYPE.unicast);
+  const wayOut = usable.filter(({ destination: { prefix } }) => prefix === 0);
+  const used = wayOut.length > 0 ? wayOut : usable.filter(({ destination: { ip } }) => !NOT_OUT.test(ip));
+  if (used.length > 0 && used.every(({ destination: { ip } }) => !isIpv4(ip))) return ["ip6"];
+  return (peers ?? []).some((peer) => peer.split(":").length > 2) ? ["ip", "ip6"] : ["ip"];
 }

@@ -9,12 +9,11 @@ import type { Disturbed, NetworkChange, PortProgram } from "../../overlay/ports/
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
 import { NAME_PORT } from "../../core/name_leg.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
-import { decodeRoute, dumpRoutes } from "../../wire/netlink/rtnetlink.ts";
 import type { Config } from "../config/config.ts";
 import { type DataplaneHandle, loadDataplane } from "../threads/dataplane_client.ts";
 import type { Ending } from "../ending.ts";
 import { ipsecUse } from "../threads/ipsec_parts.ts";
-import { openNetlinkIn } from "../host/netlink.ts";
+import { listRoutes, openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
 import { hasGcm } from "../threads/sleeve_parts.ts";
 import { type AddressUse, announceMtu } from "../../overlay/ports/dataplane_types.ts";
@@ -140,11 +139,7 @@ function mtuOfUnderlay(
 ): number {
   using socket = openRoute();
   const links = listLinks(socket);
-  const routes = socket.request(dumpRoutes()).flatMap((reply) => {
-    const route = decodeRoute(reply);
-    return route.ok ? [route.value] : []; // a kind of route that we do not know is no way out
-  });
-  const underlay = { links, routes };
+  const underlay = { links, routes: listRoutes(socket) };
   const isOurs = (name: string) =>
     [DATAPATH, TAP_NAME, NAME_PORT].includes(name) || isHostInterface(name) || /^vxlan-/.test(name);
   const mtu = defaultMtu(underlay, isOurs, compat);

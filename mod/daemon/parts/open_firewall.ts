@@ -2,14 +2,14 @@
 import { inNetns } from "../../../ffi/netns.ts";
 import { interfaceIndex } from "../../../ffi/process.ts";
 import { exposedIn, exposedNetworks } from "../../attach/mod.ts";
-import { isIpv4 } from "../../core/addr.ts";
 import { Firewall } from "../../firewall/firewall_shell.ts";
 import type { MeshPort } from "../../firewall/wanted.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import type { Config } from "../config/config.ts";
 import { LEGACY_TABLES } from "../host/legacy_tables.ts";
-import { openNetlinkIn } from "../host/netlink.ts";
+import { listRoutes, openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
+import { meshFamilies } from "../host/underlay.ts";
 import type { Base } from "./open_base.ts";
 import type { DataplaneHooks } from "./open_dataplane.ts";
 import type { Host } from "./open_host.ts";
@@ -18,7 +18,7 @@ import type { State } from "./open_state.ts";
 /** Looks, mends, and begins to hear of changes by others. Disposing it ends that; rules stay. */
 export function openFirewall(
   config: Pick<Config, "firewall" | "host" | "password" | "peers" | "port">,
-  { base: { clock, faults, logger }, hooks, host: { choice }, state: { store } }: {
+  { base: { clock, faults, logger }, hooks, host: { choice, openRoute }, state: { store } }: {
     readonly base: Base;
     readonly hooks: DataplaneHooks;
     readonly host: Host;
@@ -34,7 +34,7 @@ export function openFirewall(
     // Under the programs of eBPF lies a bridge, which carries what they let pass for a moment.
     bridge: choice.kind !== "ovs",
     ports: meshPorts(config, choice.overlays),
-    families: familiesOf(config),
+    families: familiesOf(config, openRoute),
     setting: (key) => sysctl.read(undefined, key),
     open: () => openNetlinkIn({ protocol: "netfilter" }),
     legacy: LEGACY_TABLES,
@@ -59,9 +59,11 @@ function meshPorts(
   ];
 }
 
-/** IPv6 counts only where the mesh is known to use it: most hosts drop it and lose nothing by that. */
-function familiesOf({ host, peers }: Pick<Config, "host" | "peers">): readonly ("ip" | "ip6")[] {
-  if (host !== undefined) return [isIpv4(host) ? "ip" : "ip6"];
-  const ipv6 = (peers ?? []).some((peer) => peer.split(":").length > 2);
-  return ipv6 ? ["ip", "ip6"] : ["ip"];
+function familiesOf(
+  config: Pick<Config, "host" | "peers">,
+  openRoute: Host["openRoute"],
+): readonly ("ip" | "ip6")[] {
+  if (config.host !== undefined) return meshFamilies(config, []);
+  using socket = openRoute();
+  return meshFamilies(config, listRoutes(socket));
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Ip } from "../../../mod/core/addr.ts";
-import { defaultMtu, mtuAdvice, possibleMtu } from "../../../mod/daemon/host/underlay.ts";
+import { type Ip, parseCidr } from "../../../mod/core/addr.ts";
+import { defaultMtu, meshFamilies, mtuAdvice, possibleMtu } from "../../../mod/daemon/host/underlay.ts";
 import type { Link, Route } from "../../../mod/wire/netlink/rtnetlink.ts";
 
 const link = (index: number, name: string, mtu: number, more: Partial<Link> = {}): Link => ({
@@ -70,4 +70,46 @@ Deno.test("mtuAdvice() tells jumbo hosts what they could have, with a default ro
     }
   }
   assert.equal(mtuAdvice(1410, possibleMtu({ links: [lo], routes: [] }, isOurs)), undefined);
+});
+
+const routeTo = (cidr: string, more: Partial<Route> = {}): Route => ({
+  ...defaultVia(2),
+  destination: parseCidr(cidr)!,
+  ...more,
+});
+const LOCAL = [
+  routeTo("127.0.0.0/8", { type: 2 }),
+  routeTo("::1/128"),
+  routeTo("fe80::/64"),
+  routeTo("ff00::/8"),
+];
+const DOCKER = routeTo("172.17.0.0/16", { interfaces: [9] });
+const FAMILIES:
+  readonly (readonly [what: string, routes: readonly string[] | Route[], peers: string[], string])[] = [
+    ["a host without any route", [], [], "ip"],
+    ["a host of IPv4", ["192.0.2.0/24", "0.0.0.0/0"], [], "ip"],
+    ["a host of both", ["0.0.0.0/0", "::/0"], [], "ip"],
+    [
+      "a host of both that is told a peer's IPv6 address",
+      ["0.0.0.0/0", "::/0"],
+      ["[2001:db8::1]:1"],
+      "ip ip6",
+    ],
+    ["a host of IPv6", ["2001:db8::/64", "::/0"], [], "ip6"],
+    ["a host of IPv6 with a bridge of Docker's", [routeTo("::/0"), DOCKER], [], "ip6"],
+    ["a host of IPv6 without a way out", [routeTo("fd50::/64")], [], "ip6"],
+    ["a host whose kernel refuses what is beyond", [routeTo("::/0", { type: 7 }), DOCKER], [], "ip"],
+  ];
+for (const [what, routes, peers, families] of FAMILIES) {
+  Deno.test(`meshFamilies() gives ${families} for ${what}`, () => {
+    const all = routes.map((route) => typeof route === "string" ? routeTo(route) : route);
+    assert.equal(meshFamilies({ host: undefined, peers }, [...LOCAL, ...all]).join(" "), families);
+  });
+}
+
+Deno.test("meshFamilies() is that of --host, where that is given", () => {
+  assert.deepEqual(meshFamilies({ host: "192.0.2.1" as Ip, peers: ["[2001:db8::1]"] }, [routeTo("::/0")]), [
+    "ip",
+  ]);
+  assert.deepEqual(meshFamilies({ host: "2001:db8::1" as Ip, peers: [] }, [routeTo("0.0.0.0/0")]), ["ip6"]);
 });

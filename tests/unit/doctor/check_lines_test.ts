@@ -91,8 +91,10 @@ Deno.test("checkLines() gives the fix in nft and in iptables, and says on which 
     .fix!;
   assert.match(esp.nft!, /meta l4proto esp accept$/);
   assert.match(esp.iptables!, /-p esp -j ACCEPT$/);
-  const ipv6 = found("TCP 6783", { ...ALONE, tcp: "timeout", local: "fd00::1" }).fix!;
-  assert.match(ipv6.nft! + ipv6.iptables!, /ip6 saddr fd00::1 .*ip6tables -I/);
+  const ipv6 = { ...ALONE, tcp: "timeout", address: "fd00::2" } as const;
+  const known = found("TCP 6783", { ...ipv6, local: "fd00::1" }).fix!;
+  assert.match(known.nft! + known.iptables!, /ip6 saddr fd00::1 .*ip6tables -I/);
+  assert.match(found("TCP 6783", { ...ipv6, local: null }).fix!.iptables!, /^ip6tables -I INPUT -p tcp/);
   const own = (hint: string) => found("firewall", { firewall: [{ message: "m", hint }] }).fix!;
   assert.equal(own("Open the mesh's ports: iptables -I INPUT -j X").iptables, "iptables -I INPUT -j X");
   assert.equal(own("Open the mesh's ports: ufw allow 6783/tcp").command, "ufw allow 6783/tcp");

@@ -9,6 +9,7 @@ const good = [
   ["192.0.2.1:1", "192.0.2.1", "192.0.2.1", 1],
   ["2001:db8::1", "2001:db8::1", "2001:db8::1", undefined],
   ["[2001:db8::1]", "2001:db8::1", "2001:db8::1", undefined],
+  ["fec0::1", "fec0::1", "fec0::1", undefined],
   ["[2001:DB8::1]:65535", "2001:DB8::1", "2001:db8::1", 65535],
 ] as const;
 
@@ -32,6 +33,11 @@ for (
     ["peer:http", /port of target/],
     ["a:b:c", /port of target/],
     ["x".repeat(300), /valid host name/],
+    ["fe80::1", /link-local/],
+    ["fe80::1%eth0", /link-local/],
+    ["[fe80::1%eth0]:6783", /link-local/],
+    ["[febf::1]", /link-local/],
+    ["[2001:db8::1%eth0]", /valid host name/],
   ] as const
 ) {
   Deno.test(`parseTarget() refuses ${JSON.stringify(text).slice(0, 20)}`, () => {
