@@ -45,6 +45,8 @@ export interface PluginParts {
   readonly routes: readonly string[];
   /** What the interface is called in containers; Docker puts a number behind it. */
   readonly interfacePrefix: string;
+  /** Sees to it that names are answered, and resolves when they are. The first thing that a container does may be to ask. */
+  readonly answerNames: () => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -85,11 +87,13 @@ export function pluginEndpoints(parts: PluginParts): Endpoints {
     "/NetworkDriver.DeleteNetwork": () => ({}),
     "/NetworkDriver.CreateEndpoint": (body) => {
       const { ip, mac } = valueOf(readEndpoint(body));
+      void parts.answerNames(); // begins now; Join waits for it
       return endpointAnswer(mac === undefined ? parts.macFor(ip) : undefined);
     },
     "/NetworkDriver.EndpointOperInfo": () => ({ Value: {} }),
-    "/NetworkDriver.Join": (body) => {
+    "/NetworkDriver.Join": async (body) => {
       const plugged = parts.plug(valueOf(readEndpointId(body)), readSandbox(body));
+      await parts.answerNames();
       return joinAnswer({ ...plugged, prefix: parts.interfacePrefix, routes: parts.routes });
     },
     // Docker still takes the interface out of the container after this.

@@ -65,6 +65,25 @@ export function labParts(): readonly Part[] {
   ];
 }
 
+/** What is most likely to differ between versions of the engine. */
+const OF_ENGINES = ["quick_start", "mesh_names", "containers"];
+
+/** Scenarios with the engine that is in a folder, in place of this machine's own. */
+export function engineParts(folder: string | undefined): readonly Part[] {
+  if (folder === undefined) return [];
+  return OF_ENGINES.map((name) => ({
+    ...tests(
+      `lab host/${name} with Debian ${folder.slice(folder.lastIndexOf("/") + 1)}`,
+      [
+        `tests/lab/host/${name}_test.ts`,
+      ],
+      8 * MINUTE,
+      ["--no-check"],
+    ),
+    env: { LAB_ENGINE: folder },
+  }));
+}
+
 /** The demonstrations, of the file that was built. They wait most of their time, too. */
 export const DEMO_PARTS: readonly Part[] = [["ovs"], []].map((words) => ({
   name: ["demo", ...words].join(" "),

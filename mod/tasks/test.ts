@@ -3,6 +3,7 @@ import { build } from "./build.ts";
 import {
   DEMO_PARTS,
   describe,
+  engineParts,
   labParts,
   OK_PARTS,
   PROCESS_PARTS,
@@ -11,9 +12,11 @@ import {
   type Tally,
 } from "./parts.ts";
 import { messageOf } from "../core/errors.ts";
+import { otherEngine } from "./engine.ts";
 import { ensure } from "./setup.ts";
 
 await ensure("test");
+const other = await otherEngine();
 const tallies: Tally[] = [...await runParts(OK_PARTS, navigator.hardwareConcurrency)];
 try {
   await build();
@@ -21,7 +24,9 @@ try {
   // Labs wait most of their time. So two parts run side by side: the kernels in user-mode Linux, and one file of scenarios
   // after the other on this machine's own kernel. The short ones come last.
   const [lab, ...scenarios] = labParts();
-  tallies.push(...await runParts([lab!, ...DEMO_PARTS, ...scenarios], 2, { loud: true }));
+  tallies.push(
+    ...await runParts([lab!, ...DEMO_PARTS, ...engineParts(other), ...scenarios], 2, { loud: true }),
+  );
 } catch (error) {
   console.error(messageOf(error));
   tallies.push({ passed: 0, failed: 1, skipped: 0 });

@@ -43,7 +43,7 @@ export interface Names {
   /** How they are answered. */
   readonly config: DnsConfig;
   /** The thread that answers. */
-  readonly service: Pick<NameService, "isNeeded" | "listeners" | "report" | "settled">;
+  readonly service: Pick<NameService, "expectClient" | "isNeeded" | "listeners" | "report" | "settled">;
   /** Where containers ask; undefined where they cannot, why, and what to do. */
   readonly forContainers: () => {
     readonly address: Ip | undefined;

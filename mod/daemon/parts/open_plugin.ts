@@ -122,6 +122,11 @@ export async function openPlugin(
         const interfaceName = endpoints.make(endpoint);
         return { interfaceName, isFirst: members.joins(endpoint, sandbox) };
       },
+      async answerNames() {
+        if (!hasServer) return;
+        names.service.expectClient();
+        await names.service.settled();
+      },
       leave: (endpoint) => members.leaves(endpoint),
       unplug(endpoint) {
         members.leaves(endpoint);

@@ -69,6 +69,8 @@ export interface NameService {
   /** Whether there is a client other than the host, an address for others, or a target to probe. Until then there is no
    * thread, which would take memory and part of a start for nothing. */
   readonly isNeeded: boolean;
+  /** Somebody who will ask is about to come: starts what is needed for that. */
+  expectClient(): void;
   /** Resolves when it is known what has become of the addresses, after two seconds at the latest; at once while nobody can
    * ask. */
   settled(): Promise<void>;
@@ -141,6 +143,10 @@ class NameServiceClient implements NameService {
     if (this.isNeeded || endpoints.every(({ netns }) => netns !== undefined)) {
       this.#send({ kind: "listen", endpoints });
     } else this.#need();
+  }
+
+  expectClient(): void {
+    if (!this.isNeeded) this.#need();
   }
 
   async settled(): Promise<void> {

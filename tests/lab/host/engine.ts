@@ -5,6 +5,9 @@ import type { Host } from "../common/world.ts";
 
 /** Debian's client: a machine may have another one, too. */
 const DOCKER = "/usr/bin/docker";
+/** The folder of another Debian (mod/tasks/engine.ts), whose engine and client these are; this machine's own where there is
+ * none. Hosts have all of its programs. */
+const ROOT = Deno.env.get("LAB_ENGINE") ?? "";
 /** Programs of the image, which is busybox. */
 const APPLETS = ["sh", "sleep", "ping", "ip", "cat", "wget", "httpd", "nslookup"];
 
@@ -13,6 +16,7 @@ const MOUNTS = `set -e
 mkdir -p /run/docker
 mount -t tmpfs none /run/docker
 [ "$1" = "" ] || mount --bind "$1" /etc/resolv.conf
+[ "$2" = "" ] || mount --bind "$2/usr" /usr
 if ! grep -q " cgroup2* " /proc/self/mounts; then
   mount -t tmpfs none /sys/fs/cgroup
   for name in $(grep -v "^#" /proc/cgroups | grep "1$" | cut -f 1); do
@@ -50,7 +54,7 @@ export class Engine implements AsyncDisposable {
     Deno.mkdirSync(this.#folder, { recursive: true });
     const resolvConf = this.nameServer === undefined ? "" : `${this.#folder}/resolv.conf`;
     if (resolvConf !== "") Deno.writeTextFileSync(resolvConf, `nameserver ${this.nameServer}\n`);
-    const argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS, "sh", resolvConf];
+    const argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", MOUNTS, "sh", resolvConf, ROOT];
     this.#mounts = new Background(argv, this.#log);
     await until("the engine has a mount namespace", () => {
       if (this.#mounts!.code !== undefined) throw new Hopeless(this.#mounts!.output());
@@ -90,14 +94,19 @@ export class Engine implements AsyncDisposable {
     await this.docker("import", "-c", "ENV PATH=/bin", archive, "box");
   }
 
+  /** The client of the engine's own release, at this socket. */
+  client(socket = this.socket): readonly string[] {
+    return [...ROOT === "" ? [] : this.inside, DOCKER, "-H", `unix://${socket}`];
+  }
+
   /** Runs a command of the client, whatever its exit code. */
   async attempt(...args: readonly string[]): Promise<Output> {
-    return await attempt([DOCKER, "-H", `unix://${this.socket}`, ...args]);
+    return await attempt([...this.client(), ...args]);
   }
 
   /** Runs a command of the client that must succeed; what it prints without the line end. */
   async docker(...args: readonly string[]): Promise<string> {
-    return (await exec([DOCKER, "-H", `unix://${this.socket}`, ...args])).trim();
+    return (await exec([...this.client(), ...args])).trim();
   }
 
   /** Starts a container that only sleeps, and ends when it is told to: an engine that starts anew waits for that. */

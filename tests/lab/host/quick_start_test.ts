@@ -50,7 +50,7 @@ declareTests(
             });
           } else if (args.includes("-d")) await engine(world, n).docker(...args);
           else {
-            const argv = ["/usr/bin/docker", "-H", `unix://${engine(world, n).socket}`, ...args];
+            const argv = [...engine(world, n).client(), ...args];
             last = new Background(argv, `${FOLDER}/${host.netns}/ping`);
             await until("there is an answer", () => /bytes from 10\.32\./.test(last!.output()), {
               ms: 30_000,

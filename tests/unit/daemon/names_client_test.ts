@@ -125,6 +125,18 @@ Deno.test("NameService has no thread until somebody can ask", async () => {
   assert.equal(trial.open, 0);
 });
 
+Deno.test("NameService answers before the client is there that it was told to expect", async () => {
+  const trial = new Trial();
+  trial.service.listen([{ ip: "169.254.53.53" as Ip, port: 53, netns: "/proc/1/fd/3" }]);
+  trial.service.expectClient();
+  await trial.service.settled();
+  assert.equal(trial.service.listeners.length, 1);
+  trial.service.expectClient();
+  assert.equal(trial.open, 1, "one thread");
+  await trial.service.stop();
+  assert.equal(trial.open, 0);
+});
+
 Deno.test("NameService tries again where a thread cannot be made, at a restart, too", async () => {
   const trial = new Trial();
   trial.service.listen([{ ip: "127.0.0.1" as Ip, port: 53 }]);

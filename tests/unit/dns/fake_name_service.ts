@@ -54,6 +54,10 @@ export class FakeNameService implements NameService {
     });
   }
 
+  expectClient(): void {
+    this.isNeeded = true;
+  }
+
   settled(): Promise<void> {
     return Promise.resolve();
   }

@@ -16,6 +16,8 @@ class Plugin {
   readonly plugged = new Set<string>();
   readonly sandboxes: string[] = [];
   readonly logged: string[] = [];
+  /** Resolves when names are answered. */
+  names: Promise<void> = Promise.resolve();
   readonly #served;
   #next = 0;
 
@@ -34,6 +36,7 @@ class Plugin {
         this.sandboxes.push(sandbox);
         return { interfaceName: `vmt${endpoint}`, isFirst };
       },
+      answerNames: () => this.names,
       leave: () => {},
       routes: ["224.0.0.0/4", "169.254.53.53/32"],
       unplug: (endpoint) => void this.plugged.delete(endpoint),
@@ -107,6 +110,21 @@ Deno.test("a container's way through the plugin: pool, address, endpoint, interf
   await plugin.call("NetworkDriver.DeleteEndpoint", endpoint);
   await plugin.call("IpamDriver.ReleaseAddress", { PoolID: LEARNT, Address: "10.33.0.1" });
   assert.deepEqual([[...plugin.plugged], [...plugin.held], plugin.logged], [[], [], []]);
+});
+
+Deno.test("a container joins when names are answered: the first thing that it does may be to ask", async () => {
+  const plugin = new Plugin();
+  const ready = Promise.withResolvers<void>();
+  plugin.names = ready.promise;
+  const wanted = { Address: "10.33.0.1/16", AddressIPv6: "", MacAddress: "" };
+  await plugin.call("NetworkDriver.CreateEndpoint", { EndpointID: "e1", Interface: wanted });
+  let isJoined = false;
+  const joining = plugin.call("NetworkDriver.Join", { EndpointID: "e1", SandboxKey: "/x" })
+    .then(() => isJoined = true);
+  await Promise.resolve();
+  assert.deepEqual([isJoined, [...plugin.plugged]], [false, ["e1"]], "the interface is made meanwhile");
+  ready.resolve();
+  await joining;
 });
 
 Deno.test("Docker's endless search for another pool ends with an error that says what to do", async () => {
