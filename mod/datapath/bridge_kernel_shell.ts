@@ -59,7 +59,7 @@ export function ensureBridge(socket: NetlinkSocket, wanted: BridgeParts): boolea
       `Cannot use ${name} as bridge: it is an interface of kind ${bridge.kind ?? "unknown"}`,
       {
         hint: bridge.kind === "openvswitch"
-          ? `An earlier run used the other datapath: start with --datapath ovs, or remove it with \`meshnet reset\``
+          ? "Restart meshnet: a start moves its ports to the kind of switch that it is to have"
           : `If nothing uses it, remove it with \`ip link delete ${name}\``,
       },
     );

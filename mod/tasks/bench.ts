@@ -1,10 +1,11 @@
 /** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli,
- * and five that print tables of their own: on this machine's own kernel `deno task bench sleeve [CANDIDATE...]`,
- * `deno task bench scale`, `deno task bench docker` and `deno task bench dns`, and `deno task bench crowd [HOSTS...]`, a simulation. */
+ * and six that print tables of their own: on this machine's own kernel `deno task bench sleeve [CANDIDATE...]`,
+ * `deno task bench ebpf [ROUNDS]`, `deno task bench scale`, `deno task bench docker` and `deno task bench dns`, and `deno task bench crowd [HOSTS...]`, a simulation. */
 import { crowdRows } from "../../tests/bench/crowd_rounds.ts";
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
 import { measureDocker } from "../../tests/bench/docker_rounds.ts";
 import { measureDns } from "../../tests/bench/dns_rounds.ts";
+import { measureEbpf } from "../../tests/bench/ebpf_rounds.ts";
 import { measureScale } from "../../tests/bench/scale_rounds.ts";
 import { compareSleeve } from "../../tests/bench/sleeve_rounds.ts";
 import { LabProgram } from "../../tests/lab/program.ts";
@@ -25,6 +26,7 @@ await ensure(wanted[0] === "sleeve" || wanted[0] === "dns" ? "bench" : "lab");
 if (wanted[0] === "dns") Deno.exit(await dns());
 const exe = await build();
 if (wanted[0] === "sleeve") Deno.exit(await sleeve(wanted.slice(1)) ? 0 : 1);
+if (wanted[0] === "ebpf") Deno.exit(await ebpf(wanted[1]));
 if (wanted[0] === "scale") Deno.exit(await scale());
 if (wanted[0] === "docker") Deno.exit(await docker());
 const figures: Figures[] = [];
@@ -51,6 +53,17 @@ async function sleeve(only: readonly string[]): Promise<boolean> {
   for (const bar of missed) console.log(`Not met: ${bar}`);
   for (const failure of failed) console.error(`Failed: ${failure}`);
   return failed.length === 0;
+}
+
+/** Hosts that switch by programs, against the kernel's own tunnel and the user-space path. */
+async function ebpf(rounds: string | undefined): Promise<number> {
+  const { failed, missed, rows } = await measureEbpf(rounds === undefined ? undefined : Number(rounds));
+  console.log(
+    `\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${hardware()}:\n\n${markdownTable(rows)}\n`,
+  );
+  for (const bar of missed) console.log(`Not met: ${bar}`);
+  for (const failure of failed) console.error(`Failed: ${failure}`);
+  return failed.length === 0 ? 0 : 1;
 }
 
 /** Questions about names, against other name servers. */

@@ -54,12 +54,14 @@ async function packets(candidate: Candidate, length: number): Promise<number> {
   return (sum!.packets - sum!.lost_packets) / sum!.seconds / 1e3;
 }
 
-async function roundTrip({ from, to }: Candidate): Promise<number> {
-  const { times } = await from.ping(to.address, "-c", "200", "-i", "0.005", "-W", "1");
+/** The median round trip of so many, in milliseconds. */
+export async function roundTrip({ from, to }: Candidate, count = 200): Promise<number> {
+  const { times } = await from.ping(to.address, "-c", String(count), "-i", "0.005", "-W", "1");
   return median(times);
 }
 
-async function iperf({ from, to }: Candidate, ...options: readonly string[]): Promise<IperfEnd> {
+/** One run of iperf3 against the server at the other end. */
+export async function iperf({ from, to }: Candidate, ...options: readonly string[]): Promise<IperfEnd> {
   const argv = ["iperf3", "-c", to.address, "-J", "--connect-timeout", "3000", ...options];
   for (let tries = 0;; tries++) { // the server may not listen yet, or still be busy with the last stream
     const { stdout, stderr } = await attempt(argv, { netns: from.netns, timeoutMs: 30_000 });
@@ -71,7 +73,7 @@ async function iperf({ from, to }: Candidate, ...options: readonly string[]): Pr
 }
 
 /** Processor time that was not idle, of all processors together. */
-function wholeSeconds(): number {
+export function wholeSeconds(): number {
   const fields = Deno.readTextFileSync("/proc/stat").split("\n")[0]!.split(/\s+/).slice(1, 9).map(Number);
   const [user, nice, system, _idle, _wait, irq, softirq, _steal] = fields as [
     ...[number, number, number, number],

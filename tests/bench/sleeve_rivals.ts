@@ -14,6 +14,8 @@ export interface Candidate extends AsyncDisposable {
   readonly to: Container;
   /** The processes that carry the traffic. */
   readonly daemons: readonly number[];
+  /** Namespaces of the two hosts; `eth0` of each is an end of the cable. */
+  readonly hosts: readonly string[];
 }
 
 /** How the hosts of every candidate lie. */
@@ -223,5 +225,9 @@ async function candidate(
     for (const daemon of daemons) await daemon[Symbol.asyncDispose]();
     throw error;
   }
-  return { from: from!, to: to!, daemons: daemons.map(({ pid }) => pid), [Symbol.asyncDispose]: dispose };
+  return {
+    ...{ from: from!, to: to!, daemons: daemons.map(({ pid }) => pid) },
+    hosts: world.hosts.map(({ netns }) => netns),
+    [Symbol.asyncDispose]: dispose,
+  };
 }

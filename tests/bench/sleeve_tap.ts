@@ -53,7 +53,8 @@ async function engine(cipher: string, checksums: string): Promise<Candidate> {
     await world[Symbol.asyncDispose]();
   };
   const [from, to] = containers as [Container, Container];
-  return { from, to, daemons: ends.map(({ pid }) => pid), [Symbol.asyncDispose]: dispose };
+  const hosts = world.hosts.map(({ netns }) => netns);
+  return { from, to, hosts, daemons: ends.map(({ pid }) => pid), [Symbol.asyncDispose]: dispose };
 }
 
 await exec(["mkdir", "-p", FOLDER]);

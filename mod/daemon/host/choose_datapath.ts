@@ -31,20 +31,18 @@ export interface HostAbilities {
 }
 
 /** Kinds of the interface that a datapath makes, as the kernel calls them. */
-const INTERFACE_KIND = { ovs: "openvswitch", ebpf: "bridge", bridge: "bridge" } as const satisfies Record<
-  DatapathKind,
-  string
->;
+const KINDS: readonly string[] = ["openvswitch", "bridge"];
 const NO_TUN = "this host has no /dev/net/tun";
 
-/** Chooses. Throws "datapath/module-missing" when what was asked for, or all there is, cannot work, and
- * "datapath/wrong-kind" when another kind has the datapath's name already. */
+/** Chooses. A switch of another kind that an earlier run left is no reason: the start moves its ports. Throws
+ * "datapath/module-missing" when what was asked for, or all there is, cannot work, and "datapath/wrong-kind" when the name of
+ * the switch is that of something else. */
 export function chooseDatapath(
   asked: Pick<Config, "datapath" | "fastdp">,
   host: HostAbilities,
 ): DatapathChoice {
   const { kind, noBetter } = chooseKind(asked, host);
-  checkName(kind, host.present);
+  checkName(host.present, kind);
   if (kind === "ovs" && !host.tun && asked.fastdp) {
     return { kind, noBetter, overlays: ["fastdp"], noFastdp: undefined, noSleeve: NO_TUN };
   }
@@ -96,28 +94,21 @@ function noTun(): MeshnetError {
 }
 
 /** Refuses to share a name. */
-function checkName(kind: DatapathKind, present: HostAbilities["present"]): void {
-  if (present === undefined || present.kind === INTERFACE_KIND[kind]) return;
-  const other = (["ovs", "bridge"] as const).find((one) => INTERFACE_KIND[one] === present.kind);
-  const what = other === undefined
-    ? `interface of kind ${present.kind ?? "unknown"}`
-    : `datapath of kind ${other}`;
+function checkName(present: HostAbilities["present"], wanted: DatapathKind): void {
+  if (present === undefined || KINDS.includes(present.kind ?? "")) return;
   throw new MeshnetError(
     "datapath/wrong-kind",
-    `Cannot set up datapath ${kind}: name ${present.name} is taken by another ${what}`,
-    {
-      hint: other === undefined
-        ? `If nothing uses it, remove it with \`ip link delete ${present.name}\``
-        : `An earlier run made it: go on with --datapath ${other}, or remove it with \`meshnet reset\``,
-    },
+    `Cannot set up datapath ${wanted}: name ${present.name} is taken by another interface of kind ${
+      present.kind ?? "unknown"
+    }`,
+    { hint: `If nothing uses it, remove it with \`ip link delete ${present.name}\`` },
   );
 }
 
 function whyNoOvs(host: HostAbilities): string | undefined {
   try {
     host.findOvs();
-    if (host.present?.kind !== INTERFACE_KIND.bridge) return undefined;
-    return "this host's containers hang on the bridge of an earlier run (meshnet reset gives it up)";
+    return undefined;
   } catch (thrown) {
     if (thrown instanceof MeshnetError && thrown.code === "datapath/module-missing") {
       return "this host's kernel has no Open vSwitch (module openvswitch)";

@@ -22,6 +22,10 @@ import {
   toPlainFailure,
 } from "../../overlay/ports/dataplane_messages.ts";
 import type { PeerDirectory } from "../../overlay/ports/sleeve_port.ts";
+import { SwitchMove } from "../../datapath/move_shell.ts";
+import { isHostInterface } from "../../attach/mod.ts";
+import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
+import { openSwitchPorts } from "../host/switch_ports.ts";
 import { leaveEbpf } from "../../datapath/ebpf/switch_shell.ts";
 import { HostLeg } from "../../datapath/host_leg.ts";
 import { OvsDatapath } from "../../datapath/ovs_shell.ts";
@@ -107,27 +111,47 @@ async function openDatapath(
   });
   const made = { ...around, made: quiet };
   const sleeve = overlays.includes("sleeve") ? await openSleeve(config, made) : undefined;
+  const move = new SwitchMove({
+    openRoute: () => openNetlinkIn({ protocol: "route" }),
+    openGeneric: () => openNetlinkIn({ protocol: "generic" }),
+    ...{ isOwn: isHostInterface, loadDropAll, log: around.log, name, tap: TAP_NAME },
+  });
+  const arrive = (program?: PortProgram) =>
+    move.arrive(() => {
+      const owner = new DisposableStack();
+      const ports = openSwitchPorts(kind, owner, program);
+      return { add: (name) => ports.add(name), [Symbol.dispose]: () => owner.dispose() };
+    });
   if (kind === "ovs") {
+    move.leave(kind);
     const datapath = OvsDatapath.open(ovsAdapters(around), { name, mtu, leg, userSpace: sleeve });
+    arrive();
     return opened(datapath, () => datapath.keepLeg());
   }
   if (sleeve === undefined) throw new TypeError("Cannot use a bridge without sleeve");
   const { tap, openPath } = sleeve;
   const bridge = { name, mtu, mac: bridgeMac(peer), tap: tap.name, leg, quiet };
   if (kind === "ebpf") {
-    const datapath = openEbpf({ ...around, bridge, leg, userSpace: sleeve });
+    const datapath = openEbpf({
+      ...{ ...around, bridge, leg, userSpace: sleeve },
+      leaveOther: () => move.leave(kind),
+    });
     const { name, program: { fd } } = datapath.portProgram;
-    return { ...opened(datapath, datapath.keepLeg), portProgram: { fd, name } };
+    const portProgram = { fd, name };
+    arrive(portProgram);
+    return { ...opened(datapath, datapath.keepLeg), portProgram };
   }
   const put = () => {
     using route = openNetlinkIn({ protocol: "route" });
     return ensureBridge(route, bridge);
   };
+  move.leave(kind);
   put();
   {
     using route = openNetlinkIn({ protocol: "route" });
     leaveEbpf(route, name); // what an earlier run with the other datapath left
   }
+  arrive();
   const notices = openNetlinkIn({ protocol: "route", groups: [LINK_NOTICES, QDISC_NOTICES] });
   const keeper = new TapKeeper({ ...around, tap, notices, names: [name, tap.name], put });
   const random = new SystemRandom();

@@ -22,8 +22,10 @@ export const MACHINE: Machine = {
 
 /** Opens the datapath in this thread's network namespace. It owns `userSpace`. Throws what the kernel refuses. */
 export function openEbpf(
-  { bridge, leg, log, mended, userSpace }: {
+  { bridge, leaveOther, leg, log, mended, userSpace }: {
     readonly bridge: BridgeParts;
+    /** Makes room for the bridge, where another kind of switch has its name. */
+    readonly leaveOther: () => void;
     readonly leg: HostLeg;
     readonly log: Logger;
     readonly mended: () => void;
@@ -31,7 +33,7 @@ export function openEbpf(
   },
 ): EbpfDatapath {
   return EbpfDatapath.open({
-    ...{ bridge, log, mended, userSpace, machine: MACHINE },
+    ...{ bridge, leaveOther, log, mended, userSpace, machine: MACHINE },
     route: openNetlinkIn({ protocol: "route" }),
     legOpen: () => leg.open,
     openNotices: () => openNetlinkIn({ protocol: "route", groups: [LINK_NOTICES, QDISC_NOTICES] }),

@@ -25,6 +25,8 @@ export interface SwitchParts {
   readonly bridge: BridgeParts;
   /** Whether the host's own leg takes part. */
   readonly legOpen: () => boolean;
+  /** Makes room for the bridge, where another kind of switch has its name. Called when all programs are loaded. */
+  readonly leaveOther: () => void;
   readonly log: Logger;
 }
 
@@ -56,7 +58,7 @@ export class EbpfSwitch implements Disposable {
 
   /** Has the bridge, and the programs loaded. Throws what the kernel refuses. */
   static open(parts: SwitchParts): EbpfSwitch {
-    const { bridge, machine, route } = parts;
+    const { bridge, leaveOther, machine, route } = parts;
     using undo = new DisposableStack();
     undo.use(route);
     const present = linkOf(route, bridge.name)?.index;
@@ -65,6 +67,7 @@ export class EbpfSwitch implements Disposable {
     ).flatMap(({ index }) => filtersOf(route, index, "in"));
     const ofLeg = present === undefined ? [] : filtersOf(route, present, "out");
     const loaded = undo.use(loadPrograms(machine, [...ofPorts, ...ofLeg]));
+    leaveOther();
     ensureBridge(route, bridge); // not before: a host whose kernel refuses programs is to be as it was
     const made = new EbpfSwitch(parts, loaded, linkOf(route, bridge.name)?.index ?? 0);
     undo.move();

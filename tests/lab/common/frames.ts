@@ -85,3 +85,8 @@ const kept: unknown[] = [];
 function octets(mac: string): readonly number[] {
   return mac.split(":").map((octet) => parseInt(octet, 16));
 }
+
+// In user-mode Linux this is part of one program, whose entry sees to it.
+if (import.meta.main && import.meta.url.endsWith("/frames.ts")) {
+  await sendFramesHere(JSON.parse(Deno.args[1]!));
+}

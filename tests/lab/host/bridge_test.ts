@@ -8,7 +8,7 @@ import { attempt, exec, ip, pause } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { cpuSeconds } from "../common/usage.ts";
 import type { Host } from "../common/world.ts";
-import { backAfter, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, BRIDGE, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
 
 const IDLE_MS = 5_000;
 /** After so long nothing of the start is left to be done. */
@@ -18,7 +18,7 @@ const IDLE_SECONDS = 0.05;
 
 declareTests(suite({
   name: "host kernel, bridge",
-  open: () => hostWorld({ hosts: 1, containers: 2 }),
+  open: () => hostWorld({ ...BRIDGE, hosts: 1, containers: 2 }),
   prepare: async (world) => {
     await world.host(1).up();
     for (const n of [1, 2]) await world.host(1).attach(world.container(n), `10.2.1.${n}/24`);

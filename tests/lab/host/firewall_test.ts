@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
-import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, BRIDGE, declareTests, hostWorld } from "./host_lab.ts";
 
 /** What others undo is back after so long, with room for a busy machine. */
 const REPAIR_MS = 10_000;
@@ -12,7 +12,7 @@ const SETTINGS = ["iptables", "ip6tables"].map((name) => `net.bridge.bridge-nf-c
 
 declareTests(suite({
   name: "host kernel, firewall",
-  open: () => hostWorld({ hosts: 2, containers: 3 }),
+  open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 3 }),
   prepare: async (world) => {
     for (const { netns } of world.hosts) await exec(["sysctl", "-qw", ...SETTINGS], { netns });
     await world.upAll();

@@ -1,7 +1,9 @@
-/** Scenarios on this machine's own kernel, whatever it has of Open vSwitch: daemons that move frames in user space.
+/** Scenarios on this machine's own kernel, whatever it has of Open vSwitch: hosts that switch by eBPF, which is what `auto`
+ * takes here, and those whose scenarios are about a bridge or the user-space path.
  *
  * The same worlds as in user-mode Linux, but native: two processors, real speed, every process cheap to start.
  */
+import { whyNoEbpf } from "../../../mod/daemon/host/ebpf_host.ts";
 import { takeNotes } from "../common/notes.ts";
 import type { Container } from "../common/container.ts";
 import { attempt, FOLDER, until, within } from "../common/process.ts";
@@ -14,8 +16,14 @@ const LIMIT_MS = 180_000;
  * is on an idle one the bench tells. */
 export const CARRIES = 3e6;
 
-/** The datapath of hosts that are not told another: this kernel's own, whatever it has of Open vSwitch. */
-export const DATAPATH = Deno.env.get("LAB_DATAPATH") ?? "bridge";
+/** The datapath of hosts that are not told another: eBPF, or a bridge where the kernel refuses that. */
+export const DATAPATH = Deno.env.get("LAB_DATAPATH") ?? (whyNoEbpf(true) === undefined ? "ebpf" : "bridge");
+/** Options of worlds whose scenarios are about a bridge, or about the user-space path without a tunnel beside it. */
+export const BRIDGE = { upOptions: ["--datapath", "bridge"] } as const;
+/** The same scenarios on both, where what carries frames matters. */
+export const DATAPATHS: readonly string[] = DATAPATH === "bridge" ? [DATAPATH] : [DATAPATH, "bridge"];
+/** What the name of a suite says of its datapath. */
+export const withDatapath = (datapath: string): string => datapath === DATAPATH ? "" : ` with a ${datapath}`;
 
 /** The overlay that links between hosts with a datapath come to use. */
 export const overlayOf = (datapath: string): string => datapath === "bridge" ? "sleeve" : "fastdp";

@@ -1,4 +1,4 @@
-/** The life of user-space links: their first moments, their loss under traffic, a host that moves. */
+/** The life of links: their first moments, their loss under traffic, a host that moves. */
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
 import type { Container } from "../common/container.ts";
@@ -6,8 +6,8 @@ import { note } from "../common/notes.ts";
 import { ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
-import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
-import { blockUdp, cutOff, SLEEVE_PORT } from "./underlay.ts";
+import { backAfter, BRIDGE, DATAPATHS, declareTests, hostWorld, withDatapath } from "./host_lab.ts";
+import { blockUdp, cutOff, UDP_PORTS } from "./underlay.ts";
 
 /** What a flow of pings went through. */
 interface Watched {
@@ -81,54 +81,55 @@ const first = suite({
   },
 });
 
-const loss = suite({
-  name: "host kernel, loss of a link",
-  open: () => hostWorld({ hosts: 3, containers: 3 }),
-  prepare: mesh,
-}, {
-  "a link that is cut under traffic is left for a relay within seconds, and taken again": async (world) => {
-    const [one, two] = [world.host(1), world.host(2)];
-    let mend = () => Promise.resolve();
-    const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
-      await pause(1_500);
-      mend = await cutOff(one, two);
-      await pause(6_000);
-    });
-    note(`cut: longest gap ${gapMs} ms`);
-    assert.ok(gapMs < 5_000, `${gapMs} ms`);
-    assert.notEqual((await linkTo(one, two))?.state, "established");
-    await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
-    await mend();
-  },
-  "UDP that is blocked alone shows as a link that waits, with the reason, and traffic takes the relay":
-    async (
-      world,
-    ) => {
+const loss = (datapath: string) =>
+  suite({
+    name: `host kernel, loss of a link${withDatapath(datapath)}`,
+    open: () => hostWorld({ hosts: 3, containers: 3, upOptions: ["--datapath", datapath] }),
+    prepare: mesh,
+  }, {
+    "a link that is cut under traffic is left for a relay within seconds, and taken again": async (world) => {
       const [one, two] = [world.host(1), world.host(2)];
-      await established(world);
       let mend = () => Promise.resolve();
       const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
         await pause(1_500);
-        mend = await blockUdp(two, SLEEVE_PORT, one.address);
+        mend = await cutOff(one, two);
         await pause(6_000);
       });
-      note(`UDP blocked: longest gap ${gapMs} ms`);
+      note(`cut: longest gap ${gapMs} ms`);
       assert.ok(gapMs < 5_000, `${gapMs} ms`);
-      const link = await until("there is a new connection", () => linkTo(one, two), { ms: 15_000 });
-      note(`${link.state}: ${link.info}`);
-      assert.notEqual(link.state, "established");
+      assert.notEqual((await linkTo(one, two))?.state, "established");
+      await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
       await mend();
-      await established(world);
     },
-  "status follows the round trip": async (world) => {
-    const [one, two] = [world.host(1), world.host(2)];
-    await established(world);
-    await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.5", "-W", "3");
-    const { rttMs } = (await linkTo(one, two))!;
-    note(`round trip ${rttMs} ms`);
-    assert.ok(rttMs! > 0 && rttMs! < 200, `${rttMs}`);
-  },
-});
+    "UDP that is blocked alone shows as a link that waits, with the reason, and traffic takes the relay":
+      async (
+        world,
+      ) => {
+        const [one, two] = [world.host(1), world.host(2)];
+        await established(world);
+        let mend = () => Promise.resolve();
+        const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
+          await pause(1_500);
+          mend = await blockUdp(two, UDP_PORTS, one.address);
+          await pause(6_000);
+        });
+        note(`UDP blocked: longest gap ${gapMs} ms`);
+        assert.ok(gapMs < 5_000, `${gapMs} ms`);
+        const link = await until("there is a new connection", () => linkTo(one, two), { ms: 15_000 });
+        note(`${link.state}: ${link.info}`);
+        assert.notEqual(link.state, "established");
+        await mend();
+        await established(world);
+      },
+    "status follows the round trip": async (world) => {
+      const [one, two] = [world.host(1), world.host(2)];
+      await established(world);
+      await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.5", "-W", "3");
+      const { rttMs } = (await linkTo(one, two))!;
+      note(`round trip ${rttMs} ms`);
+      assert.ok(rttMs! > 0 && rttMs! < 200, `${rttMs}`);
+    },
+  });
 
 /** Waits until everybody is linked to everybody. */
 async function established(world: World): Promise<void> {
@@ -157,9 +158,10 @@ const moving = [false, true].map((sealed) =>
   })
 );
 
+/** Only the user-space path measures what is beyond the size of containers' packets. */
 const still = suite({
   name: "host kernel, change of address without traffic",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 2 }),
   prepare: mesh,
 }, {
   "a host that gets another address while nothing is said is followed at once, its full MTU too": async (
@@ -175,4 +177,4 @@ const still = suite({
   },
 });
 
-declareTests(first, loss, ...moving, still);
+declareTests(first, ...DATAPATHS.map(loss), ...moving, still);

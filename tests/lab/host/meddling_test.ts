@@ -7,72 +7,74 @@ import { attempt, exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { links } from "../common/links.ts";
 import type { World } from "../common/world.ts";
-import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, DATAPATHS, declareTests, hostWorld, withDatapath } from "./host_lab.ts";
 
 /** Nobody waits for the look that is taken every minute. */
 const LIMIT_MS = 5_000;
 /** What concerns one container alone is mended sooner. */
 const ATTACHED_MS = 2_000;
 
-declareTests(suite({
-  name: "host kernel, meddling",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
-  prepare: async (world) => {
-    await mesh(world);
-    await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
-  },
-}, {
-  "the TAP is removed: it is made again": (world) => survives(world, "link del mesh-tap"),
-  "the TAP is removed a second time": (world) => survives(world, "link del mesh-tap"),
-  "the TAP is taken off its bridge": (world) => survives(world, "link set mesh-tap nomaster"),
-  "the TAP is set down": (world) => survives(world, "link set mesh-tap down"),
-  "the bridge is set down": (world) => survives(world, "link set meshnet down"),
-  "the bridge is removed: it is made again, and its containers hang on it": (world) =>
-    survives(world, "link del meshnet"),
-  "a container's host end is taken off the bridge: it is back": async (world) => {
-    await survives(world, `link set ${await hostEnd(world)} nomaster`, ATTACHED_MS);
-  },
-  "a container's host end is set down: it is up again": async (world) => {
-    await survives(world, `link set ${await hostEnd(world)} down`, ATTACHED_MS);
-  },
-  "a container's host end is removed: its interface is made again": async (world) => {
-    await survives(world, `link del ${await hostEnd(world)}`, ATTACHED_MS);
-  },
-  "a container's host end gets another MTU: it has the right one again": async (world) => {
-    await survives(world, `link set ${await hostEnd(world)} mtu 68`, ATTACHED_MS);
-  },
-  "a container's host end is renamed and taken off: it has its name again": async (world) => {
-    const name = await hostEnd(world);
-    const { netns } = world.host(1);
-    await ip([`link set ${name} down`, `link set ${name} name eth77`, "link set eth77 nomaster"], netns);
-    note(`back after ${await backAfter(world.container(1), world.container(2).address, ATTACHED_MS)} ms`);
-    assert.equal(await hostEnd(world), name);
-  },
-  "an address is removed inside a container: it is back": async (world) => {
-    const { address, netns } = world.container(1);
-    await ip([`addr del ${address}/24 dev ethmesh`], netns);
-    note(`back after ${await backAfter(world.container(1), world.container(2).address, ATTACHED_MS)} ms`);
-  },
-  "the host's own leg is opened: it is closed again": async (world) => {
-    const { netns } = world.host(1);
-    await exec(["ip", "link", "set", "dev", "meshnet", "xdpgeneric", "off"], { netns });
-    await exec(["tc", "qdisc", "del", "dev", "meshnet", "root"], { netns });
-    await until("it is closed", async () => {
-      const [leg] = JSON.parse(await exec(["ip", "-j", "link", "show", "dev", "meshnet"], { netns }));
-      return leg.qdisc === "blackhole" && leg.xdp !== undefined;
-    }, { ms: LIMIT_MS });
-    await assertClosed(world);
-  },
-  "somebody removes it over and over: the daemon goes on, and is quiet afterwards": async (world) => {
-    const host = world.host(1);
-    for (let i = 0; i < 20; i++) await ip(["link del mesh-tap"], host.netns).catch(() => {});
-    await survives(world, "link del meshnet");
-    await until("all is in its place", async () => {
-      const tap = (await links(host.netns)).find(({ ifname }) => ifname === "mesh-tap");
-      return (tap as { master?: string } | undefined)?.master === "meshnet";
-    });
-  },
-}));
+declareTests(...DATAPATHS.map((datapath) =>
+  suite({
+    name: `host kernel, meddling${withDatapath(datapath)}`,
+    open: () => hostWorld({ hosts: 2, containers: 2, upOptions: ["--datapath", datapath] }),
+    prepare: async (world) => {
+      await mesh(world);
+      await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+    },
+  }, {
+    "the TAP is removed: it is made again": (world) => survives(world, "link del mesh-tap"),
+    "the TAP is removed a second time": (world) => survives(world, "link del mesh-tap"),
+    "the TAP is taken off its bridge": (world) => survives(world, "link set mesh-tap nomaster"),
+    "the TAP is set down": (world) => survives(world, "link set mesh-tap down"),
+    "the bridge is set down": (world) => survives(world, "link set meshnet down"),
+    "the bridge is removed: it is made again, and its containers hang on it": (world) =>
+      survives(world, "link del meshnet"),
+    "a container's host end is taken off the bridge: it is back": async (world) => {
+      await survives(world, `link set ${await hostEnd(world)} nomaster`, ATTACHED_MS);
+    },
+    "a container's host end is set down: it is up again": async (world) => {
+      await survives(world, `link set ${await hostEnd(world)} down`, ATTACHED_MS);
+    },
+    "a container's host end is removed: its interface is made again": async (world) => {
+      await survives(world, `link del ${await hostEnd(world)}`, ATTACHED_MS);
+    },
+    "a container's host end gets another MTU: it has the right one again": async (world) => {
+      await survives(world, `link set ${await hostEnd(world)} mtu 68`, ATTACHED_MS);
+    },
+    "a container's host end is renamed and taken off: it has its name again": async (world) => {
+      const name = await hostEnd(world);
+      const { netns } = world.host(1);
+      await ip([`link set ${name} down`, `link set ${name} name eth77`, "link set eth77 nomaster"], netns);
+      note(`back after ${await backAfter(world.container(1), world.container(2).address, ATTACHED_MS)} ms`);
+      assert.equal(await hostEnd(world), name);
+    },
+    "an address is removed inside a container: it is back": async (world) => {
+      const { address, netns } = world.container(1);
+      await ip([`addr del ${address}/24 dev ethmesh`], netns);
+      note(`back after ${await backAfter(world.container(1), world.container(2).address, ATTACHED_MS)} ms`);
+    },
+    "the host's own leg is opened: it is closed again": async (world) => {
+      const { netns } = world.host(1);
+      await exec(["ip", "link", "set", "dev", "meshnet", "xdpgeneric", "off"], { netns });
+      await exec(["tc", "qdisc", "del", "dev", "meshnet", "root"], { netns });
+      await until("it is closed", async () => {
+        const [leg] = JSON.parse(await exec(["ip", "-j", "link", "show", "dev", "meshnet"], { netns }));
+        return leg.qdisc === "blackhole" && leg.xdp !== undefined;
+      }, { ms: LIMIT_MS });
+      await assertClosed(world);
+    },
+    "somebody removes it over and over: the daemon goes on, and is quiet afterwards": async (world) => {
+      const host = world.host(1);
+      for (let i = 0; i < 20; i++) await ip(["link del mesh-tap"], host.netns).catch(() => {});
+      await survives(world, "link del meshnet");
+      await until("all is in its place", async () => {
+        const tap = (await links(host.netns)).find(({ ifname }) => ifname === "mesh-tap");
+        return (tap as { master?: string } | undefined)?.master === "meshnet";
+      });
+    },
+  })
+));
 
 async function hostEnd(world: World): Promise<string> {
   return (await links(world.host(1).netns)).find(({ ifname }) => ifname.startsWith("vmn"))!.ifname;

@@ -7,7 +7,7 @@ import { ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { mesh } from "../common/arrangements.ts";
 import type { Host } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { BRIDGE, declareTests, hostWorld } from "./host_lab.ts";
 import { blockUdp, onlyAnswers, SLEEVE_PORT } from "./underlay.ts";
 
 const look = paint(false);
@@ -19,7 +19,7 @@ async function pages(host: Host): Promise<string> {
 
 const oneWay = suite({
   name: "host kernel, UDP is blocked one way",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 2 }),
 }, {
   "the link is not called established, and the host that hears nothing says what to change": async (
     world,
@@ -51,7 +51,7 @@ const oneWay = suite({
 
 const silent = suite({
   name: "host kernel, an idle link loses its UDP",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 2 }),
   prepare: mesh,
 }, {
   "its round trip is not shown as if it were now, and status says for how long it has been silent": async (

@@ -6,7 +6,8 @@ import { note } from "../common/notes.ts";
 import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
+import { UDP_PORTS } from "./underlay.ts";
 
 /** What a command says, for people and as JSON. Its exit code must be that of the report. */
 async function follow(host: Host, ...args: readonly string[]): Promise<PathReport> {
@@ -32,14 +33,15 @@ const two = suite({
     assert.ok(report.reached);
     assert.match(report.from!.target!, /c[13]$/);
     assert.deepEqual(report.hops.map(({ nickname }) => nickname), [one.netns, two.netns]);
-    assert.equal(report.hops[0]!.link!.overlay, "sleeve");
+    assert.equal(report.hops[0]!.link!.overlay, OVERLAY);
     assert.ok(report.hops[0]!.link!.rttMs! > 0 && report.hops[1]!.ms! > 0 && report.ms! > 0);
     assert.equal(report.to!.target, `netns:${world.container(2).netns}`);
     const text = await one.run("ping", "10.2.1.2");
     note(text);
+    const overlay = `overlay.*${OVERLAY}, in clear, MTU`;
     assert.match(
       text,
-      /container.*\nhost.*h1.*\noverlay.*sleeve, in clear, MTU.*\nhost.*h2.*\ncontainer.*10\.2\.1\.2/,
+      new RegExp(`container.*\\nhost.*h1.*\\n${overlay}.*\\nhost.*h2.*\\ncontainer.*10\\.2\\.1\\.2`),
     );
     assert.match(text, /\nreached\n$/);
   },
@@ -89,7 +91,7 @@ const two = suite({
       input: [
         "add table inet eat",
         "add chain inet eat in { type filter hook input priority 0; }",
-        `add rule inet eat in ip saddr ${one.address} udp dport 6783 meta length 70-100 drop`,
+        `add rule inet eat in ip saddr ${one.address} udp dport ${UDP_PORTS} meta length 70-100 drop`,
       ].join("\n"),
     });
     const report = await follow(one, "trace", "10.2.1.2", "--from", `netns:${world.container(1).netns}`);

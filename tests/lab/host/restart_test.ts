@@ -6,11 +6,11 @@ import { until } from "../common/process.ts";
 import { Stream } from "../common/stream.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, BRIDGE, declareTests, hostWorld } from "./host_lab.ts";
 
 declareTests(suite({
   name: "host kernel, restart",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 2 }),
   prepare: mesh,
 }, {
   "SIGTERM and up under traffic: back within seconds, streams live on": (world) =>

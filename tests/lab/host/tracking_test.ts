@@ -6,7 +6,7 @@ import { note } from "../common/notes.ts";
 import { exec } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { BRIDGE, declareTests, hostWorld } from "./host_lab.ts";
 
 const PAIRS = 2_000;
 
@@ -45,7 +45,11 @@ async function track(world: World): Promise<void> {
 
 declareTests(
   suite(
-    { name: "host kernel, tracking", open: () => hostWorld({ hosts: 1, containers: 1 }), prepare: track },
+    {
+      name: "host kernel, tracking",
+      open: () => hostWorld({ ...BRIDGE, hosts: 1, containers: 1 }),
+      prepare: track,
+    },
     {
       "pairs of questions by one socket are all answered, where the host tracks what crosses bridges": async (
         world,

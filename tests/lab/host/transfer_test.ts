@@ -5,7 +5,7 @@ import { exec, FOLDER } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { transfer } from "../common/transfer.ts";
 import type { World } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { BRIDGE, declareTests, hostWorld } from "./host_lab.ts";
 import { spoil } from "./underlay.ts";
 
 const MEGABYTES = 300;
@@ -13,7 +13,7 @@ const MEGABYTES = 300;
 function transfers(name: string, password?: string) {
   return suite({
     name: `host kernel, ${name}`,
-    open: () => hostWorld({ hosts: 2, containers: 2 }),
+    open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 2 }),
     prepare: async (world) => {
       const file = `${FOLDER}/${world.host(1).netns}/password`;
       if (password !== undefined) Deno.writeTextFileSync(file, password, { mode: 0o600 });
@@ -44,7 +44,7 @@ async function check(world: World, address: string): Promise<void> {
 
 const weather = suite({
   name: "host kernel, bad weather",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 2 }),
   prepare: async (world) => {
     await mesh(world);
     await spoil(world, { from: 1, to: 2, lost: 1, doubled: 2, late: 3 });

@@ -11,10 +11,7 @@ import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { type Scenario, suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { CARRIES, DATAPATH, declareTests, hostWorld, overlayOf } from "./host_lab.ts";
-
-/** Everything, with the datapath of this run, and with programs in the kernel. */
-const datapaths = [...new Set([DATAPATH, "ebpf"])];
+import { CARRIES, DATAPATHS, declareTests, hostWorld, overlayOf, withDatapath } from "./host_lab.ts";
 
 const everyday = (datapath: string): Readonly<Record<string, Scenario<World>>> => ({
   "the first packet arrives, and all after it": (world) => firstPackets(world, 100, 0.01),
@@ -79,9 +76,9 @@ const everyday = (datapath: string): Readonly<Record<string, Scenario<World>>> =
   },
 });
 
-const twoHosts = datapaths.map((datapath) =>
+const twoHosts = DATAPATHS.map((datapath) =>
   suite({
-    name: `host kernel, two hosts${datapath === DATAPATH ? "" : ` with ${datapath}`}`,
+    name: `host kernel, two hosts${withDatapath(datapath)}`,
     open: () => hostWorld({ hosts: 2, containers: 2, upOptions: ["--datapath", datapath] }),
     prepare: mesh,
   }, everyday(datapath))

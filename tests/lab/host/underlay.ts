@@ -4,20 +4,26 @@ import type { Host, World } from "../common/world.ts";
 
 /** UDP port of the user-space links of a daemon with the usual port. */
 export const SLEEVE_PORT = 6783;
+/** Those of its links over whichever overlay, as nft writes them. */
+export const UDP_PORTS = `{ ${SLEEVE_PORT}, ${SLEEVE_PORT + 1} }`;
 
 /** Runs nft commands in a namespace. */
 async function nft(netns: string, ...commands: readonly string[]): Promise<void> {
   await exec(["nft", "-f", "-"], { netns, input: commands.join("\n") + "\n" });
 }
 
-/** Drops UDP to a port that arrives at a host, from one address or from all, until the returned function is called. */
-export async function blockUdp(host: Host, port: number, from?: string): Promise<() => Promise<void>> {
+/** Drops UDP to one port or several that arrives at a host, from one address or from all, until the returned function is called. */
+export async function blockUdp(
+  host: Host,
+  ports: number | string,
+  from?: string,
+): Promise<() => Promise<void>> {
   const source = from === undefined ? "" : `ip saddr ${from} `;
   await nft(
     host.netns,
     "add table inet block",
     "add chain inet block in { type filter hook input priority 0; }",
-    `add rule inet block in ${source}udp dport ${port} drop`,
+    `add rule inet block in ${source}udp dport ${ports} drop`,
   );
   return () => nft(host.netns, "delete table inet block");
 }

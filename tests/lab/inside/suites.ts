@@ -9,6 +9,7 @@ import kernel from "./kernel_lab.ts";
 import loop from "./loop_lab.ts";
 import lifecycle from "./lifecycle_lab.ts";
 import manyFlows from "./many_flows_lab.ts";
+import moves from "./moves_lab.ts";
 import mixedLine from "./mixed_line_lab.ts";
 import noModule from "./no_module_lab.ts";
 import password from "./password_lab.ts";
@@ -26,7 +27,7 @@ import twoHosts from "./two_hosts_lab.ts";
 export const SUITES: readonly Suite[] = [
   ...[noModule, twoHosts, password],
   ...encrypted,
-  ...[doctor, renumber, restart, lifecycle],
+  ...[doctor, renumber, restart, lifecycle, moves],
   ...fallback,
 
   ...mixedLine,

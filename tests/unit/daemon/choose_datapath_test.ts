@@ -17,6 +17,7 @@ const host = (more: Partial<HostAbilities> = {}): HostAbilities => ({
 const refusing = { whyNoEbpf: () => "no hooks" };
 const slow = { whyNoEbpf: (fast: boolean) => fast ? "no JIT" : undefined };
 const BRIDGE = { name: "meshnet", kind: "bridge" };
+const DATAPATH = { name: "meshnet", kind: "openvswitch" };
 
 const CASES = [
   ["auto", true, host(), "ovs", "fastdp sleeve", undefined],
@@ -31,8 +32,10 @@ const CASES = [
     /no Open vSwitch.*, and no hooks/,
   ],
   ["auto", true, host({ findOvs: lacking, ...slow }), "bridge", "sleeve", /no Open vSwitch.*, and no JIT/],
-  ["auto", true, host({ present: BRIDGE }), "ebpf", "fastdp sleeve", undefined],
-  ["auto", true, host({ present: BRIDGE, ...refusing }), "bridge", "sleeve", /bridge of an earlier run/],
+  ["auto", true, host({ present: BRIDGE }), "ovs", "fastdp sleeve", undefined],
+  ["ovs", true, host({ present: BRIDGE }), "ovs", "fastdp sleeve", undefined],
+  ["ebpf", true, host({ present: DATAPATH }), "ebpf", "fastdp sleeve", undefined],
+  ["bridge", true, host({ present: DATAPATH }), "bridge", "sleeve", /--datapath bridge/],
   ["ebpf", true, host({ findOvs: lacking, ...slow }), "ebpf", "fastdp sleeve", undefined],
   ["auto", true, host({ tun: false }), "ovs", "fastdp", undefined],
   ["auto", false, host(), "ovs", "sleeve", /--no-fastdp/],
@@ -40,7 +43,7 @@ const CASES = [
   [
     "ovs",
     true,
-    host({ present: { name: "meshnet", kind: "openvswitch" } }),
+    host({ present: DATAPATH }),
     "ovs",
     "fastdp sleeve",
     undefined,
@@ -74,8 +77,7 @@ for (
 
 for (
   const [datapath, kind, hint] of [
-    ["ovs", "bridge", /--datapath bridge.*meshnet reset/],
-    ["bridge", "openvswitch", /--datapath ovs.*meshnet reset/],
+    ["ovs", "veth", /ip link delete meshnet/],
     ["auto", "veth", /ip link delete meshnet/],
     ["bridge", undefined, /ip link delete meshnet/],
   ] as const

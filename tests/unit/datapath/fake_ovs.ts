@@ -180,6 +180,12 @@ export class FakeOvs implements OvsAdapters {
     const name = textOf(given.get(1) ?? new Uint8Array(0));
     const features = given.has(5) ? u32Of(given.get(5)!) : 0;
     if (command === OVS_CMD.get && this.datapath?.name !== name) throw refusal(ERRNO.ENODEV);
+    if (command === OVS_CMD.del) {
+      this.ports.clear();
+      const gone = this.datapathMessage(command);
+      this.datapath = undefined;
+      return gone;
+    }
     if (command !== OVS_CMD.get) {
       if ((features & 8) !== 0 && !this.perCpu) throw refusal(ERRNO.EOPNOTSUPP);
       if (command === OVS_CMD.new && (this.datapath?.name === name || this.interfaces.has(name))) {

@@ -12,6 +12,8 @@ export interface RouteLink {
   readonly name: string;
   readonly kind: string;
   master?: number | undefined;
+  /** Whether a program (XDP) takes what it receives. */
+  shut?: boolean;
   /** UDP port of a VXLAN interface whose frames say through which tunnel they go. */
   readonly udpPort?: number;
 }
@@ -93,6 +95,11 @@ export class FakeRoute {
     }
     const link = this.#byIndex(index);
     if (found.has(10)) link.master = u32Of(found.get(10)!);
+    const program = found.get(43);
+    if (program !== undefined) {
+      link.shut = u32Of(attributesOf(program).get(1)!) !== 0xffff_ffff;
+      this.changes.push(`${link.shut ? "shut" : "open"} ${link.name}`);
+    }
     return [];
   }
 
@@ -109,10 +116,12 @@ export class FakeRoute {
   }
 }
 
-function encodeLink({ index, kind, master, name, udpPort }: RouteLink): Uint8Array {
+function encodeLink({ index, kind, master, name, shut = false, udpPort }: RouteLink): Uint8Array {
   const writer = new NetlinkWriter().begin(16, 0).u8(0).u8(0).u16(1).u32(index).u32(0x10001).u32(0);
   writer.attrText(3, name).attrU32(4, 1_500).attrBytes(1, Uint8Array.of(2, 0, 0, 0, 0, 1));
   if (master !== undefined) writer.attrU32(10, master);
+  const xdp = writer.open(43);
+  writer.attrU8(2, shut ? 2 : 0).close(xdp);
   const info = writer.open(18);
   writer.attrText(1, kind);
   const data = writer.open(2);

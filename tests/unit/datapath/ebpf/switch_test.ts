@@ -24,6 +24,7 @@ function host({ bridge = true } = {}) {
       route: route.socket(),
       bridge: { name: "meshnet", tap: "mesh-tap", mtu: 1_500, mac: 2 as Mac, leg, quiet() {} },
       legOpen: () => true,
+      leaveOther() {},
       log: SILENT,
     });
   return { machine, route, port, open };

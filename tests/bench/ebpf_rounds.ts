@@ -1,0 +1,294 @@
+/** `deno task bench ebpf`: hosts that switch by programs in the kernel, against a bridge with a VXLAN device and against
+ * the user-space path, on underlays with and without segmentation offload, round by round. */
+import { sendFrames } from "../lab/common/frames.ts";
+import { exec, pause, until } from "../lab/common/process.ts";
+import { type Host, World, type WorldOptions } from "../lab/common/world.ts";
+import { median } from "./figures.ts";
+import { iperf, roundTrip, serve, wholeSeconds } from "./sleeve_measure.ts";
+import * as rivals from "./sleeve_rivals.ts";
+
+const ROUNDS = 8;
+const TCP_SECONDS = 2;
+const UDP_SECONDS = 1;
+const PINGS = 100;
+/** UDP payload of the smallest Ethernet frame. */
+const SMALLEST = 18;
+/** New flows: so many in a second, all that one host may have of another one's tables. */
+const PACE = 20_000;
+const SOURCES = 128;
+const DESTINATIONS = 125;
+/** Times that new flows are tried, each with fresh hosts. */
+const TRIES = 3;
+const STARTS = 8;
+
+type Name = "kernel" | "ebpf" | "sleeve";
+const TITLES: Readonly<Record<Name, string>> = {
+  kernel: "kernel VXLAN + bridge",
+  ebpf: "meshnet ebpf",
+  sleeve: "user-space path",
+};
+type Tso = "on" | "off";
+
+/** What one round gives of one candidate. */
+interface Round {
+  readonly tcp: number;
+  /** Seconds of processor time of the whole machine for a gigabyte of that stream. */
+  readonly cpu: number;
+  readonly small: number;
+  readonly rtt: number;
+}
+
+/** What a table needs. */
+export interface EbpfFigures {
+  /** What, the bar, kernel, eBPF, user space, ratio. */
+  readonly rows: string[][];
+  readonly missed: readonly string[];
+  readonly failed: readonly string[];
+}
+
+/** Measures everything; `rounds` for a short look. */
+export async function measureEbpf(rounds: number = ROUNDS): Promise<EbpfFigures> {
+  const failed: string[] = [];
+  const guard = async <T>(what: string, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      failed.push(`${what}: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`);
+      return undefined;
+    }
+  };
+  const all = await paired(rounds, guard);
+  const flows: NewFlows[] = [];
+  for (let i = 0; i < TRIES; i++) {
+    const one = await guard("new flows", newFlows);
+    if (one !== undefined) flows.push(one);
+  }
+  const starts = await guard("start-up", startTimes);
+  return { ...table(all, flows, starts), failed };
+}
+
+type Guard = <T>(what: string, work: () => Promise<T>) => Promise<T | undefined>;
+type Rounds = Readonly<Record<Tso, Readonly<Record<Name, (Round | undefined)[]>>>>;
+
+/** All candidates in turn, in each round another one first. */
+async function paired(rounds: number, guard: Guard): Promise<Rounds> {
+  await using stack = new AsyncDisposableStack();
+  const results: Rounds = {
+    on: { kernel: [], ebpf: [], sleeve: [] },
+    off: { kernel: [], ebpf: [], sleeve: [] },
+  };
+  const opened: { name: Name; candidate: rivals.Candidate }[] = [];
+  const openers: Readonly<Record<Name, () => Promise<rivals.Candidate>>> = {
+    kernel: rivals.kernelTunnel,
+    ebpf: rivals.ebpf,
+    sleeve: () => rivals.sleeve("plain", {}),
+  };
+  for (const [name, open] of Object.entries(openers) as [Name, typeof openers[Name]][]) {
+    const candidate = await guard(TITLES[name], open);
+    if (candidate === undefined) continue;
+    stack.use(candidate);
+    stack.use(serve(candidate));
+    opened.push({ name, candidate });
+  }
+  const turns = (["on", "off"] as const).flatMap((tso) => opened.map((one) => ({ ...one, tso })));
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < turns.length; i++) {
+      const { candidate, name, tso } = turns[(round + i) % turns.length]!;
+      const what = `${TITLES[name]}, TSO ${tso}, round ${round + 1}`;
+      const found = await guard(what, async () => {
+        for (const netns of candidate.hosts) await exec(["ethtool", "-K", "eth0", "tso", tso], { netns });
+        return await measureOnce(candidate);
+      });
+      results[tso][name][round] = found;
+      console.log(`${what}: ${JSON.stringify(found, (_, value) => shorten(value))}`);
+    }
+  }
+  return results;
+}
+
+const shorten = (value: unknown) => typeof value === "number" ? Number(value.toPrecision(4)) : value;
+
+async function measureOnce(candidate: rivals.Candidate): Promise<Round> {
+  const ticks = wholeSeconds();
+  const stream = (await iperf(candidate, "-C", "cubic", "-t", String(TCP_SECONDS))).sum_received;
+  const cpu = (wholeSeconds() - ticks) / (stream.bytes / 1e9);
+  const options = ["-u", "-b", "0", "-l", String(SMALLEST), "-t", String(UDP_SECONDS)];
+  const { sum } = await iperf(candidate, ...options);
+  return {
+    ...{ tcp: stream.bits_per_second / 1e9, cpu },
+    small: (sum!.packets - sum!.lost_packets) / sum!.seconds / 1e3,
+    rtt: await roundTrip(candidate, PINGS),
+  };
+}
+
+/** What became of frames that each have no flow yet, on either host. */
+interface NewFlows {
+  readonly perSecond: number;
+  readonly sent: number;
+  readonly arrived: number;
+  /** Flows that each host has got. */
+  readonly flows: readonly number[];
+}
+
+let worlds = 0;
+
+async function hosts(datapath: string, options: WorldOptions): Promise<World> {
+  const prefix = `mne${Deno.pid}-${++worlds}`;
+  const upOptions = ["--datapath", datapath];
+  return await World.create({
+    openvswitch: false,
+    direct: options.hosts === 2,
+    prefix,
+    upOptions,
+    ...options,
+  });
+}
+
+async function newFlows(): Promise<NewFlows> {
+  await using world = await hosts("ebpf", { hosts: 2, containers: 2 });
+  await world.upAll();
+  const [one, two] = [world.container(1), world.container(2)];
+  for (const [i, host] of world.hosts.entries()) {
+    await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+  }
+  await until("the tunnel is used", async () => {
+    await one.ping("10.2.1.2", "-c", "1", "-W", "1");
+    return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
+  });
+  const machines = (side: number, count: number) => Array.from({ length: count }, (_, i) => machine(side, i));
+  const [sources, destinations] = [machines(1, SOURCES), machines(2, DESTINATIONS)];
+  const device = "ethmesh";
+  // Both hosts learn where everybody is.
+  for (const [container, from] of [[one, sources], [two, destinations]] as const) {
+    const everybody = ["ff:ff:ff:ff:ff:ff"];
+    await sendFrames(container.netns, { device, sources: from, destinations: everybody, perSecond: 1000 });
+  }
+  await pause(500);
+  const before = { arrived: await received(two.netns), flows: await flowsOf(world.hosts) };
+  const seconds = await sendFrames(one.netns, { device, sources, destinations, perSecond: PACE });
+  const sent = SOURCES * DESTINATIONS;
+  const arrived = await settled(async () => await received(two.netns) - before.arrived);
+  const flows = (await flowsOf(world.hosts)).map((count, i) => count - before.flows[i]!);
+  const found = { perSecond: sent / seconds, sent, arrived: Math.min(sent, arrived), flows };
+  console.log(`new flows: ${JSON.stringify(found, (_, value) => shorten(value))}`);
+  return found;
+}
+
+async function flowsOf(hosts: readonly Host[]): Promise<readonly number[]> {
+  return await Promise.all(hosts.map(async (host) => (await host.status()).datapath.flows));
+}
+
+async function received(netns: string): Promise<number> {
+  const text = await exec(["ip", "-s", "-j", "link", "show", "dev", "ethmesh"], { netns });
+  return JSON.parse(text)[0].stats64.rx.packets;
+}
+
+/** A count that has not grown for a while. */
+async function settled(count: () => Promise<number>): Promise<number> {
+  let value = await count();
+  for (let before = -1; value !== before;) {
+    before = value;
+    await pause(300);
+    value = await count();
+  }
+  return value;
+}
+
+function machine(side: number, index: number): string {
+  return `02:00:5e:00:0${side}:${index.toString(16).padStart(2, "0")}`;
+}
+
+/** Milliseconds from the start of the process until the daemon answers, of each datapath in turn. */
+async function startTimes(): Promise<Readonly<Record<"ebpf" | "bridge", readonly number[]>>> {
+  const times = { ebpf: [] as number[], bridge: [] as number[] };
+  for (let round = -1; round < STARTS; round++) {
+    const order = round % 2 === 0 ? ["ebpf", "bridge"] as const : ["bridge", "ebpf"] as const;
+    for (const datapath of order) {
+      await using world = await hosts(datapath, { hosts: 1 });
+      const begun = performance.now();
+      world.host(1).start();
+      await world.host(1).answers({ everyMs: 2 });
+      if (round >= 0) times[datapath].push(performance.now() - begun); // the first fills caches
+    }
+  }
+  return times;
+}
+
+function table(
+  all: Rounds,
+  flows: readonly NewFlows[],
+  starts: Readonly<Record<"ebpf" | "bridge", readonly number[]>> | undefined,
+): { readonly rows: string[][]; readonly missed: readonly string[] } {
+  const rows = [["What", TITLES.kernel, TITLES.ebpf, TITLES.sleeve, "eBPF of it", "Bar"]];
+  const missed: string[] = [];
+  const middle = (tso: Tso, name: Name, field: keyof Round) =>
+    median(all[tso][name].flatMap((one) => one === undefined ? [] : [one[field]]));
+  /** The median of ratios of one round each. */
+  const ratio = (tso: Tso, to: Name, field: keyof Round) =>
+    median(all[tso].ebpf.flatMap((one, i) => {
+      const other = all[tso][to][i];
+      return one === undefined || other === undefined ? [] : [one[field] / other[field]];
+    }));
+  const row = (what: string, cells: readonly string[], measured: string, bar: string, met: boolean) => {
+    rows.push([what, ...cells, measured, bar]);
+    if (!met) missed.push(`${what}: ${measured}, not ${bar}`);
+  };
+  const compare = (
+    { bar, digits, field, least, to, tso, what }: {
+      readonly what: string;
+      readonly tso: Tso;
+      readonly field: keyof Round;
+      readonly to: Name;
+      readonly bar: number;
+      /** More is better. */
+      readonly least: boolean;
+      readonly digits: number;
+    },
+  ) => {
+    const value = ratio(tso, to, field);
+    const cells = (["kernel", "ebpf", "sleeve"] as const).map((name) =>
+      middle(tso, name, field).toFixed(digits)
+    );
+    const met = least ? value >= bar : value <= bar;
+    row(
+      `${what}, TSO ${tso}`,
+      cells,
+      `${value.toFixed(2)} x ${TITLES[to]}`,
+      `${least ? ">=" : "<="} ${bar}`,
+      met,
+    );
+  };
+  for (const tso of ["on", "off"] as const) {
+    const tcp = { what: "TCP Gbit/s", field: "tcp", least: true, digits: 2, tso } as const;
+    compare({ ...tcp, to: "kernel", bar: 0.97 });
+    compare({ ...tcp, to: "sleeve", bar: 2 });
+    compare({
+      what: "60-byte frames k/s",
+      field: "small",
+      to: "kernel",
+      bar: 0.97,
+      least: true,
+      digits: 0,
+      tso,
+    });
+    compare({ what: "Round trip ms", field: "rtt", to: "kernel", bar: 1.05, least: false, digits: 3, tso });
+    compare({ what: "CPU s/GB", field: "cpu", to: "sleeve", bar: 0.45, least: false, digits: 2, tso });
+  }
+  if (flows.length > 0) {
+    const worst = flows.toSorted((a, b) => a.arrived - b.arrived)[0]!;
+    const pace = median(flows.map(({ perSecond }) => perSecond));
+    const everywhere = flows.every(({ flows, sent }) => flows.every((count) => count >= sent));
+    const met = worst.arrived === worst.sent && everywhere && pace >= PACE * 0.95;
+    const measured = `${whole(pace)}, ${worst.sent - worst.arrived} of ${whole(worst.sent)} lost`;
+    row("New flows a second at both ends", ["", measured, ""], "", `${whole(PACE)}, none lost`, met);
+  }
+  if (starts !== undefined) {
+    const [ours, theirs] = [median(starts.ebpf), median(starts.bridge)];
+    const more = median(starts.ebpf.map((ms, i) => ms - starts.bridge[i]!));
+    const cells = ["", `${ours.toFixed(0)}`, `${theirs.toFixed(0)}`];
+    row("Start until it answers ms", cells, `${more.toFixed(0)} ms more`, "<= 300 more", more <= 300);
+  }
+  return { rows, missed };
+}
+
+const whole = (value: number) => Math.round(value).toLocaleString("en-US");
