@@ -56,6 +56,13 @@ export class StreamSocket implements Disposable {
     return this.#fd;
   }
 
+  /** This end, as far as the system has chosen one. */
+  get local(): Endpoint | undefined {
+    const address = new Uint8Array(new ArrayBuffer(SOCKET_ADDRESS.room));
+    const length = new Uint8Array(Uint32Array.of(SOCKET_ADDRESS.room).buffer);
+    return packetCalls().getsockname(this.#fd, address, length) === 0 ? endpointAt(address, 0) : undefined;
+  }
+
   /** Why it has failed, for people; undefined while it has not. */
   get failure(): string | undefined {
     return this.#errno === 0 ? undefined : describeErrno(this.#errno);

@@ -1,12 +1,16 @@
 /** What `meshnet check` says about another host, line by line, from what was seen of it. Pure. */
 import type { CheckLine, CheckState } from "../control/doctor_types.ts";
-
-/** How one overlay of a link is: as its own heartbeats prove. */
-export interface OverlayFacts {
-  readonly works: boolean;
-  /** Why not; empty when it works. */
-  readonly why: string;
-}
+import {
+  causeOf,
+  command,
+  fixOf,
+  opening,
+  type OverlayFacts,
+  type Passage,
+  type PortHolder,
+  ruleFor,
+} from "./check_causes.ts";
+import { differs } from "./clock_faults.ts";
 
 /** What was seen. */
 export interface CheckFacts {
@@ -50,10 +54,10 @@ export interface CheckFacts {
   readonly clock: { readonly aheadMs: number; readonly ms: number } | undefined;
   /** What this host's firewall drops of what the mesh needs; undefined: nobody looked. */
   readonly firewall: readonly { readonly message: string; readonly hint: string | null }[] | undefined;
+  /** The program that has the port of this host's tunnels, if it is somebody else's. */
+  readonly tunnelHolder: PortHolder | undefined;
 }
 
-/** Clocks that are further apart are named. */
-const MOST_MS = 10_000;
 const CONNECT = "once the two are connected: `meshnet connect`";
 
 /** One line for each thing that the mesh needs of the way between two hosts. */
@@ -75,36 +79,7 @@ function line(what: string, state: CheckState, text: string): CheckLine {
   return { what, state, text, fix: null };
 }
 
-/** A fix by one command. */
-function command(on: string, text: string): NonNullable<CheckLine["fix"]> {
-  return { on, command: text, nft: null, iptables: null };
-}
-
-/** How to open a port at an end, in both programs. */
-function opening(
-  on: string,
-  { address, from, port, protocol }: {
-    readonly protocol: string;
-    readonly port?: number;
-    readonly from: string | null;
-    /** That of the other host: of the same family as what must get through. */
-    readonly address: string;
-  },
-): NonNullable<CheckLine["fix"]> {
-  const family = address.includes(":") ? "ip6" : "ip";
-  const nftFrom = from === null ? "" : `${family} saddr ${from} `;
-  const nftWhat = port === undefined ? `meta l4proto ${protocol}` : `${protocol} dport ${port}`;
-  const tablesFrom = from === null ? "" : `-s ${from} `;
-  const tablesPort = port === undefined ? "" : ` --dport ${port}`;
-  const program = family === "ip6" ? "ip6tables" : "iptables";
-  return {
-    ...{ on, command: null },
-    nft: `nft insert rule inet filter input ${nftFrom}${nftWhat} accept`,
-    iptables: `${program} -I INPUT ${tablesFrom}-p ${protocol}${tablesPort} -j ACCEPT`,
-  };
-}
-
-function tcpLine({ address, host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
+function tcpLine({ host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
   const what = `TCP ${port}`;
   switch (tcp) {
     case "connected":
@@ -122,38 +97,27 @@ function tcpLine({ address, host, intro, local, port, tcp, tcpReason }: CheckFac
     case "timeout":
       return {
         ...line(what, "bad", "no answer: a firewall drops it, or the host is off"),
-        fix: opening(host, { protocol: "tcp", port, from: local, address }),
+        fix: opening(host, { protocol: "tcp", port }, local),
       };
     case "other":
       return line(what, "bad", tcpReason);
   }
 }
 
-/** A line about an overlay whose heartbeats tell; `at` is the port that they need. */
-function overlayLine(
-  what: string,
-  overlay: OverlayFacts,
-  open: { on: string; fix: CheckLine["fix"] },
-): CheckLine {
+/** A line about an overlay whose heartbeats tell; `passage` is what it needs. */
+function overlayLine(what: string, overlay: OverlayFacts, { facts, passage }: {
+  readonly facts: CheckFacts;
+  readonly passage: Passage;
+}): CheckLine {
   if (overlay.works) return line(what, "good", "heartbeats go there and come back");
-  if (/testing the path|being set up/.test(overlay.why)) return line(what, "unknown", overlay.why);
-  return { ...line(what, "bad", overlay.why), fix: open.fix };
-}
-
-/** Which end must open a port, as the words of the link say it. */
-function endOf({ address, host, local }: CheckFacts, why: string) {
-  const isHere = /let this host's firewall|of this host/.test(why);
-  return isHere ? { on: "this host", from: address } : { on: host, from: local };
+  return { what, ...causeOf(overlay, passage, { ...facts, carries: facts.link?.mtu }) };
 }
 
 function udpLine(facts: CheckFacts): CheckLine {
   const what = `UDP ${facts.port}`;
   const sleeve = facts.link?.sleeve;
-  if (sleeve !== undefined) {
-    const { from, on } = endOf(facts, sleeve.why);
-    const { address, port } = facts;
-    return overlayLine(what, sleeve, { on, fix: opening(on, { protocol: "udp", port, from, address }) });
-  }
+  const passage = { protocol: "udp", port: facts.port } as const;
+  if (sleeve !== undefined) return overlayLine(what, sleeve, { facts, passage });
   return probedLine(what, facts.udp, facts);
 }
 
@@ -168,12 +132,16 @@ function tunnelLine(facts: CheckFacts): CheckLine {
   if (!theirs) {
     return line(what, "unused", "the other host has no kernel tunnels");
   }
-  if (link?.fastdp !== undefined) {
-    const { from, on } = endOf(facts, link.fastdp.why);
-    const { address } = facts;
-    return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "udp", port, from, address }) });
-  }
-  return probedLine(what, facts.udpNext, facts);
+  if (link?.fastdp === undefined) return probedLine(what, facts.udpNext, facts);
+  const passage = { protocol: "udp", port } as const;
+  const isInside = link.sealed && !link.fastdp.works && !isOwnAffair(link.fastdp, passage, facts);
+  if (isInside) return line(what, "unknown", "it travels inside ESP: see there");
+  return overlayLine(what, link.fastdp, { facts, passage });
+}
+
+/** Whether it is this host's own port or rule that keeps tunnels from working, whatever is around them. */
+function isOwnAffair({ why }: OverlayFacts, passage: Passage, { firewall }: CheckFacts): boolean {
+  return /^cannot open VXLAN port/.test(why) || ruleFor(passage, firewall) !== undefined;
 }
 
 function probedLine(what: string, found: CheckFacts["udp"], { host, tcp }: CheckFacts): CheckLine {
@@ -198,9 +166,11 @@ function espLine(facts: CheckFacts): CheckLine {
   if (link === undefined) return line(what, "unknown", `known ${CONNECT}`);
   if (!link.sealed) return line(what, "unused", "both hosts trust the network between them");
   if (link.fastdp === undefined) return line(what, "unused", "the other host has no kernel tunnels");
-  const { from, on } = endOf(facts, link.fastdp.why);
-  const { address } = facts;
-  return overlayLine(what, link.fastdp, { on, fix: opening(on, { protocol: "esp", from, address }) });
+  const inside = { protocol: "udp", port: facts.port + 1 } as const;
+  if (!link.fastdp.works && isOwnAffair(link.fastdp, inside, facts)) {
+    return line(what, "unknown", `UDP ${inside.port}, which travels inside, does not work: see there`);
+  }
+  return overlayLine(what, link.fastdp, { facts, passage: { protocol: "esp" } });
 }
 
 function mtuLine({ link, mtu, routeMtu }: CheckFacts): CheckLine {
@@ -235,7 +205,7 @@ function clockLine({ clock, host }: CheckFacts): CheckLine {
   const text = `${seconds < 1 ? seconds.toFixed(2) : Math.round(seconds)} s ${
     clock.aheadMs > 0 ? "ahead" : "behind"
   }`;
-  if (Math.abs(clock.aheadMs) <= MOST_MS + clock.ms) return line(what, "good", text);
+  if (!differs(clock)) return line(what, "good", text);
   return {
     ...line(what, "bad", `${text}: one of the two is wrong`),
     fix: command(`this host or ${host}`, "timedatectl set-ntp true"),
@@ -260,9 +230,5 @@ function firewallLine({ firewall }: CheckFacts): CheckLine {
   if (firewall === undefined) return line(what, "unknown", "only the daemon looks at this host's firewall");
   const [first] = firewall;
   if (first === undefined) return line(what, "good", "this host's firewall lets the mesh in");
-  const text = /: (.*)$/.exec(first.hint ?? "")?.[1] ?? first.hint ?? "";
-  const isTables = /^ip6?tables/.test(text);
-  const [nft, iptables] = /^nft /.test(text) ? [text, null] : isTables ? [null, text] : [null, null];
-  const other = nft === null && iptables === null ? text : null;
-  return { ...line(what, "bad", first.message), fix: { on: "this host", command: other, nft, iptables } };
+  return { ...line(what, "bad", first.message), fix: fixOf(first) };
 }

@@ -15,9 +15,14 @@ const MOST_MS = 10_000;
 /** Hosts that one sentence names. */
 const MAX_NAMED = 4;
 
+/** Whether a clock differs by more than asking it explains. */
+export function differs({ aheadMs, ms }: Pick<ClockReading, "aheadMs" | "ms">): boolean {
+  return Math.abs(aheadMs) > MOST_MS + ms;
+}
+
 /** Clocks that differ from this host's. Where all others do, it is this host's that is wrong. */
 export function clockFaults(readings: readonly ClockReading[]): readonly Problem[] {
-  const wrong = readings.filter(({ aheadMs, ms }) => Math.abs(aheadMs) > MOST_MS + ms);
+  const wrong = readings.filter(differs);
   if (wrong.length === 0) return [];
   const text = wrong.slice(0, MAX_NAMED).map(({ aheadMs, host }) =>
     `${host} is ${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? "ahead" : "behind"}`

@@ -2,7 +2,8 @@
 import type { CheckReport } from "../../control/doctor_types.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun, Invocation } from "../command.ts";
-import { call, json } from "../daemon_call.ts";
+import { askPatiently } from "../asking.ts";
+import { json } from "../daemon_call.ts";
 import type { Io } from "../io.ts";
 import { paint } from "../render.ts";
 import { FAULTS_FOUND } from "../render_doctor.ts";
@@ -24,11 +25,16 @@ async function ask(
 ): Promise<CheckReport> {
   try {
     const body = { host };
-    return await call<CheckReport>({ method: "POST", path: "/check", body, timeoutMs: PATIENCE_MS }, around);
+    return await askPatiently<CheckReport>(
+      { method: "POST", path: "/check", body, timeoutMs: PATIENCE_MS },
+      around,
+    );
   } catch (error) {
-    if (!(error instanceof MeshnetError) || error.code !== "control/not-running") throw error;
+    if (!(error instanceof MeshnetError)) throw error;
+    if (error.code !== "control/not-running" && error.code !== "control/request-failed") throw error;
+    if (Deno.uid() !== 0 && error.code !== "control/not-running") throw error; // he may not ask the daemon
     const { checkWithoutDaemon } = await import("../../daemon/doctor/check_alone.ts");
     const { json: _, ...flags } = around.invocation.given;
-    return await checkWithoutDaemon(host, flags);
+    return await checkWithoutDaemon(host, { flags, why: error });
   }
 }

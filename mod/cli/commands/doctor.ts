@@ -2,7 +2,8 @@
 import type { DoctorReport } from "../../control/doctor_types.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun, Invocation } from "../command.ts";
-import { call, json } from "../daemon_call.ts";
+import { askPatiently } from "../asking.ts";
+import { json } from "../daemon_call.ts";
 import type { Io } from "../io.ts";
 import { paint } from "../render.ts";
 import { FAULTS_FOUND, renderDoctor } from "../render_doctor.ts";
@@ -19,7 +20,7 @@ export const run: CommandRun = async (invocation, io): Promise<number> => {
 
 async function ask(invocation: Invocation, io: Io): Promise<DoctorReport> {
   try {
-    return await call<DoctorReport>({ method: "GET", path: "/doctor", timeoutMs: PATIENCE_MS }, {
+    return await askPatiently<DoctorReport>({ method: "GET", path: "/doctor", timeoutMs: PATIENCE_MS }, {
       invocation,
       io,
     });

@@ -1,7 +1,8 @@
 /** `meshnet ping` */
 import type { PathReport } from "../../control/doctor_types.ts";
 import type { CommandRun } from "../command.ts";
-import { call, json } from "../daemon_call.ts";
+import { askPatiently } from "../asking.ts";
+import { json } from "../daemon_call.ts";
 import { paint } from "../render.ts";
 import { FAULTS_FOUND, renderPing } from "../render_doctor.ts";
 
@@ -11,7 +12,12 @@ const PATIENCE_MS = 60_000;
 /** Names every hop to an address, a name or a host, its time, and where it ends. */
 export const run: CommandRun = async (invocation, io): Promise<number> => {
   const body = { to: invocation.args[0], from: invocation.text("from") ?? null, probe: false };
-  const report = await call<PathReport>({ method: "POST", path: "/path", body, timeoutMs: PATIENCE_MS }, {
+  const report = await askPatiently<PathReport>({
+    method: "POST",
+    path: "/path",
+    body,
+    timeoutMs: PATIENCE_MS,
+  }, {
     invocation,
     io,
   });

@@ -1,7 +1,8 @@
 /** `meshnet trace` */
 import type { PathReport } from "../../control/doctor_types.ts";
 import type { CommandRun } from "../command.ts";
-import { call, json } from "../daemon_call.ts";
+import { askPatiently } from "../asking.ts";
+import { json } from "../daemon_call.ts";
 import { paint } from "../render.ts";
 import { FAULTS_FOUND, renderTrace } from "../render_doctor.ts";
 
@@ -11,7 +12,12 @@ const PATIENCE_MS = 120_000;
 /** Says where a frame would go and does go, and who swallowed it. */
 export const run: CommandRun = async (invocation, io): Promise<number> => {
   const body = { to: invocation.args[0], from: invocation.text("from") ?? null, probe: true };
-  const report = await call<PathReport>({ method: "POST", path: "/path", body, timeoutMs: PATIENCE_MS }, {
+  const report = await askPatiently<PathReport>({
+    method: "POST",
+    path: "/path",
+    body,
+    timeoutMs: PATIENCE_MS,
+  }, {
     invocation,
     io,
   });

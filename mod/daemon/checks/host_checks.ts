@@ -93,10 +93,12 @@ export function hostChecks(
     {
       name: "port of names",
       at: ["stopped"],
-      find: () =>
-        (config.dns?.listen ?? []).flatMap(({ ip, port }) =>
-          namePortTaken({ host: ip, port }, () => UdpSocket.open({ host: ip, port })) ?? []
-        ),
+      async find() {
+        const all = (config.dns?.listen ?? []).map(({ ip, port }) =>
+          namePortTaken({ host: ip, port }, () => UdpSocket.open({ host: ip, port }))
+        );
+        return (await Promise.all(all)).filter((one) => one !== undefined);
+      },
     },
   ];
 }

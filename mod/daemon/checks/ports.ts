@@ -2,7 +2,6 @@
 import { type Ip, isIpv4 } from "../../core/addr.ts";
 import { ERRNO } from "../../core/errno.ts";
 import { errnoOf, MeshnetError, messageOf } from "../../core/errors.ts";
-import { portOwner } from "../host/port_owner.ts";
 
 /** Where the mesh listens. */
 export interface ListenPlace {
@@ -49,14 +48,15 @@ export function udpPortTaken(place: ListenPlace, open: () => Disposable): Meshne
 }
 
 /** "up/port-taken" when names could not be answered on an address. `open` opens a socket on it, or throws. */
-export function namePortTaken(
+export async function namePortTaken(
   { host, port }: { readonly host: Ip; readonly port: number },
   open: () => Disposable,
-): MeshnetError | undefined {
+): Promise<MeshnetError | undefined> {
   try {
     open()[Symbol.dispose]();
     return undefined;
   } catch (thrown) {
+    const { portOwner } = await import("../host/port_owner.ts"); // no start shall load it
     const user = portOwner(port, isIpv4(host) ? "ipv4" : "ipv6") ?? "another program";
     const why = errnoOf(thrown) === ERRNO.EADDRINUSE ? `${user} uses it` : messageOf(thrown);
     return new MeshnetError("up/port-taken", `Names would not be answered on ${host} port ${port}: ${why}`, {

@@ -1,11 +1,12 @@
 /** `meshnet check HOST`: looks at the way to another host, from here and by what the daemon's link with it proves. */
 import { pathMtusTo } from "../../../ffi/path_mtu.ts";
 import { StreamSocket } from "../../../ffi/stream_socket.ts";
-import type { CheckReport } from "../../control/doctor_types.ts";
-import { type Endpoint, type Ip, isIpv4 } from "../../core/addr.ts";
+import type { CheckLine, CheckReport } from "../../control/doctor_types.ts";
+import { type Endpoint, type Ip, isIpv4, parseIp } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Clock } from "../../core/ports.ts";
+import type { PortHolder } from "../../doctor/check_causes.ts";
 import { type CheckFacts, checkLines } from "../../doctor/check_lines.ts";
 import { Intro, type IntroResult } from "../../mesh/connections/intro.ts";
 import { parseDialTarget } from "../../mesh/dialing/target.ts";
@@ -46,12 +47,17 @@ export interface CheckParts {
     readonly noFastdp: () => Promise<string | null>;
     readonly mtu: () => Promise<number>;
     readonly firewall: () => CheckFacts["firewall"];
+    /** Whether a word means this host. */
+    readonly isSelf: (word: string) => boolean;
   } | undefined;
+  /** Why the daemon could not be asked: a line about it. */
+  readonly about?: CheckLine;
 }
 
 /** Looks. Throws "usage/bad-option" for what is no host. */
 export async function checkHost(word: string, parts: CheckParts): Promise<CheckReport> {
-  const { config, daemon } = parts;
+  const { about, config, daemon } = parts;
+  if (daemon?.isSelf(word) === true) return itself(word, { address: null, about });
   const called = await daemon?.known(word, []);
   const target = parseDialTarget(called?.connection.address ?? word);
   if (!target.ok) {
@@ -64,10 +70,17 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
   const found = given === undefined ? await lookUp(host) : [given];
   if (typeof found === "string" || found.length === 0) {
     const text = typeof found === "string" ? found : `the name ${host} has no address`;
-    const lines = [{ what: "name", state: "bad" as const, text, fix: null }];
+    const lines = [...about === undefined ? [] : [about], {
+      what: "name",
+      state: "bad" as const,
+      text,
+      fix: null,
+    }];
     return { host: word, address: null, peer: null, good: false, lines };
   }
   const ips = found;
+  const own = ips.find(isOwnAddress);
+  if (own !== undefined && port === config.port) return itself(word, { address: own, about });
   const known = called ?? await daemon?.known(word, ips);
   const ip = known === undefined ? ips.find(isIpv4) ?? ips[0]! : ips[0]!;
   return await look(
@@ -75,6 +88,22 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
     { ip, port: called === undefined || called.connection.outbound ? port : config.port },
     { known, parts },
   );
+}
+
+/** Whether this host has an address. */
+function isOwnAddress(ip: Ip): boolean {
+  return Deno.networkInterfaces().some(({ address }) => parseIp(address) === ip);
+}
+
+/** What is said of this host itself: nothing lies between. */
+function itself(
+  host: string,
+  { about, address }: { readonly about: CheckLine | undefined; readonly address: Ip | null },
+): CheckReport {
+  const text = "this is this host itself: there is no way to look at";
+  const fix = { on: "this host", command: "meshnet doctor", nft: null, iptables: null };
+  const lines = [...about === undefined ? [] : [about], { what: "host", state: "bad" as const, text, fix }];
+  return { host, address, peer: null, good: false, lines };
 }
 
 async function look(
@@ -87,7 +116,7 @@ async function look(
   const isConnected = known?.connection.link !== undefined;
   const [tcp, udp, udpNext] = await Promise.all([
     isConnected
-      ? { tcp: "connected" as const, reason: "", intro: undefined, local: null, nickname: null }
+      ? { tcp: "connected" as const, reason: "", intro: undefined, nickname: null }
       : knock(at, parts),
     datagram(at),
     datagram(next),
@@ -97,8 +126,8 @@ async function look(
     ? await daemon.ask(peer, { to: null, from: null, src: null, dst: null, ip: null })
     : undefined;
   const facts: CheckFacts = {
-    ...{ host: known?.connection.nickname || word, address: at.ip, local: tcp.local, port: at.port },
-    ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp, udpNext },
+    ...{ host: known?.connection.nickname || word, address: at.ip, local: udp.local, port: at.port },
+    ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp: udp.met, udpNext: udpNext.met },
     link: isConnected ? linkFacts(known) : undefined,
     noFastdp: await daemon?.noFastdp() ?? null,
     password: (config.password?.length ?? 0) > 0,
@@ -106,8 +135,9 @@ async function look(
     routeMtu: pathMtusTo(at).interfaceMtu,
     clock: timed && { aheadMs: timed.clockMs, ms: timed.ms },
     firewall: daemon?.firewall(),
+    tunnelHolder: await holderOf(next, known),
   };
-  const lines = checkLines(facts);
+  const lines = [...parts.about === undefined ? [] : [parts.about], ...checkLines(facts)];
   return {
     host: word,
     address: at.ip,
@@ -130,11 +160,18 @@ function linkFacts({ connection, link }: KnownHost): CheckFacts["link"] {
   };
 }
 
+/** Who has the port of this host's tunnels, where these do not work. */
+async function holderOf(next: Endpoint, known: KnownHost | undefined): Promise<PortHolder | undefined> {
+  const works = known?.link?.overlays.some(({ overlay, works }) => overlay === "fastdp" && works);
+  if (known === undefined || works === true) return undefined;
+  const { portHolder } = await import("../host/port_owner.ts");
+  return portHolder(next.port, isIpv4(next.ip) ? "ipv4" : "ipv6");
+}
+
 interface Knock {
   readonly tcp: Exclude<CheckFacts["tcp"], "connected">;
   readonly reason: string;
   readonly intro: CheckFacts["intro"];
-  readonly local: string | null;
   readonly nickname: string | null;
 }
 
@@ -147,9 +184,8 @@ async function knock(at: Endpoint, { clock, config }: CheckParts): Promise<Knock
   } catch (error) {
     const failure = error instanceof DialError ? error.failure : "other";
     const tcp = failure === "refused" || failure === "timeout" ? failure : "other";
-    return { tcp, reason: messageOf(error), intro: undefined, local: null, nickname: null };
+    return { tcp, reason: messageOf(error), intro: undefined, nickname: null };
   }
-  const local = stream.local.ip;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<void>((resolve) => timer = setTimeout(resolve, INTRO_MS));
   try {
@@ -160,7 +196,7 @@ async function knock(at: Endpoint, { clock, config }: CheckParts): Promise<Knock
       tunnels: isDone && result.remote.overlays?.includes("fastdp") === true,
       reason: result.kind === "failed" ? result.reason : "",
     };
-    return { tcp: "open", reason: "", intro, local, nickname: isDone ? result.remote.nickname : null };
+    return { tcp: "open", reason: "", intro, nickname: isDone ? result.remote.nickname : null };
   } finally {
     clearTimeout(timer);
     stream.close();
@@ -207,16 +243,23 @@ async function introduce(
   return await promise;
 }
 
+/** What a datagram met, and the address of this host from which it went. */
+interface Probe {
+  readonly met: CheckFacts["udp"];
+  readonly local: string | null;
+}
+
 /** Sends one datagram; whether the other system says that nobody wants it. */
-async function datagram(at: Endpoint): Promise<CheckFacts["udp"]> {
+async function datagram(at: Endpoint): Promise<Probe> {
   try {
     using socket = StreamSocket.connect("udp", at);
-    if (socket.write(DATAGRAM) === -2) return "unreachable";
+    const local = socket.local?.ip ?? null;
+    if (socket.write(DATAGRAM) === -2) return { met: "unreachable", local };
     await new Promise((resolve) => setTimeout(resolve, REFUSAL_MS));
     const read = socket.read(new Uint8Array(new ArrayBuffer(128)));
-    if (read !== -2) return "silent";
-    return /refused/i.test(socket.failure ?? "") ? "refused" : "unreachable";
+    if (read !== -2) return { met: "silent", local };
+    return { met: /refused/i.test(socket.failure ?? "") ? "refused" : "unreachable", local };
   } catch {
-    return "unreachable";
+    return { met: "unreachable", local: null };
   }
 }

@@ -21,6 +21,7 @@ export function knownHosts(
       const { links } = await dataplane.report();
       return { connection, link: links.find(({ link }) => link === connection.link) };
     },
+    isSelf: (word) => word === paths.self || word === paths.nickname,
     ask: (peer, question) => paths.channel.ask(peer, question),
     knows: (peer) => paths.knows(peer),
     noFastdp: async () => (await dataplane.report()).datapath.noFastdp ?? null,

@@ -5,6 +5,13 @@ import { ownerOf } from "./socket_owner.ts";
 /** A TCP socket that listens, and a UDP socket that hears of everybody, as the kernel's tables write their states. */
 const HOLDS: Readonly<Record<"tcp" | "udp", string>> = { tcp: "0A", udp: "07" };
 
+/** Who has a port. */
+export interface PortHolder {
+  /** As people know it: `dnsmasq (process 812)`. */
+  readonly name: string;
+  readonly pid: number;
+}
+
 /** The program that has a port, over UDP or TCP, as people know it: `dnsmasq (process 812)`; undefined when it cannot be
  * seen. A socket of IPv6 may hold the port of IPv4 as well. */
 export function portOwner(
@@ -12,13 +19,25 @@ export function portOwner(
   family: "ipv4" | "ipv6",
   read: (path: string) => string | undefined = readTextIfReadable,
 ): string | undefined {
+  return portHolder(port, family, read)?.name;
+}
+
+/** The same, with its process id. */
+export function portHolder(
+  port: number,
+  family: "ipv4" | "ipv6",
+  read: (path: string) => string | undefined = readTextIfReadable,
+): PortHolder | undefined {
   for (const transport of ["udp", "tcp"] as const) {
     for (const table of family === "ipv4" ? [transport, `${transport}6`] : [`${transport}6`, transport]) {
       for (const inode of holdersIn(read(`/proc/net/${table}`) ?? "", port, HOLDS[transport])) {
         const pid = ownerOf({ inode })?.pid;
         if (pid === undefined) continue;
         const name = read(`/proc/${pid}/comm`)?.trim();
-        return name === undefined || name === "" ? `process ${pid}` : `${name} (process ${pid})`;
+        return {
+          pid,
+          name: name === undefined || name === "" ? `process ${pid}` : `${name} (process ${pid})`,
+        };
       }
     }
   }

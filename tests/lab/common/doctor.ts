@@ -41,3 +41,11 @@ export async function healthy(hosts: readonly Host[], ms = 60_000): Promise<void
     });
   }
 }
+
+/** The first command of a fault's fix. */
+export function commandOf({ fix }: Pick<FaultReport, "fix">): string {
+  const [, command] = /`([^`]+)`/.exec(fix ?? "") ?? /(?:^|: )((?:nft|ip6?tables)[^;]*)/.exec(fix ?? "") ??
+    [];
+  if (command === undefined) throw new Error(`There is no command in ${fix}`);
+  return command;
+}

@@ -66,6 +66,14 @@ declareTests(suite({
     assert.match(report.line("UDP 6783").text, /nothing uses that port there/);
     assert.equal(report.line("UDP 6783").fix!.command, "meshnet up");
   },
+  "this host itself: by address, by nickname, and without its daemon": async (world) => {
+    const one = world.host(1);
+    for (const word of [one.address, one.netns, one.peerName!]) {
+      const [line, ...rest] = (await check(one, word)).lines;
+      assert.deepEqual([line!.what, line!.state, rest.length], ["host", "bad", 0]);
+      assert.match(line!.text, /this is this host itself/);
+    }
+  },
   "a host that is not there, and a name that is none": async (world) => {
     const none = await check(world.host(1), "no-such-name.invalid");
     assert.match(none.lines[0]!.text, /no-such-name\.invalid has no address/);
@@ -84,6 +92,8 @@ declareTests(suite({
     await one.run("down");
     const alone = await check(one, three.address); // nor does it need a daemon here
     assert.equal(alone.peer, three.netns);
+    assert.equal(alone.line("daemon").state, "unknown");
+    assert.match((await check(one, one.address)).line("host").text, /this is this host itself/);
     await one.up();
     await three.run("down");
   },
@@ -99,7 +109,7 @@ declareTests(suite({
     const { fix, state, text } = (await check(one, three.address)).line("TCP 6783");
     assert.deepEqual([state, text], ["bad", "no answer: a firewall drops it, or the host is off"]);
     assert.equal(fix!.on, three.address);
-    assert.match(fix!.iptables!, /^iptables -I INPUT -p tcp --dport 6783 -j ACCEPT$/);
+    assert.match(fix!.iptables!, /^iptables -I INPUT -s 192\.168\.50\.1 -p tcp --dport 6783 -j ACCEPT$/);
     await nft(three, fix!.nft!.replace(/^nft /, ""));
     assert.equal((await check(one, three.address)).line("TCP 6783").state, "good", "the fix mends it");
     const own = (await check(three, one.address)).line("firewall");
@@ -128,13 +138,21 @@ declareTests(suite({
       return report.line("UDP 6783").state === "bad" && report;
     }, { ms: 20_000, everyMs: 250 });
     assert.equal(here.line("UDP 6783").fix!.on, "this host");
-    assert.match(here.line("UDP 6783").fix!.nft!, /ip saddr 192\.168\.50\.1 udp dport 6783 accept/);
+    assert.match(
+      here.line("UDP 6783").text,
+      /firewall drops what other hosts send to UDP 6783: rule 1 of chain in/,
+    );
     assert.equal(here.line("firewall").state, "bad");
     const there = await until("the other end knows", async () => {
       const report = await check(one, two.address);
       return report.line("UDP 6783").state === "bad" && report;
     }, { ms: 20_000, everyMs: 250 });
     assert.equal(there.line("UDP 6783").fix!.on, two.netns);
+    assert.match(there.line("UDP 6783").fix!.nft!, /ip saddr 192\.168\.50\.1 udp dport 6783 accept/);
+    await exec(["sh", "-c", here.line("UDP 6783").fix!.nft!], { netns: two.netns });
+    for (const [host, other] of [[one, two], [two, one]] as const) {
+      await until("the fix mends it", async () => (await check(host, other.address)).good, { everyMs: 250 });
+    }
     await unblock();
   },
 }));

@@ -1,6 +1,7 @@
 /** Faults of one host, and of hosts that do not fit together: the doctor names each, with the daemon or without. */
 import assert from "node:assert/strict";
-import { examine, healthy, named } from "../common/doctor.ts";
+import type { CheckReport } from "../../../mod/control/doctor_types.ts";
+import { commandOf, examine, healthy, named } from "../common/doctor.ts";
 import { attempt, Background, exec, FOLDER, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { type Host, PROGRAM } from "../common/world.ts";
@@ -84,6 +85,31 @@ const alone = suite({
     assert.equal(code, 4);
     assert.match(stdout, /Cannot run without CAP_NET_RAW/);
   },
+  "the daemon hangs: its process is named within seconds, by doctor, check and ping, and what can be seen is":
+    async (
+      world,
+    ) => {
+      const host = world.host(1);
+      await host.up();
+      const { pid } = await host.status();
+      Deno.kill(pid, "SIGSTOP");
+      const began = performance.now();
+      const fault = await named(host, /process \d+\) does not answer within 5 s: a signal.*\n.*kill -CONT/);
+      assert.ok(performance.now() - began < 20_000);
+      assert.equal((await examine(host)).faults.length, 1);
+      const check = JSON.parse((await host.attempt("check", "192.168.50.9", "--json")).stdout) as CheckReport;
+      assert.deepEqual(check.lines[0], {
+        ...{ what: "daemon", state: "bad", text: fault.message },
+        fix: { on: "this host", command: `kill -CONT ${pid}`, nft: null, iptables: null },
+      });
+      assert.ok(check.lines.length > 2, JSON.stringify(check));
+      const ping = await host.attempt("ping", "10.2.1.1");
+      assert.equal(ping.code, 1);
+      assert.match(ping.stderr, new RegExp(`process ${pid}\\) does not answer.*\\n.*kill -CONT`));
+      await exec(["sh", "-c", commandOf(fault)]);
+      await healthy([host]);
+      await host.run("down");
+    },
   "the mesh's port is taken, and the settings are wrong": async (world) => {
     const host = world.host(1);
     await withPortTaken(

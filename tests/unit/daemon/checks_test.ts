@@ -218,17 +218,17 @@ Deno.test("diskRoom() knows the disk of a folder that is not there yet", () => {
 });
 
 // The native library stays loaded.
-Deno.test({ name: "namePortTaken() names who has the port", sanitizeResources: false }, () => {
+Deno.test({ name: "namePortTaken() names who has the port", sanitizeResources: false }, async () => {
   const socket = UdpSocket.open({ host: LOOPBACK, port: 0 });
   const { port } = socket.local;
   const place = { host: LOOPBACK, port };
   const open = () => UdpSocket.open({ host: LOOPBACK, port });
-  const found = namePortTaken(place, open);
+  const found = await namePortTaken(place, open);
   assert.equal(found?.code, "up/port-taken");
   assert.match(
     found.message,
     new RegExp(`on 127\\.0\\.0\\.1 port ${port}: .*\\(process ${Deno.pid}\\) uses it`),
   );
   socket[Symbol.dispose]();
-  assert.equal(namePortTaken(place, open), undefined);
+  assert.equal(await namePortTaken(place, open), undefined);
 });

@@ -12,6 +12,7 @@ const WELL: CheckFacts = {
     routeMtu: 1500,
     clock: { aheadMs: 20, ms: 2 },
     firewall: [],
+    tunnelHolder: undefined,
   },
 };
 const ALONE = { link: undefined, tcp: "open", clock: undefined } as const;
@@ -51,11 +52,16 @@ Deno.test("checkLines() tells good, bad, unknown and unused apart", () => {
     ["UDP 6784", { noFastdp: "no Open vSwitch" }, /^unused: no Open vSwitch/],
     ["UDP 6784", link({ fastdp: undefined }), /^unused: the other host has no kernel tunnels/],
     ["UDP 6784", { ...ALONE, intro: { ...INTRO, tunnels: false } }, /^unused: the other host/],
-    ["UDP 6784", link({ fastdp: blocked("a firewall blocks it") }), /^bad: a firewall/],
+    ["UDP 6784", link({ sealed: false, fastdp: blocked("a firewall blocks it") }), /^bad: a firewall/],
     ["ESP", { password: false }, /^unused: there is no password/],
     ["ESP", link({ sealed: false }), /^unused: both hosts trust/],
     ["ESP", ALONE, /^unknown: /],
     ["ESP", link({ fastdp: blocked("no answer to full-size VXLAN heartbeats on IPsec") }), /^bad: no answer/],
+    [
+      "UDP 6784",
+      link({ fastdp: blocked("no answer on IP protocol 50: a firewall") }),
+      /^unknown: .*inside ESP/,
+    ],
     ["MTU", link({ mtu: 1300 }), /^bad: 1300 bytes get through whole/],
     ["MTU", ALONE, /^unknown: this host's way out carries 1500 bytes/],
     ["MTU", { ...ALONE, routeMtu: 0 }, /^unknown: known once/],
@@ -85,7 +91,11 @@ Deno.test("checkLines() gives the fix in nft and in iptables, and says on which 
   });
   const why =
     "nothing arrives from the peer over UDP: let this host's firewall accept UDP 6783 from 192.0.2.2";
-  const here = found("UDP 6783", { link: { ...WELL.link!, sleeve: { works: false, why } } }).fix!;
+  const deaf = { link: { ...WELL.link!, sleeve: { works: false, why } } };
+  const between = found("UDP 6783", deaf);
+  assert.match(between.said, /^bad: nothing arrives from the peer over UDP: this host's firewall lets it in/);
+  assert.equal(between.fix?.on, "what is between the hosts");
+  const here = found("UDP 6783", { ...deaf, firewall: undefined }).fix!;
   assert.deepEqual([here.on, here.nft?.includes("ip saddr 192.0.2.2")], ["this host", true]);
   const esp = found("ESP", { link: { ...WELL.link!, fastdp: { works: false, why: "a firewall blocks it" } } })
     .fix!;
@@ -98,4 +108,53 @@ Deno.test("checkLines() gives the fix in nft and in iptables, and says on which 
   const own = (hint: string) => found("firewall", { firewall: [{ message: "m", hint }] }).fix!;
   assert.equal(own("Open the mesh's ports: iptables -I INPUT -j X").iptables, "iptables -I INPUT -j X");
   assert.equal(own("Open the mesh's ports: ufw allow 6783/tcp").command, "ufw allow 6783/tcp");
+});
+
+Deno.test("checkLines() names the cause where it is another one than a firewall between the hosts", () => {
+  const sealed = { ...WELL.link!, sleeve: { works: true, why: "" } };
+  const silent =
+    "no answer to full-size VXLAN heartbeats on UDP 6784: a firewall blocks it, or the path carries less";
+  const besides = (
+    why: string,
+    more: Partial<CheckFacts> = {},
+    link: Partial<typeof sealed> = { sealed: false },
+  ) => ({
+    link: { ...sealed, fastdp: { works: false, why: `${why} than 1460 bytes` }, ...link },
+    ...more,
+  });
+  const taken = besides("cannot open VXLAN port 6784 on this host: Address already in use", {
+    tunnelHolder: { name: "perl (process 7)", pid: 7 },
+  }, {});
+  assert.match(
+    found("UDP 6784", taken).said,
+    /^bad: cannot open VXLAN port 6784 .*: perl \(process 7\) has it$/,
+  );
+  assert.deepEqual([found("UDP 6784", taken).fix?.command, found("UDP 6784", taken).fix?.on], [
+    "kill 7",
+    "this host",
+  ]);
+  assert.match(found("ESP", taken).said, /^unknown: UDP 6784, which travels inside/);
+  const vxlan = besides("cannot open VXLAN port 6784 on this host: Address already in use");
+  assert.equal(found("UDP 6784", vxlan).fix?.command, "ip -d link show type vxlan");
+
+  const message =
+    "This host's firewall drops what other hosts send to UDP 6783 and 6784: rule 1 of chain in drops it";
+  const ruled = besides(silent, {
+    firewall: [{ message, hint: "Open the mesh's ports: nft insert rule inet block in x" }],
+  });
+  assert.equal(found("UDP 6784", ruled).text, message);
+  assert.deepEqual(
+    [found("UDP 6784", ruled).fix?.on, found("UDP 6784", ruled).fix?.nft],
+    ["this host", "nft insert rule inet block in x"],
+  );
+  const other = { ...ruled, firewall: [{ message: message.replace("UDP", "TCP"), hint: "x" }] };
+  assert.equal(found("UDP 6784", other).fix?.on, "host2");
+
+  const narrow = besides(silent, {}, { sealed: false, mtu: 1300 });
+  assert.match(found("UDP 6784", narrow).said, /^bad: small packets get through .* the path carries 1300$/);
+  assert.equal(found("UDP 6784", narrow).fix?.command, "meshnet up --mtu 1300");
+  const early = besides("the VXLAN port 6784 of this host is being made");
+  assert.equal(found("UDP 6784", early).state, "unknown");
+  const odd = besides("something else is less");
+  assert.deepEqual([found("UDP 6784", odd).state, found("UDP 6784", odd).fix], ["bad", null]);
 });
