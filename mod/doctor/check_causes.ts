@@ -62,7 +62,7 @@ export function causeOf({ why }: OverlayFacts, passage: Passage, facts: CauseFac
   const { address, carries, firewall, host, local, mtu } = facts;
   if (!here && carries !== undefined && mtu !== undefined && carries < mtu && /less than/.test(why)) {
     const text = `small packets get through and those of ${mtu} bytes do not: the path carries ${carries}`;
-    return { state: "bad", text, fix: command("all hosts", `meshnet up --mtu ${carries}`) };
+    return { state: "bad", text, fix: fixBy("all hosts", `meshnet up --mtu ${carries}`) };
   }
   if (!/firewall/.test(why)) return { state: "bad", text: why, fix: null };
   if (here && firewall !== undefined) {
@@ -108,15 +108,15 @@ function portTaken(why: string, { tunnelHolder }: CauseFacts): Cause {
     return {
       state: "bad",
       text: `${why}; another VXLAN interface may have it`,
-      fix: command("this host", look),
+      fix: fixBy("this host", look),
     };
   }
   const text = `${why}: ${tunnelHolder.name} has it`;
-  return { state: "bad", text, fix: command("this host", `kill ${tunnelHolder.pid}`) };
+  return { state: "bad", text, fix: fixBy("this host", `kill ${tunnelHolder.pid}`) };
 }
 
 /** A fix by one command. */
-export function command(on: string, text: string): Fix {
+export function fixBy(on: string, text: string): Fix {
   return { on, command: text, nft: null, iptables: null };
 }
 

@@ -2,7 +2,7 @@
 import type { CheckLine, CheckState } from "../control/doctor_types.ts";
 import {
   causeOf,
-  command,
+  fixBy,
   fixOf,
   opening,
   type OverlayFacts,
@@ -92,7 +92,7 @@ function tcpLine({ host, intro, local, port, tcp, tcpReason }: CheckFacts): Chec
     case "refused":
       return {
         ...line(what, "bad", "nothing listens there"),
-        fix: command(host, "meshnet up"),
+        fix: fixBy(host, "meshnet up"),
       };
     case "timeout":
       return {
@@ -149,7 +149,7 @@ function probedLine(what: string, found: CheckFacts["udp"], { host, tcp }: Check
   if (found === "refused") {
     return {
       ...line(what, "bad", "nothing uses that port there"),
-      fix: command(host, "meshnet up"),
+      fix: fixBy(host, "meshnet up"),
     };
   }
   const hidden = tcp === "refused" || tcp === "timeout"
@@ -192,7 +192,7 @@ function mtuLine({ link, mtu, routeMtu }: CheckFacts): CheckLine {
       "bad",
       `${link.mtu} bytes get through whole, containers send up to ${mtu}: larger ones go in pieces`,
     ),
-    fix: command("all hosts", `meshnet up --mtu ${link.mtu}`),
+    fix: fixBy("all hosts", `meshnet up --mtu ${link.mtu}`),
   };
 }
 
@@ -208,7 +208,7 @@ function clockLine({ clock, host }: CheckFacts): CheckLine {
   if (!differs(clock)) return line(what, "good", text);
   return {
     ...line(what, "bad", `${text}: one of the two is wrong`),
-    fix: command(`this host or ${host}`, "timedatectl set-ntp true"),
+    fix: fixBy(`this host or ${host}`, "timedatectl set-ntp true"),
   };
 }
 
@@ -219,7 +219,7 @@ function passwordLine({ intro, link, password, tcp }: CheckFacts): CheckLine {
   if (intro !== undefined && /password/.test(intro.reason)) {
     return {
       ...line(what, "bad", intro.reason),
-      fix: command("both hosts", "meshnet up --password-file FILE"),
+      fix: fixBy("both hosts", "meshnet up --password-file FILE"),
     };
   }
   return line(what, "unknown", intro === undefined ? "nobody could be asked" : intro.reason);

@@ -1,16 +1,10 @@
 /** Who has a port of this network namespace. */
+import type { PortHolder } from "../../doctor/check_causes.ts";
 import { readTextIfReadable } from "../../sys/files.ts";
 import { ownerOf } from "./socket_owner.ts";
 
 /** A TCP socket that listens, and a UDP socket that hears of everybody, as the kernel's tables write their states. */
 const HOLDS: Readonly<Record<"tcp" | "udp", string>> = { tcp: "0A", udp: "07" };
-
-/** Who has a port. */
-export interface PortHolder {
-  /** As people know it: `dnsmasq (process 812)`. */
-  readonly name: string;
-  readonly pid: number;
-}
 
 /** The program that has a port, over UDP or TCP, as people know it: `dnsmasq (process 812)`; undefined when it cannot be
  * seen. A socket of IPv6 may hold the port of IPv4 as well. */
