@@ -72,11 +72,11 @@ export function causeOf({ why }: OverlayFacts, passage: Passage, facts: CauseFac
         state: "bad",
         text: `${text}: this host's firewall lets it in, so it is lost on the way, or is too large for it`,
       },
-      fix: opening("what is between the hosts", passage, address),
+      fix: opening("what is between the hosts", passage, { from: address, address }),
     };
   }
   const [on, from] = here ? ["this host", address] : [host, local];
-  return { state: "bad", text: why, fix: opening(on, passage, from) };
+  return { state: "bad", text: why, fix: opening(on, passage, { from, address }) };
 }
 
 /** The problem of this host's firewall that is about this port or protocol. */
@@ -121,8 +121,16 @@ export function fixBy(on: string, text: string): Fix {
 }
 
 /** How to open a port at an end, in both programs. */
-export function opening(on: string, { port, protocol }: Passage, from: string | null): Fix {
-  const family = from?.includes(":") === true ? "ip6" : "ip";
+export function opening(
+  on: string,
+  { port, protocol }: Passage,
+  { address, from }: {
+    readonly from: string | null;
+    /** That of the other host: of the same family as what must get through. */
+    readonly address: string;
+  },
+): Fix {
+  const family = address.includes(":") ? "ip6" : "ip";
   const nftFrom = from === null ? "" : `${family} saddr ${from} `;
   const nftWhat = port === undefined ? `meta l4proto ${protocol}` : `${protocol} dport ${port}`;
   const tablesFrom = from === null ? "" : `-s ${from} `;

@@ -79,7 +79,7 @@ function line(what: string, state: CheckState, text: string): CheckLine {
   return { what, state, text, fix: null };
 }
 
-function tcpLine({ host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
+function tcpLine({ address, host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
   const what = `TCP ${port}`;
   switch (tcp) {
     case "connected":
@@ -97,7 +97,7 @@ function tcpLine({ host, intro, local, port, tcp, tcpReason }: CheckFacts): Chec
     case "timeout":
       return {
         ...line(what, "bad", "no answer: a firewall drops it, or the host is off"),
-        fix: opening(host, { protocol: "tcp", port }, local),
+        fix: opening(host, { protocol: "tcp", port }, { from: local, address }),
       };
     case "other":
       return line(what, "bad", tcpReason);
