@@ -92,6 +92,19 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+const SIZES = ["B", "kB", "MB", "GB", "TB", "PB"];
+
+/** A number of bytes as people say it: `640 B`, `9.5 kB`, `1.2 GB`, in powers of a thousand. */
+export function size(bytes: number): string {
+  let unit = 0;
+  let value = bytes;
+  while (unit < SIZES.length - 1 && Number(value.toFixed(value < 10 ? 1 : 0)) >= 1000) {
+    value /= 1000;
+    unit++;
+  }
+  return `${value.toFixed(unit > 0 && value < 9.95 ? 1 : 0)} ${SIZES[unit]}`;
+}
+
 /** Whose a name is, as people call it: on whatever host, so a host is not "this" one. */
 export function ownerText(container: string): string {
   if (container === EXTERN_HOLDER) return "records";

@@ -4,7 +4,8 @@ import { DEFAULT_PORT } from "../core/options.ts";
 import { ipamLine } from "./render_ipam.ts";
 import { namesLine } from "./render_names.ts";
 import { absenceLines, connectionLines, silence, who } from "./render_trouble.ts";
-import { count, duration, type Paint, printable, table, targetText } from "./render.ts";
+import { total, trafficLines } from "./render_traffic.ts";
+import { count, duration, type Paint, printable, size, table, targetText } from "./render.ts";
 
 const LABEL = 14;
 /** A round trip that was measured longer ago is shown with its age: idle links measure it every ten seconds. */
@@ -188,7 +189,7 @@ function connectionTable(report: StatusReport, look: Paint): string {
     STATES.indexOf(a.state) - STATES.indexOf(b.state) || a.address.localeCompare(b.address)
   );
   return table(
-    ["", "ADDRESS", "STATE", "OVERLAY", "MTU", "ENCRYPTED", "RTT", "PEER"],
+    ["", "ADDRESS", "STATE", "OVERLAY", "MTU", "ENCRYPTED", "RTT", "RECEIVED", "SENT", "PEER"],
     order.map((one) => ({
       cells: [
         { text: arrow(one.outbound) },
@@ -198,6 +199,8 @@ function connectionTable(report: StatusReport, look: Paint): string {
         { text: one.mtu === null ? "-" : String(one.mtu) },
         { text: one.overlay === null && !one.encrypted ? "-" : one.encrypted ? "yes" : "no" },
         { text: roundTrip(one), ...one.silentMs === null ? {} : { paint: look.warn } },
+        { text: one.traffic === null ? "-" : size(total(one.traffic, "receivedBytes")) },
+        { text: one.traffic === null ? "-" : size(total(one.traffic, "sentBytes")) },
         { text: who(one.peer, one.nickname) },
       ],
       notes: notesOf(one),
@@ -242,7 +245,7 @@ export function renderPeers(report: StatusReport, look: Paint): string {
         }  ` +
         (link.established ? look.good("established") : look.warn("pending"))
       );
-      return [head, ...links].join("\n");
+      return [head, ...links, ...trafficLines(peer.traffic).map((line) => `   ${line}`)].join("\n");
     });
   return blocks.join("\n") + "\n";
 }

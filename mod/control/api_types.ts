@@ -5,6 +5,7 @@ import type { ConnectionState } from "../mesh/snapshot.ts";
 import type { ExposedReport, IpamReport, WaitRequest } from "./address_types.ts";
 import type { LostReport } from "./history_types.ts";
 import type { NamesReport } from "./name_types.ts";
+import type { TrafficReport } from "./traffic_report.ts";
 export type { ConnectionState, LostReport };
 
 /** One connection, or one address that has none yet. */
@@ -38,6 +39,8 @@ export interface ConnectionReport {
   /** For how many milliseconds nothing has come from the peer over the overlay, although something should have; null: all
    * is well. */
   readonly silentMs: number | null;
+  /** What was carried from and to the peer, also over earlier connections; null: nothing yet. */
+  readonly traffic: TrafficReport | null;
   /** Milliseconds to the next attempt; null when none is planned. */
   readonly retryInMs: number | null;
 }
@@ -106,6 +109,8 @@ export interface PeerReport {
   readonly version: number;
   /** Its links. */
   readonly connections: readonly PeerLinkReport[];
+  /** What came from it to this host directly, and was sent to it directly; null: nothing yet. */
+  readonly traffic: TrafficReport | null;
 }
 
 /** What moves frames on this host. */

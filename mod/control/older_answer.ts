@@ -24,6 +24,9 @@ const ATTACHMENT: Blank<AttachmentReport> = {
 
 const EXPOSED = [{ address: "", masquerade: true }] as const;
 
+const CARRIED = { receivedPackets: 0, receivedBytes: 0, sentPackets: 0, sentBytes: 0 };
+const TRAFFIC = new OrNull({ fastdp: CARRIED, sleeve: CARRIED });
+
 const STATUS: Blank<StatusReport> = {
   ...{ name: "", nickname: "", formerName: null, version: "", uid: "0", pid: 0, uptimeMs: 0 },
   protocol: { name: "weave", min: 0, max: 0 },
@@ -43,13 +46,14 @@ const STATUS: Blank<StatusReport> = {
       info: "",
     },
     ...{ overlay: null, mtu: null, peerMtu: null, encrypted: false },
-    ...{ rttMs: null, rttAgeMs: null, silentMs: null, retryInMs: null },
+    ...{ rttMs: null, rttAgeMs: null, silentMs: null, traffic: TRAFFIC, retryInMs: null },
   }],
   lost: [{ peer: "", nickname: null, address: "", reason: "", agoMs: 0 }],
   refused: [{ address: "", peer: null, nickname: null, reason: "", count: 1, agoMs: 0 }],
   peers: [{
     ...{ name: "", nickname: "", uid: "0", shortId: null, version: 0 },
     connections: [{ peer: "", nickname: "", address: "", outbound: false, established: false }],
+    traffic: TRAFFIC,
   }],
   datapath: { kind: "", noFastdp: null, mtu: null, ports: 0, flows: 0, tooLarge: 0, overruns: 0 },
   firewall: { mode: "off", rules: [], undone: 0, undoneAgoMs: null },

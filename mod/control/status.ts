@@ -7,6 +7,7 @@ import { ipamReport, type IpamSources, problemsOfIpam } from "./address_report.t
 import type { LostReport } from "./history_types.ts";
 import type { NamesReport } from "./name_types.ts";
 import type { ExposedReport } from "./address_types.ts";
+import { TrafficReports } from "./traffic_report.ts";
 import { NOT_TAKEN, TOO_LARGE_HERE } from "../overlay/ports/sleeve_port.ts";
 import type {
   AttachmentReport,
@@ -83,8 +84,10 @@ export function assembleStatus(sources: StatusSources): StatusReport {
   // To the data plane a bridge is one port, whatever hangs on it.
   const behindBridge = datapath.kind === "bridge" ? attachments.filter(({ attached }) => attached).length : 0;
   const links = new Map(dataplane.links.map((link) => [link.link, link]));
+  const traffic = new TrafficReports(dataplane.traffic);
   const connections = mesh.connections.map((one) =>
     connectionReport(one, {
+      traffic,
       wanted: wanted.has(one.address),
       link: one.link === undefined ? undefined : links.get(one.link),
     })
@@ -115,6 +118,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       ...peer,
       shortId: peer.shortId ?? null,
       version: Number(peer.version),
+      traffic: traffic.of(peer.name),
     })),
     datapath: {
       kind: datapath.kind,
@@ -177,7 +181,11 @@ function causesOnce(
 
 function connectionReport(
   one: ConnectionSnapshot,
-  { link, wanted }: { readonly wanted: boolean; readonly link: LinkReport | undefined },
+  { link, traffic, wanted }: {
+    readonly wanted: boolean;
+    readonly link: LinkReport | undefined;
+    readonly traffic: TrafficReports;
+  },
 ): ConnectionReport {
   const whole = (ms: number | undefined) => ms === undefined ? null : Math.round(ms);
   return {
@@ -195,6 +203,7 @@ function connectionReport(
     rttMs: one.rttMs === undefined ? null : Math.round(one.rttMs * 1000) / 1000,
     rttAgeMs: whole(link?.rttAgeMs),
     silentMs: whole(link?.silentMs),
+    traffic: traffic.of(one.peer),
     retryInMs: one.retryInMs ?? null,
   };
 }

@@ -228,7 +228,7 @@ async function askDataplane(dataplane: DataplaneHandle): Promise<DataplaneStatus
       ), PATIENCE_MS);
   });
   try {
-    return await Promise.race([dataplane.report(), late]);
+    return await Promise.race([dataplane.report({ count: true }), late]);
   } finally {
     clearTimeout(timer);
   }

@@ -10,6 +10,7 @@ import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
 import type { SleevePort, TakePacket } from "../overlay/ports/sleeve_port.ts";
 import { loopProbeAt } from "../wire/packet/loop_probe.ts";
 import { GroupFrames } from "./group_frames.ts";
+import { EndedFlows } from "./ended_flows.ts";
 import type { TapKeeper } from "./tap_keeper.ts";
 import { TAP_PACKET, type TapPort } from "../overlay/ports/tap_port.ts";
 import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
@@ -50,6 +51,7 @@ export class BridgeDatapath implements Datapath {
   readonly #sleeve: SleevePort;
   readonly #keeper: TapKeeper;
   readonly #flows = new UserFlows();
+  readonly #ended = new EndedFlows();
   /** For frames that are no packet under way. */
   readonly #own = new Uint8Array(TAP_PACKET);
   readonly #packet: Packet = { bytes: this.#own, from: 0, to: 0 };
@@ -219,12 +221,14 @@ export class BridgeDatapath implements Datapath {
   #perform(effect: DatapathEffect, post: PostEvent, now: Millis): void {
     switch (effect.kind) {
       case "install":
+        this.#ended.add(this.#flows.get(effect.ufid));
         this.#flows.install(effect.ufid, effect.key, effect.actions);
         if (effect.frame !== undefined) this.#execute(effect.actions, effect.frame);
         return;
       case "execute":
         return this.#execute(effect.actions, effect.frame);
       case "delete":
+        this.#ended.add(this.#flows.get(effect.ufid));
         return this.#flows.delete(effect.ufid);
       case "delete-foreign":
         return; // nobody else makes flows here
@@ -246,6 +250,7 @@ export class BridgeDatapath implements Datapath {
   /** See Datapath. */
   flush(post: PostEvent): void {
     this.#sleeve.flush(post);
+    this.#ended.tell(post);
   }
 
   /** See Datapath. */

@@ -25,6 +25,8 @@ import type {
 } from "../overlay/ports/datapath_port.ts";
 import type { DataplaneEvent } from "../overlay/ports/dataplane_types.ts";
 import { Backlog } from "./backlog.ts";
+import { NLM_F } from "../wire/netlink/netlink.ts";
+import { AskedAnswers, EndedFlows } from "./ended_flows.ts";
 import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import { OvsMeters } from "./ovs_meters.ts";
@@ -75,6 +77,8 @@ export class OvsDatapath implements Datapath {
   /** vxlan ports to try again: UDP port -> attempt and time. */
   readonly #retries = new Map<number, { attempt: number; at: Millis }>();
   readonly #backlog = new Backlog();
+  readonly #ended = new EndedFlows();
+  readonly #answers = new AskedAnswers();
   readonly #meters: OvsMeters;
   #checkAt = Infinity;
   #checkedAt = -Infinity;
@@ -158,8 +162,12 @@ export class OvsDatapath implements Datapath {
     for (let i = 0; i < BATCHES; i++) {
       const batch = this.#upcalls.receiveBatch();
       for (const datagram of batch) this.#takeUpcall(datagram, post);
+      this.#ended.tell(post);
       this.#send();
-      if (batch.length < this.#upcalls.batchSize) return false;
+      if (batch.length < this.#upcalls.batchSize) {
+        this.#answers.settle();
+        return false;
+      }
     }
     return true;
   }
@@ -172,6 +180,9 @@ export class OvsDatapath implements Datapath {
     }
     const upcall = decoded.value;
     if (upcall.kind === "error") this.#takeRefusal(upcall, post);
+    if (upcall.kind === "flow" && upcall.flow.ufid !== undefined) {
+      this.#ended.add({ ...upcall.flow, ufid: upcall.flow.ufid });
+    }
     if (upcall.kind !== "miss" || upcall.datapath !== this.#kernel.index) return;
     const { inPort } = upcall.miss.key;
     if (!this.#ports.has(inPort)) this.#meet(inPort, post);
@@ -257,7 +268,8 @@ export class OvsDatapath implements Datapath {
         const { actions, frame, key, ufid } = effect;
         if (key.sleeve === undefined && tags === undefined || tags?.bind(ufid, key, actions)) {
           const meter = this.#meters.of(key, actions);
-          writeFlowNew(writer, families, index, effect, { meter, tagOf: tags?.tagOf });
+          const flags = effect.replace ? this.#answers.flags() : NLM_F.request;
+          writeFlowNew(writer, families, index, effect, { flags, meter, tagOf: tags?.tagOf });
         } else post({ kind: "install-failed", ufid, reason: "there is no tag for it" });
         if (frame !== undefined && actions.length > 0) {
           writeExecute(writer, families, index, { frame, actions }, { tagOf: tags?.tagOf });
@@ -271,7 +283,7 @@ export class OvsDatapath implements Datapath {
       }
       case "delete":
         tags?.unbind(effect.ufid);
-        writeFlowDelete(writer, families, index, effect);
+        writeFlowDelete(writer, families, index, effect, this.#answers.flags());
         break;
       case "delete-foreign":
         writeFlowDelete(writer, families, index, effect);

@@ -154,6 +154,11 @@ export class UserFlows {
     this.#corner(key).put(flow);
   }
 
+  /** The flow of this id. */
+  get(ufid: Ufid): UserFlow | undefined {
+    return this.#byId.get(ufid);
+  }
+
   /** Deletes a flow; that it is gone already is fine. */
   delete(ufid: Ufid): void {
     const flow = this.#byId.get(ufid);

@@ -145,6 +145,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       },
       macs: { local, remote: this.#macs.size - local },
       links: this.#links.report(now),
+      traffic: this.#keeper.traffic.report(),
       held: this.#network.held(now),
     };
   }
@@ -253,6 +254,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
       case "count-flows":
         this.#keeper.count(now);
         break;
+      case "carried":
+        this.#keeper.carried(event.flows, now);
+        break;
       case "backlog":
         this.#backlogSince = event.since;
         break;
@@ -307,6 +311,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   #settle(now: Millis): void {
     if (this.#links.takeChanged()) {
       this.#network.setLinks(this.#links.facts(), now);
+      this.#keeper.traffic.setLinks(this.#links.ends());
       this.#networkChanged = true;
     }
     if (this.#networkChanged) {

@@ -222,6 +222,7 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
         for (const request of message.requests) post({ kind: "request", request });
         return;
       case "report": {
+        if (message.count) post({ kind: "count-flows" });
         const status = { ...core.report(clock.now()), kernel: datapath.counts() };
         return send({ kind: "report", id: message.id, status });
       }

@@ -11,6 +11,7 @@ const SOURCES = [
   "mod/control/name_types.ts",
   "mod/control/doctor_types.ts",
   "mod/control/history_types.ts",
+  "mod/control/traffic_report.ts",
 ];
 const OTHERS = ["mod/mesh/snapshot.ts"];
 

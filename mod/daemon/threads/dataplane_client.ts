@@ -73,8 +73,8 @@ export interface DataplaneHandle {
   whoHas(ip: Ip, mac: Mac): void;
   /** What becomes of frames between two addresses; rejects once the data plane has ended. */
   explain(question: FrameQuestion): Promise<FrameView>;
-  /** What is going on; rejects once the data plane has ended. */
-  report(): Promise<DataplaneStatus>;
+  /** What is going on; `count`: with what flows have carried until now. Rejects once the data plane has ended. */
+  report(options?: { readonly count?: boolean }): Promise<DataplaneStatus>;
   /** Ends the worker. Datapath, ports and flows stay, and traffic goes on. */
   stop(): Promise<void>;
 }
@@ -184,8 +184,8 @@ class DataplaneClient implements DataplaneHandle {
     this.#post({ kind: "who-has", ip, mac });
   }
 
-  report(): Promise<DataplaneStatus> {
-    return this.#ask(this.#reports, (id) => ({ kind: "report", id }));
+  report({ count = false } = {}): Promise<DataplaneStatus> {
+    return this.#ask(this.#reports, (id) => ({ kind: "report", id, count }));
   }
 
   explain(question: FrameQuestion): Promise<FrameView> {

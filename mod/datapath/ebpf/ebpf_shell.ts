@@ -335,6 +335,7 @@ export class EbpfDatapath implements Datapath {
   /** See Datapath. */
   flush(post: PostEvent): void {
     this.#user.flush(post);
+    this.#tables.ended.tell(post);
   }
 
   /** See Datapath. */

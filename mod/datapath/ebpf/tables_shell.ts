@@ -8,6 +8,8 @@ import type {
   PortNo,
   Ufid,
 } from "../../wire/netlink/ovs_keys.ts";
+import type { FlowCount } from "../../overlay/ports/dataplane_types.ts";
+import { EndedFlows } from "../ended_flows.ts";
 import { metersOf, portOfMeter } from "../ovs_meters.ts";
 import { FlowPlaces } from "./flow_places.ts";
 import {
@@ -60,6 +62,8 @@ export class Tables {
   readonly #rate = octets(RATE.size);
   readonly #config = octets(CONFIG.size);
   readonly #counts: Uint8Array<ArrayBuffer>;
+  /** What flows had carried when they were deleted or changed. */
+  readonly ended = new EndedFlows();
   #slot = 0;
   #tap = 0;
   #taken = 0;
@@ -94,6 +98,7 @@ export class Tables {
     if (replace) {
       if (!this.maps.flows.get(this.#key, this.#old)) return describeErrno(ERRNO.ENOENT);
       this.#flow.set(this.#old.subarray(FLOW.packets, FLOW.count), FLOW.packets);
+      this.ended.add(countOf(this.#old, ufid));
     }
     view.setBigUint64(FLOW.ufid, BigInt(ufid), true);
     view.setUint32(FLOW.count, count, true);
@@ -165,6 +170,7 @@ export class Tables {
     this.#key.set(place.key);
     const { chunks } = place;
     this.#places.delete(ufid);
+    if (this.maps.flows.get(this.#key, this.#old)) this.ended.add(countOf(this.#old, ufid));
     this.maps.flows.delete(this.#key);
     this.#deleteGroup(ufid, 0, chunks);
   }
@@ -332,6 +338,11 @@ function handleOf(keys: Uint8Array, at: number, ufid: Ufid): FlowHandle {
   handle.set(keys.subarray(at, at + KEY.size));
   new DataView(handle.buffer).setBigUint64(KEY.size, BigInt(ufid), true);
   return handle as Uint8Array as FlowHandle;
+}
+
+function countOf(value: Uint8Array, ufid: Ufid): FlowCount {
+  const { bytes, packets } = record(value, 0, { ufid, handle: NO_HANDLE });
+  return { bytes, packets, ufid };
 }
 
 function record(

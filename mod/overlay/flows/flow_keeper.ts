@@ -5,7 +5,7 @@ import type { Millis } from "../../core/time.ts";
 import type { FlowAction, FlowHandle, FlowRecord, Miss, Ufid } from "../../wire/netlink/ovs_keys.ts";
 import { vniSource } from "../../wire/packet/vxlan.ts";
 import type { MutableCounters } from "../ports/counters.ts";
-import type { DataplaneEffect, DataplaneLimits } from "../ports/dataplane_types.ts";
+import type { DataplaneEffect, DataplaneLimits, FlowCount } from "../ports/dataplane_types.ts";
 import { type FlowEntry, FlowTable, keyText } from "./flow_table.ts";
 import {
   decide,
@@ -16,11 +16,13 @@ import {
   sameActions,
 } from "./forward.ts";
 import { localPlace, peerPlace } from "./place.ts";
+import { Traffic } from "./traffic.ts";
 
 /** A flow that carried nothing for this long is deleted. */
 export const FLOW_IDLE_MS = 300_000;
-/** People who look for a fault have flows counted no more often than that. */
+/** People have flows counted no more often than that; more rarely where there are many: 65,536 take a tenth of a second. */
 const COUNT_GAP_MS = 250;
+const FLOWS_PER_GAP_MS = 8;
 /** Frames refused by the loop guard get flows of their own, but not more than this many. */
 const MAX_GUARDS = 256;
 /** This part of all flows is for frames of local ports only. */
@@ -42,6 +44,8 @@ export class FlowKeeper {
   #countAt = 0;
   /** The registry; others may mark entries to be decided again. */
   readonly table = new FlowTable();
+  /** What was carried from and to each neighbour. */
+  readonly traffic = new Traffic();
   readonly #options: FlowKeeperOptions;
   #nextUfid: number;
   /** Flows with a lower id were there when the last dump was asked for. */
@@ -59,6 +63,7 @@ export class FlowKeeper {
   execute(miss: Miss, actions: readonly FlowAction[]): void {
     if (actions.length === 0) return;
     this.#options.counters.executed++;
+    this.traffic.passed(miss.key, actions, miss.frame.length);
     this.#push({ kind: "execute", frame: miss.frame, inPort: miss.key.inPort, actions });
   }
 
@@ -87,15 +92,18 @@ export class FlowKeeper {
       if (wide !== undefined) this.delete(wide); // flows must not overlap
       entry = newEntry(this.#newUfid(), key, decision, now);
       this.table.add(entry, context.network);
+      this.traffic.assign(entry);
     } else {
       // A second frame was on its way up already, or the kernel lost the flow: then it refuses, and the next frame's
       // flow is a new one.
-      this.table.update(entry, decision, context.network);
-      this.table.confirm(entry);
+      this.#change(entry, decision);
     }
     counters.installed++;
     const frame = decision.actions.length > 0 ? miss.frame : undefined;
-    if (frame !== undefined) counters.executed++;
+    if (frame !== undefined) {
+      counters.executed++;
+      this.traffic.passed(key, decision.actions, frame.length);
+    }
     this.#push({ kind: "install", ufid: entry.ufid, replace, key, actions: decision.actions, frame });
   }
 
@@ -113,8 +121,7 @@ export class FlowKeeper {
         // Not knowing is not knowing better.
         this.table.update(entry, { ...decision, actions: entry.actions, until: Infinity }, context.network);
       } else if (fits && entry.foreign === undefined) {
-        this.table.update(entry, decision, context.network);
-        this.table.confirm(entry);
+        this.#change(entry, decision);
         counters.replaced++;
         const { ufid, key, actions } = entry;
         this.#push({ kind: "install", ufid, replace: true, key, actions, frame: undefined });
@@ -122,8 +129,25 @@ export class FlowKeeper {
     }
   }
 
+  #change(entry: FlowEntry, decision: Decision): void {
+    this.traffic.ends(entry);
+    this.table.update(entry, decision, this.#options.context.network);
+    this.table.confirm(entry);
+    this.traffic.assign(entry);
+  }
+
+  /** The datapath tells what flows had carried when they were deleted or changed. */
+  carried(counts: readonly FlowCount[], now: Millis): void {
+    for (const count of counts) {
+      const entry = this.table.get(count.ufid);
+      if (entry !== undefined && entry.packets !== count.packets) entry.usedAt = now;
+      this.traffic.told(count, entry);
+    }
+  }
+
   /** Deletes a flow at once. */
   delete(entry: FlowEntry): void {
+    this.traffic.ends(entry);
     this.table.remove(entry);
     if (entry.foreign !== undefined) return this.#deleteForeign(entry.foreign);
     this.#options.counters.deleted++;
@@ -147,18 +171,18 @@ export class FlowKeeper {
   /** Asks for a look on behalf of people, unless they had one just now. */
   count(now: Millis): void {
     if (now < this.#countAt) return;
-    this.#countAt = now + COUNT_GAP_MS;
+    this.#countAt = now + COUNT_GAP_MS + this.table.size / FLOWS_PER_GAP_MS;
     this.requestDump();
   }
 
   /** Looks at what every flow has carried since the last time. */
   sweep(records: readonly FlowRecord[], now: Millis): void {
     const seen = new Set<Ufid>();
-    for (const { ufid, handle, packets } of records) {
+    for (const { ufid, handle, packets, bytes } of records) {
       const entry = ufid === undefined ? undefined : this.table.get(ufid);
       if (entry !== undefined) {
         seen.add(entry.ufid);
-        this.#look(entry, packets, now);
+        this.#look(entry, { packets, bytes }, now);
       } else if (!this.#grace) {
         if (ufid === undefined) this.#deleteForeign(handle);
         else this.#push({ kind: "delete", ufid });
@@ -168,11 +192,12 @@ export class FlowKeeper {
       const gone = entry.ufid < this.#dumpBarrier && entry.foreign === undefined && !seen.has(entry.ufid);
       if (gone) this.table.remove(entry);
     }
+    this.traffic.swept();
   }
 
-  #look(entry: FlowEntry, packets: number, now: Millis): void {
+  #look(entry: FlowEntry, { bytes, packets }: Omit<FlowCount, "ufid">, now: Millis): void {
     if (packets !== entry.packets) {
-      entry.packets = packets;
+      this.traffic.look(entry, packets, bytes);
       entry.usedAt = now;
       const { ethSrc, inPort } = entry.key;
       if (ethSrc === undefined) return;
@@ -196,7 +221,7 @@ export class FlowKeeper {
   }
 
   #adoptOne(record: FlowRecord, now: Millis): void {
-    const { ufid, key, actions, handle, packets } = record;
+    const { ufid, key, actions, handle, packets, bytes } = record;
     // What names a link that user space had: it has no meaning any more.
     if (isOfUserSpace(record)) return this.#deleteForeign(handle);
     const odd = (key?.ethSrc === undefined) !== (key?.ethDst === undefined);
@@ -207,7 +232,7 @@ export class FlowKeeper {
     const foreign = ufid === undefined ? handle : undefined;
     const nothing = { actions: orderedActions(actions), unicast: -1, broadcast: -1, locals: false };
     const entry = newEntry(ufid ?? this.#newUfid(), key, { ...nothing, until: Infinity }, now);
-    this.table.add({ ...entry, adopted: true, foreign, packets }, context.network);
+    this.table.add({ ...entry, adopted: true, foreign, packets, bytes }, context.network);
   }
 
   /** What was found at start has no privilege any more; what somebody else made goes. */
@@ -278,6 +303,8 @@ function newEntry(
     adopted: false,
     foreign: undefined,
     packets: 0,
+    bytes: 0,
+    cells: undefined,
     usedAt: now,
   };
 }

@@ -25,6 +25,10 @@ export interface FlowEntry {
   readonly foreign: FlowHandle | undefined;
   /** Packets it had carried when last looked at. */
   packets: number;
+  /** Octets of those. */
+  bytes: number;
+  /** Which counts of peers it adds to; undefined: not known yet. */
+  cells: readonly { packets: number; bytes: number }[] | undefined;
   /** When it was last seen to have carried something, or was installed. */
   usedAt: Millis;
   /** When it must go at the latest. */

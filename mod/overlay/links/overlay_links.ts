@@ -18,6 +18,7 @@ import { takeXfrmNews } from "./esp_news.ts";
 import { EspTable } from "./esp_table.ts";
 import { decodeHeartbeat, fullPromiseOf, isFullSize, promiseOf } from "../../wire/mesh/heartbeat.ts";
 import type { LinkFacts, Network, Path } from "../paths/network.ts";
+import type { LinkEnd } from "../paths/path.ts";
 import type { PortTable } from "../paths/port_table.ts";
 import { isBeat } from "../../wire/mesh/sleeve_special.ts";
 import type { SleeveNews } from "../ports/sleeve_port.ts";
@@ -302,6 +303,13 @@ export class OverlayLinks {
   /** What the links say about addresses. */
   facts(): LinkFacts {
     return factsOf([...this.#links.values()], this.#esp);
+  }
+
+  /** How frames name the links. */
+  ends(): readonly LinkEnd[] {
+    return [...this.#links.values()].map(({ fastdp, id, request: { peer } }) => ({
+      ...{ link: id, peer, tunnel: fastdp?.forwarder.remote },
+    }));
   }
 
   /** Every link, for people. */

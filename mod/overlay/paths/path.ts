@@ -1,6 +1,6 @@
 /** How neighbours are reached. */
 import type { Ip } from "../../core/addr.ts";
-import type { ShortId } from "../../core/names.ts";
+import type { PeerName, ShortId } from "../../core/names.ts";
 import type { LinkId } from "../../core/overlay_port.ts";
 import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
 
@@ -21,6 +21,14 @@ export interface SleevePath {
 
 /** How a neighbour is reached. */
 export type Path = TunnelPath | SleevePath;
+
+/** A link, as frames name it. */
+export interface LinkEnd {
+  readonly link: LinkId;
+  readonly peer: PeerName;
+  /** Where its tunnel leads; undefined: it has none. */
+  readonly tunnel: Ip | undefined;
+}
 
 /** A neighbour to hand a frame to. */
 export interface Hop {

@@ -67,7 +67,8 @@ export type ToDataplane =
   | { readonly kind: "start"; readonly config: DataplaneConfig; readonly wakeupFd: number }
   /** In this order; what one turn of the main thread brings about comes together. */
   | { readonly kind: "requests"; readonly requests: readonly OverlayRequest[] }
-  | { readonly kind: "report"; readonly id: number }
+  /** `count`: with what flows have carried until now, which has a price. */
+  | { readonly kind: "report"; readonly id: number; readonly count: boolean }
   /** What becomes of frames between two addresses. */
   | { readonly kind: "explain"; readonly id: number; readonly question: FrameQuestion }
   /** Ask everybody who uses an IPv4 address, in the name of a MAC address that nobody else has. */

@@ -97,6 +97,27 @@ export interface AddressUse {
   readonly peer: PeerName | undefined;
 }
 
+/** What a flow has carried since it was made. */
+export interface FlowCount {
+  readonly ufid: Ufid;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** Frames of containers, large ones as the kernel hands them over, and their octets. */
+export interface CarriedCount {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** What was carried from and to a neighbour, over each overlay, since the data plane began. */
+export interface TrafficView {
+  readonly peer: PeerName;
+  readonly ways: Readonly<
+    Record<OverlayName, { readonly received: CarriedCount; readonly sent: CarriedCount }>
+  >;
+}
+
 /** What happened. `started` comes first and once; then anything in any order. */
 export type DataplaneEvent =
   /** The datapath is open: every port it has (vxlan ones too) and every flow already in it, key, actions and counts. */
@@ -133,6 +154,8 @@ export type DataplaneEvent =
   /** More has come than could be read at once. Everything that came until `since` has been read, and not all that came
    * later; undefined: all has been read. */
   | { readonly kind: "backlog"; readonly since: Millis | undefined }
+  /** What flows had carried when they were deleted, or were made to do something else. */
+  | { readonly kind: "carried"; readonly flows: readonly FlowCount[] }
   /** Somebody is about to ask what flows have carried: look at them, unless that was done just now. */
   | { readonly kind: "count-flows" }
   /** `nextWake()` has come. */
@@ -305,6 +328,8 @@ export interface DataplaneReport {
   readonly counters: DataplaneCounters;
   readonly macs: { readonly local: number; readonly remote: number };
   readonly links: readonly LinkReport[];
+  /** What neighbours have sent and were sent. */
+  readonly traffic: readonly TrafficView[];
   /** Peers whose path is kept although their link is gone, because they may be restarting. */
   readonly held: readonly {
     readonly peer: PeerName | undefined;

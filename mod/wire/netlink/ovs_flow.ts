@@ -84,6 +84,7 @@ export function writeFlowNew(
   writeActions(writer, flow.actions, { tagOf, carriesTag: sleeve !== undefined, meter });
   writer.close(actions);
   writeUfid(writer, flow.ufid);
+  if (flow.replace === true) writeEcho(writer, flags);
   writer.end();
 }
 
@@ -115,9 +116,16 @@ export function writeFlowDelete(
   flags: number = NLM_F.request,
 ): void {
   beginOvs(writer, families.flow, { command: OVS_CMD.del, flags, datapath });
-  if ("ufid" in name) writeUfid(writer, name.ufid);
-  else writer.raw(name.handle);
+  if ("ufid" in name) {
+    writeUfid(writer, name.ufid);
+    writeEcho(writer, flags);
+  } else writer.raw(name.handle);
   writer.end();
+}
+
+/** An answer needs no more than the flow's id and what it has carried. */
+function writeEcho(writer: NetlinkWriter, flags: number): void {
+  if ((flags & NLM_F.echo) !== 0) writer.attrU32(FLOW.ufidFlags, OMIT.key | OMIT.mask | OMIT.actions);
 }
 
 /** Asks for all flows; `terse` leaves out keys, masks and actions of flows that have ids. */
@@ -200,6 +208,8 @@ export type Upcall =
   }
   /** A request sent without acknowledgement failed. */
   | UpcallError
+  /** A request with `echo` is answered: the flow as it was. */
+  | { readonly kind: "flow"; readonly flow: FlowRecord }
   /** Anything else. */
   | { readonly kind: "ignored" };
 
@@ -208,7 +218,13 @@ export function decodeUpcall(families: OvsFamilies, datagram: Uint8Array): Decod
   if (datagram.length < NLMSG_HEADER) return bad(`message header needs 16 bytes, has ${datagram.length}`);
   const type = datagram[4]! | datagram[5]! << 8;
   if (type === families.packet) return decodeMiss(datagram);
+  if (type === families.flow) return decodeEcho(datagram);
   return type === NLMSG.error ? decodeFailure(families, datagram) : good({ kind: "ignored" });
+}
+
+function decodeEcho(datagram: Uint8Array): Decoded<Upcall> {
+  const decoded = decodeFlow(datagram);
+  return decoded.ok ? good({ kind: "flow", flow: decoded.value }) : decoded;
 }
 
 function decodeMiss(message: Uint8Array): Decoded<Upcall> {

@@ -10,6 +10,7 @@ import { nameServersReached } from "../common/name_leg.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { type Scenario, suite } from "../common/suite.ts";
+import { trafficCounted } from "../common/traffic.ts";
 import type { World } from "../common/world.ts";
 import { CARRIES, DATAPATHS, declareTests, hostWorld, overlayOf, withDatapath } from "./host_lab.ts";
 
@@ -25,6 +26,7 @@ const everyday = (datapath: string): Readonly<Record<string, Scenario<World>>> =
       note(`MTU ${status.mtu}, of the link ${connections[0]?.mtu}; ${connections[0]?.info}`);
     }
   },
+  "every ping is counted, on both hosts, in both directions": trafficCounted,
   "interfaces have the names of the contract": async (world) => {
     const names = (await links(world.host(1).netns)).map((link) => link.ifname);
     for (const name of ["meshnet", "mesh-tap"]) assert.ok(names.includes(name), names.join(" "));

@@ -10,6 +10,7 @@ import { note } from "../common/notes.ts";
 import { FEW_MISSES } from "../common/kernel_flows.ts";
 import { exec, pause } from "../common/process.ts";
 import { cpuSeconds, residentMb, wakeUps } from "../common/usage.ts";
+import { trafficCounted } from "../common/traffic.ts";
 import { usedAddresses } from "../common/used_addresses.ts";
 import { suite } from "../common/suite.ts";
 
@@ -30,6 +31,7 @@ export default suite({ name: "two hosts", open: () => hosts(2), prepare: mesh },
       assert.ok(outgoing.length > 0 && incoming.length > 0, JSON.stringify(flows, null, 1));
     }
   },
+  "every ping is counted, on both hosts, in both directions": trafficCounted,
   "without a password nothing of encryption is opened": (world) => {
     for (const { daemon } of world.hosts) {
       // Columns: address of the socket, protocol, port id (that of the kernel is 0).

@@ -52,6 +52,7 @@ export const EXAMPLE: StatusReport = {
       peerMtu: null,
       rttAgeMs: null,
       silentMs: null,
+      traffic: null,
       retryInMs: 14_200,
     },
     {
@@ -69,6 +70,10 @@ export const EXAMPLE: StatusReport = {
       peerMtu: null,
       rttAgeMs: 4_000,
       silentMs: null,
+      traffic: {
+        fastdp: { receivedPackets: 812_004, receivedBytes: 1_204_330_117, sentPackets: 97, sentBytes: 9_506 },
+        sleeve: { receivedPackets: 0, receivedBytes: 0, sentPackets: 2, sentBytes: 196 },
+      },
       retryInMs: null,
     },
   ],
@@ -100,6 +105,10 @@ export const EXAMPLE: StatusReport = {
         outbound: false,
         established: true,
       }],
+      traffic: {
+        fastdp: { receivedPackets: 812_004, receivedBytes: 1_204_330_117, sentPackets: 97, sentBytes: 9_506 },
+        sleeve: { receivedPackets: 0, receivedBytes: 0, sentPackets: 2, sentBytes: 196 },
+      },
     },
     {
       name: "8a:3e:11:02:9c:01",
@@ -114,6 +123,7 @@ export const EXAMPLE: StatusReport = {
         outbound: true,
         established: true,
       }],
+      traffic: null,
     },
   ],
   datapath: { kind: "ovs", noFastdp: null, mtu: 1410, ports: 3, flows: 12, tooLarge: 0, overruns: 0 },

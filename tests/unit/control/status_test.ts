@@ -72,6 +72,7 @@ function sources(
       ports: [{ kind: "internal" }, { kind: "vxlan", udpPort: 6784 }],
       stopped: [],
     },
+    traffic: [],
     links: [{ link: 7, rttAgeMs: 20_400.4, silentMs: 20_400.4 }],
     kernel: { lost: 2, sleeve: { dropped: { "receive-buffer-full": 3, "tap-queue-full": 4 } } },
   } as unknown as DataplaneStatus;
@@ -125,6 +126,7 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     peerMtu: null,
     rttAgeMs: null,
     silentMs: null,
+    traffic: null,
     retryInMs: 2000,
   });
   assert.deepEqual(status.peers[0], {
@@ -134,6 +136,7 @@ Deno.test("assembleStatus() has every key of the contract, with null for what is
     shortId: null,
     version: 7,
     connections: [],
+    traffic: null,
   });
   assert.deepEqual(status.datapath, {
     kind: "ovs",

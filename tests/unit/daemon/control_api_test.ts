@@ -22,6 +22,7 @@ function fakeParts(asked: unknown[]) {
     datapath: { kind: "ovs", mtu: 1410, ports: [], stopped: [], flows: 0 },
     kernel: { lost: 0 },
     links: [],
+    traffic: [],
   };
   return {
     config: {

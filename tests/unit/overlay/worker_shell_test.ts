@@ -183,7 +183,7 @@ Deno.test("runDataplane() performs effects in order and hands the mesh's on", as
 });
 
 Deno.test("runDataplane() answers reports with the core's and the kernel's counts", async () => {
-  const { sent } = await play([{ messages: [{ kind: "report", id: 9 }] }]);
+  const { sent } = await play([{ messages: [{ kind: "report", id: 9, count: false }] }]);
   assert.deepEqual(sent[1], { kind: "report", id: 9, status: { held: [], kernel: COUNTS } });
 });
 

@@ -21,7 +21,7 @@ class Filled {
     const { actions, broadcast, locals, unicast, until } = decide(key, this.context, NOW);
     const entry: FlowEntry = {
       ...{ ufid: this.#next++ as Ufid, key, actions, unicast, broadcast, locals, until },
-      ...{ adopted: false, foreign: undefined, packets: 0, usedAt: NOW },
+      ...{ adopted: false, foreign: undefined, packets: 0, bytes: 0, cells: [], usedAt: NOW },
       ...more,
     };
     this.table.add(entry, this.context.network);
