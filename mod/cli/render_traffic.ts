@@ -1,5 +1,5 @@
 /** What peers sent and were sent, as text. */
-import type { OverlayTraffic, TrafficReport } from "../control/traffic_report.ts";
+import type { OverlayTraffic, TrafficReport } from "../control/api_types.ts";
 import { count, size } from "./render.ts";
 
 /** Of both overlays together. */

@@ -6,7 +6,8 @@ import type { ExposedReport, IpamReport, WaitRequest } from "./address_types.ts"
 import type { LostReport } from "./history_types.ts";
 import type { NamesReport } from "./name_types.ts";
 import type { TrafficReport } from "./traffic_report.ts";
-export type { ConnectionState, LostReport };
+export type { OverlayTraffic } from "./traffic_report.ts";
+export type { ConnectionState, LostReport, TrafficReport };
 
 /** One connection, or one address that has none yet. */
 export interface ConnectionReport {

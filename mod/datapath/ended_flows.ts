@@ -1,17 +1,17 @@
 /** What flows had carried when they were deleted or changed: told together, as there may be thousands at once. */
 import { NLM_F } from "../wire/netlink/netlink.ts";
 import type { PostEvent } from "../overlay/ports/datapath_port.ts";
-import type { FlowCount } from "../overlay/ports/dataplane_types.ts";
+import type { FlowCarried } from "../overlay/ports/dataplane_types.ts";
 
 /** Answers that may wait at the socket of misses: they must not take the place of those. */
 const MAX_ANSWERS = 512;
 
 /** Collects counts, and tells them when asked to. */
 export class EndedFlows {
-  #counts: FlowCount[] = [];
+  #counts: FlowCarried[] = [];
 
   /** A flow ends, or is changed. */
-  add(flow: FlowCount | undefined): void {
+  add(flow: FlowCarried | undefined): void {
     if (flow === undefined || flow.packets === 0) return;
     const { bytes, packets, ufid } = flow;
     this.#counts.push({ bytes, packets, ufid });

@@ -1,7 +1,7 @@
 /** The kernel's Open vSwitch as a Datapath: misses and notices in, flows and frames out. */
 import { assertNever } from "../core/brand.ts";
 import { describeErrno, ERRNO } from "../core/errno.ts";
-import { errnoOf, messageOf } from "../core/errors.ts";
+import { errnoOf } from "../core/errors.ts";
 import { NAME_PORT } from "../core/name_leg.ts";
 import { after, type Millis } from "../core/time.ts";
 import { NetlinkWriter } from "../wire/netlink/netlink_writer.ts";
@@ -31,6 +31,7 @@ import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import { OvsMeters } from "./ovs_meters.ts";
 import type { OvsChange } from "./ovs_setup.ts";
+import { OvsTunnels } from "./ovs_tunnels_shell.ts";
 import { sendGathered } from "./ovs_send_shell.ts";
 import { leftForKernel, openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
@@ -47,8 +48,6 @@ const BATCHES = 2;
 const ROUNDS = 4;
 /** What is gathered for one send, in octets; one more effect, a frame of 64 KiB, may come on top. */
 const SEND_LIMIT = 64 * 1024;
-const VXLAN_ATTEMPTS = 5;
-const VXLAN_RETRY_MS = 10;
 /** Shortest time between two looks at whether misses still reach us. */
 const CHECK_MS = 200;
 
@@ -74,8 +73,7 @@ export class OvsDatapath implements Datapath {
   readonly #user: OvsSleeve | undefined;
   readonly #writer = new NetlinkWriter(SEND_LIMIT + 80 * 1024);
   readonly #ports = new Map<PortNo, Vport>();
-  /** vxlan ports to try again: UDP port -> attempt and time. */
-  readonly #retries = new Map<number, { attempt: number; at: Millis }>();
+  readonly #tunnels: OvsTunnels;
   readonly #backlog = new Backlog();
   readonly #ended = new EndedFlows();
   readonly #answers = new AskedAnswers();
@@ -102,6 +100,8 @@ export class OvsDatapath implements Datapath {
     this.#name = options.name;
     this.#adapters = options.adapters;
     this.#user = options.user;
+    const learn = (port: Vport, post: PostEvent) => this.#learn(port, post);
+    this.#tunnels = new OvsTunnels({ ensure: (udpPort) => kernel.ensureVxlan(udpPort), learn });
     this.#meters = new OvsMeters({ make: (meter) => kernel.makeMeter(meter), log: options.adapters.log });
   }
 
@@ -296,7 +296,7 @@ export class OvsDatapath implements Datapath {
         break;
       }
       case "ensure-vxlan":
-        this.#ensureVxlan(effect.udpPort, 1, post, now);
+        this.#tunnels.ensure(effect.udpPort, post, now);
         break;
       case "sleeve-open":
       case "sleeve-close":
@@ -307,26 +307,6 @@ export class OvsDatapath implements Datapath {
         assertNever(effect);
     }
     if (writer.length > SEND_LIMIT) this.#send();
-  }
-
-  /** A question that cannot be asked has an answer all the same, or a link would wait for it. */
-  #tryVxlan(udpPort: number): ReturnType<OvsKernel["ensureVxlan"]> {
-    try {
-      return this.#kernel.ensureVxlan(udpPort);
-    } catch (thrown) {
-      return { kind: "failed", reason: messageOf(thrown) };
-    }
-  }
-
-  #ensureVxlan(udpPort: number, attempt: number, post: PostEvent, now: Millis): void {
-    this.#retries.delete(udpPort);
-    const result = this.#tryVxlan(udpPort);
-    if (result.kind === "ready") {
-      this.#learn(result.port, post);
-      post({ kind: "vxlan-ready", udpPort, port: result.port.port });
-    } else if (result.kind === "busy" && attempt < VXLAN_ATTEMPTS) {
-      this.#retries.set(udpPort, { attempt: attempt + 1, at: after(now, VXLAN_RETRY_MS) });
-    } else post({ kind: "vxlan-failed", udpPort, reason: result.reason });
   }
 
   /** See Datapath. */
@@ -352,18 +332,14 @@ export class OvsDatapath implements Datapath {
 
   /** See Datapath. */
   nextWake(): number {
-    let next = Math.min(this.#checkAt, this.#user?.nextWake() ?? Infinity);
-    for (const { at } of this.#retries.values()) next = Math.min(next, at);
-    return next;
+    return Math.min(this.#checkAt, this.#user?.nextWake() ?? Infinity, this.#tunnels.nextWake());
   }
 
   /** See Datapath. */
   wake(post: PostEvent, now: Millis): void {
     if (now >= this.#checkAt) this.#check(now);
     this.#user?.wake(now);
-    for (const [udpPort, { attempt, at }] of [...this.#retries]) {
-      if (now >= at) this.#ensureVxlan(udpPort, attempt, post, now);
-    }
+    this.#tunnels.wake(post, now);
   }
 
   #check(now: Millis): void {

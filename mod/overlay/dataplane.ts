@@ -30,7 +30,7 @@ import { Network } from "./paths/network.ts";
 import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./flows/place.ts";
 import { PortTable } from "./paths/port_table.ts";
 import type { PeerDirectory } from "./ports/sleeve_port.ts";
-import { VxlanPorts } from "./paths/vxlan_ports.ts";
+import { tunnelPort, VxlanPorts } from "./paths/vxlan_ports.ts";
 
 export * from "./ports/dataplane_types.ts";
 
@@ -396,8 +396,4 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     if (this.options.overlays.includes("fastdp")) this.#tunnels.want(this.options.vxlanPort);
     this.#links.setTunnels(now);
   }
-}
-
-function tunnelPort(port: PortNo, udpPort: number): Vport {
-  return { port, kind: "vxlan", name: `vxlan-${udpPort}`, ifindex: undefined, udpPort, upcallPids: [] };
 }

@@ -8,7 +8,7 @@ import type {
   PortNo,
   Ufid,
 } from "../../wire/netlink/ovs_keys.ts";
-import type { FlowCount } from "../../overlay/ports/dataplane_types.ts";
+import type { FlowCarried } from "../../overlay/ports/dataplane_types.ts";
 import { EndedFlows } from "../ended_flows.ts";
 import { metersOf, portOfMeter } from "../ovs_meters.ts";
 import { FlowPlaces } from "./flow_places.ts";
@@ -340,7 +340,7 @@ function handleOf(keys: Uint8Array, at: number, ufid: Ufid): FlowHandle {
   return handle as Uint8Array as FlowHandle;
 }
 
-function countOf(value: Uint8Array, ufid: Ufid): FlowCount {
+function countOf(value: Uint8Array, ufid: Ufid): FlowCarried {
   const { bytes, packets } = record(value, 0, { ufid, handle: NO_HANDLE });
   return { bytes, packets, ufid };
 }

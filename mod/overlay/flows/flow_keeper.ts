@@ -5,7 +5,7 @@ import type { Millis } from "../../core/time.ts";
 import type { FlowAction, FlowHandle, FlowRecord, Miss, Ufid } from "../../wire/netlink/ovs_keys.ts";
 import { vniSource } from "../../wire/packet/vxlan.ts";
 import type { MutableCounters } from "../ports/counters.ts";
-import type { DataplaneEffect, DataplaneLimits, FlowCount } from "../ports/dataplane_types.ts";
+import type { DataplaneEffect, DataplaneLimits, FlowCarried } from "../ports/dataplane_types.ts";
 import { type FlowEntry, FlowTable, keyText } from "./flow_table.ts";
 import {
   decide,
@@ -137,7 +137,7 @@ export class FlowKeeper {
   }
 
   /** The datapath tells what flows had carried when they were deleted or changed. */
-  carried(counts: readonly FlowCount[], now: Millis): void {
+  carried(counts: readonly FlowCarried[], now: Millis): void {
     for (const count of counts) {
       const entry = this.table.get(count.ufid);
       if (entry !== undefined && entry.packets !== count.packets) entry.usedAt = now;
@@ -195,7 +195,7 @@ export class FlowKeeper {
     this.traffic.swept();
   }
 
-  #look(entry: FlowEntry, { bytes, packets }: Omit<FlowCount, "ufid">, now: Millis): void {
+  #look(entry: FlowEntry, { bytes, packets }: Omit<FlowCarried, "ufid">, now: Millis): void {
     if (packets !== entry.packets) {
       this.traffic.look(entry, packets, bytes);
       entry.usedAt = now;

@@ -3,7 +3,7 @@ import type { Ip } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { LinkId, OverlayName } from "../../core/overlay_port.ts";
 import type { FlowAction, FlowKey, Ufid } from "../../wire/netlink/ovs_keys.ts";
-import type { CarriedCount, FlowCount, TrafficView } from "../ports/dataplane_types.ts";
+import type { CarriedCount, FlowCarried, TrafficView } from "../ports/dataplane_types.ts";
 import type { LinkEnd } from "../paths/path.ts";
 import type { FlowEntry } from "./flow_table.ts";
 
@@ -58,7 +58,7 @@ export class Traffic {
   }
 
   /** The datapath tells what a flow had carried when it was deleted or changed; `entry`: the flow, if it goes on. */
-  told({ bytes, packets, ufid }: FlowCount, entry: FlowEntry | undefined): void {
+  told({ bytes, packets, ufid }: FlowCarried, entry: FlowEntry | undefined): void {
     const old = this.#endedBefore.get(ufid) ?? this.#ended.get(ufid);
     if (old === undefined) return entry && this.look(entry, packets, bytes);
     if (!this.#endedBefore.delete(ufid)) this.#ended.delete(ufid);

@@ -1,6 +1,6 @@
 /** Tunnel ports that links need: asked for until they are there. */
 import type { Millis } from "../../core/time.ts";
-import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
+import type { PortNo, Vport } from "../../wire/netlink/ovs_keys.ts";
 import type { PortTable } from "./port_table.ts";
 
 /** A tunnel port that could not be made is tried again after this long. */
@@ -69,4 +69,9 @@ export class VxlanPorts {
     }
     return next;
   }
+}
+
+/** A tunnel port that has just been made. */
+export function tunnelPort(port: PortNo, udpPort: number): Vport {
+  return { port, kind: "vxlan", name: `vxlan-${udpPort}`, ifindex: undefined, udpPort, upcallPids: [] };
 }

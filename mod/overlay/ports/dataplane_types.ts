@@ -98,7 +98,7 @@ export interface AddressUse {
 }
 
 /** What a flow has carried since it was made. */
-export interface FlowCount {
+export interface FlowCarried {
   readonly ufid: Ufid;
   readonly packets: number;
   readonly bytes: number;
@@ -155,7 +155,7 @@ export type DataplaneEvent =
    * later; undefined: all has been read. */
   | { readonly kind: "backlog"; readonly since: Millis | undefined }
   /** What flows had carried when they were deleted, or were made to do something else. */
-  | { readonly kind: "carried"; readonly flows: readonly FlowCount[] }
+  | { readonly kind: "carried"; readonly flows: readonly FlowCarried[] }
   /** Somebody is about to ask what flows have carried: look at them, unless that was done just now. */
   | { readonly kind: "count-flows" }
   /** `nextWake()` has come. */
