@@ -310,9 +310,9 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: "help",
-    brief: "Explain a command, or `config` for the configuration file",
+    brief: "Explain a command, `config` (the configuration file) or `log` (its events)",
     about: "Without a word it lists all commands.",
-    args: { usage: "[COMMAND|config]", brief: "Command", least: 0, most: 2, completes: "command" },
+    args: { usage: "[COMMAND|config|log]", brief: "Command", least: 0, most: 2, completes: "command" },
     options: [],
     examples: [],
     load: () => import("./commands/help.ts"),

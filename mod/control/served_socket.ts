@@ -28,10 +28,11 @@ export function serveAtFile(
       file = listenAtFile(path);
       server.serve(file.listener);
       server.stopListening(gone.listener);
-      logger.warn(`the ${what} socket was removed, and is made again`, { path });
+      logger.warn("a socket was removed, and is made again", { socket: what, path });
     },
     failed: (error) => {
-      logger.error(`the ${what} socket was removed, and cannot be made again`, {
+      logger.error("a socket was removed, and cannot be made again", {
+        socket: what,
         path,
         reason: messageOf(error),
       });

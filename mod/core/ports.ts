@@ -1,4 +1,5 @@
 /** What cores and shells are handed from outside: time, chance, ciphers, storage, logs, gossip. */
+import type { LogEvent } from "./log_events.ts";
 import type { Decoded } from "./brand.ts";
 import type { PeerName } from "./names.ts";
 import type { Millis } from "./time.ts";
@@ -56,16 +57,16 @@ export interface Store {
 /** Values of log fields. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** Structured log: a constant event name plus fields (`peer`, `address`, `overlay`, `port`, `code`, `reason` ...). */
+/** Structured log: an event of `log_events.ts` plus fields (`peer`, `address`, `overlay`, `port`, `code`, `reason` ...). */
 export interface Logger {
   /** Helps to find a fault. */
-  debug(event: string, fields?: LogFields): void;
+  debug(event: LogEvent, fields?: LogFields): void;
   /** Normal, and worth knowing. */
-  info(event: string, fields?: LogFields): void;
+  info(event: LogEvent, fields?: LogFields): void;
   /** Works, but not as it should. */
-  warn(event: string, fields?: LogFields): void;
+  warn(event: LogEvent, fields?: LogFields): void;
   /** Does not work; a person has to act. */
-  error(event: string, fields?: LogFields): void;
+  error(event: LogEvent, fields?: LogFields): void;
 }
 
 /** Pending outgoing gossip of one channel; merging bounds what a slow connection can queue. */

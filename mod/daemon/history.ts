@@ -1,4 +1,5 @@
 /** The last things that happened to this host's network, kept over restarts: made of the log's events. */
+import type { LogEvent } from "../core/log_events.ts";
 import type { HistoryReport, LostReport } from "../control/history_types.ts";
 import { messageOf } from "../core/errors.ts";
 import type { LogFields, Logger, Store } from "../core/ports.ts";
@@ -174,8 +175,8 @@ export function storedHistory(store: Pick<Store, "list">): readonly HistoryRepor
 }
 
 /** Passes everything on, and notes it. */
-export function noting(logger: Logger, note: (event: string, fields: LogFields) => void): Logger {
-  const at = (level: keyof Logger) => (event: string, fields: LogFields = {}) => {
+export function noting(logger: Logger, note: (event: LogEvent, fields: LogFields) => void): Logger {
+  const at = (level: keyof Logger) => (event: LogEvent, fields: LogFields = {}) => {
     logger[level](event, fields);
     note(event, fields);
   };

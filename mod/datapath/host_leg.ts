@@ -3,6 +3,7 @@
  *
  * A program drops what arrives before any protocol sees it (ARP, IPv4, IPv6, whatever comes), a queueing discipline
  * drops what the host would send. Both belong to the interface: they stay when this program ends. */
+import type { LogEvent } from "../core/log_events.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger, NetlinkSocket } from "../core/ports.ts";
 import { BLACKHOLE, dropWhatLeaves, letLeave, type Link, setLink } from "../wire/netlink/rtnetlink.ts";
@@ -20,7 +21,7 @@ export function planLeg({ hasProgram, qdisc }: Omit<PresentLeg, "index">, open =
 }
 
 /** What the log says of a step that the kernel refuses. */
-const REFUSED: Readonly<Record<LegStep, string>> = {
+const REFUSED: Readonly<Record<LegStep, LogEvent>> = {
   "drop-arriving": "containers can reach this host",
   "drop-leaving": "this host can send into the network by itself",
   "take-arriving": "containers cannot reach this host although it is exposed",

@@ -3,7 +3,7 @@ import { assertNever } from "../core/brand.ts";
 import { describeErrno, ERRNO } from "../core/errno.ts";
 import { errnoOf } from "../core/errors.ts";
 import { NAME_PORT } from "../core/name_leg.ts";
-import { after, type Millis } from "../core/time.ts";
+import type { Millis } from "../core/time.ts";
 import { NetlinkWriter } from "../wire/netlink/netlink_writer.ts";
 import { decodeVport, openOvs, OVS_CMD } from "../wire/netlink/ovs.ts";
 import {

@@ -1,4 +1,5 @@
 /** What the main thread and the name server's own thread tell each other, and what others know of that thread. */
+import type { LogEvent } from "../core/log_events.ts";
 import type { Endpoint } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { LogFields } from "../core/ports.ts";
@@ -105,7 +106,7 @@ export type FromNameServer =
   | {
     readonly kind: "log";
     readonly level: "debug" | "info" | "warn" | "error";
-    readonly event: string;
+    readonly event: LogEvent;
     readonly fields: LogFields;
   }
   /** A target that is probed answers, or no longer does. */

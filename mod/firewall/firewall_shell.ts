@@ -1,4 +1,5 @@
 /** Keeps this host's firewall as meshnet needs it, and says what it does to the mesh. */
+import type { LogEvent } from "../core/log_events.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
@@ -324,7 +325,7 @@ function tableOf({ backend, family, table }: ChainPlace): string {
   return backend === "nft" ? `nft ${family} ${table}` : "legacy";
 }
 
-function eventOf(message: string): string {
+function eventOf(message: string): LogEvent {
   return message.includes("firewall sees")
     ? "this host's firewall sees traffic of containers"
     : "this host's firewall is in the way";

@@ -1,4 +1,5 @@
 /** What goes into the allocator and what comes out. */
+import type { LogEvent } from "../core/log_events.ts";
 import type { Cidr, Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Random } from "../core/ports.ts";
@@ -180,4 +181,4 @@ export type AllocatorEffect =
   /** What we own has changed: `Allocator.ownedRanges` tells. */
   | { readonly kind: "ranges" }
   /** For the log: an event's name and what it is about. */
-  | { readonly kind: "note"; readonly event: string; readonly about: string };
+  | { readonly kind: "note"; readonly event: LogEvent; readonly about: string };

@@ -1,4 +1,5 @@
 /** What an allocator consists of, and what all of its operations do to it. */
+import type { LogEvent } from "../core/log_events.ts";
 import type { Cidr, Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Millis } from "../core/time.ts";
@@ -145,7 +146,7 @@ export class Parts implements Facts, Surroundings {
     if (effect.kind === "store") this.stores.push(effect);
     else this.effects.push(effect);
   }
-  note(event: string, about: string): void {
+  note(event: LogEvent, about: string): void {
     this.emit({ kind: "note", event, about });
   }
   answer(id: RequestId, outcome: Outcome): void {

@@ -138,7 +138,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
       case "dial-failed":
         return this.#connections.dialFailed(event, now);
       case "resolved":
-        return this.#connector.resolved(event.attempt, event.answer, now);
+        return this.#connections.log.lookedUp(this.#connector.resolved(event.attempt, event.answer, now));
       case "bytes":
         return this.#connections.bytes(event.socket, event.data, now);
       case "written":

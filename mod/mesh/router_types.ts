@@ -1,4 +1,5 @@
 /** What goes into the router core and what comes out of it. */
+import type { LogEvent } from "../core/log_events.ts";
 import type { Cidr, Endpoint, Ip } from "../core/addr.ts";
 import type { PoolLimits } from "../core/memory_budget.ts";
 import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
@@ -85,7 +86,7 @@ export type RouterEffect =
   | {
     readonly kind: "log";
     readonly level: "debug" | "info" | "warn";
-    readonly event: string;
+    readonly event: LogEvent;
     readonly fields: LogFields;
   };
 

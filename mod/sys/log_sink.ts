@@ -1,4 +1,5 @@
 /** Logs on standard error: a constant event name and fields, as text or as JSON lines. */
+import type { LogEvent } from "../core/log_events.ts";
 import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import type { LogFields, Logger } from "../core/ports.ts";
 
@@ -138,7 +139,7 @@ export function openLog(options: LogOptions): Logger {
   });
   const logger = getLogger(CATEGORY);
   const least = LEVELS.indexOf(options.level);
-  const at = (level: Level) => (event: string, fields: LogFields = {}) => {
+  const at = (level: Level) => (event: LogEvent, fields: LogFields = {}) => {
     if (LEVELS.indexOf(level) < least) return;
     const method = level === "warn" ? "warning" : level;
     logger[method]("{event}", { event, fields }); // the event travels as a property: text with braces stays text

@@ -2,11 +2,12 @@
 import type { CommandRun } from "../command.ts";
 import { findCommand, groupOf, helpCommand, helpConfig, helpGroup, helpOverview } from "../help.ts";
 
-/** Prints the overview, the help of one command or group, or the reference of the configuration file. */
+/** Prints the overview, the help of one command or group, the reference of the configuration file, or that of the log. */
 export const run: CommandRun = async ({ args }, io): Promise<void> => {
   const [first] = args;
   if (first === undefined) return io.out(helpOverview());
   if (args.length === 1 && first === "config") return io.out(helpConfig());
+  if (args.length === 1 && first === "log") return io.out((await import("../log_help.ts")).helpLog());
   const group = args.length === 1 ? groupOf(first) : [];
   if (group.length > 0) return io.out(helpGroup(first, group));
   const found = findCommand(args);

@@ -1,4 +1,5 @@
 /** Clock, chance and log: what every other part is given. */
+import type { LogEvent } from "../../core/log_events.ts";
 import { Faults } from "../../core/faults.ts";
 import type { Clock, LogFields, Logger, Random } from "../../core/ports.ts";
 import { SystemClock } from "../../sys/clock.ts";
@@ -14,7 +15,7 @@ export interface Base {
   readonly random: Random;
   readonly logger: Logger;
   /** Hears of each line of the log; a later part says who takes it. */
-  readonly told: { take: (event: string, fields: LogFields) => void };
+  readonly told: { take: (event: LogEvent, fields: LogFields) => void };
   /** Takes what fails where nobody waits for it. */
   readonly faults: Faults;
   /** Aborted when the daemon ends. */

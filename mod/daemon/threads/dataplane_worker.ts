@@ -1,4 +1,5 @@
 /** Entry of the data plane's worker: waits to be told how, opens the kernel's datapath and runs the loop. */
+import type { LogEvent } from "../../core/log_events.ts";
 import { loadDropAll } from "../../../ffi/bpf.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
@@ -79,7 +80,7 @@ function routesOf(view: TopologyView): RouteLookup {
 }
 
 function postingLogger(post: (message: FromDataplane) => void): Logger {
-  const at = (level: "debug" | "info" | "warn" | "error") => (event: string, fields: LogFields = {}) =>
+  const at = (level: "debug" | "info" | "warn" | "error") => (event: LogEvent, fields: LogFields = {}) =>
     post({ kind: "log", level, event, fields });
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

@@ -1,4 +1,5 @@
 /** Entry of the name server's worker: waits to be told how, and answers until it is told to stop. */
+import type { LogEvent } from "../../core/log_events.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { Epoll } from "../../../ffi/epoll.ts";
 import { Wakeup } from "../../../ffi/poll.ts";
@@ -48,7 +49,7 @@ function inside<T>({ netns }: DnsEndpoint, make: () => T): T {
 }
 
 function postingLogger(post: (message: FromNameServer) => void): Logger {
-  const at = (level: "debug" | "info" | "warn" | "error") => (event: string, fields: LogFields = {}) =>
+  const at = (level: "debug" | "info" | "warn" | "error") => (event: LogEvent, fields: LogFields = {}) =>
     post({ kind: "log", level, event, fields });
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

@@ -1,10 +1,12 @@
 /** What the log says of connections: news of peers, and faults of strangers, which must not fill it. */
+import type { LogEvent } from "../../core/log_events.ts";
 import { formatEndpoint } from "../../core/addr.ts";
 import type { Endpoint } from "../../core/addr.ts";
 import type { LinkStatus } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import { TokenBucket } from "../../core/token_bucket.ts";
 import { dialAdvice } from "../dialing/dial_advice.ts";
+import type { NameNews } from "../dialing/dial_target.ts";
 import type { DialFailure, RouterEffect } from "../router_types.ts";
 import type { Connection, ConnectionEnd } from "./connection.ts";
 import { sourceOf } from "./doorman.ts";
@@ -44,6 +46,14 @@ export class ConnectionLog {
     const leftOut = dial.direct ? this.#dials.pass(address, failure, now) : undefined;
     this.#write(leftOut === undefined ? "debug" : "info", "mesh/dial-failed", { address, reason });
     return reason;
+  }
+
+  /** A name has no address, or has one again; nothing, if that is no news. */
+  lookedUp(news: NameNews | undefined): void {
+    if (news === undefined) return;
+    const { host, reason } = news;
+    if (reason === undefined) this.#write("info", "mesh/name-found", { host });
+    else this.#write("warn", "mesh/name-not-found", { host, reason });
   }
 
   /** A peer is connected. */
@@ -87,7 +97,7 @@ export class ConnectionLog {
 
   #write(
     level: "debug" | "info" | "warn",
-    event: string,
+    event: LogEvent,
     fields: (RouterEffect & { readonly kind: "log" })["fields"],
   ): void {
     this.emit({ kind: "log", level, event, fields });

@@ -6,7 +6,7 @@ import { after, type Millis } from "../../core/time.ts";
 import type { AttemptId } from "../mesh_ids.ts";
 import { Discovery } from "./candidates.ts";
 import type { AttemptEnd, ConnectorEffect, ConnectorView } from "./connector_types.ts";
-import { type DialTarget, type TargetView, viewOf } from "./dial_target.ts";
+import { type DialTarget, type NameNews, nameNews, type TargetView, viewOf } from "./dial_target.ts";
 import {
   firstInterval,
   reached,
@@ -138,14 +138,15 @@ export class Connector {
     this.#renewal.changed(come, now);
   }
 
-  /** A name was looked up: its addresses, or why it has none. */
-  resolved(attempt: AttemptId, answer: readonly Ip[] | string, now: Millis): void {
+  /** A name was looked up: its addresses, or why it has none. Gives what is news of that. */
+  resolved(attempt: AttemptId, answer: readonly Ip[] | string, now: Millis): NameNews | undefined {
     const target = this.#attempts.get(attempt);
-    if (target?.phase !== "resolving") return;
+    if (target?.phase !== "resolving") return undefined;
     this.#attempts.delete(attempt);
     if (typeof answer === "string" || answer.length === 0) {
       const reason = typeof answer === "string" ? answer : `${target.direct?.host} has no address`;
-      return this.#later(target, { reason, absent: true }, now);
+      this.#later(target, { reason, absent: true }, now);
+      return nameNews(target, reason);
     }
     const port = target.direct?.port;
     target.addresses = answer.slice(0, MAX_ADDRESSES).map((ip) => dialAddress(ip, port, this.options.port));
@@ -153,6 +154,7 @@ export class Connector {
     target.at = 0;
     target.phase = "ready";
     this.#evaluateAt = now;
+    return nameNews(target, undefined);
   }
 
   /** The connection of an attempt was added to the table. */

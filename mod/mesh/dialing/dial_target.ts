@@ -59,6 +59,8 @@ export interface DialTarget {
   until?: number;
   /** Until when its dial waits for a connection from there that is being introduced; undefined: it never had to. */
   waitsUntil?: number;
+  /** Why its name has no address, as was said last; undefined: it has one. */
+  nameless?: string | undefined;
   /** Whether another connection already leads there. */
   satisfied: boolean;
   peer: PeerName | undefined;
@@ -97,4 +99,18 @@ function stateOf({ phase, error }: DialTarget): TargetState {
     case "connected":
       return "connected";
   }
+}
+
+/** What is news of a name: it has no address, for a reason, or it has one again. */
+export interface NameNews {
+  readonly host: string;
+  /** undefined: it has one. */
+  readonly reason: string | undefined;
+}
+
+/** What a look-up tells that the one before did not. */
+export function nameNews(target: DialTarget, reason: string | undefined): NameNews | undefined {
+  if (target.nameless === reason || target.direct === undefined) return undefined;
+  target.nameless = reason;
+  return { host: target.direct.host, reason };
 }

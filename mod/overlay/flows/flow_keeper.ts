@@ -1,4 +1,5 @@
 /** Makes the kernel's flows follow decisions: installs, decides again what a change concerns, sweeps, takes over old ones. */
+import type { LogEvent } from "../../core/log_events.ts";
 import type { Mac } from "../../core/addr.ts";
 import type { LogFields } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
@@ -266,7 +267,7 @@ export class FlowKeeper {
     this.#push({ kind: "delete-foreign", handle });
   }
 
-  #log(level: "info" | "warn", event: string, fields: LogFields): void {
+  #log(level: "info" | "warn", event: LogEvent, fields: LogFields): void {
     this.#push({ kind: "log", level, event, fields });
   }
 

@@ -1,4 +1,5 @@
 /** What the main thread and the data plane's worker say to each other: plain data that can be copied. */
+import type { LogEvent } from "../../core/log_events.ts";
 import type { Ip, Mac } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { OverlayEvent, OverlayName, OverlayRequest } from "../../core/overlay_port.ts";
@@ -90,7 +91,7 @@ export type FromDataplane =
   | {
     readonly kind: "log";
     readonly level: "debug" | "info" | "warn" | "error";
-    readonly event: string;
+    readonly event: LogEvent;
     readonly fields: LogFields;
   }
   /** Somebody uses an address that was asked for. */

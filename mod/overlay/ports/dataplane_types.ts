@@ -1,4 +1,5 @@
 /** What the data plane's core is told and what it asks for: the seam to its shell. */
+import type { LogEvent } from "../../core/log_events.ts";
 import type { Ip, Mac } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type {
@@ -200,7 +201,7 @@ export type DataplaneEffect =
   | {
     readonly kind: "log";
     readonly level: "debug" | "info" | "warn" | "error";
-    readonly event: string;
+    readonly event: LogEvent;
     readonly fields: LogFields;
   };
 

@@ -133,6 +133,9 @@ Deno.test("noting() passes lines on, and tells what they say", () => {
     void lines.push([level, event, fields]);
   const log = { debug: take("debug"), info: take("info"), warn: take("warn"), error: take("error") };
   const noted: unknown[] = [];
-  noting(log, (event, fields) => noted.push([event, fields])).warn("x", { peer: "p" });
-  assert.deepEqual([lines, noted], [[["warn", "x", { peer: "p" }]], [["x", { peer: "p" }]]]);
+  noting(log, (event, fields) => noted.push([event, fields])).warn("overlay/loop", { peer: "p" });
+  assert.deepEqual([lines, noted], [
+    [["warn", "overlay/loop", { peer: "p" }]],
+    [["overlay/loop", { peer: "p" }]],
+  ]);
 });

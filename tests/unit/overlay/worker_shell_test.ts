@@ -170,7 +170,7 @@ Deno.test("runDataplane() performs effects in order and hands the mesh's on", as
   const effects: readonly DataplaneEffect[] = [
     { kind: "ensure-vxlan", udpPort: 6784 },
     { kind: "overlay", event },
-    { kind: "log", level: "info", event: "x/y", fields: { port: 1 } },
+    { kind: "log", level: "info", event: "overlay/loop", fields: { port: 1 } },
     { kind: "dump-flows" },
   ];
   const step = (given: DataplaneEvent) => given.kind === "request" ? effects : [];

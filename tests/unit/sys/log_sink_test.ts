@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
+import type { LogEvent } from "../../../mod/core/log_events.ts";
 import type { Logger } from "../../../mod/core/ports.ts";
 import { formatJson, formatText, openLog } from "../../../mod/sys/log_sink.ts";
 
 const AT = new Date("2026-01-31T12:00:00.000Z");
 
 function logAll(logger: Logger): void {
-  logger.debug("one", { peer: "a" });
-  logger.info("two");
-  logger.warn("three", { code: "x/y", ms: 1.5, again: true, nothing: undefined });
-  logger.error("four {peer}", { reason: 'he said "no"\n' });
+  logger.debug("overlay/loop", { peer: "a" });
+  logger.info("running");
+  logger.warn("odd configuration", { code: "x/y", ms: 1.5, again: true, nothing: undefined });
+  logger.error("four {peer}" as LogEvent, { reason: 'he said "no"\n' });
 }
 
 Deno.test("openLog() writes what is at or above its level", () => {
@@ -24,9 +25,9 @@ Deno.test("openLog() writes JSON lines", () => {
   logAll(openLog({ level: "debug", format: "json", write: (line) => lines.push(line) }));
   const parsed = lines.map((line) => JSON.parse(line));
   assert.deepEqual(parsed.map(({ level, event }) => [level, event]), [
-    ["debug", "one"],
-    ["info", "two"],
-    ["warn", "three"],
+    ["debug", "overlay/loop"],
+    ["info", "running"],
+    ["warn", "odd configuration"],
     ["error", "four {peer}"],
   ]);
   assert.equal(parsed[0].peer, "a");
@@ -64,9 +65,9 @@ Deno.test("openLog() leaves time and level to the journal, and colours lines for
     return lines;
   };
   assert.deepEqual(linesFor("journal", "text"), [
-    "<7>one peer=a\n",
-    "<6>two\n",
-    "<4>three code=x/y ms=1.5 again=true\n",
+    "<7>overlay/loop peer=a\n",
+    "<6>running\n",
+    "<4>odd configuration code=x/y ms=1.5 again=true\n",
     '<3>four {peer} reason="he said \\"no\\"\\n"\n',
   ]);
   assert.match(linesFor("journal", "json")[2]!, /^<4>\{"code":"x\/y".*"event":"three"\}\n$/);

@@ -60,9 +60,18 @@ Deno.test("Connector looks a name up at each try, and tries its addresses in tur
   const [again] = bench.next();
   assert.equal(again?.kind, "resolve");
   assert.ok(again?.kind === "resolve");
-  bench.connector.resolved(again.attempt, "the name has no address", bench.time);
+  const host = "peer.example.com";
+  const reason = "the name has no address";
+  assert.deepEqual(bench.connector.resolved(again.attempt, reason, bench.time), { host, reason });
   assert.equal(bench.view("peer.example.com:7000")?.info, "the name has no address");
-  assert.equal(bench.next()[0]?.kind, "resolve");
+  const lookUpAgain = (answer: readonly Ip[] | string) => {
+    const [effect] = bench.next();
+    assert.ok(effect?.kind === "resolve");
+    return bench.connector.resolved(effect.attempt, answer, bench.time);
+  };
+  assert.equal(lookUpAgain(reason), undefined, "it is no news");
+  assert.deepEqual(lookUpAgain("no server answers"), { host, reason: "no server answers" });
+  assert.deepEqual(lookUpAgain(["192.0.2.1" as Ip]), { host, reason: undefined });
 });
 
 Deno.test("Connector retries at once a connection that lived long, and later one that did not", () => {
