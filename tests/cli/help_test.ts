@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { LOG_EVENTS } from "../../mod/core/log_events.ts";
 import { COMMANDS } from "../../mod/cli/commands.ts";
 import { assertSnapshot, meshnet } from "./run_meshnet.ts";
 
@@ -34,4 +35,14 @@ Deno.test("meshnet help config is a configuration file that changes nothing", as
   const { code, stdout } = await meshnet(["help", "config"]);
   assert.equal(code, 0);
   await assertSnapshot("help-config", stdout);
+});
+
+Deno.test("meshnet help log lists every event of the log, none wider than a terminal", async () => {
+  const { code, stdout } = await meshnet(["help", "log"]);
+  assert.equal(code, 0);
+  const lines = stdout.split("\n");
+  for (const event of Object.values(LOG_EVENTS).flatMap((events) => Object.keys(events))) {
+    assert.ok(lines.includes(`  ${event}`), event);
+  }
+  assert.deepEqual(lines.filter((line) => line.length > 80 && line.startsWith("      ")), []);
 });

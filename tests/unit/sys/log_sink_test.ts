@@ -70,7 +70,7 @@ Deno.test("openLog() leaves time and level to the journal, and colours lines for
     "<4>odd configuration code=x/y ms=1.5 again=true\n",
     '<3>four {peer} reason="he said \\"no\\"\\n"\n',
   ]);
-  assert.match(linesFor("journal", "json")[2]!, /^<4>\{"code":"x\/y".*"event":"three"\}\n$/);
+  assert.match(linesFor("journal", "json")[2]!, /^<4>\{"code":"x\/y".*"event":"odd configuration"\}\n$/);
   const [debug, info, warn, error] = linesFor("terminal", "text");
   assert.ok(debug!.startsWith("\x1b[2m") && debug!.endsWith("\x1b[0m\n"));
   assert.match(info!, /^[0-9-]+T[0-9:.]+Z INFO {2}two\n$/);
