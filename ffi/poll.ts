@@ -10,17 +10,19 @@ const LONGEST_MS = 60_000;
 /** A set of descriptors to wait on. The wait blocks the thread: give it a Wakeup or a short time-out. */
 export class Poller {
   readonly #fds: Uint8Array<ArrayBuffer>;
-  readonly #view: DataView<ArrayBuffer>;
+  /** The same in words of 16 bits; the last of each four says what is ready. */
+  readonly #words: Int16Array<ArrayBuffer>;
   readonly #count: bigint;
 
   /** Waits for input on `fds`; results are by position in this list. */
   constructor(fds: readonly number[]) {
     this.#fds = new Uint8Array(fds.length * POLLFD);
-    this.#view = new DataView(this.#fds.buffer);
+    this.#words = new Int16Array(this.#fds.buffer);
+    const view = new DataView(this.#fds.buffer);
     this.#count = BigInt(fds.length);
     fds.forEach((fd, i) => {
-      this.#view.setInt32(i * POLLFD, fd, true);
-      this.#view.setInt16(i * POLLFD + 4, C.POLLIN, true);
+      view.setInt32(i * POLLFD, fd, true);
+      view.setInt16(i * POLLFD + 4, C.POLLIN, true);
     });
   }
 
@@ -32,13 +34,13 @@ export class Poller {
     if (ready >= 0) return ready;
     const errno = lastErrno();
     if (errno !== ERRNO.EINTR) throw callFailed("wait for descriptors", errno);
-    for (let i = 0; i < Number(this.#count); i++) this.#view.setInt16(i * POLLFD + 6, 0, true);
+    for (let i = 0; i < Number(this.#count); i++) this.#words[i * 4 + 3] = 0;
     return 0;
   }
 
   /** Whether the descriptor at `index` was ready when `wait` last returned. */
   isReady(index: number): boolean {
-    return this.#view.getInt16(index * POLLFD + 6, true) !== 0;
+    return this.#words[index * 4 + 3] !== 0;
   }
 }
 

@@ -1,5 +1,5 @@
 /** A Linux bridge, a TAP and flows in user space as a Datapath: for hosts whose kernel has no Open vSwitch. */
-import { isGroupMac, macAt } from "../core/addr.ts";
+import { macAt } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { Millis } from "../core/time.ts";
 import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
@@ -43,6 +43,8 @@ export interface LoopWatch {
   strange(now: Millis): void;
   /** Host ends that are stopped. */
   readonly stopped: readonly string[];
+  /** Earliest time at which it has something to do, as it stands after one of these calls. */
+  nextWake(): number;
 }
 
 /** The bridge stays when it is disposed, the TAP goes. */
@@ -60,11 +62,22 @@ export class BridgeDatapath implements Datapath {
   #busy = false;
   #post: PostEvent = () => {};
   readonly #watch: LoopWatch | undefined;
-  readonly #groups = new GroupFrames((repeated) => this.#watch?.storm(this.#now, repeated));
+  /** When the loop must look at #watch, which heard something since it looked last. */
+  #watchAt = Infinity;
+  readonly #groups = new GroupFrames((repeated) => {
+    this.#watch?.storm(this.#now, repeated);
+    this.#heedWatch();
+  });
+  /** What the links are drained at: their descriptors come behind the TAP's and the keeper's. */
+  readonly #linksAt = { now: 0 as Millis, isReady: (index: number): boolean => this.#isReady(index + 2) };
+  #isReady: (index: number) => boolean = () => false;
+  /** Whether the last reading of the TAP found one packet at most. */
+  #single = true;
   #now = 0 as Millis;
   #hits = 0;
   #misses = 0;
   #refused = 0;
+  #written = 0;
 
   /** `connect` makes the user-space path, which hands what arrives to the function it is given. Takes all three over. */
   constructor(
@@ -97,21 +110,29 @@ export class BridgeDatapath implements Datapath {
   /** See Datapath. */
   drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
     this.#post = post;
-    this.#now = at.now;
-    let more = false;
-    if (at.isReady(0)) more = this.#readTap();
-    this.#keeper.drain(at.isReady(1), at.now);
-    const sleeve = this.#sleeve.drain(post, { now: at.now, isReady: (index) => at.isReady(index + 2) });
-    return more || sleeve;
+    this.#now = this.#linksAt.now = at.now;
+    this.#isReady = at.isReady;
+    if (at.isReady(1) || this.#tap.gone) this.#keeper.drain(at.isReady(1), at.now);
+    const written = this.#written;
+    const more = this.#sleeve.drain(post, this.#linksAt);
+    // What was written to the TAP may have been answered meanwhile: an echo, an acknowledgement.
+    const answered = this.#written !== written;
+    return (at.isReady(0) || answered) && this.#readTap(post) || more;
   }
 
-  #readTap(): boolean {
+  /** Takes packets from the TAP. One that comes alone leaves before it is asked whether there is another. */
+  #readTap(post: PostEvent): boolean {
     const tap = this.#tap;
-    for (let i = 0; i < TAP_BATCH; i++) {
+    for (let count = 0; count < TAP_BATCH; count++) {
       const length = tap.read(READ_AT);
-      if (length === 0) return false;
+      if (length === 0) {
+        this.#single = count <= 1;
+        return false;
+      }
       this.#departing(tap.buffer, READ_AT, READ_AT + length);
+      if (count === 0 && this.#single) this.#sleeve.flush(post);
     }
+    this.#single = false;
     return true;
   }
 
@@ -123,7 +144,10 @@ export class BridgeDatapath implements Datapath {
     if (isGroup) {
       const probe = this.#probeAt(bytes, frame, to);
       if (probe === "ours" || probe === "cut") return;
-      if (probe === "strange") this.#watch?.strange(this.#now);
+      if (probe === "strange") {
+        this.#watch?.strange(this.#now);
+        this.#heedWatch();
+      }
       this.#groups.seen(bytes, frame, to, this.#now);
     }
     const flow = this.#flows.ofLocal(bytes, frame);
@@ -151,8 +175,13 @@ export class BridgeDatapath implements Datapath {
     const number = loopProbeAt(bytes, frame, to);
     if (number === undefined) return undefined;
     const found = this.#watch?.returned(number, this.#now) ?? "strange";
+    this.#heedWatch();
     if (found === "cut") this.#post({ kind: "loop-cut", port: BRIDGE_PORT });
     return found;
+  }
+
+  #heedWatch(): void {
+    this.#watchAt = this.#watch?.nextWake() ?? Infinity;
   }
 
   #follow(flow: UserFlow, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
@@ -186,9 +215,10 @@ export class BridgeDatapath implements Datapath {
     for (let i = 0; i < count; i++) {
       const action = actions[i]!;
       if (action.kind === "output") {
-        if (!this.#tap.write(bytes, from, to)) this.#refused++;
+        if (this.#tap.write(bytes, from, to)) this.#written++;
+        else this.#refused++;
       } else if (action.kind === "sleeve") {
-        const broadcast = count > 1 || isGroupMac(macAt(bytes, from + VIRTIO_HEADER));
+        const broadcast = count > 1 || (bytes[from + VIRTIO_HEADER]! & 1) !== 0;
         this.#sleeve.send(action.sleeve, bytes, { from, to, broadcast });
       }
     }
@@ -255,12 +285,13 @@ export class BridgeDatapath implements Datapath {
 
   /** See Datapath. */
   nextWake(): number {
-    return this.#keeper.nextWake();
+    return Math.min(this.#keeper.nextWake(), this.#watchAt);
   }
 
   /** See Datapath. */
   wake(post: PostEvent, now: Millis): void {
     this.#post = post;
+    this.#watchAt = Infinity; // the loop looks at #watch itself
     this.#keeper.wake(now);
   }
 

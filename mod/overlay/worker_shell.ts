@@ -121,7 +121,8 @@ class Trouble {
 
 /**
  * Runs until a message asks to stop. Each round takes the announced messages, then due timers, then a bounded part of
- * what the kernel has, so that none can starve the others. While it waits the thread is blocked: messages reach it
+ * what the kernel has, so that none can starve the others. A round that brings packets alone goes to them directly, with
+ * one look at the clock. While it waits the thread is blocked: messages reach it
  * only because each is announced by the wake-up counter. A step or an effect that fails later than the start is logged,
  * and the loop goes on. Throws what ends the data plane.
  */
@@ -150,7 +151,6 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     failed,
   });
   const post = (event: DataplaneEvent): void => void driver.post(event);
-  const isReady = (index: number): boolean => waiter.isReady(index + 1);
   const tell = (): void => {
     if (events.length === 0) return;
     send({ kind: "events", events });
@@ -159,6 +159,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const networkAt = 1 + datapath.fds.length;
   const ipsecAt = xfrm.fds.length > 0 ? networkAt + 1 : undefined;
   const watchersAt = networkAt + 1 + xfrm.fds.length;
+  const watchersNext = (): number => Math.min(...watchers.map((watcher) => watcher.nextWake()));
+  let watchersWakeAt = watchersNext();
   const watch = (watcher: Watcher, index: number): void => {
     const ready = waiter.isReady(watchersAt + index);
     if (!ready && clock.now() < watcher.nextWake()) return;
@@ -175,6 +177,13 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
   const { portProgram } = loop;
   send(portProgram === undefined ? { kind: "started" } : { kind: "started", portProgram });
   let more = false;
+  const round = { now: clock.now(), isReady: (index: number): boolean => waiter.isReady(index + 1) };
+  /** How many of the datapath's descriptors are ready. */
+  const readyForPackets = (): number => {
+    let count = 0;
+    for (let index = 1; index < networkAt; index++) if (waiter.isReady(index)) count++;
+    return count;
+  };
   const heed = {
     ipsec: () => xfrm.take(post),
     network() {
@@ -191,27 +200,33 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
     },
     packets() {
       more = false;
-      more = datapath.drain(post, { now: clock.now(), isReady });
+      more = datapath.drain(post, round);
       datapath.flush(post);
     },
   };
   for (;;) {
     tell();
-    const wakeAt = Math.min(alarm.at, datapath.nextWake(), ...watchers.map((watcher) => watcher.nextWake()));
-    waiter.wait(more ? 0 : wakeAt - clock.now());
-    // First, since what was removed there lets packets leave in clear.
-    if (ipsecAt !== undefined && waiter.isReady(ipsecAt)) trouble.guard("news of IPsec", heed.ipsec);
-    for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
-      const message = await nextMessage();
-      if (message.kind === "stop") {
-        trouble.guard("end", () => datapath.flush(post));
-        return tell();
+    const wakeAt = Math.min(alarm.at, datapath.nextWake(), watchersWakeAt);
+    const ready = waiter.wait(more ? 0 : wakeAt - round.now);
+    round.now = clock.now();
+    // Most rounds bring packets and nothing else: then a packet waits for nothing else.
+    if (round.now >= wakeAt || ready !== readyForPackets()) {
+      // First, since what was removed there lets packets leave in clear.
+      if (ipsecAt !== undefined && waiter.isReady(ipsecAt)) trouble.guard("news of IPsec", heed.ipsec);
+      for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
+        const message = await nextMessage();
+        if (message.kind === "stop") {
+          trouble.guard("end", () => datapath.flush(post));
+          return tell();
+        }
+        trouble.guard(`message ${message.kind}`, () => take(message));
       }
-      trouble.guard(`message ${message.kind}`, () => take(message));
+      if (waiter.isReady(networkAt)) trouble.guard("news of the network", heed.network);
+      trouble.guard("timers", heed.timers);
+      watchers.forEach(watch);
+      watchersWakeAt = watchersNext();
+      round.now = clock.now();
     }
-    if (waiter.isReady(networkAt)) trouble.guard("news of the network", heed.network);
-    trouble.guard("timers", heed.timers);
-    watchers.forEach(watch);
     trouble.guard("packets", heed.packets);
     if (trouble.any) await trouble.rest();
   }

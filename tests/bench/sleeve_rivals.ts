@@ -37,15 +37,23 @@ export async function kernelTunnel(): Promise<Candidate> {
   return candidate(world, world.containers, []);
 }
 
+/** What a candidate of meshnet is started with. */
+export interface SleeveOptions {
+  readonly password?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Another executable than the one that was built. */
+  readonly program?: readonly string[];
+}
+
 /** meshnet over user space; the options decide whether and how it seals. */
 export async function sleeve(
   name: string,
-  { password, environment = {} }: { password?: string; environment?: Readonly<Record<string, string>> },
+  { password, environment = {}, program }: SleeveOptions,
 ): Promise<Candidate> {
   const upOptions = ["--datapath", "bridge"];
   const world = await World.create({
     ...UNDERLAY,
-    ...{ containers: 2, prefix: `${PREFIX}${name}`, upOptions, environment },
+    ...{ containers: 2, prefix: `${PREFIX}${name}`, upOptions, environment, program },
   });
   return await started(world, async () => {
     const secret: string[] = [];

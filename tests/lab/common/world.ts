@@ -44,6 +44,8 @@ export class Host implements AsyncDisposable {
   environment: Readonly<Record<string, string>> = {};
   /** What the daemon's program is started by, such as another namespace to enter. */
   startedBy: readonly string[] = [];
+  /** What starts meshnet here. */
+  program: readonly string[] = PROGRAM;
 
   constructor(readonly netns: string, public address: string) {
     this.runDir = `${FOLDER}/${netns}/run`;
@@ -69,7 +71,7 @@ export class Host implements AsyncDisposable {
   }
   /** Starts the daemon without waiting for anything. */
   start(...options: readonly string[]): Background {
-    const argv = [...this.startedBy, ...PROGRAM, ...this.upCommand(...options)];
+    const argv = [...this.startedBy, ...this.program, ...this.upCommand(...options)];
     this.#daemon = new Background(argv, this.log, { netns: this.netns, env: this.env });
     return this.#daemon;
   }
@@ -114,11 +116,11 @@ export class Host implements AsyncDisposable {
   }
   /** Runs a command of meshnet, whatever its exit code. */
   async attempt(...args: readonly string[]): Promise<Output> {
-    return await attempt([...PROGRAM, ...args], { env: this.env, netns: this.netns });
+    return await attempt([...this.program, ...args], { env: this.env, netns: this.netns });
   }
   /** Runs a command of meshnet that must succeed. */
   async run(...args: readonly string[]): Promise<string> {
-    return await exec([...PROGRAM, ...args], { env: this.env, netns: this.netns });
+    return await exec([...this.program, ...args], { env: this.env, netns: this.netns });
   }
   /** Attaches a container over the socket; scenarios about `attach` itself use run(). */
   async attach(container: Container, ...addresses: readonly string[]): Promise<void> {
@@ -158,6 +160,8 @@ export interface WorldOptions {
   readonly upOptions?: readonly string[];
   /** Added to the environment of daemons and commands. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** What starts meshnet, if not the program that the lab is about. */
+  readonly program?: readonly string[] | undefined;
 }
 
 /** Namespaces and links of one arrangement. */
@@ -212,6 +216,7 @@ export class World implements Arrangement {
       host.peerName = `02:00:00:00:50:${n.toString(16).padStart(2, "0")}`;
       host.upOptions = options.upOptions ?? [];
       host.environment = options.environment ?? {};
+      host.program = options.program ?? PROGRAM;
       const address = ipv6 ? `${host.address}/64 dev eth0 nodad` : `${host.address}/24 dev eth0`;
       await ip(["link set lo up", `addr add ${address}`, "link set eth0 up"], host.netns);
       this.hosts.push(host);
