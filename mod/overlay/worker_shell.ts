@@ -228,7 +228,10 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       round.now = clock.now();
     }
     trouble.guard("packets", heed.packets);
-    if (trouble.any) await trouble.rest();
+    if (trouble.any) {
+      await trouble.rest();
+      round.now = clock.now();
+    }
   }
 
   function take(message: Exclude<ToDataplane, { kind: "stop" }>): void {

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { BRIDGE_PORT, BridgeDatapath, SLEEVE_PORT } from "../../../mod/datapath/bridge_shell.ts";
+import {
+  BRIDGE_PORT,
+  BridgeDatapath,
+  type LoopWatch,
+  SLEEVE_PORT,
+} from "../../../mod/datapath/bridge_shell.ts";
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import type { SleeveEffect, SleevePort, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
@@ -41,7 +46,14 @@ class FakeSleeve implements SleevePort {
     this.answer = undefined;
     if (answer !== undefined) this.take({ link: KEY.link, id: 0x1002 as Vni }, answer, 16, answer.length);
   }
+  /** What arrives in the next drain. */
+  arriving: Uint8Array<ArrayBuffer> | undefined;
   drain(): boolean {
+    const { arriving } = this;
+    this.arriving = undefined;
+    if (arriving !== undefined) {
+      this.take({ link: 5 as LinkId, id: 0x1002 as Vni }, arriving, 16, arriving.length);
+    }
     return false;
   }
   flush(): void {
@@ -71,7 +83,7 @@ class Trial {
     ...{ tap: this.tap, notices: this.notices, names: ["meshnet", "mesh-tap"], log: SILENT },
     put: () => this.put(),
   });
-  readonly datapath = new BridgeDatapath(this.tap, (take) => this.sleeve = new FakeSleeve(take), this.keeper);
+  readonly datapath: BridgeDatapath;
   readonly events: DataplaneEvent[] = [];
   /** What the core does with a miss. */
   onMiss: (event: Extract<DataplaneEvent, { kind: "miss" }>) => void = () => {};
@@ -79,8 +91,16 @@ class Trial {
     this.events.push(event);
     if (event.kind === "miss") this.onMiss(event);
   };
-  drain(): boolean {
-    return this.datapath.drain(this.post, { now: NOW, isReady: () => true });
+  constructor(watch?: LoopWatch) {
+    this.datapath = new BridgeDatapath(
+      this.tap,
+      (take) => this.sleeve = new FakeSleeve(take),
+      this.keeper,
+      watch,
+    );
+  }
+  drain(isReady: (index: number) => boolean = () => true): boolean {
+    return this.datapath.drain(this.post, { now: NOW, isReady });
   }
   install(ufid: number, actions: readonly FlowAction[]): void {
     this.onMiss = ({ miss: { key, frame } }) => {
@@ -189,6 +209,62 @@ Deno.test("BridgeDatapath takes a bounded part of what waits and says that there
   trial.tap.queue.push(new Uint8Array(12));
   trial.drain();
   assert.equal(trial.events.length, 100, "runts are no frames");
+});
+
+Deno.test("BridgeDatapath sends a packet that comes alone before it asks for another, and gathers those that come together", () => {
+  const trial = new Trial();
+  trial.install(1, [CARRY]);
+  const read = trial.tap.read.bind(trial.tap);
+  const order: string[] = [];
+  trial.tap.read = (at) => {
+    const length = read(at);
+    order.push(length === 0 ? "none" : "packet");
+    return length;
+  };
+  trial.sleeve.flush = () => void order.push("sent");
+  const drain = (packets: number): readonly string[] => {
+    for (let i = 0; i < packets; i++) trial.tap.queue.push(packetOf(2, 1, i));
+    trial.drain();
+    return order.splice(0);
+  };
+  assert.deepEqual(drain(1), ["packet", "sent", "none"]);
+  drain(3);
+  assert.deepEqual(drain(3), ["packet", "packet", "packet", "none"]);
+  assert.deepEqual(drain(1), ["packet", "none"]);
+  assert.deepEqual(drain(1), ["packet", "sent", "none"]);
+});
+
+Deno.test("BridgeDatapath takes the answer to what it delivered in the same round", () => {
+  const trial = new Trial();
+  trial.install(1, [OUT]);
+  const links = (index: number) => index === 2;
+  trial.drain(links);
+  trial.sleeve.arriving = new Uint8Array([...new Uint8Array(16), ...packetOf(1, 2, 7)]);
+  const write = trial.tap.write.bind(trial.tap);
+  trial.tap.write = (...packet) => {
+    if (trial.tap.written.length === 0) trial.tap.queue.push(packetOf(2, 1, 8)); // as a kernel does with an echo
+    return write(...packet);
+  };
+  trial.drain(links);
+  assert.deepEqual(trial.events.map(({ kind }) => kind), ["miss", "miss"]);
+  assert.equal(trial.tap.queue.length, 0);
+});
+
+Deno.test("BridgeDatapath is woken when the watch for loops is due that a packet set", () => {
+  let due = Infinity;
+  const trial = new Trial({
+    storm: (now) => void (due = now + 50),
+    returned: () => "strange",
+    strange: () => {},
+    stopped: [],
+    nextWake: () => due,
+  });
+  assert.equal(trial.datapath.nextWake(), Infinity);
+  for (let i = 0; i < 600; i++) trial.tap.queue.push(packetOf(0xff_ff_ff_ff_ff_ff, 1, i));
+  while (trial.drain());
+  assert.equal(trial.datapath.nextWake(), NOW + 50);
+  trial.datapath.wake(trial.post, NOW); // from here on the loop asks the watch itself
+  assert.equal(trial.datapath.nextWake(), Infinity);
 });
 
 Deno.test("BridgeDatapath with the data plane's core sends nothing back to the bridge, and asks once about what is known", () => {

@@ -15,6 +15,7 @@ import type {
   DataplaneEvent,
   DataplaneReport,
 } from "../../../mod/overlay/ports/dataplane_types.ts";
+import type { Watcher } from "../../../mod/overlay/ports/watcher.ts";
 import { runDataplane } from "../../../mod/overlay/worker_shell.ts";
 import type { PortNo } from "../../../mod/wire/netlink/ovs_keys.ts";
 
@@ -36,6 +37,8 @@ interface Round {
   readonly change?: NetworkChange;
   /** Whether IPsec has notices. */
   readonly notices?: boolean;
+  /** The only descriptors that are ready; all unless given. */
+  readonly ready?: readonly number[];
 }
 
 /** Runs a loop through rounds and gives what it did, in order. */
@@ -45,6 +48,7 @@ async function play(
     step?: (event: DataplaneEvent, now: Millis) => readonly DataplaneEffect[];
     wakeAt?: number;
     fails?: DatapathEffect["kind"];
+    watcher?: Watcher;
   } = {},
 ): Promise<{ trace: string[]; sent: FromDataplane[]; errors: unknown[] }> {
   const trace: string[] = [];
@@ -103,10 +107,11 @@ async function play(
         at++;
         now += round().passes ?? 0;
         queue.push(...round().messages ?? []);
-        return 1;
+        return round().ready?.length ?? 1;
       },
-      isReady: () => true,
+      isReady: (index) => round().ready?.includes(index) ?? true,
     },
+    watchers: core.watcher === undefined ? [] : [core.watcher],
     setLeg: (open) => void trace.push(`leg ${open}`),
     network: { take: () => round().change },
     announced: () => round().messages?.length ?? 0,
@@ -145,6 +150,36 @@ Deno.test("runDataplane() tells the core of other addresses, and the main thread
   const { trace, sent } = await play([{ change: moved, passes: 7 }, { change: linked }, {}]);
   assert.deepEqual(trace.filter((line) => line.startsWith("addresses")), ["addresses-changed at 7"]);
   assert.deepEqual(sent.slice(1), [moved, linked].map((change) => ({ kind: "network-changed", change })));
+});
+
+Deno.test("runDataplane() goes to packets directly when nothing else is ready or due", async () => {
+  let asked = 0;
+  let due = 30;
+  const woken: number[] = [];
+  const watcher: Watcher = {
+    name: "watcher",
+    fd: 20,
+    drain: () => {},
+    nextWake: () => (asked++, due),
+    wake(now) {
+      woken.push(now);
+      due = Infinity;
+    },
+    [Symbol.dispose]: () => {},
+  };
+  const packet = { ready: [1], events: [{ kind: "port-removed", port: 1 as PortNo }] as const, passes: 10 };
+  const { trace } = await play(
+    [packet, packet, packet, packet, { ready: [0], messages: [{ kind: "stop" }] }],
+    {
+      watcher,
+    },
+  );
+  assert.deepEqual(trace, [
+    ...["started at 0", "wait 30", "port-removed at 10", "wait 20", "port-removed at 20"],
+    ...["wait 10", "port-removed at 30", "wait Infinity", "port-removed at 40", "wait Infinity"],
+  ]);
+  assert.deepEqual(woken, [30]);
+  assert.equal(asked, 3, "at the start, and twice in the round in which it was due");
 });
 
 Deno.test("runDataplane() does not wait while the kernel has more", async () => {
