@@ -1,6 +1,7 @@
 /** `deno task bench ebpf`: hosts that switch by programs in the kernel, against a bridge with a VXLAN device and against
  * the user-space path, on underlays with and without segmentation offload, round by round. */
 import { sendFrames } from "../lab/common/frames.ts";
+import type { Container } from "../lab/common/container.ts";
 import { exec, pause, until } from "../lab/common/process.ts";
 import { type Host, World, type WorldOptions } from "../lab/common/world.ts";
 import { median } from "./figures.ts";
@@ -14,11 +15,11 @@ const PINGS = 100;
 /** UDP payload of the smallest Ethernet frame. */
 const SMALLEST = 18;
 /** New flows: so many in a second, all that one host may have of another one's tables. */
-const PACE = 20_000;
+const PACES = [20_000, 15_000, 10_000, 5_000] as const;
+/** Conversations inside each host before, so that the daemons have seen what is measured. */
+const WARM_PACE = 4_000;
 const SOURCES = 128;
 const DESTINATIONS = 125;
-/** Times that new flows are tried, each with fresh hosts. */
-const TRIES = 3;
 const STARTS = 8;
 
 type Name = "kernel" | "ebpf" | "sleeve";
@@ -59,9 +60,10 @@ export async function measureEbpf(rounds: number = ROUNDS): Promise<EbpfFigures>
   };
   const all = await paired(rounds, guard);
   const flows: NewFlows[] = [];
-  for (let i = 0; i < TRIES; i++) {
-    const one = await guard("new flows", newFlows);
+  for (const pace of PACES) { // until none is lost
+    const one = await guard("new flows", () => newFlows(pace));
     if (one !== undefined) flows.push(one);
+    if (one !== undefined && one.lost === 0) break;
   }
   const starts = await guard("start-up", startTimes);
   return { ...table(all, flows, starts), failed };
@@ -122,12 +124,12 @@ async function measureOnce(candidate: rivals.Candidate): Promise<Round> {
 }
 
 /** What became of frames that each have no flow yet, on either host. */
-interface NewFlows {
+export interface NewFlows {
+  readonly asked: number;
   readonly perSecond: number;
   readonly sent: number;
-  readonly arrived: number;
-  /** Flows that each host has got. */
-  readonly flows: readonly number[];
+  /** Frames that did not arrive, or for which one of the hosts has no flow. */
+  readonly lost: number;
 }
 
 let worlds = 0;
@@ -144,34 +146,52 @@ async function hosts(datapath: string, options: WorldOptions): Promise<World> {
   });
 }
 
-async function newFlows(): Promise<NewFlows> {
-  await using world = await hosts("ebpf", { hosts: 2, containers: 2 });
+/** Frames that each have no flow yet, on hosts of their own: one container sends, the other host receives. */
+export async function newFlows(asked: number): Promise<NewFlows> {
+  await using world = await hosts("ebpf", { hosts: 2, containers: 6 });
   await world.upAll();
   const [one, two] = [world.container(1), world.container(2)];
-  for (const [i, host] of world.hosts.entries()) {
-    await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+  for (const [i, container] of world.containers.entries()) {
+    await world.host(i % 2 + 1).attach(container, `10.2.1.${i + 1}/24`);
   }
   await until("the tunnel is used", async () => {
     await one.ping("10.2.1.2", "-c", "1", "-W", "1");
     return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
   });
-  const machines = (side: number, count: number) => Array.from({ length: count }, (_, i) => machine(side, i));
-  const [sources, destinations] = [machines(1, SOURCES), machines(2, DESTINATIONS)];
   const device = "ethmesh";
-  // Both hosts learn where everybody is.
-  for (const [container, from] of [[one, sources], [two, destinations]] as const) {
-    const everybody = ["ff:ff:ff:ff:ff:ff"];
-    await sendFrames(container.netns, { device, sources: from, destinations: everybody, perSecond: 1000 });
+  const everybody = ["ff:ff:ff:ff:ff:ff"];
+  const sources = machines(1, SOURCES);
+  const destinations = machines(2, DESTINATIONS);
+  const learnt = async (who: readonly [Container, readonly string[]][]) => {
+    for (const [{ netns }, sources] of who) {
+      await sendFrames(netns, { device, sources, destinations: everybody, perSecond: 1000 });
+    }
+  };
+  for (const n of [3, 4]) {
+    const [from, to] = [world.container(n), world.container(n + 2)];
+    const near = { sources: machines(n, 64), destinations: machines(n + 2, DESTINATIONS) };
+    await learnt([[from, near.sources], [to, near.destinations]]);
+    await sendFrames(from.netns, { device, ...near, perSecond: WARM_PACE });
   }
+  await learnt([[one, sources], [two, destinations]]);
   await pause(500);
   const before = { arrived: await received(two.netns), flows: await flowsOf(world.hosts) };
-  const seconds = await sendFrames(one.netns, { device, sources, destinations, perSecond: PACE });
+  const seconds = await sendFrames(one.netns, { device, sources, destinations, perSecond: asked });
   const sent = SOURCES * DESTINATIONS;
   const arrived = await settled(async () => await received(two.netns) - before.arrived);
   const flows = (await flowsOf(world.hosts)).map((count, i) => count - before.flows[i]!);
-  const found = { perSecond: sent / seconds, sent, arrived: Math.min(sent, arrived), flows };
+  const found = {
+    asked,
+    perSecond: sent / seconds,
+    sent,
+    lost: Math.max(0, sent - Math.min(arrived, ...flows)),
+  };
   console.log(`new flows: ${JSON.stringify(found, (_, value) => shorten(value))}`);
   return found;
+}
+
+function machines(side: number, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `02:00:5e:00:0${side}:${i.toString(16).padStart(2, "0")}`);
 }
 
 async function flowsOf(hosts: readonly Host[]): Promise<readonly number[]> {
@@ -194,12 +214,8 @@ async function settled(count: () => Promise<number>): Promise<number> {
   return value;
 }
 
-function machine(side: number, index: number): string {
-  return `02:00:5e:00:0${side}:${index.toString(16).padStart(2, "0")}`;
-}
-
 /** Milliseconds from the start of the process until the daemon answers, of each datapath in turn. */
-async function startTimes(): Promise<Readonly<Record<"ebpf" | "bridge", readonly number[]>>> {
+export async function startTimes(): Promise<Readonly<Record<"ebpf" | "bridge", readonly number[]>>> {
   const times = { ebpf: [] as number[], bridge: [] as number[] };
   for (let round = -1; round < STARTS; round++) {
     const order = round % 2 === 0 ? ["ebpf", "bridge"] as const : ["bridge", "ebpf"] as const;
@@ -274,13 +290,13 @@ function table(
     compare({ what: "Round trip ms", field: "rtt", to: "kernel", bar: 1.05, least: false, digits: 3, tso });
     compare({ what: "CPU s/GB", field: "cpu", to: "sleeve", bar: 0.45, least: false, digits: 2, tso });
   }
-  if (flows.length > 0) {
-    const worst = flows.toSorted((a, b) => a.arrived - b.arrived)[0]!;
-    const pace = median(flows.map(({ perSecond }) => perSecond));
-    const everywhere = flows.every(({ flows, sent }) => flows.every((count) => count >= sent));
-    const met = worst.arrived === worst.sent && everywhere && pace >= PACE * 0.95;
-    const measured = `${whole(pace)}, ${worst.sent - worst.arrived} of ${whole(worst.sent)} lost`;
-    row("New flows a second at both ends", ["", measured, ""], "", `${whole(PACE)}, none lost`, met);
+  const [first] = flows;
+  if (first !== undefined) {
+    const met = first.lost === 0 && first.perSecond >= first.asked * 0.95;
+    const measured = flows.map(({ lost, perSecond, sent }) =>
+      `${whole(perSecond)}: ${lost === 0 ? "none" : `${whole(lost)} of ${whole(sent)}`} lost`
+    ).join(", ");
+    row("New flows a second at both ends", ["", "", ""], measured, `${whole(first.asked)}, none lost`, met);
   }
   if (starts !== undefined) {
     const [ours, theirs] = [median(starts.ebpf), median(starts.bridge)];

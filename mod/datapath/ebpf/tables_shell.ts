@@ -65,6 +65,9 @@ export class Tables {
   /** What flows had carried when they were deleted or changed. */
   readonly ended = new EndedFlows();
   #slot = 0;
+  /** How many actions the last slot has, and which. */
+  #inSlot = 0;
+  readonly #slotActions = octets(MAX_OUTPUTS * ACTION.size);
   #tap = 0;
   #taken = 0;
 
@@ -159,8 +162,22 @@ export class Tables {
   slotOf(actions: readonly FlowAction[]): number | undefined {
     const { count } = this.#writeActions(actions);
     if (count === 0) return 0;
+    if (this.#isInSlot(count)) return this.#slot;
+    this.#inSlot = 0;
     this.#slot = this.#slot % (SLOTS - 1) + 1; // 0 is no tag
-    return this.#putGroup(0, chunkOfSlot(this.#slot), count) === 0 ? this.#slot : undefined;
+    if (this.#putGroup(0, chunkOfSlot(this.#slot), count) !== 0) return undefined;
+    this.#inSlot = count;
+    this.#slotActions.set(this.#actions.subarray(0, count * ACTION.size));
+    return this.#slot;
+  }
+
+  /** Whether the last slot has the actions that were just written: misses often go the same way as the one before. */
+  #isInSlot(count: number): boolean {
+    if (count !== this.#inSlot) return false;
+    for (let i = 0; i < count * ACTION.size; i++) {
+      if (this.#actions[i] !== this.#slotActions[i]) return false;
+    }
+    return true;
   }
 
   /** Deletes one of our flows; that it is gone already is no error. */

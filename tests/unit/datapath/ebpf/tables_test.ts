@@ -183,6 +183,14 @@ Deno.test("frames of user space take turns in the slots, and one without outputs
   ]);
 });
 
+Deno.test("a frame that goes the way of the one before has its slot, until another one came between", () => {
+  const maps = emptyMaps();
+  const one = tables(maps);
+  const slots = [[1, 2], [1, 2], [1], [1, 2], [1, 3], [1, 3]].map((ports) => one.slotOf(ports.map(output)));
+  assert.deepEqual(slots, [1, 1, 2, 3, 4, 4]);
+  assert.equal(maps.groups.elements.size, 4);
+});
+
 Deno.test("frames of user space have their slots however many outputs flows have", () => {
   const maps = emptyMaps();
   const one = tables(maps);
@@ -192,7 +200,7 @@ Deno.test("frames of user space have their slots however many outputs flows have
   while (install(one, flows + 1, many, { key: keyOf(flows) }) === undefined) flows++;
   assert.equal(flows, FLOW_GROUPS / 2);
   assert.equal(install(one, 70_000, [output(1)], { key: keyOf(70_000) }), undefined); // needs none
-  for (let i = 0; i < SLOTS; i++) assert.ok(one.slotOf(many)! > 0);
+  for (let i = 0; i < SLOTS; i++) assert.ok(one.slotOf([...many.slice(1), output(i % 2)])! > 0);
   one.delete(ufid(1));
   assert.equal(install(one, 1, many, { key: keyOf(0) }), undefined);
 });
