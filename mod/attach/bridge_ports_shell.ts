@@ -33,7 +33,7 @@ export class BridgePorts implements SwitchPorts {
     }
     const wasPort = link.master === bridge.index;
     if (!wasPort) this.socket.request(setLink(link.index, { master: bridge.index }));
-    if (findLink(this.socket, name)?.passesReserved !== false) return;
+    if (wasPort && link.passesReserved !== false) return;
     try {
       this.socket.request(setBridgePort(link.index, { passReserved: true }));
     } catch (thrown) {

@@ -16,6 +16,9 @@ const NAME_SERVER: Cidr = { ip: NAME_SERVER_IP, prefix: 32 };
 /** An engine makes a container's namespace some time after it has said where that will be. It is looked for so often, at
  * first and later, in milliseconds, and for so long. */
 const LOOK = { firstMs: 4, soonMs: 1_000, laterMs: 50, wholeMs: 30_000 } as const;
+/** Redirects that nobody needs any more end so much later, in milliseconds: the kernel takes its time, and the engine waits
+ * for an answer. */
+const SWEEP_MS = 50;
 
 /** What is needed of the host. */
 export interface LookupsParts {
@@ -27,6 +30,9 @@ export interface LookupsParts {
   readonly redirect: (namespacePath: string) => Disposable;
   /** Whether there is a name server. */
   readonly nameServer: boolean;
+  /** Whether frames pass at an interface of this host, so that the other end of its pair is up; undefined: there is no such
+   * interface. Cheap: it is asked often. */
+  readonly passesFrames: (outer: string) => boolean | undefined;
   /** Runs work once, so many milliseconds from now. */
   readonly later: (ms: number, work: () => void) => void;
   readonly log: Pick<Logger, "warn">;
@@ -49,6 +55,7 @@ export class ContainerLookups implements Disposable {
   /** By namespace. */
   readonly #redirects = new Map<string, Disposable>();
   #ticking = false;
+  #sweeping = false;
   #over = false;
   /** What has failed, by endpoint. */
   readonly #failures = new Map<string, string>();
@@ -82,7 +89,7 @@ export class ContainerLookups implements Disposable {
 
   /** An endpoint leaves its container. */
   drop(endpoint: string): void {
-    if (this.#forget(endpoint)) this.#sweep();
+    if (this.#forget(endpoint)) this.#sweepLater();
   }
 
   /** Puts right what others have changed, and lets go of what has gone. */
@@ -124,6 +131,8 @@ export class ContainerLookups implements Disposable {
         if (place.lookedMs === undefined) this.#forget(endpoint);
         return;
       }
+      const isAwaited = !place.settled && place.lookedMs !== undefined;
+      if (isAwaited && this.#waits(endpoint, place, namespace)) return;
       if (this.#connect(endpoint, place, namespace)) {
         this.#places.set(endpoint, { ...place, lookedMs: undefined });
       }
@@ -132,6 +141,17 @@ export class ContainerLookups implements Disposable {
       this.#failed(endpoint, place.path, thrown);
       this.#places.set(endpoint, { ...place, lookedMs: undefined }); // the next look tries again
     }
+  }
+
+  /** The engine is still at work in this namespace: only what can be done before the interface is there is done. Says whether
+   * there is nothing else to do yet. */
+  #waits(endpoint: string, { path }: Place, namespace: string): boolean {
+    const passes = this.#parts.passesFrames(outerInterface(endpoint));
+    if (passes === undefined) this.#forget(endpoint); // the pair has gone
+    if (passes !== false) return passes === undefined;
+    const isWanted = this.#parts.nameServer && !this.#failures.has(endpoint); // what was refused is tried again later
+    if (isWanted && !this.#redirects.has(namespace)) this.#redirect(endpoint, path, namespace);
+    return true;
   }
 
   #failed(endpoint: string, path: string, thrown: unknown): void {
@@ -230,6 +250,15 @@ export class ContainerLookups implements Disposable {
       this.#redirects.delete(namespace);
       redirect[Symbol.dispose]();
     }
+  }
+
+  #sweepLater(): void {
+    if (this.#sweeping || this.#over) return;
+    this.#sweeping = true;
+    this.#parts.later(SWEEP_MS, () => {
+      this.#sweeping = false;
+      this.#sweep();
+    });
   }
 
   #tickLater(): void {

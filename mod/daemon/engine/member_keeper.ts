@@ -28,7 +28,7 @@ export interface MemberKeeperParts {
   readonly names:
     | Pick<Names, "attached" | "checks" | "domain" | "engineHealth" | "forgotten" | "own">
     | undefined;
-  readonly endpoints: Pick<EngineEndpoints, "has">;
+  readonly endpoints: Pick<EngineEndpoints, "has" | "look">;
   readonly lookups: Pick<ContainerLookups, "at" | "drop" | "isKnown" | "keep">;
   /** Gives an address back to everybody. */
   readonly release: (ip: Ip) => Promise<void>;
@@ -157,8 +157,9 @@ export class MemberKeeper {
   /** Looks whether endpoints are still there; with `whole`, which takes longer, also whether containers find names. */
   look(whole: boolean): void {
     const { endpoints, lookups } = this.#parts;
+    const isThere = endpoints.look();
     for (const [, member] of [...this.#members.all()]) {
-      for (const { id } of member.endpoints) if (!endpoints.has(id)) this.leaves(id);
+      for (const { id } of member.endpoints) if (!isThere(id)) this.leaves(id);
     }
     if (whole) lookups.keep();
   }

@@ -113,11 +113,13 @@ export function openAttachments(
     }),
   );
   const restored = attachments.reconcile();
-  const endpoints = new EngineEndpoints({ ports, sysctl, mtu, host: undo.use(openRoute()), log: logger });
-  const keepEndpoints = (whole: boolean) => {
-    endpoints.keep();
-    onEndpoints.call(whole);
-  };
+  const endpointRoute = undo.use(openRoute());
+  const endpoints = undo.use(
+    new EngineEndpoints({
+      ...{ ports, sysctl, mtu, host: endpointRoute, log: logger },
+      later: (ms, work) => void setTimeout(faults.guard("remove an interface of an engine", work), ms),
+    }),
+  );
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
@@ -128,7 +130,8 @@ export function openAttachments(
     }
     nameLeg.keep();
     exposed.keep();
-    keepEndpoints(true);
+    endpoints.keep();
+    onEndpoints.call(true);
   };
   const looked = (found: Reconciled) => onLooked.call(found);
   const also = () => exposed.any || endpoints.any;
@@ -139,7 +142,9 @@ export function openAttachments(
   };
   hooks.onDisturbed = (disturbed) => {
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
-    if (disturbed.hostEnds.some(isEndpointInterface)) keepEndpoints(false);
+    const ends = disturbed.hostEnds.filter(isEndpointInterface);
+    endpoints.keep(ends);
+    if (ends.length > 0) onEndpoints.call(false);
     exposed.keep(); // its interface may be one of those that lost an address
     keeper.disturbed(disturbed);
   };

@@ -1,4 +1,5 @@
 /** Docker's network plugin: the socket at which Docker asks for networks, addresses and interfaces. */
+import { interfaceRuns } from "../../../ffi/process.ts";
 import type { Problem } from "../../control/api_types.ts";
 import { checkReplaceable } from "../../control/socket_file.ts";
 import { HttpServer } from "../../control/http_server.ts";
@@ -81,6 +82,7 @@ export async function openPlugin(
       host: undo.use(host.openRoute()),
       openRoute: host.openRoute,
       probe: namespaces,
+      passesFrames: interfaceRuns,
       redirect: (namespace) => redirectNames(namespace, servers().inside),
       nameServer: hasServer,
       later: (ms, work) => void setTimeout(faults.guard("look-ups of a container", work), ms),
@@ -130,7 +132,7 @@ export async function openPlugin(
       leave: (endpoint) => members.leaves(endpoint),
       unplug(endpoint) {
         members.leaves(endpoint);
-        endpoints.remove(endpoint);
+        endpoints.removeSoon(endpoint);
       },
       routes: [MULTICAST, ...hasServer ? [`${NAME_SERVER_IP}/32`] : []],
       interfacePrefix: compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE,

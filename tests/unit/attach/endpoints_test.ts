@@ -11,8 +11,8 @@ import { formatMac, isGroupMac } from "../../../mod/core/addr.ts";
 import { hostWith, testOnSwitches } from "./fake_host.ts";
 
 function endpointsOf(host: ReturnType<typeof hostWith>) {
-  const { log, openRoute, ports, sysctl } = host.adapters();
-  return new EngineEndpoints({ host: openRoute(undefined), log, ports, sysctl, mtu: 1376 });
+  const { later, log, openRoute, ports, sysctl } = host.adapters();
+  return new EngineEndpoints({ host: openRoute(undefined), later, log, ports, sysctl, mtu: 1376 });
 }
 
 testOnSwitches("EngineEndpoints makes a pair on the host, keeps it connected, and removes it", () => {
@@ -38,8 +38,8 @@ testOnSwitches(
   "EngineEndpoints.keep() passes over one that cannot be connected, and raises what is down",
   () => {
     const host = hostWith();
-    const { log, openRoute, ports, sysctl } = host.adapters();
-    const around = { host: openRoute(undefined), log, sysctl, mtu: 1376 };
+    const { later, log, openRoute, ports, sysctl } = host.adapters();
+    const around = { host: openRoute(undefined), later, log, sysctl, mtu: 1376 };
     new EngineEndpoints({ ...around, ports }).make("e1");
     new EngineEndpoints({ ...around, ports }).make("e2");
     const [bad, good] = ["e1", "e2"].map((one) => endpointInterfaces(one).outer);
@@ -54,6 +54,37 @@ testOnSwitches(
     new EngineEndpoints({ ...around, ports: { ...ports, ...refusing } }).keep();
     assert.ok(host.kernel.link("", good!)!.up);
     assert.match(host.logged.join(), /endpoint-not-connected/);
+  },
+);
+
+testOnSwitches(
+  "EngineEndpoints.removeSoon() removes one after the other, later; until then they count as gone",
+  () => {
+    const host = hostWith();
+    const before = host.kernel.snapshot();
+    const endpoints = endpointsOf(host);
+    const work = () => host.pending.splice(0).forEach(({ work }) => work());
+    for (const one of ["e1", "e2"]) {
+      endpoints.make(one);
+      endpoints.removeSoon(one);
+    }
+    const [first, second] = ["e1", "e2"].map((one) => endpointInterfaces(one).outer);
+    assert.ok(host.kernel.link("", first!), "whoever asked does not wait for it");
+    assert.deepEqual([endpoints.has("e1"), endpoints.look()("e2"), endpoints.any], [false, false, false]);
+    host.kernel.link("", first!)!.up = false;
+    endpoints.keep();
+    assert.ok(!host.kernel.link("", first!)!.up, "nothing is mended any more");
+    work();
+    assert.deepEqual([host.kernel.link("", first!), host.kernel.link("", second!)?.name], [
+      undefined,
+      second,
+    ]);
+    endpoints.make("e2"); // the engine starts it again
+    work();
+    assert.ok(endpoints.has("e2"));
+    endpoints.removeSoon("e2");
+    endpoints[Symbol.dispose]();
+    assert.equal(host.kernel.snapshot(), before);
   },
 );
 

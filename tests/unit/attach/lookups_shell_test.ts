@@ -20,12 +20,20 @@ class Machine {
   #waiting: (() => void)[] = [];
 
   constructor() {
-    const { log, openRoute, ports, probe, sysctl } = this.host.adapters();
-    this.endpoints = new EngineEndpoints({ host: openRoute(undefined), log, ports, sysctl, mtu: 1376 });
+    const { later, log, openRoute, ports, probe, sysctl } = this.host.adapters();
+    this.endpoints = new EngineEndpoints({
+      host: openRoute(undefined),
+      later,
+      log,
+      ports,
+      sysctl,
+      mtu: 1376,
+    });
     this.endpoints.make("e1");
     this.lookups = new ContainerLookups({
       ...{ openRoute, probe, log, nameServer: true, host: openRoute(undefined) },
       later: (_, work) => void this.#waiting.push(work),
+      passesFrames: (outer) => this.host.kernel.link("", outer)?.peer?.up,
       redirect: (path) => {
         if (this.refuses !== undefined) throw new Error(this.refuses);
         this.redirected.add(path);
@@ -75,6 +83,7 @@ Deno.test("questions are redirected as soon as there is a namespace; routes are 
   machine.lookups.keep();
   assert.equal(guest.neighbours.length, 1, "what others remove comes back");
   machine.lookups.drop("e1");
+  machine.tick();
   assert.equal(machine.redirected.size, 0);
 });
 
@@ -113,6 +122,31 @@ Deno.test("an engine that gives a container up is not waited for; a kernel witho
   assert.equal(machine.lookups.problem, undefined);
 });
 
+Deno.test("a namespace is entered once the interface is up; a pair that has gone is waited for no more", () => {
+  const machine = new Machine();
+  machine.host.namespace(PATH);
+  machine.lookups.at("e1", PATH, false);
+  const { kernel } = machine.host;
+  const open = kernel.open.bind(kernel);
+  let entered = 0;
+  kernel.open = (path) => {
+    entered++;
+    return open(path);
+  };
+  for (let i = 0; i < 5; i++) machine.tick();
+  assert.deepEqual([entered, machine.redirected.size], [0, 1]);
+  machine.moves();
+  machine.tick();
+  assert.deepEqual([entered, machine.isTicking], [1, false]);
+  machine.endpoints.make("e2");
+  machine.lookups.at("e2", PATH, false);
+  machine.tick();
+  assert(machine.isTicking);
+  machine.endpoints.remove("e2");
+  machine.tick();
+  assert(!machine.isTicking);
+});
+
 Deno.test("what fails in one container is told until it works there, or the container has gone", () => {
   const machine = new Machine();
   const other = `${PATH}2`;
@@ -122,6 +156,7 @@ Deno.test("what fails in one container is told until it works there, or the cont
   machine.lookups.at("e1", PATH, false);
   const reason = machine.refuses;
   machine.refuses = undefined;
+  machine.endpoints.make("e2");
   machine.lookups.at("e2", other, false);
   assert.deepEqual([...machine.redirected], [other]);
   assert.equal(machine.lookups.problem, reason);

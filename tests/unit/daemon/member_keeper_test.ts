@@ -40,7 +40,7 @@ class Machine {
     const log = (event: string) => void this.logged.push(event);
     this.keeper = new MemberKeeper({
       ...{ store, logger: { debug: log, info: log, warn: log, error: log } },
-      endpoints: { has: (id) => this.pairs.has(id) },
+      endpoints: { has: (id) => this.pairs.has(id), look: () => (id) => this.pairs.has(id) },
       lookups: {
         at: (endpoint, path) => void this.found.set(endpoint, path),
         drop: (endpoint) => void this.found.delete(endpoint),
