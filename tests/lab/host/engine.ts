@@ -49,6 +49,11 @@ export class Engine implements AsyncDisposable {
     return ["nsenter", `--mount=/proc/${this.#mounts!.pid}/ns/mnt`];
   }
 
+  /** Where the engine looks for plugins, as others see it. */
+  get pluginFolder(): string {
+    return `/proc/${this.#mounts!.pid}/root/run/docker/plugins`;
+  }
+
   /** Makes the mount namespace, in which `/run/docker` is the engine's own. */
   async prepare(): Promise<void> {
     Deno.mkdirSync(this.#folder, { recursive: true });

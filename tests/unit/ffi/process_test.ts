@@ -1,0 +1,8 @@
+/** What the system says of interfaces. */
+import assert from "node:assert/strict";
+import { interfaceRuns } from "../../../ffi/process.ts";
+
+Deno.test("interfaceRuns() knows interfaces by name, and says that there is none", () => {
+  assert.equal(typeof interfaceRuns("lo"), "boolean");
+  assert.equal(interfaceRuns("mesh-none"), undefined);
+});
