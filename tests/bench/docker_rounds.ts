@@ -3,11 +3,14 @@ import { attempt, exec, until } from "../lab/common/process.ts";
 import { Engine } from "../lab/host/engine.ts";
 import { World } from "../lab/common/world.ts";
 import { median } from "./figures.ts";
+import { IDLE_DRIVER, IdleDriver } from "./idle_driver.ts";
 
 /** Pairs, after one that fills caches. */
 const ROUNDS = 25;
 /** What `--net mesh` may take more than `--net bridge`, in milliseconds. */
 const BAR_MS = 50;
+/** A part of the mesh whose containers have no way out of it. */
+const INSIDE = "10.33.0.0/16";
 /** Bytes that are carried into a container, through the proxy and without it. */
 const BYTES = 512 * 1024 * 1024;
 
@@ -31,14 +34,32 @@ export async function measureDocker(): Promise<
   await until("Docker has the network", async () => {
     return (await engine.attempt("network", "inspect", "mesh")).code === 0;
   });
+  await using _idle = await IdleDriver.start(host, {
+    ...{ containers: ROUNDS + 1, folder: engine.pluginFolder },
+  });
+  await engine.docker("network", "create", "own");
+  await engine.docker("network", "create", "-d", IDLE_DRIVER, "--ipam-driver", IDLE_DRIVER, "idle");
+  await engine.docker(
+    "network",
+    "create",
+    "-d",
+    "meshnet",
+    "--ipam-driver",
+    "meshnet",
+    "--internal",
+    "--subnet",
+    INSIDE,
+    "inside",
+  );
   const proxy = `unix://${host.runDir}/docker.sock`;
+  const runOn = (network: string) => () => timeOf(["run", "--rm", "--net", network], engine.socket);
   const runs = await inTurn({
-    bridge: () => timeOf(["run", "--rm", "--net", "bridge"], engine.socket),
-    mesh: () => timeOf(["run", "--rm", "--net", "mesh"], engine.socket),
+    ...{ bridge: runOn("bridge"), mesh: runOn("mesh"), inside: runOn("inside") },
+    ...{ own: runOn("own"), idle: runOn("idle") },
     proxy: () => timeOf(["-H", proxy, "run", "--rm"], engine.socket),
   }, ROUNDS);
-  const added = (name: "mesh" | "proxy") => median(runs[name].map((ms, i) => ms - runs.bridge[i]!));
-  const text = (name: "mesh" | "proxy") =>
+  const added = (name: keyof typeof runs) => median(runs[name].map((ms, i) => ms - runs.bridge[i]!));
+  const text = (name: keyof typeof runs) =>
     `${added(name).toFixed(0)} ms (${median(runs[name]).toFixed(0)} against ${
       median(runs.bridge).toFixed(0)
     })`;
@@ -50,6 +71,9 @@ export async function measureDocker(): Promise<
   const share = median(carried.direct.map((ms, i) => ms / carried.proxy[i]! * 100));
   const rows = [
     ["`docker run --rm --net mesh` more than `--net bridge`", `<= ${BAR_MS} ms`, text("mesh")],
+    ["the same, a network of meshnet made with `--internal`", "as it comes", text("inside")],
+    ["the same, a bridge made with `docker network create`", "as it comes", text("own")],
+    ["the same, a network driver that does nothing but answer", "as it comes", text("idle")],
     ["`docker run --rm` through the proxy more than that without it", "as it comes", text("proxy")],
     [
       "`docker load` through the proxy against that without it",
