@@ -51,7 +51,8 @@ export class Engine implements AsyncDisposable {
 
   /** Where the engine looks for plugins, as others see it. */
   get pluginFolder(): string {
-    return `/proc/${this.#mounts!.pid}/root/run/docker/plugins`;
+    const itsRoot = `/proc/${this.#mounts!.pid}/root`;
+    return `${itsRoot}/run/docker/plugins`;
   }
 
   /** Makes the mount namespace, in which `/run/docker` is the engine's own. */
