@@ -1,5 +1,5 @@
 /** Sockets that talk to one other end, TCP or UDP, and TCP sockets that wait for such. Nothing here waits. */
-import { type Endpoint, formatEndpoint, isIpv4 } from "../mod/core/addr.ts";
+import { type Endpoint, formatEndpoint, type Ip, isIpv4 } from "../mod/core/addr.ts";
 import { describeErrno, ERRNO, isUsedUp } from "../mod/core/errno.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { openLibrary } from "./libs.ts";
@@ -40,9 +40,18 @@ export class StreamSocket implements Disposable {
     this.#fd = fd;
   }
 
-  /** Begins to connect. Output is ready once that has worked or failed. Throws where it cannot work. */
-  static connect(transport: "udp" | "tcp", remote: Endpoint): StreamSocket {
+  /** Begins to connect, from an address of this end if it is given. Output is ready once that has worked or failed. Throws
+   * where it cannot work. */
+  static connect(transport: "udp" | "tcp", remote: Endpoint, from?: Ip): StreamSocket {
     const fd = open(transport === "udp" ? C.SOCK_DGRAM : SOCK_STREAM, remote);
+    if (from !== undefined) {
+      const own = socketAddress({ ip: from, port: 0 }, !isIpv4(from));
+      if (packetCalls().bind(fd, own, own.length) !== 0) {
+        const errno = lastErrno();
+        libc().close(fd);
+        throw callFailed(`bind to ${from}`, errno);
+      }
+    }
     const address = socketAddress(remote, !isIpv4(remote.ip));
     if (packetCalls().connect(fd, address, address.length) === 0) return new StreamSocket(fd, remote);
     const errno = lastErrno();

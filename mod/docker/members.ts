@@ -9,6 +9,8 @@ const MAX_MEMBERS = 10_000;
 /** Addresses that wait for one container: one for each network. */
 const MAX_KEPT = 16;
 const VERSION = 1;
+/** Networks in which the engine answers no names. */
+const WITHOUT_NAMES = ["bridge", "host", "none"];
 
 /** A place in a network of ours. */
 export interface MemberEndpoint {
@@ -29,6 +31,8 @@ export interface Member {
   readonly answers: boolean;
   /** Path of its namespace. */
   readonly sandbox: string;
+  /** Whether it is in other networks whose names the engine answers. */
+  readonly shares: boolean;
   /** None while it does not run. */
   readonly endpoints: readonly MemberEndpoint[];
   /** The networks of ours that it was in when it ran. */
@@ -87,6 +91,7 @@ export class NetworkMembers {
         },
         ...{ check: healthLabel(known.labels), answers: answersNow(known), sandbox: known.sandbox },
         networks: endpoints.map(({ network }) => network),
+        shares: known.endpoints.some((one) => !WITHOUT_NAMES.includes(one.network) && !isOurs(one.id)),
       });
       return before?.kept.filter((ip) => !here.has(ip)) ?? [];
     }
@@ -172,7 +177,7 @@ export class NetworkMembers {
 /** How a container is remembered that does not run. */
 function resting(member: Member): Member {
   const kept = keptWith(member.kept, member.endpoints.map(({ address }) => address.ip));
-  return { ...member, endpoints: [], kept, answers: false, sandbox: "" };
+  return { ...member, endpoints: [], kept, answers: false, sandbox: "", shares: false };
 }
 
 function keptWith(kept: readonly Ip[], more: readonly Ip[]): readonly Ip[] {
@@ -193,13 +198,13 @@ export function writeMember(member: Member): string {
 export function readMember(text: string): Member | undefined {
   try {
     const fields = JSON.parse(text) as Record<string, unknown>;
-    const { answers, check, endpoints, kept, name, names, networks, sandbox, version } = fields;
+    const { answers, check, endpoints, kept, name, names, networks, sandbox, shares, version } = fields;
     if (version !== VERSION || typeof name !== "string" || typeof sandbox !== "string") return undefined;
     if (!areTexts(names) || !areTexts(networks) || !areTexts(kept) || !Array.isArray(endpoints)) {
       return undefined;
     }
     return {
-      ...{ name, names, networks, sandbox, answers: answers === true },
+      ...{ name, names, networks, sandbox, answers: answers === true, shares: shares === true },
       check: typeof check === "string" ? check : undefined,
       kept: kept.flatMap((each) => parseCidr(`${each}/32`)?.ip ?? []),
       endpoints: endpoints.flatMap((one: Record<string, unknown>) => {

@@ -9,6 +9,7 @@ import type { Logger, Store } from "../../core/ports.ts";
 import type { Known } from "../../docker/follower.ts";
 import { isProgram, LABEL, NO_PROGRAM } from "../../docker/labels.ts";
 import { type Member, NetworkMembers, readMember, writeMember } from "../../docker/members.ts";
+import { sourceIn } from "./inside_names.ts";
 import { givenName, isSame, type Names } from "../names/names.ts";
 import { readHealth } from "../names/target_checks.ts";
 
@@ -30,6 +31,8 @@ export interface MemberKeeperParts {
     | undefined;
   readonly endpoints: Pick<EngineEndpoints, "has" | "look">;
   readonly lookups: Pick<ContainerLookups, "at" | "drop" | "isKnown" | "keep">;
+  /** Whether the container whose namespace is at a path is in other networks of the engine, too. */
+  readonly shares: (path: string, isShared: boolean) => void;
   /** Gives an address back to everybody. */
   readonly release: (ip: Ip) => Promise<void>;
   /** Whether a network namespace is at a path. */
@@ -233,7 +236,8 @@ export class MemberKeeper {
     const whole = this.#wholeNames(id, member, names.domain);
     const addresses = endpoints.map(({ address }) => formatCidr(address));
     names.own.lend(holder, whole, endpoints.map(({ address }) => address.ip));
-    names.attached(holder, addresses);
+    names.attached(holder, addresses, [sourceIn(member.sandbox)]);
+    this.#parts.shares(member.sandbox, member.shares);
     names.engineHealth(holder, answers);
   }
 

@@ -1,6 +1,6 @@
-/** Has questions that a namespace asks of this host's servers come to the name server of the mesh. */
-import { type Ip, ipToBytes, isIpv4 } from "../../core/addr.ts";
-import { NAME_SERVER_IP } from "../../core/name_leg.ts";
+/** Has questions for the engine's name server in a container's namespace come to us, where we listen beside it. */
+import { ipToBytes } from "../../core/addr.ts";
+import { ENGINE_SERVER, INSIDE } from "../../core/name_leg.ts";
 import { applyNft } from "../../firewall/nft_shell.ts";
 import { openNetlinkIn } from "./netlink.ts";
 
@@ -8,11 +8,11 @@ import { openNetlinkIn } from "./netlink.ts";
 const TABLE = "meshnet";
 
 /** See the file. Disposing it ends that; the kernel does so as well when this process ends, from Linux 5.12 on: while nobody
- * answers, others are asked as before. The socket that it holds keeps the namespace alive. */
-export function redirectNames(namespacePath: string, servers: readonly Ip[]): Disposable {
+ * answers, the engine's server is asked as before. The socket that it holds keeps the namespace alive. */
+export function redirectNames(namespacePath: string): Disposable {
   const change = {
-    ...{ kind: "redirect-names" as const, table: TABLE, to: ipToBytes(NAME_SERVER_IP) },
-    servers: servers.filter(isIpv4).map(ipToBytes),
+    ...{ kind: "redirect-names" as const, table: TABLE, server: ipToBytes(ENGINE_SERVER) },
+    to: { octets: ipToBytes(INSIDE.ip), port: INSIDE.port },
   };
   const socket = openNetlinkIn({ protocol: "netfilter", netns: namespacePath });
   let isOwned = true;

@@ -43,7 +43,10 @@ export interface Names {
   /** How they are answered. */
   readonly config: DnsConfig;
   /** The thread that answers. */
-  readonly service: Pick<NameService, "expectClient" | "isNeeded" | "listeners" | "report" | "settled">;
+  readonly service: Pick<
+    NameService,
+    "expectClient" | "isNeeded" | "listeners" | "report" | "serveInside" | "settled"
+  >;
   /** Where containers ask; undefined where they cannot, why, and what to do. */
   readonly forContainers: () => {
     readonly address: Ip | undefined;
@@ -54,8 +57,8 @@ export interface Names {
   readonly files: ResolvFiles | undefined;
   /** How targets are probed. */
   readonly checks: TargetChecks;
-  /** A target is attached, with these addresses. */
-  attached(target: string, addresses: readonly string[]): void;
+  /** A target is attached, with these addresses. `sources`: what else its questions come from. */
+  attached(target: string, addresses: readonly string[], sources?: readonly number[]): void;
   /** Whether the engine says that a target answers. It counts beside our own check. */
   engineHealth(target: string, answers: boolean): void;
   /** A target is attached no more. The result is what a person should know. */

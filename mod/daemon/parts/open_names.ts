@@ -125,8 +125,10 @@ export function openNames(
     ...forContainers === undefined ? [] : [forContainers],
     ...listen,
   ];
-  const tellClient = (target: string, addresses: readonly string[]) => {
-    if (target !== EXPOSE_HOLDER) return service.setClient(target, clientOf(addresses));
+  const tellClient = (target: string, addresses: readonly string[], others: readonly number[] = []) => {
+    if (target !== EXPOSE_HOLDER) {
+      return service.setClient(target, { ...clientOf(addresses), sources: others });
+    }
     const sources = [LOOPBACK, ...listen.map(({ ip }) => ip)].flatMap(numberOf);
     service.setClient(HOST_HOLDER, { ...clientOf(addresses), sources });
   };
@@ -149,9 +151,9 @@ export function openNames(
       const hint = problem === undefined ? held?.hint : undefined;
       return { address: why === undefined ? forContainers?.ip : undefined, problem: why, hint };
     },
-    attached(target, addresses) {
+    attached(target, addresses, sources) {
       own.present(target, addressesOf({ addresses }));
-      tellClient(target, addresses);
+      tellClient(target, addresses, sources);
       checks.present(target, addressesOf({ addresses }));
       tellDistances();
     },

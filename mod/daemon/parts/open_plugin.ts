@@ -14,9 +14,8 @@ import { pluginEndpoints } from "../../docker/plugin_shell.ts";
 import type { Ipam } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
-import { readTextIfReadable } from "../../sys/files.ts";
 import { EngineAddresses } from "../engine/engine_addresses.ts";
-import { type EngineServers, HOST_FILES, serversOfEngine } from "../engine/engine_servers.ts";
+import { InsideNames } from "../engine/inside_names.ts";
 import { MemberKeeper } from "../engine/member_keeper.ts";
 import { redirectNames } from "../host/name_redirect.ts";
 import type { Names } from "../names/names.ts";
@@ -76,14 +75,15 @@ export async function openPlugin(
   const off = () => Promise.reject(new Error("this host gives out no addresses"));
   const namespaces = new ProcNamespaces();
   const hasServer = names !== undefined && nameLeg.listen !== undefined;
-  const servers = () => serversOfEngine(readTextIfReadable);
+  const inside = names &&
+    new InsideNames({ service: names.service, redirect: redirectNames, log: logger });
   const lookups = undo.use(
     new ContainerLookups({
       host: undo.use(host.openRoute()),
       openRoute: host.openRoute,
       probe: namespaces,
       passesFrames: interfaceRuns,
-      redirect: (namespace) => redirectNames(namespace, servers().inside),
+      redirect: (namespace) => inside!.answer(namespace),
       nameServer: hasServer,
       later: (ms, work) => void setTimeout(faults.guard("look-ups of a container", work), ms),
       log: logger,
@@ -91,6 +91,7 @@ export async function openPlugin(
   );
   const members = new MemberKeeper({
     ...{ store: state.store, logger, names, endpoints, lookups },
+    shares: (namespace, isShared) => inside?.shares(namespace, isShared),
     release: async (ip) => await addresses?.release(ip),
     isThere: (namespace) => namespaces.identify(namespace)?.device === namespaces.own().device,
     later: (what, work) => faults.later(what, work),
@@ -152,7 +153,7 @@ export async function openPlugin(
     const held = undo.move();
     return {
       ...{ driver, network, common, given: addresses, members },
-      lookupProblem: () => hasServer ? lookupProblem(lookups, members, servers) : undefined,
+      lookupProblem: () => hasServer ? lookupProblem(lookups.problem ?? inside?.problem) : undefined,
       [Symbol.dispose]: () => held[Symbol.dispose](),
     };
   } catch (thrown) {
@@ -161,18 +162,10 @@ export async function openPlugin(
   }
 }
 
-function lookupProblem(
-  { problem }: ContainerLookups,
-  members: MemberKeeper,
-  servers: () => EngineServers,
-): Problem | undefined {
-  const hint = `Name the server when you start containers: docker run --dns ${NAME_SERVER_IP}`;
-  if (problem !== undefined) {
-    return { message: `Containers of Docker's networks find no names of the mesh: ${problem}`, hint };
-  }
-  const isAsked = !members.isEmpty && servers().outside;
-  if (!isAsked) return undefined;
-  const message = "Containers of Docker's networks find no names of the mesh: " +
-    `Docker itself asks a server of this host for them, as ${HOST_FILES.usual} names one`;
-  return { message, hint };
+function lookupProblem(reason: string | undefined): Problem | undefined {
+  if (reason === undefined) return undefined;
+  return {
+    message: `Containers of Docker's networks find no names of the mesh: ${reason}`,
+    hint: `Name the server when you start containers: docker run --dns ${NAME_SERVER_IP}`,
+  };
 }

@@ -15,6 +15,7 @@ import type {
   DnsReport,
   EntryChange,
   FromNameServer,
+  InsidePlace,
   NameServiceConfig,
   ToNameServer,
 } from "../../dns/service_types.ts";
@@ -69,6 +70,9 @@ export interface NameService {
   /** Whether there is a client other than the host, an address for others, or a target to probe. Until then there is no
    * thread, which would take memory and part of a start for nothing. */
   readonly isNeeded: boolean;
+  /** Takes the questions for an engine's name server in a namespace, by an id; undefined: no longer. `told` hears when that
+   * has begun, and why it has not or has ended. */
+  serveInside(id: string, place: InsidePlace | undefined, told?: (problem: string | undefined) => void): void;
   /** Somebody who will ask is about to come: starts what is needed for that. */
   expectClient(): void;
   /** Resolves when it is known what has become of the addresses, after two seconds at the latest; at once while nobody can
@@ -91,6 +95,7 @@ class NameServiceClient implements NameService {
   readonly #around: NameServiceAround;
   readonly #clients = new Map<string, DnsClient>();
   readonly #probed = new Map<string, ProbedTarget>();
+  readonly #inside = new Map<string, { place: InsidePlace; told: (problem: string | undefined) => void }>();
   readonly #reports = new Map<number, PromiseWithResolvers<DnsReport>>();
   readonly #deliverSoon: () => void;
   #thread: Thread | undefined;
@@ -143,6 +148,17 @@ class NameServiceClient implements NameService {
     if (this.isNeeded || endpoints.every(({ netns }) => netns !== undefined)) {
       this.#send({ kind: "listen", endpoints });
     } else this.#need();
+  }
+
+  serveInside(
+    id: string,
+    place: InsidePlace | undefined,
+    told: (problem: string | undefined) => void = () => {},
+  ): void {
+    if (place === undefined) this.#inside.delete(id);
+    else this.#inside.set(id, { place, told });
+    if (this.isNeeded || place === undefined) this.#send({ kind: "inside", id, place });
+    else this.#need();
   }
 
   expectClient(): void {
@@ -223,6 +239,7 @@ class NameServiceClient implements NameService {
     this.#send({ kind: "distances", rttMs: this.#distances });
     this.#changes = Array.from(this.#around.entries(), (entry) => [undefined, entry] as const);
     this.#deliver();
+    for (const [id, { place }] of this.#inside) this.#send({ kind: "inside", id, place });
     this.#send({ kind: "listen", endpoints: this.#endpoints }); // last: what it does not know yet would not exist
   }
 
@@ -257,6 +274,8 @@ class NameServiceClient implements NameService {
       case "health":
         if (this.#probed.has(message.id)) this.#around.onHealth(message.id, message.health);
         return;
+      case "inside":
+        return this.#inside.get(message.id)?.told(message.problem);
       case "log":
         return this.#around.log[message.level](message.event, message.fields);
       case "stopped":
@@ -288,6 +307,7 @@ class NameServiceClient implements NameService {
     this.#known = Promise.withResolvers();
     thread?.worker.terminate();
     thread?.wakeup[Symbol.dispose]();
+    for (const { told } of [...this.#inside.values()]) told("the name server has ended");
     for (const { reject } of this.#reports.values()) reject(unavailable("it has ended"));
     this.#left?.resolve();
   }

@@ -36,7 +36,8 @@ const SOCKETS: Sockets = {
   openUdp: (endpoint): QueryPort => inside(endpoint, () => new QuerySocket(endpoint) as QueryPort),
   openTcp: (endpoint) => inside(endpoint, () => new StreamListener(endpoint)),
   connect: (transport, remote) => StreamSocket.connect(transport, remote),
-  connectIn: (netns, remote) => inNetns(netns, () => StreamSocket.connect("tcp", remote)),
+  connectIn: (netns, remote, { from, transport = "tcp" } = {}) =>
+    inNetns(netns, () => StreamSocket.connect(transport, remote, from)),
   runIn: (netns, words, environment) =>
     inNetns(netns, () => Program.start({ words, environment: { PATH, ...environment }, keep: KEPT })),
   ownerOf: ({ ip, netns, port }) =>

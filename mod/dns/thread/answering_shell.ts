@@ -2,8 +2,8 @@
 import type { Clock } from "../../core/ports.ts";
 import { appendOpt, OPT_OCTETS } from "../../wire/dns/dns_answer.ts";
 import { decodeReply } from "../../wire/dns/dns_reply.ts";
-import type { DnsQuery } from "../../wire/dns/dns_query.ts";
-import { RCODE } from "../../wire/dns/dns_types.ts";
+import { type DnsQuery, readQuery } from "../../wire/dns/dns_query.ts";
+import { DNS_HEADER, RCODE } from "../../wire/dns/dns_types.ts";
 import { type AnswerTaker, type Asking, cutTo } from "./ask_shell.ts";
 import type { ClientTable } from "../answers/clients.ts";
 import { joinedAnswer, questionFor } from "../upstream/follow.ts";
@@ -29,6 +29,15 @@ export interface AnsweringOptions {
   readonly asking: Pick<Asking, "ask">;
 }
 
+/** Who is asked what the mesh has no name for, in place of the host's servers, and who asks. */
+export interface Elsewhere {
+  /** What stands for the source. */
+  readonly source: number;
+  /** Whether it is asked for names of the mesh as well, and what it has comes first. */
+  readonly engineFirst: boolean;
+  readonly ask: Asking["ask"];
+}
+
 /** One message that came, for an answer that takes longer. */
 export interface Pending {
   /** The message; it is copied. */
@@ -38,6 +47,7 @@ export interface Pending {
   readonly transport: "udp" | "tcp";
   /** Sends the answer. */
   readonly send: (message: Uint8Array) => void;
+  readonly elsewhere?: Elsewhere | undefined;
 }
 
 /** See the file. */
@@ -92,7 +102,27 @@ export class Answering {
       answer: (reply) => send(cutTo(largest, reply)),
       fail: () => send(this.#failed(message, query)),
     };
-    this.#around.asking.ask({ waiter, message, query, source, transport }, this.#isBelow);
+    const asking = pending.elsewhere ?? this.#around.asking;
+    asking.ask({ waiter, message, query, source, transport }, this.#isBelow);
+  }
+
+  /** Sends an answer of ours. Names of one label may be the engine's, too: it is asked for those that the mesh has not, and
+   * for all where its own come first. What it has no records for counts for nothing. */
+  answer(ours: Uint8Array, rcode: number, pending: Pending): void {
+    const { bytes, elsewhere, send, source, transport } = pending;
+    const query = elsewhere === undefined ? undefined : readPlain(bytes);
+    if (
+      elsewhere === undefined || query === undefined || rcode !== RCODE.NXDOMAIN && !elsewhere.engineFirst
+    ) {
+      return send(ours);
+    }
+    const answer = ours.slice();
+    const { largest } = transport === "udp" ? this.#udp : this.#tcp;
+    const waiter: AnswerTaker = {
+      answer: (reply) => send(hasRecords(reply) ? cutTo(largest, reply) : answer),
+      fail: () => send(answer),
+    };
+    elsewhere.ask({ waiter, message: bytes.slice(), query, source, transport }, this.#isBelow);
   }
 
   /** Has somebody else answer what an alias leads to; `begun` is the answer so far. */
@@ -133,6 +163,18 @@ export class Answering {
     const verdict = this.#around.server.failure(message, query, this.#failure);
     return this.#failure.subarray(0, verdict.kind === "reply" ? verdict.length : 0);
   }
+}
+
+/** A question for a name of one label; undefined: it is another one. */
+function readPlain(bytes: Uint8Array): DnsQuery | undefined {
+  const read = readQuery(bytes);
+  return read.ok && read.value.questions === 1 && read.value.labels === 1 ? read.value : undefined;
+}
+
+/** Whether an answer says that there is something. */
+function hasRecords(message: Uint8Array): boolean {
+  return message.length >= DNS_HEADER && (message[3]! & 0xf) === RCODE.NOERROR &&
+    (message[6]! | message[7]!) !== 0;
 }
 
 function withOpt(message: Uint8Array): Uint8Array {

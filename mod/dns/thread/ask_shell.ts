@@ -36,11 +36,13 @@ interface Sent {
   readonly frames: MessageReader | undefined;
 }
 
+/** One message at a time is read into it, whoever asked. */
+const buffer = new Uint8Array(MAX_TCP_ANSWER + 2);
+
 /** See the file. */
 export class Asking implements Disposable {
   readonly #around: AskingOptions;
   readonly #sent = new Map<number, Sent>();
-  readonly #buffer = new Uint8Array(MAX_TCP_ANSWER + 2);
   #lookedAt = -Infinity;
 
   constructor(around: AskingOptions) {
@@ -134,9 +136,9 @@ export class Asking implements Disposable {
 
   #heard(attempt: number): void {
     const { socket, frames } = this.#sent.get(attempt)!;
-    const count = socket.read(this.#buffer);
+    const count = socket.read(buffer);
     if (count === -1) return;
-    const bytes = this.#buffer.subarray(0, Math.max(0, count));
+    const bytes = buffer.subarray(0, Math.max(0, count));
     if (frames === undefined) {
       return count === -2 ? this.#failed(attempt) : this.#replied(attempt, cutTo(MAX_UDP_ANSWER, bytes));
     }

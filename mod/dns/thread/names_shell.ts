@@ -8,6 +8,7 @@ import { Answering } from "./answering_shell.ts";
 import { type AnswerTaker, Asking } from "./ask_shell.ts";
 import { ClientTable } from "../answers/clients.ts";
 import { DnsForwarder } from "../upstream/forwarder.ts";
+import { InsideServers } from "./inside_shell.ts";
 import { Listeners } from "./listeners_shell.ts";
 import { NameServer } from "../answers/name_server.ts";
 import { Probing } from "./probe_shell.ts";
@@ -56,6 +57,7 @@ class Names implements Disposable {
   readonly #answering: Answering;
   readonly #tcp: TcpAnswers;
   readonly #probing: Probing;
+  readonly #inside: InsideServers;
   readonly #loop: NamesLoop;
   #distances: ReadonlyMap<PeerName, number> = new Map();
   /** Names of peers recur in entries, and are kept once. */
@@ -83,6 +85,10 @@ class Names implements Disposable {
       ...{ clock, handlers, sockets },
       changed: (id, health) => loop.send({ kind: "health", id, health }),
     });
+    this.#inside = new InsideServers({
+      ...{ answering, clock, handlers, random, sockets, tcp },
+      changed: (id, problem) => loop.send({ kind: "inside", id, problem }),
+    });
     this.listeners = new Listeners({
       ...{ clock, sockets },
       answerOn: (udp, listener) => answerOn({ udp, listener, answering, handlers, tcp }),
@@ -95,13 +101,20 @@ class Names implements Disposable {
 
   nextWake(): number {
     const [asking, probing] = [this.#asking.nextWake(), this.#probing.nextWake()];
-    return Math.min(asking, probing, this.#tcp.nextWake(), this.listeners.nextWake());
+    return Math.min(
+      asking,
+      probing,
+      this.#tcp.nextWake(),
+      this.listeners.nextWake(),
+      this.#inside.nextWake(),
+    );
   }
 
   wake(): void {
     this.#asking.wake();
     this.#tcp.wake();
     this.#probing.wake();
+    this.#inside.wake();
     this.listeners.wake();
   }
 
@@ -119,6 +132,8 @@ class Names implements Disposable {
         return;
       case "listen":
         return this.listeners.set(message.endpoints);
+      case "inside":
+        return this.#inside.set(message.id, message.place);
       case "probe":
         if (message.target === undefined) this.#probing.remove(message.id);
         else this.#probing.set(message.id, message.target);
@@ -133,9 +148,10 @@ class Names implements Disposable {
   }
 
   report(): DnsReport {
-    const { counters } = this.forwarder;
     const sums = { ...this.#answering.counters };
-    for (const [name, count] of Object.entries(counters)) sums[name as keyof typeof counters] += count;
+    for (const counters of [this.forwarder.counters, this.#inside.counters]) {
+      for (const [name, count] of Object.entries(counters)) sums[name as keyof typeof counters] += count;
+    }
     return {
       listeners: this.listeners.states(),
       upstreams: this.#asking.servers,
@@ -146,6 +162,7 @@ class Names implements Disposable {
 
   [Symbol.dispose](): void {
     this.listeners[Symbol.dispose]();
+    this.#inside[Symbol.dispose]();
     this.#tcp[Symbol.dispose]();
     this.#probing[Symbol.dispose]();
     this.#asking[Symbol.dispose]();

@@ -1,5 +1,5 @@
 /** What the name server's thread needs of the operating system. Nothing here waits but `Readiness.wait`. */
-import type { Endpoint } from "../../core/addr.ts";
+import type { Endpoint, Ip } from "../../core/addr.ts";
 import type { DnsEndpoint } from "../service_types.ts";
 
 /** Waits for descriptors. */
@@ -77,8 +77,12 @@ export interface Sockets {
   openUdp(endpoint: DnsEndpoint): QueryPort;
   openTcp(endpoint: DnsEndpoint): ListenerPort;
   connect(transport: "udp" | "tcp", remote: Endpoint): ConnectionPort;
-  /** Over TCP, in another network namespace, by its path. */
-  connectIn(netns: string, remote: Endpoint): ConnectionPort;
+  /** In another network namespace, by its path; over TCP unless it says otherwise, from an address if one is given. */
+  connectIn(
+    netns: string,
+    remote: Endpoint,
+    how?: { readonly transport?: "udp" | "tcp"; readonly from?: Ip },
+  ): ConnectionPort;
   /** A program of this host, in another network namespace; its environment is this and where programs are found. */
   runIn(
     netns: string,

@@ -1,7 +1,7 @@
 /** Questions over TCP: bounded in connections, in memory and in time. */
 import { type Ip, ipv4Number, isIpv4 } from "../../core/addr.ts";
 import type { Clock } from "../../core/ports.ts";
-import type { Answering } from "./answering_shell.ts";
+import type { Answering, Elsewhere } from "./answering_shell.ts";
 import { framed, MessageReader } from "./frames.ts";
 import { MAX_TCP_ANSWER } from "../answers/name_server.ts";
 import type { ConnectionPort, Handlers, ListenerPort } from "./socket_ports.ts";
@@ -22,6 +22,9 @@ interface Connection {
   readonly socket: ConnectionPort;
   readonly frames: MessageReader;
   readonly unsent: Uint8Array<ArrayBuffer>[];
+  readonly elsewhere: Elsewhere | undefined;
+  /** What stands for its source. */
+  readonly source: number;
   idleAt: number;
 }
 
@@ -30,6 +33,8 @@ export class TcpAnswers implements Disposable {
   /** The one that was quiet for longest is the first. */
   readonly #connections = new Set<Connection>();
   readonly #resting = new Map<ListenerPort, number>();
+  /** Who is asked for what is no name of ours, by listener; for others the host's servers are. */
+  readonly #elsewhere = new Map<ListenerPort, Elsewhere>();
   readonly #piece = new Uint8Array(PIECE);
   readonly #out = new Uint8Array(MAX_TCP_ANSWER);
 
@@ -43,13 +48,15 @@ export class TcpAnswers implements Disposable {
   }
 
   /** Takes connections from a listener until it is left. */
-  listen(listener: ListenerPort): void {
+  listen(listener: ListenerPort, elsewhere?: Elsewhere): void {
+    if (elsewhere !== undefined) this.#elsewhere.set(listener, elsewhere);
     this.around.handlers.watch(listener.fd, () => this.#accept(listener));
   }
 
   /** Takes no more from a listener; before it is closed. */
   leave(listener: ListenerPort): void {
     this.#resting.delete(listener);
+    this.#elsewhere.delete(listener);
     this.around.handlers.forget(listener.fd);
   }
 
@@ -83,20 +90,23 @@ export class TcpAnswers implements Disposable {
     const socket = listener.accept();
     if (socket === undefined) return;
     if (socket === "full") {
-      this.leave(listener);
+      handlers.forget(listener.fd);
       this.#resting.set(listener, clock.now() + REST_MS);
       return;
     }
-    this.#makeRoom(socket.remote.ip);
+    const elsewhere = this.#elsewhere.get(listener);
+    const source = elsewhere?.source ?? sourceOf(socket.remote.ip);
+    this.#makeRoom(socket.remote.ip, source);
     const connection: Connection = {
-      ...{ socket, frames: new MessageReader(LONGEST), unsent: [], idleAt: clock.now() + IDLE_MS },
+      ...{ socket, elsewhere, source, frames: new MessageReader(LONGEST) },
+      ...{ unsent: [], idleAt: clock.now() + IDLE_MS },
     };
     this.#connections.add(connection);
     handlers.watch(socket.fd, () => this.#ready(connection));
   }
 
-  #makeRoom(ip: Ip): void {
-    const same = [...this.#connections].filter(({ socket }) => socket.remote.ip === ip);
+  #makeRoom(ip: Ip, source: number): void {
+    const same = [...this.#connections].filter((one) => one.source === source && one.socket.remote.ip === ip);
     const [oldest] = same.length >= MAX_CONNECTIONS.ofAddress ? same : [];
     const [first] = this.#connections.size >= MAX_CONNECTIONS.together ? this.#connections : [];
     const victim = oldest ?? first;
@@ -117,13 +127,14 @@ export class TcpAnswers implements Disposable {
 
   #one(connection: Connection, bytes: Uint8Array): void {
     const { answering } = this.around;
-    const { ip } = connection.socket.remote;
-    const source = sourceOf(ip);
+    const { elsewhere, source } = connection;
     const verdict = answering.tcp(bytes, source, this.#out);
     if (verdict.kind === "drop") return;
     const send = (message: Uint8Array) => this.#send(connection, message);
-    if (verdict.kind === "reply") return send(this.#out.subarray(0, verdict.length));
-    const pending = { bytes, source, send, transport: "tcp" } as const;
+    const pending = { bytes, source, send, transport: "tcp", elsewhere } as const;
+    if (verdict.kind === "reply") {
+      return answering.answer(this.#out.subarray(0, verdict.length), verdict.rcode, pending);
+    }
     if (verdict.kind === "forward") return answering.forward(verdict.query, pending);
     answering.follow(verdict, this.#out.subarray(0, verdict.length), pending);
   }

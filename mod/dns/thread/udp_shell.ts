@@ -1,5 +1,5 @@
 /** Questions over UDP on one socket: a batch in, a batch out. */
-import type { Answering } from "./answering_shell.ts";
+import type { Answering, Elsewhere } from "./answering_shell.ts";
 import type { Handlers, QueryPort } from "./socket_ports.ts";
 
 /** Batches that one socket may have before others have their turn. */
@@ -10,10 +10,19 @@ export class UdpAnswers implements Disposable {
   readonly #socket: QueryPort;
   readonly #answering: Answering;
   readonly #handlers: Handlers;
+  readonly #elsewhere: Elsewhere | undefined;
 
-  /** Owns the socket. */
-  constructor(socket: QueryPort, { answering, handlers }: { answering: Answering; handlers: Handlers }) {
+  /** Owns the socket. `elsewhere`: who is asked for what is no name of ours; the host's servers where there is nobody. */
+  constructor(
+    socket: QueryPort,
+    { answering, elsewhere, handlers }: {
+      readonly answering: Answering;
+      readonly elsewhere?: Elsewhere;
+      readonly handlers: Handlers;
+    },
+  ) {
     this.#socket = socket;
+    this.#elsewhere = elsewhere;
     this.#answering = answering;
     this.#handlers = handlers;
     handlers.watch(socket.fd, () => this.#heard());
@@ -38,16 +47,20 @@ export class UdpAnswers implements Disposable {
   #one(i: number): void {
     const socket = this.#socket;
     const bytes = socket.question(i);
-    const source = socket.source(i);
+    const elsewhere = this.#elsewhere;
+    const source = elsewhere?.source ?? socket.source(i);
     const room = socket.room(i);
     const verdict = this.#answering.udp(bytes, source, socket.isIpv4, room);
-    if (verdict.kind === "reply") return socket.reply(i, verdict.length);
     if (verdict.kind === "drop") return;
+    if (verdict.kind === "reply" && elsewhere === undefined) return socket.reply(i, verdict.length);
     const origin = socket.origin(i);
     const send = (message: Uint8Array) => {
       if (socket.fd >= 0) socket.replyTo(origin, message);
     };
-    const pending = { bytes, source, send, transport: "udp" } as const;
+    const pending = { bytes, source, send, transport: "udp", elsewhere } as const;
+    if (verdict.kind === "reply") {
+      return this.#answering.answer(room.subarray(0, verdict.length), verdict.rcode, pending);
+    }
     if (verdict.kind === "forward") return this.#answering.forward(verdict.query, pending);
     this.#answering.follow(verdict, room.subarray(0, verdict.length), pending);
   }

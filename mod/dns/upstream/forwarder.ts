@@ -65,6 +65,18 @@ export interface ForwarderOptions {
   readonly random: Random;
   /** How long a server has for its answer. */
   readonly patienceMs: number;
+  /** Whether answers are kept for those who ask the same; they are unless it says otherwise. */
+  readonly caches?: boolean;
+}
+
+/** Questions that others were asked; answers from memory; questions that nobody answered; answers to something else;
+ * questions beyond the bounds. */
+export interface DnsForwarderCounters {
+  forwarded: number;
+  cached: number;
+  failed: number;
+  spoofed: number;
+  refused: number;
 }
 
 interface Waiting<Waiter> {
@@ -107,8 +119,8 @@ export class DnsForwarder<Waiter> {
   readonly #avoided = new Map<string, Millis>();
   #effects: ForwardEffect<Waiter>[] = [];
   #lastAttempt = 0;
-  /** Questions that others were asked; answers from memory; questions that nobody answered, or too many. */
-  readonly counters = { forwarded: 0, cached: 0, failed: 0, spoofed: 0, refused: 0 };
+  /** What has become of questions. */
+  readonly counters: DnsForwarderCounters = { forwarded: 0, cached: 0, failed: 0, spoofed: 0, refused: 0 };
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -165,7 +177,7 @@ export class DnsForwarder<Waiter> {
       if (other < attempt) this.#avoid(this.#attempts.get(other)!.server, made.server, now);
     }
     const decoded = decodeReply(bytes);
-    if (decoded.ok && question.key.length <= MAX_KEY) {
+    if (decoded.ok && question.key.length <= MAX_KEY && this.#options.caches !== false) {
       this.#cache.put(question.key, bytes, decoded.value, now);
     }
     this.#end(question);

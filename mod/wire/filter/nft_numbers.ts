@@ -59,7 +59,7 @@ export const ATTRIBUTES = {
   immediate: { register: 1, data: 2 },
   fib: { register: 1, result: 2, flags: 3 },
   xt: { name: 1, revision: 2, info: 3 },
-  nat: { kind: 1, family: 2, addressFrom: 3, addressTo: 4 },
+  nat: { kind: 1, family: 2, addressFrom: 3, addressTo: 4, portFrom: 5 },
 } as const;
 /** NFT_NAT_DNAT. */
 export const DESTINATION_NAT = 1;

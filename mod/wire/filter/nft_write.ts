@@ -45,15 +45,15 @@ export type NftChange =
     readonly table: string;
     readonly rules: readonly NatRule[];
   }
-  /** Makes a table of our own that has questions for these servers come to another one, in place of the one that may be
-   * there. */
+  /** Makes a table of our own that has questions for a server come to another one, but for those that the other one asks,
+   * in place of the one that may be there. */
   | {
     readonly kind: "redirect-names";
     readonly table: string;
-    /** IPv4 addresses that are asked. */
-    readonly servers: readonly Uint8Array[];
-    /** The address that they come to. */
-    readonly to: Uint8Array;
+    /** The IPv4 address that is asked. */
+    readonly server: Uint8Array;
+    /** Where they come to, and from where they do not. */
+    readonly to: { readonly octets: Uint8Array; readonly port: number };
     /** Whether the table goes with the socket that makes it. */
     readonly owned: boolean;
   }
@@ -61,8 +61,9 @@ export type NftChange =
   | { readonly kind: "delete-table"; readonly family: TableFamily; readonly table: string };
 
 const REGISTER = 1; // NFT_REG_1
+const OTHER_REGISTER = 2; // NFT_REG_2
 const SOURCE_NAT = 100; // NF_IP_PRI_NAT_SRC
-const DESTINATION_PRIORITY = -100; // NF_IP_PRI_NAT_DST
+const BEFORE_OTHERS = -101; // the engine has its rules at NF_IP_PRI_NAT_DST, -100
 const NAMES_PORT = Uint8Array.of(0, 53);
 /** UDP and TCP, which both have the port of the destination at the same place. */
 const NAMES_PROTOCOLS = [17, 6];
@@ -256,28 +257,19 @@ class Batch {
     }
   }
 
-  #redirectNames({ owned, servers, table, to }: Extract<NftChange, { kind: "redirect-names" }>): void {
-    const [output, postrouting] = ["output", "postrouting"].map((name) => ({
-      ...{ family: "ip" as const, table, name },
-    }));
+  #redirectNames({ owned, server, table, to }: Extract<NftChange, { kind: "redirect-names" }>): void {
+    const output = { family: "ip" as const, table, name: "output" };
     const rule = { append: NLM_F.append, before: undefined, comment: "meshnet: names" };
     this.#newTable("ip", table, owned ? OWNED : 0);
-    this.#natChain(output!, HOOK_NUMBERS.output, DESTINATION_PRIORITY);
-    for (const octets of servers) {
-      for (const protocol of NAMES_PROTOCOLS) {
-        const open = this.#openRule(output!, rule);
-        this.#address("destination", { octets, prefix: 32 });
-        this.#toPort(protocol, NAMES_PORT);
-        this.#destinationNat(to);
-        this.#closeRule(open);
-      }
+    this.#natChain(output, HOOK_NUMBERS.output, BEFORE_OTHERS);
+    for (const protocol of NAMES_PROTOCOLS) {
+      const open = this.#openRule(output, rule);
+      this.#address("source", { octets: to.octets, prefix: 32 }, false);
+      this.#address("destination", { octets: server, prefix: 32 });
+      this.#toPort(protocol, NAMES_PORT);
+      this.#destinationNat(to);
+      this.#closeRule(open);
     }
-    // The socket that asks has chosen its source by another way out.
-    this.#natChain(postrouting!, HOOK_NUMBERS.postrouting, SOURCE_NAT);
-    const open = this.#openRule(postrouting!, rule);
-    this.#address("destination", { octets: to, prefix: 32 });
-    this.#expression("masq", () => {});
-    this.#closeRule(open);
   }
 
   #toPort(protocol: number, port: Uint8Array): void {
@@ -293,16 +285,19 @@ class Batch {
     this.#compare(port);
   }
 
-  #destinationNat(to: Uint8Array): void {
+  #destinationNat({ octets, port }: { readonly octets: Uint8Array; readonly port: number }): void {
     const { immediate, nat } = ATTRIBUTES;
-    this.#expression("immediate", (out) => {
-      out.attrBe32(immediate.register, REGISTER);
-      const data = out.openNested(immediate.data);
-      out.attrBytes(DATA.value, to).close(data);
-    });
+    const values = [[REGISTER, octets], [OTHER_REGISTER, Uint8Array.of(port >>> 8, port)]] as const;
+    for (const [register, value] of values) {
+      this.#expression("immediate", (out) => {
+        out.attrBe32(immediate.register, register);
+        const data = out.openNested(immediate.data);
+        out.attrBytes(DATA.value, value).close(data);
+      });
+    }
     this.#expression("nat", (out) => {
       out.attrBe32(nat.kind, DESTINATION_NAT).attrBe32(nat.family, FAMILIES.ip)
-        .attrBe32(nat.addressFrom, REGISTER);
+        .attrBe32(nat.addressFrom, REGISTER).attrBe32(nat.portFrom, OTHER_REGISTER);
     });
   }
 }

@@ -67,6 +67,14 @@ declareTests(
         await here.run("neighbour", "--net", "own");
         assert.match(await finds(here, "web", "neighbour"), /^172\./, "Docker's own names");
 
+        await here.run("other", "--net", "own", "--network-alias", "db");
+        await until(
+          "Docker's own names come first",
+          async () => /^172\./.test(await finds(here, "web", "db")),
+        );
+        await there.run("asks", "--net", "mesh", "--dns", "192.0.2.53");
+        assert.equal(await finds(there, "asks", "web"), ip, "whatever server it has");
+
         await here.docker("exec", "-d", "web", "httpd", "-p", "80", "-h", "/bin");
         await until("its web server answers by name", async () => {
           return (await there.attempt("exec", "db", "wget", "-q", "-O", "/dev/null", "http://web/cat"))
@@ -88,8 +96,8 @@ declareTests(
           "it died, and its names went",
           async () => (await lookUp(here.host, "store")).length === 0,
         );
-        await here.docker("rm", "-f", "web", "neighbour");
-        await there.docker("rm", "-f", "store");
+        await here.docker("rm", "-f", "web", "neighbour", "other");
+        await there.docker("rm", "-f", "store", "asks");
         await here.docker("network", "rm", "own");
         for (const { host } of [here, there]) {
           await until("nothing is left of it", async () => (await hostEnds(host)).length === 0);

@@ -30,6 +30,8 @@ class Machine {
   readonly unwell = new Set<string>();
   readonly released: Ip[] = [];
   readonly found = new Map<string, string>();
+  /** Namespaces of containers that are in other networks, too. */
+  readonly shared = new Set<string>();
   readonly all = new Map<string, Known>();
   readonly logged: string[] = [];
   /** What the engine is working on. */
@@ -48,6 +50,7 @@ class Machine {
         keep: () => {},
       },
       names: this.#names(),
+      shares: (path, isShared) => void (isShared ? this.shared.add(path) : this.shared.delete(path)),
       release: (ip) => Promise.resolve(void this.released.push(ip)),
       isThere: () => true,
       later: () => {},

@@ -11,6 +11,7 @@ const COUNTING = `
   onmessage = ({ data }) => {
     seen.push(data.kind === "changes" ? "changes " + data.changes.length : data.kind);
     if (data.kind === "report") postMessage({ kind: "report", id: data.id, report: seen });
+    if (data.kind === "inside" && data.place) postMessage({ kind: "inside", id: data.id, problem: undefined });
     if (data.kind === "listen") {
       const listeners = data.endpoints.map((endpoint) => ({ endpoint, state: "listening" }));
       postMessage({ kind: "listeners", listeners });
@@ -135,6 +136,27 @@ Deno.test("NameService answers before the client is there that it was told to ex
   assert.equal(trial.open, 1, "one thread");
   await trial.service.stop();
   assert.equal(trial.open, 0);
+});
+
+Deno.test("NameService tells where questions are taken inside, and that they no longer are, to each thread anew", async () => {
+  const trial = new Trial();
+  const heard: (string | undefined)[] = [];
+  trial.service.serveInside(
+    "a",
+    { netns: "/a", source: 1, engineFirst: false },
+    (problem) => heard.push(problem),
+  );
+  trial.service.listen([{ ip: "127.0.0.1" as Ip, port: 53 }]);
+  await trial.until(() => trial.service.listeners.length === 1);
+  assert.deepEqual(heard, [undefined]);
+  trial.service.setClient("fatal", { addresses: [], sources: [] });
+  trial.service.removeClient("fatal");
+  await trial.until(() => trial.logged.length === 1);
+  assert.deepEqual(heard, [undefined, "the name server has ended"]);
+  await trial.until(() => trial.service.listeners.length === 1);
+  assert.deepEqual(heard.at(-1), undefined);
+  trial.service.serveInside("a", undefined);
+  await trial.service.stop();
 });
 
 Deno.test("NameService tries again where a thread cannot be made, at a restart, too", async () => {

@@ -3,7 +3,7 @@ import type { PeerName } from "../../../mod/core/names.ts";
 import type { ProbedTarget } from "../../../mod/dns/thread/health_check.ts";
 import type { DnsClient } from "../../../mod/dns/answers/clients.ts";
 import type { NameService } from "../../../mod/daemon/threads/names_client.ts";
-import type { DnsEndpoint, DnsListener, DnsReport } from "../../../mod/dns/service_types.ts";
+import type { DnsEndpoint, DnsListener, DnsReport, InsidePlace } from "../../../mod/dns/service_types.ts";
 import { type DnsEntry, entryIdentity } from "../../../mod/wire/dns/dns_gossip.ts";
 
 /** All counts at zero. */
@@ -17,6 +17,7 @@ export class FakeNameService implements NameService {
   readonly entries = new Map<string, DnsEntry>();
   readonly clients = new Map<string, DnsClient>();
   readonly probed = new Map<string, ProbedTarget>();
+  readonly inside = new Map<string, InsidePlace>();
   readonly taken = new Map<string, string>();
   distances: ReadonlyMap<PeerName, number> = new Map();
   listeners: readonly DnsListener[] = [];
@@ -52,6 +53,11 @@ export class FakeNameService implements NameService {
         ? { endpoint, state: "listening" }
         : { endpoint, state: "waiting", reason, hint: "Stop it" };
     });
+  }
+
+  serveInside(id: string, place: InsidePlace | undefined): void {
+    if (place === undefined) this.inside.delete(id);
+    else this.inside.set(id, place);
   }
 
   expectClient(): void {

@@ -117,6 +117,17 @@ Deno.test("a paused container does not answer, nor does one whose check has not 
   assert(!answersNow({ health: "healthy", paused: true }));
 });
 
+Deno.test("a container shares its names with other networks, but for those in which the engine answers none", () => {
+  const members = new NetworkMembers("mesh.internal.");
+  members.learn(WEB, running("e1", 1), isOurs);
+  assert.equal(members.get(WEB)!.shares, true);
+  const [ours, own] = running("e1", 1).endpoints;
+  for (const network of ["bridge", "host"]) {
+    members.learn(WEB, running("e1", 1, { endpoints: [ours!, { ...own!, network }] }), isOurs);
+    assert.equal(members.get(WEB)!.shares, false);
+  }
+});
+
 Deno.test("a member is read as it was written, and anything else is none", () => {
   const members = new NetworkMembers("mesh.internal.");
   members.learn(WEB, running("e1", 1, { labels: new Map([["meshnet.health", "tcp:80"]]) }), isOurs);
