@@ -34,7 +34,10 @@ const two = suite({
     assert.match(report.from!.target!, /c[13]$/);
     assert.deepEqual(report.hops.map(({ nickname }) => nickname), [one.netns, two.netns]);
     assert.equal(report.hops[0]!.link!.overlay, OVERLAY);
-    assert.ok(report.hops[0]!.link!.rttMs! > 0 && report.hops[1]!.ms! > 0 && report.ms! > 0);
+    assert.ok(report.hops[1]!.ms! > 0 && report.ms! > 0);
+    // That of a tunnel is measured while it carries traffic.
+    const { rttMs } = report.hops[0]!.link!;
+    assert.ok(rttMs === null ? OVERLAY === "fastdp" : rttMs > 0, `${rttMs}`);
     assert.equal(report.to!.target, `netns:${world.container(2).netns}`);
     const text = await one.run("ping", "10.2.1.2");
     note(text);

@@ -111,7 +111,7 @@ const threeHosts = suite({
     for (const { netns } of others) {
       captures.push(stack.use(await Capture.start(netns, "ethmesh", "ether proto 0x88b5")));
     }
-    const own = stack.use(await Capture.start(one!.netns, "ethmesh", "inbound and ether proto 0x88b5"));
+    const own = stack.use(await Capture.start(one!.netns, "ethmesh", "ether proto 0x88b5", "-Q", "in"));
     for (let n = 0; n < 20; n++) {
       const frame = ethernet("02:00:5e:10:00:02", "ff:ff:ff:ff:ff:ff", [0x88, 0xb5, n]);
       sendFrames(`/run/netns/${one!.netns}`, "ethmesh", [frame]);

@@ -1,5 +1,6 @@
 /** All suites of the lab in user-mode Linux. */
 import clone from "./clone_lab.ts";
+import contract from "./contract_lab.ts";
 import datapath from "./datapath_lab.ts";
 import doctor from "./doctor_lab.ts";
 import encrypted from "./esp_lab.ts";
@@ -31,5 +32,5 @@ export const SUITES: readonly Suite[] = [
   ...fallback,
 
   ...mixedLine,
-  ...[manyFlows, transit, groups, loop, sleeveDatapath, clone, kernel, datapath],
+  ...[manyFlows, transit, groups, loop, sleeveDatapath, clone, kernel, contract, datapath],
 ];
