@@ -10,6 +10,7 @@ const FROM_OPTION = {
   kind: "text",
   placeholder: "TARGET",
   brief: "The container or namespace to start from",
+  completes: "attached",
 } as const satisfies OptionSpec;
 
 /** In the order in which help lists them. */
@@ -34,7 +35,7 @@ export const DOCTOR_COMMANDS: readonly CommandSpec[] = [
       "and iptables that mend it. What only traffic can prove is known once the daemons are connected: their " +
       "heartbeats tell. Without a connection it hears how the other host introduces itself, and leaves before it " +
       "has said who it is. Works without the daemon as far as it goes. Exit code 0: no fault; 4: there are some.",
-    args: { usage: "HOST[:PORT]", brief: "Another host", least: 1, most: 1, completes: "host" },
+    args: { usage: "HOST[:PORT]", brief: "Another host", least: 1, most: 1, completes: "hosts" },
     options: [JSON_OPTION, RUN_DIR_OPTION, CONFIG_OPTION],
     examples: [["meshnet check host2", "why does it not connect"]],
     load: () => import("./commands/check.ts"),
@@ -46,7 +47,7 @@ export const DOCTOR_COMMANDS: readonly CommandSpec[] = [
       "Asks the network who has the address, and every host on the way for its next hop: container, host, overlay " +
       "with cipher, host, container. Times are round trips. Says where it ends, and why. The first container " +
       "that is attached here stands for the start, or --from. Exit code 0: it is reached; 4: it is not.",
-    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1, completes: "peers" },
+    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1, completes: "places" },
     options: [FROM_OPTION, JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet ping 10.32.0.7", "an address"], ["meshnet ping host2", "a host"]],
     load: () => import("./commands/ping.ts"),
@@ -59,7 +60,7 @@ export const DOCTOR_COMMANDS: readonly CommandSpec[] = [
       "does with such frames, and how many its flows carried before and after. So it is found out who swallowed " +
       "them. Hosts that do not understand such questions (Weave Net) are named as such. " +
       "Exit code 0: it is reached; 4: it is not.",
-    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1, completes: "peers" },
+    args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1, completes: "places" },
     options: [FROM_OPTION, JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet trace web --from netns:db", "from one container to a name"]],
     load: () => import("./commands/trace.ts"),

@@ -6,9 +6,9 @@ import { JSON_OPTION, TIMEOUT_OPTION } from "./command_options.ts";
 /** Shells that `completions` knows. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
-/** What shells ask the daemon for: attached targets, hosts that were named, hosts of the mesh, owners of addresses that
- * cannot be reached. */
-export const OFFERED = ["attached", "targets", "peers", "lost"] as const;
+/** What shells ask the daemon for: attached targets, hosts that were named, these and hosts of the mesh, hosts and names of
+ * the mesh, owners of addresses that cannot be reached. */
+export const OFFERED = ["attached", "targets", "hosts", "places", "lost"] as const;
 /** The word before one of these, in place of a command. */
 export const OFFER_WORD = "__offer";
 

@@ -62,7 +62,7 @@ export const STATUS_COMMANDS: readonly CommandSpec[] = [
         kind: "list",
         placeholder: "HOST,...",
         brief: "These are reached: targets as given, names, nicknames or addresses",
-        completes: "host",
+        completes: "hosts",
       },
       TIMEOUT_OPTION,
       RUN_DIR_OPTION,

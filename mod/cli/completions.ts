@@ -6,7 +6,7 @@ import { OFFER_WORD, OFFERED, type SHELLS } from "./commands_host.ts";
 
 const first = (command: CommandSpec) => command.name.split(" ")[0]!;
 const second = (command: CommandSpec) => command.name.split(" ")[1];
-const topics = () => [...groups().map(first), "config"];
+const topics = () => [...groups().map(first), "config", "log"];
 
 /** Commands of two words with one first word are one case: options and what follows are those of all of them. */
 function groups(): readonly CommandSpec[] {
@@ -52,6 +52,7 @@ function bash(): string {
   const subcommands = groups().filter((command) => second(command) !== undefined).map((command) =>
     `      ${first(command)}) words="${words(command).join(" ")}" ;;`
   );
+  const asked = (option: OptionSpec) => OFFERED.find((kind) => kind === option.completes);
   const values = new Map<string, string>(); // one line per option: names mean the same everywhere
   for (const option of COMMANDS.flatMap((command) => command.options).filter(takesValue)) {
     const reply = option.choices !== undefined
@@ -63,7 +64,9 @@ function bash(): string {
       : option.completes === "host"
       ? 'compgen -A hostname -- "$word"'
       : ":";
-    values.set(`--${option.name}`, `    --${option.name}) mapfile -t COMPREPLY < <(${reply}); return ;;`);
+    const kind = asked(option);
+    const work = kind === undefined ? `mapfile -t COMPREPLY < <(${reply})` : `_meshnet_offers ${kind}`;
+    values.set(`--${option.name}`, `    --${option.name}) ${work}; return ;;`);
   }
   return `# bash completion for meshnet
 _meshnet() {
@@ -118,6 +121,7 @@ _meshnet_targets() {
 _meshnet_offers() {
   local one line=\${COMP_LINE:0:COMP_POINT}
   local typed=\${line##* }
+  typed=\${typed#--*=}
   while IFS= read -r one; do
     [[ $one == "$typed"* ]] && COMPREPLY+=("$one")
   done < <(meshnet ${OFFER_WORD} "$1" 2>/dev/null)
@@ -139,6 +143,8 @@ function zshValue(option: OptionSpec): string {
     ? "_files -/"
     : option.completes === "host"
     ? "_hosts"
+    : option.completes !== undefined
+    ? ` _meshnet_offers ${option.completes}`
     : " ";
   return `:${(option.placeholder ?? option.name).replaceAll(":", "\\:")}:${action}`;
 }
@@ -229,6 +235,8 @@ function fish(): string {
         ? " -r -F"
         : option.completes === "host"
         ? " -x -a '(__fish_print_hostnames)'"
+        : option.completes !== undefined
+        ? ` -x -a '(meshnet ${OFFER_WORD} ${option.completes} 2>/dev/null)'`
         : " -x";
       lines.push(`complete -c meshnet ${here} -l ${option.name}${value} -d ${quote(option.brief)}`);
     }

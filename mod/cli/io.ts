@@ -9,7 +9,7 @@ export interface Io {
   err(text: string): void;
   /** Whether standard output takes colours. */
   readonly colour: boolean;
-  /** Columns and rows of the terminal that standard output is; undefined: it is none. */
+  /** Columns (COLUMNS beats what it says) and rows of the terminal that standard output is; undefined: it is none. */
   readonly size: { readonly columns: number; readonly rows: number } | undefined;
   /** Whether somebody can be asked: both ends are a terminal. */
   readonly canAsk: boolean;
@@ -47,7 +47,9 @@ function terminalSize(): Io["size"] {
   if (!Deno.stdout.isTerminal()) return undefined;
   try {
     const { columns, rows } = Deno.consoleSize();
-    return columns > 0 && rows > 0 ? { columns, rows } : undefined;
+    const wanted = Number(Deno.env.get("COLUMNS"));
+    if (columns <= 0 || rows <= 0) return undefined;
+    return { columns: Number.isInteger(wanted) && wanted > 0 ? wanted : columns, rows };
   } catch {
     return undefined; // it is standard input that is asked on some systems
   }

@@ -1,6 +1,7 @@
 /** The words that shells offer at a Tab and only the daemon knows. Not in the table of commands: only completion scripts
  * ask. */
 import type { StatusReport } from "../control/api_types.ts";
+import type { NameReport } from "../control/name_types.ts";
 import { callDaemon } from "../control/client.ts";
 import { DEFAULT_RUN_DIR, envName } from "../core/options.ts";
 import type { OFFERED } from "./commands_host.ts";
@@ -12,11 +13,22 @@ const MOST = 1_000;
 /** Nicknames come from other hosts: what a shell could take for more than a word is not offered. */
 const PLAIN = /^[A-Za-z0-9_/][A-Za-z0-9_.:/@-]*$/;
 
-const READ: Readonly<Record<typeof OFFERED[number], (status: StatusReport) => readonly string[]>> = {
+/** Gives the answer to a request of method GET. */
+type Get = <T>(path: string) => Promise<T>;
+
+const others = ({ name, peers }: StatusReport) =>
+  peers.filter((peer) => peer.name !== name).map((peer) => peer.nickname || peer.name);
+
+const READ: Readonly<
+  Record<typeof OFFERED[number], (status: StatusReport, get: Get) => readonly string[] | Promise<string[]>>
+> = {
   attached: ({ attachments }) => attachments.map(({ name, target }) => name ?? target),
   targets: ({ targets }) => targets,
-  peers: ({ name, peers }) =>
-    peers.filter((peer) => peer.name !== name).map((peer) => peer.nickname || peer.name),
+  hosts: (status) => [...others(status), ...status.targets],
+  places: async (status, get) => {
+    const names = status.dns === null ? [] : await get<readonly NameReport[]>("/dns");
+    return [...others(status), ...names.map(({ name }) => name)];
+  },
   lost: ({ ipam }) =>
     (ipam?.owners ?? []).filter(({ reachable }) => !reachable).map(({ nickname, peer }) => nickname || peer),
 };
@@ -27,9 +39,8 @@ export async function offer(kind: string | undefined, io: Io): Promise<number> {
   if (read === undefined) return 0;
   const runDir = io.env(envName("run-dir")) ?? DEFAULT_RUN_DIR;
   try {
-    const request = { method: "GET", path: "/status" } as const;
-    const status = await callDaemon<StatusReport>(request, { runDir, timeoutMs: TIMEOUT_MS });
-    for (const word of wordsOf(read(status))) io.out(`${word}\n`);
+    const get: Get = (path) => callDaemon({ method: "GET", path }, { runDir, timeoutMs: TIMEOUT_MS });
+    for (const word of wordsOf(await read(await get("/status"), get))) io.out(`${word}\n`);
   } catch { /* a Tab without an answer is no error */ }
   return 0;
 }

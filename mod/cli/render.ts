@@ -14,6 +14,8 @@ export interface Paint {
   dim(text: string): string;
   /** Headings. */
   bold(text: string): string;
+  /** Columns of the terminal that it is for; undefined: it is for none. */
+  readonly columns: number | undefined;
 }
 
 const code = (open: number, close: number) => (text: string) =>
@@ -21,48 +23,22 @@ const code = (open: number, close: number) => (text: string) =>
 const plain = (text: string) => text;
 
 /** The paint for a terminal, or for a file. */
-export function paint(colour: boolean): Paint {
+export function paint(colour: boolean, columns?: number): Paint {
   return colour
-    ? { good: code(32, 39), bad: code(31, 39), warn: code(33, 39), dim: code(2, 22), bold: code(1, 22) }
-    : { good: plain, bad: plain, warn: plain, dim: plain, bold: plain };
+    ? {
+      good: code(32, 39),
+      bad: code(31, 39),
+      warn: code(33, 39),
+      dim: code(2, 22),
+      bold: code(1, 22),
+      columns,
+    }
+    : { good: plain, bad: plain, warn: plain, dim: plain, bold: plain, columns };
 }
 
 /** Replaces what could move the cursor, turn text around or cannot be seen: text from other hosts ends up here. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\ufffd");
-}
-
-/** One cell: its text, and how to paint it once its width is known. */
-export interface Cell {
-  /** What it says; its length counts for the column. */
-  readonly text: string;
-  /** Adds colour to the text. */
-  readonly paint?: (text: string) => string;
-}
-
-/** Left-aligned columns, two blanks apart, without trailing blanks. Each row may be followed by indented notes. */
-export function table(
-  head: readonly string[],
-  rows: readonly { readonly cells: readonly Cell[]; readonly notes?: readonly string[] }[],
-  look: Paint,
-): string {
-  const width = head.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => printable(row.cells[i]?.text ?? "").length))
-  );
-  const line = (cells: readonly Cell[]) => {
-    const last = cells.findLastIndex((cell) => cell.text !== "");
-    return cells.slice(0, last + 1).map((cell, i) => {
-      const text = printable(cell.text);
-      const padding = i === last ? "" : " ".repeat(width[i]! - text.length + 2);
-      return (cell.paint ?? plain)(text) + padding;
-    }).join("");
-  };
-  const out = [line(head.map((text) => ({ text, paint: look.dim })))];
-  for (const row of rows) {
-    out.push(line(row.cells));
-    for (const note of row.notes ?? []) out.push(`      ${printable(note)}`);
-  }
-  return out.join("\n") + "\n";
 }
 
 /** Wraps a paragraph at blanks. */

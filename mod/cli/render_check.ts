@@ -1,6 +1,7 @@
 /** What `meshnet check` says, for people. */
 import type { CheckLine, CheckReport, CheckState } from "../control/doctor_types.ts";
-import { count, type Paint, printable, table } from "./render.ts";
+import { count, type Paint, printable } from "./render.ts";
+import { table } from "./table.ts";
 
 const WORDS: Readonly<Record<CheckState, string>> = {
   good: "ok",

@@ -7,7 +7,8 @@ import type {
   PathLink,
   PathReport,
 } from "../control/doctor_types.ts";
-import { type Cell, count, type Paint, printable, table, targetText } from "./render.ts";
+import { count, type Paint, printable, targetText } from "./render.ts";
+import { type Cell, table } from "./table.ts";
 
 /** Exit code: it was done, and faults were found. */
 export const FAULTS_FOUND = 4;

@@ -1,6 +1,7 @@
 /** The page of `meshnet status` about addresses, and its line in the overview. */
 import type { IpamReport } from "../control/address_types.ts";
-import { type Paint, peerLabel, printable, table, targetText } from "./render.ts";
+import { type Paint, peerLabel, printable, targetText } from "./render.ts";
+import { table } from "./table.ts";
 
 const LABEL = 10;
 

@@ -1,6 +1,7 @@
 /** Names as text: their list, and their line in the overview. */
 import type { HealthReport, NameReport, NamesReport } from "../control/name_types.ts";
-import { count, duration, ownerText, type Paint, peerLabel, printable, table } from "./render.ts";
+import { count, duration, ownerText, type Paint, peerLabel, printable } from "./render.ts";
+import { table } from "./table.ts";
 
 const LABEL = 12;
 

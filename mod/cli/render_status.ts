@@ -1,11 +1,13 @@
 /** The pages of `meshnet status` as text. */
 import type { ConnectionReport, ConnectionState, PeerReport, StatusReport } from "../control/api_types.ts";
 import { DEFAULT_PORT } from "../core/options.ts";
+import { padded } from "./columns.ts";
 import { ipamLine } from "./render_ipam.ts";
 import { namesLine } from "./render_names.ts";
 import { absenceLines, connectionLines, silence, who } from "./render_trouble.ts";
 import { total, trafficLines } from "./render_traffic.ts";
-import { count, duration, type Paint, printable, size, table, targetText } from "./render.ts";
+import { count, duration, type Paint, printable, size, targetText } from "./render.ts";
+import { table } from "./table.ts";
 
 const LABEL = 14;
 /** A round trip that was measured longer ago is shown with its age: idle links measure it every ten seconds. */
@@ -241,7 +243,7 @@ export function renderPeers(report: StatusReport, look: Paint): string {
       const head = `${look.bold(printable(who(peer.name, peer.nickname)))}  ${look.dim(notes)}`;
       const links = peer.connections.map((link) =>
         `   ${arrow(link.outbound)} ${link.address.padEnd(21)}  ${
-          printable(who(link.peer, link.nickname)).padEnd(37)
+          padded(printable(who(link.peer, link.nickname)), 37)
         }  ` +
         (link.established ? look.good("established") : look.warn("pending"))
       );

@@ -15,7 +15,7 @@ export interface OptionSpec {
   /** One line for help, without full stop. */
   readonly brief: string;
   /** What a shell may complete the value with. */
-  readonly completes?: "file" | "folder" | "host";
+  readonly completes?: "file" | "folder" | "host" | "hosts" | "attached";
 }
 
 /** Names of the options of `up` that environment and file may set too. */

@@ -84,7 +84,12 @@ Deno.test("meshnet completions bash asks the daemon for what is attached, named 
     assert.deepEqual(await offers("meshnet ps d"), ["db"]);
     assert.deepEqual(await offers("meshnet forget "), ["192.0.2.7:6783", "host2"]);
     for (const name of ["ping", "trace"]) {
-      assert.deepEqual(await offers(`meshnet ${name} h`), ["host2"], name);
+      assert.deepEqual(await offers(`meshnet ${name} `), ["h1.host", "host2", "web", "www"], name);
+      assert.deepEqual(await offers(`meshnet ${name} web --from d`), ["db"], name);
+    }
+    for (const begin of ["check ", "wait --connected ", "wait --connected="]) {
+      assert.deepEqual(await offers(`meshnet ${begin}`), ["192.0.2.7:6783", "host2"], begin);
+      assert.deepEqual(await offers(`meshnet ${begin}ho`), ["host2"], begin);
     }
     assert.deepEqual(await offers("meshnet rmpeer "), ["host3"]); // who is there is never offered
     const away = { ...env, MESHNET_RUN_DIR: `${folder}/away` };

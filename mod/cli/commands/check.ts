@@ -4,6 +4,7 @@ import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun, Invocation } from "../command.ts";
 import { askPatiently } from "../asking.ts";
 import { json } from "../daemon_call.ts";
+import { fit } from "../fit.ts";
 import type { Io } from "../io.ts";
 import { paint } from "../render.ts";
 import { FAULTS_FOUND } from "../render_doctor.ts";
@@ -15,7 +16,11 @@ const PATIENCE_MS = 60_000;
 /** Looks at the way to another host, a line for each thing that the mesh needs of it. */
 export const run: CommandRun = async (invocation, io): Promise<number> => {
   const report = await ask(invocation.args[0]!, { invocation, io });
-  io.out(invocation.on("json") ? json(report) : renderCheck(report, paint(io.colour)));
+  io.out(
+    invocation.on("json")
+      ? json(report)
+      : await fit(renderCheck(report, paint(io.colour, io.size?.columns)), io),
+  );
   return report.good ? 0 : FAULTS_FOUND;
 };
 

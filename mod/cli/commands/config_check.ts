@@ -1,7 +1,9 @@
 /** `meshnet config check` */
 import type { CommandRun } from "../command.ts";
+import { fit } from "../fit.ts";
 import { json } from "../daemon_call.ts";
-import { paint, printable, table } from "../render.ts";
+import { paint, printable } from "../render.ts";
+import { table } from "../table.ts";
 
 /** Reads all settings as `up` would, and says what they are and where each comes from. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
@@ -17,7 +19,9 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
       { text: set.from },
     ],
   }));
-  if (rows.length > 0) io.out(table(["SETTING", "VALUE", "FROM"], rows, paint(io.colour)));
+  if (rows.length > 0) io.out(table(["SETTING", "VALUE", "FROM"], rows, paint(io.colour, io.size?.columns)));
   const rest = rows.length === 0 ? "All settings are defaults" : "All other settings are defaults";
-  io.out(`${rest}. ${password === undefined ? "No password is set." : "A password is set."}\n`);
+  io.out(
+    await fit(`${rest}. ${password === undefined ? "No password is set." : "A password is set."}\n`, io),
+  );
 };

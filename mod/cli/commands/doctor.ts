@@ -4,6 +4,7 @@ import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun, Invocation } from "../command.ts";
 import { askPatiently } from "../asking.ts";
 import { json } from "../daemon_call.ts";
+import { fit } from "../fit.ts";
 import type { Io } from "../io.ts";
 import { paint } from "../render.ts";
 import { FAULTS_FOUND, renderDoctor } from "../render_doctor.ts";
@@ -14,7 +15,11 @@ const PATIENCE_MS = 60_000;
 /** Prints what is wrong with host and mesh. */
 export const run: CommandRun = async (invocation, io): Promise<number> => {
   const report = await ask(invocation, io);
-  io.out(invocation.on("json") ? json(report) : renderDoctor(report, paint(io.colour)));
+  io.out(
+    invocation.on("json")
+      ? json(report)
+      : await fit(renderDoctor(report, paint(io.colour, io.size?.columns)), io),
+  );
   return report.healthy ? 0 : FAULTS_FOUND;
 };
 

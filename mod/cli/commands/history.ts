@@ -4,7 +4,8 @@ import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun, Invocation } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import type { Io } from "../io.ts";
-import { paint, printable, table, targetText } from "../render.ts";
+import { paint, printable, targetText } from "../render.ts";
+import { table } from "../table.ts";
 import { who } from "../render_trouble.ts";
 
 /** Prints what happened lately, oldest first. */
@@ -12,7 +13,7 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const entries = await read(invocation, io);
   if (invocation.on("json")) return io.out(json(entries));
   if (entries.length === 0) return io.out("Nothing is remembered.\n");
-  const look = paint(io.colour);
+  const look = paint(io.colour, io.size?.columns);
   const rows = entries.map((one) => ({
     cells: [
       { text: `${one.at.slice(0, 19)}Z`, paint: look.dim },

@@ -3,6 +3,7 @@ import type { PathReport } from "../../control/doctor_types.ts";
 import type { CommandRun } from "../command.ts";
 import { askPatiently } from "../asking.ts";
 import { json } from "../daemon_call.ts";
+import { fit } from "../fit.ts";
 import { paint } from "../render.ts";
 import { FAULTS_FOUND, renderPing } from "../render_doctor.ts";
 
@@ -21,6 +22,10 @@ export const run: CommandRun = async (invocation, io): Promise<number> => {
     invocation,
     io,
   });
-  io.out(invocation.on("json") ? json(report) : renderPing(report, paint(io.colour)));
+  io.out(
+    invocation.on("json")
+      ? json(report)
+      : await fit(renderPing(report, paint(io.colour, io.size?.columns)), io),
+  );
   return report.reached ? 0 : FAULTS_FOUND;
 };

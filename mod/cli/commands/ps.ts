@@ -3,7 +3,8 @@ import type { HolderReport } from "../../control/address_types.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
-import { paint, table, targetText } from "../render.ts";
+import { paint, targetText } from "../render.ts";
+import { table } from "../table.ts";
 import { healthText } from "../render_names.ts";
 
 /** Lists holders of addresses. */
@@ -19,7 +20,7 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const wanted = all.filter((one) => args.length === 0 || args.some((word) => isCalled(one, word)));
   if (invocation.on("json")) return io.out(json(wanted));
   if (wanted.length === 0) return io.out("Nobody holds an address on this host.\n");
-  const look = paint(io.colour);
+  const look = paint(io.colour, io.size?.columns);
   const rows = wanted.map(({ addresses, attached, health, holder, name, names }) => ({
     cells: [
       { text: targetText({ target: holder, name }) },

@@ -2,6 +2,7 @@
 import type { StatusReport } from "../../control/api_types.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import type { CommandRun, Invocation } from "../command.ts";
+import { fit } from "../fit.ts";
 import { call, json } from "../daemon_call.ts";
 import { paint } from "../render.ts";
 import type { Page } from "../status_pages.ts";
@@ -19,7 +20,7 @@ export const run: CommandRun = async (invocation, io): Promise<number | void> =>
       return json(page === undefined ? report : page === "targets" ? report.targetStates : report[page]);
     }
     const { pageText } = await import("../status_pages.ts");
-    return pageText(report, page, paint(io.colour));
+    return await fit(pageText(report, page, paint(io.colour, io.size?.columns)), io);
   };
   if (!invocation.on("watch")) return io.out(await show(await ask()));
   await (await import("../watching.ts")).watch({ ask, io, show, isJson: invocation.on("json") });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { duration, formatError, messageLines, paint, printable, table } from "../../../mod/cli/render.ts";
+import { duration, formatError, messageLines, paint, printable } from "../../../mod/cli/render.ts";
+import { table } from "../../../mod/cli/table.ts";
 import {
   renderConnections,
   renderOverview,
