@@ -72,6 +72,8 @@ function hanging(line: string, columns: number): readonly string[] {
   const indent = /^ */.exec(bare)![0].length;
   // A label, an option or a command before the text; not what stands in the right half.
   const label = /^ *\S.*? {2,}(?=\S)/.exec(bare)?.[0].length ?? 0;
+  // What stands far to the right, with nothing before it, begins further to the left.
+  if (label === 0 && indent > columns / 2) return hanging(" ".repeat(4) + line.trimStart(), columns);
   const hang = label > 0 && label <= columns / 2 ? label : Math.min(indent + 2, columns / 2);
   const at = placeOf(line, hang === label ? label : indent);
   const [first, ...rest] = wrapped(line.slice(at), columns - hang);

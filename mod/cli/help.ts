@@ -5,7 +5,16 @@ import { messageLines } from "./render.ts";
 import type { CommandSpec } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 
+/** How wide help is at most: longer lines read badly. */
 const WIDTH = 80;
+/** In narrower terminals options have a line of their own, above what they do. */
+const NARROW = 64;
+const INDENT = 6;
+
+/** How wide help is on a terminal, or where there is none. */
+export function helpWidth(columns: number | undefined): number {
+  return Math.min(WIDTH, columns ?? WIDTH);
+}
 
 /** What the exit code of each command says. */
 export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
@@ -17,7 +26,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
 ];
 
 /** The overview: every command in one line. */
-export function helpOverview(): string {
+export function helpOverview(width = WIDTH): string {
   const codes = EXIT_CODES.map(([code, meaning]) => `${code} ${meaning}`).join(", ");
   return [
     "meshnet: one Ethernet across hosts for containers and network namespaces",
@@ -26,7 +35,7 @@ export function helpOverview(): string {
     "",
     ...commandLines(COMMANDS),
     "",
-    ...messageLines(`\`meshnet help COMMAND\` explains one. Exit codes: ${codes}.`, WIDTH),
+    ...messageLines(`\`meshnet help COMMAND\` explains one. Exit codes: ${codes}.`, width),
     "",
   ].join("\n");
 }
@@ -37,8 +46,8 @@ export function groupOf(word: string): readonly CommandSpec[] {
 }
 
 /** All about a group of commands. */
-export function helpGroup(word: string, commands: readonly CommandSpec[]): string {
-  if (commands.length === 1) return helpCommand(commands[0]!);
+export function helpGroup(word: string, commands: readonly CommandSpec[], width = WIDTH): string {
+  if (commands.length === 1) return helpCommand(commands[0]!, width);
   return [
     `Usage: meshnet ${word} COMMAND [ARGUMENTS] [OPTIONS]`,
     "",
@@ -62,7 +71,7 @@ function usageName(command: CommandSpec): string {
 }
 
 /** All about one command. */
-export function helpCommand(command: CommandSpec): string {
+export function helpCommand(command: CommandSpec, width = WIDTH): string {
   const args = command.args === undefined ? "" : ` ${command.args.usage}`;
   const options = command.options.length > 0 ? " [OPTIONS]" : "";
   const lines = [
@@ -70,16 +79,16 @@ export function helpCommand(command: CommandSpec): string {
     "",
     `${command.brief}.`,
     "",
-    ...messageLines(command.about, WIDTH),
+    ...messageLines(command.about, width),
   ];
-  if (command.options.length > 0) lines.push("", "Options:", ...optionLines(command.options));
+  if (command.options.length > 0) lines.push("", "Options:", ...optionLines(command.options, width));
   if (command.name === "up") {
-    lines.push("", ...messageLines(SOURCES_TEXT, WIDTH));
+    lines.push("", ...messageLines(SOURCES_TEXT, width));
   }
   if (command.examples.length > 0) {
-    const width = Math.max(...command.examples.map(([line]) => line.length));
+    const longest = Math.max(...command.examples.map(([line]) => line.length));
     lines.push("", "Examples:");
-    for (const [line, effect] of command.examples) lines.push(`  ${line.padEnd(width)}   # ${effect}`);
+    for (const [line, effect] of command.examples) lines.push(`  ${line.padEnd(longest)}   # ${effect}`);
   }
   return lines.join("\n") + "\n";
 }
@@ -90,15 +99,19 @@ export const SOURCES_TEXT =
   `${DEFAULT_CONFIG_FILE} (conn-limit = 100). A flag beats the environment, the environment beats the file. ` +
   "`meshnet help config` prints such a file with all keys.";
 
-function optionLines(options: readonly OptionSpec[]): string[] {
+function optionLines(options: readonly OptionSpec[], whole: number): string[] {
   const heads = options.map((option) =>
     `--${option.name}${option.kind === "switch" ? "" : ` ${option.placeholder ?? option.choices!.join("|")}`}`
   );
   const width = Math.min(28, Math.max(...heads.map((head) => head.length)));
   return options.flatMap((option, i) => {
     const fallback = option.fallback === undefined ? "" : ` (default: ${option.fallback})`;
-    const text = messageLines(option.brief + fallback, WIDTH - width - 4);
     const head = heads[i]!;
+    if (whole < NARROW) {
+      const text = messageLines(option.brief + fallback, whole - INDENT);
+      return [`  ${head}`, ...text.map((line) => " ".repeat(INDENT) + line)];
+    }
+    const text = messageLines(option.brief + fallback, whole - width - 4);
     const first = head.length > width ? [`  ${head}`] : [];
     return [
       ...first,

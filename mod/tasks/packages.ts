@@ -112,6 +112,9 @@ export const PACKAGES: Readonly<Record<Purpose, readonly Package[]>> = {
     { apt: "golang-go", programs: ["go"] },
     { apt: "golang-github-weaveworks-mesh-dev", file: "/usr/share/gocode/src/github.com/weaveworks/mesh" },
     { apt: "systemd", programs: ["systemd-analyze"] },
+    { apt: "tmux", programs: ["tmux"] },
+    { apt: "zsh", programs: ["zsh"] },
+    { apt: "fish", programs: ["fish"] },
   ],
   bench: [
     ...LAB,

@@ -12,15 +12,19 @@ export const LICENCES: Readonly<Record<string, string>> = {
   "@noble/hashes": "MIT",
   "@stricli/core": "Apache-2.0",
   "ajv": "MIT",
+  "ansi-regex": "MIT",
   "dns-packet": "MIT",
   "fast-check": "MIT",
   "fast-deep-equal": "MIT",
   "fast-uri": "BSD-3-Clause",
+  "get-east-asian-width": "MIT",
   "ipaddr.js": "MIT",
   "json-schema-traverse": "MIT",
   "pure-rand": "MIT",
   "require-from-string": "MIT",
   "smol-toml": "BSD-3-Clause",
+  "string-width": "MIT",
+  "strip-ansi": "MIT",
 };
 /** That of meshnet itself. */
 export const OWN_LICENCE = "Apache-2.0";

@@ -69,20 +69,33 @@ Deno.test("table() keeps columns with wide letters", () => {
 
 Deno.test("table() fits a terminal: its widest cells take several lines, and nothing is left out", () => {
   assert.equal(
-    table(HEAD, ROWS, paint(false, 40)),
+    table(HEAD, ROWS, paint(false, 47)),
     [
       "HOLDER        ADDRESS       HOST",
       "web           10.32.0.1/12  主機",
-      "                            (8a:3e:11:02",
-      "                            :9c:01)",
+      "                            (8a:3e:11:02:9c:01)",
       "      a note that is long enough",
       "数据库服务器  -",
       "",
     ].join("\n"),
   );
-  for (const columns of [30, 44, 60, 200]) {
+  for (const columns of [20, 30, 44, 60, 200]) {
     for (const line of table(HEAD, ROWS, paint(false, columns)).split("\n")) {
       assert.ok(widthOf(line) <= columns, `${columns}: ${line}`);
     }
   }
+});
+
+Deno.test("table() puts the last columns below each row where they cannot be narrower without breaking words", () => {
+  assert.equal(
+    table(HEAD, ROWS, paint(false, 36)),
+    [
+      "HOLDER        ADDRESS",
+      "web           10.32.0.1/12",
+      "      host 主機 (8a:3e:11:02:9c:01)",
+      "      a note that is long enough",
+      "数据库服务器  -",
+      "",
+    ].join("\n"),
+  );
 });

@@ -1,0 +1,84 @@
+/** A real terminal, of tmux: what a person types into it, and sees. */
+import { command } from "../../mod/tasks/run.ts";
+
+const EVERY_MS = 20;
+/** Ample: a machine may be busy. */
+const PATIENCE_MS = 60_000;
+let terminals = 0;
+
+/** A shell in a terminal of its own, of a tmux server of its own. */
+export class Terminal implements AsyncDisposable {
+  #commands = 0;
+
+  private constructor(readonly socket: string) {}
+
+  /** Starts a shell. */
+  static async open(
+    shell: readonly string[],
+    options: {
+      readonly columns: number;
+      readonly rows?: number;
+      readonly env?: Readonly<Record<string, string>>;
+    },
+  ): Promise<Terminal> {
+    const terminal = new Terminal(`meshnet-test-${Deno.pid}-${++terminals}`);
+    const { columns, env = {}, rows = 50 } = options;
+    // Not by tmux, which has a PATH of its own.
+    const given = Object.entries({ LC_ALL: "C.UTF-8", ...env }).map(([name, value]) => `${name}=${value}`);
+    const size = ["-x", String(columns), "-y", String(rows)];
+    await terminal.#tmux("new-session", "-d", ...size, "--", "env", ...given, ...shell);
+    return terminal;
+  }
+
+  async #tmux(...args: readonly string[]): Promise<string> {
+    const { code, stderr, stdout } = await command(
+      ["tmux", "-u", "-f", "/dev/null", "-L", this.socket, ...args],
+      { env: { LC_ALL: "C.UTF-8", TERM: "xterm-256color", TMUX: "", NO_COLOR: "" }, stdin: "null" },
+    ).output();
+    if (code !== 0) throw new Error(`tmux ${args[0]}: ${new TextDecoder().decode(stderr)}`);
+    return new TextDecoder().decode(stdout);
+  }
+
+  /** Types text. */
+  async type(text: string): Promise<void> {
+    await this.#tmux("send-keys", "-l", "--", text);
+  }
+
+  /** Presses a key by its name: `Tab`, `Enter`. */
+  async press(...keys: readonly string[]): Promise<void> {
+    await this.#tmux("send-keys", ...keys);
+  }
+
+  /** What is to be seen, blanks at the ends of lines left out; `joined`: lines that the terminal itself broke are whole;
+   * `painted`: with what turns colours on and off. */
+  async screen({ joined = false, painted = false } = {}): Promise<string> {
+    const shown = await this.#tmux(
+      ...["capture-pane", "-p", ...joined ? ["-J"] : [], ...painted ? ["-e"] : []],
+    );
+    return shown.split("\n").map((line) => line.trimEnd()).join("\n").trimEnd();
+  }
+
+  /** Waits until the screen says something. */
+  async shows(what: RegExp): Promise<string> {
+    const until = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const screen = await this.screen();
+      if (what.test(screen)) return screen;
+      if (performance.now() > until) throw new Error(`The terminal does not show ${what}:\n${screen}`);
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    }
+  }
+
+  /** Runs a command line of a shell to its end, on an empty screen. */
+  async run(line: string): Promise<void> {
+    const mark = `${++this.#commands}`;
+    await this.type(`clear; ${line}; echo "do""ne ${mark}"`);
+    await this.press("Enter");
+    await this.shows(new RegExp(`^done ${mark}$`, "m"));
+  }
+
+  /** Ends the server, and the shell with it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tmux("kill-server").catch(() => {});
+  }
+}
