@@ -1,6 +1,7 @@
 /** Addresses. IPs are canonical text: 128 bits wide from the first day, usable as map keys and in JSON. */
 import ipaddr from "ipaddr.js";
 import type { Brand } from "./brand.ts";
+import { ipv6Text, putIpv6 } from "./ipv6.ts";
 
 /** An IPv4 or IPv6 address as canonical text (`10.2.1.1`, `fe80::1`). IPv4-mapped IPv6 becomes IPv4. */
 export type Ip = Brand<string, "Ip">;
@@ -36,7 +37,10 @@ export function isIpv4(ip: Ip): boolean {
 
 /** The 4 or 16 octets of an address, network order. */
 export function ipToBytes(ip: Ip): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(ipaddr.parse(ip).toByteArray());
+  const octets = new Uint8Array(isIpv4(ip) ? 4 : 16);
+  if (octets.length === 16) putIpv6(ip, octets, 0);
+  else new DataView(octets.buffer).setUint32(0, ipv4Number(ip));
+  return octets;
 }
 
 /** An IPv4 address as a number. */
@@ -59,7 +63,7 @@ export function ipFromBytes(bytes: Uint8Array): Ip | undefined {
   if (bytes.length === 4) return bytes.join(".") as Ip;
   if (bytes.length !== 16) return undefined;
   if (isIpv4Mapped(bytes)) return bytes.subarray(12).join(".") as Ip; // most addresses of sockets of both families
-  return parseIp(ipaddr.fromByteArray([...bytes]).toString());
+  return ipv6Text(bytes, 0) as Ip;
 }
 
 function isIpv4Mapped(bytes: Uint8Array): boolean {

@@ -29,7 +29,7 @@ export function ownState(socket: NetlinkSocket): { policies: PolicyRecord[]; sas
   return { policies, sas: ownSas(socket) };
 }
 
-/** Every policy from an IPv4 host to another. */
+/** Every policy from a host to another. */
 export function allPolicies(socket: NetlinkSocket): PolicyRecord[] {
   return socket.request(dumpPolicies()).flatMap((reply) => {
     const policy = decodePolicy(reply);

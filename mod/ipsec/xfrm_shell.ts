@@ -333,7 +333,7 @@ const LACKING: ReadonlySet<number> = new Set([
 function explain(thrown: unknown): string {
   const errno = errnoOf(thrown);
   if (errno !== undefined && LACKING.has(errno)) {
-    return "encryption of fastdp needs IPsec, and this kernel has none: load the modules xfrm_user, esp4 and gcm";
+    return "encryption of fastdp needs IPsec, and this kernel has none: load the modules xfrm_user, esp4 (for IPv6 esp6) and gcm";
   }
   return `encryption of fastdp by the kernel (IPsec) does not work: ${messageOf(thrown)}`;
 }

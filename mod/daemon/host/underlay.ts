@@ -4,6 +4,8 @@ import { type Link, type Route, ROUTE_TYPE } from "../../wire/netlink/rtnetlink.
 
 /** Outer headers of a VXLAN packet over IPv6: Ethernet 14, IPv6 40, UDP 8, VXLAN 8. Over IPv4 20 less. */
 const OVERHEAD = 70;
+/** What ESP adds at most. */
+const SEAL = 37;
 /** With IPv4 around it fits the 1460 octets that some clouds carry, so hosts of any kind can be mixed. */
 const SAFE_MTU = 1410;
 /** What containers of Weave hosts have: datagrams that are larger vanish there. */
@@ -13,6 +15,14 @@ const LEAST_MTU = 576;
 const IFF_LOOPBACK = 8;
 /** What is gained by less is not worth a word. */
 const MUCH_LARGER = 2;
+
+/** What is done to packets between hosts. */
+export interface Wrapping {
+  /** Whether peers of Weave are among the hosts. */
+  readonly compat?: "weave" | undefined;
+  /** Whether this host has a password. */
+  readonly sealed?: boolean;
+}
 
 /** What the host's network looks like. */
 export interface Underlay {
@@ -25,18 +35,23 @@ export interface Underlay {
 /**
  * The MTU to use when nobody set one: safe everywhere, and less where this host's way out carries less. Larger ones must
  * be set on every host, because only its administrator knows that the whole way carries them. Beside Weave it is Weave's.
+ * Where hosts are reached over IPv6 alone, sealed packets are 17 octets too long for 1500: theirs is less.
  */
 export function defaultMtu(
   underlay: Underlay,
   isOurs: (name: string) => boolean,
-  compat?: "weave",
+  wrapping: Wrapping = {},
 ): number {
-  const most = compat === "weave" ? WEAVE_MTU : SAFE_MTU;
-  return Math.max(LEAST_MTU, Math.min(most, possibleMtu(underlay, isOurs)));
+  const most = wrapping.compat === "weave" ? WEAVE_MTU : SAFE_MTU;
+  return Math.max(LEAST_MTU, Math.min(most, possibleMtu(underlay, isOurs, wrapping)));
 }
 
 /** The MTU that this host's own network would carry, if all others' do as well; Infinity when it has none. */
-export function possibleMtu(underlay: Underlay, isOurs: (name: string) => boolean): number {
+export function possibleMtu(
+  underlay: Underlay,
+  isOurs: (name: string) => boolean,
+  { sealed = false }: Wrapping = {},
+): number {
   const usable = underlay.links.filter((link) =>
     link.up && (link.flags & IFF_LOOPBACK) === 0 && !isOurs(link.name)
   );
@@ -44,7 +59,8 @@ export function possibleMtu(underlay: Underlay, isOurs: (name: string) => boolea
     underlay.routes.filter((route) => route.destination.prefix === 0).flatMap((route) => route.interfaces),
   );
   const out = usable.filter((link) => wayOut.has(link.index));
-  return Math.min(...(out.length > 0 ? out : usable).map((link) => link.mtu - OVERHEAD));
+  const overhead = OVERHEAD + (sealed && isIpv6Only(underlay.routes) ? SEAL : 0);
+  return Math.min(...(out.length > 0 ? out : usable).map((link) => link.mtu - overhead));
 }
 
 /** What to tell people whose network carries much larger packets than containers get; undefined: nothing. */
@@ -65,9 +81,14 @@ export function meshFamilies(
   routes: readonly Route[],
 ): readonly ("ip" | "ip6")[] {
   if (host !== undefined) return [isIpv4(host) ? "ip" : "ip6"];
+  if (isIpv6Only(routes)) return ["ip6"];
+  return (peers ?? []).some((peer) => peer.split(":").length > 2) ? ["ip", "ip6"] : ["ip"];
+}
+
+/** Whether a host leads somewhere by IPv6, and nowhere by IPv4. */
+function isIpv6Only(routes: readonly Route[]): boolean {
   const usable = routes.filter(({ type }) => type === ROUTE_TYPE.unicast);
   const wayOut = usable.filter(({ destination: { prefix } }) => prefix === 0);
   const used = wayOut.length > 0 ? wayOut : usable.filter(({ destination: { ip } }) => !NOT_OUT.test(ip));
-  if (used.length > 0 && used.every(({ destination: { ip } }) => !isIpv4(ip))) return ["ip6"];
-  return (peers ?? []).some((peer) => peer.split(":").length > 2) ? ["ip", "ip6"] : ["ip"];
+  return used.length > 0 && used.every(({ destination: { ip } }) => !isIpv4(ip));
 }

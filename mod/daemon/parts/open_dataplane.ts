@@ -17,7 +17,7 @@ import { listRoutes, openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
 import { hasGcm } from "../threads/sleeve_parts.ts";
 import { type AddressUse, announceMtu } from "../../overlay/ports/dataplane_types.ts";
-import { defaultMtu, mtuAdvice, possibleMtu } from "../host/underlay.ts";
+import { defaultMtu, mtuAdvice, possibleMtu, type Wrapping } from "../host/underlay.ts";
 import type { Base } from "./open_base.ts";
 import type { Host } from "./open_host.ts";
 import type { State } from "./open_state.ts";
@@ -25,7 +25,7 @@ import type { State } from "./open_state.ts";
 /** What our overlays understand beyond the protocol. */
 const EXTENSIONS: readonly string[] = [
   ...[EXTENSION.partial, EXTENSION.gcm, EXTENSION.beat],
-  ...[FAST_EXTENSION.beat, FAST_EXTENSION.rekey],
+  ...[FAST_EXTENSION.beat, FAST_EXTENSION.rekey, FAST_EXTENSION.ipv6],
 ];
 
 /** What the data plane tells parts that are opened after it. Each of them sets its own. */
@@ -102,7 +102,10 @@ export async function startDataplane(
   if (kind === "ebpf" && noBetter !== undefined) logger.info("no Open vSwitch", { reason: noBetter });
   if (noFastdp !== undefined) logger.info("no fast datapath", { reason: noFastdp });
   if (noSleeve !== undefined) logger.warn("no user-space path", { reason: noSleeve });
-  const mtu = config.mtu ?? mtuOfUnderlay(host, { logger, compat: config.compat });
+  const mtu = config.mtu ?? mtuOfUnderlay(host, {
+    logger,
+    wrapping: { compat: config.compat, sealed: config.password !== undefined },
+  });
   const extensions = EXTENSIONS.filter((name) =>
     !config.without.includes(name) && (name !== EXTENSION.gcm || config.password !== undefined && hasGcm())
   );
@@ -135,15 +138,16 @@ export async function startDataplane(
 
 function mtuOfUnderlay(
   { openRoute }: Pick<Host, "openRoute">,
-  { compat, logger }: { readonly logger: Logger; readonly compat: "weave" | undefined },
+  { logger, wrapping }: { readonly logger: Logger; readonly wrapping: Wrapping },
 ): number {
   using socket = openRoute();
   const links = listLinks(socket);
   const underlay = { links, routes: listRoutes(socket) };
   const isOurs = (name: string) =>
     [DATAPATH, TAP_NAME, NAME_PORT].includes(name) || isHostInterface(name) || /^vxlan-/.test(name);
-  const mtu = defaultMtu(underlay, isOurs, compat);
-  const reason = compat !== undefined ? undefined : mtuAdvice(mtu, possibleMtu(underlay, isOurs));
+  const mtu = defaultMtu(underlay, isOurs, wrapping);
+  const possible = possibleMtu(underlay, isOurs, wrapping);
+  const reason = wrapping.compat !== undefined ? undefined : mtuAdvice(mtu, possible);
   if (reason !== undefined) logger.info("containers could have larger packets", { mtu, reason });
   return mtu;
 }

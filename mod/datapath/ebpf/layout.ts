@@ -1,11 +1,12 @@
 /** What the programs and user space have in common: maps, and how what is in them lies in memory. Little-endian. */
-import { type Ip, ipFromBytes, ipv4Number, macAt, macToBytes } from "../../core/addr.ts";
+import { type Ip, ipFromBytes, ipv4Number, isIpv4, macAt, macToBytes } from "../../core/addr.ts";
 import {
   type FlowAction,
   type FlowKey,
   FOREIGN_SLEEVE,
   LOCAL_PORT,
   type SleeveKey,
+  type TunnelKey,
   type Ufid,
 } from "../../wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../wire/packet/vxlan.ts";
@@ -42,14 +43,18 @@ const GROUPS = 131_072;
 /** Those that flows may have: the others are for frames that user space sends. */
 export const FLOW_GROUPS: number = GROUPS - (SLOTS << SLOT_SHIFT);
 
-/** A flow's key: where a frame came in, whose it is, MACs; `wide`: 1 for a flow of all MACs. */
+/** A flow's key: where a frame came in, whose it is, MACs; `wide`: 1 for a flow of all MACs. Outer addresses are IPv4, or
+ * the numbers of IPv6 ones (`numbers`, `addresses`): so those cost IPv4 nothing. */
 export const KEY = { size: 32, ifindex: 0, id: 4, source: 8, destination: 12, macs: 16, wide: 28 } as const;
 /** Bit of `id`: the frame has a VLAN tag. */
 export const TAGGED = 0x8000_0000;
+/** Bit of `id`: the outer addresses are numbers of IPv6 ones; 0 is the number of an address that has none. */
+export const OUTER6 = 0x4000_0000;
 /** One output. `kind`: see OUTPUT; `id`: the tunnel's, or the tag for user space. */
 export const ACTION = { size: 20, kind: 0, ifindex: 4, id: 8, source: 12, destination: 16 } as const;
-/** What becomes of a frame: it leaves through an interface, through a tunnel, to user space, or to this host itself. */
-export const OUTPUT = { port: 1, tunnel: 2, sleeve: 3, leg: 4 } as const;
+/** What becomes of a frame: it leaves through an interface, through a tunnel over IPv4 or IPv6, to user space, or to this
+ * host itself. */
+export const OUTPUT = { port: 1, tunnel: 2, sleeve: 3, leg: 4, tunnel6: 5 } as const;
 /** A flow: `count` outputs, of which the first `locals` stay on this host. A single one is `only`, others are in `groups`. */
 export const FLOW = {
   size: 56,
@@ -75,6 +80,12 @@ export const CONFIG_AT = { settings: 0, given: 1 } as const;
 /** What the programs count, by index. */
 export const COUNT = { hits: 0, misses: 1, bounded: 2, dropped: 3 } as const;
 
+/** IPv6 addresses of hosts that have a number; 0 is none. */
+export const ADDRESSES = 2_048;
+
+/** Maps that programs of earlier versions of this layout lack: what they have besides goes on. */
+export const LATER_MAPS: readonly string[] = ["numbers", "addresses"];
+
 /** The maps, by the names that the programs use. */
 export const MAPS = {
   flows: { type: MAP_TYPE.hash, keySize: KEY.size, valueSize: FLOW.size, entries: 66_000, flags: ON_DEMAND },
@@ -89,6 +100,10 @@ export const MAPS = {
   meters: { type: MAP_TYPE.hash, keySize: 4, valueSize: RATE.size, entries: 8_192, flags: ON_DEMAND },
   /** By ifindex: misses that a port may have. */
   rates: { type: MAP_TYPE.hash, keySize: 4, valueSize: RATE.size, entries: 8_192, flags: ON_DEMAND },
+  /** By IPv6 address of an outer header: its number. */
+  numbers: { type: MAP_TYPE.hash, keySize: 16, valueSize: 4, entries: ADDRESSES, flags: ON_DEMAND },
+  /** By number: the address. */
+  addresses: { type: MAP_TYPE.array, keySize: 4, valueSize: 16, entries: ADDRESSES, flags: 0 },
   config: { type: MAP_TYPE.array, keySize: 4, valueSize: CONFIG.size, entries: 2, flags: 0 },
   counts: { type: MAP_TYPE.perCpuArray, keySize: 4, valueSize: 8, entries: 4, flags: 0 },
 } as const satisfies Readonly<Record<string, MapShape>>;
@@ -100,8 +115,9 @@ export function kernelMapName(name: MapName): string {
   return `mesh${LAYOUT}_${name}`;
 }
 
-/** What stands in front of the frame of a miss on its way to user space; behind SPLIT octets of it the kernel puts a tag. */
-export const MISS = { size: 16, split: 12, tagSize: 4 } as const;
+/** What stands in front of the frame of a miss on its way to user space; behind SPLIT octets of it the kernel puts a tag. If
+ * the outer header is IPv6 its two addresses follow, the source first. */
+export const MISS = { size: 16, split: 12, tagSize: 4, ends6: 32 } as const;
 /** The TCI of that tag: no tag of the user-space path has bit 12. */
 export const MISS_TCI = 0x1000;
 
@@ -118,6 +134,10 @@ export interface Translator {
   portOf(ifindex: number): FlowKey["inPort"] | undefined;
   /** 0: there is none. */
   tagOf(key: SleeveKey): number;
+  /** The number of an IPv6 address, which gets one if need be; 0: there is none left. */
+  numberOf(ip: Ip): number;
+  /** The IPv6 address of a number. */
+  addressOf(number: number): Ip | undefined;
   /** Whether an interface is this host's own leg. */
   isLeg(ifindex: number): boolean;
 }
@@ -128,11 +148,13 @@ export function writeFlowKey(out: Uint8Array, key: FlowKey, translator: Translat
   const index = translator.indexOf(key.inPort);
   const tag = key.sleeve === undefined ? undefined : translator.tagOf(key.sleeve);
   if (index === undefined || tag === 0) return false;
-  const id = key.tunnel?.id ?? tag ?? 0;
+  const ends = endsOf(key.tunnel, translator);
+  if (ends === undefined) return false;
+  const id = (key.tunnel?.id ?? tag ?? 0) | (key.tagged ? TAGGED : 0) | (ends.ipv6 ? OUTER6 : 0);
   view.setUint32(KEY.ifindex, index, true);
-  view.setUint32(KEY.id, (id | (key.tagged ? TAGGED : 0)) >>> 0, true);
-  view.setUint32(KEY.source, key.tunnel === undefined ? 0 : ipv4Number(key.tunnel.src), true);
-  view.setUint32(KEY.destination, key.tunnel === undefined ? 0 : ipv4Number(key.tunnel.dst), true);
+  view.setUint32(KEY.id, id >>> 0, true);
+  view.setUint32(KEY.source, ends.source, true);
+  view.setUint32(KEY.destination, ends.destination, true);
   out.fill(0, KEY.macs, KEY.size);
   if (key.ethDst !== undefined) out.set(macToBytes(key.ethDst), KEY.macs);
   if (key.ethSrc !== undefined) out.set(macToBytes(key.ethSrc), KEY.macs + 6);
@@ -140,11 +162,26 @@ export function writeFlowKey(out: Uint8Array, key: FlowKey, translator: Translat
   return true;
 }
 
-/** Reads the key of a flow. undefined: its port is gone. */
+interface Ends {
+  readonly ipv6: boolean;
+  readonly source: number;
+  readonly destination: number;
+}
+
+/** The outer addresses of a tunnel in words; undefined: there is no number left for one. */
+function endsOf(tunnel: TunnelKey | undefined, { numberOf }: Pick<Translator, "numberOf">): Ends | undefined {
+  if (tunnel === undefined) return { ipv6: false, source: 0, destination: 0 };
+  const { dst, src } = tunnel;
+  if (isIpv4(dst)) return { ipv6: false, source: ipv4Number(src), destination: ipv4Number(dst) };
+  const [source, destination] = [numberOf(src), numberOf(dst)];
+  return source === 0 || destination === 0 ? undefined : { ipv6: true, source, destination };
+}
+
+/** Reads the key of a flow. undefined: its port is gone, or an address. */
 export function readFlowKey(
   bytes: Uint8Array,
   at: number,
-  around: Pick<Translator, "portOf"> & { kindOf(ifindex: number): "tunnel" | "tap" | "local" },
+  around: Pick<Translator, "addressOf" | "portOf"> & { kindOf(ifindex: number): "tunnel" | "tap" | "local" },
 ): FlowKey | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, KEY.size);
   const index = view.getUint32(KEY.ifindex, true);
@@ -153,13 +190,12 @@ export function readFlowKey(
   const id = view.getUint32(KEY.id, true);
   const wide = view.getUint32(KEY.wide, true) !== 0;
   const kind = around.kindOf(index);
+  const ipOf = (id & OUTER6) !== 0 ? around.addressOf : numberIp;
+  const [src, dst] = [ipOf(view.getUint32(KEY.source, true)), ipOf(view.getUint32(KEY.destination, true))];
+  if (kind === "tunnel" && (src === undefined || dst === undefined)) return undefined;
   return {
     inPort,
-    tunnel: kind !== "tunnel" ? undefined : {
-      id: (id & 0xff_ffff) as Vni,
-      src: numberIp(view.getUint32(KEY.source, true)),
-      dst: numberIp(view.getUint32(KEY.destination, true)),
-    },
+    tunnel: kind !== "tunnel" ? undefined : { id: (id & 0xff_ffff) as Vni, src: src!, dst: dst! },
     sleeve: kind === "tap" ? FOREIGN_SLEEVE : undefined,
     ethDst: wide ? undefined : macAt(bytes, at + KEY.macs),
     ethSrc: wide ? undefined : macAt(bytes, at + KEY.macs + 6),
@@ -185,8 +221,9 @@ export function writeAction(
     case "output":
       return put(translator.isLeg(index) ? OUTPUT.leg : OUTPUT.port);
     case "tunnel": {
-      const { dst, id, src } = action.tunnel;
-      return put(OUTPUT.tunnel, id, ipv4Number(src), ipv4Number(dst));
+      const ends = endsOf(action.tunnel, translator);
+      if (ends === undefined) return false;
+      return put(ends.ipv6 ? OUTPUT.tunnel6 : OUTPUT.tunnel, action.tunnel.id, ends.source, ends.destination);
     }
     case "sleeve": {
       const tag = translator.tagOf(action.sleeve);
@@ -195,11 +232,11 @@ export function writeAction(
   }
 }
 
-/** Reads one output; undefined: its port is gone, or it is of no kind that is known. */
+/** Reads one output; undefined: its port is gone or an address, or it is of no kind that is known. */
 export function readAction(
   bytes: Uint8Array,
   at: number,
-  { portOf }: Pick<Translator, "portOf">,
+  { addressOf, portOf }: Pick<Translator, "addressOf" | "portOf">,
 ): FlowAction | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, ACTION.size);
   const kind = view.getUint32(ACTION.kind, true);
@@ -208,13 +245,28 @@ export function readAction(
   if (kind === OUTPUT.sleeve) return { kind: "sleeve", port: port ?? LOCAL_PORT, sleeve: FOREIGN_SLEEVE };
   if (port === undefined) return undefined;
   if (kind === OUTPUT.port || kind === OUTPUT.leg) return { kind: "output", port };
-  if (kind !== OUTPUT.tunnel) return undefined;
-  const tunnel = {
-    id: view.getUint32(ACTION.id, true) as Vni,
-    src: numberIp(view.getUint32(ACTION.source, true)),
-    dst: numberIp(view.getUint32(ACTION.destination, true)),
-  };
-  return { kind: "tunnel", port, tunnel };
+  if (kind !== OUTPUT.tunnel && kind !== OUTPUT.tunnel6) return undefined;
+  const ipOf = kind === OUTPUT.tunnel6 ? addressOf : numberIp;
+  const [src, dst] = [
+    ipOf(view.getUint32(ACTION.source, true)),
+    ipOf(view.getUint32(ACTION.destination, true)),
+  ];
+  if (src === undefined || dst === undefined) return undefined;
+  return { kind: "tunnel", port, tunnel: { id: view.getUint32(ACTION.id, true) as Vni, src, dst } };
+}
+
+/** The numbers of IPv6 addresses in the key of a flow, which may be none. */
+export function numbersOfKey(bytes: Uint8Array, at: number): readonly number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, KEY.size);
+  if ((view.getUint32(KEY.id, true) & OUTER6) === 0) return [];
+  return [view.getUint32(KEY.source, true), view.getUint32(KEY.destination, true)];
+}
+
+/** The numbers of IPv6 addresses in an output, which may be none. */
+export function numbersOfAction(bytes: Uint8Array, at: number): readonly number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, ACTION.size);
+  if (view.getUint32(ACTION.kind, true) !== OUTPUT.tunnel6) return [];
+  return [view.getUint32(ACTION.source, true), view.getUint32(ACTION.destination, true)];
 }
 
 /** Writes where `groups` has an element. */
@@ -237,9 +289,11 @@ export interface MissHeader {
   readonly tagged: boolean;
   readonly source: Ip;
   readonly destination: Ip;
+  /** Octets of it in front of the frame. */
+  readonly size: number;
 }
 
-/** Octets in front of the frame of a miss, as user space reads it behind the virtio header. */
+/** Octets in front of the frame of a miss at least, as user space reads it behind the virtio header. */
 export const MISS_IN_FRONT = MISS.size + MISS.tagSize;
 
 /** Whether what begins at `at` is a miss: all else that comes to user space has another tag, or none. */
@@ -256,17 +310,20 @@ export function isLocalMiss(bytes: Uint8Array, at: number): boolean {
   return (view.getUint32(KEY.id, true) & ~TAGGED) === 0 && view.getUint32(KEY.source, true) === 0;
 }
 
-/** Reads the header of a miss. */
-export function readMiss(bytes: Uint8Array, at: number): MissHeader {
+/** Reads the header of a miss. undefined: it ends before it is whole. */
+export function readMiss(bytes: Uint8Array, at: number): MissHeader | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, MISS_IN_FRONT);
   const id = view.getUint32(KEY.id, true);
-  return {
-    ifindex: view.getUint32(KEY.ifindex, true),
-    id: id & 0xff_ffff,
-    tagged: id >= TAGGED,
-    source: numberIp(view.getUint32(KEY.source, true)),
-    destination: numberIp(view.getUint32(MISS.split + MISS.tagSize, true)),
-  };
+  const head = { ifindex: view.getUint32(KEY.ifindex, true), id: id & 0xff_ffff, tagged: id >= TAGGED };
+  if ((id & OUTER6) === 0) {
+    const source = numberIp(view.getUint32(KEY.source, true));
+    const destination = numberIp(view.getUint32(MISS.split + MISS.tagSize, true));
+    return { ...head, source, destination, size: MISS_IN_FRONT };
+  }
+  const size = MISS_IN_FRONT + MISS.ends6;
+  if (bytes.length < at + size) return undefined;
+  const end = (offset: number) => ipFromBytes(bytes.subarray(at + offset, at + offset + 16))!;
+  return { ...head, source: end(MISS_IN_FRONT), destination: end(MISS_IN_FRONT + 16), size };
 }
 
 function numberIp(number: number): Ip {

@@ -14,31 +14,19 @@ import {
   GROUP,
   GROUP_KEY,
   KEY,
-  type MapName,
   MAX_OUTPUTS,
   MISS,
   MISS_TCI,
+  OUTER6,
   OUTPUT,
   RATE,
   SLOT_SHIFT,
   STRETCH,
   WAITING_MISSES,
 } from "./layout.ts";
+import { AT, HELPER, lookUp } from "./program_parts.ts";
+import { setTunnel, setTunnel6, TUNNEL, tunnelInKey, tunnelInKey6 } from "./tunnel_parts.ts";
 
-/** Functions of the kernel (enum bpf_func_id). */
-const HELPER = {
-  lookup: 1,
-  cloneRedirect: 13,
-  vlanPush: 18,
-  vlanPop: 19,
-  getTunnelKey: 20,
-  setTunnelKey: 21,
-  redirect: 23,
-  storeBytes: 9,
-  changeHead: 43,
-  now: 5,
-  checkMtu: 163,
-} as const;
 /** Fields of struct __sk_buff. */
 const SKB = {
   length: 0,
@@ -49,9 +37,6 @@ const SKB = {
   data: 76,
   end: 80,
 } as const;
-/** struct bpf_tunnel_key. */
-const TUNNEL = { size: 44, id: 0, remote: 4, tos: 20, ttl: 21, label: 24, local: 28 } as const;
-const ZERO_CHECKSUM = 2; // BPF_F_ZERO_CSUM_TX
 const INGRESS = 1; // BPF_F_INGRESS
 const PASS = 0; // TC_ACT_OK
 const DROP = 2; // TC_ACT_SHOT
@@ -60,15 +45,6 @@ const NO_DEVICE = -19; // -ENODEV
 const DOT1Q = 0x0081;
 /** The tag of frames that user space sends: 802.1ad, where links' frames have 802.1Q. */
 const DOT1AD = 0xa888;
-const TTL = 64;
-
-/** Places on the stack. */
-const AT = {
-  key: -KEY.size,
-  tunnel: -KEY.size - 48,
-  group: -KEY.size - 48 - GROUP_KEY.size,
-  index: -KEY.size - 48 - GROUP_KEY.size - 8,
-} as const;
 
 /** Names of the programs: for frames of local ports, of tunnels, and of user space. */
 export const PROGRAMS = ["local", "tunnel", "user"] as const;
@@ -93,20 +69,13 @@ function fromLocal(): AssembledProgram {
 function fromTunnel(): AssembledProgram {
   const program = begin();
   ifindexAndTag(program);
-  clearTunnel(program);
-  program.mov("r1", "r6").mov("r2", "r10").alu("add", "r2", AT.tunnel).mov("r3", TUNNEL.size).mov("r4", 0)
-    .call(HELPER.getTunnelKey)
-    .jumpIf("r0", "ne", 0, "drop") // an outer header that is not IPv4
-    .load(4, "r1", "r10", AT.key + KEY.id)
-    .load(4, "r2", "r10", AT.tunnel + TUNNEL.id)
-    .alu("or", "r1", "r2")
-    .store(4, "r10", AT.key + KEY.id, "r1")
-    .load(4, "r1", "r10", AT.tunnel + TUNNEL.remote)
-    .store(4, "r10", AT.key + KEY.source, "r1")
-    .load(4, "r1", "r10", AT.tunnel + TUNNEL.local)
-    .store(4, "r10", AT.key + KEY.destination, "r1");
+  tunnelInKey(program);
   macs(program);
-  return finish(program, { creditForMisses: false });
+  lookUpFlow(program);
+  miss(program, { credit: false, overIpv6: true });
+  tunnelInKey6(program);
+  outputs(program);
+  return program.assemble();
 }
 
 /** Frames that user space writes to the TAP: of links, or with outputs of their own. */
@@ -169,16 +138,6 @@ function macs(program: Assembler): void {
   program.store(4, "r10", AT.key + KEY.wide, 0);
 }
 
-function clearTunnel(program: Assembler): void {
-  for (let at = 0; at < 40; at += 8) program.store(8, "r10", AT.tunnel + at, 0);
-  program.store(4, "r10", AT.tunnel + 40, 0);
-}
-
-/** r0 = the element, or 0. */
-function lookUp(program: Assembler, map: MapName, key: number): Assembler {
-  return program.map("r1", map).mov("r2", "r10").alu("add", "r2", key).call(HELPER.lookup);
-}
-
 /** One more of what happens. */
 function count(program: Assembler, what: keyof typeof COUNT): void {
   program.store(4, "r10", AT.index, COUNT[what]);
@@ -214,7 +173,10 @@ function countInRate(program: Assembler, rate: Register, stretch: number, over: 
 }
 
 /** Hands the frame to user space, if its port has not had too many. */
-function miss(program: Assembler, { credit }: { credit: boolean }): void {
+function miss(
+  program: Assembler,
+  { credit, overIpv6 = false }: { credit: boolean; overIpv6?: boolean },
+): void {
   lookUp(program, "rates", AT.key + KEY.ifindex);
   program.jumpIf("r0", "eq", 0, "no rate").mov("r7", "r0").call(HELPER.now);
   countInRate(program, "r7", STRETCH.misses, "bounded");
@@ -240,12 +202,18 @@ function miss(program: Assembler, { credit }: { credit: boolean }): void {
   count(program, "misses");
   // A tag of ours first: a tag that the frame has goes into the frame by that.
   program.mov("r1", "r6").mov("r2", DOT1Q).mov("r3", MISS_TCI).call(HELPER.vlanPush)
-    .jumpIf("r0", "ne", 0, "drop")
-    .mov("r1", "r6").mov("r2", MISS.size).mov("r3", 0).call(HELPER.changeHead)
-    .jumpIf("r0", "ne", 0, "drop")
-    .mov("r1", "r6").mov("r2", 0).mov("r3", "r10").alu("add", "r3", AT.key).mov("r4", MISS.size).mov("r5", 0)
-    .call(HELPER.storeBytes)
     .jumpIf("r0", "ne", 0, "drop");
+  if (overIpv6) {
+    program.load(4, "r1", "r10", AT.key + KEY.id).alu("and", "r1", OUTER6).jumpIf("r1", "eq", 0, "short");
+    inFront(program, [
+      [AT.key, MISS.size],
+      [AT.tunnel + TUNNEL.remote, MISS.ends6 / 2],
+      [AT.tunnel + TUNNEL.local, MISS.ends6 / 2],
+    ]);
+    program.jump("up").label("short");
+  }
+  inFront(program, [[AT.key, MISS.size]]);
+  program.label("up");
   if (credit) program.mov("r1", 1).atomicAdd(4, "r7", CONFIG.given, "r1");
   program.mov("r1", "r9").mov("r2", 0).call(HELPER.redirect)
     .exit();
@@ -256,6 +224,20 @@ function miss(program: Assembler, { credit }: { credit: boolean }): void {
   program.label("drop");
   count(program, "dropped");
   program.label("done").mov("r0", DROP).exit();
+}
+
+/** Puts parts of the stack in front of the frame. */
+function inFront(program: Assembler, parts: readonly (readonly [at: number, size: number])[]): void {
+  const size = parts.reduce((sum, [, octets]) => sum + octets, 0);
+  program.mov("r1", "r6").mov("r2", size).mov("r3", 0).call(HELPER.changeHead)
+    .jumpIf("r0", "ne", 0, "drop");
+  let to = 0;
+  for (const [at, octets] of parts) {
+    program.mov("r1", "r6").mov("r2", to).mov("r3", "r10").alu("add", "r3", at).mov("r4", octets)
+      .mov("r5", 0).call(HELPER.storeBytes)
+      .jumpIf("r0", "ne", 0, "drop");
+    to += octets;
+  }
 }
 
 /** What is done to a frame that has a flow (r7): "hit"; "act" does one output after the other, from r7 on. */
@@ -295,22 +277,12 @@ function outputs(program: Assembler): void {
  * nowhere, so that the kernel's verifier sees the same state after each output whatever that was. */
 function act(program: Assembler): void {
   program.load(4, "r1", "r7", ACTION.kind)
-    .jumpIf("r1", "eq", OUTPUT.sleeve, "to user space").jumpIf("r1", "ne", OUTPUT.tunnel, "ready");
-  clearTunnel(program);
-  for (
-    const [from, to] of [
-      [ACTION.id, TUNNEL.id],
-      [ACTION.source, TUNNEL.local],
-      [ACTION.destination, TUNNEL.remote],
-    ] as const
-  ) program.load(4, "r1", "r7", from).store(4, "r10", AT.tunnel + to, "r1");
-  program.store(1, "r10", AT.tunnel + TUNNEL.ttl, TTL)
-    .mov("r1", "r6").mov("r2", "r10").alu("add", "r2", AT.tunnel).mov("r3", TUNNEL.size).mov(
-      "r4",
-      ZERO_CHECKSUM,
-    )
-    .call(HELPER.setTunnelKey)
-    .jump("ready")
+    .jumpIf("r1", "eq", OUTPUT.sleeve, "to user space").jumpIf("r1", "ne", OUTPUT.tunnel, "no IPv4 tunnel");
+  setTunnel(program);
+  program.jump("ready")
+    .label("no IPv4 tunnel").jumpIf("r1", "ne", OUTPUT.tunnel6, "ready");
+  setTunnel6(program);
+  program.jump("ready")
     .label("to user space")
     .mov("r1", "r6").mov("r2", DOT1Q).load(4, "r3", "r7", ACTION.id).call(HELPER.vlanPush)
     .label("ready")

@@ -1,6 +1,6 @@
 /** Programs and maps in the kernel: those that an earlier process left are taken over. */
 import type { AssembledProgram } from "./assembler.ts";
-import { kernelMapName, LAYOUT, type MapName, MAPS, type MapShape } from "./layout.ts";
+import { kernelMapName, LATER_MAPS, LAYOUT, type MapName, MAPS, type MapShape } from "./layout.ts";
 import type { Machine, MachineMap, MachineProgram } from "./machine.ts";
 import { assemblePrograms, type ProgramName, PROGRAMS } from "./programs.ts";
 
@@ -92,12 +92,16 @@ function load(
   return machine.loadClassifier(`meshnet_${name}`, assembled.code, places);
 }
 
-/** All maps of the first program that has them all, as they are to be. */
+/** All maps of the program that has most of them, as they are to be. Those that programs of an earlier version lack are made
+ * anew. */
 function adoptMaps(
   machine: Machine,
   programs: readonly MachineProgram[],
   undo: DisposableStack,
 ): FoundMaps | undefined {
+  let best:
+    | { readonly found: ReadonlyMap<string, MachineMap>; readonly ids: ReadonlySet<number> }
+    | undefined;
   for (const program of programs) {
     const found = new Map<string, MachineMap>();
     const ids = new Set(machine.mapsOfProgram(program));
@@ -108,9 +112,13 @@ function adoptMaps(
       const name = MAP_NAMES.find((name) => kernelMapName(name) === one.name);
       if (name !== undefined && sameShape(MAPS[name], one.shape)) found.set(name, one.map);
     }
-    if (found.size === MAP_NAMES.length) return { maps: Object.fromEntries(found) as Maps, ids };
+    const isWhole = MAP_NAMES.every((name) => found.has(name) || LATER_MAPS.includes(name));
+    if (isWhole && found.size > (best?.found.size ?? 0)) best = { found, ids };
+    if (found.size === MAP_NAMES.length) break;
   }
-  return undefined;
+  if (best === undefined) return undefined;
+  const { found, ids } = best;
+  return { maps: mapsBy((name) => found.get(name) ?? undo.use(makeMap(machine, name))), ids };
 }
 
 function sameShape(wanted: MapShape, present: MapShape): boolean {
@@ -118,10 +126,15 @@ function sameShape(wanted: MapShape, present: MapShape): boolean {
 }
 
 function makeMaps(machine: Machine, undo: DisposableStack): FoundMaps {
-  const maps = Object.fromEntries(
-    MAP_NAMES.map((name) => [name, undo.use(machine.createMap(kernelMapName(name), MAPS[name]))]),
-  );
-  return { maps: maps as Maps, ids: new Set() };
+  return { maps: mapsBy((name) => undo.use(makeMap(machine, name))), ids: new Set() };
+}
+
+function makeMap(machine: Machine, name: MapName): MachineMap {
+  return machine.createMap(kernelMapName(name), MAPS[name]);
+}
+
+function mapsBy(mapOf: (name: MapName) => MachineMap): Maps {
+  return Object.fromEntries(MAP_NAMES.map((name) => [name, mapOf(name)])) as Maps;
 }
 
 /** A number for what a program says (FNV-1a), so that another one is seen to be another. */

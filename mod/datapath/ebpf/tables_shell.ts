@@ -1,13 +1,6 @@
 /** Flows in the kernel's maps: written, read, and found again by their ids. */
 import { describeErrno, ERRNO } from "../../core/errno.ts";
-import type {
-  FlowAction,
-  FlowHandle,
-  FlowKey,
-  FlowRecord,
-  PortNo,
-  Ufid,
-} from "../../wire/netlink/ovs_keys.ts";
+import type { FlowAction, FlowHandle, FlowKey, FlowRecord, Ufid } from "../../wire/netlink/ovs_keys.ts";
 import type { FlowCarried } from "../../overlay/ports/dataplane_types.ts";
 import { EndedFlows } from "../ended_flows.ts";
 import { metersOf, portOfMeter } from "../ovs_meters.ts";
@@ -26,6 +19,8 @@ import {
   KEY,
   type MapName,
   MAX_OUTPUTS,
+  numbersOfAction,
+  numbersOfKey,
   RATE,
   readAction,
   readFlowKey,
@@ -36,9 +31,10 @@ import {
   writeGroupKey,
 } from "./layout.ts";
 import type { MachineMap } from "./machine.ts";
+import { OuterAddresses } from "./outer_addresses.ts";
 
 /** What tells what interfaces are. */
-export interface TableTranslator extends Translator {
+export interface TableTranslator extends Omit<Translator, "addressOf" | "numberOf"> {
   kindOf(ifindex: number): "tunnel" | "tap" | "local";
 }
 
@@ -71,12 +67,16 @@ export class Tables {
   #tap = 0;
   #taken = 0;
 
+  readonly translator: TableTranslator & Translator;
+
   /** `cpus`: how many the kernel may ever use. */
   constructor(
     readonly maps: Readonly<Record<MapName, MachineMap>>,
-    readonly translator: TableTranslator,
+    translator: TableTranslator,
     cpus: number,
   ) {
+    const { addressOf, numberOf } = new OuterAddresses(maps, () => this.#numbersInUse());
+    this.translator = { ...translator, addressOf, numberOf };
     this.#counts = octets(8 * cpus);
   }
 
@@ -92,7 +92,9 @@ export class Tables {
       readonly meter: number | undefined;
     },
   ): string | undefined {
-    if (!writeFlowKey(this.#key, key, this.translator)) return "its port is gone, or there is no tag for it";
+    if (!writeFlowKey(this.#key, key, this.translator)) {
+      return "its port is gone, or there is no tag or no number for it";
+    }
     const { count, locals } = this.#writeActions(actions);
     // Its frames go on being misses, and user space sends each of them.
     if (count > MAX_OUTPUTS) return void this.delete(ufid);
@@ -258,6 +260,23 @@ export class Tables {
     return groups;
   }
 
+  /** Numbers of IPv6 addresses that flows have, or frames that user space sends. */
+  #numbersInUse(): ReadonlySet<number> {
+    const used = new Set<number>();
+    const note = (numbers: readonly number[]) => numbers.forEach((number) => used.add(number));
+    this.#each((keys, keyAt, values, at) => {
+      note(numbersOfKey(keys, keyAt));
+      note(numbersOfAction(values, at + FLOW.only));
+    });
+    this.maps.groups.each((_, values, count) => {
+      for (let i = 0; i < count * CHUNK; i++) {
+        const at = Math.floor(i / CHUNK) * GROUP.size + GROUP.actions + (i % CHUNK) * ACTION.size;
+        note(numbersOfAction(values, at));
+      }
+    });
+    return used;
+  }
+
   #each(take: (keys: Uint8Array, keyAt: number, values: Uint8Array, at: number) => void): void {
     this.maps.flows.each((keys, values, count) => {
       for (let i = 0; i < count; i++) take(keys, i * KEY.size, values, i * FLOW.size);
@@ -387,7 +406,7 @@ function readActions(
 function readGroup(
   groups: ReadonlyMap<string, { readonly value: Uint8Array }>,
   { ufid, i }: { readonly ufid: Ufid; readonly i: number },
-  translator: { portOf(ifindex: number): PortNo | undefined },
+  translator: Pick<Translator, "addressOf" | "portOf">,
 ): FlowAction | undefined {
   const group = groups.get(`${ufid} ${Math.floor(i / CHUNK)}`);
   return group && readAction(group.value, GROUP.actions + (i % CHUNK) * ACTION.size, translator);

@@ -13,22 +13,12 @@ import {
 } from "../../overlay/ports/sleeve_port.ts";
 import { TAP_PACKET, type TapPort } from "../../overlay/ports/tap_port.ts";
 import { putTag, SleeveTags, takeTag } from "../sleeve_tags.ts";
-import {
-  isLocalMiss,
-  isMiss,
-  MAX_OUTPUTS,
-  MISS,
-  MISS_IN_FRONT,
-  type MissHeader,
-  readMiss,
-} from "./layout.ts";
+import { isLocalMiss, isMiss, MAX_OUTPUTS, MISS, type MissHeader, readMiss } from "./layout.ts";
 
 /** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
 const PACKETS = 64;
 const MACS = 12;
 const TAG = 4;
-/** Where the frame of a miss begins in what was read. */
-const FRAME_AT = VIRTIO_HEADER + MISS_IN_FRONT;
 /** Places in a virtio header. */
 const VIRTIO = { gso: 1, headers: 2, checksumStart: 6 } as const;
 
@@ -56,6 +46,8 @@ export class UserEnd implements Disposable {
   #frame: Uint8Array | undefined;
   /** For frames that are no miss under way. */
   readonly #own = new Uint8Array(new ArrayBuffer(TAP_PACKET + 64));
+  /** Octets of the header in front of it. */
+  #inFront = 0;
   readonly #macs = new Uint8Array(MACS);
   readonly #dropped = { untagged: 0, unknownTag: 0, noTag: 0, kernelRefused: 0 };
 
@@ -87,11 +79,14 @@ export class UserEnd implements Disposable {
   }
 
   #miss(buffer: Uint8Array<ArrayBuffer>, to: number, take: TakeMiss): void {
-    const frame = buffer.subarray(FRAME_AT, to);
+    const header = readMiss(buffer.subarray(0, to), VIRTIO_HEADER);
+    if (header === undefined) return;
+    const frame = buffer.subarray(VIRTIO_HEADER + header.size, to);
     if (frame.length < ETHERNET_HEADER) return;
     this.#frame = frame;
+    this.#inFront = header.size;
     try {
-      take(readMiss(buffer, VIRTIO_HEADER), frame);
+      take(header, frame);
     } finally {
       this.#frame = undefined;
     }
@@ -128,17 +123,18 @@ export class UserEnd implements Disposable {
   /** The frame stays where it is: only its MACs make room for the tag. */
   #sendMiss(frame: Uint8Array, slot: number): void {
     const { buffer } = this.#parts.tap;
-    const from = FRAME_AT - TAG - VIRTIO_HEADER;
+    const frameAt = VIRTIO_HEADER + this.#inFront;
+    const from = frameAt - TAG - VIRTIO_HEADER;
     this.#macs.set(frame.subarray(0, MACS));
-    buffer.copyWithin(FRAME_AT - TAG, FRAME_AT, FRAME_AT + MACS);
-    const restHeader = buffer.slice(0, VIRTIO_HEADER + MISS_IN_FRONT);
+    buffer.copyWithin(frameAt - TAG, frameAt, frameAt + MACS);
+    const restHeader = buffer.slice(0, frameAt);
     const header = buffer.subarray(from, from + VIRTIO_HEADER);
     header.set(restHeader.subarray(0, VIRTIO_HEADER));
     // Octets of the tag came, those of the header in front went.
-    if ((header[0]! & VIRTIO_NEEDS_CHECKSUM) !== 0) shift(header, VIRTIO.checksumStart, TAG - MISS_IN_FRONT);
-    if (header[VIRTIO.gso] !== 0) shift(header, VIRTIO.headers, TAG - MISS.size);
-    putSlot(buffer, FRAME_AT - TAG + MACS, slot);
-    this.#write(buffer, from, FRAME_AT + frame.length);
+    if ((header[0]! & VIRTIO_NEEDS_CHECKSUM) !== 0) shift(header, VIRTIO.checksumStart, TAG - this.#inFront);
+    if (header[VIRTIO.gso] !== 0) shift(header, VIRTIO.headers, TAG - this.#inFront + MISS.tagSize);
+    putSlot(buffer, frameAt - TAG + MACS, slot);
+    this.#write(buffer, from, frameAt + frame.length);
     buffer.set(restHeader);
     frame.set(this.#macs);
   }

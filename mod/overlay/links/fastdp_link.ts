@@ -1,5 +1,5 @@
 /** The fast datapath on one link: proves by heartbeats that full-size frames arrive (source: spec dataplane.md 2.7). */
-import type { Ip } from "../../core/addr.ts";
+import { type Ip, isIpv4 } from "../../core/addr.ts";
 import type { OverlayName } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
@@ -28,7 +28,7 @@ import {
 } from "./beats.ts";
 import { FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
 import type { AddressChange } from "../ports/dataplane_types.ts";
-import { type FastdpLinkOptions, wireSize } from "./fastdp_link_options.ts";
+import { chosenByKernel, type FastdpLinkOptions, wireSize } from "./fastdp_link_options.ts";
 import { type Ailments, whyHomeless, whyNotFastdp } from "./fastdp_words.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
 import {
@@ -48,8 +48,6 @@ const NO_PAYLOAD = new Uint8Array(0);
 const ACK: ForwarderEvent = { kind: "control", tag: FASTDP_HEARTBEAT_ACK, payload: NO_PAYLOAD };
 const DEAF: ForwarderEvent = { kind: "control", tag: FASTDP_DEAF, payload: NO_PAYLOAD };
 
-/** The kernel chooses the address that packets leave from. */
-const ANY_ADDRESS = "0.0.0.0" as Ip;
 const OLD_HEARTBEAT: HeartbeatFacts = { promise: 0, full: true };
 
 /**
@@ -135,8 +133,10 @@ export class FastdpLink implements Forwarder {
   get path(): TunnelPath | undefined {
     const port = this.#tunnel?.port;
     if (port === undefined) return undefined;
-    const local = this.#homeless && this.options.esp === undefined ? ANY_ADDRESS : this.options.local;
-    return { kind: "tunnel", port, local, remote: this.#remote };
+    const { esp, local } = this.options;
+    const remote = this.#remote;
+    const lost = this.#homeless && esp === undefined || isIpv4(local) !== isIpv4(remote);
+    return { kind: "tunnel", port, local: lost ? chosenByKernel(remote) : local, remote };
   }
 
   get likelyPath(): TunnelPath | undefined {
@@ -144,7 +144,8 @@ export class FastdpLink implements Forwarder {
   }
 
   why(now: Millis): string | undefined {
-    const { udpPort, remote } = this.options;
+    const remote = this.#remote;
+    const { udpPort } = this.options;
     if (!this.confirmed) return "the mesh has not confirmed the connection yet";
     const sealing = this.options.esp?.why();
     if (this.options.esp?.failure !== undefined) return sealing;
@@ -155,7 +156,7 @@ export class FastdpLink implements Forwarder {
     const over = this.options.esp === undefined ? `UDP ${udpPort}` : "IP protocol 50 (ESP)";
     return whyNotFastdp({
       over,
-      size: wireSize(this.options),
+      size: wireSize(this.options, remote),
       remote,
       established: this.#established,
       silent: this.#silent,

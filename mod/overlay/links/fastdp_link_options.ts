@@ -1,7 +1,7 @@
 /** What a link of the fast path is made of. */
-import type { Ip } from "../../core/addr.ts";
+import { type Ip, isIpv4 } from "../../core/addr.ts";
 import type { ConnUid } from "../../core/names.ts";
-import { VXLAN_OVERHEAD } from "../../wire/mesh/heartbeat.ts";
+import { vxlanOverhead } from "../../wire/mesh/heartbeat.ts";
 import type { EspSession } from "./esp_session.ts";
 
 /** What ESP adds at most: header 8, initialisation vector 8, padding 3, trailer 2, check value 16. */
@@ -10,9 +10,9 @@ const ESP_OVERHEAD = 37;
 /** What a fastdp link is made of. */
 export interface FastdpLinkOptions {
   readonly connUid: ConnUid;
-  /** Our IPv4 address on the connection. */
+  /** Our address on the connection. */
   readonly local: Ip;
-  /** The peer's IPv4 address on the connection. */
+  /** The peer's address on the connection, of the same family. */
   readonly remote: Ip;
   /** VXLAN port of this link, at both ends. */
   readonly udpPort: number;
@@ -24,7 +24,12 @@ export interface FastdpLinkOptions {
   readonly beat?: boolean;
 }
 
-/** Octets of a full-size packet between the hosts. */
-export function wireSize({ esp, mtu }: FastdpLinkOptions): number {
-  return mtu + VXLAN_OVERHEAD + (esp === undefined ? 0 : ESP_OVERHEAD);
+/** Octets of a full-size packet to an address of the peer. */
+export function wireSize({ esp, mtu }: FastdpLinkOptions, remote: Ip): number {
+  return mtu + vxlanOverhead({ ipv6: !isIpv4(remote) }) + (esp === undefined ? 0 : ESP_OVERHEAD);
+}
+
+/** The address that has the kernel choose from which of ours packets to this one leave. */
+export function chosenByKernel(remote: Ip): Ip {
+  return (isIpv4(remote) ? "0.0.0.0" : "::") as Ip;
 }

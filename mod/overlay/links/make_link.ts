@@ -85,8 +85,9 @@ function forwarderOf(
     const ipv6 = !isIpv4(remote.ip);
     return new SleeveLink({ link, connUid, outbound, remote, port, mtu, sealed, ipv6, beat });
   }
-  if (!isIpv4(local) || !isIpv4(remote.ip)) {
-    const reason = `fastdp tunnels run over IPv4, and this connection uses ${remote.ip}: ` +
+  const both = bothOf(request, extensions);
+  if (!isIpv4(remote.ip) && !both(FAST_EXTENSION.ipv6)) {
+    const reason = `the peer's fastdp tunnels run over IPv4 only, and this connection uses ${remote.ip}: ` +
       "connect to the peer by an IPv4 address";
     return new BlockedForwarder(overlay, reason);
   }
@@ -95,7 +96,6 @@ function forwarderOf(
       "let it use a lower --port";
     return new BlockedForwarder(overlay, reason);
   }
-  const both = bothOf(request, extensions);
   const path = { local, remote: remote.ip, port: udpPort };
   const esp = protection.kind === "clear" ? undefined : new EspSession({
     ...{ link, path, peer: request.peer, sessionKey: protection.sessionKey },

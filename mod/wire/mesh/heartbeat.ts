@@ -12,8 +12,10 @@ const WITH_BOTH = 28;
 /** Largest length the length field can say. */
 const LONGEST = 65_535;
 
-/** What VXLAN adds to an inner IP packet: Ethernet 14, VXLAN 8, UDP 8, IPv4 20. */
-export const VXLAN_OVERHEAD = 50;
+/** What VXLAN adds to an inner IP packet: Ethernet 14, VXLAN 8, UDP 8, and IPv4 20 or IPv6 40. */
+export function vxlanOverhead({ ipv6 }: { readonly ipv6: boolean }): number {
+  return ipv6 ? 70 : 50;
+}
 
 /** A heartbeat for a datapath of this MTU. */
 export function encodeHeartbeat(connUid: ConnUid, mtu: number): Uint8Array<ArrayBuffer> {

@@ -1,5 +1,5 @@
 /** Keys, masks and actions of flows as attributes (include/uapi/linux/openvswitch.h; spec dataplane.md 3.2, 3.3). */
-import { type Ip, type Mac, macAt } from "../../core/addr.ts";
+import { type Ip, ipFromBytes, ipToBytes, isIpv4, type Mac, macAt } from "../../core/addr.ts";
 import type { AttributeReader } from "./netlink.ts";
 import type { NetlinkWriter } from "./netlink_writer.ts";
 import {
@@ -13,7 +13,12 @@ import {
 import type { Vni } from "../packet/vxlan.ts";
 
 const KEY = { inPort: 3, encap: 1, ethernet: 4, vlan: 5, ethertype: 6, tunnel: 16 } as const;
-const TUNNEL = { id: 0, src: 1, dst: 2, tos: 3, ttl: 4, dontFragment: 5, pad: 14 } as const;
+const TUNNEL = {
+  ...{ id: 0, src: 1, dst: 2, tos: 3, ttl: 4, dontFragment: 5 },
+  ...{ src6: 12, dst6: 13, pad: 14 },
+} as const;
+const ALL_OF_16 = new Uint8Array(16).fill(0xff);
+const NONE_OF_16 = new Uint8Array(16);
 const ACTION = { output: 1, set: 3, pushVlan: 4, popVlan: 5, meter: 19 } as const;
 const OUTER_TTL = 64;
 /** 802.1Q, and the bit of a tag that says "there is a tag" (the kernel keeps it in the place of CFI). */
@@ -52,15 +57,21 @@ const EXACT = 0xffff_ffff_ffff as Mac;
 export function writeKey(writer: NetlinkWriter, key: FlowKey, tag = 0): void {
   if (key.tunnel !== undefined) {
     const opened = writer.open(KEY.tunnel);
-    writer.attrBe64(TUNNEL.id, 0, key.tunnel.id)
-      .attrBe32(TUNNEL.src, ipv4ToNumber(key.tunnel.src)).attrBe32(TUNNEL.dst, ipv4ToNumber(key.tunnel.dst))
-      .attrU8(TUNNEL.ttl, 0).close(opened);
+    writer.attrBe64(TUNNEL.id, 0, key.tunnel.id);
+    writeEnds(writer, key.tunnel);
+    writer.attrU8(TUNNEL.ttl, 0).close(opened);
   }
   const opened = writer.open(KEY.ethernet);
   writeMac(writer, key.ethSrc);
   writeMac(writer, key.ethDst);
   writer.close(opened).attrU32(KEY.inPort, key.inPort);
   writeTags(writer, key, tag === 0 ? 0 : tag | VLAN.present);
+}
+
+/** The outer addresses. */
+function writeEnds(writer: NetlinkWriter, { src, dst }: TunnelKey): void {
+  if (isIpv4(dst)) writer.attrBe32(TUNNEL.src, ipv4ToNumber(src)).attrBe32(TUNNEL.dst, ipv4ToNumber(dst));
+  else writer.attrBytes(TUNNEL.src6, ipToBytes(src)).attrBytes(TUNNEL.dst6, ipToBytes(dst));
 }
 
 /** User space's tag, exactly, then the frame's own, whichever it is. A flow that does not speak of the second tag
@@ -83,8 +94,10 @@ function openTag(writer: NetlinkWriter, ethertype: number, tci: number): number 
 export function writeMask(writer: NetlinkWriter, key: FlowKey): void {
   if (key.tunnel !== undefined) {
     const opened = writer.open(KEY.tunnel);
-    writer.attrBe64(TUNNEL.id, ALL, ALL).attrBe32(TUNNEL.src, ALL).attrBe32(TUNNEL.dst, ALL)
-      .attrU8(TUNNEL.ttl, 0).close(opened);
+    writer.attrBe64(TUNNEL.id, ALL, ALL);
+    if (isIpv4(key.tunnel.dst)) writer.attrBe32(TUNNEL.src, ALL).attrBe32(TUNNEL.dst, ALL);
+    else writer.attrBytes(TUNNEL.src6, ALL_OF_16).attrBytes(TUNNEL.dst6, ALL_OF_16);
+    writer.attrU8(TUNNEL.ttl, 0).close(opened);
   }
   const opened = writer.open(KEY.ethernet);
   writeMac(writer, key.ethSrc === undefined ? undefined : EXACT);
@@ -126,12 +139,11 @@ export function writeActions(
     carries = tag !== 0;
     if (carries) writer.attrBe32(ACTION.pushVlan, VLAN.ethertype * 0x1_0000 + (tag | VLAN.present));
     if (action.kind === "tunnel") {
-      const { id, src, dst } = action.tunnel;
       const set = writer.open(ACTION.set);
       const tunnel = writer.open(KEY.tunnel);
-      writer.attrBe64(TUNNEL.id, 0, id)
-        .attrBe32(TUNNEL.src, ipv4ToNumber(src)).attrBe32(TUNNEL.dst, ipv4ToNumber(dst))
-        .attrU8(TUNNEL.tos, 0).attrU8(TUNNEL.ttl, OUTER_TTL);
+      writer.attrBe64(TUNNEL.id, 0, action.tunnel.id);
+      writeEnds(writer, action.tunnel);
+      writer.attrU8(TUNNEL.tos, 0).attrU8(TUNNEL.ttl, OUTER_TTL);
       if (action.df === true) writer.flag(TUNNEL.dontFragment);
       writer.close(tunnel).close(set);
     }
@@ -161,6 +173,12 @@ export class KeyFields {
   tunnelSrc = 0;
   /** Outer destination, IPv4 as a number. */
   tunnelDst = 0;
+  /** Whether the outer header is IPv6; the two addresses then are the 16 octets below. */
+  isIpv6 = false;
+  /** Outer source, IPv6. */
+  tunnelSrc6: Uint8Array = NONE_OF_16;
+  /** Outer destination, IPv6. */
+  tunnelDst6: Uint8Array = NONE_OF_16;
   /** The tag, with its presence bit. */
   vlan = 0;
   /** What the frame carries. */
@@ -229,10 +247,26 @@ export class KeyFields {
         this.tunnelIdHigh = reader.be32();
       } else if (reader.type === TUNNEL.src) this.tunnelSrc = reader.be32();
       else if (reader.type === TUNNEL.dst) this.tunnelDst = reader.be32();
+      else if (reader.type === TUNNEL.src6) this.tunnelSrc6 = this.#address6(reader);
+      else if (reader.type === TUNNEL.dst6) this.tunnelDst6 = this.#address6(reader);
       else if (reader.type === TUNNEL.dontFragment && !this.isMask) this.dontFragment = true;
       else if (this.isMask && reader.type !== TUNNEL.pad && !isZero(reader)) this.others = true;
     }
     if (reader.failure !== undefined) parent.fail(reader.failure);
+  }
+
+  #address6(reader: AttributeReader): Uint8Array {
+    this.isIpv6 = true;
+    if (reader.length >= 16) return reader.value().subarray(0, 16);
+    reader.fail(`IPv6 address of a tunnel needs 16 bytes, has ${reader.length}`);
+    return NONE_OF_16;
+  }
+
+  /** Whether both outer addresses are in a mask whole, or not at all; undefined: neither. */
+  get masksAddresses(): boolean | undefined {
+    if (!this.isIpv6) return this.tunnelSrc === this.tunnelDst ? all32(this.tunnelSrc) : undefined;
+    const [src, dst] = [all16(this.tunnelSrc6), all16(this.tunnelDst6)];
+    return src === dst ? src : undefined;
   }
 
   /** Whether the frame has a tag that `FlowKey.tagged` means. */
@@ -248,9 +282,21 @@ export class KeyFields {
   /** The tunnel, or undefined when there is none or its id has more than 24 bits. */
   tunnel(): TunnelKey | undefined {
     if (!this.hasTunnel || this.tunnelIdHigh !== 0 || this.tunnelIdLow > 0xffffff) return undefined;
-    const src = ipv4FromNumber(this.tunnelSrc);
-    return { id: this.tunnelIdLow as Vni, src, dst: ipv4FromNumber(this.tunnelDst) };
+    const id = this.tunnelIdLow as Vni;
+    if (this.isIpv6) return { id, src: ipFromBytes(this.tunnelSrc6)!, dst: ipFromBytes(this.tunnelDst6)! };
+    return { id, src: ipv4FromNumber(this.tunnelSrc), dst: ipv4FromNumber(this.tunnelDst) };
   }
+}
+
+/** Whether all bits are set; undefined: some are. */
+function all32(bits: number): boolean | undefined {
+  return bits === ALL ? true : bits === 0 ? false : undefined;
+}
+
+function all16(octets: Uint8Array): boolean | undefined {
+  const first = octets[0]!;
+  if (first !== 0 && first !== 0xff || !octets.every((octet) => octet === first)) return undefined;
+  return first === 0xff;
 }
 
 function lowHalf(reader: AttributeReader): number {
@@ -268,12 +314,12 @@ function isZero(reader: AttributeReader): boolean {
 
 /** The key that a key and its mask say, or undefined when a FlowKey cannot say it. */
 export function flowKeyOf(key: KeyFields, mask: KeyFields): FlowKey | undefined {
-  const tunnelMasks = [mask.tunnelIdHigh, mask.tunnelIdLow, mask.tunnelSrc, mask.tunnelDst];
+  const idMask = mask.tunnelIdHigh === mask.tunnelIdLow ? all32(mask.tunnelIdLow) : undefined;
+  const exactTunnel = mask.masksAddresses;
   const macMasks: readonly number[] = [mask.ethSrc, mask.ethDst];
   if (mask.inPort !== ALL || mask.others) return undefined;
   if (!macMasks.every((bits) => bits === 0 || bits === EXACT)) return undefined;
-  const exactTunnel = tunnelMasks.every((bits) => bits === ALL);
-  if (!exactTunnel && !tunnelMasks.every((bits) => bits === 0)) return undefined;
+  if (exactTunnel === undefined || idMask !== exactTunnel) return undefined;
   const tunnel = exactTunnel ? key.tunnel() : undefined;
   if (exactTunnel && tunnel === undefined) return undefined;
   const tags = tagsOf(key, mask);

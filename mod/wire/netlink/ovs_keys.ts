@@ -13,7 +13,7 @@ export type Ufid = Brand<number, "Ufid">;
 /** The port of the datapath's own interface. */
 export const LOCAL_PORT = 0 as PortNo;
 
-/** A tunnel's identity: what a flow matches, or with what an action encapsulates. IPv4 only. */
+/** A tunnel's identity: what a flow matches, or with what an action encapsulates. Both addresses are of one family. */
 export interface TunnelKey {
   /** The network identifier of the outer header. */
   readonly id: Vni;

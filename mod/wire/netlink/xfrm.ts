@@ -1,6 +1,6 @@
 /** Requests of NETLINK_XFRM: security associations and policies of kernel IPsec (source: spec dataplane.md 4.3,
- * include/uapi/linux/xfrm.h). IPv4, ESP in transport mode, UDP. */
-import { type Ip, ipToBytes } from "../../core/addr.ts";
+ * include/uapi/linux/xfrm.h). IPv4 and IPv6, ESP in transport mode, UDP. */
+import { type Ip, ipToBytes, isIpv4 } from "../../core/addr.ts";
 import { NLM_F } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 import { AF } from "./rtnetlink_message.ts";
@@ -124,7 +124,7 @@ export function newSa(sa: SaSpec): Uint8Array<ArrayBuffer> {
 /** Removes an association. */
 export function deleteSa({ src, dst, spi }: XfrmPair & { readonly spi: number }): Uint8Array<ArrayBuffer> {
   const writer = new NetlinkWriter(64).begin(XFRM_MSG.delSa, ACK).raw(address(dst));
-  be32(writer, spi).u16(AF.inet).u8(IPPROTO.esp).u8(0);
+  be32(writer, spi).u16(familyOf(dst)).u8(IPPROTO.esp).u8(0);
   return writer.attrBytes(XFRMA.srcAddress, mapped(src)).end().finish();
 }
 
@@ -183,7 +183,7 @@ function saBody(
   be32(writer, sa.spi).u8(IPPROTO.esp).raw(new Uint8Array(3)).raw(address(sa.src));
   if (sa.ready) limits(writer, sa.softPackets);
   else writer.raw(new Uint8Array(64));
-  writer.raw(new Uint8Array(32 + 12)).u32(0).u32(sa.reqid).u16(AF.inet).u8(0).u8(0);
+  writer.raw(new Uint8Array(32 + 12)).u32(0).u32(sa.reqid).u16(familyOf(sa.dst)).u8(0).u8(0);
   writer.u8(sa.ready ? STATE_ESN : 0).raw(new Uint8Array(7));
 }
 
@@ -226,7 +226,8 @@ function selector(
 ): void {
   writer.raw(address(dst)).raw(address(src));
   be16(writer, port ?? 0).u16(port === undefined ? 0 : 0xffff).u32(0);
-  writer.u16(AF.inet).u8(32).u8(32).u8(protocol).raw(new Uint8Array(3)).u32(0).u32(0);
+  const bits = isIpv4(dst) ? 32 : 128;
+  writer.u16(familyOf(dst)).u8(bits).u8(bits).u8(protocol).raw(new Uint8Array(3)).u32(0).u32(0);
 }
 
 /** No limits of octets and packets, but for a soft one of packets if given; no limits of time. */
@@ -237,12 +238,18 @@ function limits(writer: NetlinkWriter, softPackets?: number): void {
   writer.raw(NO_LIMIT).raw(new Uint8Array(32));
 }
 
+function familyOf(ip: Ip): number {
+  return isIpv4(ip) ? AF.inet : AF.inet6;
+}
+
 function address(ip: Ip): Uint8Array<ArrayBuffer> {
   return padded(ipToBytes(ip), 16);
 }
 
-/** An IPv4 address as an IPv6 one, as the original writes it where the kernel does not look. */
+/** The source in a request to remove an association. An IPv4 address is written as an IPv6 one, as the original does where
+ * the kernel does not look. */
 function mapped(ip: Ip): Uint8Array<ArrayBuffer> {
+  if (!isIpv4(ip)) return address(ip);
   const all = new Uint8Array(16).fill(0xff, 10, 12);
   all.set(ipToBytes(ip), 12);
   return all;

@@ -12,7 +12,7 @@ const POLICY_ID = 64;
 export type XfrmNotice =
   & { readonly by: number }
   & (
-    /** A policy was added, replaced or removed; undefined: not one from an IPv4 host to another. */
+    /** A policy was added, replaced or removed; undefined: not one from a host to another. */
     | { readonly kind: "policy"; readonly policy: PolicyRecord | undefined }
     /** All policies of a kind were removed. */
     | { readonly kind: "policies-flushed" }

@@ -5,6 +5,9 @@ import { AttributeReader } from "./netlink.ts";
 import { AF, onlyMessage } from "./rtnetlink_message.ts";
 import { DIRECTION, IPPROTO, POLICY_TYPE_SUB, XFRM_MSG, XFRM_SIZE, XFRMA, type XfrmPair } from "./xfrm.ts";
 
+/** Octets of an address, by its family. */
+const ADDRESS_OCTETS: Readonly<Record<number, number>> = { [AF.inet]: 4, [AF.inet6]: 16 };
+
 /** An association of the kernel. */
 export interface SaRecord extends XfrmPair {
   readonly spi: number;
@@ -34,7 +37,7 @@ export interface PolicyRecord extends XfrmPair {
   readonly sub: boolean;
 }
 
-/** An association; undefined when it is not one between IPv4 hosts. */
+/** An association; undefined when it is of no family that is known. */
 export function decodeSa(message: Uint8Array): Decoded<SaRecord | undefined> {
   const body = onlyMessage(message, XFRM_MSG.newSa, XFRM_SIZE.sa);
   return body.ok ? readSa(body.value, new AttributeReader(body.value, XFRM_SIZE.sa)) : body;
@@ -46,10 +49,11 @@ export function readSa(bytes: Uint8Array, reader: AttributeReader): Decoded<SaRe
   while (reader.next()) keyed ||= reader.type === XFRMA.aead;
   if (reader.failure !== undefined) return bad(reader.failure);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint16(212, true) !== AF.inet) return good(undefined);
+  const octets = ADDRESS_OCTETS[view.getUint16(212, true)];
+  if (octets === undefined) return good(undefined);
   return good({
-    dst: ipv4(bytes, 56),
-    src: ipv4(bytes, 80),
+    dst: addressAt(bytes, 56, octets),
+    src: addressAt(bytes, 80, octets),
     spi: view.getUint32(72),
     protocol: bytes[76]!,
     reqid: view.getUint32(208, true),
@@ -57,7 +61,7 @@ export function readSa(bytes: Uint8Array, reader: AttributeReader): Decoded<SaRe
   });
 }
 
-/** A policy; undefined when it is not one from an IPv4 host to another. */
+/** A policy; undefined when it is not one from a host to another. */
 export function decodePolicy(message: Uint8Array): Decoded<PolicyRecord | undefined> {
   const body = onlyMessage(message, XFRM_MSG.newPolicy, XFRM_SIZE.policy);
   if (!body.ok) return body;
@@ -67,7 +71,8 @@ export function decodePolicy(message: Uint8Array): Decoded<PolicyRecord | undefi
 /** Reads a struct xfrm_userpolicy_info of XFRM_SIZE.policy octets or more, and the attributes of its message. */
 export function readPolicy(bytes: Uint8Array, reader: AttributeReader): Decoded<PolicyRecord | undefined> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint16(40, true) !== AF.inet || bytes[42] !== 32 || bytes[43] !== 32) return good(undefined);
+  const octets = ADDRESS_OCTETS[view.getUint16(40, true)];
+  if (octets === undefined || bytes[42] !== 8 * octets || bytes[43] !== 8 * octets) return good(undefined);
   let template: { spi: number; reqid: number; optional: boolean } | undefined;
   let marked = false;
   let sub = false;
@@ -81,8 +86,8 @@ export function readPolicy(bytes: Uint8Array, reader: AttributeReader): Decoded<
   }
   if (reader.failure !== undefined) return bad(reader.failure);
   return good({
-    dst: ipv4(bytes, 0),
-    src: ipv4(bytes, 16),
+    dst: addressAt(bytes, 0, octets),
+    src: addressAt(bytes, 16, octets),
     direction: bytes[160]!,
     protocol: bytes[44]!,
     port: view.getUint16(34) === 0xffff ? view.getUint16(32) : undefined,
@@ -102,6 +107,6 @@ export function isPortPolicy(policy: PolicyRecord): boolean {
     (policy.direction === DIRECTION.in || policy.direction === DIRECTION.out);
 }
 
-function ipv4(bytes: Uint8Array, at: number): Ip {
-  return ipFromBytes(bytes.subarray(at, at + 4))!;
+function addressAt(bytes: Uint8Array, at: number, octets: number): Ip {
+  return ipFromBytes(bytes.subarray(at, at + octets))!;
 }

@@ -64,6 +64,23 @@ const bridged = suite({
   },
 });
 
+const inKernel = suite({
+  name: "host kernel, IPv6 underlay with ebpf",
+  open: () => hostWorld({ hosts: 2, containers: 2, ipv6: "all", upOptions: ["--datapath", "ebpf"] }),
+  prepare: mesh,
+}, {
+  "the tunnel over IPv6 carries traffic": async (world) => {
+    for (const host of world.hosts) {
+      const [connection] = await until("the tunnel is used", async () => {
+        const { connections } = await host.status();
+        return connections[0]?.overlay === "fastdp" && connections;
+      });
+      assert.deepEqual([connection!.state, connection!.info], ["established", ""]);
+    }
+  },
+  ...everyday,
+});
+
 const addresses = suite({
   name: "host kernel, IPv6 addresses of hosts",
   open: () => hostWorld({ hosts: 3, containers: 3, ipv6: "all" }),
@@ -145,4 +162,4 @@ const addresses = suite({
   },
 });
 
-declareTests(bridged, addresses);
+declareTests(bridged, inKernel, addresses);

@@ -56,7 +56,7 @@ for (const [what, links, routes, mtu] of CASES) {
 Deno.test("defaultMtu() beside Weave is what its containers have, and less where the way out carries less", () => {
   for (const [underlay, mtu] of [[1500, 1376], [9000, 1376], [1400, 1330]] as const) {
     const host = { links: [lo, link(2, "eth0", underlay)], routes: [defaultVia(2)] };
-    assert.equal(defaultMtu(host, isOurs, "weave"), mtu);
+    assert.equal(defaultMtu(host, isOurs, { compat: "weave" }), mtu);
   }
 });
 
@@ -84,6 +84,15 @@ const LOCAL = [
   routeTo("ff00::/8"),
 ];
 const DOCKER = routeTo("172.17.0.0/16", { interfaces: [9] });
+Deno.test("defaultMtu() leaves room for what seals packets where hosts are reached over IPv6 alone", () => {
+  const links = [lo, link(2, "eth0", 1500)];
+  const mtuOf = (routes: readonly Route[], sealed: boolean) =>
+    defaultMtu({ links, routes }, isOurs, { sealed });
+  const both = [defaultVia(2), routeTo("::/0")];
+  assert.deepEqual([mtuOf(both, false), mtuOf(both, true)], [1410, 1410]);
+  assert.deepEqual([mtuOf([routeTo("::/0")], false), mtuOf([routeTo("::/0")], true)], [1410, 1393]);
+});
+
 const FAMILIES:
   readonly (readonly [what: string, routes: readonly string[] | Route[], peers: string[], string])[] = [
     ["a host without any route", [], [], "ip"],

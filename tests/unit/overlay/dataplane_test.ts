@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import type { Ip } from "../../../mod/core/addr.ts";
 import type { ConnUid } from "../../../mod/core/names.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../../mod/core/overlay_port.ts";
-import type { DataplaneEffect } from "../../../mod/overlay/dataplane.ts";
+import { Dataplane, type DataplaneEffect } from "../../../mod/overlay/dataplane.ts";
 import { encodeHeartbeat } from "../../../mod/wire/mesh/heartbeat.ts";
 import type { FlowHandle, FlowRecord, PortNo, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { seededRandom, withSeed } from "../properties.ts";
 import { BROADCAST, Cluster } from "./cluster.ts";
+import { FAST_EXTENSION } from "../../../mod/overlay/ports/esp_port.ts";
 import { hostIp, vport } from "./kernel.ts";
+import { OVS_HOST } from "./ovs_host.ts";
 import {
   at,
   established,
@@ -152,11 +154,27 @@ Deno.test("Dataplane fails a link only when the overlays have nothing in common"
     told(request(core, { ...PREPARE, ...change })).filter((event) => event.kind === "failed").length;
   assert.equal(failed({ theirOverlays: ["sleeve"] }), 1);
   assert.equal(failed({ theirOverlays: undefined }), 1);
-  assert.equal(failed({ link: 2 as LinkId, local: "2001:db8::1" as Ip }), 0);
+  const remote = { ip: "2001:db8::2" as Ip, port: 40_000 };
+  assert.equal(failed({ link: 2 as LinkId, local: "2001:db8::1" as Ip, remote }), 0);
   assert.equal(failed({ link: 3 as LinkId, outbound: true, remote: { ip: hostIp(2), port: 65_535 } }), 0);
   const why = core.report(at(0)).links.map((link) => link.status.why!);
-  assert.match(why[0]!, /IPv4/);
+  assert.match(why[0]!, /peer's fastdp tunnels run over IPv4 only, and this connection uses 2001:db8::2/);
   assert.match(why[1]!, /65535/);
+});
+
+Deno.test("Dataplane has a tunnel over IPv6 where both ends announce it", () => {
+  const core = new Dataplane({ ...OVS_HOST, extensions: [FAST_EXTENSION.ipv6] });
+  core.step({ kind: "started", ports: PORTS, flows: [] }, at(0));
+  const remote = { ip: "2001:db8::2" as Ip, port: 40_000 };
+  const wanted = { ...PREPARE, local: "2001:db8::1" as Ip, remote, extensions: [FAST_EXTENSION.ipv6] };
+  topology(core, [1, 2], false);
+  request(core, wanted);
+  const beats = request(core, { kind: "confirm", link: LINK }, 1).filter((effect) =>
+    effect.kind === "execute"
+  );
+  assert.deepEqual(beats.map(({ actions }) => actions), [[
+    { kind: "tunnel", port: 9, tunnel: { id: 0x2001, src: "2001:db8::1", dst: "2001:db8::2" }, df: true },
+  ]]);
 });
 
 Deno.test("Dataplane follows a peer whose outer address changes", () => {

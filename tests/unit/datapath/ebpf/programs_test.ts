@@ -39,6 +39,25 @@ Deno.test("programs that say something else are loaded anew, with the maps that 
   assert.notEqual(second.programs.local.program.fd, program.fd);
 });
 
+Deno.test("maps of an earlier version without those for IPv6 are taken over, and these are made", () => {
+  const machine = new FakeMachine();
+  const first = loadPrograms(machine, []);
+  const later = [first.maps.numbers, first.maps.addresses].map(({ fd }) => fd + 100);
+  const { name, program } = first.programs.local;
+  const held = machine.programs.find(({ fd }) => fd === program.fd)!;
+  Object.assign(held, { maps: held.maps.filter((id) => !later.includes(id)) });
+  const old = { name: name.slice(0, -8) + "00000000", program: program.fd + 100 };
+  const second = loadPrograms(machine, [old]);
+  assert.equal(second.maps.flows, first.maps.flows);
+  assert.notEqual(second.maps.numbers, first.maps.numbers);
+  assert.equal(machine.maps.length, COUNT + 2);
+  // A host that was stopped half-way has ports with either: the maps of the newer ones hold what the flows name.
+  const { name: newer, program: { fd } } = second.programs.tunnel;
+  const third = loadPrograms(machine, [old, { name: newer, program: fd + 100 }]);
+  assert.equal(third.maps.numbers, second.maps.numbers);
+  assert.equal(machine.maps.length, COUNT + 2);
+});
+
 Deno.test("what another layout left is not taken over", () => {
   const machine = new FakeMachine();
   const { programs: { local } } = loadPrograms(machine, []);

@@ -21,6 +21,7 @@ const LOCAL: FlowKey = {
   ethDst: 0x02_00_00_00_00_02 as Mac,
 };
 const TUNNEL = { id: 0x12_34_56 as Vni, src: "192.0.2.255" as Ip, dst: "198.51.100.1" as Ip };
+const TUNNEL6 = { id: 0x12_34_57 as Vni, src: "2001:db8::ff" as Ip, dst: "fd50::1" as Ip };
 const output = (port: number): FlowAction => ({ kind: "output", port: port as PortNo });
 const ufid = (number: number) => number as Ufid;
 
@@ -53,6 +54,10 @@ Deno.test("what was installed is read again by the next process, keys and action
     [{ ...LOCAL, tagged: true }, []],
     [{ ...LOCAL, inPort: 8 as PortNo, tunnel: TUNNEL }, [output(0)]],
     [{ inPort: 8 as PortNo, tunnel: TUNNEL }, [{ kind: "tunnel", port: 8 as PortNo, tunnel: TUNNEL }]],
+    [{ inPort: 8 as PortNo, tunnel: TUNNEL6, tagged: true }, [{
+      ...{ kind: "tunnel", port: 8 as PortNo },
+      tunnel: { ...TUNNEL6, src: "::" as Ip },
+    }, { kind: "tunnel", port: 8 as PortNo, tunnel: TUNNEL }]],
     [{ ...LOCAL, ethDst: 0xffff_ffff_ffff as Mac }, Array.from({ length: 40 }, (_, i) => output(i))],
   ];
   const first = tables(maps);

@@ -50,8 +50,43 @@ Deno.test("a miss says where it came from, and its frame is whole", () => {
     tagged: true,
     source: "192.0.2.1",
     destination: "192.0.2.2",
+    size: 20,
   });
   assert.deepEqual(frame, FRAME);
+});
+
+/** A miss whose outer header is IPv6: from 2001:db8::1 to fd50::2, neither of which has a number. */
+function miss6(frame: Uint8Array): Uint8Array {
+  const head = new Uint8Array(VIRTIO_HEADER + 52);
+  head.set([1, 1, 142, 0, 100, 2, 86, 0, 16, 0]); // checksum at 34 and headers of 94 in the frame itself
+  head.set([5, 0, 0, 0, 1, 2, 3, 0x40, 0, 0, 0, 0, 0x81, 0, 0x10, 0, 0, 0, 0, 0], VIRTIO_HEADER);
+  head.set([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], VIRTIO_HEADER + 20);
+  head.set([0xfd, 0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2], VIRTIO_HEADER + 36);
+  return Uint8Array.of(...head, ...frame);
+}
+
+Deno.test("a miss over IPv6 has both addresses in front of its frame, which goes back as any other", () => {
+  const { tap, user } = end();
+  tap.queue.push(miss6(FRAME), miss6(new Uint8Array(0)).slice(0, -1));
+  let seen = 0;
+  const { misses } = user.read((header, frame) => {
+    assert.deepEqual(header, {
+      ...{ ifindex: 5, id: 0x03_02_01, tagged: false, size: 52 },
+      ...{ source: "2001:db8::1", destination: "fd50::2" },
+    });
+    assert.deepEqual(frame.slice(), FRAME);
+    user.send(frame, OUTPUT);
+    assert.deepEqual(frame.slice(), FRAME);
+    seen++;
+  });
+  assert.deepEqual([seen, misses], [1, 0]);
+  const [sent] = tap.written;
+  assert.deepEqual([...sent!.subarray(0, VIRTIO_HEADER)], [1, 1, 98, 0, 100, 2, 38, 0, 16, 0]);
+  assert.deepEqual([...sent!.subarray(VIRTIO_HEADER)], [
+    ...FRAME.subarray(0, 12),
+    ...[0x88, 0xa8, 0, 5],
+    ...FRAME.subarray(12),
+  ]);
 });
 
 Deno.test("the frame of a miss goes back with the tag of its slot, its checksum as far on, and can be sent again", () => {

@@ -118,6 +118,57 @@ Deno.test("writeFlowNew() and decodeFlow() agree on every kind of key", () => {
   });
 });
 
+const HERE6 = "fd50::1" as Ip;
+const THERE6 = "2001:db8::2" as Ip;
+const HEX6 = { here: "fd50" + "0".repeat(27) + "1", there: "20010db8" + "0".repeat(23) + "2" };
+
+Deno.test("writeFlowNew() matches and sets tunnels over IPv6 as the kernel has them (linux/openvswitch.h)", () => {
+  const key: FlowKey = { inPort: port(2), tunnel: { id: 0xabc123 as Vni, src: THERE6, dst: HERE6 } };
+  const set: FlowAction = {
+    kind: "tunnel",
+    port: port(2),
+    tunnel: { id: 7 as Vni, src: HERE6, dst: THERE6 },
+  };
+  const sent = attributes(install({ ufid: ufid(1), key, actions: [set, output(4)] }));
+  // OVS_TUNNEL_KEY_ATTR_IPV6_SRC is 12, _DST 13; each of 16 octets.
+  const ends = (src: string, dst: string) => `14000c00${src}14000d00${dst}`;
+  assert.ok(
+    sent[1]!.includes(`0c000000${"abc123".padStart(16, "0")}${ends(HEX6.there, HEX6.here)}`),
+    sent[1],
+  );
+  assert.ok(sent[7]!.includes(`0c000000${"f".repeat(16)}${ends("f".repeat(32), "f".repeat(32))}`), sent[7]);
+  assert.ok(sent[2]!.includes(`0c000000${"7".padStart(16, "0")}${ends(HEX6.here, HEX6.there)}`), sent[2]);
+  assert.ok(!sent[1]!.includes("08000100") && !sent[2]!.includes("08000200"), "no IPv4 address");
+});
+
+Deno.test("writeFlowNew() and decodeFlow() agree on tunnels of both families", () => {
+  const tunnels = [[HERE6, THERE6], ["::" as Ip, THERE6], [HERE, THERE], ["0.0.0.0" as Ip, THERE]] as const;
+  tunnels.forEach(([src, dst], i) => {
+    const key: FlowKey = {
+      inPort: port(2),
+      tunnel: { id: 9 as Vni, src: dst, dst: src },
+      ethDst: mac("02:00:00:00:00:01"),
+    };
+    const actions: readonly FlowAction[] = [
+      { kind: "tunnel", port: port(2), tunnel: { id: 7 as Vni, src, dst } },
+      tunnel(8),
+    ];
+    const flow = flows.decodeFlow(install({ ufid: ufid(i + 1), key, actions }));
+    assert.ok(flow.ok);
+    assert.deepEqual([flow.value.key, flow.value.actions], [key, actions]);
+  });
+});
+
+Deno.test("decodeFlow() has no key for a flow of half an IPv6 address", () => {
+  const key: FlowKey = { inPort: port(2), tunnel: { id: 9 as Vni, src: THERE6, dst: HERE6 } };
+  const message = install({ ufid: ufid(1), key, actions: [] });
+  const masks = toHex(message).lastIndexOf("14000d00" + "f".repeat(32)) / 2 + 4;
+  message[masks + 15] = 0;
+  const flow = flows.decodeFlow(message);
+  assert.ok(flow.ok);
+  assert.equal(flow.value.key, undefined);
+});
+
 const sleeve = (id: number) => ({ link: 7 as LinkId, id: id as Vni });
 const tagOf: TagOf = ({ id }) => id;
 const toSleeve = (id: number): FlowAction => ({ kind: "sleeve", port: port(9), sleeve: sleeve(id) });

@@ -74,6 +74,41 @@ Deno.test("decodeSa and decodePolicy read what was asked for", () => {
   assert.ok(read.every((policy) => policy.ok && policy.value !== undefined && isPortPolicy(policy.value)));
 });
 
+Deno.test("associations and policies of IPv6 say their family, and whole addresses (linux/xfrm.h)", () => {
+  const [here, there] = ["fd50::1", "2001:db8::2"] as const as unknown as readonly [Ip, Ip];
+  const hex = { here: "fd50" + "0".repeat(27) + "1", there: "20010db8" + "0".repeat(23) + "2" };
+  const sa = { src: there, dst: here, spi: 0xffcca8ef, key, reqid: 7, bound: true };
+  assert.deepEqual(decodeSa(xfrm.newSa(sa)), {
+    ok: true,
+    value: { src: there, dst: here, spi: 0xffcca8ef, protocol: 50, reqid: 7, keyed: true },
+  });
+  const selector = { src: here, dst: there, direction: "out", port: 6784, mark: undefined } as const;
+  const esp = xfrm.newPolicy({ ...selector, priority: 9, verdict: { kind: "esp", spi: 5, reqid: 7 } });
+  assert.deepEqual(decodePolicy(esp), {
+    ok: true,
+    value: {
+      ...{ src: here, dst: there, protocol: 17, port: 6784, priority: 9, direction: 1 },
+      ...{ marked: false, optional: false, sub: false, block: false, spi: 5, reqid: 7 },
+    },
+  });
+  // struct xfrm_selector behind the header of 16 octets: both addresses, ports, family AF_INET6, prefixes of 128 bits.
+  const text = toHex(esp);
+  assert.equal(text.slice(32, 96), hex.there + hex.here);
+  assert.equal(text.slice(112, 122), "0a00808011");
+  // struct xfrm_usersa_id: address, number, family, protocol; then the source as an attribute.
+  const gone = toHex(xfrm.deleteSa(sa)).slice(32);
+  assert.equal(gone, `${hex.here}ffcca8ef0a003200` + `14000d00${hex.there}`);
+});
+
+Deno.test("a policy of IPv6 networks is none from a host to another", () => {
+  const [src, dst] = ["fd50::1", "fd50::2"] as const as unknown as readonly [Ip, Ip];
+  const policy = xfrm.newPolicy({
+    ...{ src, dst, direction: "out", port: 6784, mark: undefined, priority: 9, verdict: { kind: "block" } },
+  });
+  policy[16 + 42] = 64;
+  assert.deepEqual(decodePolicy(policy), { ok: true, value: undefined });
+});
+
 Deno.test("decodeSa and decodePolicy survive anything", () => {
   fuzz(decodeSa, [fromHex(vectors[2]!.hex)]);
   fuzz(decodePolicy, [as(xfrm.XFRM_MSG.newPolicy, fromHex(vectors[3]!.hex))]);
