@@ -1,16 +1,16 @@
 /** Arrangements that several suites use. */
 import { loadIpsec } from "./kernel_flows.ts";
 import { until } from "./process.ts";
-import { type Host, World } from "./world.ts";
+import { type Host, World, type WorldOptions } from "./world.ts";
 
 /** Hosts with one container each, for one of the functions below. */
-export async function hosts(count: number): Promise<World> {
-  return await World.create({ hosts: count, containers: count });
+export async function hosts(count: number, options: Pick<WorldOptions, "ipv6"> = {}): Promise<World> {
+  return await World.create({ hosts: count, containers: count, ...options });
 }
 
 /** The same, in a kernel that can seal tunnels. */
-export async function sealingHosts(count: number): Promise<World> {
-  const world = await hosts(count);
+export async function sealingHosts(count: number, options: Pick<WorldOptions, "ipv6"> = {}): Promise<World> {
+  const world = await hosts(count, options);
   await loadIpsec();
   return world;
 }

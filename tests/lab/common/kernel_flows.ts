@@ -78,7 +78,7 @@ export async function loadModules(...names: readonly string[]): Promise<void> {
 
 /** What encrypts the fast path, and what makes a kernel find it by itself. */
 const IPSEC = [
-  ...["xfrm_user", "esp4", "seqiv", "gcm", "ghash-generic", "ctr", "drbg", "hmac", "sha512_generic"],
+  ...["xfrm_user", "esp4", "esp6", "seqiv", "gcm", "ghash-generic", "ctr", "drbg", "hmac", "sha512_generic"],
 ];
 
 /** Makes IPsec possible in a kernel that runs as a process. */

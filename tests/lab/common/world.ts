@@ -150,8 +150,9 @@ export interface WorldOptions {
   readonly mtu?: number;
   /** Two hosts on one cable, with no bridge between them. */
   readonly direct?: boolean;
-  /** Which hosts have an IPv6 address on the underlay and no IPv4 address; none unless said. */
-  readonly ipv6?: "all";
+  /** Which hosts have an IPv6 address on the underlay and no IPv4 address: none unless said. `but-first`: the first has
+   * IPv4 alone, the second both. */
+  readonly ipv6?: "all" | "but-first";
   /** Whether to load the kernel's module first; it stays loaded. Yes unless said. */
   readonly openvswitch?: boolean;
   /** What the names of all namespaces begin with. */
@@ -210,15 +211,22 @@ export class World implements Arrangement {
         ...numbers.map((n) => `link set p${n} master br0 up`),
       ], fabric);
     }
-    const ipv6 = options.ipv6 === "all";
     for (const n of numbers) {
-      const host = new Host(`${this.prefix}h${n}`, ipv6 ? `fd50::${n}` : `192.168.50.${n}`);
+      const ipv4 = `192.168.50.${n}`;
+      const ipv6 = options.ipv6 === "all" || options.ipv6 === "but-first" && n > 1;
+      const host = new Host(`${this.prefix}h${n}`, ipv6 ? `fd50::${n}` : ipv4);
       host.peerName = `02:00:00:00:50:${n.toString(16).padStart(2, "0")}`;
       host.upOptions = options.upOptions ?? [];
       host.environment = options.environment ?? {};
       host.program = options.program ?? PROGRAM;
-      const address = ipv6 ? `${host.address}/64 dev eth0 nodad` : `${host.address}/24 dev eth0`;
-      await ip(["link set lo up", `addr add ${address}`, "link set eth0 up"], host.netns);
+      const addresses = [
+        ...(ipv6 ? [`${host.address}/64 dev eth0 nodad`] : []),
+        ...(!ipv6 || options.ipv6 === "but-first" && n === 2 ? [`${ipv4}/24 dev eth0`] : []),
+      ];
+      await ip(
+        ["link set lo up", ...addresses.map((one) => `addr add ${one}`), "link set eth0 up"],
+        host.netns,
+      );
       this.hosts.push(host);
     }
     await this.addContainers(options.containers ?? 0);

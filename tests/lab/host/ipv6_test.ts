@@ -1,14 +1,16 @@
 /** Hosts that reach each other over IPv6 alone. */
 import assert from "node:assert/strict";
 import type { CheckReport } from "../../../mod/control/doctor_types.ts";
-import { mesh } from "../common/arrangements.ts";
+import { line, mesh } from "../common/arrangements.ts";
+import { Capture } from "../common/container.ts";
 import { firstPackets, resetAll, startWithPasswords } from "../common/everyday.ts";
 import { note } from "../common/notes.ts";
 import { exec, until } from "../common/process.ts";
 import { type Scenario, suite } from "../common/suite.ts";
+import { unnoticed } from "../common/unnoticed.ts";
 import type { Host, World } from "../common/world.ts";
 import { backAfter, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
-import { narrow, singleDatagrams } from "./underlay.ts";
+import { blockUdp, narrow, singleDatagrams } from "./underlay.ts";
 
 async function nft(host: Host, ...commands: readonly string[]): Promise<void> {
   await exec(["nft", "-f", "-"], { netns: host.netns, input: commands.join("\n") + "\n" });
@@ -64,21 +66,107 @@ const bridged = suite({
   },
 });
 
+/** Waits until all connections use an overlay. */
+async function overlays(world: World, overlay: string): Promise<void> {
+  for (const host of world.hosts) {
+    await until(`all connections of ${host.netns} use ${overlay}`, async () => {
+      const { connections } = await host.status();
+      return connections.length > 0 && connections.every((connection) => connection.overlay === overlay);
+    }, { ms: 30_000 });
+  }
+}
+
+const EBPF = ["--datapath", "ebpf"];
+
 const inKernel = suite({
   name: "host kernel, IPv6 underlay with ebpf",
-  open: () => hostWorld({ hosts: 2, containers: 2, ipv6: "all", upOptions: ["--datapath", "ebpf"] }),
+  open: () => hostWorld({ hosts: 2, containers: 2, ipv6: "all", upOptions: EBPF }),
   prepare: mesh,
 }, {
-  "the tunnel over IPv6 carries traffic": async (world) => {
-    for (const host of world.hosts) {
-      const [connection] = await until("the tunnel is used", async () => {
-        const { connections } = await host.status();
-        return connections[0]?.overlay === "fastdp" && connections;
-      });
-      assert.deepEqual([connection!.state, connection!.info], ["established", ""]);
-    }
+  "the tunnel over IPv6 carries traffic, and user space none": async (world) => {
+    await overlays(world, "fastdp");
+    for (const host of world.hosts) assert.equal((await host.status()).connections[0]!.info, "");
+    await using capture = await Capture.start(world.fabric, "p1", "udp and portrange 6783-6784", "-v");
+    const options = ["-s", "1300", "-c", "20", "-i", "0.05", "-W", "3"];
+    await world.container(1).mustPing(world.container(2).address, ...options);
+    await until("the capture has them", () => capture.packets.length >= 40);
+    const large = (await capture.stop()).filter((line) => / UDP, length 13| length: 13|VXLAN/.test(line));
+    assert.ok(large.every((line) => /\.6784: /.test(line)), large.join("\n"));
   },
   ...everyday,
+  "a restart of either daemon loses no packet": (world) =>
+    unnoticed(world, async () => {
+      for (const [i, host] of world.hosts.entries()) {
+        host.daemon.kill(i === 0 ? "SIGKILL" : "SIGTERM");
+        await host.daemon.ended();
+        await host.up(...(i === 0 ? [] : ["--peers", world.host(1).address]));
+      }
+      await overlays(world, "fastdp");
+    }),
+  "the tunnel is blocked: user space carries on, and gives it back": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    await using ping = one.background("ping", "-n", "-i", "0.1", two.address);
+    const unblock = await blockUdp(world.host(2), 6784, undefined, "ip6");
+    await overlays(world, "sleeve");
+    await one.mustPing(two.address, "-c", "5", "-i", "0.1", "-W", "3");
+    assert.match((await world.host(2).status()).connections[0]!.info, /no fastdp: .*VXLAN heartbeat/);
+    await unblock();
+    await overlays(world, "fastdp");
+    await one.mustPing(two.address, "-c", "5", "-i", "0.1", "-W", "3");
+    ping.kill("SIGINT");
+    await ping.ended();
+    note(/.* packet loss/.exec(ping.output())?.[0] ?? "no summary");
+  },
+});
+
+const relayed = suite({
+  name: "host kernel, line over IPv4 and IPv6 with ebpf",
+  open: () => hostWorld({ hosts: 3, containers: 3, ipv6: "but-first", upOptions: EBPF }),
+  prepare: line,
+}, {
+  "the middle passes on from one to the other, in its kernel": async (world) => {
+    await overlays(world, "fastdp");
+    const [one, three] = [world.container(1), world.container(3)];
+    for (const size of [18, 1000, 1382, 1500, 30_000]) {
+      await one.mustPing(three.address, "-s", String(size), "-c", "3", "-i", "0.05", "-W", "3");
+    }
+    await three.mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
+    await one.mustArping(three.address);
+    const before = (await world.host(2).report()).details;
+    const rates = [await one.iperf(three, 2, "-C", "cubic"), await one.iperf(three, 2, "-C", "cubic", "-R")];
+    note(`TCP ${rates.map((rate) => (rate / 1e9).toFixed(2)).join(" and back ")} Gbit/s`);
+    assert.ok(Math.min(...rates) > CARRIES, `${rates}`);
+    assert.ok(before !== undefined);
+  },
+});
+
+const sealed = suite({
+  name: "host kernel, password over IPv6 with ebpf",
+  open: () => hostWorld({ hosts: 2, containers: 2, ipv6: "all", upOptions: EBPF }),
+}, {
+  "a kernel without IPsec sends nothing in clear: user space seals it, and status says why": async (
+    world,
+  ) => {
+    await using capture = await Capture.start(world.fabric, "p1", "ip6", "-A");
+    await startWithPasswords(world, ["same secret", "same secret"]);
+    const { connections } = await world.host(1).established();
+    assert.deepEqual([connections[0]!.overlay, connections[0]!.encrypted], ["sleeve", true]);
+    const info = await until("it is known", async () => {
+      const [connection] = (await world.host(1).status()).connections;
+      return /IPsec/.test(connection!.info) && connection!.info;
+    });
+    note(info);
+    const mark = "meshnet in clear";
+    const pattern = [...mark].map((letter) => letter.charCodeAt(0).toString(16)).join("");
+    const options = ["-c", "10", "-i", "0.05", "-W", "3", "-s", "400"];
+    await backAfter(world.container(1), world.container(2).address, 10_000);
+    await world.container(1).mustPing(world.container(2).address, ...options, "-p", pattern);
+    await until("the capture has them", () => capture.packets.length >= 20);
+    await capture.stop();
+    assert.equal(capture.program.output().split(mark).length, 1);
+    assert.doesNotMatch(capture.program.output(), /\.6784: /);
+    await resetAll(world);
+  },
 });
 
 const addresses = suite({
@@ -162,4 +250,4 @@ const addresses = suite({
   },
 });
 
-declareTests(bridged, inKernel, addresses);
+declareTests(bridged, inKernel, relayed, sealed, addresses);

@@ -12,20 +12,22 @@ async function nft(netns: string, ...commands: readonly string[]): Promise<void>
   await exec(["nft", "-f", "-"], { netns, input: commands.join("\n") + "\n" });
 }
 
-/** Drops UDP to one port or several that arrives at a host, from one address or from all, until the returned function is called. */
+/** Drops UDP to one port or several that arrives at a host, from one address or from all, until the returned function is
+ * called. `family`: which packets the rule sees. */
 export async function blockUdp(
   host: Host,
   ports: number | string,
   from?: string,
+  family: "inet" | "ip6" = "inet",
 ): Promise<() => Promise<void>> {
-  const source = from === undefined ? "" : `ip saddr ${from} `;
+  const source = from === undefined ? "" : `${from.includes(":") ? "ip6" : "ip"} saddr ${from} `;
   await nft(
     host.netns,
-    "add table inet block",
-    "add chain inet block in { type filter hook input priority 0; }",
-    `add rule inet block in ${source}udp dport ${ports} drop`,
+    `add table ${family} block`,
+    `add chain ${family} block in { type filter hook input priority 0; }`,
+    `add rule ${family} block in ${source}udp dport ${ports} drop`,
   );
-  return () => nft(host.netns, "delete table inet block");
+  return () => nft(host.netns, `delete table ${family} block`);
 }
 
 /** Drops all UDP that arrives at a host but answers: what comes back from where the host has sent to. */

@@ -6,6 +6,7 @@ import doctor from "./doctor_lab.ts";
 import encrypted from "./esp_lab.ts";
 import fallback from "./fallback_lab.ts";
 import groups from "./groups_lab.ts";
+import ipv6 from "./ipv6_lab.ts";
 import kernel from "./kernel_lab.ts";
 import loop from "./loop_lab.ts";
 import lifecycle from "./lifecycle_lab.ts";
@@ -32,5 +33,6 @@ export const SUITES: readonly Suite[] = [
   ...fallback,
 
   ...mixedLine,
+  ...ipv6,
   ...[manyFlows, transit, groups, loop, sleeveDatapath, clone, kernel, contract, datapath],
 ];
