@@ -384,7 +384,9 @@ export class FastdpLink implements Forwarder {
     }
     const tunnel = { id: this.#tunnel!.vni, src: path.local, dst: path.remote };
     const action = { kind: "tunnel", port: path.port, tunnel } as const;
-    return [{ kind: "frame", frame, action: full ? { ...action, df: true } : action }];
+    // Over IPv6 the kernel never cuts a tunnel's packets: what it believes of the route is part of the path.
+    const df = full && isIpv4(path.remote);
+    return [{ kind: "frame", frame, action: df ? { ...action, df } : action }];
   }
 
   /** When the next heartbeat is due after this one, and whether this one is of full size. */

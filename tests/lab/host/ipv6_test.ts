@@ -5,7 +5,7 @@ import { line, mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
 import { firstPackets, resetAll, startWithPasswords } from "../common/everyday.ts";
 import { note } from "../common/notes.ts";
-import { exec, until } from "../common/process.ts";
+import { exec, ip, until } from "../common/process.ts";
 import { type Scenario, suite } from "../common/suite.ts";
 import { unnoticed } from "../common/unnoticed.ts";
 import type { Host, World } from "../common/world.ts";
@@ -116,6 +116,27 @@ const inKernel = suite({
     ping.kill("SIGINT");
     await ping.ended();
     note(/.* packet loss/.exec(ping.output())?.[0] ?? "no summary");
+  },
+});
+
+const narrower = suite({
+  name: "host kernel, a route of IPv6 that the kernel believes to be narrow, with ebpf",
+  open: () => hostWorld({ hosts: 2, containers: 2, ipv6: "all", upOptions: EBPF }),
+  prepare: mesh,
+}, {
+  "user space carries what the kernel would drop, until it believes otherwise": async (world) => {
+    const [one, two] = [world.container(1), world.container(2)];
+    await overlays(world, "fastdp");
+    const large = ["-M", "dont", "-s", "1350"];
+    await one.mustPing(two.address, ...large, "-c", "3", "-i", "0.1", "-W", "3");
+    const { netns } = world.host(1);
+    await ip(["route add fd50::2/128 dev eth0 mtu 1280"], netns);
+    note(`large packets arrive again after ${await backAfter(one, two.address, 20_000, ...large)} ms`);
+    await overlays(world, "sleeve");
+    assert.match((await world.host(2).status()).connections[0]!.info, /path carries less than 1480 bytes/);
+    await ip(["route del fd50::2/128 dev eth0"], netns);
+    await overlays(world, "fastdp");
+    await one.mustPing(two.address, ...large, "-c", "3", "-i", "0.1", "-W", "3");
   },
 });
 
@@ -250,4 +271,4 @@ const addresses = suite({
   },
 });
 
-declareTests(bridged, inKernel, relayed, sealed, addresses);
+declareTests(bridged, inKernel, narrower, relayed, sealed, addresses);

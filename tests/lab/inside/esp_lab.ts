@@ -87,7 +87,9 @@ const scenarios: Readonly<Record<string, Scenario<World>>> = {
     }
     const rate = await transfer;
     const clear = await capture.stop();
-    const repairs = world.host(2).daemon.output().split("overlay/ipsec-changed-by-others").length - 1;
+    const repairsNow = () =>
+      world.host(2).daemon.output().split("overlay/ipsec-changed-by-others").length - 1;
+    const repairs = await until("the log has the last one", () => repairsNow() >= 5 && repairsNow());
     const refused = await mismatches(world, 1) - before;
     const windows = windowsOf(clear);
     note(
