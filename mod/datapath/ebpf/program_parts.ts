@@ -25,6 +25,6 @@ export const AT = {
 } as const;
 
 /** r0 = the element, or 0. */
-export function lookUp(program: Assembler, map: MapName, key: number): Assembler {
+export function findElement(program: Assembler, map: MapName, key: number): Assembler {
   return program.map("r1", map).mov("r2", "r10").alu("add", "r2", key).call(HELPER.lookup);
 }

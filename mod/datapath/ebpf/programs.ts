@@ -24,7 +24,7 @@ import {
   STRETCH,
   WAITING_MISSES,
 } from "./layout.ts";
-import { AT, HELPER, lookUp } from "./program_parts.ts";
+import { AT, findElement, HELPER } from "./program_parts.ts";
 import { setTunnel, setTunnel6, TUNNEL, tunnelInKey, tunnelInKey6 } from "./tunnel_parts.ts";
 
 /** Fields of struct __sk_buff. */
@@ -99,7 +99,7 @@ function fromUser(): AssembledProgram {
     .store(8, "r10", AT.group + GROUP_KEY.ufid, 0)
     .store(4, "r10", AT.group + GROUP_KEY.chunk, "r9")
     .store(4, "r10", AT.group + GROUP_KEY.chunk + 4, 0);
-  lookUp(program, "groups", AT.group);
+  findElement(program, "groups", AT.group);
   program.jumpIf("r0", "eq", 0, "drop").mov("r7", "r0").load(4, "r8", "r7", GROUP.count).mov("r9", 0)
     .jumpIf("r8", "eq", 0, "drop").jumpIf("r8", "gt", MAX_OUTPUTS, "drop")
     .alu("add", "r7", GROUP.actions)
@@ -141,7 +141,7 @@ function macs(program: Assembler): void {
 /** One more of what happens. */
 function count(program: Assembler, what: keyof typeof COUNT): void {
   program.store(4, "r10", AT.index, COUNT[what]);
-  lookUp(program, "counts", AT.index);
+  findElement(program, "counts", AT.index);
   const label = `counted ${what}`;
   program.jumpIf("r0", "eq", 0, label).load(8, "r1", "r0", 0).alu("add", "r1", 1).store(8, "r0", 0, "r1")
     .label(
@@ -151,12 +151,12 @@ function count(program: Assembler, what: keyof typeof COUNT): void {
 
 /** Goes to "hit" with r7 = the flow; falls through where there is none. */
 function lookUpFlow(program: Assembler): void {
-  lookUp(program, "flows", AT.key);
+  findElement(program, "flows", AT.key);
   program.mov("r7", "r0").jumpIf("r7", "ne", 0, "hit");
   // The MACs are kept on the frame; the key is of no more use than for flows of all MACs.
   for (const at of [0, 4, 8]) program.store(4, "r10", AT.key + KEY.macs + at, 0);
   program.store(4, "r10", AT.key + KEY.wide, 1);
-  lookUp(program, "flows", AT.key);
+  findElement(program, "flows", AT.key);
   program.mov("r7", "r0").jumpIf("r7", "ne", 0, "hit");
 }
 
@@ -177,11 +177,11 @@ function miss(
   program: Assembler,
   { credit, overIpv6 = false }: { credit: boolean; overIpv6?: boolean },
 ): void {
-  lookUp(program, "rates", AT.key + KEY.ifindex);
+  findElement(program, "rates", AT.key + KEY.ifindex);
   program.jumpIf("r0", "eq", 0, "no rate").mov("r7", "r0").call(HELPER.now);
   countInRate(program, "r7", STRETCH.misses, "bounded");
   program.label("no rate").store(4, "r10", AT.index, CONFIG_AT.settings);
-  lookUp(program, "config", AT.index);
+  findElement(program, "config", AT.index);
   program.jumpIf("r0", "eq", 0, "drop").load(4, "r9", "r0", CONFIG.tap);
   if (credit) {
     program.load(4, "r8", "r0", CONFIG.taken);
@@ -191,7 +191,7 @@ function miss(
       .call(HELPER.checkMtu)
       .jumpIf("r0", "eq", NO_DEVICE, "to the bridge");
     program.store(4, "r10", AT.index, CONFIG_AT.given);
-    lookUp(program, "config", AT.index);
+    findElement(program, "config", AT.index);
     program.jumpIf("r0", "eq", 0, "drop").load(4, "r1", "r0", CONFIG.given)
       .alu("sub", "r1", "r8").alu("lsh", "r1", 32).alu("rsh", "r1", 32)
       // User space may have taken more than were given: it forgives all when it has emptied the TAP, also what came after.
@@ -248,7 +248,7 @@ function outputs(program: Assembler): void {
   program.load(4, "r8", "r7", FLOW.count).mov("r9", 0)
     .load(4, "r1", "r7", FLOW.meter).jumpIf("r1", "eq", 0, "no meter")
     .store(4, "r10", AT.index, "r1");
-  lookUp(program, "meters", AT.index);
+  findElement(program, "meters", AT.index);
   program.jumpIf("r0", "eq", 0, "no meter").mov("r9", "r0").call(HELPER.now);
   countInRate(program, "r9", STRETCH.meters, "over");
   program.jump("metered").label("over").load(4, "r8", "r7", FLOW.locals)
@@ -260,7 +260,7 @@ function outputs(program: Assembler): void {
     .jumpIf("r1", "ne", 1, "several")
     .alu("add", "r7", FLOW.only).mov("r8", 1).jump("act")
     .label("several");
-  lookUp(program, "groups", AT.group);
+  findElement(program, "groups", AT.group);
   program.jumpIf("r0", "eq", 0, "drop").mov("r7", "r0").alu("add", "r7", GROUP.actions)
     .label("act");
   act(program);
@@ -269,7 +269,7 @@ function outputs(program: Assembler): void {
     .mov("r1", "r9").alu("and", "r1", CHUNK - 1).jumpIf("r1", "ne", 0, "act")
     .load(4, "r1", "r10", AT.group + GROUP_KEY.chunk).alu("add", "r1", 1)
     .store(4, "r10", AT.group + GROUP_KEY.chunk, "r1");
-  lookUp(program, "groups", AT.group);
+  findElement(program, "groups", AT.group);
   program.jumpIf("r0", "eq", 0, "done").mov("r7", "r0").alu("add", "r7", GROUP.actions).jump("act");
 }
 

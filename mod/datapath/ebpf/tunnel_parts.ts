@@ -2,7 +2,7 @@
  * of IPv4. */
 import type { Assembler } from "./assembler.ts";
 import { ACTION, KEY, OUTER6 } from "./layout.ts";
-import { AT, HELPER, lookUp } from "./program_parts.ts";
+import { AT, findElement, HELPER } from "./program_parts.ts";
 
 /** struct bpf_tunnel_key. */
 export const TUNNEL = { size: 44, id: 0, remote: 4, tos: 20, ttl: 21, label: 24, local: 28 } as const;
@@ -47,7 +47,7 @@ export function tunnelInKey6(program: Assembler): void {
     .store(4, "r10", AT.key + KEY.id, "r1");
   for (const [from, to] of [[TUNNEL.remote, KEY.source], [TUNNEL.local, KEY.destination]] as const) {
     program.store(4, "r10", AT.key + to, 0);
-    lookUp(program, "numbers", AT.tunnel + from);
+    findElement(program, "numbers", AT.tunnel + from);
     program.jumpIf("r0", "eq", 0, `no number ${to}`).load(4, "r1", "r0", 0)
       .store(4, "r10", AT.key + to, "r1").label(`no number ${to}`);
   }
@@ -73,7 +73,7 @@ export function setTunnel6(program: Assembler): void {
   program.load(4, "r1", "r7", ACTION.id).store(4, "r10", AT.tunnel + TUNNEL.id, "r1");
   for (const [from, to] of [[ACTION.source, TUNNEL.local], [ACTION.destination, TUNNEL.remote]] as const) {
     program.load(4, "r1", "r7", from).store(4, "r10", AT.index, "r1");
-    lookUp(program, "addresses", AT.index);
+    findElement(program, "addresses", AT.index);
     program.jumpIf("r0", "eq", 0, "drop");
     for (const word of [0, 4, 8, 12]) {
       program.load(4, "r1", "r0", word).store(4, "r10", AT.tunnel + to + word, "r1");

@@ -386,23 +386,3 @@ Deno.test("FastdpLink that is sealed is left at once when its peer is heard from
     },
   ], "two in a row come from there: it was no move");
 });
-
-Deno.test("FastdpLink sends from an address of the family to which its peer has moved", () => {
-  const link = established();
-  link.heard("2001:db8::9" as Ip, at(2_000), { promise: 0, full: true });
-  assert.deepEqual([link.remote, link.path?.local], ["2001:db8::9", "::"]);
-  link.heard(REMOTE, at(4_000), { promise: 0, full: true });
-  assert.deepEqual([link.remote, link.path?.local], [REMOTE, "192.0.2.1"]);
-});
-
-Deno.test("FastdpLink over IPv6 says how long its packets are: 20 octets more", () => {
-  const why = (local: string, remote: string) => {
-    const link = new FastdpLink({ ...OPTIONS, local: local as Ip, remote: remote as Ip });
-    link.setTunnel(TUNNEL, at(0));
-    link.confirm(at(0));
-    link.wake(at(60_000));
-    return link.why(at(60_000))!;
-  };
-  assert.match(why("192.0.2.1", "192.0.2.2"), /less than 1426 bytes/);
-  assert.match(why("2001:db8::1", "2001:db8::2"), /less than 1446 bytes/);
-});
