@@ -1,10 +1,19 @@
 /** Flows in the kernel's maps: written, read, and found again by their ids. */
 import { describeErrno, ERRNO } from "../../core/errno.ts";
 import type { FlowAction, FlowHandle, FlowKey, FlowRecord, Ufid } from "../../wire/netlink/ovs_keys.ts";
-import type { FlowCarried } from "../../overlay/ports/dataplane_types.ts";
 import { EndedFlows } from "../ended_flows.ts";
 import { metersOf, portOfMeter } from "../ovs_meters.ts";
 import { FlowPlaces } from "./flow_places.ts";
+import {
+  countOf,
+  HANDLE,
+  handleOf,
+  NO_HANDLE,
+  readActions,
+  readGroup,
+  recordOf,
+  ufidAt,
+} from "./flow_records.ts";
 import {
   ACTION,
   CHUNK,
@@ -37,10 +46,6 @@ import { OuterAddresses } from "./outer_addresses.ts";
 export interface TableTranslator extends Omit<Translator, "addressOf" | "numberOf"> {
   kindOf(ifindex: number): "tunnel" | "tap" | "local";
 }
-
-const NO_HANDLE = new Uint8Array(0) as Uint8Array as FlowHandle;
-/** A handle is a key and the id behind it. */
-const HANDLE = KEY.size + 8;
 
 const octets = (size: number) => new Uint8Array(new ArrayBuffer(size));
 
@@ -210,7 +215,7 @@ export class Tables {
       const ufid = ufidAt(values, at);
       const known = this.#places.get(ufid) !== undefined;
       const handle = known ? NO_HANDLE : handleOf(keys, keyAt, ufid);
-      records.push(record(values, at, { ufid: known ? ufid : undefined, handle }));
+      records.push(recordOf(values, at, { ufid: known ? ufid : undefined, handle }));
     });
     return records;
   }
@@ -232,7 +237,7 @@ export class Tables {
       this.#places.set(ufid, keys.subarray(keyAt, keyAt + KEY.size), chunks);
       // An interface of it is gone: its next frame is decided anew.
       if (key === undefined || actions === undefined) return void stale.push(handleOf(keys, keyAt, ufid));
-      records.push({ ...record(values, at, { ufid, handle: handleOf(keys, keyAt, ufid) }), key, actions });
+      records.push({ ...recordOf(values, at, { ufid, handle: handleOf(keys, keyAt, ufid) }), key, actions });
     });
     for (const handle of stale) this.deleteHandle(handle);
     for (const [key, place] of groups) this.#dropOrphan(key, place.key);
@@ -363,51 +368,4 @@ export class Tables {
   #number(value: number): void {
     new DataView(this.#small.buffer).setUint32(0, value, true);
   }
-}
-
-function ufidAt(values: Uint8Array, at: number): Ufid {
-  return Number(new DataView(values.buffer, values.byteOffset + at).getBigUint64(FLOW.ufid, true)) as Ufid;
-}
-
-function handleOf(keys: Uint8Array, at: number, ufid: Ufid): FlowHandle {
-  const handle = new Uint8Array(HANDLE);
-  handle.set(keys.subarray(at, at + KEY.size));
-  new DataView(handle.buffer).setBigUint64(KEY.size, BigInt(ufid), true);
-  return handle as Uint8Array as FlowHandle;
-}
-
-function countOf(value: Uint8Array, ufid: Ufid): FlowCarried {
-  const { bytes, packets } = record(value, 0, { ufid, handle: NO_HANDLE });
-  return { bytes, packets, ufid };
-}
-
-function record(
-  values: Uint8Array,
-  at: number,
-  what: { readonly ufid: Ufid | undefined; readonly handle: FlowHandle },
-): FlowRecord {
-  const view = new DataView(values.buffer, values.byteOffset + at, FLOW.size);
-  const [packets, bytes] = [FLOW.packets, FLOW.bytes].map((offset) =>
-    Number(view.getBigUint64(offset, true))
-  );
-  return { ...what, packets: packets!, bytes: bytes!, key: undefined, actions: undefined, usedAt: undefined };
-}
-
-/** undefined when one of them cannot be read. */
-function readActions(
-  { count, only }: { readonly count: number; readonly only: () => FlowAction | undefined },
-  ofGroup: (i: number) => FlowAction | undefined,
-): readonly FlowAction[] | undefined {
-  const actions = Array.from({ length: count }, (_, i) => count === 1 ? only() : ofGroup(i));
-  const known = actions.filter((action) => action !== undefined);
-  return known.length === actions.length ? known : undefined;
-}
-
-function readGroup(
-  groups: ReadonlyMap<string, { readonly value: Uint8Array }>,
-  { ufid, i }: { readonly ufid: Ufid; readonly i: number },
-  translator: Pick<Translator, "addressOf" | "portOf">,
-): FlowAction | undefined {
-  const group = groups.get(`${ufid} ${Math.floor(i / CHUNK)}`);
-  return group && readAction(group.value, GROUP.actions + (i % CHUNK) * ACTION.size, translator);
 }
