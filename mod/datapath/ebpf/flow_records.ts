@@ -41,7 +41,7 @@ export function recordOf(
 }
 
 /** Its outputs; undefined when one of them cannot be read. */
-export function readActions(
+export function outputsOf(
   { count, only }: { readonly count: number; readonly only: () => FlowAction | undefined },
   ofGroup: (i: number) => FlowAction | undefined,
 ): readonly FlowAction[] | undefined {
@@ -51,7 +51,7 @@ export function readActions(
 }
 
 /** The output number `i` of a flow that has several. */
-export function readGroup(
+export function outputInGroup(
   groups: ReadonlyMap<string, { readonly value: Uint8Array }>,
   { ufid, i }: { readonly ufid: Ufid; readonly i: number },
   translator: Pick<Translator, "addressOf" | "portOf">,

@@ -9,8 +9,8 @@ import {
   HANDLE,
   handleOf,
   NO_HANDLE,
-  readActions,
-  readGroup,
+  outputInGroup,
+  outputsOf,
   recordOf,
   ufidAt,
 } from "./flow_records.ts";
@@ -230,9 +230,9 @@ export class Tables {
       const key = readFlowKey(keys, keyAt, this.translator);
       const count = new DataView(values.buffer, values.byteOffset + at).getUint32(FLOW.count, true);
       const chunks = count <= 1 ? 0 : Math.ceil(count / CHUNK);
-      const actions = readActions(
+      const actions = outputsOf(
         { count, only: () => readAction(values, at + FLOW.only, this.translator) },
-        (i) => readGroup(groups, { ufid, i }, this.translator),
+        (i) => outputInGroup(groups, { ufid, i }, this.translator),
       );
       this.#places.set(ufid, keys.subarray(keyAt, keyAt + KEY.size), chunks);
       // An interface of it is gone: its next frame is decided anew.
