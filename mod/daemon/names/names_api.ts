@@ -5,6 +5,7 @@ import type { ControlApi } from "../../control/routes.ts";
 import type { Problem } from "../../control/api_types.ts";
 import type { NamesSources } from "../../control/status.ts";
 import { formatEndpoint } from "../../core/addr.ts";
+import { ENGINE_PREFIX } from "../../core/holders.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import { containerOf } from "../../dns/records/own_names_shell.ts";
@@ -118,6 +119,7 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
       if (everything ? records.length + targets.length === 0 : missing > 0) {
         throw notOurs(hostname, request, all);
       }
+      if (targets.some((target) => target.startsWith(ENGINE_PREFIX))) throw engines(hostname);
       own.remove(records);
       for (const target of targets) {
         const left = own.namesOf(target).map((name) => qualified(name, all.domain));
@@ -321,6 +323,14 @@ function notOurs(hostname: string, { records }: NameRequest, names: Names): Mesh
     : "`meshnet dns list` shows all names";
   const what = records.length === 0 ? name : `${records.join(", ")} from ${name}`;
   return new MeshnetError("dns/not-found", `Cannot remove ${what}: this host does not give it`, { hint });
+}
+
+/** What an engine gives would be back with the next event of its container. */
+function engines(hostname: string): MeshnetError {
+  const name = hostname.slice(0, -1);
+  return new MeshnetError("dns/conflict", `Cannot remove ${name}: the engine gives it to a container`, {
+    hint: "Rename the container, start it without that host name, alias or label, or take it off the network",
+  });
 }
 
 /** All that this host gives for a name. */

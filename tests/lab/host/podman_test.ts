@@ -39,7 +39,7 @@ async function open(): Promise<World> {
   const end = world[Symbol.asyncDispose].bind(world);
   Object.assign(world, {
     [Symbol.asyncDispose]: async () => {
-      await client(world, "rm", "-f", "web");
+      await client(world, "rm", "-f", "web", "plain");
       await services.get(world)?.[Symbol.asyncDispose]();
       for (const pid of monitors(folderOf(world))) Deno.kill(pid, "SIGKILL");
       await until("all that podman started has ended", () => monitors(folderOf(world)).length === 0);
@@ -78,50 +78,56 @@ function client(world: World, ...args: readonly string[]) {
 
 declareTests(
   suite({ name: "host kernel, podman", open, prepare }, {
-    "containers of podman are attached by label, come back with their address, and leave nothing": async (
-      world,
-    ) => {
-      const host = world.host(1);
-      const label = ["--label", "meshnet.name=web"];
-      const made = await client(
+    "containers of podman are attached by label and by name, come back with their address, and leave nothing":
+      async (
         world,
-        "run",
-        "-d",
-        "--name",
-        "web",
-        ...OPTIONS,
-        ...label,
-        "box",
-        "sleep",
-        "600",
-      );
-      assert.equal(made.code, 0, made.stderr);
-      const address = await addressOf(host, "web");
-      assert.equal(await host.run("dns", "lookup", "web"), `${address}\n`);
-      const shown = await client(
-        world,
-        "exec",
-        "web",
-        "busybox",
-        "ip",
-        "-o",
-        "-4",
-        "addr",
-        "show",
-        "ethmesh",
-      );
-      assert.ok(shown.stdout.includes(address), shown.stdout + shown.stderr);
-      await client(world, "restart", "-t", "0", "web");
-      assert.equal(await addressOf(host, "web"), address);
-      const proxy = `unix://${host.runDir}/docker.sock`;
-      const through = await attempt(["/usr/bin/docker", "-H", proxy, "exec", "-i", "web", "cat"], {
-        input: "to the end",
-      });
-      assert.equal(through.stdout, "to the end", through.stderr);
-      await client(world, "rm", "-f", "web");
-      await until("nothing is left of it", async () => (await host.status()).attachments.length === 0, {
-        ms: 20_000,
-      });
-    },
+      ) => {
+        const host = world.host(1);
+        const label = ["--label", "meshnet.name=web"];
+        const made = await client(
+          world,
+          "run",
+          "-d",
+          "--name",
+          "web",
+          ...OPTIONS,
+          ...label,
+          "box",
+          "sleep",
+          "600",
+        );
+        assert.equal(made.code, 0, made.stderr);
+        const address = await addressOf(host, "web");
+        assert.equal(await host.run("dns", "lookup", "web"), `${address}\n`);
+        const shown = await client(
+          world,
+          "exec",
+          "web",
+          "busybox",
+          "ip",
+          "-o",
+          "-4",
+          "addr",
+          "show",
+          "ethmesh",
+        );
+        assert.ok(shown.stdout.includes(address), shown.stdout + shown.stderr);
+        await client(world, "restart", "-t", "0", "web");
+        assert.equal(await addressOf(host, "web"), address);
+        const proxy = `unix://${host.runDir}/docker.sock`;
+        const through = await attempt(["/usr/bin/docker", "-H", proxy, "exec", "-i", "web", "cat"], {
+          input: "to the end",
+        });
+        assert.equal(through.stdout, "to the end", through.stderr);
+        const plain = await client(world, "run", "-d", "--name", "plain", ...OPTIONS, "box", "sleep", "600");
+        assert.equal(plain.code, 0, plain.stderr);
+        assert.match(await host.run("attach", "10.2.1.7/24", "plain"), /ethmesh has 10\.2\.1\.7\/24/);
+        await client(world, "restart", "-t", "0", "plain");
+        assert.equal(await addressOf(host, "plain"), "10.2.1.7");
+        await client(world, "rm", "-f", "web", "plain");
+        await until("nothing is left of it", async () => (await host.status()).attachments.length === 0, {
+          ms: 20_000,
+        });
+      },
   }),
 );

@@ -272,3 +272,14 @@ Deno.test("unansweredNames() says why containers find no names, and what to do",
   assert.equal(told("no room"), "Containers of this host find no names yet: no room");
   assert.match(told("no port 53", "Give it a capability")!, /no port 53\. Give it a capability$/);
 });
+
+Deno.test("namesApi(): what an engine gives a container cannot be removed: it would be back at once", () => {
+  const { add, own, refused, remove } = bench();
+  own.lend("engine:4f4f", ["web.mesh.internal."], ["10.32.0.1" as Ip]);
+  add("web", "192.0.2.1");
+  assert.match(
+    refused(() => remove("web")),
+    /^dns\/conflict: Cannot remove web\.mesh\.internal: the engine gives it to a container; Rename the container/,
+  );
+  assert.deepEqual(remove("web", "192.0.2.1").records, ["10.32.0.1"]);
+});
