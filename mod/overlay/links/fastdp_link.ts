@@ -157,6 +157,7 @@ export class FastdpLink implements Forwarder {
     return whyNotFastdp({
       over,
       size: wireSize(this.options, remote),
+      mtu: this.options.mtu,
       remote,
       established: this.#established,
       silent: this.#silent,

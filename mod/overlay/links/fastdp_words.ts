@@ -17,8 +17,9 @@ export interface Ailments {
 export interface FastdpTrouble {
   /** What the heartbeats travel in: `UDP 6784`, or IPsec. */
   readonly over: string;
-  /** Octets of a full-size packet on the wire. */
+  /** Octets of a full-size packet on the wire, and the MTU that makes them so many. */
   readonly size: number;
+  readonly mtu: number;
   readonly remote: Ip;
   /** Whether it has worked. */
   readonly established: boolean;
@@ -41,20 +42,30 @@ export function whyHomeless(local: Ip): string {
   return `this host no longer has the address ${local}, for which the tunnel is sealed: a new connection is being made`;
 }
 
+/** What nearly every network carries. */
+const USUAL = 1_500;
+
+/** How much must get through, and what makes it little enough for a usual network. */
+function sizeIn({ mtu, size }: FastdpTrouble): string {
+  if (size <= USUAL) return `${size} bytes`;
+  return `${size} bytes (${USUAL} are enough if all hosts start with --mtu ${mtu - size + USUAL})`;
+}
+
 /** A sentence without full stop. */
 export function whyNotFastdp(trouble: FastdpTrouble): string {
-  const { over, size, remote, established, silent } = trouble;
-  const narrow = `that direction carries less than ${size} bytes`;
+  const { over, remote, established, silent } = trouble;
+  const size = sizeIn(trouble);
+  const narrow = `that direction carries less than ${size}`;
   if (established && !silent) {
     return `the peer gets no VXLAN heartbeat from here any more: a firewall blocks ${over} towards ${remote}, or ${narrow}`;
   }
   if (established && trouble.fullLost) {
     return `no full-size VXLAN heartbeat from the peer any more, though small ones arrived: ` +
-      `the path carries less than ${size} bytes`;
+      `the path carries less than ${size}`;
   }
   if (established) {
     return `no VXLAN heartbeat from the peer for ${trouble.patience / 1000} s on ${over}: ` +
-      `a firewall blocks it, or the path carries less than ${size} bytes`;
+      `a firewall blocks it, or the path carries less than ${size}`;
   }
   if (trouble.testing) return `testing the path with full-size VXLAN heartbeats on ${over}`;
   if (trouble.acknowledged) {
@@ -65,5 +76,5 @@ export function whyNotFastdp(trouble: FastdpTrouble): string {
     ? `the peer's VXLAN heartbeats arrive but it does not answer ours: a firewall blocks ${over} ` +
       `towards ${remote}, or ${narrow}`
     : `no answer to full-size VXLAN heartbeats on ${over}: a firewall blocks it, ` +
-      `or the path carries less than ${size} bytes`;
+      `or the path carries less than ${size}`;
 }

@@ -1,13 +1,14 @@
 /** What any stranger can send to a host: an ICMP message about a packet that nobody sent. */
 import { ipToBytes, macToBytes, parseIp, parseMac } from "../../../mod/core/addr.ts";
 import { internetChecksum } from "../../../mod/core/checksum.ts";
-import { writeFragNeeded } from "../../../mod/wire/packet/icmp_too_big.ts";
+import { writeFragNeeded, writePacketTooBig } from "../../../mod/wire/packet/icmp_too_big.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { links } from "./links.ts";
 import type { World } from "./world.ts";
 
 const ETHERNET = 14;
 const IPV4 = 20;
+const IPV6 = 40;
 
 /** Tells host n in one message that its UDP packets from `port` to the same port of `other` must not be larger than `mtu`. */
 export async function fragNeeded(
@@ -33,6 +34,31 @@ export async function fragNeeded(
   whole.set(refused);
   const out = new Uint8Array(128);
   const length = writeFragNeeded(whole, 0, whole.length, { mtu: about.mtu, out, at: 0 });
+  if (length === 0) throw new Error("Nothing is to be answered");
+  sendFrames(`/run/netns/${world.fabric}`, `p${n}`, [out.slice(0, length)]);
+}
+
+/** The same over IPv6. */
+export async function packetTooBig(
+  world: World,
+  n: number,
+  about: { readonly other: string; readonly port: number; readonly mtu: number },
+): Promise<void> {
+  const host = world.host(n);
+  const { address } = (await links(host.netns)).find(({ ifname }) => ifname === "eth0")!;
+  const refused = new Uint8Array(ETHERNET + IPV6 + 1_400);
+  const view = new DataView(refused.buffer);
+  refused.set([2, 0, 0, 0, 0, 99]); // the stranger
+  refused.set(macToBytes(parseMac(address)!), 6);
+  view.setUint16(12, 0x86dd);
+  refused.set([0x60, 0, 0, 0, 1400 >> 8, 1400 & 255, 17, 64], ETHERNET);
+  refused.set(ipToBytes(parseIp(host.address)!), ETHERNET + 8);
+  refused.set(ipToBytes(parseIp(about.other)!), ETHERNET + 24);
+  view.setUint16(ETHERNET + IPV6, about.port);
+  view.setUint16(ETHERNET + IPV6 + 2, about.port);
+  view.setUint16(ETHERNET + IPV6 + 4, 1400);
+  const out = new Uint8Array(1_500);
+  const length = writePacketTooBig(refused, 0, refused.length, { mtu: about.mtu, out, at: 0 });
   if (length === 0) throw new Error("Nothing is to be answered");
   sendFrames(`/run/netns/${world.fabric}`, `p${n}`, [out.slice(0, length)]);
 }

@@ -4,13 +4,14 @@ import type { CheckReport } from "../../../mod/control/doctor_types.ts";
 import { line, mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
 import { firstPackets, resetAll, startWithPasswords } from "../common/everyday.ts";
+import { packetTooBig } from "../common/icmp.ts";
 import { note } from "../common/notes.ts";
-import { exec, ip, until } from "../common/process.ts";
+import { exec, until } from "../common/process.ts";
 import { type Scenario, suite } from "../common/suite.ts";
 import { unnoticed } from "../common/unnoticed.ts";
 import type { Host, World } from "../common/world.ts";
 import { backAfter, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
-import { blockUdp, narrow, singleDatagrams } from "./underlay.ts";
+import { blockUdp, narrow, singleDatagrams, SLEEVE_PORT } from "./underlay.ts";
 
 async function nft(host: Host, ...commands: readonly string[]): Promise<void> {
   await exec(["nft", "-f", "-"], { netns: host.netns, input: commands.join("\n") + "\n" });
@@ -119,22 +120,36 @@ const inKernel = suite({
   },
 });
 
-const narrower = suite({
-  name: "host kernel, a route of IPv6 that the kernel believes to be narrow, with ebpf",
+/** Until when a host believes a stranger's word, in seconds; undefined: it believes none. */
+async function believes(host: Host): Promise<number | undefined> {
+  const route = await exec(["ip", "-6", "route", "get", "fd50::2"], { netns: host.netns });
+  return /mtu 1280/.test(route) ? Number(/expires (\d+)sec/.exec(route)?.[1]) : undefined;
+}
+
+const stranger = suite({
+  name: "host kernel, a stranger's word about a path over IPv6, with ebpf",
   open: () => hostWorld({ hosts: 2, containers: 2, ipv6: "all", upOptions: EBPF }),
   prepare: mesh,
 }, {
-  "user space carries what the kernel would drop, until it believes otherwise": async (world) => {
+  "user space carries what the kernel would drop, until the kernel forgets": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     await overlays(world, "fastdp");
     const large = ["-M", "dont", "-s", "1350"];
     await one.mustPing(two.address, ...large, "-c", "3", "-i", "0.1", "-W", "3");
-    const { netns } = world.host(1);
-    await ip(["route add fd50::2/128 dev eth0 mtu 1280"], netns);
+    const host = world.host(1);
+    await until("the kernel believes it", async () => {
+      await packetTooBig(world, 1, { other: "fd50::2", port: SLEEVE_PORT, mtu: 1280 });
+      return await believes(host) !== undefined;
+    });
     note(`large packets arrive again after ${await backAfter(one, two.address, 20_000, ...large)} ms`);
     await overlays(world, "sleeve");
     assert.match((await world.host(2).status()).connections[0]!.info, /path carries less than 1480 bytes/);
-    await ip(["route del fd50::2/128 dev eth0"], netns);
+    // Heartbeats that are too large for it do not make it believe for longer.
+    const before = (await believes(host))!;
+    await one.mustPing(two.address, ...large, "-c", "25", "-i", "0.2", "-W", "3");
+    const after = (await believes(host))!;
+    assert.ok(after <= before - 4, `${before} s, then ${after} s`);
+    await exec(["ip", "-6", "route", "flush", "cache"], { netns: host.netns });
     await overlays(world, "fastdp");
     await one.mustPing(two.address, ...large, "-c", "3", "-i", "0.1", "-W", "3");
   },
@@ -271,4 +286,4 @@ const addresses = suite({
   },
 });
 
-declareTests(bridged, inKernel, narrower, relayed, sealed, addresses);
+declareTests(bridged, inKernel, stranger, relayed, sealed, addresses);

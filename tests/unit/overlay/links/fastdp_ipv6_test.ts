@@ -12,8 +12,8 @@ const IPV4 = { local: "192.0.2.1" as Ip, remote: "192.0.2.2" as Ip };
 const IPV6 = { local: "2001:db8::1" as Ip, remote: "2001:db8::2" as Ip };
 
 /** A link that has sent its first heartbeat, and that heartbeat's action. */
-function confirmed(ends: typeof IPV4) {
-  const link = new FastdpLink({ connUid: 1n as ConnUid, udpPort: 6784, mtu: 1376, ...ends });
+function confirmed(ends: typeof IPV4, mtu = 1376) {
+  const link = new FastdpLink({ connUid: 1n as ConnUid, udpPort: 6784, mtu, ...ends });
   link.setTunnel(TUNNEL, at(0));
   const [beat] = link.confirm(at(0));
   return { link, action: beat?.kind === "frame" ? beat.action : undefined };
@@ -34,11 +34,16 @@ Deno.test("FastdpLink over IPv6 proves the path through the tunnel itself, whose
 });
 
 Deno.test("FastdpLink over IPv6 says how long its packets are: 20 octets more", () => {
-  const why = (ends: typeof IPV4) => {
-    const { link } = confirmed(ends);
+  const why = (ends: typeof IPV4, mtu?: number) => {
+    const { link } = confirmed(ends, mtu);
     link.wake(at(60_000));
     return link.why(at(60_000))!;
   };
   assert.match(why(IPV4), /less than 1426 bytes/);
   assert.match(why(IPV6), /less than 1446 bytes/);
+  assert.match(why(IPV6, 1430), /less than 1500 bytes$/);
+  assert.match(
+    why(IPV6, 1447),
+    /less than 1517 bytes \(1500 are enough if all hosts start with --mtu 1430\)$/,
+  );
 });
