@@ -6,6 +6,8 @@ import { JSON_OPTION, TIMEOUT_OPTION } from "./command_options.ts";
 /** Shells that `completions` knows. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
+const STATE_DIR_OPTION = UP_OPTIONS.find((option) => option.name === "state-dir")!;
+
 /** What shells ask the daemon for: attached targets, hosts that were named, these and hosts of the mesh, hosts and names of
  * the mesh, owners of addresses that cannot be reached. */
 export const OFFERED = ["attached", "targets", "hosts", "places", "lost"] as const;
@@ -46,8 +48,9 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
     brief: "Print everything a bug report needs, without secrets",
     about:
       "Prints JSON: status, configuration, facts about the host and the daemon's inner state. Read it before you " +
-      "send it, as it names hosts and their addresses.",
-    options: [JSON_OPTION, RUN_DIR_OPTION],
+      "send it, as it names hosts and their addresses. Where the daemon does not run it prints what can be said " +
+      "without: settings that `up` would have, files, history, and every fault that `doctor` sees; exit code 3.",
+    options: [JSON_OPTION, RUN_DIR_OPTION, STATE_DIR_OPTION, CONFIG_OPTION],
     examples: [["meshnet report > report.json", "to attach to a bug report"]],
     load: () => import("./commands/report.ts"),
   },

@@ -6,12 +6,31 @@ import { COMMANDS } from "./commands.ts";
 import { findCommand } from "./help.ts";
 import { weaveCommand, weaveOption } from "./weave_words.ts";
 
+/** What people type who expect another word, and the command that does it. */
+const OTHER_WORDS: Readonly<Record<string, string>> = {
+  ...{ peers: "status peers", connections: "status connections", targets: "status targets" },
+  ...{ info: "status", health: "status --check", watch: "status --watch" },
+  ...{ names: "dns list", lookup: "dns lookup", resolve: "dns lookup", addresses: "ps", ip: "ps" },
+  ...{ ls: "ps", list: "ps", containers: "ps", join: "connect", add: "connect", disconnect: "forget" },
+  ...{ run: "up", daemon: "up", serve: "up", router: "up", kill: "down", shutdown: "down", quit: "down" },
+  ...{ uninstall: "reset", purge: "reset", clean: "reset", cleanup: "reset", events: "history" },
+  ...{ diagnose: "doctor", debug: "report", traceroute: "trace", man: "help", unit: "service unit" },
+  ...{ systemd: "service unit", completion: "completions", settings: "config check" },
+};
+
+function otherWord(typed: string): string | undefined {
+  if (/^(log|logs|journal)$/.test(typed)) {
+    return "The log is what `meshnet up` writes: `journalctl -u meshnet`; `meshnet history` has the last changes";
+  }
+  return Object.hasOwn(OTHER_WORDS, typed) ? `Did you mean \`meshnet ${OTHER_WORDS[typed]}\`?` : undefined;
+}
+
 /** What is said to a command that does not exist. */
 export function unknownCommand(words: readonly string[]): MeshnetError {
   const found = findCommand(words);
   const hint = words.at(-1)?.startsWith("-")
     ? "Options come after the command: `meshnet COMMAND OPTIONS`"
-    : weaveCommand(words.join(" ")) ??
+    : weaveCommand(words.join(" ")) ?? otherWord(words.join(" ")) ??
       ("hint" in found ? found.hint : `Did you mean \`meshnet ${found.name}\`?`);
   return new MeshnetError("usage/bad-option", `Unknown command: ${words.join(" ")}`, { hint });
 }

@@ -10,14 +10,14 @@ const COMMANDS: Readonly<Record<string, string>> = {
   "launch-proxy":
     "`weave launch-proxy` needs nothing here: `meshnet up` does it; see `meshnet help docker env`",
   "launch-plugin": "`weave launch-plugin` needs nothing here: `meshnet up` serves Docker's networks, too",
-  "stop": "`weave stop` is `meshnet down` here",
+  "stop": "Did you mean `meshnet down`? (`weave stop` is that here)",
   "stop-router": "`weave stop-router` is `meshnet down` here",
   "stop-proxy": "The daemon is all in one here: `meshnet down` stops it",
   "stop-plugin": "The daemon is all in one here: `meshnet down` stops it",
   "run":
     "`meshnet up` runs the router; `docker $(meshnet docker config) run ...` runs a container that is attached",
   "start":
-    "`meshnet up` starts the router; `docker start NAME` starts a container, which is attached as before",
+    "Did you mean `meshnet up`? It starts the router; `docker start NAME` starts a container, which is attached as before",
   "restart":
     "`meshnet up` starts the router; `docker restart NAME` leaves a container attached as it was before",
   "dns-add": "`weave dns-add` is `meshnet dns add NAME ADDRESS` here",

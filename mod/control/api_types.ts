@@ -3,7 +3,8 @@
 
 import type { ConnectionState } from "../mesh/snapshot.ts";
 import type { ExposedReport, IpamReport, WaitRequest } from "./address_types.ts";
-import type { LostReport } from "./history_types.ts";
+import type { DoctorReport } from "./doctor_types.ts";
+import type { HistoryReport, LostReport } from "./history_types.ts";
 import type { NamesReport } from "./name_types.ts";
 import type { TrafficReport } from "./traffic_report.ts";
 export type { OverlayTraffic } from "./traffic_report.ts";
@@ -263,6 +264,36 @@ export interface FullReport {
   readonly host: Readonly<Record<string, unknown>>;
   /** Inner state of the mesh, the data plane and the daemon's own counters. */
   readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** What `meshnet report` prints where no daemon answers; no secrets either. */
+export interface StoppedReport {
+  /** Nobody could tell. */
+  readonly status: null;
+  /** Why no daemon answers; a sentence without full stop. */
+  readonly why: string;
+  /** Version of the command. */
+  readonly version: string;
+  /** Every option with the value that `up` would have, and where it comes from; null: `doctor` says why there is none. */
+  readonly config: Readonly<Record<string, { readonly value: unknown; readonly from: string }>> | null;
+  /** Facts about the host. */
+  readonly host: Readonly<Record<string, unknown>>;
+  /** Files of meshnet that are there. */
+  readonly files: readonly StoppedFile[];
+  /** What happened last, oldest first. */
+  readonly history: readonly HistoryReport[];
+  /** Every fault that can be seen without a daemon, with its fix. */
+  readonly doctor: DoctorReport;
+}
+
+/** A file of meshnet. */
+export interface StoppedFile {
+  /** Where it is. */
+  readonly path: string;
+  /** Its octets; null: it is no plain file. */
+  readonly size: number | null;
+  /** Its rights, in octal digits. */
+  readonly mode: string;
 }
 
 /** Body of `POST /connect`. */

@@ -5,7 +5,7 @@ import type { Logger } from "../core/ports.ts";
 import type { Endpoints } from "./http_answer.ts";
 import { HttpServer } from "./http_server.ts";
 import { type ControlApi, controlEndpoints } from "./routes.ts";
-import { listenAtFile } from "./socket_file.ts";
+import { serveAtFile } from "./served_socket.ts";
 
 /** Clients at once. */
 const CONNECTIONS = 32;
@@ -20,11 +20,10 @@ export function startReadServer(
     limits: { connections: CONNECTIONS },
   });
   try {
-    const file = listenAtFile(`${runDir}/${STATUS_SOCKET}`, { group });
-    server.serve(file.listener);
+    const served = serveAtFile(server, `${runDir}/${STATUS_SOCKET}`, { logger, what: "status", group });
     return {
       [Symbol.dispose]() {
-        file.remove();
+        served.stopListening();
         void server[Symbol.asyncDispose]();
       },
     };

@@ -9,14 +9,16 @@ const SETTLE_MS = 300;
 /** Time after which a socket that could not be made again is tried again, in milliseconds. */
 const RETRY_MS = 30_000;
 
-/** Serves at a path until it is told to stop, in place of what is there. `what` says which socket it is. */
+/** Serves at a path until it is told to stop, in place of what is there. `what` says which socket it is. Members of `group`
+ * may open it, too. */
 export function serveAtFile(
   server: Pick<HttpServer, "serve" | "stopListening">,
   path: string,
-  { logger, what }: { readonly logger: Logger; readonly what: string },
+  { group, logger, what }: { readonly logger: Logger; readonly what: string; readonly group?: number },
 ): { readonly stopListening: () => void } {
   const folder = path.slice(0, path.lastIndexOf("/"));
-  let file = listenAtFile(path);
+  const listen = () => listenAtFile(path, group === undefined ? {} : { group });
+  let file = listen();
   server.serve(file.listener);
   const keeper = keepThere({
     folder,
@@ -25,7 +27,7 @@ export function serveAtFile(
     makeAgain() {
       Deno.mkdirSync(folder, { recursive: true });
       const gone: SocketFile = file;
-      file = listenAtFile(path);
+      file = listen();
       server.serve(file.listener);
       server.stopListening(gone.listener);
       logger.warn("a socket was removed, and is made again", { socket: what, path });

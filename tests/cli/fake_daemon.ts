@@ -71,7 +71,8 @@ const exposedAs = (...addresses: string[]) =>
     names: addresses.length === 0 ? [] : ["h1.host", "a"],
     warnings: addresses.length === 0 ? [] : ["w"],
   });
-const api: ControlApi = {
+/** What it does. */
+export const api: ControlApi = {
   status: () => EXAMPLE,
   report: () => ({ status: EXAMPLE, config: {}, host: {}, details: {} }),
   docker: () => ({ proxy: ["unix:///run/meshnet/docker.sock"] }),

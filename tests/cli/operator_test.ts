@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import type { StatusReport } from "../../mod/control/api_types.ts";
 import { EXAMPLE } from "../unit/control/example_status.ts";
-import { asked, HISTORY, withDaemon } from "./fake_daemon.ts";
+import { startControlServer } from "../../mod/control/server.ts";
+import { faultsOf } from "../unit/control/schema.ts";
+import { api, asked, HISTORY, withDaemon } from "./fake_daemon.ts";
 import { assertSnapshot, meshnet, withFolder } from "./run_meshnet.ts";
 
 /** All is well. */
@@ -159,3 +161,76 @@ Deno.test("meshnet config check prints each setting that is no default, and wher
     assert.deepEqual(origins["port"], { value: "7001", from: "MESHNET_PORT" });
     assert.deepEqual(origins["dns-order"], { value: "balanced", from: "default" });
   }));
+
+Deno.test("a command that waits for other hosts says what it waits for, once for each reason, on standard error", () =>
+  withFolder(async (folder) => {
+    const removal = { peer: "8a:3e:11:02:9c:03", nickname: "host3", heir: null };
+    const waits = (missing: readonly string[], info: string): StatusReport => ({
+      ...WELL,
+      ipam: { ...WELL.ipam!, state: "awaiting-consensus", info, removals: [{ ...removal, missing }] },
+    });
+    const states = [waits(["8a:3e:11:02:9c:02"], "a"), waits(["8a:3e:11:02:9c:02"], "a"), waits([], "b")];
+    let asked = 0;
+    let go = () => {};
+    const status = () => {
+      const state = states[Math.min(asked++, states.length - 1)]!;
+      if (asked >= states.length) setTimeout(() => go(), 500);
+      return state;
+    };
+    const answered = <T>(answer: T) => new Promise<T>((resolve) => go = () => resolve(answer));
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    const removePeers = () => answered({ peers: ["host3"], addresses: 512 });
+    const prime = () => answered({ done: true as const });
+    await using _server = await startControlServer({ ...api, status, removePeers, prime }, {
+      ...{ runDir: folder, logger },
+    });
+    const env = { MESHNET_RUN_DIR: folder };
+    assert.deepEqual(await meshnet(["rmpeer", "host3"], env), {
+      code: 0,
+      stdout: "This host took over 512 addresses of 1 host.\n",
+      stderr: "waiting: host2 (8a:3e:11:02:9c:02) must agree that host3 is gone for good\n" +
+        "waiting: host3 is being taken over from\n",
+    });
+    asked = 0;
+    assert.deepEqual(await meshnet(["prime"], env), {
+      ...{ code: 0, stdout: "The range is shared out.\n", stderr: "waiting: a\nwaiting: b\n" },
+    });
+  }));
+
+Deno.test("meshnet report says what can be said where no daemon runs: settings, files, host, faults", () =>
+  withFolder(async (folder) => {
+    const config = `${folder}/meshnet.toml`;
+    await Deno.writeTextFile(config, "conn-limit = 9\n");
+    const where = ["--run-dir", `${folder}/run`, "--state-dir", `${folder}/state`, "--config", config];
+    const { code, stderr, stdout } = await meshnet(["report", ...where], { MESHNET_PASSWORD: "s3cret" });
+    assert.equal(code, 3);
+    assert.match(stderr, /^meshnet: The daemon is not running/);
+    const report = JSON.parse(stdout);
+    assert.deepEqual(faultsOf("StoppedReport", report), []);
+    assert.deepEqual(report.config["conn-limit"], { value: 9, from: `conn-limit in ${config}` });
+    assert.equal(report.status, null);
+    assert.deepEqual(report.files.map(({ path }: { path: string }) => path), [config]);
+    assert.match(report.doctor.faults[0].message, /The daemon is not running/);
+    assert.doesNotMatch(stdout, /s3cret/);
+    await Deno.writeTextFile(config, "conn-limt = 9\n");
+    const wrong = JSON.parse((await meshnet(["report", ...where])).stdout);
+    assert.equal(wrong.config, null);
+    assert.ok(wrong.doctor.faults.some(({ message }: { message: string }) => message.includes("conn-limt")));
+  }));
+
+Deno.test("other words than ours lead to the command that is meant", async () => {
+  const meant: readonly (readonly [string, string])[] = [
+    ["start", "up"],
+    ["stop", "down"],
+    ["peers", "status peers"],
+    ["connections", "status connections"],
+    ["uninstall", "reset"],
+    ["names", "dns list"],
+  ];
+  for (const [typed, command] of meant) {
+    const { code, stderr } = await meshnet([typed]);
+    assert.equal(code, 2);
+    assert.ok(stderr.includes(`Did you mean \`meshnet ${command}\`?`), stderr);
+  }
+  assert.match((await meshnet(["logs"])).stderr, /journalctl -u meshnet/);
+});

@@ -2,8 +2,9 @@
 import type { AttachAnswer, AttachRequest } from "../../control/api_types.ts";
 import { ATTACH_TIMEOUT, attachRequest, namesOption } from "../attach_request.ts";
 import type { CommandRun } from "../command.ts";
-import { call, json } from "../daemon_call.ts";
+import { json } from "../daemon_call.ts";
 import { printable, targetText } from "../render.ts";
+import { callAndTell } from "../telling.ts";
 import { waitRequest } from "../wait_request.ts";
 
 /** Attaches a namespace. */
@@ -20,7 +21,7 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   };
   const timeoutMs = Math.max(ATTACH_TIMEOUT, answerMs);
   const request = { method: "POST", path: "/attach", body, timeoutMs } as const;
-  const answer = await call<AttachAnswer>(request, { invocation, io });
+  const answer = await callAndTell<AttachAnswer>(request, { invocation, io });
   for (const warning of answer.warnings) io.err(`warning: ${printable(warning)}\n`);
   if (invocation.on("json")) return io.out(json(answer));
   const { attachment } = answer;

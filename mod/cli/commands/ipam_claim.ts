@@ -1,7 +1,8 @@
 /** `meshnet ipam claim` */
 import type { AddressesAnswer, ClaimRequest } from "../../control/address_types.ts";
 import type { CommandRun } from "../command.ts";
-import { call, json } from "../daemon_call.ts";
+import { json } from "../daemon_call.ts";
+import { callAndTell } from "../telling.ts";
 import { waitRequest } from "../wait_request.ts";
 
 /** Reserves a certain address. */
@@ -10,6 +11,6 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   const [holder, address] = invocation.args as [string, string];
   const body: ClaimRequest = { holder, address, ...wait };
   const request = { method: "POST", path: "/ipam/claim", body, timeoutMs } as const;
-  const answer = await call<AddressesAnswer>(request, { invocation, io });
+  const answer = await callAndTell<AddressesAnswer>(request, { invocation, io });
   io.out(invocation.on("json") ? json(answer) : `${answer.addresses.join("\n")}\n`);
 };

@@ -137,14 +137,16 @@ export class Containers implements Disposable {
         "engine/unreachable",
         `Cannot ${action}: this host works with no container engine`,
         {
-          hint: `Start it with --docker auto; or name a namespace: netns:${word}, pid:N, or its path`,
+          hint: namespaceCalled(word) ??
+            `Start it with --docker auto; or name a namespace: netns:${word}, pid:N, or its path`,
         },
       );
     }
     const id = await this.#engine.resolve(word);
     if (id !== undefined) return CONTAINER_PREFIX + id;
     throw new MeshnetError("attach/bad-target", `Cannot ${action}: the engine has no such container`, {
-      hint: `\`docker ps\` lists containers; a namespace of \`ip netns list\` is netns:${word}`,
+      hint: namespaceCalled(word) ??
+        `\`docker ps\` lists containers; a namespace of \`ip netns list\` is netns:${word}`,
     });
   }
 
@@ -269,5 +271,16 @@ export class Containers implements Disposable {
       if (this.#isAttached(id)) this.#refused.delete(id);
       else this.#attachByLabel(id, Math.min(2 * waitMs, TRY_AGAIN_MS.most));
     });
+  }
+}
+
+/** What is meant most probably where no container has a name: a namespace that has it. */
+function namespaceCalled(word: string): string | undefined {
+  try {
+    if (word.includes("/")) return undefined;
+    Deno.lstatSync(`/run/netns/${word}`);
+    return `There is a namespace of that name: netns:${word}`;
+  } catch {
+    return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /** What operators may do who are not root, and what is asked before everything is removed. */
 import assert from "node:assert/strict";
-import { attempt, type Output } from "../common/process.ts";
+import { attempt, type Output, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { type Host, PROGRAM } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -33,6 +33,15 @@ declareTests(suite({
         /permission denied\nhint: Run the command as root; with `meshnet up --socket-group GROUP`/,
       );
     }
+    for (const removed of ["status.sock", ""]) {
+      await Deno.remove(`${host.runDir}/${removed}`, { recursive: true });
+      await until("the group's socket is made again", async () => {
+        await Deno.chmod(host.runDir, 0o755).catch(() => {}); // whatever the umask is
+        return (await as(host, GROUP, "status")).code === 0;
+      });
+      assert.match(host.daemon.output(), /a socket was removed, and is made again socket=status /);
+    }
+    await host.answers();
     const stranger = await as(host, GROUP + 1, "status");
     assert.deepEqual([stranger.code, stranger.stdout], [1, ""]);
     assert.deepEqual((await host.status()).targets, []);

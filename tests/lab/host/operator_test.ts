@@ -30,6 +30,16 @@ declareTests(suite({
     one.start();
     assert.equal((await two.attempt("connect", one.address, "--wait", "--timeout", "60")).code, 0);
   },
+  "who names a namespace as if it were a container is told how it is called": async (world) => {
+    const { netns } = world.container(1);
+    const { code, stderr } = await world.host(1).attempt("attach", netns);
+    assert.equal(code, 1);
+    assert.ok(stderr.endsWith(`hint: There is a namespace of that name: netns:${netns}\n`), stderr);
+    assert.match(
+      (await world.host(1).attempt("attach", "nobody")).stderr,
+      /hint: Start it with --docker auto/,
+    );
+  },
   "JSON is as the schema says": async (world) => {
     await world.host(1).attach(world.container(1), "10.32.1.1/24");
     for (const host of world.hosts) {

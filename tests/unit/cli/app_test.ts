@@ -29,7 +29,7 @@ const MISTAKES: readonly (readonly [argv: string, message: string, hint: string]
     "`weave launch` is `meshnet up --peers HOST,...` here; `meshnet help " +
     "service unit` has it as a service",
   ],
-  ["stop", "Unknown command: stop", "`weave stop` is `meshnet down` here"],
+  ["stop", "Unknown command: stop", "Did you mean `meshnet down`? (`weave stop` is that here)"],
   [
     "env --restore",
     "Unknown command: env",
@@ -152,7 +152,6 @@ Deno.test("main() exits 3 when the daemon is not running, and says how to start 
     const words of [
       "status",
       "down",
-      "report",
       "connect a",
       "forget a",
       "attach 10.2.1.1/24 netns:x",
