@@ -18,7 +18,7 @@ import type {
   Remembered,
   Suspects,
 } from "./attachment.ts";
-import { HOST_PREFIX, hostInterface } from "./names.ts";
+import { HOST_PREFIX, hostInterface, isAttachmentInterface } from "./names.ts";
 import { planAttach, planDetach, type Wanted } from "./plan.ts";
 import { type AttachmentRecord, isStill, movedTo, newMac, wantedOf } from "./record.ts";
 import { judge, Registry, type Verdict } from "./registry.ts";
@@ -229,7 +229,7 @@ export class Attachments implements Disposable {
         done.failed.push({ target, reason });
       }
     }
-    this.#findUnknown();
+    if (only?.hostEnds.some(isAttachmentInterface) ?? true) this.#findUnknown();
     return { ...done, unknown: this.#unknown.names };
   }
 

@@ -116,7 +116,7 @@ export function suspectsOf(
   host: NetlinkSocket,
 ): readonly AttachmentRecord[] {
   const named = new Set(hostEnds);
-  if (guests.length > 0) {
+  if (guests.length > 0 && records.length > 0) {
     const indexes = new Set(guests);
     for (const { name, peerIndex } of listLinks(host)) {
       if (peerIndex !== undefined && indexes.has(peerIndex)) named.add(name);

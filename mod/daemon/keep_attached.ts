@@ -24,7 +24,7 @@ export interface AttachmentKeeper extends Disposable {
 /** Starts to look after attachments. `before` is called first each time: it mends what they hang on. What fails goes to
  * `faults`, and is tried again at the next look. */
 export function keepAttached(
-  attachments: Pick<Attachments, "list" | "reconcile">,
+  attachments: Pick<Attachments, "reconcile" | "remembered">,
   { also = () => false, before = () => {}, faults, looked = () => {} }: {
     readonly before?: (() => void) | undefined;
     /** Whether there is something else to look after, by `before` alone. */
@@ -59,7 +59,8 @@ export function keepAttached(
       mend();
       reconcile();
     });
-  const isNeeded = () => attachments.list().length > 0 || also();
+  const isAnyAttached = () => attachments.remembered().length > 0;
+  const isNeeded = () => isAnyAttached() || also();
   const touched = () => {
     stop();
     const needed = isNeeded();
@@ -73,11 +74,13 @@ export function keepAttached(
   };
   let over = false;
   const disturbed = (which?: Disturbed) => {
-    if (over || !isNeeded()) return;
+    if (over) return;
     if (which !== undefined) {
+      if (!isAnyAttached()) return; // an engine's own, of which others are told
       reconcile(which);
       return after(AGAIN_MS, () => reconcile(which)); // what was still under way
     }
+    if (!isNeeded()) return;
     stop();
     for (const ms of APPEARED_MS) lookAfter(ms);
   };

@@ -1,5 +1,10 @@
 /** Containers in the engine's networks of ours: they have names, find names, and keep their addresses. */
-import { CONTAINER_PREFIX, type ContainerLookups, type EngineEndpoints } from "../../attach/mod.ts";
+import {
+  CONTAINER_PREFIX,
+  type ContainerLookups,
+  type EngineEndpoints,
+  outerInterface,
+} from "../../attach/mod.ts";
 import type { HolderReport } from "../../control/address_types.ts";
 import type { Problem } from "../../control/api_types.ts";
 import { type Cidr, formatCidr, type Ip } from "../../core/addr.ts";
@@ -157,14 +162,18 @@ export class MemberKeeper {
     if (id !== undefined) this.#show(id);
   }
 
-  /** Looks whether endpoints are still there; with `whole`, which takes longer, also whether containers find names. */
-  look(whole: boolean): void {
+  /** Looks whether endpoints are still there: those with these host ends. With `undefined` all, which takes longer, and
+   * whether containers find names. */
+  look(only: readonly string[] | undefined): void {
     const { endpoints, lookups } = this.#parts;
-    const isThere = endpoints.look();
+    const isThere = only === undefined ? endpoints.look() : endpoints.has.bind(endpoints);
     for (const [, member] of [...this.#members.all()]) {
-      for (const { id } of member.endpoints) if (!isThere(id)) this.leaves(id);
+      for (const { id } of member.endpoints) {
+        const isMeant = only?.includes(outerInterface(id)) ?? true;
+        if (isMeant && !isThere(id)) this.leaves(id);
+      }
     }
-    if (whole) lookups.keep();
+    if (only === undefined) lookups.keep();
   }
 
   /** The engine gives an address back: whether it stays with its container. */

@@ -48,9 +48,9 @@ export interface AttachmentsPart extends Disposable {
   readonly containers: { standing: (id: string) => ContainerStanding };
   /** Interfaces that an engine puts into its containers itself. */
   readonly endpoints: EngineEndpoints;
-  /** Is told to look whether they are still there, and from time to time whether all is as it should be (`whole`); the part
-   * that serves the engine sets it. */
-  readonly onEndpoints: { call: (whole: boolean) => void };
+  /** Is told to look whether those with these host ends are still there, and from time to time whether all is as it should
+   * be (`undefined`); the part that serves the engine sets it. */
+  readonly onEndpoints: { call: (only: readonly string[] | undefined) => void };
 }
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
@@ -90,7 +90,7 @@ export function openAttachments(
   const ports = openSwitchPorts(kind, undo, portProgram);
   const onForgotten = { call: (_target: string) => {} };
   const onLooked = { call: (_found: Reconciled) => {} };
-  const onEndpoints = { call: (_whole: boolean) => {} };
+  const onEndpoints = { call: (_only: readonly string[] | undefined) => {} };
   const containers = { standing: (_id: string): ContainerStanding => ({ kind: "unknown", name: undefined }) };
   const namespaces = new ProcNamespaces();
   const adapters: AttachAdapters = {
@@ -131,7 +131,7 @@ export function openAttachments(
     nameLeg.keep();
     exposed.keep();
     endpoints.keep();
-    onEndpoints.call(true);
+    onEndpoints.call(undefined);
   };
   const looked = (found: Reconciled) => onLooked.call(found);
   const also = () => exposed.any || endpoints.any;
@@ -144,7 +144,7 @@ export function openAttachments(
     if (disturbed.hostEnds.includes(NAME_PORT)) nameLeg.keep();
     const ends = disturbed.hostEnds.filter(isEndpointInterface);
     endpoints.keep(ends);
-    if (ends.length > 0) onEndpoints.call(false);
+    if (ends.length > 0) onEndpoints.call(ends);
     exposed.keep(); // its interface may be one of those that lost an address
     keeper.disturbed(disturbed);
   };

@@ -96,7 +96,7 @@ export async function openPlugin(
     isThere: (namespace) => namespaces.identify(namespace)?.device === namespaces.own().device,
     later: (what, work) => faults.later(what, work),
   });
-  onEndpoints.call = (whole) => members.look(whole);
+  onEndpoints.call = (only) => members.look(only);
   undo.defer(() => onEndpoints.call = () => {});
   const server = new HttpServer(
     pluginEndpoints({

@@ -15,7 +15,7 @@ Deno.test("keepAttached() goes on looking when a look fails", async () => {
   const twice = Promise.withResolvers<void>();
   let looks = 0;
   const attachments = {
-    list: () => [{}],
+    remembered: () => [{}],
     reconcile() {
       if (++looks === 2) twice.resolve();
       throw new Error("no descriptors");
@@ -35,4 +35,22 @@ Deno.test("keepAttached() goes on looking when a look fails", async () => {
     "mend what attachments hang on: no bridge",
     "look after attachments: no descriptors",
   ]);
+});
+
+Deno.test("keepAttached() looks at nothing for an interface of an engine where nothing is attached", () => {
+  const looked: unknown[] = [];
+  const remembered: unknown[] = [];
+  const attachments = {
+    remembered: () => remembered,
+    reconcile: (which: unknown) => void looked.push(which),
+  } as unknown as Attachments;
+  const logger = { debug() {}, info() {}, warn() {}, error() {} };
+  const faults = new Faults({ logger, clock: { now: () => 0 as Millis } });
+  const disturbed = { hostEnds: ["vmd0123456789"], guests: [7] };
+  using keeper = keepAttached(attachments, { also: () => true, faults });
+  keeper.disturbed(disturbed);
+  assert.deepEqual(looked, []);
+  remembered.push({});
+  keeper.disturbed(disturbed);
+  assert.deepEqual(looked, [disturbed]);
 });

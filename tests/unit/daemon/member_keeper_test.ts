@@ -1,5 +1,6 @@
 /** Containers in the engine's networks: what becomes of their names, look-ups and addresses, also after a restart. */
 import assert from "node:assert/strict";
+import { outerInterface } from "../../../mod/attach/mod.ts";
 import { type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import { MemberKeeper, type MemberKeeperParts } from "../../../mod/daemon/engine/member_keeper.ts";
 import type { Known } from "../../../mod/docker/follower.ts";
@@ -103,7 +104,9 @@ Deno.test("a member is answered while its endpoint is there, and again in the ne
   assert.deepEqual([...next.answered], [...machine.answered]);
   assert.deepEqual([...next.found], [...machine.found]);
   next.pairs.delete("e1"); // the container has ended while nobody can be asked
-  next.keeper.look(false);
+  next.keeper.look([outerInterface("e2")]);
+  assert.equal(next.answered.size, 1);
+  next.keeper.look([outerInterface("e1")]);
   assert.equal(next.answered.size, 0);
   assert.equal(next.found.size, 0);
   assert(next.keeper.isKept("10.32.0.1" as Ip));
