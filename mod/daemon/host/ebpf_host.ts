@@ -2,6 +2,7 @@
 import { isCompiled } from "../../../ffi/bpf.ts";
 import { newNetns } from "../../../ffi/netns.ts";
 import { messageOf } from "../../core/errors.ts";
+import type { Machine } from "../../datapath/ebpf/machine.ts";
 import { attach } from "../../datapath/ebpf/switch_shell.ts";
 import { loadPrograms } from "../../datapath/ebpf/programs_shell.ts";
 import { newVxlan } from "../../wire/netlink/rtnetlink.ts";
@@ -15,7 +16,7 @@ const LO = 1;
 
 /** Why it cannot, as a sentence without full stop; undefined: it can. All is tried, in a namespace that is gone afterwards:
  * a program, the hooks, a tunnel. `fast`: it must compile programs, not interpret them. */
-export function whyNoEbpf(fast: boolean): string | undefined {
+export function whyNoEbpf(fast: boolean, machine: Machine = MACHINE): string | undefined {
   const release = Deno.osRelease();
   const [major = 0, minor = 0] = release.split(".").map((part) => parseInt(part));
   const [needMajor, needMinor] = FIRST_KERNEL;
@@ -24,7 +25,7 @@ export function whyNoEbpf(fast: boolean): string | undefined {
   }
   let what = "programs";
   try {
-    using loaded = loadPrograms(MACHINE, [], ["tunnel"]);
+    using loaded = loadPrograms(machine, [], ["tunnel"]);
     if (fast && !isCompiled(loaded.programs.tunnel.program)) {
       return "this host's kernel does not compile eBPF programs (sysctl net.core.bpf_jit_enable)";
     }

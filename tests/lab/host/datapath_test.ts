@@ -1,6 +1,11 @@
 /** The datapaths of this kernel, without a daemon. */
 import assert from "node:assert/strict";
 import type { Mac } from "../../../mod/core/addr.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
+import { chooseDatapath } from "../../../mod/daemon/host/choose_datapath.ts";
+import { whyNoEbpf } from "../../../mod/daemon/host/ebpf_host.ts";
+import { MACHINE } from "../../../mod/daemon/threads/ebpf_parts.ts";
+import type { Machine } from "../../../mod/datapath/ebpf/machine.ts";
 import { MAPS } from "../../../mod/datapath/ebpf/layout.ts";
 import type { Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import { DatapathBench, frameOf } from "../common/datapath_bench.ts";
@@ -37,7 +42,37 @@ const full = suite({ name: "datapath, full", open: () => DatapathBench.create("e
     },
 });
 
+/** A kernel that finds fault with every program. */
+const FAULTY: Machine = {
+  ...MACHINE,
+  loadClassifier: (name, code, maps) =>
+    MACHINE.loadClassifier(name, Uint8Array.of(...code, ...UNREACHABLE), maps),
+};
+/** An instruction behind the last one. */
+const UNREACHABLE = [0x95, 0, 0, 0, 0, 0, 0, 0];
+const nothing = { explain: () => Promise.resolve(""), [Symbol.asyncDispose]: () => Promise.resolve() };
+
+const refused = suite({ name: "datapath, refused", open: () => Promise.resolve(nothing) }, {
+  "what the kernel's verifier says is the reason, and auto takes a bridge": () => {
+    const words = /refuses programs of eBPF .*unreachable insn/;
+    assert.match(whyNoEbpf(true, FAULTY) ?? "", words);
+    assert.equal(whyNoEbpf(true), undefined);
+    const host = {
+      findOvs() {
+        throw new MeshnetError("datapath/module-missing", "none");
+      },
+      ...{ whyNoEbpf: (fast: boolean) => whyNoEbpf(fast, FAULTY), present: undefined, tun: true },
+    };
+    const { kind, noBetter, noFastdp } = chooseDatapath({ datapath: "auto", fastdp: true }, host);
+    assert.equal(kind, "bridge");
+    assert.match(noBetter!, words);
+    assert.match(noFastdp!, words);
+    assert.throws(() => chooseDatapath({ datapath: "ebpf", fastdp: true }, host), { message: words });
+    return Promise.resolve();
+  },
+});
+
 declareTests(
   ...DATAPATHS.map((kind) => datapathContract(kind === "ebpf" ? "ebpf" : "bridge", prefix(kind))),
-  ...DATAPATHS.includes("ebpf") ? [full] : [],
+  ...DATAPATHS.includes("ebpf") ? [full, refused] : [],
 );
