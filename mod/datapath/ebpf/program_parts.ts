@@ -16,12 +16,12 @@ export const HELPER = {
   now: 5,
   checkMtu: 163,
 } as const;
-/** Places on the stack. */
+/** Places on the stack. The tunnel's begins between two words of 8 octets, so that both IPv6 addresses in it begin one. */
 export const AT = {
   key: -KEY.size,
-  tunnel: -KEY.size - 48,
-  group: -KEY.size - 48 - GROUP_KEY.size,
-  index: -KEY.size - 48 - GROUP_KEY.size - 8,
+  tunnel: -KEY.size - 52,
+  group: -KEY.size - 56 - GROUP_KEY.size,
+  index: -KEY.size - 56 - GROUP_KEY.size - 8,
 } as const;
 
 /** r0 = the element, or 0. */

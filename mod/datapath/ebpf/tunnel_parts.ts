@@ -11,8 +11,8 @@ const ZERO_CHECKSUM = 2; // BPF_F_ZERO_CSUM_TX
 const TTL = 64;
 
 function clearTunnel(program: Assembler): void {
-  for (let at = 0; at < 40; at += 8) program.store(8, "r10", AT.tunnel + at, 0);
-  program.store(4, "r10", AT.tunnel + 40, 0);
+  program.store(4, "r10", AT.tunnel, 0);
+  for (let at = 4; at < TUNNEL.size; at += 8) program.store(8, "r10", AT.tunnel + at, 0);
 }
 
 /** Key: the tunnel of a frame, and "addressed". Goes to "no IPv4" where its outer header is none. */
@@ -69,14 +69,15 @@ export function setTunnel(program: Assembler): void {
 
 /** The same over IPv6: the action has the numbers of the addresses. Goes to "drop" where that cannot be. */
 export function setTunnel6(program: Assembler): void {
-  clearTunnel(program);
-  program.load(4, "r1", "r7", ACTION.id).store(4, "r10", AT.tunnel + TUNNEL.id, "r1");
+  // All else is written: the id, and both addresses whole.
+  program.store(8, "r10", AT.tunnel + TUNNEL.tos, 0)
+    .load(4, "r1", "r7", ACTION.id).store(4, "r10", AT.tunnel + TUNNEL.id, "r1");
   for (const [from, to] of [[ACTION.source, TUNNEL.local], [ACTION.destination, TUNNEL.remote]] as const) {
     program.load(4, "r1", "r7", from).store(4, "r10", AT.index, "r1");
     findElement(program, "addresses", AT.index);
     program.jumpIf("r0", "eq", 0, "drop");
-    for (const word of [0, 4, 8, 12]) {
-      program.load(4, "r1", "r0", word).store(4, "r10", AT.tunnel + to + word, "r1");
+    for (const half of [0, 8]) {
+      program.load(8, "r1", "r0", half).store(8, "r10", AT.tunnel + to + half, "r1");
     }
   }
   putTunnel(program, ZERO_CHECKSUM | OVER_IPV6);
