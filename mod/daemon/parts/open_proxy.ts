@@ -4,6 +4,7 @@ import { checkReplaceable, listenAtFile } from "../../control/socket_file.ts";
 import { formatEndpoint, parseCidr } from "../../core/addr.ts";
 import { messageOf } from "../../core/errors.ts";
 import { DockerProxy } from "../../docker/proxy/proxy_shell.ts";
+import { TurnedAway } from "../../docker/proxy/turned_away.ts";
 import { openFileLimit } from "../checks/limits.ts";
 import type { Config } from "../config/config.ts";
 import type { ProxyConfig, ProxyListener } from "../config/config_proxy.ts";
@@ -26,7 +27,7 @@ export interface ProxyPart extends Disposable {
 /** Opens it, unless it is off. What cannot be opened is logged, and the rest works. */
 export async function openProxy(
   { dns, docker: socket, dockerProxy }: Pick<Config, "dns" | "docker" | "dockerProxy">,
-  { base: { faults, logger }, plugin: { common } }: {
+  { base: { clock, faults, logger }, plugin: { common } }: {
     readonly base: Base;
     readonly plugin: Pick<PluginPart, "common">;
   },
@@ -57,7 +58,7 @@ export async function openProxy(
       if (listener.kind === "unix") {
         undo.use(await listenAt(listener.path, proxy));
         paths.push(listener.path);
-      } else undo.use(await listenForTls(listener, { logger, proxy, tls: dockerProxy.tls! }));
+      } else undo.use(await listenForTls(listener, { clock, logger, proxy, tls: dockerProxy.tls! }));
       listens.push(name);
     } catch (thrown) {
       logger.warn("no proxy for clients of docker", { listen: name, reason: messageOf(thrown) });
@@ -91,18 +92,22 @@ async function listenAt(path: string, proxy: DockerProxy): Promise<Disposable> {
 
 async function listenForTls(
   { endpoint }: Extract<ProxyListener, { kind: "tls" }>,
-  { logger, proxy, tls }: Pick<Base, "logger"> & {
+  { clock, logger, proxy, tls }: Pick<Base, "clock" | "logger"> & {
     readonly proxy: DockerProxy;
     readonly tls: NonNullable<ProxyConfig["tls"]>;
   },
 ): Promise<Disposable> {
   const { listenTls } = await import("../../docker/proxy/tls_shell.ts"); // 5 MB, for those alone who want it
   const read = (file: string) => Deno.readTextFileSync(file);
+  const turnedAway = new TurnedAway(clock.now());
   return await listenTls(endpoint, {
     ...{ ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) },
     clients: proxy.most,
     welcome: (client) => void proxy.welcome(client),
-    refused: (reason) => logger.info("client of docker turned away", { reason }),
+    refused(reason) {
+      const leftOut = turnedAway.pass(clock.now());
+      if (leftOut !== undefined) logger.info("client of docker turned away", { reason, leftOut });
+    },
   });
 }
 
