@@ -84,3 +84,47 @@ export class Epoll implements Disposable {
     }
   }
 }
+
+/** A set of descriptors that stays as it is, to wait on again and again: a wait costs the same however many there are. The
+ * wait blocks the thread: give it a Wakeup. */
+export class StandingEpoll implements Disposable {
+  readonly #set = new Epoll();
+  readonly #positions = new Map<number, number>();
+  readonly #ready: Uint8Array;
+  /** How many positions were ready, and which. */
+  #count = 0;
+  readonly #which: Uint16Array;
+
+  /** Waits for input on `fds`; results are by position in this list. */
+  constructor(fds: readonly number[]) {
+    this.#ready = new Uint8Array(fds.length);
+    this.#which = new Uint16Array(fds.length);
+    fds.forEach((fd, i) => {
+      this.#positions.set(fd, i);
+      this.#set.add(fd);
+    });
+  }
+
+  /** Blocks until a descriptor has input or an error, or `timeoutMs` passed; see Epoll.wait. */
+  wait(timeoutMs: number): number {
+    for (let i = 0; i < this.#count; i++) this.#ready[this.#which[i]!] = 0;
+    this.#count = 0; // also if the wait throws
+    const count = this.#set.wait(timeoutMs);
+    for (let i = 0; i < count; i++) {
+      const position = this.#positions.get(this.#set.ready(i))!;
+      this.#ready[position] = 1;
+      this.#which[i] = position;
+    }
+    return this.#count = count;
+  }
+
+  /** Whether the descriptor at `index` was ready when `wait` last returned. */
+  isReady(index: number): boolean {
+    return this.#ready[index] === 1;
+  }
+
+  /** Closes the set, not its descriptors. Idempotent. */
+  [Symbol.dispose](): void {
+    this.#set[Symbol.dispose]();
+  }
+}

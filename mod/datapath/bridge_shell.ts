@@ -23,6 +23,8 @@ export const SLEEVE_PORT = 2 as PortNo;
 export const BRIDGE_LIMITS = { macsPerPort: 16_384, flowsPerSource: 32_768 } as const;
 /** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
 const TAP_BATCH = 64;
+/** A packet of the TAP that comes so long after the one before is alone. */
+const ALONE_MS = 0.2;
 /** Where packets are read to: room for a tag in front. */
 const READ_AT = 16;
 
@@ -71,8 +73,9 @@ export class BridgeDatapath implements Datapath {
   /** What the links are drained at: their descriptors come behind the TAP's and the keeper's. */
   readonly #linksAt = { now: 0 as Millis, isReady: (index: number): boolean => this.#isReady(index + 2) };
   #isReady: (index: number) => boolean = () => false;
-  /** Whether the last reading of the TAP found one packet at most. */
-  #single = true;
+  /** When the TAP was read last, and whether more was there than was taken. */
+  #readAt = -Infinity;
+  #crowded = false;
   #now = 0 as Millis;
   #hits = 0;
   #misses = 0;
@@ -120,20 +123,24 @@ export class BridgeDatapath implements Datapath {
     return (at.isReady(0) || answered) && this.#readTap(post) || more;
   }
 
-  /** Takes packets from the TAP. One that comes alone leaves before it is asked whether there is another. */
+  /** Takes packets from the TAP. One that comes alone leaves at once, and waiting tells whether there is another; those
+   * that come in a row are gathered. */
   #readTap(post: PostEvent): boolean {
+    const alone = !this.#crowded && this.#now - this.#readAt > ALONE_MS;
+    this.#readAt = this.#now;
     const tap = this.#tap;
-    for (let count = 0; count < TAP_BATCH; count++) {
+    const most = alone ? 1 : TAP_BATCH;
+    for (let count = 0; count < most; count++) {
       const length = tap.read(READ_AT);
       if (length === 0) {
-        this.#single = count <= 1;
+        this.#crowded = false;
         return false;
       }
       this.#departing(tap.buffer, READ_AT, READ_AT + length);
-      if (count === 0 && this.#single) this.#sleeve.flush(post);
     }
-    this.#single = false;
-    return true;
+    this.#crowded = !alone;
+    if (alone) this.#sleeve.flush(post);
+    return !alone;
   }
 
   /** A packet of a local container. */

@@ -235,7 +235,7 @@ export class Joiner {
   /** Delivers a frame from where it is. */
   #alone(from: number, to: number, checksum: FrameChecksum): void {
     const start = from - VIRTIO_HEADER;
-    this.input.fill(0, start, from);
+    for (let at = start; at < from; at++) this.input[at] = 0; // ten octets: sooner done than asked for
     if (checksum === "partial" && this.#lone.locate(this.input, from, to)) {
       this.#header.flags = VIRTIO_NEEDS_CHECKSUM;
       this.#header.checksumStart = this.#lone.transport;

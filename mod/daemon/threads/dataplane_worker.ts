@@ -3,7 +3,8 @@ import type { LogEvent } from "../../core/log_events.ts";
 import { loadDropAll } from "../../../ffi/bpf.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
-import { Poller, Wakeup } from "../../../ffi/poll.ts";
+import { StandingEpoll } from "../../../ffi/epoll.ts";
+import { Wakeup } from "../../../ffi/poll.ts";
 import { messageOf } from "../../core/errors.ts";
 import { Faults } from "../../core/faults.ts";
 import type { LogFields, Logger } from "../../core/ports.ts";
@@ -224,6 +225,13 @@ async function main(): Promise<void> {
     using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
     watchers.push(undo.use(watchAttached(config.mtu, send)));
     if (config.watchFirewall) watchers.push(...watchFirewall(send, log).map((watcher) => undo.use(watcher)));
+    using waiter = new StandingEpoll([
+      wakeup.fd,
+      ...datapath.fds,
+      notices.fd,
+      ...xfrm.fds,
+      ...watchers.map(({ fd }) => fd),
+    ]);
     await runDataplane({
       core,
       datapath,
@@ -232,13 +240,7 @@ async function main(): Promise<void> {
       xfrm,
       ...{ clock, faults },
       pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      waiter: new Poller([
-        wakeup.fd,
-        ...datapath.fds,
-        notices.fd,
-        ...xfrm.fds,
-        ...watchers.map(({ fd }) => fd),
-      ]),
+      waiter,
       watchers,
       network: new NetworkNotices(notices),
       announced: () => wakeup.take(),

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { StandingEpoll } from "../../../ffi/epoll.ts";
 import { Poller, waitReadable, Wakeup } from "../../../ffi/poll.ts";
 
 Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
+new StandingEpoll([])[Symbol.dispose]();
 
 Deno.test("Poller.wait() tells which descriptors are ready", () => {
   using a = Wakeup.create();
@@ -13,6 +15,27 @@ Deno.test("Poller.wait() tells which descriptors are ready", () => {
   assert.deepEqual([poller.isReady(0), poller.isReady(1)], [false, true]);
   a.signal();
   assert.equal(poller.wait(1000), 2);
+});
+
+Deno.test("StandingEpoll.wait() tells which descriptors are ready, and forgets what was ready before", () => {
+  using a = Wakeup.create();
+  using b = Wakeup.create();
+  using set = new StandingEpoll([a.fd, b.fd]);
+  const ready = () => [set.isReady(0), set.isReady(1)];
+  assert.equal(set.wait(0), 0);
+  b.signal();
+  assert.equal(set.wait(0), 1);
+  assert.deepEqual(ready(), [false, true]);
+  assert.equal(set.wait(0), 1, "as long as nobody takes it");
+  a.signal();
+  assert.equal(set.wait(1000), 2);
+  assert.deepEqual(ready(), [true, true]);
+  b.take();
+  assert.equal(set.wait(1000), 1);
+  assert.deepEqual(ready(), [true, false]);
+  a.take();
+  assert.equal(set.wait(0), 0);
+  assert.deepEqual(ready(), [false, false]);
 });
 
 Deno.test("Wakeup.take() counts and clears signals, of attached ones too", () => {
