@@ -1,5 +1,5 @@
 /** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli,
- * and six that print tables of their own: on this machine's own kernel `deno task bench sleeve [CANDIDATE...]`,
+ * and six that print tables of their own: on this machine's own kernel `deno task bench sleeve [CANDIDATE...]` (MESHNET_BEFORE names another executable to be measured beside it),
  * `deno task bench ebpf [ROUNDS]`, `deno task bench scale`, `deno task bench docker` and `deno task bench dns`, and `deno task bench crowd [HOSTS...]`, a simulation. */
 import { crowdRows } from "../../tests/bench/crowd_rounds.ts";
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";

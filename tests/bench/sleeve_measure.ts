@@ -19,6 +19,8 @@ export interface Round {
   readonly large: number;
   /** Median round trip in milliseconds. */
   readonly rtt: number;
+  /** The same while other processes keep all processors busy. */
+  readonly busyRtt: number;
   /** Memory of the larger daemon in MB. */
   readonly rss: number;
 }
@@ -45,6 +47,7 @@ export async function measure(candidate: Candidate): Promise<Round> {
     small: await packets(candidate, 64),
     large: await packets(candidate, 1200),
     rtt: await roundTrip(candidate),
+    busyRtt: await busyRoundTrip(candidate),
     rss: Math.max(0, ...daemons.map(residentMb)),
   };
 }
@@ -58,6 +61,14 @@ async function packets(candidate: Candidate, length: number): Promise<number> {
 export async function roundTrip({ from, to }: Candidate, count = 200): Promise<number> {
   const { times } = await from.ping(to.address, "-c", String(count), "-i", "0.005", "-W", "1");
   return median(times);
+}
+
+async function busyRoundTrip(candidate: Candidate): Promise<number> {
+  await using stack = new AsyncDisposableStack();
+  for (let i = 0; i < navigator.hardwareConcurrency; i++) {
+    stack.use(new Background(["sh", "-c", "while :; do :; done"], "/dev/null"));
+  }
+  return await roundTrip(candidate);
 }
 
 /** One run of iperf3 against the server at the other end. */
@@ -111,7 +122,7 @@ export function summarise(rows: readonly Row[], unit: string): { table: string; 
       return round === undefined || other === undefined ? [] : [round[field] / other[field]];
     }));
   const head = [
-    ...["", "TCP Gbit/s", `of ${unit}`, "UDP 64 B k/s", "UDP 1200 B k/s", "RTT ms"],
+    ...["", "TCP Gbit/s", `of ${unit}`, "UDP 64 B k/s", "UDP 1200 B k/s", "RTT ms", "busy"],
     ...["daemons' CPU s/GB", "machine's", "RSS MB"],
   ];
   const body = rows.map((row) => [
@@ -121,6 +132,7 @@ export function summarise(rows: readonly Row[], unit: string): { table: string; 
     middle(row, "small").toFixed(0),
     middle(row, "large").toFixed(0),
     middle(row, "rtt").toFixed(3),
+    middle(row, "busyRtt").toFixed(3),
     middle(row, "cpu") === 0 ? "" : middle(row, "cpu").toFixed(2),
     middle(row, "wholeCpu").toFixed(2),
     middle(row, "rss") === 0 ? "" : middle(row, "rss").toFixed(0),

@@ -16,7 +16,20 @@ interface Entry {
 /** Without this extension a link between our own falls back to the cipher of the original. */
 const NO_GCM = { MESHNET_WITHOUT: EXTENSION.gcm };
 const password = "a password for the bench";
+/** Another executable, to be measured beside the one that was built. */
+const before = Deno.env.get("MESHNET_BEFORE");
+const earlier: readonly Entry[] = before === undefined ? [] : [
+  {
+    name: "before: meshnet sleeve, plain",
+    open: () => rivals.sleeve("oldplain", { program: [before] }),
+  },
+  {
+    name: "before: meshnet sleeve, AES-GCM",
+    open: () => rivals.sleeve("oldgcm", { password, program: [before] }),
+  },
+];
 const ENTRIES: readonly Entry[] = [
+  ...earlier,
   { name: "bare veth", open: rivals.bareCable },
   { name: "kernel VXLAN + bridge", open: rivals.kernelTunnel },
   { name: "meshnet ebpf", open: rivals.ebpf },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type Round, summarise } from "../../bench/sleeve_measure.ts";
 
 const round = (changes: Partial<Round>): Round => ({
-  ...{ tcp: 1, cpu: 2, wholeCpu: 3, small: 4, large: 5, rtt: 6, rss: 7 },
+  ...{ tcp: 1, cpu: 2, wholeCpu: 3, small: 4, large: 5, rtt: 6, busyRtt: 8, rss: 7 },
   ...changes,
 });
 
