@@ -59,8 +59,9 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
     brief: "Check the settings that `meshnet up` would have, and print them",
     about:
       "Reads flags, environment, configuration file and password as `meshnet up` does, and prints each setting that " +
-      "is no default with where it comes from. Exits with 2 where `up` would refuse them. Changes nothing, and needs no " +
-      "daemon; `meshnet report` shows what a running one has.",
+      "is no default with where it comes from. As root it also makes the checks with which `up` begins: ports, folders, " +
+      "the range against the routes of this host. Exits with 2 where a setting is wrong and with 1 where this host " +
+      "cannot have it, as `up` does. Changes nothing, and needs no daemon; `meshnet report` shows what a running one has.",
     options: [...UP_OPTIONS, CONFIG_OPTION, JSON_OPTION],
     examples: [["meshnet config check", "before a reload or restart"]],
     load: () => import("./commands/config_check.ts"),

@@ -195,7 +195,7 @@ function connectionReport(
     outbound: one.outbound,
     wanted,
     state: one.state,
-    info: one.info,
+    info: plainReason(one.info),
     overlay: one.overlay ?? null,
     mtu: one.mtu ?? null,
     peerMtu: link?.peerMtu ?? null,
@@ -208,12 +208,18 @@ function connectionReport(
   };
 }
 
+/** What another host sent that does not fit says enough by itself; how it came does not matter to people. */
+function plainReason(info: string): string {
+  const reason = /Cannot take gossip on channel "[^"]*": (.*)$/s.exec(info)?.[1];
+  return reason ?? info;
+}
+
 function targetReport(one: TargetSnapshot, from: string): TargetReport {
   return {
     target: one.target,
     from,
     state: one.state,
-    info: one.info,
+    info: plainReason(one.info),
     address: one.address ?? null,
     peer: one.peer ?? null,
     retryInMs: one.retryInMs ?? null,

@@ -98,7 +98,9 @@ async function runOnce(config: Config, { life, root }: { life: Life; root: Root 
   const how = await root.ending;
   clearTimeout(release);
   if (how.kind !== "renamed") daemon.notify("STOPPING=1");
-  if (how.kind === "asked") logger.info("stopping", { by: how.by });
+  if (how.kind !== "broken") {
+    logger.info("stopping", { by: how.kind === "renamed" ? "the change of its name" : how.by });
+  }
   if (how.kind === "broken") {
     logger.error("stopping after a failure", { reason: messageOf(how.error), stack: stackOf(how.error) });
   }

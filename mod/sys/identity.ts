@@ -230,3 +230,8 @@ export function storeShortId(store: Store, shortId: ShortId): void {
   const stored = readStored(store);
   if (stored !== undefined && stored.shortId !== shortId) store.put(KEY, encode({ ...stored, shortId }));
 }
+
+/** The name that a store has; undefined: it has none, or one that nobody can read. */
+export function storedName(store: Store): PeerName | undefined {
+  return readStored(store)?.name;
+}

@@ -1,17 +1,41 @@
 /** `meshnet config check` */
+import type { FullReport } from "../../control/api_types.ts";
 import type { CommandRun } from "../command.ts";
 import { fit } from "../fit.ts";
 import { json } from "../daemon_call.ts";
-import { paint, printable } from "../render.ts";
+import type { Io } from "../io.ts";
+import { formatError, paint, printable } from "../render.ts";
 import { table } from "../table.ts";
 
-/** Reads all settings as `up` would, and says what they are and where each comes from. */
-export const run: CommandRun = async (invocation, io): Promise<void> => {
+/** Exit codes, as those of `up`. */
+const [FAILED, WRONG_USAGE] = [1, 2];
+
+type Origins = FullReport["config"];
+
+/** Reads all settings as `up` would, says what they are and where each comes from, and looks whether this host can have
+ * them. */
+export const run: CommandRun = async (invocation, io): Promise<number> => {
   const { loadConfig } = await import("../../daemon/config/config.ts");
   const { json: _, ...flags } = invocation.given;
-  const { origins, password, warnings } = await loadConfig(flags);
+  const config = await loadConfig(flags);
+  const { origins, password, warnings } = config;
   for (const warning of warnings) io.err(printable(`warning: ${warning}`) + "\n");
-  if (invocation.on("json")) return io.out(json(origins));
+  if (invocation.on("json")) io.out(json(origins));
+  else await show(origins, { hasPassword: password !== undefined, io });
+  if (Deno.uid() !== 0) {
+    io.err("warning: Whether this host can have these settings is not looked at: that takes root\n");
+    return 0;
+  }
+  const { settingsFaults } = await import("../../daemon/settings_check.ts");
+  const faults = await settingsFaults(config);
+  for (const fault of faults) io.err(formatError(fault));
+  return Math.max(0, ...faults.map(({ code }) => code.startsWith("usage/") ? WRONG_USAGE : FAILED));
+};
+
+async function show(
+  origins: Origins,
+  { hasPassword, io }: { readonly hasPassword: boolean; readonly io: Io },
+): Promise<void> {
   const rows = Object.entries(origins).filter(([, { from }]) => from !== "default").map(([name, set]) => ({
     cells: [
       { text: name },
@@ -22,6 +46,6 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   if (rows.length > 0) io.out(table(["SETTING", "VALUE", "FROM"], rows, paint(io.colour, io.size?.columns)));
   const rest = rows.length === 0 ? "All settings are defaults" : "All other settings are defaults";
   io.out(
-    await fit(`${rest}. ${password === undefined ? "No password is set." : "A password is set."}\n`, io),
+    await fit(`${rest}. ${hasPassword ? "A password is set." : "No password is set."}\n`, io),
   );
-};
+}

@@ -134,7 +134,7 @@ export class ResolvFiles {
   }
 
   #written(): readonly string[] {
-    return this.parts.store.list(PREFIX).map(([key]) => key.slice(PREFIX.length));
+    return filesWritten(this.parts.store);
   }
 
   /** Says whether there is nothing left to give back. */
@@ -262,4 +262,9 @@ function readWritten(text: string | undefined): Written | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The targets whose files were written, as a store says. */
+export function filesWritten(store: Pick<Store, "list">): readonly string[] {
+  return store.list(PREFIX).map(([key]) => key.slice(PREFIX.length));
 }

@@ -39,6 +39,8 @@ export async function resetHost(
     say("Stopped the daemon.");
   }
   const stateDir = daemon?.stateDir ?? folders.stateDir;
+  const { leftState, notHandedOver } = await import("./left_state.ts");
+  const left = daemon === undefined && !keepState ? leftState(stateDir) : undefined;
   const { openCleanup } = await import("./cleanup_parts.ts");
   const { missingCapabilities, processStatus } = await import("../checks/capabilities.ts");
   const fault = missingCapabilities(processStatus());
@@ -62,6 +64,8 @@ export async function resetHost(
   };
   const { removed, failed } = cleanHost(options);
   for (const what of removed) say(`Removed ${what}.`);
+  const todo = left === undefined ? undefined : notHandedOver(left);
+  if (todo !== undefined) say(`${todo}.`);
   if (removed.length === 0 && failed.length === 0) say("Nothing of meshnet is on this host.");
   else if (!keepState && !removed.includes(`${stateDir}/${STORE_FILE}`) && failed.length === 0) {
     say(`No state was in ${stateDir}. If the router had another folder for it, give that with --state-dir.`);

@@ -50,6 +50,63 @@ declareTests(suite({
     const wrong = await host.attempt("up", "--socket-group", "no-such-group");
     assert.equal(wrong.code, 2);
   },
+  "reset of a host whose daemon is dead says what it removes, and that nobody has its addresses": async (
+    world,
+  ) => {
+    const host = world.host(1);
+    host.start();
+    await host.answers();
+    await host.attach(world.container(1), "net:default");
+    host.daemon.kill("SIGKILL");
+    await host.daemon.ended();
+    const { netns } = world.container(1);
+    const told = new RegExp(`not handed over .*\\\`meshnet rmpeer ${host.peerName}\\\``);
+    const dry = await host.run("reset", "--dry-run");
+    for (
+      const line of [
+        `cut netns:${netns} off, which has 10\\.3[0-9.]+/12`,
+        `give the resolv.conf of netns:${netns} back as it was`,
+        "remove interface meshnet",
+        "remove .*meshnet\\.db: .*",
+      ]
+    ) {
+      assert.match(dry, new RegExp(`^  ${line}$`, "m"));
+    }
+    assert.match(dry, told);
+    assert.doesNotMatch(await host.run("reset", "--dry-run", "--keep-state"), told);
+    assert.match(await host.run("reset", "--yes"), told);
+    const nothing = await onTerminal(host, "", "reset");
+    assert.deepEqual([nothing.code, nothing.stdout.trim()], [0, "Nothing of meshnet is on this host."]);
+  },
+  "config check refuses what up refuses on this host, beside a running daemon too": async (world) => {
+    const host = world.host(1);
+    const check = async (...words: readonly string[]) => {
+      const { code, stderr } = await host.attempt("config", "check", ...words);
+      return `${code} ${stderr}`;
+    };
+    assert.equal(await check(), "0 ");
+    const unsafe = `${host.stateDir}-unsafe`;
+    await Deno.mkdir(unsafe);
+    await Deno.chmod(unsafe, 0o777);
+    const wrong: readonly (readonly [readonly string[], RegExp])[] = [
+      [
+        ["--host", "1.2.3.4"],
+        /^2 meshnet: Cannot listen on 1\.2\.3\.4: this host does not have that address\nhint: /,
+      ],
+      [["--ip-range", "192.168.0.0/16"], /^[12] meshnet: .*192\.168\.50\.0\/24/],
+      [["--state-dir", unsafe], /^[12] meshnet: .*-unsafe/],
+    ];
+    for (const [words, said] of wrong) {
+      const up = await host.attempt("up", ...words);
+      assert.match(`${up.code} ${up.stderr.slice(up.stderr.indexOf("meshnet: "))}`, said);
+      assert.match(await check(...words), said);
+    }
+    host.start();
+    await host.answers();
+    assert.equal(await check(), "0 ", "its own daemon has the ports");
+    for (const [words, said] of wrong) assert.match(await check(...words), said);
+    await host.run("reset", "--yes");
+  },
   "reset --dry-run says what it would do and changes nothing; on a terminal it asks, and no is no": async (
     world,
   ) => {

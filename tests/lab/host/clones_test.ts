@@ -1,5 +1,6 @@
 /** Hosts that make their names of one machine's id, as clones do: the new one takes another name by itself. */
 import assert from "node:assert/strict";
+import type { HistoryReport } from "../../../mod/control/history_types.ts";
 import { suite } from "../common/suite.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
 
@@ -20,6 +21,10 @@ declareTests(suite({ name: "host kernel, clones", open: () => hostWorld({ hosts:
     assert.equal(formerName, first);
     const lines = Deno.readTextFileSync(renamed.log).split("\n");
     assert.equal(lines.filter((line) => line.includes("this host takes another name")).length, 1);
+    const history = JSON.parse(await renamed.run("history", "--json")) as readonly HistoryReport[];
+    const ends = history.filter(({ event }) => event === "stopped").map(({ reason }) => reason);
+    assert.deepEqual(ends, ["the change of its name"]);
+    assert.doesNotMatch(JSON.stringify(history), /without a word/);
     await renamed.run("down");
     await renamed.daemon.ended();
     await renamed.up();

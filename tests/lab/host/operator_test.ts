@@ -40,6 +40,22 @@ declareTests(suite({
       /hint: Start it with --docker auto/,
     );
   },
+  "hosts of different ranges: one sentence says so, and what to do": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    await one.run("prime");
+    await two.run("down");
+    two.start("--peers", one.address, "--ip-range", "10.99.0.0/16");
+    await two.answers();
+    const problem = await until("it is told", async () => (await two.status()).problems[0]);
+    assert.match(
+      problem.message,
+      /^(No connection to 192\.168\.50\.1: )?Incompatible IP allocation ranges \(received: 10\.32\.0\.0\/12, ours: 10\.99\.0\.0\/16\), to join theirs run "meshnet reset" and "meshnet up --ip-range 10\.32\.0\.0\/12"$/,
+    );
+    assert.equal((await two.run("status")).match(/Incompatible/g)?.length, 1);
+    await two.run("down");
+    two.start("--peers", one.address);
+    await two.established();
+  },
   "JSON is as the schema says": async (world) => {
     await world.host(1).attach(world.container(1), "10.32.1.1/24");
     for (const host of world.hosts) {
