@@ -81,7 +81,7 @@ export class Cluster {
   #nextFrame = 1;
   #handled = 0;
 
-  /** `overlays`: those of each host; fastdp alone for hosts that are not told. */
+  /** `overlays`: those of each host; fastdp alone for hosts that are not told. Hosts that announce it are linked over IPv6. */
   constructor(
     count: number,
     readonly options: Partial<DataplaneOptions> = {},
@@ -104,7 +104,7 @@ export class Cluster {
     const shortId = (index * 37 + 5) % 4096;
     this.hosts.push({
       ...{ index, name, shortId, kernel, overlays },
-      ip: hostIp(index + 1),
+      ip: hostIp(index + 1, this.options.extensions?.includes("fastdp-ipv6")),
       ipsec: new FakeIpsec(),
       core: undefined,
       ...{ events: [], used: [] },

@@ -145,7 +145,7 @@ export function numberOf(frame: Uint8Array): number {
   return new DataView(frame.buffer, frame.byteOffset).getUint32(14);
 }
 
-/** 192.0.2.n. */
-export function hostIp(n: number): Ip {
-  return `192.0.2.${n}` as Ip;
+/** 192.0.2.n, or 2001:db8::n. */
+export function hostIp(n: number, ipv6 = false): Ip {
+  return (ipv6 ? `2001:db8::${n.toString(16)}` : `192.0.2.${n}`) as Ip;
 }
