@@ -166,10 +166,10 @@ function causesOnce(
     readonly ipam: IpamSources | undefined;
   },
 ): { readonly connections: readonly Problem[]; readonly ipam: readonly Problem[] } {
-  const refused = ipam?.refused;
+  const refused = isMended(ipam?.refused, reports) ? undefined : ipam?.refused;
   const connections = reports.flatMap((one) => problemOfConnection(one, wanted.get(one.address)));
   if (ipam === undefined || refused === undefined) {
-    return { connections, ipam: ipam === undefined ? [] : problemsOfIpam(ipam) };
+    return { connections, ipam: ipam === undefined ? [] : problemsOfIpam({ ...ipam, refused }) };
   }
   const others = connections.filter(({ message }) => !message.includes(refused));
   const isTold = ipam.status.trouble !== undefined || others.length < connections.length;
@@ -177,6 +177,16 @@ function causesOnce(
     connections: ipam.status.trouble === undefined ? connections : others,
     ipam: problemsOfIpam(isTold ? { ...ipam, refused: undefined } : ipam),
   };
+}
+
+/** Whether the hosts whose owners of addresses did not fit are connected now: as long as they do not fit, no connection holds. */
+function isMended(refused: string | undefined, reports: readonly ConnectionReport[]): boolean {
+  const [, received] = /\breceived: \[([^\]]*)\]/.exec(refused ?? "") ?? [];
+  const peers = [...(received ?? "").matchAll(/\(((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\)/g)].map(([, peer]) =>
+    peer!
+  );
+  return peers.length > 0 &&
+    peers.every((peer) => reports.some((one) => one.peer === peer && one.state === "established"));
 }
 
 function connectionReport(

@@ -59,7 +59,7 @@ export interface ControlParts {
   /** Where clients of the engine are served. */
   readonly proxy: { readonly listens: readonly string[] };
   /** Ways through the mesh. */
-  readonly paths: Omit<PathParts, "lookUp">;
+  readonly paths: Omit<PathParts, "left" | "lookUp" | "ownerOf">;
   /** Finds out who uses addresses. */
   readonly users: Pick<AddressUsers, "others">;
   /** What this host's firewall does to the mesh, as it is now, and what was done about it. */

@@ -12,6 +12,9 @@ export const PATH_CHANNEL = "meshnet-path";
 const MAX_BYTES = 4096;
 /** Longest text in one, in characters. */
 const MAX_TEXT = 400;
+/** Texts are cut to these lengths in turn, until the message fits. The shortest leaves names of peers and MAC addresses whole,
+ * and fits whatever the texts are: there are 18, and a character has 6 octets at most. */
+const CUTS = [MAX_TEXT, 200, 100, 48, 24] as const;
 /** Most texts of a list. */
 const MAX_LIST = 8;
 
@@ -73,15 +76,19 @@ export type HopMessage =
   | { readonly kind: "question"; readonly question: HopQuestion }
   | { readonly kind: "answer"; readonly answer: HopAnswer };
 
-/** The octets of a message. Texts are cut where they are too long. */
+/** The octets of a message. Texts are cut where they are too long, so that whoever gets it takes it. */
 export function encodeHopMessage(message: HopMessage): Uint8Array {
-  const cut = (_key: string, value: unknown) =>
-    typeof value === "string"
-      ? value.slice(0, MAX_TEXT)
-      : Array.isArray(value)
-      ? value.slice(0, MAX_LIST)
-      : value;
-  return new TextEncoder().encode(JSON.stringify(message, cut));
+  let bytes = new Uint8Array();
+  for (const most of CUTS) {
+    bytes = new TextEncoder().encode(JSON.stringify(message, (_key, value: unknown) => cut(value, most)));
+    if (bytes.length <= MAX_BYTES) break;
+  }
+  return bytes;
+}
+
+function cut(value: unknown, most: number): unknown {
+  if (typeof value === "string") return value.slice(0, most);
+  return Array.isArray(value) ? value.slice(0, MAX_LIST) : value;
 }
 
 type Fields = Readonly<Record<string, unknown>>;

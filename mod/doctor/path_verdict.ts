@@ -35,7 +35,7 @@ export function verdictOf({ answered, complete, hops, probed, to }: PathFacts): 
       ? `${last.nickname} has no way to the host of the destination`
       : `the way is known as far as ${last.nickname}, which says nothing about itself: ${last.silent}`;
   }
-  if (to === null) return last.silent === null ? "" : `${last.nickname} does not answer: ${last.silent}`;
+  if (to === null) return `${last.nickname} does not answer: ${last.silent}`;
   return (probed ? swallowed(hops) : undefined) ?? whyEndIsSilent(to, last);
 }
 

@@ -1,21 +1,26 @@
 /** What a status shows to be wrong, beyond its own problems. Pure. */
 import type { ConnectionReport, Problem, StatusReport } from "../control/api_types.ts";
+import { parseEndpoint } from "../core/addr.ts";
 
 /** What is said of a peer that has no tunnels, or was told to use none. */
 const THEIR_CHOICE = "the peer does not offer fastdp";
+/** What is said of a kernel without IPsec, and the modules that have it. */
+const NO_IPSEC = /needs IPsec, and this kernel has none: load the modules (.+)$/;
 /** Owners of addresses that one sentence names. */
 const MAX_NAMED = 4;
 
-/** Connections that do not carry traffic, or not as they could. */
+/** Connections that do not carry traffic, or not as they could. `canLoad`: whether this kernel's modules are there to be
+ * loaded. */
 export function connectionFaults(
   { connections, datapath }: Pick<StatusReport, "connections" | "datapath">,
+  canLoad: (module: string) => boolean = () => false,
 ): readonly Problem[] {
   return connections.flatMap((one) => {
     const name = one.nickname || one.peer || one.address;
     if (one.state === "pending" && one.info !== "") return [notWorking(name, one)];
     if (one.state !== "established") return []; // why a wanted one is not there is a problem of the status
     return [
-      ...worseThanItCould(name, one, datapath.noFastdp),
+      ...worseThanItCould(name, one, { noFastdp: datapath.noFastdp, canLoad }),
       ...tooNarrow(name, one, datapath.mtu),
       ...silent(name, one),
     ];
@@ -27,20 +32,32 @@ function isTesting(info: string): boolean {
   return /: testing the path |overlay to this peer is being set up/.test(info);
 }
 
+/** The cause may lie at either end. */
+function lookCloser(name: string): string {
+  return `\`meshnet check ${name}\` names what can be seen from here, with commands; then \`meshnet doctor\` on ${name}`;
+}
+
 function notWorking(name: string, { info }: ConnectionReport): Problem {
-  return { message: `No traffic flows to ${name} and back: ${info}`, hint: null };
+  return { message: `No traffic flows to ${name} and back: ${info}`, hint: lookCloser(name) };
 }
 
 /** Where this host cannot have the fast path at all, that is how it is; where the peer cannot, it is the peer's. */
 function worseThanItCould(
   name: string,
   { info, overlay }: ConnectionReport,
-  noFastdp: string | null,
+  { canLoad, noFastdp }: { readonly noFastdp: string | null; readonly canLoad: (module: string) => boolean },
 ): readonly Problem[] {
   const why = /(?:^|; )no fastdp: (.*)$/.exec(info)?.[1];
   if (overlay !== "sleeve" || why === undefined || noFastdp !== null || isTesting(info)) return [];
   if (why === THEIR_CHOICE) return [];
-  return [{ message: `Traffic to ${name} goes through user space: ${why}`, hint: null }];
+  const modules = NO_IPSEC.exec(why)?.[1]?.split(/, | and /);
+  if (modules !== undefined && !modules.every((one) => canLoad(one))) return []; // so this kernel cannot have it
+  return [{
+    message: `Traffic to ${name} goes through user space: ${why}`,
+    hint: modules === undefined
+      ? lookCloser(name)
+      : `\`modprobe -a ${modules.join(" ")}\`, then start the daemon again`,
+  }];
 }
 
 function tooNarrow(name: string, { mtu }: ConnectionReport, own: number | null): readonly Problem[] {
@@ -48,8 +65,7 @@ function tooNarrow(name: string, { mtu }: ConnectionReport, own: number | null):
   return [{
     message:
       `The path to ${name} carries packets of ${mtu} bytes and containers here send up to ${own}: larger ones travel in pieces`,
-    hint:
-      `Let the network between the hosts carry more, or start all hosts with --mtu ${mtu} and attach their containers again`,
+    hint: `Start all hosts with \`meshnet up --mtu ${mtu}\`, or let the network between them carry more`,
   }];
 }
 
@@ -59,13 +75,47 @@ function silent(name: string, { silentMs }: ConnectionReport): readonly Problem[
     message: `Nothing has come from ${name} for ${
       Math.round(silentMs / 1000)
     } s: a firewall blocks UDP, or the way is broken`,
-    hint: `See \`meshnet check ${name}\``,
+    hint: lookCloser(name),
   }];
 }
 
-/** Owners of addresses that cannot be asked. */
-export function ownerFaults({ ipam }: Pick<StatusReport, "ipam">): readonly Problem[] {
+/** The problems of a status. Where a host is missed that owns addresses, what to do about these is said with that. */
+export function problemsWithOwners(
+  { connections, ipam, problems }: Pick<StatusReport, "connections" | "ipam" | "problems">,
+): readonly Problem[] {
+  const missed = missedOwners({ connections, ipam });
+  return problems.map((problem) => {
+    const target = /^No connection to (\S+): /.exec(problem.message)?.[1];
+    const one = missed.find(({ address }) =>
+      target !== undefined && (address === target || hostOf(address) === target)
+    );
+    if (one === undefined) return problem;
+    const { addresses, name } = one;
+    const more = `it owns ${addresses} addresses: if it is gone for good, \`meshnet rmpeer ${name}\``;
+    return { ...problem, hint: problem.hint === null ? `Mend that; ${more}` : `${problem.hint}; ${more}` };
+  });
+}
+
+/** Owners to which a connection is missed that somebody asked for. */
+function missedOwners({ connections, ipam }: Pick<StatusReport, "connections" | "ipam">) {
   const lost = (ipam?.owners ?? []).filter(({ reachable }) => !reachable);
+  return lost.flatMap(({ addresses, nickname, peer }) =>
+    connections.filter((one) =>
+      one.peer === peer && one.wanted && (one.state === "failed" || one.state === "retrying")
+    ).map(({ address }) => ({ peer, name: nickname || peer, addresses, address }))
+  );
+}
+
+function hostOf(address: string): string {
+  return parseEndpoint(address)?.ip ?? address;
+}
+
+/** Owners of addresses that cannot be asked, unless a connection to them is missed anyway. */
+export function ownerFaults(
+  { connections, ipam }: Pick<StatusReport, "connections" | "ipam">,
+): readonly Problem[] {
+  const missed = new Set(missedOwners({ connections, ipam }).map(({ peer }) => peer));
+  const lost = (ipam?.owners ?? []).filter(({ peer, reachable }) => !reachable && !missed.has(peer));
   if (lost.length === 0) return [];
   const names = lost.map(({ nickname, peer }) => nickname || peer);
   const some = names.slice(0, MAX_NAMED).join(", ");

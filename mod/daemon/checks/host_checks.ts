@@ -13,7 +13,7 @@ import { missingCapabilities, processStatus } from "./capabilities.ts";
 import { unsafeFolder } from "./folders.ts";
 import { descriptorUse, tooFewLeft, tooFewOpenFiles, tooFewThreads } from "./limits.ts";
 import { routerAnswers } from "./other_router.ts";
-import { namePortTaken, tcpPortTaken, udpPortTaken } from "./ports.ts";
+import { namePortTaken, tcpPortTaken, udpPortTaken, withOwner } from "./ports.ts";
 import { type HostRoute, overlappingRoute } from "./routes.ts";
 
 /** Type of a route that leads to hosts (RTN_UNICAST). */
@@ -65,7 +65,8 @@ export function hostChecks(
       at: ["start"],
       find: () => routerAnswers(config.runDir),
     },
-    { name: "TCP port", at: ["start", "stopped"], find: () => tcpPortTaken(config) },
+    { name: "TCP port", at: ["start"], find: () => tcpPortTaken(config) },
+    { name: "TCP port", at: ["stopped"], find: () => withOwner(tcpPortTaken(config), config.port) },
     {
       name: "datapath",
       at: ["start", "stopped"],
@@ -89,6 +90,14 @@ export function hostChecks(
       name: "UDP port",
       at: ["start", "stopped"],
       find: () => userSpace ? udpPortTaken(config, () => UdpSocket.open(config)) : undefined,
+    },
+    {
+      name: "file of other name servers",
+      at: ["stopped", "running"],
+      async find() {
+        const { unreadableResolvConf } = await import("./resolv_conf.ts"); // no start shall load it
+        return config.dns && unreadableResolvConf(config.dns.resolvConf);
+      },
     },
     {
       name: "port of names",

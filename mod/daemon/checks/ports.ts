@@ -47,6 +47,21 @@ export function udpPortTaken(place: ListenPlace, open: () => Disposable): Meshne
   }
 }
 
+/** The same for people who look: with the program that has the port, as far as it can be seen. */
+export async function withOwner(
+  fault: MeshnetError | undefined,
+  port: number,
+): Promise<MeshnetError | undefined> {
+  if (fault?.code !== "up/port-taken") return fault;
+  const { portHolder } = await import("../host/port_owner.ts"); // no start shall load it
+  const holder = portHolder(port, "ipv4") ?? portHolder(port, "ipv6");
+  if (holder === undefined) return fault;
+  return new MeshnetError(fault.code, fault.message.replace("another program", holder.name), {
+    hint: `End that with \`kill ${holder.pid}\`; or choose another port with --port, on all hosts alike`,
+    cause: fault,
+  });
+}
+
 /** "up/port-taken" when names could not be answered on an address. `open` opens a socket on it, or throws. */
 export async function namePortTaken(
   { host, port }: { readonly host: Ip; readonly port: number },
@@ -56,12 +71,15 @@ export async function namePortTaken(
     open()[Symbol.dispose]();
     return undefined;
   } catch (thrown) {
-    const { portOwner } = await import("../host/port_owner.ts"); // no start shall load it
-    const user = portOwner(port, isIpv4(host) ? "ipv4" : "ipv6") ?? "another program";
+    const { portHolder } = await import("../host/port_owner.ts"); // no start shall load it
+    const holder = portHolder(port, isIpv4(host) ? "ipv4" : "ipv6");
+    const user = holder?.name ?? "another program";
     const why = errnoOf(thrown) === ERRNO.EADDRINUSE ? `${user} uses it` : messageOf(thrown);
+    const end = holder === undefined
+      ? `See who has it with: ss -lunp 'sport = :${port}'; stop that`
+      : `\`kill ${holder.pid}\` ends that`;
     return new MeshnetError("up/port-taken", `Names would not be answered on ${host} port ${port}: ${why}`, {
-      hint:
-        `See who has it with: ss -lunp 'sport = :${port}'; stop that, or choose another address with --dns-listen`,
+      hint: `${end}; or choose another address with --dns-listen`,
       cause: thrown,
     });
   }

@@ -1,12 +1,18 @@
 /** The checks of a running daemon: what its status shows, and what has to be asked of others. */
-import type { StatusReport } from "../../control/api_types.ts";
+import type { Problem, StatusReport } from "../../control/api_types.ts";
 import { parseCidr } from "../../core/addr.ts";
 import { clockFaults, type ClockReading } from "../../doctor/clock_faults.ts";
-import { connectionFaults, ownerFaults } from "../../doctor/status_faults.ts";
+import { engineFaults, healthFaults, refusedFaults, sharingFaults } from "../../doctor/state_faults.ts";
+import { connectionFaults, ownerFaults, problemsWithOwners } from "../../doctor/status_faults.ts";
 import type { AddressUsers } from "../addresses/address_users.ts";
-import type { Check, Finding } from "../checks.ts";
+import type { Check, Finding, Found } from "../checks.ts";
+import type { Config } from "../config/config.ts";
 import type { PathParts } from "../doctor/paths.ts";
 import type { Names } from "../names/names.ts";
+import { canLoad } from "./modules.ts";
+import { earlierFilters, foreignFilters } from "./foreign_filters.ts";
+import { forwardingHere, notForwarded } from "./forwarding.ts";
+import { waysTooNarrow } from "./own_ways.ts";
 
 /** So many neighbours are asked for their clocks. */
 const MOST_CLOCKS = 32;
@@ -21,29 +27,61 @@ export interface RunningFacts {
   /** undefined: names are off. */
   readonly names: Pick<Names, "files"> | undefined;
   /** Ways to other hosts, by which one also hears of their clocks. */
-  readonly paths: Pick<PathParts, "channel" | "knows" | "peers" | "self">;
+  readonly paths: Pick<PathParts, "channel" | "knows" | "namespaceOf" | "peers" | "self">;
+  /** With which settings it was started. */
+  readonly config: Pick<Config, "docker" | "origins">;
 }
 
 /** All of them. The state is asked for once. */
-export function runningChecks({ names, paths, status, users }: RunningFacts): readonly Check[] {
+export function runningChecks({ config, names, paths, status, users }: RunningFacts): readonly Check[] {
   let asked: Promise<StatusReport> | undefined;
   const now = () => asked ??= status();
+  const check = (name: string, find: (status: StatusReport) => Found | Promise<Found>): Check => ({
+    ...{ name, at: ["running"] },
+    find: async () => await find(await now()),
+  });
   return [
-    { name: "problems of the status", at: ["running"], find: async () => (await now()).problems },
-    { name: "connections", at: ["running"], find: async () => connectionFaults(await now()) },
-    { name: "owners of addresses", at: ["running"], find: async () => ownerFaults(await now()) },
-    { name: "clocks", at: ["running"], find: async () => clockFaults(await clocks(paths)) },
-    {
-      name: "addresses in use twice",
-      at: ["running"],
-      find: async () => await usedTwice(await now(), users),
-    },
-    {
-      name: "name servers of namespaces",
-      at: ["running"],
-      find: async () => (await now()).attachments.flatMap(({ target }) => bypassing(target, names)),
-    },
+    check(
+      "problems of the status",
+      async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
+    ),
+    check("ways of this host", (state) => waysTooNarrow(state)),
+    check("connections", (state) => connectionFaults(state, canLoad)),
+    check("hosts that were not let in", refusedFaults),
+    check("owners of addresses", ownerFaults),
+    check("sharing of addresses", sharingFaults),
+    check("clocks", async () => clockFaults(await clocks(paths))),
+    check("addresses in use twice", (state) => usedTwice(state, users)),
+    check(
+      "name servers of namespaces",
+      ({ attachments }) => attachments.flatMap(({ target }) => bypassing(target, names)),
+    ),
+    check("health of targets", healthFaults),
+    check("container engine", (state) => engineFaults(state, { named: isNamed(config) })),
+    check("forwarding", (state) => notForwarded(state, forwardingHere(paths.namespaceOf))),
+    check(
+      "filters of others",
+      ({ datapath }) => datapath.kind === "ebpf" ? foreignFilters(earlierFilters()) : undefined,
+    ),
   ];
+}
+
+/** Whether somebody said which engine is to be worked with. */
+function isNamed({ docker, origins }: RunningFacts["config"]): boolean {
+  return docker !== undefined && origins["docker"]?.from !== "default" && origins["docker"]?.value !== "auto";
+}
+
+/** Names the program that has the port of this host's tunnels. */
+async function withHolder(problems: readonly Problem[], port: number): Promise<readonly Problem[]> {
+  const isTaken = ({ message }: Problem) => message.startsWith("No tunnel port: ");
+  if (!problems.some(isTaken)) return problems;
+  const { portHolder } = await import("../host/port_owner.ts");
+  const holder = portHolder(port, "ipv4") ?? portHolder(port, "ipv6");
+  if (holder === undefined) return problems;
+  const hint =
+    `${holder.name} has it: end that with \`kill ${holder.pid}\`, or start all hosts with another --port; ` +
+    "it is tried again until it works";
+  return problems.map((one) => isTaken(one) ? { ...one, hint } : one);
 }
 
 async function usedTwice(
@@ -53,15 +91,15 @@ async function usedTwice(
   const all = attachments.filter(({ attached }) => attached).flatMap(({ addresses, target }) =>
     addresses.flatMap((text) => {
       const ip = parseCidr(text)?.ip;
-      return ip === undefined ? [] : [{ ip, target }];
+      return ip === undefined ? [] : [{ cidr: text, ip, target }];
     })
   );
   const found = await Promise.all(
-    all.slice(0, MOST_ADDRESSES).map(async ({ ip, target }) => {
+    all.slice(0, MOST_ADDRESSES).map(async ({ cidr, ip, target }) => {
       const others = await users.others(ip, target);
       return others.map(({ text }) => ({
         message: `${ip} of ${target} is also used by ${text}: each gets a part of what is sent to it`,
-        hint: `Take it away there, or here: meshnet detach ${ip}/PREFIX ${target}`,
+        hint: `Take it away there, or here: \`meshnet detach ${cidr} ${target}\``,
       }));
     }),
   );

@@ -7,6 +7,7 @@ import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { PortHolder } from "../../doctor/check_causes.ts";
+import { type LeftHost, whatBecameOf } from "../../doctor/left_hosts.ts";
 import { type CheckFacts, checkLines } from "../../doctor/check_lines.ts";
 import { Intro, type IntroResult } from "../../mesh/connections/intro.ts";
 import { parseDialTarget } from "../../mesh/dialing/target.ts";
@@ -47,10 +48,12 @@ export interface CheckParts {
     readonly noFastdp: () => Promise<string | null>;
     readonly mtu: () => Promise<number>;
     readonly firewall: () => CheckFacts["firewall"];
+    /** A host that left, if a word means one. */
+    readonly left: (word: string) => LeftHost | undefined;
     /** Whether a word means this host. */
     readonly isSelf: (word: string) => boolean;
   } | undefined;
-  /** Why the daemon could not be asked: a line about it. */
+  /** A line to begin with: why the daemon could not be asked, or what became of the host. */
   readonly about?: CheckLine;
 }
 
@@ -59,7 +62,8 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
   const { about, config, daemon } = parts;
   if (daemon?.isSelf(word) === true) return itself(word, { address: null, about });
   const called = await daemon?.known(word, []);
-  const target = parseDialTarget(called?.connection.address ?? word);
+  const left = called === undefined ? daemon?.left(word) : undefined;
+  const target = parseDialTarget(called?.connection.address ?? (left?.ip || word));
   if (!target.ok) {
     throw new MeshnetError("usage/bad-option", `Cannot check ${word}: ${target.reason}`, {
       hint: "Give HOST or HOST:PORT, or the nickname of a peer",
@@ -86,8 +90,13 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
   return await look(
     word,
     { ip, port: called === undefined || called.connection.outbound ? port : config.port },
-    { known, parts },
+    { known, parts: left === undefined ? parts : { ...parts, about: lineOf(left) } },
   );
+}
+
+/** What is said of a host that left. */
+function lineOf(host: LeftHost): CheckLine {
+  return { what: "host", state: "unknown", text: whatBecameOf(host), fix: null };
 }
 
 /** Whether this host has an address. */

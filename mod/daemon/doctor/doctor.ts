@@ -1,5 +1,6 @@
 /** `meshnet doctor`: makes the checks that can be made, and says what they found. */
 import type { DoctorReport, FaultReport } from "../../control/doctor_types.ts";
+import { causesAmong } from "../../doctor/causes.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { type Check, checksAt, type Fault, findFaults, type Finding } from "../checks.ts";
 import { hostChecks } from "../checks/host_checks.ts";
@@ -10,9 +11,9 @@ import { DATAPATH } from "../host/ovs_host.ts";
 
 /** The doctor's word on a daemon that runs, in it. */
 export async function diagnose(
-  { config, ...facts }: RunningFacts & { readonly config: Config },
+  facts: RunningFacts & { readonly config: Config },
 ): Promise<DoctorReport> {
-  return await report(checksAt("running", [...hostChecks(config), ...runningChecks(facts)]), {
+  return await report(checksAt("running", [...hostChecks(facts.config), ...runningChecks(facts)]), {
     daemon: true,
     faults: [],
   });
@@ -38,12 +39,13 @@ async function report(
   checks: readonly Check[],
   { daemon, faults: before }: { readonly daemon: boolean; readonly faults: readonly FaultReport[] },
 ): Promise<DoctorReport> {
-  const faults = [...before];
+  const found = [...before];
   for await (const fault of findFaults(checks)) {
     const one = faultOf(fault);
     // What one check found may be the reason of what the next one finds.
-    if (!faults.some(({ message }) => message.includes(one.message))) faults.push(one);
+    if (!found.some(({ message }) => message.includes(one.message))) found.push(one);
   }
+  const faults = causesAmong(found);
   return { healthy: faults.length === 0, daemon, faults, checks: checks.map(({ name }) => name) };
 }
 

@@ -1,6 +1,9 @@
 /** What the control socket can have looked at. What does the work is loaded when somebody asks. */
 import type { DoctorApi } from "../../control/doctor_routes.ts";
-import { type Ip, parseIp } from "../../core/addr.ts";
+import { cidrContains, type Ip, ipv4Number, isIpv4, parseIp } from "../../core/addr.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { AllocatorStatus } from "../../ipam/status.ts";
+import type { History } from "../history.ts";
 import type { FirewallState } from "../../control/status.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { Router } from "../../mesh/router_shell.ts";
@@ -15,7 +18,11 @@ import type { PathParts } from "./paths.ts";
 export interface DoctorParts extends RunningFacts {
   readonly config: Config;
   readonly lookUpName: (request: { readonly name: string }) => LookupAnswer;
-  readonly paths: Omit<PathParts, "lookUp">;
+  readonly paths: Omit<PathParts, "left" | "lookUp" | "ownerOf">;
+  /** What happened lately. */
+  readonly history: Pick<History, "list">;
+  /** undefined: addresses are not allocated. */
+  readonly ipam: { readonly shell: { status(): AllocatorStatus } } | undefined;
   readonly router: Pick<Router, "snapshot">;
   readonly dataplane: Pick<DataplaneHandle, "report">;
   /** What this host's firewall does to the mesh. */
@@ -25,7 +32,7 @@ export interface DoctorParts extends RunningFacts {
 
 /** Serves it. */
 export function doctorApi(parts: DoctorParts): DoctorApi {
-  const { lookUpName, paths } = parts;
+  const { ipam, lookUpName, paths } = parts;
   return {
     async doctor() {
       const { diagnose } = await import("./doctor.ts");
@@ -38,7 +45,13 @@ export function doctorApi(parts: DoctorParts): DoctorApi {
     },
     async path(request) {
       const { findPath } = await import("./paths.ts");
-      return await findPath(request, { ...paths, lookUp: (name) => addressesOf(name, lookUpName) });
+      const { leftOf } = await import("./known_hosts.ts");
+      return await findPath(request, {
+        ...paths,
+        lookUp: (name) => addressesOf(name, lookUpName),
+        left: () => leftOf(parts),
+        ownerOf: (ip) => ipam && ownerAmong(ipam.shell.status(), ip),
+      });
     },
   };
 }
@@ -51,4 +64,14 @@ function addressesOf(name: string, lookUpName: DoctorParts["lookUpName"]): reado
     if (error instanceof MeshnetError) return [];
     throw error;
   }
+}
+
+/** The host that owns an address, if it is of the range. */
+export function ownerAmong(
+  { entries, range, rangeSize }: Pick<AllocatorStatus, "entries" | "range" | "rangeSize">,
+  ip: Ip,
+): PeerName | undefined {
+  if (!isIpv4(ip) || !cidrContains(range, ip)) return undefined;
+  const distance = (from: Ip) => (ipv4Number(ip) - ipv4Number(from) + rangeSize) % rangeSize;
+  return entries.find(({ size, token }) => distance(token) < size)?.peer;
 }

@@ -1,13 +1,15 @@
 /** What this daemon knows of another host, for `meshnet check`. */
 import type { Ip } from "../../core/addr.ts";
+import { type LeftHost, leftHosts } from "../../doctor/left_hosts.ts";
 import { parseDialTarget } from "../../mesh/dialing/target.ts";
 import type { CheckParts } from "./check_host.ts";
 import type { DoctorParts } from "./doctor_api.ts";
 
 /** See CheckParts. */
 export function knownHosts(
-  { dataplane, firewall, paths, router }: Pick<DoctorParts, "dataplane" | "firewall" | "paths" | "router">,
+  parts: Pick<DoctorParts, "dataplane" | "firewall" | "history" | "paths" | "router">,
 ): NonNullable<CheckParts["daemon"]> {
+  const { dataplane, firewall, paths, router } = parts;
   return {
     async known(word, ips) {
       const { connections, targets } = router.snapshot();
@@ -21,6 +23,7 @@ export function knownHosts(
       const { links } = await dataplane.report();
       return { connection, link: links.find(({ link }) => link === connection.link) };
     },
+    left: (word) => leftOf(parts).find(({ name, peer }) => name === word || peer === word),
     isSelf: (word) => word === paths.self || word === paths.nickname,
     ask: (peer, question) => paths.channel.ask(peer, question),
     knows: (peer) => paths.knows(peer),
@@ -28,6 +31,14 @@ export function knownHosts(
     mtu: async () => (await dataplane.report()).datapath.mtu,
     firewall: () => firewall().problems.filter(({ message }) => /what other hosts send/.test(message)),
   };
+}
+
+/** Hosts that were here, the latest first. */
+export function leftOf({ history, paths }: Pick<DoctorParts, "history" | "paths">): readonly LeftHost[] {
+  return leftHosts(history.list(), {
+    here: new Set(paths.peers().map(({ name }) => name)),
+    now: Date.now(),
+  });
 }
 
 function ipOf(address: string): Ip | undefined {

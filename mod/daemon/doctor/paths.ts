@@ -5,6 +5,7 @@ import { formatMac, type Ip, isIpv4, type Mac, parseCidr, parseIp, parseMac } fr
 import { MeshnetError } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { HopAnswer, HopEnd, HopQuestion } from "../../doctor/hop_messages.ts";
+import { type LeftHost, mayHaveBeenAt, whatBecameOf } from "../../doctor/left_hosts.ts";
 import { verdictOf } from "../../doctor/path_verdict.ts";
 import { encodeArp } from "../../wire/packet/arp.ts";
 import type { AddressUsers } from "../addresses/address_users.ts";
@@ -14,6 +15,8 @@ import type { PathChannel, TimedAnswer } from "./path_channel.ts";
 const MOST_HOPS = 16;
 /** Hosts that are asked whether they have an address for which nobody answers. */
 const MOST_ASKED = 32;
+/** Hosts further away to which one walks for that, one after the other. */
+const MOST_WALKED = 8;
 /** Frames of a probe, and the milliseconds between two: the first ones have no flow yet. */
 const PROBE = { frames: 4, gapMs: 60 };
 /** Until flows have been counted, in milliseconds. */
@@ -39,6 +42,12 @@ export interface PathParts {
   readonly namespaceOf: (target: string) => string | undefined;
   readonly sendFrames: (netns: string, name: string, frames: readonly Uint8Array<ArrayBuffer>[]) => void;
   readonly pause: (ms: number) => Promise<void>;
+  /** After how many milliseconds an address answered somebody in a namespace. */
+  readonly answersAfter: (netns: string, ip: Ip) => Promise<number | undefined>;
+  /** Hosts that were here, the latest first. */
+  readonly left: () => readonly LeftHost[];
+  /** The host that owns an address of the range. */
+  readonly ownerOf: (ip: Ip) => string | undefined;
 }
 
 /** What is looked for. */
@@ -50,12 +59,14 @@ interface Aim {
   readonly peer: PeerName | undefined;
   readonly end: HopEnd | null;
   readonly ms: number | null;
+  /** The host is gone: what is to be said of it. */
+  readonly gone?: string;
 }
 
 /** Follows the way, and says where it ends. Throws "peer/unknown" for a word that means nothing. */
 export async function findPath(request: PathRequest, parts: PathParts): Promise<PathReport> {
   const start = startOf(request, parts);
-  const aim = await aimOf(request.to, parts);
+  const aim = await askedOver6(await aimOf(request.to, parts), start, parts);
   const question = {
     to: aim.peer ?? null,
     from: parts.self,
@@ -72,8 +83,19 @@ export async function findPath(request: PathRequest, parts: PathParts): Promise<
   const answered = aim.ip === undefined
     ? complete && hops.at(-1)!.silent === null
     : aim.ms !== null && cameBack;
-  const verdict = verdictOf({ to, hops, answered, complete, probed });
+  const verdict = aim.gone ?? verdictOf({ to, hops, answered, complete, probed });
   return { from: start?.end ?? null, to, ms: aim.ms, hops, reached: verdict === "", verdict };
+}
+
+/** Over IPv4 somebody has been asked already; over IPv6 the start itself asks whoever is known to have the address. */
+async function askedOver6(aim: Aim, start: Start | undefined, parts: PathParts): Promise<Aim> {
+  const netns = start === undefined ? undefined : namespaceOf(start, parts);
+  if (aim.ip === undefined || isIpv4(aim.ip) || aim.end === null || netns === undefined) return aim;
+  return { ...aim, ms: await parts.answersAfter(netns, aim.ip) ?? null };
+}
+
+function namespaceOf({ end }: Start, parts: PathParts): string | undefined {
+  return end.target === null ? undefined : parts.namespaceOf(end.target);
 }
 
 interface Start {
@@ -93,9 +115,8 @@ function startOf({ from }: PathRequest, { attachments }: PathParts): Start | und
       hint: "`meshnet ps` lists what is",
     });
   }
-  const ip = found?.addresses.map((text) => parseCidr(text)?.ip).find((one) =>
-    one !== undefined && isIpv4(one)
-  );
+  const all = found?.addresses.flatMap((text) => parseCidr(text)?.ip ?? []) ?? [];
+  const ip = all.find(isIpv4) ?? all[0];
   if (found === undefined || ip === undefined || found.mac === null) return undefined;
   const { mac, name, problem, target } = found;
   return { end: { target, name, address: ip, mac, problem }, mac, ip };
@@ -116,18 +137,33 @@ async function aimOf(word: string, parts: PathParts): Promise<Aim> {
   if (named.length === 1) {
     return { ip: undefined, mac: undefined, peer: named[0]!.name, end: null, ms: null };
   }
-  const ip = parseIp(word) ?? parts.lookUp(word)[0];
-  if (ip === undefined) {
-    throw new MeshnetError("peer/unknown", `Cannot look for ${word}: it is no address, no name and no host`, {
-      hint: "`meshnet dns list` shows the names, `meshnet status peers` the hosts",
-    });
-  }
+  const ip = parseIp(word) ?? parts.lookUp(word)[0] ?? addressOfTarget(word, parts);
+  if (ip === undefined) return unknownWord(word, parts.left());
   const [use] = await parts.users.all(ip);
   if (use !== undefined) {
     const peer = use.here ? parts.self : use.peer;
     return { ip, mac: use.mac, peer, end: null, ms: use.ms };
   }
   return await silentAim(ip, parts);
+}
+
+/** The first address of what is attached here and is called so: a container by its name, too. */
+function addressOfTarget(word: string, { attachments }: PathParts): Ip | undefined {
+  const found = attachments.list().find(({ name, target }) => name === word || target === word);
+  return found?.addresses.map((text) => parseCidr(text)?.ip).find((ip) => ip !== undefined);
+}
+
+/** A host that left, if the word means one. */
+function unknownWord(word: string, left: readonly LeftHost[]): Aim {
+  const gone = left.find(({ name, peer }) => name === word || peer === word);
+  if (gone !== undefined) {
+    return { ip: undefined, mac: undefined, peer: undefined, end: null, ms: null, gone: whatBecameOf(gone) };
+  }
+  const maybe = mayHaveBeenAt(left);
+  throw new MeshnetError("peer/unknown", `Cannot look for ${word}: it is no address, no name and no host`, {
+    hint: "`meshnet dns list` shows the names, `meshnet status peers` the hosts" +
+      (maybe === "" ? "" : `; names go with their host: ${maybe}`),
+  });
 }
 
 /** Nobody answers: perhaps a host has it attached, and says why. */
@@ -147,9 +183,24 @@ async function silentAim(ip: Ip, parts: PathParts): Promise<Aim> {
     })),
   );
   const one = answers.find(({ found }) => found?.answer.end != null);
-  return one === undefined
-    ? { ip, mac: undefined, peer: undefined, end: null, ms: null }
-    : aim(one.peer, one.found!.answer.end!);
+  if (one !== undefined) return aim(one.peer, one.found!.answer.end!);
+  // Others may not be asked before a host next to them says that they understand: so one walks there.
+  const far = parts.peers().map(({ name }) => name).filter((name) =>
+    name !== parts.self && !parts.knows(name)
+  );
+  for (const peer of far.slice(0, MOST_WALKED)) {
+    const { complete, end } = await walk({ ...question, from: parts.self, to: peer }, parts);
+    if (complete && end !== null) return aim(peer, end);
+  }
+  const none = { ip, mac: undefined, peer: undefined, end: null, ms: null };
+  const left = parts.left();
+  const owner = left.find(({ peer }) => peer === parts.ownerOf(ip));
+  const nobody = `nobody answers for ${ip}, and no host that says so has it attached`;
+  if (owner !== undefined) {
+    return { ...none, gone: `${nobody}: it is of the addresses of ${owner.name}. ${whatBecameOf(owner)}` };
+  }
+  const maybe = mayHaveBeenAt(left);
+  return maybe === "" ? none : { ...none, gone: `${nobody}; ${maybe}` };
 }
 
 interface Walk {
@@ -218,10 +269,9 @@ function silentHop(peer: PeerName, nickname: string, silent: string): PathHop {
 
 /** Asks the destination alone, from the start, as traffic of a container goes: false when that cannot be. */
 async function probe(start: Start | undefined, { ip, mac }: Aim, parts: PathParts): Promise<boolean> {
-  const netns = start?.end.target == null ? undefined : parts.namespaceOf(start.end.target);
-  if (start === undefined || netns === undefined || ip === undefined || mac === undefined || !isIpv4(ip)) {
-    return false;
-  }
+  const netns = start && namespaceOf(start, parts);
+  if (start === undefined || netns === undefined || ip === undefined || mac === undefined) return false;
+  if (!isIpv4(ip) || !isIpv4(start.ip)) return false;
   const senderMac = parseMac(start.mac)!;
   if (senderMac === mac) return false;
   const frame = encodeArp(

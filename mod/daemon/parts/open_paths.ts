@@ -25,7 +25,7 @@ export function openPaths(
       readonly state: State;
       readonly users: AddressUsers;
     },
-): Omit<PathParts, "lookUp"> {
+): Omit<PathParts, "left" | "lookUp" | "ownerOf"> {
   const { name: self } = state.identity;
   const { nickname } = config;
   const look: PathParts["look"] = async (question) => {
@@ -40,12 +40,17 @@ export function openPaths(
     send: (peer, payload) => router.unicast(channel.name, peer, payload),
   });
   router.register(channel);
+  const pause = (ms: number) =>
+    new Promise<void>((resolve) => void setTimeout(faults.guard("follow a way", () => resolve()), ms));
   return {
     ...{ self, nickname, channel, look, users, attachments, sendFrames },
     peers: () => router.snapshot().peers,
     knows: (peer) => router.announces(peer, PATH_EXTENSION),
     namespaceOf: (target) => findTarget(parseAttachTarget(target), attachments.adapters.probe)?.path,
-    pause: (ms) =>
-      new Promise((resolve) => void setTimeout(faults.guard("follow a way", () => resolve()), ms)),
+    pause,
+    async answersAfter(netns, ip) {
+      const { answersAfter } = await import("../doctor/knock.ts"); // no start shall load it
+      return await answersAfter(netns, ip, pause);
+    },
   };
 }

@@ -18,7 +18,8 @@ export function examine(
   check: HealthCheck & { readonly kind: "tcp" | "http" },
   ended: (health: Health) => void,
 ): Exam {
-  const socket = sockets.connectIn(netns, { ip, port: check.port });
+  using undo = new DisposableStack();
+  const socket = undo.use(sockets.connectIn(netns, { ip, port: check.port }));
   handlers.watch(socket.fd, () => {
     const request = check.kind === "tcp" ? "" : requestFor(socket, check.path);
     if (socket.write(new TextEncoder().encode(request)) !== request.length) return ended(failed(socket));
@@ -26,6 +27,7 @@ export function examine(
     handlers.forget(socket.fd);
     readStatus(socket, handlers, ended);
   }, true);
+  undo.move(); // what is watched is closed by who ends the probe
   return {
     [Symbol.dispose]() {
       handlers.forget(socket.fd);

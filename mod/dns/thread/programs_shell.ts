@@ -41,6 +41,8 @@ export class ProbePrograms implements Disposable {
     const handlers = this.#handlers;
     const program = this.#sockets.runIn(netns, words, { MESHNET_TARGET: id, MESHNET_ADDRESS: ip });
     this.#running.add(program);
+    using undo = new DisposableStack();
+    undo.defer(() => this.#discard(program));
     let isAwaited = true;
     const mute = () => handlers.forget(program.output);
     handlers.watch(program.output, () => program.listen() || mute());
@@ -58,6 +60,7 @@ export class ProbePrograms implements Disposable {
       isAwaited = false;
       ended(reason === undefined ? { healthy: true } : { healthy: false, reason });
     });
+    undo.move();
     return {
       [Symbol.dispose]() {
         if (!isAwaited) return;
@@ -70,11 +73,14 @@ export class ProbePrograms implements Disposable {
   /** Ends all. */
   [Symbol.dispose](): void {
     for (const program of this.#running) program.kill(); // all of them, before any is waited for
-    for (const program of this.#running) {
-      for (const fd of [program.fd, program.output]) this.#handlers.forget(fd);
-      program[Symbol.dispose]();
-    }
-    this.#running.clear();
+    for (const program of this.#running) this.#discard(program);
+  }
+
+  #discard(program: ProgramPort): void {
+    program.kill();
+    for (const fd of [program.fd, program.output]) this.#handlers.forget(fd);
+    program[Symbol.dispose]();
+    this.#running.delete(program);
   }
 }
 

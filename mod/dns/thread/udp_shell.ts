@@ -12,7 +12,7 @@ export class UdpAnswers implements Disposable {
   readonly #handlers: Handlers;
   readonly #elsewhere: Elsewhere | undefined;
 
-  /** Owns the socket. `elsewhere`: who is asked for what is no name of ours; the host's servers where there is nobody. */
+  /** Owns the socket, also where it throws. `elsewhere`: who is asked for what is no name of ours; the host's servers where there is nobody. */
   constructor(
     socket: QueryPort,
     { answering, elsewhere, handlers }: {
@@ -21,11 +21,14 @@ export class UdpAnswers implements Disposable {
       readonly handlers: Handlers;
     },
   ) {
+    using undo = new DisposableStack();
+    undo.use(socket);
     this.#socket = socket;
     this.#elsewhere = elsewhere;
     this.#answering = answering;
     this.#handlers = handlers;
     handlers.watch(socket.fd, () => this.#heard());
+    undo.move();
   }
 
   /** Closes the socket. */

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import type { DoctorReport, FaultReport } from "../../../mod/control/doctor_types.ts";
 import { note } from "./notes.ts";
-import { until } from "./process.ts";
-import type { Host } from "./world.ts";
+import { exec, inNamespace, until } from "./process.ts";
+import { type Host, PROGRAM } from "./world.ts";
 
 /** Asks the doctor. His exit code must be that of his report. */
 export async function examine(host: Host): Promise<DoctorReport> {
@@ -40,6 +40,44 @@ export async function healthy(hosts: readonly Host[], ms = 60_000): Promise<void
       throw new Error(`${error}: the doctor says ${JSON.stringify(last?.faults, null, 1)}`);
     });
   }
+}
+
+/** Waits until the doctor names one fault in these words and no other, so that nothing is told that only follows. */
+export async function onlyNamed(host: Host, words: RegExp, ms = 40_000): Promise<FaultReport> {
+  const fault = await named(host, words, ms);
+  let last: DoctorReport | undefined;
+  await until("nothing else is named", async () => (last = await examine(host)).faults.length === 1, {
+    ms,
+    everyMs: 250,
+  }).catch((error) => {
+    throw new Error(`${error}: he says ${JSON.stringify(last?.faults, null, 1)}`);
+  });
+  return (last?.faults ?? [fault])[0]!;
+}
+
+/** Does on a host what a fix says: its first command, as it is written. `meshnet up` starts the daemon again, with what it was
+ * started with before. */
+export async function mend(
+  host: Host,
+  fault: Pick<FaultReport, "fix">,
+  ...before: readonly string[]
+): Promise<void> {
+  await runFix(host, commandOf(fault), ...before);
+}
+
+/** The same for a command. */
+export async function runFix(host: Host, command: string, ...before: readonly string[]): Promise<void> {
+  note(`on ${host.netns}: ${command}`);
+  const up = /^meshnet up\b *(.*)$/.exec(command);
+  if (up === null) {
+    const program = PROGRAM.map((word) => `'${word}'`).join(" ");
+    const script = `meshnet() { ${program} "$@"; }; iptables() { iptables-nft "$@"; }; ${command}`;
+    await exec(inNamespace(undefined, ["sh", "-c", script]), { netns: host.netns, env: host.env });
+    return;
+  }
+  if (host.daemon.code === undefined) await host.run("down");
+  await host.daemon.ended();
+  await host.up(...before, ...up[1]!.split(" ").filter(Boolean));
 }
 
 /** The first command of a fault's fix. */

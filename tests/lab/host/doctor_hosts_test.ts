@@ -1,7 +1,7 @@
 /** Faults of one host, and of hosts that do not fit together: the doctor names each, with the daemon or without. */
 import assert from "node:assert/strict";
 import type { CheckReport } from "../../../mod/control/doctor_types.ts";
-import { commandOf, examine, healthy, named } from "../common/doctor.ts";
+import { commandOf, examine, healthy, mend, named, runFix } from "../common/doctor.ts";
 import { attempt, Background, exec, FOLDER, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { type Host, PROGRAM } from "../common/world.ts";
@@ -57,8 +57,11 @@ const alone = suite({
   "somebody else has the name server's port, with the daemon and without": async (world) => {
     const host = world.host(1);
     host.environment = { MESHNET_DNS_LISTEN: NAME_SERVER };
-    const words = /not be answered on 127\.0\.0\.1 port 53: perl \(process \d+\) uses it\n.*ss -/;
-    await withPortTaken(host, { kind: "DGRAM", port: 53 }, () => named(host, words));
+    const words = /not be answered on 127\.0\.0\.1 port 53: perl \(process \d+\) uses it\n.*`kill \d+`/;
+    await withPortTaken(host, { kind: "DGRAM", port: 53 }, async () => {
+      await runFix(host, commandOf(await named(host, words)));
+      await until("it is gone", async () => (await examine(host)).faults.length === 1); // the daemon does not run
+    });
     await host.up();
     await healthy([host]);
     await host.run("down");
@@ -115,7 +118,7 @@ const alone = suite({
     await withPortTaken(
       host,
       { kind: "STREAM", port: 6783 },
-      () => named(host, /Cannot listen on TCP port 6783: another program uses it/),
+      () => named(host, /Cannot listen on TCP port 6783: perl \(process \d+\) uses it\n.*`kill \d+`/),
     );
     host.environment = { MESHNET_PORT: "none" };
     await named(host, /none.*\n/);
@@ -171,7 +174,15 @@ const together = suite({
       await healthy([host]);
     }
     await two.run("connect", one.address);
-    await named(two, /grew apart|different|other owners|two networks/);
+    const fault = await named(
+      two,
+      /seeded by different peers .*run "meshnet reset" on every host of one of them/,
+    );
+    assert.match(fault.message, /^No connection to 192\.168\.50\.1: /);
+    await two.run("reset");
+    await two.daemon.ended();
+    await two.up("--peers", one.address);
+    await healthy(world.hosts);
     for (const host of world.hosts) await host.run("reset");
   },
   "Docker's firewall drops what is forwarded, and may not be changed": async (world) => {
@@ -183,8 +194,7 @@ const together = suite({
       one,
       /firewall sees IPv4 traffic of containers and drops it: .*policy drop\n.*iptables -I FORWARD .*ACCEPT/,
     );
-    await one.run("down");
-    await one.up();
+    await mend(one, await named(one, /drops it: /));
     await healthy([one]);
     await one.run("reset");
   },

@@ -1,7 +1,7 @@
 /** Faults of a running network, one after the other: the doctor names each, and nothing where all is well. */
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
-import { healthy, named } from "../common/doctor.ts";
+import { healthy, mend, named, onlyNamed, runFix } from "../common/doctor.ts";
 import { exec, ip } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
@@ -41,11 +41,11 @@ const network = suite({
     const [one, two] = [world.host(1), world.host(2)];
     let unblock = async () => {};
     await startAgain(world, async () => void (unblock = await blockUdp(two, SLEEVE_PORT)));
-    await named(two, /let this host's firewall accept UDP 6783 from 192\.168\.50\.1/);
-    await named(two, /firewall drops what other hosts send to UDP 6783/); // its own rule, and how to open it
-    await named(one, /No traffic flows to .*: .*firewall blocks UDP towards 192\.168\.50\.2/);
-    await unblock();
+    await onlyNamed(one, /No traffic flows to .*: .*firewall blocks UDP towards 192\.168\.50\.2/);
+    const fault = await onlyNamed(two, /firewall drops what other hosts send to UDP 6783/); // and not what follows from it
+    await mend(two, fault);
     await healthy(world.hosts);
+    await unblock();
   },
   "TCP is closed": async (world) => {
     const one = world.host(1);
@@ -57,33 +57,48 @@ const network = suite({
         "add rule inet block in tcp dport 6783 drop",
       ));
     await named(world.host(2), /No connection to 192\.168\.50\.1: /);
-    await named(one, /firewall drops what other hosts send to TCP 6783.*\n.*nft insert rule inet block/s);
-    await nft(one.netns, "delete table inet block");
+    await mend(
+      one,
+      await named(one, /firewall drops what other hosts send to TCP 6783.*\n.*nft insert rule inet block/s),
+    );
     await world.host(2).run("connect", one.address);
     await healthy(world.hosts);
+    await nft(one.netns, "delete table inet block");
   },
   "the path carries less than containers send": async (world) => {
     const [one, two] = [world.container(1), world.container(2)];
     await narrow(world, 2, 1300);
     for (let i = 0; i < 3; i++) await one.ping(two.address, "-s", "1350", "-c", "2", "-i", "0.2", "-W", "1");
-    await named(world.host(1), /carries packets of 1\d\d\d bytes and containers here send up to 1410/);
+    const fault = await onlyNamed(
+      world.host(1),
+      /carries packets of 1\d\d\d bytes and containers here send up to 1410/,
+    );
+    await mend(world.host(1), fault);
+    await mend(world.host(2), fault, "--peers", world.host(1).address);
+    await healthy(world.hosts);
     await narrow(world, 2, 1500);
+    await runFix(world.host(1), "meshnet up");
     await startAgain(world, async () => {});
     await healthy(world.hosts);
   },
   "containers have another MTU on the peer": async (world) => {
     await startAgain(world, async () => {}, "--mtu", "1300");
-    for (const host of world.hosts) await named(host, /Containers have MTU 1.*\n.*--mtu 1300/);
+    for (const host of world.hosts) await onlyNamed(host, /Containers have MTU 1.*\n.*--mtu 1300/);
+    await runFix(world.host(1), "meshnet up --mtu 1300"); // as both say
+    await healthy(world.hosts);
+    await runFix(world.host(1), "meshnet up");
     await startAgain(world, async () => {});
     await healthy(world.hosts);
   },
   "an address is used twice": async (world) => {
     const [, other] = world.containers;
     await ip(["addr add 10.2.1.1/24 dev ethmesh"], other!.netns);
-    const fault = await named(world.host(1), /10\.2\.1\.1 of netns:.*c1 is also used by .* on .*h2/);
+    const fault = await onlyNamed(world.host(1), /10\.2\.1\.1 of netns:.*c1 is also used by .* on .*h2/);
     assert.equal(fault.check, "addresses in use twice");
-    await ip(["addr del 10.2.1.1/24 dev ethmesh"], other!.netns);
+    await mend(world.host(1), fault);
     await healthy(world.hosts);
+    await ip(["addr del 10.2.1.1/24 dev ethmesh"], other!.netns);
+    await world.host(1).attach(world.container(1), "10.2.1.1/24");
   },
   "a route leads to addresses of the range": async (world) => {
     const { netns } = world.host(1);
@@ -97,8 +112,11 @@ const network = suite({
     const path = `/etc/netns/${netns}/resolv.conf`;
     const before = Deno.readTextFileSync(path);
     Deno.writeTextFileSync(path, "nameserver 192.0.2.53\n");
-    await named(world.host(1), /asks 192\.0\.2\.53 for names, not this host.*\n.*meshnet attach/);
-    Deno.writeTextFileSync(path, before);
+    await mend(
+      world.host(1),
+      await onlyNamed(world.host(1), /asks 192\.0\.2\.53 for names, not this host.*\n.*meshnet attach/),
+    );
+    assert.equal(Deno.readTextFileSync(path), before);
     await healthy(world.hosts);
   },
   "the daemon has few open files left": async (world) => {
@@ -106,10 +124,11 @@ const network = suite({
     const { pid } = await host.status();
     const open = [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
     await exec(["prlimit", `--pid=${pid}`, `--nofile=${open + 8}:`]);
-    await named(host, /out of open files: it has \d+ open, the limit is \d+\n.*prlimit --pid/);
+    const words = /out of open files: it has \d+ open, the limit is \d+\n.*prlimit --pid/;
+    await onlyNamed(host, words);
     await exec(["prlimit", `--pid=${pid}`, `--nofile=${open - 8}:`]); // none at all: it cannot even answer
-    await named(host, /out of open files: it has \d+ open, the limit is \d+\n.*prlimit --pid/);
-    await exec(["prlimit", `--pid=${pid}`, "--nofile=4096:"]);
+    const fault = await onlyNamed(host, words);
+    await exec(["sh", "-c", /`(prlimit [^`]*)`/.exec(fault.fix!)![1]!]);
     await healthy(world.hosts);
   },
   "the other host is gone, and owns addresses": async (world) => {
@@ -118,9 +137,15 @@ const network = suite({
     await two.run("attach", `netns:${world.container(2).netns}`); // host 2 has a share from now on
     two.daemon.kill("SIGKILL");
     await two.daemon.ended();
-    await named(world.host(1), /h2 cannot be reached and owns \d+ addresses.*\n.*meshnet rmpeer/, 90_000);
-    await two.up("--peers", world.host(1).address);
-    await healthy(world.hosts);
+    await mend(
+      world.host(1),
+      await onlyNamed(
+        world.host(1),
+        /h2 cannot be reached and owns \d+ addresses.*\n.*meshnet rmpeer/,
+        90_000,
+      ),
+    );
+    await healthy([world.host(1)]);
   },
 });
 

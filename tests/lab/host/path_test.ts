@@ -1,6 +1,6 @@
 /** `meshnet ping` and `meshnet trace`: every hop by name, and which of them swallows what is sent. */
 import assert from "node:assert/strict";
-import type { PathReport } from "../../../mod/control/doctor_types.ts";
+import type { CheckReport, PathReport } from "../../../mod/control/doctor_types.ts";
 import { line, mesh } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
 import { exec, until } from "../common/process.ts";
@@ -104,6 +104,38 @@ const two = suite({
     );
     await exec(["nft", "delete", "table", "inet", "eat"], { netns: two.netns });
   },
+  "a host that left: it, its containers and its names say so": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    await two.run("attach", "--name", "gone", `netns:${world.container(2).netns}`);
+    const given = (await two.run("ipam", "allocate", "somebody")).trim().split("/")[0]!;
+    await until("the name is known", async () => (await one.attempt("dns", "lookup", "gone")).code === 0);
+    await two.run("down");
+    await two.daemon.ended();
+    await until("it has left", async () => (await one.status()).peers.length === 1);
+    const left = /h2 was here and left \d+ s ago \(.*\); .*`meshnet check 192\.168\.50\.2`/;
+    assert.match((await follow(one, "ping", two.netns)).verdict, left);
+    assert.match((await follow(one, "trace", two.peerName!)).verdict, left);
+    const address = (await follow(one, "ping", given)).verdict;
+    assert.match(
+      address,
+      new RegExp(`^nobody answers for ${given}, .*: it is of the addresses of .*h2\\. .*h2 was here`),
+    );
+    assert.match(
+      (await follow(one, "ping", "10.2.1.2")).verdict,
+      /it may have been on .*h2, which left \d+ s ago/,
+    );
+    const { code, stderr } = await one.attempt("ping", "gone");
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /no address, no name and no host\nhint: .*names go with their host: .*h2, which left/,
+    );
+    const check = JSON.parse((await one.attempt("check", two.netns, "--json")).stdout) as CheckReport;
+    assert.equal(check.address, two.address);
+    assert.match(check.lines[0]!.text, left);
+    await two.up("--peers", one.address);
+    await until("it is here again", async () => (await follow(one, "ping", two.netns)).reached);
+  },
   "questions beyond the bound get no answer, and cost nobody else his": async (world) => {
     const one = world.host(1);
     const many = Array.from({ length: 40 }, () => follow(one, "ping", world.host(2).netns));
@@ -129,6 +161,32 @@ const three = suite({
     assert.deepEqual(report.hops.map(({ nickname }) => nickname), world.hosts.map(({ netns }) => netns));
     const [, middle] = report.hops;
     assert.ok((middle!.there.after ?? 0) > (middle!.there.before ?? 0), JSON.stringify(middle));
+  },
+  "an address of IPv6, and what is attached here by what it is called": async (world) => {
+    const [one, three] = [world.host(1), world.host(3)];
+    for (const [n, host] of [[1, one], [3, three]] as const) {
+      await host.run("attach", `fd00:2::${n}/64`, `netns:${world.container(n).netns}`);
+    }
+    const from = ["--from", `netns:${world.container(1).netns}`];
+    const report = await until("duplicates are looked for, and it answers", async () => {
+      const found = await follow(one, "ping", "fd00:2::3", ...from);
+      return found.reached && found;
+    });
+    assert.deepEqual(report.hops.map(({ nickname }) => nickname), world.hosts.map(({ netns }) => netns));
+    assert.deepEqual([report.to!.target, report.to!.address], [
+      `netns:${world.container(3).netns}`,
+      "fd00:2::3",
+    ]);
+    assert.ok(report.ms! > 0);
+    await exec(["nft", "-f", "-"], {
+      netns: world.container(3).netns,
+      input: "add table ip6 eat\nadd chain ip6 eat in { type filter hook input priority 0; policy drop; }\n",
+    });
+    const deaf = await follow(one, "ping", "fd00:2::3", ...from);
+    assert.match(deaf.verdict, /c3 on .*h3 was asked and did not answer/);
+    await exec(["nft", "delete", "table", "ip6", "eat"], { netns: world.container(3).netns });
+    const here = await follow(three, "ping", `netns:${world.container(3).netns}`);
+    assert.deepEqual([here.reached, here.hops.length], [true, 1], here.verdict);
   },
   "a host that lacks the extension is named as such": async (world) => {
     const middle = world.host(2);

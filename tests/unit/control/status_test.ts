@@ -284,6 +284,16 @@ Deno.test("assembleStatus() tells one cause once: a connection that addresses en
     [refused],
     "the other host dials, and was turned away",
   );
+  const named = {
+    ...ipam,
+    refused: `${refused} (received: [h9 (02:00:00:00:00:09)], ours: [h1 (02:00:00:00:00:01)])`,
+  };
+  const connected = (state: string) =>
+    ({ connections: [{ ...connection, peer: "02:00:00:00:00:09", state, info: "" }] }) as unknown as Partial<
+      MeshSnapshot
+    >;
+  assert.deepEqual(problemsOf(named, connected("pending")), [named.refused]);
+  assert.deepEqual(problemsOf(named, connected("established")), [], "it is mended: no such connection holds");
   const trouble = { code: "removed", message: "Cannot hand out addresses", hint: "Run something" };
   assert.deepEqual(problemsOf({ ...ipam, status: { ...status, state: "blocked", trouble } }), [
     trouble.message,

@@ -8,7 +8,7 @@ import { EXAMPLE } from "../control/example_status.ts";
 const SELF = "02:00:00:00:50:01" as PeerName;
 const OTHER = "02:00:00:00:50:02" as PeerName;
 const OLD = "02:00:00:00:50:03" as PeerName;
-const WELL = { ...EXAMPLE, problems: [], connections: [], ipam: null };
+const WELL = { ...EXAMPLE, problems: [], connections: [], refused: [], exposed: [], ipam: null, dns: null };
 
 /** What the checks of a daemon with these facts find, each `check: message`. */
 async function found(change: Partial<RunningFacts> & { readonly aheadMs?: number } = {}) {
@@ -17,7 +17,9 @@ async function found(change: Partial<RunningFacts> & { readonly aheadMs?: number
     status: () => Promise.resolve(WELL),
     users: { others: () => Promise.resolve([]) },
     names: undefined,
+    config: { docker: undefined, origins: {} },
     paths: {
+      namespaceOf: () => undefined,
       self: SELF,
       peers: () => [SELF, OTHER, OLD].map((name) => ({ name, nickname: name === OTHER ? "h2" : "" })),
       knows: (peer) => peer !== OLD,

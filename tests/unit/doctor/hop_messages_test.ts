@@ -40,6 +40,27 @@ Deno.test("encodeHopMessage() cuts what is too long, so that the message is take
   assert.equal(read.value.answer.out.length, 8);
 });
 
+Deno.test("encodeHopMessage() gives what is taken, whatever the texts are", () => {
+  for (const letter of ["x", "\u0000", '"', "\u20ac", "\ud83d\ude00", "\ud83d", "\u2028"]) {
+    const long = letter.repeat(1_000);
+    const answer = {
+      ...{
+        ...ANSWER,
+        nickname: long,
+        port: long,
+        dropped: long,
+        out: Array.from({ length: 20 }, () => long),
+      },
+      link: { ...ANSWER.link!, cipher: long, address: long, info: long },
+      end: { target: long, name: long, mac: MAC, problem: long },
+    };
+    const octets = encodeHopMessage({ kind: "answer", answer });
+    const read = decodeHopMessage(octets);
+    assert.ok(octets.length <= 4096 && read.ok && read.value?.kind === "answer", JSON.stringify(letter));
+    assert.deepEqual([read.value.answer.next, read.value.answer.end!.mac], [PEER, MAC]);
+  }
+});
+
 Deno.test("decodeHopMessage() refuses what is not whole, and passes over what it does not know", () => {
   assert.deepEqual(decodeHopMessage(bytes({ kind: "riddle" })), { ok: true, value: undefined });
   const whole = { ...ANSWER } as Record<string, unknown>;

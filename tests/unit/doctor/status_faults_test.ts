@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ConnectionReport, StatusReport } from "../../../mod/control/api_types.ts";
-import { connectionFaults, ownerFaults } from "../../../mod/doctor/status_faults.ts";
+import { connectionFaults, ownerFaults, problemsWithOwners } from "../../../mod/doctor/status_faults.ts";
 import { EXAMPLE } from "../control/example_status.ts";
 
 const WELL: ConnectionReport = {
@@ -51,13 +51,51 @@ Deno.test("connectionFaults() names what is wrong with a connection, and the pee
 Deno.test("ownerFaults() names owners that are away, with what gives their addresses to others", () => {
   const owner = { peer: "8a:3e:11:02:9c:02", nickname: "host2", addresses: 512, free: 0, percent: 50 };
   const ipam = (...reachable: boolean[]) => ({
+    connections: [],
     ipam: { ...EXAMPLE.ipam!, owners: reachable.map((one) => ({ ...owner, reachable: one })) },
   });
-  assert.deepEqual(ownerFaults({ ipam: null }), []);
+  assert.deepEqual(ownerFaults({ connections: [], ipam: null }), []);
   assert.deepEqual(ownerFaults(ipam(true, true)), []);
   const [one] = ownerFaults(ipam(true, false));
   assert.match(one!.message, /^host2 cannot be reached and owns 512 addresses/);
   assert.match(one!.hint!, /meshnet rmpeer host2`/);
   const [many] = ownerFaults(ipam(false, false, false, false, false));
   assert.match(many!.message, /^host2, host2, host2, host2 and 1 more cannot be reached and own 2560 /);
+});
+
+Deno.test("an owner to which a connection is missed is one fault, with what gives its addresses to others", () => {
+  const owner = { nickname: "host2", reachable: false, addresses: 512, free: 0, percent: 50 };
+  const connection = {
+    ...WELL,
+    state: "retrying",
+    wanted: true,
+    address: "192.0.2.2:6783",
+    info: "nobody listens",
+  } as const;
+  const state = (change: Partial<ConnectionReport> = {}) => ({
+    connections: [{ ...connection, ...change }],
+    ipam: { ...EXAMPLE.ipam!, owners: [{ ...owner, peer: connection.peer! }] },
+    problems: [{ message: "No connection to 192.0.2.2: nobody listens", hint: null }, {
+      message: "m",
+      hint: "h",
+    }],
+  });
+  assert.deepEqual(ownerFaults(state()), []);
+  const [problem, other] = problemsWithOwners(state());
+  assert.match(problem!.hint!, /it owns 512 addresses: .*`meshnet rmpeer host2`/);
+  assert.deepEqual(other, { message: "m", hint: "h" });
+  assert.equal(ownerFaults(state({ wanted: false })).length, 1);
+  assert.equal(problemsWithOwners(state({ wanted: false }))[0]!.hint, null);
+});
+
+Deno.test("connectionFaults() names IPsec that could be loaded, and none that this kernel cannot have", () => {
+  const why =
+    "encryption of fastdp needs IPsec, and this kernel has none: load the modules xfrm_user, esp4 and gcm";
+  const found = (canLoad: (module: string, ...rest: readonly undefined[]) => boolean) =>
+    connectionFaults({
+      connections: [{ ...WELL, overlay: "sleeve", info: `no fastdp: ${why}` }],
+      datapath: { ...EXAMPLE.datapath, mtu: 1410, noFastdp: null },
+    }, canLoad);
+  assert.deepEqual(found((module) => module !== "esp4"), []);
+  assert.match(found((_module, ...rest) => rest.length === 0)[0]!.hint!, /`modprobe -a xfrm_user esp4 gcm`/);
 });

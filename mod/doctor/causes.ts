@@ -1,0 +1,74 @@
+/** Faults that only follow from others: one cause is one fault. Pure. */
+import type { FaultReport } from "../control/doctor_types.ts";
+import { type Passage, ruleFor } from "./check_causes.ts";
+
+/** When one fault is there, those that follow from it are not told. */
+interface Rule {
+  /** The cause: what its message says. */
+  readonly cause: RegExp;
+  /** Whether another fault follows from it; `said` is what the words of the cause matched. */
+  readonly follows: (other: FaultReport, said: RegExpExecArray) => boolean;
+}
+
+/** A size that does not fit, as links say it. */
+const TOO_LARGE = /less than [0-9]+ bytes/;
+const USER_SPACE = /^Traffic to (.+?) goes through user space: /;
+
+const RULES: readonly Rule[] = [
+  {
+    cause: /^This host's firewall drops what other hosts send to /,
+    follows: ({ check, message }, { input }) =>
+      check === "connections" &&
+      needed(message).some((one) => ruleFor(one, [{ message: input, hint: null }])),
+  },
+  {
+    cause: /^Containers send packets of up to [0-9]+ bytes, and this host's way to /,
+    follows: ({ check, message }) =>
+      check === "connections" && (TOO_LARGE.test(message) || / carries packets of /.test(message)) ||
+      /^Containers have MTU /.test(message),
+  },
+  {
+    cause: /^Containers have MTU /,
+    follows: ({ message }) => USER_SPACE.test(message) && TOO_LARGE.test(message),
+  },
+  {
+    cause: /^The path to (.+?) carries packets of /,
+    follows: ({ message }, [, name]) => USER_SPACE.exec(message)?.[1] === name && TOO_LARGE.test(message),
+  },
+  {
+    cause: /^No tunnel port: UDP port ([0-9]+) /,
+    follows: ({ message }, [, port]) => message.includes(`cannot open VXLAN port ${port} `),
+  },
+  {
+    cause: /^The daemon will soon be out of open files: /,
+    follows: ({ check }) => check === "daemon",
+  },
+  {
+    cause: / cannot be reached and owns? [0-9]+ addresses/,
+    follows: ({ message }) => / waits? for an address: no owner of addresses can be reached/.test(message),
+  },
+];
+
+/** The faults that follow from no other one, in their order. */
+export function causesAmong(faults: readonly FaultReport[]): readonly FaultReport[] {
+  return faults.filter((one) =>
+    !RULES.some(({ cause, follows }) =>
+      faults.some((other) => {
+        const said = other === one ? null : cause.exec(other.message);
+        return said !== null && follows(one, said);
+      })
+    )
+  );
+}
+
+/** What a fault of a connection says that this host must let in. */
+function needed(message: string): readonly Passage[] {
+  const wanted = [...message.matchAll(/let this host's firewall accept (?:UDP ([0-9]+)|IP protocol 50)/g)];
+  const silent = /^Nothing has come from .*: a firewall blocks UDP/.test(message);
+  return [
+    ...wanted.map(([, port]): Passage =>
+      port === undefined ? { protocol: "esp" } : { protocol: "udp", port: +port }
+    ),
+    ...silent ? [{ protocol: "udp" } as const] : [],
+  ];
+}

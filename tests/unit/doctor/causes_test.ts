@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { causesAmong } from "../../../mod/doctor/causes.ts";
+
+const said = (check: string, message: string) => ({ check, message, fix: null });
+const user = (name: string, why: string) =>
+  said("connections", `Traffic to ${name} goes through user space: ${why}`);
+const NO_ANSWER =
+  "no answer to full-size VXLAN heartbeats on UDP 6784: a firewall blocks it, or the path carries less than 9050 bytes";
+
+/** Cause first; of the others those that follow from it. */
+const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly ReturnType<typeof said>[]])[] = [
+  [
+    "a rule of this host",
+    said(
+      "problems of the status",
+      "This host's firewall drops what other hosts send to UDP 6783 and 6784: rule 1 drops it",
+    ),
+    [
+      user("h2", "no VXLAN heartbeat arrives: let this host's firewall accept UDP 6784 from 192.0.2.2"),
+      said(
+        "connections",
+        "No traffic flows to h2 and back: let this host's firewall accept UDP 6783 from 192.0.2.2",
+      ),
+      said("connections", "Nothing has come from h2 for 20 s: a firewall blocks UDP, or the way is broken"),
+    ],
+  ],
+  [
+    "a rule against ESP",
+    said(
+      "problems of the status",
+      "This host's firewall drops what other hosts send to ESP: rule 1 drops it",
+    ),
+    [user("h2", "let this host's firewall accept IP protocol 50 (ESP) from 192.0.2.2")],
+  ],
+  [
+    "an MTU that this host's own way does not carry",
+    said(
+      "ways of this host",
+      "Containers send packets of up to 9000 bytes, and this host's way to h2 carries 1500 with all",
+    ),
+    [
+      user("h2", NO_ANSWER),
+      said("connections", "The path to h2 carries packets of 1438 bytes and containers here send up to 9000"),
+      said(
+        "problems of the status",
+        "Containers have MTU 9000 on this host, 1410 on h2: large packets may be lost",
+      ),
+    ],
+  ],
+  ["another MTU", said("problems of the status", "Containers have MTU 1410 on this host, 9000 on h2"), [
+    user("h2", NO_ANSWER),
+  ]],
+  ["a narrow path", said("connections", "The path to h2 carries packets of 1300 bytes"), [
+    user("h2", NO_ANSWER),
+  ]],
+  [
+    "a port that is taken",
+    said("problems of the status", "No tunnel port: UDP port 6784 cannot be used on this host"),
+    [user("h2", "cannot open VXLAN port 6784 on this host: it is in use")],
+  ],
+  [
+    "no open files",
+    said("open files left", "The daemon will soon be out of open files: it has 50 open"),
+    [said("daemon", "The daemon (process 7) does not answer within 5 s")],
+  ],
+  [
+    "owners that are away",
+    said("owners of addresses", "h2 cannot be reached and owns 5 addresses, which nobody else can give out"),
+    [said(
+      "problems of the status",
+      "netns:a waits for an address: no owner of addresses can be reached: start h2",
+    )],
+  ],
+];
+
+for (const [name, cause, follow] of CASES) {
+  Deno.test(`causesAmong() tells ${name}, and not what follows`, () => {
+    assert.deepEqual(causesAmong([...follow, cause]), [cause]);
+    for (const one of follow) assert.deepEqual(causesAmong([one]), [one], "alone it is told");
+  });
+}
+
+Deno.test("causesAmong() leaves what has a cause of its own", () => {
+  const rule = said(
+    "problems of the status",
+    "This host's firewall drops what other hosts send to TCP 6783: rule 1 drops it",
+  );
+  const narrow = said("connections", "The path to h3 carries packets of 1300 bytes");
+  const others = [
+    user("h2", "let this host's firewall accept UDP 6784 from 192.0.2.2"),
+    user("h2", NO_ANSWER),
+    said("connections", "No traffic flows to h2 and back: a firewall blocks UDP towards 192.0.2.2:6783"),
+  ];
+  assert.deepEqual(causesAmong([rule, narrow, ...others]), [rule, narrow, ...others]);
+});
