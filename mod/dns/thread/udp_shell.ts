@@ -12,7 +12,8 @@ export class UdpAnswers implements Disposable {
   readonly #handlers: Handlers;
   readonly #elsewhere: Elsewhere | undefined;
 
-  /** Owns the socket, also where it throws. `elsewhere`: who is asked for what is no name of ours; the host's servers where there is nobody. */
+  /** Owns the socket, also where it throws. `elsewhere`: who is asked for what is no name of ours; the host's servers where
+   * there is nobody. */
   constructor(
     socket: QueryPort,
     { answering, elsewhere, handlers }: {

@@ -4,6 +4,7 @@ import type { CheckReport, DoctorReport, PathReport } from "../../../mod/control
 import { callDaemon } from "../../../mod/control/client.ts";
 import { sealingHosts } from "../common/arrangements.ts";
 import { startWithPasswords } from "../common/everyday.ts";
+import { commandOf } from "../common/doctor.ts";
 import { loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { exec, until } from "../common/process.ts";
@@ -76,7 +77,13 @@ export default suite({
     note(`${esp.text} | ${esp.fix?.nft} | ${esp.fix?.iptables}`);
     assert.equal(esp.state, "bad");
     assert.match(esp.fix!.iptables!, /-p esp -j ACCEPT/);
-    await exec(["iptables-legacy", "-D", ...rule], { netns: two.netns });
+    assert.equal(check.lines.find(({ what }) => what === "UDP 6784")!.state, "unknown", "it travels inside");
+    const { faults } = await ask<DoctorReport>(two, "/doctor");
+    assert.deepEqual(faults.map(({ message }) => message.split(": ")[0]), [
+      "This host's firewall drops what other hosts send to ESP",
+    ]);
+    await exec(["sh", "-c", commandOf(faults[0]!)], { netns: two.netns });
     for (const host of world.hosts) await healthy(host);
+    await exec(["iptables-legacy", "-F", "INPUT"], { netns: two.netns });
   },
 });
