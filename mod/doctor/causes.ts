@@ -61,14 +61,17 @@ export function causesAmong(faults: readonly FaultReport[]): readonly FaultRepor
   );
 }
 
+/** What a link says that should come in here, and does not: by tunnels, and by user space. */
+const TUNNEL_SILENT =
+  /(?:accept|heartbeats? (?:from the peer for [0-9.]+ s )?on) (?:UDP ([0-9]+)|IP protocol 50)/g;
+const UDP_SILENT = /a firewall blocks UDP,|heartbeats over UDP: a firewall blocks/;
+
 /** What a fault of a connection says that this host must let in. */
 function needed(message: string): readonly Passage[] {
-  const wanted = [...message.matchAll(/let this host's firewall accept (?:UDP ([0-9]+)|IP protocol 50)/g)];
-  const silent = /^Nothing has come from .*: a firewall blocks UDP/.test(message);
   return [
-    ...wanted.map(([, port]): Passage =>
-      port === undefined ? { protocol: "esp" } : { protocol: "udp", port: +port }
+    ...[...message.matchAll(TUNNEL_SILENT)].map(([, port]): Passage =>
+      port === undefined ? { protocol: "esp" } : { protocol: "udp", port: Number(port) }
     ),
-    ...silent ? [{ protocol: "udp" } as const] : [],
+    ...UDP_SILENT.test(message) ? [{ protocol: "udp" } as const] : [],
   ];
 }

@@ -1,6 +1,7 @@
 /** `meshnet check HOST`: a line for each thing that the mesh needs of the way between two hosts. */
 import assert from "node:assert/strict";
 import type { CheckLine, CheckReport } from "../../../mod/control/doctor_types.ts";
+import { faultsOf } from "../../unit/control/schema.ts";
 import { note } from "../common/notes.ts";
 import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -14,6 +15,7 @@ async function check(host: Host, what: string): Promise<CheckReport & { line(nam
   assert.match(stdout, /^\{/, stderr);
   const report = JSON.parse(stdout) as CheckReport;
   assert.equal(code, report.good ? 0 : 4, stdout);
+  assert.deepEqual(faultsOf("CheckReport", report), []);
   for (const { fix, state, text, what } of report.lines) {
     if (state === "bad") note(`${what}: ${text} | ${fix?.command ?? fix?.nft} | ${fix?.iptables}`);
   }

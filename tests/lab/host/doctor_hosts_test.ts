@@ -1,6 +1,7 @@
 /** Faults of one host, and of hosts that do not fit together: the doctor names each, with the daemon or without. */
 import assert from "node:assert/strict";
 import type { CheckReport } from "../../../mod/control/doctor_types.ts";
+import { faultsOf } from "../../unit/control/schema.ts";
 import { commandOf, examine, healthy, mend, named, runFix } from "../common/doctor.ts";
 import { attempt, Background, exec, FOLDER, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -29,7 +30,9 @@ const alone = suite({
 }, {
   "without the daemon: that it does not run is the only fault": async (world) => {
     const host = world.host(1);
-    const { daemon, faults } = await examine(host);
+    const report = await examine(host);
+    assert.deepEqual(faultsOf("DoctorReport", report), []);
+    const { daemon, faults } = report;
     assert.equal(daemon, false);
     assert.deepEqual(faults.map(({ check }) => check), ["daemon"]);
     assert.match(faults[0]!.fix!, /meshnet up/);

@@ -1,6 +1,7 @@
 /** `meshnet ping` and `meshnet trace`: every hop by name, and which of them swallows what is sent. */
 import assert from "node:assert/strict";
 import type { CheckReport, PathReport } from "../../../mod/control/doctor_types.ts";
+import { faultsOf } from "../../unit/control/schema.ts";
 import { line, mesh } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
 import { exec, until } from "../common/process.ts";
@@ -15,6 +16,7 @@ async function follow(host: Host, ...args: readonly string[]): Promise<PathRepor
   assert.match(stdout, /^\{/, stderr);
   const report = JSON.parse(stdout) as PathReport;
   assert.equal(code, report.reached ? 0 : 4, stdout);
+  assert.deepEqual(faultsOf("PathReport", report), []);
   note(`${args.join(" ")}: ${report.reached ? `reached in ${report.ms} ms` : report.verdict}`);
   return report;
 }

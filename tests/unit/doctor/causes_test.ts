@@ -21,6 +21,14 @@ const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly Retur
         "connections",
         "No traffic flows to h2 and back: let this host's firewall accept UDP 6783 from 192.0.2.2",
       ),
+      said(
+        "connections",
+        "No traffic flows to h2 and back: no sleeve: no answer to heartbeats over UDP: a firewall blocks UDP 6783 of h2",
+      ),
+      said(
+        "connections",
+        "No traffic flows to h2 and back: no sleeve: no heartbeat from the peer for 60 s: a firewall blocks UDP, or",
+      ),
       said("connections", "Nothing has come from h2 for 20 s: a firewall blocks UDP, or the way is broken"),
     ],
   ],
@@ -30,7 +38,17 @@ const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly Retur
       "problems of the status",
       "This host's firewall drops what other hosts send to ESP: rule 1 drops it",
     ),
-    [user("h2", "let this host's firewall accept IP protocol 50 (ESP) from 192.0.2.2")],
+    [
+      user("h2", "let this host's firewall accept IP protocol 50 (ESP) from 192.0.2.2"),
+      user(
+        "h2",
+        "no VXLAN heartbeat from the peer for 10 s on IP protocol 50 (ESP): a firewall blocks it, or the path",
+      ),
+      user(
+        "h2",
+        "no answer to full-size VXLAN heartbeats on IP protocol 50 (ESP): a firewall blocks it, or the path",
+      ),
+    ],
   ],
   [
     "an MTU that this host's own way does not carry",
@@ -89,6 +107,10 @@ Deno.test("causesAmong() leaves what has a cause of its own", () => {
   const others = [
     user("h2", "let this host's firewall accept UDP 6784 from 192.0.2.2"),
     user("h2", NO_ANSWER),
+    user(
+      "h2",
+      "the peer gets no VXLAN heartbeat from here any more: a firewall blocks UDP 6783 towards 192.0.2.2",
+    ),
     said("connections", "No traffic flows to h2 and back: a firewall blocks UDP towards 192.0.2.2:6783"),
   ];
   assert.deepEqual(causesAmong([rule, narrow, ...others]), [rule, narrow, ...others]);

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import type { Ip, Mac } from "../../../mod/core/addr.ts";
+import type { PeerName } from "../../../mod/core/names.ts";
+import { findPath, type PathParts } from "../../../mod/daemon/doctor/paths.ts";
+import type { HopAnswer, HopQuestion } from "../../../mod/doctor/hop_messages.ts";
+import { EXAMPLE } from "../control/example_status.ts";
+
+const [SELF, TWO, FAR, GONE] = ["01", "02", "03", "04"].map((n) => `02:00:00:00:50:${n}` as PeerName);
+const WEB = {
+  ...{
+    ...EXAMPLE.attachments[0]!,
+    target: "container:abc",
+    name: "web",
+    mac: "02:00:00:00:00:01",
+    attached: true,
+  },
+  ...{ addresses: ["10.32.0.1/12", "fd00::1/64"], problem: null },
+};
+const FAR_END = { target: "netns:db", name: null, mac: "02:00:00:00:00:03", problem: null };
+const ANSWER: HopAnswer = {
+  ...{
+    id: 0,
+    nickname: "",
+    clock: 0,
+    next: null,
+    nextKnows: false,
+    link: null,
+    port: null,
+    dropped: null,
+    out: [],
+  },
+  ...{ there: -1, back: -1, end: null },
+};
+const LINK = {
+  overlay: "sleeve",
+  cipher: null,
+  mtu: 1438,
+  rttMs: 1,
+  address: "192.0.2.2:6783",
+  info: "",
+} as const;
+
+/** A line of three hosts; the last one has fd00::3. */
+function look(at: PeerName, { id, ip, to }: HopQuestion): HopAnswer {
+  const order = [SELF!, TWO!, FAR!];
+  const next = to === null || to === at ? null : order[order.indexOf(at) + 1] ?? null;
+  const end = at === FAR && ip === "fd00::3" ? FAR_END : null;
+  return {
+    ...ANSWER,
+    id,
+    nickname: at,
+    next,
+    nextKnows: next !== null,
+    link: next === null ? null : LINK,
+    end,
+  };
+}
+
+function parts(change: Partial<PathParts> = {}): PathParts {
+  return {
+    ...{ self: SELF!, nickname: "h1", sendFrames: () => {}, pause: () => Promise.resolve() },
+    look: (question) => Promise.resolve(look(SELF!, question)),
+    channel: {
+      ask: (peer, question) =>
+        Promise.resolve({ answer: look(peer, { ...question, id: 1 }), ms: 1, clockMs: 0 }),
+    },
+    users: { all: () => Promise.resolve([]) },
+    attachments: { holderOf: (target: string) => target, list: () => [WEB] } as never,
+    peers: () => [SELF!, TWO!, FAR!].map((name) => ({ name, nickname: "" })),
+    knows: (peer) => peer === TWO,
+    lookUp: () => [],
+    namespaceOf: () => "/x",
+    answersAfter: () => Promise.resolve(2.5),
+    left: () => [{ peer: GONE!, name: "h4", ip: "192.0.2.4", reason: "it stopped", agoMs: 5_000 }],
+    ownerOf: () => undefined,
+    ...change,
+  };
+}
+
+const ping = (to: string, change?: Partial<PathParts>) =>
+  findPath({ to, from: null, probe: false }, parts(change));
+
+Deno.test("findPath() finds a container here by its name and its target", async () => {
+  const all: PathParts["users"]["all"] = (ip) =>
+    Promise.resolve([{ ip, mac: 0x020000000001 as Mac, here: true, peer: undefined, ms: 1 }]);
+  for (const word of ["web", "container:abc"]) {
+    const report = await ping(word, { users: { all } });
+    assert.deepEqual([report.reached, report.to!.address, report.hops.length], [true, "10.32.0.1", 1]);
+  }
+});
+
+Deno.test("findPath() finds an address of IPv6 on a host far away, and asks it from the container", async () => {
+  const asked: string[] = [];
+  const answersAfter = (netns: string, ip: Ip) => (asked.push(`${netns} ${ip}`), Promise.resolve(2.5));
+  const report = await ping("fd00::3", { answersAfter });
+  assert.deepEqual(report.hops.map(({ peer }) => peer), [SELF, TWO, FAR]);
+  assert.deepEqual([report.reached, report.ms, report.to!.target, asked], [true, 2.5, "netns:db", [
+    "/x fd00::3",
+  ]]);
+  const deaf = await ping("fd00::3", { answersAfter: () => Promise.resolve(undefined) });
+  assert.match(deaf.verdict, /^netns:db on .* was asked and did not answer/);
+});
+
+Deno.test("findPath() says what became of a host that left, and of what it had", async () => {
+  for (const word of ["h4", GONE!]) {
+    const { reached, verdict } = await ping(word);
+    assert.equal(reached, false);
+    assert.match(verdict, /^h4 was here and left 5 s ago \(it stopped\); .*`meshnet check 192\.0\.2\.4`/);
+  }
+  assert.match(
+    (await ping("10.32.9.9")).verdict,
+    /^nobody answers .*; it may have been on h4, which left 5 s ago/,
+  );
+  const owned = await ping("10.32.9.9", { ownerOf: () => GONE! });
+  assert.match(owned.verdict, /it is of the addresses of h4\. h4 was here and left/);
+  assert.match(
+    (await ping("10.32.9.9", { left: () => [] })).verdict,
+    /^nobody answers for 10\.32\.9\.9, and no host/,
+  );
+  await assert.rejects(ping("nothing"), { code: "peer/unknown", hint: /names go with their host: .*h4/ });
+});
