@@ -33,6 +33,8 @@ export interface CauseFacts {
   /** What the path carries of packets of containers, and what these send; undefined: not known. */
   readonly carries: number | undefined;
   readonly mtu: number | undefined;
+  /** Whether the link seals what it carries. */
+  readonly sealed: boolean;
 }
 
 /** Who has a port. */
@@ -52,6 +54,14 @@ export type Cause =
 const EARLY =
   /testing the path|being set up|being made|not ready yet|has not confirmed|waiting for the peer to set up|no short id|a new connection is being made/;
 
+/** What sealing by the kernel adds beyond sealing in user space, and its padding, in bytes. */
+const ESP_MORE = 4;
+
+/** The MTU of containers that fits where user space carries packets of so many bytes: tunnels of the kernel must fit, too. */
+export function mtuFor(carries: number, { sealed }: { readonly sealed: boolean }): number {
+  return sealed ? carries - ESP_MORE : carries;
+}
+
 /** The cause, with its fix. `passage` is what the overlay needs. The most certain comes first: what this host knows of itself. */
 export function causeOf({ why }: OverlayFacts, passage: Passage, facts: CauseFacts): Cause {
   if (/^cannot open VXLAN port/.test(why)) return portTaken(why, facts);
@@ -62,7 +72,7 @@ export function causeOf({ why }: OverlayFacts, passage: Passage, facts: CauseFac
   const { address, carries, firewall, host, local, mtu } = facts;
   if (!here && carries !== undefined && mtu !== undefined && carries < mtu && /less than/.test(why)) {
     const text = `small packets get through and those of ${mtu} bytes do not: the path carries ${carries}`;
-    return { state: "bad", text, fix: fixBy("all hosts", `meshnet up --mtu ${carries}`) };
+    return { state: "bad", text, fix: fixBy("all hosts", `meshnet up --mtu ${mtuFor(carries, facts)}`) };
   }
   if (!/firewall/.test(why)) return { state: "bad", text: why, fix: null };
   if (here && firewall !== undefined) {

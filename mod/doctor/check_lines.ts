@@ -4,6 +4,7 @@ import {
   causeOf,
   fixBy,
   fixOf,
+  mtuFor,
   opening,
   type OverlayFacts,
   type Passage,
@@ -110,7 +111,10 @@ function overlayLine(what: string, overlay: OverlayFacts, { facts, passage }: {
   readonly passage: Passage;
 }): CheckLine {
   if (overlay.works) return line(what, "good", "heartbeats go there and come back");
-  return { what, ...causeOf(overlay, passage, { ...facts, carries: facts.link?.mtu }) };
+  return {
+    what,
+    ...causeOf(overlay, passage, { ...facts, carries: facts.link?.mtu, sealed: facts.link?.sealed === true }),
+  };
 }
 
 function udpLine(facts: CheckFacts): CheckLine {
@@ -192,7 +196,7 @@ function mtuLine({ link, mtu, routeMtu }: CheckFacts): CheckLine {
       "bad",
       `${link.mtu} bytes get through whole, containers send up to ${mtu}: larger ones go in pieces`,
     ),
-    fix: fixBy("all hosts", `meshnet up --mtu ${link.mtu}`),
+    fix: fixBy("all hosts", `meshnet up --mtu ${mtuFor(link.mtu, link)}`),
   };
 }
 

@@ -1,6 +1,7 @@
 /** What a status shows to be wrong, beyond its own problems. Pure. */
 import type { ConnectionReport, Problem, StatusReport } from "../control/api_types.ts";
 import { parseEndpoint } from "../core/addr.ts";
+import { mtuFor } from "./check_causes.ts";
 
 /** What is said of a peer that has no tunnels, or was told to use none. */
 const THEIR_CHOICE = "the peer does not offer fastdp";
@@ -60,12 +61,18 @@ function worseThanItCould(
   }];
 }
 
-function tooNarrow(name: string, { mtu }: ConnectionReport, own: number | null): readonly Problem[] {
+function tooNarrow(
+  name: string,
+  { encrypted, mtu }: ConnectionReport,
+  own: number | null,
+): readonly Problem[] {
   if (mtu === null || own === null || mtu >= own) return [];
   return [{
     message:
       `The path to ${name} carries packets of ${mtu} bytes and containers here send up to ${own}: larger ones travel in pieces`,
-    hint: `Start all hosts with \`meshnet up --mtu ${mtu}\`, or let the network between them carry more`,
+    hint: `Start all hosts with \`meshnet up --mtu ${
+      mtuFor(mtu, { sealed: encrypted })
+    }\`, or let the network between them carry more`,
   }];
 }
 

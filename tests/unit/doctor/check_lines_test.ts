@@ -158,3 +158,11 @@ Deno.test("checkLines() names the cause where it is another one than a firewall 
   const odd = besides("something else is less");
   assert.deepEqual([found("UDP 6784", odd).state, found("UDP 6784", odd).fix], ["bad", null]);
 });
+
+Deno.test("checkLines() proposes an MTU that fits tunnels that are sealed, too", () => {
+  // Of 1500 bytes user space carries 1414 sealed, and ESP around VXLAN takes 87.
+  const sealed = found("MTU", { link: { ...WELL.link!, mtu: 1414 }, mtu: 9000 });
+  assert.equal(sealed.fix!.command, "meshnet up --mtu 1410");
+  const clear = found("MTU", { link: { ...WELL.link!, sealed: false, mtu: 1438 }, mtu: 9000 });
+  assert.equal(clear.fix!.command, "meshnet up --mtu 1438");
+});
