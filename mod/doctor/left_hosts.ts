@@ -18,16 +18,16 @@ export interface LeftHost {
 /** Hosts that one sentence names. */
 const MAX_NAMED = 3;
 
-/** Those of a history, oldest first, that are not among these; the latest first. */
+/** Those of a history, oldest first, that are not among these; the latest first. `ago`: milliseconds since a time. */
 export function leftHosts(
   history: readonly HistoryReport[],
-  { here, now }: { readonly here: ReadonlySet<string>; readonly now: number },
+  { ago, here }: { readonly here: ReadonlySet<string>; readonly ago: (at: string) => number },
 ): readonly LeftHost[] {
   const found = new Map<string, LeftHost>();
   for (const { address, at, event, nickname, peer, reason } of history.toReversed()) {
     if (event !== "disconnected" || peer === null || here.has(peer) || found.has(peer)) continue;
     const ip = parseEndpoint(address ?? "")?.ip ?? "";
-    const agoMs = Math.max(0, now - Date.parse(at));
+    const agoMs = Math.max(0, ago(at));
     found.set(peer, { peer, name: nickname || peer, ip, reason: reason ?? "", agoMs });
   }
   return [...found.values()];
@@ -35,12 +35,14 @@ export function leftHosts(
 
 /** When it left, why, and what to do. */
 export function whatBecameOf(host: LeftHost): string {
-  return `${host.name} was here and left ${ago(host)}; ${whatToDo(host)}`;
+  return `${host.name} was here and left ${whenAndWhy(host)}; ${whatToDo(host)}`;
 }
 
 /** Where something may have been that nobody has now; empty: nobody left. */
 export function mayHaveBeenAt(left: readonly LeftHost[]): string {
-  const some = left.slice(0, MAX_NAMED).map((one) => `${one.name}, which left ${ago(one)}`).join(", or ");
+  const some = left.slice(0, MAX_NAMED).map((one) => `${one.name}, which left ${whenAndWhy(one)}`).join(
+    ", or ",
+  );
   return left.length === 0 ? "" : `it may have been on ${some}`;
 }
 
@@ -48,7 +50,7 @@ function whatToDo({ ip, name }: LeftHost): string {
   return `see there whether meshnet runs, and by \`meshnet check ${ip || name}\` whether the way is free`;
 }
 
-function ago({ agoMs, reason }: LeftHost): string {
+function whenAndWhy({ agoMs, reason }: LeftHost): string {
   return `${spanOf(agoMs)} ago${reason === "" ? "" : ` (${reason})`}`;
 }
 

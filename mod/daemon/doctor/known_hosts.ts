@@ -37,7 +37,7 @@ export function knownHosts(
 export function leftOf({ history, paths }: Pick<DoctorParts, "history" | "paths">): readonly LeftHost[] {
   return leftHosts(history.list(), {
     here: new Set(paths.peers().map(({ name }) => name)),
-    now: Date.now(),
+    ago: (at) => Date.now() - Date.parse(at),
   });
 }
 

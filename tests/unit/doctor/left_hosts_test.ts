@@ -3,7 +3,7 @@ import type { HistoryReport } from "../../../mod/control/history_types.ts";
 import { leftHosts, mayHaveBeenAt, whatBecameOf } from "../../../mod/doctor/left_hosts.ts";
 
 const NOW = Date.parse("2026-01-31T12:00:00.000Z");
-const HERE = { here: new Set<string>(), now: NOW };
+const HERE = { here: new Set<string>(), ago: (at: string) => NOW - Date.parse(at) };
 
 function entry(
   event: HistoryReport["event"],
