@@ -1,10 +1,11 @@
 /** Three hosts in a line, each end with a way of its own of moving frames: the middle relays between them. */
 import assert from "node:assert/strict";
-import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { sendFrames as sendOnce } from "../../../ffi/packet_socket.ts";
 import { hosts, line } from "../common/arrangements.ts";
 import { Capture, type Container } from "../common/container.ts";
+import { sendFrames } from "../common/frames.ts";
 import { note } from "../common/notes.ts";
-import { until } from "../common/process.ts";
+import { exec, ip, until } from "../common/process.ts";
 import { type Suite, suite } from "../common/suite.ts";
 import { transfer } from "../common/transfer.ts";
 import type { World } from "../common/world.ts";
@@ -21,7 +22,10 @@ const OPTIONS: Readonly<Record<Way, readonly string[]>> = {
 const FAST: readonly Way[] = ["fast", "ebpf"];
 const ETHERTYPE = [0x88, 0xb5];
 
-function mixed(ways: readonly [Way, Way, Way]): Suite {
+function mixed(
+  ways: readonly [Way, Way, Way],
+  more: Readonly<Record<string, (world: World) => Promise<void>>> = {},
+): Suite {
   return suite({
     name: `line of ${ways.join(", ")}`,
     open: () => hosts(3),
@@ -54,7 +58,62 @@ function mixed(ways: readonly [Way, Way, Way]): Suite {
       });
       note(`${bytes} bytes through the middle, unchanged, at ${(gbitPerSecond * 1000).toFixed(0)} Mbit/s`);
     },
+    ...more,
   });
+}
+
+/** What happens to a host of a line in the middle of its life. */
+const LIFE = {
+  "each daemon is killed and comes back: everybody reaches everybody again": async (world: World) => {
+    for (const [i, host] of world.hosts.entries()) {
+      host.daemon.kill("SIGKILL");
+      await host.daemon.ended();
+      await host.up("--no-discovery", ...i === 0 ? [] : ["--peers", world.host(i).address]);
+      await host.established(i === 1 ? 2 : 1);
+      note(`${host.netns}: back ${await backThere(world)} ms after its links`);
+    }
+    await once(world);
+  },
+  "what others remove in the middle is back, and traffic with it": async (world: World) => {
+    const { daemon: { pid }, netns } = world.host(2);
+    for (const what of ["link del vxlan-6784", "link del mesh-tap", "link set vxlan-6784 nomaster"]) {
+      await ip([what], netns);
+      note(`${what}: back after ${await backThere(world)} ms`);
+    }
+    await exec(["tc", "qdisc", "del", "dev", "vxlan-6784", "clsact"], { netns });
+    note(`its hooks: back after ${await backThere(world)} ms`);
+    const { pid: now, problems } = await world.host(2).status();
+    assert.deepEqual([now, problems], [pid, []]);
+  },
+  "a container that begins conversations without end cuts nobody off": async (world: World) => {
+    const machines = (side: number, count: number) =>
+      Array.from({ length: count }, (_, i) => `02:00:5e:01:0${side}:${i.toString(16).padStart(2, "0")}`);
+    const order = { sources: machines(1, 100), destinations: machines(2, 50), perSecond: 1_000 };
+    const flood = sendFrames(world.container(1).netns, { device: "ethmesh", ...order });
+    const { received, sent } = await world.container(2).ping(
+      world.container(3).address,
+      ...["-c", "20", "-i", "0.2", "-W", "3"],
+    );
+    await flood;
+    note(`${received} of ${sent} answered meanwhile`);
+    assert.ok(received >= sent - 2, `${received} of ${sent}`);
+    await backThere(world);
+    for (const host of world.hosts) {
+      assert.ok((await host.status()).connections.every(({ state }) => state === "established"));
+    }
+  },
+};
+
+/** Milliseconds until both ends reach each other and the middle. */
+async function backThere(world: World): Promise<number> {
+  const begun = performance.now();
+  for (const [from, to] of [[1, 3], [3, 1], [2, 1], [2, 3]] as const) {
+    await until(`container ${from} reaches ${to}`, async () => {
+      const address = world.container(to).address;
+      return (await world.container(from).ping(address, "-c", "1", "-W", "0.5")).received === 1;
+    }, { everyMs: 20 });
+  }
+  return Math.round(performance.now() - begun);
 }
 
 export default [
@@ -62,7 +121,7 @@ export default [
   mixed(["bridge", "fast", "bridge"]),
   mixed(["fast", "bridge", "fast"]),
   mixed(["fast", "slow", "slow"]),
-  mixed(["fast", "ebpf", "bridge"]),
+  mixed(["fast", "ebpf", "bridge"], LIFE),
   mixed(["ebpf", "fast", "ebpf"]),
   mixed(["ebpf", "ebpf", "fast"]),
 ];
@@ -85,7 +144,7 @@ async function once(world: World): Promise<void> {
     for (let i = 0; i < 5; i++) {
       const frame = new Uint8Array(60);
       frame.set([255, 255, 255, 255, 255, 255, 2, 0, 0x5e, 0x10, 0, n, ...ETHERTYPE, i]);
-      sendFrames(`/run/netns/${from.netns}`, "ethmesh", [frame]);
+      sendOnce(`/run/netns/${from.netns}`, "ethmesh", [frame]);
     }
     await until("all arrived", () => captures.every((capture) => capture.packets.length >= 5));
     // Behind them: a copy would be there by now.
