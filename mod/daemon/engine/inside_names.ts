@@ -5,12 +5,17 @@ import type { Logger } from "../../core/ports.ts";
 import type { NameService } from "../threads/names_client.ts";
 
 const LOOPBACK = 127;
+/** An engine makes a namespace first, and then its loopback. What fails is tried again after so long, doubled up to the
+ * longest; from the time `tellMs` on it is a problem. */
+const AGAIN = { firstMs: 5, longestMs: 5_000, tellMs: 1_000 } as const;
 
 /** What is needed of others. */
 export interface InsideNamesParts {
   readonly service: Pick<NameService, "serveInside">;
   /** Brings questions in a namespace to us, until it is disposed. */
   readonly redirect: (namespacePath: string) => Disposable;
+  /** Runs work once, so many milliseconds from now. */
+  readonly later: (ms: number, work: () => void) => void;
   readonly log: Pick<Logger, "warn">;
 }
 
@@ -22,6 +27,8 @@ export class InsideNames {
   /** Those whose container is in other networks of the engine, too. */
   readonly #shared = new Set<string>();
   readonly #problems = new Map<string, string>();
+  /** After how long it is tried again, by path. */
+  readonly #waits = new Map<string, number>();
 
   constructor(parts: InsideNamesParts) {
     this.#parts = parts;
@@ -42,6 +49,7 @@ export class InsideNames {
         this.#places.delete(path);
         this.#shared.delete(path);
         this.#problems.delete(path);
+        this.#waits.delete(path);
         this.#parts.service.serveInside(path, undefined);
       },
     };
@@ -71,12 +79,19 @@ export class InsideNames {
     try {
       this.#places.set(path, this.#parts.redirect(path));
       this.#problems.delete(path);
+      this.#waits.delete(path);
     } catch (thrown) {
       this.#failed(path, messageOf(thrown));
     }
   }
 
   #failed(path: string, reason: string): void {
+    const waitMs = this.#waits.get(path) ?? AGAIN.firstMs;
+    this.#waits.set(path, Math.min(2 * waitMs, AGAIN.longestMs));
+    this.#parts.later(waitMs, () => {
+      if (this.#waits.has(path)) this.#tell(path);
+    });
+    if (waitMs < AGAIN.tellMs) return;
     if (![...this.#problems.values()].includes(reason)) {
       this.#parts.log.warn("containers of the engine find no names", { path, reason });
     }

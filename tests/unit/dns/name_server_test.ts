@@ -4,7 +4,7 @@ import { fuzz } from "../fuzz.ts";
 import { loadVectors } from "../vectors.ts";
 import { decodeReference, encodeReference } from "../wire/dns/dns_packet.ts";
 import { a, addressOf, entry, peer } from "./bench.ts";
-import { client, nameData, query, ServerBench } from "./server_bench.ts";
+import { client, nameData, query, type Question, ServerBench } from "./server_bench.ts";
 
 interface Case {
   readonly transport: "udp" | "tcp";
@@ -190,6 +190,22 @@ Deno.test("NameServer: an address has the name that is first in the order of sta
   assert.deepEqual(ask(), ["Foo.weave.local"]);
   server.bench.remove({ hostname: "Foo.weave.local" });
   assert.deepEqual(ask(), ["goo.weave.local"]);
+});
+
+Deno.test("NameServer: fifty addresses of a name are all found: at random over TCP, in large datagrams, and by asking again; balanced one by one", () => {
+  const all = Array.from({ length: 50 }, (_, i) => `10.32.0.${i + 1}`);
+  for (const order of ["balanced", "random"] as const) {
+    const server = new ServerBench({ order });
+    for (const [i, address] of all.entries()) server.bench.register("web.weave.local", `c${i}`, address);
+    const ask = (more: Partial<Question>) => server.data({ name: "web.weave.local", ...more });
+    const whole = order === "random" ? [{ transport: "tcp" as const }, { edns: 4_096 }] : [];
+    for (const more of whole) {
+      assert.deepEqual(new Set(ask(more)), new Set(all), `${order} ${JSON.stringify(more)}`);
+    }
+    const found = new Set<string>();
+    for (let i = 0; i < 2_000 && found.size < 50; i++) for (const each of ask({})) found.add(each);
+    assert.deepEqual(found, new Set(all), order);
+  }
 });
 
 Deno.test("NameServer: deleted names are no names, and hosts that leave take theirs along", () => {
