@@ -64,6 +64,7 @@ export const LOG_EVENTS = {
     "containers can reach this host while it moves to another switch": "the kernel refuses what closes it",
     "overlay/failed": "the data plane has ended",
     "overlay/flows-adopted": "flows of an earlier run go on",
+    "overlay/flows-refused": "flows of an earlier run would carry in clear what is encrypted now",
     "overlay/flow-install-failed": "the kernel refuses a flow",
     "overlay/request-refused": "the kernel refuses a request about flows",
     "overlay/send-divided": "requests went to the kernel one by one",
@@ -88,6 +89,7 @@ export const LOG_EVENTS = {
     "overlay/foreign-filter": "another program's filter comes before",
     "overlay/ipsec": "the kernel refuses something of IPsec",
     "overlay/ipsec-changed-by-others": "another program changed policies or keys; they are mended",
+    "cannot remember who may send in clear": "the next start takes over no flows of tunnels",
     "cannot forget that this host has used IPsec": "the next start looks for leftovers once more",
   },
   "Attached targets": {

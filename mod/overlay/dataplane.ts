@@ -383,8 +383,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   }
 
   /** Takes over what an earlier run left. */
-  #start(ports: readonly Vport[], flows: readonly FlowRecord[], now: Millis): void {
+  #start(ports: readonly Vport[], found: readonly FlowRecord[], now: Millis): void {
     for (const port of ports) this.#ports.add(port);
+    const flows = this.options.distrusts ? this.#keeper.refuseTunnels(found) : found;
     const conclusions = concludeFrom(flows, this.#ports);
     this.#network.adopt(conclusions.knowledge, conclusions.paths, now);
     for (const [mac, place] of conclusions.macs) this.#macs.suppose(mac, place, now);

@@ -12,6 +12,7 @@ import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import type { Config } from "../config/config.ts";
 import { type DataplaneHandle, loadDataplane } from "../threads/dataplane_client.ts";
 import type { Ending } from "../ending.ts";
+import { comparePeers } from "../threads/clear_peers.ts";
 import { ipsecUse } from "../threads/ipsec_parts.ts";
 import { listRoutes, openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
@@ -114,15 +115,18 @@ export async function startDataplane(
     ...{ store, log: logger },
     open: () => openNetlinkIn({ protocol: "xfrm" }),
   });
+  const clear = comparePeers(config, { store, log: logger });
   const ciphers = ipsec === "on" ? warmAead(ESP_CIPHER) : undefined;
   const portProgram = await handle.start({
     ...{ kind, name: DATAPATH, mtu, vxlanPort: config.port + 1, encrypts, ipsec },
+    distrusts: clear.distrusts,
     peer: identity.name,
     ...{ overlays, noFastdp, extensions },
     sleeve: { port: config.port, host: config.host },
     watchFirewall: config.firewall !== "off",
     legOpen: exposedIn(store).length > 0,
   });
+  clear.settled();
   const loaded = ciphers?.then((reason) => {
     if (reason !== undefined) logger.debug("overlay/ipsec", { what: "load ciphers", reason });
     handle.ciphersReady();

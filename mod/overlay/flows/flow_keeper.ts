@@ -208,10 +208,19 @@ export class FlowKeeper {
     } else if (now - entry.usedAt >= FLOW_IDLE_MS) this.delete(entry);
   }
 
+  /** Deletes those of the flows found at start that go through a tunnel, and gives the others. */
+  refuseTunnels(records: readonly FlowRecord[]): readonly FlowRecord[] {
+    this.#stepOver(records);
+    const refused = new Set(records.filter(isOfTunnel));
+    for (const { handle } of refused) this.#deleteForeign(handle);
+    if (refused.size > 0) this.#log("warn", "overlay/flows-refused", { count: refused.size });
+    return records.filter((record) => !refused.has(record));
+  }
+
   /** Takes over flows found at start; the context already believes what they say. */
   adopt(records: readonly FlowRecord[], now: Millis): void {
     this.#grace = true;
-    for (const { ufid } of records) this.#nextUfid = Math.max(this.#nextUfid, (ufid ?? 0) + 1);
+    this.#stepOver(records);
     for (const record of records) this.#adoptOne(record, now);
     this.table.touchAll();
     if (records.length === 0) return;
@@ -258,6 +267,10 @@ export class FlowKeeper {
     for (const mac of macs) this.table.forgetMac(mac);
   }
 
+  #stepOver(records: readonly FlowRecord[]): void {
+    for (const { ufid } of records) this.#nextUfid = Math.max(this.#nextUfid, (ufid ?? 0) + 1);
+  }
+
   #newUfid(): Ufid {
     return this.#nextUfid++ as Ufid;
   }
@@ -278,6 +291,10 @@ export class FlowKeeper {
 
 function isOfUserSpace({ key, actions }: FlowRecord): boolean {
   return key?.sleeve !== undefined || actions?.some((action) => action.kind === "sleeve") === true;
+}
+
+function isOfTunnel({ key, actions }: FlowRecord): boolean {
+  return key?.tunnel !== undefined || actions?.some((action) => action.kind === "tunnel") === true;
 }
 
 /** Whether a flow takes frames in clear from, or sends them to, an address for which they must be encrypted. */

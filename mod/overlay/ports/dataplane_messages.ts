@@ -38,6 +38,8 @@ export interface DataplaneConfig {
   readonly vxlanPort: number;
   /** Whether links may have to be encrypted: whether there is a password. */
   readonly encrypts: boolean;
+  /** Whether an earlier run let others have in clear what this one encrypts. */
+  readonly distrusts: boolean;
   /** What the kernel's IPsec is needed for: to encrypt, to clean up after an earlier run that did, or for nothing. */
   readonly ipsec: "on" | "leftovers" | "off";
   /** Whether to tell when other programs change this host's firewall. */

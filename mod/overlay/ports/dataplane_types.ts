@@ -59,6 +59,8 @@ export interface DataplaneOptions {
   /** Gives numbers below PROBE_NUMBERS that nobody can guess: by them a loop is found. */
   readonly drawProbe: () => number;
   readonly routes: RouteFactory;
+  /** Whether an earlier run let others have in clear what this one encrypts: tunnels' flows are not taken over. */
+  readonly distrusts?: boolean;
   /** Whether the switch's own leg takes part at the start. */
   readonly legOpen?: boolean;
   /** Bounds; the defaults are those of the README. */

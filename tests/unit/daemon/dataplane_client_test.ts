@@ -14,7 +14,7 @@ const CONFIG = {
   extensions: [],
   sleeve: { port: 6783, host: undefined },
   ...{ name: "meshnet", mtu: 1376, vxlanPort: 6784 },
-  ...{ encrypts: false, ipsec: "off", watchFirewall: false, legOpen: false } as const,
+  ...{ encrypts: false, distrusts: false, ipsec: "off", watchFirewall: false, legOpen: false } as const,
 } as const;
 const REQUEST: OverlayRequest = { kind: "confirm", link: 7 as never };
 

@@ -242,6 +242,24 @@ Deno.test("FlowKeeper lets no flow found at start send in clear what must be sea
   assert.deepEqual(kept.redecided(), ["delete 11"]);
 });
 
+Deno.test("FlowKeeper takes over no tunnel's flow of a run that allowed more in clear than this one", () => {
+  const kept = new Kept();
+  const found = [
+    record(11, { handle: handle(1), key: local(BOX, AT_B), actions: [tun(1, 2, 2)] }),
+    record(12, { handle: handle(2), key: local(BOX, OTHER), actions: [out(2)] }),
+    record(13, { handle: handle(3), key: local(BOX, NOBODY), actions: [out(2), tun(1, 2, 2)] }),
+    record(14, { handle: handle(4), key: remote(2, 1, 2, AT_B, BOX), actions: [out(1)] }),
+  ];
+  assert.deepEqual(kept.keeper.refuseTunnels(found).map(({ ufid }) => ufid), [12]);
+  assert.deepEqual(kept.wants(), [
+    "delete foreign 1",
+    "delete foreign 3",
+    "delete foreign 4",
+    "log overlay/flows-refused",
+  ]);
+  assert.deepEqual(kept.miss(local(OTHER, BOX, 2)), ["install 15: to 1"], "no id is used twice");
+});
+
 Deno.test("FlowKeeper deletes what it cannot read when the grace is over, and what user space had at once", () => {
   const kept = new Kept();
   const sleeve = { link: 1, id: 0 } as unknown as FlowKey["sleeve"];
