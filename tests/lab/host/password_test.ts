@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Capture } from "../common/container.ts";
 import { resetAll, startWithPasswords } from "../common/everyday.ts";
-import { until } from "../common/process.ts";
+import { exec, FOLDER, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
@@ -10,6 +10,7 @@ import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
 /** Content of pings by which a capture knows them: `ping -p` takes 16 bytes. */
 const MARK = "meshnet in clear";
 const PATTERN = [...MARK].map((letter) => letter.charCodeAt(0).toString(16)).join("");
+const MARKED = ["-c", "10", "-i", "0.02", "-W", "3", "-s", "400", "-p", PATTERN];
 
 declareTests(suite({
   name: "host kernel, password",
@@ -32,6 +33,23 @@ declareTests(suite({
     await startWithPasswords(world, [undefined, undefined]);
     assert.equal((await world.host(1).established()).connections[0]!.encrypted, false);
     assert.ok(await seen(world) > 0);
+    await resetAll(world);
+  },
+  "started again with one: nothing more is sent in clear": async (world) => {
+    const [host, other] = world.hosts;
+    await startWithPasswords(world, [undefined, undefined]);
+    assert.ok(await seen(world) > 0);
+    await host!.run("down");
+    await host!.daemon.ended();
+    const file = `${FOLDER}/${host!.netns}/password`;
+    Deno.writeTextFileSync(file, "a secret\n", { mode: 0o600 });
+    await host!.up("--password-file", file);
+    await using capture = await Capture.start(world.fabric, "p1", "ip", "-A");
+    await world.container(1).ping(world.container(2).address, ...MARKED);
+    await exec(["ip", "netns", "exec", host!.netns, "ping", "-c", "1", other!.address]);
+    await until("the capture has what came after", () => /ICMP echo reply/.test(capture.program.output()));
+    await capture.stop();
+    assert.ok(!capture.program.output().includes(MARK));
     await resetAll(world);
   },
   "both ends trust the underlay: in clear, and status says so": async (world) => {
@@ -64,8 +82,7 @@ declareTests(suite({
 async function seen(world: World): Promise<number> {
   await backAfter(world.container(1), world.container(2).address, 5_000); // one end knows of the link before the other
   await using capture = await Capture.start(world.fabric, "p1", "ip", "-A");
-  const options = ["-c", "10", "-i", "0.02", "-W", "3", "-s", "400"];
-  await world.container(1).mustPing(world.container(2).address, ...options, "-p", PATTERN);
+  await world.container(1).mustPing(world.container(2).address, ...MARKED);
   await until("the capture has them", () => capture.packets.length >= 20);
   await capture.stop();
   return capture.program.output().split(MARK).length - 1;
