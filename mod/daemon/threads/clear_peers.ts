@@ -20,7 +20,7 @@ export interface ClearPeers {
 /** Compares, and remembers what this run allows beyond the earlier one. */
 export function comparePeers(
   { password, trustedSubnets }: {
-    readonly password: string | undefined;
+    readonly password: Uint8Array | undefined;
     readonly trustedSubnets: readonly Cidr[];
   },
   { store, log }: { readonly store: Store; readonly log: Logger },
