@@ -3,6 +3,8 @@ import { type Ip, ipFromBytes, ipToBytes } from "../../core/addr.ts";
 import { ADDRESSES, type MapName } from "./layout.ts";
 import type { MachineMap } from "./machine.ts";
 
+/** Numbers that were asked for last are kept: they are about to be in a flow, which has 130 at most. */
+const ASKED = 256;
 /** While hardly any number is free, so many addresses go without one until it is looked again which are in use. */
 const PATIENCE = 256;
 
@@ -16,6 +18,8 @@ export class OuterAddresses {
   readonly #ips = new Map<number, Ip>();
   readonly #numbers = new Map<Ip, number>();
   readonly #number = new Uint8Array(new ArrayBuffer(4));
+  readonly #asked = new Uint32Array(ASKED);
+  #asks = 0;
   #last = 0;
   #patience = 0;
 
@@ -46,8 +50,12 @@ export class OuterAddresses {
 
   /** The number of an address, which gets one; 0: none is free. */
   readonly numberOf = (ip: Ip): number => {
-    const known = this.#numbers.get(ip);
-    if (known !== undefined) return known;
+    const number = this.#numbers.get(ip) ?? this.#give(ip);
+    this.#asked[this.#asks++ % ASKED] = number;
+    return number;
+  };
+
+  #give(ip: Ip): number {
     const number = this.#free();
     if (number === 0) return 0;
     const octets = ipToBytes(ip);
@@ -59,7 +67,7 @@ export class OuterAddresses {
     this.#numbers.set(ip, number);
     this.#last = number;
     return number;
-  };
+  }
 
   /** The next free number: one that was taken back is not given again at once, as frames may be on their way. */
   #free(): number {
@@ -73,8 +81,9 @@ export class OuterAddresses {
   #takeBack(): void {
     if (this.#patience > 0) return void this.#patience--;
     const used = this.#used();
+    const asked = new Set(this.#asked);
     for (const [number, ip] of [...this.#ips]) {
-      if (used.has(number)) continue;
+      if (used.has(number) || asked.has(number)) continue;
       this.#maps.numbers.delete(ipToBytes(ip));
       this.#ips.delete(number);
       this.#numbers.delete(ip);

@@ -4,7 +4,8 @@ import { ADDRESSES } from "../../../../mod/datapath/ebpf/layout.ts";
 import { OuterAddresses } from "../../../../mod/datapath/ebpf/outer_addresses.ts";
 import { emptyMaps } from "./fake_machine.ts";
 
-const ip = (n: number) => `2001:db8::${n.toString(16)}` as Ip;
+const ip = (n: number) =>
+  n < 0x10000 ? `2001:db8::${n.toString(16)}` as Ip : `2001:db8::1:${(n - 0x10000).toString(16)}` as Ip;
 
 Deno.test("an address has the same number here, in both maps, and for the next process", () => {
   const maps = emptyMaps();
@@ -20,11 +21,17 @@ Deno.test("an address has the same number here, in both maps, and for the next p
   assert.deepEqual([next.numberOf(ip(2)), next.numberOf(ip(9))], [2, 4]);
 });
 
+/** Asks so often for an address that has a number that all others were asked for long ago. */
+function meanwhile(one: OuterAddresses, n: number): void {
+  for (let i = 0; i < 256; i++) one.numberOf(ip(n));
+}
+
 Deno.test("when all numbers are given, those that no flow has are taken back, and one of them is not the next", () => {
   const maps = emptyMaps();
   const used = new Set([1, 2, ADDRESSES - 1]);
   const one = new OuterAddresses(maps, () => used);
   for (let n = 1; n < ADDRESSES; n++) assert.equal(one.numberOf(ip(n)), n);
+  meanwhile(one, 1);
   assert.equal(one.numberOf(ip(0xffff)), 3, "behind the last one comes the first that is free");
   assert.deepEqual([one.numberOf(ip(1)), one.numberOf(ip(2)), one.addressOf(ADDRESSES - 1)], [
     ...[1, 2, ip(ADDRESSES - 1)],
@@ -32,6 +39,16 @@ Deno.test("when all numbers are given, those that no flow has are taken back, an
   assert.equal(one.addressOf(4), undefined);
   assert.equal(maps.numbers.elements.size, 4);
   assert.equal(one.numberOf(ip(4)), 4);
+});
+
+Deno.test("a number that was asked for a moment ago is about to be in a flow: it is not taken back", () => {
+  const one = new OuterAddresses(emptyMaps(), () => new Set());
+  for (let n = 1; n < ADDRESSES; n++) one.numberOf(ip(n));
+  meanwhile(one, 7);
+  const [known, fresh] = [one.numberOf(ip(9)), one.numberOf(ip(0xffff))];
+  for (let n = 0; n < 100; n++) one.numberOf(ip(0x10000 + n));
+  assert.deepEqual([one.addressOf(known), one.addressOf(fresh)], [ip(9), ip(0xffff)]);
+  assert.deepEqual([known, fresh], [9, 1]);
 });
 
 Deno.test("while all are in use others have none, and it is seldom looked", () => {
