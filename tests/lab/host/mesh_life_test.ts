@@ -243,6 +243,24 @@ declareTests(
           assert.deepEqual((await host.status()).problems, []);
         }
       },
+    "an internal network: found by name across hosts, without a way out and without an interface of Docker's":
+      async (world) => {
+        const [here, there] = [engine(world, 1), engine(world, 2)];
+        await Promise.all([here, there].map(hasNetwork));
+        const options = "-d meshnet --ipam-driver meshnet --internal --subnet 10.33.0.0/16".split(" ");
+        for (const one of [here, there]) await one.docker("network", "create", ...options, "inside");
+        await here.run("web", "--net", "inside");
+        await there.run("db", "--net", "inside");
+        const found = await until("one finds the other by name", () => finds(there, "db", "web"));
+        await there.pings("db", found);
+        const routes = await there.docker("exec", "db", "ip", "route");
+        assert.doesNotMatch(routes, /default/);
+        const links = await there.docker("exec", "db", "ip", "-o", "link");
+        assert.deepEqual([...links.matchAll(/^\d+: (\w+)/gm)].map(([, name]) => name), ["lo", "ethmesh0"]);
+        await here.docker("rm", "-f", "web");
+        await there.docker("rm", "-f", "db");
+        for (const one of [here, there]) await one.docker("network", "rm", "inside");
+      },
     "reset removes Docker's network, and names one that a container is in": async (world) => {
       const [here, there] = [engine(world, 1), engine(world, 2)];
       await Promise.all([here, there].map(hasNetwork));
