@@ -45,6 +45,8 @@ export interface NewPorts extends Disposable {
 export class SwitchMove {
   readonly #parts: MoveParts;
   readonly #names: string[] = [];
+  /** Those of them that are shut; others have a program of somebody else. */
+  readonly #closed = new Set<string>();
 
   constructor(parts: MoveParts) {
     this.#parts = parts;
@@ -92,8 +94,10 @@ export class SwitchMove {
     this.#names.push(...moving.map(({ name }) => name));
     try {
       using program = loadDropAll();
-      for (const { hasProgram, index } of moving) {
-        if (!hasProgram) route.request(setLink(index, { program: program.fd }));
+      for (const { hasProgram, index, name } of moving) {
+        if (hasProgram) continue;
+        route.request(setLink(index, { program: program.fd }));
+        this.#closed.add(name);
       }
     } catch (thrown) {
       log.warn("containers can reach this host while it moves to another switch", {
@@ -118,7 +122,7 @@ export class SwitchMove {
     }
     using route = openRoute();
     for (const { hasProgram, index, name } of linksOf(route)) {
-      if (!hasProgram || !(isOwn(name) || this.#names.includes(name))) continue;
+      if (!hasProgram || !(isOwn(name) || this.#closed.has(name))) continue;
       try {
         route.request(setLink(index, { program: null }));
       } catch (thrown) {

@@ -86,6 +86,15 @@ Deno.test("SwitchMove opens ports that a crash in the middle left shut, and no i
   assert.deepEqual(route.changes, ["open vmn1", "open vmn2"]);
 });
 
+Deno.test("SwitchMove leaves the program of somebody else on an interface of somebody else", () => {
+  const { added, arrive, move, route } = host("openvswitch");
+  route.links.find(({ name }) => name === "other0")!.shut = true;
+  move.leave("bridge");
+  arrive();
+  assert.deepEqual(added, ["vmn1", "vmn2", "other0"]);
+  assert.deepEqual(route.changes, [...SHUT.slice(0, 2), ...OPENED.slice(0, 2)]);
+});
+
 Deno.test("SwitchMove goes on where a port has gone, and where the kernel has no programs", () => {
   const told: string[] = [];
   const warn = (text: string) => void told.push(text);
