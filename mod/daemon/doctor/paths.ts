@@ -106,17 +106,16 @@ interface Start {
 
 /** The target from which one looks: the given one, or the first that is attached here. */
 function startOf({ from }: PathRequest, { attachments }: PathParts): Start | undefined {
-  const holder = from === null ? undefined : attachments.holderOf(from, { remembered: true });
-  const found = attachments.list().find(({ attached, target }) =>
-    holder === undefined ? attached : target === holder
-  );
+  const all = attachments.list();
+  const found = from === null ? all.find(({ attached }) => attached) : attachedAs(from, all) ??
+    all.find(({ target }) => target === attachments.holderOf(from, { remembered: true }));
   if (found === undefined && from !== null) {
     throw new MeshnetError("attach/not-attached", `Cannot look from ${from}: it is not attached`, {
       hint: "`meshnet ps` lists what is",
     });
   }
-  const all = found?.addresses.flatMap((text) => parseCidr(text)?.ip ?? []) ?? [];
-  const ip = all.find(isIpv4) ?? all[0];
+  const ips = found?.addresses.flatMap((text) => parseCidr(text)?.ip ?? []) ?? [];
+  const ip = ips.find(isIpv4) ?? ips[0];
   if (found === undefined || ip === undefined || found.mac === null) return undefined;
   const { mac, name, problem, target } = found;
   return { end: { target, name, address: ip, mac, problem }, mac, ip };
@@ -149,8 +148,16 @@ async function aimOf(word: string, parts: PathParts): Promise<Aim> {
 
 /** The first address of what is attached here and is called so: a container by its name, too. */
 function addressOfTarget(word: string, { attachments }: PathParts): Ip | undefined {
-  const found = attachments.list().find(({ name, target }) => name === word || target === word);
+  const found = attachedAs(word, attachments.list());
   return found?.addresses.map((text) => parseCidr(text)?.ip).find((ip) => ip !== undefined);
+}
+
+/** What is attached here and is called so. */
+function attachedAs<T extends { readonly name: string | null; readonly target: string }>(
+  word: string,
+  all: readonly T[],
+): T | undefined {
+  return all.find(({ name, target }) => name === word || target === word);
 }
 
 /** A host that left, if the word means one. */

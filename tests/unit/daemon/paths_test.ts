@@ -84,7 +84,8 @@ Deno.test("findPath() finds a container here by its name and its target", async 
   const all: PathParts["users"]["all"] = (ip) =>
     Promise.resolve([{ ip, mac: 0x020000000001 as Mac, here: true, peer: undefined, ms: 1 }]);
   for (const word of ["web", "container:abc"]) {
-    const report = await ping(word, { users: { all } });
+    const report = await findPath({ to: word, from: word, probe: false }, parts({ users: { all } }));
+    assert.deepEqual([report.from!.target, report.from!.name], ["container:abc", "web"]);
     assert.deepEqual([report.reached, report.to!.address, report.hops.length], [true, "10.32.0.1", 1]);
   }
 });
