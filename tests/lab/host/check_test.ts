@@ -9,6 +9,9 @@ import type { Host, World } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
 import { blockUdp, SLEEVE_PORT } from "./underlay.ts";
 
+/** Hosts without tunnels of the kernel; those with them: faults_test.ts. */
+const BRIDGE = ["--datapath", "bridge"];
+
 /** The report of a check, and its lines by what they are about. Its exit code must be that of the report. */
 async function check(host: Host, what: string): Promise<CheckReport & { line(name: string): CheckLine }> {
   const { code, stderr, stdout } = await host.attempt("check", what, "--json");
@@ -39,7 +42,7 @@ async function nft(host: Host, ...commands: readonly string[]): Promise<void> {
 
 declareTests(suite({
   name: "host kernel, check",
-  open: () => hostWorld({ hosts: 3 }),
+  open: () => hostWorld({ hosts: 3, upOptions: BRIDGE }),
   prepare: both,
 }, {
   "a host that runs meshnet, connected: everything is known": async (world) => {
@@ -50,7 +53,7 @@ declareTests(suite({
     });
     assert.equal(report.peer, one.netns);
     const known = { "TCP 6783": "good", "UDP 6783": "good", MTU: "good", clock: "good" };
-    const unused = { "UDP 6784": "unused", ESP: "unused" }; // this kernel has no Open vSwitch
+    const unused = { "UDP 6784": "unused", ESP: "unused" }; // these hosts have no tunnels
     assert.deepEqual(states(report), { ...known, ...unused, password: "good", firewall: "good" });
     assert.deepEqual(
       states(await check(one, two.netns)),

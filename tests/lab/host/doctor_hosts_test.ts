@@ -8,6 +8,9 @@ import { suite } from "../common/suite.ts";
 import { type Host, PROGRAM } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
 
+/** Hosts without tunnels of the kernel; those with them: faults_test.ts. */
+const BRIDGE = ["--datapath", "bridge"];
+
 const NAME_SERVER = "127.0.0.1";
 
 /** Does something while a program of somebody else has a port of a host. */
@@ -26,7 +29,7 @@ async function withPortTaken(
 
 const alone = suite({
   name: "host kernel, doctor, one host",
-  open: () => hostWorld({ hosts: 1 }),
+  open: () => hostWorld({ hosts: 1, upOptions: BRIDGE }),
 }, {
   "without the daemon: that it does not run is the only fault": async (world) => {
     const host = world.host(1);
@@ -131,7 +134,7 @@ const alone = suite({
 
 const together = suite({
   name: "host kernel, doctor, hosts that do not fit",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  open: () => hostWorld({ hosts: 2, containers: 2, upOptions: BRIDGE }),
 }, {
   "passwords differ": async (world) => {
     const [one, two] = world.hosts as [Host, Host];

@@ -8,6 +8,9 @@ import type { World } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
 import { blockUdp, narrow, singleDatagrams, SLEEVE_PORT } from "./underlay.ts";
 
+/** Hosts without tunnels of the kernel; those with them: faults_test.ts. */
+const BRIDGE = ["--datapath", "bridge"];
+
 async function nft(netns: string, ...commands: readonly string[]): Promise<void> {
   await exec(["nft", "-f", "-"], { netns, input: commands.join("\n") + "\n" });
 }
@@ -27,7 +30,7 @@ async function startAgain(
 
 const network = suite({
   name: "host kernel, doctor, network",
-  open: () => hostWorld({ hosts: 2, containers: 2 }),
+  open: () => hostWorld({ hosts: 2, containers: 2, upOptions: BRIDGE }),
   prepare: async (world) => {
     for (const host of world.hosts) await singleDatagrams(host);
     await mesh(world);
