@@ -21,20 +21,20 @@ function isLinkLocal(ip: Ip): boolean {
   return /^fe[89ab][0-9a-f]:/.test(ip);
 }
 
-function zoneNeeded(text: string): string {
+function refuseLinkLocal(text: string): string {
   return `target is a link-local address, which other hosts cannot use: ${text}; give a global one, or one of fd00::/8`;
 }
 
 /** Parses `host`, `host:port`, `v6` or `[v6]:port`. */
 export function parseDialTarget(text: string): Decoded<TargetSpec> {
   const bare = parseIp(text);
-  if (ZONE.test(text) || bare !== undefined && isLinkLocal(bare)) return bad(zoneNeeded(text));
+  if (ZONE.test(text) || bare !== undefined && isLinkLocal(bare)) return bad(refuseLinkLocal(text));
   if (bare !== undefined) return good({ host: text, ip: bare, port: undefined });
   const match = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(text);
   if (match === null) return bad(`target is not HOST or HOST:PORT: ${text}`);
   const host = match[1] ?? match[2] ?? "";
   const ip = parseIp(host);
-  if (ip !== undefined && isLinkLocal(ip)) return bad(zoneNeeded(text));
+  if (ip !== undefined && isLinkLocal(ip)) return bad(refuseLinkLocal(text));
   if (ip === undefined && (match[1] !== undefined || !HOST.test(host) || /^[0-9.]+$/.test(host))) {
     return bad(`target has no valid host name or address: ${text}`);
   }
