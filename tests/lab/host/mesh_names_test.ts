@@ -74,6 +74,14 @@ declareTests(
         );
         await there.run("asks", "--net", "mesh", "--dns", "192.0.2.53");
         assert.equal(await finds(there, "asks", "web"), ip, "whatever server it has");
+        there.host.daemon.kill("SIGKILL");
+        await there.host.daemon.ended();
+        await until("without meshnet Docker is asked", async () => {
+          const { stdout } = await there.attempt("exec", "db", "nslookup", OUTSIDE.name);
+          return stdout.includes(OUTSIDE.address);
+        }, { ms: 10_000 });
+        await there.host.up();
+        await until("with it names are found again", async () => await finds(there, "db", "web") === ip);
 
         await here.docker("exec", "-d", "web", "httpd", "-p", "80", "-h", "/bin");
         await until("its web server answers by name", async () => {
