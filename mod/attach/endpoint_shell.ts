@@ -65,6 +65,7 @@ export class EngineEndpoints implements Disposable {
   make(endpoint: string): string {
     const { host, mtu } = this.#around;
     const { guest, outer } = endpointInterfaces(endpoint);
+    this.#leaving.delete(outer); // it may have gone with its container, and the new one is to stay
     const pair = newVeth({ name: guest, mtu, mac: undefined }, { name: outer, mtu });
     try {
       host.request(pair);

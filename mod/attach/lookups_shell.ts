@@ -147,7 +147,7 @@ export class ContainerLookups implements Disposable {
    * there is nothing else to do yet. */
   #waits(endpoint: string, { path }: Place, namespace: string): boolean {
     const passes = this.#parts.passesFrames(outerInterface(endpoint));
-    if (passes === undefined) this.#forget(endpoint); // the pair has gone
+    if (passes === undefined) this.drop(endpoint); // the pair has gone
     if (passes !== false) return passes === undefined;
     const isWanted = this.#parts.nameServer && !this.#failures.has(endpoint); // what was refused is tried again later
     if (isWanted && !this.#redirects.has(namespace)) this.#redirect(endpoint, path, namespace);

@@ -83,6 +83,11 @@ testOnSwitches(
     work();
     assert.ok(endpoints.has("e2"));
     endpoints.removeSoon("e2");
+    host.kernel.delete(host.kernel.link("", second!)!); // it goes with its container, before its turn
+    endpoints.make("e2");
+    work();
+    assert.ok(endpoints.has("e2"));
+    endpoints.removeSoon("e2");
     endpoints[Symbol.dispose]();
     assert.equal(host.kernel.snapshot(), before);
   },
