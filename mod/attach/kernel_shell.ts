@@ -129,6 +129,11 @@ export class TargetKernel implements Disposable {
       );
   }
 
+  /** What interfaces in the target are called. */
+  names(): ReadonlySet<string> {
+    return new Set(listLinks(this.#target).map(({ name }) => name));
+  }
+
   /** Addresses and routes of interfaces other than `name` in the target. */
   otherNetworks(name: string): OtherNetworks {
     const names = new Map(listLinks(this.#target).map((link) => [link.index, link.name]));

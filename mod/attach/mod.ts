@@ -25,5 +25,6 @@ export {
   isContainerName,
   parseAttachTarget,
 } from "./target.ts";
+export { EndpointMender, type LostEndpoint } from "./endpoint_mend_shell.ts";
 export { EngineEndpoints } from "./endpoint_shell.ts";
 export { ContainerLookups } from "./lookups_shell.ts";

@@ -169,6 +169,11 @@ export const LOG_EVENTS = {
     "label-not-usable": "a label is wrong",
     "address of an engine given back": "no container has it",
     "interface of an engine removed": "no container has it",
+    "address of an engine's container held": "the engine gave it out before, and this host did not know",
+    "address of an engine's container not held": "another one has it: start the container again",
+    "container of an engine connected again": "its interface had gone",
+    "container of an engine not connected again": "its interface has gone: start the container again",
+    "engine does not say who is in its networks": "what it gave out before is not known",
   },
   "This host's firewall": {
     "this host's firewall sees traffic of containers": "it passes the firewall, which lets it through",

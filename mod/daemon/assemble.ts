@@ -71,7 +71,7 @@ export async function assemble(
     dataplane: dataplane.handle,
     ...{ addresses, attachments, containers, exposing, ipam, names, proxy, paths, users },
     originOf: mesh.originOf,
-    ...{ members: plugin.members, lookupProblem: plugin.lookupProblem },
+    ...{ members: plugin.members, places: plugin.places, lookupProblem: plugin.lookupProblem },
     exposedProblem: () => exposed.problem,
     firewall: () => firewall.check(),
     touched: keeper.touched,

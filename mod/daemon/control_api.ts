@@ -21,6 +21,7 @@ import type { Config, Origins } from "./config/config.ts";
 import { doctorApi } from "./doctor/doctor_api.ts";
 import type { PathParts } from "./doctor/paths.ts";
 import type { Containers } from "./engine/containers.ts";
+import type { EnginePlaces } from "./engine/engine_places.ts";
 import type { MemberKeeper } from "./engine/member_keeper.ts";
 import type { DataplaneHandle } from "./threads/dataplane_client.ts";
 import type { Ending } from "./ending.ts";
@@ -54,6 +55,8 @@ export interface ControlParts {
   readonly names: Names | undefined;
   /** Containers in networks of the engine's; undefined: there is no plugin for it. */
   readonly members: Pick<MemberKeeper, "holders" | "problems"> | undefined;
+  /** The same as the engine has it. */
+  readonly places: Pick<EnginePlaces, "problems"> | undefined;
   /** Why these find no names. */
   readonly lookupProblem: () => Problem | undefined;
   /** Where clients of the engine are served. */
@@ -100,6 +103,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       notAttached: [
         ...parts.containers.problems(),
         ...parts.members?.problems() ?? [],
+        ...parts.places?.problems() ?? [],
         ...[parts.lookupProblem()].filter((problem) => problem !== undefined),
       ],
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,

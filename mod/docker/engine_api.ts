@@ -1,5 +1,5 @@
 /** What a container engine says over its API, decoded. Nothing of it is trusted, and nothing here throws. */
-import { type Cidr, parseCidr } from "../core/addr.ts";
+import { type Cidr, type Mac, parseCidr, parseMac } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 
 /** A version of the API, such as 1.41. */
@@ -223,7 +223,10 @@ export function decodeNetworksOf(
 export function decodeNetworkUse(json: unknown): Decoded<NetworkUse> {
   const { Containers, IPAM, Id } = fieldsOf(json);
   if (!isWholeId(Id) || typeof Containers !== "object") return bad(`a network is ${shown(json)}`);
-  const used = Object.values(fieldsOf(Containers)).map(fieldsOf);
+  // Other entries are what an engine could not remove when its container went.
+  const used = Object.entries(fieldsOf(Containers)).flatMap(([id, place]) =>
+    isWholeId(id) ? [fieldsOf(place)] : []
+  );
   const { Config } = fieldsOf(IPAM);
   const configs: readonly unknown[] = Array.isArray(Config) ? Config : [];
   const others = configs.map(fieldsOf).flatMap(({ AuxiliaryAddresses, Gateway }) => [
@@ -234,6 +237,35 @@ export function decodeNetworkUse(json: unknown): Decoded<NetworkUse> {
   const addresses = texts.flatMap((text) => typeof text === "string" ? [text.replace(/\/.*/, "")] : []);
   const endpoints = used.flatMap(({ EndpointID }) => typeof EndpointID === "string" ? [EndpointID] : []);
   return good({ addresses: new Set(addresses), endpoints: new Set(endpoints) });
+}
+
+/** A container's place in a network, as the network has it: of those that do not run there is none. */
+export interface EnginePlace {
+  /** Id of the endpoint. */
+  readonly endpoint: string;
+  /** Id of the container. */
+  readonly container: string;
+  /** What people call the container. */
+  readonly name: string;
+  /** Name of the network. */
+  readonly network: string;
+  readonly address: Cidr;
+  readonly mac: Mac | undefined;
+}
+
+/** The places in a network. What is in it without a container is left out: engines keep what they could not remove. */
+export function decodePlaces(json: unknown): Decoded<readonly EnginePlace[]> {
+  const { Containers, Id, Name } = fieldsOf(json);
+  if (!isWholeId(Id) || typeof Containers !== "object") return bad(`a network is ${shown(json)}`);
+  return good(
+    Object.entries(fieldsOf(Containers)).flatMap(([container, place]): EnginePlace[] => {
+      const { EndpointID, IPv4Address, MacAddress, Name: name } = fieldsOf(place);
+      const address = parseCidr(String(IPv4Address));
+      if (!isWholeId(container) || !isEndpointId(EndpointID) || address === undefined) return [];
+      const mac = parseMac(String(MacAddress));
+      return [{ endpoint: EndpointID, container, name: nameOf(name), network: nameOf(Name), address, mac }];
+    }),
+  );
 }
 
 /** The driver of a network. */
@@ -256,12 +288,16 @@ function endpointsOf(settings: unknown): readonly EngineEndpoint[] {
     const aliases = Array.isArray(Aliases) ? Aliases : [];
     return {
       network: network.slice(0, MAX_NAME),
-      id: typeof EndpointID === "string" && /^[0-9a-zA-Z]{1,128}$/.test(EndpointID) ? EndpointID : "",
+      id: isEndpointId(EndpointID) ? EndpointID : "",
       address: parseCidr(`${IPAddress}/${IPPrefixLen}`),
       aliases: aliases.filter((alias) => typeof alias === "string").slice(0, MAX_ALIASES)
         .map((alias) => alias.slice(0, MAX_NAME)),
     };
   });
+}
+
+function isEndpointId(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-zA-Z]{1,128}$/.test(value);
 }
 
 function healthOf(status: unknown): EngineHealth {

@@ -11,7 +11,9 @@ import {
   decodeNetworkList,
   decodeNetworksOf,
   decodeNetworkUse,
+  decodePlaces,
   decodeVersion,
+  type EnginePlace,
   type EngineVersion,
   eventsPath,
   networkRequest,
@@ -52,6 +54,8 @@ export interface Engine extends Disposable {
   ensureNetwork(network: WantedNetwork, signal: AbortSignal): Promise<string>;
   /** Removes the networks of a driver that nothing is in. Gives all of them, with why one was not removed. */
   removeNetworks(driver: string, signal: AbortSignal): Promise<readonly RemovedNetwork[]>;
+  /** Who is in the networks of a driver. */
+  places(driver: string, signal: AbortSignal): Promise<readonly EnginePlace[]>;
   /** What all networks use, of whatever driver. */
   networkUse(signal: AbortSignal): Promise<NetworkUse>;
   /** Events from now on, until the engine or the signal ends them; undefined for one that cannot be read. When this
@@ -130,6 +134,17 @@ export class SocketEngine implements Engine {
       removed.push({ name, failure: isGone ? undefined : reasonIn(text) ?? `status is ${response.status}` });
     }
     return removed;
+  }
+
+  /** See Engine. */
+  async places(driver: string, signal: AbortSignal): Promise<readonly EnginePlace[]> {
+    const list = good(decodeNetworksOf(await this.#json("/networks", { signal, limit: MAX_LIST }), driver));
+    const places: EnginePlace[] = [];
+    for (const { id } of list) {
+      const found = await this.#json(`/networks/${id}`, { signal, limit: MAX_LIST });
+      if (found !== undefined) places.push(...good(decodePlaces(found))); // otherwise it has just gone
+    }
+    return places;
   }
 
   /** See Engine. */

@@ -6,6 +6,7 @@ import type { Faults } from "../core/faults.ts";
 import type { Clock, Logger, Random } from "../core/ports.ts";
 import {
   type ContainerDetails,
+  type EnginePlace,
   type EngineVersion,
   isContainerWord,
   type NetworkUse,
@@ -46,6 +47,8 @@ export interface FollowerParts {
   readonly isAttached: (id: string) => boolean;
   /** Which of the engine's networks are ours. */
   readonly ours: OurNetworks;
+  /** The engine can be asked: what is to be known before its containers are. Does not throw. */
+  readonly found: () => Promise<void>;
   /** Something may have changed about a container. */
   readonly changed: (id: string) => void;
   /** All containers are known: what is to be done about them can be done. */
@@ -176,6 +179,17 @@ export class EngineFollower implements Disposable {
     }
   }
 
+  /** Who is in the networks of a driver; undefined: there is no engine to ask. */
+  async places(driver: string): Promise<readonly EnginePlace[] | undefined> {
+    const session = this.#session;
+    try {
+      return await session?.engine.places(driver, session.ending.signal);
+    } catch (thrown) {
+      if (session?.ending.signal.aborted) return undefined; // it went meanwhile
+      throw thrown;
+    }
+  }
+
   /** What all networks use; undefined: there is no engine to ask. */
   async networkUse(): Promise<NetworkUse | undefined> {
     const session = this.#session;
@@ -229,6 +243,7 @@ export class EngineFollower implements Disposable {
       this.#session = { engine, version, ending };
       connected();
       logger.info("container engine", { socket, version: version.version, api: version.api });
+      await this.#parts.found();
       this.#post({ kind: "connected" });
       for await (const event of events) {
         if (signal.aborted) break;

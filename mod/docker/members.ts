@@ -93,14 +93,14 @@ export class NetworkMembers {
         networks: endpoints.map(({ network }) => network),
         shares: known.endpoints.some((one) => !WITHOUT_NAMES.includes(one.network) && !isOurs(one.id)),
       });
-      return before?.kept.filter((ip) => !here.has(ip)) ?? [];
+      return addressesOf(before).filter((ip) => !here.has(ip));
     }
     if (before === undefined) return [];
     const stays = known !== undefined && known.process === undefined &&
       known.endpoints.some(({ network }) => before.networks.includes(network));
     if (!stays) {
       this.#all.delete(id);
-      return before.kept;
+      return addressesOf(before);
     }
     this.#all.delete(id); // the one that has rested longest comes first
     this.#all.set(id, { ...resting(before), name: known.name });
@@ -119,16 +119,28 @@ export class NetworkMembers {
     return undefined;
   }
 
-  /** The engine gives an address back. Says whose it stays. */
+  /** The engine gives an address back. Says whose it stays. That is whoever is in the network with it, whatever the engine
+   * says: an engine that was cut off may have given it to two. */
   keeps(ip: Ip): string | undefined {
     const given = this.#given.get(ip);
     this.#given.delete(ip);
+    const living = this.whoHas(ip);
     for (const [id, member] of this.#all) {
-      const had = member.endpoints.some(({ address }) => address.ip === ip) || member.kept.includes(ip);
-      if (!had && id !== given) continue;
-      const endpoints = member.endpoints.filter(({ address }) => address.ip !== ip);
-      this.#all.set(id, { ...member, endpoints, kept: keptWith(member.kept, [ip]) });
-      return id;
+      if (living !== undefined) {
+        const kept = member.kept.filter((each) => each !== ip);
+        if (kept.length < member.kept.length) this.#all.set(id, { ...member, kept });
+      } else if (member.kept.includes(ip) || id === given) {
+        this.#all.set(id, { ...member, kept: keptWith(member.kept, [ip]) });
+        return id;
+      }
+    }
+    return living;
+  }
+
+  /** Who is in the network with an address. */
+  whoHas(ip: Ip): string | undefined {
+    for (const [id, { endpoints }] of this.#all) {
+      if (endpoints.some(({ address }) => address.ip === ip)) return id;
     }
     return undefined;
   }
@@ -140,9 +152,9 @@ export class NetworkMembers {
     );
   }
 
-  /** Gives a container that starts the address that waits for it. */
-  give(id: string, from: Cidr): Ip | undefined {
-    const ip = this.#all.get(id)?.kept.find((each) => isIn(each, from));
+  /** Gives a container that starts the address that waits for it, if that is still this host's. */
+  give(id: string, from: Cidr, isHeld: (ip: Ip) => boolean = () => true): Ip | undefined {
+    const ip = this.#all.get(id)?.kept.find((each) => isIn(each, from) && isHeld(each));
     if (ip !== undefined) this.take(ip);
     return ip;
   }
@@ -172,6 +184,10 @@ export class NetworkMembers {
   isKept(ip: Ip): boolean {
     return [...this.#all.values()].some(({ kept }) => kept.includes(ip));
   }
+}
+
+function addressesOf(member: Member | undefined): readonly Ip[] {
+  return member === undefined ? [] : [...member.endpoints.map(({ address }) => address.ip), ...member.kept];
 }
 
 /** How a container is remembered that does not run. */

@@ -237,7 +237,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
     if (now >= this.#tickAt) {
       this.#tickAt = after(now, TICK_MS);
       if (awaiting) this.#propose();
-      else if (ring.isEmpty && this.#requests.count > 0) this.#establish();
+      else if (ring.isEmpty && this.#requests.needRing) this.#establish();
       if (this.#takeover.isOpen) this.#parts.broadcast();
     }
     this.#parts.tellIfDue();

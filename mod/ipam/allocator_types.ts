@@ -77,6 +77,8 @@ export type AllocatorEvent =
     readonly cidr: Cidr;
     readonly isContainer: boolean;
     readonly lenient: boolean;
+    /** Has nobody share the range out: it waits until somebody else does. */
+    readonly quiet?: boolean;
     readonly patience: Patience;
   }
   /** Somebody waits until there is a ring. */

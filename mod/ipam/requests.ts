@@ -59,6 +59,11 @@ export class Requests {
     return this.#waiting.size;
   }
 
+  /** Whether one needs the range shared out. */
+  get needRing(): boolean {
+    return [...this.#waiting.values()].some(({ event, kind }) => kind !== "claim" || event.quiet !== true);
+  }
+
   /** When the first of them is due to fail. */
   get firstDue(): number {
     let due = Infinity;
@@ -297,7 +302,7 @@ export class Requests {
       return true;
     }
     if (this.#parts.holding) return false;
-    this.#establish();
+    if (request.event.quiet !== true) this.#establish();
     request.tries++;
     const owner = ring.ownerOf(at);
     if (owner === undefined) {

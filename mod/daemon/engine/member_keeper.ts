@@ -14,6 +14,7 @@ import type { Logger, Store } from "../../core/ports.ts";
 import type { Known } from "../../docker/follower.ts";
 import { isProgram, LABEL, NO_PROGRAM } from "../../docker/labels.ts";
 import { type Member, NetworkMembers, readMember, writeMember } from "../../docker/members.ts";
+import type { EnginePlaces } from "./engine_places.ts";
 import { sourceIn } from "./inside_names.ts";
 import { givenName, isSame, type Names } from "../names/names.ts";
 import { readHealth } from "../names/target_checks.ts";
@@ -38,6 +39,10 @@ export interface MemberKeeperParts {
   readonly lookups: Pick<ContainerLookups, "at" | "drop" | "isKnown" | "keep">;
   /** Whether the container whose namespace is at a path is in other networks of the engine, too. */
   readonly shares: (path: string, isShared: boolean) => void;
+  /** Who is in our networks as the engine has it; undefined: it is not asked. */
+  readonly places: Pick<EnginePlaces, "has" | "isUsed" | "lookSoon"> | undefined;
+  /** Whether an address that was given out is this host's. */
+  readonly holds: (ip: Ip) => boolean;
   /** Gives an address back to everybody. */
   readonly release: (ip: Ip) => Promise<void>;
   /** Whether a network namespace is at a path. */
@@ -99,7 +104,8 @@ export class MemberKeeper {
 
   /** Whether an endpoint of the engine is one of ours. */
   isOurs(endpoint: string): boolean {
-    return endpoint !== "" && this.#parts.endpoints.has(endpoint);
+    const { endpoints, places } = this.#parts;
+    return endpoint !== "" && (endpoints.has(endpoint) || places?.has(endpoint) === true);
   }
 
   /** What is not as somebody wished. */
@@ -109,8 +115,9 @@ export class MemberKeeper {
 
   /** Who has which addresses, for people. */
   holders(): readonly HolderReport[] {
+    const isThere = this.#parts.endpoints.look();
     return [...this.#members.all()].map(([id, { endpoints, kept, name }]) => ({
-      ...{ holder: CONTAINER_PREFIX + id, name, attached: endpoints.length > 0 },
+      ...{ holder: CONTAINER_PREFIX + id, name, attached: endpoints.some((one) => isThere(one.id)) },
       addresses: [...endpoints.map(({ address }) => formatCidr(address)), ...kept.map((ip) => `${ip}/32`)],
       names: this.#parts.names?.own.namesOf(ENGINE_PREFIX + id) ?? [],
       health: this.#parts.names?.checks.healthOf(ENGINE_PREFIX + id) ?? null,
@@ -167,13 +174,26 @@ export class MemberKeeper {
   look(only: readonly string[] | undefined): void {
     const { endpoints, lookups } = this.#parts;
     const isThere = only === undefined ? endpoints.look() : endpoints.has.bind(endpoints);
-    for (const [, member] of [...this.#members.all()]) {
+    for (const [container, member] of [...this.#members.all()]) {
       for (const { id } of member.endpoints) {
         const isMeant = only?.includes(outerInterface(id)) ?? true;
-        if (isMeant && !isThere(id)) this.leaves(id);
+        if (isMeant && !isThere(id)) this.#lost(container, id);
       }
     }
     if (only === undefined) lookups.keep();
+  }
+
+  /** An interface has gone, and the engine did not say that it would. */
+  #lost(container: string, endpoint: string): void {
+    if (this.namespaceOf(container, endpoint) === undefined) return this.leaves(endpoint);
+    this.#show(container); // without the names
+    this.#parts.places?.lookSoon();
+  }
+
+  /** Where the namespace of a running container is that has this endpoint, as far as is known. */
+  namespaceOf(container: string, endpoint: string): string | undefined {
+    const known = this.engine?.get(container);
+    return known?.endpoints.some(({ id }) => id === endpoint) ? this.#namespaceOf(known) : undefined;
   }
 
   /** The engine gives an address back: whether it stays with its container. */
@@ -196,7 +216,7 @@ export class MemberKeeper {
     const busy = await this.engine?.busy(waiting);
     const still = this.#members.waiting(from); // others were given theirs meanwhile
     const id = waiting.find((one) => still.includes(one) && (busy?.has(one) ?? true));
-    const ip = id === undefined ? undefined : this.#members.give(id, from);
+    const ip = id === undefined ? undefined : this.#members.give(id, from, this.#parts.holds);
     if (id !== undefined) this.#remember(id);
     return ip;
   }
@@ -219,6 +239,7 @@ export class MemberKeeper {
   }
 
   #free(ip: Ip): void {
+    if (this.#members.whoHas(ip) !== undefined || this.#parts.places?.isUsed(ip)) return; // others have it
     this.#parts.later("give an address back", this.#parts.release(ip));
   }
 
@@ -236,15 +257,16 @@ export class MemberKeeper {
     const member = this.#members.get(id);
     const holder = ENGINE_PREFIX + id;
     if (names === undefined) return;
-    if (member === undefined || member.endpoints.length === 0) {
+    const plugged = member?.endpoints.filter(({ id }) => this.#parts.endpoints.has(id)) ?? [];
+    if (member === undefined || plugged.length === 0) {
       this.#problems.delete(id);
       names.engineHealth(holder, true);
       return void names.forgotten(holder);
     }
-    const { answers, endpoints } = member;
+    const { answers } = member;
     const whole = this.#wholeNames(id, member, names.domain);
-    const addresses = endpoints.map(({ address }) => formatCidr(address));
-    names.own.lend(holder, whole, endpoints.map(({ address }) => address.ip));
+    const addresses = plugged.map(({ address }) => formatCidr(address));
+    names.own.lend(holder, whole, plugged.map(({ address }) => address.ip));
     names.attached(holder, addresses, [sourceIn(member.sandbox)]);
     this.#parts.shares(member.sandbox, member.shares);
     names.engineHealth(holder, answers);

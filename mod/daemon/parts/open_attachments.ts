@@ -8,6 +8,7 @@ import {
   CONTAINER_INTERFACE,
   CONTAINER_INTERFACE_WEAVE,
   type ContainerStanding,
+  EndpointMender,
   EngineEndpoints,
   type Exposed,
   isEndpointInterface,
@@ -48,6 +49,8 @@ export interface AttachmentsPart extends Disposable {
   readonly containers: { standing: (id: string) => ContainerStanding };
   /** Interfaces that an engine puts into its containers itself. */
   readonly endpoints: EngineEndpoints;
+  /** Makes such an interface again that has gone. */
+  readonly mender: EndpointMender;
   /** Is told to look whether those with these host ends are still there, and from time to time whether all is as it should
    * be (`undefined`); the part that serves the engine sets it. */
   readonly onEndpoints: { call: (only: readonly string[] | undefined) => void };
@@ -120,6 +123,7 @@ export function openAttachments(
       later: (ms, work) => void setTimeout(faults.guard("remove an interface of an engine", work), ms),
     }),
   );
+  const mender = new EndpointMender(adapters, endpointRoute, { mtu, prefix: containerInterface });
   const leg = new HostLeg({ loadDropAll, log: logger });
   const bridge = { name: DATAPATH, tap: TAP_NAME, mtu, mac: bridgeMac(identity.name), leg };
   const mend = () => {
@@ -152,7 +156,7 @@ export function openAttachments(
   return {
     attachments,
     keeper,
-    ...{ containers, endpoints, restored, onEndpoints, onForgotten, onLooked },
+    ...{ containers, endpoints, mender, restored, onEndpoints, onForgotten, onLooked },
     [Symbol.dispose]: () => held[Symbol.dispose](),
   };
 }

@@ -25,14 +25,14 @@ export function openContainers(
     readonly addresses: Addresses;
     /** undefined: there are none. */
     readonly names: Pick<Names, "engineHealth"> | undefined;
-    readonly plugin: Pick<PluginPart, "driver" | "given" | "members" | "network">;
+    readonly plugin: Pick<PluginPart, "driver" | "given" | "members" | "network" | "places">;
     readonly proxy: Pick<ProxyPart, "engineFound">;
     readonly attached: AttachmentsPart;
     readonly base: Base;
   },
 ): ContainersPart {
   using undo = new DisposableStack();
-  const { driver, given, members, network } = plugin;
+  const { driver, given, members, network, places } = plugin;
   const namespaces = new ProcNamespaces();
   let follower: EngineFollower | undefined;
   const socket = docker ?? "";
@@ -55,12 +55,14 @@ export function openContainers(
           isDriver: (name) => name === driver,
           isEndpoint: (endpoint) => members?.isOurs(endpoint) === true,
         },
+        found: async () => await places?.look(),
         changed(id) {
           members?.changed(id);
           listener.changed(id);
         },
         synced() {
           members?.synced();
+          places?.mendAll();
           listener.synced();
           leftovers?.lookLater();
           proxy.engineFound();
@@ -69,7 +71,13 @@ export function openContainers(
         },
         open: () => new SocketEngine(socket),
         untilReachable: (signal, absent) =>
-          untilReachable(socket, { signal, absent, faults, tryIt: () => whyUnreachable(socket) }),
+          untilReachable(socket, {
+            ...{ signal, faults, tryIt: () => whyUnreachable(socket) },
+            absent(reason) {
+              places?.settle();
+              absent(reason);
+            },
+          }),
         processMark: (pid) => namespaces.processMark(pid),
       }),
     );
@@ -88,6 +96,15 @@ export function openContainers(
   );
   hook.standing = (id) => containers.standing(id);
   if (members !== undefined) members.engine = follower;
+  if (places !== undefined && follower !== undefined) {
+    const engine = follower;
+    places.engine = {
+      places: async () => await engine.places(driver!),
+      namespaceOf: (container, endpoint) =>
+        engine.standing(container).kind === "running" ? members?.namespaceOf(container, endpoint) : undefined,
+      changed: (container) => members?.changed(container),
+    };
+  }
   follower?.start();
   const held = undo.move();
   return { containers, [Symbol.dispose]: () => held[Symbol.dispose]() };

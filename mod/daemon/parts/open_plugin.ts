@@ -15,6 +15,7 @@ import type { Ipam } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import { EngineAddresses } from "../engine/engine_addresses.ts";
+import { EnginePlaces } from "../engine/engine_places.ts";
 import { InsideNames } from "../engine/inside_names.ts";
 import { MemberKeeper } from "../engine/member_keeper.ts";
 import { redirectNames } from "../host/name_redirect.ts";
@@ -30,6 +31,7 @@ const NETWORK = "mesh";
 const MULTICAST = "224.0.0.0/4";
 const CLOSED: PluginPart = {
   ...{ driver: undefined, network: undefined, common: undefined, given: undefined, members: undefined },
+  places: undefined,
   lookupProblem: () => undefined,
   [Symbol.dispose]() {},
 };
@@ -46,6 +48,8 @@ export interface PluginPart extends Disposable {
   readonly given: EngineAddresses | undefined;
   /** Who is in its networks. */
   readonly members: MemberKeeper | undefined;
+  /** The same as the engine has it. */
+  readonly places: EnginePlaces | undefined;
   /** Why containers in its networks find no names, with what to do. */
   readonly lookupProblem: () => Problem | undefined;
 }
@@ -66,7 +70,7 @@ export async function openPlugin(
     readonly state: State;
   },
 ): Promise<PluginPart> {
-  const { endpoints, onEndpoints } = attached;
+  const { endpoints, mender, onEndpoints } = attached;
   const { clock, faults, logger, random } = base;
   endpoints.keep();
   if (docker === undefined || path === undefined) return CLOSED;
@@ -92,8 +96,15 @@ export async function openPlugin(
       log: logger,
     }),
   );
+  const places = new EnginePlaces({
+    ...{ addresses, faults, logger },
+    isPlugged: (endpoint) => endpoints.has(endpoint),
+    mend: (lost) => mender.mend(lost),
+    later: (ms, work) => void Deno.unrefTimer(setTimeout(faults.guard("places in an engine", work), ms)),
+  });
   const members = new MemberKeeper({
-    ...{ store: state.store, logger, names, endpoints, lookups },
+    ...{ store: state.store, logger, names, endpoints, lookups, places },
+    holds: (ip) => addresses?.holds(ip) === true,
     shares: (namespace, isShared) => inside?.shares(namespace, isShared),
     release: async (ip) => await addresses?.release(ip),
     isThere: (namespace) => namespaces.identify(namespace)?.device === namespaces.own().device,
@@ -106,6 +117,7 @@ export async function openPlugin(
       network: ipam && { range: ipam.range, subnet: ipam.subnet },
       async allocate(subnet, gone) {
         if (addresses === undefined) return await off();
+        await places.ready();
         const waited = await members.addressFor(subnet);
         if (waited !== undefined) return { ip: waited, prefix: subnet.prefix };
         try {
@@ -118,10 +130,12 @@ export async function openPlugin(
       },
       async claim(cidr, gone) {
         if (addresses === undefined) return await off();
-        if (!members.take(cidr.ip)) await addresses.claim(cidr, gone);
+        await places.ready();
+        if (!members.take(cidr.ip) || !addresses.holds(cidr.ip)) await addresses.claim(cidr, gone);
       },
       async release(ip) {
-        if (!members.keeps(ip)) await addresses?.release(ip);
+        // An engine that was cut off may have given an address to two.
+        if (!members.keeps(ip) && !places.isUsed(ip)) await addresses?.release(ip);
       },
       macFor: (ip) => macOf(`${state.identity.name} ${ip}`),
       plug: (endpoint, sandbox) => {
@@ -133,8 +147,12 @@ export async function openPlugin(
         names.service.expectClient();
         await names.service.settled();
       },
-      leave: (endpoint) => members.leaves(endpoint),
+      leave(endpoint) {
+        places.left(endpoint);
+        members.leaves(endpoint);
+      },
       unplug(endpoint) {
+        places.left(endpoint);
         members.leaves(endpoint);
         endpoints.removeSoon(endpoint);
       },
@@ -155,7 +173,7 @@ export async function openPlugin(
     const network = dockerNetwork ? common : undefined;
     const held = undo.move();
     return {
-      ...{ driver, network, common, given: addresses, members },
+      ...{ driver, network, common, given: addresses, members, places },
       lookupProblem: () => hasServer ? lookupProblem(lookups.problem ?? inside?.problem) : undefined,
       [Symbol.dispose]: () => held[Symbol.dispose](),
     };

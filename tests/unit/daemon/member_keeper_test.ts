@@ -30,6 +30,13 @@ class Machine {
   readonly answered = new Map<string, string>();
   readonly unwell = new Set<string>();
   readonly released: Ip[] = [];
+  /** Endpoints that the engine has, and what was asked about these. */
+  readonly places = {
+    has: (_: string) => false,
+    isUsed: (_: Ip) => false,
+    lookSoon: () => void this.asked++,
+  };
+  asked = 0;
   readonly found = new Map<string, string>();
   /** Namespaces of containers that are in other networks, too. */
   readonly shared = new Set<string>();
@@ -51,6 +58,7 @@ class Machine {
         keep: () => {},
       },
       names: this.#names(),
+      ...{ places: this.places, holds: () => true },
       shares: (path, isShared) => void (isShared ? this.shared.add(path) : this.shared.delete(path)),
       release: (ip) => Promise.resolve(void this.released.push(ip)),
       isThere: () => true,
@@ -167,4 +175,37 @@ Deno.test("records of an earlier run that cannot be read are forgotten", () => {
   store.put(`engine/container/${WEB}`, "{");
   new Machine(store);
   assert.equal(store.records.size, 0);
+});
+
+Deno.test("a container whose interface has gone while it runs has no names, keeps its address, and is looked at", async () => {
+  const machine = new Machine().follow();
+  machine.places.has = (endpoint) => endpoint === "e1";
+  machine.learns(WEB, running("e1", 1));
+  machine.pairs.delete("e1");
+  machine.keeper.look([outerInterface("e1")]);
+  assert.equal(machine.asked, 1);
+  assert.equal(machine.answered.size, 0);
+  assert.deepEqual(machine.keeper.holders().map(({ addresses, attached }) => ({ addresses, attached })), [
+    { addresses: ["10.32.0.1/12"], attached: false },
+  ]);
+  machine.busy = undefined; // the engine cannot be asked: whoever waits gets an address
+  assert.equal(await machine.keeper.addressFor(SUBNET), undefined);
+  machine.keeper.changed(WEB);
+  assert.deepEqual(machine.released, []);
+  machine.pairs.add("e1");
+  machine.keeper.changed(WEB);
+  assert.equal(machine.answered.size, 1);
+});
+
+Deno.test("an address that two containers have stays held when one of them goes, whatever the engine says", () => {
+  const machine = new Machine().follow();
+  machine.learns(WEB, running("e1", 1));
+  machine.learns(DB, running("e2", 1));
+  machine.keeper.leaves("e1");
+  assert(machine.keeper.keeps("10.32.0.1" as Ip));
+  machine.learns(WEB, undefined);
+  assert.deepEqual(machine.released, []);
+  machine.keeper.leaves("e2");
+  machine.learns(DB, undefined);
+  assert.deepEqual(machine.released, ["10.32.0.1"]);
 });

@@ -97,6 +97,7 @@ function follow(socket: string) {
     processMark: (pid) => `mark of ${pid}`,
     isAttached: () => false,
     ours: { isDriver: () => false, isEndpoint: () => false },
+    found: () => Promise.resolve(),
     changed: () => call("changed"),
     synced: () => call("synced"),
   });

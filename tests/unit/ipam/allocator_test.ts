@@ -310,3 +310,14 @@ Deno.test("a prime is answered as soon as there is a ring", () => {
   bench.state({ ring: { ...FULL, peer: peer(2), entries, seeds: [peer(2)] } });
   assert.deepEqual(bench.outcomes.get(77), { kind: "done" });
 });
+
+Deno.test("a quiet claim shares nothing out, and comes before whatever does", () => {
+  const bench = new Bench({ init: { kind: "consensus", peers: 1 } });
+  const cidr = parseCidr("10.32.0.1/22")!;
+  const wish = { ident: "a", cidr, isContainer: false, lenient: false, quiet: true, patience: PATIENT };
+  bench.feed({ kind: "claim", id: 1_000, ...wish });
+  bench.pass(60_000);
+  assert(!bench.allocator.hasRing);
+  assert.equal(told(bench.allocate("b")), "10.32.0.2/22");
+  assert.deepEqual(bench.allocator.lookup("a").map(({ ip }) => ip), ["10.32.0.1"]);
+});
