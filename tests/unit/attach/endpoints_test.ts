@@ -1,13 +1,13 @@
 /** Interfaces that an engine moves into its containers itself. */
 import assert from "node:assert/strict";
-import { EngineEndpoints } from "../../../mod/attach/mod.ts";
+import { EndpointMender, EngineEndpoints } from "../../../mod/attach/mod.ts";
 import {
   endpointInterfaces,
   isEndpointInterface,
   isHostInterface,
   macOf,
 } from "../../../mod/attach/names.ts";
-import { formatMac, isGroupMac } from "../../../mod/core/addr.ts";
+import { formatMac, isGroupMac, parseCidr } from "../../../mod/core/addr.ts";
 import { hostWith, testOnSwitches } from "./fake_host.ts";
 
 function endpointsOf(host: ReturnType<typeof hostWith>) {
@@ -109,4 +109,52 @@ Deno.test("names of endpoints fit the kernel, and their MAC addresses are their 
   assert.equal(mac, macOf("02:00:00:00:50:01 10.32.0.1"));
   assert.notEqual(mac, macOf("02:00:00:00:50:02 10.32.0.1"));
   assert.ok(formatMac(mac).startsWith("6e:") && !isGroupMac(mac));
+});
+
+testOnSwitches(
+  "EndpointMender makes a pair again inside a container, and leaves nothing when that fails",
+  () => {
+    const host = hostWith("/ns/web");
+    host.kernel.add("/ns/web", "ethmesh0", "dummy"); // of another network of ours
+    const adapters = host.adapters();
+    const mender = new EndpointMender(adapters, adapters.openRoute(undefined), {
+      mtu: 1376,
+      prefix: "ethmesh",
+    });
+    const lost = { endpoint: "e1", path: "/ns/web", address: parseCidr("10.32.0.1/12")!, mac: macOf("web") };
+    const before = host.kernel.snapshot();
+    const { outer } = endpointInterfaces("e1");
+    const refusing = {
+      ...adapters,
+      ports: {
+        has: () => false,
+        remove() {},
+        add: () => assert.fail("no switch"),
+      },
+    };
+    const unable = new EndpointMender(refusing, adapters.openRoute(undefined), mender.options);
+    assert.throws(() => unable.mend(lost), /Cannot give its interface back: .*no switch/);
+    assert.equal(host.kernel.snapshot(), before);
+
+    mender.mend(lost);
+    assert(endpointsOf(host).has("e1"));
+    assert(host.kernel.link("", outer)!.up);
+    const inside = host.kernel.link("/ns/web", "ethmesh1")!;
+    assert(inside.up);
+    assert.equal(inside.mac, lost.mac);
+    endpointsOf(host).remove("e1");
+    assert.equal(host.kernel.snapshot(), before);
+  },
+);
+
+testOnSwitches("EndpointMender gives no container an address that another interface of it has", () => {
+  const host = hostWith("/ns/web");
+  const adapters = host.adapters();
+  const mender = new EndpointMender(adapters, adapters.openRoute(undefined), {
+    mtu: 1376,
+    prefix: "ethmesh",
+  });
+  const lost = { endpoint: "e1", path: "/ns/web", address: parseCidr("10.32.0.1/12")!, mac: undefined };
+  mender.mend(lost);
+  assert.throws(() => mender.mend({ ...lost, endpoint: "e2" }), /ethmesh0 has its address/);
 });

@@ -1,12 +1,14 @@
 /** What an engine says is decoded, and what makes no sense is refused with a reason. The recorded shapes are those of
  * Docker 20.10.24 and Podman 4.3. */
 import assert from "node:assert/strict";
+import { parseMac } from "../../../mod/core/addr.ts";
 import {
   decodeContainer,
   decodeContainerList,
   decodeEvent,
   decodeNetworkList,
   decodeNetworkUse,
+  decodePlaces,
   decodeVersion,
   eventsPath,
   isContainerWord,
@@ -180,6 +182,8 @@ Deno.test("readLabels() says what is wanted, and which label cannot be used", ()
 Deno.test("decodeNetworkUse() finds addresses and endpoints of containers, the gateway, and what is set aside", () => {
   const containers = {
     [ID]: { Name: "web", EndpointID: "e1", IPv4Address: "10.32.0.1/12", IPv6Address: "" },
+    // Docker could not remove it when its container went.
+    "ep-e2": { Name: "gone", EndpointID: "e2", IPv4Address: "10.32.0.2/12", IPv6Address: "" },
   };
   const config = [{
     Subnet: "10.32.0.0/12",
@@ -196,4 +200,34 @@ Deno.test("decodeNetworkUse() finds addresses and endpoints of containers, the g
   const list = decodeNetworkList([network, { Id: "../x" }, 7]);
   assert.deepEqual(list.ok && list.value, [ID]);
   assert(!decodeNetworkList({}).ok);
+});
+
+Deno.test("decodePlaces() finds who is in a network, and leaves out what has no container or makes no sense", () => {
+  const place = {
+    Name: "web",
+    EndpointID: "e1",
+    MacAddress: "6e:00:00:00:00:01",
+    IPv4Address: "10.32.0.1/12",
+  };
+  const Containers = {
+    [ID]: place,
+    "ep-e2": { ...place, EndpointID: "e2" },
+    [ID.replace("4", "5")]: { ...place, IPv4Address: "" },
+    [ID.replace("4", "6")]: { ...place, EndpointID: "../e" },
+    [ID.replace("4", "7")]: null,
+  };
+  const found = decodePlaces({ Id: ID, Name: "mesh", Containers });
+  assert(found.ok);
+  const { address, mac } = found.value[0]!;
+  assert.deepEqual(found.value, [{
+    endpoint: "e1",
+    container: ID,
+    name: "web",
+    network: "mesh",
+    address,
+    mac,
+  }]);
+  assert.equal(`${address.ip}/${address.prefix} ${mac}`, `10.32.0.1/12 ${parseMac("6e:00:00:00:00:01")}`);
+  assert.deepEqual(decodePlaces({ Id: ID, Containers: {} }), { ok: true, value: [] });
+  assert(!decodePlaces({ Id: ID }).ok);
 });
