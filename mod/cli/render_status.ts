@@ -160,17 +160,23 @@ function engine({ attachments, engine }: StatusReport): readonly string[] {
 }
 
 /** One to a line, as there may be many. */
-function attachments({ attachments }: StatusReport): readonly string[] {
+function attachments({ attachments, engine }: StatusReport): readonly string[] {
+  const networked = engine?.containers ?? 0;
+  if (networked > 0) {
+    const first = `${count(networked, "container")} of the engine's networks, see \`meshnet ps\``;
+    return [first, ...attachments.map(attachmentLine)];
+  }
   if (attachments.length === 0) {
     return [
       "none; connect a container or a namespace with `meshnet attach NAME` or `meshnet attach netns:NAME`",
     ];
   }
-  return attachments.map((one) =>
-    printable(
-      [targetText(one), ...one.addresses, ...one.names].join(" ") + (one.attached ? "" : " (not attached)"),
-    )
-  );
+  return attachments.map(attachmentLine);
+}
+
+function attachmentLine(one: StatusReport["attachments"][number]): string {
+  const words = [targetText(one), ...one.addresses, ...one.names].join(" ");
+  return printable(words + (one.attached ? "" : " (not attached)"));
 }
 
 const arrow = (outbound: boolean) => outbound ? "->" : "<-";

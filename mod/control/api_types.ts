@@ -166,6 +166,8 @@ export interface EngineReport {
   readonly api: string | null;
   /** Why it cannot be reached; empty when it can. */
   readonly info: string;
+  /** Containers that are connected to networks which it has by meshnet. */
+  readonly containers: number;
 }
 
 /** Something wrong, and what to do about it where the message does not say so; sentences without full stop. */

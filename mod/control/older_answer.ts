@@ -57,7 +57,7 @@ const STATUS: Blank<StatusReport> = {
   }],
   datapath: { kind: "", noFastdp: null, mtu: null, ports: 0, flows: 0, tooLarge: 0, overruns: 0 },
   firewall: { mode: "off", rules: [], undone: 0, undoneAgoMs: null },
-  engine: new OrNull({ socket: "", version: null, api: null, info: "" }),
+  engine: new OrNull({ socket: "", version: null, api: null, info: "", containers: 0 }),
   attachments: [ATTACHMENT],
   exposed: EXPOSED,
   ipam: new OrNull({

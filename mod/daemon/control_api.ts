@@ -54,7 +54,7 @@ export interface ControlParts {
   /** Names; undefined where they are off. */
   readonly names: Names | undefined;
   /** Containers in networks of the engine's; undefined: there is no plugin for it. */
-  readonly members: Pick<MemberKeeper, "holders" | "problems"> | undefined;
+  readonly members: Pick<MemberKeeper, "connected" | "holders" | "problems"> | undefined;
   /** The same as the engine has it. */
   readonly places: Pick<EnginePlaces, "problems"> | undefined;
   /** Why these find no names. */
@@ -99,7 +99,7 @@ export function controlApi(parts: ControlParts): ControlApi {
       ipam: ipamSources(parts.ipam),
       names: nameSources(names, dns, mesh.peers),
       firewall: parts.firewall(),
-      engine: parts.containers.report(),
+      engine: engineReport(parts),
       notAttached: [
         ...parts.containers.problems(),
         ...parts.members?.problems() ?? [],
@@ -185,6 +185,11 @@ export function controlApi(parts: ControlParts): ControlApi {
       };
     },
   };
+}
+
+function engineReport({ containers, members }: Pick<ControlParts, "containers" | "members">) {
+  const report = containers.report();
+  return report && { ...report, containers: members?.connected ?? 0 };
 }
 
 /** Each setting as it is: where nobody set one, what the daemon made of that. */

@@ -87,7 +87,7 @@ export class Containers implements Disposable {
   }
 
   /** The engine, for reports; null where none is worked with. */
-  report(): EngineReport | null {
+  report(): Omit<EngineReport, "containers"> | null {
     const state = this.#engine?.state;
     if (state === undefined) return null;
     const { socket } = this.#parts;

@@ -113,6 +113,13 @@ export class MemberKeeper {
     return [...this.#problems.values()].slice(0, MAX_PROBLEMS);
   }
 
+  /** How many containers are connected. */
+  get connected(): number {
+    const isThere = this.#parts.endpoints.look();
+    return [...this.#members.all()].filter(([, { endpoints }]) => endpoints.some((one) => isThere(one.id)))
+      .length;
+  }
+
   /** Who has which addresses, for people. */
   holders(): readonly HolderReport[] {
     const isThere = this.#parts.endpoints.look();

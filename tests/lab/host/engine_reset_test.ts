@@ -56,6 +56,7 @@ declareTests(
           const far = await ipOf(there, "far");
           for (const name of ["one", "two"]) await here.run(name, "--net", "mesh");
           await until("they are known", async () => (await lookUp(here.host, "two")).length === 1);
+          assert.match(await here.host.run("status"), /Attachments {2}2 containers of the engine's networks/);
           const all = async () => await Promise.all(["one", "two"].map((name) => ipOf(here, name)));
           const before = await all();
           const inside = await insideOf(here, "one");

@@ -150,6 +150,16 @@ Deno.test("renderOverview() gives each attachment a line", () => {
   assert.equal(lines[at + 1], `                netns:gone ${one.addresses.join(" ")} (not attached)`);
 });
 
+Deno.test("renderOverview() counts the containers of an engine's networks", () => {
+  const engine = { socket: "/run/docker.sock", version: "28", api: "1.50", info: "", containers: 2 };
+  const [one] = EXAMPLE.attachments;
+  const shown = (attachments: typeof EXAMPLE.attachments) =>
+    renderOverview({ ...EXAMPLE, attachments, engine }, { look: plain, commandVersion: "0.1.0" });
+  assert.match(shown([]), /Attachments {2}2 containers of the engine's networks, see `meshnet ps`\n/);
+  assert.doesNotMatch(shown([]), /none; connect/);
+  assert.match(shown([one!]), new RegExp(`2 containers of .*\\n +${one!.target} `));
+});
+
 Deno.test("renderOverview() tells why a live connection is not at its best", () => {
   const slow = {
     ...EXAMPLE.connections[1]!,

@@ -9,7 +9,7 @@ import { EXAMPLE } from "./example_status.ts";
 
 const WHOLE: StatusReport = {
   ...EXAMPLE,
-  engine: { socket: "/run/docker.sock", version: "24.0", api: "1.43", info: "" },
+  engine: { socket: "/run/docker.sock", version: "24.0", api: "1.43", info: "", containers: 0 },
 };
 
 /** The value without one field, for each field at any depth; one item of a list is like the others. */

@@ -63,7 +63,7 @@ Deno.test("sharingFaults() says what addresses wait for, unless a problem says s
 });
 
 Deno.test("engineFaults() names an engine that is missed, and none that nobody asked for", () => {
-  const engine = { socket: "/run/x.sock", version: null, api: null, info: "nobody listens" };
+  const engine = { socket: "/run/x.sock", version: null, api: null, info: "nobody listens", containers: 0 };
   const [target] = EXAMPLE.attachments;
   const [fault] = engineFaults({ engine, attachments: [] }, { named: true });
   assert.equal(fault!.message, "The container engine at /run/x.sock cannot be reached: nobody listens");
