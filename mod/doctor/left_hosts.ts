@@ -46,8 +46,8 @@ export function mayHaveBeenAt(left: readonly LeftHost[]): string {
   return left.length === 0 ? "" : `it may have been on ${some}`;
 }
 
-function whatToDo({ ip, name }: LeftHost): string {
-  return `see there whether meshnet runs, and by \`meshnet check ${ip || name}\` whether the way is free`;
+function whatToDo({ ip, peer }: LeftHost): string {
+  return `see there whether meshnet runs, and by \`meshnet check ${ip || peer}\` whether the way is free`;
 }
 
 function whenAndWhy({ agoMs, reason }: LeftHost): string {

@@ -33,21 +33,31 @@ function isTesting(info: string): boolean {
   return /: testing the path |overlay to this peer is being set up/.test(info);
 }
 
+/** What a command calls a host: its nickname comes from there, and shall not be more than a word to a shell. */
+function wordFor(
+  { nickname, peer }: { readonly nickname: string | null; readonly peer: string | null },
+  other = "",
+): string {
+  return nickname !== null && /^[\w.:-]+$/.test(nickname) ? nickname : peer ?? other;
+}
+
 /** The cause may lie at either end. */
-function lookCloser(name: string): string {
+function lookCloser(one: ConnectionReport): string {
+  const name = wordFor(one, one.address);
   return `\`meshnet check ${name}\` names what can be seen from here, with commands; then \`meshnet doctor\` on ${name}`;
 }
 
-function notWorking(name: string, { info }: ConnectionReport): Problem {
-  return { message: `No traffic flows to ${name} and back: ${info}`, hint: lookCloser(name) };
+function notWorking(name: string, one: ConnectionReport): Problem {
+  return { message: `No traffic flows to ${name} and back: ${one.info}`, hint: lookCloser(one) };
 }
 
 /** Where this host cannot have the fast path at all, that is how it is; where the peer cannot, it is the peer's. */
 function worseThanItCould(
   name: string,
-  { info, overlay }: ConnectionReport,
+  one: ConnectionReport,
   { canLoad, noFastdp }: { readonly noFastdp: string | null; readonly canLoad: (module: string) => boolean },
 ): readonly Problem[] {
+  const { info, overlay } = one;
   const why = /(?:^|; )no fastdp: (.*)$/.exec(info)?.[1];
   if (overlay !== "sleeve" || why === undefined || noFastdp !== null || isTesting(info)) return [];
   if (why === THEIR_CHOICE) return [];
@@ -56,7 +66,7 @@ function worseThanItCould(
   return [{
     message: `Traffic to ${name} goes through user space: ${why}`,
     hint: modules === undefined
-      ? lookCloser(name)
+      ? lookCloser(one)
       : `\`modprobe -a ${modules.join(" ")}\`, then start the daemon again`,
   }];
 }
@@ -76,13 +86,14 @@ function tooNarrow(
   }];
 }
 
-function silent(name: string, { silentMs }: ConnectionReport): readonly Problem[] {
+function silent(name: string, one: ConnectionReport): readonly Problem[] {
+  const { silentMs } = one;
   if (silentMs === null) return [];
   return [{
     message: `Nothing has come from ${name} for ${
       Math.round(silentMs / 1000)
     } s: a firewall blocks UDP, or the way is broken`,
-    hint: lookCloser(name),
+    hint: lookCloser(one),
   }];
 }
 
@@ -109,7 +120,7 @@ function missedOwners({ connections, ipam }: Pick<StatusReport, "connections" | 
   return lost.flatMap(({ addresses, nickname, peer }) =>
     connections.filter((one) =>
       one.peer === peer && one.wanted && (one.state === "failed" || one.state === "retrying")
-    ).map(({ address }) => ({ peer, name: nickname || peer, addresses, address }))
+    ).map(({ address }) => ({ peer, name: wordFor({ nickname, peer }), addresses, address }))
   );
 }
 
@@ -133,7 +144,7 @@ export function ownerFaults(
       lost.length === 1 ? "owns" : "own"
     } ${addresses} addresses, which nobody else can give out`,
     hint: `Start ${lost.length === 1 ? "it" : "them"} again; or, if gone for good, \`meshnet rmpeer ${
-      names.slice(0, MAX_NAMED).join(" ")
+      lost.slice(0, MAX_NAMED).map((one) => wordFor(one)).join(" ")
     }\` on one host`,
   }];
 }

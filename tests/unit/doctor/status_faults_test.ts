@@ -99,3 +99,20 @@ Deno.test("connectionFaults() names IPsec that could be loaded, and none that th
   assert.deepEqual(found((module) => module !== "esp4"), []);
   assert.match(found((_module, ...rest) => rest.length === 0)[0]!.hint!, /`modprobe -a xfrm_user esp4 gcm`/);
 });
+
+Deno.test("commands call a host by its nickname only where that is a plain word to a shell", () => {
+  const connection = { ...WELL, state: "pending", info: "no answer", nickname: "h2; reboot" } as const;
+  const [fault] = connectionFaults({ connections: [connection], datapath: EXAMPLE.datapath });
+  assert.match(fault!.message, /to h2; reboot and back/);
+  assert.match(fault!.hint!, new RegExp(`^\`meshnet check ${connection.peer}\``));
+  const owner = {
+    peer: connection.peer!,
+    nickname: "$(reboot)",
+    reachable: false,
+    addresses: 5,
+    free: 0,
+    percent: 1,
+  };
+  const [lost] = ownerFaults({ connections: [], ipam: { ...EXAMPLE.ipam!, owners: [owner] } });
+  assert.match(lost!.hint!, new RegExp(`\`meshnet rmpeer ${owner.peer}\``));
+});
