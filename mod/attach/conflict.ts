@@ -18,7 +18,7 @@ const LINK_LOCAL: readonly Cidr[] = ["fe80::/10", "169.254.0.0/16", "224.0.0.0/4
 );
 
 /** Whether a route concerns the neighbourhood of its own interface only. */
-function staysOnLink(destination: Cidr): boolean {
+export function staysOnLink(destination: Cidr): boolean {
   return LINK_LOCAL.some((range) => cidrContains(range, destination.ip));
 }
 

@@ -99,7 +99,11 @@ export const COMMANDS: readonly CommandSpec[] = [
         brief: "Answer its names while it answers: tcp:PORT, http:PORT/PATH, exec:COMMAND; none ends that",
       },
       { name: "no-dns", kind: "switch", brief: "Leave its resolv.conf alone" },
-      { name: "force", kind: "switch", brief: "Attach given addresses that others use already" },
+      {
+        name: "force",
+        kind: "switch",
+        brief: "Attach given addresses that others use already, or that this host reaches elsewhere",
+      },
       ...WAIT_OPTIONS,
       JSON_OPTION,
       RUN_DIR_OPTION,

@@ -66,6 +66,11 @@ function stateSentence(report: StatusReport, look: Paint): string {
   if (report.problems.length > 0) return look.bad(`${count(report.problems.length, "problem")}, see below`);
   const up = report.connections.filter((connection) => connection.state === "established").length;
   if (report.connections.length === 0) {
+    if (report.lost.length > 0) {
+      return look.warn(
+        `alone: ${count(report.lost.length, "other host")} left within the last hour, see below`,
+      );
+    }
     return report.targets.length === 0
       ? look.good(
         `alone, waiting for others: start them with \`meshnet up --peers ${printable(report.nickname)}${
@@ -189,6 +194,11 @@ export function renderConnections(report: StatusReport, look: Paint): string {
 
 function connectionTable(report: StatusReport, look: Paint): string {
   if (report.connections.length === 0) {
+    if (report.lost.length > 0) {
+      return look.warn(
+        `alone: ${count(report.lost.length, "other host")} left within the last hour, see below`,
+      );
+    }
     return report.targets.length === 0
       ? "No connections: nobody to connect to. Name a host with `meshnet connect HOST`.\n"
       : "No connections yet.\n";

@@ -18,6 +18,8 @@ import {
   restoreNames,
   unansweredNames,
 } from "../names/names.ts";
+import type { HostRoute } from "../checks/routes.ts";
+import { refuseRouted } from "./routed.ts";
 import { readHealth } from "../names/target_checks.ts";
 import type { UnusedAddresses } from "./unused_addresses.ts";
 
@@ -40,6 +42,8 @@ export interface AddressesParts {
   readonly ipam: Ipam | undefined;
   /** Finds out who uses an address already. */
   readonly users: Pick<AddressUsers, "userOf">;
+  /** The routes of this host that lead elsewhere. */
+  readonly routes: () => readonly HostRoute[];
   /** undefined: there are no names. */
   readonly names: Names | undefined;
   readonly clock: Clock;
@@ -239,7 +243,8 @@ export class Addresses {
     return addresses;
   }
 
-  /** Throws "attach/in-use" for the first address that somebody else uses, unless that is wanted. */
+  /** Throws "attach/in-use" for the first address that somebody else uses, or that this host reaches elsewhere, unless that
+   * is wanted. */
   async #refuseUsed(
     given: readonly Cidr[],
     { force, target }: Pick<AttachRequest, "force" | "target">,
@@ -250,6 +255,9 @@ export class Addresses {
     if (force || given.length === 0) return;
     const here = new Set(attachments.remembered().flatMap(({ addresses }) => addresses.map(({ ip }) => ip)));
     const asked = given.filter(({ ip }) => !here.has(ip));
+    const range = this.#parts.ipam?.range; // its routes were looked at by the start
+    const strange = asked.filter(({ ip }) => range === undefined || !cidrContains(range, ip));
+    refuseRouted(strange, target, this.#parts.routes);
     const user = await firstInUse(users, asked.map(({ ip }) => ip), { target, gone });
     if (user === undefined) return;
     const cidr = asked.find(({ ip }) => ip === user.ip)!;

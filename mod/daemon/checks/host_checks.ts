@@ -2,11 +2,12 @@
 import { interfaceIndex } from "../../../ffi/process.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
 import { listLinks } from "../../attach/mod.ts";
-import { decodeRoute, dumpRoutes, type Link } from "../../wire/netlink/rtnetlink.ts";
+import type { Link } from "../../wire/netlink/rtnetlink.ts";
 import type { Check } from "../checks.ts";
 import type { Config } from "../config/config.ts";
 import { chooseDatapath, type DatapathChoice } from "../host/choose_datapath.ts";
 import { whyNoEbpf } from "../host/ebpf_host.ts";
+import { hostRoutes } from "../host/host_routes.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH, findOvs } from "../host/ovs_host.ts";
 import { missingCapabilities, processStatus } from "./capabilities.ts";
@@ -14,10 +15,7 @@ import { unsafeFolder } from "./folders.ts";
 import { descriptorUse, tooFewLeft, tooFewOpenFiles, tooFewThreads } from "./limits.ts";
 import { routerAnswers } from "./other_router.ts";
 import { namePortTaken, tcpPortTaken, udpPortTaken, withOwner } from "./ports.ts";
-import { type HostRoute, overlappingRoute } from "./routes.ts";
-
-/** Type of a route that leads to hosts (RTN_UNICAST). */
-const UNICAST = 1;
+import { overlappingRoute } from "./routes.ts";
 
 /** What the checks are made with. */
 export interface HostCheckOptions {
@@ -84,7 +82,7 @@ export function hostChecks(
     {
       name: "range of addresses",
       at: ["start", "stopped", "running"],
-      find: () => config.ipam && overlappingRoute(config.ipam.universe.cidr, routesHere()),
+      find: () => config.ipam && overlappingRoute(config.ipam.universe.cidr, hostRoutes()),
     },
     {
       name: "UDP port",
@@ -115,18 +113,6 @@ export function hostChecks(
 function findOvsHere(): void {
   using generic = openNetlinkIn({ protocol: "generic" });
   findOvs(generic, interfaceIndex);
-}
-
-/** The routes of this host that lead elsewhere than into the network of an earlier run. */
-function routesHere(): readonly HostRoute[] {
-  using socket = openNetlinkIn({ protocol: "route" });
-  const names = new Map(listLinks(socket).map(({ index, name }) => [index, name]));
-  return socket.request(dumpRoutes()).flatMap((reply) => {
-    const route = decodeRoute(reply);
-    if (!route.ok || route.value.type !== UNICAST) return [];
-    const [name] = route.value.interfaces.map((index) => names.get(index) ?? `interface ${index}`);
-    return name === DATAPATH ? [] : [{ destination: route.value.destination, interface: name ?? "itself" }];
-  });
 }
 
 /** The interface that has the datapath's name now. */

@@ -9,6 +9,8 @@ export interface HostRoute {
   readonly destination: Cidr;
   /** By which interface, for people. */
   readonly interface: string;
+  /** Whether it leads to a router rather than to neighbours. */
+  readonly viaGateway: boolean;
 }
 
 /** Routes this short stand for "everything else": VPNs put two halves in the place of a default route. */

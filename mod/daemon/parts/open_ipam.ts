@@ -1,4 +1,5 @@
 /** Addresses: the allocator on this host's store, clock and mesh. */
+import { hostRoutes } from "../host/host_routes.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { type Exposed, interfaceWith, presentAddresses } from "../../attach/mod.ts";
 import { macAt } from "../../core/addr.ts";
@@ -53,7 +54,10 @@ export function openIpam(
     { ...config.ipam, nickname: config.nickname },
     { base, mesh, state, users },
   );
-  const addresses = new Addresses({ attachments, ipam, names, users, clock, logger });
+  const addresses = new Addresses({
+    ...{ attachments, ipam, names, users, clock, logger },
+    routes: hostRoutes,
+  });
   onForgotten.call = (target) => addresses.forgotten(target);
   addresses.reconcile();
   const exposing = new Exposing({

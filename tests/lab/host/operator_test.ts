@@ -40,6 +40,23 @@ declareTests(suite({
       /hint: Start it with --docker auto/,
     );
   },
+  "an address that this host reaches elsewhere is given to no container, unless with --force": async (
+    world,
+  ) => {
+    const [one, { netns }] = [world.host(1), world.container(1)];
+    const refused = await one.attempt("attach", "192.168.50.9/24", `netns:${netns}`);
+    assert.equal(refused.code, 1);
+    assert.equal(
+      refused.stderr,
+      `meshnet: Cannot attach 192.168.50.9/24 to netns:${netns}: this host has a route to 192.168.50.0/24 by eth0\n` +
+        "hint: Choose an address of another network, or attach it all the same with --force\n",
+    );
+    assert.equal((await one.status()).attachments.length, 0);
+    await one.run("attach", "192.168.50.9/24", `netns:${netns}`, "--force");
+    await one.run("attach", "10.9.1.1/24", `netns:${netns}`);
+    await one.run("attach", "10.9.1.1/24", `netns:${netns}`); // it has it
+    await one.run("detach", `netns:${netns}`);
+  },
   "hosts of different ranges: one sentence says so, and what to do": async (world) => {
     const [one, two] = [world.host(1), world.host(2)];
     await one.run("prime");

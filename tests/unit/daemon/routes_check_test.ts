@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { cidrContains, parseCidr } from "../../../mod/core/addr.ts";
 import { type HostRoute, overlappingRoute } from "../../../mod/daemon/checks/routes.ts";
 
-const route = (text: string): HostRoute => ({ destination: parseCidr(text)!, interface: "eth0" });
+const route = (text: string): HostRoute => ({
+  destination: parseCidr(text)!,
+  interface: "eth0",
+  viaGateway: false,
+});
 const RANGE = parseCidr("10.32.0.0/12")!;
 
 Deno.test("overlappingRoute() lets default routes, the halves of a VPN, other networks and IPv6 be", () => {

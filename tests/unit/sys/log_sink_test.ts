@@ -74,6 +74,9 @@ Deno.test("openLog() leaves time and level to the journal, and colours lines for
   const [debug, info, warn, error] = linesFor("terminal", "text");
   assert.ok(debug!.startsWith("\x1b[2m") && debug!.endsWith("\x1b[0m\n"));
   assert.match(info!, /^[0-9-]+T[0-9:.]+Z INFO {2}running\n$/);
-  assert.ok(warn!.startsWith("\x1b[33m") && warn!.includes(" WARN  odd configuration ") && warn!.endsWith("\x1b[0m\n"));
+  assert.ok(
+    warn!.startsWith("\x1b[33m") && warn!.includes(" WARN  odd configuration ") &&
+      warn!.endsWith("\x1b[0m\n"),
+  );
   assert.ok(error!.startsWith("\x1b[31m"));
 });
