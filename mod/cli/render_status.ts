@@ -66,7 +66,7 @@ function stateSentence(report: StatusReport, look: Paint): string {
   if (report.problems.length > 0) return look.bad(`${count(report.problems.length, "problem")}, see below`);
   const up = report.connections.filter((connection) => connection.state === "established").length;
   if (report.connections.length === 0) {
-    if (report.lost.length > 0) {
+    if (report.lost.length > 0 && report.targets.length === 0) {
       return look.warn(
         `alone: ${count(report.lost.length, "other host")} left within the last hour, see below`,
       );
