@@ -101,10 +101,11 @@ Deno.test("renderOverview() says what to do when nobody is there yet", () => {
     targetStates: [],
     peers: [EXAMPLE.peers[1]!],
     problems: [],
+    lost: [],
   };
-  const left = renderOverview(alone, { look: plain, commandVersion: "0.2.0" });
+  const left = renderOverview({ ...alone, lost: EXAMPLE.lost }, { look: plain, commandVersion: "0.2.0" });
   assert.match(left, /State {2}alone: 1 other host left within the last hour, see below\n/);
-  const text = renderOverview({ ...alone, lost: [] }, { look: plain, commandVersion: "0.2.0" });
+  const text = renderOverview(alone, { look: plain, commandVersion: "0.2.0" });
   assert.match(text, /State {2}alone, waiting for others: start them with `meshnet up --peers host1`/);
   const itself = {
     ...EXAMPLE.targetStates[0]!,
