@@ -62,8 +62,17 @@ export const HOST_COMMANDS: readonly CommandSpec[] = [
       "is no default with where it comes from. As root it also makes the checks with which `up` begins: ports, folders, " +
       "the range against the routes of this host. Exits with 2 where a setting is wrong and with 1 where this host " +
       "cannot have it, as `up` does. Changes nothing, and needs no daemon; `meshnet report` shows what a running one has.",
-    options: [...UP_OPTIONS, CONFIG_OPTION, JSON_OPTION],
-    examples: [["meshnet config check", "before a reload or restart"]],
+    options: [
+      ...UP_OPTIONS,
+      CONFIG_OPTION,
+      {
+        name: "settings-only",
+        kind: "switch",
+        brief: "Do not look whether this host can have them, as a reload does",
+      },
+      JSON_OPTION,
+    ],
+    examples: [["meshnet config check", "before a restart"]],
     load: () => import("./commands/config_check.ts"),
   },
   {

@@ -42,7 +42,7 @@ NotifyAccess=main
 ExecStartPre=+/bin/mkdir -p -m 0755 /etc/netns
 ExecStart=${exec} up
 # Wrong settings are refused here, where somebody reads it.
-ExecReload=${exec} config check
+ExecReload=${exec} config check --settings-only
 ExecReload=/bin/kill -HUP $MAINPID
 EnvironmentFile=-/etc/default/meshnet
 Environment=MESHNET_CACHE_DIR=%C/meshnet

@@ -105,6 +105,7 @@ declareTests(suite({
     await host.answers();
     assert.equal(await check(), "0 ", "its own daemon has the ports");
     for (const [words, said] of wrong) assert.match(await check(...words), said);
+    assert.equal(await check("--settings-only", "--ip-range", "192.168.0.0/16"), "0 ");
     await host.run("reset", "--yes");
   },
   "reset --dry-run says what it would do and changes nothing; on a terminal it asks, and no is no": async (
