@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { HostRoute } from "../../../mod/daemon/checks/routes.ts";
 import { Attachments } from "../../../mod/attach/mod.ts";
 import type { AttachRequest } from "../../../mod/control/api_types.ts";
 import { formatCidr, type Ip, parseCidr } from "../../../mod/core/addr.ts";
@@ -27,8 +26,6 @@ class Machine {
   addresses!: Addresses;
   /** Who in the network uses which address. */
   readonly network = new Map<string, string>();
-  /** Routes of this host. */
-  routes: readonly HostRoute[] = [];
   asked: string[] = [];
   /** Most questions that were open together. */
   atOnce = 0;
@@ -86,7 +83,7 @@ class Machine {
         clock: this.clock,
         logger,
         users,
-        routes: () => this.routes,
+        routes: () => [],
       },
     });
     onForgotten.call = (target) => this.addresses.forgotten(target);
@@ -386,23 +383,4 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
     addresses: 0,
   });
   assert.deepEqual(await api.prime(usual, stays), { done: true });
-});
-
-Deno.test("Addresses refuses what this host reaches elsewhere: of neighbours always, by a router where that is as near", async () => {
-  const machine = new Machine().start();
-  machine.host.namespace("/run/netns/a");
-  const route = (text: string, viaGateway = false) => ({
-    ...{ destination: parseCidr(text)!, interface: "eth0", viaGateway },
-  });
-  machine.routes = [
-    ...[route("0.0.0.0/0", true), route("0.0.0.0/1", true), route("fe80::/64"), route("192.168.50.0/24")],
-    ...[route("10.0.0.0/8", true), route("10.7.7.0/24", true)],
-  ];
-  for (const address of ["192.168.50.9/24", "192.168.0.1/16", "10.7.7.7/24", "10.7.0.1/16"]) {
-    await assert.rejects(machine.attach("netns:a", address), {
-      code: "attach/in-use",
-      message: /a route to /,
-    });
-  }
-  await machine.attach("netns:a", "10.2.1.1/24"); // nearer than 10.0.0.0/8
 });
