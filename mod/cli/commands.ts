@@ -46,8 +46,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     brief: "Stop and remove everything meshnet made on this host",
     about:
       "Stops the daemon if it runs. Then removes interfaces, datapath and stored state, the host's identity " +
-      "included. Attached containers lose this network. Also works when the daemon is not running. On a terminal it " +
-      "shows what it will do, and asks. With --keep-state the next `meshnet up` attaches the containers again.",
+      "included. Attached containers lose this network; those of Docker's networks have it again after " +
+      "`meshnet up`. Also works when the daemon is not running. On a terminal it shows what it will do, and asks. " +
+      "With --keep-state the next `meshnet up` attaches the containers again.",
     options: [
       { name: "yes", kind: "switch", brief: "Do not ask" },
       { name: "dry-run", kind: "switch", brief: "Show what would be done, and change nothing" },

@@ -19,7 +19,7 @@ export async function removeEngineNetworks(
       if (failure === undefined) say(`Removed network ${name} of the container engine.`);
       else {
         say(
-          `Network ${name} of the container engine stays: ${failure}. Its containers are cut off; ` +
+          `Network ${name} of the container engine stays: ${failure}. Its containers are cut off until \`meshnet up\`; ` +
             `to remove it, run \`meshnet up\`, remove them, and \`docker network rm ${name}\`.`,
         );
       }

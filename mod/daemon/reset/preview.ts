@@ -1,5 +1,6 @@
 /** What `meshnet reset` would do. Looks, and changes nothing. */
-import { listLinks } from "../../attach/mod.ts";
+import { CONTAINER_PREFIX, listLinks } from "../../attach/mod.ts";
+import type { HolderReport } from "../../control/address_types.ts";
 import type { DaemonAnswer, StatusReport } from "../../control/api_types.ts";
 import { callDaemon } from "../../control/client.ts";
 import { MeshnetError } from "../../core/errors.ts";
@@ -39,6 +40,7 @@ export async function previewReset(
         one.addresses.join(" ") || "no address"
       }`
     ),
+    ...await networked(runs, runDir),
     ...(runs?.exposed ?? []).map(({ address }) => `take this host's own address ${address}`),
     ...files.map((target) => `give the resolv.conf of ${target} back as it was`),
     ...interfaces().map((name) => `remove interface ${name}`),
@@ -55,6 +57,19 @@ export async function previewReset(
     ),
     ...own && left !== undefined ? [notHandedOver(left)].filter((line) => line !== undefined) : [],
   ];
+}
+
+/** Containers of the engine's networks: they lose their interface. */
+async function networked(runs: StatusReport | undefined, runDir: string): Promise<readonly string[]> {
+  if ((runs?.engine?.containers ?? 0) === 0) return [];
+  const attached = new Set(runs!.attachments.map(({ target }) => target));
+  return (await ask<readonly HolderReport[]>(runDir, "/ps") ?? []).flatMap((one) => {
+    const isOne = one.attached && one.holder.startsWith(CONTAINER_PREFIX) && !attached.has(one.holder);
+    const name = one.name ?? one.holder;
+    return isOne
+      ? [`cut ${name}, which has ${one.addresses.join(" ")}, off until the next \`meshnet up\``]
+      : [];
+  });
 }
 
 /** Whether others get what this host owns. */

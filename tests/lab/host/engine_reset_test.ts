@@ -61,6 +61,11 @@ declareTests(
           const before = await all();
           const inside = await insideOf(here, "one");
           for (const how of [[], ["--keep-state"]]) {
+            const dry = await here.host.run("reset", "--dry-run", ...how);
+            assert.match(
+              dry,
+              new RegExp(`cut one, which has ${before[0]}/12, off until the next .meshnet up.\\n`),
+            );
             await here.host.run("reset", "--yes", ...how);
             await here.host.up();
             await here.host.established(); // by itself it would share the range out anew, for the new one
