@@ -25,6 +25,8 @@ export const BRIDGE_LIMITS = { macsPerPort: 16_384, flowsPerSource: 32_768 } as 
 const TAP_BATCH = 64;
 /** A packet of the TAP that comes so long after the one before is alone. */
 const ALONE_MS = 0.2;
+/** Packets in succession that are taken for alone, before it is looked whether more wait: rounds of a busy machine are long. */
+const ALONE_AT_MOST = 4;
 /** Where packets are read to: room for a tag in front. */
 const READ_AT = 16;
 
@@ -76,6 +78,8 @@ export class BridgeDatapath implements Datapath {
   /** When the TAP was read last, and whether more was there than was taken. */
   #readAt = -Infinity;
   #crowded = false;
+  /** Packets in succession that were taken for alone. */
+  #alone = 0;
   #now = 0 as Millis;
   #hits = 0;
   #misses = 0;
@@ -126,7 +130,9 @@ export class BridgeDatapath implements Datapath {
   /** Takes packets from the TAP. One that comes alone leaves at once, and waiting tells whether there is another; those
    * that come in a row are gathered. */
   #readTap(post: PostEvent): boolean {
-    const alone = !this.#crowded && this.#now - this.#readAt > ALONE_MS;
+    const late = this.#now - this.#readAt > ALONE_MS; // or this thread had to wait for the processor
+    const alone = late && !this.#crowded && this.#alone < ALONE_AT_MOST;
+    this.#alone = alone ? this.#alone + 1 : 0;
     this.#readAt = this.#now;
     const tap = this.#tap;
     const most = alone ? 1 : TAP_BATCH;

@@ -245,6 +245,9 @@ Deno.test("BridgeDatapath sends a packet that comes alone at once, and gathers t
     "there was more, however long ago",
   );
   assert.deepEqual(round(5, 1), ["packet", "sent"]);
+  const rounds = [round(5, 100), round(5, 0), round(5, 0), round(5, 0), round(5, 0)];
+  const taken = rounds.map((each) => each.filter((what) => what === "packet").length);
+  assert.deepEqual(taken, [1, 1, 1, 64, 33], "long rounds do not mean that nothing waits");
 });
 
 Deno.test("BridgeDatapath takes the answer to what it delivered in the same round", () => {
