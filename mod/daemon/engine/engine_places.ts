@@ -23,9 +23,9 @@ const MAX_PROBLEMS = 20;
 /** What it is made of. */
 export interface EnginePlacesParts {
   /** undefined: this host gives out no addresses. */
-  readonly addresses: Pick<EngineAddresses, "adopt" | "holds"> | undefined;
-  /** Whether there is the pair of an endpoint. */
-  readonly isPlugged: (endpoint: string) => boolean;
+  readonly addresses: Pick<EngineAddresses, "adopt" | "held" | "holds"> | undefined;
+  /** Says of endpoints whether there is the pair of each, from one look at all. */
+  readonly lookAtPairs: () => (endpoint: string) => boolean;
   /** Gives a container its interface again. */
   readonly mend: (lost: LostEndpoint) => void;
   /** Runs work once, so many milliseconds from now. */
@@ -48,7 +48,8 @@ export interface PlacesEngine {
 export class EnginePlaces {
   readonly #parts: EnginePlacesParts;
   readonly #places = new Map<string, EnginePlace>();
-  /** Endpoints that left while the engine was asked. */
+  /** How often the engine is being asked now, and endpoints that left meanwhile. */
+  #asking = 0;
   readonly #left = new Set<string>();
   /** Why an address is not held, by endpoint. */
   readonly #refused = new Map<string, string>();
@@ -89,7 +90,7 @@ export class EnginePlaces {
 
   /** An endpoint is leaving, or has left. */
   left(endpoint: string): void {
-    this.#left.add(endpoint);
+    if (this.#asking > 0) this.#left.add(endpoint);
     this.#forget(endpoint);
   }
 
@@ -106,7 +107,7 @@ export class EnginePlaces {
   /** Asks the engine, holds what it has given out, and mends. Does not throw. */
   async look(): Promise<void> {
     const { logger } = this.#parts;
-    this.#left.clear();
+    if (this.#asking++ === 0) this.#left.clear();
     try {
       const found = await this.engine?.places();
       if (found === undefined) return;
@@ -119,23 +120,27 @@ export class EnginePlaces {
     } catch (thrown) {
       logger.warn("engine does not say who is in its networks", { reason: messageOf(thrown) });
     } finally {
+      this.#asking--;
       this.settle();
     }
   }
 
   /** Makes the interfaces again that have gone, of running containers whose addresses are this host's. */
   mendAll(): void {
-    for (const endpoint of this.#places.keys()) this.#mend(endpoint);
+    const isPlugged = this.#parts.lookAtPairs();
+    for (const endpoint of this.#places.keys()) if (!isPlugged(endpoint)) this.#mend(endpoint);
   }
 
   /** What is not as it should be, with what to do. */
   problems(): readonly Problem[] {
     const problems: Problem[] = [];
+    if (this.#places.size === 0) return problems;
+    const isPlugged = this.#parts.lookAtPairs();
     for (const [endpoint, place] of this.#places) {
       const { address, container, name, network } = place;
       const refused = this.#refused.get(endpoint);
       const failed = this.#failed.get(endpoint);
-      const isCut = !this.#parts.isPlugged(endpoint) &&
+      const isCut = !isPlugged(endpoint) &&
         this.engine?.namespaceOf(container, endpoint) !== undefined;
       if (refused === undefined && !isCut) continue;
       const what = isCut ? `${name} is cut off from network ${network}` : `${name} has a wrong address`;
@@ -155,12 +160,14 @@ export class EnginePlaces {
 
   #adoptAll(places: readonly EnginePlace[]): void {
     const first = new Map<Ip, EnginePlace>();
+    const held = new Set((this.#parts.addresses?.held() ?? []).map(({ ip }) => ip));
     for (const place of places) {
       const { ip } = place.address;
       const other = first.get(ip);
       if (other === undefined) {
         first.set(ip, place);
-        this.#adopt(place, TRY_AGAIN_MS.least);
+        if (held.has(ip)) this.#refused.delete(place.endpoint);
+        else this.#adopt(place, TRY_AGAIN_MS.least);
       } else this.#refuse(place, `${other.name} has ${ip}, too`);
     }
   }
@@ -168,7 +175,7 @@ export class EnginePlaces {
   #adopt(place: EnginePlace, againMs: number): void {
     const { addresses, faults, later, logger } = this.#parts;
     const { address, endpoint, name } = place;
-    if (addresses === undefined || addresses.holds(address.ip)) return void this.#refused.delete(endpoint);
+    if (addresses === undefined) return;
     const isStill = () => this.#places.get(endpoint) === place;
     const adopting = async () => {
       try {
@@ -179,7 +186,7 @@ export class EnginePlaces {
           container: name,
           address: formatCidr(address),
         });
-        this.#mend(endpoint);
+        if (!this.#parts.lookAtPairs()(endpoint)) this.#mend(endpoint);
       } catch (thrown) {
         if (!(thrown instanceof MeshnetError)) throw thrown;
         if (!isStill()) return;
@@ -205,11 +212,9 @@ export class EnginePlaces {
   }
 
   #mend(endpoint: string): void {
-    const { isPlugged, logger, mend } = this.#parts;
+    const { logger, mend } = this.#parts;
     const place = this.#places.get(endpoint);
-    if (place === undefined || this.#refused.has(endpoint) || isPlugged(endpoint) || !this.#isHeld(place)) {
-      return;
-    }
+    if (place === undefined || this.#refused.has(endpoint) || !this.#isHeld(place)) return;
     const { address, container, mac, name, network } = place;
     const path = this.engine?.namespaceOf(container, endpoint);
     if (path === undefined) return; // it starts, or ends

@@ -98,7 +98,7 @@ export async function openPlugin(
   );
   const places = new EnginePlaces({
     ...{ addresses, faults, logger },
-    isPlugged: (endpoint) => endpoints.has(endpoint),
+    lookAtPairs: () => endpoints.look(),
     mend: (lost) => mender.mend(lost),
     later: (ms, work) => void Deno.unrefTimer(setTimeout(faults.guard("places in an engine", work), ms)),
   });

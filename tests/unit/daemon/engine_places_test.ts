@@ -35,9 +35,10 @@ class Machine {
         if (this.others.has(cidr.ip)) throw new MeshnetError("ipam/owned-by-other", "host2 has it");
         this.held.add(cidr.ip);
       },
+      held: () => [...this.held].map((ip) => ({ ident: "engine:1", ip })),
       holds: (ip: Ip) => this.held.has(ip),
     },
-    isPlugged: (endpoint) => this.plugged.has(endpoint),
+    lookAtPairs: () => (endpoint) => this.plugged.has(endpoint),
     mend: ({ endpoint }: LostEndpoint) => {
       if (this.refusal !== undefined) throw new Error(this.refusal);
       this.plugged.add(endpoint);
