@@ -10,19 +10,17 @@ const LONGEST_MS = 60_000;
 /** A set of descriptors to wait on. The wait blocks the thread: give it a Wakeup or a short time-out. */
 export class Poller {
   readonly #fds: Uint8Array<ArrayBuffer>;
-  /** The same in words of 16 bits; the last of each four says what is ready. */
-  readonly #words: Int16Array<ArrayBuffer>;
+  readonly #view: DataView<ArrayBuffer>;
   readonly #count: bigint;
 
   /** Waits for input on `fds`; results are by position in this list. */
   constructor(fds: readonly number[]) {
     this.#fds = new Uint8Array(fds.length * POLLFD);
-    this.#words = new Int16Array(this.#fds.buffer);
-    const view = new DataView(this.#fds.buffer);
+    this.#view = new DataView(this.#fds.buffer);
     this.#count = BigInt(fds.length);
     fds.forEach((fd, i) => {
-      view.setInt32(i * POLLFD, fd, true);
-      view.setInt16(i * POLLFD + 4, C.POLLIN, true);
+      this.#view.setInt32(i * POLLFD, fd, true);
+      this.#view.setInt16(i * POLLFD + 4, C.POLLIN, true);
     });
   }
 
@@ -34,13 +32,13 @@ export class Poller {
     if (ready >= 0) return ready;
     const errno = lastErrno();
     if (errno !== ERRNO.EINTR) throw callFailed("wait for descriptors", errno);
-    for (let i = 0; i < Number(this.#count); i++) this.#words[i * 4 + 3] = 0;
+    for (let i = 0; i < Number(this.#count); i++) this.#view.setInt16(i * POLLFD + 6, 0, true);
     return 0;
   }
 
   /** Whether the descriptor at `index` was ready when `wait` last returned. */
   isReady(index: number): boolean {
-    return this.#words[index * 4 + 3] !== 0;
+    return this.#view.getInt16(index * POLLFD + 6, true) !== 0;
   }
 }
 

@@ -94,11 +94,17 @@ export class SwitchMove {
     this.#names.push(...moving.map(({ name }) => name));
     try {
       using program = loadDropAll();
+      let failed: unknown;
       for (const { hasProgram, index, name } of moving) {
         if (hasProgram) continue;
-        route.request(setLink(index, { program: program.fd }));
-        this.#closed.add(name);
+        try {
+          route.request(setLink(index, { program: program.fd }));
+          this.#closed.add(name);
+        } catch (thrown) {
+          failed = thrown; // it may have gone: the others are shut all the same
+        }
       }
+      if (failed !== undefined) throw failed;
     } catch (thrown) {
       log.warn("containers can reach this host while it moves to another switch", {
         reason: messageOf(thrown),

@@ -1,11 +1,10 @@
 /** What the host's own network is like: the MTU that containers can have, the address families that others use. */
 import { type Ip, isIpv4 } from "../../core/addr.ts";
+import { ESP_OVERHEAD } from "../../overlay/ports/esp_port.ts";
 import { type Link, type Route, ROUTE_TYPE } from "../../wire/netlink/rtnetlink.ts";
 
 /** Outer headers of a VXLAN packet over IPv6: Ethernet 14, IPv6 40, UDP 8, VXLAN 8. Over IPv4 20 less. */
 const OVERHEAD = 70;
-/** What ESP adds at most. */
-const SEAL = 37;
 /** With IPv4 around it fits the 1460 octets that some clouds carry, so hosts of any kind can be mixed. */
 const SAFE_MTU = 1410;
 /** What containers of Weave hosts have: datagrams that are larger vanish there. */
@@ -59,7 +58,7 @@ export function possibleMtu(
     underlay.routes.filter((route) => route.destination.prefix === 0).flatMap((route) => route.interfaces),
   );
   const out = usable.filter((link) => wayOut.has(link.index));
-  const overhead = OVERHEAD + (sealed && isIpv6Only(underlay.routes) ? SEAL : 0);
+  const overhead = OVERHEAD + (sealed && isIpv6Only(underlay.routes) ? ESP_OVERHEAD : 0);
   return Math.min(...(out.length > 0 ? out : usable).map((link) => link.mtu - overhead));
 }
 

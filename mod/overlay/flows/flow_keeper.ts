@@ -148,7 +148,7 @@ export class FlowKeeper {
 
   /** Deletes a flow at once. */
   delete(entry: FlowEntry): void {
-    this.traffic.ends(entry);
+    if (entry.cells?.length !== 0) this.traffic.ends(entry);
     this.table.remove(entry);
     if (entry.foreign !== undefined) return this.#deleteForeign(entry.foreign);
     this.#options.counters.deleted++;

@@ -47,7 +47,7 @@ export class Traffic {
 
   /** A flow is about to be deleted, or to do something else. */
   ends({ bytes, cells, packets, ufid }: FlowEntry): void {
-    if (cells === undefined || cells.length === 0 || this.#ended.has(ufid)) return;
+    if (cells === undefined || this.#ended.has(ufid)) return;
     if (this.#ended.size < MAX_ENDED) this.#ended.set(ufid, { bytes, cells, packets });
   }
 
@@ -62,6 +62,7 @@ export class Traffic {
     const old = this.#endedBefore.get(ufid) ?? this.#ended.get(ufid);
     if (old === undefined) return entry && this.look(entry, packets, bytes);
     if (!this.#endedBefore.delete(ufid)) this.#ended.delete(ufid);
+    if (entry !== undefined && entry.packets !== old.packets) return; // it was looked at meanwhile
     take(old, packets, bytes);
     if (entry !== undefined) [entry.packets, entry.bytes] = [packets, bytes];
   }

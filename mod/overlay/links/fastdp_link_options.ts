@@ -2,10 +2,8 @@
 import { type Ip, isIpv4 } from "../../core/addr.ts";
 import type { ConnUid } from "../../core/names.ts";
 import { vxlanOverhead } from "../../wire/mesh/heartbeat.ts";
+import { ESP_OVERHEAD } from "../ports/esp_port.ts";
 import type { EspSession } from "./esp_session.ts";
-
-/** What ESP adds at most: header 8, initialisation vector 8, padding 3, trailer 2, check value 16. */
-const ESP_OVERHEAD = 37;
 
 /** What a fastdp link is made of. */
 export interface FastdpLinkOptions {

@@ -9,6 +9,9 @@ export const FAST_EXTENSION = { rekey: "esp-rekey", beat: "fastdp-beat", ipv6: "
 /** What the kernel makes of our associations' cipher: with sequence numbers as initialisation vectors. */
 export const ESP_CIPHER = "seqiv(rfc4106(gcm(aes)))";
 
+/** What ESP adds at most, in octets: header 8, initialisation vector 8, padding 3, trailer 2, check value 16. */
+export const ESP_OVERHEAD = 37;
+
 /** VXLAN between two hosts: one UDP port is the destination in both directions. */
 export interface EspPath {
   readonly local: Ip;

@@ -227,7 +227,7 @@ export class DatapathBench implements Arrangement {
   toLink(link: number): FlowAction {
     return { kind: "sleeve", port: this.sleevePort, sleeve: keyOf(link) };
   }
-  /** Outputs to a container; none where it is one of `from`'s bridge, which the kernel sees to. */
+  /** Outputs to a container. */
   toContainer(name: string): FlowAction {
     return { kind: "output", port: this.port(name) };
   }

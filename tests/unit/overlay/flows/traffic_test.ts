@@ -88,6 +88,32 @@ Deno.test("Traffic never goes back: flows that end, change or are made anew, lin
   assert.deepEqual(told(traffic)[0], "b fastdp 0:0 17:1700");
 });
 
+Deno.test("Traffic books nothing for a peer that a flow did not go to", () => {
+  const traffic = new Traffic();
+  traffic.setLinks(LINKS);
+  const local = flow(1, OUT, { kind: "output", port: PORT });
+  traffic.assign(local);
+  traffic.ends(local);
+  const changed: FlowEntry = { ...local, actions: [SLEEVE] };
+  traffic.assign(changed);
+  traffic.told({ ufid: local.ufid, packets: 500, bytes: 50_000 }, changed);
+  traffic.look(changed, 501, 50_100);
+  assert.deepEqual(told(traffic), ["b sleeve 0:0 1:100"]);
+});
+
+Deno.test("Traffic counts once what is looked at between a change and what the datapath tells of it", () => {
+  const traffic = new Traffic();
+  traffic.setLinks(LINKS);
+  const entry = flow(1, OUT, SLEEVE);
+  traffic.assign(entry);
+  traffic.ends(entry);
+  traffic.assign(entry);
+  traffic.look(entry, 500, 50_000);
+  traffic.swept();
+  traffic.told({ ufid: entry.ufid, packets: 500, bytes: 50_000 }, entry);
+  assert.deepEqual(told(traffic), ["b sleeve 0:0 500:50000"]);
+});
+
 Deno.test("Traffic of flows found at start counts from then on, once their peers are known", () => {
   const traffic = new Traffic();
   const adopted = { ...flow(1, OUT, tunnelTo(AT_B!)), packets: 100, bytes: 9_000 };
