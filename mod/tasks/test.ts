@@ -16,10 +16,10 @@ import { otherEngine } from "./engine.ts";
 import { ensure } from "./setup.ts";
 
 await ensure("test");
-const other = await otherEngine();
 const tallies: Tally[] = [...await runParts(OK_PARTS, navigator.hardwareConcurrency)];
 try {
   await build();
+  const other = await otherEngine();
   tallies.push(...await runParts(PROCESS_PARTS, 1));
   // Labs wait most of their time. So two parts run side by side: the kernels in user-mode Linux, and one file of scenarios
   // after the other on this machine's own kernel. The short ones come last.

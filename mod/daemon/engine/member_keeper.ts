@@ -67,6 +67,8 @@ export class MemberKeeper {
   readonly #parts: MemberKeeperParts;
   readonly #members: NetworkMembers;
   readonly #stored = new Map<string, string>();
+  /** Where questions are answered, by container. */
+  readonly #paths = new Map<string, string>();
   /** What is not as somebody wished, by container. */
   readonly #problems = new Map<string, Problem>();
   /** Set by whoever follows the engine. */
@@ -95,11 +97,6 @@ export class MemberKeeper {
   /** Whether a container is in a network of ours, or an address waits for it. */
   has(id: string): boolean {
     return this.#members.get(id) !== undefined;
-  }
-
-  /** Whether there is none at all. */
-  get isEmpty(): boolean {
-    return this.#members.all().next().done === true;
   }
 
   /** Whether an endpoint of the engine is one of ours. */
@@ -268,15 +265,26 @@ export class MemberKeeper {
     if (member === undefined || plugged.length === 0) {
       this.#problems.delete(id);
       names.engineHealth(holder, true);
+      this.#answersAt(id, undefined, false);
       return void names.forgotten(holder);
     }
     const { answers } = member;
     const whole = this.#wholeNames(id, member, names.domain);
     const addresses = plugged.map(({ address }) => formatCidr(address));
     names.own.lend(holder, whole, plugged.map(({ address }) => address.ip));
-    names.attached(holder, addresses, [sourceIn(member.sandbox)]);
-    this.#parts.shares(member.sandbox, member.shares);
+    const path = this.#namespaceOf(this.engine?.get(id)) ?? member.sandbox;
+    names.attached(holder, addresses, [sourceIn(path)]);
+    this.#answersAt(id, path, member.shares);
     names.engineHealth(holder, answers);
+  }
+
+  /** Notes where questions of a container are answered now; undefined: nowhere. */
+  #answersAt(id: string, path: string | undefined, isShared: boolean): void {
+    const before = this.#paths.get(id);
+    if (before !== undefined && before !== path) this.#parts.shares(before, false);
+    if (path === undefined) return void this.#paths.delete(id);
+    this.#paths.set(id, path);
+    this.#parts.shares(path, isShared);
   }
 
   /** The names that can be used; why the others cannot is told. */

@@ -107,7 +107,7 @@ export class Answering {
   }
 
   /** Sends an answer of ours. Names of one label may be the engine's, too: it is asked for those that the mesh has not, and
-   * for all where its own come first. What it has no records for counts for nothing. */
+   * for all where its own come first. Beside a name of ours, what it has no records for counts for nothing. */
   answer(ours: Uint8Array, rcode: number, pending: Pending): void {
     const { bytes, elsewhere, send, source, transport } = pending;
     const query = elsewhere === undefined ? undefined : readPlain(bytes);
@@ -119,7 +119,7 @@ export class Answering {
     const answer = ours.slice();
     const { largest } = transport === "udp" ? this.#udp : this.#tcp;
     const waiter: AnswerTaker = {
-      answer: (reply) => send(hasRecords(reply) ? cutTo(largest, reply) : answer),
+      answer: (reply) => send(isMore(reply, rcode) ? cutTo(largest, reply) : answer),
       fail: () => send(answer),
     };
     elsewhere.ask({ waiter, message: bytes.slice(), query, source, transport }, this.#isBelow);
@@ -171,10 +171,10 @@ function readPlain(bytes: Uint8Array): DnsQuery | undefined {
   return read.ok && read.value.questions === 1 && read.value.labels === 1 ? read.value : undefined;
 }
 
-/** Whether an answer says that there is something. */
-function hasRecords(message: Uint8Array): boolean {
+/** Whether an answer says more than ours, which has that code: that there is such a name, or what it has. */
+function isMore(message: Uint8Array, ours: number): boolean {
   return message.length >= DNS_HEADER && (message[3]! & 0xf) === RCODE.NOERROR &&
-    (message[6]! | message[7]!) !== 0;
+    (ours === RCODE.NXDOMAIN || (message[6]! | message[7]!) !== 0);
 }
 
 function withOpt(message: Uint8Array): Uint8Array {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { outerInterface } from "../../../mod/attach/mod.ts";
 import { type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import { MemberKeeper, type MemberKeeperParts } from "../../../mod/daemon/engine/member_keeper.ts";
+import { sourceIn } from "../../../mod/daemon/engine/inside_names.ts";
 import type { Known } from "../../../mod/docker/follower.ts";
 import { knownContainer } from "../docker/known.ts";
 import { MemoryStore } from "../memory_store.ts";
@@ -28,6 +29,10 @@ class Machine {
   readonly pairs = new Set(["e1", "e2", "e3"]);
   /** Names that are answered, by holder. */
   readonly answered = new Map<string, string>();
+  /** What stands for the source of questions, by holder. */
+  readonly sources = new Map<string, readonly number[]>();
+  /** Whether namespaces are seen where the engine says that they are. */
+  seesSandboxes = true;
   readonly unwell = new Set<string>();
   readonly released: Ip[] = [];
   /** Endpoints that the engine has, and what was asked about these. */
@@ -61,7 +66,7 @@ class Machine {
       ...{ places: this.places, holds: () => true },
       shares: (path, isShared) => void (isShared ? this.shared.add(path) : this.shared.delete(path)),
       release: (ip) => Promise.resolve(void this.released.push(ip)),
-      isThere: () => true,
+      isThere: (path) => this.seesSandboxes || path.startsWith("/proc/"),
       later: () => {},
     });
   }
@@ -92,7 +97,8 @@ class Machine {
         namesOf: () => [],
       },
       checks: { set() {}, healthOf: () => null },
-      attached() {},
+      attached: (holder: string, _: readonly string[], sources: readonly number[]) =>
+        void this.sources.set(holder, sources),
       forgotten: (holder: string) => void this.answered.delete(holder),
       engineHealth: (holder: string, answers: boolean) =>
         void (answers ? this.unwell.delete(holder) : this.unwell.add(holder)),
@@ -122,6 +128,28 @@ Deno.test("a member is answered while its endpoint is there, and again in the ne
   next.follow().keeper.synced(); // it has been removed meanwhile
   assert.deepEqual(next.released, ["10.32.0.1"]);
   assert.equal(next.store.records.size, 0);
+});
+
+Deno.test("a member is announced at the path at which its questions are answered, wherever that is seen", () => {
+  const process = { pid: 10, mark: "m10" };
+  const other = { network: "other", id: "f1", address: parseCidr("172.18.0.2/16")!, aliases: [] };
+  for (const [seesSandboxes, path] of [[true, "/run/docker/netns/e1"], [false, "/proc/10/ns/net"]] as const) {
+    const machine = new Machine().follow();
+    machine.seesSandboxes = seesSandboxes;
+    const known = running("e1", 1, { process });
+    machine.learns(WEB, { ...known, endpoints: [...known.endpoints, other] });
+    assert.equal(machine.found.get("e1"), path);
+    assert.deepEqual(machine.sources.get(`engine:${WEB}`), [sourceIn(path)]);
+    assert.deepEqual([...machine.shared], [path]);
+
+    const next = new Machine(machine.store); // it does not know the process yet
+    assert.deepEqual([...next.shared], ["/run/docker/netns/e1"]);
+    next.seesSandboxes = seesSandboxes;
+    next.follow().learns(WEB, machine.all.get(WEB));
+    assert.deepEqual([...next.shared], [path]);
+    next.keeper.leaves("e1");
+    assert.equal(next.shared.size, 0);
+  }
 });
 
 Deno.test("the container that the engine is working on gets its address back; a new one gets nobody's", async () => {

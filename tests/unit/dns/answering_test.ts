@@ -60,15 +60,15 @@ Deno.test("Answering inside a container: the mesh's names, then the engine's; wh
       asked.push(name);
       const data = engine.get(name);
       if (name === "silent") return waiter.fail();
-      const answers = data === undefined ? [] : [{ name, type: "A", ttl: 600, data }];
+      const answers = data === undefined || questions[0]!.type !== "A" ? [] : [{ name, type: "A", ttl: 600, data }];
       const flags = data === undefined ? 0x8180 | 3 : 0x8180;
       waiter.answer(encodeReference({ type: "response", id: 4711, questions, answers, flags }));
     },
   });
   const out = new Uint8Array(MAX_UDP_ANSWER);
-  const answerTo = (name: string, engineFirst: boolean) => {
+  const answerTo = (name: string, engineFirst: boolean, type = "A") => {
     asked.length = 0;
-    const bytes = query({ name });
+    const bytes = query({ name, type });
     const sent: Uint8Array[] = [];
     const pending = {
       ...{ bytes, source: addressOf("127.1.2.3"), transport: "udp" as const },
@@ -87,6 +87,9 @@ Deno.test("Answering inside a container: the mesh's names, then the engine's; wh
   assert.deepEqual(answerTo("web", true), ["172.18.0.9", ["web"]]);
   assert.deepEqual(answerTo("web.weave.local", true), [mesh, []], "that one is the mesh's");
   assert.deepEqual(answerTo("local", false), ["172.18.0.3", ["local"]]);
+  assert.deepEqual(answerTo("local", false, "AAAA"), ["NOERROR", ["local"]], "there is such a name");
+  assert.deepEqual(answerTo("web", true, "AAAA"), ["NOERROR", ["web"]]);
+  assert.deepEqual(answerTo("nobody", false, "AAAA"), ["NXDOMAIN", ["nobody"]]);
   assert.deepEqual(answerTo("nobody", false), ["NXDOMAIN", ["nobody"]]);
   assert.deepEqual(answerTo("silent", false), ["NXDOMAIN", ["silent"]]);
   assert.deepEqual(answerTo("gone.weave.local", false), ["NXDOMAIN", []]);
