@@ -60,7 +60,9 @@ Deno.test("Answering inside a container: the mesh's names, then the engine's; wh
       asked.push(name);
       const data = engine.get(name);
       if (name === "silent") return waiter.fail();
-      const answers = data === undefined || questions[0]!.type !== "A" ? [] : [{ name, type: "A", ttl: 600, data }];
+      const answers = data === undefined || questions[0]!.type !== "A"
+        ? []
+        : [{ name, type: "A", ttl: 600, data }];
       const flags = data === undefined ? 0x8180 | 3 : 0x8180;
       waiter.answer(encodeReference({ type: "response", id: 4711, questions, answers, flags }));
     },
