@@ -3,7 +3,7 @@ import stringWidth from "string-width";
 
 const ASCII = /^[\x20-\x7e]*$/;
 /** Narrower a text is not wrapped: one word would take a line. */
-const LEAST = 8;
+export const LEAST = 8;
 /** What turns colours on and off: it takes no column. */
 const PAINT = "\x1b\\[[0-9;]*m";
 /** One letter with its marks, or one paint. */

@@ -2,11 +2,10 @@
 import { LOG_EVENTS } from "../core/log_events.ts";
 import { messageLines } from "./render.ts";
 
-const WIDTH = 80;
 const INDENT = 6;
 
 /** All events, by what they are about. */
-export function helpLog(width = WIDTH): string {
+export function helpLog(width: number): string {
   const lines = messageLines(
     "Lines of the log have a level, an event, and fields (peer=..., reason=...). Names of events are fixed: " +
       "programs that watch the log may rely on them. `--log-format json` has them as `event`; `--log-level debug` " +

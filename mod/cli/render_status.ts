@@ -62,15 +62,18 @@ function establishedPairs({ peers }: StatusReport): number {
   return new Set(pairs).size;
 }
 
+/** Said of a host that nobody is to be connected to, since the others left. */
+function leftAlone({ lost, targets }: StatusReport): string | undefined {
+  if (lost.length === 0 || targets.length > 0) return undefined;
+  return `alone: ${count(lost.length, "other host")} left within the last hour, see below`;
+}
+
 function stateSentence(report: StatusReport, look: Paint): string {
   if (report.problems.length > 0) return look.bad(`${count(report.problems.length, "problem")}, see below`);
   const up = report.connections.filter((connection) => connection.state === "established").length;
   if (report.connections.length === 0) {
-    if (report.lost.length > 0 && report.targets.length === 0) {
-      return look.warn(
-        `alone: ${count(report.lost.length, "other host")} left within the last hour, see below`,
-      );
-    }
+    const left = leftAlone(report);
+    if (left !== undefined) return look.warn(left);
     return report.targets.length === 0
       ? look.good(
         `alone, waiting for others: start them with \`meshnet up --peers ${printable(report.nickname)}${
@@ -194,11 +197,8 @@ export function renderConnections(report: StatusReport, look: Paint): string {
 
 function connectionTable(report: StatusReport, look: Paint): string {
   if (report.connections.length === 0) {
-    if (report.lost.length > 0) {
-      return look.warn(
-        `alone: ${count(report.lost.length, "other host")} left within the last hour, see below`,
-      );
-    }
+    const left = leftAlone(report);
+    if (left !== undefined) return `${look.warn(left)}\n`;
     return report.targets.length === 0
       ? "No connections: nobody to connect to. Name a host with `meshnet connect HOST`.\n"
       : "No connections yet.\n";

@@ -1,5 +1,5 @@
 /** Tables for people. */
-import { padded, widthOf, wrapped } from "./columns.ts";
+import { LEAST, padded, widthOf, wrapped } from "./columns.ts";
 import { type Paint, printable } from "./render.ts";
 
 /** One cell: its text, and how to paint it once its width is known. */
@@ -79,7 +79,7 @@ function widthsOf(
   const most = (of: (text: string) => number) => texts[0]!.map((_, i) => columnWidth(texts, i, of));
   const widths = most(widthOf);
   if (columns === undefined) return widths;
-  const least = most((text) => Math.max(...text.split(" ").map(widthOf)));
+  const least = most((text) => Math.min(widthOf(text), Math.max(LEAST, ...text.split(" ").map(widthOf))));
   const gaps = GAP * (widths.length - 1);
   let over = widths.reduce((sum, width) => sum + width, gaps) - columns;
   for (; over > 0; over--) {

@@ -220,7 +220,7 @@ function connectionReport(
 
 /** What another host sent that does not fit says enough by itself; how it came does not matter to people. */
 function plainReason(info: string): string {
-  const reason = /Cannot take gossip on channel "[^"]*": (.*)$/s.exec(info)?.[1];
+  const reason = /Cannot take \w+ on channel "[^"]*": (.*)$/s.exec(info)?.[1];
   return reason ?? info;
 }
 

@@ -38,7 +38,7 @@ function wordFor(
   { nickname, peer }: { readonly nickname: string | null; readonly peer: string | null },
   other = "",
 ): string {
-  return nickname !== null && /^[\w.:-]+$/.test(nickname) ? nickname : peer ?? other;
+  return nickname !== null && /^\w[\w.:-]*$/.test(nickname) ? nickname : peer ?? other;
 }
 
 /** The cause may lie at either end. */

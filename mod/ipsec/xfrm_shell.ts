@@ -330,10 +330,12 @@ const LACKING: ReadonlySet<number> = new Set([
   ...[ERRNO.EPROTONOSUPPORT, ERRNO.EAFNOSUPPORT, ERRNO.ENOSYS, ERRNO.EOPNOTSUPP],
 ]);
 
+/** What is said of a kernel without IPsec. */
+export const NO_IPSEC_HERE =
+  "encryption of fastdp needs IPsec, and this kernel has none: load the modules xfrm_user, esp4, esp6 and gcm";
+
 function explain(thrown: unknown): string {
   const errno = errnoOf(thrown);
-  if (errno !== undefined && LACKING.has(errno)) {
-    return "encryption of fastdp needs IPsec, and this kernel has none: load the modules xfrm_user, esp4 (for IPv6 esp6) and gcm";
-  }
+  if (errno !== undefined && LACKING.has(errno)) return NO_IPSEC_HERE;
   return `encryption of fastdp by the kernel (IPsec) does not work: ${messageOf(thrown)}`;
 }

@@ -2,10 +2,7 @@
 import { staysOnLink } from "../../attach/conflict.ts";
 import { type Cidr, formatCidr, isIpv4, networkOf, overlap } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
-import type { HostRoute } from "../checks/routes.ts";
-
-/** Routes this short stand for "everything else": VPNs put two halves in the place of a default route. */
-const DEFAULT_PREFIX = 1;
+import { DEFAULT_PREFIX, type HostRoute } from "../checks/routes.ts";
 
 /** Throws "attach/in-use" for the first address whose network a route of this host overlaps. A wider route through a router
  * is no fault: what is attached is only nearer. */

@@ -1,8 +1,8 @@
 /** Whether somebody else's filters stand before the programs that switch frames here. */
 import { listLinks } from "../../attach/mod.ts";
-import type { NetlinkSocket } from "../../core/ports.ts";
 import { isOurFilter } from "../../datapath/ebpf/programs_shell.ts";
-import { type BpfFilter, decodeFilter, dumpFilters, FILTER_PLACE } from "../../wire/netlink/rtnetlink.ts";
+import { filtersOf } from "../../datapath/ebpf/switch_shell.ts";
+import { type BpfFilter, FILTER_PLACE } from "../../wire/netlink/rtnetlink.ts";
 import type { Finding } from "../checks.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
@@ -23,23 +23,16 @@ export function earlierFilters(): readonly EarlierFilter[] {
   const bridge = links.find(({ name }) => name === DATAPATH)?.index;
   if (bridge === undefined) return [];
   return links.filter(({ master }) => master === bridge).flatMap(({ index, name }) =>
-    filtersAt(route, index).filter(isEarlier).map(({ kind, priority }) => ({ port: name, kind, priority }))
+    filtersOf(route, index, "in").filter(isEarlier).map(({ kind, priority }) => ({
+      port: name,
+      kind,
+      priority,
+    }))
   );
 }
 
-function filtersAt(route: NetlinkSocket, ifindex: number): readonly BpfFilter[] {
-  try {
-    return route.request(dumpFilters(ifindex, "in")).flatMap((reply) => {
-      const filter = decodeFilter(reply);
-      return filter.ok ? [filter.value] : [];
-    });
-  } catch {
-    return []; // it has no hooks, or is gone
-  }
-}
-
-function isEarlier({ handle, name, priority }: BpfFilter): boolean {
-  return handle !== 0 && priority < FILTER_PLACE.priority && !isOurFilter(name);
+function isEarlier({ name, priority }: BpfFilter): boolean {
+  return priority < FILTER_PLACE.priority && !isOurFilter(name);
 }
 
 /** Names them, each with the command that removes it. */

@@ -1,15 +1,21 @@
 /** Whether this kernel has modules that are not loaded. */
 import { readTextIfReadable } from "../../sys/files.ts";
 
-/** Whether a module can be loaded, by the list that comes with the kernel. In a container without that list nothing can. */
-export function canLoad(
-  module: string,
+/** Tells whether a module can be loaded, by the lists that come with the kernel, which are read when the first one is asked
+ * for. In a container without these lists nothing can. */
+export function modulesHere(
   read: (path: string) => string | undefined = readTextIfReadable,
-): boolean {
+): (module: string) => boolean {
+  let names: ReadonlySet<string> | undefined;
+  return (module) => (names ??= namesIn(read)).has(module);
+}
+
+function namesIn(read: (path: string) => string | undefined): ReadonlySet<string> {
   const folder = `/lib/modules/${Deno.osRelease()}`;
-  return ["modules.dep", "modules.builtin"].some((file) =>
-    (read(`${folder}/${file}`) ?? "").split("\n").some((line) =>
-      line.split(":")[0]!.replace(/^.*\//, "").replace(/\.ko.*$/, "").replaceAll("-", "_") === module
-    )
+  const lines = ["modules.dep", "modules.builtin"].flatMap((file) =>
+    (read(`${folder}/${file}`) ?? "").split("\n")
+  );
+  return new Set(
+    lines.map((line) => line.split(":")[0]!.replace(/^.*\//, "").replace(/\.ko.*$/, "").replaceAll("-", "_")),
   );
 }

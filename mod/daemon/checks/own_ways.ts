@@ -2,10 +2,10 @@
 import { pathMtusTo } from "../../../ffi/path_mtu.ts";
 import type { StatusReport } from "../../control/api_types.ts";
 import { type Endpoint, isIpv4, parseEndpoint } from "../../core/addr.ts";
+import { ESP_OVERHEAD } from "../../overlay/ports/esp_port.ts";
+import { vxlanOverhead } from "../../wire/mesh/heartbeat.ts";
 import type { Finding } from "../checks.ts";
 
-/** What a tunnel adds to a packet of a container: over IPv4, over IPv6, and what sealing adds. */
-const ADDED = { ipv4: 50, ipv6: 70, sealed: 37 };
 /** Hosts that one sentence names. */
 const MAX_NAMED = 4;
 
@@ -20,13 +20,13 @@ export function waysTooNarrow(
     const at = state === "established" ? parseEndpoint(address) : undefined;
     if (at === undefined) return [];
     const carries = interfaceMtu(at);
-    const added = (isIpv4(at.ip) ? ADDED.ipv4 : ADDED.ipv6) + (encrypted ? ADDED.sealed : 0);
-    if (carries === 0 || mtu + added <= carries) return [];
+    const added = (ipv6: boolean) => vxlanOverhead({ ipv6 }) + (encrypted ? ESP_OVERHEAD : 0);
+    if (carries === 0 || mtu + added(!isIpv4(at.ip)) <= carries) return [];
     // What fits IPv6 fits IPv4 as well, and so all hosts can have it.
     return [{
       name: nickname || peer || address,
       carries,
-      fits: carries - ADDED.ipv6 - (encrypted ? ADDED.sealed : 0),
+      fits: carries - added(true),
     }];
   });
   if (narrow.length === 0) return undefined;

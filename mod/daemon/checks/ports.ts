@@ -54,7 +54,7 @@ export async function withOwner(
 ): Promise<MeshnetError | undefined> {
   if (fault?.code !== "up/port-taken") return fault;
   const { portHolder } = await import("../host/port_owner.ts"); // no start shall load it
-  const holder = portHolder(port, "ipv4") ?? portHolder(port, "ipv6");
+  const holder = portHolder(port, "ipv4", undefined, ["tcp"]);
   if (holder === undefined) return fault;
   return new MeshnetError(fault.code, fault.message.replace("another program", holder.name), {
     hint: `End that with \`kill ${holder.pid}\`; or choose another port with --port, on all hosts alike`,

@@ -14,7 +14,7 @@ export interface HostRoute {
 }
 
 /** Routes this short stand for "everything else": VPNs put two halves in the place of a default route. */
-const DEFAULT_PREFIX = 1;
+export const DEFAULT_PREFIX = 1;
 /** Ranges for private use (RFC 1918), and the one of carriers (RFC 6598). */
 const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"];
 /** Smallest range that is proposed. */

@@ -9,7 +9,7 @@ import type { Check, Finding, Found } from "../checks.ts";
 import type { Config } from "../config/config.ts";
 import type { PathParts } from "../doctor/paths.ts";
 import type { Names } from "../names/names.ts";
-import { canLoad } from "./modules.ts";
+import { modulesHere } from "./modules.ts";
 import { earlierFilters, foreignFilters } from "./foreign_filters.ts";
 import { forwardingHere, notForwarded } from "./forwarding.ts";
 import { waysTooNarrow } from "./own_ways.ts";
@@ -46,7 +46,7 @@ export function runningChecks({ config, names, paths, status, users }: RunningFa
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
     ),
     check("ways of this host", (state) => waysTooNarrow(state)),
-    check("connections", (state) => connectionFaults(state, canLoad)),
+    check("connections", (state) => connectionFaults(state, modulesHere())),
     check("hosts that were not let in", refusedFaults),
     check("owners of addresses", ownerFaults),
     check("sharing of addresses", sharingFaults),
@@ -76,7 +76,7 @@ async function withHolder(problems: readonly Problem[], port: number): Promise<r
   const isTaken = ({ message }: Problem) => message.startsWith("No tunnel port: ");
   if (!problems.some(isTaken)) return problems;
   const { portHolder } = await import("../host/port_owner.ts");
-  const holder = portHolder(port, "ipv4") ?? portHolder(port, "ipv6");
+  const holder = portHolder(port, "ipv4", undefined, ["udp"]);
   if (holder === undefined) return problems;
   const hint =
     `${holder.name} has it: end that with \`kill ${holder.pid}\`, or start all hosts with another --port; ` +

@@ -174,7 +174,7 @@ async function holderOf(next: Endpoint, known: KnownHost | undefined): Promise<P
   const works = known?.link?.overlays.some(({ overlay, works }) => overlay === "fastdp" && works);
   if (known === undefined || works === true) return undefined;
   const { portHolder } = await import("../host/port_owner.ts");
-  return portHolder(next.port, isIpv4(next.ip) ? "ipv4" : "ipv6");
+  return portHolder(next.port, isIpv4(next.ip) ? "ipv4" : "ipv6", undefined, ["udp"]);
 }
 
 interface Knock {

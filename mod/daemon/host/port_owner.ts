@@ -16,13 +16,14 @@ export function portOwner(
   return portHolder(port, family, read)?.name;
 }
 
-/** The same, with its process id. */
+/** The same, with its process id; `transports`: over which it may be. */
 export function portHolder(
   port: number,
   family: "ipv4" | "ipv6",
   read: (path: string) => string | undefined = readTextIfReadable,
+  transports: readonly ("udp" | "tcp")[] = ["udp", "tcp"],
 ): PortHolder | undefined {
-  for (const transport of ["udp", "tcp"] as const) {
+  for (const transport of transports) {
     for (const table of family === "ipv4" ? [transport, `${transport}6`] : [`${transport}6`, transport]) {
       for (const inode of holdersIn(read(`/proc/net/${table}`) ?? "", port, HOLDS[transport])) {
         const pid = ownerOf({ inode })?.pid;

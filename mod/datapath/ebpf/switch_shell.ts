@@ -255,7 +255,12 @@ function linkAt(route: NetlinkSocket, index: number): rt.Link | undefined {
   }
 }
 
-function filtersOf(route: NetlinkSocket, ifindex: number, hook: rt.FilterHook): readonly rt.BpfFilter[] {
+/** The filters at a hook of an interface; none where it has no hooks, or is gone. */
+export function filtersOf(
+  route: NetlinkSocket,
+  ifindex: number,
+  hook: rt.FilterHook,
+): readonly rt.BpfFilter[] {
   try {
     return route.request(rt.dumpFilters(ifindex, hook)).flatMap((reply) => {
       const filter = rt.decodeFilter(reply);

@@ -99,3 +99,19 @@ Deno.test("table() puts the last columns below each row where they cannot be nar
     ].join("\n"),
   );
 });
+
+Deno.test("table() keeps a gap between short cells of several words, however narrow the terminal", () => {
+  const cells = ["192.0.2.17:6783", "established to host2", "0.31 ms", "1.2 GB", "9.7 kB"].map((text) => ({
+    text,
+  }));
+  for (let columns = 20; columns < 130; columns++) {
+    const page = table(["ADDRESS", "STATE", "RTT", "RECEIVED", "SENT"], [{ cells }], {
+      ...paint(false),
+      columns,
+    });
+    for (const line of page.split("\n")) {
+      assert.doesNotMatch(line, /(ms|B)\d/, `${columns}: ${line}`);
+      assert.ok(widthOf(line) <= columns, `${columns}: ${line}`);
+    }
+  }
+});

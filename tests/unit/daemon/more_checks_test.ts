@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ConnectionReport } from "../../../mod/control/api_types.ts";
 import { foreignFilters } from "../../../mod/daemon/checks/foreign_filters.ts";
 import { defaultGateways, notForwarded } from "../../../mod/daemon/checks/forwarding.ts";
-import { canLoad } from "../../../mod/daemon/checks/modules.ts";
+import { modulesHere } from "../../../mod/daemon/checks/modules.ts";
 import { waysTooNarrow } from "../../../mod/daemon/checks/own_ways.ts";
 import { unreadableResolvConf } from "../../../mod/daemon/checks/resolv_conf.ts";
 import { EXAMPLE } from "../control/example_status.ts";
@@ -80,18 +80,24 @@ Deno.test("unreadableResolvConf() names a file that is not there, and none that 
   assert.match(denied.message, /cannot be read: denied/);
 });
 
-Deno.test("canLoad() reads the kernel's lists of modules", () => {
+Deno.test("modulesHere() reads the kernel's lists of modules once", () => {
   const lists: Record<string, string> = {
     "modules.dep":
       "kernel/net/ipv4/esp4.ko.xz: kernel/net/xfrm/xfrm_algo.ko\nkernel/net/xfrm/xfrm-user.ko:\n",
     "modules.builtin": "kernel/crypto/gcm.ko\n",
   };
-  const read = (path: string) => lists[path.replace(/^.*\//, "")];
-  assert.deepEqual(["esp4", "xfrm_user", "gcm", "xfrm_algo"].map((one) => canLoad(one, read)), [
+  let reads = 0;
+  const read = (path: string) => {
+    reads++;
+    return lists[path.replace(/^.*\//, "")];
+  };
+  const canLoad = modulesHere(read);
+  assert.deepEqual(["esp4", "xfrm_user", "gcm", "xfrm_algo"].map((one) => canLoad(one)), [
     true,
     true,
     true,
     false,
   ]);
-  assert.equal(canLoad("esp4", () => undefined), false);
+  assert.equal(reads, 2);
+  assert.equal(modulesHere(() => undefined)("esp4"), false);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { ConnectionReport, StatusReport } from "../../../mod/control/api_types.ts";
 import { connectionFaults, ownerFaults, problemsWithOwners } from "../../../mod/doctor/status_faults.ts";
 import { EXAMPLE } from "../control/example_status.ts";
+import { NO_IPSEC_HERE } from "../../../mod/ipsec/xfrm_shell.ts";
 
 const WELL: ConnectionReport = {
   ...EXAMPLE.connections[1]!,
@@ -27,7 +28,10 @@ Deno.test("connectionFaults() says nothing of what works, is being set up, or ca
   ];
   for (const change of well) assert.deepEqual(messages(change), [], JSON.stringify(change));
   const why = "this host's kernel has no Open vSwitch (module openvswitch)";
-  assert.deepEqual(messages({ overlay: "sleeve", info: `no fastdp: ${why}` }, { noFastdp: why }), []);
+  assert.deepEqual(
+    messages({ overlay: "sleeve", info: `no fastdp: ${why}` }, { noFastdp: why }),
+    [],
+  );
 });
 
 Deno.test("connectionFaults() names what is wrong with a connection, and the peer", () => {
@@ -89,15 +93,16 @@ Deno.test("an owner to which a connection is missed is one fault, with what give
 });
 
 Deno.test("connectionFaults() names IPsec that could be loaded, and none that this kernel cannot have", () => {
-  const why =
-    "encryption of fastdp needs IPsec, and this kernel has none: load the modules xfrm_user, esp4 and gcm";
   const found = (canLoad: (module: string, ...rest: readonly undefined[]) => boolean) =>
     connectionFaults({
-      connections: [{ ...WELL, overlay: "sleeve", info: `no fastdp: ${why}` }],
+      connections: [{ ...WELL, overlay: "sleeve", info: `no fastdp: ${NO_IPSEC_HERE}` }],
       datapath: { ...EXAMPLE.datapath, mtu: 1410, noFastdp: null },
     }, canLoad);
   assert.deepEqual(found((module) => module !== "esp4"), []);
-  assert.match(found((_module, ...rest) => rest.length === 0)[0]!.hint!, /`modprobe -a xfrm_user esp4 gcm`/);
+  assert.match(
+    found((_module, ...rest) => rest.length === 0)[0]!.hint!,
+    /`modprobe -a xfrm_user esp4 esp6 gcm`/,
+  );
 });
 
 Deno.test("commands call a host by its nickname only where that is a plain word to a shell", () => {
@@ -105,6 +110,11 @@ Deno.test("commands call a host by its nickname only where that is a plain word 
   const [fault] = connectionFaults({ connections: [connection], datapath: EXAMPLE.datapath });
   assert.match(fault!.message, /to h2; reboot and back/);
   assert.match(fault!.hint!, new RegExp(`^\`meshnet check ${connection.peer}\``));
+  const [option] = connectionFaults({
+    connections: [{ ...connection, nickname: "--json" }],
+    datapath: EXAMPLE.datapath,
+  });
+  assert.match(option!.hint!, new RegExp(`^\`meshnet check ${connection.peer}\``));
   const owner = {
     peer: connection.peer!,
     nickname: "$(reboot)",
