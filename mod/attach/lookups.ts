@@ -12,7 +12,7 @@ export interface PresentLookups {
   readonly neighbour: boolean;
   /** Whether multicast leaves by some interface. */
   readonly multicast: boolean;
-  /** Whether questions for the host's servers come to the name server instead. */
+  /** Whether questions for the engine's own name server come to ours instead. */
   readonly redirected: boolean;
 }
 

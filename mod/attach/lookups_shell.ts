@@ -26,7 +26,7 @@ export interface LookupsParts {
   readonly host: NetlinkSocket;
   readonly openRoute: (namespacePath: string) => NetlinkSocket;
   readonly probe: Pick<NamespaceProbe, "identify" | "own">;
-  /** Has questions for the host's servers come to the name server in a namespace, until it is disposed. */
+  /** Has questions for the engine's own name server come to ours in a namespace, until it is disposed. */
   readonly redirect: (namespacePath: string) => Disposable;
   /** Whether there is a name server. */
   readonly nameServer: boolean;

@@ -51,8 +51,6 @@ export type DnsListener =
 
 /** A container's namespace in which the engine has a name server of its own, whose questions we take. */
 export interface InsidePlace {
-  /** Its path. */
-  readonly netns: string;
   /** What stands for the source of its questions, an address of 127.0.0.0/8. */
   readonly source: number;
   /** Whether the container is in other networks of the engine, whose names come before those of the mesh. */
@@ -103,8 +101,8 @@ export type ToNameServer =
   | { readonly kind: "listen"; readonly endpoints: readonly DnsEndpoint[] }
   /** Probes a target from now on; undefined: no longer. */
   | { readonly kind: "probe"; readonly id: string; readonly target: ProbedTarget | undefined }
-  /** Takes the questions in a namespace from now on; undefined: no longer. */
-  | { readonly kind: "inside"; readonly id: string; readonly place: InsidePlace | undefined }
+  /** Takes the questions in the namespace at a path from now on; undefined: no longer. */
+  | { readonly kind: "inside"; readonly netns: string; readonly place: InsidePlace | undefined }
   | { readonly kind: "report"; readonly id: number }
   | { readonly kind: "stop" };
 
@@ -124,6 +122,6 @@ export type FromNameServer =
   /** A target that is probed answers, or no longer does. */
   | { readonly kind: "health"; readonly id: string; readonly health: Health }
   /** Whether questions are taken in a namespace; `problem`: why they are not. */
-  | { readonly kind: "inside"; readonly id: string; readonly problem: string | undefined }
+  | { readonly kind: "inside"; readonly netns: string; readonly problem: string | undefined }
   | { readonly kind: "stopped" }
   | { readonly kind: "failed"; readonly reason: string };

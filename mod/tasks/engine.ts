@@ -4,7 +4,7 @@ import { debianRelease, debianSources } from "./debian.ts";
 import { capture, exists, fail, root } from "./run.ts";
 
 /** The Debian whose engine the lab tries beside this machine's own. A released one: what it has stays as it is. */
-export const OTHER_DEBIAN = "trixie";
+const OTHER_DEBIAN = "trixie";
 /** The engine and its client, and what a host needs that starts meshnet. What they depend on comes along. */
 const WANTED = [
   ...["docker.io", "docker-cli", "docker-compose", "iptables", "kmod", "procps"],

@@ -1,5 +1,12 @@
 /** Containers of an engine: attached by name or by label, and again whenever they are started. */
-import { type Attachments, CONTAINER_PREFIX, isContainerName, type Reconciled } from "../../attach/mod.ts";
+import {
+  type Attachments,
+  CONTAINER_PREFIX,
+  findTarget,
+  isContainerName,
+  parseAttachTarget,
+  type Reconciled,
+} from "../../attach/mod.ts";
 import type { AttachAnswer, AttachRequest, EngineReport, Problem } from "../../control/api_types.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Faults } from "../../core/faults.ts";
@@ -34,7 +41,7 @@ export interface EngineListener {
 
 /** What it is made of. */
 export interface ContainersParts {
-  readonly attachments: Pick<Attachments, "list" | "reconcile" | "targets">;
+  readonly attachments: Pick<Attachments, "adapters" | "list" | "reconcile" | "targets">;
   readonly addresses: Pick<Addresses, "attach" | "detach">;
   /** Makes what follows the engine, which is told of here; undefined: no engine is worked with. */
   readonly follow:
@@ -132,12 +139,13 @@ export class Containers implements Disposable {
   async #targetOf(text: string, action: string): Promise<string> {
     if (!isContainerName(text)) return text;
     const word = text.replace(CONTAINER_PREFIX, "");
+    const { probe } = this.#parts.attachments.adapters;
     if (this.#engine === undefined) {
       throw new MeshnetError(
         "engine/unreachable",
         `Cannot ${action}: this host works with no container engine`,
         {
-          hint: namespaceCalled(word) ??
+          hint: namespaceCalled(word, probe) ??
             `Start it with --docker auto; or name a namespace: netns:${word}, pid:N, or its path`,
         },
       );
@@ -145,7 +153,7 @@ export class Containers implements Disposable {
     const id = await this.#engine.resolve(word);
     if (id !== undefined) return CONTAINER_PREFIX + id;
     throw new MeshnetError("attach/bad-target", `Cannot ${action}: the engine has no such container`, {
-      hint: namespaceCalled(word) ??
+      hint: namespaceCalled(word, probe) ??
         `\`docker ps\` lists containers; a namespace of \`ip netns list\` is netns:${word}`,
     });
   }
@@ -275,12 +283,12 @@ export class Containers implements Disposable {
 }
 
 /** What is meant most probably where no container has a name: a namespace that has it. */
-function namespaceCalled(word: string): string | undefined {
+function namespaceCalled(word: string, probe: Attachments["adapters"]["probe"]): string | undefined {
+  const target = `netns:${word}`;
   try {
-    if (word.includes("/")) return undefined;
-    Deno.lstatSync(`/run/netns/${word}`);
-    return `There is a namespace of that name: netns:${word}`;
-  } catch {
+    const found = findTarget(parseAttachTarget(target), probe);
+    return found && `There is a namespace of that name: ${target}`;
+  } catch { // it is none that could be attached
     return undefined;
   }
 }

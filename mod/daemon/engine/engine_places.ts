@@ -51,6 +51,9 @@ export class EnginePlaces {
   /** How often the engine is being asked now, and endpoints that left meanwhile. */
   #asking = 0;
   readonly #left = new Set<string>();
+  /** How often the engine has been asked, and which time the latest answer is of. */
+  #asked = 0;
+  #answered = 0;
   /** Why an address is not held, by endpoint. */
   readonly #refused = new Map<string, string>();
   /** Why an interface could not be made again, by endpoint. */
@@ -108,9 +111,11 @@ export class EnginePlaces {
   async look(): Promise<void> {
     const { logger } = this.#parts;
     if (this.#asking++ === 0) this.#left.clear();
+    const asked = ++this.#asked;
     try {
       const found = await this.engine?.places();
-      if (found === undefined) return;
+      if (found === undefined || asked < this.#answered) return; // a later answer came first
+      this.#answered = asked;
       const here = found.filter(({ endpoint }) => !this.#left.has(endpoint)).slice(0, MAX_PLACES);
       const present = new Set(here.map(({ endpoint }) => endpoint));
       for (const endpoint of [...this.#places.keys()]) if (!present.has(endpoint)) this.#forget(endpoint);

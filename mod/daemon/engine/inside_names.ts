@@ -64,7 +64,7 @@ export class InsideNames {
   }
 
   #tell(path: string): void {
-    const place = { netns: path, source: sourceIn(path), engineFirst: this.#shared.has(path) };
+    const place = { source: sourceIn(path), engineFirst: this.#shared.has(path) };
     this.#parts.service.serveInside(path, place, (problem) => this.#heard(path, problem));
   }
 

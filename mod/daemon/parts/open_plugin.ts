@@ -79,11 +79,10 @@ export async function openPlugin(
   const off = () => Promise.reject(new Error("this host gives out no addresses"));
   const namespaces = new ProcNamespaces();
   const hasServer = names !== undefined && nameLeg.listen !== undefined;
-  const inside = names &&
-    new InsideNames({
-      ...{ service: names.service, redirect: redirectNames, log: logger },
-      later: (ms, work) => void setTimeout(faults.guard("names inside a container", work), ms),
-    });
+  const inside = !hasServer ? undefined : new InsideNames({
+    ...{ service: names.service, redirect: redirectNames, log: logger },
+    later: (ms, work) => void setTimeout(faults.guard("names inside a container", work), ms),
+  });
   const lookups = undo.use(
     new ContainerLookups({
       host: undo.use(host.openRoute()),

@@ -70,9 +70,13 @@ export interface NameService {
   /** Whether there is a client other than the host, an address for others, or a target to probe. Until then there is no
    * thread, which would take memory and part of a start for nothing. */
   readonly isNeeded: boolean;
-  /** Takes the questions for an engine's name server in a namespace, by an id; undefined: no longer. `told` hears when that
+  /** Takes the questions for an engine's name server in the namespace at a path; undefined: no longer. `told` hears when that
    * has begun, and why it has not or has ended. */
-  serveInside(id: string, place: InsidePlace | undefined, told?: (problem: string | undefined) => void): void;
+  serveInside(
+    netns: string,
+    place: InsidePlace | undefined,
+    told?: (problem: string | undefined) => void,
+  ): void;
   /** Somebody who will ask is about to come: starts what is needed for that. */
   expectClient(): void;
   /** Resolves when it is known what has become of the addresses, after two seconds at the latest; at once while nobody can
@@ -151,13 +155,13 @@ class NameServiceClient implements NameService {
   }
 
   serveInside(
-    id: string,
+    netns: string,
     place: InsidePlace | undefined,
     told: (problem: string | undefined) => void = () => {},
   ): void {
-    if (place === undefined) this.#inside.delete(id);
-    else this.#inside.set(id, { place, told });
-    if (this.isNeeded || place === undefined) this.#send({ kind: "inside", id, place });
+    if (place === undefined) this.#inside.delete(netns);
+    else this.#inside.set(netns, { place, told });
+    if (this.isNeeded || place === undefined) this.#send({ kind: "inside", netns, place });
     else this.#need();
   }
 
@@ -239,7 +243,7 @@ class NameServiceClient implements NameService {
     this.#send({ kind: "distances", rttMs: this.#distances });
     this.#changes = Array.from(this.#around.entries(), (entry) => [undefined, entry] as const);
     this.#deliver();
-    for (const [id, { place }] of this.#inside) this.#send({ kind: "inside", id, place });
+    for (const [netns, { place }] of this.#inside) this.#send({ kind: "inside", netns, place });
     this.#send({ kind: "listen", endpoints: this.#endpoints }); // last: what it does not know yet would not exist
   }
 
@@ -275,7 +279,7 @@ class NameServiceClient implements NameService {
         if (this.#probed.has(message.id)) this.#around.onHealth(message.id, message.health);
         return;
       case "inside":
-        return this.#inside.get(message.id)?.told(message.problem);
+        return this.#inside.get(message.netns)?.told(message.problem);
       case "log":
         return this.#around.log[message.level](message.event, message.fields);
       case "stopped":

@@ -26,17 +26,17 @@ export interface InsideOptions {
   readonly answering: Answering;
   readonly tcp: TcpAnswers;
   /** Takes whether questions are taken in a namespace; `problem`: why they are not. */
-  readonly changed: (id: string, problem: string | undefined) => void;
+  readonly changed: (netns: string, problem: string | undefined) => void;
 }
 
 interface Inside extends Disposable {
-  readonly netns: string;
   readonly elsewhere: { engineFirst: boolean };
 }
 
 /** All such namespaces. */
 export class InsideServers implements Disposable {
   readonly #around: InsideOptions;
+  /** By path, as all here. */
   readonly #all = new Map<string, Inside>();
   /** Those in which the engine's server was asked. */
   readonly #asking = new Map<string, Asking>();
@@ -48,21 +48,21 @@ export class InsideServers implements Disposable {
     this.#around = around;
   }
 
-  /** Takes questions in a namespace from now on; undefined: no longer. */
-  set(id: string, place: InsidePlace | undefined): void {
-    const before = this.#all.get(id);
-    if (place !== undefined && before?.netns === place.netns) {
+  /** Takes questions in the namespace at this path from now on; undefined: no longer. */
+  set(netns: string, place: InsidePlace | undefined): void {
+    const before = this.#all.get(netns);
+    if (place !== undefined && before !== undefined) {
       before.elsewhere.engineFirst = place.engineFirst;
-      return this.#around.changed(id, undefined);
+      return this.#around.changed(netns, undefined);
     }
-    this.#all.delete(id);
+    this.#all.delete(netns);
     before?.[Symbol.dispose]();
     if (place === undefined) return;
     try {
-      this.#all.set(id, this.#open(id, place));
-      this.#around.changed(id, undefined);
+      this.#all.set(netns, this.#open(netns, place));
+      this.#around.changed(netns, undefined);
     } catch (thrown) {
-      this.#around.changed(id, messageOf(thrown));
+      this.#around.changed(netns, messageOf(thrown));
     }
   }
 
@@ -91,7 +91,7 @@ export class InsideServers implements Disposable {
     this.#all.clear();
   }
 
-  #open(id: string, { engineFirst, netns, source }: InsidePlace): Inside {
+  #open(netns: string, { engineFirst, source }: InsidePlace): Inside {
     const { answering, handlers, sockets, tcp } = this.#around;
     using undo = new DisposableStack();
     let isOpen = true;
@@ -100,7 +100,7 @@ export class InsideServers implements Disposable {
       source,
       engineFirst,
       ask: (asked, isBelow) => {
-        if (isOpen) this.#askingIn(id, netns).ask(asked, isBelow);
+        if (isOpen) this.#askingIn(netns).ask(asked, isBelow);
         else asked.waiter.fail(); // a connection from before
       },
     };
@@ -110,14 +110,14 @@ export class InsideServers implements Disposable {
     undo.use(new UdpAnswers(udp, { answering, handlers, elsewhere }));
     tcp.listen(listener, elsewhere);
     undo.defer(() => tcp.leave(listener));
-    undo.defer(() => this.#forget(id));
+    undo.defer(() => this.#forget(netns));
     const held = undo.move();
-    return { netns, elsewhere, [Symbol.dispose]: () => held[Symbol.dispose]() };
+    return { elsewhere, [Symbol.dispose]: () => held[Symbol.dispose]() };
   }
 
   /** Nothing is kept: another container may have a name in the next moment, whatever the engine says of its life. */
-  #askingIn(id: string, netns: string): Asking {
-    const known = this.#asking.get(id);
+  #askingIn(netns: string): Asking {
+    const known = this.#asking.get(netns);
     if (known !== undefined) return known;
     const { clock, handlers, random, sockets } = this.#around;
     const forwarder = new DnsForwarder<AnswerTaker>({ random, patienceMs: PATIENCE_MS, caches: false });
@@ -130,17 +130,17 @@ export class InsideServers implements Disposable {
         connect: (transport, remote) => sockets.connectIn(netns, remote, { transport, from: INSIDE.ip }),
       },
     });
-    this.#forwarders.set(id, forwarder);
-    this.#asking.set(id, asking);
+    this.#forwarders.set(netns, forwarder);
+    this.#asking.set(netns, asking);
     return asking;
   }
 
-  #forget(id: string): void {
-    this.#asking.get(id)?.[Symbol.dispose]();
-    this.#asking.delete(id);
-    const forwarder = this.#forwarders.get(id);
+  #forget(netns: string): void {
+    this.#asking.get(netns)?.[Symbol.dispose]();
+    this.#asking.delete(netns);
+    const forwarder = this.#forwarders.get(netns);
     if (forwarder !== undefined) add(this.#counted, forwarder.counters);
-    this.#forwarders.delete(id);
+    this.#forwarders.delete(netns);
   }
 }
 

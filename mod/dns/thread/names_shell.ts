@@ -87,7 +87,7 @@ class Names implements Disposable {
     });
     this.#inside = new InsideServers({
       ...{ answering, clock, handlers, random, sockets, tcp },
-      changed: (id, problem) => loop.send({ kind: "inside", id, problem }),
+      changed: (netns, problem) => loop.send({ kind: "inside", netns, problem }),
     });
     this.listeners = new Listeners({
       ...{ clock, sockets },
@@ -133,7 +133,7 @@ class Names implements Disposable {
       case "listen":
         return this.listeners.set(message.endpoints);
       case "inside":
-        return this.#inside.set(message.id, message.place);
+        return this.#inside.set(message.netns, message.place);
       case "probe":
         if (message.target === undefined) this.#probing.remove(message.id);
         else this.#probing.set(message.id, message.target);

@@ -182,6 +182,9 @@ Deno.test("what cannot be attached is refused with what to do", async () => {
   await assert.rejects(none.attach("web"), { message: /works with no container engine/ });
   assert.equal(none.containers.report(), null);
   none.host.namespace("/run/netns/a");
+  none.host.files.set("/run/netns/b", { device: 9, inode: 1 }); // a file that is no namespace
+  await assert.rejects(none.attach("a"), { hint: "There is a namespace of that name: netns:a" });
+  await assert.rejects(none.attach("b"), { hint: /^Start it with --docker auto/ });
   assert.equal((await none.attach("netns:a", "10.2.1.1/24")).addresses.length, 1);
 });
 

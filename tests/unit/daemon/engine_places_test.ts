@@ -157,3 +157,24 @@ Deno.test("EnginePlaces forgets nothing while the engine cannot be asked, and ta
   await looking;
   assert(!machine.places.has("e-web"));
 });
+
+Deno.test("EnginePlaces that asks twice at once takes back nothing that left, and the later answer holds", async () => {
+  const machine = new Machine();
+  await machine.looks(place("web", 1));
+  const answers: ((present: readonly EnginePlace[]) => void)[] = [];
+  machine.places.engine = {
+    ...machine.places.engine!,
+    places: () => new Promise((resolve) => void answers.push(resolve)),
+  };
+  const before = machine.places.look();
+  machine.places.left("e-web");
+  const after = machine.places.look();
+  answers[1]!([place("web", 1), place("new", 2)]); // the engine is slow to forget
+  await after;
+  assert(!machine.places.has("e-web"));
+  answers[0]!([place("web", 1)]);
+  await before;
+  await settled();
+  await settled();
+  assert.deepEqual([machine.places.has("e-web"), machine.places.has("e-new")], [false, true]);
+});

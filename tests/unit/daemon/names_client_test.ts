@@ -11,7 +11,7 @@ const COUNTING = `
   onmessage = ({ data }) => {
     seen.push(data.kind === "changes" ? "changes " + data.changes.length : data.kind);
     if (data.kind === "report") postMessage({ kind: "report", id: data.id, report: seen });
-    if (data.kind === "inside" && data.place) postMessage({ kind: "inside", id: data.id, problem: undefined });
+    if (data.kind === "inside" && data.place) postMessage({ kind: "inside", netns: data.netns, problem: undefined });
     if (data.kind === "listen") {
       const listeners = data.endpoints.map((endpoint) => ({ endpoint, state: "listening" }));
       postMessage({ kind: "listeners", listeners });
@@ -143,7 +143,7 @@ Deno.test("NameService tells where questions are taken inside, and that they no 
   const heard: (string | undefined)[] = [];
   trial.service.serveInside(
     "a",
-    { netns: "/a", source: 1, engineFirst: false },
+    { source: 1, engineFirst: false },
     (problem) => heard.push(problem),
   );
   trial.service.listen([{ ip: "127.0.0.1" as Ip, port: 53 }]);
