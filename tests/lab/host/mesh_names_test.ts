@@ -66,6 +66,12 @@ declareTests(
         await here.docker("network", "connect", "own", "web");
         await here.run("neighbour", "--net", "own");
         assert.match(await finds(here, "web", "neighbour"), /^172\./, "Docker's own names");
+        const other = await here.attempt("exec", "web", "nslookup", "-type=aaaa", "neighbour");
+        assert.doesNotMatch(
+          other.stdout + other.stderr,
+          /NXDOMAIN/,
+          "musl finds none that has one such answer",
+        );
 
         await here.run("other", "--net", "own", "--network-alias", "db");
         await until(
