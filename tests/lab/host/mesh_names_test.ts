@@ -66,7 +66,7 @@ declareTests(
         await here.docker("network", "connect", "own", "web");
         await here.run("neighbour", "--net", "own");
         assert.match(await finds(here, "web", "neighbour"), /^172\./, "Docker's own names");
-        const other = await here.attempt("exec", "web", "nslookup", "-type=aaaa", "neighbour");
+        const other = await here.attempt("exec", "web", "nslookup", "-type=aaaa", "neighbour.");
         assert.doesNotMatch(
           other.stdout + other.stderr,
           /NXDOMAIN/,
