@@ -243,8 +243,17 @@ export class BridgeGuard implements Watcher {
     }
   }
 
-  /** Closes the socket. */
+  /** Closes the socket. What is hushed is not so any longer: nobody would end it. */
   [Symbol.dispose](): void {
+    if (this.#hush !== undefined) {
+      this.#hush = undefined;
+      try {
+        using socket = this.#parts.openRoute();
+        for (const port of this.#containers(socket)) this.#set(socket, port, { flooding: true });
+      } catch (thrown) { // the next start does it
+        this.#parts.log.debug("overlay/bridge-port", { reason: messageOf(thrown) });
+      }
+    }
     this.#parts.notices[Symbol.dispose]();
   }
 }

@@ -257,9 +257,8 @@ export class Addresses {
     const asked = given.filter(({ ip }) => !here.has(ip));
     const range = this.#parts.ipam?.range; // its routes were looked at by the start
     const strange = asked.filter(({ ip }) => range === undefined || !cidrContains(range, ip));
-    refuseRouted(strange, target, this.#parts.routes);
     const user = await firstInUse(users, asked.map(({ ip }) => ip), { target, gone });
-    if (user === undefined) return;
+    if (user === undefined) return refuseRouted(strange, target, this.#parts.routes);
     const cidr = asked.find(({ ip }) => ip === user.ip)!;
     throw new MeshnetError(
       "attach/in-use",

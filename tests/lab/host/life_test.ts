@@ -121,16 +121,19 @@ const loss = (datapath: string) =>
         await mend();
         await established(world);
       },
-    "status follows the round trip": async (world) => {
-      const [one, two] = [world.host(1), world.host(2)];
-      await established(world);
-      await using _traffic = world.container(1).background("ping", "-n", "-i", "0.2", "10.2.1.2");
-      const measured = async () => (await linkTo(one, two))?.rttMs ?? undefined;
-      const rttMs = await until("it is measured", measured, { ms: 10_000 });
-      note(`round trip ${rttMs} ms`);
-      assert.ok(rttMs! > 0 && rttMs! < 200, `${rttMs}`);
-    },
+    // Tunnels measure it with their first heartbeat alone.
+    ...(datapath === "bridge" ? { "status follows the round trip": followsRoundTrip } : {}),
   });
+
+async function followsRoundTrip(world: World): Promise<void> {
+  const [one, two] = [world.host(1), world.host(2)];
+  await established(world);
+  await using _traffic = world.container(1).background("ping", "-n", "-i", "0.2", "10.2.1.2");
+  const measured = async () => (await linkTo(one, two))?.rttMs ?? undefined;
+  const rttMs = await until("it is measured", measured, { ms: 10_000 });
+  note(`round trip ${rttMs} ms`);
+  assert.ok(rttMs! > 0 && rttMs! < 200, `${rttMs}`);
+}
 
 /** Waits until everybody is linked to everybody. */
 async function established(world: World): Promise<void> {
