@@ -1,5 +1,4 @@
 /** The bridge of a host and the containers on it: alone, while no daemon runs, and when somebody meddles. */
-import type { World } from "../common/world.ts";
 import assert from "node:assert/strict";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { NAME_PORT, NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
@@ -8,7 +7,7 @@ import { note } from "../common/notes.ts";
 import { attempt, exec, ip, pause } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { cpuSeconds } from "../common/usage.ts";
-import type { Host } from "../common/world.ts";
+import type { Host, World } from "../common/world.ts";
 import { backAfter, BRIDGE, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
 
 const IDLE_MS = 5_000;
