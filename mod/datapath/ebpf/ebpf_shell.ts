@@ -19,13 +19,14 @@ import type { Vni } from "../../wire/packet/vxlan.ts";
 import { Backlog } from "../backlog.ts";
 import { OvsMeters } from "../ovs_meters.ts";
 import { leftForKernel, type UserSpace } from "../ovs_sleeve_shell.ts";
+import { placeOf } from "../miss_queue.ts";
 import { TapKeeper } from "../tap_keeper.ts";
 import type { MissHeader } from "./layout.ts";
 import { PortNumbers } from "./port_numbers.ts";
 import type { HeldProgram } from "./programs_shell.ts";
 import { EbpfSwitch, type PortKind, type SwitchParts, type SwitchPort } from "./switch_shell.ts";
 import { Tables } from "./tables_shell.ts";
-import { UserEnd } from "./tap_shell.ts";
+import { type TakeMisses, UserEnd } from "./tap_shell.ts";
 
 /** Positions in `fds`; from LINKS on those of the links. */
 const TAP = 0;
@@ -171,19 +172,25 @@ export class EbpfDatapath implements Datapath {
     const { now } = at;
     this.#keeper.drain(at.isReady(BASE_NOTICES), now);
     if (at.isReady(NOTICES)) this.#takeNotices(post, now);
-    let more = false;
-    if (at.isReady(TAP)) {
-      const { emptied, misses } = this.#user.read((header, frame) => this.#miss(header, frame, post));
-      // Emptied, it also forgives misses that were given and that the TAP had no room for.
-      if (misses > 0 || emptied) {
-        this.#tables.tookMisses(emptied ? { all: true } : { all: false, count: misses });
-      }
-      more = !emptied;
+    const ready = at.isReady(TAP);
+    const { emptied, misses } = this.#user.read(this.#takeMisses(post), ready);
+    // Emptied, it also forgives misses that were given and that the TAP had no room for.
+    if (ready && (misses > 0 || emptied)) {
+      this.#tables.tookMisses(emptied ? { all: true } : { all: false, count: misses });
     }
-    this.#backlog.update(more, now, post);
+    this.#backlog.update(!emptied, now, post); // of what has been read, heartbeats have not waited
     const isReady = (index: number) => at.isReady(LINKS + index);
-    if (this.#user.drain(post, { now, isReady })) more = true;
-    return more;
+    return this.#user.drain(post, { now, isReady }) || this.#user.waits || !emptied;
+  }
+
+  #takeMisses(post: PostEvent): TakeMisses {
+    return {
+      decide: (header, frame) => this.#miss(header, frame, post),
+      placeOf: (header, frame) => {
+        const key = this.#keyOf(header, frame, post);
+        return key && placeOf(key);
+      },
+    };
   }
 
   #miss(header: MissHeader, frame: Uint8Array, post: PostEvent): void {
@@ -372,7 +379,7 @@ export class EbpfDatapath implements Datapath {
   counts(): DatapathCounts {
     const { bounded, dropped, hits, misses } = this.#tables.counted();
     return {
-      ...{ hits, misses, lost: bounded, masks: 2, damaged: dropped },
+      ...{ hits, misses, lost: bounded + this.#user.lost, masks: 2, damaged: dropped },
       refused: this.#refused,
       repaired: this.#repaired + this.#keeper.mended,
       sleeve: this.#user.counts(),

@@ -12,12 +12,13 @@ import {
   type TakePacket,
 } from "../../overlay/ports/sleeve_port.ts";
 import { TAP_PACKET, type TapPort } from "../../overlay/ports/tap_port.ts";
+import { isUrgent, MissQueue, READ_PACKETS } from "../miss_queue.ts";
 import { putTag, SleeveTags, takeTag } from "../sleeve_tags.ts";
 import { isLocalMiss, isMiss, MAX_OUTPUTS, MISS, type MissHeader, readMiss } from "./layout.ts";
 
-/** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
-const PACKETS = 64;
 const MACS = 12;
+/** The outer source of what came through no tunnel. */
+const NO_SOURCE = "0.0.0.0";
 const TAG = 4;
 /** Places in a virtio header. */
 const VIRTIO = { gso: 1, headers: 2, checksumStart: 6 } as const;
@@ -32,8 +33,13 @@ export interface UserEndParts {
   readonly slotOf: (actions: readonly FlowAction[]) => number | undefined;
 }
 
-/** Takes a miss; the frame is valid until it returns. */
-export type TakeMiss = (header: MissHeader, frame: Uint8Array) => void;
+/** Takes misses. */
+export interface TakeMisses {
+  /** Decides about one; the frame is valid until it returns. */
+  readonly decide: (header: MissHeader, frame: Uint8Array) => void;
+  /** In whose name it waits for its turn; undefined: it is nothing to anybody. */
+  readonly placeOf: (header: MissHeader, frame: Uint8Array) => number | undefined;
+}
 
 /** See the module's head. One thread, synchronous. */
 export class UserEnd implements Disposable {
@@ -42,6 +48,8 @@ export class UserEnd implements Disposable {
   /** The links' end. */
   readonly path: SleevePort;
   readonly #parts: UserEndParts;
+  /** Packets of misses, as they were read. */
+  readonly #waiting = new MissQueue<Uint8Array>();
   /** The frame of the miss under way, where it was read to. */
   #frame: Uint8Array | undefined;
   /** For frames that are no miss under way. */
@@ -61,13 +69,25 @@ export class UserEnd implements Disposable {
     return this.#parts.tap.fd;
   }
 
-  /** Reads a bounded part of what waits in the TAP. `emptied`: nothing is left. `misses`: so many
-   * were of local ports. */
-  read(take: TakeMiss): { readonly emptied: boolean; readonly misses: number } {
+  /** Reads a bounded part of what waits in the TAP, if it is ready: what is of links leaves, of misses those are decided
+   * that have their turn. `emptied`: nothing is left in the TAP. `misses`: so many of local ports were read. */
+  read(take: TakeMisses, ready: boolean): { readonly emptied: boolean; readonly misses: number } {
+    this.#waiting.begin();
+    const read = ready ? this.#readTap(take) : { emptied: true, misses: 0 };
+    const { buffer } = this.#parts.tap;
+    for (let packet = this.#waiting.take(); packet !== undefined; packet = this.#waiting.take()) {
+      buffer.set(packet);
+      const header = headerOf(buffer, packet.length);
+      if (header !== undefined) this.#decide(header, packet.length, take);
+    }
+    return read;
+  }
+
+  #readTap(take: TakeMisses): { readonly emptied: boolean; readonly misses: number } {
     const { tap } = this.#parts;
     const { buffer } = tap;
     let misses = 0;
-    for (let i = 0; i < PACKETS; i++) {
+    for (let i = 0; i < READ_PACKETS; i++) {
       const to = tap.read(0);
       if (to === 0) return { emptied: true, misses };
       if (isMiss(buffer, VIRTIO_HEADER, to)) {
@@ -78,15 +98,32 @@ export class UserEnd implements Disposable {
     return { emptied: false, misses };
   }
 
-  #miss(buffer: Uint8Array<ArrayBuffer>, to: number, take: TakeMiss): void {
-    const header = readMiss(buffer.subarray(0, to), VIRTIO_HEADER);
+  /** Whether misses wait that were read. */
+  get waits(): boolean {
+    return this.#waiting.waits;
+  }
+
+  /** Misses that were read and then lost, as too many waited. */
+  get lost(): number {
+    return this.#waiting.lost;
+  }
+
+  #miss(buffer: Uint8Array<ArrayBuffer>, to: number, take: TakeMisses): void {
+    const header = headerOf(buffer, to);
     if (header === undefined) return;
     const frame = buffer.subarray(VIRTIO_HEADER + header.size, to);
-    if (frame.length < ETHERNET_HEADER) return;
-    this.#frame = frame;
+    const urgent = isUrgent(frame, header.source !== NO_SOURCE);
+    if (this.#waiting.atOnce(urgent)) return this.#decide(header, to, take);
+    const place = take.placeOf(header, frame);
+    if (place !== undefined) this.#waiting.keep(place, to, () => buffer.slice(0, to));
+  }
+
+  /** The packet is where the TAP's are read to. */
+  #decide(header: MissHeader, to: number, { decide }: TakeMisses): void {
+    this.#frame = this.#parts.tap.buffer.subarray(VIRTIO_HEADER + header.size, to);
     this.#inFront = header.size;
     try {
-      take(header, frame);
+      decide(header, this.#frame);
     } finally {
       this.#frame = undefined;
     }
@@ -177,6 +214,12 @@ export class UserEnd implements Disposable {
     this.path[Symbol.dispose]();
     this.#parts.tap[Symbol.dispose]();
   }
+}
+
+/** The header of a miss that was read; undefined: it is not whole, or its frame is not. */
+function headerOf(buffer: Uint8Array, to: number): MissHeader | undefined {
+  const header = readMiss(buffer.subarray(0, to), VIRTIO_HEADER);
+  return header === undefined || to - VIRTIO_HEADER - header.size < ETHERNET_HEADER ? undefined : header;
 }
 
 function putSlot(bytes: Uint8Array, at: number, slot: number): void {
