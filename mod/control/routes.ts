@@ -99,8 +99,8 @@ export interface ControlApi extends DoctorApi {
   removeName(request: NameRequest): NameAnswer;
   /** What is answered for a name. */
   lookUpName(request: LookupRequest): LookupAnswer;
-  /** Begins an orderly stop. */
-  stop(): StopAnswer;
+  /** Begins an orderly stop. `forGood`: what this host gave the network goes at once, as it does not come back. */
+  stop(request: { readonly forGood: boolean }): StopAnswer;
 }
 
 /** The endpoints of a daemon. */
@@ -211,7 +211,11 @@ export function controlEndpoints(api: ControlApi): Endpoints {
       handle: (body) => api.lookUpName({ name: readNameOf(readFields(body, ["name"])) }),
     },
     // Its end tells the client that the daemon has ended.
-    "/stop": { method: "POST", handle: () => api.stop(), holds: true },
+    "/stop": {
+      method: "POST",
+      handle: (body) => api.stop({ forGood: readFlag(readFields(body, ["forGood"]), "forGood") }),
+      holds: true,
+    },
   };
 }
 

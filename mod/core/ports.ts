@@ -1,4 +1,5 @@
 /** What cores and shells are handed from outside: time, chance, ciphers, storage, logs, gossip. */
+import type { Endpoint } from "./addr.ts";
 import type { LogEvent } from "./log_events.ts";
 import type { Decoded } from "./brand.ts";
 import type { PeerName } from "./names.ts";
@@ -88,6 +89,20 @@ export interface GossipPort {
   broadcast(channel: string, data: GossipData): void;
 }
 
+/** What became of an attempt to connect that only asks whether a host is there: its system refused it, somebody listens, or
+ * nothing came back. */
+export type Knocked = "refused" | "accepted" | "nothing";
+
+/** How our last connection to a peer ended whose host may be there still: its daemon restarts, has crashed or hangs. */
+export interface Parting {
+  /** When it ended. */
+  readonly at: Millis;
+  /** Where the host's mesh port is. */
+  readonly address: Endpoint;
+  /** Whether the host's kernel carries traffic of its containers without the daemon. */
+  readonly carried: boolean;
+}
+
 /** One gossip channel (spec mesh.md 7.1). A refused message ends the connection it came on, nothing else. */
 export interface GossipChannel {
   /** What it is called on the wire. */
@@ -100,10 +115,10 @@ export interface GossipChannel {
   onBroadcast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<GossipData | undefined>;
   /** Takes a message meant for us alone. */
   onUnicast(source: PeerName, payload: Uint8Array, now: Millis): Decoded<undefined>;
-  /** Peers that left the mesh. */
-  onPeersRemoved(peers: readonly PeerName[]): void;
+  /** Peers that left the mesh; and how those parted whose hosts may be there still. */
+  onPeersRemoved(peers: readonly PeerName[], partings?: ReadonlyMap<PeerName, Parting>): void;
   /** A connection to neighbour `peer` was added. Forget what was known of earlier ones: its process may be another. */
-  onNeighbour?(peer: PeerName): void;
+  onNeighbour?(peer: PeerName, now: Millis): void;
 }
 
 /** A netlink socket of one family in one network namespace. Synchronous; every wait is bounded. */

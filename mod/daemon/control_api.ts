@@ -31,6 +31,8 @@ import { hostFacts, networkNamespace } from "./host/host_facts.ts";
 
 /** Longest wait for the data plane, in milliseconds. */
 const PATIENCE_MS = 3000;
+/** How long the last words of a host that leaves for good may take, milliseconds. */
+const FAREWELL_MS = 100;
 
 /** The running parts. */
 export interface ControlParts {
@@ -174,9 +176,10 @@ export function controlApi(parts: ControlParts): ControlApi {
     detach: (request) => changed(parts.containers.detach(request)),
     expose: (request, gone) => changed(parts.exposing.expose(request, gone)),
     hide: ({ addresses }) => changed(parts.exposing.hide(addresses)),
-    stop() {
-      // After the answer is on its way.
-      setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), 0);
+    stop({ forGood }) {
+      if (forGood) names?.directory.remove({});
+      // After the answer is on its way, and what the other hosts are told.
+      setTimeout(() => parts.end({ kind: "asked", by: "control socket" }), forGood ? FAREWELL_MS : 0);
       const { connections } = router.snapshot();
       return {
         pid: Deno.pid,

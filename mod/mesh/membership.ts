@@ -2,7 +2,7 @@
 import type { Decoded } from "../core/brand.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import type { LinkId, TopologyView } from "../core/overlay_port.ts";
-import type { GossipData } from "../core/ports.ts";
+import type { GossipData, Parting } from "../core/ports.ts";
 import type { Millis } from "../core/time.ts";
 import type { Features } from "../wire/mesh/mesh_message.ts";
 import type { Connector } from "./dialing/connector.ts";
@@ -30,6 +30,8 @@ const COMPARE_QUIET = 2_000;
 const COMPARE_LATEST = 10_000;
 /** with this many neighbours. */
 const COMPARE_WITH = 3;
+/** How the last connection to a peer ended counts if the peer leaves the mesh within this time, milliseconds. */
+const PARTING_MS = 60_000;
 /** About what one link takes in a record. A mesh that is starting soon has nearly all links between its peers. */
 const LINK_BYTES = 30;
 /** Finding whom to relay to walks many edges. Above so many, about half a second, relays go to all neighbours instead. */
@@ -81,6 +83,8 @@ export class Membership {
   /** Whether a connection of ours was removed: what it led to may have to be collected. */
   #collect = false;
   #unsettled: number | undefined;
+  /** How connections to peers ended lately whose hosts may be there still. */
+  readonly #partings = new Map<PeerName, Parting>();
   #view: TopologyView | undefined;
   #reachable: readonly PeerName[] = [];
 
@@ -117,7 +121,8 @@ export class Membership {
     const { outbound, id } = connection.origin;
     const reachable = this.routes?.reaches(peer) ?? false;
     this.topology.setLink({ peer, address: connection.address, outbound, established: false });
-    this.engine.addConnection(id, peer);
+    this.engine.addConnection(id, peer, now);
+    this.#partings.delete(peer);
     const extended = connection.introduced?.remote.extensions?.includes(DIGEST_EXTENSION) ?? false;
     if (extended) {
       this.#channel.onTeller(peer);
@@ -135,9 +140,11 @@ export class Membership {
     this.#changed([], now);
   }
 
-  /** A connection left the table. */
-  removed(connection: Connection, now: Millis): void {
+  /** A connection left the table. `parting`: the remote's host may be there still. */
+  removed(connection: Connection, parting: Parting | undefined, now: Millis): void {
     const peer = connection.peer!;
+    for (const [name, { at }] of this.#partings) if (now - at > PARTING_MS) this.#partings.delete(name);
+    if (parting !== undefined) this.#partings.set(peer, parting);
     this.engine.removeConnection(connection.origin.id);
     this.topology.removeLink(peer);
     this.topology.release(peer);
@@ -229,7 +236,10 @@ export class Membership {
     const { changed, removed, selfChanged, relays } = this.#channel.takeOutcome();
     for (const name of relays) this.#relays.add(name);
     if (selfChanged) this.#shortIdChanged(now);
-    if (removed.length > 0) this.engine.peersRemoved(removed.map((record) => record.name));
+    if (removed.length > 0) {
+      this.engine.peersRemoved(removed.map((record) => record.name), new Map(this.#partings));
+      for (const { name } of removed) this.#partings.delete(name);
+    }
     const waits = this.engine.holding && this.#recalculation.at === Infinity;
     if (changed || selfChanged || waits) this.#requestRoutes(now);
     if (changed) this.#compareSoon(now);

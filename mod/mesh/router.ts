@@ -144,7 +144,7 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
       case "written":
         return this.#connections.written(event.socket, event.count);
       case "closed":
-        return this.#connections.closed(event.socket, event.reason, now);
+        return this.#connections.closed(event, now);
       case "overlay":
         return this.#connections.overlay(event.event, now);
       case "targets":

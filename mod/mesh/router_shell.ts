@@ -6,7 +6,7 @@ import type { Faults } from "../core/faults.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerName, ShortId } from "../core/names.ts";
 import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
-import type { Alarm, Clock, GossipChannel, GossipData, Logger, Store } from "../core/ports.ts";
+import type { Alarm, Clock, GossipChannel, GossipData, Knocked, Logger, Store } from "../core/ports.ts";
 import type { AttemptId } from "./mesh_ids.ts";
 import { RouterCore } from "./router.ts";
 import type { SocketId } from "./mesh_ids.ts";
@@ -14,6 +14,7 @@ import type { RouterConfig, RouterEffect, RouterEvent } from "./router_types.ts"
 import type { ConnectionSnapshot, MeshSnapshot, RoutesSnapshot } from "./snapshot.ts";
 import { Socket } from "./tcp/socket_shell.ts";
 import type { TargetChange } from "./dialing/target_change.ts";
+import { knockAt } from "./tcp/knock_shell.ts";
 import { parseDialTarget } from "./dialing/target.ts";
 import {
   DenoStream,
@@ -44,6 +45,8 @@ export interface RouterOptions extends RouterConfig {
   /** Takes what fails where nobody waits for it. */
   readonly faults: Faults;
   readonly overlay: { request(request: OverlayRequest): void };
+  /** A connection was made: the kernel is to find out soon if the remote's system is dead. */
+  watchTcp?(ends: { readonly local: Endpoint; readonly remote: Endpoint }): void;
   /** We had to take another short id: keep it for the next start. */
   onShortId(shortId: ShortId): void;
   /** A connection works under our name: it is to be kept. */
@@ -179,6 +182,11 @@ export class Router {
   /** Whether a neighbour has announced an extension of the protocol. */
   announces(peer: PeerName, extension: string): boolean {
     return this.#core.announces(peer, extension);
+  }
+
+  /** Finds out whether a host is there, by an attempt to connect. Does not reject. */
+  knock(address: Endpoint): Promise<Knocked> {
+    return knockAt(address, { from: this.#from, signal: this.options.signal });
   }
 
   #reachable(peers: readonly PeerName[]): void {
@@ -339,14 +347,15 @@ export class Router {
 
   #adopt(stream: Stream): SocketId {
     const id = ++this.#serial as SocketId;
+    this.options.watchTcp?.(stream);
     this.#sockets.set(
       id,
       new Socket(stream, {
         data: (data) => this.#post({ kind: "bytes", socket: id, data }),
         written: (count) => this.#post({ kind: "written", socket: id, count }),
-        end: (reason) => {
+        end: (reason, silent = false) => {
           this.#sockets.delete(id);
-          this.#post({ kind: "closed", socket: id, reason });
+          this.#post({ kind: "closed", socket: id, reason, silent });
         },
       }),
     );

@@ -43,8 +43,13 @@ export type RouterEvent =
   | { readonly kind: "bytes"; readonly socket: SocketId; readonly data: Uint8Array }
   /** The shell wrote this many of the bytes it was given. */
   | { readonly kind: "written"; readonly socket: SocketId; readonly count: number }
-  /** The connection ended without our wish; no more events of it follow. */
-  | { readonly kind: "closed"; readonly socket: SocketId; readonly reason: string }
+  /** The connection ended without our wish; no more events of it follow. `silent`: the remote's system does not answer. */
+  | {
+    readonly kind: "closed";
+    readonly socket: SocketId;
+    readonly reason: string;
+    readonly silent?: boolean;
+  }
   /** The direct targets change. They must be remembered before: see RouterCore.targetsAfter(). */
   | { readonly kind: "targets"; readonly change: TargetChange }
   /** This host's interfaces, addresses or routes have changed: what could not be reached may be reached now. Connections

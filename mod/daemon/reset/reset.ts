@@ -153,7 +153,8 @@ async function stopDaemon(
   { runDir, force }: { readonly runDir: string; readonly force: boolean },
 ): Promise<void> {
   try {
-    await callDaemon<StopAnswer>({ method: "POST", path: "/stop", body: {} }, { runDir, timeoutMs: STOP_MS });
+    const request = { method: "POST", path: "/stop", body: { forGood: true } } as const;
+    await callDaemon<StopAnswer>(request, { runDir, timeoutMs: STOP_MS });
   } catch (error) {
     if (!force) {
       throw new MeshnetError("control/request-failed", `The daemon does not stop: ${messageOf(error)}`, {

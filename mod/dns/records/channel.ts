@@ -1,7 +1,7 @@
 /** The gossip channel of names: bytes to events and back, and how neighbours of our make compare what they have. */
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import { type PeerName, UNKNOWN_PEER } from "../../core/names.ts";
-import type { GossipChannel, GossipData } from "../../core/ports.ts";
+import type { GossipChannel, GossipData, Parting } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
 import {
   decodeDnsGossip,
@@ -43,7 +43,7 @@ export type ChannelEffect =
   | { readonly kind: "broadcast"; readonly data: GossipData }
   /** One peer of our make is to get this. */
   | { readonly kind: "unicast"; readonly to: PeerName; readonly payload: Uint8Array<ArrayBuffer> }
-  | Extract<DirectoryEffect, { kind: "outcome" }>;
+  | Extract<DirectoryEffect, { kind: "outcome" | "knock" }>;
 
 /** What a channel is made of. */
 export interface ChannelOptions {
@@ -127,14 +127,15 @@ export class DnsChannel implements GossipChannel {
   }
 
   /** Peers that the mesh has forgotten. */
-  onPeersRemoved(peers: readonly PeerName[]): void {
+  onPeersRemoved(peers: readonly PeerName[], partings?: ReadonlyMap<PeerName, Parting>): void {
     for (const peer of peers) this.#neighbours.delete(peer);
-    this.feed({ kind: "left", peers }, 0 as Millis); // a step takes an old time for its last one
+    this.feed({ kind: "left", peers, partings }, 0 as Millis); // a step takes an old time for its last one
   }
 
   /** Another process of a peer may ask at once, and knows nothing. */
-  onNeighbour(peer: PeerName): void {
+  onNeighbour(peer: PeerName, now: Millis): void {
     this.#neighbours.delete(peer);
+    this.feed({ kind: "back", peer }, now);
   }
 
   #news(entries: readonly DnsEntry[]): News {

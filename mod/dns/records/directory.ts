@@ -1,6 +1,8 @@
 /** The names of all hosts of the cluster: events and time in, effects out (source: spec dns.md, sections 1 and 2). */
 import { assertNever } from "../../core/brand.ts";
 import type { Core } from "../../core/driver.ts";
+import type { PeerName } from "../../core/names.ts";
+import type { Parting } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import { TokenBucket } from "../../core/token_bucket.ts";
 import { type DnsEntry, type DnsGossip, entryIdentity } from "../../wire/dns/dns_gossip.ts";
@@ -12,6 +14,7 @@ import type {
   DirectoryOutcome,
   EntryData,
 } from "./directory_types.ts";
+import { AbsentNames } from "./absent_names.ts";
 import { isBelow, whole } from "./domain.ts";
 import { EntryStore, type EntryWatcher, MAX_DNS_ENTRIES } from "./entry_store.ts";
 import { badName, outside, skewed, tooMany } from "./words.ts";
@@ -33,6 +36,8 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
   readonly #options: DirectoryOptions;
   /** What there is; only the directory changes it. */
   readonly store: EntryStore;
+  /** Names of hosts whose daemon is away. */
+  readonly absent: AbsentNames;
   /** Entries of others that were left out: senseless, unknown origin, long deleted, from the future, no room. */
   refused = 0;
   /** Targets of ours that do not answer, as `healthKey` calls them. */
@@ -51,7 +56,12 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
     this.#options = options;
     this.#now = options.now;
     this.#overrides = new TokenBucket(OVERRIDES.size, { refill: OVERRIDES.refill, now: options.now });
-    this.store = new EntryStore(watch, MAX_DNS_ENTRIES, options.self);
+    this.absent = new AbsentNames(watch);
+    const replace: EntryWatcher = (before, after) => {
+      // What an absent host tells again takes the place of what was kept of it, without a gap.
+      watch(before ?? (after === undefined ? undefined : this.absent.take(after)), after);
+    };
+    this.store = new EntryStore(replace, MAX_DNS_ENTRIES, options.self);
   }
 
   /** Handles one event; see the class. */
@@ -65,7 +75,7 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
 
   /** Earliest time at which a wake could matter. */
   nextWake(): number {
-    return Math.min(this.#expireAt, this.#renewAt, this.#overrideAt);
+    return Math.min(this.#expireAt, this.#renewAt, this.#overrideAt, this.absent.nextWake());
   }
 
   /** Whole seconds since 1970, as gossip carries them. */
@@ -98,8 +108,12 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
       case "health":
         return this.#health(event);
       case "left":
-        for (const peer of event.peers) if (peer !== this.#options.self) this.store.dropOrigin(peer);
+        for (const peer of event.peers) this.#left(peer, event.partings?.get(peer));
         return;
+      case "back":
+        return this.absent.back(event.peer, this.#now);
+      case "knocked":
+        return this.absent.knocked(event.peer, event.result, this.#now);
       case "gossip":
         return this.#gossip(event.gossip, event.broadcast);
       default:
@@ -138,6 +152,21 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
         ? entry
         : { ...entry, tombstone, version: entry.version + 1, unhealthy: false }
     );
+  }
+
+  /** A peer left the mesh. Its names stay for a while if its host may be there. */
+  #left(peer: PeerName, parting: Parting | undefined): void {
+    if (peer === this.#options.self) return;
+    if (parting === undefined) {
+      this.absent.drop(peer);
+      return this.store.dropOrigin(peer);
+    }
+    if (parting.at > this.#now) this.#now = parting.at;
+    this.absent.begin(peer, parting);
+    for (const entry of [...this.store.of(peer)]) {
+      this.store.drop(entry);
+      if (entry.tombstone === 0 || entry.unhealthy) this.absent.add(entry);
+    }
   }
 
   /** Changes entries of ours, and tells everybody; the result is how many. */
@@ -243,6 +272,7 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
 
   #wake(): void {
     if (this.#now >= this.#overrideAt) this.#tellWaiting();
+    for (const wanted of this.absent.wake(this.#now)) this.#effects.push({ kind: "knock", ...wanted });
     if (this.#now >= this.#renewAt) {
       this.#renewAt = this.#unhealthy.size === 0 ? Infinity : after(this.#now, RENEW_MS);
       this.#change((entry) => entry.unhealthy ? this.#mark(entry, false) : entry);

@@ -1,10 +1,12 @@
 /** The directory's clock and gossip: carries out what the core decides, and takes what this host wants. */
+import type { Endpoint } from "../../core/addr.ts";
 import type { Faults } from "../../core/faults.ts";
 import { type ErrorCode, MeshnetError } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
-import type { Alarm, Clock, GossipPort } from "../../core/ports.ts";
+import type { Alarm, Clock, GossipPort, Knocked } from "../../core/ports.ts";
 import { after } from "../../core/time.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
+import type { KnockWanted } from "./absent_names.ts";
 import { DNS_CHANNEL, DnsChannel } from "./channel.ts";
 import { Directory } from "./directory.ts";
 import type { DirectoryEvent, DirectoryOptions, DirectoryOutcome, EntryData } from "./directory_types.ts";
@@ -23,6 +25,8 @@ export interface DirectoryShellOptions extends DirectoryOptions {
   readonly gossip: GossipPort;
   /** Whether a neighbour has announced that it compares what it has. */
   readonly compares: (peer: PeerName) => boolean;
+  /** Finds out whether a host is there. Does not reject. */
+  readonly knock: (address: Endpoint) => Promise<Knocked>;
 }
 
 /** A record of this host that goes; what is not given may be anything. */
@@ -55,6 +59,7 @@ export class DirectoryShell implements Disposable {
       perform: (effect) => {
         if (effect.kind === "outcome") this.#outcome = effect.outcome;
         else if (this.#stopped) return;
+        else if (effect.kind === "knock") void this.#knock(effect);
         else if (effect.kind === "broadcast") gossip.broadcast(DNS_CHANNEL, effect.data);
         else gossip.unicast(DNS_CHANNEL, effect.to, effect.payload);
       },
@@ -97,6 +102,7 @@ export class DirectoryShell implements Disposable {
   /** All entries, deleted ones included. Do not change anything while you go through them. */
   *entries(): Iterable<DnsEntry> {
     for (const origin of this.#directory.store.origins()) yield* this.#directory.store.of(origin);
+    yield* this.#directory.absent.entries();
   }
 
   /** Those of this host. */
@@ -120,6 +126,16 @@ export class DirectoryShell implements Disposable {
     this.#outcome = undefined;
     this.channel.feed(event, this.#options.clock.now());
     return this.#outcome;
+  }
+
+  async #knock({ address, peer }: KnockWanted): Promise<void> {
+    const { clock, faults, knock } = this.#options;
+    try {
+      const result = await knock(address);
+      if (!this.#stopped) this.channel.feed({ kind: "knocked", peer, result }, clock.now());
+    } catch (thrown) {
+      faults.tell("knock at a host", thrown);
+    }
   }
 
   #wake(): void {

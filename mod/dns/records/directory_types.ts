@@ -1,6 +1,8 @@
 /** What goes into the directory of names and what comes out. */
 import type { PeerName } from "../../core/names.ts";
+import type { Knocked, Parting } from "../../core/ports.ts";
 import type { DnsEntry, DnsGossip } from "../../wire/dns/dns_gossip.ts";
+import type { KnockWanted } from "./absent_names.ts";
 
 /** What a directory is made of. */
 export interface DirectoryOptions {
@@ -47,8 +49,16 @@ export type DirectoryEvent =
     readonly addr?: number | undefined;
     readonly healthy: boolean;
   }
-  /** Peers left the mesh, and with them their names. */
-  | { readonly kind: "left"; readonly peers: readonly PeerName[] }
+  /** Peers left the mesh, and with them their names: those in `partings` for a while only, as their hosts may be there. */
+  | {
+    readonly kind: "left";
+    readonly peers: readonly PeerName[];
+    readonly partings?: ReadonlyMap<PeerName, Parting> | undefined;
+  }
+  /** A peer is connected. */
+  | { readonly kind: "back"; readonly peer: PeerName }
+  /** What became of a knock at the host of a peer that has left. */
+  | { readonly kind: "knocked"; readonly peer: PeerName; readonly result: Knocked }
   /** Gossip came. */
   | { readonly kind: "gossip"; readonly gossip: DnsGossip; readonly broadcast: boolean };
 
@@ -73,4 +83,6 @@ export type DirectoryEffect =
   | { readonly kind: "relay"; readonly entries: readonly DnsEntry[] }
   /** What came last is refused, which ends the connection that it came on. */
   | { readonly kind: "refuse"; readonly reason: string }
+  /** Find out whether a host is there: by an attempt to connect, which its system accepts or refuses. */
+  | { readonly kind: "knock" } & KnockWanted
   | { readonly kind: "outcome"; readonly id: number; readonly outcome: DirectoryOutcome };

@@ -2,6 +2,7 @@
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import { compareOnWire } from "../../wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../wire/dns/dns_types.ts";
+import { bestOf } from "./name_index.ts";
 import { aliasTarget } from "./spelling.ts";
 
 /** Aliases that lead to aliases: no more than this, as when a client asks. */
@@ -29,9 +30,7 @@ function* alive(entries: Iterable<DnsEntry>): Iterable<DnsEntry> {
   for (const entry of entries) if (entry.tombstone === 0 || entry.unhealthy) yield entry;
 }
 
-/** Those whose targets do not answer count where no other ones of their type do. */
+/** The best of each type. */
 function wellOf(entries: readonly DnsEntry[]): DnsEntry[] {
-  return entries.filter(({ type, unhealthy }) =>
-    !unhealthy || !entries.some((other) => other.type === type && !other.unhealthy)
-  );
+  return [...Map.groupBy(entries, ({ type }) => type).values()].flatMap(bestOf);
 }

@@ -66,12 +66,19 @@ export class NameSet {
     return found;
   }
 
-  /** Entries of a type. Those whose targets do not answer count where no other ones do. */
+  /** Entries of a type that are answered. */
   #of(type: number): DnsEntry[] {
-    const all = this.#entries.filter((entry) => entry.type === type);
-    const well = all.filter(({ unhealthy }) => !unhealthy);
-    return well.length > 0 ? well : all;
+    return [...bestOf(this.#entries.filter((entry) => entry.type === type))];
   }
+}
+
+/** The entries of a name that are answered: those of absent hosts where there are no others, and those whose targets do not
+ * answer where there is nothing else. */
+export function bestOf(entries: readonly DnsEntry[]): readonly DnsEntry[] {
+  const well = entries.filter(({ unhealthy }) => !unhealthy);
+  if (well.length === 0) return entries;
+  const here = well.filter(({ away }) => away !== true);
+  return here.length > 0 ? here : well;
 }
 
 const NOTHING: readonly Uint8Array[] = [];

@@ -3,6 +3,7 @@ import { type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import type { ConnUid, PeerName } from "../../core/names.ts";
 import type { LinkId, LinkStatus } from "../../core/overlay_port.ts";
+import type { Parting } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { Features } from "../../wire/mesh/mesh_message.ts";
 import { TAG } from "../../wire/mesh/mesh_message.ts";
@@ -76,6 +77,8 @@ export interface ConnectionEnd {
   readonly fault?: boolean;
   /** True: the way to the remote broke, as far as we know; the remote may be there still, here or elsewhere. */
   readonly lost?: boolean;
+  /** True: the remote's host may be there still, with a daemon that restarts, has crashed or hangs. */
+  readonly there?: boolean;
   /** True: nobody needs to hear of it. */
   readonly silent?: boolean;
   /** Level of the log line; by its stage unless given. */
@@ -114,6 +117,8 @@ export class Connection {
   heard: Millis;
   /** What the overlay last said of itself. */
   status: LinkStatus | undefined;
+  /** Whether the last overlay that worked goes on without the remote's daemon: kernels carry it. */
+  carried = false;
   /** When we began to wonder whether the remote still has this connection. */
   #doubted = -Infinity;
   #probed = -Infinity;
@@ -198,6 +203,11 @@ export class Connection {
     return { ip: this.movedTo ?? remote.ip, port: outbound ? remote.port : port };
   }
 
+  /** How it ends where the remote's host may be there still. */
+  parting(port: number, now: Millis): Parting {
+    return { at: now, address: this.remoteAt(port), carried: this.carried };
+  }
+
   /** Another process has the remote's name: does the remote still have this connection? True: write to it now. */
   doubt(now: Millis): boolean {
     if (now - this.#doubted > DOUBT_TIME) this.#doubted = now;
@@ -212,6 +222,11 @@ export class Connection {
   /** Whether this end is known to be dead: this host no longer has its address. */
   get uprooted(): boolean {
     return this.#uprooted;
+  }
+  /** What the overlay says of itself. */
+  told(status: LinkStatus): void {
+    this.status = status;
+    if (status.overlay !== undefined) this.carried = status.overlay === "fastdp";
   }
   /** The data plane hears the remote at this address. */
   moved(ip: Ip): void {

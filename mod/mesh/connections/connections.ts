@@ -157,11 +157,11 @@ export class Connections {
   }
 
   /** A connection ended without our wish. */
-  closed(socket: SocketId, reason: string, now: Millis): void {
+  closed({ reason, silent = false, socket }: RouterEvent & { readonly kind: "closed" }, now: Millis): void {
     const connection = this.table.bySocket(socket);
     if (connection === undefined) return;
     const why = connection.stage === "greeting" ? connection.intro.closed().reason : reason;
-    this.end(connection, { reason: why, orderly: false }, now, { closed: true });
+    this.end(connection, { reason: why, orderly: false, there: !silent }, now, { closed: true });
   }
 
   /** Addresses of this host have gone or come: connections from what has gone are dead. */
@@ -182,7 +182,7 @@ export class Connections {
         return;
       case "status":
         this.log.status(connection, event.status, now);
-        connection.status = event.status;
+        connection.told(event.status);
         return;
       case "moved":
         connection.moved(event.remote);
@@ -229,7 +229,7 @@ export class Connections {
       if (due.ok) {
         for (const message of due.value) this.#send(connection, message, now);
       } else {
-        this.end(connection, { reason: due.reason, orderly: false, lost: true }, now);
+        this.end(connection, { reason: due.reason, orderly: false, lost: true, there: true }, now);
       }
     }
     this.#wakeAt = Infinity;
@@ -269,7 +269,11 @@ export class Connections {
     if (ran) {
       if (end.lost) this.#follow(connection, now);
       this.#overlay({ kind: "stop", link: id, orderly: end.orderly });
-      membership.removed(connection, now);
+      membership.removed(
+        connection,
+        end.there === true ? connection.parting(config.port, now) : undefined,
+        now,
+      );
     }
     const self = connection.peer === config.name && end.silent === true;
     if (!self) this.terminations++;

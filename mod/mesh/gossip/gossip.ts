@@ -5,7 +5,7 @@
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { LinkId } from "../../core/overlay_port.ts";
-import type { GossipChannel, GossipData, Random } from "../../core/ports.ts";
+import type { GossipChannel, GossipData, Parting, Random } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import { decodeGossipFrame, encodeGossipFrame, type GossipFrame } from "../../wire/mesh/mesh_message.ts";
 import { randomNeighbours } from "./neighbours.ts";
@@ -108,10 +108,10 @@ export class GossipEngine {
   }
 
   /** A connection to `peer` has entered our table; an older one to the same peer must have been removed. */
-  addConnection(link: LinkId, peer: PeerName): void {
+  addConnection(link: LinkId, peer: PeerName, now: Millis): void {
     this.#senders.set(link, new GossipSender(this.#self, peer, this.#senderLimits));
     this.#links.set(peer, link);
-    for (const channel of this.#channels.values()) channel.onNeighbour?.(peer);
+    for (const channel of this.#channels.values()) channel.onNeighbour?.(peer, now);
   }
 
   /** The connection has left our table; what waited for it is dropped. */
@@ -220,9 +220,9 @@ export class GossipEngine {
     return this.#senders.get(link)?.take();
   }
 
-  /** Tells every channel that peers have left the mesh. */
-  peersRemoved(peers: readonly PeerName[]): void {
-    for (const channel of this.#channels.values()) channel.onPeersRemoved(peers);
+  /** Tells every channel that peers have left the mesh, and how those parted whose hosts may be there still. */
+  peersRemoved(peers: readonly PeerName[], partings?: ReadonlyMap<PeerName, Parting>): void {
+    for (const channel of this.#channels.values()) channel.onPeersRemoved(peers, partings);
   }
 
   /** What was dropped so far. */

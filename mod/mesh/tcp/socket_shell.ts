@@ -13,8 +13,8 @@ export interface SocketHandlers {
   data(bytes: Uint8Array): void;
   /** So many of our bytes have left. */
   written(count: number): void;
-  /** The connection ended without our wish; a reason for people. */
-  end(reason: string): void;
+  /** The connection ended without our wish; a reason for people. `silent`: the remote's system did not answer any more. */
+  end(reason: string, silent?: boolean): void;
 }
 
 /** One connection with the bytes that wait to be written. The core bounds them: it counts what it gave. */
@@ -33,7 +33,7 @@ export class Socket {
     const { data, end } = this.handlers;
     this.stream.start({
       data: (bytes) => this.#silent ? undefined : data(bytes),
-      end: (reason) => this.#end(reason, end),
+      end: (reason, silent) => this.#end(() => end(reason, silent)),
     });
   }
 
@@ -90,10 +90,10 @@ export class Socket {
     return parts.length > 1 ? concatBytes(...parts) : parts[0];
   }
 
-  #end(reason: string, report: (reason: string) => void): void {
+  #end(report: () => void): void {
     if (this.#closed) return;
     const silent = this.#silent;
     this.close();
-    if (!silent) report(reason);
+    if (!silent) report();
   }
 }

@@ -1,7 +1,7 @@
 /** Dialling from a chosen local address, which only the Node interface offers. Loaded when needed. */
 import { createConnection, type Socket } from "node:net";
 import type { Endpoint, Ip } from "../../core/addr.ts";
-import { brokenBy, endpointOf, type Stream, type StreamHandlers } from "./tcp_shell.ts";
+import { brokenBy, endpointOf, isSilence, type Stream, type StreamHandlers } from "./tcp_shell.ts";
 
 /** A stream over a socket of the Node interface. */
 class NodeStream implements Stream {
@@ -18,16 +18,16 @@ class NodeStream implements Stream {
   }
 
   start(handlers: StreamHandlers): void {
-    const end = (reason: string) => {
+    const end = (reason: string, silent = false) => {
       if (this.#closed) return;
       this.close();
-      handlers.end(reason);
+      handlers.end(reason, silent);
     };
     this.socket.on("data", (bytes: Uint8Array) => {
       if (!this.#closed) handlers.data(new Uint8Array(bytes));
     });
     this.socket.on("end", () => end("the peer closed the connection"));
-    this.socket.on("error", (error: Error) => end(brokenBy(error)));
+    this.socket.on("error", (error: Error) => end(brokenBy(error), isSilence(error)));
     this.socket.on("close", () => end("the connection was closed"));
     this.socket.resume();
   }

@@ -8,8 +8,9 @@ import type { DialFailure } from "../router_types.ts";
 export interface StreamHandlers {
   /** The receiver may keep the bytes. */
   data(bytes: Uint8Array): void;
-  /** The remote closed, or the connection broke: a sentence without full stop. */
-  end(reason: string): void;
+  /** The remote closed, or the connection broke: a sentence without full stop. `silent`: the remote's system did not answer
+   * any more. */
+  end(reason: string, silent?: boolean): void;
 }
 
 /** One TCP connection. */
@@ -65,7 +66,7 @@ export class DenoStream implements Stream {
         if (size !== buffer.length) buffer = new Uint8Array(size);
       }
     } catch (error) {
-      if (!this.#closed) handlers.end(brokenBy(error));
+      if (!this.#closed) handlers.end(brokenBy(error), isSilence(error));
     }
   }
 
@@ -138,6 +139,11 @@ export function brokenBy(error: unknown): string {
     return "the connection timed out: the host or the network between is down";
   }
   return `the connection broke: ${message}`;
+}
+
+/** Whether a connection broke because the remote's system does not answer: it is dead, or the network between. */
+export function isSilence(error: unknown): boolean {
+  return /timed? ?out|unreach|no route|ETIMEDOUT/i.test(messageOf(error));
 }
 
 /** Sorts a failed dial by what to advise. */

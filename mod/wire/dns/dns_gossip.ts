@@ -28,6 +28,8 @@ export interface DnsEntry {
   readonly tombstone: number;
   /** Deleted only as long as its target does not answer. Other makes see a deleted entry. */
   readonly unhealthy: boolean;
+  /** Never on the wire: its host's daemon is away, and it is answered where no other one is. */
+  readonly away?: boolean;
 }
 
 /** What a peer has of one origin, in short: equal sums stand for equal entries. */

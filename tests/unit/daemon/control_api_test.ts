@@ -113,7 +113,7 @@ Deno.test("controlApi() reports configuration with origins, host facts and inner
 Deno.test("controlApi() tells who is reached through the daemon, and then ends it", async () => {
   const asked: unknown[] = [];
   const answer = { pid: Deno.pid, peersThroughDaemon: 1, answeredNames: false };
-  assert.deepEqual(controlApi(fakeParts(asked)).stop(), answer);
+  assert.deepEqual(controlApi(fakeParts(asked)).stop({ forGood: false }), answer);
   await new Promise((resolve) => setTimeout(resolve, 0));
   assert.deepEqual(asked, [["end", { kind: "asked", by: "control socket" }]]);
 });
@@ -124,7 +124,7 @@ Deno.test("controlApi() tells whether containers lose their name server by the e
       ...fakeParts([]),
       names: { forContainers: () => ({ address, problem: undefined, hint: undefined }) },
       attachments: { list: () => attached },
-    } as unknown as ControlParts).stop().answeredNames;
+    } as unknown as ControlParts).stop({ forGood: false }).answeredNames;
   assert.deepEqual(
     [stopped("169.254.53.53", [{}]), stopped("169.254.53.53", []), stopped(undefined, [{}])],
     [true, false, false],

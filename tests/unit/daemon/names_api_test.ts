@@ -27,6 +27,7 @@ function bench(farDomain = domain) {
       clock,
       alarm: { set() {} },
       compares: () => true,
+      knock: () => Promise.resolve("nothing" as const),
       knows: () => true,
       wallSeconds: () => 1_700_000_000,
     },

@@ -125,9 +125,9 @@ export class Host implements NetworkHost<DnsChannel> {
     const known = new Set([this, ...others].map(({ name }) => name));
     const left = [...this.known].filter((peer) => !known.has(peer));
     this.known = known;
-    this.deliver((channel) => {
+    this.deliver((channel, now) => {
       channel.onPeersRemoved(left);
-      for (const { name } of others) channel.onNeighbour(name);
+      for (const { name } of others) channel.onNeighbour(name, now);
       return { ok: true };
     });
   }

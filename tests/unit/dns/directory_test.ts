@@ -285,7 +285,7 @@ Deno.test("DnsChannel: two neighbours that have the same and both know so tell e
   assert.deepEqual(rounds.map(([from]) => from).reduce((sum, n) => sum! + n!), 2);
   one.hear([entry({ version: 1 })]);
   assert.equal(round(one, two), 1);
-  one.channel.onNeighbour(peer(2));
+  one.channel.onNeighbour(peer(2), one.now as Millis);
   two.hear([entry({ version: 1 })]);
   assert.equal(round(one, two), 1, "another process of it knows nothing");
 });

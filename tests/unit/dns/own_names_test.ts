@@ -27,7 +27,12 @@ class Machine {
       ...{ self: peer(1), domain: DOMAIN, clock: this.clock, alarm },
       faults: { tell: (_, thrown) => assert.fail(String(thrown)) },
       gossip: { unicast() {}, broadcast: (_, data) => void this.told.push(data) },
-      ...{ compares: () => true, knows: () => true, wallSeconds: () => 1_700_000_000 },
+      ...{
+        compares: () => true,
+        knock: () => Promise.resolve("nothing" as const),
+        knows: () => true,
+        wallSeconds: () => 1_700_000_000,
+      },
     }, () => {});
     this.names = new OwnNames({
       ...{ store: this.store, directory: this.directory, domain: DOMAIN, logger },
@@ -168,7 +173,12 @@ Deno.test("DirectoryShell: what another clock says is refused, and remembered fo
     ...{ self: peer(2), domain: DOMAIN, clock: machine.clock, alarm: { set() {} } },
     faults: { tell() {} },
     gossip: { unicast() {}, broadcast: (_, data) => void other.told.push(data) },
-    ...{ compares: () => true, knows: () => true, wallSeconds: () => 1_700_000_901 },
+    ...{
+      compares: () => true,
+      knock: () => Promise.resolve("nothing" as const),
+      knows: () => true,
+      wallSeconds: () => 1_700_000_901,
+    },
   }, () => {});
   late.register({ container: "c", hostname: "x.mesh.internal.", data: records("10.2.1.1")[0]! });
   const [bytes] = [...other.told[0]!.encode()];

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
+import { good } from "../../../mod/core/brand.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import type { LinkId } from "../../../mod/core/overlay_port.ts";
+import type { Parting } from "../../../mod/core/ports.ts";
 import { DIGEST_CHANNEL, DIGEST_EXTENSION } from "../../../mod/mesh/gossip/topology_digest.ts";
+import type { SocketId } from "../../../mod/mesh/mesh_ids.ts";
 import type { Membership } from "../../../mod/mesh/membership.ts";
 import { decodeGossipFrame, decodeTopology, encodeGossipFrame } from "../../../mod/wire/mesh/mesh_message.ts";
 import { at, gossip, record, RouterParts, US } from "./router_parts.ts";
@@ -195,4 +199,44 @@ Deno.test("Membership sends its complete state to others every 30 s", () => {
     if (waiting(membership, id).length > 0) seen.push(now);
   }
   assert.deepEqual(seen.filter((now) => now > 5_000), [30_000, 60_000]);
+});
+
+Deno.test("Membership says how a peer that leaves parted, where its host may be there still", () => {
+  const address = { ip: "192.0.2.9" as Ip, port: 6783 };
+  const cases: readonly [string, (made: ReturnType<typeof neighbour>, id: SocketId) => void, boolean][] = [
+    ["its system closed the connection", ({ parts }, socket) => {
+      parts.connections.closed({ kind: "closed", socket, reason: "closed" }, at(2_000));
+    }, true],
+    ["its system does not answer", ({ parts }, socket) => {
+      parts.connections.closed({ kind: "closed", socket, reason: "timed out", silent: true }, at(2_000));
+    }, false],
+    ["no overlay works", ({ id, parts }) => {
+      parts.connections.overlay({ kind: "failed", link: id, reason: "no overlay" }, at(2_000));
+    }, false],
+    ["its daemon says nothing", ({ parts }) => parts.connections.wake(at(61_000)), true],
+  ];
+  for (const [what, end, there] of cases) {
+    for (const overlay of ["fastdp", "sleeve"] as const) {
+      const made = neighbour();
+      const told: (ReadonlyMap<PeerName, Parting> | undefined)[] = [];
+      const { connection, id, membership, parts } = made;
+      membership.engine.register({
+        ...{ name: "listening", fullState: () => undefined },
+        ...{ onGossip: () => good(undefined), onBroadcast: () => good(undefined) },
+        ...{ onUnicast: () => good(undefined), onPeersRemoved: (_, partings) => void told.push(partings) },
+      });
+      const status = { overlay, mtu: 1410, encrypted: false, rttMs: undefined, why: undefined };
+      parts.connections.overlay({ kind: "status", link: id, status }, at(1_500));
+      const lost = { ...status, overlay: undefined };
+      parts.connections.overlay({ kind: "status", link: id, status: lost }, at(1_600));
+      end(made, connection.origin.socket);
+      for (let now = 61_000; told.length === 0 && now < 70_000; now += 100) membership.settle(at(now));
+      const parting = told[0]?.get(B);
+      assert.deepEqual(
+        parting && { address: parting.address, carried: parting.carried },
+        there ? { address, carried: overlay === "fastdp" } : undefined,
+        `${what}, ${overlay}`,
+      );
+    }
+  }
 });

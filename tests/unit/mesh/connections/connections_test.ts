@@ -227,12 +227,12 @@ Deno.test("Connections ends introductions that take too long", () => {
 
 Deno.test("Connections closes nothing that is closed already, and keeps the way of a peer whose connection broke", () => {
   const { link, parts, socket } = one();
-  parts.connections.closed(socket, "reset by peer", NOW);
+  parts.connections.closed({ kind: "closed", socket, reason: "reset by peer" }, NOW);
   const effects = parts.taken();
   assert.ok(effects.every((effect) => effect.kind !== "close"));
   assert.deepEqual(RouterParts.requests(effects), [{ kind: "stop", link, orderly: false }]);
   assert.deepEqual(RouterParts.logs(effects), ["info mesh/disconnected reset by peer"]);
-  parts.connections.closed(socket, "again", NOW);
+  parts.connections.closed({ kind: "closed", socket, reason: "again" }, NOW);
   parts.connections.bytes(socket, Uint8Array.of(1), NOW);
   assert.deepEqual(parts.taken(), []);
 });

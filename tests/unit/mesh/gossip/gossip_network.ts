@@ -77,7 +77,7 @@ export class GossipNetwork {
       });
       node.links.set(to, id);
       this.#remotes.set(id, remote);
-      node.engine.addConnection(id, own.name);
+      node.engine.addConnection(id, own.name, 0 as Millis);
       if (!reachable || restarted) node.engine.sendFullState(id);
       node.channel.requestUpdate([own.name], this.now);
       node.engine.holdRelays();

@@ -40,7 +40,7 @@ export function engineOf(
   ]);
   for (const each of neighbours) {
     topology.setLink(link(each));
-    engine.addConnection(linkTo(each), peer(each));
+    engine.addConnection(linkTo(each), peer(each), 0 as Millis);
   }
   const reroute = () => {
     channel.takeOutcome();

@@ -237,7 +237,7 @@ Deno.test("GossipEngine.removeConnection() drops what waited, also when a newer 
   engine.removeConnection(linkTo(2));
   assert.equal(engine.take(linkTo(2)), undefined);
   assert.equal(engine.unicast("set", peer(2), bytes(1)), false);
-  engine.addConnection(linkTo(20), peer(2));
+  engine.addConnection(linkTo(20), peer(2), at(0));
   engine.removeConnection(linkTo(2));
   assert.equal(engine.unicast("set", peer(2), bytes(1)), true);
   assert.deepEqual(engine.ready(), [linkTo(20)]);
