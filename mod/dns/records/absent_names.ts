@@ -9,7 +9,7 @@ import type { EntryWatcher } from "./entry_store.ts";
 /** How long the names of an absent peer stay: where its kernel carries on without the daemon, and where it does not. */
 export const ABSENCE_MS = { carried: 60_000, cut: 10_000 } as const;
 /** A peer that is back tells its names within this time; those that it does not tell go then. */
-export const RETURN_MS = 10_000;
+export const RETURNED_MS = 10_000;
 /** A restart is over in less: the first look at the host comes after this long. */
 export const FIRST_KNOCK_MS = 1_000;
 /** How long after an answer the host is asked again: where nobody listens, and where somebody does, who hangs perhaps. */
@@ -110,7 +110,7 @@ export class AbsentNames {
   back(peer: PeerName, now: Millis): void {
     const absent = this.#peers.get(peer);
     if (absent === undefined) return;
-    absent.until = Math.min(absent.until, after(now, RETURN_MS));
+    absent.until = Math.min(absent.until, after(now, RETURNED_MS));
     absent.knockAt = Infinity;
   }
 

@@ -25,8 +25,8 @@ export interface DirectoryShellOptions extends DirectoryOptions {
   readonly gossip: GossipPort;
   /** Whether a neighbour has announced that it compares what it has. */
   readonly compares: (peer: PeerName) => boolean;
-  /** Finds out whether a host is there. Does not reject. */
-  readonly knock: (address: Endpoint) => Promise<Knocked>;
+  /** Finds out whether a host is there, and calls `done` then. */
+  readonly knock: (address: Endpoint, done: (result: Knocked) => void) => void;
 }
 
 /** A record of this host that goes; what is not given may be anything. */
@@ -59,7 +59,7 @@ export class DirectoryShell implements Disposable {
       perform: (effect) => {
         if (effect.kind === "outcome") this.#outcome = effect.outcome;
         else if (this.#stopped) return;
-        else if (effect.kind === "knock") void this.#knock(effect);
+        else if (effect.kind === "knock") this.#knock(effect);
         else if (effect.kind === "broadcast") gossip.broadcast(DNS_CHANNEL, effect.data);
         else gossip.unicast(DNS_CHANNEL, effect.to, effect.payload);
       },
@@ -128,14 +128,11 @@ export class DirectoryShell implements Disposable {
     return this.#outcome;
   }
 
-  async #knock({ address, peer }: KnockWanted): Promise<void> {
-    const { clock, faults, knock } = this.#options;
-    try {
-      const result = await knock(address);
+  #knock({ address, peer }: KnockWanted): void {
+    const { clock, knock } = this.#options;
+    knock(address, (result) => {
       if (!this.#stopped) this.channel.feed({ kind: "knocked", peer, result }, clock.now());
-    } catch (thrown) {
-      faults.tell("knock at a host", thrown);
-    }
+    });
   }
 
   #wake(): void {

@@ -7,6 +7,7 @@ import { TAG } from "../../wire/mesh/mesh_message.ts";
 import { prepareRequest, useOf } from "./connection_use.ts";
 import type { Connector } from "../dialing/connector.ts";
 import type { AttemptEnd, ConnectorEffect } from "../dialing/connector_types.ts";
+import { Dials } from "./dials.ts";
 import { Doorman } from "./doorman.ts";
 import { introOf } from "./intro_of.ts";
 import { BUSY, Connection, type ConnectionEnd, type ConnectionInput, FLOODED } from "./connection.ts";
@@ -35,7 +36,7 @@ export class Connections {
   terminations = 0;
   /** Messages lost because they were longer than a connection may carry. */
   unsendable = 0;
-  readonly #dials = new Map<AttemptId, ConnectorEffect & { readonly kind: "dial" }>();
+  readonly #dials: Dials;
   /** Lets connections in, or turns them away. */
   readonly doorman: Doorman;
   readonly #naming: Naming;
@@ -48,19 +49,14 @@ export class Connections {
     this.doorman = new Doorman(now);
     this.#naming = new Naming(context.config);
     this.log = new ConnectionLog(context.emit, now);
+    this.#dials = new Dials(context.emit);
     this.table = new ConnectionTable(context.config.connLimit);
     this.memory = new ConnectionMemory(context.config.memory);
   }
 
   /** Carries out what the connection maker wants. */
   dial(effect: ConnectorEffect): void {
-    if (effect.kind === "dial") {
-      this.#dials.set(effect.attempt, effect);
-      this.context.emit({ kind: "dial", attempt: effect.attempt, address: effect.address });
-    } else {
-      if (effect.kind === "abandon") this.#dials.delete(effect.attempt);
-      this.context.emit(effect);
-    }
+    this.#dials.begin(effect);
   }
 
   /** Whether a dial has led to a connection, or to its end. */
@@ -81,8 +77,7 @@ export class Connections {
     const { config, membership: { shortId } } = this.context;
     const outbound = event.kind === "dialed";
     const attempt = outbound ? event.attempt : undefined;
-    const dial = attempt === undefined ? undefined : this.#dials.get(attempt);
-    if (attempt !== undefined) this.#dials.delete(attempt);
+    const dial = attempt === undefined ? undefined : this.#dials.take(attempt);
     const [welcome, expected] = [dial?.direct ?? true, dial?.expected];
     const id = ++this.#serial as LinkId;
     // The one that dials waits for the other, never both.
@@ -108,9 +103,8 @@ export class Connections {
 
   /** A dial did not lead to a connection. */
   dialFailed(event: RouterEvent & { readonly kind: "dial-failed" }, now: Millis): void {
-    const dial = this.#dials.get(event.attempt);
+    const dial = this.#dials.take(event.attempt);
     if (dial === undefined) return;
-    this.#dials.delete(event.attempt);
     const reason = this.log.dialFailed(dial, event, now);
     this.context.connector.ended(event.attempt, { reason, absent: true }, now);
   }

@@ -9,7 +9,7 @@ import {
   FIRST_KNOCK_MS,
   KNOCK_MS,
   MAX_ABSENT_NAMES,
-  RETURN_MS,
+  RETURNED_MS,
 } from "../../../mod/dns/records/absent_names.ts";
 import { bestOf } from "../../../mod/dns/records/name_index.ts";
 import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
@@ -115,7 +115,7 @@ Deno.test("Directory: who is back tells its names anew without a gap; what it do
   assert.equal(watched.kept, 2);
   bench.hear([entry()]);
   assert.deepEqual([watched.names.length, watched.kept], [2, 1]);
-  watched.after(RETURN_MS - 1);
+  watched.after(RETURNED_MS - 1);
   assert.equal(watched.names.length, 2);
   watched.after(1);
   assert.deepEqual(watched.names, [entry()]);

@@ -29,7 +29,7 @@ class Machine {
       gossip: { unicast() {}, broadcast: (_, data) => void this.told.push(data) },
       ...{
         compares: () => true,
-        knock: () => Promise.resolve("nothing" as const),
+        knock: () => {},
         knows: () => true,
         wallSeconds: () => 1_700_000_000,
       },
@@ -175,7 +175,7 @@ Deno.test("DirectoryShell: what another clock says is refused, and remembered fo
     gossip: { unicast() {}, broadcast: (_, data) => void other.told.push(data) },
     ...{
       compares: () => true,
-      knock: () => Promise.resolve("nothing" as const),
+      knock: () => {},
       knows: () => true,
       wallSeconds: () => 1_700_000_901,
     },
