@@ -18,6 +18,7 @@ import { openPlugin } from "./parts/open_plugin.ts";
 import { openProxy } from "./parts/open_proxy.ts";
 import { openRouter } from "./parts/open_router.ts";
 import { openState } from "./parts/open_state.ts";
+import { openTaken, usersHere } from "./parts/open_taken.ts";
 import { type Daemon, daemonOf } from "./running.ts";
 import { StartWatch } from "./start_watch.ts";
 
@@ -54,11 +55,15 @@ export async function assemble(
   start.phase("router");
 
   const { names } = undo.use(openNames(config, { attached, base, exposed, mesh, nameLeg, state }));
+  const whoIsHere = usersHere(attached);
+  const { here } = whoIsHere;
   const { addresses, exposing, ipam, users } = undo.use(
-    openIpam(config, { attached, base, dataplane, exposed, host, mesh, names, state }),
+    openIpam(config, { attached, base, dataplane, exposed, here, host, mesh, names, state }),
   );
-  const paths = openPaths(config, { attached, base, dataplane, mesh, running, state, users });
+  const taken = openTaken(config, { base, dataplane, ipam, mesh, state, users, whoIsHere });
+  const paths = openPaths(config, { attached, base, dataplane, mesh, running, state, taken, users });
   const plugin = undo.use(await openPlugin(config, { attached, base, host, ipam, names, nameLeg, state }));
+  taken.engine.here = () => plugin.members?.here() ?? [];
   const proxy = undo.use(await openProxy(config, { base, plugin }));
   const { containers } = undo.use(
     openContainers(config, { addresses, attached, base, names, plugin, proxy }),
@@ -69,7 +74,8 @@ export async function assemble(
   const parts = {
     router: mesh.router,
     dataplane: dataplane.handle,
-    ...{ addresses, attachments, containers, exposing, ipam, names, proxy, paths, users },
+    ...{ addresses, attachments, containers, exposing, ipam, names, proxy, paths },
+    taken: taken.addresses,
     originOf: mesh.originOf,
     ...{ members: plugin.members, places: plugin.places, lookupProblem: plugin.lookupProblem },
     exposedProblem: () => exposed.problem,

@@ -12,7 +12,7 @@ import type { DnsReport } from "../dns/service_types.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
-import type { AddressUsers } from "./addresses/address_users.ts";
+import type { TakenAddresses } from "./addresses/taken_addresses.ts";
 import type { Ipam } from "./addresses/addresses.ts";
 import { ipamApi, ipamSources } from "./addresses/ipam_api.ts";
 import type { Names } from "./names/names.ts";
@@ -65,8 +65,8 @@ export interface ControlParts {
   readonly proxy: { readonly listens: readonly string[] };
   /** Ways through the mesh. */
   readonly paths: Omit<PathParts, "left" | "lookUp" | "ownerOf">;
-  /** Finds out who uses addresses. */
-  readonly users: Pick<AddressUsers, "others">;
+  /** Notices addresses that two use. */
+  readonly taken: Pick<TakenAddresses, "lookAtOwn" | "problems">;
   /** What this host's firewall does to the mesh, as it is now, and what was done about it. */
   readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
@@ -106,6 +106,7 @@ export function controlApi(parts: ControlParts): ControlApi {
         ...parts.containers.problems(),
         ...parts.members?.problems() ?? [],
         ...parts.places?.problems() ?? [],
+        ...parts.taken.problems(),
         ...[parts.lookupProblem()].filter((problem) => problem !== undefined),
       ],
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,

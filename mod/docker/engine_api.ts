@@ -49,6 +49,8 @@ export interface EngineEndpoint {
   readonly id: string;
   /** undefined while it does not run. */
   readonly address: Cidr | undefined;
+  /** undefined while it does not run. */
+  readonly mac?: Mac | undefined;
   /** What the container is called in this network alone. */
   readonly aliases: readonly string[];
 }
@@ -284,12 +286,14 @@ export function fieldsOf(json: unknown): Readonly<Record<string, unknown>> {
 function endpointsOf(settings: unknown): readonly EngineEndpoint[] {
   const { Networks } = fieldsOf(settings);
   return Object.entries(fieldsOf(Networks)).slice(0, MAX_NETWORKS).map(([network, endpoint]) => {
-    const { Aliases, EndpointID, IPAddress, IPPrefixLen } = fieldsOf(endpoint);
+    const { Aliases, EndpointID, IPAddress, IPPrefixLen, MacAddress } = fieldsOf(endpoint);
     const aliases = Array.isArray(Aliases) ? Aliases : [];
+    const mac = parseMac(String(MacAddress));
     return {
       network: network.slice(0, MAX_NAME),
       id: isEndpointId(EndpointID) ? EndpointID : "",
       address: parseCidr(`${IPAddress}/${IPPrefixLen}`),
+      ...mac === undefined ? {} : { mac },
       aliases: aliases.filter((alias) => typeof alias === "string").slice(0, MAX_ALIASES)
         .map((alias) => alias.slice(0, MAX_NAME)),
     };

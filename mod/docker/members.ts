@@ -1,5 +1,15 @@
 /** Who is in the networks that we make for an engine, and which addresses wait for containers that are stopped. Pure. */
-import { type Cidr, cidrContains, formatCidr, type Ip, isIpv4, parseCidr } from "../core/addr.ts";
+import {
+  type Cidr,
+  cidrContains,
+  formatCidr,
+  formatMac,
+  type Ip,
+  isIpv4,
+  type Mac,
+  parseCidr,
+  parseMac,
+} from "../core/addr.ts";
 import type { Known } from "./follower.ts";
 import { healthLabel } from "./labels.ts";
 import { namesOfContainer } from "./container_names.ts";
@@ -17,6 +27,8 @@ export interface MemberEndpoint {
   readonly id: string;
   readonly network: string;
   readonly address: Cidr;
+  /** undefined: not known. */
+  readonly mac?: Mac | undefined;
 }
 
 /** A container that is, or was when it ran, in a network of ours. */
@@ -74,9 +86,10 @@ export class NetworkMembers {
    * nobody waits for any more. */
   learn(id: string, known: Known | undefined, isOurs: (endpoint: string) => boolean): readonly Ip[] {
     const before = this.#all.get(id);
-    const endpoints = known?.process === undefined ? [] : known.endpoints.flatMap((one) => {
-      const { address, network } = one;
-      return address === undefined || !isOurs(one.id) ? [] : [{ id: one.id, network, address }];
+    const endpoints = known?.process === undefined ? [] : known.endpoints.flatMap((one): MemberEndpoint[] => {
+      const { address, mac, network } = one;
+      if (address === undefined || !isOurs(one.id)) return [];
+      return [{ id: one.id, network, address, ...mac === undefined ? {} : { mac } }];
     });
     if (known !== undefined && endpoints.length > 0) {
       if (before === undefined && this.#all.size >= MAX_MEMBERS) return [];
@@ -206,7 +219,11 @@ function isIn(ip: Ip, { ip: base, prefix }: Cidr): boolean {
 
 /** A member as it is stored. */
 export function writeMember(member: Member): string {
-  const endpoints = member.endpoints.map((one) => ({ ...one, address: formatCidr(one.address) }));
+  const endpoints = member.endpoints.map((one) => ({
+    ...one,
+    address: formatCidr(one.address),
+    mac: one.mac === undefined ? undefined : formatMac(one.mac),
+  }));
   return JSON.stringify({ version: VERSION, ...member, endpoints });
 }
 
@@ -225,9 +242,10 @@ export function readMember(text: string): Member | undefined {
       kept: kept.flatMap((each) => parseCidr(`${each}/32`)?.ip ?? []),
       endpoints: endpoints.flatMap((one: Record<string, unknown>) => {
         const { address, id, network } = one;
+        const mac = parseMac(String(one["mac"]));
         const cidr = parseCidr(String(address));
         const isWhole = cidr !== undefined && typeof id === "string" && typeof network === "string";
-        return isWhole ? [{ id, network, address: cidr }] : [];
+        return isWhole ? [{ id, network, address: cidr, ...mac === undefined ? {} : { mac } }] : [];
       }),
     };
   } catch {

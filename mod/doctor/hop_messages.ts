@@ -1,5 +1,6 @@
 /** What hosts ask each other about a way through the mesh: an extension of the protocol, between our peers. JSON in
  * unicasts of a gossip channel of its own; who does not announce the extension is never asked. */
+import { type Ip, parseIp } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 import type { PeerName } from "../core/names.ts";
 import { parsePeerName } from "../core/names.ts";
@@ -74,7 +75,9 @@ export interface HopAnswer {
 /** A message of the channel. */
 export type HopMessage =
   | { readonly kind: "question"; readonly question: HopQuestion }
-  | { readonly kind: "answer"; readonly answer: HopAnswer };
+  | { readonly kind: "answer"; readonly answer: HopAnswer }
+  /** Somebody else uses this address, which the receiver may have given to a container: it is to look. */
+  | { readonly kind: "look"; readonly ip: Ip };
 
 /** The octets of a message. Texts are cut where they are too long, so that whoever gets it takes it. */
 export function encodeHopMessage(message: HopMessage): Uint8Array {
@@ -108,6 +111,10 @@ export function decodeHopMessage(bytes: Uint8Array): Decoded<HopMessage | undefi
   }
   if (value["kind"] === "answer") {
     return wrap(answerIn(value["answer"]), (answer) => ({ kind: "answer", answer }));
+  }
+  if (value["kind"] === "look") {
+    const ip = parseIp(String(value["ip"]));
+    return ip === undefined ? bad("a message about an address has none") : good({ kind: "look", ip });
   }
   return good(undefined);
 }

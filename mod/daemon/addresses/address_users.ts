@@ -59,8 +59,8 @@ export interface AddressUsersParts {
   readonly interfaceWith: (ip: Ip) => string | undefined;
   /** What the network's interface in a target has already. */
   readonly presentAddresses: (target: string) => readonly Ip[];
-  /** What is attached here. */
-  readonly attachments: () => readonly { readonly target: string; readonly mac: Mac | undefined }[];
+  /** What has a MAC address in the network on this host. */
+  readonly named: (mac: Mac) => string | undefined;
   /** Nickname of this host. */
   readonly nickname: string;
   /** Nickname of another host, or its name. */
@@ -126,13 +126,6 @@ export class AddressUsers {
     return [...found.values()];
   }
 
-  /** Who uses an address besides the target that is to have it. */
-  async others(ip: Ip, target: string): Promise<readonly AddressUser[]> {
-    const own = this.#parts.attachments().find((one) => one.target === target)?.mac;
-    const uses = await this.all(ip);
-    return uses.filter((use) => !(use.here && use.mac === own)).map((use) => this.#userOf(use));
-  }
-
   /** Asks twice, and waits for as long as answers may take. */
   async #survey(ip: Ip): Promise<void> {
     const { ask, later, patience } = this.#parts;
@@ -146,14 +139,14 @@ export class AddressUsers {
   }
 
   #userOf(use: AddressUse): AddressUser {
-    const { attachments, hostName, nickname } = this.#parts;
+    const { hostName, named, nickname } = this.#parts;
     const { ip } = use;
     const mac = formatMac(use.mac);
     if (!use.here) {
       const host = use.peer === undefined ? null : hostName(use.peer);
       return { ip, mac, host, text: host === null ? mac : `${mac} on ${host}` };
     }
-    const known = attachments().find((one) => one.mac === use.mac)?.target;
+    const known = named(use.mac);
     return {
       ip,
       mac,

@@ -1,10 +1,9 @@
 /** The checks of a running daemon: what its status shows, and what has to be asked of others. */
 import type { Problem, StatusReport } from "../../control/api_types.ts";
-import { parseCidr } from "../../core/addr.ts";
 import { clockFaults, type ClockReading } from "../../doctor/clock_faults.ts";
 import { engineFaults, healthFaults, refusedFaults, sharingFaults } from "../../doctor/state_faults.ts";
 import { connectionFaults, ownerFaults, problemsWithOwners } from "../../doctor/status_faults.ts";
-import type { AddressUsers } from "../addresses/address_users.ts";
+import type { TakenAddresses } from "../addresses/taken_addresses.ts";
 import type { Check, Finding, Found } from "../checks.ts";
 import type { Config } from "../config/config.ts";
 import type { PathParts } from "../doctor/paths.ts";
@@ -16,14 +15,12 @@ import { waysTooNarrow } from "./own_ways.ts";
 
 /** So many neighbours are asked for their clocks. */
 const MOST_CLOCKS = 32;
-/** So many addresses are asked for: each question goes to every host. */
-const MOST_ADDRESSES = 64;
 
 /** What a running daemon has to offer. */
 export interface RunningFacts {
   /** The state of everything. */
   status(): Promise<StatusReport>;
-  readonly users: Pick<AddressUsers, "others">;
+  readonly taken: Pick<TakenAddresses, "lookAtOwn">;
   /** undefined: names are off. */
   readonly names: Pick<Names, "files"> | undefined;
   /** Ways to other hosts, by which one also hears of their clocks. */
@@ -33,7 +30,7 @@ export interface RunningFacts {
 }
 
 /** All of them. The state is asked for once. */
-export function runningChecks({ config, names, paths, status, users }: RunningFacts): readonly Check[] {
+export function runningChecks({ config, names, paths, status, taken }: RunningFacts): readonly Check[] {
   let asked: Promise<StatusReport> | undefined;
   const now = () => asked ??= status();
   const check = (name: string, find: (status: StatusReport) => Found | Promise<Found>): Check => ({
@@ -51,7 +48,7 @@ export function runningChecks({ config, names, paths, status, users }: RunningFa
     check("owners of addresses", ownerFaults),
     check("sharing of addresses", sharingFaults),
     check("clocks", async () => clockFaults(await clocks(paths))),
-    check("addresses in use twice", (state) => usedTwice(state, users)),
+    check("addresses in use twice", () => taken.lookAtOwn()), // those that are known are problems of the status
     check(
       "name servers of namespaces",
       ({ attachments }) => attachments.flatMap(({ target }) => bypassing(target, names)),
@@ -82,28 +79,6 @@ async function withHolder(problems: readonly Problem[], port: number): Promise<r
     `${holder.name} has it: end that with \`kill ${holder.pid}\`, or start all hosts with another --port; ` +
     "it is tried again until it works";
   return problems.map((one) => isTaken(one) ? { ...one, hint } : one);
-}
-
-async function usedTwice(
-  { attachments }: StatusReport,
-  users: RunningFacts["users"],
-): Promise<readonly Finding[]> {
-  const all = attachments.filter(({ attached }) => attached).flatMap(({ addresses, target }) =>
-    addresses.flatMap((text) => {
-      const ip = parseCidr(text)?.ip;
-      return ip === undefined ? [] : [{ cidr: text, ip, target }];
-    })
-  );
-  const found = await Promise.all(
-    all.slice(0, MOST_ADDRESSES).map(async ({ cidr, ip, target }) => {
-      const others = await users.others(ip, target);
-      return others.map(({ text }) => ({
-        message: `${ip} of ${target} is also used by ${text}: each gets a part of what is sent to it`,
-        hint: `Take it away there, or here: \`meshnet detach ${cidr} ${target}\``,
-      }));
-    }),
-  );
-  return found.flat();
 }
 
 /** How much the clocks of neighbours are ahead of this host's. Hosts further away have neighbours of their own. */

@@ -1,7 +1,6 @@
 /** What the control socket can have looked at. What does the work is loaded when somebody asks. */
 import type { DoctorApi } from "../../control/doctor_routes.ts";
-import { cidrContains, type Ip, ipv4Number, isIpv4, parseIp } from "../../core/addr.ts";
-import type { PeerName } from "../../core/names.ts";
+import { type Ip, parseIp } from "../../core/addr.ts";
 import type { AllocatorStatus } from "../../ipam/status.ts";
 import type { History } from "../history.ts";
 import type { FirewallState } from "../../control/status.ts";
@@ -12,6 +11,7 @@ import { MeshnetError } from "../../core/errors.ts";
 import type { LookupAnswer } from "../../control/name_types.ts";
 import type { RunningFacts } from "../checks/running_checks.ts";
 import type { Config } from "../config/config.ts";
+import { ownerAmong } from "./owner_among.ts";
 import type { PathParts } from "./paths.ts";
 
 /** What it is made of. */
@@ -64,14 +64,4 @@ function addressesOf(name: string, lookUpName: DoctorParts["lookUpName"]): reado
     if (error instanceof MeshnetError) return [];
     throw error;
   }
-}
-
-/** The host that owns an address, if it is of the range. */
-export function ownerAmong(
-  { entries, range, rangeSize }: Pick<AllocatorStatus, "entries" | "range" | "rangeSize">,
-  ip: Ip,
-): PeerName | undefined {
-  if (!isIpv4(ip) || !cidrContains(range, ip)) return undefined;
-  const distance = (from: Ip) => (ipv4Number(ip) - ipv4Number(from) + rangeSize) % rangeSize;
-  return entries.find(({ size, token }) => distance(token) < size)?.peer;
 }

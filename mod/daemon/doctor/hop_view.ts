@@ -1,13 +1,17 @@
 /** What this host knows of a way: for its own people, and for other hosts that ask. */
 import type { Attachments } from "../../attach/mod.ts";
-import { type Ip, parseCidr, parseMac } from "../../core/addr.ts";
+import { type Ip, type Mac, parseCidr, parseMac } from "../../core/addr.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { HopAnswer, HopEnd, HopLink, HopQuestion } from "../../doctor/hop_messages.ts";
 import { PATH_EXTENSION } from "../../doctor/hop_messages.ts";
 import type { Router } from "../../mesh/router_shell.ts";
 import type { FlowCount } from "../../overlay/ports/frame_view.ts";
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
+import { endAt, type UserHere } from "../addresses/taken_addresses.ts";
 import type { DataplaneHandle } from "../threads/dataplane_client.ts";
+
+/** The MAC address that nobody has. */
+const NOBODY = 0 as Mac;
 
 /** What is looked at. */
 export interface HopParts {
@@ -16,13 +20,15 @@ export interface HopParts {
   readonly router: Pick<Router, "announces" | "connectionTo" | "nextHop">;
   readonly dataplane: Pick<DataplaneHandle, "explain">;
   readonly attachments: Pick<Attachments, "list">;
+  /** Everybody in the network on this host. */
+  readonly here: () => readonly UserHere[];
   /** What our overlays understand beyond the protocol. */
   readonly extensions: readonly string[];
 }
 
 /** Looks at this host. */
 export async function lookHere(question: HopQuestion, parts: HopParts): Promise<HopAnswer> {
-  const { attachments, dataplane, nickname, router, self } = parts;
+  const { dataplane, nickname, router, self } = parts;
   const { dst, from, id, ip, src, to } = question;
   const next = to === null || to === self ? null : router.nextHop(to) ?? null;
   const mac = (text: string | null) => text === null ? undefined : parseMac(text);
@@ -38,7 +44,7 @@ export async function lookHere(question: HopQuestion, parts: HopParts): Promise<
     out: view.out,
     there: packets(view.there),
     back: packets(view.back),
-    end: ip === null ? null : endOf(ip as Ip, attachments),
+    end: ip === null ? null : endFor(question, parts),
   };
 }
 
@@ -64,6 +70,13 @@ function linkTo(peer: PeerName, { extensions, router }: HopParts): HopLink {
     address: found?.address ?? null,
     info: found?.info ?? "there is no connection",
   };
+}
+
+/** Who is asked for: by a MAC address, where this host alone is asked and that is given, or else by the address. */
+function endFor({ dst, from, ip, to }: HopQuestion, { attachments, here }: HopParts): HopEnd | null {
+  const mac = to === null && from === null && dst !== null ? parseMac(dst) : undefined;
+  if (mac !== undefined) return endAt(here(), ip as Ip, mac) ?? null;
+  return endOf(ip as Ip, attachments) ?? endAt(here(), ip as Ip, NOBODY) ?? null;
 }
 
 /** What is attached here with an address. */

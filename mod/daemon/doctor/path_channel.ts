@@ -1,4 +1,5 @@
 /** Asks other hosts about a way through the mesh, and has their questions answered: the gossip channel of the extension. */
+import type { Ip } from "../../core/addr.ts";
 import { type Decoded, good } from "../../core/brand.ts";
 import type { Faults } from "../../core/faults.ts";
 import type { PeerName } from "../../core/names.ts";
@@ -36,6 +37,8 @@ export interface PathChannelParts {
   readonly patienceMs?: number;
   /** Answers a question. */
   readonly look: (question: HopQuestion) => Promise<HopAnswer>;
+  /** Somebody uses an address that this host may have given away. */
+  readonly taken?: ((ip: Ip) => void) | undefined;
 }
 
 /** See the file. It sends nothing to peers unless it is asked to, and nothing about anybody to neighbours. */
@@ -68,6 +71,11 @@ export class PathChannel implements GossipChannel {
     return answer && { answer, ms, clockMs: answer.clock - (wall + ms / 2) };
   }
 
+  /** Tells a host that somebody uses an address that it may have given away. */
+  tellTaken(peer: PeerName, ip: Ip): void {
+    this.#parts.send(peer, encodeHopMessage({ kind: "look", ip }));
+  }
+
   /** There is no state. */
   fullState(): undefined {
     return undefined;
@@ -91,6 +99,7 @@ export class PathChannel implements GossipChannel {
     if (message?.kind === "question" && this.#askers.mayAsk(source, now)) {
       this.#parts.faults.later("answer about a way", this.#answer(source, message.question));
     }
+    if (message?.kind === "look" && this.#askers.mayAsk(source, now)) this.#parts.taken?.(message.ip);
     if (message?.kind === "answer") {
       const waiting = this.#waiting.get(message.answer.id);
       if (waiting?.peer === source) waiting.take(message.answer);

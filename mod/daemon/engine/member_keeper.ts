@@ -14,6 +14,7 @@ import type { Logger, Store } from "../../core/ports.ts";
 import type { Known } from "../../docker/follower.ts";
 import { isProgram, LABEL, NO_PROGRAM } from "../../docker/labels.ts";
 import { type Member, NetworkMembers, readMember, writeMember } from "../../docker/members.ts";
+import type { UserHere } from "../addresses/taken_addresses.ts";
 import type { EnginePlaces } from "./engine_places.ts";
 import { sourceIn } from "./inside_names.ts";
 import { givenName, isSame, type Names } from "../names/names.ts";
@@ -115,6 +116,13 @@ export class MemberKeeper {
     const isThere = this.#parts.endpoints.look();
     return [...this.#members.all()].filter(([, { endpoints }]) => endpoints.some((one) => isThere(one.id)))
       .length;
+  }
+
+  /** Who is connected, at which MAC addresses. */
+  here(): readonly UserHere[] {
+    return [...this.#members.all()].flatMap(([id, { endpoints, name }]) =>
+      endpoints.map(({ address, mac }) => ({ target: CONTAINER_PREFIX + id, name, mac, ips: [address.ip] }))
+    );
   }
 
   /** Who has which addresses, for people. */

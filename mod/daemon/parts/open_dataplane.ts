@@ -5,6 +5,7 @@ import { exposedIn, isHostInterface, listLinks } from "../../attach/mod.ts";
 import type { OverlayEvent } from "../../core/overlay_port.ts";
 import type { Logger } from "../../core/ports.ts";
 import { ESP_CIPHER, FAST_EXTENSION } from "../../overlay/ports/esp_port.ts";
+import type { Ip } from "../../core/addr.ts";
 import type { Disturbed, NetworkChange, PortProgram } from "../../overlay/ports/dataplane_messages.ts";
 import { EXTENSION } from "../../overlay/ports/sleeve_port.ts";
 import { NAME_PORT } from "../../core/name_leg.ts";
@@ -43,6 +44,8 @@ export interface DataplaneHooks {
   onFirewall: () => void;
   /** Somebody uses an address. */
   onAddressUsed: (use: AddressUse) => void;
+  /** IPv4 addresses came to interfaces, ours or not. */
+  onAddressesAdded: (added: readonly Ip[]) => void;
 }
 
 /** A data plane whose worker is being loaded. Disposing it ends the worker. */
@@ -73,6 +76,7 @@ export function openDataplane(
     onDisturbed: () => {},
     onFirewall: () => {},
     onAddressUsed: () => {},
+    onAddressesAdded: () => {},
   };
   const handle = loadDataplane({
     createWakeup: () => Wakeup.create(),
@@ -84,6 +88,7 @@ export function openDataplane(
     onDisturbed: (disturbed) => hooks.onDisturbed(disturbed),
     onFirewall: () => hooks.onFirewall(),
     onAddressUsed: (use) => hooks.onAddressUsed(use),
+    onAddressesAdded: (added) => hooks.onAddressesAdded(added),
     onFailure: (error) => end({ kind: "broken", error }),
   });
   return { handle, hooks, [Symbol.asyncDispose]: () => handle.stop() };

@@ -19,6 +19,7 @@ import type { LoadedDataplane } from "./open_dataplane.ts";
 import type { Host } from "./open_host.ts";
 import type { RouterPart } from "./open_router.ts";
 import type { State } from "./open_state.ts";
+import type { WhoIsHere } from "./open_taken.ts";
 
 /** Addresses of what is attached. Disposing it gives up what waits; addresses stay held. */
 export interface IpamPart extends Disposable {
@@ -35,11 +36,12 @@ export interface IpamPart extends Disposable {
 /** Starts address allocation, and tells it what is attached already. */
 export function openIpam(
   config: Pick<Config, "firewall" | "ipam" | "nickname">,
-  { attached, base, dataplane, exposed, host, mesh, names, state }: {
+  { attached, base, dataplane, exposed, here, host, mesh, names, state }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
     readonly exposed: Exposed;
+    readonly here: WhoIsHere["here"];
     readonly host: Host;
     readonly mesh: RouterPart;
     /** undefined: names are off. */
@@ -49,7 +51,7 @@ export function openIpam(
 ): IpamPart {
   const { attachments, onForgotten } = attached;
   const { clock, logger } = base;
-  const users = openAddressUsers(config, { attached, base, dataplane, host, mesh });
+  const users = openAddressUsers(config, { attached, base, dataplane, here, host, mesh });
   const ipam = config.ipam === undefined ? undefined : allocation(
     { ...config.ipam, nickname: config.nickname },
     { base, mesh, state, users },
@@ -84,10 +86,11 @@ function limitsOf({ firewall }: Pick<Config, "firewall">, masquerade: boolean): 
 /** What finds out who uses an address already. */
 function openAddressUsers(
   { nickname }: Pick<Config, "nickname">,
-  { attached: { attachments }, base: { clock, faults, random }, dataplane, host, mesh: { router } }: {
+  { attached: { attachments }, base: { clock, faults, random }, dataplane, here, host, mesh: { router } }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
+    readonly here: WhoIsHere["here"];
     readonly host: Host;
     readonly mesh: RouterPart;
   },
@@ -102,7 +105,7 @@ function openAddressUsers(
       return interfaceWith(socket, ip);
     },
     presentAddresses: (target) => presentAddresses(attachments, target),
-    attachments: () => attachments.remembered(),
+    named: (mac) => here().find((one) => one.mac === mac)?.target,
     nickname,
     hostName: (peer) => router.snapshot().peers.find(({ name }) => name === peer)?.nickname || peer,
     patience() {

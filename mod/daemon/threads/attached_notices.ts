@@ -1,12 +1,17 @@
 /** Hears from the kernel what happens to interfaces of containers, at both ends. */
 import { isHostInterface } from "../../attach/mod.ts";
+import type { Ip } from "../../core/addr.ts";
 import { NAME_PORT } from "../../core/name_leg.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { NoticeSocket } from "../../overlay/ports/datapath_port.ts";
 import type { Disturbed } from "../../overlay/ports/dataplane_messages.ts";
 import { takeNotices } from "../../overlay/ports/notices.ts";
 import type { Watcher } from "../../overlay/ports/watcher.ts";
-import { linksOfRemovedAddresses, readInterfaceNotice } from "../../wire/netlink/rtnetlink.ts";
+import {
+  addedAddresses,
+  linksOfRemovedAddresses,
+  readInterfaceNotice,
+} from "../../wire/netlink/rtnetlink.ts";
 
 /** What happens within this time is told together. */
 const GATHER_MS = 50;
@@ -24,19 +29,22 @@ export interface AttachedNoticesParts {
   readonly mtu: number;
   /** Something happened to these. */
   readonly tell: (disturbed: Disturbed) => void;
+  /** These IPv4 addresses came to interfaces, ours or not, in this namespace or another. Beyond a bound some are left out. */
+  readonly tellAddresses: (added: readonly Ip[]) => void;
   /** So much happened that all must be looked at. */
   readonly tellAll: () => void;
 }
 
 /** Tells of host ends, and of the name server's port, that have gone, were taken off their switch, set down, renamed or got another MTU. Also tells of
- * interfaces in other namespaces that have gone, were set down or lost an address. Of these only the index is known, so
- * some are not ours. */
+ * interfaces in other namespaces that have gone, were set down or lost an address: of these only the index is known, so
+ * some are not ours. And of addresses that came. */
 export class AttachedNotices implements Watcher {
   readonly name = "interfaces of containers";
   readonly #hostEnds = new Set<string>();
   readonly #guests = new Set<number>();
   /** Names of host ends by index, of those that were heard of. */
   readonly #known = new Map<number, string>();
+  readonly #added = new Set<Ip>();
   #all = false;
   #tellAt = Infinity;
 
@@ -62,10 +70,11 @@ export class AttachedNotices implements Watcher {
         if (!present || !up) this.#guests.add(index);
       }
       for (const index of linksOfRemovedAddresses(notice)) this.#guests.add(index);
+      for (const ip of addedAddresses(notice)) if (this.#added.size < MAX_NAMED) this.#added.add(ip);
     });
     if (!complete || this.#hostEnds.size + this.#guests.size > MAX_NAMED) this.#all = true;
     if (this.#all) this.#clear();
-    if (this.#all || this.#hostEnds.size + this.#guests.size > 0) {
+    if (this.#all || this.#hostEnds.size + this.#guests.size + this.#added.size > 0) {
       this.#tellAt = Math.min(this.#tellAt, after(now, GATHER_MS));
     }
   }
@@ -81,7 +90,11 @@ export class AttachedNotices implements Watcher {
     this.#tellAt = Infinity;
     const all = this.#all;
     this.#all = false;
+    const added = [...this.#added];
+    this.#added.clear();
+    if (added.length > 0) this.parts.tellAddresses(added);
     if (all) return this.parts.tellAll();
+    if (this.#hostEnds.size + this.#guests.size === 0) return;
     const disturbed = { hostEnds: [...this.#hostEnds], guests: [...this.#guests] };
     this.#clear();
     this.parts.tell(disturbed);

@@ -50,6 +50,8 @@ export interface DataplaneAround {
   readonly onFirewall: () => void;
   /** Somebody uses an address. */
   readonly onAddressUsed: (use: AddressUse) => void;
+  /** IPv4 addresses came to interfaces, ours or not. */
+  readonly onAddressesAdded: (added: readonly Ip[]) => void;
   /** The data plane ended although nobody asked it to, called once: the process should end and be started again.
    * Containers stay connected through the flows in the kernel meanwhile. */
   readonly onFailure: (reason: MeshnetError) => void;
@@ -242,6 +244,8 @@ class DataplaneClient implements DataplaneHandle {
         return this.#options.onNetwork(message.change);
       case "attached-disturbed":
         return this.#options.onDisturbed(message.disturbed);
+      case "addresses-added":
+        return this.#options.onAddressesAdded(message.added);
       case "firewall-changed":
         return this.#options.onFirewall();
       case "mended":

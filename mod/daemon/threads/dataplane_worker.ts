@@ -175,6 +175,7 @@ function watchAttached(mtu: number, send: (message: FromDataplane) => void): Wat
     socket: openNetlinkIn({ protocol: "route", groups, allNamespaces: true }),
     mtu,
     tell: (disturbed) => send({ kind: "attached-disturbed", disturbed }),
+    tellAddresses: (added) => send({ kind: "addresses-added", added }),
     tellAll: () => send({ kind: "mended" }),
   });
 }

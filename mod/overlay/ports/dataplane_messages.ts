@@ -106,6 +106,8 @@ export type FromDataplane =
   | { readonly kind: "mended" }
   /** Something happened to interfaces of containers. */
   | { readonly kind: "attached-disturbed"; readonly disturbed: Disturbed }
+  /** These IPv4 addresses came to interfaces, ours or not, on this host or in containers. */
+  | { readonly kind: "addresses-added"; readonly added: readonly Ip[] }
   /** Other programs have changed this host's firewall. */
   | { readonly kind: "firewall-changed" }
   /** It ended as asked to; the datapath and its flows stay. */

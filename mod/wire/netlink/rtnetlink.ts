@@ -15,6 +15,7 @@ export {
 } from "./rtnetlink_link.ts";
 export {
   addAddress,
+  addedAddresses,
   ADDRESS_NOTICES,
   decodeAddress,
   dumpAddresses,

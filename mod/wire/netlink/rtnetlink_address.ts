@@ -54,8 +54,10 @@ export function dumpAddresses(): Uint8Array<ArrayBuffer> {
 /** Decodes one whole message of the answer to dumpAddresses(). */
 export function decodeAddress(bytes: Uint8Array): Decoded<InterfaceAddress> {
   const message = onlyMessage(bytes, RTM.new, HEADER);
-  if (!message.ok) return message;
-  const body = message.value;
+  return message.ok ? addressIn(message.value) : message;
+}
+
+function addressIn(body: Uint8Array): Decoded<InterfaceAddress> {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   const [family, prefix, scope] = [body[0]!, body[1]!, body[3]!];
   let flags = body[2]!;
@@ -80,6 +82,18 @@ export function linksOfRemovedAddresses(bytes: Uint8Array): readonly number[] {
   if (!split.ok) return [];
   return split.value.filter(({ type, body }) => type === RTM.del && body.length >= HEADER)
     .map(({ body }) => new DataView(body.buffer, body.byteOffset).getUint32(4, true));
+}
+
+/** IPv4 addresses that came to interfaces, as a notice of ADDRESS_NOTICES tells; none when it cannot be read. */
+export function addedAddresses(bytes: Uint8Array): readonly Ip[] {
+  const split = splitMessages(bytes);
+  if (!split.ok) return [];
+  return split.value.filter(({ type, body }) =>
+    type === RTM.new && body.length >= HEADER && body[0] === AF.inet
+  ).flatMap(({ body }) => {
+    const read = addressIn(body);
+    return read.ok ? [read.value.cidr.ip] : [];
+  });
 }
 
 /** The multicast groups whose members hear of addresses of both families (RTNLGRP_IPV4_IFADDR, _IPV6_IFADDR). */

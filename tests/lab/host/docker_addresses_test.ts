@@ -1,6 +1,6 @@
 /** Addresses of containers in a small network of Docker's: given back, given out lowest first, and moved. */
 import assert from "node:assert/strict";
-import { until } from "../common/process.ts";
+import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Engine } from "./engine.ts";
 import { engine, enginesWorld, hasNetwork, hostEnds, prepareEngines } from "./engine_world.ts";
@@ -65,6 +65,33 @@ declareTests(
             await until("nothing is left of it", async () => (await hostEnds(one.host)).length === 0);
             assert.deepEqual((await one.host.status()).problems, []);
           }
+        },
+      "a container of Docker's that takes the address of another one on another host is named on both":
+        async (
+          world,
+        ) => {
+          const [here, there] = [engine(world, 1), engine(world, 2)];
+          await Promise.all([here, there].map(hasNetwork));
+          await here.run("web", "--net", "mesh");
+          await there.run("thief", "--net", "mesh");
+          const ip = await here.docker(
+            "inspect",
+            "-f",
+            "{{.NetworkSettings.Networks.mesh.IPAddress}}",
+            "web",
+          );
+          const pid = await there.docker("inspect", "-f", "{{.State.Pid}}", "thief");
+          await exec(["nsenter", "-n", "-t", pid, "ip", "addr", "add", `${ip}/32`, "dev", "ethmesh0"]);
+          const words = new RegExp(
+            `^${ip} is in use twice: by web .* on ${here.host.netns}, and by thief .* on ${there.host.netns}, which was`,
+          );
+          for (const { host } of [here, there]) {
+            await until(`${host.netns} tells of it`, async () => {
+              return (await host.status()).problems.some(({ message }) => words.test(message));
+            }, { ms: 40_000 });
+          }
+          await here.docker("rm", "-f", "web");
+          await there.docker("rm", "-f", "thief");
         },
     },
   ),

@@ -23,7 +23,7 @@ async function ask(
     ask: (ip) => void asked.push(ip),
     interfaceWith: () => undefined,
     presentAddresses: () => [],
-    attachments: () => [],
+    named: () => undefined,
     nickname: "h1",
     hostName: (peer) => peer === H2 ? "h2" : peer,
     patience: () => 40,
@@ -69,8 +69,8 @@ Deno.test("AddressUsers.userOf() names who answers, and the host where that is",
 
 Deno.test("AddressUsers.userOf() names what is attached here, and passes over the target's own interface", async () => {
   const here = (users: AddressUsers) => users.heard({ ...answer, here: true, peer: undefined });
-  const attachments = () => [{ target: "netns:b", mac: MAC }];
-  assert.equal((await ask(here, { attachments })).user?.text, "netns:b (02:00:00:00:00:07) on this host");
+  const named = (mac: Mac) => mac === MAC ? "netns:b" : undefined;
+  assert.equal((await ask(here, { named })).user?.text, "netns:b (02:00:00:00:00:07) on this host");
   assert.equal((await ask(here)).user?.text, "02:00:00:00:00:07 on this host");
   assert.equal((await ask(here, { presentAddresses: () => [WANTED] })).user, undefined);
 });
@@ -95,7 +95,7 @@ Deno.test("probePatience() grows with the way to the farthest host, up to half a
   ]);
 });
 
-Deno.test("AddressUsers.others() gives everybody who answers, but for the target itself", async () => {
+Deno.test("AddressUsers.all() gives everybody who answers, each once", async () => {
   const waits: (() => void)[] = [];
   const asked: Ip[] = [];
   const own = 0x02_00_00_00_00_01 as Mac;
@@ -103,20 +103,20 @@ Deno.test("AddressUsers.others() gives everybody who answers, but for the target
     ask: (ip) => void asked.push(ip),
     interfaceWith: () => undefined,
     presentAddresses: () => [WANTED],
-    attachments: () => [{ target: "netns:a", mac: own }],
+    named: () => undefined,
     nickname: "h1",
     hostName: () => "h2",
     patience: () => 40,
     now: () => 0,
     later: (_ms, work) => void waits.push(work),
   });
-  const found = users.others(WANTED, "netns:a");
+  const found = users.all(WANTED);
   for (let i = 0; i < 2; i++) {
     users.heard({ ip: WANTED, mac: own, here: true, peer: undefined });
     users.heard(answer);
   }
   waits.forEach((work) => work());
-  assert.deepEqual((await found).map(({ text }) => text), ["02:00:00:00:00:07 on h2"]);
+  assert.deepEqual((await found).map(({ mac, peer }) => [mac, peer]), [[own, undefined], [MAC, H2]]);
   assert.deepEqual(asked, [WANTED, WANTED]);
   users.heard(answer); // nobody listens any more
 });

@@ -21,13 +21,21 @@ function address(index: number, type: number): Uint8Array {
   return new NetlinkWriter().begin(type, 0).u8(2).u8(24).u8(0).u8(0).u32(index).end().finish();
 }
 
+/** A notice of an address that came, or went. */
+function addressOf(ip: readonly number[], type: number): Uint8Array {
+  return new NetlinkWriter().begin(type, 0).u8(2).u8(12).u8(0).u8(0).u32(5)
+    .attrBytes(2, Uint8Array.from(ip)).end().finish();
+}
+
 function trial() {
+  const added: string[] = [];
   const told: (Disturbed | "all")[] = [];
   const socket = new FakeNotices();
   const notices = new AttachedNotices({
     socket,
     mtu: 1410,
     tell: (disturbed) => void told.push(disturbed),
+    tellAddresses: (ips) => void added.push(...ips),
     tellAll: () => void told.push("all"),
   });
   const hear = (now: number, ...news: (Uint8Array | "overrun")[]) => {
@@ -35,7 +43,7 @@ function trial() {
     notices.drain(now as Millis);
     notices.wake(now as Millis);
   };
-  return { hear, notices, socket, told };
+  return { added, hear, notices, socket, told };
 }
 
 Deno.test("AttachedNotices tells together of host ends and of interfaces elsewhere that lost something", () => {
@@ -92,4 +100,15 @@ Deno.test("AttachedNotices closes its socket", () => {
   const { notices, socket } = trial();
   notices[Symbol.dispose]();
   assert.equal(socket.disposed, true);
+});
+
+Deno.test("AttachedNotices tells of IPv4 addresses that came, each once, and of no more than it should", () => {
+  const { added, hear, told } = trial();
+  const came = addressOf([10, 2, 1, 7], 20);
+  hear(0, came, addressOf([10, 2, 1, 8], 21), came, address(5, 20));
+  hear(50);
+  assert.deepEqual([added.splice(0), told.splice(0)], [["10.2.1.7"], [{ hostEnds: [], guests: [5] }]]);
+  for (let i = 0; i < 2_000; i++) hear(100, addressOf([10, 3, i >> 8, i & 255], 20));
+  hear(150);
+  assert.deepEqual([added.length, told], [512, []]);
 });

@@ -41,6 +41,7 @@ function fakeParts(asked: unknown[]) {
     firewall: () => ({ mode: "auto", rules: [], undone: 0, undoneAgoMs: null, problems: [] }),
     attachments: { unknown: () => [], list: () => [] },
     members: undefined,
+    taken: { problems: () => [] },
     lookupProblem: () => undefined,
     containers: {
       report: () => null,

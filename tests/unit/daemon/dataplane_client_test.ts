@@ -60,6 +60,7 @@ class Trial {
       onDisturbed: () => {},
       onFirewall: () => {},
       onAddressUsed: (use) => void this.used.push(use),
+      onAddressesAdded: () => {},
       onFailure: (reason) => this.failed.resolve(reason),
       workerUrl,
     });

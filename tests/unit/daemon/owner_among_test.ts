@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
-import { ownerAmong } from "../../../mod/daemon/doctor/doctor_api.ts";
+import { ownerAmong } from "../../../mod/daemon/doctor/owner_among.ts";
 
 Deno.test("ownerAmong() finds the owner of an address, over the end of the range too", () => {
   const entry = (token: string, size: number, peer: string) => ({

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { Ip } from "../../../mod/core/addr.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import { findFaults } from "../../../mod/daemon/checks.ts";
 import { runningChecks, type RunningFacts } from "../../../mod/daemon/checks/running_checks.ts";
@@ -15,7 +14,7 @@ async function found(change: Partial<RunningFacts> & { readonly aheadMs?: number
   const asked: PeerName[] = [];
   const facts: RunningFacts = {
     status: () => Promise.resolve(WELL),
-    users: { others: () => Promise.resolve([]) },
+    taken: { lookAtOwn: () => Promise.resolve([]) },
     names: undefined,
     config: { docker: undefined, origins: {} },
     paths: {
@@ -51,9 +50,9 @@ Deno.test("runningChecks() names problems, clocks, addresses in use twice and na
   assert.deepEqual((await found({ aheadMs: 60_000 })).faults, [
     "clocks: Clocks differ from this host's: h2 is 60 s ahead",
   ]);
-  const user = { ip: "10.2.1.1" as Ip, mac: "m", host: "h2", text: "m on h2" };
-  const { faults } = await found({ users: { others: () => Promise.resolve([user]) } });
-  assert.match(faults[0]!, /^addresses in use twice: .* is also used by m on h2/);
+  const twice = { message: "10.2.1.1 is in use twice", hint: null };
+  const { faults } = await found({ taken: { lookAtOwn: () => Promise.resolve([twice]) } });
+  assert.deepEqual(faults, ["addresses in use twice: 10.2.1.1 is in use twice"]);
   const files = { bypassing: () => ({ path: "/etc/x", asks: "192.0.2.53" }) } as never;
   const bypassing = (await found({ names: { files } })).faults;
   assert.match(bypassing[0]!, /^name servers of namespaces: .* asks 192\.0\.2\.53 for names, not this host/);
@@ -62,7 +61,7 @@ Deno.test("runningChecks() names problems, clocks, addresses in use twice and na
 Deno.test("runningChecks() goes on where one of them fails", async () => {
   const { faults } = await found({
     aheadMs: 60_000,
-    users: { others: () => Promise.reject(new Error("no answer")) },
+    taken: { lookAtOwn: () => Promise.reject(new Error("no answer")) },
   });
   assert.deepEqual(faults.map((text) => text.split(":")[0]), ["clocks", "addresses in use twice"]);
 });
