@@ -99,16 +99,17 @@ export class TakenAddresses {
     return [...this.#found.values()].map(({ problem }) => problem);
   }
 
-  /** Looks at all addresses of containers here. Gives what was not known before. */
-  async lookAtOwn(): Promise<readonly Problem[]> {
-    const own = new Set(this.#parts.here().flatMap(({ ips }) => ips).filter(isIpv4));
-    const fresh: Problem[] = [];
-    const ips = [...own].filter((ip) => !this.#found.has(ip)).slice(0, MOST_OWN);
+  /** Looks at all addresses of containers here, and at what was found before: then problems() is as of now. */
+  async lookAtOwn(): Promise<void> {
+    const own = this.#parts.here().flatMap(({ ips }) => ips).filter(isIpv4);
+    const ips = [...new Set([...this.#found.keys(), ...own])].slice(0, MOST_OWN);
     for (let at = 0; at < ips.length; at += AT_ONCE) {
-      const found = await Promise.all(ips.slice(at, at + AT_ONCE).map((ip) => this.#look(ip)));
-      fresh.push(...found.filter((one) => typeof one === "object"));
+      await Promise.all(
+        ips.slice(at, at + AT_ONCE).map(async (ip) => {
+          do await this.#look(ip); while ((this.#found.get(ip)?.missed ?? 0) > 0);
+        }),
+      );
     }
-    return fresh;
   }
 
   #wait(ips: readonly Ip[], how: Waiting): void {

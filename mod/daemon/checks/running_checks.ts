@@ -38,6 +38,8 @@ export function runningChecks({ config, names, paths, status, taken }: RunningFa
     find: async () => await find(await now()),
   });
   return [
+    // First: what it finds is a problem of the status.
+    { name: "addresses in use twice", at: ["running"], find: () => taken.lookAtOwn() },
     check(
       "problems of the status",
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
@@ -48,7 +50,6 @@ export function runningChecks({ config, names, paths, status, taken }: RunningFa
     check("owners of addresses", ownerFaults),
     check("sharing of addresses", sharingFaults),
     check("clocks", async () => clockFaults(await clocks(paths))),
-    check("addresses in use twice", () => taken.lookAtOwn()), // those that are known are problems of the status
     check(
       "name servers of namespaces",
       ({ attachments }) => attachments.flatMap(({ target }) => bypassing(target, names)),

@@ -158,10 +158,13 @@ Deno.test("TakenAddresses takes a container with two interfaces for one, and its
   assert.deepEqual([await look(), told], [[], []]);
 });
 
-Deno.test("TakenAddresses.lookAtOwn() gives what is new, and remembers it", async () => {
-  const { taken } = trial([here(MINE), at(H2, OTHER)]);
-  assert.equal((await taken.lookAtOwn()).length, 1);
-  assert.deepEqual([(await taken.lookAtOwn()).length, taken.problems().length], [0, 1]);
+Deno.test("TakenAddresses.lookAtOwn() finds what is in use twice, and what is so no longer", async () => {
+  const { state, taken } = trial([here(MINE), at(H2, OTHER)]);
+  await taken.lookAtOwn();
+  assert.equal(taken.problems().length, 1);
+  state.uses = [here(MINE)];
+  await taken.lookAtOwn();
+  assert.deepEqual(taken.problems(), []);
 });
 
 Deno.test("TakenAddresses has bounds: of what waits, and of what is found", async () => {
