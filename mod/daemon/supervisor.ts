@@ -1,7 +1,9 @@
 /** The life of the daemon's process: signals, service manager, orderly end. */
 import { MeshnetError, messageOf } from "../core/errors.ts";
+import { DEFAULT_RUN_DIR, envName, RUN_DIR_OPTION } from "../core/options.ts";
 import { type Config, type Flags, loadConfig, reloadConfig } from "./config/config.ts";
 import type { Ending } from "./ending.ts";
+import { forgetFailedStart, noteFailedStart } from "./last_start.ts";
 import { raiseFence } from "./threads/fence.ts";
 import type { Daemon } from "./running.ts";
 
@@ -48,14 +50,27 @@ export async function runDaemon(flags: Flags): Promise<number> {
     if (life.daemon === undefined) life.end({ kind: "broken", error });
     else life.daemon.faults.tell(what, error);
   });
-  const config = await loadConfig(flags);
+  const config = await loadConfig(flags).catch((error) => {
+    noteFailedStart(runFolder(flags), error, Date.now());
+    throw error;
+  });
   Deno.env.delete("MESHNET_PASSWORD");
   for (;; root = beginIn(life)) {
     const peers = life.peers ?? config.peers;
-    const how = await runOnce({ ...config, peers }, { life, root });
+    const how = await runOnce({ ...config, peers }, { life, root }).catch((error) => {
+      noteFailedStart(config.runDir, error, Date.now());
+      throw error;
+    });
     if (how.kind !== "renamed") return how.kind === "asked" ? 0 : 1;
     if (life.askedAt !== undefined) return 0; // otherwise it starts again: interfaces and flows stay, as at any restart
   }
+}
+
+/** The run folder where no more is known of the settings. */
+function runFolder(flags: Flags): string {
+  const { name } = RUN_DIR_OPTION;
+  const given = flags[name];
+  return typeof given === "string" ? given : Deno.env.get(envName(name)) ?? DEFAULT_RUN_DIR;
 }
 
 /** What aborts the daemon that starts now, and the first reason for that. */
@@ -90,6 +105,7 @@ async function runOnce(config: Config, { life, root }: { life: Life; root: Root 
   life.reload = () => void reload(life, { config, daemon });
   if (life.hungUp) life.reload();
   life.hungUp = false;
+  forgetFailedStart(config.runDir);
   const { faults, logger } = daemon;
   daemon.notify(`READY=1\nSTATUS=${statusLine(config.peers)}`);
   keepWatchdogFed(daemon, root.signal);
@@ -111,6 +127,7 @@ async function runOnce(config: Config, { life, root }: { life: Life; root: Root 
   await daemon[Symbol.asyncDispose]();
   clearTimeout(late);
   life.daemon = undefined;
+  forgetFailedStart(config.runDir); // of a second `up` meanwhile
   return how;
 }
 

@@ -54,7 +54,8 @@ function whenAndWhy({ agoMs, reason }: LeftHost): string {
   return `${spanOf(agoMs)} ago${reason === "" ? "" : ` (${reason})`}`;
 }
 
-function spanOf(ms: number): string {
+/** How long something took or is ago, in one unit. */
+export function spanOf(ms: number): string {
   const units = [[86_400, "days"], [3_600, "h"], [60, "min"]] as const;
   const unit = units.find(([seconds]) => ms >= 2 * seconds * 1000);
   return unit === undefined ? `${Math.round(ms / 1000)} s` : `${Math.floor(ms / 1000 / unit[0])} ${unit[1]}`;

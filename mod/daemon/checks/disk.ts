@@ -1,6 +1,8 @@
 /** Whether what the daemon remembers can be written. */
 import { statfsSync } from "node:fs";
 import { MeshnetError } from "../../core/errors.ts";
+import { STORE_FILE } from "../../sys/store.ts";
+import { notWritable } from "../../sys/store_errors.ts";
 
 /** State grows by kilobytes; below this much something else is filling the disk. */
 const NEEDED_BYTES = 4 * 1024 * 1024;
@@ -41,4 +43,15 @@ export function tooLittleRoom(path: string, room: DiskRoom | undefined): Meshnet
   return new MeshnetError("state/not-writable", `State in ${path} may soon be lost: ${what}`, {
     hint: `Make room on the file system of ${path}: see \`df ${path}\` and \`df -i ${path}\``,
   });
+}
+
+/** "state/not-writable" when the state is there and cannot be opened for writing: the kernel makes a file system with a
+ * fault read-only. Nothing is written. */
+export function writeProtected(folder: string): MeshnetError | undefined {
+  try {
+    Deno.openSync(`${folder}/${STORE_FILE}`, { write: true }).close();
+    return undefined;
+  } catch (thrown) {
+    return thrown instanceof Deno.errors.NotFound ? undefined : notWritable(folder, "write state", thrown);
+  }
 }

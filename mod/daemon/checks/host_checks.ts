@@ -54,8 +54,8 @@ export function hostChecks(
       name: "room on the disk",
       at: ["stopped", "running"],
       async find() {
-        const { diskRoom, tooLittleRoom } = await import("./disk.ts"); // what it needs, no start shall load
-        return tooLittleRoom(config.stateDir, diskRoom(config.stateDir));
+        const { diskRoom, tooLittleRoom, writeProtected } = await import("./disk.ts"); // no start shall load it
+        return writeProtected(config.stateDir) ?? tooLittleRoom(config.stateDir, diskRoom(config.stateDir));
       },
     },
     {

@@ -5,6 +5,9 @@ import { readTextIfReadable } from "../../sys/files.ts";
 /** Files that a daemon has open with some peers, containers and local clients. Idle it has 50. */
 const NEEDED_FILES = 256;
 
+/** What a limit is best raised to: there is room for many. */
+const GOOD_FILES = 1024;
+
 /** When so much of the open files is in use, it is told. */
 const MOST_IN_USE = 0.75;
 
@@ -22,7 +25,7 @@ export function tooFewOpenFiles(limit: number = openFileLimit()): MeshnetError |
   if (limit >= NEEDED_FILES) return undefined;
   const message = `Cannot run with so few open files: the limit is ${limit}, ${NEEDED_FILES} are needed`;
   return new MeshnetError("up/not-permitted", message, {
-    hint: `Raise it with \`ulimit -n ${NEEDED_FILES}\`; for a service by LimitNOFILE= in its unit`,
+    hint: `Raise it with \`ulimit -n ${GOOD_FILES}\`; for a service by LimitNOFILE= in its unit`,
   });
 }
 
@@ -48,7 +51,7 @@ export function tooFewLeft({ limit, open, pid }: DescriptorUse): MeshnetError | 
   const message = `The daemon will soon be out of open files: it has ${open} open, the limit is ${limit}`;
   return new MeshnetError("up/not-permitted", message, {
     hint: "Raise it: LimitNOFILE= in its unit, `ulimit -n` where it is started, or at once " +
-      `\`prlimit --pid ${pid} --nofile=${Math.max(2 * limit, 1024)}\``,
+      `\`prlimit --pid ${pid} --nofile=${Math.max(2 * limit, GOOD_FILES)}\``,
   });
 }
 

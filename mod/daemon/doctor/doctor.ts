@@ -1,6 +1,7 @@
 /** `meshnet doctor`: makes the checks that can be made, and says what they found. */
 import type { DoctorReport, FaultReport } from "../../control/doctor_types.ts";
 import { causesAmong } from "../../doctor/causes.ts";
+import { afterStart } from "../../doctor/stopped_faults.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { type Check, checksAt, type Fault, findFaults, type Finding } from "../checks.ts";
 import { hostChecks } from "../checks/host_checks.ts";
@@ -8,6 +9,7 @@ import { runningChecks, type RunningFacts } from "../checks/running_checks.ts";
 import { type Config, type Flags, loadConfig } from "../config/config.ts";
 import { routerProcess } from "../host/claim_namespace.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
+import { failedStart } from "../last_start.ts";
 
 /** The doctor's word on a daemon that runs, in it. */
 export async function diagnose(
@@ -21,15 +23,17 @@ export async function diagnose(
 
 /** The doctor's word on a host whose daemon does not answer, for the reason that is given. `flags` are those of `up`. */
 export async function diagnoseStopped(flags: Flags, why: MeshnetError): Promise<DoctorReport> {
-  const faults = [faultOf({ check: "daemon", error: why })];
+  const fault = faultOf({ check: "daemon", error: why });
   let config: Config;
   try {
     config = await loadConfig(flags);
   } catch (error) {
-    return await report([], { daemon: false, faults: [...faults, faultOf({ check: "settings", error })] });
+    const faults = [fault, faultOf({ check: "settings", error })];
+    return await report([], { daemon: false, faults });
   }
   // A daemon that is there and does not answer has its ports.
   const isThere = why.code !== "control/not-running";
+  const faults = [isThere ? fault : afterStart(fault, { last: failedStart(config.runDir), now: Date.now() })];
   const pid = isThere ? routerProcess(DATAPATH) : undefined;
   const checks = checksAt(isThere ? "running" : "stopped", hostChecks(config, { pid }));
   return await report(checks, { daemon: false, faults });

@@ -10,6 +10,7 @@ import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
 import { STORE_FILE } from "../../sys/store.ts";
 import { NEW_SUFFIX } from "../../sys/store_file.ts";
 import { deleteLink } from "../../wire/netlink/rtnetlink.ts";
+import { FAILED_START_FILE } from "../last_start.ts";
 
 /** The bridge of hosts whose kernel has no Open vSwitch. The TAP goes with its daemon, unless that left it persistent. */
 const BRIDGE = "meshnet";
@@ -19,7 +20,7 @@ const TUNNEL = /^vxlan-[1-9][0-9]*$/;
 
 /** Files of the two folders. */
 const STATE_FILES = [STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`, `${STORE_FILE}-journal`];
-const RUN_FILES = [CONTROL_SOCKET, STATUS_SOCKET];
+const RUN_FILES = [CONTROL_SOCKET, STATUS_SOCKET, FAILED_START_FILE];
 
 /** What is cleaned, and through what. */
 export interface CleanupOptions {

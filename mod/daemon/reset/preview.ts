@@ -14,6 +14,7 @@ import { STORE_FILE } from "../../sys/store.ts";
 import { type Flags, loadFolders } from "../config/config.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
+import { FAILED_START_FILE } from "../last_start.ts";
 import { ownLinks } from "./host_cleanup.ts";
 import { leftState, notHandedOver } from "./left_state.ts";
 
@@ -48,7 +49,7 @@ export async function previewReset(
     ...firewall(runs?.firewall.rules),
     ...[
       ...own ? [`${state}/${STORE_FILE}`] : [],
-      ...[CONTROL_SOCKET, STATUS_SOCKET].map((name) => `${runDir}/${name}`),
+      ...[CONTROL_SOCKET, STATUS_SOCKET, FAILED_START_FILE].map((name) => `${runDir}/${name}`),
       ...sockets,
     ].filter(isThere).map((path) =>
       path.endsWith(STORE_FILE)

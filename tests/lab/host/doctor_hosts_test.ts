@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { CheckReport } from "../../../mod/control/doctor_types.ts";
 import { faultsOf } from "../../unit/control/schema.ts";
-import { commandOf, examine, healthy, mend, named, runFix } from "../common/doctor.ts";
+import { commandOf, examine, healthy, mend, named, onlyNamed, runFix } from "../common/doctor.ts";
 import { attempt, Background, exec, FOLDER, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { type Host, PROGRAM } from "../common/world.ts";
@@ -59,6 +59,44 @@ const alone = suite({
       await host.attempt("reset");
       await attempt(["umount", "-l", host.stateDir]);
     }
+  },
+  "a start that failed: why is told by one fault, until one succeeds": async (world) => {
+    const host = world.host(1);
+    await host.up();
+    await host.run("down");
+    const path = `${host.stateDir}/meshnet.db`;
+    const before = Deno.readFileSync(path);
+    Deno.writeFileSync(path, crypto.getRandomValues(new Uint8Array(8_192)));
+    assert.equal((await host.attempt("up")).code, 1);
+    const words =
+      /^The daemon is not running: its last start failed \d+ s ago: Cannot open state .*meshnet\.db: it is no SQLite/;
+    const fault = await onlyNamed(host, words);
+    assert.match(fault.fix!, /Restore .* from a backup.*\. Then start it again: `meshnet up`/);
+    Deno.writeFileSync(path, before);
+    assert.equal((await host.attempt("up", "--mtu", "12")).code, 2);
+    await onlyNamed(host, /its last start failed \d+ s ago: .*mtu.*12/i);
+    await host.up();
+    await healthy([host]);
+    await host.run("down");
+    await onlyNamed(host, /^The daemon is not running \(/);
+  },
+  "the state has become read-only, with the daemon and without": async (world) => {
+    const host = world.host(1);
+    await host.up();
+    const words = /^Cannot write state in .*: its file system is read-only\nMount .* for writing/;
+    await exec(["mount", "--bind", host.stateDir, host.stateDir]);
+    try {
+      await exec(["mount", "-o", "remount,ro,bind", host.stateDir]);
+      await onlyNamed(host, words);
+      await host.run("down");
+      assert.equal((await host.attempt("up")).code, 1);
+      await named(host, /last start failed .*: Cannot make files in .*: its file system is read-only/);
+    } finally {
+      await exec(["umount", "-l", host.stateDir]);
+    }
+    await host.up();
+    await healthy([host]);
+    await host.run("down");
   },
   "somebody else has the name server's port, with the daemon and without": async (world) => {
     const host = world.host(1);
