@@ -3,8 +3,8 @@ import { parseAddressWish } from "../../attach/mod.ts";
 import { checkReplaceable, listenAtFile } from "../../control/socket_file.ts";
 import { formatEndpoint, parseCidr } from "../../core/addr.ts";
 import { messageOf } from "../../core/errors.ts";
+import { LineLimit } from "../../core/line_limit.ts";
 import { DockerProxy } from "../../docker/proxy/proxy_shell.ts";
-import { TurnedAway } from "../../docker/proxy/turned_away.ts";
 import { openFileLimit } from "../checks/limits.ts";
 import type { Config } from "../config/config.ts";
 import type { ProxyConfig, ProxyListener } from "../config/config_proxy.ts";
@@ -15,6 +15,8 @@ import type { PluginPart } from "./open_plugin.ts";
 const FIRST_SOCKET = "docker.new";
 /** Who may open its socket while nobody may open the engine's. */
 const MODE = 0o660;
+/** Lines in the log about clients that were turned away: so many at once, and one more after so many milliseconds. */
+const REFUSALS = { burst: 10, refill: 60_000 } as const;
 
 /** The proxy. Disposing it takes no more clients. */
 export interface ProxyPart extends Disposable {
@@ -99,13 +101,13 @@ async function listenForTls(
 ): Promise<Disposable> {
   const { listenTls } = await import("../../docker/proxy/tls_shell.ts"); // 5 MB, for those alone who want it
   const read = (file: string) => Deno.readTextFileSync(file);
-  const turnedAway = new TurnedAway(clock.now());
-  return await listenTls(endpoint, {
+  const lines = new LineLimit(REFUSALS, clock.now());
+  return listenTls(endpoint, {
     ...{ ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) },
     clients: proxy.most,
-    welcome: (client) => void proxy.welcome(client),
+    welcome: (client) => proxy.welcome(client),
     refused(reason) {
-      const leftOut = turnedAway.pass(clock.now());
+      const leftOut = lines.pass(clock.now());
       if (leftOut !== undefined) logger.info("client of docker turned away", { reason, leftOut });
     },
   });

@@ -1,6 +1,6 @@
 /** Keeps strangers from filling the log, whatever text they choose. */
+import { LineLimit } from "../../core/line_limit.ts";
 import type { Millis } from "../../core/time.ts";
-import { TokenBucket } from "../../core/token_bucket.ts";
 
 /** The same kind of fault of the same source is logged at most this often, milliseconds. */
 export const LOG_INTERVAL = 300_000;
@@ -11,11 +11,10 @@ const MAX_KEYS = 1_024;
 /** Remembers what was said lately, and counts what was left out. */
 export class LogLimit {
   readonly #said = new Map<string, Millis>();
-  readonly #lines: TokenBucket;
-  #leftOut = 0;
+  readonly #lines: LineLimit;
 
   constructor(now: Millis) {
-    this.#lines = new TokenBucket(LOG_RATE.burst, { refill: LOG_RATE.refill, now });
+    this.#lines = new LineLimit(LOG_RATE, now);
   }
 
   /** Whether a fault of this kind may be logged now: undefined, or how many lines were left out since the last one.
@@ -23,15 +22,12 @@ export class LogLimit {
   pass(source: string, kind: string, now: Millis): number | undefined {
     const key = `${kind} ${source}`;
     const last = this.#said.get(key);
-    if (last !== undefined && now - last < LOG_INTERVAL || this.#lines.take(now) > 0) {
-      this.#leftOut++;
-      return undefined;
-    }
+    if (last !== undefined && now - last < LOG_INTERVAL) return this.#lines.leaveOut();
+    const leftOut = this.#lines.pass(now);
+    if (leftOut === undefined) return undefined;
     this.#said.delete(key);
     this.#said.set(key, now);
     if (this.#said.size > MAX_KEYS) this.#said.delete(this.#said.keys().next().value!);
-    const leftOut = this.#leftOut;
-    this.#leftOut = 0;
     return leftOut;
   }
 }

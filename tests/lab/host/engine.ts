@@ -100,9 +100,14 @@ export class Engine implements AsyncDisposable {
     await this.docker("import", "-c", "ENV PATH=/bin", archive, "box");
   }
 
-  /** The client of the engine's own release, at this socket. */
+  /** The client of the engine's own release. */
+  get program(): readonly string[] {
+    return [...ROOT === "" ? [] : this.inside, DOCKER];
+  }
+
+  /** The client at this socket. */
   client(socket = this.socket): readonly string[] {
-    return [...ROOT === "" ? [] : this.inside, DOCKER, "-H", `unix://${socket}`];
+    return [...this.program, "-H", `unix://${socket}`];
   }
 
   /** Runs a command of the client, whatever its exit code. */
