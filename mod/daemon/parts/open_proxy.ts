@@ -60,7 +60,7 @@ export async function openProxy(
       if (listener.kind === "unix") {
         undo.use(await listenAt(listener.path, proxy));
         paths.push(listener.path);
-      } else undo.use(await listenForTls(listener, { clock, logger, proxy, tls: dockerProxy.tls! }));
+      } else undo.use(await listenForTls(listener, { clock, faults, logger, proxy, tls: dockerProxy.tls! }));
       listens.push(name);
     } catch (thrown) {
       logger.warn("no proxy for clients of docker", { listen: name, reason: messageOf(thrown) });
@@ -94,7 +94,7 @@ async function listenAt(path: string, proxy: DockerProxy): Promise<Disposable> {
 
 async function listenForTls(
   { endpoint }: Extract<ProxyListener, { kind: "tls" }>,
-  { clock, logger, proxy, tls }: Pick<Base, "clock" | "logger"> & {
+  { clock, faults, logger, proxy, tls }: Pick<Base, "clock" | "faults" | "logger"> & {
     readonly proxy: DockerProxy;
     readonly tls: NonNullable<ProxyConfig["tls"]>;
   },
@@ -104,7 +104,7 @@ async function listenForTls(
   const lines = new LineLimit(REFUSALS, clock.now());
   return listenTls(endpoint, {
     ...{ ca: read(tls.ca), cert: read(tls.cert), key: read(tls.key) },
-    clients: proxy.most,
+    ...{ clients: proxy.most, faults },
     welcome: (client) => proxy.welcome(client),
     refused(reason) {
       const leftOut = lines.pass(clock.now());

@@ -2,6 +2,7 @@
 import { createSecureContext } from "node:tls";
 import type { Endpoint } from "../../core/addr.ts";
 import { messageOf } from "../../core/errors.ts";
+import type { Faults } from "../../core/faults.ts";
 import { type ByteStream, closeQuietly } from "./relay_shell.ts";
 import { openTls, type TlsFiles } from "./tls_stream_shell.ts";
 
@@ -14,9 +15,10 @@ const ACCEPT_PAUSE_MS = 100;
  * more clients. */
 export function listenTls(
   { ip, port }: Endpoint,
-  { clients, handshakeMs = HANDSHAKE_MS, refused, welcome, ...files }: TlsFiles & {
+  { clients, faults, handshakeMs = HANDSHAKE_MS, refused, welcome, ...files }: TlsFiles & {
     /** Connections at once, with those that have not shown theirs yet. */
     readonly clients: number;
+    readonly faults: Pick<Faults, "later">;
     readonly handshakeMs?: number;
     /** Serves a client to its end. Never throws. */
     readonly welcome: (client: ByteStream) => Promise<void>;
@@ -39,7 +41,7 @@ export function listenTls(
     await welcome(client);
   }
 
-  void (async () => {
+  async function accept(): Promise<void> {
     while (isOpen) {
       try {
         const connection = await listener.accept();
@@ -48,14 +50,16 @@ export function listenTls(
           continue;
         }
         count++;
-        void serve(connection).finally(() => count--);
+        faults.later("serve a client over TCP", serve(connection).finally(() => count--));
       } catch (thrown) {
         if (!isOpen) return;
         refused(messageOf(thrown));
         await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
       }
     }
-  })();
+  }
+
+  faults.later("take clients over TCP", accept());
   return {
     [Symbol.dispose]() {
       isOpen = false;

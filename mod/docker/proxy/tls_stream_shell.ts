@@ -44,7 +44,7 @@ export async function openTls(
           reject(code ? new Error(`its certificate is not good: ${code}`) : error),
       );
       server.emit("connection", carrier.duplex);
-      void carrier.feed();
+      carrier.feed().catch(reject);
     });
   } catch (thrown) {
     carrier.close();

@@ -47,6 +47,7 @@ async function withServer(
   const server = listenTls(parseEndpoint(`127.0.0.1:${port}`)!, {
     ...{ ca: pem("ca.pem"), cert: pem("server.pem"), key: pem("server.key") },
     ...{ clients: CLIENTS, handshakeMs },
+    faults: { later: (_what, work) => void work.then(undefined, assert.fail) },
     welcome: async (client) => {
       const to = await Deno.connect({ hostname: "127.0.0.1", port: (engine.addr as Deno.NetAddr).port });
       await relay(client, to, []);
