@@ -31,9 +31,9 @@ export async function bareCable(): Promise<Candidate> {
   return candidate(world, world.hosts.map((host) => endpoint(host.netns, host.address)), []);
 }
 
-/** A bridge and a VXLAN device of the kernel on each host. */
-export async function kernelTunnel(): Promise<Candidate> {
-  const world = await kernelVxlan(1450, { ...UNDERLAY, prefix: `${PREFIX}vx` });
+/** A bridge and a VXLAN device of the kernel on each host; unless said, containers have the largest MTU that fits. */
+export async function kernelTunnel(mtu = 1450): Promise<Candidate> {
+  const world = await kernelVxlan(mtu, { ...UNDERLAY, prefix: `${PREFIX}vx` });
   return candidate(world, world.containers, []);
 }
 

@@ -11,6 +11,7 @@ import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { exec, ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
+import { transfer } from "../common/transfer.ts";
 import { unnoticed } from "../common/unnoticed.ts";
 import type { Host, World } from "../common/world.ts";
 import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
@@ -249,6 +250,60 @@ const moves = suite({
   },
 });
 
+const cards = suite({
+  name: "host kernel, ebpf cards",
+  // On one cable: a virtual card merges only what comes from one that does not cut.
+  open: () => hostWorld({ hosts: 2, containers: 2, direct: true, upOptions: EBPF }),
+  prepare: async (world) => {
+    await mesh(world);
+    await ready(world);
+  },
+}, {
+  "a network card that cuts nothing gets whole packets, and what it merges stays merged": async (world) => {
+    await setCards(world, "tso", "off", "tx-udp-segmentation", "off", "gro", "on");
+    const { arrived, cut, given, out } = await carriedPackets(world);
+    assert.ok(given * WHOLE < cut, `${given} packets for the tunnel, ${cut} on the wire`);
+    assert.ok(arrived * WHOLE < cut, `${cut} packets on the wire, ${arrived} out of the tunnel`);
+    assert.ok(out * WHOLE < cut, `${cut} packets on the wire, ${out} for the container`);
+  },
+  "what a card does not merge is merged before the program": async (world) => {
+    await setCards(world, "tso", "off", "tx-udp-segmentation", "off", "gro", "off");
+    const { cut, given, out } = await carriedPackets(world);
+    assert.ok(given * WHOLE < cut, `${given} packets for the tunnel, ${cut} on the wire`);
+    assert.ok(out * WHOLE < cut, `${cut} packets on the wire, ${out} for the container`);
+  },
+});
+
+/** Packets on the wire for one that is whole, at least: there are 45 in 64 KiB. */
+const WHOLE = 3;
+
+async function setCards(world: World, ...settings: readonly string[]): Promise<void> {
+  for (const { netns } of world.hosts) await exec(["ethtool", "-K", "eth0", ...settings], { netns });
+}
+
+/** Packets of a stream at the interfaces on its way. */
+async function carriedPackets(world: World) {
+  const [one, two] = [world.host(1), world.host(2)];
+  const end = await hostEnd(two);
+  const counts = async () =>
+    [
+      await packets(one, "vxlan-6784", "tx"),
+      await packets(one, "eth0", "tx"),
+      await packets(two, "vxlan-6784", "rx"),
+      await packets(two, end, "tx"),
+    ] as const;
+  const before = await counts();
+  await transfer(world.container(1), world.container(2), { megabytes: 60 });
+  const [given, cut, arrived, out] = (await counts()).map((count, i) => count - before[i]!);
+  note(`${given} for the tunnel, ${cut} on the wire, ${arrived} out of the tunnel, ${out} for the container`);
+  return { given: given!, cut: cut!, arrived: arrived!, out: out! };
+}
+
+async function packets(host: Host, device: string, way: "rx" | "tx"): Promise<number> {
+  const text = await exec(["ip", "-s", "-j", "link", "show", "dev", device], { netns: host.netns });
+  return JSON.parse(text)[0].stats64[way].packets;
+}
+
 async function move(world: World, options: readonly string[]): Promise<void> {
   for (const [i, host] of world.hosts.entries()) {
     await host.run("down");
@@ -274,4 +329,4 @@ async function tc(host: Host, words: string): Promise<string> {
   return await exec(["tc", ...words.split(" ")], { netns: host.netns });
 }
 
-declareTests(restart, meddling, floods, moves);
+declareTests(restart, meddling, floods, cards, moves);
