@@ -22,6 +22,11 @@ const RULES: readonly Rule[] = [
       needed(message).some((one) => ruleFor(one, [{ message: input, hint: null }])),
   },
   {
+    cause: /^This host's firewall drops what it sends to other hosts' /,
+    follows: ({ message }, { input }) =>
+      missing(message).some((one) => ruleFor(one, [{ message: input, hint: null }])),
+  },
+  {
     cause: /^Containers send packets of up to [0-9]+ bytes, and this host's way to /,
     follows: ({ check, message }) =>
       check === "connections" && (TOO_LARGE.test(message) || / carries packets of /.test(message)) ||
@@ -65,6 +70,23 @@ export function causesAmong(faults: readonly FaultReport[]): readonly FaultRepor
 const TUNNEL_SILENT =
   /(?:accept|heartbeats? (?:from the peer for [0-9.]+ s )?on) (?:UDP ([0-9]+)|IP protocol 50)/g;
 const UDP_SILENT = /a firewall blocks UDP,|heartbeats over UDP: a firewall blocks/;
+
+/** What a link says that should arrive there, and does not: by tunnels, and by user space; and a host that does not answer. */
+const TUNNEL_UNHEARD = /gets no .* from here .*blocks (?:UDP ([0-9]+)|IP protocol 50)/g;
+const UDP_UNHEARD = /a firewall blocks UDP(?:,| towards )|heartbeats over UDP: a firewall blocks/;
+const TCP_UNHEARD = / no answer from \S+:([0-9]+) within /;
+
+/** What a fault says that this host must let out. */
+function missing(message: string): readonly Passage[] {
+  const port = TCP_UNHEARD.exec(message)?.[1];
+  return [
+    ...[...message.matchAll(TUNNEL_UNHEARD)].map(([, port]): Passage =>
+      port === undefined ? { protocol: "esp" } : { protocol: "udp", port: Number(port) }
+    ),
+    ...port === undefined ? [] : [{ protocol: "tcp", port: Number(port) } as const],
+    ...UDP_UNHEARD.test(message) ? [{ protocol: "udp" } as const] : [],
+  ];
+}
 
 /** What a fault of a connection says that this host must let in. */
 function needed(message: string): readonly Passage[] {

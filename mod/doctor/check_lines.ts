@@ -59,6 +59,8 @@ export interface CheckFacts {
   readonly tunnelHolder: PortHolder | undefined;
 }
 
+/** Problems of this host's firewall that are about what it sends. */
+const WAY_OUT = /^This host's firewall drops what it sends /;
 const CONNECT = "once the two are connected: `meshnet connect`";
 
 /** One line for each thing that the mesh needs of the way between two hosts. */
@@ -80,7 +82,7 @@ function line(what: string, state: CheckState, text: string): CheckLine {
   return { what, state, text, fix: null };
 }
 
-function tcpLine({ address, host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
+function tcpLine({ address, firewall, host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
   const what = `TCP ${port}`;
   switch (tcp) {
     case "connected":
@@ -95,11 +97,15 @@ function tcpLine({ address, host, intro, local, port, tcp, tcpReason }: CheckFac
         ...line(what, "bad", "nothing listens there"),
         fix: fixBy(host, "meshnet up"),
       };
-    case "timeout":
+    case "timeout": {
+      const passage = { protocol: "tcp", port } as const;
+      const rule = ruleFor(passage, firewall?.filter(({ message }) => WAY_OUT.test(message)));
+      if (rule !== undefined) return { what, state: "bad", text: rule.message, fix: fixOf(rule) };
       return {
         ...line(what, "bad", "no answer: a firewall drops it, or the host is off"),
-        fix: opening(host, { protocol: "tcp", port }, { from: local, address }),
+        fix: opening(host, passage, { from: local, address }),
       };
+    }
     case "other":
       return line(what, "bad", tcpReason);
   }
@@ -233,6 +239,6 @@ function firewallLine({ firewall }: CheckFacts): CheckLine {
   const what = "firewall";
   if (firewall === undefined) return line(what, "unknown", "only the daemon looks at this host's firewall");
   const [first] = firewall;
-  if (first === undefined) return line(what, "good", "this host's firewall lets the mesh in");
+  if (first === undefined) return line(what, "good", "this host's firewall lets the mesh in and out");
   return { ...line(what, "bad", first.message), fix: fixOf(first) };
 }

@@ -7,7 +7,7 @@ import type { Hook, Table } from "../wire/filter/model.ts";
 import { changeLegacy, type LegacyParts, natLegacy, readLegacy, removeLegacy } from "./legacy_shell.ts";
 import { planNat, type PresentNat } from "./nat.ts";
 import { applyNft, type FilterSocket, nftTransactions, ownNft, readNft } from "./nft_shell.ts";
-import { type ChainPlace, type FirewallPlan, judgeInput, planForward, type StandingRule } from "./plan.ts";
+import { type ChainPlace, type FirewallPlan, judgePorts, planForward, type StandingRule } from "./plan.ts";
 import {
   containersTraffic,
   exposedTraffic,
@@ -16,7 +16,7 @@ import {
   type MeshPort,
   type WantedRule,
 } from "./wanted.ts";
-import { chainName, type FirewallProblem, forwardProblems, inputProblems } from "./words.ts";
+import { chainName, type FirewallProblem, forwardProblems, portProblems } from "./words.ts";
 
 /** Repairs in a row, and the time in milliseconds after which one more is allowed. */
 const REPAIRS = 10;
@@ -145,7 +145,7 @@ export class Firewall {
     const programs = { both: state.tables.some(({ backend }) => backend === "legacy") };
     const problems = [
       ...forwardProblems({ dropping: lost }, programs),
-      ...inputProblems(judgeInput(state.tables, { families, ports }), programs),
+      ...portProblems(judgePorts(state.tables, { families, ports }), programs),
       ...failures,
     ];
     this.#tell(problems);
@@ -175,7 +175,7 @@ export class Firewall {
     // At first also for what an earlier run left behind.
     const all = forwarded || this.#stood.size > 0 || !this.#looked;
     this.#looked = true;
-    const hooks: readonly Hook[] = all ? ["input", "forward"] : ["input"];
+    const hooks: readonly Hook[] = all ? ["input", "output", "forward"] : ["input", "output"];
     let nft: { readonly tables: readonly Table[]; readonly nat?: PresentNat } = { tables: [] };
     try {
       using socket = open();

@@ -26,7 +26,7 @@ export interface LegacyParts {
 
 const FAMILIES = ["ip", "ip6"] as const;
 const POSTROUTING = 4; // NF_INET_POST_ROUTING
-const HOOK_NUMBERS: Readonly<Record<string, number>> = { INPUT: 1, FORWARD: 2 };
+const HOOK_NUMBERS: Readonly<Record<string, number>> = { INPUT: 1, FORWARD: 2, OUTPUT: 3 };
 
 /** A table as read, in both forms. */
 interface Read {

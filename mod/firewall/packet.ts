@@ -12,6 +12,8 @@ export interface Packet {
   readonly oifIndex?: number;
   /** An interface that it does not come in by, with its index. */
   readonly notFrom?: { readonly name: string; readonly index: number };
+  /** One that it does not leave by. */
+  readonly notTo?: { readonly name: string; readonly index: number };
   /** Whether it is for this host. */
   readonly here?: boolean;
   /** Protocol above IP. */
@@ -22,6 +24,7 @@ export interface Packet {
 /** Whether something holds. */
 export type Answer = "yes" | "no" | "maybe";
 
+const UNICAST = 1; // RTN_UNICAST
 const LOCAL = 2; // RTN_LOCAL
 const STATE_NEW = 8; // NF_CT_STATE_BIT(IP_CT_NEW)
 
@@ -61,16 +64,26 @@ function valueOf(packet: Packet, field: Field): Uint8Array | undefined {
     case "ct-status":
       return u32(0);
     case "destination-kind":
-      return packet.here === true ? u32(LOCAL) : undefined;
+      return packet.here === undefined ? undefined : u32(packet.here ? LOCAL : UNICAST);
     case "other":
       return undefined;
   }
 }
 
 /** A value that the field has not. */
-function excludedOf({ notFrom }: Packet, field: Field): Uint8Array | undefined {
-  if (notFrom === undefined) return undefined;
-  return field === "iif" ? nameOctets(notFrom.name) : field === "iif-index" ? u32(notFrom.index) : undefined;
+function excludedOf({ notFrom, notTo }: Packet, field: Field): Uint8Array | undefined {
+  switch (field) {
+    case "iif":
+      return notFrom && nameOctets(notFrom.name);
+    case "iif-index":
+      return notFrom && u32(notFrom.index);
+    case "oif":
+      return notTo && nameOctets(notTo.name);
+    case "oif-index":
+      return notTo && u32(notTo.index);
+    default:
+      return undefined;
+  }
 }
 
 /** Whether a field of the packet, masked, lies in one of the spans. */

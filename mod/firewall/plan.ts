@@ -209,41 +209,48 @@ function placeOf({ backend, family, name }: Table, chain: string): ChainPlace {
   return { backend, family, table: name, chain };
 }
 
-/** What other hosts send, and a chain drops. */
-export interface InputLoss extends Dropping {
+/** What hosts of the mesh send to each other, and a chain drops. */
+export interface PortLoss extends Dropping {
+  /** Whether others send it to this host, or this host to others. */
+  readonly way: "in" | "out";
   readonly ports: readonly MeshPort[];
   /** The program that looks after the table. */
   readonly manager: "firewalld" | "ufw" | undefined;
 }
 
-/** Chains that surely drop what other hosts send to ports of the mesh. Rules that depend on what nobody knows
- * beforehand, such as the sender, count as letting it through. */
-export function judgeInput(
+/** Chains that surely drop what other hosts send to ports of the mesh, or what this host sends to theirs. Rules that depend
+ * on what nobody knows beforehand, such as the other host's address, count as letting it through. */
+export function judgePorts(
   tables: readonly Table[],
   { families, ports }: { readonly families: readonly ("ip" | "ip6")[]; readonly ports: readonly MeshPort[] },
-): readonly InputLoss[] {
-  return tables.flatMap((table) =>
-    [...table.chains.values()].filter(({ hook }) => hook === "input").flatMap((chain) => {
-      const lost = ports.flatMap((port) => {
-        const seen = families.filter((family) => table.family === "inet" || table.family === family);
-        return seen.flatMap((family) => {
-          const fate = fateOf(packetTo(port, family), { chain, table, own: () => undefined });
-          return fate.kind === "drops" && !fate.perhapsNot ? [{ port, family, fate }] : [];
+): readonly PortLoss[] {
+  return (["in", "out"] as const).flatMap((way) =>
+    tables.flatMap((table) =>
+      [...table.chains.values()].filter(({ hook }) => hook === `${way}put`).flatMap((chain) => {
+        const lost = ports.flatMap((port) => {
+          const seen = families.filter((family) => table.family === "inet" || table.family === family);
+          return seen.flatMap((family) => {
+            const packet = packetTo(port, { family, way });
+            const fate = fateOf(packet, { chain, table, own: () => undefined });
+            return fate.kind === "drops" && !fate.perhapsNot ? [{ port, family, fate }] : [];
+          });
         });
-      });
-      if (lost.length === 0) return [];
-      return [{
-        ...droppingOf(table, lost[0]!.fate),
-        opening: placeOf(table, chain.name),
-        families: [...new Set(lost.map(({ family }) => family))],
-        meant: false,
-        ports: [...new Set(lost.map(({ port }) => port))],
-        manager: table.name === "firewalld"
-          ? "firewalld" as const
-          : [...table.chains.keys()].some((name) => /^ufw6?-/.test(name))
-          ? "ufw" as const
-          : undefined,
-      }];
-    })
+        if (lost.length === 0) return [];
+        return [{
+          ...droppingOf(table, lost[0]!.fate),
+          way,
+          opening: placeOf(table, chain.name),
+          families: [...new Set(lost.map(({ family }) => family))],
+          meant: false,
+          ports: [...new Set(lost.map(({ port }) => port))],
+          manager: managerOf(table),
+        }];
+      })
+    )
   );
+}
+
+function managerOf({ chains, name }: Table): PortLoss["manager"] {
+  if (name === "firewalld") return "firewalld";
+  return [...chains.keys()].some((name) => /^ufw6?-/.test(name)) ? "ufw" : undefined;
 }

@@ -91,10 +91,16 @@ export interface MeshPort {
 
 const PROTOCOL_NUMBERS = { tcp: 6, udp: 17, esp: 50 } as const;
 
-/** What another host sends to a port. */
-export function packetTo({ port, protocol }: MeshPort, family: "ip" | "ip6"): Packet {
+const LOOPBACK = { name: "lo", index: 1 } as const;
+
+/** What another host sends to a port of this one (`in`), or this one to that of another (`out`). */
+export function packetTo(
+  { port, protocol }: MeshPort,
+  { family, way }: { readonly family: "ip" | "ip6"; readonly way: "in" | "out" },
+): Packet {
+  const ends = way === "in" ? { notFrom: LOOPBACK, here: true } : { notTo: LOOPBACK, here: false };
   return {
-    ...{ family, protocol: PROTOCOL_NUMBERS[protocol], notFrom: { name: "lo", index: 1 }, here: true },
+    ...{ family, protocol: PROTOCOL_NUMBERS[protocol], ...ends },
     ...port === undefined ? {} : { port },
   };
 }

@@ -1,5 +1,5 @@
 /** What is said about the firewall, and the commands that mend it. Pure. */
-import type { ChainPlace, Dropping, FirewallPlan, InputLoss } from "./plan.ts";
+import type { ChainPlace, Dropping, FirewallPlan, PortLoss } from "./plan.ts";
 import type { MeshPort, WantedRule } from "./wanted.ts";
 
 /** What is wrong, for people. */
@@ -35,7 +35,7 @@ function iptablesOf(
 ): string | undefined {
   if (backend === "legacy") return legacyProgram(family);
   // iptables writes its chains in capitals, in tables with these names.
-  if (family === "inet" || table !== "filter" || !/^(INPUT|FORWARD|DOCKER-USER)$/.test(chain)) {
+  if (family === "inet" || table !== "filter" || !/^(INPUT|OUTPUT|FORWARD|DOCKER-USER)$/.test(chain)) {
     return undefined;
   }
   return (family === "ip" ? "iptables" : "ip6tables") + (both ? "-nft" : "");
@@ -96,15 +96,23 @@ function openForward(
   return `nft insert rule ${at.family} ${at.table} ${at.chain}${tests} accept`;
 }
 
-/** What other hosts send and this one drops. */
-export function inputProblems(
-  found: readonly InputLoss[],
+/** What other hosts send and this one drops, and what it sends to them and does not let out. */
+export function portProblems(
+  found: readonly PortLoss[],
   programs: Programs = {},
 ): readonly FirewallProblem[] {
-  return found.map((one) => ({
-    message: `This host's firewall drops what other hosts send to ${portNames(one.ports)}: ${cause(one)}`,
-    hint: `Open the mesh's ports: ${openInput(one, programs)}`,
-  }));
+  return found.map((one) => {
+    const ports = portNames(one.ports);
+    return one.way === "in"
+      ? {
+        message: `This host's firewall drops what other hosts send to ${ports}: ${cause(one)}`,
+        hint: `Open the mesh's ports: ${openPorts(one, programs)}`,
+      }
+      : {
+        message: `This host's firewall drops what it sends to other hosts' ${ports}: ${cause(one)}`,
+        hint: `Let it out: ${openPorts(one, programs)}`,
+      };
+  });
 }
 
 /** `TCP 6783, UDP 6783 and 6784, and ESP`. */
@@ -124,9 +132,9 @@ function grouped(
   }));
 }
 
-function openInput({ manager, opening: at, ports }: InputLoss, programs: Programs): string {
+function openPorts({ manager, opening: at, ports, way }: PortLoss, programs: Programs): string {
   const groups = grouped(ports);
-  if (manager === "firewalld") {
+  if (manager === "firewalld" && way === "in") {
     const options = groups.flatMap(({ protocol, ports }) =>
       ports.length === 0
         ? [`--add-protocol=${protocol}`]
@@ -135,10 +143,11 @@ function openInput({ manager, opening: at, ports }: InputLoss, programs: Program
     return `firewall-cmd --permanent ${options.join(" ")} && firewall-cmd --reload`;
   }
   if (manager === "ufw") {
+    const [out, end] = way === "in" ? ["", "from"] : [" out", "to"];
     return groups.flatMap(({ protocol, ports }) =>
       ports.length === 0
-        ? [`ufw allow proto ${protocol} from any`]
-        : ports.map((port) => `ufw allow ${port}/${protocol}`)
+        ? [`ufw allow${out} proto ${protocol} ${end} any`]
+        : ports.map((port) => `ufw allow${out} ${port}/${protocol}`)
     ).join(" && ");
   }
   const program = iptablesOf(at, programs);

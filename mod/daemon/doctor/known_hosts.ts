@@ -29,7 +29,8 @@ export function knownHosts(
     knows: (peer) => paths.knows(peer),
     noFastdp: async () => (await dataplane.report()).datapath.noFastdp ?? null,
     mtu: async () => (await dataplane.report()).datapath.mtu,
-    firewall: () => firewall().problems.filter(({ message }) => /what other hosts send/.test(message)),
+    firewall: () =>
+      firewall().problems.filter(({ message }) => /what (?:other hosts send|it sends) to /.test(message)),
   };
 }
 

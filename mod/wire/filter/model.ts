@@ -63,7 +63,7 @@ export interface Rule {
 }
 
 /** Hooks whose chains are looked at. */
-export type Hook = "input" | "forward";
+export type Hook = "input" | "forward" | "output";
 
 /** One chain. */
 export interface Chain {

@@ -80,7 +80,7 @@ export function readChains(replies: readonly Uint8Array[]): readonly ChainHead[]
       }
     }
     if (reader.failure !== undefined) continue;
-    const hook = (["input", "forward"] as const).find((known) => HOOK_NUMBERS[known] === number);
+    const hook = (["input", "forward", "output"] as const).find((known) => HOOK_NUMBERS[known] === number);
     chains.push({ family, table, name, hook, policy: policy === 0 ? "drop" : "accept" });
   }
   return chains;

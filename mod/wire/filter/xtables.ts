@@ -40,7 +40,7 @@ const INVERTED = { iif: 1, oif: 2, source: 8, destination: 16, fragment: 32, pro
 /** struct xt_entry_match, xt_entry_target: size 2, name 29, revision 1. */
 const EXTENSION = { size: 0, name: 2, nameLength: 29, revision: 31, header: 32 } as const;
 /** NF_INET_*. */
-const HOOKS: Readonly<Record<Hook, number>> = { input: 1, forward: 2 };
+const HOOKS: Readonly<Record<Hook, number>> = { input: 1, forward: 2, output: 3 };
 const HOOK_CHAINS = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"] as const;
 const ALIGN = 8;
 const INTERFACE = 16;

@@ -1,7 +1,8 @@
 /** Faults of a running network, one after the other: the doctor names each, and nothing where all is well. */
 import assert from "node:assert/strict";
+import type { CheckReport } from "../../../mod/control/doctor_types.ts";
 import { mesh } from "../common/arrangements.ts";
-import { healthy, mend, named, onlyNamed, runFix } from "../common/doctor.ts";
+import { commandOf, healthy, mend, named, onlyNamed, runFix } from "../common/doctor.ts";
 import { exec, ip } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
@@ -50,6 +51,41 @@ const network = suite({
     await healthy(world.hosts);
     await unblock();
   },
+  "this host lets nothing out: the rule is named, with the command that mends it, and nothing that follows":
+    async (
+      world,
+    ) => {
+      const [one, two] = [world.host(1), world.host(2)];
+      await startAgain(world, () =>
+        nft(
+          two.netns,
+          "add table inet block",
+          "add chain inet block out { type filter hook output priority 0; }",
+          "add rule inet block out udp dport 6783 drop",
+        ));
+      await named(one, /No traffic flows to /);
+      await mend(
+        two,
+        await onlyNamed(two, /drops what it sends to other hosts' UDP 6783: rule 1 of chain out /),
+      );
+      await healthy(world.hosts);
+      await startAgain(world, () =>
+        nft(
+          two.netns,
+          "flush chain inet block out",
+          "add rule inet block out tcp dport 6783 drop",
+        ));
+      const fault = await onlyNamed(
+        two,
+        /drops what it sends to other hosts' TCP 6783: rule 1 of chain out /,
+      );
+      const check = JSON.parse((await two.attempt("check", one.address, "--json")).stdout) as CheckReport;
+      const line = check.lines.find(({ what }) => what === "TCP 6783")!;
+      assert.equal(line.fix!.nft, commandOf(fault));
+      await mend(two, fault);
+      await healthy(world.hosts);
+      await nft(two.netns, "delete table inet block");
+    },
   "TCP is closed": async (world) => {
     const one = world.host(1);
     await startAgain(world, () =>

@@ -51,6 +51,25 @@ const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly Retur
     ],
   ],
   [
+    "a rule that lets nothing out",
+    said(
+      "problems of the status",
+      "This host's firewall drops what it sends to other hosts' TCP 6783 and UDP 6783 and 6784: rule 1 drops it",
+    ),
+    [
+      user(
+        "h2",
+        "the peer gets no VXLAN heartbeat from here any more: a firewall blocks UDP 6784 towards 192.0.2.2, or that",
+      ),
+      said(
+        "problems of the status",
+        "No connection to h2: no answer from 192.0.2.2:6783 within 10 s: is the host up, and does a firewall drop",
+      ),
+      said("connections", "No traffic flows to h2 and back: a firewall blocks UDP towards 192.0.2.2"),
+      said("connections", "Nothing has come from h2 for 20 s: a firewall blocks UDP, or the way is broken"),
+    ],
+  ],
+  [
     "an MTU that this host's own way does not carry",
     said(
       "ways of this host",

@@ -101,6 +101,19 @@ Deno.test("checkLines() gives the fix in nft and in iptables, and says on which 
     .fix!;
   assert.match(esp.nft!, /meta l4proto esp accept$/);
   assert.match(esp.iptables!, /-p esp -j ACCEPT$/);
+  const leaving = {
+    message:
+      "This host's firewall drops what it sends to other hosts' TCP 6783: rule 1 of chain out drops it",
+    hint: "Let it out: nft insert rule inet block out tcp dport 6783 accept",
+  };
+  const others = {
+    message: leaving.message.replace("it sends to other hosts'", "other hosts send to"),
+    hint: "x",
+  };
+  const fixWith = (firewall: readonly typeof leaving[]) =>
+    found("TCP 6783", { ...ALONE, tcp: "timeout", firewall }).fix?.on;
+  assert.equal(fixWith([leaving]), "this host");
+  assert.notEqual(fixWith([others]), "this host");
   const ipv6 = { ...ALONE, tcp: "timeout", address: "fd00::2" } as const;
   const known = found("TCP 6783", { ...ipv6, local: "fd00::1" }).fix!;
   assert.match(known.nft! + known.iptables!, /ip6 saddr fd00::1 .*ip6tables -I/);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { judgeInput } from "../../../mod/firewall/plan.ts";
+import { judgePorts } from "../../../mod/firewall/plan.ts";
 import type { MeshPort } from "../../../mod/firewall/wanted.ts";
-import { inputProblems } from "../../../mod/firewall/words.ts";
-import type { Table } from "../../../mod/wire/filter/model.ts";
+import { portProblems } from "../../../mod/firewall/words.ts";
+import { nameOctets } from "../../../mod/firewall/packet.ts";
+import type { Rule, Table } from "../../../mod/wire/filter/model.ts";
 import { recordedLegacy, recordedNft } from "./recorded.ts";
 
 const PORTS: readonly MeshPort[] = [
@@ -12,17 +13,17 @@ const PORTS: readonly MeshPort[] = [
   { protocol: "esp" },
 ];
 const said = (tables: readonly Table[], ports = PORTS) =>
-  inputProblems(judgeInput(tables, { families: ["ip"], ports })).map(({ hint, message }) => [
+  portProblems(judgePorts(tables, { families: ["ip"], ports })).map(({ hint, message }) => [
     message.replace("This host's firewall drops what other hosts send to ", ""),
     hint.replace("Open the mesh's ports: ", ""),
   ]);
 
-Deno.test("judgeInput() says nothing where nothing drops", () => {
+Deno.test("judgePorts() says nothing where nothing drops", () => {
   assert.deepEqual(said(recordedNft("docker")), []);
   assert.deepEqual(said([]), []);
 });
 
-Deno.test("judgeInput() follows ufw's chains, and its command opens the ports", () => {
+Deno.test("judgePorts() follows ufw's chains, and its command opens the ports", () => {
   const lost = [[
     "UDP 6783 and 6784 and ESP: chain INPUT of table ip filter has policy drop",
     "ufw allow 6783/udp && ufw allow 6784/udp && ufw allow proto esp from any",
@@ -33,14 +34,14 @@ Deno.test("judgeInput() follows ufw's chains, and its command opens the ports", 
   assert.match(legacy[0]![0]!, /^UDP 6783 and 6784 and ESP: chain INPUT of table filter of iptables-legacy/);
 });
 
-Deno.test("judgeInput() follows firewalld's chains through sets and states", () => {
+Deno.test("judgePorts() follows firewalld's chains through sets and states", () => {
   assert.deepEqual(said(recordedNft("firewalld"), PORTS.slice(0, 2)), [[
     "TCP 6783 and UDP 6783: rule 6 of chain filter_INPUT of table inet firewalld drops it",
     "firewall-cmd --permanent --add-port=6783/tcp --add-port=6783/udp && firewall-cmd --reload",
   ]]);
 });
 
-Deno.test("judgeInput() reads ranges in sets and verdict maps; what perhaps passes is no loss", () => {
+Deno.test("judgePorts() reads ranges in sets and verdict maps; what perhaps passes is no loss", () => {
   // A map accepts all of one interface, and another one leads to a chain that accepts.
   assert.deepEqual(said(recordedNft("simple")), []);
   const tables = recordedNft("simple").map((table) => {
@@ -54,7 +55,7 @@ Deno.test("judgeInput() reads ranges in sets and verdict maps; what perhaps pass
   ]]);
 });
 
-Deno.test("inputProblems() names iptables where iptables made the chain", () => {
+Deno.test("portProblems() names iptables where iptables made the chain", () => {
   const chains = new Map([["INPUT", { name: "INPUT", hook: "input", policy: "drop", rules: [] } as const]]);
   const table: Table = { backend: "nft", family: "ip", name: "filter", chains };
   const commands = (one: Table) => said([one])[0]![1]!.split(" && ");
@@ -68,7 +69,38 @@ Deno.test("inputProblems() names iptables where iptables made the chain", () => 
     "nft insert rule inet f INPUT udp dport '{ 6783, 6784 }' accept",
   );
   assert.deepEqual(
-    inputProblems(judgeInput([{ ...table, family: "ip6" }], { families: ["ip"], ports: PORTS })),
+    portProblems(judgePorts([{ ...table, family: "ip6" }], { families: ["ip"], ports: PORTS })),
     [],
   );
+});
+
+Deno.test("judgePorts() sees what this host does not let out, and the command lets it out", () => {
+  const rule = {
+    handle: 7,
+    tests: [
+      { field: "protocol", spans: [{ low: Uint8Array.of(17), high: Uint8Array.of(17) }], negated: false },
+      {
+        field: "dport",
+        spans: [{ low: Uint8Array.of(0x1a, 0x80), high: Uint8Array.of(0x1a, 0x80) }],
+        negated: false,
+      },
+    ],
+    verdict: { kind: "drop" },
+  } as const;
+  const loopback = nameOctets("lo");
+  const onLoopback = { field: "oif", spans: [{ low: loopback, high: loopback }], negated: false } as const;
+  const table = (...rules: readonly Rule[]): Table => ({
+    ...{ backend: "nft", family: "inet", name: "filter" },
+    chains: new Map([["output", { name: "output", hook: "output", policy: "accept", rules }]]),
+  });
+  const lost = portProblems(judgePorts([table(rule)], { families: ["ip", "ip6"], ports: PORTS }));
+  assert.deepEqual(lost, [{
+    message:
+      "This host's firewall drops what it sends to other hosts' UDP 6784: rule 1 of chain output of table inet filter drops it",
+    hint: "Let it out: nft insert rule inet filter output udp dport 6784 accept",
+  }]);
+  const own = { ...rule, tests: [onLoopback, ...rule.tests] };
+  assert.deepEqual(judgePorts([table(own)], { families: ["ip"], ports: PORTS }), []);
+  const other = { ...rule, tests: [...rule.tests, { field: "other", spans: [], negated: false } as const] };
+  assert.deepEqual(judgePorts([table(other)], { families: ["ip"], ports: PORTS }), []);
 });
