@@ -2,7 +2,7 @@
 import { type Cidr, formatCidr, formatMac, type Mac, macAt, parseCidr, parseMac } from "../core/addr.ts";
 import { bad, type Decoded, good } from "../core/brand.ts";
 import { messageOf } from "../core/errors.ts";
-import type { Random } from "../core/ports.ts";
+import type { Random, Store } from "../core/ports.ts";
 import { hostInterface } from "./names.ts";
 import type { FileIdentity, ResolvedTarget } from "./target.ts";
 import type { Wanted } from "./plan.ts";
@@ -118,4 +118,15 @@ export function newMac(random: Random): Mac {
   const octets = random.bytes(6);
   octets[0] = (octets[0]! & 0xfe) | 2;
   return macAt(octets, 0);
+}
+
+/** What is remembered of attachments whose host end is not there: their keys, and the targets. What nobody can read counts as
+ * one. */
+export function recordsWithoutInterface(
+  store: Pick<Store, "list">,
+  isThere: (hostInterface: string) => boolean,
+): readonly { readonly key: string; readonly target: string | undefined }[] {
+  return store.list(RECORD_PREFIX).map(([key, text]) => ({ key, record: decodeRecord(text) }))
+    .filter(({ record }) => !record.ok || !isThere(hostInterface(record.value.id)))
+    .map(({ key, record }) => ({ key, target: record.ok ? record.value.target : undefined }));
 }

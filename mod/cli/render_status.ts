@@ -98,7 +98,7 @@ function firstPeerSentence({ targetStates }: StatusReport): string {
 }
 
 function formerName({ formerName }: StatusReport): string {
-  return formerName === null ? "" : `, ${formerName} until another host had that name (cloned machine?)`;
+  return formerName === null ? "" : `, formerly ${formerName} (cloned machine)`;
 }
 
 function otherVersion(report: StatusReport, commandVersion: string): string {

@@ -192,6 +192,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   }
 
   #start(): void {
+    this.#parts.startedAt = this.#parts.now;
     const { owned, universe, space, ring, options } = this.#parts;
     for (const { cidrs } of owned.all.values()) {
       for (const { ip } of cidrs) {
@@ -294,7 +295,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   /** Sees to it that there will be a ring. */
   #establish(): void {
     const { ring, awaiting, election, options } = this.#parts;
-    if (!ring.isEmpty || awaiting || this.#parts.gone) return;
+    if (!ring.isEmpty || awaiting || this.#parts.gone || this.#parts.waitsToJoin) return;
     this.#parts.awaiting = true;
     const { init } = options;
     const peers = init.kind === "consensus" ? init.peers : undefined;
@@ -327,6 +328,7 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
   #ringUpdated(): void {
     if (this.#parts.fromDisk) this.#claimForeign();
     this.#parts.awaiting = false;
+    this.#parts.joinsNobody();
     this.#parts.election = undefined;
     this.#settle();
     this.#requests.retry();

@@ -148,7 +148,7 @@ export class Exchange {
       const [received, ours] = [rangeText(theirs.start, theirs.end), universe.spanText(universe.span)];
       return refused(
         seedsDiffer(ring, content)
-          ? differentSeeds(theirs.seeds, ring.seeds, nicknames)
+          ? differentSeeds(content, ring, { nicknames, self })
           : differentRanges(received, ours),
       );
     }
@@ -158,7 +158,7 @@ export class Exchange {
         this.#parts.sure.clear(); // of the ring that is forgotten
         return this.#install(content);
       }
-      return refused(differentSeeds(theirs.seeds, ring.seeds, nicknames));
+      return refused(differentSeeds(content, ring, { nicknames, self }));
     }
     if (merged.kind === "refused") {
       ring.install(merged.ring.entries, merged.ring.seeds);

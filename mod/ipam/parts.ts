@@ -23,6 +23,8 @@ import { cloned, type Facts, removed } from "./words.ts";
 
 /** After the first contact with others nothing is handed out for so long: a clone would show up by then. */
 export const HOLD_MS = 1_000;
+/** A copy of a host waits so long for those who share the range out, in milliseconds: then there are none, perhaps. */
+const JOIN_MS = 300_000;
 /** What a neighbour told is passed on after this, at random: the first one to do so spares the others. */
 const PASS_ON_MS = { least: 500, spread: 1_000, spreadPerHost: 20 } as const;
 /** What others need not know at once they are told after this long; it doubles while that happens again and again. */
@@ -85,6 +87,10 @@ export class Parts implements Facts, Surroundings {
   stores: AllocatorEffect[] = [];
   /** The other effects of the step in hand. */
   effects: AllocatorEffect[] = [];
+  /** When this run began. */
+  startedAt: Millis = 0 as Millis;
+  /** Whom this host is to join rather than share the range out by itself. */
+  joins: readonly string[] | undefined;
   #reports = 0;
   /** Owners, as of these entries. */
   #owners: { readonly of: Ring["entries"]; readonly all: ReadonlySet<PeerName> } = { of: [], all: new Set() };
@@ -93,12 +99,13 @@ export class Parts implements Facts, Surroundings {
 
   constructor(readonly options: AllocatorOptions) {
     const { universe, self, uid, nickname, random, init, stored } = options;
-    const { ring, members, owned, faults, sure, stale } = readStored(stored, universe, self);
+    const { ring, members, owned, faults, joins, sure, stale } = readStored(stored, universe, self);
     this.ring = ring;
     this.owned = owned;
     this.members = new Members(self, random.below(2 ** 32), members);
     this.space = new Space(universe.wireStart);
     this.nicknames.set(self, nickname);
+    this.joins = ring.isEmpty ? joins : undefined;
     this.careful = members !== undefined || !ring.isEmpty;
     if (!ring.isEmpty) this.believeDisk(sure);
     this.space.update(this.ring.rangesOf(self));
@@ -305,6 +312,19 @@ export class Parts implements Facts, Surroundings {
     this.space.update(now);
     this.emit({ kind: "ranges" });
     return true;
+  }
+
+  /** There is a ring, or a person wants one. */
+  joinsNobody(): void {
+    if (this.joins === undefined) return;
+    this.joins = undefined;
+    this.emit({ kind: "store", key: STORE_KEY.joins, value: undefined });
+  }
+  /** Whether this host waits for others who have shared the range out: it is a copy of one of them. */
+  get waitsToJoin(): boolean {
+    const { init } = this.options;
+    const isTold = init.kind === "consensus" && init.peers === undefined;
+    return this.joins !== undefined && isTold && this.now - this.startedAt < JOIN_MS;
   }
 
   /** Records an address, in use already where it is ours. `isRestored`: it comes from a backup, and is handed to nobody. */

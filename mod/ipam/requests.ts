@@ -6,7 +6,7 @@ import type { AllocatorEvent, IpamRefusal, RequestId } from "./allocator_types.t
 import { NOBODY } from "./owned.ts";
 import type { Parts } from "./parts.ts";
 import { commonSpan, type Span, subnetFault } from "./universe.ts";
-import { badSubnet, exhausted, noRing, outOfRange, ownedByOther, refusal } from "./words.ts";
+import { badSubnet, exhausted, noRing, outOfRange, ownedByOther, refusal, waitsToBeHeard } from "./words.ts";
 
 /** A peer that was asked for space is given so long before another one is asked. */
 export const ASK_MS = 5_000;
@@ -169,6 +169,8 @@ export class Requests {
   #whyLate(request: Waiting): IpamRefusal {
     const { ring, election, universe } = this.#parts;
     if (ring.isEmpty) {
+      const { joins, waitsToJoin } = this.#parts;
+      if (joins !== undefined && waitsToJoin) return waitsToBeHeard(joins, this.#parts);
       const known = election?.known.size ?? 0;
       return noRing(election?.quorum ?? 0, known, election === undefined);
     }
@@ -187,6 +189,7 @@ export class Requests {
   }
 
   #prime({ id }: Prime): boolean {
+    this.#parts.joinsNobody(); // it is a person who asks
     this.#establish();
     if (this.#parts.ring.isEmpty) return false;
     this.#parts.answer(id, { kind: "done" });

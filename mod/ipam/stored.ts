@@ -10,8 +10,15 @@ import type { Offset, Universe } from "./universe.ts";
 
 /** Version of the form; a reader refuses higher ones. */
 const FORM = 1;
+/** Peers that a copy is to join: they are only named. */
+const MAX_JOINED = 8;
 /** Keys of records. All of ours begin with the same word. */
-export const STORE_KEY = { ring: "ipam/ring", members: "ipam/members", owned: "ipam/owned/" } as const;
+export const STORE_KEY = {
+  ring: "ipam/ring",
+  members: "ipam/members",
+  owned: "ipam/owned/",
+  joins: "ipam/joins",
+} as const;
 
 /** What earlier runs have left. */
 export interface Stored {
@@ -23,6 +30,8 @@ export interface Stored {
   readonly members: MembersRecord | undefined;
   /** Who holds what. */
   readonly owned: Owned;
+  /** Who shared the range out: this host is to join them; undefined: it may begin by itself. */
+  readonly joins: readonly string[] | undefined;
   /** Records that could not be used and why, in sentences. */
   readonly faults: readonly string[];
   /** Keys of records that no longer count. */
@@ -47,13 +56,14 @@ export function readStored(records: ReadonlyMap<string, string>, universe: Unive
   };
   const ring = read(STORE_KEY.ring, records.get(STORE_KEY.ring), (json) => readRing(json, universe, self));
   const members = read(STORE_KEY.members, records.get(STORE_KEY.members), readMembers);
+  const joins = read(STORE_KEY.joins, records.get(STORE_KEY.joins), readJoins);
   const owned = new Owned();
   const holders = [...records].filter(([key]) => key.startsWith(STORE_KEY.owned));
   for (const [key, text] of holders) {
     read(key, text, (json) => owned.restore(key.slice(STORE_KEY.owned.length), json));
   }
   const { sure = new Map() } = ring ?? {};
-  return { ring: ring?.ring ?? new Ring(universe.size, self), sure, members, owned, faults, stale };
+  return { ring: ring?.ring ?? new Ring(universe.size, self), sure, members, owned, joins, faults, stale };
 }
 
 /** The record of a ring. `sure`: see `Stored`. */
@@ -66,6 +76,23 @@ export function writeRing(ring: Ring, universe: Universe, sure: Stored["sure"]):
   return JSON.stringify({ form: FORM, peer: ring.self, range, seeds: ring.seeds, entries });
 }
 
+/** What a copy of a host's records has to remember instead of them: whom it is to join, by their nicknames or names. All
+ * else is the original's. */
+export function recordsOfCopy(
+  records: Iterable<readonly [key: string, value: string]>,
+  original: string,
+): readonly (readonly [key: string, value: string | undefined])[] {
+  const all = new Map(records);
+  const ring = parseJson(all.get(STORE_KEY.ring));
+  const entries = isObject(ring) && Array.isArray(ring.entries) ? ring.entries : [];
+  const owners = entries.flatMap((one) => isObject(one) && typeof one.owner === "string" ? [one.owner] : []);
+  const peers = [...new Set([original, ...owners])].slice(0, MAX_JOINED);
+  const gone = [...all.keys()].filter((key) => key !== STORE_KEY.joins).map((key) =>
+    [key, undefined] as const
+  );
+  return [...gone, [STORE_KEY.joins, JSON.stringify({ form: FORM, peers })]];
+}
+
 /** The record of members. */
 export function writeMembers(record: MembersRecord): string {
   return JSON.stringify({ form: FORM, ...record });
@@ -73,8 +100,9 @@ export function writeMembers(record: MembersRecord): string {
 
 type Json = Readonly<Record<string, unknown>>;
 
-function parseJson(text: string): unknown {
+function parseJson(text: string | undefined): unknown {
   try {
+    if (text === undefined) return undefined;
     return JSON.parse(text);
   } catch {
     return undefined;
@@ -128,6 +156,13 @@ function entryOf(item: Json, universe: Universe): (Entry & { readonly sure?: num
   const { free, sure, version } = item;
   if (!isCount(free, universe.size) || sure !== undefined && !isCount(sure)) return undefined;
   return { token, owner, version, free, ...sure === undefined ? {} : { sure } };
+}
+
+function readJoins(json: unknown): Decoded<readonly string[]> {
+  const peers = isObject(json) && json.form === FORM && Array.isArray(json.peers) ? json.peers : undefined;
+  return peers?.every((one) => typeof one === "string")
+    ? good(peers)
+    : bad("the stored names of whom to join are unreadable");
 }
 
 function readMembers(json: unknown): Decoded<MembersRecord> {

@@ -33,17 +33,31 @@ function peersText(peers: readonly PeerName[], nicknames: ReadonlyMap<PeerName, 
   return named.join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
-/** Two rings were begun by different peers. */
+/** A ring, as far as people are told of it. */
+interface ToldRing {
+  readonly seeds: readonly PeerName[];
+  readonly entries: readonly { readonly owner: PeerName; readonly free: number }[];
+}
+
+/** Two rings were begun by different peers: that of fewer hosts is to be given up, else the one with more free addresses. */
 export function differentSeeds(
-  theirs: readonly PeerName[],
-  ours: readonly PeerName[],
-  nicknames: ReadonlyMap<PeerName, string>,
+  theirs: ToldRing,
+  ours: ToldRing,
+  { nicknames, self }: { readonly nicknames: ReadonlyMap<PeerName, string>; readonly self: PeerName },
 ): string {
   const list = (peers: readonly PeerName[]) => peers.map((peer) => peerText(peer, nicknames)).join(", ");
-  return `IP allocation was seeded by different peers (received: [${list(theirs)}], ours: [${
-    list(ours)
-  }]), ` +
-    `to join the two run "meshnet reset" on every host of one of them and start it again`;
+  const [received, mine] = [list(theirs.seeds), list(ours.seeds)];
+  const free = ({ entries }: ToldRing) => entries.reduce((sum, one) => sum + one.free, 0);
+  const ownersOf = ({ entries }: ToldRing) => [...new Set(entries.map(({ owner }) => owner))].sort();
+  const rank = (ring: ToldRing) => [ownersOf(ring).length, -free(ring)] as const;
+  const [[a, x], [b, y]] = [rank(theirs), rank(ours)];
+  const isTheirs = a !== b ? a < b : x !== y ? x < y : `${theirs.seeds}` > `${ours.seeds}`;
+  const owners = ownersOf(isTheirs ? theirs : ours);
+  const who = owners.length === 1 && owners[0] === self
+    ? `this host, ${peerText(self, nicknames)}`
+    : peersText(owners, nicknames);
+  return `IP allocation was seeded by different peers (received: [${received}], ours: [${mine}]), to join the two run ` +
+    `"meshnet reset" on ${who}, and start ${owners.length === 1 ? "it" : "them"} again`;
 }
 
 /** Two peers were started with different ranges. */
@@ -94,6 +108,20 @@ export function noRing(quorum: number, known: number, observer: boolean): IpamRe
     "no-ring",
     `Cannot allocate an address: ${quorum} peers must agree on the first owners, ${known} are here`,
     `Start the others, or give the number of hosts with "--ip-init consensus=N" or their names with "--ip-init seed=..."`,
+  );
+}
+
+/** A copy of a host that has not heard the others yet. */
+export function waitsToBeHeard(
+  joins: readonly string[],
+  { nicknames }: Pick<Facts, "nicknames">,
+): IpamRefusal {
+  const who = joins.map((peer) => peerText(peer as PeerName, nicknames)).join(", ");
+  return refusal(
+    "no-ring",
+    `Cannot allocate an address: this host is a copy of another one, and has not heard yet from those who share the ` +
+      `range out: ${who}`,
+    `Connect it to one of them with "meshnet connect HOST"; if there are none any more, run "meshnet prime"`,
   );
 }
 

@@ -37,7 +37,7 @@ export interface Identity {
   readonly gaveUp: PeerName | undefined;
   /** Whether another name can be taken when another host has this one: nobody gave it, and no peer knows it yet. */
   readonly canRename: boolean;
-  /** The name that was given up because another host had it. */
+  /** The name that was given up: another host had it, or the state was written on another machine. */
   readonly formerName: PeerName | undefined;
 }
 
@@ -164,14 +164,22 @@ function readStored(store: Store): StoredIdentity | undefined {
  * - A name given as an option wins and is stored.
  * - Else the stored name, unless the state was written on another machine: its machine id or product uuid was known then,
  *   is known now, and differs. Such a disk was cloned or moved. Two hosts of one name would break the mesh for both, so
- *   this one gets a new name and short id, as at a first start.
+ *   this one gets a new name and short id, as at a first start, and `moved` says what goes with the old one.
  * - Else the name follows from the machine's ids; without any it is drawn.
  *
  * Throws "state/unreadable" for a stored identity that makes no sense: it is never replaced silently.
  */
 export async function loadIdentity(
   store: Store,
-  options: { readonly name: PeerName | undefined; readonly ids: SystemIds; readonly random: Random },
+  options: {
+    readonly name: PeerName | undefined;
+    readonly ids: SystemIds;
+    readonly random: Random;
+    /** What is stored together with another name, as the state is of another machine. */
+    readonly moved?:
+      | ((from: PeerName) => readonly (readonly [key: string, value: string | undefined])[])
+      | undefined;
+  },
 ): Promise<Identity> {
   const { ids, random } = options;
   const now = await fingerprints(ids);
@@ -180,6 +188,7 @@ export async function loadIdentity(
     (differ(stored.machine.machineId, now.machineId) || differ(stored.machine.productUuid, now.productUuid));
   const kept = moved ? undefined : stored;
   const [name, origin] = await chooseName(options, kept);
+  const gaveUp = moved && stored.name !== name ? stored.name : undefined;
   const identity: StoredIdentity = {
     name,
     origin,
@@ -189,10 +198,11 @@ export async function loadIdentity(
     settled: false,
     former: [],
     ...kept?.name === name ? { settled: kept.settled ?? true, former: kept.former ?? [] } : {},
+    ...gaveUp === undefined ? {} : { former: [gaveUp] },
   };
   const text = encode(identity);
-  if (store.get(KEY) !== text) store.put(KEY, text);
-  const gaveUp = moved && stored.name !== name ? stored.name : undefined;
+  const alongside = gaveUp === undefined ? [] : options.moved?.(gaveUp) ?? [];
+  if (store.get(KEY) !== text) store.putAll([[KEY, text], ...alongside]);
   const { former = [], settled = false } = identity;
   const canRename = origin !== "option" && !settled && former.length < MAX_RENAMES;
   return { name, origin, shortId: identity.shortId, gaveUp, canRename, formerName: former.at(-1) };

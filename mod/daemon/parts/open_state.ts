@@ -5,6 +5,7 @@ import { type Identity, loadIdentity, readSystemIds } from "../../sys/identity.t
 import { openStore, type SqliteStore } from "../../sys/store.ts";
 import type { Config } from "../config/config.ts";
 import { History } from "../history.ts";
+import { leftToOriginal } from "../left_to_original.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
@@ -34,11 +35,22 @@ export async function openState(
       reason: "what that run remembered is not known: if the folder was lost, restore it and start again",
     });
   }
-  const identity = await loadIdentity(store, { name: config.name, ids: readSystemIds(), random });
+  const left: string[] = [];
+  const identity = await loadIdentity(store, {
+    ...{ name: config.name, ids: readSystemIds(), random },
+    moved(from) {
+      const present = interfacesHere();
+      const all = leftToOriginal(store, { from, leg: DATAPATH, isThere: (name) => present.has(name) });
+      left.push(...all.targets);
+      return all.records;
+    },
+  });
   if (identity.gaveUp !== undefined) {
     logger.warn("this machine is a copy of another, it got a new name", {
       peer: identity.name,
       was: identity.gaveUp,
+      left: left.join(" ") || "nothing was attached",
+      reason: "addresses, and what is attached there but not here, stay the other's",
     });
   }
   const history = undo.use(openHistory(store, { faults, logger, told }));
@@ -64,6 +76,10 @@ function openHistory(
 
 /** Whether the kernel has a datapath or a bridge of ours. A first start only asks. */
 function hasNetwork(): boolean {
+  return interfacesHere().has(DATAPATH);
+}
+
+function interfacesHere(): ReadonlySet<string> {
   using socket = openNetlinkIn({ protocol: "route" });
-  return listLinks(socket).some((link) => link.name === DATAPATH);
+  return new Set(listLinks(socket).map(({ name }) => name));
 }

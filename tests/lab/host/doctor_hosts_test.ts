@@ -220,7 +220,7 @@ const together = suite({
     await two.run("connect", one.address);
     const fault = await named(
       two,
-      /seeded by different peers .*run "meshnet reset" on every host of one of them/,
+      /seeded by different peers .*run "meshnet reset" on .*h[12] \(02:.*\), and start it again/,
     );
     assert.match(fault.message, /^No connection to 192\.168\.50\.1: /);
     await two.run("reset");

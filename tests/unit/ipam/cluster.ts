@@ -118,7 +118,11 @@ export class Host implements NetworkHost<AllocatorChannel> {
   }
 
   meet(others: readonly Host[]): void {
-    this.feed({ kind: "mesh", peers: others.map(({ name }) => name), expected: this.world.hosts.length });
+    this.feed({
+      kind: "mesh",
+      peers: others.map(({ name }) => name),
+      expected: this.world.expected ?? this.world.hosts.length,
+    });
   }
 
   #guard(body: () => void): void {
@@ -179,6 +183,8 @@ export class Host implements NetworkHost<AllocatorChannel> {
 /** Hosts h1 to hN of one range. */
 export class Cluster extends HostNetwork<AllocatorChannel, Host, Troubles> {
   messages = 0;
+  /** How many peers each host expects; undefined: as many as there are. */
+  expected: number | undefined;
   /** Octets that arrived, or would have. */
   bytes = 0;
   /** Steps that allocators took. */

@@ -20,9 +20,26 @@ Deno.test("two rings that began apart are told of in one sentence, with both see
   assert.equal(
     bench.refused(),
     "IP allocation was seeded by different peers (received: [host2 (00:00:00:00:00:02)], ours: " +
-      `[host1 (00:00:00:00:00:05)]), to join the two run "meshnet reset" on every host of one of them and start it again`,
+      '[host1 (00:00:00:00:00:05)]), to join the two run "meshnet reset" on this host, host1 (00:00:00:00:00:05), and ' +
+      "start it again",
   );
   assert.equal(told(bench.allocate("b")), "10.32.0.2/22", "life goes on");
+});
+
+Deno.test("of two rings that began apart that of fewer hosts is to be given up, by the names of these", () => {
+  const bench = alone();
+  for (const ident of ["a", "b"]) bench.allocate(ident);
+  const half = { owner: peer(2), version: 3, free: 500 };
+  const two = {
+    ...ringOf(2),
+    entries: [{ ...half, token: START }, { ...half, token: START + 512, owner: peer(3) }],
+  };
+  bench.state({ ring: two, nicknames: new Map([[peer(2), "host2"]]) });
+  assert.match(bench.refused()!, /"meshnet reset" on this host, host1 \(00:.*:05\), and start it again$/);
+  const other = new Bench({ init: { kind: "seed", peers: [peer(5), peer(6)] }, self: peer(5) });
+  other.allocate("a");
+  other.state({ ring: ringOf(2, { used: 3 }), nicknames: new Map([[peer(2), "host2"]]) });
+  assert.match(other.refused()!, /"meshnet reset" on host2 \(00:00:00:00:00:02\), and start it again$/);
 });
 
 Deno.test("of two rings that began apart the one that nobody uses is forgotten, else that of the higher seeds", () => {
