@@ -187,3 +187,19 @@ Deno.test("readSystemIds() reads the first file there is", () => {
     Deno.removeSync(root, { recursive: true });
   }
 });
+
+Deno.test("loadIdentity() stores with another name what goes with the old one", async () => {
+  const store = new MemoryStore();
+  const { name: before } = await load(store, MACHINE);
+  store.put("ipam/ring", "{}");
+  const ids = { ...MACHINE, productUuid: "other\n" };
+  const told: PeerName[] = [];
+  const moved = (from: PeerName) => {
+    told.push(from);
+    return [["ipam/ring", undefined]] as const;
+  };
+  const { formerName } = await loadIdentity(store, { ids, random, name: undefined, moved });
+  assert.deepEqual([told, formerName, store.get("ipam/ring")], [[before], before, undefined]);
+  assert.equal((await loadIdentity(store, { ids, random, name: undefined, moved })).formerName, before);
+  assert.equal(told.length, 1);
+});
