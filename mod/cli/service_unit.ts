@@ -10,6 +10,12 @@ const HIDDEN: readonly (readonly [folder: string, why: string])[] = [
   ["/run/user", "the service does not see folders of users"],
 ];
 
+/** Writes a file that Docker takes for its plugin while there is no socket. No address can be read out of it, so Docker gives
+ * up at once, and shows the text. */
+const STAND_IN = "umask 022; ! command -v dockerd >/dev/null || { mkdir -p /etc/docker/plugins && echo " +
+  String.raw`'{\"Addr\": \"meshnet does not run on this host: see systemctl status meshnet\"}'` +
+  " >/etc/docker/plugins/meshnet.json; }";
+
 /** What will keep the unit from starting `exec`; sentences without full stop. */
 export function unitWarnings(exec: string, isThere: (path: string) => boolean): readonly string[] {
   const hidden = HIDDEN.find(([folder]) => exec.startsWith(`${folder}/`));
@@ -40,6 +46,8 @@ Type=notify
 NotifyAccess=main
 # Below it are the files that tell attached namespaces whom to ask for names.
 ExecStartPre=+/bin/mkdir -p -m 0755 /etc/netns
+# Docker reads it while meshnet does not run, and goes on. Without it Docker's own start waits 45 seconds for meshnet.
+ExecStartPre=-+/bin/sh -c "${STAND_IN}"
 ExecStart=${exec} up
 # Wrong settings are refused here, where somebody reads it.
 ExecReload=${exec} config check --settings-only

@@ -10,6 +10,10 @@ Deno.test("meshnet service unit starts the given executable", async () => {
   assert.match(stdout, /^CapabilityBoundingSet=.*CAP_NET_BIND_SERVICE/m); // names on port 53
   assert.match(stdout, /^SystemCallFilter=.*\bbpf\b/m); // the host's own leg is closed with it
   assert.match(stdout, /^ExecStartPre=.*mkdir -p -m 0755 \/etc\/netns$/m); // UMask=0077 counts there, too
+  assert.match(
+    stdout,
+    /^ExecStartPre=-\+\/bin\/sh -c "[^"\\]*'\{\\"Addr\\": \\"meshnet does not run[^"]*\\"\}'[^"]*"$/m,
+  );
   assert.match(stdout, /^Documentation=man:meshnet\(8\)$/m);
   const itself = await meshnet(["service", "unit"]);
   assert.match(itself.stdout, /^ExecStart=\/\S+ up$/m);

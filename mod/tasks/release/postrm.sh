@@ -13,6 +13,7 @@ purge)
     deb-systemd-helper unmask meshnet.service >/dev/null || true
   fi
   rm -rf /etc/meshnet /etc/default/meshnet /var/lib/meshnet /var/cache/meshnet /run/meshnet
+  rm -f /etc/docker/plugins/meshnet.json
   rmdir /etc/netns 2>/dev/null || true
   ;;
 esac

@@ -13,8 +13,9 @@ const APPLETS = ["sh", "sleep", "ping", "ip", "cat", "wget", "httpd", "nslookup"
 
 /** What the engine has of its own. A root that was just made has no control groups; the engine needs them. */
 const MOUNTS = `set -e
-mkdir -p /run/docker
+mkdir -p /run/docker /etc/docker
 mount -t tmpfs none /run/docker
+mount -t tmpfs none /etc/docker
 [ "$1" = "" ] || mount --bind "$1" /etc/resolv.conf
 [ "$2" = "" ] || mount --bind "$2/usr" /usr
 if ! grep -q " cgroup2* " /proc/self/mounts; then
@@ -139,9 +140,14 @@ export class Engine implements AsyncDisposable {
     await this.#endsContainerd();
   }
 
+  /** What it has said since it was first started. */
+  said(): string {
+    return this.#daemon?.output() ?? "(never started)";
+  }
+
   /** What it said last. */
   explain(): string {
-    return this.#daemon?.output().trim().split("\n").slice(-20).join("\n") ?? "(never started)";
+    return this.said().trim().split("\n").slice(-20).join("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,8 +1,9 @@
 /** Containers of Docker's network `mesh` through restarts of themselves, of Docker and of meshnet, in any order. */
 import assert from "node:assert/strict";
 import { note } from "../common/notes.ts";
-import { attempt, until } from "../common/process.ts";
+import { attempt, exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
+import type { Engine } from "./engine.ts";
 import {
   addressOf,
   engine,
@@ -20,6 +21,12 @@ import { declareTests } from "./host_lab.ts";
 
 /** Docker serves others although its plugin is away: the time until it answers, on a machine that does much else. */
 const BOOT_MS = 90_000;
+
+/** Does for an engine what meshnet's systemd unit does before it starts meshnet. */
+async function preparesAsUnit({ host, inside }: Engine): Promise<void> {
+  const script = /^ExecStartPre=-\+\/bin\/sh -c "(.*)"$/m.exec(await host.run("service", "unit"))![1]!;
+  await exec([...inside, "sh", "-c", script.replaceAll('\\"', '"')]);
+}
 
 declareTests(
   suite({ name: "host kernel, life in Docker's network", open: enginesWorld, prepare: prepareEngines }, {
@@ -112,6 +119,23 @@ declareTests(
       await here.docker("start", "web");
       assert.equal(await ipOf(here, "web"), ip);
       await until("it is found", async () => (await lookUp(here.host, "web")).join() === ip);
+
+      await preparesAsUnit(here);
+      const tries = () => here.said().split("Unable to locate plugin").length;
+      const before = tries();
+      await here.kill();
+      here.host.daemon.kill("SIGTERM");
+      await here.host.daemon.ended();
+      const again = performance.now();
+      here.start();
+      await here.answers();
+      note(`after the unit has run, Docker answers after ${Math.round(performance.now() - again)} ms`);
+      const { stderr } = await here.attempt("run", "--rm", "--net", "mesh", "box", "cat", "/bin/cat");
+      assert.match(stderr, /meshnet does not run on this host/);
+      assert.equal(tries(), before, "Docker does not wait for its plugin");
+      await here.host.up();
+      await here.docker("start", "web");
+      assert.equal(await ipOf(here, "web"), ip);
       await here.docker("rm", "-f", "web");
       await until("nothing is left of it", async () => {
         return (await hostEnds(here.host)).length === 0 && (await holders(here.host)).length === 0;
