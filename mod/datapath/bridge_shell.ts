@@ -275,6 +275,8 @@ export class BridgeDatapath implements Datapath {
         return this.#flows.delete(effect.ufid);
       case "delete-foreign":
         return; // nobody else makes flows here
+      case "whereabouts":
+        return; // the kernel's bridge has its own
       case "dump-flows":
         return post({ kind: "flows", flows: this.#flows.records() });
       case "ensure-vxlan": {

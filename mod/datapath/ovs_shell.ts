@@ -31,7 +31,7 @@ import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
 import { OvsMeters } from "./ovs_meters.ts";
 import type { OvsChange } from "./ovs_setup.ts";
-import { OvsTunnels } from "./ovs_tunnels_shell.ts";
+import { TunnelPorts } from "./tunnel_ports_shell.ts";
 import { sendGathered } from "./ovs_send_shell.ts";
 import { leftForKernel, openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
@@ -73,7 +73,7 @@ export class OvsDatapath implements Datapath {
   readonly #user: OvsSleeve | undefined;
   readonly #writer = new NetlinkWriter(SEND_LIMIT + 80 * 1024);
   readonly #ports = new Map<PortNo, Vport>();
-  readonly #tunnels: OvsTunnels;
+  readonly #tunnels: TunnelPorts;
   readonly #backlog = new Backlog();
   readonly #ended = new EndedFlows();
   readonly #answers = new AskedAnswers();
@@ -100,8 +100,12 @@ export class OvsDatapath implements Datapath {
     this.#name = options.name;
     this.#adapters = options.adapters;
     this.#user = options.user;
-    const learn = (port: Vport, post: PostEvent) => this.#learn(port, post);
-    this.#tunnels = new OvsTunnels({ ensure: (udpPort) => kernel.ensureVxlan(udpPort), learn });
+    this.#tunnels = new TunnelPorts((udpPort, post) => {
+      const result = kernel.ensureVxlan(udpPort);
+      if (result.kind !== "ready") return result;
+      this.#learn(result.port, post);
+      return { kind: "ready", port: result.port.port };
+    });
     this.#meters = new OvsMeters({ make: (meter) => kernel.makeMeter(meter), log: options.adapters.log });
   }
 
@@ -288,6 +292,8 @@ export class OvsDatapath implements Datapath {
       case "delete-foreign":
         writeFlowDelete(writer, families, index, effect);
         break;
+      case "whereabouts":
+        return; // asks about each frame that has no flow
       case "dump-flows": {
         this.#send();
         const flows = this.#kernel.flows(true);

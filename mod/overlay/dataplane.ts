@@ -27,10 +27,13 @@ import { Learner } from "./flows/learner.ts";
 import { LoopGuard } from "./loops/loop_guard.ts";
 import { MacTable } from "./flows/mac_table.ts";
 import { Network } from "./paths/network.ts";
+import { reportOf } from "./dataplane_report.ts";
 import { isLocalPlace, localPlace, peerPlace, type Place, placeShort } from "./flows/place.ts";
 import { PortTable } from "./paths/port_table.ts";
 import type { PeerDirectory } from "./ports/sleeve_port.ts";
+import type { SwitchedEvent } from "./ports/switched_types.ts";
 import { tunnelPort, VxlanPorts } from "./paths/vxlan_ports.ts";
+import { Whereabouts } from "./flows/whereabouts.ts";
 
 export * from "./ports/dataplane_types.ts";
 
@@ -67,6 +70,8 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
   readonly #links: OverlayLinks;
   readonly #loops: LoopGuard;
   readonly #learner: Learner;
+  /** For switches that carry frames without a flow. */
+  readonly #whereabouts: Whereabouts | undefined;
   readonly #probe = new AddressProbe();
   #sweepAt: number = Infinity;
   #graceUntil: number = Infinity;
@@ -78,7 +83,8 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#ports.setLegOpen(options.legOpen ?? false);
     const { macs: total, macsPerPort: perPort, macsPerPeer: perPeer } = limits;
-    this.#macs = new MacTable({ total, perPort, perPeer });
+    const switches = options.kind === "ebpf";
+    this.#macs = new MacTable({ total, perPort, perPeer }, switches);
     this.#context = { ports: this.#ports, macs: this.#macs, network: this.#network };
     const { drawProbe: draw, firstUfid } = options;
     const out = this.#out;
@@ -87,6 +93,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     this.#flows = this.#keeper.table;
     const [keeper, macs, ports] = [this.#keeper, this.#macs, this.#ports];
     this.#learner = new Learner({ context, counters, keeper, out });
+    this.#whereabouts = switches ? new Whereabouts({ context, out }) : undefined;
     this.#loops = new LoopGuard({ ports, macs, keeper, draw, out });
     this.#links = new OverlayLinks(options, this.#ports, this.#tunnels, this.#network, out);
   }
@@ -101,7 +108,9 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const effects: DataplaneEffect[] = [];
     this.#out.effects = effects;
     if (event.kind === "miss") this.#miss(event.miss, now);
+    else if (event.kind === "switched") this.#switched(event, now);
     else this.#rare(event, now);
+    this.#whereabouts?.tell({ network: false });
     return effects;
   }
 
@@ -127,27 +136,8 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
 
   /** Everything to know, as of now. */
   report(now: Millis): DataplaneReport {
-    const { kind, name, mtu, noFastdp, overlays } = this.options;
-    const { size: flows, adopted } = this.#flows;
-    const local = this.#macs.localSize;
-    const tunnels = overlays.includes("fastdp");
-    return {
-      datapath: {
-        ...{ kind, tunnels, noFastdp, name, mtu, flows, adopted },
-        ports: this.#ports.report(),
-        stopped: this.#loops.stopped,
-      },
-      counters: {
-        ...this.#counters,
-        heartbeatsSent: this.#links.sent,
-        heartbeatsReceived: this.#links.received,
-        dropped: { ...this.#counters.dropped },
-      },
-      macs: { local, remote: this.#macs.size - local },
-      links: this.#links.report(now),
-      traffic: this.#keeper.traffic.report(),
-      held: this.#network.held(now),
-    };
+    const [counters, keeper, links, loops] = [this.#counters, this.#keeper, this.#links, this.#loops];
+    return reportOf({ ...this.#context, counters, keeper, links, loops, options: this.options }, now);
   }
 
   /** What becomes of frames between two addresses. */
@@ -175,8 +165,15 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const decision = lesson === "full" ? decideUnlearnt(key, this.#context) : decide(key, this.#context, now);
     if (!this.#learner.carries(miss, decision, now)) return;
     if (decision.dropped !== undefined) dropped[decision.dropped]++;
-    if (decision.verdict === "flow") this.#keeper.install(miss, decision, now);
-    else if (decision.verdict === "once") this.#keeper.execute(miss, decision.actions);
+    if (decision.verdict === "flow") {
+      this.#keeper.install(miss, decision, now);
+      this.#whereabouts?.used(key);
+    } else if (decision.verdict === "once") this.#keeper.execute(miss, decision.actions);
+    this.#tellBusy(now);
+  }
+
+  #switched(event: SwitchedEvent, now: Millis): void {
+    if (this.#learner.heard(event.key, now)) this.#keeper.installLate(event, now);
     this.#tellBusy(now);
   }
 
@@ -188,7 +185,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     return true;
   }
 
-  #rare(event: Exclude<DataplaneEvent, { kind: "miss" }>, now: Millis): void {
+  #rare(event: Exclude<DataplaneEvent, { kind: "miss" | "switched" }>, now: Millis): void {
     switch (event.kind) {
       case "started":
         this.#start(event.ports, event.flows, now);
@@ -320,6 +317,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
         if (!isLocalPlace(place) && !this.#network.knows(placeShort(place))) this.#forgetPlace(place);
       }
       this.#flows.touchNetwork(this.#network);
+      this.#whereabouts?.tell({ network: true }); // before flows: frames without one take the new way, too
     }
     this.#keeper.redecide(now);
     this.#tellBusy(now);

@@ -1,11 +1,12 @@
 /** `deno task bench [NAME...]`: measures speed and prints the table of the README. Names: first-ping tcp misses idle cli,
- * and six that print tables of their own: on this machine's own kernel `deno task bench sleeve [CANDIDATE...]` (MESHNET_BEFORE names another executable to be measured beside it),
- * `deno task bench ebpf [ROUNDS]`, `deno task bench scale`, `deno task bench docker` and `deno task bench dns`, and `deno task bench crowd [HOSTS...]`, a simulation. */
+ * and seven that print tables of their own: on this machine's own kernel `deno task bench sleeve [CANDIDATE...]` (MESHNET_BEFORE names another executable to be measured beside it),
+ * `deno task bench ebpf [ROUNDS]`, `deno task bench flows [PACE...]` (MESHNET_BEFORE, too), `deno task bench scale`, `deno task bench docker` and `deno task bench dns`, and `deno task bench crowd [HOSTS...]`, a simulation. */
 import { crowdRows } from "../../tests/bench/crowd_rounds.ts";
 import { type Figures, markdownTable, median } from "../../tests/bench/figures.ts";
 import { measureDocker } from "../../tests/bench/docker_rounds.ts";
 import { measureDns } from "../../tests/bench/dns_rounds.ts";
 import { measureEbpf } from "../../tests/bench/ebpf_rounds.ts";
+import { measureFlows } from "../../tests/bench/flow_rounds.ts";
 import { measureScale } from "../../tests/bench/scale_rounds.ts";
 import { compareSleeve } from "../../tests/bench/sleeve_rounds.ts";
 import { LabProgram } from "../../tests/lab/program.ts";
@@ -27,6 +28,7 @@ if (wanted[0] === "dns") Deno.exit(await dns());
 const exe = await build();
 if (wanted[0] === "sleeve") Deno.exit(await sleeve(wanted.slice(1)) ? 0 : 1);
 if (wanted[0] === "ebpf") Deno.exit(await ebpf(wanted[1]));
+if (wanted[0] === "flows") Deno.exit(await flows(wanted.slice(1).map(Number)));
 if (wanted[0] === "scale") Deno.exit(await scale());
 if (wanted[0] === "docker") Deno.exit(await docker());
 const figures: Figures[] = [];
@@ -64,6 +66,16 @@ async function ebpf(rounds: string | undefined): Promise<number> {
   for (const bar of missed) console.log(`Not met: ${bar}`);
   for (const failure of failed) console.error(`Failed: ${failure}`);
   return failed.length === 0 ? 0 : 1;
+}
+
+/** How many new flows a second two hosts take up. */
+async function flows(paces: readonly number[]): Promise<number> {
+  console.log(
+    `\nMeasured on ${new Date().toISOString().slice(0, 10)}, ${hardware()}:\n\n${await measureFlows(
+      paces.length > 0 ? paces : undefined,
+    )}\n`,
+  );
+  return 0;
 }
 
 /** Questions about names, against other name servers. */

@@ -1,11 +1,10 @@
 /** `deno task bench ebpf`: hosts that switch by programs in the kernel, against a bridge with a VXLAN device and against
  * the user-space path, with network cards that cut and merge packets or do not, round by round. */
-import { sendFrames } from "../lab/common/frames.ts";
-import type { Container } from "../lab/common/container.ts";
 import { links } from "../lab/common/links.ts";
-import { exec, pause, until } from "../lab/common/process.ts";
-import { type Host, World, type WorldOptions } from "../lab/common/world.ts";
+import { exec } from "../lab/common/process.ts";
+import { World, type WorldOptions } from "../lab/common/world.ts";
 import { median } from "./figures.ts";
+import { type NewFlows, newFlows, PACES } from "./flow_rounds.ts";
 import { iperf, roundTrip, serve, wholeSeconds } from "./sleeve_measure.ts";
 import * as rivals from "./sleeve_rivals.ts";
 
@@ -15,12 +14,6 @@ const UDP_SECONDS = 1;
 const PINGS = 100;
 /** UDP payload of the smallest Ethernet frame. */
 const SMALLEST = 18;
-/** New flows: so many in a second, all that one host may have of another one's tables. */
-const PACES = [20_000, 15_000, 10_000, 5_000] as const;
-/** Conversations inside each host before, so that the daemons have seen what is measured. */
-const WARM_PACE = 4_000;
-const SOURCES = 128;
-const DESTINATIONS = 125;
 const STARTS = 8;
 
 type Name = "kernel" | "ebpf" | "sleeve";
@@ -74,7 +67,7 @@ export async function measureEbpf(rounds: number = ROUNDS): Promise<EbpfFigures>
   for (const pace of PACES) { // until none is lost
     const one = await guard("new flows", () => newFlows(pace));
     if (one !== undefined) flows.push(one);
-    if (one !== undefined && one.lost === 0) break;
+    if (one !== undefined && one.lost + one.without === 0) break;
   }
   const starts = await guard("start-up", startTimes);
   return { ...table(all, flows, starts), failed };
@@ -136,15 +129,6 @@ async function measureOnce(candidate: rivals.Candidate): Promise<Round> {
   };
 }
 
-/** What became of frames that each have no flow yet, on either host. */
-export interface NewFlows {
-  readonly asked: number;
-  readonly perSecond: number;
-  readonly sent: number;
-  /** Frames that did not arrive, or for which one of the hosts has no flow. */
-  readonly lost: number;
-}
-
 let worlds = 0;
 
 async function hosts(datapath: string, options: WorldOptions): Promise<World> {
@@ -157,74 +141,6 @@ async function hosts(datapath: string, options: WorldOptions): Promise<World> {
     upOptions,
     ...options,
   });
-}
-
-/** Frames that each have no flow yet, on hosts of their own: one container sends, the other host receives. */
-export async function newFlows(asked: number): Promise<NewFlows> {
-  await using world = await hosts("ebpf", { hosts: 2, containers: 6 });
-  await world.upAll();
-  const [one, two] = [world.container(1), world.container(2)];
-  for (const [i, container] of world.containers.entries()) {
-    await world.host(i % 2 + 1).attach(container, `10.2.1.${i + 1}/24`);
-  }
-  await until("the tunnel is used", async () => {
-    await one.ping("10.2.1.2", "-c", "1", "-W", "1");
-    return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
-  });
-  const device = "ethmesh";
-  const everybody = ["ff:ff:ff:ff:ff:ff"];
-  const sources = machines(1, SOURCES);
-  const destinations = machines(2, DESTINATIONS);
-  const learnt = async (who: readonly [Container, readonly string[]][]) => {
-    for (const [{ netns }, sources] of who) {
-      await sendFrames(netns, { device, sources, destinations: everybody, perSecond: 1000 });
-    }
-  };
-  for (const n of [3, 4]) {
-    const [from, to] = [world.container(n), world.container(n + 2)];
-    const near = { sources: machines(n, 64), destinations: machines(n + 2, DESTINATIONS) };
-    await learnt([[from, near.sources], [to, near.destinations]]);
-    await sendFrames(from.netns, { device, ...near, perSecond: WARM_PACE });
-  }
-  await learnt([[one, sources], [two, destinations]]);
-  await pause(500);
-  const before = { arrived: await received(two.netns), flows: await flowsOf(world.hosts) };
-  const seconds = await sendFrames(one.netns, { device, sources, destinations, perSecond: asked });
-  const sent = SOURCES * DESTINATIONS;
-  const arrived = await settled(async () => await received(two.netns) - before.arrived);
-  const flows = (await flowsOf(world.hosts)).map((count, i) => count - before.flows[i]!);
-  const found = {
-    asked,
-    perSecond: sent / seconds,
-    sent,
-    lost: Math.max(0, sent - Math.min(arrived, ...flows)),
-  };
-  console.log(`new flows: ${JSON.stringify(found, (_, value) => shorten(value))}`);
-  return found;
-}
-
-function machines(side: number, count: number): readonly string[] {
-  return Array.from({ length: count }, (_, i) => `02:00:5e:00:0${side}:${i.toString(16).padStart(2, "0")}`);
-}
-
-async function flowsOf(hosts: readonly Host[]): Promise<readonly number[]> {
-  return await Promise.all(hosts.map(async (host) => (await host.status()).datapath.flows));
-}
-
-async function received(netns: string): Promise<number> {
-  const text = await exec(["ip", "-s", "-j", "link", "show", "dev", "ethmesh"], { netns });
-  return JSON.parse(text)[0].stats64.rx.packets;
-}
-
-/** A count that has not grown for a while. */
-async function settled(count: () => Promise<number>): Promise<number> {
-  let value = await count();
-  for (let before = -1; value !== before;) {
-    before = value;
-    await pause(300);
-    value = await count();
-  }
-  return value;
 }
 
 /** Milliseconds from the start of the process until the daemon answers, of each datapath in turn. */
@@ -305,9 +221,12 @@ function table(
   }
   const [first] = flows;
   if (first !== undefined) {
-    const met = first.lost === 0 && first.perSecond >= first.asked * 0.95;
-    const measured = flows.map(({ lost, perSecond, sent }) =>
-      `${whole(perSecond)}: ${lost === 0 ? "none" : `${whole(lost)} of ${whole(sent)}`} lost`
+    const met = first.lost + first.without === 0 && first.perSecond >= first.asked * 0.95;
+    const of = (count: number, sent: number) => count === 0 ? "none" : `${whole(count)} of ${whole(sent)}`;
+    const measured = flows.map(({ lost, perSecond, sent, without }) =>
+      `${whole(perSecond)}: ${of(lost, sent)} lost${
+        without === 0 ? "" : `, ${of(without, sent)} without flow`
+      }`
     ).join(", ");
     row("New flows a second at both ends", ["", "", ""], measured, `${whole(first.asked)}, none lost`, met);
   }

@@ -1,4 +1,5 @@
 /** What the datapath of programs in the kernel is handed in a running daemon. */
+import { BpfRing } from "../../../ffi/bpf_ring.ts";
 import { BpfMap, idOfProgram, loadClassifier, mapsOfProgram, programById } from "../../../ffi/bpf.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { BridgeParts } from "../../datapath/bridge_kernel_shell.ts";
@@ -14,6 +15,7 @@ import { possibleCpus } from "./ovs_adapters.ts";
 export const MACHINE: Machine = {
   createMap: (name, shape) => BpfMap.create(name, shape),
   mapById: (id) => BpfMap.byId(id),
+  openRing: (map, size) => new BpfRing(map.fd, size),
   loadClassifier,
   programById,
   idOfProgram,

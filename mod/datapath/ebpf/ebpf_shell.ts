@@ -3,7 +3,7 @@ import { macAt } from "../../core/addr.ts";
 import { assertNever } from "../../core/brand.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/ports.ts";
-import { after, type Millis } from "../../core/time.ts";
+import type { Millis } from "../../core/time.ts";
 import type {
   Datapath,
   DatapathCounts,
@@ -21,23 +21,24 @@ import { OvsMeters } from "../ovs_meters.ts";
 import { leftForKernel, type UserSpace } from "../ovs_sleeve_shell.ts";
 import { placeOf } from "../miss_queue.ts";
 import { TapKeeper } from "../tap_keeper.ts";
-import type { MissHeader } from "./layout.ts";
+import { type TunnelPort, TunnelPorts } from "../tunnel_ports_shell.ts";
+import { MAPS, type MissHeader } from "./layout.ts";
 import { PortNumbers } from "./port_numbers.ts";
 import type { HeldProgram } from "./programs_shell.ts";
 import { EbpfSwitch, type PortKind, type SwitchParts, type SwitchPort } from "./switch_shell.ts";
 import { Tables } from "./tables_shell.ts";
 import { type TakeMisses, UserEnd } from "./tap_shell.ts";
+import { WhereaboutsMaps } from "./whereabouts_shell.ts";
 
 /** Positions in `fds`; from LINKS on those of the links. */
 const TAP = 0;
 const BASE_NOTICES = 1;
 const NOTICES = 2;
-const LINKS = 3;
+const NEWS = 3;
+const LINKS = 4;
 /** Shortest time between two looks at whether the programs are where they belong. */
 const LOOK_MS = 200;
 const RETRY_MS = 5_000;
-const TUNNEL_ATTEMPTS = 5;
-const TUNNEL_RETRY_MS = 10;
 
 /** What is opened. */
 export interface EbpfOptions extends SwitchParts {
@@ -72,7 +73,8 @@ export class EbpfDatapath implements Datapath {
   readonly #vports = new Map<Vport["port"], Vport>();
   readonly #meters: OvsMeters;
   readonly #backlog = new Backlog();
-  readonly #retries = new Map<number, { attempt: number; at: Millis }>();
+  readonly #tunnels: TunnelPorts;
+  readonly #whereabouts: WhereaboutsMaps;
   /** Interfaces whose hooks somebody has changed, ourselves perhaps. */
   readonly #suspects = new Set<number>();
   #lookAt = Infinity;
@@ -100,6 +102,11 @@ export class EbpfDatapath implements Datapath {
       log,
     });
     this.#user = new UserEnd({ tap, openPath, slotOf: (actions) => this.#tables.slotOf(actions) });
+    this.#tunnels = new TunnelPorts((udpPort, post) => this.#haveTunnel(udpPort, post));
+    this.#whereabouts = new WhereaboutsMaps({
+      ...{ maps: made.loaded.maps, translator: this.#tables.translator },
+      ring: options.machine.openRing(made.loaded.maps.news, MAPS.news.entries),
+    });
     this.#notices = openNotices();
     const names = [options.bridge.name, tap.name];
     this.#keeper = new TapKeeper({ tap, notices: openNotices(), names, put: this.#keepBase, log, mended });
@@ -123,7 +130,7 @@ export class EbpfDatapath implements Datapath {
 
   /** See Datapath. */
   get fds(): readonly number[] {
-    return [this.#user.fd, this.#keeper.fd, this.#notices.fd, ...this.#user.path.fds];
+    return [this.#user.fd, this.#keeper.fd, this.#notices.fd, this.#whereabouts.fd, ...this.#user.path.fds];
   }
 
   readonly #keepBase = (): boolean => {
@@ -149,7 +156,7 @@ export class EbpfDatapath implements Datapath {
     const { ifindex, kind, name, udpPort } = port;
     const number = this.#numbers.assign(ifindex, kind === "leg");
     this.#ports.set(ifindex, port);
-    if (kind !== "tap") this.#tables.putRate("rates", ifindex, EbpfSwitch.missLimit);
+    if (kind !== "tap") this.#tables.putRates(ifindex);
     const vport = { port: number, kind: VPORT_KIND[kind], name, ifindex, udpPort, upcallPids: [] };
     this.#vports.set(number, vport);
     return vport;
@@ -179,8 +186,9 @@ export class EbpfDatapath implements Datapath {
       this.#tables.tookMisses(emptied ? { all: true } : { all: false, count: misses });
     }
     this.#backlog.update(!emptied, now, post); // of what has been read, heartbeats have not waited
+    const news = at.isReady(NEWS) && this.#whereabouts.drain(post);
     const isReady = (index: number) => at.isReady(LINKS + index);
-    return this.#user.drain(post, { now, isReady }) || this.#user.waits || !emptied;
+    return this.#user.drain(post, { now, isReady }) || this.#user.waits || !emptied || news;
   }
 
   #takeMisses(post: PostEvent): TakeMisses {
@@ -266,7 +274,7 @@ export class EbpfDatapath implements Datapath {
   #forget(ifindex: number, post: PostEvent): void {
     const port = this.#numbers.portOf(ifindex);
     const udpPort = this.#ports.get(ifindex)?.udpPort;
-    if (udpPort !== undefined) this.#retries.set(udpPort, { attempt: 1, at: 0 as Millis }); // made again at once
+    if (udpPort !== undefined) this.#tunnels.again(udpPort);
     if (port !== undefined) post({ kind: "port-removed", port });
     this.#ports.delete(ifindex);
     this.#numbers.release(ifindex);
@@ -308,7 +316,9 @@ export class EbpfDatapath implements Datapath {
         return post({ kind: "flows", flows });
       }
       case "ensure-vxlan":
-        return this.#ensureTunnel(effect.udpPort, 1, post, now);
+        return this.#tunnels.ensure(effect.udpPort, post, now);
+      case "whereabouts":
+        return this.#whereabouts.perform(effect);
       case "sleeve-close":
         tags.closeLink(effect.link);
         return this.#user.path.perform(effect, now);
@@ -326,17 +336,14 @@ export class EbpfDatapath implements Datapath {
     return inPort === undefined ? undefined : this.#meters.of({ ...key, inPort: inPort as never }, actions);
   }
 
-  #ensureTunnel(udpPort: number, attempt: number, post: PostEvent, now: Millis): void {
-    this.#retries.delete(udpPort);
+  #haveTunnel(udpPort: number, post: PostEvent): TunnelPort {
     const result = this.#switch.ensureTunnel(udpPort);
-    if (result.kind === "ready") {
-      this.#look(result.port.ifindex, post);
-      const port = this.#numbers.portOf(result.port.ifindex);
-      if (port !== undefined) return post({ kind: "vxlan-ready", udpPort, port });
-      post({ kind: "vxlan-failed", udpPort, reason: "its interface has just gone" });
-    } else if (result.kind === "busy" && attempt < TUNNEL_ATTEMPTS) {
-      this.#retries.set(udpPort, { attempt: attempt + 1, at: after(now, TUNNEL_RETRY_MS) });
-    } else post({ kind: "vxlan-failed", udpPort, reason: result.reason });
+    if (result.kind !== "ready") return result;
+    this.#look(result.port.ifindex, post);
+    const port = this.#numbers.portOf(result.port.ifindex);
+    return port === undefined
+      ? { kind: "failed", reason: "its interface has just gone" }
+      : { kind: "ready", port };
   }
 
   /** See Datapath. */
@@ -347,18 +354,14 @@ export class EbpfDatapath implements Datapath {
 
   /** See Datapath. */
   nextWake(): number {
-    let next = Math.min(this.#lookAt, this.#keeper.nextWake());
-    for (const { at } of this.#retries.values()) next = Math.min(next, at);
-    return next;
+    return Math.min(this.#lookAt, this.#keeper.nextWake(), this.#tunnels.nextWake());
   }
 
   /** See Datapath. */
   wake(post: PostEvent, now: Millis): void {
     this.#keeper.wake(now);
     if (now >= this.#lookAt) this.#check(now);
-    for (const [udpPort, { attempt, at }] of [...this.#retries]) {
-      if (now >= at) this.#ensureTunnel(udpPort, attempt, post, now);
-    }
+    this.#tunnels.wake(post, now);
   }
 
   /** Puts programs back that somebody took off. */
@@ -391,6 +394,7 @@ export class EbpfDatapath implements Datapath {
     this.#keeper[Symbol.dispose]();
     this.#notices[Symbol.dispose]();
     this.#user[Symbol.dispose]();
+    this.#whereabouts[Symbol.dispose]();
     this.#switch[Symbol.dispose]();
   }
 }

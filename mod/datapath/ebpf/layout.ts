@@ -15,7 +15,7 @@ import type { Vni } from "../../wire/packet/vxlan.ts";
 export const LAYOUT = 1;
 
 /** Kinds of maps (enum bpf_map_type). */
-export const MAP_TYPE = { hash: 1, array: 2, perCpuArray: 6 } as const;
+export const MAP_TYPE = { hash: 1, array: 2, perCpuArray: 6, ring: 27 } as const;
 /** Elements of a hash are allocated when they are needed (BPF_F_NO_PREALLOC): an idle host needs little memory, and
  * nobody reads an element of which another flow has become the owner. */
 const ON_DEMAND = 1;
@@ -80,11 +80,20 @@ export const CONFIG_AT = { settings: 0, given: 1 } as const;
 /** What the programs count, by index. */
 export const COUNT = { hits: 0, misses: 1, bounded: 2, dropped: 3 } as const;
 
+/** The part of a flow's key that says where a frame comes from. */
+export const ORIGIN_SIZE = 16;
+/** A MAC address as a key. */
+export const MAC_KEY_SIZE = 8;
+/** A frame that was carried by whereabouts: its key as if it had a flow, with its length in the place of `wide`. */
+export const NEWS = { size: KEY.size, bytes: KEY.wide } as const;
+/** Octets of the ring; each piece of news takes 8 more than its size. */
+const NEWS_RING = 512 * 1_024;
+
 /** IPv6 addresses of hosts that have a number; 0 is none. */
 export const ADDRESSES = 2_048;
 
 /** Maps that programs of earlier versions of this layout lack: what they have besides goes on. */
-export const LATER_MAPS: readonly string[] = ["numbers", "addresses"];
+export const LATER_MAPS: readonly string[] = ["numbers", "addresses", "origins", "places", "ways", "news"];
 
 /** The maps, by the names that the programs use. */
 export const MAPS = {
@@ -104,6 +113,14 @@ export const MAPS = {
   numbers: { type: MAP_TYPE.hash, keySize: 16, valueSize: 4, entries: ADDRESSES, flags: ON_DEMAND },
   /** By number: the address. */
   addresses: { type: MAP_TYPE.array, keySize: 4, valueSize: 16, entries: ADDRESSES, flags: 0 },
+  /** Whereabouts. By the first octets of a flow's key: the place that such frames come from. */
+  origins: { type: MAP_TYPE.hash, keySize: ORIGIN_SIZE, valueSize: 4, entries: 4_096, flags: ON_DEMAND },
+  /** By MAC address: its place. Those for which there is no room are as unknown as before. */
+  places: { type: MAP_TYPE.hash, keySize: MAC_KEY_SIZE, valueSize: 4, entries: 16_384, flags: ON_DEMAND },
+  /** By place: how frames get there. */
+  ways: { type: MAP_TYPE.hash, keySize: 4, valueSize: ACTION.size, entries: 4_096, flags: ON_DEMAND },
+  /** Frames that went by whereabouts: they are to have flows. */
+  news: { type: MAP_TYPE.ring, keySize: 0, valueSize: 0, entries: NEWS_RING, flags: 0 },
   config: { type: MAP_TYPE.array, keySize: 4, valueSize: CONFIG.size, entries: 2, flags: 0 },
   counts: { type: MAP_TYPE.perCpuArray, keySize: 4, valueSize: 8, entries: 4, flags: 0 },
 } as const satisfies Readonly<Record<string, MapShape>>;
@@ -123,6 +140,9 @@ export const MISS_TCI = 0x1000;
 
 /** How long a stretch of a rate is, as a power of two in nanoseconds. */
 export const STRETCH = { misses: 26, meters: 30 } as const;
+/** News of one port in a stretch of 67 ms, 40,000 a second; what is beyond goes on without. They are counted in `rates`, by
+ * the interface with this bit. */
+export const NEWS_RATE = { perStretch: 2_684, bit: 0x8000_0000 } as const;
 /** Misses of one port in a stretch of 67 ms: 20,000 a second. */
 export const MISSES_PER_STRETCH = 1_342;
 /** Misses of local ports that wait in the TAP at most, so that there is always room for what peers send. */
@@ -255,9 +275,9 @@ export function readAction(
   return { kind: "tunnel", port, tunnel: { id: view.getUint32(ACTION.id, true) as Vni, src, dst } };
 }
 
-/** The numbers of IPv6 addresses in the key of a flow, which may be none. */
-export function numbersOfKey(bytes: Uint8Array, at: number): readonly number[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, KEY.size);
+/** The numbers of IPv6 addresses in an origin, by which the key of a flow begins; there may be none. */
+export function numbersOfOrigin(bytes: Uint8Array, at: number): readonly number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + at, ORIGIN_SIZE);
   if ((view.getUint32(KEY.id, true) & OUTER6) === 0) return [];
   return [view.getUint32(KEY.source, true), view.getUint32(KEY.destination, true)];
 }

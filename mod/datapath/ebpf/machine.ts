@@ -24,6 +24,15 @@ export interface MachineMap extends Disposable {
   each(take: (keys: Uint8Array, values: Uint8Array, count: number) => void): void;
 }
 
+/** The reader of a ring. */
+export interface MachineRing extends Disposable {
+  /** Ready when there is something to read. */
+  readonly fd: number;
+  /** Hands over at most so many records: octets, valid until `take` returns, and where in them a record begins and ends.
+   * True when there may be more. */
+  read(take: (bytes: Uint8Array, from: number, to: number) => void, most: number): boolean;
+}
+
 /** Requests to the machine. Those that make something throw what the kernel refuses, in its words. */
 export interface Machine {
   createMap(name: string, shape: MapShape): MachineMap;
@@ -31,6 +40,8 @@ export interface Machine {
   mapById(
     id: number,
   ): { readonly name: string; readonly shape: MapShape; readonly map: MachineMap } | undefined;
+  /** Reads the ring that a map is, of so many octets, from what comes next on. */
+  openRing(map: MachineMap, size: number): MachineRing;
   loadClassifier(
     name: string,
     code: Uint8Array,

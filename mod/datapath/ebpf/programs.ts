@@ -3,13 +3,12 @@
  *     key of the frame -> flow? -> its outputs, one after the other; copies for all but the last
  *                       `-> none: a header in front, and up to user space through the TAP
  */
-import { type AssembledProgram, Assembler, type Register } from "./assembler.ts";
+import { type AssembledProgram, Assembler } from "./assembler.ts";
 import {
   ACTION,
   CHUNK,
   CONFIG,
   CONFIG_AT,
-  COUNT,
   FLOW,
   GROUP,
   GROUP_KEY,
@@ -19,24 +18,14 @@ import {
   MISS_TCI,
   OUTER6,
   OUTPUT,
-  RATE,
   SLOT_SHIFT,
   STRETCH,
   WAITING_MISSES,
 } from "./layout.ts";
-import { AT, findElement, HELPER } from "./program_parts.ts";
+import { AT, countFrame, countInRate, findElement, HELPER, SKB } from "./program_parts.ts";
+import { carryKnown } from "./whereabouts_parts.ts";
 import { setTunnel, setTunnel6, TUNNEL, tunnelInKey, tunnelInKey6 } from "./tunnel_parts.ts";
 
-/** Fields of struct __sk_buff. */
-const SKB = {
-  length: 0,
-  vlanPresent: 20,
-  vlanTci: 24,
-  vlanProtocol: 28,
-  ifindex: 40,
-  data: 76,
-  end: 80,
-} as const;
 const INGRESS = 1; // BPF_F_INGRESS
 const PASS = 0; // TC_ACT_OK
 const DROP = 2; // TC_ACT_SHOT
@@ -62,7 +51,12 @@ function fromLocal(): AssembledProgram {
   ifindexAndTag(program);
   program.store(4, "r10", AT.key + KEY.source, 0).store(4, "r10", AT.key + KEY.destination, 0);
   macs(program);
-  return finish(program, { creditForMisses: true });
+  lookUpFlow(program);
+  macs(program);
+  carryKnown(program);
+  miss(program, { credit: true });
+  outputs(program);
+  return program.assemble();
 }
 
 /** Frames that came through a tunnel. */
@@ -72,6 +66,8 @@ function fromTunnel(): AssembledProgram {
   tunnelInKey(program);
   macs(program);
   lookUpFlow(program);
+  macs(program);
+  carryKnown(program);
   miss(program, { credit: false, overIpv6: true });
   tunnelInKey6(program);
   outputs(program);
@@ -112,13 +108,6 @@ function begin(): Assembler {
   return new Assembler().mov("r6", "r1");
 }
 
-function finish(program: Assembler, { creditForMisses }: { creditForMisses: boolean }): AssembledProgram {
-  lookUpFlow(program);
-  miss(program, { credit: creditForMisses });
-  outputs(program);
-  return program.assemble();
-}
-
 /** Key: the interface, and whether there is a VLAN tag. */
 function ifindexAndTag(program: Assembler): void {
   program.load(4, "r1", "r6", SKB.ifindex).store(4, "r10", AT.key + KEY.ifindex, "r1")
@@ -138,17 +127,6 @@ function macs(program: Assembler): void {
   program.store(4, "r10", AT.key + KEY.wide, 0);
 }
 
-/** One more of what happens. */
-function count(program: Assembler, what: keyof typeof COUNT): void {
-  program.store(4, "r10", AT.index, COUNT[what]);
-  findElement(program, "counts", AT.index);
-  const label = `counted ${what}`;
-  program.jumpIf("r0", "eq", 0, label).load(8, "r1", "r0", 0).alu("add", "r1", 1).store(8, "r0", 0, "r1")
-    .label(
-      label,
-    );
-}
-
 /** Goes to "hit" with r7 = the flow; falls through where there is none. */
 function lookUpFlow(program: Assembler): void {
   findElement(program, "flows", AT.key);
@@ -158,18 +136,6 @@ function lookUpFlow(program: Assembler): void {
   program.store(4, "r10", AT.key + KEY.wide, 1);
   findElement(program, "flows", AT.key);
   program.mov("r7", "r0").jumpIf("r7", "ne", 0, "hit");
-}
-
-/** Counts in a rate, `rate` its element: goes to `over` when its limit is reached in this stretch. */
-function countInRate(program: Assembler, rate: Register, stretch: number, over: string): void {
-  const label = `stretch ${over}`;
-  program.alu("rsh", "r0", stretch).load(8, "r1", rate, RATE.stretch)
-    .jumpIf("r1", "eq", "r0", label)
-    .store(8, rate, RATE.stretch, "r0").store(4, rate, RATE.count, 0)
-    .label(label)
-    .load(4, "r1", rate, RATE.count).load(4, "r2", rate, RATE.limit)
-    .jumpIf("r1", "ge", "r2", over)
-    .mov("r1", 1).atomicAdd(4, rate, RATE.count, "r1");
 }
 
 /** Hands the frame to user space, if its port has not had too many. */
@@ -199,7 +165,7 @@ function miss(
       .jumpIf("r1", "ge", WAITING_MISSES, "bounded")
       .label("ahead").mov("r7", "r0");
   }
-  count(program, "misses");
+  countFrame(program, "misses");
   // A tag of ours first: a tag that the frame has goes into the frame by that.
   program.mov("r1", "r6").mov("r2", DOT1Q).mov("r3", MISS_TCI).call(HELPER.vlanPush)
     .jumpIf("r0", "ne", 0, "drop");
@@ -219,10 +185,10 @@ function miss(
     .exit();
   if (credit) program.label("to the bridge").mov("r0", PASS).exit();
   program.label("bounded");
-  count(program, "bounded");
+  countFrame(program, "bounded");
   program.mov("r0", DROP).exit();
   program.label("drop");
-  count(program, "dropped");
+  countFrame(program, "dropped");
   program.label("done").mov("r0", DROP).exit();
 }
 
@@ -244,7 +210,7 @@ function inFront(program: Assembler, parts: readonly (readonly [at: number, size
 function outputs(program: Assembler): void {
   program.label("hit").mov("r1", 1).atomicAdd(8, "r7", FLOW.packets, "r1")
     .load(4, "r1", "r6", SKB.length).atomicAdd(8, "r7", FLOW.bytes, "r1");
-  count(program, "hits");
+  countFrame(program, "hits");
   program.load(4, "r8", "r7", FLOW.count).mov("r9", 0)
     .load(4, "r1", "r7", FLOW.meter).jumpIf("r1", "eq", 0, "no meter")
     .store(4, "r10", AT.index, "r1");

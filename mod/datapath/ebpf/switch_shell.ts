@@ -8,7 +8,6 @@ import { NAME_PORT } from "../../core/name_leg.ts";
 import type { Logger, NetlinkSocket } from "../../core/ports.ts";
 import * as rt from "../../wire/netlink/rtnetlink.ts";
 import { type BridgeParts, ensureBridge, linkOf } from "../bridge_kernel_shell.ts";
-import { MISSES_PER_STRETCH } from "./layout.ts";
 import type { Machine } from "./machine.ts";
 import { type HeldProgram, isOurFilter, type Loaded, loadPrograms } from "./programs_shell.ts";
 
@@ -226,9 +225,6 @@ export class EbpfSwitch implements Disposable {
       throw thrown;
     }
   }
-
-  /** Misses that a port may have. */
-  static readonly missLimit = MISSES_PER_STRETCH;
 
   /** Closes what was opened; everything in the kernel stays and goes on working. */
   [Symbol.dispose](): void {

@@ -28,8 +28,11 @@ import {
   KEY,
   type MapName,
   MAX_OUTPUTS,
+  MISSES_PER_STRETCH,
+  NEWS_RATE,
   numbersOfAction,
-  numbersOfKey,
+  numbersOfOrigin,
+  ORIGIN_SIZE,
   RATE,
   readAction,
   readFlowKey,
@@ -270,8 +273,14 @@ export class Tables {
     const used = new Set<number>();
     const note = (numbers: readonly number[]) => numbers.forEach((number) => used.add(number));
     this.#each((keys, keyAt, values, at) => {
-      note(numbersOfKey(keys, keyAt));
+      note(numbersOfOrigin(keys, keyAt));
       note(numbersOfAction(values, at + FLOW.only));
+    });
+    this.maps.origins.each((keys, _, count) => {
+      for (let i = 0; i < count; i++) note(numbersOfOrigin(keys, i * ORIGIN_SIZE));
+    });
+    this.maps.ways.each((_, values, count) => {
+      for (let i = 0; i < count; i++) note(numbersOfAction(values, i * ACTION.size));
     });
     this.maps.groups.each((_, values, count) => {
       for (let i = 0; i < count * CHUNK; i++) {
@@ -286,6 +295,12 @@ export class Tables {
     this.maps.flows.each((keys, values, count) => {
       for (let i = 0; i < count; i++) take(keys, i * KEY.size, values, i * FLOW.size);
     });
+  }
+
+  /** Has the rates of a port: for its misses, and for news of it. */
+  putRates(ifindex: number): void {
+    this.putRate("rates", ifindex, MISSES_PER_STRETCH);
+    this.putRate("rates", (ifindex | NEWS_RATE.bit) >>> 0, NEWS_RATE.perStretch);
   }
 
   /** Has a rate for a port's misses, or for a meter; one that is there goes on. Returns 0, or the number of the error. */
@@ -308,15 +323,17 @@ export class Tables {
           if (!ifindexes.has(ifindex)) gone.add(ifindex);
         }
       });
-    look("rates", (id) => id);
+    look("rates", (id) => (id & ~NEWS_RATE.bit) >>> 0);
     look("meters", portOfMeter);
     for (const ifindex of gone) this.dropRates(ifindex);
   }
 
   /** Forgets the rates of an interface that is gone. */
   dropRates(ifindex: number): void {
-    this.#number(ifindex);
-    this.maps.rates.delete(this.#small);
+    for (const id of [ifindex, (ifindex | NEWS_RATE.bit) >>> 0]) {
+      this.#number(id);
+      this.maps.rates.delete(this.#small);
+    }
     for (const meter of metersOf(ifindex)) {
       this.#number(meter);
       this.maps.meters.delete(this.#small);

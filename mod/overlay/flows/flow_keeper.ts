@@ -3,9 +3,10 @@ import type { LogEvent } from "../../core/log_events.ts";
 import type { Mac } from "../../core/addr.ts";
 import type { LogFields } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
-import type { FlowAction, FlowHandle, FlowRecord, Miss, Ufid } from "../../wire/netlink/ovs_keys.ts";
+import type { FlowAction, FlowHandle, FlowKey, FlowRecord, Miss, Ufid } from "../../wire/netlink/ovs_keys.ts";
 import { vniSource } from "../../wire/packet/vxlan.ts";
 import type { MutableCounters } from "../ports/counters.ts";
+import type { SwitchedEvent } from "../ports/switched_types.ts";
 import type { DataplaneEffect, DataplaneLimits, FlowCarried } from "../ports/dataplane_types.ts";
 import { type FlowEntry, FlowTable, keyText } from "./flow_table.ts";
 import {
@@ -26,6 +27,8 @@ const COUNT_GAP_MS = 250;
 const FLOWS_PER_GAP_MS = 8;
 /** Frames refused by the loop guard get flows of their own, but not more than this many. */
 const MAX_GUARDS = 256;
+/** A flow that the switch does not seem to have is installed again no more often than that. */
+const AGAIN_MS = 1_000;
 /** This part of all flows is for frames of local ports only. */
 const LOCAL_SHARE = 4;
 
@@ -61,20 +64,37 @@ export class FlowKeeper {
   }
 
   /** Runs actions on the frame of a miss once. */
-  execute(miss: Miss, actions: readonly FlowAction[]): void {
+  execute({ frame, key }: { frame: Uint8Array; key: FlowKey }, actions: readonly FlowAction[]): void {
     if (actions.length === 0) return;
     this.#options.counters.executed++;
-    this.traffic.passed(miss.key, actions, miss.frame.length);
-    this.#push({ kind: "execute", frame: miss.frame, inPort: miss.key.inPort, actions });
+    this.traffic.passed(key, actions, frame.length);
+    this.#push({ kind: "execute", frame, inPort: key.inPort, actions });
   }
 
   /** Installs the flow of a decision about a miss and runs its actions on the frame. */
   install(miss: Miss, decision: Decision, now: Millis): void {
+    this.#install(miss.key, miss.frame, decision, now);
+  }
+
+  /** Installs the flow of frames that the switch has carried, one of which it tells of now. */
+  installLate({ bytes, key }: SwitchedEvent, now: Millis): void {
+    const entry = this.table.find(key);
+    // More frames went before the flow was there: it is.
+    if (entry !== undefined && entry.foreign === undefined && now - entry.usedAt < AGAIN_MS) {
+      return this.traffic.passed(key, entry.actions, bytes);
+    }
+    const decision = decide(key, this.#options.context, now);
+    if (decision.verdict !== "flow") return;
+    this.traffic.passed(key, decision.actions, bytes);
+    this.#install(key, undefined, decision, now);
+  }
+
+  #install(ofFrame: FlowKey, carry: Uint8Array | undefined, decision: Decision, now: Millis): void {
     const { context, counters, limits } = this.#options;
-    const { inPort, sleeve, tagged, tunnel } = miss.key;
-    const local = identityOf(miss.key) === undefined;
+    const { inPort, sleeve, tagged, tunnel } = ofFrame;
+    const local = identityOf(ofFrame) === undefined;
     const transit = { inPort, tunnel, sleeve, tagged };
-    const key = decision.wide ? transit : miss.key;
+    const key = decision.wide ? transit : ofFrame;
     let entry = this.table.find(key);
     if (entry?.foreign !== undefined) {
       this.delete(entry);
@@ -87,7 +107,7 @@ export class FlowKeeper {
       const room = local ? limits.flows : limits.flows - Math.floor(limits.flows / LOCAL_SHARE);
       if (this.table.size >= room || this.table.countFrom(key) >= limits.flowsPerSource) {
         counters.flowLimit++;
-        return this.execute(miss, decision.actions);
+        return carry && this.execute({ key: ofFrame, frame: carry }, decision.actions);
       }
       const wide = local || decision.wide ? undefined : this.table.find(transit);
       if (wide !== undefined) this.delete(wide); // flows must not overlap
@@ -98,9 +118,10 @@ export class FlowKeeper {
       // A second frame was on its way up already, or the kernel lost the flow: then it refuses, and the next frame's
       // flow is a new one.
       this.#change(entry, decision);
+      entry.usedAt = now;
     }
     counters.installed++;
-    const frame = decision.actions.length > 0 ? miss.frame : undefined;
+    const frame = decision.actions.length > 0 ? carry : undefined;
     if (frame !== undefined) {
       counters.executed++;
       this.traffic.passed(key, decision.actions, frame.length);

@@ -92,9 +92,14 @@ export function decideUnlearnt(key: FlowKey, context: ForwardContext): Decision 
 
 /** The place at which to learn a frame's source MAC; undefined if the frame teaches nothing. */
 export function sourcePlace(key: FlowKey, context: ForwardContext): Place | undefined {
-  const { inPort, ethSrc } = key;
+  const { ethSrc } = key;
+  return ethSrc === undefined || badSource(ethSrc) ? undefined : originOf(key, context);
+}
+
+/** The place that frames of a key come from, whatever their addresses; undefined if they teach nothing. */
+export function originOf(key: FlowKey, context: ForwardContext): Place | undefined {
+  const { inPort } = key;
   const id = identityOf(key);
-  if (ethSrc === undefined || badSource(ethSrc)) return undefined;
   if (id === undefined) {
     const teaches = context.ports.isLocal(inPort) && !context.ports.isStopped(inPort);
     return teaches ? localPlace(inPort) : undefined;
@@ -180,9 +185,21 @@ function toward(inPort: PortNo, ethDst: Mac, context: ForwardContext): Decision 
     return { ...BASE, actions: [{ kind: "output", port }] };
   }
   const peer = placeShort(place);
+  const way = wayToPeer(peer, network);
+  if (way === undefined) return { ...BASE, unicast: peer, dropped: "no-route", missing: true };
+  return { ...BASE, unicast: peer, actions: [way] };
+}
+
+function wayToPeer(peer: ShortId, network: Network): FlowAction | undefined {
   const hop = network.unicast(peer);
-  if (hop === undefined) return { ...BASE, unicast: peer, dropped: "no-route", missing: true };
-  return { ...BASE, unicast: peer, actions: [handOver(vniOf(network.self as ShortId, peer), hop.path)] };
+  return hop && handOver(vniOf(network.self as ShortId, peer), hop.path);
+}
+
+/** How frames of this host get to a place; undefined: there is no way. */
+export function wayTo(place: Place, { network, ports }: ForwardContext): FlowAction | undefined {
+  if (!isLocalPlace(place)) return wayToPeer(placeShort(place), network);
+  const port = placePort(place);
+  return ports.isLocal(port) ? { kind: "output", port } : undefined;
 }
 
 function fromPeer(key: FlowKey, id: Vni, context: ForwardContext): Decision {

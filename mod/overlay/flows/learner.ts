@@ -1,7 +1,7 @@
 /** What a frame teaches that no flow carries, and whether its sender may have another one looked at. */
 import { isGroupMac } from "../../core/addr.ts";
 import type { Millis } from "../../core/time.ts";
-import type { Miss } from "../../wire/netlink/ovs_keys.ts";
+import type { FlowKey, Miss } from "../../wire/netlink/ovs_keys.ts";
 import type { MutableCounters } from "../ports/counters.ts";
 import type { DataplaneEffect } from "../ports/dataplane_types.ts";
 import type { FlowKeeper } from "./flow_keeper.ts";
@@ -54,6 +54,19 @@ export class Learner {
     }
     if (learnt === "full") return "full";
     return learnt !== "same" && learnt !== "new" && isLocalPlace(teaches) ? "moved" : "learnt";
+  }
+
+  /** Takes note of a frame that the switch has carried; whether its flow may be decided. What has moved meanwhile is not
+   * moved back by news that are late. */
+  heard(key: FlowKey, now: Millis): boolean {
+    const { context } = this.#parts;
+    const place = sourcePlace(key, context);
+    if (place === undefined || key.ethSrc === undefined || context.macs.placeOf(key.ethSrc) !== place) {
+      return false;
+    }
+    if (!this.#rates.allowsNews(place, now)) return false;
+    context.macs.learn(key.ethSrc, place, now);
+    return true;
   }
 
   /** Whether a frame is carried as was decided. What goes to everybody because nobody knows its destination has its bound

@@ -2,11 +2,10 @@
 import type { Brand } from "../../core/brand.ts";
 import type { ShortId } from "../../core/names.ts";
 import type { PortNo } from "../../wire/netlink/ovs_keys.ts";
+import { FIRST_PEER_PLACE as PEERS } from "../ports/switched_types.ts";
 
 /** A local port (below 65536), or 65536 + the short id of a peer. */
 export type Place = Brand<number, "Place">;
-
-const PEERS = 0x1_0000;
 
 /** A local port as place. */
 export function localPlace(port: PortNo): Place {

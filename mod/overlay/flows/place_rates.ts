@@ -15,6 +15,8 @@ const MAX_PLACES = 8_192;
 interface Rates {
   readonly misses: TokenBucket;
   readonly floods: TokenBucket;
+  /** Of frames that the switch has carried; what is beyond goes on without a flow. */
+  readonly news: TokenBucket;
   toldAt: number;
 }
 
@@ -26,6 +28,11 @@ export class PlaceRates {
   allows(place: Place, flood: boolean, now: Millis): boolean {
     const { floods, misses } = this.#of(place, now);
     return misses.take(now) === 0 && (!flood || floods.take(now) === 0);
+  }
+
+  /** Whether a frame of a place is looked at that the switch has carried. */
+  allowsNews(place: Place, now: Millis): boolean {
+    return this.#of(place, now).news.take(now) === 0;
   }
 
   /** Whether another flood of a place is carried, the frame having been looked at. */
@@ -47,7 +54,8 @@ export class PlaceRates {
     if (this.#places.size >= MAX_PLACES) this.#places.clear();
     const bucket = ({ burst, refill }: { burst: number; refill: number }) =>
       new TokenBucket(burst, { refill, now });
-    const rates = { misses: bucket(MISS_RATE), floods: bucket(FLOOD_RATE), toldAt: -Infinity };
+    const [misses, news, floods] = [bucket(MISS_RATE), bucket(MISS_RATE), bucket(FLOOD_RATE)];
+    const rates = { misses, floods, news, toldAt: -Infinity };
     this.#places.set(place, rates);
     return rates;
   }

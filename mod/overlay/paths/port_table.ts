@@ -12,6 +12,8 @@ export class PortTable {
   #locals: readonly PortNo[] = [];
   #sleeve: PortNo | undefined;
   #names: PortNo | undefined;
+  /** Grows with each change of what is asked here. */
+  revision = 0;
 
   /** Ports to which frames for this host may be delivered, ascending: containers. The switch's own leg (`internal`) is
    * one of them only while it is open: else this host takes no part in the network itself. Stopped ones are not, and none
@@ -120,6 +122,7 @@ export class PortTable {
   }
 
   #index(): void {
+    this.revision++;
     this.#sleeve = [...this.#ports.keys()].find((port) => this.isSleeve(port));
     this.#names = [...this.#ports.values()].find(({ kind }) => kind === "names")?.port;
     this.#locals = [...this.#ports.keys()]

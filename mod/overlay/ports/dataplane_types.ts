@@ -14,6 +14,7 @@ import type { LogFields } from "../../core/ports.ts";
 import type { Millis } from "../../core/time.ts";
 import type { XfrmEffect, XfrmNews } from "./esp_port.ts";
 import type { SleeveEffect, SleeveNews } from "./sleeve_port.ts";
+import type { SwitchedEvent, WhereaboutsEffect } from "./switched_types.ts";
 import type {
   FlowAction,
   FlowHandle,
@@ -144,6 +145,8 @@ export type DataplaneEvent =
   /** The kernel had no flow for a frame. The frame is only looked at during the step; effects of this step may
    * carry the very same view, so perform them before the buffer is used again. */
   | { readonly kind: "miss"; readonly miss: Miss }
+  /** The kernel has carried a frame without a flow. */
+  | SwitchedEvent
   /** Answer to `dump-flows`: every flow in the kernel; keys and actions may be absent for flows that have a ufid. */
   | { readonly kind: "flows"; readonly flows: readonly FlowRecord[] }
   /** The kernel refused an installation: the flow is not there. */
@@ -196,6 +199,8 @@ export type DataplaneEffect =
   | { readonly kind: "delete-foreign"; readonly handle: FlowHandle }
   /** List all flows of the datapath and answer with `flows`. */
   | { readonly kind: "dump-flows" }
+  /** What the kernel is to know to carry frames without a flow; only where the kind of switch does so. */
+  | WhereaboutsEffect
   /** Have user space do something. */
   | SleeveEffect
   /** Have the kernel's IPsec do something. */

@@ -19,6 +19,7 @@ import { openNetlinkIn } from "../../../mod/daemon/host/netlink.ts";
 import { MACHINE } from "../../../mod/daemon/threads/ebpf_parts.ts";
 import { ovsAdapters, possibleCpus } from "../../../mod/daemon/threads/ovs_adapters.ts";
 import { BridgePorts } from "../../../mod/attach/bridge_ports_shell.ts";
+import { OvsPorts } from "../../../mod/attach/ovs_ports_shell.ts";
 import { ensureBridge } from "../../../mod/datapath/bridge_kernel_shell.ts";
 import { BRIDGE_PORT, BridgeDatapath } from "../../../mod/datapath/bridge_shell.ts";
 import { EbpfDatapath } from "../../../mod/datapath/ebpf/ebpf_shell.ts";
@@ -29,7 +30,7 @@ import type { Datapath, DatapathEffect } from "../../../mod/overlay/ports/datapa
 import type { DatapathKind, DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import type { SleeveCounts, SleevePort, TakePacket } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { TAP_NAME, TAP_PACKET } from "../../../mod/overlay/ports/tap_port.ts";
-import { encodeDatapathGet, encodeVportNew, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
+import { encodeDatapathGet, findOvsFamilies } from "../../../mod/wire/netlink/ovs.ts";
 import type {
   FlowAction,
   FlowKey,
@@ -202,7 +203,7 @@ export class DatapathBench implements Arrangement {
     const families = findOvsFamilies(socket)!;
     const [found] = socket.request(encodeDatapathGet(families, NAME));
     const index = new DataView(found!.buffer, found!.byteOffset).getInt32(20, true);
-    socket.request(encodeVportNew(families, index, { kind: "netdev", name, upcallPid: 0 }));
+    new OvsPorts(socket, families, index).add(name);
   }
 
   readonly #post = (event: DataplaneEvent): void => {

@@ -95,6 +95,7 @@ export class Cluster {
   #addHost(index: number, overlays: readonly OverlayName[]): void {
     const kernel = new FakeKernel({
       miss: (miss) => this.step(index, { kind: "miss", miss }),
+      switched: (event) => (this.step(index, event), this.hosts[index]!.core !== undefined),
       deliver: (port, frame) => this.#arrived(index, port, frame),
       send: (frame) => this.#post(() => this.#transmit(frame)),
       sleeve: (key, frame) => this.#post(() => this.#carry(index, key, frame)),
@@ -201,14 +202,10 @@ export class Cluster {
         break;
       }
       case "install":
-        kernel.install(effect.ufid, effect.key, effect.actions);
-        if (effect.frame !== undefined) kernel.execute(effect.actions, effect.frame);
-        break;
       case "execute":
-        kernel.execute(effect.actions, effect.frame);
-        break;
       case "delete":
-        kernel.flows.delete(effect.ufid);
+      case "whereabouts":
+        kernel.perform(effect);
         break;
       case "xfrm":
         host.ipsec.perform(effect, (news) => this.#post(() => this.step(index, news)));
@@ -258,7 +255,9 @@ export class Cluster {
   boot(index: number): void {
     const host = this.hosts[index]!;
     host.boots++;
-    host.core = new Dataplane({ ...OVS_HOST, overlays: host.overlays, ...this.options });
+    const kind = index % 2 === 0 ? "ovs" : "ebpf";
+    host.core = new Dataplane({ ...OVS_HOST, kind, overlays: host.overlays, ...this.options });
+    host.kernel.forgetWhereabouts();
     this.step(index, { kind: "started", ports: [...host.kernel.ports.values()], flows: host.kernel.dump() });
   }
 

@@ -3,6 +3,12 @@ import assert from "node:assert/strict";
 import type { Ip, Mac } from "../../../mod/core/addr.ts";
 import { macAt, macToBytes } from "../../../mod/core/addr.ts";
 import { equalBytes } from "../../../mod/core/bytes.ts";
+import type { DataplaneEffect } from "../../../mod/overlay/ports/dataplane_types.ts";
+import {
+  FIRST_PEER_PLACE,
+  type SwitchedEvent,
+  type WhereaboutsEffect,
+} from "../../../mod/overlay/ports/switched_types.ts";
 import type {
   FlowAction,
   FlowHandle,
@@ -36,10 +42,16 @@ export class FakeKernel {
   readonly flows = new Map<Ufid, KernelFlow>();
   misses = 0;
   #nextPort = 1;
+  /** Whereabouts: origins by where a frame came in, places of addresses, ways to places. */
+  readonly #origins = new Map<string, number>();
+  readonly #places = new Map<Mac, number>();
+  readonly #ways = new Map<number, FlowAction>();
 
   constructor(
     readonly on: {
       miss(miss: Miss): void;
+      /** False: nobody is there to hear it. */
+      switched(event: SwitchedEvent): boolean;
       deliver(port: PortNo, frame: Uint8Array): void;
       send(frame: TunnelFrame): void;
       sleeve(key: SleeveKey, frame: Uint8Array): void;
@@ -65,12 +77,48 @@ export class FakeKernel {
     assert.ok(matching.length <= 1, `flows overlap: ${JSON.stringify(matching.map((flow) => flow.key))}`);
     const [flow] = matching;
     if (flow === undefined) {
+      const action = from.sleeve === undefined ? this.#known(key) : undefined;
+      if (action !== undefined) return this.#switch(key, action, frame);
       this.misses++;
       this.on.miss({ key, frame });
       return;
     }
     flow.packets++;
     this.execute(flow.actions, frame);
+  }
+
+  /** Where a frame without a flow goes by whereabouts. */
+  #known(key: Miss["key"]): FlowAction | undefined {
+    const [origin, source, destination] = [
+      this.#origins.get(originText(key)),
+      this.#places.get(key.ethSrc),
+      this.#places.get(key.ethDst),
+    ];
+    if (origin === undefined || source !== origin || destination === undefined || destination === origin) {
+      return undefined;
+    }
+    const betweenOthers = origin >= FIRST_PEER_PLACE && destination >= FIRST_PEER_PLACE;
+    return betweenOthers ? undefined : this.#ways.get(destination);
+  }
+
+  /** What goes by whereabouts must be what is decided of it. */
+  #switch(key: Miss["key"], action: FlowAction, frame: Uint8Array): void {
+    if (this.on.switched({ kind: "switched", key, bytes: frame.length })) {
+      const decided = [...this.flows.values()].filter((flow) => matches(flow.key, key));
+      assert.deepEqual(decided.map(({ actions }) => actions), [[action]], "whereabouts and decisions differ");
+    }
+    this.execute([action], frame);
+  }
+
+  know({ macs, origins, ways }: WhereaboutsEffect): void {
+    for (const [mac, place] of macs) set(this.#places, mac, place);
+    for (const [key, place] of origins) set(this.#origins, originText(key), place);
+    for (const [place, action] of ways) set(this.#ways, place, action);
+  }
+
+  /** What a process that begins does. */
+  forgetWhereabouts(): void {
+    for (const map of [this.#origins, this.#places, this.#ways]) map.clear();
   }
 
   execute(actions: readonly FlowAction[], frame: Uint8Array): void {
@@ -88,6 +136,15 @@ export class FakeKernel {
         this.on.send({ udpPort: port.udpPort!, tunnel: action.tunnel, frame });
       }
     }
+  }
+
+  perform(
+    effect: Extract<DataplaneEffect, { kind: "install" | "execute" | "delete" | "whereabouts" }>,
+  ): void {
+    if (effect.kind === "whereabouts") return this.know(effect);
+    if (effect.kind === "delete") return void this.flows.delete(effect.ufid);
+    if (effect.kind === "install") this.install(effect.ufid, effect.key, effect.actions);
+    if (effect.frame !== undefined) this.execute(effect.actions, effect.frame);
   }
 
   install(ufid: Ufid, key: FlowKey, actions: readonly FlowAction[]): void {
@@ -117,6 +174,15 @@ export class FakeKernel {
 
 export function vport(port: number, kind: Vport["kind"], name: string, udpPort?: number): Vport {
   return { port: port as PortNo, kind, name, ifindex: undefined, udpPort, upcallPids: [] };
+}
+
+function set<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}
+
+function originText({ inPort, tunnel }: FlowKey): string {
+  return `${inPort} ${tunnel?.id} ${tunnel?.src} ${tunnel?.dst}`;
 }
 
 function matches(flow: FlowKey, key: Miss["key"]): boolean {

@@ -1,7 +1,12 @@
 /** The kernel's machine in memory: maps hold octets, programs are not run. */
 import { ERRNO } from "../../../../mod/core/errno.ts";
 import { MAP_TYPE, type MapName, MAPS, type MapShape } from "../../../../mod/datapath/ebpf/layout.ts";
-import type { Machine, MachineMap, MachineProgram } from "../../../../mod/datapath/ebpf/machine.ts";
+import type {
+  Machine,
+  MachineMap,
+  MachineProgram,
+  MachineRing,
+} from "../../../../mod/datapath/ebpf/machine.ts";
 
 /** A map. Arrays have all their elements from the start. */
 export class FakeMap implements MachineMap {
@@ -9,7 +14,7 @@ export class FakeMap implements MachineMap {
   disposed = 0;
 
   constructor(readonly fd: number, readonly name: string, readonly shape: MapShape) {
-    if (shape.type === MAP_TYPE.hash) return;
+    if (shape.type === MAP_TYPE.hash || shape.type === MAP_TYPE.ring) return;
     for (let i = 0; i < shape.entries; i++) {
       this.elements.set(textOf(new Uint8Array(Uint32Array.of(i).buffer)), this.#blank());
     }
@@ -52,6 +57,21 @@ function textOf(key: Uint8Array): string {
   return key.join(" ");
 }
 
+/** A ring that a test fills. */
+export class FakeRing implements MachineRing {
+  readonly records: Uint8Array[] = [];
+  disposed = 0;
+
+  constructor(readonly fd: number) {}
+  read(take: (bytes: Uint8Array, from: number, to: number) => void, most: number): boolean {
+    for (const record of this.records.splice(0, most)) take(record, 0, record.length);
+    return this.records.length > 0;
+  }
+  [Symbol.dispose](): void {
+    this.disposed++;
+  }
+}
+
 /** A program that was loaded. */
 export interface FakeProgram {
   readonly fd: number;
@@ -65,6 +85,7 @@ export interface FakeProgram {
 export class FakeMachine implements Machine {
   readonly maps: FakeMap[] = [];
   readonly programs: FakeProgram[] = [];
+  readonly rings: FakeRing[] = [];
   #fd = 10;
 
   createMap(name: string, shape: MapShape): FakeMap {
@@ -75,6 +96,11 @@ export class FakeMachine implements Machine {
   mapById(id: number): { name: string; shape: MapShape; map: FakeMap } | undefined {
     const map = this.maps.find(({ fd }) => fd + 100 === id);
     return map && { name: map.name, shape: map.shape, map };
+  }
+  openRing({ fd }: MachineMap): FakeRing {
+    const ring = new FakeRing(fd);
+    this.rings.push(ring);
+    return ring;
   }
   loadClassifier(
     name: string,

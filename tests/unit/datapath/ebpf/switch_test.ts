@@ -62,7 +62,13 @@ for (const left of [`${PORT} in`, `${BRIDGE} out`]) {
     for (const place of [...it.route.filters.keys()]) if (place !== left) it.route.filters.delete(place);
     run(it.open);
     assert.equal(it.route.filters.size, 3);
-    for (const place of it.route.filters.keys()) assert.deepEqual(mapsAt(it, place), before, place);
+    for (const place of [PORT, BRIDGE].flatMap((index) => [`${index} in`, `${index} out`])) {
+      if (it.route.filters.has(place)) assert.deepEqual(mapsAt(it, place), before, place);
+    }
+    // The TAP's program, which is loaded at each start, has no use for all of them.
+    for (const place of it.route.filters.keys()) {
+      assert.ok(mapsAt(it, place).every((id) => before.includes(id)), place);
+    }
   });
 }
 
