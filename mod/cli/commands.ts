@@ -47,10 +47,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     about:
       "Stops the daemon if it runs. Then removes interfaces, datapath and stored state, the host's identity " +
       "included. Attached containers lose this network; those of Docker's networks have it again after " +
-      "`meshnet up`. Also works when the daemon is not running. On a terminal it shows what it will do, and asks. " +
+      "`meshnet up`. Also works when the daemon is not running. It shows what it will do, and asks; without " +
+      "a terminal it does nothing unless --yes is given. " +
       "With --keep-state the next `meshnet up` attaches the containers again.",
     options: [
-      { name: "yes", kind: "switch", brief: "Do not ask" },
+      { name: "yes", kind: "switch", brief: "Do not ask; needed where there is no terminal" },
       { name: "dry-run", kind: "switch", brief: "Show what would be done, and change nothing" },
       { name: "keep-state", kind: "switch", brief: "Keep identity, peers, addresses and attachments" },
       { name: "force", kind: "switch", brief: "Kill a daemon that does not stop; go on after errors" },

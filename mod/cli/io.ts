@@ -5,6 +5,8 @@ import { MeshnetError, systemReason } from "../core/errors.ts";
 export interface Io {
   /** Writes to standard output. */
   out(text: string): void;
+  /** Writes to standard output what a command has done that must go on to its end, whether or not anybody reads it. */
+  tell(text: string): void;
   /** Writes to standard error. */
   err(text: string): void;
   /** Whether standard output takes colours. */
@@ -36,6 +38,12 @@ function out(text: string): void {
   }
 }
 
+function tell(text: string): void {
+  try {
+    write(Deno.stdout, text);
+  } catch { /* nobody reads it any more; what is half done would be worse */ }
+}
+
 function err(text: string): void {
   try {
     write(Deno.stderr, text);
@@ -63,6 +71,7 @@ export function processIo(): Io {
       return terminalSize();
     },
     out,
+    tell,
     err,
     get canAsk() {
       return Deno.stdin.isTerminal() && Deno.stdout.isTerminal();

@@ -4,7 +4,8 @@ import type { CommandRun } from "../command.ts";
 import { runDirOf } from "../daemon_call.ts";
 import { printable } from "../render.ts";
 
-/** Stops the daemon and removes what meshnet made on this host; on a terminal it asks before. */
+/** Stops the daemon and removes what meshnet made on this host; it asks before, and where nobody can be asked it wants to be
+ * told by --yes. */
 export const run: CommandRun = async (invocation, io): Promise<number | void> => {
   const { force, "dry-run": dry, "keep-state": keep, yes, ...given } = invocation.given;
   const keepState = keep === true;
@@ -14,7 +15,16 @@ export const run: CommandRun = async (invocation, io): Promise<number | void> =>
       hint: "--dry-run shows what would be done; --yes does it without a question",
     });
   }
-  if (dry === true || yes !== true && io.canAsk) {
+  if (dry !== true && yes !== true && !io.canAsk) {
+    throw new MeshnetError(
+      "usage/bad-option",
+      "Cannot reset without a question: there is no terminal to ask on",
+      {
+        hint: "Add --yes: `meshnet reset --yes`; `meshnet reset --dry-run` shows what it would do",
+      },
+    );
+  }
+  if (yes !== true) {
     const { previewReset } = await import("../../daemon/reset/preview.ts");
     const lines = await previewReset(flags, { keepState });
     if (lines.length > 0) io.out("`meshnet reset` will on this host:\n");
@@ -31,8 +41,6 @@ export const run: CommandRun = async (invocation, io): Promise<number | void> =>
   await resetHost(flags, {
     force: force === true,
     keepState,
-    say: (line) =>
-      io.out(`${line}
-`),
+    say: (line) => io.tell(`${line}\n`),
   });
 };

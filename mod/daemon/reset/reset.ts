@@ -1,8 +1,9 @@
 /** `meshnet reset`: stops the daemon if there is one, then removes everything meshnet made on this host. */
 import type { WaitAnswer } from "../../control/address_types.ts";
-import type { DaemonAnswer, StopAnswer } from "../../control/api_types.ts";
+import type { DaemonAnswer, StatusReport, StopAnswer } from "../../control/api_types.ts";
 import { callDaemon } from "../../control/client.ts";
 import { checkReplaceable } from "../../control/socket_file.ts";
+import { parseEndpoint } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { CONTROL_SOCKET, FIRST_CONTROL_SOCKET } from "../../core/options.ts";
 import { driverOf } from "../../docker/plugin_calls.ts";
@@ -13,6 +14,8 @@ import { networkNamespace } from "../host/host_facts.ts";
 import { socketOwner } from "../host/socket_owner.ts";
 
 const LEAVE_MS = 5_000;
+/** Hosts to which one may connect again. */
+const MOST_NAMED = 3;
 const STOP_MS = 30_000;
 const KILL_MS = 5000;
 const KILL_POLL_MS = 20;
@@ -29,9 +32,11 @@ export async function resetHost(
 ): Promise<void> {
   const folders = await loadFolders(flags);
   const daemon = await findDaemon(folders.runDir, { force, say });
+  let others: readonly string[] = [];
   if (daemon !== undefined) {
     checkSameNamespace(daemon);
     if (!keepState) {
+      others = await connectedHosts(folders.runDir);
       await removeNetworks(folders, say);
       await handOver(folders.runDir, say);
     }
@@ -69,6 +74,10 @@ export async function resetHost(
   if (removed.length === 0 && failed.length === 0) say("Nothing of meshnet is on this host.");
   else if (!keepState && !removed.includes(`${stateDir}/${STORE_FILE}`) && failed.length === 0) {
     say(`No state was in ${stateDir}. If the router had another folder for it, give that with --state-dir.`);
+  }
+  if (others.length > 0) {
+    // A host that nobody is named to shares the range out by itself as soon as somebody wants an address.
+    say(`To join the same network again: meshnet up --peers ${others.join(",")}`);
   }
   if (failed.length > 0) {
     throw new MeshnetError("control/request-failed", `Cannot remove everything: ${failed.join("; ")}`, {
@@ -127,6 +136,18 @@ function checkSameNamespace(daemon: DaemonAnswer): void {
       hint: `Run it there: nsenter --net=/proc/${daemon.pid}/ns/net meshnet reset ...`,
     },
   );
+}
+
+/** Addresses of some hosts that this one is connected to. What cannot be asked is not told. */
+async function connectedHosts(runDir: string): Promise<readonly string[]> {
+  try {
+    const request = { method: "GET", path: "/status" } as const;
+    const { connections } = await callDaemon<StatusReport>(request, { runDir, timeoutMs: LEAVE_MS });
+    const established = connections.filter(({ state }) => state === "established");
+    return established.map(({ address }) => parseEndpoint(address)?.ip ?? address).slice(0, MOST_NAMED);
+  } catch {
+    return [];
+  }
 }
 
 async function removeNetworks(

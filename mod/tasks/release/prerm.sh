@@ -4,4 +4,4 @@
 set -e
 [ "$1" = remove ] || exit 0
 [ ! -d /run/systemd/system ] || deb-systemd-invoke stop meshnet.service >/dev/null || true
-meshnet reset --keep-state </dev/null || echo "meshnet: what it made on this host stays until the next boot" >&2
+meshnet reset --yes --keep-state </dev/null || echo "meshnet: what it made on this host stays until the next boot" >&2

@@ -116,11 +116,11 @@ export class Host implements AsyncDisposable {
   }
   /** Runs a command of meshnet, whatever its exit code. */
   async attempt(...args: readonly string[]): Promise<Output> {
-    return await attempt([...this.program, ...args], { env: this.env, netns: this.netns });
+    return await attempt([...this.program, ...unasked(args)], { env: this.env, netns: this.netns });
   }
   /** Runs a command of meshnet that must succeed. */
   async run(...args: readonly string[]): Promise<string> {
-    return await exec([...this.program, ...args], { env: this.env, netns: this.netns });
+    return await exec([...this.program, ...unasked(args)], { env: this.env, netns: this.netns });
   }
   /** Attaches a container over the socket; scenarios about `attach` itself use run(). */
   async attach(container: Container, ...addresses: readonly string[]): Promise<void> {
@@ -318,4 +318,11 @@ function namesIn(folder: string): readonly string[] {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
+}
+
+/** Here nobody can be asked: `reset` is told so. */
+function unasked(args: readonly string[]): readonly string[] {
+  return args[0] !== "reset" || args.includes("--dry-run") || args.includes("--yes")
+    ? args
+    : [...args, "--yes"];
 }

@@ -1,6 +1,6 @@
 /** What operators may do who are not root, and what is asked before everything is removed. */
 import assert from "node:assert/strict";
-import { attempt, type Output, until } from "../common/process.ts";
+import { attempt, exec, type Output, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { type Host, PROGRAM } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -78,6 +78,29 @@ declareTests(suite({
     const nothing = await onTerminal(host, "", "reset");
     assert.deepEqual([nothing.code, nothing.stdout.trim()], [0, "Nothing of meshnet is on this host."]);
   },
+  "reset without a terminal does nothing unless it is told to, and is not ended by who reads what it says":
+    async (
+      world,
+    ) => {
+      const host = world.host(1);
+      await host.up();
+      await host.attach(world.container(1), "10.2.1.1/24");
+      const options = { env: host.env, netns: host.netns };
+      for (const more of [[], ["--keep-state"], ["--force"]]) {
+        const { code, stderr } = await attempt([...host.program, "reset", ...more], options);
+        assert.equal(code, 2);
+        assert.match(
+          stderr,
+          /^meshnet: Cannot reset without a question: .*\nhint: Add --yes: `meshnet reset --yes`/,
+        );
+      }
+      assert.equal((await host.status()).attachments.length, 1, "nothing was touched");
+      await exec(["sh", "-c", `"$@" reset --yes | head -c 1`, "sh", ...host.program], options);
+      await host.daemon.ended();
+      await until("all of it has gone", async () => {
+        return await host.run("reset", "--dry-run") === "Nothing of meshnet is on this host.\n";
+      }, { ms: 20_000 });
+    },
   "config check refuses what up refuses on this host, beside a running daemon too": async (world) => {
     const host = world.host(1);
     const check = async (...words: readonly string[]) => {

@@ -176,7 +176,10 @@ const takeOver = suite({ name: "host kernel, local users", open: () => hostWorld
     const stateElsewhere = { ...otherFolders(host), MESHNET_STATE_DIR: host.stateDir };
     for (const env of [otherFolders(host), stateElsewhere]) {
       for (const force of [[], ["--force"]]) {
-        const { code, stderr } = await attempt([...PROGRAM, "reset", ...force], { netns: host.netns, env });
+        const { code, stderr } = await attempt([...PROGRAM, "reset", "--yes", ...force], {
+          netns: host.netns,
+          env,
+        });
         assert.equal(code, 1, stderr);
         assert.match(stderr, /--run-dir/);
       }

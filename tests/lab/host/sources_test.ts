@@ -28,7 +28,7 @@ declareTests(suite({
     await meshnet("attach", "10.2.1.1/24", `netns:${container.netns}`);
     assert.deepEqual((await host.status()).attachments.map(({ attached }) => attached), [true]);
     assert.match(router.output(), /^Installed \/usr\/local\/bin\/meshnet$/m);
-    await meshnet("reset");
+    await meshnet("reset", "--yes");
     assert.equal(await router.ended(), 0);
   },
 }));

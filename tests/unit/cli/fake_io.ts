@@ -13,6 +13,7 @@ export function fakeIo(env: Readonly<Record<string, string>> = {}): FakeIo {
   let err = "";
   return {
     out: (text) => void (out += text),
+    tell: (text) => void (out += text),
     err: (text) => void (err += text),
     colour: false,
     ...{ size: undefined, canAsk: false, ask: () => false },
