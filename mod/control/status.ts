@@ -91,7 +91,7 @@ export function assembleStatus(sources: StatusSources): StatusReport {
       wanted: wanted.has(one.address),
       link: one.link === undefined ? undefined : links.get(one.link),
     })
-  );
+  ).map((one, _, all) => sinceItWasLost(one, { all, lost: sources.lost }));
   const causes = causesOnce(connections, { wanted, ipam: sources.ipam });
   return {
     name: mesh.name,
@@ -219,9 +219,25 @@ function connectionReport(
 }
 
 /** What another host sent that does not fit says enough by itself; how it came does not matter to people. */
-function plainReason(info: string): string {
+export function plainReason(info: string): string {
   const reason = /Cannot take \w+ on channel "[^"]*": (.*)$/s.exec(info)?.[1];
   return reason ?? info;
+}
+
+/** A second connection is refused while the first one stands. Once that is lost, why it was lost is the reason. */
+function sinceItWasLost(
+  one: ConnectionReport,
+  { all, lost }: {
+    readonly all: readonly ConnectionReport[];
+    readonly lost: StatusSources["lost"];
+  },
+): ConnectionReport {
+  const name = /^already connected to (\S+)$/.exec(one.info)?.[1];
+  if (name === undefined || all.some(({ peer, state }) => peer === name && state === "established")) {
+    return one;
+  }
+  const reason = lost.find(({ peer }) => peer === name)?.reason;
+  return { ...one, info: reason ? `the connection was lost: ${reason}` : "the connection was lost" };
 }
 
 function targetReport(one: TargetSnapshot, from: string): TargetReport {

@@ -22,6 +22,12 @@ const RULES: readonly Rule[] = [
       needed(message).some((one) => ruleFor(one, [{ message: input, hint: null }])),
   },
   {
+    cause: /^This host has no route to /,
+    follows: ({ message }, { input }) =>
+      / cannot be reached and owns? [0-9]+ addresses/.test(message) || NO_ROUTE.test(message) ||
+      namedIn(message).some((name) => input.includes(name)),
+  },
+  {
     cause: /^This host's firewall drops what it sends to other hosts' /,
     follows: ({ message }, { input }) =>
       missing(message).some((one) => ruleFor(one, [{ message: input, hint: null }])),
@@ -53,6 +59,15 @@ const RULES: readonly Rule[] = [
     follows: ({ message }) => / waits? for an address: no owner of addresses can be reached/.test(message),
   },
 ];
+
+const NO_ROUTE = /^No connection to .*: no route to /;
+
+/** The host of which a fault of a connection tells. */
+function namedIn(message: string): readonly string[] {
+  const name =
+    /^(?:No traffic flows to|Nothing has come from|Traffic to|The path to|No connection to) (\S+?):? /;
+  return [...name.exec(message)?.slice(1) ?? []];
+}
 
 /** The faults that follow from no other one, in their order. */
 export function causesAmong(faults: readonly FaultReport[]): readonly FaultReport[] {

@@ -42,7 +42,11 @@ export interface CheckFacts {
     readonly fastdp: OverlayFacts | undefined;
     readonly sealed: boolean;
     readonly mtu: number | undefined;
+    /** For how long nothing has come, although something should have, in milliseconds; undefined: all is well. */
+    readonly silentMs?: number | undefined;
   } | undefined;
+  /** Why a connection that this host tries to have is not there; empty: nothing is known. */
+  readonly info?: string;
   /** Why this host has no kernel tunnels; null: it has. */
   readonly noFastdp: string | null;
   /** Whether this host has a password. */
@@ -61,11 +65,15 @@ export interface CheckFacts {
 
 /** Problems of this host's firewall that are about what it sends. */
 const WAY_OUT = /^This host's firewall drops what it sends /;
+/** Reasons that lines about ports and the password tell. */
+const ELSEWHERE = /password|nothing listens|no answer|no route|heartbeat|firewall|the connection was lost/;
 const CONNECT = "once the two are connected: `meshnet connect`";
 
 /** One line for each thing that the mesh needs of the way between two hosts. */
 export function checkLines(facts: CheckFacts): readonly CheckLine[] {
   return [
+    ...routeLine(facts),
+    ...connectionLine(facts),
     tcpLine(facts),
     udpLine(facts),
     tunnelLine(facts),
@@ -82,11 +90,37 @@ function line(what: string, state: CheckState, text: string): CheckLine {
   return { what, state, text, fix: null };
 }
 
-function tcpLine({ address, firewall, host, intro, local, port, tcp, tcpReason }: CheckFacts): CheckLine {
+/** Whether the kernel did not even find an address to send from. */
+function hasNoRoute({ local, udp }: CheckFacts): boolean {
+  return udp === "unreachable" && local === null;
+}
+
+/** What the kernel says of the way, where there is none. */
+function routeLine(facts: CheckFacts): readonly CheckLine[] {
+  const { address } = facts;
+  if (!hasNoRoute(facts)) return [];
+  const text = `this host has no route to ${address}`;
+  return [{ ...line("route", "bad", text), fix: fixBy("this host", `ip route get ${address}`) }];
+}
+
+/** Why two hosts are not connected that can reach each other; what other lines say is not said again. */
+function connectionLine({ info = "", link, tcp }: CheckFacts): readonly CheckLine[] {
+  if (link !== undefined || tcp !== "open" || info === "" || ELSEWHERE.test(info)) return [];
+  const reset = /run "(meshnet [^"]+)"/.exec(info)?.[1];
+  return [{
+    ...line("connection", "bad", info),
+    fix: reset === undefined ? null : fixBy("one of the two", reset),
+  }];
+}
+
+function tcpLine(facts: CheckFacts): CheckLine {
+  const { address, firewall, host, intro, local, port, tcp, tcpReason } = facts;
   const what = `TCP ${port}`;
   switch (tcp) {
     case "connected":
-      return line(what, "good", "the daemon is connected to it");
+      return hasNoRoute(facts)
+        ? line(what, "unknown", "the daemon's connection is of before the route was lost")
+        : line(what, "good", "the daemon is connected to it");
     case "open":
       if (intro?.ok === false && /is not a mesh peer|sent nothing|header/.test(intro.reason)) {
         return line(what, "bad", `something else than meshnet answers: ${intro.reason}`);
@@ -116,7 +150,12 @@ function overlayLine(what: string, overlay: OverlayFacts, { facts, passage }: {
   readonly facts: CheckFacts;
   readonly passage: Passage;
 }): CheckLine {
-  if (overlay.works) return line(what, "good", "heartbeats go there and come back");
+  if (overlay.works) {
+    const { link } = facts;
+    if (hasNoRoute(facts)) return line(what, "unknown", "heartbeats came back while there was a route");
+    if (link?.silentMs === undefined) return line(what, "good", "heartbeats go there and come back");
+    return line(what, "bad", `nothing has come from there for ${Math.round(link.silentMs / 1000)} s`);
+  }
   return {
     what,
     ...causeOf(overlay, passage, { ...facts, carries: facts.link?.mtu, sealed: facts.link?.sealed === true }),

@@ -7,6 +7,9 @@ import { mtuFor } from "./check_causes.ts";
 const THEIR_CHOICE = "the peer does not offer fastdp";
 /** What is said of a kernel without IPsec, and the modules that have it. */
 const NO_IPSEC = /needs IPsec, and this kernel has none: load the modules (.+)$/;
+/** What a connection says that is missed, where somebody answers: such a host is not gone. */
+const LIVES =
+  /password|peer name|IP allocation|allocation range|protocol version|connection limit|removed|no route to|the connection was lost/;
 /** Owners of addresses that one sentence names. */
 const MAX_NAMED = 4;
 
@@ -102,12 +105,13 @@ export function problemsWithOwners(
   { connections, ipam, problems }: Pick<StatusReport, "connections" | "ipam" | "problems">,
 ): readonly Problem[] {
   const missed = missedOwners({ connections, ipam });
+  const alone = isCutOff({ connections, ipam });
   return problems.map((problem) => {
     const target = /^No connection to (\S+): /.exec(problem.message)?.[1];
     const one = missed.find(({ address }) =>
       target !== undefined && (address === target || hostOf(address) === target)
     );
-    if (one === undefined) return problem;
+    if (one === undefined || alone || LIVES.test(problem.message)) return problem;
     const { addresses, name } = one;
     const more = `it owns ${addresses} addresses: if it is gone for good, \`meshnet rmpeer ${name}\``;
     return { ...problem, hint: problem.hint === null ? `Mend that; ${more}` : `${problem.hint}; ${more}` };
@@ -128,12 +132,33 @@ function hostOf(address: string): string {
   return parseEndpoint(address)?.ip ?? address;
 }
 
-/** Owners of addresses that cannot be asked, unless a connection to them is missed anyway. */
+/** Whether nobody is connected, and several should be: then it is rather this host that is away. */
+function isCutOff({ connections, ipam }: Pick<StatusReport, "connections" | "ipam">): boolean {
+  const owners = (ipam?.owners ?? []).filter(({ reachable }) => !reachable);
+  return owners.length > 1 && connections.some(({ wanted }) => wanted) &&
+    !connections.some(({ state }) => state === "established");
+}
+
+/** Owners that came lately and were not let in: they are there, and why they are not let in is a fault of its own. */
+function knocking({ lost, refused }: Pick<StatusReport, "lost" | "refused">): ReadonlySet<string> {
+  const addresses = new Set(refused.map(({ address }) => address));
+  return new Set([
+    ...refused.flatMap(({ peer }) => peer ?? []),
+    ...lost.filter(({ address }) => addresses.has(hostOf(address))).map(({ peer }) => peer),
+  ]);
+}
+
+/** Owners of addresses that cannot be asked, unless a connection to them is missed anyway, they knock and are not let in, or
+ * it is this host that is cut off. */
 export function ownerFaults(
-  { connections, ipam }: Pick<StatusReport, "connections" | "ipam">,
+  { connections, ipam, lost: left, refused }: Pick<StatusReport, "connections" | "ipam" | "lost" | "refused">,
 ): readonly Problem[] {
+  if (isCutOff({ connections, ipam })) return [];
   const missed = new Set(missedOwners({ connections, ipam }).map(({ peer }) => peer));
-  const lost = (ipam?.owners ?? []).filter(({ peer, reachable }) => !reachable && !missed.has(peer));
+  const present = knocking({ lost: left, refused });
+  const lost = (ipam?.owners ?? []).filter(({ peer, reachable }) =>
+    !reachable && !missed.has(peer) && !present.has(peer)
+  );
   if (lost.length === 0) return [];
   const names = lost.map(({ nickname, peer }) => nickname || peer);
   const some = names.slice(0, MAX_NAMED).join(", ");

@@ -11,6 +11,7 @@ import type { Names } from "../names/names.ts";
 import { modulesHere } from "./modules.ts";
 import { earlierFilters, foreignFilters } from "./foreign_filters.ts";
 import { forwardingHere, notForwarded } from "./forwarding.ts";
+import { lostWays } from "./lost_ways.ts";
 import { waysTooNarrow } from "./own_ways.ts";
 
 /** So many neighbours are asked for their clocks. */
@@ -44,6 +45,7 @@ export function runningChecks({ config, names, paths, status, taken }: RunningFa
       "problems of the status",
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
     ),
+    check("routes to other hosts", (state) => lostWays(state)),
     check("ways of this host", (state) => waysTooNarrow(state)),
     check("connections", (state) => connectionFaults(state, modulesHere())),
     check("hosts that were not let in", refusedFaults),

@@ -2,7 +2,9 @@
 import { pathMtusTo } from "../../../ffi/path_mtu.ts";
 import { StreamSocket } from "../../../ffi/stream_socket.ts";
 import type { CheckLine, CheckReport } from "../../control/doctor_types.ts";
+import { plainReason } from "../../control/status.ts";
 import { type Endpoint, type Ip, isIpv4, parseIp } from "../../core/addr.ts";
+
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -138,6 +140,7 @@ async function look(
     ...{ host: known?.connection.nickname || word, address: at.ip, local: udp.local, port: at.port },
     ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp: udp.met, udpNext: udpNext.met },
     link: isConnected ? linkFacts(known) : undefined,
+    info: known === undefined ? "" : plainReason(known.connection.info),
     noFastdp: await daemon?.noFastdp() ?? null,
     password: (config.password?.length ?? 0) > 0,
     mtu: await daemon?.mtu(),
@@ -166,6 +169,7 @@ function linkFacts({ connection, link }: KnownHost): CheckFacts["link"] {
     fastdp: overlay("fastdp"),
     sealed: connection.encrypted,
     mtu: connection.mtu,
+    silentMs: link?.silentMs,
   };
 }
 

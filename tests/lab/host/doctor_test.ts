@@ -86,6 +86,20 @@ const network = suite({
       await healthy(world.hosts);
       await nft(two.netns, "delete table inet block");
     },
+  "this host's way out is down: it is named, and nothing that follows": async (world) => {
+    const [one, two] = [world.host(1), world.host(2)];
+    await ip(["link set eth0 down"], two.netns);
+    await onlyNamed(
+      two,
+      /^This host has no route to .*h1 \(192\.168\.50\.1\)\n`ip route get 192\.168\.50\.1`/,
+    );
+    const check = JSON.parse((await two.attempt("check", one.netns, "--json")).stdout) as CheckReport;
+    const bad = check.lines.filter(({ state }) => state === "bad").map(({ what }) => what);
+    assert.equal(bad[0], "route", JSON.stringify(check));
+    assert.ok(check.lines.every(({ state, text }) => state !== "good" || !/heartbeats/.test(text)));
+    await ip(["link set eth0 up"], two.netns);
+    await healthy(world.hosts);
+  },
   "TCP is closed": async (world) => {
     const one = world.host(1);
     await startAgain(world, () =>

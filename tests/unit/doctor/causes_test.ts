@@ -51,6 +51,19 @@ const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly Retur
     ],
   ],
   [
+    "no route",
+    said("routes to other hosts", "This host has no route to h2 (192.0.2.2), h3 (192.0.2.3)"),
+    [
+      said(
+        "problems of the status",
+        "No connection to 192.0.2.9: no route to 192.0.2.9:6783: check this host's",
+      ),
+      said("connections", "Nothing has come from h3 for 20 s: a firewall blocks UDP, or the way is broken"),
+      said("connections", "No traffic flows to h2 and back: no heartbeat"),
+      said("owners of addresses", "h2, h3 cannot be reached and own 512 addresses, which nobody"),
+    ],
+  ],
+  [
     "a rule that lets nothing out",
     said(
       "problems of the status",

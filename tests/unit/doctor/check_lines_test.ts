@@ -18,6 +18,22 @@ const WELL: CheckFacts = {
 const ALONE = { link: undefined, tcp: "open", clock: undefined } as const;
 const INTRO = { ok: true, tunnels: true, reason: "" };
 
+Deno.test("checkLines() says why two hosts are not connected only where no other line does", () => {
+  const lines = (change: Partial<CheckFacts>) =>
+    checkLines({ ...WELL, ...ALONE, intro: INTRO, ...change }).filter(({ what }) => what === "connection");
+  const info =
+    'Incompatible ranges, to join theirs run "meshnet reset" and "meshnet up --ip-range 10.32.0.0/12"';
+  assert.deepEqual(lines({ info }), [{
+    ...{ what: "connection", state: "bad", text: info },
+    fix: { on: "one of the two", command: "meshnet reset", nft: null, iptables: null },
+  }]);
+  const silent: Partial<CheckFacts>[] = [{}, { info: "" }, { info: "the passwords differ" }, {
+    info,
+    tcp: "refused",
+  }];
+  for (const change of [...silent, { info, link: WELL.link }]) assert.deepEqual(lines(change), []);
+});
+
 function found(what: string, change: Partial<CheckFacts>) {
   const line = checkLines({ ...WELL, ...change }).find((one) => one.what === what)!;
   return { ...line, said: `${line.state}: ${line.text}` };
@@ -37,6 +53,12 @@ Deno.test("checkLines() tells good, bad, unknown and unused apart", () => {
     ["TCP 6783", { ...ALONE, intro: INTRO }, /^good: a connection can be made/],
     ["TCP 6783", { ...ALONE, tcp: "refused" }, /^bad: nothing listens/],
     ["TCP 6783", { ...ALONE, tcp: "timeout" }, /^bad: no answer/],
+    ["TCP 6783", { udp: "unreachable", local: null }, /^unknown: .*before the route was lost/],
+    ["UDP 6783", { udp: "unreachable", local: null }, /^unknown: heartbeats came back while/],
+    ["route", { udp: "unreachable", local: null }, /^bad: this host has no route to 192\.0\.2\.2/],
+    ["UDP 6783", link({ silentMs: 16_400 }), /^bad: nothing has come from there for 16 s/],
+    ["UDP 6784", link({ silentMs: 16_400 }), /^bad: nothing has come from there for 16 s/],
+    ["connection", { ...ALONE, intro: INTRO, info: "IP allocation was seeded" }, /^bad: IP allocation was/],
     ["TCP 6783", { ...ALONE, tcp: "other", tcpReason: "no route" }, /^bad: no route/],
     [
       "TCP 6783",

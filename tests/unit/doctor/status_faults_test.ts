@@ -55,10 +55,10 @@ Deno.test("connectionFaults() names what is wrong with a connection, and the pee
 Deno.test("ownerFaults() names owners that are away, with what gives their addresses to others", () => {
   const owner = { peer: "8a:3e:11:02:9c:02", nickname: "host2", addresses: 512, free: 0, percent: 50 };
   const ipam = (...reachable: boolean[]) => ({
-    connections: [],
+    ...{ connections: [], lost: [], refused: [] },
     ipam: { ...EXAMPLE.ipam!, owners: reachable.map((one) => ({ ...owner, reachable: one })) },
   });
-  assert.deepEqual(ownerFaults({ connections: [], ipam: null }), []);
+  assert.deepEqual(ownerFaults({ ...ipam(), ipam: null }), []);
   assert.deepEqual(ownerFaults(ipam(true, true)), []);
   const [one] = ownerFaults(ipam(true, false));
   assert.match(one!.message, /^host2 cannot be reached and owns 512 addresses/);
@@ -77,7 +77,7 @@ Deno.test("an owner to which a connection is missed is one fault, with what give
     info: "nobody listens",
   } as const;
   const state = (change: Partial<ConnectionReport> = {}) => ({
-    connections: [{ ...connection, ...change }],
+    ...{ connections: [{ ...connection, ...change }], lost: [], refused: [] },
     ipam: { ...EXAMPLE.ipam!, owners: [{ ...owner, peer: connection.peer! }] },
     problems: [{ message: "No connection to 192.0.2.2: nobody listens", hint: null }, {
       message: "m",
@@ -123,6 +123,48 @@ Deno.test("commands call a host by its nickname only where that is a plain word 
     free: 0,
     percent: 1,
   };
-  const [lost] = ownerFaults({ connections: [], ipam: { ...EXAMPLE.ipam!, owners: [owner] } });
+  const [lost] = ownerFaults({
+    connections: [],
+    lost: [],
+    refused: [],
+    ipam: { ...EXAMPLE.ipam!, owners: [owner] },
+  });
   assert.match(lost!.hint!, new RegExp(`\`meshnet rmpeer ${owner.peer}\``));
+});
+
+Deno.test("rmpeer is not proposed for hosts that are there, nor by a host that is itself cut off", () => {
+  const owner = { reachable: false, addresses: 512, free: 0, percent: 50 };
+  const [two, three] = ["8a:3e:11:02:9c:02", "8a:3e:11:02:9c:03"];
+  const owners = [{ ...owner, peer: two!, nickname: "host2" }, { ...owner, peer: three!, nickname: "" }];
+  const missed = { ...WELL, state: "retrying", wanted: true, address: "192.0.2.2:6783", peer: two! } as const;
+  const why = (info: string) => ({
+    connections: [{ ...missed, info }],
+    ipam: { ...EXAMPLE.ipam!, owners: owners.slice(0, 1) },
+    problems: [{ message: `No connection to 192.0.2.2: ${info}`, hint: null }],
+  });
+  assert.match(
+    problemsWithOwners(why("no answer from 192.0.2.2:6783 within 10 s"))[0]!.hint!,
+    /rmpeer host2/,
+  );
+  for (
+    const there of ["the passwords differ", "no route to 192.0.2.2:6783", "Incompatible IP allocation ranges"]
+  ) {
+    assert.equal(problemsWithOwners(why(there))[0]!.hint, null, there);
+  }
+  const cut = { ...why("no answer"), ipam: { ...EXAMPLE.ipam!, owners }, lost: [], refused: [] };
+  assert.equal(problemsWithOwners(cut)[0]!.hint, null);
+  assert.deepEqual(ownerFaults(cut), []);
+  const refused = {
+    address: "192.0.2.3",
+    peer: null,
+    nickname: null,
+    reason: "password",
+    count: 1,
+    agoMs: 1,
+  };
+  const left = { peer: three!, nickname: null, address: "192.0.2.3:6783", reason: "it closed", agoMs: 9 };
+  const one = { connections: [WELL], ipam: { ...EXAMPLE.ipam!, owners: owners.slice(1) }, lost: [left] };
+  assert.equal(ownerFaults({ ...one, refused: [] }).length, 1);
+  assert.deepEqual(ownerFaults({ ...one, refused: [refused] }), []);
+  assert.deepEqual(ownerFaults({ ...one, lost: [], refused: [{ ...refused, peer: three! }] }), []);
 });

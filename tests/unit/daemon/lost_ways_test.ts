@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { lostWays } from "../../../mod/daemon/checks/lost_ways.ts";
+import { EXAMPLE } from "../control/example_status.ts";
+
+Deno.test("lostWays() names each host once to which the kernel has no route", () => {
+  const one = { ...EXAMPLE.connections[0]!, nickname: "host2", address: "192.0.2.2:6783" };
+  const others = [3, 4, 5, 6].map((n) => ({
+    ...{ ...one, nickname: null, peer: null },
+    address: `192.0.2.${n}:6783`,
+  }));
+  const connections = [one, { ...one, address: "192.0.2.2:40000" }, { ...one, address: "host9" }];
+  assert.equal(lostWays({ connections }, () => true), undefined);
+  const lost = lostWays({ connections }, () => false)!;
+  assert.equal(lost.message, "This host has no route to host2 (192.0.2.2)");
+  assert.match(lost.hint!, /^`ip route get 192\.0\.2\.2`/);
+  const half = lostWays({ connections: [...connections, ...others] }, ({ ip }) => ip === "192.0.2.2")!;
+  assert.match(half.message, /no route to 192\.0\.2\.3, 192\.0\.2\.4, 192\.0\.2\.5, 192\.0\.2\.6$/);
+  const all = lostWays({ connections: [...connections, ...others] }, () => false)!;
+  assert.match(all.message, /host2 \(192\.0\.2\.2\), 192\.0\.2\.3, 192\.0\.2\.4, 192\.0\.2\.5 and 1 more$/);
+});
