@@ -1,4 +1,5 @@
-/** Look-ups of containers that an engine puts into the network itself: they reach this host's name server unasked. */
+/** What containers need that an engine puts into the network itself: they reach this host's name server unasked, and have the
+ * MTU of the network as it is now. */
 import { type Cidr, parseCidr } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import { ERRNO } from "../core/errno.ts";
@@ -28,6 +29,8 @@ export interface LookupsParts {
   readonly probe: Pick<NamespaceProbe, "identify" | "own">;
   /** Has questions for the engine's own name server come to ours in a namespace, until it is disposed. */
   readonly redirect: (namespacePath: string) => Disposable;
+  /** MTU of the network. */
+  readonly mtu: number;
   /** Whether there is a name server. */
   readonly nameServer: boolean;
   /** Whether frames pass at an interface of this host, so that the other end of its pair is up; undefined: there is no such
@@ -178,12 +181,21 @@ export class ContainerLookups implements Disposable {
       listLinks(route).find((link) =>
         link.kind === "veth" && link.index === outer.peerIndex && link.peerIndex === outer.index
       );
+    if (settled && guest !== undefined) this.#setMtu([[this.#parts.host, outer!], [route, guest]]);
     const present = { ...this.#observe(route, guest, namespace), settled };
     for (const step of planLookups(present)) {
       this.#perform(step, { endpoint, route, guest, path, namespace });
     }
     if (!this.#parts.nameServer || this.#redirects.has(namespace)) this.#failures.delete(endpoint);
     return present.up;
+  }
+
+  /** A pair that was made when the network had another MTU gets the present one. */
+  #setMtu(ends: readonly (readonly [socket: NetlinkSocket, link: rt.Link])[]): void {
+    const { mtu } = this.#parts;
+    for (const [socket, link] of ends) {
+      if (link.mtu !== mtu) socket.request(rt.setLink(link.index, { mtu }));
+    }
   }
 
   #observe(

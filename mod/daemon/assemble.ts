@@ -62,7 +62,9 @@ export async function assemble(
   );
   const taken = openTaken(config, { base, dataplane, ipam, mesh, state, users, whoIsHere });
   const paths = openPaths(config, { attached, base, dataplane, mesh, running, state, taken, users });
-  const plugin = undo.use(await openPlugin(config, { attached, base, host, ipam, names, nameLeg, state }));
+  const plugin = undo.use(
+    await openPlugin(config, { attached, base, host, ipam, mtu, names, nameLeg, state }),
+  );
   taken.engine.here = () => plugin.members?.here() ?? [];
   const proxy = undo.use(await openProxy(config, { base, plugin }));
   const { containers } = undo.use(

@@ -60,11 +60,13 @@ export async function openPlugin(
     Config,
     "compat" | "docker" | "dockerNetwork" | "dockerPlugin"
   >,
-  { attached, base, host, ipam, names, nameLeg, state }: {
+  { attached, base, host, ipam, mtu, names, nameLeg, state }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly host: Pick<Host, "openRoute">;
     readonly ipam: Ipam | undefined;
+    /** MTU of containers. */
+    readonly mtu: number;
     readonly names: Names | undefined;
     readonly nameLeg: Pick<NameLegPart, "listen">;
     readonly state: State;
@@ -87,6 +89,7 @@ export async function openPlugin(
     new ContainerLookups({
       host: undo.use(host.openRoute()),
       openRoute: host.openRoute,
+      mtu,
       probe: namespaces,
       passesFrames: interfaceRuns,
       redirect: (namespace) => inside!.answer(namespace),

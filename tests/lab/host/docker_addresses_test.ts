@@ -66,6 +66,29 @@ declareTests(
             assert.deepEqual((await one.host.status()).problems, []);
           }
         },
+      "a restart with another --mtu changes the MTU of containers that run, at both ends": async (world) => {
+        const { host } = engine(world, 1);
+        const here = engine(world, 1);
+        await hasNetwork(here);
+        await here.run("old", "--net", "mesh");
+        const mtus = async () => {
+          const inside = await here.docker("exec", "old", "ip", "link", "show", "dev", "ethmesh0");
+          const [outer] = await hostEnds(host);
+          const outside = await exec(["ip", "link", "show", "dev", outer!], { netns: host.netns });
+          return [inside, outside].map((text) => Number(/ mtu (\d+) /.exec(text)![1]));
+        };
+        const [before] = await mtus();
+        for (const mtu of ["1238", String(before)]) {
+          await host.run("down");
+          await host.daemon.ended();
+          await host.up("--peers", engine(world, 2).host.address, "--mtu", mtu);
+          await until(`both ends have MTU ${mtu}`, async () => `${await mtus()}` === `${mtu},${mtu}`, {
+            ms: 20_000,
+          });
+        }
+        await here.docker("rm", "-f", "old");
+        await until("nothing is left of it", async () => (await hostEnds(host)).length === 0);
+      },
       "a container of Docker's that takes the address of another one on another host is named on both":
         async (
           world,

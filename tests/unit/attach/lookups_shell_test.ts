@@ -31,7 +31,7 @@ class Machine {
     });
     this.endpoints.make("e1");
     this.lookups = new ContainerLookups({
-      ...{ openRoute, probe, log, nameServer: true, host: openRoute(undefined) },
+      ...{ openRoute, probe, log, mtu: 1376, nameServer: true, host: openRoute(undefined) },
       later: (_, work) => void this.#waiting.push(work),
       passesFrames: (outer) => this.host.kernel.link("", outer)?.peer?.up,
       redirect: (path) => {
@@ -163,4 +163,16 @@ Deno.test("what fails in one container is told until it works there, or the cont
   assert.equal(machine.lookups.problem, reason);
   machine.lookups.drop("e1");
   assert.equal(machine.lookups.problem, undefined);
+});
+
+Deno.test("a pair that was made with another MTU gets the present one at both ends, once its container runs", () => {
+  const machine = new Machine();
+  machine.host.namespace(PATH);
+  const guest = machine.moves();
+  const outer = guest.peer!;
+  [guest.mtu, outer.mtu] = [1410, 1410];
+  machine.lookups.at("e1", PATH, false);
+  assert.deepEqual([guest.mtu, outer.mtu], [1410, 1410], "the engine is at work");
+  machine.lookups.at("e1", PATH, true);
+  assert.deepEqual([guest.mtu, outer.mtu], [1376, 1376]);
 });
