@@ -39,9 +39,9 @@ export class Epoll implements Disposable {
     if (this.#fd < 0) throw callFailed("make a set of descriptors", lastErrno());
   }
 
-  /** Waits for input on a descriptor too, or (`output`) for room to send. */
-  add(fd: number, output = false): void {
-    this.#control(CTL.add, fd, output ? OUT : IN);
+  /** Waits for input on a descriptor too, or (`output`) for room to send. `name`: what ready() says of it. */
+  add(fd: number, output = false, name = fd): void {
+    this.#control(CTL.add, fd, output ? OUT : IN, name);
   }
 
   /** Waits for room to send on a descriptor, or for input, and no longer for the other. */
@@ -65,7 +65,7 @@ export class Epoll implements Disposable {
     throw callFailed("wait for descriptors", errno);
   }
 
-  /** A descriptor that was ready when `wait` last returned. */
+  /** A descriptor that was ready when `wait` last returned, or the name that it was added with. */
   ready(index: number): number {
     return this.#events[index * WORDS + DATA]!;
   }
@@ -76,9 +76,9 @@ export class Epoll implements Disposable {
     this.#fd = -1;
   }
 
-  #control(operation: number, fd: number, events: number): void {
+  #control(operation: number, fd: number, events: number, name = fd): void {
     this.#one[0] = events;
-    this.#one[DATA] = fd;
+    this.#one[DATA] = name;
     if (calls().epoll_ctl(this.#fd, operation, fd, this.#one) < 0) {
       throw callFailed("change a set of descriptors", lastErrno());
     }
@@ -89,7 +89,6 @@ export class Epoll implements Disposable {
  * wait blocks the thread: give it a Wakeup. */
 export class StandingEpoll implements Disposable {
   readonly #set = new Epoll();
-  readonly #positions = new Map<number, number>();
   readonly #ready: Uint8Array;
   /** How many positions were ready, and which. */
   #count = 0;
@@ -99,10 +98,7 @@ export class StandingEpoll implements Disposable {
   constructor(fds: readonly number[]) {
     this.#ready = new Uint8Array(fds.length);
     this.#which = new Uint16Array(fds.length);
-    fds.forEach((fd, i) => {
-      this.#positions.set(fd, i);
-      this.#set.add(fd);
-    });
+    fds.forEach((fd, i) => this.#set.add(fd, false, i));
   }
 
   /** Blocks until a descriptor has input or an error, or `timeoutMs` passed; see Epoll.wait. */
@@ -111,7 +107,7 @@ export class StandingEpoll implements Disposable {
     this.#count = 0; // also if the wait throws
     const count = this.#set.wait(timeoutMs);
     for (let i = 0; i < count; i++) {
-      const position = this.#positions.get(this.#set.ready(i))!;
+      const position = this.#set.ready(i);
       this.#ready[position] = 1;
       this.#which[i] = position;
     }

@@ -124,12 +124,12 @@ export class BridgeDatapath implements Datapath {
     const more = this.#sleeve.drain(post, this.#linksAt);
     // What was written to the TAP may have been answered meanwhile: an echo, an acknowledgement.
     const answered = this.#written !== written;
-    return (at.isReady(0) || answered) && this.#readTap(post) || more;
+    return (at.isReady(0) || answered) && this.#readTap() || more;
   }
 
-  /** Takes packets from the TAP. One that comes alone leaves at once, and waiting tells whether there is another; those
-   * that come in a row are gathered. */
-  #readTap(post: PostEvent): boolean {
+  /** Takes packets from the TAP. One that comes alone leaves with the end of this round, and waiting tells whether there is
+   * another; those that come in a row are gathered. */
+  #readTap(): boolean {
     const late = this.#now - this.#readAt > ALONE_MS; // or this thread had to wait for the processor
     const alone = late && !this.#crowded && this.#alone < ALONE_AT_MOST;
     this.#alone = alone ? this.#alone + 1 : 0;
@@ -145,7 +145,6 @@ export class BridgeDatapath implements Datapath {
       this.#departing(tap.buffer, READ_AT, READ_AT + length);
     }
     this.#crowded = !alone;
-    if (alone) this.#sleeve.flush(post);
     return !alone;
   }
 

@@ -24,7 +24,13 @@ const ROOM = FRAME + ETHERNET_HEADER + 8 + IPV6_HEADER + LARGEST_PACKET;
 const ALONE = TCP_FLAG.syn | TCP_FLAG.rst | TCP_FLAG.urg;
 /** A segment with one of these is the last. */
 const LAST_ONLY = TCP_FLAG.fin | TCP_FLAG.psh;
-const TCP_CHECKSUM = 16;
+/** Where a TCP header has its urgent pointer, and its end if it has no options. */
+const TCP_URGENT = 18;
+const TCP_HEADER = 20;
+/** What must be equal of a TCP header's fourth word: all but flags. */
+const OFFSET_AND_WINDOW = 0xff00_ffff | 0;
+/** Octets of the longest headers that are compared: with longer ones, which nobody needs, frames stay alone. */
+const LONGEST_HEADERS = 512;
 /** Datagrams of a super-packet: what kernels take in the other direction. */
 const MOST_DATAGRAMS = 64;
 
@@ -57,6 +63,11 @@ export class Joiner {
   #size = 0;
   #checksum: FrameChecksum = "unknown";
   #pseudo = 0;
+  /** Where headers must be equal, from a frame's start: words of 32 bits, of which some overlap. */
+  readonly #equal = new Int32Array(LONGEST_HEADERS / 4);
+  #equalCount = 0;
+  /** Sum of the IPv4 header without what differs from frame to frame: length, identification, checksum. */
+  #ipSum = 0;
   #nextSeq = 0;
   #nextId = 0;
   #flags = 0;
@@ -110,8 +121,11 @@ export class Joiner {
     } else if (size === 0 || (flags & (ALONE | LAST_ONLY)) !== 0 || (flags & TCP_FLAG.ack) === 0) {
       return false;
     }
+    if (first.payload > LONGEST_HEADERS) return false;
     this.#pseudo = first.pseudoSum(this.#view, from);
-    if (!this.#isIntact(from, to, checksum)) return false;
+    if (!first.ipv6 && foldSum(sumWords(this.#view, from + first.ip, tcp)) !== 0xffff) return false;
+    if (checksum === "unknown" && !this.#isWholeIntact(from, to)) return false;
+    this.#equalCount = 0;
     this.#size = size;
     this.#checksum = checksum;
     this.#flags = flags;
@@ -140,17 +154,43 @@ export class Joiner {
     return this.#sameHeaders(from) && this.#isIntact(from, to, checksum);
   }
 
-  /** Whether all is equal that must be: addresses, tags, options, ports, acknowledgement, window. */
+  /** Notes where frames must be equal: addresses, tags, options, ports, acknowledgement. */
+  #noteEqual(): void {
+    const { ip, ipv6, transport, payload, protocol } = this.#first;
+    if (!ipv6) this.#sumUpIp();
+    if (ipv6) {
+      this.#addEqual(0, ip + 4);
+      this.#addEqual(ip + 6, transport + 4);
+    } else {
+      this.#addEqual(0, ip + 2);
+      this.#addEqual(ip + 6, ip + 10);
+      this.#addEqual(ip + 12, transport + 4);
+    }
+    if (protocol !== IP_PROTOCOL.tcp) return;
+    this.#addEqual(transport + 8, transport + 12);
+    this.#addEqual(transport + TCP_HEADER, payload);
+  }
+
+  /** Adds the words that cover `[start, end)`, four octets or more; the last one may overlap the one before. */
+  #addEqual(start: number, end: number): void {
+    for (let at = start; at < end; at += 4) this.#equal[this.#equalCount++] = Math.min(at, end - 4);
+  }
+
+  /** Whether all is equal that must be. */
   #sameHeaders(from: number): boolean {
-    const { ip, ipv6, transport, payload } = this.#first;
-    const by = from - this.#firstAt;
-    const same = (start: number, end: number) => this.#same(this.#firstAt + start, this.#firstAt + end, by);
-    const network = ipv6
-      ? same(0, ip + 4) && same(ip + 6, transport)
-      : same(0, ip + 2) && same(ip + 6, ip + 10) && same(ip + 12, transport);
-    if (!network || !same(transport, transport + 4)) return false;
-    return this.#first.protocol !== IP_PROTOCOL.tcp || same(transport + 8, transport + 13) &&
-        same(transport + 14, transport + TCP_CHECKSUM) && same(transport + TCP_CHECKSUM + 2, payload);
+    if (this.#equalCount === 0) this.#noteEqual();
+    const view = this.#view;
+    const equal = this.#equal;
+    const count = this.#equalCount;
+    const first = this.#firstAt;
+    for (let i = 0; i < count; i++) {
+      const at = equal[i]!;
+      if (view.getInt32(first + at) !== view.getInt32(from + at)) return false;
+    }
+    if (this.#first.protocol !== IP_PROTOCOL.tcp) return true;
+    const [a, b] = [first + this.#first.transport, from + this.#first.transport];
+    return ((view.getInt32(a + 12) ^ view.getInt32(b + 12)) & OFFSET_AND_WINDOW) === 0 &&
+      view.getUint16(a + TCP_URGENT) === view.getUint16(b + TCP_URGENT);
   }
 
   /** Whether the frame, located as #first, is a UDP datagram as a cut would give it: with a checksum and its own length. */
@@ -160,19 +200,29 @@ export class Joiner {
       (checksum === "partial" || u16At(this.input, udp + 6) !== 0);
   }
 
-  #same(start: number, end: number, by: number): boolean {
-    const view = this.#view;
-    let at = start;
-    for (; at + 4 <= end; at += 4) if (view.getInt32(at) !== view.getInt32(at + by)) return false;
-    for (; at < end; at++) if (view.getUint8(at) !== view.getUint8(at + by)) return false;
-    return true;
+  /** Sums up the first IPv4 header; fields that differ from frame to frame are taken out by adding their complement. */
+  #sumUpIp(): void {
+    const l3 = this.#firstAt + this.#first.ip;
+    const { input } = this;
+    const varying = 3 * 0xffff - u16At(input, l3 + 2) - u16At(input, l3 + 4) - u16At(input, l3 + 10);
+    const end = this.#firstAt + this.#first.transport;
+    this.#ipSum = foldSum(sumWords(this.#view, l3, end) + varying);
   }
 
-  /** Whether the checksums are right, as far as anybody can know. */
+  /** Whether the checksums of a frame are right whose other headers are equal to the first's, as far as anybody can know. */
   #isIntact(from: number, to: number, checksum: FrameChecksum): boolean {
-    const { ip, ipv6, transport } = this.#first;
-    if (!ipv6 && foldSum(sumWords(this.#view, from + ip, from + transport)) !== 0xffff) return false;
-    if (checksum !== "unknown") return true;
+    const { ip, ipv6 } = this.#first;
+    if (!ipv6) {
+      const l3 = from + ip;
+      const varying = u16At(this.input, l3 + 2) + u16At(this.input, l3 + 4) + u16At(this.input, l3 + 10);
+      if (foldSum(this.#ipSum + varying) !== 0xffff) return false;
+    }
+    return checksum !== "unknown" || this.#isWholeIntact(from, to);
+  }
+
+  /** Whether the transport checksum is right. */
+  #isWholeIntact(from: number, to: number): boolean {
+    const { transport } = this.#first;
     const covered = to - from - transport;
     return foldSum(this.#pseudo + covered + sumWords(this.#view, from + transport, to)) === 0xffff;
   }

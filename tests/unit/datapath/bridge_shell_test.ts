@@ -232,12 +232,13 @@ Deno.test("BridgeDatapath sends a packet that comes alone at once, and gathers t
     trial.now = trial.now + after as Millis;
     for (let i = 0; i < packets; i++) trial.tap.queue.push(packetOf(2, 1, i));
     trial.drain();
+    trial.datapath.flush(() => {}); // as the loop does at the end of each round
     return order.splice(0);
   };
   assert.deepEqual(round(5, 1), ["packet", "sent"], "waiting tells whether there is another");
   assert.deepEqual(round(5, 3), ["packet", "sent"]);
-  assert.deepEqual(round(0.1, 0), ["packet", "packet", "none"]);
-  assert.deepEqual(round(0.1, 2), ["packet", "packet", "none"]);
+  assert.deepEqual(round(0.1, 0), ["packet", "packet", "none", "sent"]);
+  assert.deepEqual(round(0.1, 2), ["packet", "packet", "none", "sent"]);
   assert.equal(round(0.1, 100).filter((each) => each === "packet").length, 64);
   assert.equal(
     round(5, 0).filter((each) => each === "packet").length,

@@ -135,24 +135,35 @@ Deno.test("Joiner keeps apart what one header could not say", () => {
 });
 
 Deno.test("Joiner compares every octet that must be equal, and believes no wrong checksum", () => {
-  const frames = packets.segmentsOf({ ...SHAPE, payload: 2 * 1_448 });
-  const { transport, payload } = packets.offsets(SHAPE);
-  for (let at = 0; at < payload; at++) {
-    const changed = frames[1]!.slice();
-    changed[at]! ^= 0x40;
-    const joined = join([frames[0]!, changed], "sealed").length === 1;
-    // Sealed frames are not checked: their own checksum may differ.
-    assert.equal(
-      joined,
-      at === transport + 16 || at === transport + 17,
-      `octet ${at}`,
-    );
-    assert.equal(join([frames[0]!, changed]).length, 2, `octet ${at}`);
+  const changes = [{}, { tcpOptions: 0 }, { tcpOptions: 40, tags: 1 }, { options: 16, tags: 2 }, {
+    ipv6: true,
+  }];
+  for (const change of [...changes, { ipv6: true, options: 8, tcpOptions: 0, tags: 1 }]) {
+    const shape = { ...SHAPE, ...change };
+    const frames = packets.segmentsOf({ ...shape, payload: 2 * 1_448 });
+    const { transport, payload } = packets.offsets(shape);
+    for (let at = 0; at < payload; at++) {
+      const changed = frames[1]!.slice();
+      changed[at]! ^= 0x40;
+      const joined = join([frames[0]!, changed], "sealed").length === 1;
+      // Sealed frames are not checked: their own checksum may differ.
+      const matters = at !== transport + 16 && at !== transport + 17;
+      assert.equal(joined, !matters, `octet ${at} of ${JSON.stringify(change)}`);
+      assert.equal(join([frames[0]!, changed]).length, 2, `octet ${at} of ${JSON.stringify(change)}`);
+    }
   }
+  const frames = packets.segmentsOf({ ...SHAPE, payload: 2 * 1_448 });
   const damaged = frames[1]!.slice();
   damaged[1_000]! ^= 1;
   assert.equal(join([frames[0]!, damaged]).length, 2);
   assert.equal(join([damaged, frames[0]!]).length, 2);
+});
+
+Deno.test("Joiner leaves frames alone whose headers are longer than anybody needs", () => {
+  for (const options of [400, 504]) {
+    const frames = packets.segmentsOf({ ...SHAPE, ipv6: true, options, payload: 2 * 800, size: 800 });
+    assert.equal(join(frames).length, options === 400 ? 1 : 2);
+  }
 });
 
 Deno.test("Joiner ends a packet with PSH, FIN or a short segment, and mixes no ways of vouching", () => {
