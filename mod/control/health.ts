@@ -1,4 +1,5 @@
 /** Whether this host's network is as it was asked to be: one answer for scripts, made of a status. Pure. */
+import { DAEMON_HANGS } from "../core/overlay_port.ts";
 import { parseEndpoint, parseIp } from "../core/addr.ts";
 import type { ConnectionReport, StatusReport, TargetReport } from "./api_types.ts";
 
@@ -96,7 +97,9 @@ function isAlone({ connections, targetStates }: StatusReport): boolean {
 function connectionFault({ address, info, nickname, silentMs, state }: ConnectionReport): readonly string[] {
   const who = nickname === null || nickname === "" ? address : `${nickname} at ${address}`;
   if (state === "pending") return [`${who} is not reached yet: ${info}`];
-  return silentMs === null ? [] : [`${who} is silent for ${Math.round(silentMs / 1000)} s`];
+  if (silentMs === null) return [];
+  const silent = `${who} is silent for ${Math.round(silentMs / 1000)} s`;
+  return [info === DAEMON_HANGS ? `${silent}: ${info}` : silent];
 }
 
 /** The first reason for which a target is not there. */

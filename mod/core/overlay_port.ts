@@ -11,6 +11,10 @@ export const OVERLAY_NAMES = ["fastdp", "sleeve"] as const;
 /** A way to carry frames to a peer. */
 export type OverlayName = typeof OVERLAY_NAMES[number];
 
+/** Why a link says nothing of itself whose peer's daemon hangs: what people read. */
+export const DAEMON_HANGS =
+  "the daemon there does not answer; what kernels carry between its containers and others goes on";
+
 /** Why two peers without a common overlay cannot be linked. A peer that is too old to name its overlays (undefined) has
  * sleeve. */
 export function noCommonOverlay(ours: readonly string[], theirs: readonly string[] | undefined): string {
@@ -77,6 +81,8 @@ export type OverlayEvent =
   | { readonly kind: "established"; readonly link: LinkId }
   /** No overlay is or will be usable: end the connection. `reason` is a sentence without full stop. */
   | { readonly kind: "failed"; readonly link: LinkId; readonly reason: string }
+  /** Nothing comes from the peer any more, and its daemon does not say why: it hangs, or the host is dead. Kernels carry on. */
+  | { readonly kind: "unanswered"; readonly link: LinkId }
   /** The peer is now heard from this address; it may differ from the address of the connection. */
   | { readonly kind: "moved"; readonly link: LinkId; readonly remote: Ip }
   /** For people: sent on every change. */

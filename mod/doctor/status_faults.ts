@@ -1,4 +1,5 @@
 /** What a status shows to be wrong, beyond its own problems. Pure. */
+import { DAEMON_HANGS } from "../core/overlay_port.ts";
 import type { ConnectionReport, Problem, StatusReport } from "../control/api_types.ts";
 import { parseEndpoint } from "../core/addr.ts";
 import { mtuFor } from "./check_causes.ts";
@@ -90,8 +91,17 @@ function tooNarrow(
 }
 
 function silent(name: string, one: ConnectionReport): readonly Problem[] {
-  const { silentMs } = one;
+  const { info, silentMs } = one;
   if (silentMs === null) return [];
+  if (info === DAEMON_HANGS) {
+    return [{
+      message: `The daemon on ${name} has not answered for ${
+        Math.round(silentMs / 1000)
+      } s; its containers may be reachable`,
+      hint:
+        `Look at its log there; if it hangs, run \`systemctl restart meshnet\` there, or kill it and run \`meshnet up\``,
+    }];
+  }
   return [{
     message: `Nothing has come from ${name} for ${
       Math.round(silentMs / 1000)

@@ -65,7 +65,9 @@ export class Takeover {
     const alive = victims.filter(this.#parts.reaches);
     if (alive.length > 0) {
       const who = alive.map((peer) => peerText(peer, nicknames)).join(", ");
-      const hint = `Run "meshnet reset" on it: it hands its addresses over by itself`;
+      const hint =
+        `Run "meshnet reset" on it: it hands its addresses over by itself. A host that has just died is given ` +
+        `up within ten seconds, one whose daemon hangs within a minute: try again then`;
       this.#parts.refuse(event.id, refusal("peer-connected", `Cannot remove ${who}: it is connected`, hint));
       return;
     }

@@ -147,6 +147,8 @@ export class RouterCore implements Core<RouterEvent, RouterEffect> {
         return this.#connections.closed(event, now);
       case "overlay":
         return this.#connections.overlay(event.event, now);
+      case "knocked":
+        return this.#connections.knocked(event, now);
       case "targets":
         return this.#retarget(event.change, now);
       case "network-changed":

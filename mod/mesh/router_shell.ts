@@ -264,6 +264,12 @@ export class Router {
         return this.#dials.get(effect.attempt)?.abort();
       case "overlay":
         return options.overlay.request(effect.request);
+      case "knock": {
+        const told = this.knock(effect.address).then((result) => {
+          this.#post({ kind: "knocked", link: effect.link, result });
+        });
+        return this.#faults.later("knock at a host", told);
+      }
       case "reachable":
         return this.#reachable(effect.peers);
       case "settled":

@@ -3,8 +3,8 @@ import type { LogEvent } from "../core/log_events.ts";
 import type { Cidr, Endpoint, Ip } from "../core/addr.ts";
 import type { PoolLimits } from "../core/memory_budget.ts";
 import type { PeerName, PeerUid, ShortId } from "../core/names.ts";
-import type { OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
-import type { GossipChannel, GossipData, LogFields, Random, Sealer } from "../core/ports.ts";
+import type { LinkId, OverlayEvent, OverlayRequest } from "../core/overlay_port.ts";
+import type { GossipChannel, GossipData, Knocked, LogFields, Random, Sealer } from "../core/ports.ts";
 import type { AttemptId, SocketId } from "./mesh_ids.ts";
 import type { ConnectionPool } from "./connections/connection_memory.ts";
 import type { TargetChange } from "./dialing/target_change.ts";
@@ -56,6 +56,8 @@ export type RouterEvent =
    * from addresses that are `gone` are dead, unless those `come` back soon. */
   | { readonly kind: "network-changed"; readonly gone: readonly Ip[]; readonly come: readonly Ip[] }
   | { readonly kind: "overlay"; readonly event: OverlayEvent }
+  /** What became of a knock. */
+  | { readonly kind: "knocked"; readonly link: LinkId; readonly result: Knocked }
   /** A channel sends to one peer; lost without notice if there is no route. */
   | {
     readonly kind: "unicast";
@@ -80,6 +82,8 @@ export type RouterEffect =
   /** Close at once; the shell sends no more events of this socket. */
   | { readonly kind: "close"; readonly socket: SocketId }
   | { readonly kind: "overlay"; readonly request: OverlayRequest }
+  /** Find out whether the host of a link is there, by an attempt to connect, and report it by `knocked`. */
+  | { readonly kind: "knock"; readonly link: LinkId; readonly address: Endpoint }
   /** Whom messages of channels reach now, ascending, without ourselves. */
   | { readonly kind: "reachable"; readonly peers: readonly PeerName[] }
   /** A connection works under our name: keep that name from now on. */

@@ -1,6 +1,7 @@
 /** `meshnet status` */
 import type { StatusReport } from "../../control/api_types.ts";
 import { MeshnetError } from "../../core/errors.ts";
+import { askSoon } from "../asking.ts";
 import type { CommandRun, Invocation } from "../command.ts";
 import { fit } from "../fit.ts";
 import { call, json } from "../daemon_call.ts";
@@ -9,7 +10,9 @@ import type { Page } from "../status_pages.ts";
 
 /** Prints the overview or a page of it: once, again and again, or whether all is well. */
 export const run: CommandRun = async (invocation, io): Promise<number | void> => {
-  const ask = () => call<StatusReport>({ method: "GET", path: "/status" }, { invocation, io });
+  const request = { method: "GET", path: "/status" } as const;
+  const send = invocation.on("watch") ? call : askSoon; // a page that comes again needs no word beside it
+  const ask = () => send<StatusReport>(request, { invocation, io });
   const page = invocation.args[0] as Page | undefined;
   if (invocation.on("check")) {
     refuseBesideCheck(invocation, page);

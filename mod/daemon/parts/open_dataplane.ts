@@ -27,7 +27,7 @@ import type { State } from "./open_state.ts";
 /** What our overlays understand beyond the protocol. */
 const EXTENSIONS: readonly string[] = [
   ...[EXTENSION.partial, EXTENSION.gcm, EXTENSION.beat],
-  ...[FAST_EXTENSION.beat, FAST_EXTENSION.rekey, FAST_EXTENSION.ipv6],
+  ...[FAST_EXTENSION.beat, FAST_EXTENSION.rekey, FAST_EXTENSION.ipv6, FAST_EXTENSION.here],
 ];
 
 /** What the data plane tells parts that are opened after it. Each of them sets its own. */

@@ -1,16 +1,16 @@
 /** The part of the router that owns connections: greeting, admission, messages, end (source: spec mesh.md, section 5). */
 import type { Ip } from "../../core/addr.ts";
-import { concatBytes } from "../../core/bytes.ts";
 import type { LinkId, OverlayEvent, OverlayRequest } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import { TAG } from "../../wire/mesh/mesh_message.ts";
 import { prepareRequest, useOf } from "./connection_use.ts";
 import type { Connector } from "../dialing/connector.ts";
 import type { AttemptEnd, ConnectorEffect } from "../dialing/connector_types.ts";
+import { ConnectionWriter } from "./connection_writer.ts";
 import { Dials } from "./dials.ts";
 import { Doorman } from "./doorman.ts";
 import { introOf } from "./intro_of.ts";
-import { BUSY, Connection, type ConnectionEnd, type ConnectionInput, FLOODED } from "./connection.ts";
+import { Connection, type ConnectionEnd, type ConnectionInput, FLOODED } from "./connection.ts";
 import { ConnectionLog } from "./connection_log.ts";
 import { ConnectionMemory, type Evicted } from "./connection_memory.ts";
 import { ConnectionTable } from "./connection_table.ts";
@@ -34,9 +34,8 @@ export class Connections {
   readonly memory: ConnectionMemory;
   /** Connections that ended since the start, ourselves found at an address not counted. */
   terminations = 0;
-  /** Messages lost because they were longer than a connection may carry. */
-  unsendable = 0;
   readonly #dials: Dials;
+  readonly #writer: ConnectionWriter;
   /** Lets connections in, or turns them away. */
   readonly doorman: Doorman;
   readonly #naming: Naming;
@@ -52,6 +51,14 @@ export class Connections {
     this.#dials = new Dials(context.emit);
     this.table = new ConnectionTable(context.config.connLimit);
     this.memory = new ConnectionMemory(context.config.memory);
+    const { emit, membership: { engine } } = context;
+    const evict = (evicted: readonly Evicted[], now: Millis) => this.#evict(evicted, now);
+    this.#writer = new ConnectionWriter({ emit, engine, evict, memory: this.memory, table: this.table });
+  }
+
+  /** Messages lost because they were longer than a connection may carry. */
+  get unsendable(): number {
+    return this.#writer.unsendable;
   }
 
   /** Carries out what the connection maker wants. */
@@ -90,7 +97,7 @@ export class Connections {
     if (!outbound) this.#makeRoom(connection, now);
     this.table.open(connection);
     this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
-    this.#write(connection, connection.intro.start(), now);
+    this.#writer.write(connection, connection.intro.start(), now);
     this.log.opened(connection);
   }
 
@@ -120,11 +127,11 @@ export class Connections {
   #input(connection: Connection, input: ConnectionInput, now: Millis): void {
     switch (input.kind) {
       case "more":
-        return this.#write(connection, input.write, now);
+        return this.#writer.write(connection, input.write, now);
       case "failed":
         return this.#fail(connection, input, now);
       case "introduced":
-        this.#write(connection, input.write, now);
+        this.#writer.write(connection, input.write, now);
         if (this.#introduced(connection, now)) this.#messages(connection, input.messages, now);
         return;
       case "messages":
@@ -142,12 +149,7 @@ export class Connections {
 
   /** The shell wrote bytes. */
   written(socket: SocketId, count: number): void {
-    const connection = this.table.bySocket(socket);
-    if (connection === undefined) return;
-    const wasBusy = connection.queued >= BUSY;
-    connection.queued = Math.max(0, connection.queued - count);
-    this.memory.queued(connection);
-    if (wasBusy && connection.queued < BUSY) this.context.membership.engine.drained();
+    this.#writer.written(socket, count);
   }
 
   /** A connection ended without our wish. */
@@ -172,7 +174,7 @@ export class Connections {
     if (connection === undefined || connection.stage !== "running") return;
     switch (event.kind) {
       case "send":
-        if (connection.queued < FLOODED) this.#send(connection, event.message, now);
+        if (connection.queued < FLOODED) this.#writer.send(connection, event.message, now);
         return;
       case "status":
         this.log.status(connection, event.status, now);
@@ -182,6 +184,12 @@ export class Connections {
         connection.moved(event.remote);
         this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());
         return;
+      case "unanswered":
+        return this.context.emit({
+          kind: "knock",
+          link: event.link,
+          address: connection.remoteAt(this.context.config.port),
+        });
       case "failed":
         return this.end(connection, { reason: event.reason, orderly: true, lost: true, level: "warn" }, now);
       case "established":
@@ -193,24 +201,17 @@ export class Connections {
     }
   }
 
+  /** A host was knocked at whose daemon says nothing. It is dead, or the daemon hangs: then its connection stays a while. */
+  knocked({ link, result }: RouterEvent & { readonly kind: "knocked" }, now: Millis): void {
+    const connection = this.table.byId(link);
+    if (connection?.stage !== "running" || result !== "nothing") return;
+    const reason = "no overlay works, and the host does not answer: it is down, or the network to it";
+    this.end(connection, { reason, orderly: true, lost: true, level: "warn" }, now);
+  }
+
   /** Gives waiting gossip to the connections that can take it. */
   flush(now: Millis): void {
-    const { engine } = this.context.membership;
-    for (const id of engine.ready()) {
-      const connection = this.table.byId(id);
-      if (connection === undefined) continue;
-      const parts: Uint8Array[] = [];
-      let size = 0;
-      while (connection.queued + size < BUSY) {
-        const message = engine.take(id);
-        if (message === undefined) break;
-        if (!this.#fits(connection, message)) continue;
-        const bytes = connection.encode(message);
-        parts.push(bytes);
-        size += bytes.length;
-      }
-      this.#write(connection, parts, now);
-    }
+    this.#writer.flush(now);
   }
 
   /** Heartbeats and deadlines. */
@@ -221,7 +222,7 @@ export class Connections {
       const due = connection.expire(now);
       if (connection.doubtful) this.#follow(connection, now);
       if (due.ok) {
-        for (const message of due.value) this.#send(connection, message, now);
+        for (const message of due.value) this.#writer.send(connection, message, now);
       } else {
         this.end(connection, { reason: due.reason, orderly: false, lost: true, there: true }, now);
       }
@@ -305,7 +306,7 @@ export class Connections {
   /** The remote has the name of another living host. If that is us, one of both gives way; else the remote hears of it. */
   #clone(connection: Connection, now: Millis): void {
     if (connection.peer !== this.context.config.name) {
-      if (canRename(connection)) this.#send(connection, Uint8Array.of(NAME_TAKEN), now);
+      if (canRename(connection)) this.#writer.send(connection, Uint8Array.of(NAME_TAKEN), now);
     } else if (connection.introduced!.remote.uid !== this.context.config.uid) {
       if (this.#naming.givesWay(connection, { itself: true })) this.context.emit({ kind: "rename" });
     }
@@ -313,7 +314,7 @@ export class Connections {
 
   /** If the remote has lost this connection, its system answers with a reset and we learn of it. */
   #probe(connection: Connection | undefined, now: Millis): void {
-    if (connection?.doubt(now) === true) this.#send(connection, Uint8Array.of(TAG.heartbeat), now);
+    if (connection?.doubt(now) === true) this.#writer.send(connection, Uint8Array.of(TAG.heartbeat), now);
   }
 
   #add(connection: Connection, replaces: Connection | undefined, now: Millis): void {
@@ -363,25 +364,6 @@ export class Connections {
       case "none":
         return;
     }
-  }
-
-  #send(connection: Connection, message: Uint8Array, now: Millis): void {
-    if (this.#fits(connection, message)) this.#write(connection, [connection.encode(message)], now);
-  }
-
-  /** Whether a message may be sent; one that grew too long on its way through us is lost, as its receiver would close. */
-  #fits(connection: Connection, message: Uint8Array): boolean {
-    if (message.length <= connection.maxMessage) return true;
-    this.unsendable++;
-    return false;
-  }
-
-  #write(connection: Connection, parts: readonly Uint8Array[], now: Millis): void {
-    if (connection.stage === "gone" || parts.length === 0) return;
-    const data = parts.length === 1 ? parts[0]! : concatBytes(...parts);
-    connection.queued += data.length;
-    this.context.emit({ kind: "write", socket: connection.origin.socket, data });
-    this.#evict(this.memory.queued(connection), now);
   }
 
   /** Ends the connections that hold the most memory. */

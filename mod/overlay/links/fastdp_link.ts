@@ -27,6 +27,7 @@ import {
   SLOW_HEARTBEAT_MS,
 } from "./beats.ts";
 import { FASTDP_INIT_SA, FASTDP_RENEW_SA } from "./esp_session.ts";
+import { ACK, DEAF, FASTDP_DEAF, FASTDP_HEARTBEAT_ACK, FASTDP_HERE, HERE } from "./fastdp_control.ts";
 import type { AddressChange } from "../ports/dataplane_types.ts";
 import { chosenByKernel, type FastdpLinkOptions, wireSize } from "./fastdp_link_options.ts";
 import { type Ailments, whyHomeless, whyNotFastdp } from "./fastdp_words.ts";
@@ -38,15 +39,6 @@ import {
   setPromise,
 } from "../../wire/mesh/heartbeat.ts";
 import type { TunnelPath } from "../paths/network.ts";
-
-/** Control tag: your heartbeat arrived. */
-export const FASTDP_HEARTBEAT_ACK = 0;
-/** Control tag: your heartbeats do not arrive any more. Sent to peers that announced to understand it. */
-export const FASTDP_DEAF = 2;
-
-const NO_PAYLOAD = new Uint8Array(0);
-const ACK: ForwarderEvent = { kind: "control", tag: FASTDP_HEARTBEAT_ACK, payload: NO_PAYLOAD };
-const DEAF: ForwarderEvent = { kind: "control", tag: FASTDP_DEAF, payload: NO_PAYLOAD };
 
 const OLD_HEARTBEAT: HeartbeatFacts = { promise: 0, full: true };
 
@@ -90,9 +82,12 @@ export class FastdpLink implements Forwarder {
   #beats = 0;
   #complained = false;
   #heard = false;
-  #rttMs: number | undefined;
-  #rttAt = -Infinity;
-  #heardAt = -Infinity;
+  /** See Forwarder for these. */
+  rttMs: number | undefined;
+  rttAt = -Infinity;
+  heardAt = -Infinity;
+  lostAt = -Infinity;
+  hereAt = -Infinity;
   readonly #frame: Uint8Array<ArrayBuffer>;
   readonly #small: Uint8Array<ArrayBuffer>;
 
@@ -113,14 +108,13 @@ export class FastdpLink implements Forwarder {
   get mtu(): number {
     return this.options.mtu;
   }
-  get rttMs(): number | undefined {
-    return this.#rttMs;
-  }
-  get rttAt(): number {
-    return this.#rttAt;
-  }
-  get heardAt(): number {
-    return this.#heardAt;
+  /** See Forwarder: kernels carry the tunnel's traffic, also while the peer's daemon hangs. */
+  get lastResort(): TunnelPath | undefined {
+    const { esp, here } = this.options;
+    const hangs = here === true && this.#established && this.#silent && !this.#deaf;
+    return hangs && esp?.failure === undefined && !(this.#homeless && esp !== undefined)
+      ? this.path
+      : undefined;
   }
   /** Whether the mesh keeps the connection. */
   get confirmed(): boolean {
@@ -200,7 +194,12 @@ export class FastdpLink implements Forwarder {
       case FASTDP_RENEW_SA:
         return this.options.esp?.renew(now) ?? [];
       case FASTDP_DEAF:
-        return this.options.beat === true && this.#established ? this.#change(now, { deaf: true }) : [];
+        if (this.options.beat !== true || !this.#established) return [];
+        this.hereAt = now;
+        return [...this.options.here === true ? [HERE] : [], ...this.#change(now, { deaf: true })];
+      case FASTDP_HERE:
+        this.hereAt = now;
+        return [];
       default:
         return [];
     }
@@ -253,7 +252,7 @@ export class FastdpLink implements Forwarder {
     if (this.#acknowledged || this.#beats === 0) return [];
     this.#acknowledged = true;
     // After a second heartbeat nobody can tell which of them is answered.
-    if (this.#beats === 1) [this.#rttMs, this.#rttAt] = [now - this.#firstBeatAt!, now];
+    if (this.#beats === 1) [this.rttMs, this.rttAt] = [now - this.#firstBeatAt!, now];
     return this.#heard ? this.#establish(now) : [];
   }
 
@@ -277,7 +276,7 @@ export class FastdpLink implements Forwarder {
     const first = !this.#heard;
     const events: ForwarderEvent[] = first ? [ACK] : [];
     this.#heard = true;
-    this.#heardAt = now;
+    this.heardAt = now;
     if (first && this.#acknowledged) events.push(...this.#establish(now));
     if (source !== this.#remote && now - this.#movedAt >= MOVE_INTERVAL_MS) {
       this.#remote = source;
@@ -339,9 +338,10 @@ export class FastdpLink implements Forwarder {
       this.#timeoutAt = now + LATE_MS;
     }
     if (isMissed(this.#timeoutAt, now, readUntil) && !this.#silent) {
-      this.#fullLost = now >= this.#full.deadline && this.#heardAt > now - LEAST_TIMEOUT_MS;
+      this.#fullLost = now >= this.#full.deadline && this.heardAt > now - LEAST_TIMEOUT_MS;
       this.#timeoutAt = Infinity;
       this.#comeback = 0;
+      this.lostAt = now;
       this.#interval = SLOW_HEARTBEAT_MS;
       if (this.options.beat === true && this.#established) events.push(DEAF);
       events.push(...this.#change(now, { silent: true }));

@@ -20,6 +20,8 @@ export interface FastdpLinkOptions {
   readonly esp?: EspSession | undefined;
   /** Whether both ends promise heartbeats and tell each other what is missed. */
   readonly beat?: boolean;
+  /** Whether both ends say that they are there when the other one misses their heartbeats. */
+  readonly here?: boolean;
 }
 
 /** Octets of a full-size packet to an address of the peer. */

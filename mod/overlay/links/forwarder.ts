@@ -44,6 +44,15 @@ export interface Forwarder {
   /** The same as soon as the peer has been heard: that it hears us, too, is likely. To be used where there is nothing
    * better; undefined when nothing speaks for it. */
   readonly likelyPath: Path | undefined;
+  /** The way to be tried although the peer says nothing any more: what carries it does not need the peer's daemon. Only while
+   * nothing comes, and only where the peer's daemon would say that it is there. */
+  readonly lastResort?: Path | undefined;
+  /** When nothing came any more. */
+  readonly lostAt?: number;
+  /** When the peer's daemon last said so. */
+  readonly hereAt?: number;
+  /** When an answer of the peer last proved that this overlay works, where there are such. */
+  readonly provenAt?: number;
   /** Why it does not carry traffic: a sentence without full stop; undefined when it does. */
   why(now: Millis): string | undefined;
   /** The mesh keeps the connection: start. */

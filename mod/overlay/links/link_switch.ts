@@ -1,6 +1,6 @@
 /** The overlays of one link: which exist at both ends, which of them is used (source: spec dataplane.md 1.1 to 1.4). */
 import { assertNever } from "../../core/brand.ts";
-import type { LinkStatus, OverlayName } from "../../core/overlay_port.ts";
+import { DAEMON_HANGS, type LinkStatus, type OverlayName } from "../../core/overlay_port.ts";
 import type { Millis } from "../../core/time.ts";
 import type { FlowAction } from "../../wire/netlink/ovs_keys.ts";
 import { decodeOverlayControl, encodeOverlayControl } from "../../wire/mesh/overlay_control.ts";
@@ -27,6 +27,8 @@ export type SwitchEvent =
   | { readonly kind: "established" }
   /** The link carried traffic and has no working overlay any more. */
   | { readonly kind: "failed"; readonly reason: string }
+  /** Nothing comes from the peer any more over any overlay, and its daemon does not say why: it hangs, or the host is dead. */
+  | { readonly kind: "unanswered" }
   /** The way to the peer has changed. */
   | { readonly kind: "changed" };
 
@@ -50,10 +52,22 @@ export interface SwitchOptions {
 /** A peer that works says something at least every ten seconds, or eleven. */
 export const SILENT_AFTER_MS = 13_000;
 
+/** What is to be said of a link whose peer hangs. */
+const HANGS =
+  "the daemon there does not answer; what kernels carry between its containers and others goes on";
+/** A daemon that was silent and is there again proves within this time that an overlay works. */
+const AWAKE_MS = 3_000;
+
 /** The slots of one link. It has the methods of a Forwarder; control messages are as on the wire. */
 export class LinkSwitch {
   #established = false;
   #failed = false;
+  /** Told that nothing comes from the peer any more. */
+  #unanswered = false;
+  /** When the link fails unless an overlay works by then. */
+  #failAt = Infinity;
+  /** What path() was when last told. */
+  #kind: Path["kind"] | undefined;
 
   /** `bare`: the peer is so old that it names no overlays, and control messages have neither index nor tag of their own. */
   constructor(readonly slots: readonly Forwarder[], readonly options: SwitchOptions) {}
@@ -64,10 +78,32 @@ export class LinkSwitch {
     return usable.find((slot) => slot.established) ?? usable[0];
   }
 
-  /** The way over the overlay in use, once that works. */
+  /** The way over the overlay in use, once that works. Where a tunnel fell silent it is left when another overlay has
+   * proven itself: if none does, the peer's daemon hangs perhaps, and the kernels go on. */
   path(): Path | undefined {
     const best = this.best();
-    return best?.established === true ? best.path : undefined;
+    const silent = this.#silentSlot();
+    if (best?.established !== true) return silent?.lastResort;
+    const { lostAt = -Infinity, lastResort } = silent ?? {};
+    return lastResort !== undefined && (best.provenAt ?? Infinity) < lostAt ? lastResort : best.path;
+  }
+
+  /** The slot that fell silent and may carry traffic all the same: its peer's daemon has not said that it is there. */
+  #silentSlot(): Forwarder | undefined {
+    return this.slots.find(({ hereAt = -Infinity, lastResort, lostAt = -Infinity }) =>
+      lastResort !== undefined && (hereAt < lostAt || this.#failAt < Infinity)
+    );
+  }
+
+  /** The overlay in use if it works, or may work although the peer's daemon hangs. */
+  #working(): Forwarder | undefined {
+    const best = this.best();
+    return best?.established === true ? best : this.#silentSlot();
+  }
+
+  /** Whether the peer's daemon says nothing, while traffic may go on. */
+  get hangs(): boolean {
+    return this.best()?.established !== true && this.#silentSlot() !== undefined;
   }
 
   /** The way that will probably work in a moment, for use where there is no other. */
@@ -77,14 +113,13 @@ export class LinkSwitch {
 
   /** The state for people. */
   status(now: Millis): LinkStatus {
-    const best = this.best();
-    const working = best?.established === true ? best : undefined;
+    const working = this.#working();
     return {
       overlay: working?.overlay,
       mtu: working?.mtu,
       encrypted: working !== undefined && this.options.sealed,
       rttMs: working?.rttMs,
-      why: this.#why(working, now),
+      why: this.hangs ? DAEMON_HANGS : this.#why(working, now),
     };
   }
 
@@ -99,12 +134,12 @@ export class LinkSwitch {
 
   /** How old what status() says is, and how long the peer has been silent. */
   ages(now: Millis): LinkAges {
-    const best = this.best();
-    if (best?.established !== true) return { rttAgeMs: undefined, silentMs: undefined };
-    const silence = now - best.heardAt;
+    const working = this.#working();
+    if (working === undefined) return { rttAgeMs: undefined, silentMs: undefined };
+    const silence = now - working.heardAt;
     return {
-      rttAgeMs: best.rttMs === undefined ? undefined : now - best.rttAt,
-      silentMs: silence < SILENT_AFTER_MS ? undefined : silence,
+      rttAgeMs: working.rttMs === undefined ? undefined : now - working.rttAt,
+      silentMs: silence < SILENT_AFTER_MS && !this.hangs ? undefined : silence,
     };
   }
 
@@ -132,19 +167,26 @@ export class LinkSwitch {
     if (!read.ok || read.value.bare !== this.options.bare) return [];
     const { index, tag, payload } = read.value;
     const slot = this.slots[index];
-    return slot === undefined ? [] : this.take(index, slot.control(tag, payload, now), now);
+    if (slot === undefined) return [];
+    const said = slot.control(tag, payload, now);
+    const hung = this.#unanswered;
+    // A daemon that is there after all gets the time to show that an overlay works.
+    if (hung && slot.hereAt === now) this.#failAt = Math.min(this.#failAt, now + AWAKE_MS);
+    const events = this.take(index, said, now);
+    return hung ? [...events, ...this.#checkFailure(now)] : events;
   }
 
   /** Time has passed. All that came until `readUntil` has been read. */
   wake(now: Millis, readUntil: Millis): readonly SwitchEvent[] {
-    return this.slots.flatMap((slot, index) =>
+    const events = this.slots.flatMap((slot, index) =>
       now >= slot.nextWake() ? this.take(index, slot.wake(now, readUntil), now) : []
     );
+    return now >= this.#failAt ? [...events, ...this.#checkFailure(now)] : events;
   }
 
   /** Earliest time at which wake() or status() may say something new. */
   nextWake(): number {
-    return Math.min(Infinity, ...this.slots.map((slot) => slot.nextWake()));
+    return Math.min(this.#failAt, ...this.slots.map((slot) => slot.nextWake()));
   }
 
   /** Passes on what the forwarder in a slot says. */
@@ -184,6 +226,9 @@ export class LinkSwitch {
           return assertNever(event);
       }
     }
+    const kind = this.path()?.kind;
+    if (kind !== this.#kind && !out.some((event) => event.kind === "changed")) out.push({ kind: "changed" });
+    this.#kind = kind;
     return out;
   }
 
@@ -197,7 +242,18 @@ export class LinkSwitch {
   /** A link that carried traffic and cannot any more must end, so that the mesh routes around it. One that never
    * did stays: nothing is routed over it, gossip needs it, and its heartbeats go on. */
   #checkFailure(now: Millis): readonly SwitchEvent[] {
-    if (!this.#established || this.#failed || this.best() !== undefined) return [];
+    if (!this.#established || this.#failed) return [];
+    if (this.best() !== undefined) {
+      this.#unanswered = false;
+      this.#failAt = Infinity;
+      return [];
+    }
+    if (now < this.#failAt && (this.#failAt < Infinity || this.#silentSlot() !== undefined)) {
+      if (this.#unanswered) return [];
+      this.#unanswered = true;
+      return [{ kind: "unanswered" }];
+    }
+    this.#failAt = Infinity;
     this.#failed = true;
     return [{ kind: "failed", reason: `no overlay works: ${this.#why(undefined, now)}` }];
   }

@@ -102,7 +102,8 @@ function forwarderOf(
     rekey: both(FAST_EXTENSION.rekey),
   });
   const beat = both(FAST_EXTENSION.beat);
-  return new FastdpLink({ connUid, local, remote: remote.ip, udpPort, mtu, esp, beat });
+  const here = both(FAST_EXTENSION.here);
+  return new FastdpLink({ connUid, local, remote: remote.ip, udpPort, mtu, esp, beat, here });
 }
 
 /** Tells whether both ends understand an extension. */

@@ -351,6 +351,9 @@ export class OverlayLinks {
         case "established":
           this.#tell({ kind: "established", link: link.id });
           break;
+        case "unanswered":
+          this.#tell({ kind: "unanswered", link: link.id });
+          break;
         case "failed":
           this.#tell({ kind: "failed", link: link.id, reason: event.reason });
           break;

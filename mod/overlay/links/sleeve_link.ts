@@ -100,6 +100,9 @@ export class SleeveLink implements Forwarder {
   get heardAt(): number {
     return this.#heardAt;
   }
+  get provenAt(): number {
+    return this.#watch?.answeredAt ?? Infinity;
+  }
   /** Whether the mesh keeps the connection; packets that come before are to be dropped. */
   get confirmed(): boolean {
     return this.#confirmed;

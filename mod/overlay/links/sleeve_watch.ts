@@ -81,6 +81,11 @@ export class SleeveWatch {
     this.#heardAt = now;
   }
 
+  /** When the peer last answered a question. */
+  get answeredAt(): number {
+    return this.#answeredAt;
+  }
+
   /** Whether the peer has answered a question since then. */
   answeredSince(time: Millis): boolean {
     return this.#answeredAt > time;

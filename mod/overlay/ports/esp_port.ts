@@ -4,7 +4,12 @@ import type { PeerName } from "../../core/names.ts";
 import type { LinkId } from "../../core/overlay_port.ts";
 
 /** What the overlays may understand beyond the protocol, concerning the fast path, as it is announced. */
-export const FAST_EXTENSION = { rekey: "esp-rekey", beat: "fastdp-beat", ipv6: "fastdp-ipv6" } as const;
+export const FAST_EXTENSION = {
+  rekey: "esp-rekey",
+  beat: "fastdp-beat",
+  ipv6: "fastdp-ipv6",
+  here: "fastdp-here",
+} as const;
 
 /** What the kernel makes of our associations' cipher: with sequence numbers as initialisation vectors. */
 export const ESP_CIPHER = "seqiv(rfc4106(gcm(aes)))";

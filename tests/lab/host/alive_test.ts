@@ -8,7 +8,7 @@ import { note } from "../common/notes.ts";
 import { FOLDER, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
 
 async function attach(host: Host, container: Container, address: string, names: readonly string[]) {
   const body = { target: `netns:${container.netns}`, addresses: [`${address}/24`], names };
@@ -105,6 +105,52 @@ declareTests(
       const { no, yes } = await asked.result();
       note(`${yes} look-ups were answered`);
       assert.equal(no, 0, `${no} of ${yes + no} look-ups had no answer`);
+    },
+    "a daemon that hangs: its containers are reached as before, by name, and the others say so": async (
+      world,
+    ) => {
+      const [one, two] = [world.host(1), world.host(2)];
+      const [from, to] = world.containers;
+      await from!.mustPing(to!.address, "-c", "3", "-i", "0.1", "-W", "3");
+      await using pinging = from!.background("ping", "-n", "-i", "0.1", "-W", "1", to!.address);
+      const answers = () => pinging.output().split("\n").filter((line) => line.includes("bytes from")).length;
+      await using asked = await asking(from!, "c2");
+      two.daemon.kill("SIGSTOP");
+      try {
+        const said = await until("host 1 says that the daemon there hangs", async () => {
+          const { connections } = await one.status();
+          return connections.find(({ info }) => info.includes("does not answer"));
+        }, { ms: 60_000 }); // a link that was idle is patient for half a minute
+        assert.equal(said.overlay, OVERLAY);
+        const { code, stdout } = await one.attempt("status", "--check");
+        assert.equal(code, 4, stdout);
+        const there = await two.attempt("status");
+        assert.match(there.stderr, /^waiting: the daemon has not answered for 2 s\n/);
+        assert.match(there.stderr, /does not answer within 5 s: a signal or a debugger has stopped it/);
+        const [before, known] = [answers(), asked.count()];
+        await until(
+          "pings and look-ups went on",
+          () => answers() > before + 100 && asked.count() > known + 20,
+        );
+      } finally {
+        two.daemon.kill("SIGCONT");
+      }
+      await until("host 1 hears it again", async () => {
+        const { connections } = await one.status();
+        return connections.some(({ info, state }) =>
+          state === "established" && !info.includes("does not answer")
+        );
+      });
+      const now = answers();
+      await until("pings go on", () => answers() > now + 50);
+      pinging.kill("SIGINT");
+      await pinging.ended();
+      const [, sent, received] = /([0-9]+) packets transmitted, ([0-9]+) received/.exec(pinging.output())!;
+      const lost = Number(sent) - Number(received);
+      note(`${lost} of ${sent} pings were lost`);
+      assert.ok(lost <= 10, `${lost} of ${sent} pings were lost`);
+      const { no } = await asked.result();
+      assert.equal(no, 0);
     },
     "names of a host that is reset go at once": async (world) => {
       const [one, two] = [world.host(1), world.host(2)];

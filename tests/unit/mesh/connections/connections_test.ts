@@ -272,3 +272,16 @@ Deno.test("Connections takes no event of a connection that it does not know", ()
   parts.connections.written(99 as never, 5);
   assert.deepEqual(parts.taken(), []);
 });
+
+Deno.test("Connections knocks where nothing comes from a peer any more, and gives up a host that does not answer", () => {
+  for (const result of ["refused", "accepted", "nothing"] as const) {
+    const { link, parts, tell } = one();
+    tell({ kind: "unanswered" });
+    assert.deepEqual(parts.taken(), [{ kind: "knock", link, address: { ip: "192.0.2.9", port: 6783 } }]);
+    parts.connections.knocked({ kind: "knocked", link, result }, NOW);
+    const requests = RouterParts.requests(parts.taken());
+    assert.deepEqual(requests, result === "nothing" ? [{ kind: "stop", link, orderly: true }] : []);
+    parts.connections.knocked({ kind: "knocked", link: 99 as typeof link, result }, NOW);
+    assert.deepEqual(parts.taken(), []);
+  }
+});

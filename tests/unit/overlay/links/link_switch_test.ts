@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import type { Ip } from "../../../../mod/core/addr.ts";
 import { fromHex, toHex } from "../../../../mod/core/bytes.ts";
-import type { OverlayName } from "../../../../mod/core/overlay_port.ts";
+import type { LinkId, OverlayName } from "../../../../mod/core/overlay_port.ts";
 import type { Millis } from "../../../../mod/core/time.ts";
 import {
   BlockedForwarder,
@@ -8,6 +9,8 @@ import {
   type ForwarderEvent,
 } from "../../../../mod/overlay/links/forwarder.ts";
 import { commonOverlays, LinkSwitch } from "../../../../mod/overlay/links/link_switch.ts";
+import type { Path } from "../../../../mod/overlay/paths/path.ts";
+import type { PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
 import { fuzz } from "../../fuzz.ts";
 import { loadVectors } from "../../vectors.ts";
 
@@ -22,8 +25,12 @@ class Puppet implements Forwarder {
   readonly rttMs = 1;
   readonly rttAt = 100;
   heardAt = 200;
-  readonly path = undefined;
+  path: Path | undefined;
   readonly likelyPath = undefined;
+  lastResort: Path | undefined;
+  lostAt = -Infinity;
+  hereAt = -Infinity;
+  provenAt = Infinity;
   readonly heard: string[] = [];
   verified = 0;
   constructor(readonly overlay: OverlayName) {}
@@ -158,4 +165,83 @@ Deno.test("LinkSwitch has the others prove at once that they work when one is lo
   assert.equal(user.verified, 0, "it follows, which takes a moment");
   link.take(0, [{ kind: "health", good: false }], NOW);
   assert.equal(user.verified, 1);
+});
+
+/** A link over a tunnel whose peer fell silent at 1000 ms, and sleeve, which last proved itself before. */
+function silentLink() {
+  const [fastdp, sleeve] = [new Puppet("fastdp"), new Puppet("sleeve")];
+  const link = new LinkSwitch([fastdp, sleeve], CLEAR);
+  const tunnel: Path = {
+    kind: "tunnel",
+    port: 1 as PortNo,
+    local: "192.0.2.1" as Ip,
+    remote: "192.0.2.2" as Ip,
+  };
+  fastdp.path = tunnel;
+  sleeve.path = { kind: "sleeve", port: 2 as PortNo, link: 1 as LinkId };
+  fastdp.established = sleeve.established = true;
+  sleeve.provenAt = 500;
+  link.take(0, [{ kind: "established" }], NOW);
+  fastdp.onHold = true;
+  fastdp.lostAt = 1_000;
+  fastdp.lastResort = tunnel;
+  const take = (index: number, events: readonly ForwarderEvent[], ms: number) =>
+    link.take(index, events, ms as Millis).map(({ kind }) => kind);
+  assert.deepEqual(take(0, [{ kind: "health", good: false }], 1_000), ["changed"]);
+  return { fastdp, sleeve, link, take };
+}
+const HERE = fromHex("070004");
+
+Deno.test("LinkSwitch leaves a silent tunnel when the other overlay has proven itself, and not before", () => {
+  const { link, sleeve, take } = silentLink();
+  assert.equal(sleeve.verified, 1);
+  assert.equal(link.path()?.kind, "tunnel");
+  sleeve.provenAt = 1_001;
+  assert.deepEqual(take(1, [], 1_001), ["changed"]);
+  assert.equal(link.path()?.kind, "sleeve");
+  assert.equal(link.hangs, false);
+});
+
+Deno.test("LinkSwitch keeps the tunnel when both overlays are silent, and the daemon does not say that it is there", () => {
+  const { fastdp, link, sleeve, take } = silentLink();
+  sleeve.onHold = true;
+  assert.deepEqual(take(1, [{ kind: "health", good: false }], 1_600), ["changed", "unanswered"]);
+  assert.deepEqual([link.path()?.kind, link.hangs, link.status(NOW).overlay], ["tunnel", true, "fastdp"]);
+  assert.match(link.status(NOW).why!, /the daemon there does not answer/);
+  assert.equal(link.ages(1_700 as Millis).silentMs, 1_500, "told from the beginning");
+  assert.deepEqual(take(1, [{ kind: "health", good: false }], 1_700), ["changed"], "once");
+  fastdp.onHold = false;
+  fastdp.lastResort = undefined;
+  assert.deepEqual(take(0, [{ kind: "health", good: true }], 90_000), ["changed"]);
+  assert.deepEqual([link.path()?.kind, link.hangs, link.nextWake()], ["tunnel", false, Infinity]);
+});
+
+Deno.test("LinkSwitch fails a link at once whose daemon says that it is there while nothing arrives", () => {
+  const { fastdp, link, sleeve, take } = silentLink();
+  fastdp.hereAt = 1_002;
+  assert.equal(link.path()?.kind, "sleeve");
+  sleeve.onHold = true;
+  assert.ok(take(1, [{ kind: "health", good: false }], 1_600).includes("failed"));
+  assert.equal(link.path(), undefined);
+});
+
+Deno.test("LinkSwitch gives a daemon that is there again three seconds to show that an overlay works", () => {
+  for (const recovers of [true, false]) {
+    const { fastdp, link, sleeve, take } = silentLink();
+    sleeve.onHold = true;
+    take(1, [{ kind: "health", good: false }], 1_600);
+    fastdp.hereAt = 9_000;
+    assert.deepEqual(link.control(HERE, 9_000 as Millis), []);
+    assert.deepEqual([link.path()?.kind, link.nextWake()], ["tunnel", 12_000]);
+    if (recovers) {
+      sleeve.onHold = false;
+      sleeve.provenAt = 9_100;
+      assert.deepEqual(take(1, [{ kind: "health", good: true }], 9_100), ["changed"]);
+      assert.deepEqual([link.path()?.kind, link.nextWake()], ["sleeve", Infinity]);
+    } else {
+      assert.deepEqual(link.wake(11_999 as Millis, 11_999 as Millis), []);
+      assert.deepEqual(link.wake(12_000 as Millis, 12_000 as Millis).map(({ kind }) => kind), ["failed"]);
+      assert.deepEqual([link.path(), link.nextWake()], [undefined, Infinity]);
+    }
+  }
 });
