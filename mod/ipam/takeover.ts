@@ -67,7 +67,7 @@ export class Takeover {
       const who = alive.map((peer) => peerText(peer, nicknames)).join(", ");
       const hint =
         `Run "meshnet reset" on it: it hands its addresses over by itself. A host that has just died is given ` +
-        `up within ten seconds, one whose daemon hangs within a minute: try again then`;
+        `up within ten seconds, one whose daemon hangs within five minutes: try again then`;
       this.#parts.refuse(event.id, refusal("peer-connected", `Cannot remove ${who}: it is connected`, hint));
       return;
     }

@@ -2,7 +2,7 @@
 import { type Endpoint, formatEndpoint, type Ip } from "../../core/addr.ts";
 import { bad, type Decoded, good } from "../../core/brand.ts";
 import type { ConnUid, PeerName } from "../../core/names.ts";
-import type { LinkId, LinkStatus } from "../../core/overlay_port.ts";
+import { DAEMON_HANGS, type LinkId, type LinkStatus } from "../../core/overlay_port.ts";
 import type { Parting } from "../../core/ports.ts";
 import { after, type Millis } from "../../core/time.ts";
 import type { Features } from "../../wire/mesh/mesh_message.ts";
@@ -16,6 +16,8 @@ import { TokenBucket } from "../../core/token_bucket.ts";
 export const HEARTBEAT = 30_000;
 /** A connection silent for this long is closed, milliseconds. */
 export const SILENCE = 60_000;
+/** The same where the remote's daemon hangs while its kernel answers and carries traffic: it may go on, milliseconds. */
+export const HUNG_SILENCE = 300_000;
 /** A connection whose remote is heard at another address is doubtful after this silence: a heartbeat is late, ms. */
 export const DOUBTFUL_SILENCE = HEARTBEAT + 2_000;
 /** What a connection shows within this time tells whether its remote is alive, milliseconds: two heartbeats. */
@@ -250,9 +252,10 @@ export class Connection {
       const expired = this.intro.expire(now);
       return expired === undefined ? good([]) : bad(expired.reason);
     }
-    if (now >= this.heard + SILENCE) { // as nextWake() reckons: with fractions, a difference may round otherwise
+    const silence = this.#silence;
+    if (now >= this.heard + silence) { // as nextWake() reckons: with fractions, a difference may round otherwise
       return bad(
-        `nothing was heard for ${SILENCE / 1000} s: is the host still up, and does the network pass TCP`,
+        `nothing was heard for ${silence / 1000} s: is the host still up, and does the network pass TCP`,
       );
     }
     if (now >= this.#uprootedAt) {
@@ -270,7 +273,12 @@ export class Connection {
     if (this.stage === "gone") return Infinity;
     if (this.stage === "greeting") return this.intro.nextWake();
     const doubtAt = this.movedTo === undefined || this.doubtful ? Infinity : this.heard + DOUBTFUL_SILENCE;
-    return Math.min(this.#uprootedAt, doubtAt, this.#heartbeatAt, this.heard + SILENCE);
+    return Math.min(this.#uprootedAt, doubtAt, this.#heartbeatAt, this.heard + this.#silence);
+  }
+
+  /** How long the remote may be silent. */
+  get #silence(): number {
+    return this.status?.why === DAEMON_HANGS ? HUNG_SILENCE : SILENCE;
   }
 }
 

@@ -115,12 +115,15 @@ declareTests(
       await using pinging = from!.background("ping", "-n", "-i", "0.1", "-W", "1", to!.address);
       const answers = () => pinging.output().split("\n").filter((line) => line.includes("bytes from")).length;
       await using asked = await asking(from!, "c2");
+      const began = performance.now();
+      const since = () => `${Math.round(performance.now() - began)} ms`;
       two.daemon.kill("SIGSTOP");
       try {
         const said = await until("host 1 says that the daemon there hangs", async () => {
           const { connections } = await one.status();
           return connections.find(({ info }) => info.includes("does not answer"));
         }, { ms: 60_000 }); // a link that was idle is patient for half a minute
+        note(`it was said ${since()} after the daemon was stopped`);
         assert.equal(said.overlay, OVERLAY);
         const { code, stdout } = await one.attempt("status", "--check");
         assert.equal(code, 4, stdout);
@@ -133,6 +136,7 @@ declareTests(
           () => answers() > before + 100 && asked.count() > known + 20,
         );
       } finally {
+        note(`it went on ${since()} after it was stopped`);
         two.daemon.kill("SIGCONT");
       }
       await until("host 1 hears it again", async () => {
@@ -141,6 +145,7 @@ declareTests(
           state === "established" && !info.includes("does not answer")
         );
       });
+      note(`it was heard again ${since()} after it was stopped`);
       const now = answers();
       await until("pings go on", () => answers() > now + 50);
       pinging.kill("SIGINT");

@@ -285,3 +285,24 @@ Deno.test("Connections knocks where nothing comes from a peer any more, and give
     assert.deepEqual(parts.taken(), []);
   }
 });
+
+Deno.test("Connections is patient for five minutes with a daemon that hangs while its kernel answers", () => {
+  for (const why of [undefined, DAEMON_HANGS]) {
+    const { connection, link, parts, tell } = one();
+    const status = { overlay: "fastdp", mtu: 1410, encrypted: false, rttMs: undefined, why } as const;
+    tell({ kind: "status", status });
+    let now: number = NOW;
+    for (let guard = 0; parts.connections.table.byId(link) !== undefined; guard++) {
+      assert.ok(guard < 100);
+      now = connection.nextWake();
+      parts.connections.wake(at(now));
+    }
+    assert.equal(now - NOW, why === undefined ? 60_000 : 300_000);
+    const requests = RouterParts.requests(parts.taken());
+    assert.deepEqual(requests.filter(({ kind }) => kind === "stop"), [{
+      kind: "stop",
+      link,
+      orderly: false,
+    }]);
+  }
+});
