@@ -52,9 +52,6 @@ export interface SwitchOptions {
 /** A peer that works says something at least every ten seconds, or eleven. */
 export const SILENT_AFTER_MS = 13_000;
 
-/** What is to be said of a link whose peer hangs. */
-const HANGS =
-  "the daemon there does not answer; what kernels carry between its containers and others goes on";
 /** A daemon that was silent and is there again proves within this time that an overlay works. */
 const AWAKE_MS = 3_000;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Endpoint, Ip } from "../../../../mod/core/addr.ts";
 import type { PeerName } from "../../../../mod/core/names.ts";
-import type { LinkId, OverlayEvent } from "../../../../mod/core/overlay_port.ts";
+import { DAEMON_HANGS, type LinkId, type OverlayEvent } from "../../../../mod/core/overlay_port.ts";
 import { BUSY, FLOODED, HEARTBEAT, SILENCE } from "../../../../mod/mesh/connections/connection.ts";
 import { PER_SOURCE } from "../../../../mod/mesh/connections/doorman.ts";
 import type { AttemptId } from "../../../../mod/mesh/mesh_ids.ts";

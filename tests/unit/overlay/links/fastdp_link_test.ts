@@ -23,7 +23,7 @@ const OPTIONS = {
   mtu: 1376,
 };
 
-function made(options: { readonly beat?: true; readonly here?: true } = {}): FastdpLink {
+function made(options: { readonly beat?: true } = {}): FastdpLink {
   const link = new FastdpLink({ ...OPTIONS, ...options });
   link.setTunnel(TUNNEL, at(0));
   return link;
@@ -385,24 +385,4 @@ Deno.test("FastdpLink that is sealed is left at once when its peer is heard from
       good: true,
     },
   ], "two in a row come from there: it was no move");
-});
-
-Deno.test("FastdpLink that falls silent may be used as the last resort, unless the peer says that it is deaf", () => {
-  for (const options of [{ beat: true, here: true }, { beat: true }] as const) {
-    const link = made(options);
-    link.confirm(at(0));
-    link.heard(REMOTE, at(1), { promise: 800, full: true, fullPromise: 1_600 });
-    link.control(0, ACK, at(1));
-    assert.deepEqual([link.lastResort], [undefined], "it works");
-    beats(link, 10_000);
-    assert.ok(link.onHold);
-    const can = "here" in options;
-    assert.deepEqual([link.lastResort?.kind, link.lostAt], [can ? "tunnel" : undefined, 2_401]);
-    assert.deepEqual([link.hereAt], [-Infinity]);
-    link.control(4, ACK, at(10_001));
-    assert.deepEqual([link.hereAt], [10_001]);
-    const answer = link.control(2, ACK, at(10_002)).filter(({ kind }) => kind === "control");
-    assert.deepEqual(answer, can ? [{ kind: "control", tag: 4, payload: ACK }] : [], "who asks is told");
-    assert.deepEqual([link.lastResort, link.hereAt], [undefined, 10_002]);
-  }
 });
