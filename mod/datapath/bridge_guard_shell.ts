@@ -1,5 +1,6 @@
 /** Keeps one container from harming the others by the bridge: it has a share of the bridge's table of addresses, and is
  * stopped while it is part of a loop. */
+import type { Mac } from "../core/addr.ts";
 import { messageOf } from "../core/errors.ts";
 import { NAME_PORT } from "../core/name_leg.ts";
 import type { Logger, NetlinkSocket } from "../core/ports.ts";
@@ -10,6 +11,7 @@ import { takeNotices } from "../overlay/ports/notices.ts";
 import type { Watcher } from "../overlay/ports/watcher.ts";
 import {
   decodeLink,
+  deleteBridgeEntry,
   dumpBridgeTable,
   dumpLinks,
   learntAtPorts,
@@ -39,6 +41,9 @@ const CALM_MS = 60_000;
 const FORGET_AGAIN_MS = 300;
 const FORGET_REST_MS = { first: 2_000, longest: 600_000 } as const;
 
+/** Shortest time between two addresses that the bridge is told to forget. */
+const UNLEARN_MS = 50;
+
 /** What a guard is made of. */
 export interface BridgeGuardParts {
   /** Hears of addresses that the bridge learns (NEIGHBOUR_NOTICES). The guard disposes of it. */
@@ -67,6 +72,7 @@ export class BridgeGuard implements Watcher {
   #strangeAt = -Infinity;
   #strangeRest: number = FORGET_REST_MS.first;
   #forgetAt = Infinity;
+  #unlearntAt = -Infinity;
   #heard = 0;
   #lookAt = Infinity;
   #looked = -Infinity;
@@ -148,6 +154,19 @@ export class BridgeGuard implements Watcher {
     this.#forgetAt = after(now, FORGET_AGAIN_MS);
     using socket = this.#parts.openRoute();
     this.#forgetLearnt(socket);
+  }
+
+  /** See LoopWatch. Where it comes too often, the next frame asks again. */
+  unlearn(mac: Mac, now: Millis): void {
+    if (now - this.#unlearntAt < UNLEARN_MS) return;
+    this.#unlearntAt = now;
+    using socket = this.#parts.openRoute();
+    const tap = linkOf(socket, this.#parts.tap)?.index;
+    try {
+      if (tap !== undefined) socket.request(deleteBridgeEntry(tap, mac));
+    } catch (thrown) { // it is not there any more
+      this.#parts.log.debug("overlay/bridge-port", { reason: messageOf(thrown) });
+    }
   }
 
   /** What is in use is learnt again with the next frame. */

@@ -1,5 +1,5 @@
 /** A Linux bridge, a TAP and flows in user space as a Datapath: for hosts whose kernel has no Open vSwitch. */
-import { macAt } from "../core/addr.ts";
+import { type Mac, macAt } from "../core/addr.ts";
 import { assertNever } from "../core/brand.ts";
 import type { Millis } from "../core/time.ts";
 import { ETHERNET_HEADER } from "../wire/packet/ethernet.ts";
@@ -45,6 +45,8 @@ export interface LoopWatch {
   returned(number: number, now: Millis): "strange" | "ours" | "cut";
   /** A probe of another host has come from a container. */
   strange(now: Millis): void;
+  /** The bridge is not to look for an address behind the TAP. */
+  unlearn(mac: Mac, now: Millis): void;
   /** Host ends that are stopped. */
   readonly stopped: readonly string[];
   /** Earliest time at which it has something to do, as it stands after one of these calls. */
@@ -276,6 +278,8 @@ export class BridgeDatapath implements Datapath {
         return; // nobody else makes flows here
       case "whereabouts":
         return; // the kernel's bridge has its own
+      case "unlearn":
+        return this.#watch?.unlearn(effect.mac, now);
       case "dump-flows":
         return post({ kind: "flows", flows: this.#flows.records() });
       case "ensure-vxlan": {

@@ -292,8 +292,9 @@ export class OvsDatapath implements Datapath {
       case "delete-foreign":
         writeFlowDelete(writer, families, index, effect);
         break;
+      case "unlearn":
       case "whereabouts":
-        return; // asks about each frame that has no flow
+        return; // it learns nothing by itself, and asks about each frame that has no flow
       case "dump-flows": {
         this.#send();
         const flows = this.#kernel.flows(true);

@@ -310,6 +310,8 @@ export class EbpfDatapath implements Datapath {
         return this.#tables.delete(effect.ufid);
       case "delete-foreign":
         return this.#tables.deleteHandle(effect.handle);
+      case "unlearn":
+        return; // the programs learn nothing by themselves
       case "dump-flows": {
         const flows = this.#tables.counts();
         tags.keepOnly(flows);

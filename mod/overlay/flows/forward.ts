@@ -245,8 +245,10 @@ function arrived(key: FlowKey, ethDst: Mac, context: ForwardContext, from: Short
   if (place !== undefined && isLocalPlace(place)) {
     return { ...BASE, actions: [{ kind: "output", port: placePort(place) }] };
   }
-  // A flood by a peer that does not know where the destination is. If we do, our own ports need not see it.
-  const actions = place === undefined ? outputs(ports.locals, undefined) : [];
+  // A flood by a peer that does not know where the destination is. If we do, our own ports need not see it. That it is at
+  // that very peer we know wrongly: a loop there has shown it.
+  const anywhere = place === undefined || place === peerPlace(from);
+  const actions = anywhere ? outputs(ports.locals, undefined) : [];
   addHops(actions, from, network.broadcast(from), key);
   return flood(actions, ethDst, from);
 }

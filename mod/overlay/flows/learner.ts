@@ -40,6 +40,9 @@ export class Learner {
       return this.#refused(place, now);
     }
     if (teaches === undefined) return "learnt";
+    if (!isLocalPlace(teaches) && context.macs.disclaim(key.ethDst, teaches)) {
+      this.#parts.out.effects.push({ kind: "unlearn", mac: key.ethDst });
+    }
     const learnt = context.macs.learn(key.ethSrc, teaches, now);
     const evicted = context.macs.takeEvicted();
     if (evicted.length > 0) {

@@ -102,6 +102,15 @@ export class MacTable {
     return moves ? "moved" : "same";
   }
 
+  /** Whoever is at `place` sends to `mac`, and so does not have it, whatever a loop has shown there: the loop guard refuses
+   * it at no local port any more. Says whether it was thought to be there. */
+  disclaim(mac: Mac, place: Place): boolean {
+    const binding = this.#bindings.get(mac);
+    if (binding === undefined || binding.place !== place) return false;
+    binding.shown = -Infinity;
+    return true;
+  }
+
   /** Takes note of a conclusion from a flow found at start; never overrides anything. */
   suppose(mac: Mac, place: Place, now: Millis): void {
     if (!this.#bindings.has(mac)) this.#add(mac, place, now, true);

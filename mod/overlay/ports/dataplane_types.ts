@@ -193,6 +193,8 @@ export type DataplaneEffect =
     readonly inPort: PortNo;
     readonly actions: readonly FlowAction[];
   }
+  /** Frames for this address arrive from where it was thought to be: a switch that has learnt that by itself forgets it. */
+  | { readonly kind: "unlearn"; readonly mac: Mac }
   /** Delete one of our flows; that it is gone already is no error. */
   | { readonly kind: "delete"; readonly ufid: Ufid }
   /** Delete a flow that somebody else made. */

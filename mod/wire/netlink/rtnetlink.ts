@@ -36,6 +36,7 @@ export {
 export { decodeSendDropped, getStatistics } from "./rtnetlink_statistics.ts";
 export { BLACKHOLE, dropWhatLeaves, letLeave, linksOfQdiscNotice, QDISC_NOTICES } from "./rtnetlink_qdisc.ts";
 export {
+  deleteBridgeEntry,
   dumpBridgeTable,
   learntAtPorts,
   NEIGHBOUR_NOTICES,

@@ -4,7 +4,7 @@ import { type AttributeReader, NLM_F, splitMessages } from "./netlink.ts";
 import { NetlinkWriter } from "./netlink_writer.ts";
 
 const AF_BRIDGE = 7;
-const RTM = { setLink: 19, newNeighbour: 28, getNeighbour: 30 } as const;
+const RTM = { setLink: 19, newNeighbour: 28, deleteNeighbour: 29, getNeighbour: 30 } as const;
 const IFLA = { master: 10, portInfo: 12 } as const;
 const PORT = {
   state: 1,
@@ -88,6 +88,13 @@ export function setBridgeEntry(port: number, mac: Mac): Uint8Array<ArrayBuffer> 
   const flags = NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.replace;
   const writer = new NetlinkWriter(64).begin(RTM.newNeighbour, flags);
   writer.u8(AF_BRIDGE).u8(0).u16(0).u32(port).u16(NOARP).u8(MASTER | STICKY).u8(0);
+  return writer.attrBytes(NDA_LLADDR, macToBytes(mac)).end().finish();
+}
+
+/** Has a bridge forget that an address is behind a port. The kernel refuses it (ENOENT) where it is not. */
+export function deleteBridgeEntry(port: number, mac: Mac): Uint8Array<ArrayBuffer> {
+  const writer = new NetlinkWriter(64).begin(RTM.deleteNeighbour, NLM_F.request | NLM_F.ack);
+  writer.u8(AF_BRIDGE).u8(0).u16(0).u32(port).u16(0).u8(MASTER).u8(0);
   return writer.attrBytes(NDA_LLADDR, macToBytes(mac)).end().finish();
 }
 

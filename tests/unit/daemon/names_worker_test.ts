@@ -231,7 +231,10 @@ Deno.test("the name server's thread ends programs that take too long, and what t
   await using trial = new NamesTrial();
   const ownPid = (name: string) => `echo $$ > ${folder}/${name}`;
   probeBy(trial, "slow", ["sh", "-c", `${ownPid("slow")}; sleep 1000`], 3_000);
-  probeBy(trial, "left", ["sh", "-c", `sh -c '${ownPid("left")}; exec sleep 1000' & sleep 0.2`]);
+  const left = `sh -c '${
+    ownPid("left")
+  }; exec sleep 1000' & until [ -s ${folder}/left ]; do sleep 0.02; done`;
+  probeBy(trial, "left", ["sh", "-c", left]); // it leaves when that other one runs
   const told = [...await trial.healthOf(2)].sort();
   assert.deepEqual(told, ["left true", "slow false: no answer within 3000 ms"]);
   for (const name of ["slow", "left"]) trial.service.probe(name, undefined);

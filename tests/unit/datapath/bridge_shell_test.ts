@@ -273,6 +273,7 @@ Deno.test("BridgeDatapath is woken when the watch for loops is due that a packet
     storm: (now) => void (due = now + 50),
     returned: () => "strange",
     strange: () => {},
+    unlearn: () => {},
     stopped: [],
     nextWake: () => due,
   });
@@ -282,6 +283,20 @@ Deno.test("BridgeDatapath is woken when the watch for loops is due that a packet
   assert.equal(trial.datapath.nextWake(), NOW + 50);
   trial.datapath.wake(trial.post, NOW); // from here on the loop asks the watch itself
   assert.equal(trial.datapath.nextWake(), Infinity);
+});
+
+Deno.test("BridgeDatapath has the kernel's bridge forget what the core does not believe any more", () => {
+  const forgotten: [Mac, Millis][] = [];
+  const trial = new Trial({
+    storm: () => {},
+    returned: () => "strange",
+    strange: () => {},
+    unlearn: (mac, now) => void forgotten.push([mac, now]),
+    stopped: [],
+    nextWake: () => Infinity,
+  });
+  trial.datapath.perform({ kind: "unlearn", mac: 0x20 as Mac }, trial.post, NOW);
+  assert.deepEqual(forgotten, [[0x20, NOW]]);
 });
 
 Deno.test("BridgeDatapath with the data plane's core sends nothing back to the bridge, and asks once about what is known", () => {

@@ -58,6 +58,7 @@ const ROWS: readonly Row[] = [
     tun(2, 4, 4),
   ]],
   ["flooded to us for a peer we know", remote(2, 1, 2, AT_B, AT_C), "once", [tun(2, 4, 4)]],
+  ["to one that we thought to be there where it comes from", remote(2, 1, 2, NOBODY, AT_B), "none", []],
   ["in transit", remote(2, 4, 2, NOBODY, ALL), "flow", [tun(2, 4, 4)]],
   ["in transit to where it came from", remote(4, 3, 2, NOBODY, ALL), "flow", [], "hairpin"],
   ["in transit to a peer that cannot be reached", remote(2, 5, 2, NOBODY, ALL), "flow", [], "no-route"],

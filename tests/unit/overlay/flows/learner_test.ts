@@ -63,6 +63,25 @@ Deno.test("Dataplane bounds what goes to everybody because nobody knows its dest
   assert.deepEqual(kinds(miss(core, local(0x10, 0x20), 1_000)), ["install"], "what is known goes on");
 });
 
+Deno.test("Dataplane gives an address back to its port that a loop had shown at a peer, once that peer sends to it", () => {
+  const core = made();
+  established(core);
+  const [box, theirs] = [0x10, 0x20];
+  const from = (src: number, dst: number) => ({ ...local(src, dst, 9), tunnel: tunnel(0x1002, hostIp(2)) });
+  miss(core, local(box, BROADCAST), 1_000);
+  miss(core, from(theirs, BROADCAST), 1_000);
+  miss(core, from(box, BROADCAST), 3_500); // what went round there
+  const effects = miss(core, from(theirs, box), 3_600);
+  assert.deepEqual(kinds(effects), ["unlearn", "execute"]);
+  const [, execute] = effects;
+  assert.ok(execute?.kind === "execute");
+  assert.deepEqual(execute.actions.filter(({ kind }) => kind === "output").map(({ port }) => port), [0, 1]);
+  // It answers, well before the guard against loops would believe it.
+  const answer = miss(core, local(box, theirs), 3_650).at(-1);
+  assert.ok(answer?.kind === "install" && answer.actions.length === 1, JSON.stringify(answer));
+  assert.deepEqual(kinds(miss(core, from(theirs, box), 3_700)), ["install"]);
+});
+
 Deno.test("Dataplane lets nobody use up a peer's share in its name", () => {
   const core = made();
   established(core);

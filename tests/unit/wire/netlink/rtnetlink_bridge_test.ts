@@ -39,6 +39,12 @@ Deno.test("setBridgeEntry() is what `bridge fdb replace ... master static sticky
   assert.equal(toHex(bytes.subarray(16)), "07000000" + "09000000" + "40004400" + "0a000200026d65736835");
 });
 
+Deno.test("deleteBridgeEntry() is what `bridge fdb del ... master` sends, but for the state, which the kernel ignores", () => {
+  const bytes = rt.deleteBridgeEntry(9, 0x02_6d_65_73_68_35 as Mac);
+  assert.equal(toHex(bytes.subarray(4, 8)), "1d000500");
+  assert.equal(toHex(bytes.subarray(16)), "07000000" + "09000000" + "00000400" + "0a000200026d65736835");
+});
+
 Deno.test("setNeighbour() is what `ip neigh replace ... nud permanent` sends, and decodeNeighbour() reads it", () => {
   const bytes = rt.setNeighbour(9, "169.254.53.53" as Ip, 0x02_6d_65_73_68_35 as Mac);
   const attributes = "08000100a9fe3535" + "0a000200026d65736835";
