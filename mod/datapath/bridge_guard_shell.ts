@@ -52,8 +52,8 @@ export interface BridgeGuardParts {
   /** Name of the bridge, and of the TAP, which leads to everybody else. */
   readonly bridge: string;
   readonly tap: string;
-  /** Sends a frame out of an interface. */
-  readonly send: (name: string, frame: Uint8Array<ArrayBuffer>) => void;
+  /** Sends a frame out of an interface. The guard disposes of it. */
+  readonly sender: Disposable & { send(name: string, frame: Uint8Array<ArrayBuffer>): void };
   /** Gives numbers of probes that nobody can guess. */
   readonly draw: () => number;
   readonly log: Logger;
@@ -103,7 +103,10 @@ export class BridgeGuard implements Watcher {
   /** See Watcher. */
   drain(now: Millis): void {
     if (!takeNotices(this.#parts.notices, () => void this.#heard++)) this.#heard += NOTICES;
-    if (this.#heard >= NOTICES) this.#lookAt = Math.min(this.#lookAt, Math.max(now, this.#looked + LOOK_MS));
+    if (this.#heard < NOTICES) return;
+    // In a loop addresses move from port to port, which is no flood of them.
+    const soonest = Math.max(now, this.#looked + LOOK_MS, this.#hush?.endAt ?? now);
+    this.#lookAt = Math.min(this.#lookAt, soonest);
   }
 
   /** Frames for everybody come from containers in masses; `repeated`: the same one, as in a loop. */
@@ -230,13 +233,13 @@ export class BridgeGuard implements Watcher {
   }
 
   #perform(socket: NetlinkSocket, steps: readonly LoopStep[]): void {
-    const { log, send } = this.#parts;
+    const { log, sender } = this.#parts;
     for (const step of steps) {
       const name = this.#names.get(step.port);
       if (name === undefined) continue;
       if (step.kind === "probe") {
         try {
-          send(name, encodeLoopProbe(step.number));
+          sender.send(name, encodeLoopProbe(step.number));
         } catch (thrown) { // its queue is full, it is down, or it has just gone
           log.debug("overlay/loop-probe", { interface: name, reason: messageOf(thrown) });
         }
@@ -273,6 +276,7 @@ export class BridgeGuard implements Watcher {
         this.#parts.log.debug("overlay/bridge-port", { reason: messageOf(thrown) });
       }
     }
+    this.#parts.sender[Symbol.dispose]();
     this.#parts.notices[Symbol.dispose]();
   }
 }

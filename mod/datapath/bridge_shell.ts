@@ -11,6 +11,7 @@ import type { SleevePort, TakePacket } from "../overlay/ports/sleeve_port.ts";
 import { loopProbeAt } from "../wire/packet/loop_probe.ts";
 import { GroupFrames } from "./group_frames.ts";
 import { EndedFlows } from "./ended_flows.ts";
+import { MissQueue, placeOf, READ_PACKETS } from "./miss_queue.ts";
 import type { TapKeeper } from "./tap_keeper.ts";
 import { TAP_PACKET, type TapPort } from "../overlay/ports/tap_port.ts";
 import { tagAt, type UserFlow, UserFlows } from "./user_flows.ts";
@@ -21,7 +22,7 @@ export const BRIDGE_PORT = 1 as PortNo;
 export const SLEEVE_PORT = 2 as PortNo;
 /** Bounds that are not the usual ones: all containers are behind one port. */
 export const BRIDGE_LIMITS = { macsPerPort: 16_384, flowsPerSource: 32_768 } as const;
-/** Packets taken from the TAP by one call of drain(): links, timers and requests come in between. */
+/** Packets of the TAP that flows carry in one call of drain(): links, timers and requests come in between. */
 const TAP_BATCH = 64;
 /** A packet of the TAP that comes so long after the one before is alone. */
 const ALONE_MS = 0.2;
@@ -29,6 +30,16 @@ const ALONE_MS = 0.2;
 const ALONE_AT_MOST = 4;
 /** Where packets are read to: room for a tag in front. */
 const READ_AT = 16;
+
+/** Misses of senders that have flows wait in their own name: their places begin here. All others of the bridge share one, as
+ * nothing tells at which port they are. */
+const SENDERS = 2 ** 49;
+
+/** A packet of a miss that waits. */
+interface WaitingPacket {
+  readonly sleeve: SleeveKey | undefined;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
 
 /** A packet under way: what the actions of a decision about it are carried out on. */
 interface Packet {
@@ -60,6 +71,7 @@ export class BridgeDatapath implements Datapath {
   readonly #keeper: TapKeeper;
   readonly #flows = new UserFlows();
   readonly #ended = new EndedFlows();
+  readonly #waiting = new MissQueue<WaitingPacket>();
   /** For frames that are no packet under way. */
   readonly #own = new Uint8Array(TAP_PACKET);
   readonly #packet: Packet = { bytes: this.#own, from: 0, to: 0 };
@@ -123,10 +135,33 @@ export class BridgeDatapath implements Datapath {
     this.#isReady = at.isReady;
     if (at.isReady(1) || this.#tap.gone) this.#keeper.drain(at.isReady(1), at.now);
     const written = this.#written;
+    this.#waiting.begin();
     const more = this.#sleeve.drain(post, this.#linksAt);
     // What was written to the TAP may have been answered meanwhile: an echo, an acknowledgement.
     const answered = this.#written !== written;
-    return (at.isReady(0) || answered) && this.#readTap() || more;
+    const unread = (at.isReady(0) || answered) && this.#readTap();
+    if (!this.#waiting.waits) return unread || more;
+    this.#serve();
+    return true;
+  }
+
+  /** Misses that have waited, as far as it is their turn. Others of the same flow may have been decided meanwhile. */
+  #serve(): void {
+    const { buffer } = this.#tap;
+    for (let next = this.#waiting.take(); next !== undefined; next = this.#waiting.take()) {
+      const { bytes, sleeve } = next;
+      buffer.set(bytes, READ_AT);
+      const to = READ_AT + bytes.length;
+      const frame = READ_AT + VIRTIO_HEADER;
+      const flow = sleeve === undefined
+        ? this.#flows.ofLocal(buffer, frame)
+        : this.#flows.ofLink(sleeve, buffer, frame);
+      if (flow === undefined) {
+        this.#decide({ ...originOf(sleeve), ...addressesAt(buffer, frame) }, buffer, READ_AT, to);
+      } else if (sleeve !== undefined || this.#allows(flow, buffer, frame)) {
+        this.#follow(flow, buffer, READ_AT, to);
+      }
+    }
   }
 
   /** Takes packets from the TAP. One that comes alone leaves with the end of this round, and waiting tells whether there is
@@ -137,27 +172,27 @@ export class BridgeDatapath implements Datapath {
     this.#alone = alone ? this.#alone + 1 : 0;
     this.#readAt = this.#now;
     const tap = this.#tap;
-    const most = alone ? 1 : TAP_BATCH;
-    for (let count = 0; count < most; count++) {
+    let left = alone ? 1 : TAP_BATCH;
+    for (let most = alone ? 1 : READ_PACKETS; left > 0 && most > 0; most--) {
       const length = tap.read(READ_AT);
       if (length === 0) {
         this.#crowded = false;
         return false;
       }
-      this.#departing(tap.buffer, READ_AT, READ_AT + length);
+      if (this.#departing(tap.buffer, READ_AT, READ_AT + length)) left--;
     }
     this.#crowded = !alone;
     return !alone;
   }
 
-  /** A packet of a local container. */
-  #departing(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
+  /** A packet of a local container. Says whether a flow has carried it. */
+  #departing(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): boolean {
     const frame = from + VIRTIO_HEADER;
-    if (to - frame < ETHERNET_HEADER) return;
+    if (to - frame < ETHERNET_HEADER) return false;
     const isGroup = (bytes[frame]! & 1) !== 0;
     if (isGroup) {
       const probe = this.#probeAt(bytes, frame, to);
-      if (probe === "ours" || probe === "cut") return;
+      if (probe === "ours" || probe === "cut") return false;
       if (probe === "strange") {
         this.#watch?.strange(this.#now);
         this.#heedWatch();
@@ -165,11 +200,15 @@ export class BridgeDatapath implements Datapath {
       this.#groups.seen(bytes, frame, to, this.#now);
     }
     const flow = this.#flows.ofLocal(bytes, frame);
-    if (flow !== undefined) {
-      if (isGroup && !this.#groups.allows(flow, bytes[frame] === 0xff, this.#now)) return;
-      return this.#follow(flow, bytes, from, to);
-    }
-    this.#miss({ inPort: BRIDGE_PORT, ...addressesAt(bytes, frame) }, bytes, from, to);
+    if (flow === undefined) this.#miss(undefined, bytes, from, to);
+    else if (!isGroup || this.#allows(flow, bytes, frame)) this.#follow(flow, bytes, from, to);
+    return flow !== undefined;
+  }
+
+  /** Whether a frame of a container is within what its sender may send to a group. */
+  #allows(flow: UserFlow, bytes: Uint8Array, frame: number): boolean {
+    const first = bytes[frame]!;
+    return (first & 1) === 0 || this.#groups.allows(flow, first === 0xff, this.#now);
   }
 
   /** A packet that came over a link. */
@@ -180,8 +219,7 @@ export class BridgeDatapath implements Datapath {
     if (probe === "ours" || probe === "cut") return;
     const flow = this.#flows.ofLink(key, bytes, frame);
     if (flow !== undefined) return this.#follow(flow, bytes, from, to);
-    const sleeve = { link: key.link, id: key.id };
-    this.#miss({ inPort: SLEEVE_PORT, sleeve, ...addressesAt(bytes, frame) }, bytes, from, to);
+    this.#miss({ link: key.link, id: key.id }, bytes, from, to);
   }
 
   /** A probe of ours says that it has come back, and has done its work. */
@@ -205,17 +243,20 @@ export class BridgeDatapath implements Datapath {
     this.#run(flow.actions, bytes, from, to);
   }
 
-  #miss(
-    key: Miss["key"],
-    bytes: Uint8Array<ArrayBuffer>,
-    from: number,
-    to: number,
-  ): void {
+  #miss(sleeve: SleeveKey | undefined, bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     this.#misses++;
+    const key = { ...originOf(sleeve), ...addressesAt(bytes, from + VIRTIO_HEADER) };
     if (this.#busy) {
       // An answer to a packet under way: the octets are gone when its turn comes.
       return this.#post({ kind: "miss", miss: { key, frame: bytes.slice(from + VIRTIO_HEADER, to) } });
     }
+    if (this.#waiting.atOnce(false)) return this.#decide(key, bytes, from, to);
+    const sender = sleeve === undefined && this.#flows.knowsLocal(key.ethSrc);
+    const place = sender ? SENDERS + key.ethSrc : placeOf(key);
+    this.#waiting.keep(place, to - from, () => ({ sleeve, bytes: bytes.slice(from, to) }));
+  }
+
+  #decide(key: Miss["key"], bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
     const frame = bytes.subarray(from + VIRTIO_HEADER, to);
     const packet = this.#packet;
     [packet.bytes, packet.from, packet.to] = [bytes, from, to];
@@ -319,7 +360,17 @@ export class BridgeDatapath implements Datapath {
     const stopped = this.#watch?.stopped ?? [];
     const sleeve = this.#sleeve.counts();
     const { mended: repaired } = this.#keeper;
-    return { hits, misses, refused, lost: 0, masks: 0, damaged: 0, repaired, sleeve, stopped };
+    return {
+      hits,
+      misses,
+      refused,
+      lost: this.#waiting.lost,
+      masks: 0,
+      damaged: 0,
+      repaired,
+      sleeve,
+      stopped,
+    };
   }
 
   /** See Datapath. */
@@ -328,6 +379,10 @@ export class BridgeDatapath implements Datapath {
     this.#sleeve[Symbol.dispose]();
     this.#tap[Symbol.dispose]();
   }
+}
+
+function originOf(sleeve: SleeveKey | undefined): Pick<Miss["key"], "inPort" | "sleeve"> {
+  return sleeve === undefined ? { inPort: BRIDGE_PORT } : { inPort: SLEEVE_PORT, sleeve };
 }
 
 function addressesAt(bytes: Uint8Array, frame: number): Pick<Miss["key"], "ethSrc" | "ethDst" | "tagged"> {

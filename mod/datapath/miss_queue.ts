@@ -1,7 +1,7 @@
 /** Misses that wait for the core. They are read faster than they are decided, so that what has a flow does not wait behind
  * them, and each place has its turn: a flood delays and loses the frames of those alone who flood. */
 import { FairQueue } from "../core/fair_queue.ts";
-import type { FlowKey } from "../wire/netlink/ovs_keys.ts";
+import type { FlowKey, Miss } from "../wire/netlink/ovs_keys.ts";
 import { loopProbeAt } from "../wire/packet/loop_probe.ts";
 import { vniSource } from "../wire/packet/vxlan.ts";
 
@@ -61,6 +61,13 @@ export class MissQueue<T> {
 export function placeOf({ inPort, sleeve, tunnel }: Pick<FlowKey, "inPort" | "sleeve" | "tunnel">): number {
   const id = tunnel?.id ?? sleeve?.id;
   return id === undefined ? inPort : PEERS + vniSource(id);
+}
+
+/** Decides about a miss whose frame is valid for now, or has a copy of it wait. */
+export function decideOrKeep(queue: MissQueue<Miss>, miss: Miss, decide: (miss: Miss) => void): void {
+  const { frame, key } = miss;
+  if (queue.atOnce(isUrgent(frame, key.tunnel !== undefined))) return decide(miss);
+  queue.keep(placeOf(key), frame.length, () => ({ key, frame: frame.slice() }));
 }
 
 /** Whether the frame of a miss is to wait for nothing: what finds loops, and heartbeats of links through tunnels. */

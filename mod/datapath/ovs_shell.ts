@@ -13,7 +13,7 @@ import {
   writeFlowDelete,
   writeFlowNew,
 } from "../wire/netlink/ovs_flow.ts";
-import type { PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
+import type { Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
 import type {
   Datapath,
   DatapathCounts,
@@ -29,6 +29,7 @@ import { NLM_F } from "../wire/netlink/netlink.ts";
 import { AskedAnswers, EndedFlows } from "./ended_flows.ts";
 import type { HostLeg } from "./host_leg.ts";
 import { datapathGone, OvsKernel } from "./ovs_kernel_shell.ts";
+import { decideOrKeep, MissQueue } from "./miss_queue.ts";
 import { OvsMeters } from "./ovs_meters.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 import { TunnelPorts } from "./tunnel_ports_shell.ts";
@@ -41,9 +42,9 @@ import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 const UPCALLS = 0;
 const NOTICES = 1;
 const USER_SPACE = 2;
-/** Batches of misses taken by one call of drain(). Timers come in between: while a busy machine answers many misses, the
- * heartbeats of its links go out in time. */
-const BATCHES = 2;
+/** Batches of misses read by one call of drain(): more than are decided. Timers come in between: while a busy machine answers
+ * many misses, the heartbeats of its links go out in time. */
+const BATCHES = 8;
 /** News of user space's sending bring about more to send, but not for ever. */
 const ROUNDS = 4;
 /** What is gathered for one send, in octets; one more effect, a frame of 64 KiB, may come on top. */
@@ -76,6 +77,7 @@ export class OvsDatapath implements Datapath {
   readonly #tunnels: TunnelPorts;
   readonly #backlog = new Backlog();
   readonly #ended = new EndedFlows();
+  readonly #waiting = new MissQueue<Miss>();
   readonly #answers = new AskedAnswers();
   readonly #meters: OvsMeters;
   #checkAt = Infinity;
@@ -151,8 +153,14 @@ export class OvsDatapath implements Datapath {
   /** See Datapath. */
   drain(post: PostEvent, at: { now: Millis; isReady: (index: number) => boolean }): boolean {
     if (at.isReady(NOTICES)) this.#takeNotices(post, at.now);
-    let more = at.isReady(UPCALLS) && this.#takeUpcalls(post);
-    this.#backlog.update(more, at.now, post);
+    this.#waiting.begin();
+    const unread = at.isReady(UPCALLS) && this.#takeUpcalls(post);
+    this.#backlog.update(unread, at.now, post); // of what has been read, heartbeats have not waited
+    for (let miss = this.#waiting.take(); miss !== undefined; miss = this.#waiting.take()) {
+      post({ kind: "miss", miss });
+    }
+    this.#send();
+    let more = unread || this.#waiting.waits;
     const user = this.#user;
     if (user !== undefined) {
       const { now } = at;
@@ -190,9 +198,8 @@ export class OvsDatapath implements Datapath {
     if (upcall.kind !== "miss" || upcall.datapath !== this.#kernel.index) return;
     const { inPort } = upcall.miss.key;
     if (!this.#ports.has(inPort)) this.#meet(inPort, post);
-    if (inPort !== this.#user?.port) return post(upcall);
-    const miss = this.#user.missOf(upcall);
-    if (miss !== undefined) post({ kind: "miss", miss });
+    const miss = inPort === this.#user?.port ? this.#user.missOf(upcall) : upcall.miss;
+    if (miss !== undefined) decideOrKeep(this.#waiting, miss, (miss) => post({ kind: "miss", miss }));
   }
 
   /** A frame was faster than the news of its port. */
@@ -375,7 +382,7 @@ export class OvsDatapath implements Datapath {
   counts(): DatapathCounts {
     const { hits, misses, lost, masks } = this.#kernel.datapath();
     return {
-      ...{ hits, misses, lost, masks },
+      ...{ hits, misses, lost: lost + this.#waiting.lost, masks },
       refused: this.#refused,
       damaged: this.#damaged,
       repaired: this.#repaired + (this.#user?.mended ?? 0),

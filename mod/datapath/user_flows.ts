@@ -35,6 +35,10 @@ class Corner {
     return this.#bySource.get(src)?.get(dst * 2 + tag) ?? this.wide[tag];
   }
 
+  knows(src: Mac): boolean {
+    return this.#bySource.has(src);
+  }
+
   put(flow: UserFlow): void {
     const { ethDst, ethSrc, tagged } = flow.key;
     const tag = tagged === true ? 1 : 0;
@@ -152,6 +156,11 @@ export class UserFlows {
     const flow = { ufid, key, actions, packets: 0, bytes: 0, windowAt: -Infinity, windowCount: 0 };
     this.#byId.set(ufid, flow);
     this.#corner(key).put(flow);
+  }
+
+  /** Whether there are flows of frames from this address of a local container. */
+  knowsLocal(src: Mac): boolean {
+    return this.#local.knows(src);
   }
 
   /** The flow of this id. */

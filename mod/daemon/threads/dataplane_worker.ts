@@ -2,7 +2,7 @@
 import type { LogEvent } from "../../core/log_events.ts";
 import { loadDropAll } from "../../../ffi/bpf.ts";
 import { inNetns } from "../../../ffi/netns.ts";
-import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { FrameSender } from "../../../ffi/packet_socket.ts";
 import { StandingEpoll } from "../../../ffi/epoll.ts";
 import { Wakeup } from "../../../ffi/poll.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -56,8 +56,6 @@ import { NetworkNotices } from "./network_notices.ts";
 import { openEbpf } from "./ebpf_parts.ts";
 import { ovsAdapters } from "./ovs_adapters.ts";
 import { openSleeve } from "./sleeve_parts.ts";
-
-const OWN_NAMESPACE = "/proc/thread-self/ns/net";
 
 /** This side of the worker's channel. */
 const scope = globalThis as unknown as {
@@ -161,7 +159,7 @@ async function openDatapath(
     notices: openNetlinkIn({ protocol: "route", groups: [NEIGHBOUR_NOTICES] }),
     openRoute: () => openNetlinkIn({ protocol: "route" }),
     ...{ bridge: name, tap: tap.name, log: around.log },
-    send: (port, frame) => sendFrames(OWN_NAMESPACE, port, [frame]),
+    sender: new FrameSender(),
     draw: () => random.below(PROBE_NUMBERS),
   });
   guard.begin();

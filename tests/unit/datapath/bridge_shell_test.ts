@@ -15,6 +15,7 @@ import { TapKeeper } from "../../../mod/datapath/tap_keeper.ts";
 import type { FlowAction, SleeveKey, Ufid } from "../../../mod/wire/netlink/ovs_keys.ts";
 import type { Vni } from "../../../mod/wire/packet/vxlan.ts";
 import { OVS_HOST } from "../overlay/ovs_host.ts";
+import { DECIDED_MISSES, READ_PACKETS } from "../../../mod/datapath/miss_queue.ts";
 import { FakeTap } from "../overlay/fake_sleeve.ts";
 import { frameOf, numberOf } from "../overlay/kernel.ts";
 import { SILENT } from "./link_notices.ts";
@@ -207,14 +208,22 @@ Deno.test("BridgeDatapath keeps an answer to a packet under way until its turn, 
 Deno.test("BridgeDatapath takes a bounded part of what waits and says that there is more", () => {
   const trial = new Trial();
   trial.drain(); // what follows comes in a row
-  for (let i = 0; i < 100; i++) trial.tap.queue.push(packetOf(2, 1, i));
+  const count = READ_PACKETS + DECIDED_MISSES;
+  for (let i = 0; i < count; i++) trial.tap.queue.push(packetOf(2, 1, i));
   assert.equal(trial.drain(), true);
-  assert.ok(trial.tap.queue.length > 0);
+  assert.deepEqual([trial.tap.queue.length, trial.events.length], [DECIDED_MISSES, DECIDED_MISSES]);
+  trial.drainAll();
   assert.equal(trial.drain(), false);
-  assert.equal(trial.tap.queue.length, 0);
   trial.tap.queue.push(new Uint8Array(12));
   trial.drain();
-  assert.equal(trial.events.length, 100, "runts are no frames");
+  assert.equal(trial.events.length, count, "runts are no frames");
+  trial.install(1, [CARRY]);
+  trial.tap.queue.push(packetOf(2, 1));
+  trial.drainAll();
+  trial.drain();
+  for (let i = 0; i < 100; i++) trial.tap.queue.push(packetOf(2, 1, i));
+  assert.equal(trial.drain(), true);
+  assert.equal(trial.tap.queue.length, 100 - 64, "of what has a flow it takes less");
 });
 
 Deno.test("BridgeDatapath sends a packet that comes alone at once, and gathers those that come in a row", () => {
@@ -331,3 +340,64 @@ Deno.test("BridgeDatapath with the data plane's core sends nothing back to the b
   assert.deepEqual([hits, misses], [2 * known.length, known.length + 3]);
   assert.equal(core.report(NOW).datapath.flows, known.length);
 });
+
+Deno.test("BridgeDatapath: what has a flow waits for no miss, and a known sender's miss for one of a flood", () => {
+  const trial = new Trial();
+  const [known, peer, stranger] = [0x10, 0x20, 0x30];
+  trial.install(1, [CARRY]);
+  trial.tap.queue.push(packetOf(peer, known, 0)); // its flow
+  trial.drainAll();
+  trial.onMiss = () => {};
+  trial.events.length = trial.sleeve.sent.length = 0;
+  trial.now = 1 as Millis;
+  trial.drain();
+  for (let i = 0; i < 3 * DECIDED_MISSES; i++) trial.tap.queue.push(packetOf(0x1_0000 + i, 0x2_0000 + i, i));
+  trial.drain();
+  trial.drain();
+  // Now some wait. Next come another one of the flood, one of the known sender and one that has a flow.
+  const seen = trial.events.length;
+  trial.tap.queue.push(packetOf(1, stranger), packetOf(stranger, known), packetOf(peer, known, 55));
+  trial.drain();
+  assert.deepEqual(trial.sleeve.sent.map(({ packet }) => numberOf(packet.subarray(10))), [55]);
+  const sources = trial.events.slice(seen).flatMap((event) =>
+    event.kind === "miss" ? [event.miss.key.ethSrc] : []
+  );
+  assert.ok(sources.indexOf(known as Mac) <= 1, `after ${sources.indexOf(known as Mac)} of the flood`);
+  trial.drainAll();
+  const all = trial.events.flatMap((event) => event.kind === "miss" ? [event.miss.key.ethSrc] : []);
+  assert.deepEqual([all.length, all.at(-1)], [3 * DECIDED_MISSES + 2, stranger]);
+});
+
+Deno.test("BridgeDatapath: packets of misses that wait are carried whole, by the flow that came meanwhile", () => {
+  const trial = new Trial();
+  let ufid = 10;
+  trial.onMiss = ({ miss: { key, frame } }) => {
+    const effect = {
+      kind: "install",
+      ufid: ufid++ as Ufid,
+      replace: false,
+      key,
+      actions: [CARRY],
+      frame,
+    } as const;
+    trial.datapath.perform(effect, trial.post, NOW);
+  };
+  trial.drain();
+  for (let i = 0; i < DECIDED_MISSES; i++) trial.tap.queue.push(packetOf(1_000 + i, 2, i));
+  trial.drain();
+  trial.datapath.drain(trial.post, { now: NOW, isReady: () => false }); // a round begins
+  for (let i = 0; i < DECIDED_MISSES; i++) {
+    trial.sleeve.take(KEY, filled(5_000 + i, i), 16, filled(0, 0).length);
+  }
+  for (let i = 0; i < 3; i++) trial.sleeve.take(KEY, filled(9_999, 70 + i), 16, filled(0, 0).length);
+  const before = trial.events.length;
+  trial.drainAll();
+  assert.equal(trial.events.length, before + 1, "one miss for the three packets of one flow");
+  const last = trial.sleeve.sent.slice(-3).map(({ packet }) => [packet[0], numberOf(packet.subarray(10))]);
+  assert.deepEqual(last, [[1, 70], [1, 71], [1, 72]]);
+});
+
+/** A packet that arrives over a link, where links have it. */
+function filled(dst: number, number: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array([...new Uint8Array(16), ...packetOf(dst, 9, number)]);
+}

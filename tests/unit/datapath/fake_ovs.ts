@@ -87,6 +87,9 @@ export class FakeOvs implements OvsAdapters {
 
   readonly #count = (by: 1 | -1) => void (this.open += by);
 
+  /** Misses that are received at once, as it is when the socket is opened. */
+  batchSize = 4;
+
   openControl(): NetlinkSocket {
     return fakeSocket((message) => this.#answer(message), { count: this.#count });
   }
@@ -98,8 +101,8 @@ export class FakeOvs implements OvsAdapters {
     return {
       portId: UPCALL_PID,
       fd: 20,
-      batchSize: 4,
-      receiveBatch: () => this.upcalls.splice(0, 4),
+      batchSize: this.batchSize,
+      receiveBatch: () => this.upcalls.splice(0, this.batchSize),
       sendFirst: (buffer, length) => {
         if (length > this.sendLimit) throw new Error("message too long");
         this.sends.push(this.#split(buffer.slice(0, length)));

@@ -199,18 +199,33 @@ Deno.test("OvsDatapath.drain() takes a bounded number of misses and says that th
   const { drain, fake, take } = opened();
   take();
   assert.equal(drain(10), false);
-  fake.upcalls.push(...Array.from({ length: 18 }, () => miss(0)));
+  fake.upcalls.push(...Array.from({ length: 66 }, () => miss(0)));
   assert.equal(drain(20), true);
   const first = take();
-  assert.equal(first.length, 9);
+  assert.equal(first.length, 33);
   assert.deepEqual(first.at(-1), { kind: "backlog", since: 10 }, "since when some may be unread");
   assert.equal(drain(30), true);
-  assert.equal(take().length, 8);
+  assert.equal(take().length, 32);
   assert.equal(drain(40), false);
   assert.deepEqual(take().map((event) => event.kind), ["miss", "miss", "backlog"]);
-  fake.upcalls.push(...Array.from({ length: 10 }, () => miss(0)));
+  fake.upcalls.push(...Array.from({ length: 34 }, () => miss(0)));
   assert.equal(drain(50), true);
   assert.deepEqual(take().at(-1), { kind: "backlog", since: 40 });
+});
+
+Deno.test("OvsDatapath reads more misses than it decides, and each port has its turn", () => {
+  const { datapath, drain, fake, take } = opened(Object.assign(new FakeOvs(), { batchSize: 32 }));
+  const ports = () => take().flatMap((event) => event.kind === "miss" ? [event.miss.key.inPort] : []);
+  fake.ports.set(1, veth(1)).set(2, veth(2));
+  fake.upcalls.push(miss(1), miss(2));
+  drain();
+  take();
+  fake.upcalls.push(...Array.from({ length: 100 }, () => miss(1)), miss(2));
+  assert.equal(drain(), true);
+  assert.deepEqual(ports(), new Array(64).fill(1));
+  assert.equal(drain(), false);
+  assert.deepEqual(ports().slice(0, 3), [1, 2, 1]);
+  assert.equal(datapath.counts().lost, 0);
 });
 
 Deno.test("OvsDatapath sends flow and frame together, everything of a batch at once", () => {
