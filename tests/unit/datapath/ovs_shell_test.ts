@@ -214,18 +214,14 @@ Deno.test("OvsDatapath.drain() takes a bounded number of misses and says that th
 });
 
 Deno.test("OvsDatapath reads more misses than it decides, and each port has its turn", () => {
-  const { datapath, drain, fake, take } = opened(Object.assign(new FakeOvs(), { batchSize: 32 }));
+  const { drain, fake, take } = opened(Object.assign(new FakeOvs(), { batchSize: 32 }));
   const ports = () => take().flatMap((event) => event.kind === "miss" ? [event.miss.key.inPort] : []);
   fake.ports.set(1, veth(1)).set(2, veth(2));
-  fake.upcalls.push(miss(1), miss(2));
-  drain();
-  take();
   fake.upcalls.push(...Array.from({ length: 100 }, () => miss(1)), miss(2));
   assert.equal(drain(), true);
   assert.deepEqual(ports(), new Array(64).fill(1));
   assert.equal(drain(), false);
   assert.deepEqual(ports().slice(0, 3), [1, 2, 1]);
-  assert.equal(datapath.counts().lost, 0);
 });
 
 Deno.test("OvsDatapath sends flow and frame together, everything of a batch at once", () => {
