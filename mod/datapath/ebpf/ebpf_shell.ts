@@ -19,7 +19,6 @@ import type { Vni } from "../../wire/packet/vxlan.ts";
 import { Backlog } from "../backlog.ts";
 import { OvsMeters } from "../ovs_meters.ts";
 import { leftForKernel, type UserSpace } from "../ovs_sleeve_shell.ts";
-import { placeOf } from "../miss_queue.ts";
 import { TapKeeper } from "../tap_keeper.ts";
 import { type TunnelPort, TunnelPorts } from "../tunnel_ports_shell.ts";
 import { MAPS, type MissHeader } from "./layout.ts";
@@ -194,10 +193,7 @@ export class EbpfDatapath implements Datapath {
   #takeMisses(post: PostEvent): TakeMisses {
     return {
       decide: (header, frame) => this.#miss(header, frame, post),
-      placeOf: (header, frame) => {
-        const key = this.#keyOf(header, frame, post);
-        return key && placeOf(key);
-      },
+      keyOf: (header, frame) => this.#keyOf(header, frame, post),
     };
   }
 

@@ -12,7 +12,7 @@ import {
   type TakePacket,
 } from "../../overlay/ports/sleeve_port.ts";
 import { TAP_PACKET, type TapPort } from "../../overlay/ports/tap_port.ts";
-import { isUrgent, MissQueue, READ_PACKETS } from "../miss_queue.ts";
+import { isUrgent, MissQueue, placeOf, READ_PACKETS } from "../miss_queue.ts";
 import { putTag, SleeveTags, takeTag } from "../sleeve_tags.ts";
 import { isLocalMiss, isMiss, MAX_OUTPUTS, MISS, type MissHeader, readMiss } from "./layout.ts";
 
@@ -37,8 +37,8 @@ export interface UserEndParts {
 export interface TakeMisses {
   /** Decides about one; the frame is valid until it returns. */
   readonly decide: (header: MissHeader, frame: Uint8Array) => void;
-  /** In whose name it waits for its turn; undefined: it is nothing to anybody. */
-  readonly placeOf: (header: MissHeader, frame: Uint8Array) => number | undefined;
+  /** Where it comes from, in whose name it waits for its turn; undefined: it is nothing to anybody. */
+  readonly keyOf: (header: MissHeader, frame: Uint8Array) => Parameters<typeof placeOf>[0] | undefined;
 }
 
 /** See the module's head. One thread, synchronous. */
@@ -114,8 +114,8 @@ export class UserEnd implements Disposable {
     const frame = buffer.subarray(VIRTIO_HEADER + header.size, to);
     const urgent = isUrgent(frame, header.source !== NO_SOURCE);
     if (this.#waiting.atOnce(urgent)) return this.#decide(header, to, take);
-    const place = take.placeOf(header, frame);
-    if (place !== undefined) this.#waiting.keep(place, to, () => buffer.slice(0, to));
+    const key = take.keyOf(header, frame);
+    if (key !== undefined) this.#waiting.keep(placeOf(key), to, () => buffer.slice(0, to));
   }
 
   /** The packet is where the TAP's are read to. */

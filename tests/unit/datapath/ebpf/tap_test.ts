@@ -27,7 +27,7 @@ const FRAME = Uint8Array.from({ length: 100 }, (_, i) => i);
 
 /** Decides about each miss; one waits in the name of its interface. */
 function take(decide: TakeMisses["decide"]): TakeMisses {
-  return { decide, placeOf: ({ ifindex }) => ifindex };
+  return { decide, keyOf: ({ ifindex }) => ({ inPort: ifindex as PortNo }) };
 }
 
 function end(slots: (number | undefined)[] = [5, 6, 7]) {
