@@ -116,6 +116,8 @@ export const LOG_EVENTS = {
   "Addresses": {
     "address-in-use": "somebody uses an address that nobody gave him",
     "address-in-use-twice": "two have one address: each gets a part of what is sent to it",
+    "routes lead to addresses of the range": "containers do not reach what is there",
+    "no route leads to addresses of the range any more": "that is over",
     "address-in-use-once": "that is over",
     "address-not-released": "it stays taken until the next start",
     "attached-address-not-held": "a target has an address that belongs to another",

@@ -57,7 +57,7 @@ export async function assemble(
   const { names } = undo.use(openNames(config, { attached, base, exposed, mesh, nameLeg, state }));
   const whoIsHere = usersHere(attached);
   const { here } = whoIsHere;
-  const { addresses, exposing, ipam, users } = undo.use(
+  const { addresses, exposing, ipam, rangeWatch, users } = undo.use(
     openIpam(config, { attached, base, dataplane, exposed, here, host, mesh, names, state }),
   );
   const taken = openTaken(config, { base, dataplane, ipam, mesh, state, users, whoIsHere });
@@ -77,7 +77,7 @@ export async function assemble(
     router: mesh.router,
     dataplane: dataplane.handle,
     ...{ addresses, attachments, containers, exposing, ipam, names, proxy, paths },
-    taken: taken.addresses,
+    ...{ taken: taken.addresses, rangeWatch },
     originOf: mesh.originOf,
     ...{ members: plugin.members, places: plugin.places, lookupProblem: plugin.lookupProblem },
     exposedProblem: () => exposed.problem,

@@ -12,6 +12,7 @@ import type { DnsReport } from "../dns/service_types.ts";
 import type { Router } from "../mesh/router_shell.ts";
 import type { ConnectionSnapshot } from "../mesh/snapshot.ts";
 import type { DataplaneStatus } from "../overlay/ports/dataplane_messages.ts";
+import type { RangeWatch } from "./addresses/range_watch.ts";
 import type { TakenAddresses } from "./addresses/taken_addresses.ts";
 import type { Ipam } from "./addresses/addresses.ts";
 import { ipamApi, ipamSources } from "./addresses/ipam_api.ts";
@@ -67,6 +68,8 @@ export interface ControlParts {
   readonly paths: Omit<PathParts, "left" | "lookUp" | "ownerOf">;
   /** Notices addresses that two use. */
   readonly taken: Pick<TakenAddresses, "lookAtOwn" | "problems">;
+  /** Tells of routes into the range. */
+  readonly rangeWatch: Pick<RangeWatch, "problems"> | undefined;
   /** What this host's firewall does to the mesh, as it is now, and what was done about it. */
   readonly firewall: () => FirewallState;
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
@@ -107,6 +110,7 @@ export function controlApi(parts: ControlParts): ControlApi {
         ...parts.members?.problems() ?? [],
         ...parts.places?.problems() ?? [],
         ...parts.taken.problems(),
+        ...parts.rangeWatch?.problems() ?? [],
         ...[parts.lookupProblem()].filter((problem) => problem !== undefined),
       ],
       stateWasLost: parts.stateWasLost ? config.stateDir : undefined,

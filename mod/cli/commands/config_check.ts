@@ -28,7 +28,8 @@ export const run: CommandRun = async (invocation, io): Promise<number> => {
     return 0;
   }
   const { settingsFaults } = await import("../../daemon/settings_check.ts");
-  const faults = await settingsFaults(config);
+  const { faults, warnings: toKnow } = await settingsFaults(config);
+  for (const warning of toKnow) io.err(printable(`warning: ${warning}`) + "\n");
   for (const fault of faults) io.err(formatError(fault));
   return Math.max(0, ...faults.map(({ code }) => code.startsWith("usage/") ? WRONG_USAGE : FAILED));
 };

@@ -2,8 +2,10 @@
 import { interfaceIndex } from "../../../ffi/process.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
 import { listLinks } from "../../attach/mod.ts";
+import type { Cidr } from "../../core/addr.ts";
+import type { MeshnetError } from "../../core/errors.ts";
 import type { Link } from "../../wire/netlink/rtnetlink.ts";
-import type { Check } from "../checks.ts";
+import type { Check, Finding } from "../checks.ts";
 import type { Config } from "../config/config.ts";
 import { chooseDatapath, type DatapathChoice } from "../host/choose_datapath.ts";
 import { whyNoEbpf } from "../host/ebpf_host.ts";
@@ -15,7 +17,7 @@ import { unsafeFolder } from "./folders.ts";
 import { descriptorUse, tooFewLeft, tooFewOpenFiles, tooFewThreads } from "./limits.ts";
 import { routerAnswers } from "./other_router.ts";
 import { namePortTaken, tcpPortTaken, udpPortTaken, withOwner } from "./ports.ts";
-import { overlappingRoute } from "./routes.ts";
+import { hiddenByRange, overlappingRoute } from "./routes.ts";
 
 /** What the checks are made with. */
 export interface HostCheckOptions {
@@ -81,8 +83,16 @@ export function hostChecks(
     },
     {
       name: "range of addresses",
-      at: ["start", "stopped", "running"],
-      find: () => config.ipam && overlappingRoute(config.ipam.universe.cidr, hostRoutes()),
+      at: ["start"], // a daemon that runs tells it as a problem of its status
+      find: async () => (await rangeTrouble(config)).fault,
+    },
+    {
+      name: "range of addresses",
+      at: ["stopped"],
+      async find() {
+        const { fault, hidden } = await rangeTrouble(config);
+        return fault ?? hidden;
+      },
     },
     {
       name: "UDP port",
@@ -108,6 +118,23 @@ export function hostChecks(
       },
     },
   ];
+}
+
+/** Whether routes of this host lead to addresses of the range: a fault (`fault`) unless it gave such addresses out before
+ * (`hidden`). `uses` says whether it did; by default the state of a stopped daemon does. */
+export async function rangeTrouble(
+  { ipam, stateDir }: Pick<Config, "ipam" | "stateDir">,
+  uses?: (range: Cidr) => Promise<boolean>,
+): Promise<{ readonly fault?: MeshnetError; readonly hidden?: Finding }> {
+  if (ipam === undefined) return {};
+  const range = ipam.universe.cidr;
+  const routes = hostRoutes();
+  const fault = overlappingRoute(range, routes);
+  if (fault === undefined) return {};
+  const { usedRange } = await import("./used_range.ts"); // no start without such a route shall load it
+  const isUsed = uses === undefined ? usedRange(range, stateDir) : await uses(range);
+  const hidden = hiddenByRange(range, routes);
+  return isUsed && hidden !== undefined ? { hidden } : { fault };
 }
 
 function findOvsHere(): void {

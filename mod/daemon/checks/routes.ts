@@ -19,16 +19,29 @@ export const DEFAULT_PREFIX = 1;
 const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"];
 /** Smallest range that is proposed. */
 const SMALLEST = 24;
+/** Routes that one sentence names. */
+const MOST_NAMED = 4;
+
+/** Routes that lead to addresses of the range. */
+function clashes(range: Cidr, routes: readonly HostRoute[]): readonly HostRoute[] {
+  return routes.filter(({ destination }) =>
+    destination.prefix > DEFAULT_PREFIX && isIpv4(destination.ip) && overlap(range, destination)
+  );
+}
+
+/** Where else all hosts could have their addresses. */
+function otherRange(range: Cidr, routes: readonly HostRoute[]): string {
+  const taken = routes.map(({ destination }) => destination).filter(({ ip, prefix }) =>
+    prefix > DEFAULT_PREFIX && isIpv4(ip)
+  );
+  const free = freeRange(range.prefix, taken);
+  return free === undefined ? "CIDR with a range that is free on all hosts" : formatCidr(free);
+}
 
 /** "ipam/range-overlaps" when a route of this host leads to addresses of the range. */
 export function overlappingRoute(range: Cidr, routes: readonly HostRoute[]): MeshnetError | undefined {
-  const specific = routes.filter(({ destination }) =>
-    destination.prefix > DEFAULT_PREFIX && isIpv4(destination.ip)
-  );
-  const clash = specific.find(({ destination }) => overlap(range, destination));
+  const [clash] = clashes(range, routes);
   if (clash === undefined) return undefined;
-  const free = freeRange(range.prefix, specific.map(({ destination }) => destination));
-  const other = free === undefined ? "CIDR with a range that is free on all hosts" : formatCidr(free);
   return new MeshnetError(
     "ipam/range-overlaps",
     `Cannot allocate addresses of ${formatCidr(range)}: this host has a route to ${
@@ -36,9 +49,35 @@ export function overlappingRoute(range: Cidr, routes: readonly HostRoute[]): Mes
     } by ${clash.interface}`,
     {
       hint:
-        `Start all hosts with --ip-range ${other}; or with --ip-range off, if addresses are never allocated`,
+        `Start all hosts with --ip-range ${
+          otherRange(range, routes)
+        }; or with --ip-range off, if addresses are ` +
+        "never allocated",
     },
   );
+}
+
+/** What a host says that had the range before it had these routes: it works, and something is hidden. undefined: nothing is. */
+export function hiddenByRange(
+  range: Cidr,
+  routes: readonly HostRoute[],
+): { readonly message: string; readonly hint: string } | undefined {
+  const all = clashes(range, routes);
+  if (all.length === 0) return undefined;
+  const named = all.slice(0, MOST_NAMED).map((one) => `${formatCidr(one.destination)} by ${one.interface}`);
+  const more = all.length > named.length ? ` and ${all.length - named.length} more` : "";
+  return {
+    message:
+      `The range of addresses, ${formatCidr(range)}, overlaps ${
+        all.length === 1 ? "a route" : "routes"
+      } of this host to ${
+        named.join(", ")
+      }${more}: containers do not reach what is there, nor does this host reach ` +
+      "containers at these addresses",
+    hint:
+      "Remove the route if nobody needs it, or leave it if no container does; else start all hosts with " +
+      `--ip-range ${otherRange(range, routes)}, which gives every container another address`,
+  };
 }
 
 /** A private range that no route leads to, of this prefix length or the next longer one that is free. */

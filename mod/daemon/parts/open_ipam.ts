@@ -2,7 +2,7 @@
 import { hostRoutes } from "../host/host_routes.ts";
 import { inNetns } from "../../../ffi/netns.ts";
 import { type Exposed, interfaceWith, presentAddresses } from "../../attach/mod.ts";
-import { macAt } from "../../core/addr.ts";
+import { type Cidr, macAt } from "../../core/addr.ts";
 import { AllocatorShell } from "../../ipam/allocator_shell.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
@@ -10,6 +10,7 @@ import type { Config } from "../config/config.ts";
 import type { IpamConfig } from "../config/config_ipam.ts";
 import { AddressUsers, probePatience } from "../addresses/address_users.ts";
 import { Addresses, type Ipam } from "../addresses/addresses.ts";
+import { RangeWatch } from "../addresses/range_watch.ts";
 import { Exposing } from "../addresses/exposing.ts";
 import type { Names } from "../names/names.ts";
 import { UnusedAddresses } from "../addresses/unused_addresses.ts";
@@ -21,6 +22,9 @@ import type { RouterPart } from "./open_router.ts";
 import type { State } from "./open_state.ts";
 import type { WhoIsHere } from "./open_taken.ts";
 
+/** Routes are first looked at so long after the start, in milliseconds: no start waits for it. */
+const FIRST_LOOK_MS = 1_000;
+
 /** Addresses of what is attached. Disposing it gives up what waits; addresses stay held. */
 export interface IpamPart extends Disposable {
   /** Attaches with addresses. */
@@ -31,6 +35,8 @@ export interface IpamPart extends Disposable {
   readonly ipam: Ipam | undefined;
   /** Finds out who uses addresses. */
   readonly users: AddressUsers;
+  /** Tells of routes into the range; undefined: there is none. */
+  readonly rangeWatch: RangeWatch | undefined;
 }
 
 /** Starts address allocation, and tells it what is attached already. */
@@ -67,7 +73,31 @@ export function openIpam(
     limits: (masquerade) => limitsOf(config, masquerade),
   });
   exposing.reconcile();
-  return { addresses, exposing, ipam, users, [Symbol.dispose]: () => ipam?.shell[Symbol.dispose]() };
+  const rangeWatch = ipam && watchRange(ipam.range, { base, hooks: dataplane.hooks });
+  return {
+    addresses,
+    exposing,
+    ipam,
+    rangeWatch,
+    users,
+    [Symbol.dispose]: () => ipam?.shell[Symbol.dispose](),
+  };
+}
+
+/** Has routes looked at soon after the start, and whenever they have changed and somebody asks. */
+function watchRange(
+  range: Cidr,
+  { base: { faults, logger }, hooks }: { readonly base: Base; readonly hooks: LoadedDataplane["hooks"] },
+): RangeWatch {
+  const watch = new RangeWatch({ range, routes: hostRoutes, logger });
+  const before = hooks.onNetwork;
+  hooks.onNetwork = (change) => {
+    watch.changed();
+    before(change);
+  };
+  const look = faults.guard("look at routes", () => void watch.problems());
+  Deno.unrefTimer(setTimeout(look, FIRST_LOOK_MS));
+  return watch;
 }
 
 /** Why containers do not get beyond this host although it is exposed. */

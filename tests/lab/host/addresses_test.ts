@@ -226,6 +226,41 @@ declareTests(
       await host.run("reset");
       await exec(["ip", "route", "del", ...route], { netns: host.netns });
     },
+    "a host that used its range before a route into it came starts again, and says what is hidden": async (
+      world,
+    ) => {
+      const host = world.host(1);
+      const [used, other] = world.containers;
+      await host.up("--ip-range", RANGE);
+      await host.run("attach", `netns:${used!.netns}`);
+      await host.run("down");
+      await host.daemon.ended();
+      const route = ["10.40.8.0/24", "via", "192.168.50.9"];
+      await exec(["ip", "route", "add", ...route], { netns: host.netns });
+      const words =
+        /10\.40\.0\.0\/20, overlaps a route of this host to 10\.40\.8\.0\/24 by eth0: containers do not/;
+      const checked = async () => {
+        const { code, stderr } = await host.attempt("config", "check", "--ip-range", RANGE);
+        assert.match(stderr, new RegExp(`^warning: .*${words.source}`));
+        assert.equal(code, 0);
+      };
+      await checked();
+      await host.up("--ip-range", RANGE);
+      await checked();
+      await host.run("attach", `netns:${other!.netns}`);
+      const told = async () => (await host.status()).problems.some(({ message }) => words.test(message));
+      assert.ok(await told());
+      await until("the log tells it", async () => words.test(await Deno.readTextFile(host.log)));
+      await exec(["ip", "route", "del", ...route], { netns: host.netns });
+      await until("the route has gone", async () => !await told(), { ms: 10_000 });
+      await exec(["ip", "route", "add", ...route], { netns: host.netns });
+      await until("the route is back", told, { ms: 10_000 });
+      await host.run("reset");
+      await host.daemon.ended();
+      const first = await host.attempt(...host.upCommand("--ip-range", RANGE));
+      assert.match(first.stderr, /Cannot allocate addresses of 10\.40\.0\.0\/20: this host has a route/);
+      await exec(["ip", "route", "del", ...route], { netns: host.netns });
+    },
     "who waits for others is told so in time, leaves nothing behind, and may wait as long as it likes":
       async (world) => {
         const [host, other] = world.hosts as [Host, Host];

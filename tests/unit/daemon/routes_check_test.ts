@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { RangeWatch } from "../../../mod/daemon/addresses/range_watch.ts";
 import { cidrContains, parseCidr } from "../../../mod/core/addr.ts";
-import { type HostRoute, overlappingRoute } from "../../../mod/daemon/checks/routes.ts";
+import { hiddenByRange, type HostRoute, overlappingRoute } from "../../../mod/daemon/checks/routes.ts";
 
 const route = (text: string): HostRoute => ({
   destination: parseCidr(text)!,
@@ -54,4 +55,44 @@ Deno.test("overlappingRoute() proposes a smaller range where no other is free, a
 Deno.test("overlappingRoute() proposes as small a range as was asked for", () => {
   const fault = overlappingRoute(parseCidr("10.32.0.0/26")!, [route("10.32.0.0/24"), route("10.0.0.0/25")]);
   assert.match(fault!.hint!, /--ip-range 10\.0\.0\.128\/26;/);
+});
+
+Deno.test("hiddenByRange() names range and routes, what is hidden, and what can be done", () => {
+  assert.equal(hiddenByRange(RANGE, [route("0.0.0.0/0"), route("192.168.1.0/24")]), undefined);
+  const { hint, message } = hiddenByRange(RANGE, [route("10.40.0.0/16"), route("192.168.1.0/24")])!;
+  assert.equal(
+    message,
+    "The range of addresses, 10.32.0.0/12, overlaps a route of this host to 10.40.0.0/16 by eth0: containers do not " +
+      "reach what is there, nor does this host reach containers at these addresses",
+  );
+  assert.match(
+    hint,
+    /^Remove the route .* or leave it .*--ip-range 10\.0\.0\.0\/12, which gives every container/,
+  );
+  const many = Array.from({ length: 6 }, (_, i) => route(`10.4${i}.0.0/16`));
+  assert.match(
+    hiddenByRange(RANGE, many)!.message,
+    /routes of this host to .* 10\.43\.0\.0\/16 by eth0 and 2 more: /,
+  );
+});
+
+Deno.test("RangeWatch looks when routes have changed and somebody asks, and tells once", () => {
+  const logged: string[] = [];
+  let routes: readonly HostRoute[] = [];
+  let looks = 0;
+  const watch = new RangeWatch({
+    range: RANGE,
+    routes: () => (looks++, routes),
+    logger: { info: () => void logged.push("over"), warn: () => void logged.push("overlap") },
+  });
+  assert.deepEqual([watch.problems(), watch.problems(), looks], [[], [], 1]);
+  routes = [route("10.40.0.0/16")];
+  assert.deepEqual(watch.problems(), []);
+  for (let i = 0; i < 3; i++) {
+    watch.changed();
+    assert.equal(watch.problems().length, 1);
+  }
+  routes = [];
+  watch.changed();
+  assert.deepEqual([watch.problems(), logged], [[], ["overlap", "over"]]);
 });
