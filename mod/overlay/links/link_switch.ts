@@ -111,11 +111,12 @@ export class LinkSwitch {
   /** The state for people. */
   status(now: Millis): LinkStatus {
     const working = this.#working();
+    const measured = working && this.#measured(working);
     return {
       overlay: working?.overlay,
       mtu: working?.mtu,
       encrypted: working !== undefined && this.options.sealed,
-      rttMs: working?.rttMs,
+      rttMs: measured?.rttMs,
       why: this.hangs ? DAEMON_HANGS : this.#why(working, now),
     };
   }
@@ -134,10 +135,20 @@ export class LinkSwitch {
     const working = this.#working();
     if (working === undefined) return { rttAgeMs: undefined, silentMs: undefined };
     const silence = now - working.heardAt;
+    const measured = this.#measured(working);
     return {
-      rttAgeMs: working.rttMs === undefined ? undefined : now - working.rttAt,
+      rttAgeMs: measured.rttMs === undefined ? undefined : now - measured.rttAt,
       silentMs: silence < SILENT_AFTER_MS && !this.hangs ? undefined : silence,
     };
+  }
+
+  /** Who measured the round trip last: tunnels do it once, when they begin, and user space again and again, between the
+   * same two daemons. */
+  #measured(working: Forwarder): Forwarder {
+    return this.slots.reduce(
+      (a, b) => b.rttMs !== undefined && !b.onHold && b.rttAt > a.rttAt ? b : a,
+      working,
+    );
   }
 
   /** Why the overlays that would be better than the working one are not used: `no fastdp: REASON`, for each. */

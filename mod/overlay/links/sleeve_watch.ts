@@ -28,7 +28,8 @@ const QUIET_ROUNDS = 2;
 const TURN_MS = 1_000;
 /** Questions whose times are remembered. */
 const REMEMBERED = 16;
-/** Share of a new round trip in the mean. */
+/** Share of a longer round trip in the estimate. A shorter one counts at once: what makes them longer is mostly that a
+ * daemon was busy, as at its start. */
 const GAIN = 1 / 4;
 /** A new mean is told when it differs this much from the last one that was told: by this part, and by these milliseconds. */
 const NEWS_PART = 0.15;
@@ -94,7 +95,7 @@ export class SleeveWatch {
   /** The link works from now on; how long the first round trip took, if that is known. */
   start(now: Millis, rttMs: number | undefined): void {
     if (rttMs !== undefined) this.#measured(rttMs, now);
-    this.#nextAsk = after(now, rttMs === undefined ? TURN_MS : SLOW_HEARTBEAT_MS);
+    this.#nextAsk = after(now, TURN_MS);
     if (this.#carried) this.#nextAsk = now;
   }
 
@@ -233,7 +234,8 @@ export class SleeveWatch {
 
   #measured(ms: number, now: Millis): void {
     this.#measuredAt = now;
-    const mean = this.#mean = this.#mean === undefined ? ms : this.#mean + (ms - this.#mean) * GAIN;
+    const before = this.#mean ?? ms;
+    const mean = this.#mean = ms < before ? ms : before + (ms - before) * GAIN;
     const told = this.#told;
     if (told === undefined || Math.abs(mean - told) > told * NEWS_PART + NEWS_MS) {
       this.#told = Math.round(mean * 100) / 100;

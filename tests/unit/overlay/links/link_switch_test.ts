@@ -22,8 +22,8 @@ class Puppet implements Forwarder {
   established = false;
   onHold = false;
   readonly mtu = 1376;
-  readonly rttMs = 1;
-  readonly rttAt = 100;
+  rttMs = 1;
+  rttAt = 100;
   heardAt = 200;
   path: Path | undefined;
   readonly likelyPath = undefined;
@@ -244,4 +244,18 @@ Deno.test("LinkSwitch gives a daemon that is there again three seconds to show t
       assert.deepEqual([link.path(), link.nextWake()], [undefined, Infinity]);
     }
   }
+});
+
+Deno.test("LinkSwitch tells the round trip that was measured last, over whichever overlay", () => {
+  const [fastdp, sleeve] = [new Puppet("fastdp"), new Puppet("sleeve")];
+  const link = new LinkSwitch([fastdp, sleeve], CLEAR);
+  const told = () => [link.status(NOW).rttMs, link.ages(20_000 as Millis).rttAgeMs];
+  fastdp.established = sleeve.established = true;
+  fastdp.rttMs = 26;
+  assert.deepEqual(told(), [26, 19_900]);
+  sleeve.rttMs = 0.2;
+  sleeve.rttAt = 15_000;
+  assert.deepEqual(told(), [0.2, 5_000]);
+  sleeve.onHold = true;
+  assert.deepEqual(told(), [26, 19_900], "what does not work measures nothing");
 });

@@ -99,6 +99,16 @@ Deno.test("SleeveWatch keeps the round trip up to date, smoothed, at both ends a
   assert.ok(pair.links[0].rttMs! < 12, `${pair.links[0].rttMs}`);
 });
 
+Deno.test("SleeveWatch measures again soon after the beginning, when daemons are busy; a shorter round trip counts at once", () => {
+  const pair = new SleevePair({ delay: 13 }, { beat: true, fragTestMs: Infinity }).confirm().run(300);
+  assert.ok(pair.links.some(({ rttMs }) => rttMs === 26));
+  pair.path.delay = 0.1;
+  pair.run(1_200);
+  assert.ok(pair.links.some(({ rttMs }) => rttMs! < 1), "the first to ask");
+  pair.run(12_000);
+  for (const { rttMs } of pair.links) assert.ok(rttMs! < 1, `${rttMs}`);
+});
+
 Deno.test("SleeveWatch believes in a link that loses a third of all packets, or floods that fill a socket", () => {
   const lossy = watched({ lossPermille: 333 });
   const flooded = watched();
