@@ -4,7 +4,7 @@ import type { CheckReport, PathReport } from "../../../mod/control/doctor_types.
 import { faultsOf } from "../../unit/control/schema.ts";
 import { line, mesh } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
-import { exec, until } from "../common/process.ts";
+import { exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host } from "../common/world.ts";
 import { declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
@@ -127,7 +127,12 @@ const two = suite({
     if (!(reached && OVERLAY === "fastdp")) {
       assert.match(verdict, /it may have been on .*h2, which left \d+ s ago/);
     }
+    // Its names stay as long as the host answers that nobody listens there: a daemon that restarts is soon back.
+    assert.equal((await one.attempt("dns", "lookup", "gone")).code, 0);
+    await ip(["link set p2 down"], world.fabric);
+    await until("its names have left", async () => (await one.attempt("dns", "lookup", "gone")).code !== 0);
     const { code, stderr } = await one.attempt("ping", "gone");
+    await ip(["link set p2 up"], world.fabric);
     assert.equal(code, 1);
     assert.match(
       stderr,
