@@ -1,5 +1,6 @@
 /** Waiting for many descriptors that come and go (epoll(7)). */
 import { ERRNO } from "../mod/core/errno.ts";
+import { pointerOf } from "./address.ts";
 import { lastErrno, libc } from "./c_symbols.ts";
 import { openLibrary } from "./libs.ts";
 import { callFailed } from "./native_error.ts";
@@ -9,7 +10,7 @@ const SYMBOLS = {
   // int epoll_ctl(int, int, int, struct epoll_event *)
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   // int epoll_wait(int, struct epoll_event *, int, int)
-  epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  epoll_wait: { parameters: ["i32", "u64", "i32", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
 const calls = () => opened ??= openLibrary("libc", SYMBOLS).symbols;
@@ -30,6 +31,7 @@ const LONGEST_MS = 60_000;
 /** A set of descriptors to wait on. The wait blocks the thread: give it a Wakeup. */
 export class Epoll implements Disposable {
   readonly #events = new Uint32Array(new ArrayBuffer(AT_ONCE * WORDS * 4));
+  readonly #eventsAt = BigInt(pointerOf(this.#events));
   readonly #one = new Uint32Array(new ArrayBuffer(16));
   #fd: number;
 
@@ -58,7 +60,7 @@ export class Epoll implements Disposable {
    * block). Returns how many are ready; `ready(0)` is the first. */
   wait(timeoutMs: number): number {
     const timeout = Math.max(0, Math.min(LONGEST_MS, Math.ceil(timeoutMs)));
-    const count = calls().epoll_wait(this.#fd, this.#events, AT_ONCE, timeout);
+    const count = calls().epoll_wait(this.#fd, this.#eventsAt, AT_ONCE, timeout);
     if (count >= 0) return count;
     const errno = lastErrno();
     if (errno === ERRNO.EINTR) return 0;

@@ -1,7 +1,7 @@
 /** A TAP: an Ethernet interface of the kernel whose frames this process reads and writes, as super-packets. */
 import { ERRNO } from "../mod/core/errno.ts";
 import { MeshnetError } from "../mod/core/errors.ts";
-import { AddressCache, putAddress } from "./address.ts";
+import { AddressCache, pointerOf, putAddress } from "./address.ts";
 import { C, cString, lastErrno, libc } from "./c_symbols.ts";
 import { callFailed } from "./native_error.ts";
 import { packetCalls } from "./packet_symbols.ts";
@@ -39,6 +39,7 @@ export interface TapOptions {
 export class Tap implements Disposable {
   readonly buffer: Uint8Array<ArrayBuffer>;
   readonly #iovec = new Uint32Array(new ArrayBuffer(16));
+  readonly #iovecAt = BigInt(pointerOf(this.#iovec));
   readonly #addresses = new AddressCache();
   #fd: number;
   #gone = false;
@@ -86,7 +87,7 @@ export class Tap implements Disposable {
     const { longest } = this.options;
     if (at < 0 || at + longest > this.buffer.length) throw new RangeError(`No room for a packet: ${at}`);
     this.#point(this.buffer, at, longest);
-    const length = packetCalls().readv(this.fd, this.#iovec, 1);
+    const length = packetCalls().readv(this.fd, this.#iovecAt, 1);
     if (length >= 0) return length;
     const errno = lastErrno();
     if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR || errno === ERRNO.EIO) return 0; // EIO: it is down
@@ -108,7 +109,7 @@ export class Tap implements Disposable {
       throw new RangeError(`No packet there: ${from} to ${to}`);
     }
     this.#point(bytes, from, to - from);
-    return packetCalls().writev(this.fd, this.#iovec, 1) === to - from;
+    return packetCalls().writev(this.fd, this.#iovecAt, 1) === to - from;
   }
 
   #point(bytes: Uint8Array<ArrayBuffer>, at: number, length: number): void {

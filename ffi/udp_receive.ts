@@ -32,6 +32,7 @@ export class ReceiveRing {
   /** Octets of each of its datagrams but the last. */
   readonly size: Int32Array = new Int32Array(MESSAGES);
   readonly #headers = new Uint32Array(new ArrayBuffer(MESSAGES * HEADER_WORDS * 4));
+  readonly #headersAt = BigInt(pointerOf(this.#headers));
   readonly #names = new Uint32Array(new ArrayBuffer(MESSAGES * SOCKET_ADDRESS.room));
   readonly #nameBytes = new Uint8Array(this.#names.buffer);
   readonly #control = new Uint32Array(new ArrayBuffer(MESSAGES * CONTROL));
@@ -70,7 +71,7 @@ export class ReceiveRing {
 
   /** Receives what is there, without waiting; returns how many messages. */
   receive(fd: number): number {
-    const count = packetCalls().recvmmsg(fd, this.#headers, MESSAGES, C.MSG_DONTWAIT, null);
+    const count = packetCalls().recvmmsg_at(fd, this.#headersAt, MESSAGES, C.MSG_DONTWAIT, 0n);
     if (count <= 0) return count === 0 ? 0 : this.#nothing(lastErrno());
     for (let i = 0; i < count; i++) this.#take(i);
     this.#reset(count);

@@ -73,7 +73,11 @@ export class SendQueue {
   /** Where the messages are put. */
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(ROOM);
   readonly #headers = new Uint32Array(new ArrayBuffer(MESSAGES * HEADER_WORDS * 4));
-  readonly #headerBytes = new Uint8Array(this.#headers.buffer);
+  /** Where the headers of each message are. */
+  readonly #headersAt = Array.from(
+    { length: MESSAGES },
+    (_, i) => BigInt(pointerOf(this.#headers) + i * HEADER_WORDS * 4),
+  );
   readonly #iovecs = new Uint32Array(new ArrayBuffer(MESSAGES * 16));
   readonly #control = new Uint32Array(new ArrayBuffer(MESSAGES * CONTROL_WORDS * 4));
   readonly #base = pointerOf(this.bytes);
@@ -124,8 +128,7 @@ export class SendQueue {
   flush(fd: number, df: boolean, fallback: SendFallback): void {
     this.#df = df;
     for (let done = 0; done < this.#count;) {
-      const headers = done === 0 ? this.#headerBytes : this.#headerBytes.subarray(done * HEADER_WORDS * 4);
-      const sent = packetCalls().sendmmsg(fd, headers, this.#count - done, C.MSG_DONTWAIT);
+      const sent = packetCalls().sendmmsg_at(fd, this.#headersAt[done]!, this.#count - done, C.MSG_DONTWAIT);
       if (sent > 0) done += sent;
       else {
         const errno = lastErrno();
@@ -220,8 +223,7 @@ export class SendQueue {
     for (let from = start; from < end; from += size) {
       const till = Math.min(from + size, end);
       this.#put(i, to, { from, to: till, size: till - from, tag });
-      const header = this.#headerBytes.subarray(i * HEADER_WORDS * 4, (i + 1) * HEADER_WORDS * 4);
-      if (packetCalls().sendmmsg(fd, header, 1, C.MSG_DONTWAIT) !== 1) return give("full");
+      if (packetCalls().sendmmsg_at(fd, this.#headersAt[i]!, 1, C.MSG_DONTWAIT) !== 1) return give("full");
     }
   }
 }
