@@ -12,7 +12,10 @@ export interface IpamSources {
   /** Where those get an address who name no subnet. */
   readonly subnet: string;
   /** Addresses that are set aside, and who uses them. */
-  readonly inUse: readonly AddressInUseReport[];
+  readonly inUse: readonly (AddressInUseReport & {
+    /** What is attached here that uses it; undefined: somebody else does. */
+    readonly target?: string | undefined;
+  })[];
   /** Why the last state of another host was refused; undefined: none was lately. */
   readonly refused: string | undefined;
 }
@@ -37,7 +40,7 @@ export function ipamReport({ inUse, status, subnet }: IpamSources): IpamReport {
       ...status.pendingAllocates.map(({ ident, subnet }) => ({ holder: ident, wants: `net:${subnet}` })),
       ...status.pendingClaims.map(({ address, ident }) => ({ holder: ident, wants: address })),
     ],
-    inUse,
+    inUse: inUse.map(({ target: _, ...one }) => one),
     removals: status.takeovers.map(({ claimant, missing, victim }) => ({
       ...{ peer: victim, nickname: nickname(victim), heir: claimant ?? null, missing },
     })),
@@ -99,12 +102,17 @@ export function problemsOfIpam({ inUse, refused, status }: IpamSources): Problem
     const who = more === 0 ? `${first!.ident} waits` : `${first!.ident} and ${more} more wait`;
     problems.push({ message: `${who} for an address: ${infoOf(status)}`, hint: "See `meshnet status ipam`" });
   }
-  if (inUse.length > 0) {
-    const [{ address, by }] = inUse as [AddressInUseReport];
-    const more = inUse.length === 1 ? "" : `, and ${inUse.length - 1} more addresses are in use`;
+  const more = inUse.length > MAX_NAMED
+    ? `; ${inUse.length - MAX_NAMED} more addresses are in use like that`
+    : "";
+  const { prefix } = status.range;
+  for (const { address, by, host, target } of inUse.slice(0, MAX_NAMED)) {
+    const claim = target === undefined
+      ? `on ${host ?? "its host"} with \`meshnet attach ${address}/${prefix} TARGET\``
+      : `with \`meshnet attach ${address}/${prefix} ${target}\``;
     problems.push({
-      message: `${address} is in use by ${by}, who did not get it from meshnet${more}: others are given out`,
-      hint: "Take it away there, or claim it with `meshnet attach` where it is; see `meshnet status ipam`",
+      message: `${address} is in use by ${by}, who did not get it from meshnet: others are given out${more}`,
+      hint: `Take it away there, or have it given to its user ${claim}`,
     });
   }
   if (refused !== undefined) problems.push({ message: refused, hint: null });

@@ -79,6 +79,8 @@ export type AllocatorEvent =
     readonly lenient: boolean;
     /** Has nobody share the range out: it waits until somebody else does. */
     readonly quiet?: boolean;
+    /** Whether it may be an address that is set aside, as its user may be who claims it: the claimer looks at that. */
+    readonly evenAside?: boolean;
     readonly patience: Patience;
   }
   /** Somebody waits until there is a ring. */

@@ -3,7 +3,7 @@ import { type Cidr, formatCidr, type Ip } from "../core/addr.ts";
 import type { PeerName } from "../core/names.ts";
 import type { IpamRange } from "../wire/ipam/ipam_types.ts";
 import type { AllocatorEvent, IpamRefusal, RequestId } from "./allocator_types.ts";
-import { NOBODY } from "./owned.ts";
+import { ASIDE, NOBODY } from "./owned.ts";
 import type { Parts } from "./parts.ts";
 import { commonSpan, type Span, subnetFault } from "./universe.ts";
 import { badSubnet, exhausted, noRing, outOfRange, ownedByOther, refusal, waitsToBeHeard } from "./words.ts";
@@ -283,6 +283,10 @@ export class Requests {
     const { id, ident, cidr, isContainer, lenient } = request.event;
     const { universe, owned, ring, space } = this.#parts;
     const at = universe.offsetOf(cidr.ip);
+    if (request.event.evenAside === true && owned.holderOf(cidr.ip) === ASIDE) {
+      this.#parts.release(ASIDE, cidr.ip);
+      this.#parts.aside.delete(cidr.ip);
+    }
     const holder = owned.holderOf(cidr.ip);
     const ok = (): true => {
       if (!request.answered) this.#parts.answer(id, { kind: "address", cidr });
@@ -337,6 +341,8 @@ export class Requests {
     const inside = this.#parts.universe.offsetOf(cidr.ip) !== undefined;
     const message = filed
       ? `address ${text} already in use`
+      : holder === ASIDE
+      ? `address ${text} is set aside: somebody uses it who was not given it`
       : inside
       ? `address ${text} is already owned by ${holder}`
       : `address ${text} already in use by ${holder}`;

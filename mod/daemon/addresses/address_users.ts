@@ -29,6 +29,8 @@ export interface AddressUser {
   readonly host: string | null;
   /** Who that is, as a sentence names it. */
   readonly text: string;
+  /** What is attached here that uses it; undefined: somebody else does. */
+  readonly target?: string | undefined;
 }
 
 /** The first of these addresses that is in use, with who uses it. Throws once nobody waits for it any more. */
@@ -152,6 +154,7 @@ export class AddressUsers {
       mac,
       host: nickname,
       text: `${known === undefined ? mac : `${known} (${mac})`} on this host`,
+      ...known === undefined ? {} : { target: known },
     };
   }
 

@@ -224,11 +224,17 @@ export class Addresses {
     const addresses: string[] = [];
     const given: Cidr[] = [];
     const common = { ident, isContainer: true, patience: patienceOf(request, this.#parts.clock) };
+    // What is set aside stays so unless it is its user who asks for it.
+    const aside = new Set(unused.foundInUse().map(({ ip }) => ip));
+    const askedFor = wishes.flatMap((wish) =>
+      wish.kind === "address" && aside.has(wish.cidr.ip) ? [wish.cidr] : []
+    );
+    await this.#refuseUsed(askedFor, request, gone);
     for (const wish of wishes) {
       if (wish.kind === "address") {
         const { cidr } = wish;
         if (cidrContains(range, cidr.ip)) {
-          await shell.ask({ kind: "claim", cidr, lenient: true, ...common }, gone);
+          await shell.ask({ kind: "claim", cidr, lenient: true, evenAside: true, ...common }, gone);
         }
         given.push(cidr);
         addresses.push(formatCidr(cidr));

@@ -70,11 +70,16 @@ export function ipamApi(
       return [...named, ...others];
     },
     async allocate({ holder, subnet: text, ...wait }, gone) {
-      const { shell, subnet } = need(`Cannot allocate an address for ${holder}`);
+      const { shell, subnet, unused } = need(`Cannot allocate an address for ${holder}`);
+      const before = shell.lookup(holder);
       const common = { ident: holder, isContainer: false, patience: patienceOf(wait, clock) };
       const wish = parseAddressWish(text === null ? "net:default" : `net:${text.replace(/^net:/, "")}`);
       const wanted = wish.kind === "any" ? wish.subnet ?? subnet : subnet;
-      return answerOf(holder, await shell.ask({ kind: "allocate", subnet: wanted, ...common }, gone));
+      const cidr = await unused.allocate({ kind: "allocate", subnet: wanted, ...common }, {
+        ...{ gone, target: holder, whom: holder },
+        has: (ip) => before.some((one) => one.ip === ip),
+      });
+      return answerOf(holder, { kind: "address", cidr });
     },
     async claim({ address, holder, ...wait }, gone) {
       const { shell } = need(`Cannot claim ${address}`);
@@ -137,11 +142,12 @@ export function ipamSources(ipam: Ipam | undefined): IpamSources | undefined {
   if (ipam === undefined) return undefined;
   const { shell, subnet, unused } = ipam;
   const status = shell.status();
-  const inUse = unused.foundInUse(status).map(({ host, ip, mac, text }) => ({
+  const inUse = unused.foundInUse(status).map(({ host, ip, mac, target, text }) => ({
     address: ip,
     mac,
     host,
     by: text,
+    target,
   }));
   return { status, subnet: formatCidr(subnet), inUse, refused: shell.refused() };
 }

@@ -18,6 +18,9 @@ export async function usedAddresses(world: World): Promise<void> {
   await there.exec("ip", "addr", "add", `${a}/32`, "dev", "ethmesh");
   await here.exec("ip", "addr", "add", `${b}/32`, "dev", "ethmesh");
 
+  const third = await allocate(one, "third");
+  assert.ok(third !== a && third !== b, `${third} was given to a name, and ${a} and ${b} are in use`);
+  await one.run("ipam", "release", "third");
   const target = `netns:${fresh.netns}`;
   const [, c] = /has ([\d.]+)\/\d+$/m.exec(await one.run("attach", target))!;
   assert.ok(c !== a && c !== b, `${c} was given out, and ${a} and ${b} are in use`);
@@ -30,6 +33,19 @@ export async function usedAddresses(world: World): Promise<void> {
   assert.match(
     await one.run("status", "ipam"),
     new RegExp(`${a} is given to nobody: ${farMac} on ${two.netns}`),
+  );
+
+  const wrong = await one.attempt("attach", `${b}/12`, target);
+  assert.match(
+    wrong.stderr,
+    new RegExp(`Cannot attach ${b}/12 to ${target}: it is in use by netns:${here.netns} `),
+  );
+  const told = (await one.status()).problems.find(({ message }) => message.startsWith(`${b} is in use by`));
+  const advised = /`(meshnet attach [^`]+)`/.exec(told!.hint!)![1]!;
+  assert.match(await one.run(...advised.split(" ").slice(1)), new RegExp(`${b}/`));
+  assert.ok(
+    !(await one.status()).problems.some(({ message }) => message.startsWith(`${b} is in use`)),
+    "it is his",
   );
 
   const refused = await one.attempt("attach", "10.2.7.2/24", target);

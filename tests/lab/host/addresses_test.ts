@@ -310,6 +310,7 @@ declareTests(
         await allocate(host, "x");
       }
       await two.run("connect", one.address);
+      await one.run("connect", two.address);
       const told = await until("it is told", async () => {
         const { problems } = await two.status();
         return problems.find(({ message }) => message.includes("seeded by different peers"));
@@ -325,9 +326,11 @@ declareTests(
       await two.established();
       await allocate(two, "y");
       await noneTwice(world.hosts);
-      await until("the trouble is over", async () => (await two.status()).problems.length === 0, {
-        ms: 10_000,
-      });
+      for (const host of [one, two]) {
+        await until(`the trouble is over on ${host.netns}`, async () => {
+          return (await host.status()).problems.length === 0;
+        }, { ms: 30_000 });
+      }
     },
   }),
 );

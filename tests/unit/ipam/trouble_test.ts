@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Ip } from "../../../mod/core/addr.ts";
 import type { IpamMember, IpamRing } from "../../../mod/wire/ipam/ipam_types.ts";
 import { Cluster, type Host } from "./cluster.ts";
 import { Bench, HASTY, peer, told } from "./bench.ts";
@@ -193,4 +194,21 @@ Deno.test("what is empty, foreign or absurd in a state changes nothing", () => {
   bench.feed({ kind: "message", source: peer(2), message: { kind: "request", range: { start: 1, end: 2 } } });
   bench.feed({ kind: "message", source: peer(2), message: { kind: "denied", range: { start: 1, end: 2 } } });
   assert.deepEqual(bench.ring(), before);
+});
+
+Deno.test("an address that is set aside is given to who claims it knowing that, and to nobody else", () => {
+  const bench = alone();
+  bench.allocate("a");
+  bench.feed({ kind: "set-aside", id: 900, ident: "a", ip: "10.32.0.1" as Ip, forMs: 600_000 });
+  assert.equal(
+    told(bench.claim("user", "10.32.0.1/22")),
+    "address 10.32.0.1/22 is set aside: somebody uses it who was not given it",
+  );
+  const cidr = { ip: "10.32.0.1" as Ip, prefix: 22 };
+  const common = { ident: "user", cidr, isContainer: true, lenient: true, patience: HASTY };
+  bench.feed({ kind: "claim", id: 901, evenAside: true, ...common });
+  assert.equal(told(bench.outcomes.get(901)), "10.32.0.1/22");
+  assert.deepEqual(bench.allocator.status().aside, []);
+  bench.pass(700_000);
+  assert.deepEqual(bench.allocator.lookup("user"), [cidr], "it does not go back when that time is over");
 });
