@@ -9,8 +9,9 @@ import { vniSource } from "../wire/packet/vxlan.ts";
 export const READ_PACKETS = 256;
 /** Misses that are decided in one round: links, timers and packets that have a flow come in between. */
 export const DECIDED_MISSES = 64;
-/** Octets of all that wait, and what a short frame counts as. */
-const ROOM = 4 * 1024 * 1024;
+/** Octets of all that wait, and what a short frame counts as: of one place 1,024 at most, as many as a TAP queues. More would
+ * have what comes wait longer behind what nobody waits for any more. */
+const ROOM = 2 * 1024 * 1024;
 const LEAST = 1_024;
 /** Places of peers begin here. */
 const PEERS = 0x1_0000_0000;
