@@ -28,6 +28,12 @@ const RULES: readonly Rule[] = [
       namedIn(message).some((name) => input.includes(name)),
   },
   {
+    cause: /^The way to (\S+) loses packets: /,
+    follows: ({ message }, [, name]) =>
+      namedIn(message).includes(name!) && !/password|range/.test(message) ||
+      / cannot be reached and owns? /.test(message) && message.includes(name!) || NO_OVERLAY.test(message),
+  },
+  {
     cause: /^This host's firewall drops what it sends to other hosts' /,
     follows: ({ message }, { input }) =>
       missing(message).some((one) => ruleFor(one, [{ message: input, hint: null }])),
@@ -60,6 +66,7 @@ const RULES: readonly Rule[] = [
   },
 ];
 
+const NO_OVERLAY = /^No connection to .*: no overlay works: /;
 const NO_ROUTE = /^No connection to .*: no route to /;
 
 /** The host of which a fault of a connection tells. */

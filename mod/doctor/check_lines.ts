@@ -45,6 +45,8 @@ export interface CheckFacts {
     /** For how long nothing has come, although something should have, in milliseconds; undefined: all is well. */
     readonly silentMs?: number | undefined;
   } | undefined;
+  /** That the way fails and works by turns, if it does. */
+  readonly unsteady?: string | undefined;
   /** Why a connection that this host tries to have is not there; empty: nothing is known. */
   readonly info?: string;
   /** Why this host has no kernel tunnels; null: it has. */
@@ -73,6 +75,7 @@ const CONNECT = "once the two are connected: `meshnet connect`";
 export function checkLines(facts: CheckFacts): readonly CheckLine[] {
   return [
     ...routeLine(facts),
+    ...facts.unsteady === undefined ? [] : [line("loss", "bad", facts.unsteady)],
     ...connectionLine(facts),
     tcpLine(facts),
     udpLine(facts),
@@ -155,6 +158,9 @@ function overlayLine(what: string, overlay: OverlayFacts, { facts, passage }: {
     if (hasNoRoute(facts)) return line(what, "unknown", "heartbeats came back while there was a route");
     if (link?.silentMs === undefined) return line(what, "good", "heartbeats go there and come back");
     return line(what, "bad", `nothing has come from there for ${Math.round(link.silentMs / 1000)} s`);
+  }
+  if (facts.unsteady !== undefined && /heartbeat/.test(overlay.why)) {
+    return line(what, "unknown", "what fails now is lost, as other packets are");
   }
   return {
     what,

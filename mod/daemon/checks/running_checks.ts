@@ -1,11 +1,13 @@
 /** The checks of a running daemon: what its status shows, and what has to be asked of others. */
 import type { Problem, StatusReport } from "../../control/api_types.ts";
 import { clockFaults, type ClockReading } from "../../doctor/clock_faults.ts";
+import { unsteadyWays } from "../../doctor/unsteady.ts";
 import { engineFaults, healthFaults, refusedFaults, sharingFaults } from "../../doctor/state_faults.ts";
 import { connectionFaults, ownerFaults, problemsWithOwners } from "../../doctor/status_faults.ts";
 import type { TakenAddresses } from "../addresses/taken_addresses.ts";
 import type { Check, Finding, Found } from "../checks.ts";
 import type { Config } from "../config/config.ts";
+import type { History } from "../history.ts";
 import type { PathParts } from "../doctor/paths.ts";
 import type { Names } from "../names/names.ts";
 import { modulesHere } from "./modules.ts";
@@ -26,12 +28,16 @@ export interface RunningFacts {
   readonly names: Pick<Names, "files"> | undefined;
   /** Ways to other hosts, by which one also hears of their clocks. */
   readonly paths: Pick<PathParts, "channel" | "knows" | "namespaceOf" | "peers" | "self">;
+  /** What happened lately. */
+  readonly history: Pick<History, "list">;
   /** With which settings it was started. */
   readonly config: Pick<Config, "docker" | "origins">;
 }
 
 /** All of them. The state is asked for once. */
-export function runningChecks({ config, names, paths, status, taken }: RunningFacts): readonly Check[] {
+export function runningChecks(
+  { config, history, names, paths, status, taken }: RunningFacts,
+): readonly Check[] {
   let asked: Promise<StatusReport> | undefined;
   const now = () => asked ??= status();
   const check = (name: string, find: (status: StatusReport) => Found | Promise<Found>): Check => ({
@@ -47,6 +53,7 @@ export function runningChecks({ config, names, paths, status, taken }: RunningFa
     ),
     check("routes to other hosts", (state) => lostWays(state)),
     check("ways of this host", (state) => waysTooNarrow(state)),
+    check("steady ways", () => [...unsteadyWays(history.list(), Date.now()).values()]),
     check("connections", (state) => connectionFaults(state, modulesHere())),
     check("hosts that were not let in", refusedFaults),
     check("owners of addresses", ownerFaults),

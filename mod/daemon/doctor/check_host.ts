@@ -50,6 +50,8 @@ export interface CheckParts {
     readonly noFastdp: () => Promise<string | null>;
     readonly mtu: () => Promise<number>;
     readonly firewall: () => CheckFacts["firewall"];
+    /** That the way to a peer fails and works by turns, if it does. */
+    readonly unsteady: (peer: PeerName) => string | undefined;
     /** A host that left, if a word means one. */
     readonly left: (word: string) => LeftHost | undefined;
     /** Whether a word means this host. */
@@ -140,6 +142,7 @@ async function look(
     ...{ host: known?.connection.nickname || word, address: at.ip, local: udp.local, port: at.port },
     ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp: udp.met, udpNext: udpNext.met },
     link: isConnected ? linkFacts(known) : undefined,
+    unsteady: peer && daemon?.unsteady(peer),
     info: known === undefined ? "" : plainReason(known.connection.info),
     noFastdp: await daemon?.noFastdp() ?? null,
     password: (config.password?.length ?? 0) > 0,

@@ -2,7 +2,6 @@
 import type { DoctorApi } from "../../control/doctor_routes.ts";
 import { type Ip, parseIp } from "../../core/addr.ts";
 import type { AllocatorStatus } from "../../ipam/status.ts";
-import type { History } from "../history.ts";
 import type { FirewallState } from "../../control/status.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { Router } from "../../mesh/router_shell.ts";
@@ -19,8 +18,6 @@ export interface DoctorParts extends RunningFacts {
   readonly config: Config;
   readonly lookUpName: (request: { readonly name: string }) => LookupAnswer;
   readonly paths: Omit<PathParts, "left" | "lookUp" | "ownerOf">;
-  /** What happened lately. */
-  readonly history: Pick<History, "list">;
   /** undefined: addresses are not allocated. */
   readonly ipam: { readonly shell: { status(): AllocatorStatus } } | undefined;
   readonly router: Pick<Router, "snapshot">;

@@ -1,7 +1,8 @@
 /** Faults of hosts whose kernels switch and seal: one command names each, nothing that only follows is told, and the fix that
  * it prints mends it. More of them: doctor_test.ts, doctor_hosts_test.ts, check_test.ts. */
 import assert from "node:assert/strict";
-import { healthy, mend, named, onlyNamed, runFix } from "../common/doctor.ts";
+import type { CheckReport } from "../../../mod/control/doctor_types.ts";
+import { examine, healthy, mend, named, onlyNamed, runFix } from "../common/doctor.ts";
 import { Background, exec, FOLDER, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
@@ -233,5 +234,35 @@ declareTests(suite({
     await three.up("--peers", one.address, ...all);
     assert.equal((await waits).code, 0);
     await healthy(world.hosts);
+  },
+}));
+
+declareTests(suite({
+  name: "host kernel, faults, loss",
+  open: () => hostWorld({ hosts: 2, containers: 2, upOptions: ["--datapath", "ebpf"] }),
+  prepare: async (world) => {
+    await start(world);
+    for (const [i, host] of pair(world).entries()) {
+      await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
+    }
+  },
+}, {
+  "the network between the hosts loses two of five packets: that is said, and no firewall is blamed": async (
+    world,
+  ) => {
+    const [one, two] = pair(world);
+    await healthy([one, two]);
+    await using _traffic = world.container(1).background("ping", "-i", "0.2", "10.2.1.2");
+    for (const host of [one, two]) await dropped(host, "iifname eth0 numgen random mod 100 < 40");
+    const fault = await named(
+      one,
+      /^The way to \S+ loses packets: it failed \d+ times within a minute/,
+      120_000,
+    );
+    assert.match(fault.fix!, new RegExp(`^.ping -i 0.2 -c 50 ${two.address}`));
+    const { faults } = await examine(one);
+    assert.doesNotMatch(JSON.stringify(faults), /firewall/);
+    const check = JSON.parse((await one.attempt("check", two.address, "--json")).stdout) as CheckReport;
+    assert.match(check.lines.find(({ what }) => what === "loss")!.text, /loses packets/);
   },
 }));

@@ -51,6 +51,16 @@ const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly Retur
     ],
   ],
   [
+    "loss",
+    said("steady ways", "The way to h2 loses packets: it failed 4 times within a minute and worked again"),
+    [
+      user("h2", "the peer gets no VXLAN heartbeat from here any more: a firewall blocks UDP 6784 towards"),
+      said("connections", "Nothing has come from h2 for 20 s: a firewall blocks UDP, or the way is broken"),
+      said("problems of the status", "No connection to 192.0.2.2: no overlay works: no fastdp: no VXLAN"),
+      said("owners of addresses", "h2 cannot be reached and owns 512 addresses, which nobody"),
+    ],
+  ],
+  [
     "no route",
     said("routes to other hosts", "This host has no route to h2 (192.0.2.2), h3 (192.0.2.3)"),
     [

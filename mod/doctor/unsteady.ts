@@ -1,0 +1,39 @@
+/** Ways that work and fail by turns: packets are lost on them. Decided from what happened lately. Pure. */
+import type { HistoryReport } from "../control/history_types.ts";
+import type { Problem } from "../control/api_types.ts";
+import { parseEndpoint } from "../core/addr.ts";
+
+/** How far back is looked, in milliseconds: a way that has been steady for so long is steady. */
+const WINDOW_MS = 60_000;
+/** So many failures within that are no accident. A rule or a cable is one, until somebody mends it. */
+const FAILURES = 4;
+
+/** What a path says that failed although it had worked. */
+const FAILED = /heartbeat|no overlay works|has not answered/;
+/** What it says while it is being set up. */
+const SETTING_UP = /testing the path|first heartbeat/;
+
+/** Hosts to which the way fails again and again, by peer name, with what is said of that. `now`: milliseconds since 1970. */
+export function unsteadyWays(history: readonly HistoryReport[], now: number): ReadonlyMap<string, Problem> {
+  const failures = history.filter(({ at, event, peer, reason }) =>
+    peer !== null && (event === "overlay" || event === "disconnected") && reason !== null &&
+    FAILED.test(reason) && !SETTING_UP.test(reason) &&
+    now - Date.parse(at) <= WINDOW_MS && Date.parse(at) <= now
+  );
+  const found = [...Map.groupBy(failures, ({ peer }) => peer!)].filter(([, all]) => all.length >= FAILURES);
+  return new Map(found.map(([peer, all]) => [peer, problemOf(peer, all)]));
+}
+
+function problemOf(peer: string, failures: readonly HistoryReport[]): Problem {
+  const { address, nickname } = failures.at(-1)!;
+  const ip = parseEndpoint(address ?? "")?.ip;
+  const look = ip === undefined ? "" : `\`ping -i 0.2 -c 50 ${ip}\` counts what is lost; `;
+  return {
+    message: `The way to ${
+      nickname || peer
+    } loses packets: it failed ${failures.length} times within a minute and worked again`,
+    hint:
+      `${look}look for the place where it is lost: cable, switch, provider, \`ip -s link\`, or a host without ` +
+      "processor time to spare",
+  };
+}
