@@ -10,18 +10,24 @@ const FAILURES = 4;
 
 /** What a path says that failed although it had worked. */
 const FAILED = /heartbeat|no overlay works|has not answered/;
-/** What it says while it is being set up. */
-const SETTING_UP = /testing the path|first heartbeat/;
+/** What it says while it is being set up, or where only large packets fail. */
+const OTHERWISE = /testing the path|first heartbeat|^no fastdp: no full-size/;
 
-/** Hosts to which the way fails again and again, by peer name, with what is said of that. `now`: milliseconds since 1970. */
-export function unsteadyWays(history: readonly HistoryReport[], now: number): ReadonlyMap<string, Problem> {
+/** Hosts to which the way fails again and again, by peer name, with what is said of that. `ago`: milliseconds since a time. */
+export function unsteadyWays(
+  history: readonly HistoryReport[],
+  ago: (at: string) => number,
+): ReadonlyMap<string, Problem> {
   const failures = history.filter(({ at, event, peer, reason }) =>
     peer !== null && (event === "overlay" || event === "disconnected") && reason !== null &&
-    FAILED.test(reason) && !SETTING_UP.test(reason) &&
-    now - Date.parse(at) <= WINDOW_MS && Date.parse(at) <= now
+    FAILED.test(reason) && !OTHERWISE.test(reason) && isRecent(ago(at))
   );
   const found = [...Map.groupBy(failures, ({ peer }) => peer!)].filter(([, all]) => all.length >= FAILURES);
   return new Map(found.map(([peer, all]) => [peer, problemOf(peer, all)]));
+}
+
+function isRecent(agoMs: number): boolean {
+  return agoMs >= 0 && agoMs <= WINDOW_MS;
 }
 
 function problemOf(peer: string, failures: readonly HistoryReport[]): Problem {

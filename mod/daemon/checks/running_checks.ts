@@ -53,7 +53,10 @@ export function runningChecks(
     ),
     check("routes to other hosts", (state) => lostWays(state)),
     check("ways of this host", (state) => waysTooNarrow(state)),
-    check("steady ways", () => [...unsteadyWays(history.list(), Date.now()).values()]),
+    check(
+      "steady ways",
+      () => [...unsteadyWays(history.list(), (at) => Date.now() - Date.parse(at)).values()],
+    ),
     check("connections", (state) => connectionFaults(state, modulesHere())),
     check("hosts that were not let in", refusedFaults),
     check("owners of addresses", ownerFaults),

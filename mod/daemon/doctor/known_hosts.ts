@@ -24,7 +24,7 @@ export function knownHosts(
       const { links } = await dataplane.report();
       return { connection, link: links.find(({ link }) => link === connection.link) };
     },
-    unsteady: (peer) => unsteadyWays(parts.history.list(), Date.now()).get(peer)?.message,
+    unsteady: (peer) => unsteadyWays(parts.history.list(), ago).get(peer)?.message,
     left: (word) => leftOf(parts).find(({ name, peer }) => name === word || peer === word),
     isSelf: (word) => word === paths.self || word === paths.nickname,
     ask: (peer, question) => paths.channel.ask(peer, question),
@@ -40,8 +40,13 @@ export function knownHosts(
 export function leftOf({ history, paths }: Pick<DoctorParts, "history" | "paths">): readonly LeftHost[] {
   return leftHosts(history.list(), {
     here: new Set(paths.peers().map(({ name }) => name)),
-    ago: (at) => Date.now() - Date.parse(at),
+    ago,
   });
+}
+
+/** Milliseconds since a time of the history. */
+function ago(at: string): number {
+  return Date.now() - Date.parse(at);
 }
 
 function ipOf(address: string): Ip | undefined {

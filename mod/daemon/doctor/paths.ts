@@ -1,5 +1,5 @@
 /** Follows the way to an address, a name or a host through the mesh, and sends a probe along it. */
-import { type Attachments, CONTAINER_INTERFACE } from "../../attach/mod.ts";
+import { type Attachments, CONTAINER_INTERFACE, CONTAINER_PREFIX } from "../../attach/mod.ts";
 import type { PathEnd, PathHop, PathReport, PathRequest } from "../../control/doctor_types.ts";
 import { formatMac, type Ip, isIpv4, type Mac, parseCidr, parseIp, parseMac } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
@@ -9,6 +9,7 @@ import { type LeftHost, mayHaveBeenAt, whatBecameOf } from "../../doctor/left_ho
 import { verdictOf } from "../../doctor/path_verdict.ts";
 import { encodeArp } from "../../wire/packet/arp.ts";
 import type { AddressUsers } from "../addresses/address_users.ts";
+import type { UserHere } from "../addresses/taken_addresses.ts";
 import type { PathChannel, TimedAnswer } from "./path_channel.ts";
 
 /** More hosts are on no way. */
@@ -32,6 +33,8 @@ export interface PathParts {
   readonly look: (question: HopQuestion) => Promise<HopAnswer>;
   readonly users: Pick<AddressUsers, "all">;
   readonly attachments: Pick<Attachments, "holderOf" | "list">;
+  /** Who is in the engine's networks here. */
+  readonly members: () => readonly UserHere[];
   /** Other hosts of the mesh. */
   readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
   /** Whether a neighbour may be asked. */
@@ -40,6 +43,8 @@ export interface PathParts {
   readonly lookUp: (name: string) => readonly Ip[];
   /** Where a target is. */
   readonly namespaceOf: (target: string) => string | undefined;
+  /** The interface in a namespace that has a MAC address. */
+  readonly interfaceOf: (netns: string, mac: Mac) => string | undefined;
   readonly sendFrames: (netns: string, name: string, frames: readonly Uint8Array<ArrayBuffer>[]) => void;
   readonly pause: (ms: number) => Promise<void>;
   /** After how many milliseconds an address answered somebody in a namespace. */
@@ -99,16 +104,27 @@ function namespaceOf({ end }: Start, parts: PathParts): string | undefined {
 }
 
 interface Start {
+  /** Whether it is a container in a network of the engine, whose interface the engine named. */
+  readonly isMember: boolean;
   readonly end: PathEnd;
   readonly mac: string;
   readonly ip: Ip;
 }
 
 /** The target from which one looks: the given one, or the first that is attached here. */
-function startOf({ from }: PathRequest, { attachments }: PathParts): Start | undefined {
+function startOf({ from }: PathRequest, { attachments, members }: PathParts): Start | undefined {
   const all = attachments.list();
   const found = from === null ? all.find(({ attached }) => attached) : attachedAs(from, all) ??
     all.find(({ target }) => target === attachments.holderOf(from, { remembered: true }));
+  if (found === undefined) {
+    const start = from === null ? members()[0] : attachedAs(from, members());
+    const ip = start?.ips.find(isIpv4) ?? start?.ips[0];
+    if (start?.mac !== undefined && ip !== undefined) {
+      const { name, target } = start;
+      const mac = formatMac(start.mac);
+      return { isMember: true, end: { target, name, address: ip, mac, problem: null }, mac, ip };
+    }
+  }
   if (found === undefined && from !== null) {
     throw new MeshnetError("attach/not-attached", `Cannot look from ${from}: it is not attached`, {
       hint: "`meshnet ps` lists what is",
@@ -118,7 +134,7 @@ function startOf({ from }: PathRequest, { attachments }: PathParts): Start | und
   const ip = ips.find(isIpv4) ?? ips[0];
   if (found === undefined || ip === undefined || found.mac === null) return undefined;
   const { mac, name, problem, target } = found;
-  return { end: { target, name, address: ip, mac, problem }, mac, ip };
+  return { isMember: false, end: { target, name, address: ip, mac, problem }, mac, ip };
 }
 
 /** What a word means, and who answers for it. */
@@ -147,8 +163,9 @@ async function aimOf(word: string, parts: PathParts): Promise<Aim> {
 }
 
 /** The first address of what is attached here and is called so: a container by its name, too. */
-function addressOfTarget(word: string, { attachments }: PathParts): Ip | undefined {
+function addressOfTarget(word: string, { attachments, members }: PathParts): Ip | undefined {
   const found = attachedAs(word, attachments.list());
+  if (found === undefined) return attachedAs(word, members())?.ips[0];
   return found?.addresses.map((text) => parseCidr(text)?.ip).find((ip) => ip !== undefined);
 }
 
@@ -157,7 +174,9 @@ function attachedAs<T extends { readonly name: string | null; readonly target: s
   word: string,
   all: readonly T[],
 ): T | undefined {
-  return all.find(({ name, target }) => name === word || target === word);
+  return all.find(({ name, target }) =>
+    name === word || target === word || name !== null && `${CONTAINER_PREFIX}${name}` === word
+  );
 }
 
 /** A host that left, if the word means one. */
@@ -285,8 +304,10 @@ async function probe(start: Start | undefined, { ip, mac }: Aim, parts: PathPart
     { operation: "request", senderMac, senderIp: start.ip, targetMac: 0 as Mac, targetIp: ip },
     mac,
   );
+  const by = start.isMember ? parts.interfaceOf(netns, senderMac) : CONTAINER_INTERFACE;
+  if (by === undefined) return false;
   for (let i = 0; i < PROBE.frames; i++) {
-    parts.sendFrames(netns, CONTAINER_INTERFACE, [frame]);
+    parts.sendFrames(netns, by, [frame]);
     await parts.pause(PROBE.gapMs);
   }
   await parts.pause(COUNTED_MS);

@@ -1,12 +1,13 @@
 /** Ways through the mesh: other hosts may ask about them, and people here. */
 import { sendFrames } from "../../../ffi/packet_socket.ts";
-import { findTarget, parseAttachTarget } from "../../attach/mod.ts";
+import { findTarget, listLinks, parseAttachTarget } from "../../attach/mod.ts";
 import type { PeerName } from "../../core/names.ts";
 import { PATH_EXTENSION } from "../../doctor/hop_messages.ts";
 import { formatMac } from "../../core/addr.ts";
 import type { TakenPart } from "./open_taken.ts";
 import type { AddressUsers } from "../addresses/address_users.ts";
 import type { Config } from "../config/config.ts";
+import { openNetlinkIn } from "../host/netlink.ts";
 import { PathChannel } from "../doctor/path_channel.ts";
 import type { PathParts } from "../doctor/paths.ts";
 import type { AttachmentsPart } from "./open_attachments.ts";
@@ -66,6 +67,11 @@ export function openPaths(
     new Promise<void>((resolve) => void setTimeout(faults.guard("follow a way", () => resolve()), ms));
   return {
     ...{ self, nickname, channel, look, users, attachments, sendFrames },
+    members: () => taken.engine.here(),
+    interfaceOf(netns, mac) {
+      using socket = openNetlinkIn({ protocol: "route", netns });
+      return listLinks(socket).find((link) => link.mac === mac)?.name;
+    },
     peers: () => router.snapshot().peers,
     knows,
     namespaceOf: (target) => findTarget(parseAttachTarget(target), attachments.adapters.probe)?.path,

@@ -4,10 +4,32 @@ import type { PathReport } from "../../../mod/control/doctor_types.ts";
 import { healthy, onlyNamed } from "../common/doctor.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import { engine, enginesWorld, prepareEngines } from "./engine_world.ts";
+import { engine, enginesWorld, hasNetwork, lookUp, prepareEngines } from "./engine_world.ts";
 import { declareTests } from "./host_lab.ts";
 
 declareTests(suite({ name: "host kernel, doctor, engines", open: enginesWorld, prepare: prepareEngines }, {
+  "trace begins at a container of Docker's network, by what ps and Docker call it, and sends from there":
+    async (world) => {
+      const [one, two] = [engine(world, 1), engine(world, 2)];
+      for (const each of [one, two]) await hasNetwork(each);
+      await one.run("near", "--net", "mesh");
+      await two.run("far", "--net", "mesh");
+      await until("the name is known", async () => (await lookUp(one.host, "far")).length > 0);
+      for (const from of ["near", "container:near"]) {
+        const { stdout, stderr } = await one.host.attempt("trace", "far", "--from", from, "--json");
+        assert.match(stdout, /^\{/, stderr);
+        const report = JSON.parse(stdout) as PathReport;
+        assert.deepEqual([report.from!.name, report.to!.name, report.hops.length, report.reached], [
+          ...["near", "far"],
+          ...[2, true],
+        ], stdout);
+        const { after, before } = report.hops[0]!.there;
+        assert.ok((after ?? 0) > (before ?? 0) || before === null, stdout);
+      }
+      const refused = await one.host.attempt("trace", "far", "--from", "nea");
+      assert.match(refused.stderr, /Cannot look from nea/);
+      for (const each of [one, two]) await each.docker("rm", "-f", each === one ? "near" : "far");
+    },
   "all is well, containers are found by their names, and an engine that is gone is named": async (world) => {
     const [one, two] = [engine(world, 1), engine(world, 2)];
     await one.run("web");

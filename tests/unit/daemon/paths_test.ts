@@ -66,6 +66,8 @@ function parts(change: Partial<PathParts> = {}): PathParts {
     },
     users: { all: () => Promise.resolve([]) },
     attachments: { holderOf: (target: string) => target, list: () => [WEB] } as never,
+    members: () => [],
+    interfaceOf: () => "eth0",
     peers: () => [SELF!, TWO!, FAR!].map((name) => ({ name, nickname: "" })),
     knows: (peer) => peer === TWO,
     lookUp: () => [],
@@ -119,4 +121,31 @@ Deno.test("findPath() says what became of a host that left, and of what it had",
     /^nobody answers for 10\.32\.9\.9, and no host/,
   );
   await assert.rejects(ping("nothing"), { code: "peer/unknown", hint: /names go with their host: .*h4/ });
+});
+
+Deno.test("findPath() begins at a container of the engine's networks, by all that it is called, and by its own interface", async () => {
+  const members: PathParts["members"] = () => [{
+    ...{ target: `container:${"a".repeat(64)}`, name: "app", mac: 0x020000000009 as Mac },
+    ips: ["10.36.0.1" as Ip],
+  }];
+  const all: PathParts["users"]["all"] = (ip) =>
+    Promise.resolve([{ ip, mac: 0x020000000001 as Mac, here: true, peer: undefined, ms: 1 }]);
+  for (const from of ["app", "container:app", `container:${"a".repeat(64)}`]) {
+    const sent: string[] = [];
+    const sendFrames: PathParts["sendFrames"] = (netns, name) => void sent.push(`${netns} ${name}`);
+    const change = { members, sendFrames, users: { all }, interfaceOf: () => "eth1" };
+    const report = await findPath({ to: "10.32.0.1", from, probe: true }, parts(change));
+    assert.deepEqual([report.from!.name, report.from!.address], ["app", "10.36.0.1"]);
+    assert.deepEqual([...new Set(sent)], ["/x eth1"]);
+  }
+  const empty = {
+    attachments: { holderOf: (word: string) => word, list: () => [] } as never,
+    users: { all },
+  };
+  const first = await findPath({ to: "app", from: null, probe: false }, parts({ members, ...empty }));
+  assert.deepEqual([first.from!.name, first.to!.address], ["app", "10.36.0.1"]);
+  await assert.rejects(
+    findPath({ to: "app", from: "ap", probe: false }, parts({ members })),
+    /Cannot look from ap/,
+  );
 });

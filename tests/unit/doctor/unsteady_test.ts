@@ -20,7 +20,9 @@ const at = (
 /** Fails so many seconds ago, and works again at once. */
 const falls = (...seconds: readonly number[]) =>
   seconds.flatMap((one) => [at(one, SILENT), at(one - 1, null)]);
-const found = (...history: readonly HistoryReport[]) => [...unsteadyWays(history, NOW).values()];
+const found = (
+  ...history: readonly HistoryReport[]
+) => [...unsteadyWays(history, (at) => NOW - Date.parse(at)).values()];
 
 Deno.test("unsteadyWays() names a way that fails again and again, once, with what counts the loss", () => {
   const gone = at(5, GONE, { event: "disconnected", overlay: null });
@@ -35,6 +37,8 @@ Deno.test("unsteadyWays() names a way that fails again and again, once, with wha
 
 Deno.test("unsteadyWays() takes a fault that somebody mends, a restart and old failures for none", () => {
   const testing = "no fastdp: testing the path with full-size VXLAN heartbeats on UDP 6784";
+  const large =
+    "no fastdp: no full-size VXLAN heartbeat from the peer any more, though small ones arrived: the path";
   const stopped = at(5, "the peer closed the connection", { event: "disconnected" });
   const other = at(10, SILENT, { peer: "02:00:00:00:00:03" });
   for (
@@ -45,6 +49,7 @@ Deno.test("unsteadyWays() takes a fault that somebody mends, a restart and old f
       [...falls(50, 40, 20), other],
       [...falls(50, 40, 20), stopped, stopped],
       [1, 2, 3, 4, 5].map((n) => at(n, testing)),
+      [1, 2, 3, 4, 5].map((n) => at(n, large)),
     ]
   ) assert.deepEqual(found(...history), [], JSON.stringify(history));
 });
