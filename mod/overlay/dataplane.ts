@@ -162,6 +162,7 @@ export class Dataplane implements Core<DataplaneEvent, DataplaneEffect> {
     const ownPorts = this.options.kind !== "bridge";
     if (ownPorts && lesson !== "learnt" && this.#ports.isLocal(key.inPort)) this.#loops.suspect(now);
     if (this.#probe.isFor(key.ethDst) && this.#answered(miss)) return;
+    if (lesson === "learnt" && this.#keeper.repeat(miss, now)) return;
     const decision = lesson === "full" ? decideUnlearnt(key, this.#context) : decide(key, this.#context, now);
     if (!this.#learner.carries(miss, decision, now)) return;
     if (decision.dropped !== undefined) dropped[decision.dropped]++;

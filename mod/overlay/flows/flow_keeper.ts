@@ -29,6 +29,8 @@ const FLOWS_PER_GAP_MS = 8;
 const MAX_GUARDS = 256;
 /** A flow that the switch does not seem to have is installed again no more often than that. */
 const AGAIN_MS = 1_000;
+/** For so long after a flow was installed its frames may still be misses that waited. */
+const TURN_MS = 20;
 /** This part of all flows is for frames of local ports only. */
 const LOCAL_SHARE = 4;
 
@@ -74,6 +76,15 @@ export class FlowKeeper {
   /** Installs the flow of a decision about a miss and runs its actions on the frame. */
   install(miss: Miss, decision: Decision, now: Millis): void {
     this.#install(miss.key, miss.frame, decision, now);
+  }
+
+  /** A frame that was on its way up already when its flow was installed goes where that says. False: there is none. */
+  repeat(miss: Miss, now: Millis): boolean {
+    const entry = this.table.find(miss.key);
+    if (entry === undefined || entry.foreign !== undefined || entry.actions.length === 0) return false;
+    if (entry.adopted || now - entry.usedAt >= TURN_MS) return false;
+    this.execute(miss, entry.actions);
+    return true;
   }
 
   /** Installs the flow of frames that the switch has carried, one of which it tells of now. */

@@ -289,12 +289,15 @@ Deno.test("Dataplane forgets flows the kernel refused or lost, and deletes those
   assert.equal(core.report(at(120_001)).datapath.flows, 0);
 });
 
-Deno.test("Dataplane repeats a flow whose second frame was already on its way, under the same id", () => {
+Deno.test("Dataplane sends a second frame that was already on its way, and later repeats the flow under its id", () => {
   const core = made();
   const [first] = miss(core, local(0x10, BROADCAST));
-  const [second] = miss(core, local(0x10, BROADCAST));
+  const second = miss(core, local(0x10, BROADCAST), 5);
+  const [third] = miss(core, local(0x10, BROADCAST), 30);
   assert.ok(first?.kind === "install" && !first.replace);
-  assert.deepEqual(second, { ...first, replace: true });
+  const { actions, frame } = first;
+  assert.deepEqual(second, [{ kind: "execute", frame, inPort: 1, actions }]);
+  assert.deepEqual(third, { ...first, replace: true });
 });
 
 Deno.test("Dataplane.reconcile() twice gives nothing", () => {
