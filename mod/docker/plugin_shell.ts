@@ -4,6 +4,7 @@ import type { Decoded } from "../core/brand.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
 import type { Endpoints } from "../control/http_answer.ts";
+import { fieldsOf } from "./engine_api.ts";
 import {
   checkNetwork,
   endpointAnswer,
@@ -17,6 +18,9 @@ import {
   readSandbox,
   SPACES,
 } from "./plugin_calls.ts";
+
+/** Docker repeats a call whose answer did not come, and has no body left to send. */
+const REPEATED = "meshnet was started anew in the middle of this: try again";
 
 /** What the plugin has done. */
 export interface PluginParts {
@@ -118,7 +122,7 @@ export function pluginEndpoints(parts: PluginParts): Endpoints {
           return await call(body, gone);
         } catch (thrown) {
           const hint = thrown instanceof MeshnetError && thrown.hint !== undefined ? ` (${thrown.hint})` : "";
-          const reason = messageOf(thrown) + hint;
+          const reason = Object.keys(fieldsOf(body)).length === 0 ? REPEATED : messageOf(thrown) + hint;
           logger.warn("docker asked for what cannot be done", { call: path.slice(1), reason });
           // The two halves of the protocol read it under different names.
           return { Err: reason, Error: reason };

@@ -218,6 +218,18 @@ Deno.test("what was never given out may be released: Docker does so with the gat
   }
 });
 
+Deno.test("a call that Docker repeats without its body is refused with the reason", async () => {
+  const plugin = new Plugin();
+  for (const method of ["CreateEndpoint", "Join", "Leave", "DeleteEndpoint"]) {
+    assert.match(
+      `${(await plugin.call(`NetworkDriver.${method}`)).Err}`,
+      /started anew .* try again/,
+      method,
+    );
+  }
+  assert.match(`${(await plugin.call("IpamDriver.RequestAddress")).Error}`, /started anew .* try again/);
+});
+
 Deno.test("whatever is asked is answered with an object", async () => {
   const methods = ["IpamDriver.RequestPool", "IpamDriver.RequestAddress", "IpamDriver.ReleaseAddress"]
     .concat(
