@@ -47,6 +47,7 @@ export type UpOptionName =
   | "docker"
   | "docker-plugin"
   | "no-docker-network"
+  | "no-multicast-route"
   | "docker-proxy"
   | "docker-proxy-tls"
   | "docker-proxy-attach"
@@ -250,6 +251,11 @@ export const UP_OPTIONS: readonly (OptionSpec & { readonly name: UpOptionName })
     name: "no-docker-network",
     kind: "switch",
     brief: "Do not have Docker make the network `mesh`; containers join it with --net mesh",
+  },
+  {
+    name: "no-multicast-route",
+    kind: "switch",
+    brief: "Give containers no route for multicast; it goes where their default route leads",
   },
   {
     name: "docker-proxy",

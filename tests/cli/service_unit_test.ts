@@ -7,6 +7,8 @@ Deno.test("meshnet service unit starts the given executable", async () => {
   assert.equal(code, 0);
   assert.match(stdout, /^ExecStart=\/opt\/meshnet up$/m);
   assert.match(stdout, /^Type=notify$/m);
+  assert.match(stdout, /^Restart=on-failure$/m);
+  assert.match(stdout, /^Before=docker\.service$/m);
   assert.match(stdout, /^CapabilityBoundingSet=.*CAP_NET_BIND_SERVICE/m); // names on port 53
   assert.match(stdout, /^SystemCallFilter=.*\bbpf\b/m); // the host's own leg is closed with it
   assert.match(stdout, /^ExecStartPre=.*mkdir -p -m 0755 \/etc\/netns$/m); // UMask=0077 counts there, too

@@ -58,6 +58,8 @@ export interface Config {
   readonly docker: string | undefined;
   /** Whether Docker is to have a network `mesh` without anybody making it. */
   readonly dockerNetwork: boolean;
+  /** Whether multicast of containers goes into the mesh. */
+  readonly multicastRoute: boolean;
   /** Path of the socket at which Docker asks for networks; undefined: it cannot. */
   readonly dockerPlugin: string | undefined;
   /** How clients of the engine are served; undefined: they are not. */
@@ -218,6 +220,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     firewall: PARSERS.firewall(pick("firewall")!),
     docker: engine,
     dockerNetwork: !PARSERS.flag(pick("no-docker-network")),
+    multicastRoute: !PARSERS.flag(pick("no-multicast-route")),
     dockerPlugin: PARSERS.dockerPlugin(pick("docker-plugin")!),
     dockerProxy: parseProxy({ cwd, engine, pick, runDir }),
     compat,

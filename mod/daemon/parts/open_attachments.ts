@@ -58,7 +58,7 @@ export interface AttachmentsPart extends Disposable {
 
 /** Closes the switch's own leg, takes over or restores what earlier runs attached, and begins to look after it. */
 export function openAttachments(
-  config: Pick<Config, "compat">,
+  config: Pick<Config, "compat" | "multicastRoute">,
   {
     base: { faults, logger, random },
     checkFirewall,
@@ -111,7 +111,7 @@ export function openAttachments(
   const containerInterface = config.compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE;
   const attachments = undo.use(
     new Attachments(adapters, {
-      ...{ mtu, interface: containerInterface, multicastRoute: true },
+      ...{ mtu, interface: containerInterface, multicastRoute: config.multicastRoute },
       nameServer: nameLeg.listen !== undefined,
     }),
   );

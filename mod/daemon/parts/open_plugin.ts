@@ -56,9 +56,9 @@ export interface PluginPart extends Disposable {
 
 /** Opens the socket, unless that is off, or something else is there: then the log says so and the rest works. */
 export async function openPlugin(
-  { compat, docker, dockerNetwork, dockerPlugin: path }: Pick<
+  { compat, docker, dockerNetwork, dockerPlugin: path, multicastRoute }: Pick<
     Config,
-    "compat" | "docker" | "dockerNetwork" | "dockerPlugin"
+    "compat" | "docker" | "dockerNetwork" | "dockerPlugin" | "multicastRoute"
   >,
   { attached, base, host, ipam, mtu, names, nameLeg, state }: {
     readonly attached: AttachmentsPart;
@@ -158,7 +158,7 @@ export async function openPlugin(
         members.leaves(endpoint);
         endpoints.removeSoon(endpoint);
       },
-      routes: [MULTICAST, ...hasServer ? [`${NAME_SERVER_IP}/32`] : []],
+      routes: [...multicastRoute ? [MULTICAST] : [], ...hasServer ? [`${NAME_SERVER_IP}/32`] : []],
       interfacePrefix: compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE,
       logger,
     }),

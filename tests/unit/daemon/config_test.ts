@@ -52,6 +52,7 @@ Deno.test("resolveConfig() has the defaults of the contract", () => {
     },
     docker: "/var/run/docker.sock",
     dockerNetwork: true,
+    multicastRoute: true,
     dockerPlugin: "/run/docker/plugins/meshnet.sock",
     dockerProxy: {
       ...{ listen: [{ kind: "unix", path: "/run/meshnet/docker.sock" }], tls: undefined },
