@@ -22,6 +22,7 @@ import type { HostRoute } from "../checks/routes.ts";
 import { refuseRouted } from "./routed.ts";
 import { readHealth } from "../names/target_checks.ts";
 import type { UnusedAddresses } from "./unused_addresses.ts";
+import { Turns } from "./turns.ts";
 
 /** Allocation of addresses, where it is on. */
 export interface Ipam {
@@ -74,8 +75,7 @@ export function patienceOf({ noWait, timeoutMs }: WaitRequest, clock: Clock): Pa
 /** Attachments and their addresses. Requests about one target are served one after another. */
 export class Addresses {
   readonly #parts: AddressesParts;
-  /** The last request about each holder, as long as it is not done. */
-  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   constructor(parts: AddressesParts) {
     this.#parts = parts;
@@ -95,7 +95,9 @@ export class Addresses {
     const { health } = request;
     if (health !== undefined && names === undefined) throw namesOff(`Cannot check the health of ${target}`);
     const check = health === undefined ? undefined : readHealth(health);
-    return await this.#inTurn(holder, async () => {
+    const ended = () =>
+      new MeshnetError("attach/failed", `Cannot attach ${target}: it was detached while it waited`);
+    return await this.#turns.take(holder, async (gone) => {
       const before = names?.own.namesOf(holder) ?? [];
       const checked = names?.checks.of(holder);
       const hostnames = namesAfter(names, holder, request.names ?? []);
@@ -119,7 +121,7 @@ export class Addresses {
         if (health !== undefined) restoreCheck(this.#parts, holder, checked);
         throw thrown;
       }
-    });
+    }, { ended, gone });
   }
 
   /** Attaches with given addresses alone. */
@@ -168,7 +170,7 @@ export class Addresses {
     const { attachments, ipam } = this.#parts;
     const wishes = addresses.map(parseAddressWish);
     const holder = attachments.holderOf(target, { remembered: true });
-    return await this.#inTurn(holder, async () => {
+    return await this.#turns.giveBack(holder, async () => {
       const has = this.#attachedTo(holder);
       const texts = wishes.flatMap((wish, i) => {
         const found = this.#addressesOf(wish, has);
@@ -316,17 +318,6 @@ export class Addresses {
         address: ip,
         reason: messageOf(thrown),
       });
-    }
-  }
-
-  async #inTurn<T>(holder: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#busy.get(holder);
-    const mine = (before ?? Promise.resolve()).then(work, work);
-    this.#busy.set(holder, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#busy.get(holder) === mine) this.#busy.delete(holder);
     }
   }
 }

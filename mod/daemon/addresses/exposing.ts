@@ -8,6 +8,7 @@ import type { Clock, Logger } from "../../core/ports.ts";
 import { type AddressUsers, firstInUse } from "./address_users.ts";
 import { FOREVER, type Ipam, ipamOff, patienceOf } from "./addresses.ts";
 import { type Names, namesAfter, restoreNames } from "../names/names.ts";
+import { Turns } from "./turns.ts";
 
 /** What exposing needs. */
 export interface ExposingParts {
@@ -29,7 +30,7 @@ export interface ExposingParts {
 /** Serves requests, one after another. */
 export class Exposing {
   readonly #parts: ExposingParts;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(parts: ExposingParts) {
     this.#parts = parts;
@@ -45,7 +46,9 @@ export class Exposing {
 
   /** Exposes this host with the addresses that are asked for. What fails leaves everything as it was. */
   expose(request: ExposeRequest, gone: () => AbortSignal): Promise<ExposeAnswer> {
-    return this.#inTurn(async () => {
+    const ended = () =>
+      new MeshnetError("attach/failed", "Cannot expose this host: it was hidden while it waited");
+    return this.#turns.take(EXPOSE_HOLDER, async (gone) => {
       const { exposed, ipam, limits, logger } = this.#parts;
       const texts = request.addresses.length === 0 ? ["net:default"] : request.addresses;
       const wishes = texts.map(parseAddressWish);
@@ -73,12 +76,12 @@ export class Exposing {
         if (hostnames !== undefined) restoreNames(this.#parts, EXPOSE_HOLDER, called);
         throw thrown;
       }
-    });
+    }, { ended, gone });
   }
 
   /** Takes addresses away again; none: all. */
   hide(words: readonly string[]): Promise<ExposeAnswer> {
-    return this.#inTurn(async () => {
+    return this.#turns.giveBack(EXPOSE_HOLDER, async () => {
       const { exposed, ipam, logger } = this.#parts;
       const present = exposed.addresses.map(({ cidr }) => cidr);
       // What is held alone came from a backup: `expose` would use it, and nobody else gets it.
@@ -223,12 +226,6 @@ export class Exposing {
   #notReleased(ip: Ip, thrown: unknown): void {
     const fields = { target: EXPOSE_HOLDER, address: ip, reason: messageOf(thrown) };
     this.#parts.logger.warn("address-not-released", fields);
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#last.then(work, work);
-    this.#last = mine.catch(() => {});
-    return mine;
   }
 }
 

@@ -25,6 +25,9 @@ async function refusal(work: Promise<unknown>): Promise<MeshnetError> {
   throw new Error("It was not refused");
 }
 
+/** Addresses outside the range: nobody has to agree about them. */
+const [EXPOSED, FIXED] = ["10.2.1.9/24", "10.2.1.8/24"] as const;
+
 declareTests(
   suite({
     name: "host kernel, addresses",
@@ -273,8 +276,18 @@ declareTests(
           assert.match(stderr, /2 peers must agree on the first owners, 1 are here\nhint: Start the others/);
         }
         assert.deepEqual([(await host.status()).attachments, [...await held(host)]], [[], []]);
+        await host.run("expose", EXPOSED);
+        await host.run("attach", FIXED, target);
+        const ended = [host.attempt("attach", target), host.attempt("expose")];
+        const waits = (count: number) =>
+          until("they wait", async () => (await ipam(host)).waiting.length === count, { ms: 10_000 });
+        await waits(2);
+        await host.run("hide", EXPOSED); // who gives back waits for nobody
+        await host.run("detach", FIXED, target);
+        const texts = (await Promise.all(ended)).map(({ stderr }) => stderr).join("");
+        assert.match(texts, /detached while it waited[^]*hidden while it waited/);
         const waiting = host.run("attach", target);
-        await until("it waits", async () => (await ipam(host)).waiting.length === 1, { ms: 10_000 });
+        await waits(1);
         assert.equal((await ipam(host)).state, "awaiting-consensus");
         await other.up("--peers", host.address, ...options);
         assert.match(await waiting, /has 10\.40\./);
