@@ -22,7 +22,7 @@ export interface WatchTimes {
 /**
  * Has the kernel watch a connection that this process holds and that asks at all (SO_KEEPALIVE). It ends with ETIMEDOUT
  * when the other system has answered nothing for as long as all questions take, also where sent data is not
- * acknowledged. False: there is no such connection.
+ * acknowledged, or finds no room there for as long. False: there is no such connection.
  */
 export function watchTcp(
   { local, remote }: { readonly local: Endpoint; readonly remote: Endpoint },

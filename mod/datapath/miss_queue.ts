@@ -1,5 +1,5 @@
 /** Misses that wait for the core. They are read faster than they are decided, so that what has a flow does not wait behind
- * them, and each place has its turn: a flood delays and loses the frames of those alone who flood. */
+ * them, and each place has its turn: a flood delays and loses frames of its own place alone. */
 import { FairQueue } from "../core/fair_queue.ts";
 import type { FlowKey, Miss } from "../wire/netlink/ovs_keys.ts";
 import { loopProbeAt } from "../wire/packet/loop_probe.ts";
@@ -30,7 +30,7 @@ export class MissQueue<T> {
   /** Whether a miss that was just read is decided at once: it is urgent, or none waits; and this round has not had
    * enough. */
   atOnce(urgent: boolean): boolean {
-    if (urgent && this.#urgentLeft > 0) return this.#urgentLeft-- > 0;
+    if (urgent && this.#urgentLeft-- > 0) return true;
     return this.#queue.length === 0 && this.#left > 0 && this.#left-- > 0;
   }
 

@@ -157,11 +157,11 @@ export class Joiner {
   /** Notes where frames must be equal: addresses, tags, options, ports, acknowledgement. */
   #noteEqual(): void {
     const { ip, ipv6, transport, payload, protocol } = this.#first;
-    if (!ipv6) this.#sumUpIp();
     if (ipv6) {
       this.#addEqual(0, ip + 4);
       this.#addEqual(ip + 6, transport + 4);
     } else {
+      this.#sumUpIp();
       this.#addEqual(0, ip + 2);
       this.#addEqual(ip + 6, ip + 10);
       this.#addEqual(ip + 12, transport + 4);

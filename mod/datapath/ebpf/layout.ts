@@ -107,7 +107,7 @@ export const MAPS = {
   },
   /** By 2 * ifindex + 1 or 2: what a port may send to everybody, or to groups, on other hosts. */
   meters: { type: MAP_TYPE.hash, keySize: 4, valueSize: RATE.size, entries: 8_192, flags: ON_DEMAND },
-  /** By ifindex: misses that a port may have. */
+  /** By ifindex: misses that a port may have; with NEWS_RATE.bit: news of it. */
   rates: { type: MAP_TYPE.hash, keySize: 4, valueSize: RATE.size, entries: 8_192, flags: ON_DEMAND },
   /** By IPv6 address of an outer header: its number. */
   numbers: { type: MAP_TYPE.hash, keySize: 16, valueSize: 4, entries: ADDRESSES, flags: ON_DEMAND },

@@ -61,15 +61,6 @@ export class AbsentNames {
     for (const { entries } of this.#peers.values()) yield* entries.values();
   }
 
-  /** Who is absent, and how long its names stay at most. */
-  peers(
-    now: Millis,
-  ): readonly { readonly peer: PeerName; readonly names: number; readonly leftMs: number }[] {
-    return [...this.#peers].map(([peer, { entries, until }]) => ({
-      ...{ peer, names: entries.size, leftMs: Math.max(0, until - now) },
-    }));
-  }
-
   /** A peer is away. What it had comes by add(). */
   begin(peer: PeerName, { address, at, carried }: Parting): void {
     const before = this.#peers.get(peer);
@@ -136,7 +127,7 @@ export class AbsentNames {
   wake(now: Millis): readonly KnockWanted[] {
     const wanted: KnockWanted[] = [];
     for (const [peer, absent] of this.#peers) {
-      if (now >= absent.until) this.drop(peer);
+      if (now >= absent.until || absent.entries.size === 0) this.drop(peer); // nothing is kept: nothing to knock for
       else if (now >= absent.knockAt) {
         absent.knockAt = Infinity;
         wanted.push({ peer, address: absent.address });

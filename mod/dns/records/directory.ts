@@ -17,6 +17,7 @@ import type {
 import { AbsentNames } from "./absent_names.ts";
 import { isBelow, whole } from "./domain.ts";
 import { EntryStore, type EntryWatcher, MAX_DNS_ENTRIES } from "./entry_store.ts";
+import { isAnswerable } from "./name_index.ts";
 import { badName, outside, skewed, tooMany } from "./words.ts";
 
 /** Clocks of hosts that speak with each other differ by no more, in seconds. */
@@ -165,7 +166,7 @@ export class Directory implements Core<DirectoryEvent, DirectoryEffect> {
     this.absent.begin(peer, parting);
     for (const entry of [...this.store.of(peer)]) {
       this.store.drop(entry);
-      if (entry.tombstone === 0 || entry.unhealthy) this.absent.add(entry);
+      if (isAnswerable(entry)) this.absent.add(entry);
     }
   }
 

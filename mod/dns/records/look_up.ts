@@ -2,7 +2,7 @@
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import { compareOnWire } from "../../wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../wire/dns/dns_types.ts";
-import { bestOf } from "./name_index.ts";
+import { bestOf, isAnswerable } from "./name_index.ts";
 import { aliasTarget } from "./spelling.ts";
 
 /** Aliases that lead to aliases: no more than this, as when a client asks. */
@@ -27,7 +27,7 @@ export function answersFor(entries: Iterable<DnsEntry>, hostname: string): reado
 }
 
 function* alive(entries: Iterable<DnsEntry>): Iterable<DnsEntry> {
-  for (const entry of entries) if (entry.tombstone === 0 || entry.unhealthy) yield entry;
+  for (const entry of entries) if (isAnswerable(entry)) yield entry;
 }
 
 /** The best of each type. */

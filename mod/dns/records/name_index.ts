@@ -255,7 +255,8 @@ export class NameIndex {
 }
 
 /** Deleted entries count for nothing, unless they wait for their target to answer again. */
-function isAnswerable({ tombstone, unhealthy }: DnsEntry): boolean {
+/** Whether an entry is an answer: it lives, or is kept for the case that nothing else is well. */
+export function isAnswerable({ tombstone, unhealthy }: DnsEntry): boolean {
   return tombstone === 0 || unhealthy;
 }
 

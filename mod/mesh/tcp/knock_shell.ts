@@ -11,15 +11,12 @@ export async function knockAt(
   address: Endpoint,
   { from, signal }: { readonly from: Ip | undefined; readonly signal: AbortSignal },
 ): Promise<Knocked> {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), PATIENCE_MS);
   try {
-    const stream = await dial(address, { from, signal: AbortSignal.any([signal, late.signal]) });
+    const late = AbortSignal.timeout(PATIENCE_MS);
+    const stream = await dial(address, { from, signal: AbortSignal.any([signal, late]) });
     stream.close();
     return "accepted";
   } catch (error) {
     return error instanceof DialError && error.failure === "refused" ? "refused" : "nothing";
-  } finally {
-    clearTimeout(timer);
   }
 }

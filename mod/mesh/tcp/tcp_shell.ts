@@ -143,7 +143,8 @@ export function brokenBy(error: unknown): string {
 
 /** Whether a connection broke because the remote's system does not answer: it is dead, or the network between. */
 export function isSilence(error: unknown): boolean {
-  return /timed? ?out|unreach|no route|ETIMEDOUT/i.test(messageOf(error));
+  const { failure } = dialErrorOf(error);
+  return failure === "timeout" || failure === "unreachable";
 }
 
 /** Sorts a failed dial by what to advise. */

@@ -57,7 +57,8 @@ export class MacTable {
   readonly #at = new Map<Place, Set<Mac>>();
   #local = 0;
   #evicted: Mac[] = [];
-  readonly #changed = new Set<Mac>();
+  /** Addresses whose place has changed; whoever reads the set empties it. */
+  readonly changed = new Set<Mac>();
 
   /** `watched`: somebody asks from time to time which addresses have changed their place. */
   constructor(readonly limits: MacLimits, readonly watched = false) {}
@@ -131,11 +132,6 @@ export class MacTable {
     const evicted = this.#evicted;
     this.#evicted = [];
     return evicted;
-  }
-
-  /** Addresses whose place has changed; whoever reads the set empties it. */
-  get changed(): Set<Mac> {
-    return this.#changed;
   }
 
   /** Gives up an address of a place: the oldest that is not in use, or one of the oldest. */
@@ -234,13 +230,13 @@ export class MacTable {
     const there = this.#at.get(place);
     if (there === undefined) this.#at.set(place, new Set([mac]));
     else there.add(mac);
-    if (this.watched) this.#changed.add(mac);
+    if (this.watched) this.changed.add(mac);
     if (isLocalPlace(place)) this.#local++;
   }
 
   #detach(mac: Mac, place: Place): void {
     const there = this.#at.get(place)!;
-    if (this.watched) this.#changed.add(mac);
+    if (this.watched) this.changed.add(mac);
     there.delete(mac);
     if (there.size === 0) this.#at.delete(place);
     if (isLocalPlace(place)) this.#local--;

@@ -8,7 +8,7 @@ import { type ForwardContext, originOf, sameActions, wayTo } from "./forward.ts"
 import type { Place } from "./place.ts";
 
 /** Origins, and ways, that are told at most; frames of others have their flows made first. */
-export const MAX_WHEREABOUTS = 4_000;
+const MAX_WHEREABOUTS = 4_000;
 
 /** An origin of frames, or a way to a place, is told when a decision has made use of it, and until it is another one.
  * Addresses are told when they are learnt. */
@@ -79,8 +79,8 @@ export class Whereabouts {
       const now = wayTo(to, context);
       if (now !== undefined && sameActions([now], [action])) continue;
       this.#ways.delete(to);
-      this.#news.ways.push([to, undefined]);
       this.#setWay(to);
+      if (!this.#ways.has(to)) this.#news.ways.push([to, undefined]);
     }
   }
 }

@@ -1,5 +1,6 @@
 /** Hosts that switch by programs in the kernel: what is sent between known addresses does not wait for its flow. */
 import { sendFrames } from "../../../ffi/packet_socket.ts";
+import { formatMac, macAt } from "../../../mod/core/addr.ts";
 import { mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
 import { note } from "../common/notes.ts";
@@ -13,8 +14,6 @@ const MACHINES = 20;
 const EVERYBODY = [255, 255, 255, 255, 255, 255] as const;
 
 const machine = (side: number, index: number) => [2, 0, 0x5e, 0x20, side, index] as const;
-
-const text = (mac: readonly number[]) => mac.map((octet) => octet.toString(16).padStart(2, "0")).join(":");
 
 function frame(to: readonly number[], from: readonly number[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(60);
@@ -70,7 +69,13 @@ function newFlows(where: string, ipv6: boolean): Suite {
     "an address that has moved to another host is found there": async (world) => {
       const [one, two] = [world.container(1), world.container(2)];
       const [mac, other] = [machine(2, 0), machine(2, 1)];
-      await using here = await Capture.start(one.netns, "ethmesh", `ether dst ${text(mac)}`, "-Q", "in");
+      await using here = await Capture.start(
+        one.netns,
+        "ethmesh",
+        `ether dst ${formatMac(macAt(Uint8Array.from(mac), 0))}`,
+        "-Q",
+        "in",
+      );
       await until("the loop guard believes it, and frames for it come here", () => {
         send(one, [frame(EVERYBODY, mac)]);
         send(two, [frame(mac, other)]);
