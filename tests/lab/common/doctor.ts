@@ -29,8 +29,8 @@ export async function named(host: Host, words: RegExp, ms = 30_000): Promise<Fau
   return fault;
 }
 
-/** Waits until the doctor finds nothing on these hosts. */
-export async function healthy(hosts: readonly Host[], ms = 60_000): Promise<void> {
+/** Waits until the doctor finds nothing on these hosts. That a way fails by turns is told for a minute. */
+export async function healthy(hosts: readonly Host[], ms = 90_000): Promise<void> {
   for (const host of hosts) {
     let last: DoctorReport | undefined;
     await until(`${host.netns} is healthy`, async () => (last = await examine(host)).healthy, {
