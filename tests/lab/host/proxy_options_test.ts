@@ -51,7 +51,7 @@ declareTests(
       const label = ["run", "--rm", "--label", "app=shop-front", ...ASKS, "box", "busybox", "hostname"];
       assert.equal(await docker(...label), "front", "its label, rewritten");
       const hosts = await docker("exec", "-u", "1000", "shop-web", "cat", "/etc/hosts");
-      assert.match(hosts, new RegExp(`^${ip}\\s.*\\bweb\\b`, "m"));
+      assert.match(hosts, new RegExp(`^(::ffff:)?${ip}\\s.*\\bweb\\b`, "m"));
       assert.match(hosts, /^192\.0\.2\.9\s+far$/m);
       await docker("run", "-d", "--name", "db", ...ASKS, "box", "sleep", "600");
       for (const name of ["web", "shop-web", "WEB.mesh.internal"]) {
@@ -66,11 +66,13 @@ declareTests(
       await docker("rm", "-f", "shop-web", "db");
     },
     "multicast goes into the mesh, unless its route is not wanted": async (world) => {
-      for (const [n, expected] of [[1, /^224\.0\.0\.0\/4 dev ethmesh/m], [2, /^(?![^]*224\.)/]] as const) {
+      for (
+        const [n, expected] of [[1, /^224\.0\.0\.0\/4 dev ethmesh/m], [2, /^(?![^]*224\.0\.0\.0)/]] as const
+      ) {
         const one = engine(world, n);
         const routes = await one.docker("run", "--rm", "--net", "mesh", "box", "ip", "route");
         assert.match(routes, /^10\.32\.0\.0\/12 dev ethmesh/m);
-        assert.match(routes, expected, "in Docker's network");
+        assert.match(routes, expected, `in Docker's network of host ${n}: ${routes}`);
         await one.run("apart");
         await one.host.run("attach", "apart");
         assert.match(await one.docker("exec", "apart", "ip", "route"), expected, "attached");
