@@ -88,13 +88,13 @@ function other(folder: string, thrown: unknown): Explanation {
   };
 }
 
-/** What the system says when somebody writes there; undefined when nothing is wrong. */
-function probe(folder: string): unknown {
+/** What the system says when somebody writes so many bytes there; undefined when nothing is wrong. */
+export function probe(folder: string, size: number = PROBE_BYTES): unknown {
   let path: string | undefined;
   try {
     path = Deno.makeTempFileSync({ dir: folder, prefix: ".meshnet-" });
     using file = Deno.openSync(path, { write: true });
-    const bytes = new Uint8Array(PROBE_BYTES);
+    const bytes = new Uint8Array(size);
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
     file.syncSync();
     return undefined;

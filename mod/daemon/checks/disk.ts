@@ -1,8 +1,7 @@
 /** Whether what the daemon remembers can be written. */
 import { statfsSync } from "node:fs";
 import { MeshnetError } from "../../core/errors.ts";
-import { STORE_FILE } from "../../sys/store.ts";
-import { notWritable } from "../../sys/store_errors.ts";
+import { notWritable, probe } from "../../sys/store_errors.ts";
 
 /** State grows by kilobytes; below this much something else is filling the disk. */
 const NEEDED_BYTES = 4 * 1024 * 1024;
@@ -45,13 +44,12 @@ export function tooLittleRoom(path: string, room: DiskRoom | undefined): Meshnet
   });
 }
 
-/** "state/not-writable" when the state is there and cannot be opened for writing: the kernel makes a file system with a
- * fault read-only. Nothing is written. */
+/** "state/not-writable" when nobody can write into the state folder: the kernel makes a file system with a fault read-only.
+ * Only an empty file that goes at once is made there. */
 export function writeProtected(folder: string): MeshnetError | undefined {
-  try {
-    Deno.openSync(`${folder}/${STORE_FILE}`, { write: true }).close();
-    return undefined;
-  } catch (thrown) {
-    return thrown instanceof Deno.errors.NotFound ? undefined : notWritable(folder, "write state", thrown);
-  }
+  // Not the state itself: to close it again would drop the lock that this process has on it.
+  const thrown = probe(folder, 0); // a small file system need not take more
+  return thrown === undefined || thrown instanceof Deno.errors.NotFound
+    ? undefined
+    : notWritable(folder, "write state", thrown);
 }

@@ -57,7 +57,7 @@ export function hostChecks(
       at: ["stopped", "running"],
       async find() {
         const { diskRoom, tooLittleRoom, writeProtected } = await import("./disk.ts"); // no start shall load it
-        return writeProtected(config.stateDir) ?? tooLittleRoom(config.stateDir, diskRoom(config.stateDir));
+        return tooLittleRoom(config.stateDir, diskRoom(config.stateDir)) ?? writeProtected(config.stateDir);
       },
     },
     {

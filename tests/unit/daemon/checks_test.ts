@@ -5,7 +5,7 @@ import { ERRNO } from "../../../mod/core/errno.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { type Check, checksAt, findFaults, refuseFaults } from "../../../mod/daemon/checks.ts";
 import { missingCapabilities } from "../../../mod/daemon/checks/capabilities.ts";
-import { diskRoom, tooLittleRoom } from "../../../mod/daemon/checks/disk.ts";
+import { diskRoom, tooLittleRoom, writeProtected } from "../../../mod/daemon/checks/disk.ts";
 import {
   openFileLimit,
   threadRoom,
@@ -15,6 +15,8 @@ import {
 } from "../../../mod/daemon/checks/limits.ts";
 import { routerAnswers } from "../../../mod/daemon/checks/other_router.ts";
 import { namePortTaken, tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
+import { openStore } from "../../../mod/sys/store.ts";
+import { capture } from "../../../mod/tasks/run.ts";
 
 const LOOPBACK = "127.0.0.1" as Ip;
 
@@ -215,6 +217,28 @@ Deno.test("diskRoom() knows the disk of a folder that is not there yet", () => {
   const there = diskRoom("/");
   assert.ok(there !== undefined && there.size >= there.bytes);
   assert.ok(diskRoom("/no/such/folder") !== undefined);
+});
+
+Deno.test("writeProtected() leaves this process the lock of its state", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "meshnet-checks-" });
+  try {
+    using _store = openStore(folder);
+    const before = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    assert.equal(writeProtected(folder), undefined);
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), before);
+    // The lock is the process's own: only another process is refused by it for sure.
+    const store = import.meta.resolve("../../../mod/sys/store.ts");
+    const code = `import { openStore } from "${store}"; openStore("${folder}").put("a", "b");`;
+    await assert.rejects(capture([Deno.execPath(), "eval", code]), /another router uses it/);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("writeProtected() names a folder that takes no files, and says nothing of one that is not there", () => {
+  assert.equal(writeProtected("/no/such/folder"), undefined);
+  const found = writeProtected("/proc/version"); // a file is in its place
+  assert.match(found!.message, /^Cannot write state in \/proc\/version: a file is in its place$/);
 });
 
 // The native library stays loaded.
