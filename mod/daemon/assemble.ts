@@ -60,7 +60,7 @@ export async function assemble(
   const { addresses, exposing, ipam, rangeWatch, users } = undo.use(
     openIpam(config, { attached, base, dataplane, exposed, here, host, mesh, names, state }),
   );
-  const taken = openTaken(config, { base, dataplane, ipam, mesh, state, users, whoIsHere });
+  const taken = undo.use(openTaken(config, { base, dataplane, ipam, mesh, state, users, whoIsHere }));
   const paths = openPaths(config, { attached, base, dataplane, mesh, running, state, taken, users });
   const plugin = undo.use(
     await openPlugin(config, { attached, base, host, ipam, mtu, names, nameLeg, state }),

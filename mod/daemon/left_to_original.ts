@@ -4,7 +4,8 @@ import { EXPOSED_KEY } from "../attach/exposed.ts";
 import { EXPOSE_HOLDER } from "../core/holders.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Store } from "../core/ports.ts";
-import { recordsOfCopy } from "../ipam/stored.ts";
+import { HEALTH_PREFIX, MEMBER_PREFIX, NAMES_PREFIX } from "../core/store_keys.ts";
+import { recordsOfCopy, STORE_PREFIX } from "../ipam/stored.ts";
 
 /** What changes in the state. */
 export interface LeftToOriginal {
@@ -30,9 +31,9 @@ export function leftToOriginal(
   const keys = [
     ...absent.map(({ key }) => key),
     ...isExposed ? [EXPOSED_KEY] : [],
-    ...store.list("engine/container/").map(([key]) => key),
-    ...named.flatMap((target) => [`names/target/${target}`, `names/health/${target}`]),
+    ...store.list(MEMBER_PREFIX).map(([key]) => key),
+    ...named.flatMap((target) => [NAMES_PREFIX + target, HEALTH_PREFIX + target]),
   ];
   const gone = keys.map((key) => [key, undefined] as const);
-  return { records: [...gone, ...recordsOfCopy(store.list("ipam/"), from)], targets };
+  return { records: [...gone, ...recordsOfCopy(store.list(STORE_PREFIX), from)], targets };
 }

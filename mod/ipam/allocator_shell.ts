@@ -19,9 +19,8 @@ import type { Backup } from "./backup.ts";
 import { AllocatorChannel, IPAM_CHANNEL, type OutwardEffect } from "./channel.ts";
 import { Reclaimer } from "./reclaim.ts";
 import type { AllocatorStatus } from "./status.ts";
+import { STORE_PREFIX } from "./stored.ts";
 
-/** Keys of all records begin with this. */
-const STORE_PREFIX = "ipam/";
 /** What the disk has refused is tried again after so long, in milliseconds. */
 const SAVE_AGAIN_MS = 5_000;
 /** A refusal of what another host said is remembered for so long: the other host dials again within that time. */

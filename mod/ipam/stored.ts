@@ -12,12 +12,14 @@ import type { Offset, Universe } from "./universe.ts";
 const FORM = 1;
 /** Peers that a copy is to join: they are only named. */
 const MAX_JOINED = 8;
-/** Keys of records. All of ours begin with the same word. */
+/** Keys of all records begin with this. */
+export const STORE_PREFIX = "ipam/";
+/** Keys of records. */
 export const STORE_KEY = {
-  ring: "ipam/ring",
-  members: "ipam/members",
-  owned: "ipam/owned/",
-  joins: "ipam/joins",
+  ring: `${STORE_PREFIX}ring`,
+  members: `${STORE_PREFIX}members`,
+  owned: `${STORE_PREFIX}owned/`,
+  joins: `${STORE_PREFIX}joins`,
 } as const;
 
 /** What earlier runs have left. */

@@ -35,3 +35,31 @@ export class SystemAlarm implements Alarm {
     this.#timer = setTimeout(go, delay);
   }
 }
+
+/** Timers of the event loop that end with what they are of. None keeps the process. */
+export class Timers implements Disposable {
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  #isOver = false;
+
+  /** What their work throws goes to `faults`. */
+  constructor(readonly faults: Pick<Faults, "guard">) {}
+
+  /** Does this after so many milliseconds, unless disposed before. `what` names it in the log. */
+  later(what: string, ms: number, work: () => void): void {
+    if (this.#isOver) return;
+    const go = this.faults.guard(what, () => {
+      this.#timers.delete(timer);
+      work();
+    });
+    const timer = setTimeout(go, ms);
+    Deno.unrefTimer(timer);
+    this.#timers.add(timer);
+  }
+
+  /** Nothing is done any more. */
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+  }
+}

@@ -144,6 +144,7 @@ export class TakenAddresses {
     } finally {
       this.#looks = false;
       for (const [ip, how] of again) this.#wait([ip], how);
+      this.#lookSoon(); // at the rest, where a look has failed
     }
   }
 
@@ -154,7 +155,7 @@ export class TakenAddresses {
     later(AGAIN_MS, () => {
       this.#looksAgain = false;
       const looking = Promise.all([...this.#found.keys()].map((ip) => this.#look(ip)));
-      faults.later("look whether addresses are still in use twice", looking.then(() => this.#lookAgain()));
+      faults.later("look whether addresses are still in use twice", looking.finally(() => this.#lookAgain()));
     });
   }
 
@@ -192,10 +193,10 @@ export class TakenAddresses {
     for (const use of uses.filter((one) => one.here)) {
       const user = all.find(({ mac }) => mac === use.mac);
       const mac = formatMac(use.mac);
-      const isGiven = user && all.some(({ ips, target }) => target === user.target && ips.includes(ip));
+      const wasGiven = user && isGiven(all, user, ip);
       const key = user?.target ?? mac;
       if (!sides.has(key)) {
-        sides.set(key, { host: nickname, peer: undefined, ...namesOf(user), mac, isGiven });
+        sides.set(key, { host: nickname, peer: undefined, ...namesOf(user), mac, isGiven: wasGiven });
       }
     }
     for (const { mac, peer } of uses.filter((one) => !one.here)) {
@@ -221,7 +222,9 @@ export class TakenAddresses {
     const { askAt, hostName, nickname, ownerOf, self } = this.#parts;
     const [only] = found;
     if (only === undefined || only.isGiven === true) return [];
-    const user = all.find(({ ips }) => ips.includes(ip));
+    // Whoever answers here from a MAC address of nobody may be a holder whose MAC address is not known.
+    const isUnknown = only.host !== undefined && only.peer === undefined && only.target === undefined;
+    const user = all.find(({ ips, mac }) => ips.includes(ip) && !(isUnknown && mac === undefined));
     if (user !== undefined) {
       return [{ host: nickname, peer: undefined, ...namesOf(user), mac: undefined, isGiven: true }];
     }
@@ -240,12 +243,16 @@ export const NOT_GIVEN = "it was not given this address";
 export function endAt(all: readonly UserHere[], ip: Ip, mac: Mac): HopEnd | undefined {
   const user = all.find((one) => one.mac === mac) ?? all.find(({ ips }) => ips.includes(ip));
   if (user === undefined) return undefined;
-  const isGiven = all.some(({ ips, target }) => target === user.target && ips.includes(ip));
   return {
     ...{ target: user.target, name: user.name },
     mac: user.mac === undefined ? null : formatMac(user.mac),
-    problem: isGiven ? null : NOT_GIVEN,
+    problem: isGiven(all, user, ip) ? null : NOT_GIVEN,
   };
+}
+
+/** Whether an address was given to whoever this is, at any of his interfaces. */
+function isGiven(all: readonly UserHere[], { target }: UserHere, ip: Ip): boolean {
+  return all.some((one) => one.target === target && one.ips.includes(ip));
 }
 
 function namesOf(user: Pick<UserHere, "name" | "target"> | undefined): Pick<AddressSide, "name" | "target"> {

@@ -11,6 +11,7 @@ import { type Cidr, formatCidr, type Ip } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import { ENGINE_PREFIX } from "../../core/holders.ts";
 import type { Logger, Store } from "../../core/ports.ts";
+import { MEMBER_PREFIX } from "../../core/store_keys.ts";
 import type { Known } from "../../docker/follower.ts";
 import { isProgram, LABEL, NO_PROGRAM } from "../../docker/labels.ts";
 import { type Member, NetworkMembers, readMember, writeMember } from "../../docker/members.ts";
@@ -20,8 +21,6 @@ import { sourceIn } from "./inside_names.ts";
 import { givenName, isSame, type Names } from "../names/names.ts";
 import { readHealth } from "../names/target_checks.ts";
 
-/** Keys of what is remembered: followed by the container's id. */
-const PREFIX = "engine/container/";
 /** So many stopped containers are asked about when one starts: the engine has other work. */
 const MAX_ASKED = 32;
 const MAX_SHOWN = 80;
@@ -79,8 +78,8 @@ export class MemberKeeper {
   constructor(parts: MemberKeeperParts) {
     this.#parts = parts;
     this.#members = new NetworkMembers(parts.names?.domain ?? "");
-    for (const [key, text] of parts.store.list(PREFIX)) {
-      const id = key.slice(PREFIX.length);
+    for (const [key, text] of parts.store.list(MEMBER_PREFIX)) {
+      const id = key.slice(MEMBER_PREFIX.length);
       const member = readMember(text);
       this.#stored.set(id, text);
       if (member === undefined) this.#remember(id);
@@ -340,7 +339,7 @@ export class MemberKeeper {
     const text = member === undefined ? undefined : writeMember(member);
     if (text === this.#stored.get(id)) return;
     try {
-      store.putAll([[PREFIX + id, text]]);
+      store.putAll([[MEMBER_PREFIX + id, text]]);
       if (text === undefined) this.#stored.delete(id);
       else this.#stored.set(id, text);
     } catch (thrown) { // what the engine says next is written again

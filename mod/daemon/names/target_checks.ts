@@ -2,14 +2,13 @@
 import { type Ip, isIpv4 } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Clock, Logger, Store } from "../../core/ports.ts";
+import { HEALTH_PREFIX } from "../../core/store_keys.ts";
 import type { HealthReport } from "../../control/name_types.ts";
 import type { Millis } from "../../core/time.ts";
 import type { Health } from "../../dns/thread/health.ts";
 import { parseHealthCheck, type ProbedTarget } from "../../dns/thread/health_check.ts";
 import type { NameService } from "../threads/names_client.ts";
 
-/** Keys of checks: followed by the target. */
-const PREFIX = "names/health/";
 const VERSION = 1;
 /** What takes a check away. */
 const NONE = "none";
@@ -58,9 +57,9 @@ export class TargetChecks {
   /** Reads what is remembered. */
   constructor(parts: TargetChecksParts) {
     this.#parts = parts;
-    for (const [key, value] of parts.store.list(PREFIX)) {
+    for (const [key, value] of parts.store.list(HEALTH_PREFIX)) {
       const check = readStored(value);
-      if (check !== undefined) this.#checks.set(key.slice(PREFIX.length), check);
+      if (check !== undefined) this.#checks.set(key.slice(HEALTH_PREFIX.length), check);
       else parts.logger.error("health check unreadable", { key });
     }
   }
@@ -88,7 +87,7 @@ export class TargetChecks {
   set(target: string, check: string | undefined): void {
     if (check === this.#checks.get(target)) return;
     const value = check === undefined ? undefined : JSON.stringify({ version: VERSION, check });
-    this.#parts.store.putAll([[PREFIX + target, value]]);
+    this.#parts.store.putAll([[HEALTH_PREFIX + target, value]]);
     if (check === undefined) this.#checks.delete(target);
     else this.#checks.set(target, check);
     this.absent(target);
@@ -117,7 +116,7 @@ export class TargetChecks {
     this.absent(target);
     if (!this.#checks.delete(target)) return;
     try {
-      this.#parts.store.remove(PREFIX + target);
+      this.#parts.store.remove(HEALTH_PREFIX + target);
     } catch (thrown) { // the next start finds that there is no such target
       this.#parts.logger.warn("health check not forgotten", { target, reason: messageOf(thrown) });
     }

@@ -4,7 +4,7 @@ import { inNetns } from "../../../ffi/netns.ts";
 import { type Exposed, interfaceWith, presentAddresses } from "../../attach/mod.ts";
 import { type Cidr, macAt } from "../../core/addr.ts";
 import { AllocatorShell } from "../../ipam/allocator_shell.ts";
-import { SystemAlarm } from "../../sys/clock.ts";
+import { SystemAlarm, Timers } from "../../sys/clock.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import type { Config } from "../config/config.ts";
 import type { IpamConfig } from "../config/config_ipam.ts";
@@ -73,21 +73,29 @@ export function openIpam(
     limits: (masquerade) => limitsOf(config, masquerade),
   });
   exposing.reconcile();
-  const rangeWatch = ipam && watchRange(ipam.range, { base, hooks: dataplane.hooks });
+  const timers = new Timers(base.faults);
+  const rangeWatch = ipam && watchRange(ipam.range, { base, hooks: dataplane.hooks, timers });
   return {
     addresses,
     exposing,
     ipam,
     rangeWatch,
     users,
-    [Symbol.dispose]: () => ipam?.shell[Symbol.dispose](),
+    [Symbol.dispose]() {
+      timers[Symbol.dispose]();
+      ipam?.shell[Symbol.dispose]();
+    },
   };
 }
 
 /** Has routes looked at soon after the start, and whenever they have changed and somebody asks. */
 function watchRange(
   range: Cidr,
-  { base: { faults, logger }, hooks }: { readonly base: Base; readonly hooks: LoadedDataplane["hooks"] },
+  { base: { logger }, hooks, timers }: {
+    readonly base: Base;
+    readonly hooks: LoadedDataplane["hooks"];
+    readonly timers: Timers;
+  },
 ): RangeWatch {
   const watch = new RangeWatch({ range, routes: hostRoutes, logger });
   const before = hooks.onNetwork;
@@ -95,8 +103,7 @@ function watchRange(
     watch.changed();
     before(change);
   };
-  const look = faults.guard("look at routes", () => void watch.problems());
-  Deno.unrefTimer(setTimeout(look, FIRST_LOOK_MS));
+  timers.later("look at routes", FIRST_LOOK_MS, () => void watch.problems());
   return watch;
 }
 
@@ -116,7 +123,14 @@ function limitsOf({ firewall }: Pick<Config, "firewall">, masquerade: boolean): 
 /** What finds out who uses an address already. */
 function openAddressUsers(
   { nickname }: Pick<Config, "nickname">,
-  { attached: { attachments }, base: { clock, faults, random }, dataplane, here, host, mesh: { router } }: {
+  {
+    attached: { attachments },
+    base: { clock, faults, random },
+    dataplane,
+    here,
+    host,
+    mesh: { hostName, router },
+  }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
@@ -136,8 +150,7 @@ function openAddressUsers(
     },
     presentAddresses: (target) => presentAddresses(attachments, target),
     named: (mac) => here().find((one) => one.mac === mac)?.target,
-    nickname,
-    hostName: (peer) => router.snapshot().peers.find(({ name }) => name === peer)?.nickname || peer,
+    ...{ nickname, hostName },
     patience() {
       const { connections } = router.snapshot();
       const established = connections.filter(({ state }) => state === "established");

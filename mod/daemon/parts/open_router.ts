@@ -1,6 +1,6 @@
 /** The mesh: who else there is, and whom this host dials. It ends with the daemon's signal. */
 import { watchTcp } from "../../../ffi/tcp_watch.ts";
-import type { PeerUid } from "../../core/names.ts";
+import type { PeerName, PeerUid } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
 import { type Router, type RouterOptions, startRouter, storedTargets } from "../../mesh/router_shell.ts";
 import { SystemAlarm } from "../../sys/clock.ts";
@@ -27,6 +27,8 @@ export interface RouterPart {
   readonly router: Router;
   /** Tells this run from earlier ones of the same name. */
   readonly uid: PeerUid;
+  /** What people call a host: its nickname, or its name where it has none. */
+  hostName(peer: PeerName): string;
   /** The configuration names other peers now. */
   setPeers(peers: readonly string[]): void;
   /** Where a target comes from: the source of `peers`, an earlier run, or `meshnet connect`. */
@@ -90,6 +92,7 @@ export async function openRouter(
   let configured = config.peers ?? [];
   return {
     ...{ router, uid },
+    hostName: (peer) => router.snapshot().peers.find(({ name }) => name === peer)?.nickname || peer,
     originOf(target) {
       if (configured.includes(target)) return config.origins["peers"]!.from;
       return config.peers === undefined && namedBefore.includes(target) ? "remembered" : "meshnet connect";

@@ -1,5 +1,6 @@
 /** Notices addresses that two use: who is in the network on this host, and the way to other hosts. */
 import { CONTAINER_PREFIX } from "../../attach/mod.ts";
+import { Timers } from "../../sys/clock.ts";
 import type { AddressUsers } from "../addresses/address_users.ts";
 import type { Ipam } from "../addresses/addresses.ts";
 import { TakenAddresses, type TakenAddressesParts, type UserHere } from "../addresses/taken_addresses.ts";
@@ -18,8 +19,8 @@ export interface WhoIsHere {
   readonly engine: { here: () => readonly UserHere[] };
 }
 
-/** What notices such addresses. */
-export interface TakenPart extends WhoIsHere {
+/** What notices such addresses. Disposing it ends the looks that are still to come. */
+export interface TakenPart extends WhoIsHere, Disposable {
   readonly addresses: TakenAddresses;
   /** The way to other hosts; the part that asks them sets it. */
   readonly others: {
@@ -48,7 +49,7 @@ export function usersHere({ attachments }: Pick<AttachmentsPart, "attachments">)
 /** Begins to notice. */
 export function openTaken(
   { nickname }: Pick<Config, "nickname">,
-  { base, dataplane, ipam, mesh: { router }, state: { identity: { name: self } }, users, whoIsHere }: {
+  { base, dataplane, ipam, mesh: { hostName }, state: { identity: { name: self } }, users, whoIsHere }: {
     readonly base: Base;
     readonly dataplane: LoadedDataplane;
     readonly ipam: Ipam | undefined;
@@ -60,14 +61,14 @@ export function openTaken(
 ): TakenPart {
   const { faults, logger } = base;
   const others: TakenPart["others"] = { askAt: () => Promise.resolve(undefined), tell: () => {} };
+  const timers = new Timers(faults);
   const addresses = new TakenAddresses({
-    ...{ users, self, nickname, faults, logger, range: ipam?.range, here: whoIsHere.here },
+    ...{ users, self, nickname, hostName, faults, logger, range: ipam?.range, here: whoIsHere.here },
     ownerOf: (ip) => ipam && ownerAmong(ipam.shell.status(), ip),
-    hostName: (peer) => router.snapshot().peers.find(({ name }) => name === peer)?.nickname || peer,
     askAt: (peer, ip, mac) => others.askAt(peer, ip, mac),
     tell: (peer, ip) => others.tell(peer, ip),
-    later: (ms, work) => void Deno.unrefTimer(setTimeout(faults.guard("look who uses addresses", work), ms)),
+    later: (ms, work) => timers.later("look who uses addresses", ms, work),
   });
   dataplane.hooks.onAddressesAdded = (added) => addresses.appeared(added);
-  return { ...whoIsHere, addresses, others };
+  return { ...whoIsHere, addresses, others, [Symbol.dispose]: () => timers[Symbol.dispose]() };
 }

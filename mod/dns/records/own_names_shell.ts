@@ -3,6 +3,7 @@ import type { Ip } from "../../core/addr.ts";
 import { messageOf } from "../../core/errors.ts";
 import { EXTERN_HOLDER } from "../../core/holders.ts";
 import type { Logger, Store } from "../../core/ports.ts";
+import { NAMES_PREFIX } from "../../core/store_keys.ts";
 import { isContainerId } from "../../wire/dns/dns_text.ts";
 import { isRecordData, RECORD_TYPE } from "../../wire/dns/dns_types.ts";
 import type { DirectoryShell, OwnRecord } from "./directory_shell.ts";
@@ -10,8 +11,6 @@ import type { EntryData } from "./directory_types.ts";
 import { qualified } from "./domain.ts";
 import { recordOfAddress, shortName } from "./spelling.ts";
 
-/** Keys of the names of targets: followed by the target. */
-const TARGET_PREFIX = "names/target/";
 /** Keys of records by `dns add`. */
 const RECORD_PREFIX = "names/record/";
 const VERSION = 1;
@@ -54,10 +53,10 @@ export class OwnNames {
   constructor(parts: OwnNamesParts) {
     this.#parts = parts;
     const { store } = parts;
-    for (const [key, value] of store.list(TARGET_PREFIX)) {
+    for (const [key, value] of store.list(NAMES_PREFIX)) {
       const names = this.#read(key, value, readNames);
       if (names !== undefined) {
-        this.#targets.set(key.slice(TARGET_PREFIX.length), { names, addresses: [], present: false });
+        this.#targets.set(key.slice(NAMES_PREFIX.length), { names, addresses: [], present: false });
       }
     }
     for (const [key, value] of store.list(RECORD_PREFIX)) {
@@ -98,7 +97,7 @@ export class OwnNames {
     const before = this.#targets.get(target);
     if (names.join() === (before?.names ?? []).join()) return;
     const value = names.length === 0 ? undefined : JSON.stringify({ version: VERSION, names });
-    store.putAll([[TARGET_PREFIX + target, value]]);
+    store.putAll([[NAMES_PREFIX + target, value]]);
     this.#change(target, { ...before ?? UNKNOWN, names });
   }
 
@@ -127,7 +126,7 @@ export class OwnNames {
     this.#targets.delete(target);
     if (names.length === 0) return;
     try {
-      store.remove(TARGET_PREFIX + target);
+      store.remove(NAMES_PREFIX + target);
     } catch (thrown) { // the next start finds that there is no such target
       logger.warn("names not forgotten", { target, reason: messageOf(thrown) });
     }

@@ -18,6 +18,11 @@ const LENGTH = 60;
 const IOVEC = 16;
 const MMSGHDR = 64;
 
+/** A MAC address as text. */
+export function macText(octets: readonly number[]): string {
+  return octets.map((octet) => octet.toString(16).padStart(2, "0")).join(":");
+}
+
 /** Sends frames from a namespace and waits until all have left; gives the seconds that sending took. */
 export async function sendFrames(netns: string, order: FrameOrder): Promise<number> {
   const runner = new URL(import.meta.url).pathname; // everything in here is one bundle

@@ -1,9 +1,9 @@
 /** Who is dead, who hangs and who restarts: what the other hosts make of it, for names and for traffic. */
 import assert from "node:assert/strict";
-import type { LookupAnswer } from "../../../mod/control/name_types.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
 import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import type { Container } from "../common/container.ts";
+import { lookUp } from "../common/names.ts";
 import { note } from "../common/notes.ts";
 import { FOLDER, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -14,18 +14,6 @@ async function attach(host: Host, container: Container, address: string, names: 
   const body = { target: `netns:${container.netns}`, addresses: [`${address}/24`], names };
   await callDaemon({ method: "POST", path: "/attach", body }, { runDir: host.runDir, timeoutMs: 20_000 });
   container.addresses = [address];
-}
-
-/** The addresses that a host answers for a name. */
-async function lookUp(host: Host, name: string): Promise<readonly string[]> {
-  try {
-    const request = { method: "POST", path: "/dns/lookup", body: { name } } as const;
-    const { records } = await callDaemon<LookupAnswer>(request, { runDir: host.runDir, timeoutMs: 5_000 });
-    return records.map(({ record }) => record).sort();
-  } catch (error) {
-    if ((error as { code?: string }).code === "dns/not-found") return [];
-    throw error;
-  }
 }
 
 /** Container n on host n, called `cN`, and those of hosts 1 and 2 also `both`. */

@@ -14,7 +14,7 @@ import { suite } from "../common/suite.ts";
 import { transfer } from "../common/transfer.ts";
 import { unnoticed } from "../common/unnoticed.ts";
 import type { Host, World } from "../common/world.ts";
-import { backAfter, declareTests, hostWorld } from "./host_lab.ts";
+import { backAfter, declareTests, hostWorld, tunnelIsUsed } from "./host_lab.ts";
 
 const EBPF = ["--datapath", "ebpf"];
 const BRIDGE = ["--datapath", "bridge"];
@@ -89,9 +89,7 @@ async function restarted(world: World): Promise<void> {
 /** Traffic has taken the tunnel. */
 async function ready(world: World): Promise<void> {
   await world.container(1).mustPing(world.container(2).address, "-c", "3", "-i", "0.05", "-W", "3");
-  await until("the tunnel is used", async () => {
-    return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
-  });
+  await tunnelIsUsed(world);
 }
 
 const MEDDLING: readonly (readonly [string, (host: Host) => Promise<unknown>])[] = [

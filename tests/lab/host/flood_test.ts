@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mesh } from "../common/arrangements.ts";
 import type { Container } from "../common/container.ts";
-import { sendFrames } from "../common/frames.ts";
+import { macText, sendFrames } from "../common/frames.ts";
 import { note } from "../common/notes.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
@@ -63,10 +63,7 @@ async function flood(
   { machines: count, perSecond }: { readonly machines: number; readonly perSecond: number },
 ): Promise<number> {
   const machines = (side: number) =>
-    Array.from(
-      { length: count },
-      (_, i) => `02:00:5e:${hex(number)}:${hex(side)}:${hex(i)}`,
-    );
+    Array.from({ length: count }, (_, i) => macText([2, 0, 0x5e, number, side, i]));
   const order = { sources: machines(1), destinations: machines(2), perSecond };
   return await sendFrames(netns, { device: "ethmesh", ...order });
 }
@@ -77,8 +74,4 @@ async function isWhole(world: World): Promise<void> {
     assert.ok(connections.every(({ state }) => state === "established"), JSON.stringify(connections));
     assert.doesNotMatch(host.daemon.output(), /mesh\/disconnected/);
   }
-}
-
-function hex(octet: number): string {
-  return octet.toString(16).padStart(2, "0");
 }

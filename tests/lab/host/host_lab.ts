@@ -158,3 +158,10 @@ async function runOne(
     throw new Error([reason, ...takeNotes(), state].join("\n"), { cause: error });
   }
 }
+
+/** Waits until the first host's link has taken the tunnel. */
+export async function tunnelIsUsed(world: World): Promise<void> {
+  await until("the tunnel is used", async () => {
+    return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
+  });
+}

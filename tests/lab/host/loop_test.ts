@@ -1,6 +1,6 @@
 /** Containers that are bridged together, and one that shows ever new addresses: the others do not notice for long. */
 import { mesh } from "../common/arrangements.ts";
-import { sendFrames } from "../common/frames.ts";
+import { macText, sendFrames } from "../common/frames.ts";
 import { loopIsCut, loopOverHostsIsCut } from "../common/loops.ts";
 import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -23,7 +23,7 @@ declareTests(...DATAPATHS.map((datapath) =>
     "a container of each host are bridged together: others go on, and all come back": loopOverHostsIsCut,
     "a container that shows ever new addresses fills its own share alone": async (world) => {
       const [one, two] = [world.container(1), world.container(2)];
-      const sources = Array.from({ length: FLOOD }, (_, i) => `02:aa:00:00:${hex(i >> 8)}:${hex(i & 255)}`);
+      const sources = Array.from({ length: FLOOD }, (_, i) => macText([2, 0xaa, 0, 0, i >> 8, i & 255]));
       const order = { device: "ethmesh", sources, destinations: ["ff:ff:ff:ff:ff:ff"], perSecond: 10_000 };
       await sendFrames(one.netns, order);
       await until("its host has forgotten them", async () => await learnt(world) <= 1_100, { ms: 5_000 });
@@ -31,10 +31,6 @@ declareTests(...DATAPATHS.map((datapath) =>
     },
   })
 ));
-
-function hex(octet: number): string {
-  return octet.toString(16).padStart(2, "0");
-}
 
 async function learnt(world: World): Promise<number> {
   const text = await exec(["bridge", "fdb", "show", "br", "meshnet", "dynamic"], {

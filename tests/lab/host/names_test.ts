@@ -1,9 +1,10 @@
 /** Names: given to containers, known on all hosts, gone with what they stand for. */
 import assert from "node:assert/strict";
 import type { AttachAnswer } from "../../../mod/control/api_types.ts";
-import type { LookupAnswer, NameAnswer } from "../../../mod/control/name_types.ts";
+import type { NameAnswer } from "../../../mod/control/name_types.ts";
 import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { callDaemon } from "../../../mod/control/client.ts";
+import { lookUp } from "../common/names.ts";
 import { note } from "../common/notes.ts";
 import type { Container } from "../common/container.ts";
 import { Background, exec, FOLDER, ip, until } from "../common/process.ts";
@@ -13,17 +14,6 @@ import { declareTests, hostWorld } from "./host_lab.ts";
 
 async function ask<T>(host: Host, path: string, body: unknown): Promise<T> {
   return await callDaemon<T>({ method: "POST", path, body }, { runDir: host.runDir, timeoutMs: 30_000 });
-}
-
-/** What a host knows of a name; nothing where it knows none. */
-async function lookUp(host: Host, name: string): Promise<readonly string[]> {
-  try {
-    const { records } = await ask<LookupAnswer>(host, "/dns/lookup", { name });
-    return records.map(({ record }) => record).sort();
-  } catch (error) {
-    if ((error as { code?: string }).code === "dns/not-found") return [];
-    throw error;
-  }
 }
 
 /** Waits until all these hosts know exactly this of a name; gives the milliseconds that took. */

@@ -1,13 +1,13 @@
 /** Hosts that switch by programs in the kernel: what is sent between known addresses does not wait for its flow. */
 import { sendFrames } from "../../../ffi/packet_socket.ts";
-import { formatMac, macAt } from "../../../mod/core/addr.ts";
 import { mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
+import { macText } from "../common/frames.ts";
 import { note } from "../common/notes.ts";
 import { until } from "../common/process.ts";
 import { type Suite, suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
-import { declareTests, hostWorld } from "./host_lab.ts";
+import { declareTests, hostWorld, tunnelIsUsed } from "./host_lab.ts";
 
 /** Addresses behind each container. */
 const MACHINES = 20;
@@ -38,10 +38,7 @@ function newFlows(where: string, ipv6: boolean): Suite {
         const [one, two] = [world.container(1), world.container(2)];
         await using heard = await Capture.start(two.netns, "ethmesh", "ether proto 0x88b5", "-Q", "in");
         await using back = await Capture.start(one.netns, "ethmesh", "ether proto 0x88b5", "-Q", "in");
-        await until("the tunnel is used", async () => {
-          await one.ping(two.address, "-c", "1", "-W", "1");
-          return (await world.host(1).status()).connections[0]?.overlay === "fastdp";
-        });
+        await tunnelIsUsed(world);
         await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
         const indexes = Array.from({ length: MACHINES }, (_, i) => i);
         send(one, indexes.map((i) => frame(EVERYBODY, machine(1, i))));
@@ -69,13 +66,7 @@ function newFlows(where: string, ipv6: boolean): Suite {
     "an address that has moved to another host is found there": async (world) => {
       const [one, two] = [world.container(1), world.container(2)];
       const [mac, other] = [machine(2, 0), machine(2, 1)];
-      await using here = await Capture.start(
-        one.netns,
-        "ethmesh",
-        `ether dst ${formatMac(macAt(Uint8Array.from(mac), 0))}`,
-        "-Q",
-        "in",
-      );
+      await using here = await Capture.start(one.netns, "ethmesh", `ether dst ${macText(mac)}`, "-Q", "in");
       await until("the loop guard believes it, and frames for it come here", () => {
         send(one, [frame(EVERYBODY, mac)]);
         send(two, [frame(mac, other)]);

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { EXPOSED_KEY } from "../../../mod/attach/exposed.ts";
+import { EXPOSE_HOLDER } from "../../../mod/core/holders.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
+import { HEALTH_PREFIX, MEMBER_PREFIX, NAMES_PREFIX } from "../../../mod/core/store_keys.ts";
 import { leftToOriginal } from "../../../mod/daemon/left_to_original.ts";
+import { STORE_KEY } from "../../../mod/ipam/stored.ts";
 import { MemoryStore } from "../memory_store.ts";
 
 const FROM = "02:00:00:00:50:02" as PeerName;
@@ -15,11 +19,12 @@ function stored(...ids: readonly string[]): MemoryStore {
       `attachment/${id}`,
       JSON.stringify({ version: 1, id, target, ...fields, addresses: ["10.32.0.1/12"] }),
     );
-    store.put(`names/target/${target}`, "{}");
+    store.put(NAMES_PREFIX + target, "{}");
+    store.put(HEALTH_PREFIX + target, "{}");
   }
-  for (
-    const key of ["exposed", "ipam/ring", "ipam/owned/a", "engine/container/1", "names/record/x", "targets"]
-  ) {
+  const { owned, ring } = STORE_KEY;
+  const exposed = [EXPOSED_KEY, NAMES_PREFIX + EXPOSE_HOLDER, HEALTH_PREFIX + EXPOSE_HOLDER];
+  for (const key of [...exposed, ring, `${owned}a`, `${MEMBER_PREFIX}1`, "names/record/x", "targets"]) {
     store.put(key, "{}");
   }
   return store;
@@ -33,15 +38,16 @@ Deno.test("leftToOriginal() leaves addresses and what is not here to the origina
   assert.deepEqual(targets, ["netns:00000000bb"]);
   assert.deepEqual(store.list("").map(([key]) => key), [
     "attachment/00000000aa",
-    "ipam/joins",
+    STORE_KEY.joins,
+    `${HEALTH_PREFIX}netns:00000000aa`,
     "names/record/x",
-    "names/target/netns:00000000aa",
+    `${NAMES_PREFIX}netns:00000000aa`,
     "targets",
   ]);
-  assert.deepEqual(JSON.parse(store.get("ipam/joins")!), { form: 1, peers: [FROM] });
+  assert.deepEqual(JSON.parse(store.get(STORE_KEY.joins)!), { form: 1, peers: [FROM] });
 });
 
 Deno.test("leftToOriginal() keeps the exposure of a host whose network is still there", () => {
   const { records } = leftToOriginal(stored(), { from: FROM, isThere: () => true, leg: "meshnet" });
-  assert.ok(!records.some(([key]) => key === "exposed"));
+  assert.ok(!records.some(([key]) => key === EXPOSED_KEY));
 });

@@ -192,3 +192,42 @@ Deno.test("TakenAddresses looks again where nobody who was given it is seen, or 
   for (let i = 0; i < 3; i++) assert.deepEqual(await told.pass(), [1_500]);
   assert.deepEqual([await told.pass(), told.taken.problems()], [[], []], "it was not so");
 });
+
+Deno.test("TakenAddresses does not count a holder twice whose MAC address is not known", async () => {
+  const unknown: UserHere = { ...WEB, mac: undefined };
+  const alone = trial([here(MINE)], { here: () => [unknown] });
+  assert.deepEqual([await alone.look(), alone.told, alone.logged], [[], [], []]);
+  const elsewhere = trial([at(H2, OTHER)], { here: () => [unknown] });
+  assert.deepEqual(await elsewhere.look(), [
+    "10.32.0.7 is in use twice: by netns:web on h1, and by 02:00:00:00:00:02 on h2",
+  ]);
+  const thief: UserHere = { target: "netns:svc1", name: null, mac: OTHER, ips: [] };
+  const byOther = trial([here(OTHER)], { here: () => [unknown, thief] });
+  assert.deepEqual(await byOther.look(), [
+    "10.32.0.7 is in use twice: by netns:web on h1, and by netns:svc1 (02:00:00:00:00:02) on h1, which was not given it",
+  ]);
+});
+
+Deno.test("TakenAddresses goes on to look where a look has failed", async () => {
+  let isBroken = false;
+  const asked: Ip[] = [];
+  const users: TakenAddressesParts["users"] = {
+    all(ip) {
+      asked.push(ip);
+      return isBroken ? Promise.reject(new Error("defect")) : Promise.resolve([here(MINE), at(H2, OTHER)]);
+    },
+  };
+  const { look, pass, taken } = trial([], { users });
+  assert.equal((await look()).length, 1);
+  isBroken = true;
+  for (let i = 0; i < 2; i++) await assert.rejects(pass(), /defect/);
+  isBroken = false;
+  assert.deepEqual([await pass(), taken.problems().length], [[15_000], 1]);
+  const many = Array.from({ length: 20 }, (_, i) => `10.33.0.${i}` as Ip);
+  taken.appeared(many);
+  isBroken = true;
+  await assert.rejects(pass(), /defect/);
+  isBroken = false;
+  await pass();
+  assert.ok(many.every((ip) => asked.includes(ip)), "the rest is looked at, too");
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Faults } from "../../../mod/core/faults.ts";
 import type { LogFields } from "../../../mod/core/ports.ts";
 import type { Millis } from "../../../mod/core/time.ts";
-import { SystemAlarm, SystemClock } from "../../../mod/sys/clock.ts";
+import { SystemAlarm, SystemClock, Timers } from "../../../mod/sys/clock.ts";
 import { ensureFolder, readTextIfReadable, readTextIfThere, removeIfThere } from "../../../mod/sys/files.ts";
 import { ProcNamespaces } from "../../../mod/sys/namespaces.ts";
 import { SystemRandom } from "../../../mod/sys/random.ts";
@@ -41,6 +41,21 @@ Deno.test("SystemAlarm hands what a ring throws to the faults", async () => {
     throw new Error("defect");
   });
   assert.partialDeepStrictEqual(await told.promise, { what: "an alarm", reason: "defect" });
+});
+
+Deno.test("Timers do nothing any more once they are disposed", async () => {
+  using kept = new Timers(UNGUARDED);
+  const ended = new Timers(UNGUARDED);
+  const done = Promise.withResolvers<void>();
+  const waits = setTimeout(() => {}, 60_000); // theirs do not keep the process
+  const told: string[] = [];
+  ended.later("tell", 0, () => told.push("before the end"));
+  ended[Symbol.dispose]();
+  ended.later("tell", 0, () => told.push("after the end"));
+  kept.later("tell", 0, () => kept.later("tell", 0, () => (told.push("kept"), done.resolve())));
+  await done.promise;
+  clearTimeout(waits);
+  assert.deepEqual(told, ["kept"]);
 });
 
 Deno.test("SystemAlarm rings once, and only for the last setting", async () => {
