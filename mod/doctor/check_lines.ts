@@ -68,7 +68,7 @@ export interface CheckFacts {
 /** Problems of this host's firewall that are about what it sends. */
 const WAY_OUT = /^This host's firewall drops what it sends /;
 /** Reasons that lines about ports and the password tell. */
-const ELSEWHERE = /password|nothing listens|no answer|no route|heartbeat|firewall|the connection was lost/;
+const ELSEWHERE = /password|nothing listens|no answer|no route|heartbeat|firewall|^already connected to /;
 const CONNECT = "once the two are connected: `meshnet connect`";
 
 /** One line for each thing that the mesh needs of the way between two hosts. */

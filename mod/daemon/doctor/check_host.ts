@@ -4,7 +4,6 @@ import { StreamSocket } from "../../../ffi/stream_socket.ts";
 import type { CheckLine, CheckReport } from "../../control/doctor_types.ts";
 import { plainReason } from "../../control/status.ts";
 import { type Endpoint, type Ip, isIpv4, parseIp } from "../../core/addr.ts";
-
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Clock } from "../../core/ports.ts";

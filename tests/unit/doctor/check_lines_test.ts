@@ -27,10 +27,13 @@ Deno.test("checkLines() says why two hosts are not connected only where no other
     ...{ what: "connection", state: "bad", text: info },
     fix: { on: "one of the two", command: "meshnet reset", nft: null, iptables: null },
   }]);
-  const silent: Partial<CheckFacts>[] = [{}, { info: "" }, { info: "the passwords differ" }, {
-    info,
-    tcp: "refused",
-  }];
+  const silent: Partial<CheckFacts>[] = [
+    {},
+    { info: "" },
+    { info: "the passwords differ" },
+    { info: "already connected to 02:00:00:00:50:02" },
+    { info, tcp: "refused" },
+  ];
   for (const change of [...silent, { info, link: WELL.link }]) assert.deepEqual(lines(change), []);
 });
 
