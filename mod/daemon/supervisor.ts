@@ -57,10 +57,7 @@ export async function runDaemon(flags: Flags): Promise<number> {
   Deno.env.delete("MESHNET_PASSWORD");
   for (;; root = beginIn(life)) {
     const peers = life.peers ?? config.peers;
-    const how = await runOnce({ ...config, peers }, { life, root }).catch((error) => {
-      noteFailedStart(config.runDir, error, Date.now());
-      throw error;
-    });
+    const how = await runOnce({ ...config, peers }, { life, root });
     if (how.kind !== "renamed") return how.kind === "asked" ? 0 : 1;
     if (life.askedAt !== undefined) return 0; // otherwise it starts again: interfaces and flows stay, as at any restart
   }
@@ -89,17 +86,19 @@ function beginIn(life: Life): Root {
   return { signal: root.signal, ending: ending.promise };
 }
 
-/** Runs one daemon to its end. Throws why it could not start. */
+/** Runs one daemon to its end. Throws why it could not start, after it has noted that, or why it could not end. */
 async function runOnce(config: Config, { life, root }: { life: Life; root: Root }): Promise<Ending> {
   const { assemble } = await import("./assemble.ts");
   let daemon: Daemon;
   try {
     daemon = await assemble(config, { signal: root.signal, end: life.end });
   } catch (error) {
-    if (!root.signal.aborted || error !== root.signal.reason) throw error;
-    const how: Ending = root.signal.reason;
-    if (how.kind === "broken") throw how.error;
-    return how; // stopped before it was up
+    const isAborted = root.signal.aborted && error === root.signal.reason;
+    const how: Ending | undefined = isAborted ? root.signal.reason : undefined;
+    if (how !== undefined && how.kind !== "broken") return how; // stopped before it was up
+    const why = how === undefined ? error : how.error;
+    noteFailedStart(config.runDir, why, Date.now());
+    throw why;
   }
   life.daemon = daemon;
   life.reload = () => void reload(life, { config, daemon });
