@@ -99,7 +99,7 @@ export interface ControlApi extends DoctorApi {
   removeName(request: NameRequest): NameAnswer;
   /** What is answered for a name. */
   lookUpName(request: LookupRequest): LookupAnswer;
-  /** Begins an orderly stop. `forGood`: what this host gave the network goes at once, as it does not come back. */
+  /** Begins an orderly stop. `forGood`: what this host gave the network goes at once, as its containers are cut off. */
   stop(request: { readonly forGood: boolean }): StopAnswer;
 }
 

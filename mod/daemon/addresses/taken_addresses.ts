@@ -1,8 +1,8 @@
 /** Notices an address that two use: one that somebody took by himself while another has it, here or on another host.
  *
- * The kernel tells of addresses that come to interfaces of containers here. Each of the range is then asked for once, and
- * who answers is compared with who was given it. A host that finds an address in use twice tells the other hosts concerned
- * to look as well, and looks again from time to time until it is over. */
+ * The kernel tells of addresses that come to interfaces of containers here. Each of the range is then looked for, up to
+ * three times where it is not clear, and who answers is compared with who was given it. A host that finds an address in
+ * use twice tells the other hosts concerned to look as well, and looks again from time to time until it is over. */
 import type { Problem } from "../../control/api_types.ts";
 import { type Cidr, cidrContains, formatMac, type Ip, isIpv4, type Mac } from "../../core/addr.ts";
 import type { Faults } from "../../core/faults.ts";
