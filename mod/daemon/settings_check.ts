@@ -19,7 +19,9 @@ export async function settingsFaults(
 ): Promise<{ readonly faults: readonly MeshnetError[]; readonly warnings: readonly string[] }> {
   const runs = await routerAnswers(config.runDir) !== undefined;
   const faults: MeshnetError[] = [];
-  for await (const { check, error } of findFaults(checksAt(runs ? "running" : "start", hostChecks(config)))) {
+  const checks = checksAt(runs ? "running" : "start", hostChecks(config))
+    .filter(({ name }) => name !== "range of addresses"); // looked at below, with what it hides
+  for await (const { check, error } of findFaults(checks)) {
     faults.push(asError(check, error));
   }
   const address = runs ? tcpPortTaken(config) : undefined;
@@ -28,7 +30,7 @@ export async function settingsFaults(
     config,
     runs ? (range) => isOfDaemon(range, config) : undefined,
   );
-  if (runs && fault !== undefined) faults.push(fault);
+  if (fault !== undefined) faults.push(fault);
   return { faults, warnings: hidden === undefined ? [] : [hidden.message] };
 }
 

@@ -18,9 +18,10 @@ const BRIDGE = "meshnet";
 /** Tunnels of hosts that switch by programs. */
 const TUNNEL = /^vxlan-[1-9][0-9]*$/;
 
-/** Files of the two folders. */
+/** Files of the state folder. */
 const STATE_FILES = [STORE_FILE, `${STORE_FILE}-wal`, `${STORE_FILE}-shm`, `${STORE_FILE}-journal`];
-const RUN_FILES = [CONTROL_SOCKET, STATUS_SOCKET, FAILED_START_FILE];
+/** Files of the run folder. */
+export const RUN_FILES: readonly string[] = [CONTROL_SOCKET, STATUS_SOCKET, FAILED_START_FILE];
 
 /** What is cleaned, and through what. */
 export interface CleanupOptions {

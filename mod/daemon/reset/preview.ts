@@ -5,7 +5,6 @@ import type { DaemonAnswer, StatusReport } from "../../control/api_types.ts";
 import { callDaemon } from "../../control/client.ts";
 import { MeshnetError } from "../../core/errors.ts";
 import { NAME_SERVER_IP } from "../../core/name_leg.ts";
-import { CONTROL_SOCKET, STATUS_SOCKET } from "../../core/options.ts";
 import { whyUnreachable } from "../../docker/engine_shell.ts";
 import { ownNft } from "../../firewall/nft_shell.ts";
 import { ownState } from "../../ipsec/xfrm_kernel_shell.ts";
@@ -14,8 +13,7 @@ import { STORE_FILE } from "../../sys/store.ts";
 import { type Flags, loadFolders } from "../config/config.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
-import { FAILED_START_FILE } from "../last_start.ts";
-import { ownLinks } from "./host_cleanup.ts";
+import { ownLinks, RUN_FILES } from "./host_cleanup.ts";
 import { leftState, notHandedOver } from "./left_state.ts";
 
 /** A line for each thing, without full stop; empty: nothing of meshnet is here. */
@@ -49,7 +47,7 @@ export async function previewReset(
     ...firewall(runs?.firewall.rules),
     ...[
       ...own ? [`${state}/${STORE_FILE}`] : [],
-      ...[CONTROL_SOCKET, STATUS_SOCKET, FAILED_START_FILE].map((name) => `${runDir}/${name}`),
+      ...RUN_FILES.map((name) => `${runDir}/${name}`),
       ...sockets,
     ].filter(isThere).map((path) =>
       path.endsWith(STORE_FILE)
