@@ -14,7 +14,6 @@ const SYMBOLS = {
   // int getsockopt(int, int, int, void *, socklen_t *)
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" }, // int getsockname(int, struct sockaddr *, socklen_t *)
-  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" }, // int getpeername(int, struct sockaddr *, socklen_t *)
   // int recvmmsg(int, struct mmsghdr *, unsigned, int, struct timespec *)
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
   // int sendmmsg(int, struct mmsghdr *, unsigned, int)

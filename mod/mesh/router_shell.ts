@@ -45,8 +45,6 @@ export interface RouterOptions extends RouterConfig {
   /** Takes what fails where nobody waits for it. */
   readonly faults: Faults;
   readonly overlay: { request(request: OverlayRequest): void };
-  /** A connection was made: the kernel is to find out soon if the remote's system is dead. */
-  watchTcp?(ends: { readonly local: Endpoint; readonly remote: Endpoint }): void;
   /** We had to take another short id: keep it for the next start. */
   onShortId(shortId: ShortId): void;
   /** A connection works under our name: it is to be kept. */
@@ -353,7 +351,6 @@ export class Router {
 
   #adopt(stream: Stream): SocketId {
     const id = ++this.#serial as SocketId;
-    this.options.watchTcp?.(stream);
     this.#sockets.set(
       id,
       new Socket(stream, {

@@ -1,5 +1,4 @@
 /** The mesh: who else there is, and whom this host dials. It ends with the daemon's signal. */
-import { watchTcp } from "../../../ffi/tcp_watch.ts";
 import type { PeerName, PeerUid } from "../../core/names.ts";
 import type { Random } from "../../core/ports.ts";
 import { type Router, type RouterOptions, startRouter, storedTargets } from "../../mesh/router_shell.ts";
@@ -17,9 +16,6 @@ import type { LoadedDataplane, RunningDataplane } from "./open_dataplane.ts";
 import type { Host } from "./open_host.ts";
 import type { State } from "./open_state.ts";
 
-/** A host that is dead is noticed after eight seconds on a quiet link, whatever overlay it has. A question and its answer are
- * 132 octets on Ethernet, so both ends together cost 66 octets a second. */
-const TCP_WATCH = { idleSeconds: 4, againSeconds: 1, times: 4 } as const;
 const CONFIGURED_KEY = "daemon/configured-peers";
 
 /** The running mesh. */
@@ -78,7 +74,6 @@ export async function openRouter(
     canRename: identity.canRename,
     onShortId: (shortId) => storeShortId(store, shortId),
     onSettled: () => settleName(store),
-    watchTcp: (ends) => void watchTcp(ends, TCP_WATCH),
     onRename: () => {
       const peer = takeAnotherName(store, random);
       const reason = "another host announces the same name (cloned machine?)";

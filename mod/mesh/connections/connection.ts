@@ -276,14 +276,9 @@ export class Connection {
     return Math.min(this.#uprootedAt, doubtAt, this.#heartbeatAt, this.heard + this.#silence);
   }
 
-  /** Whether the remote's daemon hangs while its kernel answers. */
-  get hangs(): boolean {
-    return this.status?.why === DAEMON_HANGS;
-  }
-
   /** How long the remote may be silent. */
   get #silence(): number {
-    return this.hangs ? HUNG_SILENCE : SILENCE;
+    return this.status?.why === DAEMON_HANGS ? HUNG_SILENCE : SILENCE;
   }
 }
 

@@ -44,8 +44,7 @@ export class ConnectionWriter {
       if (connection === undefined) continue;
       const parts: Uint8Array[] = [];
       let size = 0;
-      // What nobody reads would fill the window, and our kernel would end the connection (TCP_USER_TIMEOUT).
-      while (!connection.hangs && connection.queued + size < BUSY) {
+      while (connection.queued + size < BUSY) {
         const message = engine.take(id);
         if (message === undefined) break;
         if (!this.#fits(connection, message)) continue;

@@ -176,13 +176,10 @@ export class Connections {
       case "send":
         if (connection.queued < FLOODED) this.#writer.send(connection, event.message, now);
         return;
-      case "status": {
-        const hung = connection.hangs;
+      case "status":
         this.log.status(connection, event.status, now);
         connection.told(event.status);
-        if (hung && !connection.hangs) this.context.membership.engine.drained();
         return;
-      }
       case "moved":
         connection.moved(event.remote);
         this.#wakeAt = Math.min(this.#wakeAt, connection.nextWake());

@@ -27,7 +27,7 @@ export type SwitchEvent =
   | { readonly kind: "established" }
   /** The link carried traffic and has no working overlay any more. */
   | { readonly kind: "failed"; readonly reason: string }
-  /** Nothing comes from the peer any more over any overlay, and its daemon does not say why: it hangs, or the host is dead. */
+  /** Nothing comes from the peer any more, and its daemon does not say why: it hangs, or the host is dead. */
   | { readonly kind: "unanswered" }
   /** The way to the peer has changed. */
   | { readonly kind: "changed" };
@@ -61,6 +61,8 @@ export class LinkSwitch {
   #failed = false;
   /** Told that nothing comes from the peer any more. */
   #unanswered = false;
+  /** The last sign of the peer, if it was told that nothing has come since. */
+  #quietSince = -Infinity;
   /** When the link fails unless an overlay works by then. */
   #failAt = Infinity;
   /** What path() was when last told. */
@@ -186,15 +188,26 @@ export class LinkSwitch {
 
   /** Time has passed. All that came until `readUntil` has been read. */
   wake(now: Millis, readUntil: Millis): readonly SwitchEvent[] {
-    const events = this.slots.flatMap((slot, index) =>
+    const events: SwitchEvent[] = this.slots.flatMap((slot, index) =>
       now >= slot.nextWake() ? this.take(index, slot.wake(now, readUntil), now) : []
     );
+    if (now >= this.#quietAt) {
+      this.#quietSince = this.#working()!.heardAt;
+      events.push({ kind: "unanswered" });
+    }
     return now >= this.#failAt ? [...events, ...this.#checkFailure(now)] : events;
   }
 
   /** Earliest time at which wake() or status() may say something new. */
   nextWake(): number {
-    return Math.min(this.#failAt, ...this.slots.map((slot) => slot.nextWake()));
+    return Math.min(this.#failAt, this.#quietAt, ...this.slots.map((slot) => slot.nextWake()));
+  }
+
+  /** When a link that nobody uses, and whose loss nobody would notice therefore, has been quiet for too long. */
+  get #quietAt(): number {
+    const working = this.#working();
+    if (working === undefined || working.heardAt === this.#quietSince || this.#unanswered) return Infinity;
+    return working.heardAt + SILENT_AFTER_MS;
   }
 
   /** Passes on what the forwarder in a slot says. */

@@ -5,7 +5,7 @@ import { NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import type { Container } from "../common/container.ts";
 import { lookUp } from "../common/names.ts";
 import { note } from "../common/notes.ts";
-import { FOLDER, ip, until } from "../common/process.ts";
+import { FOLDER, ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
 import { declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
@@ -169,8 +169,9 @@ declareTests(
   }, {
     "a host whose cable is out loses its names on idle links, and comes back": async (world) => {
       const [one, two] = world.hosts;
+      await pause(6_000); // nothing is sent by then, and nobody watches the links closely any more
       await ip(["link set p3 down"], world.fabric);
-      const took = await Promise.all([one!, two!].map((host) => forgotten(host, "c3", 30_000))); // eight seconds, on an idle machine
+      const took = await Promise.all([one!, two!].map((host) => forgotten(host, "c3", 30_000))); // sixteen seconds, on an idle machine
       note(`idle links lost a dead host after ${took.join(" and ")} ms`);
       await ip(["link set p3 up"], world.fabric);
       for (const host of [one!, two!]) {

@@ -306,20 +306,3 @@ Deno.test("Connections is patient for five minutes with a daemon that hangs whil
     }]);
   }
 });
-
-Deno.test("Connections gives no gossip to a daemon that hangs, which would fill its window, until it answers again", () => {
-  const { link, parts, socket, tell } = one();
-  parts.membership.receive(link, gossip(B, [record(B, 2, [US])]), NOW);
-  parts.membership.settle(NOW); // there is a route to B now
-  parts.connections.flush(NOW);
-  const status = { overlay: "fastdp", mtu: 1410, encrypted: false, rttMs: undefined } as const;
-  tell({ kind: "status", status: { ...status, why: DAEMON_HANGS } });
-  parts.taken();
-  parts.membership.engine.unicast("c", B, new Uint8Array(100));
-  parts.connections.flush(NOW);
-  assert.equal(parts.written(socket).length, 0);
-  tell({ kind: "status", status });
-  assert.equal(parts.membership.engine.pullable, true);
-  parts.connections.flush(NOW);
-  assert.equal(parts.written(socket).length, 1);
-});

@@ -8,13 +8,15 @@ import {
   type Forwarder,
   type ForwarderEvent,
 } from "../../../../mod/overlay/links/forwarder.ts";
-import { commonOverlays, LinkSwitch } from "../../../../mod/overlay/links/link_switch.ts";
+import { commonOverlays, LinkSwitch, SILENT_AFTER_MS } from "../../../../mod/overlay/links/link_switch.ts";
 import type { Path } from "../../../../mod/overlay/paths/path.ts";
 import type { PortNo } from "../../../../mod/wire/netlink/ovs_keys.ts";
 import { fuzz } from "../../fuzz.ts";
 import { loadVectors } from "../../vectors.ts";
 
 const NOW = 0 as Millis;
+/** When a puppet is quiet that was heard as it was made. */
+const QUIET = 200 + SILENT_AFTER_MS;
 const CLEAR = { sealed: false, bare: false, noFastdp: undefined };
 
 /** A forwarder that does what it is told. */
@@ -213,7 +215,7 @@ Deno.test("LinkSwitch keeps the tunnel when both overlays are silent, and the da
   fastdp.onHold = false;
   fastdp.lastResort = undefined;
   assert.deepEqual(take(0, [{ kind: "health", good: true }], 90_000), ["changed"]);
-  assert.deepEqual([link.path()?.kind, link.hangs, link.nextWake()], ["tunnel", false, Infinity]);
+  assert.deepEqual([link.path()?.kind, link.hangs, link.nextWake()], ["tunnel", false, QUIET]);
 });
 
 Deno.test("LinkSwitch fails a link at once whose daemon says that it is there while nothing arrives", () => {
@@ -237,7 +239,7 @@ Deno.test("LinkSwitch gives a daemon that is there again three seconds to show t
       sleeve.onHold = false;
       sleeve.provenAt = 9_100;
       assert.deepEqual(take(1, [{ kind: "health", good: true }], 9_100), ["changed"]);
-      assert.deepEqual([link.path()?.kind, link.nextWake()], ["sleeve", Infinity]);
+      assert.deepEqual([link.path()?.kind, link.nextWake()], ["sleeve", QUIET]);
     } else {
       assert.deepEqual(link.wake(11_999 as Millis, 11_999 as Millis), []);
       assert.deepEqual(link.wake(12_000 as Millis, 12_000 as Millis).map(({ kind }) => kind), ["failed"]);
@@ -258,4 +260,19 @@ Deno.test("LinkSwitch tells the round trip that was measured last, over whicheve
   assert.deepEqual(told(), [0.2, 5_000]);
   sleeve.onHold = true;
   assert.deepEqual(told(), [26, 19_900], "what does not work measures nothing");
+});
+
+Deno.test("LinkSwitch tells once that a link nobody uses is quiet, and again after the next sign", () => {
+  const slot = new Puppet("sleeve");
+  const link = new LinkSwitch([slot], CLEAR);
+  slot.established = true;
+  link.take(0, [{ kind: "established" }], NOW);
+  const at = (ms: number) => ms as Millis;
+  const told = (ms: number) => link.wake(at(ms), at(ms)).filter(({ kind }) => kind === "unanswered").length;
+  for (const heardAt of [200, 50_000]) {
+    slot.heardAt = heardAt;
+    assert.equal(link.nextWake(), heardAt + SILENT_AFTER_MS);
+    assert.deepEqual([-1, 0, 1, 60_000].map((late) => told(heardAt + SILENT_AFTER_MS + late)), [0, 1, 0, 0]);
+    assert.equal(link.nextWake(), Infinity);
+  }
 });
