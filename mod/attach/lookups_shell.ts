@@ -82,11 +82,12 @@ export class ContainerLookups implements Disposable {
     this.#tickLater();
   }
 
-  /** Whether some endpoint is, or will be, in the namespace at this path. */
-  isKnown(path: string): boolean {
+  /** Whether some other endpoint is, or will be, in the namespace at this path. */
+  hasOthers(path: string, endpoint: string): boolean {
     const namespace = this.#namespaceAt(path);
-    return [...this.#places.values()].some((place) =>
-      place.path === path || namespace !== undefined && this.#namespaceAt(place.path) === namespace
+    return [...this.#places].some(([id, place]) =>
+      id !== endpoint &&
+      (place.path === path || namespace !== undefined && this.#namespaceAt(place.path) === namespace)
     );
   }
 

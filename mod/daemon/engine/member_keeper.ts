@@ -36,7 +36,7 @@ export interface MemberKeeperParts {
     | Pick<Names, "attached" | "checks" | "domain" | "engineHealth" | "forgotten" | "own">
     | undefined;
   readonly endpoints: Pick<EngineEndpoints, "has" | "look">;
-  readonly lookups: Pick<ContainerLookups, "at" | "drop" | "isKnown" | "keep">;
+  readonly lookups: Pick<ContainerLookups, "at" | "drop" | "hasOthers" | "keep">;
   /** Whether the container whose namespace is at a path is in other networks of the engine, too. */
   readonly shares: (path: string, isShared: boolean) => void;
   /** Who is in our networks as the engine has it; undefined: it is not asked. */
@@ -168,7 +168,7 @@ export class MemberKeeper {
   joins(endpoint: string, sandbox: string): boolean {
     if (sandbox === "") return true;
     const { lookups } = this.#parts;
-    const isFirst = !lookups.isKnown(sandbox);
+    const isFirst = !lookups.hasOthers(sandbox, endpoint); // it may have been seen there already
     lookups.at(endpoint, sandbox, false);
     return isFirst;
   }

@@ -95,13 +95,15 @@ Deno.test("two endpoints of one container share a redirect, which goes with the 
     machine.moves(endpoint);
     machine.lookups.at(endpoint, PATH, true);
   }
-  assert(machine.lookups.isKnown(PATH));
+  assert(machine.lookups.hasOthers(PATH, "e1"));
   machine.lookups.drop("e1");
   assert.equal(machine.redirected.size, 1);
+  assert(!machine.lookups.hasOthers(PATH, "e2"), "itself is none");
+  assert(machine.lookups.hasOthers(PATH, "e1"));
   machine.host.removeNamespace(PATH);
   machine.lookups.keep();
   assert.equal(machine.redirected.size, 0);
-  assert(!machine.lookups.isKnown(PATH));
+  assert(!machine.lookups.hasOthers(PATH, "e3"));
 });
 
 Deno.test("an engine that gives a container up is not waited for; a kernel without redirects is told of once", () => {

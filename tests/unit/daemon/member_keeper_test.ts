@@ -59,7 +59,7 @@ class Machine {
       lookups: {
         at: (endpoint, path) => void this.found.set(endpoint, path),
         drop: (endpoint) => void this.found.delete(endpoint),
-        isKnown: (path) => [...this.found.values()].includes(path),
+        hasOthers: (path, endpoint) => [...this.found].some(([id, at]) => id !== endpoint && at === path),
         keep: () => {},
       },
       names: this.#names(),
