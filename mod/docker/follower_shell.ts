@@ -134,10 +134,16 @@ export class EngineFollower implements Disposable {
       found = await session.engine.container(word, session.ending.signal);
     } catch (thrown) {
       if (thrown instanceof MeshnetError) throw thrown;
-      throw new MeshnetError("engine/unreachable", `Cannot find container ${word}: ${messageOf(thrown)}`, {
-        hint: "Look whether the engine runs, and try again",
-        cause: thrown,
-      });
+      throw new MeshnetError(
+        "engine/unreachable",
+        `Cannot find container ${word}: the engine on ${this.#parts.socket} does not answer (${
+          messageOf(thrown)
+        })`,
+        {
+          hint: "Look whether the engine runs, and try again",
+          cause: thrown,
+        },
+      );
     }
     if (found === undefined) return undefined;
     this.#post({ kind: "resolved", id: found.id, found: this.#marked(found), asOf });
