@@ -1,4 +1,5 @@
 /** Faults that only follow from others: one cause is one fault. Pure. */
+import { parseEndpoint } from "../core/addr.ts";
 import type { FaultReport } from "../control/doctor_types.ts";
 import { type Passage, ruleFor } from "./check_causes.ts";
 
@@ -28,10 +29,10 @@ const RULES: readonly Rule[] = [
       namedIn(message).some((name) => input.includes(name)),
   },
   {
-    cause: /^The way to (\S+) loses packets: /,
-    follows: ({ message }, [, name]) =>
-      namedIn(message).includes(name!) && !/password|range/.test(message) ||
-      / cannot be reached and owns? /.test(message) && message.includes(name!) || NO_OVERLAY.test(message),
+    cause: /^The way to (\S+?)(?: \((\S+)\))? loses packets: /,
+    follows: ({ message }, [, name, ip]) =>
+      namedIn(message).some((one) => one === name || one === ip || parseEndpoint(one)?.ip === ip) &&
+        !/password|range/.test(message) || ownersIn(message).includes(name!),
   },
   {
     cause: /^This host's firewall drops what it sends to other hosts' /,
@@ -66,7 +67,6 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-const NO_OVERLAY = /^No connection to .*: no overlay works: /;
 const NO_ROUTE = /^No connection to .*: no route to /;
 
 /** The host of which a fault of a connection tells. */
@@ -74,6 +74,11 @@ function namedIn(message: string): readonly string[] {
   const name =
     /^(?:No traffic flows to|Nothing has come from|Traffic to|The path to|No connection to) (\S+?):? /;
   return [...name.exec(message)?.slice(1) ?? []];
+}
+
+/** The hosts of which a fault says that they own addresses and cannot be reached. */
+function ownersIn(message: string): readonly string[] {
+  return /^(.+?) cannot be reached and owns? /.exec(message)?.[1]!.split(", ") ?? [];
 }
 
 /** The faults that follow from no other one, in their order. */

@@ -9,7 +9,7 @@ const WINDOW_MS = 60_000;
 const FAILURES = 4;
 
 /** What a path says that failed although it had worked. */
-const FAILED = /heartbeat|no overlay works|has not answered/;
+const FAILED = /heartbeat|no overlay works|nothing comes over any overlay|has not answered/;
 /** What it says while it is being set up, or where only large packets fail. */
 const OTHERWISE = /testing the path|first heartbeat|^no fastdp: no full-size/;
 
@@ -35,8 +35,8 @@ function problemOf(peer: string, failures: readonly HistoryReport[]): Problem {
   const ip = parseEndpoint(address ?? "")?.ip;
   const look = ip === undefined ? "" : `\`ping -i 0.2 -c 50 ${ip}\` counts what is lost; `;
   return {
-    message: `The way to ${
-      nickname || peer
+    message: `The way to ${nickname || peer}${
+      ip === undefined ? "" : ` (${ip})`
     } loses packets: it failed ${failures.length} times within a minute and worked again`,
     hint:
       `${look}look for the place where it is lost: cable, switch, provider, \`ip -s link\`, or a host without ` +

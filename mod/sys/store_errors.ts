@@ -96,7 +96,7 @@ export function probe(folder: string, size: number = PROBE_BYTES): unknown {
     using file = Deno.openSync(path, { write: true });
     const bytes = new Uint8Array(size);
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    file.syncSync();
+    if (size > 0) file.syncSync(); // an empty file shows nothing more by it
     return undefined;
   } catch (thrown) {
     return thrown;

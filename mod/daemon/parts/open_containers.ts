@@ -2,6 +2,7 @@
 import { SocketEngine, whyUnreachable } from "../../docker/engine_shell.ts";
 import { EngineFollower } from "../../docker/follower_shell.ts";
 import { untilReachable } from "../../docker/socket_wait_shell.ts";
+import { Timers } from "../../sys/clock.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import type { Addresses } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
@@ -82,6 +83,7 @@ export function openContainers(
       }),
     );
   const { attachments, containers: hook, keeper, onLooked } = attached;
+  const timers = undo.use(new Timers(faults));
   const containers = undo.use(
     new Containers({
       ...{ addresses, attachments, faults, logger, socket },
@@ -90,8 +92,7 @@ export function openContainers(
       answers: (target, answers) => names?.engineHealth(target, answers),
       looked: (found) => onLooked.call(found),
       touched: keeper.touched,
-      later: (ms, work) =>
-        void Deno.unrefTimer(setTimeout(faults.guard("attach a container by its label again", work), ms)),
+      later: (ms, work) => timers.later("attach a container by its label again", ms, work),
     }),
   );
   hook.standing = (id) => containers.standing(id);

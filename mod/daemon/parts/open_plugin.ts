@@ -13,6 +13,7 @@ import { driverOf } from "../../docker/plugin_calls.ts";
 import { pluginEndpoints } from "../../docker/plugin_shell.ts";
 import type { Ipam } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
+import { Timers } from "../../sys/clock.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import { EngineAddresses } from "../engine/engine_addresses.ts";
 import { EnginePlaces } from "../engine/engine_places.ts";
@@ -98,11 +99,12 @@ export async function openPlugin(
       log: logger,
     }),
   );
+  const timers = undo.use(new Timers(faults));
   const places = new EnginePlaces({
     ...{ addresses, faults, logger },
     lookAtPairs: () => endpoints.look(),
     mend: (lost) => mender.mend(lost),
-    later: (ms, work) => void Deno.unrefTimer(setTimeout(faults.guard("places in an engine", work), ms)),
+    later: (ms, work) => timers.later("places in an engine", ms, work),
   });
   const members = new MemberKeeper({
     ...{ store: state.store, logger, names, endpoints, lookups, places },

@@ -254,8 +254,7 @@ export class NameIndex {
   }
 }
 
-/** Deleted entries count for nothing, unless they wait for their target to answer again. */
-/** Whether an entry is an answer: it lives, or is kept for the case that nothing else is well. */
+/** Whether an entry counts: it lives, or it was deleted and waits for its target to answer again. */
 export function isAnswerable({ tombstone, unhealthy }: DnsEntry): boolean {
   return tombstone === 0 || unhealthy;
 }

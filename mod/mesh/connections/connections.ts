@@ -205,7 +205,8 @@ export class Connections {
   knocked({ link, result }: RouterEvent & { readonly kind: "knocked" }, now: Millis): void {
     const connection = this.table.byId(link);
     if (connection?.stage !== "running" || result !== "nothing") return;
-    const reason = "no overlay works, and the host does not answer: it is down, or the network to it";
+    const reason =
+      "nothing comes over any overlay, and the host does not answer: it is down, or the network to it";
     this.end(connection, { reason, orderly: true, lost: true, level: "warn" }, now);
   }
 

@@ -61,6 +61,8 @@ export interface Forwarder {
   control(tag: number, payload: Uint8Array, now: Millis): readonly ForwarderEvent[];
   /** The overlay in use is lost and this one takes over: proves at once that it works, where it can. */
   verify?(now: Millis): readonly ForwarderEvent[];
+  /** Asks the peer for a sign, where it answers such questions. */
+  ask?(now: Millis): readonly ForwarderEvent[];
   /** `nextWake()` may have come; harmless when it has not. All that came until `readUntil` has been read: what is missed
    * since then may be waiting. */
   wake(now: Millis, readUntil?: Millis): readonly ForwarderEvent[];

@@ -7,6 +7,7 @@ import { decodeOverlayControl, encodeOverlayControl } from "../../wire/mesh/over
 import type { SpecialFrame } from "../../wire/mesh/sleeve_special.ts";
 import type { XfrmEffect } from "../ports/esp_port.ts";
 import type { Forwarder, ForwarderEvent } from "./forwarder.ts";
+import { isMissed } from "./beats.ts";
 import type { LinkAges, OverlayReport } from "../ports/dataplane_types.ts";
 import type { Path } from "../paths/network.ts";
 
@@ -52,6 +53,9 @@ export interface SwitchOptions {
 /** A peer that works says something at least every ten seconds, or eleven. */
 export const SILENT_AFTER_MS = 13_000;
 
+/** A peer that is asked for a sign has this long. */
+const SIGN_MS = 500;
+
 /** A daemon that was silent and is there again proves within this time that an overlay works. */
 const AWAKE_MS = 3_000;
 
@@ -61,6 +65,8 @@ export class LinkSwitch {
   #failed = false;
   /** Told that nothing comes from the peer any more. */
   #unanswered = false;
+  /** The last sign of the peer, if it was asked for another one since. */
+  #askedSince = -Infinity;
   /** The last sign of the peer, if it was told that nothing has come since. */
   #quietSince = -Infinity;
   /** When the link fails unless an overlay works by then. */
@@ -191,10 +197,7 @@ export class LinkSwitch {
     const events: SwitchEvent[] = this.slots.flatMap((slot, index) =>
       now >= slot.nextWake() ? this.take(index, slot.wake(now, readUntil), now) : []
     );
-    if (now >= this.#quietAt) {
-      this.#quietSince = this.#working()!.heardAt;
-      events.push({ kind: "unanswered" });
-    }
+    if (isMissed(this.#quietAt, now, readUntil)) events.push(...this.#askOrTell(now));
     return now >= this.#failAt ? [...events, ...this.#checkFailure(now)] : events;
   }
 
@@ -205,9 +208,28 @@ export class LinkSwitch {
 
   /** When a link that nobody uses, and whose loss nobody would notice therefore, has been quiet for too long. */
   get #quietAt(): number {
-    const working = this.#working();
-    if (working === undefined || working.heardAt === this.#quietSince || this.#unanswered) return Infinity;
-    return working.heardAt + SILENT_AFTER_MS;
+    const heard = this.#heardAt;
+    if (this.#working() === undefined || heard === this.#quietSince || this.#unanswered) return Infinity;
+    return heard + SILENT_AFTER_MS + (heard === this.#askedSince ? SIGN_MS : 0);
+  }
+
+  /** When anything came from the peer last, over whichever overlay. */
+  get #heardAt(): number {
+    return Math.max(...this.slots.map(({ heardAt }) => heardAt));
+  }
+
+  /** The link is quiet: the peer is asked for a sign; where it is not asked, or gives none, this is told. */
+  #askOrTell(now: Millis): readonly SwitchEvent[] {
+    const heard = this.#heardAt;
+    const asked = heard === this.#askedSince
+      ? []
+      : this.slots.flatMap((slot, index) =>
+        slot.ask === undefined ? [] : this.take(index, slot.ask(now), now)
+      );
+    this.#askedSince = heard;
+    if (asked.length > 0) return asked;
+    this.#quietSince = heard;
+    return [{ kind: "unanswered" }];
   }
 
   /** Passes on what the forwarder in a slot says. */

@@ -261,6 +261,10 @@ export class SleeveLink implements Forwarder {
     return [...this.#size.check(now), ...this.#watch?.verify(now) ?? NO_EVENTS];
   }
 
+  ask(now: Millis): readonly SleeveEvent[] {
+    return this.#onHold ? NO_EVENTS : this.#watch?.announce(now) ?? NO_EVENTS;
+  }
+
   /** Our own address may have changed: the peer shall hear of it now. */
   announce(now: Millis): readonly SleeveEvent[] {
     if (!this.#confirmed || this.#remote === undefined) return NO_EVENTS;

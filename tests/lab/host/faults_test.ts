@@ -256,7 +256,7 @@ declareTests(suite({
     for (const host of [one, two]) await dropped(host, "iifname eth0 numgen random mod 100 < 40");
     const fault = await named(
       one,
-      /^The way to \S+ loses packets: it failed \d+ times within a minute/,
+      /^The way to \S+ \(\S+\) loses packets: it failed \d+ times within a minute/,
       120_000,
     );
     assert.match(fault.fix!, new RegExp(`^.ping -i 0.2 -c 50 ${two.address}`));

@@ -52,7 +52,10 @@ const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly Retur
   ],
   [
     "loss",
-    said("steady ways", "The way to h2 loses packets: it failed 4 times within a minute and worked again"),
+    said(
+      "steady ways",
+      "The way to h2 (192.0.2.2) loses packets: it failed 4 times within a minute and worked again",
+    ),
     [
       user("h2", "the peer gets no VXLAN heartbeat from here any more: a firewall blocks UDP 6784 towards"),
       said("connections", "Nothing has come from h2 for 20 s: a firewall blocks UDP, or the way is broken"),
@@ -156,4 +159,17 @@ Deno.test("causesAmong() leaves what has a cause of its own", () => {
     said("connections", "No traffic flows to h2 and back: a firewall blocks UDP towards 192.0.2.2:6783"),
   ];
   assert.deepEqual(causesAmong([rule, narrow, ...others]), [rule, narrow, ...others]);
+});
+
+Deno.test("causesAmong() tells faults of other hosts beside a way that loses packets", () => {
+  const cause = said(
+    "steady ways",
+    "The way to h1 (192.0.2.1) loses packets: it failed 4 times within a minute and worked again",
+  );
+  const others = [
+    said("problems of the status", "No connection to 192.0.2.10: no overlay works: no fastdp: no VXLAN"),
+    said("owners of addresses", "h10, h2 cannot be reached and own 512 addresses, which nobody"),
+    said("connections", "Nothing has come from h10 for 20 s: a firewall blocks UDP, or the way is broken"),
+  ];
+  assert.deepEqual(causesAmong([...others, cause]), [...others, cause]);
 });

@@ -30,7 +30,7 @@ Deno.test("unsteadyWays() names a way that fails again and again, once, with wha
   assert.deepEqual(more, []);
   assert.equal(
     fault!.message,
-    "The way to h2 loses packets: it failed 4 times within a minute and worked again",
+    "The way to h2 (192.0.2.2) loses packets: it failed 4 times within a minute and worked again",
   );
   assert.match(fault!.hint!, /^`ping -i 0\.2 -c 50 192\.0\.2\.2` counts/);
 });

@@ -34,6 +34,7 @@ class Puppet implements Forwarder {
   hereAt = -Infinity;
   provenAt = Infinity;
   readonly heard: string[] = [];
+  ask?: () => readonly ForwarderEvent[];
   verified = 0;
   constructor(readonly overlay: OverlayName) {}
   why(): string | undefined {
@@ -275,4 +276,25 @@ Deno.test("LinkSwitch tells once that a link nobody uses is quiet, and again aft
     assert.deepEqual([-1, 0, 1, 60_000].map((late) => told(heardAt + SILENT_AFTER_MS + late)), [0, 1, 0, 0]);
     assert.equal(link.nextWake(), Infinity);
   }
+});
+
+Deno.test("LinkSwitch asks a quiet peer for a sign first, and heeds signs over any overlay and what waits to be read", () => {
+  const [fastdp, sleeve] = [new Puppet("fastdp"), new Puppet("sleeve")];
+  const link = new LinkSwitch([fastdp, sleeve], CLEAR);
+  fastdp.established = sleeve.established = true;
+  link.take(0, [{ kind: "established" }], NOW);
+  const asks = [{ kind: "control", tag: 9, payload: new Uint8Array() }] as const;
+  sleeve.ask = () => asks;
+  const wake = (ms: number, readUntil = ms) =>
+    link.wake(ms as Millis, readUntil as Millis).map(({ kind }) => kind);
+  sleeve.heardAt = 5_000;
+  assert.deepEqual(wake(5_000 + SILENT_AFTER_MS - 1), [], "sleeve was heard later than the tunnel");
+  assert.deepEqual(wake(5_000 + SILENT_AFTER_MS, 6_000), [], "a sign may wait to be read");
+  assert.deepEqual(wake(5_000 + SILENT_AFTER_MS), ["send"]);
+  sleeve.heardAt = 18_100;
+  assert.equal(link.nextWake(), 18_100 + SILENT_AFTER_MS, "it has answered");
+  assert.deepEqual(wake(18_100 + SILENT_AFTER_MS), ["send"]);
+  assert.deepEqual(wake(18_100 + SILENT_AFTER_MS + 499), []);
+  assert.deepEqual(wake(18_100 + SILENT_AFTER_MS + 500), ["unanswered"]);
+  assert.equal(link.nextWake(), Infinity);
 });
