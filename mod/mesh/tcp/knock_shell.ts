@@ -3,8 +3,8 @@ import type { Endpoint, Ip } from "../../core/addr.ts";
 import type { Knocked } from "../../core/ports.ts";
 import { dial, DialError } from "./tcp_shell.ts";
 
-/** How long the host's system may take, milliseconds. A lost packet is sent again after a second. */
-const PATIENCE_MS = 2_500;
+/** How long the host's system may take, milliseconds. Between hosts of a mesh a round trip is far below. */
+const PATIENCE_MS = 1_000;
 
 /** Knocks once. What is accepted is closed at once. */
 export async function knockAt(

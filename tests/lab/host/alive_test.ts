@@ -171,7 +171,7 @@ declareTests(
       const [one, two] = world.hosts;
       await pause(6_000); // nothing is sent by then, and nobody watches the links closely any more
       await ip(["link set p3 down"], world.fabric);
-      const took = await Promise.all([one!, two!].map((host) => forgotten(host, "c3", 25_000))); // sixteen seconds, on an idle machine
+      const took = await Promise.all([one!, two!].map((host) => forgotten(host, "c3", 25_000))); // fifteen seconds, on an idle machine
       note(`idle links lost a dead host after ${took.join(" and ")} ms`);
       await ip(["link set p3 up"], world.fabric);
       for (const host of [one!, two!]) {
