@@ -192,61 +192,66 @@ function watchFirewall(send: (message: FromDataplane) => void, log: Logger): rea
   return opened;
 }
 
+/** Runs until it is told to stop. All is given back when it has. */
+async function run(inbox: WorkerInbox<ToDataplane>, send: (message: FromDataplane) => void): Promise<void> {
+  const start = await inbox.next();
+  if (start.kind !== "start") throw new TypeError(`Cannot begin with message ${start.kind}`);
+  const { config } = start;
+  const log = postingLogger(send);
+  const clock = new SystemClock();
+  const faults = new Faults({ logger: log, clock });
+  using _fence = raiseFence((what, thrown) => faults.tell(`data plane: ${what}`, thrown));
+  using wakeup = Wakeup.attach(start.wakeupFd);
+  // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
+  const random = new SystemRandom();
+  const firstUfid = 1 + random.below(2 ** 40);
+  const drawProbe = () => random.below(PROBE_NUMBERS);
+  const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
+  const core = new Dataplane({ ...config, firstUfid, drawProbe, routes: routesOf, limits });
+  const watchers: Watcher[] = [];
+  const { datapath: opened, portProgram, setLeg } = await openDatapath(config, {
+    directory: core.directory,
+    log,
+    mended: () => send({ kind: "mended" }),
+  }, watchers);
+  using datapath = opened;
+  using undo = new DisposableStack();
+  watchers.forEach((watcher) => undo.use(watcher));
+  const xfrm = await openIpsec(config, { log, owner: undo });
+  using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
+  watchers.push(undo.use(watchAttached(config.mtu, send)));
+  if (config.watchFirewall) watchers.push(...watchFirewall(send, log).map((watcher) => undo.use(watcher)));
+  using waiter = new StandingEpoll([
+    wakeup.fd,
+    ...datapath.fds,
+    notices.fd,
+    ...xfrm.fds,
+    ...watchers.map(({ fd }) => fd),
+  ]);
+  await runDataplane({
+    core,
+    datapath,
+    portProgram,
+    setLeg,
+    xfrm,
+    ...{ clock, faults },
+    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    waiter,
+    watchers,
+    network: new NetworkNotices(notices),
+    announced: () => wakeup.take(),
+    nextMessage: () => inbox.next(),
+    send,
+  });
+}
+
 async function main(): Promise<void> {
   const inbox = new WorkerInbox<ToDataplane>();
   const send = (message: FromDataplane) => scope.postMessage(message);
   scope.onmessage = ({ data }) => inbox.put(data);
   try {
-    const start = await inbox.next();
-    if (start.kind !== "start") throw new TypeError(`Cannot begin with message ${start.kind}`);
-    const { config } = start;
-    const log = postingLogger(send);
-    const clock = new SystemClock();
-    const faults = new Faults({ logger: log, clock });
-    using _fence = raiseFence((what, thrown) => faults.tell(`data plane: ${what}`, thrown));
-    using wakeup = Wakeup.attach(start.wakeupFd);
-    // Ids of flows that an earlier run left behind and that nobody knows of must not be met again.
-    const random = new SystemRandom();
-    const firstUfid = 1 + random.below(2 ** 40);
-    const drawProbe = () => random.below(PROBE_NUMBERS);
-    const limits = config.kind === "bridge" ? { ...BRIDGE_LIMITS, ...config.limits } : config.limits ?? {};
-    const core = new Dataplane({ ...config, firstUfid, drawProbe, routes: routesOf, limits });
-    const watchers: Watcher[] = [];
-    const { datapath: opened, portProgram, setLeg } = await openDatapath(config, {
-      directory: core.directory,
-      log,
-      mended: () => send({ kind: "mended" }),
-    }, watchers);
-    using datapath = opened;
-    using undo = new DisposableStack();
-    watchers.forEach((watcher) => undo.use(watcher));
-    const xfrm = await openIpsec(config, { log, owner: undo });
-    using notices = openNetlinkIn({ protocol: "route", groups: NETWORK_NOTICES });
-    watchers.push(undo.use(watchAttached(config.mtu, send)));
-    if (config.watchFirewall) watchers.push(...watchFirewall(send, log).map((watcher) => undo.use(watcher)));
-    using waiter = new StandingEpoll([
-      wakeup.fd,
-      ...datapath.fds,
-      notices.fd,
-      ...xfrm.fds,
-      ...watchers.map(({ fd }) => fd),
-    ]);
-    await runDataplane({
-      core,
-      datapath,
-      portProgram,
-      setLeg,
-      xfrm,
-      ...{ clock, faults },
-      pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      waiter,
-      watchers,
-      network: new NetworkNotices(notices),
-      announced: () => wakeup.take(),
-      nextMessage: () => inbox.next(),
-      send,
-    });
-    send({ kind: "stopped" });
+    await run(inbox, send);
+    send({ kind: "stopped" }); // not before all is given back: the main thread ends this one then
   } catch (thrown) {
     send({ kind: "failed", failure: toPlainFailure(thrown) });
   }
