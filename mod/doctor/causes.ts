@@ -78,7 +78,8 @@ function namedIn(message: string): readonly string[] {
 
 /** The hosts of which a fault says that they own addresses and cannot be reached. */
 function ownersIn(message: string): readonly string[] {
-  return /^(.+?) cannot be reached and owns? /.exec(message)?.[1]!.split(", ") ?? [];
+  const [, names = ""] = /^(.+?) cannot be reached and owns? /.exec(message) ?? [];
+  return names.split(", ");
 }
 
 /** The faults that follow from no other one, in their order. */
