@@ -19,6 +19,8 @@ export interface Tally {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** The names of those that failed, each with the first lines of its reason. */
+  readonly failures: readonly string[];
 }
 
 /** A part of `deno test`. */
@@ -114,36 +116,65 @@ export async function runPart(part: Part, { loud = false } = {}): Promise<Tally>
   const { code, stdout, stderr } = await child.output();
   clearTimeout(timer);
   const text = part.counted && exists(report) ? Deno.readTextFileSync(report) : undefined;
-  const tally = settle(text, code === 0 && (!part.counted || text !== undefined)); // tests that nobody counted do not pass
+  // Tests that nobody counted do not pass.
+  const tally = settle(part.name, text, code === 0 && (!part.counted || text !== undefined));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (loud || tally.failed > 0) {
     await Deno.stdout.write(stdout);
     await Deno.stdout.write(stderr);
   }
   const limit = timedOut ? `; stopped after ${part.timeoutMs / 1000} s` : "";
-  console.log(`${part.name}: ${describe(tally)} (${seconds} s${limit})`);
+  console.log(`${part.name}: ${summary(tally)} (${seconds} s${limit})`);
   return tally;
 }
 
-/** The counts of a report in JUnit's format. A program that failed has at least one failure, whatever it reported. */
-export function settle(report: string | undefined, succeeded: boolean): Tally {
-  if (report === undefined) return { passed: succeeded ? 1 : 0, failed: succeeded ? 0 : 1, skipped: 0 };
-  const count = (pattern: RegExp) => report.match(pattern)?.length ?? 0;
+/** The counts of a part's report in JUnit's format. A part that failed has at least one failure, whatever it reported. */
+export function settle(part: string, report: string | undefined, succeeded: boolean): Tally {
+  const count = (pattern: RegExp) => report?.match(pattern)?.length ?? 0;
   const skipped = count(/<skipped\b/g);
-  const failed = count(/<(failure|error)\b/g);
-  const passed = count(/<testcase\b/g) - skipped - failed;
-  return { passed, failed: succeeded ? failed : Math.max(failed, 1), skipped };
+  const reported = [...report?.matchAll(FAILURE) ?? []].map(([, name, reason]) =>
+    `${plain(name!)}\n${plain(reason!).split("\n").slice(0, REASON_LINES).join("\n")}`
+  );
+  const found = report === undefined ? Number(succeeded) : count(/<testcase\b/g) - skipped - reported.length;
+  const failures = succeeded || reported.length > 0 ? reported : ["it ended with an error"];
+  return {
+    passed: found,
+    failed: failures.length,
+    skipped,
+    failures: failures.map((text) => `${part}: ${text}`),
+  };
+}
+
+/** A test that failed: its name and its reason. Both are escaped, so neither holds an angle bracket. */
+const FAILURE = /<testcase name="([^"]*)"[^>]*>\s*<(?:failure|error)\b[^>]*>([^<]*)</g;
+
+/** So much of a reason says what went wrong; the rest is in the part's own output. */
+const REASON_LINES = 12;
+
+/** A text of XML without its escapes. */
+function plain(text: string): string {
+  const signs: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return text.replace(/&(\w+);/g, (whole, name) => signs[name] ?? whole);
 }
 
 /** The sum of tallies. */
 export function sum(tallies: readonly Tally[]): Tally {
   const total = (pick: (tally: Tally) => number) => tallies.reduce((all, tally) => all + pick(tally), 0);
-  return { passed: total((t) => t.passed), failed: total((t) => t.failed), skipped: total((t) => t.skipped) };
+  return {
+    passed: total((t) => t.passed),
+    failed: total((t) => t.failed),
+    skipped: total((t) => t.skipped),
+    failures: tallies.flatMap(({ failures }) => failures),
+  };
 }
 
-/** `N passed, N failed, N skipped`. */
+/** What failed and why, then `N passed, N failed, N skipped` as the last line. */
 export function describe(tally: Tally): string {
-  return `${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`;
+  return [...tally.failures.map((text) => `failed: ${text}`), summary(tally)].join("\n");
+}
+
+function summary({ passed, failed, skipped }: Tally): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
 /** Runs parts, so many at a time, in order. */

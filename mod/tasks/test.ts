@@ -29,7 +29,7 @@ try {
   );
 } catch (error) {
   console.error(messageOf(error));
-  tallies.push({ passed: 0, failed: 1, skipped: 0 });
+  tallies.push({ passed: 0, failed: 1, skipped: 0, failures: [messageOf(error)] });
 }
 const total = sum(tallies);
 console.log(describe(total));

@@ -6,31 +6,46 @@ const REPORT = `<testsuites name="deno test" tests="4" failures="1" errors="0" t
   <testsuite name="./a_test.ts" tests="4" disabled="1" errors="0" failures="1">
     <testcase name="reads &lt;failure&gt; and &lt;skipped/&gt;" time="0.000"></testcase>
     <testcase name="b" time="0.000"><skipped/></testcase>
-    <testcase name="c" time="0.000"><failure message="Uncaught Error: &lt;testcase&gt;">Error</failure></testcase>
+    <testcase name="c &amp; &quot;d&quot;" line="1">
+      <failure message="Uncaught Error: &lt;testcase&gt;">Error: 1 &lt; 2
+    at a_test.ts</failure></testcase>
     <testcase name="c &gt; step" time="0.000"></testcase>
   </testsuite>
 </testsuites>`;
 
-Deno.test("settle() counts the tests of a report", () => {
-  assert.deepEqual(settle(REPORT, false), { passed: 2, failed: 1, skipped: 1 });
+Deno.test("settle() counts the tests of a report, and says which failed and why", () => {
+  assert.deepEqual(settle("unit", REPORT, false), {
+    passed: 2,
+    failed: 1,
+    skipped: 1,
+    failures: ['unit: c & "d"\nError: 1 < 2\n    at a_test.ts'],
+  });
+});
+
+Deno.test("settle() says the first lines of a long reason", () => {
+  const lines = Array.from({ length: 50 }, (_, i) => `line ${i}`);
+  const long = REPORT.replace("Error: 1 &lt; 2", lines.join("\n"));
+  const [said] = settle("unit", long, false).failures;
+  assert.deepEqual(said!.split("\n").slice(1), lines.slice(0, 12));
 });
 
 Deno.test("settle() counts a run that failed without a failed test as a failure", () => {
-  assert.deepEqual(settle(REPORT.replace(/<failure.*<\/failure>/, ""), false), {
-    passed: 3,
-    failed: 1,
-    skipped: 1,
-  });
-  assert.deepEqual(settle(undefined, false), { passed: 0, failed: 1, skipped: 0 });
+  const failures = ["unit: it ended with an error"];
+  const report = REPORT.replace(/<failure[^]*<\/failure>/, "");
+  assert.deepEqual(settle("unit", report, false), { passed: 3, failed: 1, skipped: 1, failures });
+  assert.deepEqual(settle("unit", undefined, false), { passed: 0, failed: 1, skipped: 0, failures });
 });
 
 Deno.test("settle() counts a program without tests as one", () => {
-  assert.deepEqual(settle(undefined, true), { passed: 1, failed: 0, skipped: 0 });
+  assert.deepEqual(settle("types", undefined, true), { passed: 1, failed: 0, skipped: 0, failures: [] });
 });
 
-Deno.test("describe() writes the sum as the last line of a run", () => {
-  const total = sum([{ passed: 1, failed: 0, skipped: 2 }, { passed: 4, failed: 1, skipped: 0 }]);
-  assert.equal(describe(total), "5 passed, 1 failed, 2 skipped");
+Deno.test("describe() says what failed, and writes the sum as the last line of a run", () => {
+  const total = sum([
+    { passed: 1, failed: 0, skipped: 2, failures: [] },
+    { passed: 4, failed: 1, skipped: 0, failures: ["unit: c\nError"] },
+  ]);
+  assert.equal(describe(total), "failed: unit: c\nError\n5 passed, 1 failed, 2 skipped");
 });
 
 Deno.test("every test file is in one part of `deno task test`", () => {
