@@ -36,19 +36,19 @@ export function tests(
 /** What needs neither root nor a network: style, types, documentation; units, simulation and rules of the tree. The
  * longest comes first, so that the others run beside it. */
 export const OK_PARTS: readonly Part[] = [
-  tests("simulation", ["tests/sim"], 900_000),
-  { name: "format", args: ["fmt", "--check"], timeoutMs: 180_000 },
-  { name: "lint", args: ["lint"], timeoutMs: 180_000 },
+  tests("simulation", ["tests/sim"], 1_200_000),
+  { name: "format", args: ["fmt", "--check"], timeoutMs: 400_000 },
+  { name: "lint", args: ["lint"], timeoutMs: 400_000 },
   { name: "types", args: ["check", "--frozen", "."], timeoutMs: 400_000 },
   { name: "documentation", args: ["run", "-A", "mod/tasks/doc_lint.ts"], timeoutMs: 300_000 },
-  tests("unit", ["tests/unit"], 700_000, ["--parallel"]),
-  tests("checks", ["tests/checks"], 180_000),
+  tests("unit", ["tests/unit"], 1_200_000, ["--parallel"]),
+  tests("checks", ["tests/checks"], 600_000),
 ];
 
 /** What runs commands and peers as processes, each part with the machine for itself. */
 export const PROCESS_PARTS: readonly Part[] = [
-  tests("commands", ["tests/cli"], 4 * MINUTE),
-  tests("interop", ["tests/interop"], 5 * MINUTE),
+  tests("commands", ["tests/cli"], 12 * MINUTE),
+  tests("interop", ["tests/interop"], 10 * MINUTE),
 ];
 
 /** Files of scenarios that take longest: begun last, they would run alone while a processor has nothing to do. */
@@ -60,9 +60,9 @@ export function labParts(): readonly Part[] {
   const onThisKernel = [...Deno.readDirSync(`${root}/tests/lab/host`)].map((entry) => `host/${entry.name}`)
     .filter((name) => name.endsWith("_test.ts") && !LONGEST.includes(name)).sort();
   return [
-    tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 22 * MINUTE, ["--no-check"]),
+    tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 40 * MINUTE, ["--no-check"]),
     ...[...LONGEST, "attach_host_test.ts", ...onThisKernel].map((name) =>
-      tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 8 * MINUTE, ["--no-check"])
+      tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 15 * MINUTE, ["--no-check"])
     ),
   ];
 }
@@ -79,7 +79,7 @@ export function engineParts(folder: string | undefined): readonly Part[] {
       [
         `tests/lab/host/${name}_test.ts`,
       ],
-      8 * MINUTE,
+      15 * MINUTE,
       ["--no-check"],
     ),
     env: { LAB_ENGINE: folder },
@@ -90,7 +90,7 @@ export function engineParts(folder: string | undefined): readonly Part[] {
 export const DEMO_PARTS: readonly Part[] = [["ovs"], []].map((words) => ({
   name: ["demo", ...words].join(" "),
   args: ["run", "-A", "mod/tasks/demo.ts", ...words],
-  timeoutMs: 6 * MINUTE,
+  timeoutMs: 12 * MINUTE,
   env: { DEMO_BUILT: "1" },
 }));
 
