@@ -42,7 +42,7 @@ export async function assemble(
 
   const { mtu, portProgram } = running;
   const { hooks } = dataplane;
-  const firewall = undo.use(openFirewall(config, { base, hooks, host, state }));
+  const firewall = undo.use(openFirewall(config, { base, hooks, host, owner: undo, state }));
   const exposed = undo.use(openExposed({ base, dataplane, firewall, host, owner: undo, state }));
   const nameLeg = undo.use(openNameLeg(config, { base, host, mtu, portProgram }));
   const checkFirewall = () => void firewall.check();

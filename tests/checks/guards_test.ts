@@ -38,6 +38,11 @@ const KNOWN: Readonly<Record<string, string>> = {
   "mod/mesh/tcp/tcp_shell.ts #read": "catches everything itself",
 };
 
+/** Timers that need no end, and why. */
+const ENDLESS: Readonly<Record<string, string>> = {
+  "mod/daemon/control_api.ts parts": "ends the daemon",
+};
+
 const files = programFiles.filter(({ path }) => path.startsWith("mod/") && !COMMANDS.test(path));
 
 /** The last part of a name: `guard` of `this.faults.guard`, `#pump` of `this.#pump`. */
@@ -126,6 +131,25 @@ function isLeft(node: Node): boolean {
     parent?.type === "UnaryExpression" && parent.operator === "void";
 }
 
+/** Timers that nobody can end, and that do more than settle a promise. */
+function endless(): readonly (readonly [key: string, place: string])[] {
+  return files.flatMap((file) => {
+    const found: [string, string][] = [];
+    visit(file, (node) => {
+      if (node.type !== "CallExpression" || !/^set(Timeout|Interval)$/.test(nameOf(node.callee as Node))) {
+        return;
+      }
+      const isKept = /Declarator|Assignment/.test(node.parent?.type ?? "");
+      let [work] = node.arguments as readonly Node[];
+      if (isGuard(work)) work = (work!.arguments as readonly Node[]).at(-1);
+      const calls = work !== undefined && /Function/.test(work.type) ? callsOf(work) : [];
+      const name = nameOf(work) || calls.map(firstName).join(" ");
+      if (!isKept && name !== "resolve") found.push([`${file.path} ${name}`, at(file, node)]);
+    });
+    return found;
+  });
+}
+
 function look(): readonly (readonly [key: string, place: string])[] {
   return files.flatMap((file) => {
     const names = namesIn(file);
@@ -160,4 +184,18 @@ Deno.test("timers, callbacks of the system and promises are guarded", () => {
 Deno.test("every known place without a guard is there", () => {
   const found = new Set(look().map(([key]) => key));
   noFindings(Object.keys(KNOWN).filter((key) => !found.has(key)));
+});
+
+Deno.test("no timer outlives what it is of", () => {
+  noFindings(
+    endless().filter(([key]) => !Object.hasOwn(ENDLESS, key))
+      .map(([key, place]) =>
+        `${place}: nobody can end the timer of ${key.split(" ")[1]}, see Timers in mod/sys/clock.ts`
+      ),
+  );
+});
+
+Deno.test("every known timer without an end is there", () => {
+  const found = new Set(endless().map(([key]) => key));
+  noFindings(Object.keys(ENDLESS).filter((key) => !found.has(key)));
 });

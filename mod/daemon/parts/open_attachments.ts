@@ -21,6 +21,7 @@ import { bridgeMac } from "../../datapath/bridge_setup.ts";
 import { HostLeg } from "../../datapath/host_leg.ts";
 import type { PortProgram } from "../../overlay/ports/dataplane_messages.ts";
 import { TAP_NAME } from "../../overlay/ports/tap_port.ts";
+import { Timers } from "../../sys/clock.ts";
 import { ProcNamespaces } from "../../sys/namespaces.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import { mendBridge } from "../host/bridge_host.ts";
@@ -90,6 +91,7 @@ export function openAttachments(
   const { choice: { kind }, openRoute } = host;
   const sysctl = new ProcSysctl(inNetns);
   quieten(sysctl, logger);
+  const timers = undo.use(new Timers(faults));
   const ports = openSwitchPorts(kind, undo, portProgram);
   const onForgotten = { call: (_target: string) => {} };
   const onLooked = { call: (_found: Reconciled) => {} };
@@ -98,7 +100,7 @@ export function openAttachments(
   const namespaces = new ProcNamespaces();
   const adapters: AttachAdapters = {
     ...{ store, random, ports, sysctl, openRoute, sendFrames, pid: Deno.pid },
-    later: (ms, work) => void setTimeout(faults.guard("announce attachments again", work), ms),
+    later: (ms, work) => timers.later("announce attachments again", ms, work),
     forgotten: (target) => onForgotten.call(target),
     log: logger,
     probe: {
@@ -120,7 +122,7 @@ export function openAttachments(
   const endpoints = undo.use(
     new EngineEndpoints({
       ...{ ports, sysctl, mtu, host: endpointRoute, log: logger },
-      later: (ms, work) => void setTimeout(faults.guard("remove an interface of an engine", work), ms),
+      later: (ms, work) => timers.later("remove an interface of an engine", ms, work),
     }),
   );
   const mender = new EndpointMender(adapters, endpointRoute, { mtu, prefix: containerInterface });

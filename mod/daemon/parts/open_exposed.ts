@@ -3,6 +3,7 @@ import { inNetns } from "../../../ffi/netns.ts";
 import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { Exposed } from "../../attach/mod.ts";
 import type { Firewall } from "../../firewall/firewall_shell.ts";
+import { Timers } from "../../sys/clock.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
 import type { Base } from "./open_base.ts";
@@ -24,6 +25,7 @@ export function openExposed(
     readonly state: Pick<State, "store">;
   },
 ): Exposed {
+  const timers = owner.use(new Timers(faults));
   const exposed = new Exposed({
     ...{ leg: DATAPATH, store, log: logger },
     host: owner.use(host.openRoute()),
@@ -31,7 +33,7 @@ export function openExposed(
     setLeg: (open) => handle.setLeg(open),
     letThrough: (networks) => void firewall.expose(networks),
     sendFrames: (frames) => sendFrames(OWN_NAMESPACE, DATAPATH, frames),
-    later: (ms, work) => void setTimeout(faults.guard("announce this host's addresses again", work), ms),
+    later: (ms, work) => timers.later("announce this host's addresses again", ms, work),
   });
   exposed.keep();
   return exposed;

@@ -4,6 +4,7 @@ import { interfaceIndex } from "../../../ffi/process.ts";
 import { exposedIn, exposedNetworks } from "../../attach/mod.ts";
 import { Firewall } from "../../firewall/firewall_shell.ts";
 import type { MeshPort } from "../../firewall/wanted.ts";
+import { Timers } from "../../sys/clock.ts";
 import { ProcSysctl } from "../../sys/sysctl.ts";
 import type { Config } from "../config/config.ts";
 import { LEGACY_TABLES } from "../host/legacy_tables.ts";
@@ -18,14 +19,17 @@ import type { State } from "./open_state.ts";
 /** Looks, mends, and begins to hear of changes by others. Disposing it ends that; rules stay. */
 export function openFirewall(
   config: Pick<Config, "firewall" | "host" | "password" | "peers" | "port">,
-  { base: { clock, faults, logger }, hooks, host: { choice, openRoute }, state: { store } }: {
+  { base: { clock, faults, logger }, hooks, host: { choice, openRoute }, owner, state: { store } }: {
     readonly base: Base;
     readonly hooks: DataplaneHooks;
     readonly host: Host;
+    /** Disposes of what this is made of. */
+    readonly owner: { use<T extends Disposable>(resource: T): T };
     readonly state: Pick<State, "store">;
   },
 ): Firewall {
   const sysctl = new ProcSysctl(inNetns);
+  const timers = owner.use(new Timers(faults));
   const firewall = new Firewall({
     mode: config.firewall,
     exposures: exposedNetworks(exposedIn(store)), // rules of the last run stay
@@ -39,7 +43,7 @@ export function openFirewall(
     open: () => openNetlinkIn({ protocol: "netfilter" }),
     legacy: LEGACY_TABLES,
     ...{ clock, log: logger },
-    later: (ms, work) => void setTimeout(faults.guard("look after the firewall", work), ms),
+    later: (ms, work) => timers.later("look after the firewall", ms, work),
   });
   firewall.begin();
   hooks.onFirewall = faults.guard("look after the firewall", () => void firewall.check());

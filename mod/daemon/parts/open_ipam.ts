@@ -57,7 +57,8 @@ export function openIpam(
 ): IpamPart {
   const { attachments, onForgotten } = attached;
   const { clock, logger } = base;
-  const users = openAddressUsers(config, { attached, base, dataplane, here, host, mesh });
+  const timers = new Timers(base.faults);
+  const users = openAddressUsers(config, { attached, base, dataplane, here, host, mesh, timers });
   const ipam = config.ipam === undefined ? undefined : allocation(
     { ...config.ipam, nickname: config.nickname },
     { base, mesh, state, users },
@@ -73,7 +74,6 @@ export function openIpam(
     limits: (masquerade) => limitsOf(config, masquerade),
   });
   exposing.reconcile();
-  const timers = new Timers(base.faults);
   const rangeWatch = ipam && watchRange(ipam.range, { base, hooks: dataplane.hooks, timers });
   return {
     addresses,
@@ -125,11 +125,12 @@ function openAddressUsers(
   { nickname }: Pick<Config, "nickname">,
   {
     attached: { attachments },
-    base: { clock, faults, random },
+    base: { clock, random },
     dataplane,
     here,
     host,
     mesh: { hostName, router },
+    timers,
   }: {
     readonly attached: AttachmentsPart;
     readonly base: Base;
@@ -137,6 +138,7 @@ function openAddressUsers(
     readonly here: WhoIsHere["here"];
     readonly host: Host;
     readonly mesh: RouterPart;
+    readonly timers: Timers;
   },
 ): AddressUsers {
   const octets = random.bytes(6);
@@ -158,7 +160,7 @@ function openAddressUsers(
       return probePatience(established.map(({ rttMs }) => rttMs));
     },
     now: () => clock.now(),
-    later: (ms, work) => void setTimeout(faults.guard("ask who uses an address", work), ms),
+    later: (ms, work) => timers.later("ask who uses an address", ms, work),
   });
   dataplane.hooks.onAddressUsed = (use) => users.heard(use);
   return users;

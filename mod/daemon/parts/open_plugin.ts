@@ -78,13 +78,14 @@ export async function openPlugin(
   endpoints.keep();
   if (docker === undefined || path === undefined) return CLOSED;
   using undo = new DisposableStack();
+  const timers = undo.use(new Timers(faults));
   const addresses = ipam && new EngineAddresses({ ipam, clock, random });
   const off = () => Promise.reject(new Error("this host gives out no addresses"));
   const namespaces = new ProcNamespaces();
   const hasServer = names !== undefined && nameLeg.listen !== undefined;
   const inside = !hasServer ? undefined : new InsideNames({
     ...{ service: names.service, redirect: redirectNames, log: logger },
-    later: (ms, work) => void setTimeout(faults.guard("names inside a container", work), ms),
+    later: (ms, work) => timers.later("names inside a container", ms, work),
   });
   const lookups = undo.use(
     new ContainerLookups({
@@ -95,11 +96,10 @@ export async function openPlugin(
       passesFrames: interfaceRuns,
       redirect: (namespace) => inside!.answer(namespace),
       nameServer: hasServer,
-      later: (ms, work) => void setTimeout(faults.guard("look-ups of a container", work), ms),
+      later: (ms, work) => timers.later("look-ups of a container", ms, work),
       log: logger,
     }),
   );
-  const timers = undo.use(new Timers(faults));
   const places = new EnginePlaces({
     ...{ addresses, faults, logger },
     lookAtPairs: () => endpoints.look(),
