@@ -28,4 +28,5 @@ async function overTcp(): Promise<void> {
 
 const socket = Deno.listenDatagram({ transport: "udp", hostname: listen, port: 53 });
 void overTcp();
+console.log("ready");
 for await (const [message, sender] of socket) await socket.send(answerTo(message), sender);

@@ -51,7 +51,7 @@ declareTests(
           await there.pings("far", address(2));
           await here.docker("rm", "-f", "fixed");
           await here.run("other", "--net", "small", "--ip", address(2));
-          const asked = await there.attempt("exec", "far", "ping", "-c", "1", "-W", "2", address(2));
+          const asked = await there.attempt("exec", "far", "ping", "-c", "1", "-W", "10", address(2));
           assert.equal(asked.code, 0, `at once: ${asked.stdout}`);
 
           for (let n = 4; n <= 5; n++) await here.run(`more${n}`, "--net", "small");

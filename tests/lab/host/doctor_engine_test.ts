@@ -14,7 +14,9 @@ declareTests(suite({ name: "host kernel, doctor, engines", open: enginesWorld, p
       for (const each of [one, two]) await hasNetwork(each);
       await one.run("near", "--net", "mesh");
       await two.run("far", "--net", "mesh");
-      await until("the name is known", async () => (await lookUp(one.host, "far")).length > 0);
+      for (const name of ["near", "far"]) {
+        await until(`${name} is known`, async () => (await lookUp(one.host, name)).length > 0);
+      }
       for (const from of ["near", "container:near"]) {
         const { stdout, stderr } = await one.host.attempt("trace", "far", "--from", from, "--json");
         assert.match(stdout, /^\{/, stderr);

@@ -137,6 +137,7 @@ export class Engine implements AsyncDisposable {
   async kill(): Promise<void> {
     this.#daemon!.kill("SIGKILL");
     await this.#daemon!.ended();
+    Deno.removeSync(`${this.#folder}/pid`); // another process may get its number, and keep the next one from starting
     await this.#endsContainerd();
   }
 

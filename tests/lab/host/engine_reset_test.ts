@@ -55,7 +55,9 @@ declareTests(
           await there.run("far", "--net", "mesh");
           const far = await ipOf(there, "far");
           for (const name of ["one", "two"]) await here.run(name, "--net", "mesh");
-          await until("they are known", async () => (await lookUp(here.host, "two")).length === 1);
+          for (const name of ["one", "two"]) {
+            await until(`${name} is known`, async () => (await lookUp(here.host, name)).length === 1);
+          }
           assert.match(await here.host.run("status"), /Attachments {2}2 containers of the engine's networks/);
           const all = async () => await Promise.all(["one", "two"].map((name) => ipOf(here, name)));
           const before = await all();

@@ -1,6 +1,6 @@
 /** Hosts with a real container engine each, and somebody in their network whom they ask for names of others. */
 import type { HolderReport } from "../../../mod/control/address_types.ts";
-import { Background, exec, FOLDER, ip, until } from "../common/process.ts";
+import { Background, exec, FOLDER, Hopeless, ip, until } from "../common/process.ts";
 import type { Host, World } from "../common/world.ts";
 import { Engine } from "./engine.ts";
 import { hostWorld } from "./host_lab.ts";
@@ -43,6 +43,13 @@ export async function enginesWorld(): Promise<World> {
       await Promise.all([names, ...all].map((one) => one[Symbol.asyncDispose]()));
       await end();
     },
+  });
+  await until("the name server listens", () => {
+    if (names.code !== undefined) throw new Hopeless(names.output());
+    return names.output().includes("ready");
+  }).catch(async (error) => {
+    await world[Symbol.asyncDispose]();
+    throw error;
   });
   return world;
 }

@@ -45,7 +45,10 @@ declareTests(
       const [, mac, cidr] = /link\/ether (\S+) [^]*inet (\S+)/.exec(inside)!;
       assert.equal(shown, `${cidr} ${mac}`);
       assert.equal(cidr, `${ip}/12`);
-      assert.deepEqual((await holders(here.host)).find(({ name }) => name === "shop-web")?.addresses, [cidr]);
+      const holder = await until("ps shows it", async () => {
+        return (await holders(here.host)).find(({ name }) => name === "shop-web");
+      });
+      assert.deepEqual(holder.addresses, [cidr]);
 
       assert.equal(await docker("exec", "shop-web", "busybox", "hostname"), "web", "its name, rewritten");
       const label = ["run", "--rm", "--label", "app=shop-front", ...ASKS, "box", "busybox", "hostname"];
