@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Background, FOLDER, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { engine, enginesWorld, prepareEngines } from "./engine_world.ts";
+import { engine, enginesWorld, lookUp, prepareEngines } from "./engine_world.ts";
 import { declareTests } from "./host_lab.ts";
 
 /** Commands of the README's block, with the number of the host that each is for. */
@@ -50,6 +50,9 @@ declareTests(
             });
           } else if (args.includes("-d")) await engine(world, n).docker(...args);
           else {
+            // Whoever types takes longer than hosts to connect and tell names; a machine that does much else may not.
+            const name = args.at(-1)!;
+            await until(`${name} is known`, async () => (await lookUp(host, name)).length > 0);
             const argv = [...engine(world, n).client(), ...args];
             last = new Background(argv, `${FOLDER}/${host.netns}/ping`);
             await until("there is an answer", () => /bytes from 10\.32\./.test(last!.output()), {
