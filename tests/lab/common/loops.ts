@@ -45,12 +45,11 @@ async function isCut(world: World, left: Container, right: Container, most: numb
   // The loop shows both at its own ports.
   await Promise.all([one, two].map((each) => each.ping("10.2.1.255", "-b", "-c", "2", "-W", "0.2")));
   const started = performance.now();
-  await until("a port is stopped", async () => (await stopped(world)).length > 0, {
-    ms: FOUND_MS,
-    everyMs: 50,
-  });
+  const found = await until("a port is stopped", async () => {
+    const ports = await stopped(world);
+    return ports.length > 0 && ports;
+  }, { ms: FOUND_MS, everyMs: 50 });
   note(`found after ${Math.round(performance.now() - started)} ms`);
-  const found = await stopped(world);
   assert.ok(
     found.length <= most && /^netns:\S+ is stopped: it is part of a loop/.test(found[0]!),
     found.join(),
