@@ -107,3 +107,12 @@ export async function finds(one: Engine, container: string, name: string): Promi
   const { stdout } = await one.attempt("exec", container, "ping", "-c", "1", "-W", "2", name);
   return /^PING \S+ \(([0-9.]+)\)/.exec(stdout)?.[1] ?? "";
 }
+
+/** Waits until a program in a container finds this address by a name: hosts tell each other of names, which takes a moment. */
+export async function findsAt(one: Engine, container: string, name: string, ip: string): Promise<void> {
+  await until(`${container} finds ${name} at ${ip}`, async () => {
+    const found = await finds(one, container, name);
+    if (found !== ip) throw new Error(`it is at ${JSON.stringify(found)}`);
+    return true;
+  });
+}

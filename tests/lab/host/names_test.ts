@@ -38,6 +38,9 @@ const everything = async (world: World) => {
     };
     await ask(host, "/attach", body);
   }
+  const all = world.containers.map((_, i) => `10.2.1.${i + 1}`);
+  await allKnow(world.hosts, "all", all);
+  for (const [i, address] of all.entries()) await allKnow(world.hosts, `c${i + 1}`, [address]);
 };
 
 declareTests(
@@ -161,6 +164,7 @@ declareTests(
       await h1.established(1);
       await allKnow([h1, h2], "db", ["192.0.2.7", "fd00::7"]);
       await allKnow([h1, h2], "all", ["10.2.1.1", "10.2.1.2", "10.2.1.3"]);
+      for (const n of [1, 2, 3]) await allKnow([h1, h2], `c${n}`, [`10.2.1.${n}`]);
       const { dns } = await h1.status();
       assert.deepEqual([dns?.domain, dns?.entries, dns?.own], ["mesh.internal", 8, 6]);
     },
