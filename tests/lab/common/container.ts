@@ -51,9 +51,11 @@ export class Container {
   async mustPing(to: string, ...options: readonly string[]): Promise<PingResult> {
     // By itself ping gives the last answer only two round trips, which a busy machine may exceed. With a deadline it
     // waits, and asks on meanwhile: what counts is whether the first requests were answered.
-    const result = await this.ping(to, ...options, "-w", "10");
+    const valueOf = (option: string) => Number(options[options.indexOf(option) + 1]);
+    const count = valueOf("-c");
+    const lasts = count * (options.includes("-i") ? valueOf("-i") : 1);
+    const result = await this.ping(to, ...options, "-w", String(10 + Math.ceil(lasts)));
     const answers = [...result.text.matchAll(/icmp_seq=([0-9]+) /g)].map((match) => Number(match[1]));
-    const count = Number(options[options.indexOf("-c") + 1]);
     const all = Array.from({ length: count }, (_, i) => i + 1);
     const good = new Set(answers).isSupersetOf(new Set(all)) && !result.text.includes("DUP!");
     if (good && result.duplicates === 0) return result;
