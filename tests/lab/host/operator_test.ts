@@ -10,9 +10,11 @@ import { declareTests, hostWorld } from "./host_lab.ts";
 declareTests(suite({
   name: "host kernel, operator",
   open: () => hostWorld({ hosts: 2, containers: 1 }),
+  prepare: (world) => world.upAll(),
 }, {
   "wait returns when hosts are reached, and status --check tells well from degraded": async (world) => {
     const [one, two] = [world.host(1), world.host(2)];
+    for (const host of [one, two]) await host.run("down");
     const waiting = one.attempt("wait", "--peers", "1", "--timeout", "60"); // before its daemon runs
     one.start();
     await one.answers();
