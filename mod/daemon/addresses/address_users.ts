@@ -108,8 +108,9 @@ export class AddressUsers {
     return this.#userOf(use);
   }
 
-  /** Everybody who answers for an address, as far as one can see: each once. */
-  async all(ip: Ip): Promise<readonly TimedUse[]> {
+  /** Everybody who answers for an address, as far as one can see: each once. As long as nobody does it is asked anew, up to
+   * `times`. */
+  async all(ip: Ip, { times = 1 } = {}): Promise<readonly TimedUse[]> {
     const found = new Map<string, TimedUse>();
     const { now } = this.#parts;
     const began = now();
@@ -120,7 +121,7 @@ export class AddressUsers {
     const surveys = this.#surveys.get(ip) ?? new Set();
     this.#surveys.set(ip, surveys.add(take));
     try {
-      await this.#survey(ip);
+      for (let asked = 0; asked < times && found.size === 0; asked++) await this.#survey(ip);
     } finally {
       surveys.delete(take);
       if (surveys.size === 0) this.#surveys.delete(ip);

@@ -20,8 +20,13 @@ const MOST_ASKED = 32;
 const MOST_WALKED = 8;
 /** Frames of a probe, and the milliseconds between two: the first ones have no flow yet. */
 const PROBE = { frames: 4, gapMs: 60 };
-/** Until flows have been counted, in milliseconds. */
+/** Until flows have been counted, in milliseconds; how often is looked where nothing was: hosts may be busy, or have many. */
 const COUNTED_MS = 350;
+const MOST_COUNTS = 4;
+/** So often everybody is asked for an address: a busy host may answer later than an attachment waits for that. */
+const MOST_SURVEYS = 4;
+/** Hosts that one sentence names. */
+const MOST_NAMED = 3;
 const SILENT = "it did not answer within 2 s";
 const STRANGER = "it does not understand such questions (an older meshnet, or Weave Net)";
 
@@ -81,7 +86,7 @@ export async function findPath(request: PathRequest, parts: PathParts): Promise<
   };
   let { complete, end, hops } = await walk(question, parts);
   const probed = request.probe && await probe(start, aim, parts);
-  if (probed) hops = counted(hops, (await walk(question, parts)).hops);
+  if (probed) hops = await counted(question, hops, parts);
   const to = aim.ip === undefined ? null : endReport(aim, end);
   const first = hops[0]!;
   const cameBack = !probed || hops.length === 1 || (first.back.after ?? 0) > (first.back.before ?? 0);
@@ -154,7 +159,7 @@ async function aimOf(word: string, parts: PathParts): Promise<Aim> {
   }
   const ip = parseIp(word) ?? parts.lookUp(word)[0] ?? addressOfTarget(word, parts);
   if (ip === undefined) return unknownWord(word, parts.left());
-  const [use] = await parts.users.all(ip);
+  const [use] = await parts.users.all(ip, { times: MOST_SURVEYS });
   if (use !== undefined) {
     const peer = use.here ? parts.self : use.peer;
     return { ip, mac: use.mac, peer, end: null, ms: use.ms };
@@ -210,6 +215,7 @@ async function silentAim(ip: Ip, parts: PathParts): Promise<Aim> {
   );
   const one = answers.find(({ found }) => found?.answer.end != null);
   if (one !== undefined) return aim(one.peer, one.found!.answer.end!);
+  const silent = answers.filter(({ found }) => found === undefined).map(({ peer }) => peer);
   // Others may not be asked before a host next to them says that they understand: so one walks there.
   const far = parts.peers().map(({ name }) => name).filter((name) =>
     name !== parts.self && !parts.knows(name)
@@ -221,12 +227,24 @@ async function silentAim(ip: Ip, parts: PathParts): Promise<Aim> {
   const none = { ip, mac: undefined, peer: undefined, end: null, ms: null };
   const left = parts.left();
   const owner = left.find(({ peer }) => peer === parts.ownerOf(ip));
-  const nobody = `nobody answers for ${ip}, and no host that says so has it attached`;
+  const nobody = `nobody answers for ${ip}, and no host that says so has it attached${
+    unheard(silent, parts)
+  }`;
   if (owner !== undefined) {
     return { ...none, gone: `${nobody}: it is of the addresses of ${owner.name}. ${whatBecameOf(owner)}` };
   }
   const maybe = mayHaveBeenAt(left);
-  return maybe === "" ? none : { ...none, gone: `${nobody}; ${maybe}` };
+  if (maybe !== "") return { ...none, gone: `${nobody}; ${maybe}` };
+  return silent.length === 0 ? none : { ...none, gone: nobody };
+}
+
+/** Which hosts were asked whether they have it attached, and said nothing. */
+function unheard(silent: readonly PeerName[], { peers }: PathParts): string {
+  if (silent.length === 0) return "";
+  const nicknames = new Map(peers().map(({ name, nickname }) => [name, nickname]));
+  const some = silent.slice(0, MOST_NAMED).map((peer) => nicknames.get(peer) || peer).join(", ");
+  const more = silent.length > MOST_NAMED ? ` and ${silent.length - MOST_NAMED} more` : "";
+  return `; ${some}${more} did not answer within 2 s`;
 }
 
 interface Walk {
@@ -310,11 +328,27 @@ async function probe(start: Start | undefined, { ip, mac }: Aim, parts: PathPart
     parts.sendFrames(netns, by, [frame]);
     await parts.pause(PROBE.gapMs);
   }
-  await parts.pause(COUNTED_MS);
   return true;
 }
 
-function counted(before: readonly PathHop[], after: readonly PathHop[]): readonly PathHop[] {
+/** The way once more, with what its flows have carried since. */
+async function counted(
+  question: Omit<HopQuestion, "id">,
+  before: readonly PathHop[],
+  parts: PathParts,
+): Promise<readonly PathHop[]> {
+  for (let looks = 1;; looks++) {
+    await parts.pause(COUNTED_MS);
+    const hops = compared(before, (await walk(question, parts)).hops);
+    if (looks === MOST_COUNTS || hops.every(hasCarried)) return hops;
+  }
+}
+
+function hasCarried({ back, silent, there }: PathHop): boolean {
+  return silent !== null || [there, back].every(({ after, before }) => (after ?? 0) > (before ?? 0));
+}
+
+function compared(before: readonly PathHop[], after: readonly PathHop[]): readonly PathHop[] {
   return after.map((hop) => {
     const old = before.find(({ peer }) => peer === hop.peer);
     const both = (key: "there" | "back") => ({

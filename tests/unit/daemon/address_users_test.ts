@@ -120,3 +120,30 @@ Deno.test("AddressUsers.all() gives everybody who answers, each once", async () 
   assert.deepEqual(asked, [WANTED, WANTED]);
   users.heard(answer); // nobody listens any more
 });
+
+Deno.test("AddressUsers.all() asks anew as often as it is told, until somebody answers, and tells how long that took", async () => {
+  const survey = async (answersAt: number, times: number) => {
+    let [now, asked] = [0, 0];
+    const users: AddressUsers = new AddressUsers({
+      ask: () => void (++asked === answersAt && users.heard(answer)),
+      interfaceWith: () => undefined,
+      presentAddresses: () => [],
+      named: () => undefined,
+      nickname: "h1",
+      hostName: () => "h2",
+      patience: () => 40,
+      now: () => now,
+      later: (ms, work) =>
+        queueMicrotask(() => {
+          now += ms / 2;
+          work();
+        }),
+    });
+    const found = await users.all(WANTED, { times });
+    return { asked, ms: found.map(({ ms }) => ms) };
+  };
+  assert.deepEqual(await survey(1, 4), { asked: 2, ms: [0] });
+  assert.deepEqual(await survey(3, 4), { asked: 4, ms: [30] });
+  assert.deepEqual(await survey(3, 1), { asked: 2, ms: [] });
+  assert.deepEqual(await survey(99, 4), { asked: 8, ms: [] });
+});

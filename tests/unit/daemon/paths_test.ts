@@ -120,6 +120,11 @@ Deno.test("findPath() says what became of a host that left, and of what it had",
     (await ping("10.32.9.9", { left: () => [] })).verdict,
     /^nobody answers for 10\.32\.9\.9, and no host/,
   );
+  const deaf = { left: () => [], channel: { ask: () => Promise.resolve(undefined) } };
+  assert.match(
+    (await ping("10.32.9.9", deaf)).verdict,
+    /no host that says so has it attached; 02:00:00:00:50:02 did not answer within 2 s$/,
+  );
   await assert.rejects(ping("nothing"), { code: "peer/unknown", hint: /names go with their host: .*h4/ });
 });
 
@@ -148,4 +153,28 @@ Deno.test("findPath() begins at a container of the engine's networks, by all tha
     findPath({ to: "app", from: "ap", probe: false }, parts({ members })),
     /Cannot look from ap/,
   );
+});
+
+Deno.test("findPath() looks again for what flows have carried, as a busy host counts late", async () => {
+  const all: PathParts["users"]["all"] = (ip) =>
+    Promise.resolve([{ ip, mac: 0x020000000003 as Mac, here: false, peer: TWO!, ms: 1 }]);
+  const pauses: number[] = [];
+  const trace = (countedAfter: number) => {
+    let looks = 0;
+    pauses.length = 0;
+    const look = (question: HopQuestion) => {
+      const packets = looks++ < countedAfter ? 3 : 7;
+      return Promise.resolve({ ...ANSWER, id: question.id, there: packets, back: packets });
+    };
+    const pause = (ms: number) => Promise.resolve(void pauses.push(ms));
+    return findPath(
+      { to: "10.32.0.3", from: "web", probe: true },
+      parts({ users: { all }, look, pause }),
+    );
+  };
+  assert.deepEqual([(await trace(1)).reached, pauses.filter((ms) => ms === 350).length], [true, 1]);
+  const late = await trace(3);
+  assert.deepEqual([late.reached, late.hops[0]!.back], [true, { before: 3, after: 7 }]);
+  await trace(100);
+  assert.equal(pauses.filter((ms) => ms === 350).length, 4);
 });
