@@ -40,5 +40,10 @@ export async function line(world: World): Promise<void> {
     await host.established(i === 0 || i === world.hosts.length - 1 ? 1 : 2);
     await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
   }
+  await lineIsKnown(world);
+}
+
+/** Waits until all hosts of a line have heard of all its links. */
+export async function lineIsKnown(world: World): Promise<void> {
   for (const host of world.hosts) await until(`${host.netns} knows all links`, () => knowsLine(world, host));
 }

@@ -65,8 +65,10 @@ export class Container {
   async mustArping(address: string): Promise<void> {
     // Where the kernel knows the address it may ask, too, whether that still holds; arping would count the answer.
     await exec(["ip", "neigh", "flush", "dev", "ethmesh"], { netns: this.netns });
-    const text = await this.exec("arping", "-c", "2", "-I", "ethmesh", address);
-    if (!text.includes("Received 2 response")) throw new Error(text);
+    // With a deadline it waits for two answers, and asks on meanwhile. A second answer to one question would come first.
+    const text = await this.exec("arping", "-c", "2", "-w", "20", "-I", "ethmesh", address);
+    const [, sent, received] = /Sent ([0-9]+) probes[^]*Received ([0-9]+) response/.exec(text) ?? [];
+    if (Number(sent) < 2 || received !== "2") throw new Error(text);
   }
   /** Bits per second of one TCP stream to another container. */
   async iperf(to: Container, seconds: number, ...options: readonly string[]): Promise<number> {

@@ -1,10 +1,12 @@
 /** Many bytes over TCP from one namespace to another, their digests compared. */
 import { createHash } from "node:crypto";
 import type { Container } from "./container.ts";
-import { until } from "./process.ts";
+import { exec, until } from "./process.ts";
 
 const PORT = 7007;
 const BLOCK = 1 << 20;
+/** Ends a transfer that hangs. */
+const LIMIT_MS = 170_000;
 
 /** How a transfer went. */
 export interface Transfer {
@@ -29,7 +31,8 @@ export async function transfer(
   ];
   await using receiver = to.background(...self, "receive");
   await until("the receiver listens", () => receiver.output().includes("listening"));
-  const sent = JSON.parse(await from.exec(...self, "send", address, String(megabytes)));
+  const send = [...self, "send", address, String(megabytes)];
+  const sent = JSON.parse(await exec(send, { netns: from.netns, timeoutMs: LIMIT_MS }));
   await receiver.ended();
   const got = JSON.parse(receiver.output().split("\n")[1]!);
   if (sent.digest !== got.digest) {

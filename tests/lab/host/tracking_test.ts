@@ -21,7 +21,7 @@ async function pair() {
   const to = { transport: "udp", hostname: ip, port: 53 };
   const heard = (async () => { for (let i = 0; i < 2; i++) { await socket.receive(); answered++; } })();
   await Promise.all([socket.send(question(1, 1), to), socket.send(question(2, 28), to)]);
-  const timer = setTimeout(() => { late++; socket.close(); }, 4000);
+  const timer = setTimeout(() => { late++; socket.close(); }, 20000);
   await heard.catch(() => {});
   clearTimeout(timer);
   try { socket.close(); } catch { /* it is */ }
