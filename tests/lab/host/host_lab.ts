@@ -159,6 +159,16 @@ async function runOne(
   }
 }
 
+/** Waits until every link has come to its overlay: a link is established as soon as any works, and changes to the best. */
+export async function linksSettled(world: World, overlay: string = OVERLAY): Promise<void> {
+  await Promise.all(world.hosts.map((host) =>
+    until(`the links of ${host.netns} use ${overlay}`, async () => {
+      const { connections } = await host.status();
+      return connections.every((one) => one.state !== "established" || one.overlay === overlay);
+    })
+  ));
+}
+
 /** Waits until the first host's link has taken the tunnel. */
 export async function tunnelIsUsed(world: World): Promise<void> {
   await until("the tunnel is used", async () => {

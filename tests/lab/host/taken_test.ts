@@ -1,5 +1,6 @@
 /** Addresses that somebody takes by himself while another one has them. */
 import assert from "node:assert/strict";
+import type { Container } from "../common/container.ts";
 import { healthy, named } from "../common/doctor.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
@@ -14,9 +15,14 @@ async function tells(host: Host, words: RegExp): Promise<void> {
     const { problems } = await host.status();
     last = problems;
     return problems.some(({ message }) => words.test(message));
-  }, { ms: 40_000, everyMs: 200 }).catch((error) => {
+  }, { everyMs: 200 }).catch((error) => {
     throw new Error(`${error}: its problems are ${JSON.stringify(last)}`);
   });
+}
+
+/** Attaches it and gives its address. */
+async function attach(host: Host, { netns }: Container): Promise<string> {
+  return /has ([\d.]+)\//.exec(await host.run("attach", `netns:${netns}`))![1]!;
 }
 
 for (const datapath of DATAPATHS) {
@@ -31,12 +37,9 @@ for (const datapath of DATAPATHS) {
       ) => {
         const [one, two] = world.hosts as [Host, Host];
         const [web, thief, near] = [world.container(1), world.container(2), world.container(3)];
-        const attach = async (host: Host, netns: string) => {
-          return /has ([\d.]+)\//.exec(await host.run("attach", `netns:${netns}`))![1]!;
-        };
-        const ip = await attach(one, web.netns);
-        await attach(two, thief.netns);
-        await attach(one, near.netns);
+        const ip = await attach(one, web);
+        await attach(two, thief);
+        await attach(one, near);
         const took = (target: string) =>
           new RegExp(
             `^${ip} is in use twice: by netns:${web.netns} .* on ${one.netns}, and by netns:${target} .*, which was not`,
@@ -52,20 +55,20 @@ for (const datapath of DATAPATHS) {
         await healthy([one, two]);
         await near.exec("ip", "addr", "add", `${ip}/32`, "dev", "ethmesh");
         await tells(one, took(near.netns));
+        await near.exec("ip", "addr", "del", `${ip}/32`, "dev", "ethmesh");
       },
     ...(datapath !== DATAPATH ? {} : {
       "the doctor finds what was taken while the daemon did not run": async (world) => {
         const [one, two] = world.hosts as [Host, Host];
-        const [, thief, near] = world.containers;
-        const { attachments } = await one.status();
-        const ip = attachments[0]!.addresses[0]!.split("/")[0]!;
-        await near!.exec("ip", "addr", "del", `${ip}/32`, "dev", "ethmesh");
+        const [web, thief] = [world.container(1), world.container(2)];
+        const ip = await attach(one, web); // which they may be already
+        await attach(two, thief);
         two.daemon.kill("SIGKILL");
         await two.daemon.ended();
-        await thief!.exec("ip", "addr", "add", `${ip}/32`, "dev", "ethmesh");
+        await thief.exec("ip", "addr", "add", `${ip}/32`, "dev", "ethmesh");
         await two.up("--peers", one.address, "--ip-range", RANGE);
         await two.established();
-        await named(one, new RegExp(`^${ip} is in use twice: .* and by netns:${thief!.netns} `));
+        await named(one, new RegExp(`^${ip} is in use twice: .* and by netns:${thief.netns} `));
       },
     }),
   }));
