@@ -10,6 +10,8 @@ import type { Io } from "./io.ts";
 const PACE = { first: 50, last: 500, growth: 1.3 } as const;
 /** Longest wait for one answer, in milliseconds. */
 const ANSWER_MS = 10_000;
+/** What a daemon is given for the last answer, however little time is left: a busy one takes a second and more. */
+const LAST_ANSWER_MS = 5_000;
 
 /** Where and how long to wait. */
 export interface WaitingOptions {
@@ -28,7 +30,7 @@ export async function waitUntil(wish: Wish, options: WaitingOptions): Promise<St
   for (let pause: number = PACE.first;; pause = Math.min(PACE.last, pause * PACE.growth)) {
     let failure: MeshnetError;
     try {
-      const left = Math.min(ANSWER_MS, Math.max(1_000, end - performance.now()));
+      const left = Math.min(ANSWER_MS, Math.max(LAST_ANSWER_MS, end - performance.now()));
       const report = await call<StatusReport>({ method: "GET", path: "/status", timeoutMs: left }, where);
       const lack = missing(report, wish);
       if (lack === undefined) return report;
