@@ -99,9 +99,10 @@ export class Host implements AsyncDisposable {
       `The daemon on ${this.netns} ended with ${code}: ${this.daemon.output().trim().slice(-500)}`,
     );
   }
-  /** Asks the daemon over its socket: what `status --json` prints, without the cost of a process. */
+  /** Asks the daemon over its socket: what `status --json` prints, without the cost of a process. A kernel in which many
+   * namespaces come and go may hold a daemon up for ten seconds. */
   async status(): Promise<StatusReport> {
-    return await callDaemon({ method: "GET", path: "/status" }, { runDir: this.runDir, timeoutMs: 5_000 });
+    return await callDaemon({ method: "GET", path: "/status" }, { runDir: this.runDir, timeoutMs: 30_000 });
   }
   /** What `report` prints, asked for in the same way. */
   async report(): Promise<FullReport> {

@@ -82,9 +82,7 @@ declareTests(
           await host.run("down");
           await host.daemon.ended();
           await host.up("--peers", engine(world, 2).host.address, "--mtu", mtu);
-          await until(`both ends have MTU ${mtu}`, async () => `${await mtus()}` === `${mtu},${mtu}`, {
-            ms: 20_000,
-          });
+          await until(`both ends have MTU ${mtu}`, async () => `${await mtus()}` === `${mtu},${mtu}`);
         }
         await here.docker("rm", "-f", "old");
         await until("nothing is left of it", async () => (await hostEnds(host)).length === 0);
@@ -111,7 +109,7 @@ declareTests(
           for (const { host } of [here, there]) {
             await until(`${host.netns} tells of it`, async () => {
               return (await host.status()).problems.some(({ message }) => words.test(message));
-            }, { ms: 40_000 });
+            });
           }
           await here.docker("rm", "-f", "web");
           await there.docker("rm", "-f", "thief");

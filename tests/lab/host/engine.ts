@@ -130,7 +130,7 @@ export class Engine implements AsyncDisposable {
   async pings(name: string, address: string): Promise<void> {
     await until(`${name} reaches ${address}`, async () => {
       return (await this.attempt("exec", name, "ping", "-c", "1", "-W", "1", address)).code === 0;
-    }, { ms: 20_000, everyMs: 100 });
+    }, { everyMs: 100 });
   }
 
   /** Ends it with SIGKILL; containers go on. */

@@ -16,8 +16,8 @@ import {
 } from "./engine_world.ts";
 import { declareTests } from "./host_lab.ts";
 
-/** What a deleted interface may take to be back. */
-const MENDED_MS = 5_000;
+/** What a deleted interface may take to be back: a second on an idle machine. By itself it would be looked for once a minute. */
+const MENDED_MS = 15_000;
 
 /** How long Docker looks for its plugin when a container is removed. */
 const PLUGIN_AWAY_MS = 45_000;

@@ -75,7 +75,7 @@ export async function addressOf(host: Host, name: string): Promise<string> {
   return await until(`${name} is attached`, async () => {
     const found = (await holders(host)).find((one) => one.name === name && one.attached);
     return found?.addresses[0]?.split("/")[0];
-  }, { ms: 20_000 });
+  }, { ms: 25_000 }); // what was refused is tried again after half a minute
 }
 
 /** Interfaces of containers on a host's side. */

@@ -26,7 +26,7 @@ async function untilKnown(world: World, wanted: string): Promise<number> {
   await until(`host 2 answers ${wanted}`, async () => {
     const { records } = await callDaemon<LookupAnswer>(question, { runDir, timeoutMs: 5_000 });
     return records.map(({ record }) => record).sort().join(" ") === wanted;
-  }, { ms: 20_000, everyMs: 10 });
+  }, { everyMs: 10 });
   return Math.round(performance.now() - started);
 }
 
@@ -38,7 +38,7 @@ async function untilAnswered(world: World, wanted: string): Promise<void> {
       for (const each of (await answered(world.container(2))).split(" ")) seen.add(each);
     }
     return [...seen].sort().join(" ") === wanted;
-  }, { ms: 20_000, everyMs: 10 });
+  }, { everyMs: 10 });
 }
 
 async function prepare(world: World): Promise<void> {
@@ -80,7 +80,7 @@ declareTests(
         await server.ended();
         const ms = await untilKnown(world, TWO);
         note(`it had left after ${ms} ms`);
-        assert.ok(ms <= 4_000, `it took ${ms} ms`); // 1 s on an idle machine, most of it the two probes
+        assert.ok(ms <= 10_000, `it took ${ms} ms`); // 1 s on an idle machine, most of it the two probes
         await untilAnswered(world, TWO);
       }
     },

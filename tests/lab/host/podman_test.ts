@@ -125,9 +125,7 @@ declareTests(
         await client(world, "restart", "-t", "0", "plain");
         assert.equal(await addressOf(host, "plain"), "10.2.1.7");
         await client(world, "rm", "-f", "web", "plain");
-        await until("nothing is left of it", async () => (await host.status()).attachments.length === 0, {
-          ms: 20_000,
-        });
+        await until("nothing is left of it", async () => (await host.status()).attachments.length === 0);
       },
   }),
 );

@@ -55,9 +55,7 @@ declareTests(
             await until(`${name} is known`, async () => (await lookUp(host, name)).length > 0);
             const argv = [...engine(world, n).client(), ...args];
             last = new Background(argv, `${FOLDER}/${host.netns}/ping`);
-            await until("there is an answer", () => /bytes from 10\.32\./.test(last!.output()), {
-              ms: 30_000,
-            });
+            await until("there is an answer", () => /bytes from 10\.32\./.test(last!.output()));
           }
         }
       } finally {
