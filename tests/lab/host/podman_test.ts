@@ -41,7 +41,11 @@ async function open(): Promise<World> {
     [Symbol.asyncDispose]: async () => {
       await client(world, "rm", "-f", "web", "plain");
       await services.get(world)?.[Symbol.asyncDispose]();
-      for (const pid of monitors(folderOf(world))) Deno.kill(pid, "SIGKILL");
+      for (const pid of monitors(folderOf(world))) {
+        try {
+          Deno.kill(pid, "SIGKILL");
+        } catch { /* it has ended */ }
+      }
       await until("all that podman started has ended", () => monitors(folderOf(world)).length === 0);
       await attempt(["sh", "-c", CLEAN]);
       await end();
