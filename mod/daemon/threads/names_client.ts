@@ -24,9 +24,9 @@ import type { WakeupCounter } from "./dataplane_client.ts";
 
 /** Changes of one message. The thread answers queries between messages, so that none waits for a thousand names. */
 const BATCH = 500;
-const REPORT_MS = 2_000;
 const STOP_MS = 2_000;
-const SETTLE_MS = 2_000;
+/** How long a report, and the first news of addresses, may take. */
+const PATIENCE_MS = 2_000;
 /** Rest before a thread that ended is started anew. It doubles up to the longest, until one has run for so long. */
 const REST_MS = { first: 1_000, longest: 60_000 } as const;
 
@@ -46,6 +46,8 @@ export interface NameServiceAround {
   readonly onListeners?: (listeners: readonly DnsListener[]) => void;
   /** A target that is probed answers, or no longer does; told at first, and whenever that changes. */
   readonly onHealth: (id: string, health: Health) => void;
+  /** How long a report, and the first news of addresses, may take, in milliseconds; 2 s unless given. */
+  readonly patienceMs?: number;
   /** Where the thread's code is, if not beside this file. */
   readonly workerUrl?: URL;
 }
@@ -172,7 +174,7 @@ class NameServiceClient implements NameService {
   async settled(): Promise<void> {
     if (!this.isNeeded || this.listeners.length > 0 || this.#endpoints.length === 0) return;
     const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, SETTLE_MS);
+    const timer = setTimeout(late.resolve, this.#around.patienceMs ?? PATIENCE_MS);
     await Promise.race([this.#known.promise, late.promise]);
     clearTimeout(timer);
   }
@@ -190,7 +192,7 @@ class NameServiceClient implements NameService {
     this.#reports.set(id, pending);
     this.#send({ kind: "report", id });
     const late = this.#around.guard("a late report", () => pending.reject(unavailable("it is too busy")));
-    const timer = setTimeout(late, REPORT_MS);
+    const timer = setTimeout(late, this.#around.patienceMs ?? PATIENCE_MS);
     return pending.promise.finally(() => {
       clearTimeout(timer);
       this.#reports.delete(id);

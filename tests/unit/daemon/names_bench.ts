@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import dgram from "node:dgram";
 import net from "node:net";
 import { Wakeup } from "../../../ffi/poll.ts";
+import { QuerySocket } from "../../../ffi/query_socket.ts";
 import type { Endpoint, Ip } from "../../../mod/core/addr.ts";
+import { ERRNO } from "../../../mod/core/errno.ts";
+import type { MeshnetError } from "../../../mod/core/errors.ts";
 import type { LogFields, Logger } from "../../../mod/core/ports.ts";
 import { type NameService, startNameService } from "../../../mod/daemon/threads/names_client.ts";
 import type { DnsListener, NameServiceConfig } from "../../../mod/dns/service_types.ts";
@@ -11,13 +14,15 @@ import { encodeName } from "../../../mod/wire/dns/dns_text.ts";
 import type { DnsEntry } from "../../../mod/wire/dns/dns_gossip.ts";
 import { peer } from "../dns/bench.ts";
 import { query, type Question } from "../dns/server_bench.ts";
+import { freePort as freeTcpPort } from "../free_port.ts";
 import { decodeReference, encodeReference, type ReferenceMessage } from "../wire/dns/dns_packet.ts";
 
-Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
-
 export const LOOPBACK = "127.0.0.1" as Ip;
-/** A thread from the sources is compiled first. */
-const PATIENCE_MS = 30_000;
+/** A thread from the sources is compiled first, and the machine may be busy. */
+const PATIENCE_MS = 120_000;
+
+Wakeup.create()[Symbol.dispose](); // opens the C library, once for the process
+new QuerySocket({ ip: LOOPBACK, port: 0 })[Symbol.dispose]();
 
 /** Rejects when something takes too long, so that a test ends that waits for what never comes. */
 export function soon<T>(what: string, promise: Promise<T>): Promise<T> {
@@ -34,13 +39,13 @@ export class Taken implements AsyncDisposable {
   #open = true;
 
   async listen(): Promise<Endpoint> {
-    await new Promise<void>((resolve) => this.udp.bind(0, LOOPBACK, resolve));
-    const { port } = this.udp.address();
+    const { ip, port } = freePort();
+    await new Promise<void>((resolve) => this.udp.bind(port, ip, resolve));
     await new Promise<void>((resolve, reject) => {
       this.tcp.once("error", reject);
-      this.tcp.listen(port, LOOPBACK, resolve);
+      this.tcp.listen(port, ip, resolve);
     });
-    return { ip: LOOPBACK, port };
+    return { ip, port };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -52,9 +57,16 @@ export class Taken implements AsyncDisposable {
 }
 
 /** A port that is free on UDP and TCP. */
-export async function freePort(): Promise<Endpoint> {
-  await using taken = new Taken();
-  return await taken.listen();
+export function freePort(): Endpoint {
+  for (;;) {
+    const endpoint = { ip: LOOPBACK, port: freeTcpPort(LOOPBACK) };
+    try {
+      new QuerySocket(endpoint)[Symbol.dispose]();
+      return endpoint;
+    } catch (thrown) {
+      if ((thrown as MeshnetError).errno !== ERRNO.EADDRINUSE) throw thrown;
+    }
+  }
 }
 
 /** A server of others' names; `answer` makes its answers, undefined: it says nothing. */
@@ -113,6 +125,7 @@ export class NamesTrial implements AsyncDisposable {
       createWakeup: () => Wakeup.create(),
       log,
       guard: (_, work) => work,
+      patienceMs: PATIENCE_MS,
       onHealth: (id, health) => {
         this.health.push(`${id} ${health.healthy}${health.healthy ? "" : `: ${health.reason}`}`);
         this.#more.resolve();
@@ -160,9 +173,17 @@ export class NamesTrial implements AsyncDisposable {
     return this.health;
   }
 
+  /** Waits until this was told of a target. What is probed often may have been found slow before. */
+  async tells(what: string | RegExp): Promise<void> {
+    const isThat = (line: string) => typeof what === "string" ? line === what : what.test(line);
+    await this.until(() => this.health.some(isThat)).catch((late) => {
+      throw new Error(`Not told: ${what}, but:\n${this.health.join("\n")}`, { cause: late });
+    });
+  }
+
   /** Listens on a free port. */
   async listen(): Promise<Endpoint> {
-    const endpoint = await freePort();
+    const endpoint = freePort();
     this.service.listen([endpoint]);
     await this.until((all) => all.length === 1 && all[0]!.state === "listening");
     return endpoint;

@@ -56,6 +56,7 @@ class Trial {
       },
       log,
       guard: (_, work) => work,
+      patienceMs: 120_000,
       onHealth: () => {},
       onListeners: (listeners) => this.#note(this.told, listeners),
       workerUrl: new URL(`data:application/javascript,${encodeURIComponent(COUNTING)}`),
