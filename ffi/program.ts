@@ -52,6 +52,8 @@ export interface ProgramStart {
 
 /** A program that runs, in a session of its own. Its output and its errors are one text; its input is empty. */
 export class Program implements Disposable {
+  /** Those that were killed, and took longer to end than anybody waits. */
+  static readonly #late = new Set<number>();
   readonly #pid: number;
   #fd: number;
   #output: number;
@@ -67,6 +69,7 @@ export class Program implements Disposable {
   /** Starts a program in the network namespace of this thread. The thread waits until it has been loaded. Throws where it
    * cannot be started. */
   static start({ environment, keep, words }: ProgramStart): Program {
+    Program.#reapLate();
     const pipe = new Int32Array(new ArrayBuffer(8));
     if (calls().pipe2(bytesOf(pipe), C.O_CLOEXEC) !== 0) throw callFailed("make a pipe", lastErrno());
     const [output, input] = [pipe[0]!, pipe[1]!];
@@ -130,10 +133,17 @@ export class Program implements Disposable {
     if (this.#fd >= 0 && !this.#isReaped) {
       this.kill();
       waitReadable(this.#fd, GONE_MS);
-      this.ended();
+      if (this.ended() === undefined) Program.#late.add(this.#pid);
     }
     for (const fd of [this.#fd, this.#output]) if (fd >= 0) libc().close(fd);
     [this.#fd, this.#output] = [-1, -1];
+  }
+
+  /** The kernel keeps what has ended until somebody has asked how. */
+  static #reapLate(): void {
+    for (const pid of Program.#late) {
+      if (calls().waitpid(pid, new Uint8Array(new ArrayBuffer(4)), WNOHANG) !== 0) Program.#late.delete(pid);
+    }
   }
 
   #add(bytes: Uint8Array): void {

@@ -69,12 +69,12 @@ export class Terminal implements AsyncDisposable {
     }
   }
 
-  /** Runs a command line of a shell to its end, on an empty screen. */
+  /** Runs a command line of a shell to its end, on an empty screen, until the shell is ready for the next one. */
   async run(line: string): Promise<void> {
     const mark = `${++this.#commands}`;
     await this.type(`clear; ${line}; echo "do""ne ${mark}"`);
     await this.press("Enter");
-    await this.shows(new RegExp(`^done ${mark}$`, "m"));
+    await this.shows(new RegExp(`^done ${mark}\\n+\\S`, "m")); // its prompt
   }
 
   /** Ends the server, and the shell with it. */

@@ -118,7 +118,8 @@ export interface GoStatus {
   readonly Connections: readonly { readonly State: string; readonly Info: string }[] | null;
 }
 
-const DEADLINE = 15_000;
+/** Ample: a machine may be busy. */
+export const DEADLINE = 60_000;
 
 /** Waits until `probe` gives something; `wakers` holds what has to be called when it may. */
 export function within<T>(what: string, wakers: Set<() => void>, probe: () => T | undefined): Promise<T> {

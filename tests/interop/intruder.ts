@@ -3,16 +3,16 @@ import assert from "node:assert/strict";
 import type { PeerName, PeerUid } from "../../mod/core/names.ts";
 import type { Millis } from "../../mod/core/time.ts";
 import { Intro, type MessageCodec } from "../../mod/mesh/connections/intro.ts";
+import { freePort as freePortOn } from "../unit/free_port.ts";
 import { NO_SEALER } from "../unit/mesh/attacked.ts";
 
 export const HOST = "127.0.0.1";
 /** How every connection begins. */
 export const HELLO = Uint8Array.of(0x77, 0x65, 0x61, 0x76, 0x65, 1, 2);
 
-/** A port that nobody uses now. */
+/** A port that nobody uses. */
 export function freePort(): number {
-  using listener = Deno.listen({ hostname: HOST, port: 0 });
-  return listener.addr.port;
+  return freePortOn(HOST);
 }
 
 /** Writes all of it. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parsePeerName } from "../../mod/core/names.ts";
-import { GoPeer, type GoStatus, missing, peerBinary } from "./go_peer.ts";
+import { freePort as freePortOn } from "../unit/free_port.ts";
+import { DEADLINE, GoPeer, type GoStatus, missing, peerBinary } from "./go_peer.ts";
 import { MeshPeer, words } from "./mesh_peer.ts";
 
 const lacking = await missing();
@@ -13,11 +14,7 @@ const GO_B = parsePeerName("02:00:00:00:00:0b")!;
 const GO = "127.0.0.10";
 const OURS = "127.0.0.20";
 
-/** A port that is free on loopback now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: OURS, port: 0 });
-  return listener.addr.port;
-}
+const freePort = () => freePortOn(OURS);
 
 async function withPeer(run: (binary: string) => Promise<void>): Promise<void> {
   await run(await peerBinary());
@@ -30,7 +27,7 @@ function linked(status: GoStatus, from: string, to: string): boolean {
 
 /** Waits until a Go peer knows a connection as established from both ends. */
 async function knows(peer: GoPeer, a: string, b: string): Promise<void> {
-  for (let i = 0; i < 100; i++) {
+  for (const end = performance.now() + DEADLINE; performance.now() < end;) {
     const status = await peer.status();
     if (linked(status, a, b) && linked(status, b, a)) return;
     await new Promise((resolve) => setTimeout(resolve, 100));

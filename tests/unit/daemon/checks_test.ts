@@ -15,6 +15,7 @@ import {
 } from "../../../mod/daemon/checks/limits.ts";
 import { routerAnswers } from "../../../mod/daemon/checks/other_router.ts";
 import { namePortTaken, tcpPortTaken, udpPortTaken } from "../../../mod/daemon/checks/ports.ts";
+import { freePort } from "../free_port.ts";
 import { openStore } from "../../../mod/sys/store.ts";
 import { capture } from "../../../mod/tasks/run.ts";
 
@@ -125,8 +126,8 @@ Deno.test("tooFewThreads() names the limit, what it leaves, and what is needed",
 });
 
 Deno.test("tcpPortTaken() leaves a free port free, and refuses a taken one", () => {
-  const listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
-  const { port } = listener.addr;
+  const port = freePort(LOOPBACK);
+  const listener = Deno.listen({ hostname: LOOPBACK, port });
   for (const host of [LOOPBACK, undefined]) {
     const found = tcpPortTaken({ port, host });
     assert.equal(found?.code, "up/port-taken");
@@ -243,9 +244,9 @@ Deno.test("writeProtected() names a folder that takes no files, and says nothing
 
 // The native library stays loaded.
 Deno.test({ name: "namePortTaken() names who has the port", sanitizeResources: false }, async () => {
-  const socket = UdpSocket.open({ host: LOOPBACK, port: 0 });
-  const { port } = socket.local;
+  const port = freePort(LOOPBACK);
   const place = { host: LOOPBACK, port };
+  const socket = UdpSocket.open(place);
   const open = () => UdpSocket.open({ host: LOOPBACK, port });
   const found = await namePortTaken(place, open);
   assert.equal(found?.code, "up/port-taken");

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { portOwner } from "../../../mod/daemon/host/port_owner.ts";
+import { freePort } from "../free_port.ts";
 
 Deno.test("portOwner() names the program that listens on a port, and nobody for others", () => {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
+  const port = freePort("127.0.0.1"); // of which no program has the UDP port either
+  using _listener = Deno.listen({ hostname: "127.0.0.1", port });
   const name = Deno.readTextFileSync("/proc/self/comm").trim();
   assert.equal(portOwner(port, "ipv4"), `${name} (process ${Deno.pid})`);
   assert.equal(portOwner(port, "ipv6"), `${name} (process ${Deno.pid})`);

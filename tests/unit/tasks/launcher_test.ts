@@ -154,7 +154,7 @@ withExecutable(
       if (!name.endsWith("fresh")) Deno.utimeSync(`${cache}/${name}`, old, old);
     }
     Deno.mkdirSync(`${cache}/not-ours`);
-    const running = command([`${cache}/1.1.0-running/meshnet`, "30"]).spawn();
+    const running = command([`${cache}/1.1.0-running/meshnet`, "600"]).spawn();
     try {
       assert.equal((await start(path, cache)).code, 7);
     } finally {

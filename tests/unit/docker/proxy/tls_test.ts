@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parseEndpoint } from "../../../../mod/core/addr.ts";
 import { relay, writeAll } from "../../../../mod/docker/proxy/relay_shell.ts";
 import { listenTls } from "../../../../mod/docker/proxy/tls_shell.ts";
+import { freePort } from "../../free_port.ts";
 
 /** Certificates of a CA that exists for this test alone, and one of nobody's. */
 const pem = (name: string) => Deno.readTextFileSync(new URL(`tls/${name}`, import.meta.url));
@@ -41,9 +42,7 @@ async function withServer(
     for await (const connection of engine) void answer(connection).catch(() => {});
   })();
   const refused: string[] = [];
-  const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = free.addr as Deno.NetAddr;
-  free.close();
+  const port = freePort("127.0.0.1");
   const server = listenTls(parseEndpoint(`127.0.0.1:${port}`)!, {
     ...{ ca: pem("ca.pem"), cert: pem("server.pem"), key: pem("server.key") },
     ...{ clients: CLIENTS, handshakeMs },
