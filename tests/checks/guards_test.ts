@@ -131,9 +131,15 @@ function isLeft(node: Node): boolean {
     parent?.type === "UnaryExpression" && parent.operator === "void";
 }
 
+/** Findings, each with what it is known by. To read all files takes a while. */
+function once(find: () => readonly (readonly [key: string, place: string])[]): typeof find {
+  let found: ReturnType<typeof find> | undefined;
+  return () => found ??= find();
+}
+
 /** Timers that nobody can end, and that do more than settle a promise. */
-function endless(): readonly (readonly [key: string, place: string])[] {
-  return files.flatMap((file) => {
+const endless = once(() =>
+  files.flatMap((file) => {
     const found: [string, string][] = [];
     visit(file, (node) => {
       if (node.type !== "CallExpression" || !/^set(Timeout|Interval)$/.test(nameOf(node.callee as Node))) {
@@ -147,11 +153,11 @@ function endless(): readonly (readonly [key: string, place: string])[] {
       if (!isKept && name !== "resolve") found.push([`${file.path} ${name}`, at(file, node)]);
     });
     return found;
-  });
-}
+  })
+);
 
-function look(): readonly (readonly [key: string, place: string])[] {
-  return files.flatMap((file) => {
+const look = once(() =>
+  files.flatMap((file) => {
     const names = namesIn(file);
     const found: [string, string][] = [];
     const note = (name: string, node: Node) => void found.push([`${file.path} ${name}`, at(file, node)]);
@@ -171,8 +177,8 @@ function look(): readonly (readonly [key: string, place: string])[] {
       if (callee === "then" && (node.arguments as Node[]).length === 1 && isLeft(node)) note("then", node);
     });
     return found;
-  });
-}
+  })
+);
 
 Deno.test("timers, callbacks of the system and promises are guarded", () => {
   noFindings(
