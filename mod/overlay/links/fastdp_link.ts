@@ -8,7 +8,6 @@ import type { LinkXfrmNews } from "../ports/esp_port.ts";
 import {
   type Beat,
   BUSY_FULL_MS,
-  BUSY_HEARTBEAT_MS,
   COMEBACK,
   COMPLAIN_AFTER_MS,
   FAST_HEARTBEAT_MS,
@@ -260,10 +259,10 @@ export class FastdpLink implements Forwarder {
   #establish(now: Millis): readonly ForwarderEvent[] {
     this.#established = true;
     this.#interval = SLOW_HEARTBEAT_MS;
-    this.#full.next = now + SLOW_HEARTBEAT_MS;
-    if (this.#nextBeat < Infinity) {
-      this.#nextBeat = now + (this.#busy ? BUSY_HEARTBEAT_MS : SLOW_HEARTBEAT_MS);
-    }
+    // Under traffic the next ones are promised at once: until then the peer would miss none for a minute.
+    const next = this.#busy ? now : now + SLOW_HEARTBEAT_MS;
+    this.#full.next = next;
+    if (this.#nextBeat < Infinity) this.#nextBeat = next;
     return [{ kind: "established" }];
   }
 

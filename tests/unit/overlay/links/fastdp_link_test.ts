@@ -210,6 +210,15 @@ Deno.test("FastdpLink beats quickly and small while traffic flows, and slowly an
   ]);
 });
 
+Deno.test("FastdpLink that begins to work under traffic promises the next heartbeats at once", () => {
+  const link = made({ beat: true });
+  link.setBusy(true, at(0));
+  link.confirm(at(0));
+  link.control(0, ACK, at(1));
+  link.heard(REMOTE, at(5), { promise: 0, full: true });
+  assert.deepEqual(diary(link, 2_000), ["5 full 800", "805 small 800", "1605 full 800"]);
+});
+
 Deno.test("FastdpLink never beats faster for traffic with a peer that does not know it", () => {
   const link = made();
   link.confirm(at(0));
