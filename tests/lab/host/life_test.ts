@@ -17,13 +17,29 @@ interface Watched {
   readonly gapMs: number;
 }
 
+/** How many answers show that traffic flows: a second's. */
+const FLOWING = 20;
+/** A way that is lost is left within seconds. By their slow rhythm alone the hosts would notice after a minute. */
+const LEFT_MS = 10_000;
+
+/** Waits until so many more pings are answered. */
+type Answered = (more?: number, ms?: number) => Promise<void>;
+
 /** Pings every 50 ms while something happens. */
-async function pinging(from: Container, to: string, what: () => Promise<unknown>): Promise<Watched> {
+async function pinging(
+  from: Container,
+  to: string,
+  what: (answered: Answered) => Promise<unknown>,
+): Promise<Watched> {
   await using program = from.background("ping", "-n", "-D", "-i", "0.05", "-W", "1", to);
-  await what();
+  const answers = () => [...program.output().matchAll(/^\[([0-9.]+)\].* icmp_seq=([0-9]+) .*time=/gm)];
+  await what(async (more = FLOWING, ms = 30_000) => {
+    const before = answers().length;
+    await until(`${more} more pings are answered`, () => answers().length >= before + more, { ms });
+  });
   program.kill("SIGINT");
   await program.ended();
-  const rows = [...program.output().matchAll(/^\[([0-9.]+)\].* icmp_seq=([0-9]+) .*time=/gm)];
+  const rows = answers();
   const times = rows.map((row) => Number(row[1]) * 1000);
   const gapMs = Math.round(Math.max(0, ...times.map((time, i) => time - (times[i - 1] ?? time))));
   return { answered: rows.map((row) => Number(row[2])), gapMs };
@@ -47,10 +63,10 @@ const first = suite({
       await two.up();
       await one.attach(world.container(1), "10.2.1.1/24");
       await two.attach(world.container(2), "10.2.1.2/24");
-      const { answered } = await pinging(world.container(1), "10.2.1.2", async () => {
+      const { answered } = await pinging(world.container(1), "10.2.1.2", async (answered) => {
         await pause(300);
         await two.run("connect", one.address);
-        await one.established();
+        await answered(1);
         await pause(1_500);
       });
       // Frames that waited for the first flow may come after those that it carries.
@@ -92,13 +108,12 @@ const loss = (datapath: string) =>
     "a link that is cut under traffic is left for a relay within seconds, and taken again": async (world) => {
       const [one, two] = [world.host(1), world.host(2)];
       let mend = () => Promise.resolve();
-      const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
-        await pause(1_500);
+      const { gapMs } = await pinging(world.container(1), "10.2.1.2", async (answered) => {
+        await answered();
         mend = await cutOff(one, two);
-        await pause(6_000);
+        await answered(FLOWING, LEFT_MS);
       });
       note(`cut: longest gap ${gapMs} ms`);
-      assert.ok(gapMs < 5_000, `${gapMs} ms`);
       assert.notEqual((await linkTo(one, two))?.state, "established");
       await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
       await mend();
@@ -110,14 +125,13 @@ const loss = (datapath: string) =>
         const [one, two] = [world.host(1), world.host(2)];
         await established(world);
         let mend = () => Promise.resolve();
-        const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
-          await pause(1_500);
+        const { gapMs } = await pinging(world.container(1), "10.2.1.2", async (answered) => {
+          await answered();
           mend = await blockUdp(two, UDP_PORTS, one.address);
-          await pause(6_000);
+          await answered(FLOWING, LEFT_MS);
         });
         note(`UDP blocked: longest gap ${gapMs} ms`);
-        assert.ok(gapMs < 5_000, `${gapMs} ms`);
-        const link = await until("there is a new connection", () => linkTo(one, two), { ms: 15_000 });
+        const link = await until("there is a new connection", () => linkTo(one, two));
         note(`${link.state}: ${link.info}`);
         assert.notEqual(link.state, "established");
         await mend();
@@ -151,14 +165,14 @@ const moving = [false, true].map((sealed) =>
   }, {
     "a host that gets another address under traffic is followed at once": async (world) => {
       const host = world.host(2);
-      const { gapMs } = await pinging(world.container(1), "10.2.1.2", async () => {
-        await pause(1_500);
+      const { gapMs } = await pinging(world.container(1), "10.2.1.2", async (answered) => {
+        await answered();
         await ip([`addr del ${host.address}/24 dev eth0`, `addr add 192.168.50.77/24 dev eth0`], host.netns);
         await pause(8_000);
       });
       note(`longest gap ${gapMs} ms`);
       assert.ok(gapMs <= 3_000, `${gapMs} ms`);
-      await backAfter(world.container(1), "10.2.1.2", 1_000);
+      await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
       note(JSON.stringify((await world.host(1).status()).connections));
     },
   })
@@ -174,12 +188,16 @@ const still = suite({
     world,
   ) => {
     const [one, host] = [world.host(1), world.host(2)];
+    const isWhole = async () => {
+      const link = await linkTo(one, host);
+      return link?.mtu === 1438 && link.state === "established";
+    };
+    await until("the full MTU is known", isWhole);
     await pause(3_000);
     await ip([`addr del ${host.address}/24 dev eth0`, `addr add 192.168.50.77/24 dev eth0`], host.netns);
-    note(`back after ${await backAfter(world.container(1), "10.2.1.2", 2_500)} ms`);
-    await pause(3_000);
-    const { mtu, state } = (await linkTo(one, host))!;
-    assert.deepEqual([mtu, state], [1438, "established"]);
+    note(`back after ${await backAfter(world.container(1), "10.2.1.2", 5_000)} ms`); // heartbeats come each 10 s
+    await pause(3_000); // what was lost with the address would show
+    await until("the link is there with its full MTU", isWhole, { ms: 10_000 });
   },
 });
 
