@@ -6,7 +6,7 @@ import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
 import { ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import { backAfter, DATAPATH, declareTests, hostWorld, OVERLAY } from "./host_lab.ts";
+import { backAfter, DATAPATH, declareTests, hostWorld, linksSettled, OVERLAY } from "./host_lab.ts";
 
 declareTests(suite({
   name: "host kernel, commands",
@@ -58,6 +58,7 @@ declareTests(suite({
   },
   "status tells people and programs the same": async (world) => {
     const host = world.host(1);
+    await linksSettled(world);
     const status = JSON.parse(await host.run("status", "--json"));
     const keys = ["name", "nickname", "version", "uid", "protocol", "encryption", "peerDiscovery", "targets"];
     for (const key of [...keys, "connections", "peers", "datapath"]) {
@@ -110,7 +111,7 @@ declareTests(suite({
     assert.equal((await host.attempt("status")).code, 3);
     await host.up();
     await host.established();
-    note(`traffic was back after ${await backAfter(world.container(1), "10.2.1.2", 5_000)} ms`);
+    note(`traffic was back after ${await backAfter(world.container(1), "10.2.1.2", 10_000)} ms`);
     await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
   },
   "reset --keep-state takes down what is in the kernel, and the next start attaches all again": async (
@@ -133,5 +134,8 @@ declareTests(suite({
       assert.deepEqual((await links(world.container(i + 1).netns)).map(({ ifname }) => ifname), ["lo"]);
     }
   },
-  "reset without a daemon removes what it left": (world) => resetAfterKill(world.host(1), world.container(1)),
+  "reset without a daemon removes what it left": async (world) => {
+    await world.host(1).attempt("down"); // where the scenario before has failed
+    await resetAfterKill(world.host(1), world.container(1));
+  },
 }));
