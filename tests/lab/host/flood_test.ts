@@ -40,7 +40,7 @@ declareTests(...DATAPATHS.map((datapath) =>
       let [tries, answered] = [0, 0];
       while (!done) { // the other end begins anew each time, with a question to everybody
         await two.exec("ip", "neigh", "flush", "dev", "ethmesh");
-        answered += (await two.ping(one.address, "-c", "1", "-W", "2")).received;
+        answered += (await two.ping(one.address, "-c", "1", "-W", "10")).received;
         tries++;
       }
       const { received, sent, times } = await going;

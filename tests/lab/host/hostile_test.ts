@@ -8,8 +8,8 @@ import { exec, FOLDER, ip, pause, until } from "../common/process.ts";
 import { readPcap } from "../common/pcap.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { backAfter, BRIDGE, declareTests, hostWorld } from "./host_lab.ts";
-import { blockUdp, SLEEVE_PORT, UDP_PORTS } from "./underlay.ts";
+import { backAfter, BRIDGE, declareTests, hostWorld, linksSettled } from "./host_lab.ts";
+import { blockUdp, blockUdpFor, SLEEVE_PORT, UDP_PORTS } from "./underlay.ts";
 
 const FLOOD_SECONDS = 5;
 /** xorshift32: the same bytes in every run. */
@@ -84,12 +84,13 @@ const datagrams = {
     const file = `${FOLDER}/${world.fabric}-pcap`;
     const filter = `udp and dst host ${world.host(1).address} and dst port ${SLEEVE_PORT}`;
     const dump = ["tcpdump", "-U", "-c", "30", "-w", file, "-i", "p2", filter];
-    const capture = exec(dump, { netns: world.fabric, timeoutMs: 20_000 });
+    const capture = exec(dump, { netns: world.fabric });
+    let captured = false;
+    void capture.catch(() => {}).finally(() => captured = true); // what fails is thrown where it is awaited
     await until("pings filled the capture", async () => {
       await world.container(2).ping(world.container(1).address, "-c", "20", "-i", "0.01");
-      return Deno.statSync(file).size > 2_000;
+      return captured;
     });
-    await world.container(2).ping(world.container(1).address, "-c", "40", "-i", "0.01");
     await capture;
     const real = readPcap(Deno.readFileSync(file));
     assert.ok(real.length >= 30);
@@ -118,7 +119,14 @@ const datagrams = {
 };
 
 const open = () => hostWorld({ hosts: 2, containers: 2 });
-const flooded = suite({ name: "host kernel, floods", open, prepare: mesh }, floods);
+const flooded = suite({
+  name: "host kernel, floods",
+  open,
+  prepare: async (world) => {
+    await mesh(world);
+    await linksSettled(world);
+  },
+}, floods);
 const clear = suite({
   name: "host kernel, hostile",
   open: () => hostWorld({ ...BRIDGE, hosts: 2, containers: 2 }),
@@ -154,11 +162,22 @@ const blocked = suite({ name: "host kernel, blocked UDP", open }, {
     await unblock();
     note(`up ${await backAfter(world.container(1), "10.2.1.2", 10_000)} ms after it was unblocked`);
   },
+});
+
+const interrupted = suite({ name: "host kernel, UDP blocked for a moment", open, prepare: mesh }, {
   "an established link whose UDP is blocked for a while is as good as before at once": async (world) => {
-    const unblock = await blockUdp(world.host(2), UDP_PORTS);
-    assert.equal((await world.container(1).ping("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "1")).received, 0);
-    await unblock();
-    await world.container(1).mustPing("10.2.1.2", "-c", "3", "-i", "0.1", "-W", "3");
+    const [one, two] = [world.container(1), world.container(2)];
+    await linksSettled(world);
+    await using ping = one.background("ping", "-n", "-i", "0.1", two.address);
+    const answered = () =>
+      [...ping.output().matchAll(/icmp_seq=([0-9]+) .*time=/g)].map((row) => Number(row[1]));
+    await until("pings are answered", () => answered().length >= 5);
+    await blockUdpFor(world.host(2), UDP_PORTS, 1);
+    const hole = () => Math.max(...answered().map((seq, i, all) => seq - (all[i - 1] ?? seq) - 1));
+    await until("pings are answered again", () => hole() >= 3);
+    await one.mustPing(two.address, "-c", "3", "-i", "0.1", "-W", "3");
+    note(`${hole()} pings in a row were lost`);
+    assert.ok(hole() <= 15, `${hole()}`);
   },
 });
 
@@ -173,7 +192,8 @@ async function assertUnharmed(world: World, attack: () => Promise<void>): Promis
   ping.kill("SIGINT");
   await ping.ended();
   const [, sent, received] = /([0-9]+) packets transmitted, ([0-9]+) received/.exec(ping.output()) ?? [];
-  assert.ok(Number(received) >= Number(sent) * 0.9, ping.output().split("\n").slice(-4).join("\n"));
+  const ended = 1; // may have been on its way when ping was ended
+  assert.ok(Number(received) >= (Number(sent) - ended) * 0.9, ping.output().split("\n").slice(-4).join("\n"));
   const after = await world.host(1).status();
   assert.equal(after.uid, before.uid);
   assert.equal(after.connections.length, before.connections.length);
@@ -231,4 +251,4 @@ function withUdpLength(frame: Uint8Array<ArrayBuffer>, length: number): Uint8Arr
   return cut;
 }
 
-declareTests(flooded, clear, sealed, blocked);
+declareTests(flooded, clear, sealed, blocked, interrupted);

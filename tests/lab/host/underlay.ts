@@ -30,6 +30,19 @@ export async function blockUdp(
   return () => nft(host.netns, `delete table ${family} block`);
 }
 
+/** Drops UDP to some ports that arrives at a host, for so many seconds by the kernel's clock. */
+export async function blockUdpFor(host: Host, ports: string, seconds: number): Promise<void> {
+  const timed = ports.replaceAll(/[0-9]+/g, (port) => `${port} timeout ${seconds}s`);
+  await nft(
+    host.netns,
+    "add table inet moment",
+    "add set inet moment ports { type inet_service; flags timeout; }",
+    "add chain inet moment in { type filter hook input priority 0; }",
+    "add rule inet moment in udp dport @ports drop",
+    `add element inet moment ports ${timed}`,
+  );
+}
+
 /** Drops all UDP that arrives at a host but answers: what comes back from where the host has sent to. */
 export async function onlyAnswers(host: Host): Promise<void> {
   await nft(
