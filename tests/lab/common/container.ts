@@ -1,5 +1,8 @@
 /** A container as the network sees it: a namespace, and programs that run in it. */
-import { attempt, Background, exec, FOLDER } from "./process.ts";
+import { attempt, Background, exec, FOLDER, Hopeless, until } from "./process.ts";
+
+/** More than any answer takes, however busy the machine is. */
+const ANSWER_SECONDS = 10;
 
 /** What `ping` measured. */
 export interface PingResult {
@@ -9,6 +12,8 @@ export interface PingResult {
   readonly duplicates: number;
   /** Milliseconds of each reply, in order. */
   readonly times: readonly number[];
+  /** Numbers of the requests that were answered. */
+  readonly answered: ReadonlySet<number>;
   readonly text: string;
 }
 
@@ -47,17 +52,36 @@ export class Container {
     const { stdout, stderr } = await attempt(argv, { netns: this.netns });
     return parsePing(stdout + stderr);
   }
+  /** Pings until the first `-c` requests are answered, and asks on meanwhile. By itself ping gives the last answer only two
+   * round trips, which a busy machine may exceed; and with a deadline it takes any answers, in whatever order. */
+  async patientPing(to: string, ...options: readonly string[]): Promise<PingResult> {
+    const [count = 1, interval = 1] = ["-c", "-i"].map((name) => {
+      const at = options.indexOf(name);
+      return at < 0 ? undefined : Number(options[at + 1]);
+    });
+    const others = options.filter((option, i) => option !== "-c" && options[i - 1] !== "-c");
+    // The time for the requests thrice: a busy machine sends them late.
+    const deadline = ["-w", String(Math.ceil(3 * count * interval) + ANSWER_SECONDS)];
+    const { stdout, stderr } = await attempt(["ping", "-n", ...others, ...deadline, to], {
+      netns: this.netns,
+      enough: (text) => firstOnes(count).isSubsetOf(answeredIn(text)),
+      timeoutMs: 180_000,
+    });
+    return parsePing(stdout + stderr);
+  }
+  /** Asks until somebody answers, now or in a while; gives the milliseconds that took. */
+  async reaches(to: string, { ms = 60_000, options = [] as readonly string[] } = {}): Promise<number> {
+    const started = performance.now();
+    await until(`${this.netns} reaches ${to}`, async () => {
+      return (await this.patientPing(to, "-c", "1", "-i", "0.05", ...options)).received > 0;
+    }, { ms, everyMs: 20 });
+    return Math.round(performance.now() - started);
+  }
   /** Pings `-c` times and throws unless every request was answered, once. */
   async mustPing(to: string, ...options: readonly string[]): Promise<PingResult> {
-    // By itself ping gives the last answer only two round trips, which a busy machine may exceed. With a deadline it
-    // waits, and asks on meanwhile: what counts is whether the first requests were answered.
-    const valueOf = (option: string) => Number(options[options.indexOf(option) + 1]);
-    const count = valueOf("-c");
-    const lasts = count * (options.includes("-i") ? valueOf("-i") : 1);
-    const result = await this.ping(to, ...options, "-w", String(10 + Math.ceil(lasts)));
-    const answers = [...result.text.matchAll(/icmp_seq=([0-9]+) /g)].map((match) => Number(match[1]));
-    const all = Array.from({ length: count }, (_, i) => i + 1);
-    const good = new Set(answers).isSupersetOf(new Set(all)) && !result.text.includes("DUP!");
+    const result = await this.patientPing(to, ...options);
+    const count = Number(options[options.indexOf("-c") + 1]);
+    const good = firstOnes(count).isSubsetOf(result.answered) && !result.text.includes("DUP!");
     if (good && result.duplicates === 0) return result;
     throw new Error(`ping ${options.join(" ")} ${to} in ${this.netns} lost replies:\n${result.text}`);
   }
@@ -65,10 +89,9 @@ export class Container {
   async mustArping(address: string): Promise<void> {
     // Where the kernel knows the address it may ask, too, whether that still holds; arping would count the answer.
     await exec(["ip", "neigh", "flush", "dev", "ethmesh"], { netns: this.netns });
-    // With a deadline it waits for two answers, and asks on meanwhile. A second answer to one question would come first.
-    const text = await this.exec("arping", "-c", "2", "-w", "20", "-I", "ethmesh", address);
-    const [, sent, received] = /Sent ([0-9]+) probes[^]*Received ([0-9]+) response/.exec(text) ?? [];
-    if (Number(sent) < 2 || received !== "2") throw new Error(text);
+    // An answer has until the next question, the last one as long again.
+    const text = await this.exec("arping", "-c", "2", "-i", "3", "-I", "ethmesh", address);
+    if (!text.includes("Received 2 response")) throw new Error(text);
   }
   /** Bits per second of one TCP stream to another container. */
   async iperf(to: Container, seconds: number, ...options: readonly string[]): Promise<number> {
@@ -88,19 +111,15 @@ export class Container {
     return { packets: sum!.packets, lost: sum!.lost_packets, seconds: sum!.seconds };
   }
   async #iperf(to: Container, seconds: number, options: readonly string[]): Promise<IperfEnd> {
-    await using _server = to.background("iperf3", "-s", "-1");
-    const times = ["-t", String(seconds), "--connect-timeout", "5000"];
+    await using server = to.background("iperf3", "-s", "-1", "--forceflush");
+    await until("iperf3 listens", () => server.output().includes("listening"));
+    const times = ["-t", String(seconds), "--connect-timeout", "30000"];
     const client = ["iperf3", "-c", to.address, "-J", ...times, ...options];
-    for (let tries = 0;; tries++) { // the server needs a moment to listen
-      const { stdout, stderr } = await attempt(client, {
-        netns: this.netns,
-        timeoutMs: seconds * 1000 + 20_000,
-      });
-      const answer = stdout === "" ? { error: stderr } : JSON.parse(stdout);
-      if (answer.error === undefined) return answer.end;
-      if (tries >= 20) throw new Error(`iperf3 failed: ${answer.error}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    const timeoutMs = seconds * 1000 + 90_000;
+    const { stdout, stderr } = await attempt(client, { netns: this.netns, timeoutMs });
+    const answer = stdout === "" ? { error: stderr } : JSON.parse(stdout);
+    if (answer.error !== undefined) throw new Error(`iperf3 failed: ${answer.error}`);
+    return answer.end;
   }
   /** Captures packets on an interface of it; see {@link Capture}. */
   async capture(device: string, filter: string): Promise<Capture> {
@@ -110,7 +129,7 @@ export class Container {
 
 /** A tcpdump at work. */
 export class Capture implements AsyncDisposable {
-  private constructor(readonly program: Background) {}
+  private constructor(readonly program: Background, readonly counted: boolean) {}
 
   /** Starts tcpdump in a namespace and waits until it listens. */
   static async start(
@@ -122,12 +141,17 @@ export class Capture implements AsyncDisposable {
     const log = Deno.makeTempFileSync({ dir: FOLDER, prefix: `${netns}-dump-` });
     // A buffer of 16 MiB: tcpdump may have to wait for a processor while many packets come.
     const argv = ["tcpdump", "-n", "-e", "-l", "-U", "-B", "16384", ...options, "-i", device, filter];
-    const capture = new Capture(new Background(argv, log, { netns }));
-    for (let tries = 0; !capture.program.output().includes("listening on"); tries++) {
-      if (tries > 200 || capture.program.code !== undefined) {
-        throw new Error(`tcpdump does not start: ${capture.program.output()}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    // Where it takes one direction, it counts both.
+    const capture = new Capture(new Background(argv, log, { netns }), !options.includes("-Q"));
+    const { program } = capture;
+    try {
+      await until("tcpdump listens", () => {
+        if (program.code !== undefined) throw new Hopeless(`tcpdump does not start: ${program.output()}`);
+        return program.output().includes("listening on");
+      });
+    } catch (error) {
+      await capture[Symbol.asyncDispose]();
+      throw error;
     }
     return capture;
   }
@@ -135,15 +159,39 @@ export class Capture implements AsyncDisposable {
   get packets(): readonly string[] {
     return this.program.output().split("\n").filter((line) => /^[0-9]{2}:[0-9]{2}:/.test(line));
   }
-  /** Ends it and gives a line for each packet. */
+  /** Ends it and gives a line for each packet that came until now. */
   async stop(): Promise<readonly string[]> {
+    if (this.counted) await this.#readAll();
     this.program.kill("SIGINT");
     await this.program.ended();
     return this.packets;
   }
+  /** Waits until tcpdump has read what the kernel keeps for it, which it throws away when it ends. */
+  async #readAll(): Promise<void> {
+    await until("tcpdump has read all packets", () => {
+      if (this.program.code !== undefined) return true;
+      const counts = [
+        ...this.program.output().matchAll(/([0-9]+) packets? captured, ([0-9]+) .*?, ([0-9]+) /g),
+      ];
+      const [first, last] = [counts[0], counts.at(-1)];
+      if (Number(last?.[1]) + Number(last?.[3]) >= Number(first?.[2])) return true;
+      this.program.kill("SIGUSR1"); // it tells what it has counted so far
+      return false;
+    }, { everyMs: 20 });
+  }
   async [Symbol.asyncDispose](): Promise<void> {
     await this.program[Symbol.asyncDispose]();
   }
+}
+
+/** The numbers of the first so many requests. */
+function firstOnes(count: number): ReadonlySet<number> {
+  return new Set(Array.from({ length: count }, (_, i) => i + 1));
+}
+
+/** The numbers of the requests to which `ping` printed answers. */
+function answeredIn(text: string): ReadonlySet<number> {
+  return new Set([...text.matchAll(/icmp_seq=([0-9]+) ttl=/g)].map((match) => Number(match[1])));
 }
 
 /** Reads what `ping` printed. */
@@ -155,6 +203,7 @@ export function parsePing(text: string): PingResult {
     received: Number(summary?.[2] ?? 0),
     duplicates: Number(summary?.[3] ?? 0),
     times: [...text.matchAll(/time[=<]([0-9.]+) ms/g)].map((match) => Number(match[1])),
+    answered: answeredIn(text),
     text,
   };
 }

@@ -1,5 +1,6 @@
 /** What holds on every datapath: scenarios that both kinds of lab run. */
 import assert from "node:assert/strict";
+import type { StatusReport } from "../../../mod/control/api_types.ts";
 import type { Container } from "./container.ts";
 import { linkLocal, links } from "./links.ts";
 import { note } from "./notes.ts";
@@ -39,6 +40,12 @@ export async function startWithPasswords(
     await host.up(...peers, ...secret, ...i < count ? options : []);
     await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
   }
+}
+
+/** Whether a host has connections, and this overlay carries each of them. */
+export function carriedBy({ connections }: StatusReport, overlay: "fastdp" | "sleeve"): boolean {
+  return connections.length > 0 &&
+    connections.every((one) => one.state === "established" && one.overlay === overlay);
 }
 
 /** Ends all daemons and removes what they made. */

@@ -1,6 +1,6 @@
 /** A host that takes part in the network itself. Two hosts, a container on each. */
 import assert from "node:assert/strict";
-import { exec, ip, until } from "./process.ts";
+import { exec, ip } from "./process.ts";
 import type { Host, World } from "./world.ts";
 
 const QUICK = ["-c", "3", "-i", "0.05", "-W", "3"] as const;
@@ -22,10 +22,7 @@ export async function exposedHosts(world: World): Promise<void> {
   assert.match(await host.run("ps"), /this host +yes +10.2.1.254\/24/);
 
   await ip([`addr del ${OWN}/24 dev meshnet`], host.netns);
-  await until(
-    "the address is back",
-    async () => (await one.ping(OWN, "-c", "1", "-W", "0.3")).received === 1,
-  );
+  await one.reaches(OWN);
   host.daemon.kill("SIGKILL");
   await host.daemon.ended();
   await pings(host, one.address); // what is in the kernel goes on

@@ -54,8 +54,7 @@ async function isCut(world: World, left: Container, right: Container, most: numb
     found.length <= most && /^netns:\S+ is stopped: it is part of a loop/.test(found[0]!),
     found.join(),
   );
-  const reaches = async () => (await one.ping(two.address, "-c", "1", "-W", "0.3")).received === 1;
-  await until("others reach each other", reaches, { ms: OVER_MS, everyMs: 50 });
+  await one.reaches(two.address, { ms: OVER_MS });
   await one.mustPing(two.address, "-c", "10", "-i", "0.05", "-W", "2");
   await two.mustPing(one.address, "-c", "5", "-i", "0.05", "-W", "2");
   const after = (await host.status()).connections[0]!;

@@ -13,9 +13,12 @@ export async function nameServersReached(world: World): Promise<void> {
   const [one, two] = [world.container(1), world.container(2)];
   await using stray = await Capture.start(two.netns, "ethmesh", `host ${NAME_SERVER_IP} or arp`);
   const before = await Promise.all(world.hosts.map(echoes));
-  const { sent } = await one.mustPing(NAME_SERVER_IP, ...QUICK); // more than five where an answer was late
+  const { received, sent } = await one.mustPing(NAME_SERVER_IP, ...QUICK);
   const after = await Promise.all(world.hosts.map(echoes));
-  assert.deepEqual(after.map((count, i) => count - before[i]!), [sent, 0]);
+  const [own, others] = after.map((count, i) => count - before[i]!);
+  // Where answers are slow, ping sends more than it must; the last ones may be under way.
+  assert.ok(own! >= received && own! <= sent, `${own} of ${sent} requests`);
+  assert.equal(others, 0);
   await one.mustPing(two.address, "-c", "2", "-i", "0.05", "-W", "3"); // what was sent before has arrived by now
   const strange = (await stray.stop()).filter((line) => line.includes(NAME_SERVER_IP));
   assert.deepEqual(strange, []);

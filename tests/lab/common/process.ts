@@ -13,6 +13,8 @@ export interface ExecOptions {
   /** Given to its standard input. */
   readonly input?: string;
   readonly timeoutMs?: number;
+  /** Asked with what it has printed so far: once this holds, it is interrupted. */
+  readonly enough?: (stdout: string) => boolean;
   /** Whose list of programs it must be on (mod/tasks/packages.ts); the lab's by default. */
   readonly purpose?: Purpose;
 }
@@ -52,12 +54,36 @@ export async function attempt(argv: readonly string[], options: ExecOptions = {}
       await writer.write(new TextEncoder().encode(options.input));
       await writer.close();
     }
-    const { code, stdout, stderr } = await child.output();
-    const text = new TextDecoder();
-    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) + advice(code) };
+    const [{ code }, stdout, stderr] = await Promise.all([
+      child.status,
+      readAll(child.stdout, (text) => {
+        if (options.enough?.(text)) interrupt(child);
+      }),
+      readAll(child.stderr),
+    ]);
+    return { code, stdout, stderr: stderr + advice(code) };
   } finally {
     clearTimeout(timer);
   }
+}
+
+function interrupt(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGINT");
+  } catch { /* it has just ended */ }
+}
+
+/** All of a stream; `seen` is told what there is of it, again and again. */
+async function readAll(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  seen?: (text: string) => void,
+): Promise<string> {
+  let text = "";
+  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    seen?.(text);
+  }
+  return text;
 }
 
 /** Shells end with 127 when they do not find what they shall start. */

@@ -20,8 +20,9 @@ export async function unnoticed(world: World, change: () => Promise<void>): Prom
   await ping.ended();
   const halves = stream.rates();
   const result = parsePing(ping.output());
-  assert.ok(result.sent > 20, ping.output());
-  assert.equal(result.received, result.sent, `lost pings:\n${ping.output()}`);
+  // The last ones may have been under way when ping ended.
+  const last = Math.max(...result.answered);
+  assert.ok(last > 20 && result.answered.size === last, `lost pings:\n${ping.output()}`);
   const seconds = Array.from(
     { length: halves.length >> 1 },
     (_, i) => (halves[2 * i]! + halves[2 * i + 1]!) / 2,

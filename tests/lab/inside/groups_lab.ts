@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { hosts, line } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
-import { exec, pause, until } from "../common/process.ts";
+import { linkLocal } from "../common/links.ts";
+import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
 
@@ -18,7 +19,7 @@ export default suite({ name: "broadcast and multicast", open: () => hosts(3), pr
   },
   "an IPv4 multicast reaches every container once": (world) => everyoneOnce(world, "224.0.0.1", [], "icmp"),
   "an IPv6 multicast reaches every container once": async (world) => {
-    await pause(2_000); // addresses that were tentative are now in use
+    for (const { netns } of world.containers) await linkLocal(netns); // a tentative one does not answer
     await everyoneOnce(world, "ff02::1%ethmesh", ["-6"], "icmp6");
   },
 });
@@ -45,10 +46,10 @@ async function everyoneOnce(
   const captures = await Promise.all(others.map(({ netns }) => Capture.start(netns, "ethmesh", request)));
   try {
     const count = 4;
-    const { text } = await one!.ping(group, ...options, "-c", String(count), "-i", "0.3", "-W", "2");
+    const { text } = await one!.ping(group, ...options, "-c", String(count), "-i", "0.3", "-W", "10");
     for (const [i, capture] of captures.entries()) {
       const who = others[i]!.netns;
-      await until(`${who} sees ${count} requests`, () => capture.packets.length >= count, { ms: 3_000 });
+      await until(`${who} sees ${count} requests`, () => capture.packets.length >= count);
       const packets = await capture.stop();
       assert.equal(packets.length, count, `${who} saw:\n${packets.join("\n")}`);
     }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { hosts, line, mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
-import { firstPackets, linkLocalWorks, restartMiddle } from "../common/everyday.ts";
+import { carriedBy, firstPackets, linkLocalWorks, restartMiddle } from "../common/everyday.ts";
 import { FEW_MISSES, loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { exec, pause, until } from "../common/process.ts";
@@ -13,11 +13,10 @@ import type { World } from "../common/world.ts";
 
 type Way = "ovs" | "ebpf";
 
-async function overlays(world: World, overlay: string): Promise<void> {
+async function overlays(world: World, overlay: "fastdp" | "sleeve"): Promise<void> {
   for (const host of world.hosts) {
     await until(`all connections of ${host.netns} use ${overlay}`, async () => {
-      const { connections } = await host.status();
-      return connections.every((connection) => connection.overlay === overlay);
+      return carriedBy(await host.status(), overlay);
     }, { ms: 30_000 });
   }
 }
@@ -117,6 +116,7 @@ function relay(ways: readonly [Way, Way, Way]): Suite {
     "when the middle is away for a moment, traffic is back when it is": async (world) => {
       await restartMiddle(world);
       await overlays(world, "fastdp");
+      await world.container(3).reaches(world.container(1).address); // the ends must hear of it first
       await world.container(3).mustPing(world.container(1).address, "-c", "5", "-i", "0.1", "-W", "3");
     },
   });

@@ -1,21 +1,26 @@
 /** A thousand conversations at once: every pair of 32 machines behind one container and 32 behind another. */
 import assert from "node:assert/strict";
+import { sendFrames } from "../../../ffi/packet_socket.ts";
+import type { Mac } from "../../../mod/core/addr.ts";
 import { hosts, mesh } from "../common/arrangements.ts";
 import { Capture } from "../common/container.ts";
-import { sendFrames } from "../common/frames.ts";
 import type { DatapathCounters } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
+import { frameBetween, PacedFrames } from "../common/paced_frames.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host, World } from "../common/world.ts";
 
 const SIDE = 32;
 const PAIRS = SIDE * SIDE;
+/** New conversations at once. */
+const BATCH = 64;
+const EVERYBODY = 0xffff_ffff_ffff as Mac;
 
 export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }, {
   "1,024 conversations in both directions are all carried, each by a flow of its own": async (world) => {
     // Both sides make their addresses known first, as machines do when they ask for each other's.
-    for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: 0 });
+    for (const side of [1, 2]) await paced(world, side, announcements(side));
     for (const side of [1, 2]) {
       const receiver = world.container(3 - side);
       await using capture = await Capture.start(
@@ -24,7 +29,7 @@ export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }
         "ether proto 0x88b5 and not ether broadcast",
         ...["-s", "64"],
       );
-      await send(world, side, { sources: SIDE, destinations: SIDE });
+      await paced(world, side, conversations(side));
       await until("every frame arrives", () => pairsOf(capture).size >= PAIRS, { ms: 15_000 }).catch(
         async (error) => {
           // Only now: a tool that looks at a datapath has its misses directed anew.
@@ -47,11 +52,13 @@ export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }
     }
   },
   "while they last, their frames stay in the kernel": async (world) => {
-    for (const destinations of [0, SIDE]) { // where this runs alone, nobody is known yet
-      for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations });
+    for (const frames of [announcements, conversations]) { // where this runs alone, nobody is known yet
+      for (const side of [1, 2]) await paced(world, side, frames(side));
     }
     const before = await Promise.all(world.hosts.map(counted));
-    for (const side of [1, 2]) await send(world, side, { sources: SIDE, destinations: SIDE });
+    for (const side of [1, 2]) {
+      sendFrames(`/run/netns/${world.container(side).netns}`, "ethmesh", conversations(side));
+    }
     const after = await Promise.all(world.hosts.map(counted));
     for (const i of [0, 1]) {
       // Each heartbeat is a miss, and how many come depends on how long a busy machine takes.
@@ -67,25 +74,26 @@ export default suite({ name: "many flows", open: () => hosts(2), prepare: mesh }
   },
 });
 
-async function send(
-  world: World,
-  side: number,
-  options: { sources: number; destinations: number },
-): Promise<void> {
-  await sendFrames(world.container(side).netns, {
-    device: "ethmesh",
-    sources: Array.from({ length: options.sources }, (_, i) => mac(side, i)),
-    destinations: options.destinations === 0
-      ? ["ff:ff:ff:ff:ff:ff"]
-      : Array.from({ length: options.destinations }, (_, i) => mac(3 - side, i)),
-    // This is about every frame; the bench is about how many a second. On a busy machine the daemons answer fewer: what
-    // waits must not be lost, and no heartbeat be missed behind it.
-    perSecond: 500,
-  });
+/** Sends frames of a side's machines. This is about every frame, the bench is about how many a second. */
+async function paced(world: World, side: number, frames: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
+  await using sender = await PacedFrames.start(world.container(side), world.container(3 - side));
+  for (let at = 0; at < frames.length; at += BATCH) await sender.send(frames.slice(at, at + BATCH));
 }
 
-function mac(side: number, index: number): string {
-  return `02:00:5e:00:0${side}:${index.toString(16).padStart(2, "0")}`;
+/** A frame to everybody from each machine of a side. */
+function announcements(side: number): readonly Uint8Array<ArrayBuffer>[] {
+  return machines(side).map((source) => frameBetween(source, EVERYBODY));
+}
+
+/** A frame from each machine of a side to each of the other. */
+function conversations(side: number): readonly Uint8Array<ArrayBuffer>[] {
+  return machines(side).flatMap((source) =>
+    machines(3 - side).map((destination) => frameBetween(source, destination))
+  );
+}
+
+function machines(side: number): readonly Mac[] {
+  return Array.from({ length: SIDE }, (_, i) => 0x02_00_5e_00_00_00 + side * 256 + i as Mac);
 }
 
 /** The kernel's counters, and how many heartbeats came. */

@@ -9,7 +9,7 @@ import { type Container, parsePing } from "../common/container.ts";
 import { loadOpenvswitch } from "../common/kernel_flows.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
-import { exec, until } from "../common/process.ts";
+import { exec } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { type Host, World } from "../common/world.ts";
 
@@ -116,9 +116,7 @@ async function answers(world: World): Promise<void> {
       EXPOSED,
     ]] as const
   ) {
-    await until(`${from.netns} reaches ${to}`, async () => {
-      return (await from.ping(to, "-c", "1", "-W", "0.5")).received === 1;
-    }, { everyMs: 20 });
+    await from.reaches(to);
   }
 }
 

@@ -16,6 +16,7 @@ export default suite({
     ) => {
       await using capture = await Capture.start(world.fabric, "p1", "udp");
       await startWithPasswords(world, ["same secret", "same secret"]);
+      await world.host(2).established();
       const { connections } = await world.host(1).established();
       assert.deepEqual(connections.map(({ overlay, encrypted }) => [overlay, encrypted]), [["sleeve", true]]);
       await world.container(1).mustPing("10.2.1.2", "-c", "5", "-i", "0.2", "-W", "3");
@@ -27,6 +28,7 @@ export default suite({
     },
   "both ends trust the underlay: traffic goes": async (world) => {
     await startWithPasswords(world, ["same secret", "same secret"], ["--trusted-subnets", "192.168.50.0/24"]);
+    await world.host(1).established();
     const status = await world.host(2).established();
     assert.equal(status.encryption, true);
     assert.equal(status.connections[0]?.encrypted, false);

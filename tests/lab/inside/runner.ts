@@ -1,5 +1,4 @@
 /** Runs inside the lab's kernel: one suite after the other that no other kernel has taken, reporting each scenario. */
-import { sendFramesHere } from "../common/frames.ts";
 import { takeNotes } from "../common/notes.ts";
 import { within } from "../common/process.ts";
 import { isTransfer, transferHere } from "../common/transfer.ts";
@@ -7,11 +6,6 @@ import { type Report, type Suite, testName } from "../common/suite.ts";
 import { SUITES } from "./suites.ts";
 
 const SCENARIO_LIMIT_MS = 240_000;
-
-if (Deno.args[0] === "frames") {
-  await sendFramesHere(JSON.parse(Deno.args[1]!));
-  Deno.exit(0);
-}
 
 if (isTransfer(Deno.args)) {
   await transferHere(Deno.args);

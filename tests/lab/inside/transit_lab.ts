@@ -42,6 +42,8 @@ export default suite({ name: "three hosts in a line", open: () => hosts(3), prep
   },
   "when the middle goes, the ends say so, and traffic is back when it is": async (world) => {
     await restartMiddle(world);
+    const ms = await world.container(1).reaches(world.container(3).address); // the ends must hear of it first
+    note(`traffic was back ${ms} ms after the middle was`);
     await world.container(1).mustPing(world.container(3).address, "-c", "3", "-i", "0.1", "-W", "3");
   },
 });
