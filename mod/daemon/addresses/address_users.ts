@@ -10,6 +10,10 @@ const LEAST_MS = 100;
 const ROUND_TRIPS = 2;
 /** Nobody waits longer than this to attach something. */
 const MOST_MS = 500;
+/** A wait that ends so many milliseconds late tells that this host is busy. */
+const LATE_MS = 20;
+/** Answers to a busy host have so many times as long again as its wait was late. */
+const LATE_TIMES = 5;
 /** So many addresses are asked for at once: their answers all pass user space. */
 const AT_ONCE = 64;
 
@@ -161,7 +165,7 @@ export class AddressUsers {
 
   /** Asks twice, as one question may be lost. */
   #ask(ip: Ip): Promise<AddressUse | undefined> {
-    const { ask, later, patience } = this.#parts;
+    const { ask, later, now, patience } = this.#parts;
     const before = this.#asked.get(ip);
     if (before !== undefined) return before.use;
     const ms = patience();
@@ -175,9 +179,14 @@ export class AddressUsers {
       },
     };
     this.#asked.set(ip, question);
+    const began = now();
     ask(ip);
     later(ms / 2, () => this.#asked.get(ip) === question && ask(ip));
-    later(ms, () => question.answer());
+    later(ms, () => {
+      const late = now() - began - ms;
+      if (late < LATE_MS) question.answer();
+      else later(Math.min(MOST_MS, LATE_TIMES * late), () => question.answer());
+    });
     return promise;
   }
 }

@@ -21,6 +21,8 @@ export function frameBetween(source: Mac, destination: Mac, type: number = FRAME
 
 /** Sends frames from a container, and waits behind each batch until all hosts on the way to another one have decided it. */
 export class PacedFrames implements AsyncDisposable {
+  /** Of all senders: no mark's address shows up in two places. */
+  static #sources = 0x02_00_5e_0f_00_00;
   #marks = 0;
 
   private constructor(
@@ -38,8 +40,8 @@ export class PacedFrames implements AsyncDisposable {
 
   /** Sends a batch. A mark follows it, from an address that nobody knows either: it waits where the batch waits. */
   async send(frames: readonly Uint8Array<ArrayBuffer>[]): Promise<void> {
-    const source = 0x02_00_5e_0f_00_00 + this.#marks++ as Mac;
-    const mark = frameBetween(source, this.mac, MARK);
+    const mark = frameBetween(PacedFrames.#sources++ as Mac, this.mac, MARK);
+    this.#marks++;
     sendFrames(`/run/netns/${this.from.netns}`, "ethmesh", [...frames, mark]);
     await until(`mark ${this.#marks} arrives`, () => this.capture.packets.length >= this.#marks, {
       everyMs: 5,

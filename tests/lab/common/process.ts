@@ -47,7 +47,7 @@ function prepare(
 export async function attempt(argv: readonly string[], options: ExecOptions = {}): Promise<Output> {
   const stdin = options.input === undefined ? "null" : "piped";
   const child = prepare(argv, options, { stdin, stdout: "piped", stderr: "piped" }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 60_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
   try {
     if (options.input !== undefined) {
       const writer = child.stdin.getWriter();

@@ -115,6 +115,17 @@ export class Host implements AsyncDisposable {
       return status.connections.filter((c) => c.state === "established").length >= count ? status : undefined;
     }, { ms, everyMs });
   }
+  /** Waits until its status tells of no problem. */
+  async fine(): Promise<StatusReport> {
+    let last: StatusReport["problems"] = [];
+    return await until(`${this.netns} has no problem`, async () => {
+      const status = await this.#statusOfLiving();
+      last = status.problems;
+      return last.length === 0 && status;
+    }).catch((error) => {
+      throw new Error(`${error}: ${JSON.stringify(last)}`);
+    });
+  }
   /** Runs a command of meshnet, whatever its exit code. */
   async attempt(...args: readonly string[]): Promise<Output> {
     return await attempt([...this.program, ...unasked(args)], { env: this.env, netns: this.netns });

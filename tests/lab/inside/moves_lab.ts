@@ -89,8 +89,7 @@ async function move(world: World, from: Way, to: Way): Promise<void> {
   assert.ok(local <= limit, `on this host: ${local} ms`);
   // A bridge carries nothing to other hosts while no daemon runs.
   if (from !== "bridge") assert.ok(remote <= limit, `to the other host: ${remote} ms`);
-  const { datapath, problems } = await host.status();
-  assert.deepEqual([datapath.kind, problems], [to, []]);
+  assert.equal((await host.fine()).datapath.kind, to);
   await nothingLeft(host, to);
 }
 

@@ -1,6 +1,6 @@
 /** A host whose kernel lacks Open vSwitch. This suite must run before any other loads the module. */
 import assert from "node:assert/strict";
-import { exec } from "../common/process.ts";
+import { type Link, links } from "../common/links.ts";
 import { suite } from "../common/suite.ts";
 import { World } from "../common/world.ts";
 
@@ -10,12 +10,13 @@ export default suite({
 }, {
   "up --datapath ovs names the module and the fix, ends with 1 and changes nothing": async (world) => {
     const host = world.host(1);
-    const before = await exec(["ip", "-br", "link"], { netns: host.netns });
+    const before = await links(host.netns);
     const { code, stderr } = await host.attempt("up", "--datapath", "ovs");
     assert.equal(code, 1, stderr);
     assert.match(stderr, /openvswitch/);
     assert.match(stderr, /modprobe openvswitch/);
-    assert.equal(await exec(["ip", "-br", "link"], { netns: host.netns }), before);
+    const named = (all: readonly Link[]) => all.map(({ address, ifname, mtu }) => ({ address, ifname, mtu }));
+    assert.deepEqual(named(await links(host.netns)), named(before));
     assert.throws(() => Deno.statSync(`${host.runDir}/control.sock`));
   },
   "up takes the bridge by itself, and says why": async (world) => {

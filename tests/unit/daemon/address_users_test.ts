@@ -67,6 +67,36 @@ Deno.test("AddressUsers.userOf() names who answers, and the host where that is",
   assert.deepEqual([unknown.user?.host, unknown.user?.text], [null, "02:00:00:00:00:07"]);
 });
 
+Deno.test("AddressUsers.userOf() gives answers more time where its wait ends late, as this host is busy", async () => {
+  for (const [lateMs, waits] of [[10, [20, 40]], [50, [20, 40, 250]], [9_000, [20, 40, 500]]] as const) {
+    let ms = 0;
+    const asked = new Set<number>();
+    const timers: (() => void)[] = [];
+    const users = new AddressUsers({
+      ...{
+        ask: () => {},
+        interfaceWith: () => undefined,
+        presentAddresses: () => [],
+        named: () => undefined,
+      },
+      ...{ nickname: "h1", hostName: () => "h2", patience: () => 40, now: () => ms },
+      later: (wait, work) => {
+        asked.add(wait);
+        timers.push(work);
+      },
+    });
+    const user = users.userOf(WANTED, "netns:a");
+    ms = 40 + lateMs;
+    timers.forEach((work) => work());
+    assert.deepEqual([...asked], waits);
+    if (waits.length > 2) {
+      users.heard(answer);
+      assert.equal((await user)?.host, "h2");
+    } else assert.equal(await user, undefined);
+    timers.at(-1)!(); // nobody waits any more
+  }
+});
+
 Deno.test("AddressUsers.userOf() names what is attached here, and passes over the target's own interface", async () => {
   const here = (users: AddressUsers) => users.heard({ ...answer, here: true, peer: undefined });
   const named = (mac: Mac) => mac === MAC ? "netns:b" : undefined;
