@@ -1,7 +1,7 @@
 /** The fast path encrypted by the kernel: what a wire shows, in every phase, with IPsec in the kernel and without. */
 import assert from "node:assert/strict";
 import { sealingHosts } from "../common/arrangements.ts";
-import { Capture } from "../common/container.ts";
+import { Capture, parsePing } from "../common/container.ts";
 import { loadModules } from "../common/kernel_flows.ts";
 import { note } from "../common/notes.ts";
 import { exec, ip, pause, until } from "../common/process.ts";
@@ -62,10 +62,12 @@ const scenarios: Readonly<Record<string, Scenario<World>>> = {
     await encrypted(world, 2);
     await using wire = await watch(world);
     await using ping = world.container(2).background("ping", "-n", "-i", "0.02", "10.2.1.1");
-    await pause(500);
+    const answers = (count: number) =>
+      until("pings are answered", () => parsePing(ping.output()).answered.size >= count);
+    await answers(10);
     await flush(world, 2, "policy");
     await flush(world, 2, "policy");
-    await pause(500);
+    await answers(parsePing(ping.output()).answered.size + 10);
     ping.kill("SIGINT");
     await ping.ended();
     note(lossOf(ping.output()));

@@ -22,8 +22,8 @@ const OPTIONS: Readonly<Record<Way, readonly string[]>> = {
 /** Those that have tunnels of the kernel. */
 const FAST: readonly Way[] = ["fast", "ebpf"];
 const ETHERTYPE = [0x88, 0xb5];
-/** New conversations at once. */
-const BATCH = 200;
+/** New conversations at once: so few that a busy machine decides them before a link would be missed. */
+const BATCH = 32;
 
 function mixed(
   ways: readonly [Way, Way, Way],
