@@ -10,7 +10,7 @@ export interface PresentLookups {
   readonly route: boolean;
   /** Whether its interface knows the name server's Ethernet address. */
   readonly neighbour: boolean;
-  /** Whether multicast leaves by some interface. */
+  /** Whether multicast leaves by some interface, or need not. */
   readonly multicast: boolean;
   /** Whether questions for the engine's own name server come to ours instead. */
   readonly redirected: boolean;

@@ -33,6 +33,8 @@ export interface LookupsParts {
   readonly mtu: number;
   /** Whether there is a name server. */
   readonly nameServer: boolean;
+  /** Whether multicast leaves through the interface, unless another one has it. */
+  readonly multicastRoute: boolean;
   /** Whether frames pass at an interface of this host, so that the other end of its pair is up; undefined: there is no such
    * interface. Cheap: it is asked often. */
   readonly passesFrames: (outer: string) => boolean | undefined;
@@ -204,7 +206,7 @@ export class ContainerLookups implements Disposable {
     guest: rt.Link | undefined,
     namespace: string,
   ): Omit<PresentLookups, "settled"> {
-    const { nameServer } = this.#parts;
+    const { multicastRoute, nameServer } = this.#parts;
     const redirected = !nameServer || this.#redirects.has(namespace);
     if (guest?.up !== true) {
       return { up: false, route: false, neighbour: false, multicast: false, redirected };
@@ -221,7 +223,7 @@ export class ContainerLookups implements Disposable {
       up: true,
       route: !nameServer || leadsTo(NAME_SERVER),
       neighbour: !nameServer || knows(),
-      multicast: leadsTo(MULTICAST),
+      multicast: !multicastRoute || leadsTo(MULTICAST),
       redirected,
     };
   }

@@ -92,6 +92,7 @@ export async function openPlugin(
       host: undo.use(host.openRoute()),
       openRoute: host.openRoute,
       mtu,
+      multicastRoute,
       probe: namespaces,
       passesFrames: interfaceRuns,
       redirect: (namespace) => inside!.answer(namespace),

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { exec, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { World } from "../common/world.ts";
-import { engine, enginesWorld, finds, hasNetwork, holders, ipOf, prepareEngines } from "./engine_world.ts";
+import {
+  engine,
+  enginesWorld,
+  finds,
+  hasNetwork,
+  holders,
+  ipOf,
+  lookUp,
+  prepareEngines,
+} from "./engine_world.ts";
 import { declareTests } from "./host_lab.ts";
 
 /** Of the first host; the second one gives containers no route for multicast. */
@@ -76,6 +85,10 @@ declareTests(
         const routes = await one.docker("run", "--rm", "--net", "mesh", "box", "ip", "route");
         assert.match(routes, /^10\.32\.0\.0\/12 dev ethmesh/m);
         assert.match(routes, expected, `in Docker's network of host ${n}: ${routes}`);
+        await one.run("runs", "--net", "mesh");
+        await until("it is known", async () => (await lookUp(one.host, "runs")).length > 0);
+        assert.match(await one.docker("exec", "runs", "ip", "route"), expected, "while it runs");
+        await one.docker("rm", "-f", "runs");
         await one.run("apart");
         await one.host.run("attach", "apart");
         assert.match(await one.docker("exec", "apart", "ip", "route"), expected, "attached");

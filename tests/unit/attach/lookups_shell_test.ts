@@ -19,7 +19,7 @@ class Machine {
   readonly endpoints: EngineEndpoints;
   #waiting: (() => void)[] = [];
 
-  constructor() {
+  constructor({ multicastRoute = true } = {}) {
     const { later, log, openRoute, ports, probe, sysctl } = this.host.adapters();
     this.endpoints = new EngineEndpoints({
       host: openRoute(undefined),
@@ -32,6 +32,7 @@ class Machine {
     this.endpoints.make("e1");
     this.lookups = new ContainerLookups({
       ...{ openRoute, probe, log, mtu: 1376, nameServer: true, host: openRoute(undefined) },
+      multicastRoute,
       later: (_, work) => void this.#waiting.push(work),
       passesFrames: (outer) => this.host.kernel.link("", outer)?.peer?.up,
       redirect: (path) => {
@@ -85,6 +86,15 @@ Deno.test("questions are redirected as soon as there is a namespace; routes are 
   machine.lookups.drop("e1");
   machine.tick();
   assert.equal(machine.redirected.size, 0);
+});
+
+Deno.test("a container that runs gets no route for multicast where none is wanted", () => {
+  const machine = new Machine({ multicastRoute: false });
+  machine.host.namespace(PATH);
+  const guest = machine.moves();
+  machine.lookups.at("e1", PATH, true);
+  machine.lookups.keep();
+  assert.equal(guest.routes.length, 1, "the name server's alone");
 });
 
 Deno.test("two endpoints of one container share a redirect, which goes with the last, or with the namespace", () => {
