@@ -9,7 +9,7 @@ interface Link {
 /** What a daemon's report counts as lost, as `place count`; nothing where nothing was. */
 export function lossesOf(report: unknown, place = ""): readonly string[] {
   if (typeof report === "number") {
-    return report > 0 && /drop|refused|lost/i.test(place) ? [`${place} ${report}`] : [];
+    return report > 0 && /damaged|drop|refused|lost/i.test(place) ? [`${place} ${report}`] : [];
   }
   if (typeof report !== "object" || report === null) return [];
   return Object.entries(report).flatMap(([key, value]) => lossesOf(value, `${place}.${key}`));
@@ -25,4 +25,11 @@ export async function dropsIn(netns: string): Promise<readonly string[]> {
       return dropped > 0 ? [`${ifname} ${way} ${dropped}`] : [];
     })
   );
+}
+
+/** Packets that the machine's kernel has dropped because a processor's queue for all namespaces was full: those of others'
+ * floods, and ours among them. */
+export function backlogDrops(): number {
+  const rows = Deno.readTextFileSync("/proc/net/softnet_stat").trim().split("\n");
+  return rows.reduce((sum, row) => sum + parseInt(row.split(" ")[1] ?? "0", 16), 0);
 }

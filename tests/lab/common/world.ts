@@ -15,7 +15,7 @@ import {
   loadOpenvswitch,
   readCounters,
 } from "./kernel_flows.ts";
-import { dropsIn, lossesOf } from "./losses.ts";
+import { backlogDrops, dropsIn, lossesOf } from "./losses.ts";
 import { attempt, Background, exec, FOLDER, Hopeless, ip, type Output, until } from "./process.ts";
 import type { Arrangement } from "./suite.ts";
 import { threadsOf } from "./usage.ts";
@@ -183,6 +183,7 @@ export class World implements Arrangement {
   readonly containers: Container[] = [];
 
   readonly #openvswitch: boolean;
+  readonly #backlogDrops = backlogDrops();
 
   private constructor(readonly prefix: string, openvswitch: boolean) {
     this.#openvswitch = openvswitch;
@@ -305,7 +306,11 @@ export class World implements Arrangement {
         ...log.trim().split("\n").slice(-30),
       ].join("\n");
     }));
-    return parts.join("\n");
+    const lost = await Promise.all(this.containers.map(async ({ netns }) => {
+      return (await dropsIn(netns)).map((drop) => `${netns} ${drop}`);
+    }));
+    const queues = `queues of the machine's processors ${backlogDrops() - this.#backlogDrops}`;
+    return [...parts, `lost outside of hosts: ${[...lost.flat(), queues].join(", ")}`].join("\n");
   }
   /** Ends the daemons and removes every namespace and file of this world, whatever became of them. */
   async [Symbol.asyncDispose](): Promise<void> {
