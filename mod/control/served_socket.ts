@@ -1,8 +1,9 @@
 /** A server at the file of a Unix socket, which is made again when somebody removes it. */
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/ports.ts";
+import { watchOver } from "./folder_watch.ts";
 import type { HttpServer } from "./http_server.ts";
-import { checkReplaceable, listenAtFile, type SocketFile, watchFolder } from "./socket_file.ts";
+import { checkReplaceable, listenAtFile, type SocketFile } from "./socket_file.ts";
 
 /** Time from a change in the folder to the look at it, in milliseconds: whoever removes the folder comes to an end. */
 const SETTLE_MS = 300;
@@ -59,7 +60,6 @@ function keepThere({ checkReplaceable, failed, isThere, makeAgain, folder }: {
 }): Disposable {
   let over = false;
   let broken = false;
-  let watcher: Deno.FsWatcher | undefined;
   let settling: ReturnType<typeof setTimeout> | undefined;
   let retrying: ReturnType<typeof setTimeout> | undefined;
   const lookSoon = () => {
@@ -74,7 +74,7 @@ function keepThere({ checkReplaceable, failed, isThere, makeAgain, folder }: {
       if (over || isThere()) return;
       makeAgain();
       broken = false;
-      watch(); // the folder may be another one
+      watch.renew(); // the folder may be another one
     } catch (error) {
       if (over) return;
       if (!broken) failed(error);
@@ -83,24 +83,14 @@ function keepThere({ checkReplaceable, failed, isThere, makeAgain, folder }: {
       retrying = setTimeout(() => void look(), RETRY_MS);
     }
   };
-  const watch = () => {
-    close(watcher);
-    watcher = watchFolder(folder, lookSoon);
-    lookSoon(); // it may have gone before anybody watched, and Deno may miss what happens in the first moments
-  };
-  watch();
+  const watch = watchOver(folder, lookSoon);
+  lookSoon(); // it may have gone before anybody watched, and Deno may miss what happens in the first moments
   return {
     [Symbol.dispose]() {
       over = true;
       clearTimeout(settling);
       clearTimeout(retrying);
-      close(watcher);
+      watch[Symbol.dispose]();
     },
   };
-}
-
-function close(watcher: Deno.FsWatcher | undefined): void {
-  try {
-    watcher?.close();
-  } catch { /* it ended by itself */ }
 }

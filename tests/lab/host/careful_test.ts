@@ -1,6 +1,6 @@
 /** What operators may do who are not root, and what is asked before everything is removed. */
 import assert from "node:assert/strict";
-import { attempt, exec, type Output, until } from "../common/process.ts";
+import { attempt, exec, type Output, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { type Host, PROGRAM } from "../common/world.ts";
 import { declareTests, hostWorld } from "./host_lab.ts";
@@ -33,7 +33,8 @@ declareTests(suite({
         /permission denied\nhint: Run the command as root; with `meshnet up --socket-group GROUP`/,
       );
     }
-    for (const removed of ["status.sock", ""]) {
+    for (const removed of ["status.sock", "", ""]) {
+      await pause(1_000); // all is quiet: what follows a change of the folder is over
       await Deno.remove(`${host.runDir}/${removed}`, { recursive: true });
       await until("the group's socket is made again", async () => {
         await Deno.chmod(host.runDir, 0o755).catch(() => {}); // whatever the umask is

@@ -1,0 +1,84 @@
+/** Watches over a folder, one for all who look at it, which go on when the folder is removed and made again.
+ *
+ * The runtime tells of a watch by the path: while anybody holds one of the old folder, none of the new one begins. Nor does
+ * it tell that a folder has gone with all that was in it: only the folder above does. */
+
+/** A part in the watch over a folder. Disposing it ends that. */
+export interface FolderWatch extends Disposable {
+  /** Watches anew, as the folder may be another one. All who look at it are called afterwards. */
+  renew(): void;
+}
+
+/** By folder. */
+const watches = new Map<string, SharedWatch>();
+
+/** Calls when something in a folder is removed, renamed or made, and when the folder itself goes. Where that cannot be
+ * watched, as the host's watches are used up, it calls never. */
+export function watchOver(folder: string, changed: () => void): FolderWatch {
+  const watch = watches.get(folder) ?? new SharedWatch(folder);
+  watches.set(folder, watch);
+  watch.lookers.add(changed);
+  return {
+    renew: () => watch.renew(),
+    [Symbol.dispose]() {
+      watch.lookers.delete(changed);
+      if (watch.lookers.size > 0 || watches.get(folder) !== watch) return;
+      watches.delete(folder);
+      watch.close();
+    },
+  };
+}
+
+class SharedWatch {
+  readonly lookers = new Set<() => void>();
+  readonly #folder: string;
+  #watcher: Deno.FsWatcher | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #renews = false;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.#open();
+  }
+
+  renew(): void {
+    if (this.#renews) return;
+    this.#renews = true;
+    this.close();
+    void this.#ended.then(() => {
+      this.#renews = false;
+      if (this.lookers.size === 0) return;
+      this.#open();
+      this.#tell();
+    });
+  }
+
+  close(): void {
+    try {
+      this.#watcher?.close();
+    } catch { /* it ended by itself */ }
+    this.#watcher = undefined;
+  }
+
+  #open(): void {
+    const above = this.#folder.slice(0, this.#folder.lastIndexOf("/")) || "/";
+    // The folder itself comes last: a watch that cannot begin may leave those of the paths before it behind.
+    for (const paths of [[above, this.#folder], [above], [this.#folder]]) {
+      try {
+        this.#watcher = Deno.watchFs(paths, { recursive: false });
+        this.#ended = this.#follow(this.#watcher);
+        return;
+      } catch { /* the folder has gone, or cannot be watched */ }
+    }
+  }
+
+  async #follow(watcher: Deno.FsWatcher): Promise<void> {
+    try {
+      for await (const { kind } of watcher) if (kind !== "access" && kind !== "modify") this.#tell();
+    } catch { /* closed */ }
+  }
+
+  #tell(): void {
+    for (const changed of [...this.lookers]) changed();
+  }
+}
