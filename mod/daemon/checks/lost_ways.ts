@@ -7,15 +7,17 @@ import type { Finding } from "../checks.ts";
 /** Hosts that one sentence names. */
 const MAX_NAMED = 4;
 
-/** Names the hosts to which the kernel finds no route: an interface is down, or a route was lost. */
+/** Names the hosts to which the kernel finds no route: an interface is down, or a route was lost. `nicknameOf`: what a host
+ * was called that is no longer connected. */
 export function lostWays(
   { connections }: Pick<StatusReport, "connections">,
+  nicknameOf: (peer: string) => string | undefined,
   hasWay: (to: Endpoint) => boolean = (to) => pathMtusTo(to).routeMtu !== 0,
 ): Finding | undefined {
   const lost = new Map(connections.flatMap(({ address, nickname, peer }) => {
     const at = parseEndpoint(address);
     if (at === undefined || hasWay(at)) return [];
-    const name = nickname || peer;
+    const name = nickname || (peer && (nicknameOf(peer) ?? peer));
     return [[at.ip, name === null ? at.ip : `${name} (${at.ip})`]];
   }));
   const [first] = lost.keys();

@@ -51,7 +51,7 @@ export function runningChecks(
       "problems of the status",
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
     ),
-    check("routes to other hosts", (state) => lostWays(state)),
+    check("routes to other hosts", (state) => lostWays(state, nicknames(history.list()))),
     check("ways of this host", (state) => waysTooNarrow(state)),
     check(
       "steady ways",
@@ -74,6 +74,12 @@ export function runningChecks(
       ({ datapath }) => datapath.kind === "ebpf" ? foreignFilters(earlierFilters()) : undefined,
     ),
   ];
+}
+
+/** What hosts were called last. */
+function nicknames(history: ReturnType<RunningFacts["history"]["list"]>) {
+  return (host: string): string | undefined =>
+    history.findLast(({ nickname, peer }) => peer === host && nickname !== null)?.nickname ?? undefined;
 }
 
 /** Whether somebody said which engine is to be worked with. */
