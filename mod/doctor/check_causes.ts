@@ -54,6 +54,9 @@ export type Cause =
 const EARLY =
   /testing the path|being set up|being made|not ready yet|has not confirmed|waiting for the peer to set up|no short id|a new connection is being made/;
 
+/** What a link says while this host cannot have the port of its tunnels. */
+export const OWN_PORT = /^cannot open VXLAN port/;
+
 /** What sealing by the kernel adds beyond sealing in user space, and its padding, in bytes. */
 const ESP_MORE = 4;
 
@@ -64,7 +67,7 @@ export function mtuFor(carries: number, { sealed }: { readonly sealed: boolean }
 
 /** The cause, with its fix. `passage` is what the overlay needs. The most certain comes first: what this host knows of itself. */
 export function causeOf({ why }: OverlayFacts, passage: Passage, facts: CauseFacts): Cause {
-  if (/^cannot open VXLAN port/.test(why)) return portTaken(why, facts);
+  if (OWN_PORT.test(why)) return portTaken(why, facts);
   if (EARLY.test(why)) return { state: "unknown", text: why, fix: null };
   const rule = ruleFor(passage, facts.firewall);
   if (rule !== undefined) return { state: "bad", text: rule.message, fix: fixOf(rule) };

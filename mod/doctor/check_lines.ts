@@ -7,6 +7,7 @@ import {
   mtuFor,
   opening,
   type OverlayFacts,
+  OWN_PORT,
   type Passage,
   type PortHolder,
   ruleFor,
@@ -51,6 +52,8 @@ export interface CheckFacts {
   readonly info?: string;
   /** Why this host has no kernel tunnels; null: it has. */
   readonly noFastdp: string | null;
+  /** Whether this host is to have a port for tunnels, and has none. */
+  readonly noTunnelPort: boolean;
   /** Whether this host has a password. */
   readonly password: boolean;
   /** MTU of containers here; undefined: not known. */
@@ -187,16 +190,24 @@ function tunnelLine(facts: CheckFacts): CheckLine {
   if (!theirs) {
     return line(what, "unused", "the other host has no kernel tunnels");
   }
-  if (link?.fastdp === undefined) return probedLine(what, facts.udpNext, facts);
+  const fastdp = tunnelOf(facts);
+  if (fastdp === undefined) return probedLine(what, facts.udpNext, facts);
   const passage = { protocol: "udp", port } as const;
-  const isInside = link.sealed && !link.fastdp.works && !isOwnAffair(link.fastdp, passage, facts);
+  const isInside = link?.sealed === true && !fastdp.works && !isOwnAffair(fastdp, passage, facts);
   if (isInside) return line(what, "unknown", "it travels inside ESP: see there");
-  return overlayLine(what, link.fastdp, { facts, passage });
+  return overlayLine(what, fastdp, { facts, passage });
+}
+
+/** How the tunnel with the other host is. That this host has no port for it is known before there is a link. */
+function tunnelOf({ link, noTunnelPort, port }: CheckFacts): OverlayFacts | undefined {
+  const fastdp = link?.fastdp;
+  if (!noTunnelPort || fastdp?.works === true || OWN_PORT.test(fastdp?.why ?? "")) return fastdp;
+  return { works: false, why: `cannot open VXLAN port ${port + 1} on this host` };
 }
 
 /** Whether it is this host's own port or rule that keeps tunnels from working, whatever is around them. */
 function isOwnAffair({ why }: OverlayFacts, passage: Passage, { firewall }: CheckFacts): boolean {
-  return /^cannot open VXLAN port/.test(why) || ruleFor(passage, firewall) !== undefined;
+  return OWN_PORT.test(why) || ruleFor(passage, firewall) !== undefined;
 }
 
 function probedLine(what: string, found: CheckFacts["udp"], { host, tcp }: CheckFacts): CheckLine {
@@ -221,11 +232,12 @@ function espLine(facts: CheckFacts): CheckLine {
   if (link === undefined) return line(what, "unknown", `known ${CONNECT}`);
   if (!link.sealed) return line(what, "unused", "both hosts trust the network between them");
   if (link.fastdp === undefined) return line(what, "unused", "the other host has no kernel tunnels");
+  const fastdp = tunnelOf(facts) ?? link.fastdp;
   const inside = { protocol: "udp", port: facts.port + 1 } as const;
-  if (!link.fastdp.works && isOwnAffair(link.fastdp, inside, facts)) {
+  if (!fastdp.works && isOwnAffair(fastdp, inside, facts)) {
     return line(what, "unknown", `UDP ${inside.port}, which travels inside, does not work: see there`);
   }
-  return overlayLine(what, link.fastdp, { facts, passage: { protocol: "esp" } });
+  return overlayLine(what, fastdp, { facts, passage: { protocol: "esp" } });
 }
 
 function mtuLine({ link, mtu, routeMtu }: CheckFacts): CheckLine {

@@ -47,6 +47,8 @@ export interface CheckParts {
     readonly ask: PathChannel["ask"];
     readonly knows: (peer: PeerName) => boolean;
     readonly noFastdp: () => Promise<string | null>;
+    /** Whether this host is to have a port for tunnels, and has none at this UDP port. */
+    readonly noTunnelPort: (udpPort: number) => Promise<boolean>;
     readonly mtu: () => Promise<number>;
     readonly firewall: () => CheckFacts["firewall"];
     /** That the way to a peer fails and works by turns, if it does. */
@@ -137,6 +139,8 @@ async function look(
   const timed = peer !== undefined && isConnected && daemon?.knows(peer)
     ? await daemon.ask(peer, { to: null, from: null, src: null, dst: null, ip: null })
     : undefined;
+  // Tunnels to a host with another port have a port of their own here, which only a link makes.
+  const noTunnelPort = at.port === config.port && await daemon?.noTunnelPort(next.port) === true;
   const facts: CheckFacts = {
     ...{ host: known?.connection.nickname || word, address: at.ip, local: udp.local, port: at.port },
     ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp: udp.met, udpNext: udpNext.met },
@@ -144,12 +148,13 @@ async function look(
     unsteady: peer && daemon?.unsteady(peer),
     info: known === undefined ? "" : plainReason(known.connection.info),
     noFastdp: await daemon?.noFastdp() ?? null,
+    noTunnelPort,
     password: (config.password?.length ?? 0) > 0,
     mtu: await daemon?.mtu(),
     routeMtu: pathMtusTo(at).interfaceMtu,
     clock: timed && { aheadMs: timed.clockMs, ms: timed.ms },
     firewall: daemon?.firewall(),
-    tunnelHolder: await holderOf(next, known),
+    tunnelHolder: await holderOf(next, { known, noTunnelPort }),
   };
   const lines = [...parts.about === undefined ? [] : [parts.about], ...checkLines(facts)];
   return {
@@ -176,9 +181,12 @@ function linkFacts({ connection, link }: KnownHost): CheckFacts["link"] {
 }
 
 /** Who has the port of this host's tunnels, where these do not work. */
-async function holderOf(next: Endpoint, known: KnownHost | undefined): Promise<PortHolder | undefined> {
+async function holderOf(
+  next: Endpoint,
+  { known, noTunnelPort }: { readonly known: KnownHost | undefined; readonly noTunnelPort: boolean },
+): Promise<PortHolder | undefined> {
   const works = known?.link?.overlays.some(({ overlay, works }) => overlay === "fastdp" && works);
-  if (known === undefined || works === true) return undefined;
+  if (!noTunnelPort && known === undefined || works === true) return undefined;
   const { portHolder } = await import("../host/port_owner.ts");
   return portHolder(next.port, isIpv4(next.ip) ? "ipv4" : "ipv6", undefined, ["udp"]);
 }

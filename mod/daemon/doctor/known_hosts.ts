@@ -30,6 +30,10 @@ export function knownHosts(
     ask: (peer, question) => paths.channel.ask(peer, question),
     knows: (peer) => paths.knows(peer),
     noFastdp: async () => (await dataplane.report()).datapath.noFastdp ?? null,
+    async noTunnelPort(udpPort) {
+      const { ports, tunnels } = (await dataplane.report()).datapath;
+      return tunnels && !ports.some((port) => port.kind === "vxlan" && port.udpPort === udpPort);
+    },
     mtu: async () => (await dataplane.report()).datapath.mtu,
     firewall: () =>
       firewall().problems.filter(({ message }) => /what (?:other hosts send|it sends) to /.test(message)),

@@ -7,6 +7,7 @@ const WELL: CheckFacts = {
   link: { sleeve: { works: true, why: "" }, fastdp: { works: true, why: "" }, sealed: true, mtu: 1420 },
   ...{
     noFastdp: null,
+    noTunnelPort: false,
     password: true,
     mtu: 1410,
     routeMtu: 1500,
@@ -174,6 +175,20 @@ Deno.test("checkLines() names the cause where it is another one than a firewall 
   assert.match(found("ESP", taken).said, /^unknown: UDP 6784, which travels inside/);
   const vxlan = besides("cannot open VXLAN port 6784 on this host: Address already in use");
   assert.equal(found("UDP 6784", vxlan).fix?.command, "ip -d link show type vxlan");
+
+  // This host knows it before it has heard of the other one.
+  const { tunnelHolder } = taken;
+  for (const change of [{}, { tcp: "refused", link: undefined } as const, { intro: INTRO }]) {
+    const early = found("UDP 6784", { ...ALONE, ...change, noTunnelPort: true, tunnelHolder });
+    assert.match(early.said, /^bad: cannot open VXLAN port 6784 on this host: perl \(process 7\) has it$/);
+    assert.equal(early.fix?.command, "kill 7");
+  }
+  const setUp = besides("the VXLAN port 6784 of this host is being made", { noTunnelPort: true }, {});
+  assert.match(
+    found("UDP 6784", setUp).said,
+    /^bad: cannot open VXLAN port 6784 .*VXLAN interface may have it/,
+  );
+  assert.match(found("ESP", setUp).said, /^unknown: UDP 6784, which travels inside/);
 
   const message =
     "This host's firewall drops what other hosts send to UDP 6783 and 6784: rule 1 of chain in drops it";
