@@ -3,7 +3,12 @@ import { lostWays } from "../../../mod/daemon/checks/lost_ways.ts";
 import { EXAMPLE } from "../control/example_status.ts";
 
 Deno.test("lostWays() names each host once to which the kernel has no route", () => {
-  const one = { ...EXAMPLE.connections[0]!, nickname: "host2", address: "192.0.2.2:6783" };
+  const one = {
+    ...EXAMPLE.connections[0]!,
+    peer: "02:00:00:00:00:02",
+    nickname: "host2",
+    address: "192.0.2.2:6783",
+  };
   const others = [3, 4, 5, 6].map((n) => ({
     ...{ ...one, nickname: null, peer: null },
     address: `192.0.2.${n}:6783`,
@@ -17,7 +22,7 @@ Deno.test("lostWays() names each host once to which the kernel has no route", ()
   const gone = [{ ...one, nickname: null }];
   const message = (host: string) => `This host has no route to ${host} (192.0.2.2)`;
   assert.equal(lostWays({ connections: gone }, called, () => false)?.message, message("host2"));
-  assert.equal(lostWays({ connections: gone }, () => undefined, () => false)?.message, message(one.peer!));
+  assert.equal(lostWays({ connections: gone }, () => undefined, () => false)?.message, message(one.peer));
   const half = lostWays(
     { connections: [...connections, ...others] },
     called,
