@@ -33,24 +33,18 @@ class SharedWatch {
   readonly lookers = new Set<() => void>();
   readonly #folder: string;
   #watcher: Deno.FsWatcher | undefined;
-  #ended: Promise<void> = Promise.resolve();
   #renews = false;
+  #follows = false;
 
   constructor(folder: string) {
     this.#folder = folder;
-    this.#open();
+    void this.#follow();
   }
 
   renew(): void {
-    if (this.#renews) return;
     this.#renews = true;
     this.close();
-    void this.#ended.then(() => {
-      this.#renews = false;
-      if (this.lookers.size === 0) return;
-      this.#open();
-      this.#tell();
-    });
+    if (!this.#follows) void this.#follow();
   }
 
   close(): void {
@@ -60,22 +54,29 @@ class SharedWatch {
     this.#watcher = undefined;
   }
 
-  #open(): void {
-    const above = this.#folder.slice(0, this.#folder.lastIndexOf("/")) || "/";
-    // The folder itself comes last: a watch that cannot begin may leave those of the paths before it behind.
-    for (const paths of [[above, this.#folder], [above], [this.#folder]]) {
+  /** Tells of all that happens, and begins anew when it is to: only after the old watch has ended. */
+  async #follow(): Promise<void> {
+    this.#follows = true;
+    do {
+      const isNew = this.#renews;
+      this.#renews = false;
       try {
-        this.#watcher = Deno.watchFs(paths, { recursive: false });
-        this.#ended = this.#follow(this.#watcher);
-        return;
-      } catch { /* the folder has gone, or cannot be watched */ }
-    }
+        if (isNew) this.#tell();
+        for await (const { kind } of this.#open()) if (kind !== "access" && kind !== "modify") this.#tell();
+      } catch { /* closed, or nothing can be watched */ }
+    } while (this.#renews && this.lookers.size > 0);
+    this.#follows = false;
   }
 
-  async #follow(watcher: Deno.FsWatcher): Promise<void> {
-    try {
-      for await (const { kind } of watcher) if (kind !== "access" && kind !== "modify") this.#tell();
-    } catch { /* closed */ }
+  #open(): Deno.FsWatcher {
+    const above = this.#folder.slice(0, this.#folder.lastIndexOf("/")) || "/";
+    // The folder itself comes last: a watch that cannot begin may leave those of the paths before it behind.
+    for (const paths of [[above, this.#folder], [above]]) {
+      try {
+        return this.#watcher = Deno.watchFs(paths, { recursive: false });
+      } catch { /* the folder has gone, or cannot be watched */ }
+    }
+    return this.#watcher = Deno.watchFs(this.#folder, { recursive: false });
   }
 
   #tell(): void {

@@ -21,6 +21,7 @@ const HARMLESS = new Set([
 
 /** Places that need no guard, and why. */
 const KNOWN: Readonly<Record<string, string>> = {
+  "mod/control/folder_watch.ts #follow": "catches everything itself",
   "mod/control/http_server.ts refuse": "writes and closes, and catches both",
   "mod/control/http_server.ts late": "refuses or closes",
   "mod/control/served_socket.ts look": "catches what it tries, and tries again later",
