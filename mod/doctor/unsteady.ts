@@ -20,14 +20,27 @@ export function unsteadyWays(
 ): ReadonlyMap<string, Problem> {
   const failures = history.filter(({ at, event, peer, reason }) =>
     peer !== null && (event === "overlay" || event === "disconnected") && reason !== null &&
-    FAILED.test(reason) && !OTHERWISE.test(reason) && isRecent(ago(at))
+    FAILED.test(reason) && !OTHERWISE.test(reason) && ago(at) >= 0
   );
-  const found = [...Map.groupBy(failures, ({ peer }) => peer!)].filter(([, all]) => all.length >= FAILURES);
-  return new Map(found.map(([peer, all]) => [peer, problemOf(peer, all)]));
+  const found = [...Map.groupBy(failures, ({ peer }) => peer!)].map(([peer, all]) =>
+    [peer, lastSeries(all, ago)] as const
+  ).filter(([, series]) => series.length >= FAILURES);
+  return new Map(found.map(([peer, series]) => [peer, problemOf(peer, series)]));
 }
 
-function isRecent(agoMs: number): boolean {
-  return agoMs >= 0 && agoMs <= WINDOW_MS;
+/** The failures of one minute that ended lately with enough of them; none: there was no such minute. Until the way has been
+ * steady for a minute this stays, though the first failures are longer ago by then. */
+function lastSeries(
+  failures: readonly HistoryReport[],
+  ago: (at: string) => number,
+): readonly HistoryReport[] {
+  const ages = failures.map(({ at }) => ago(at));
+  for (const [i, age] of [...ages.entries()].reverse()) {
+    if (age > WINDOW_MS) break;
+    const first = ages.findIndex((one) => one - age <= WINDOW_MS);
+    if (i + 1 - first >= FAILURES) return failures.slice(first, i + 1);
+  }
+  return [];
 }
 
 function problemOf(peer: string, failures: readonly HistoryReport[]): Problem {

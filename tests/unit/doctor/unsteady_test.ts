@@ -35,6 +35,12 @@ Deno.test("unsteadyWays() names a way that fails again and again, once, with wha
   assert.match(fault!.hint!, /^`ping -i 0\.2 -c 50 192\.0\.2\.2` counts/);
 });
 
+Deno.test("unsteadyWays() names it until the way has been steady for a minute", () => {
+  for (const seconds of [[61, 60, 59, 2], [110, 90, 70, 55], [110, 90, 70, 55, 54.5, 3], [62, 61, 60, 59]]) {
+    assert.match(found(...falls(...seconds))[0]?.message ?? "", /it failed [45] times/, seconds.join());
+  }
+});
+
 Deno.test("unsteadyWays() takes a fault that somebody mends, a restart and old failures for none", () => {
   const testing = "no fastdp: testing the path with full-size VXLAN heartbeats on UDP 6784";
   const large =
@@ -45,7 +51,8 @@ Deno.test("unsteadyWays() takes a fault that somebody mends, a restart and old f
     const history of [
       [],
       falls(50, 40, 20),
-      falls(62, 61.5, 61, 50, 40, 20),
+      falls(122, 121.5, 121, 50, 40, 20),
+      falls(100, 90, 80, 61),
       [...falls(50, 40, 20), other],
       [...falls(50, 40, 20), stopped, stopped],
       [1, 2, 3, 4, 5].map((n) => at(n, testing)),
