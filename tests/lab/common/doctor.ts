@@ -20,13 +20,17 @@ export async function named(host: Host, words: RegExp, ms = 30_000): Promise<Fau
   let last: DoctorReport | undefined;
   const fault = await until(`the doctor says ${words}`, async () => {
     last = await examine(host);
-    return last.faults.find(({ fix, message }) => words.test(`${message}\n${fix ?? ""}`));
+    return last.faults.find((fault) => isAbout(fault, words));
   }, { ms, everyMs: 250 }).catch((error) => {
     throw new Error(`${error}: he says ${JSON.stringify(last?.faults, null, 1)}`);
   });
   note(`${fault.message} | ${fault.fix}`);
   assert.doesNotMatch(fault.message, /\.$/);
   return fault;
+}
+
+function isAbout({ fix, message }: FaultReport, words: RegExp): boolean {
+  return words.test(`${message}\n${fix ?? ""}`);
 }
 
 /** Waits until the doctor finds nothing on these hosts. That a way fails by turns is told for a minute. */
@@ -44,15 +48,15 @@ export async function healthy(hosts: readonly Host[], ms = 90_000): Promise<void
 
 /** Waits until the doctor names one fault in these words and no other, so that nothing is told that only follows. */
 export async function onlyNamed(host: Host, words: RegExp, ms = 40_000): Promise<FaultReport> {
-  const fault = await named(host, words, ms);
+  await named(host, words, ms);
   let last: DoctorReport | undefined;
-  await until("nothing else is named", async () => (last = await examine(host)).faults.length === 1, {
-    ms,
-    everyMs: 250,
-  }).catch((error) => {
+  return await until("nothing else is named", async () => {
+    last = await examine(host);
+    const [fault, ...others] = last.faults;
+    return fault !== undefined && others.length === 0 && isAbout(fault, words) && fault;
+  }, { ms, everyMs: 250 }).catch((error) => {
     throw new Error(`${error}: he says ${JSON.stringify(last?.faults, null, 1)}`);
   });
-  return (last?.faults ?? [fault])[0]!;
 }
 
 /** Does on a host what a fix says: its first command, as it is written. `meshnet up` starts the daemon again, with what it was
