@@ -85,6 +85,9 @@ declareTests(
         await two.daemon.ended();
         const before = asked.count();
         await until("the name was asked for while the daemon is away", () => asked.count() > before + 20);
+        await until("host 1 knows that it is away", async () => {
+          return (await one.status()).connections.every(({ state }) => state !== "established");
+        });
         assert.deepEqual(await lookUp(one, "both"), ["10.2.1.1"], "who is connected comes first");
         await two.up("--peers", one.address);
         await one.established();

@@ -38,7 +38,7 @@ declareTests(
           /Cannot import: .* owns addresses in the backup, .*\nhint: Connect this host to it/,
         );
         await two.up("--peers", one.address, "--ip-range", RANGE);
-        await two.established();
+        for (const host of hosts) await host.established();
         assert.match(
           await one.run("ipam", "import", files[0]!),
           /^The hosts own again what the backup says\.\nHeld again: /,
@@ -76,7 +76,7 @@ declareTests(
         }
         await one.up("--ip-range", RANGE);
         await two.up("--peers", one.address, "--ip-range", RANGE);
-        await two.established();
+        for (const host of hosts) await host.established();
         const refused = await one.attempt("ipam", "import", file);
         assert.match(refused.stderr, new RegExp(`this host is ${one.netns}, but under another name, 06`));
         assert.match(refused.stderr, new RegExp(`${two.netns} is connected, but under another name, 06`));
@@ -85,7 +85,7 @@ declareTests(
         await one.daemon.ended();
         one.peerName = was;
         await one.up("--ip-range", RANGE);
-        await two.established();
+        for (const host of hosts) await host.established();
         const imported = await one.run("ipam", "import", file, "--gone", two.netns);
         assert.ok(imported.endsWith(`Now run \`meshnet rmpeer ${gone}\`.\n`), imported);
         await one.run("rmpeer", gone, was.replace(/^02/, "06")); // the name that it had for a while, too

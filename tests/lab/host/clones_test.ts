@@ -16,8 +16,7 @@ declareTests(suite({ name: "host kernel, clones", open: () => hostWorld({ hosts:
     await one.up();
     const { name: first } = await one.status();
     await two.up("--peers", one.address);
-    await two.established(1, 20_000);
-    await one.established(1, 20_000);
+    for (const host of world.hosts) await host.established();
     const names = [(await one.status()).name, (await two.status()).name];
     assert.equal(new Set(names).size, 2);
     assert.equal(names.filter((name) => name === first).length, 1, "one keeps the name of the machine");
@@ -33,7 +32,7 @@ declareTests(suite({ name: "host kernel, clones", open: () => hostWorld({ hosts:
     await renamed.run("down");
     await renamed.daemon.ended();
     await renamed.up();
-    await renamed.established(1, 20_000);
+    for (const host of world.hosts) await host.established();
     assert.equal((await renamed.status()).name, name);
     for (const [i, host] of world.hosts.entries()) {
       await host.attach(world.container(i + 1), `10.2.1.${i + 1}/24`);
@@ -69,7 +68,7 @@ declareTests(suite({
       copy.peerName = "02:00:00:00:50:33";
       await copy.up("--ip-range", RANGE);
       const early = allocate(copy, "early"); // before it has heard anybody
-      await copy.established(1, 20_000);
+      await copy.established();
       assert.ok(await early);
       const { attachments, formerName, name } = await copy.status();
       assert.deepEqual([attachments, formerName, name], [[], "02:00:00:00:50:02", copy.peerName]);
