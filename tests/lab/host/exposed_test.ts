@@ -92,6 +92,7 @@ declareTests(suite({
     await exec(["nft", "flush ruleset"], { netns });
   },
   "x_tables alone: the same": async (world) => {
+    await exec(["nft", "flush", "ruleset"], { netns: world.host(1).netns });
     await forwarding(world, "legacy", "DROP");
     const parts = partsOf(world, { nft: false });
     const firewall = new Firewall(parts);
