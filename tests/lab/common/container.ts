@@ -3,6 +3,8 @@ import { attempt, Background, exec, FOLDER, Hopeless, until } from "./process.ts
 
 /** More than any answer takes, however busy the machine is. */
 const ANSWER_SECONDS = 10;
+/** So many counts of tcpdump, 50 ms apart, are the same once it has read all: it reads every 100 ms. */
+const STILL = 8;
 
 /** What `ping` measured. */
 export interface PingResult {
@@ -175,9 +177,12 @@ export class Capture implements AsyncDisposable {
       ];
       const [first, last] = [counts[0], counts.at(-1)];
       if (Number(last?.[1]) + Number(last?.[3]) >= Number(first?.[2])) return true;
+      // What came before the filter was in place is counted, and never read.
+      const lately = counts.slice(-STILL);
+      if (lately.length === STILL && lately.every((count) => count[1] === last![1])) return true;
       this.program.kill("SIGUSR1"); // it tells what it has counted so far
       return false;
-    }, { everyMs: 20 });
+    }, { everyMs: 50 });
   }
   async [Symbol.asyncDispose](): Promise<void> {
     await this.program[Symbol.asyncDispose]();
