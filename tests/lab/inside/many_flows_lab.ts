@@ -98,7 +98,8 @@ function machines(side: number): readonly Mac[] {
 
 /** The kernel's counters, and how many heartbeats came. */
 async function counted(host: Host): Promise<DatapathCounters & { readonly beats: number }> {
-  const { details } = await host.report();
+  // A daemon whose threads a busy machine holds up says that it cannot tell now.
+  const { details } = await until(`${host.netns} reports`, () => host.report());
   const [beats] = /(?<="heartbeatsReceived":)[0-9]+/.exec(JSON.stringify(details))!;
   return { ...await host.counters(), beats: Number(beats) };
 }
