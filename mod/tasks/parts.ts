@@ -39,7 +39,7 @@ export const OK_PARTS: readonly Part[] = [
   tests("simulation", ["tests/sim"], 1_200_000),
   { name: "format", args: ["fmt", "--check"], timeoutMs: 400_000 },
   { name: "lint", args: ["lint"], timeoutMs: 400_000 },
-  { name: "types", args: ["check", "--frozen", "."], timeoutMs: 400_000 },
+  { name: "types", args: ["check", "--frozen", "."], timeoutMs: 900_000 },
   { name: "documentation", args: ["run", "-A", "mod/tasks/doc_lint.ts"], timeoutMs: 300_000 },
   tests("unit", ["tests/unit"], 1_200_000, ["--parallel"]),
   tests("checks", ["tests/checks"], 600_000),
