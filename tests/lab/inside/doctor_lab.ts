@@ -71,10 +71,13 @@ export default suite({
       return faults.find(({ message }) => words.test(message));
     }, { ms: MS, everyMs: 500 });
     note(fault.message);
-    const check = await ask<CheckReport>(one, "/check", { host: two.address });
+    // While a link that a busy machine has cut is made anew, nobody can tell.
+    const check = await until("check says that ESP does not pass", async () => {
+      const report = await ask<CheckReport>(one, "/check", { host: two.address });
+      return report.lines.some(({ state, what }) => what === "ESP" && state === "bad") && report;
+    }, { ms: MS, everyMs: 500 });
     const esp = check.lines.find(({ what }) => what === "ESP")!;
     note(`${esp.text} | ${esp.fix?.nft} | ${esp.fix?.iptables}`);
-    assert.equal(esp.state, "bad");
     assert.match(esp.fix!.iptables!, /-p esp -j ACCEPT/);
     assert.equal(check.lines.find(({ what }) => what === "UDP 6784")!.state, "unknown", "it travels inside");
     let there: DoctorReport["faults"] = [];
