@@ -204,13 +204,20 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       datapath.flush(post);
     },
   };
-  for (;;) {
+  /** Waits, and takes what came if that is packets and nothing else, as in most rounds: then a packet waits for nothing else.
+   * Else false. This is a function of its own because V8 optimises what is called often, and a loop without end late or
+   * never. */
+  const packetRound = (): boolean => {
     tell();
     const wakeAt = Math.min(alarm.at, datapath.nextWake(), watchersWakeAt);
     const ready = waiter.wait(more ? 0 : wakeAt - round.now);
     round.now = clock.now();
-    // Most rounds bring packets and nothing else: then a packet waits for nothing else.
-    if (round.now >= wakeAt || ready !== readyForPackets()) {
+    if (round.now >= wakeAt || ready !== readyForPackets()) return false;
+    trouble.guard("packets", heed.packets);
+    return true;
+  };
+  for (;;) {
+    if (!packetRound()) {
       // First, since what was removed there lets packets leave in clear.
       if (ipsecAt !== undefined && waiter.isReady(ipsecAt)) trouble.guard("news of IPsec", heed.ipsec);
       for (let left = waiter.isReady(0) ? announced() : 0; left > 0; left--) {
@@ -226,8 +233,8 @@ export async function runDataplane(loop: DataplaneLoop): Promise<void> {
       watchers.forEach(watch);
       watchersWakeAt = watchersNext();
       round.now = clock.now();
+      trouble.guard("packets", heed.packets);
     }
-    trouble.guard("packets", heed.packets);
     if (trouble.any) {
       await trouble.rest();
       round.now = clock.now();
