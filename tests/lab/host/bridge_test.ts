@@ -4,15 +4,13 @@ import { sendFrames } from "../../../ffi/packet_socket.ts";
 import { NAME_PORT, NAME_SERVER_IP } from "../../../mod/core/name_leg.ts";
 import { links } from "../common/links.ts";
 import { note } from "../common/notes.ts";
-import { attempt, exec, ip, pause } from "../common/process.ts";
+import { attempt, exec, ip, pause, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import { cpuSeconds, wakeUps } from "../common/usage.ts";
 import type { Host, World } from "../common/world.ts";
 import { backAfter, BRIDGE, CARRIES, declareTests, hostWorld } from "./host_lab.ts";
 
 const IDLE_MS = 5_000;
-/** After so long nothing of the start is left to be done. */
-const SETTLED_MS = 7_000;
 /** How often an idle daemon may be woken in that time, and one whose containers ask for nobody; measured: once, and a
  * hundred times. */
 const [IDLE_WAKE_UPS, ASKING_WAKE_UPS] = [25, 500];
@@ -51,20 +49,22 @@ declareTests(suite({
   "containers that nobody else hears cost nothing": async (world) => {
     const [one] = [world.container(1)];
     await one.ping("10.2.1.99", "-c", "1", "-W", "1");
-    const { uptimeMs } = await world.host(1).status();
-    await pause(Math.max(0, SETTLED_MS - uptimeMs)); // memory of the start is given back once, which takes a moment
     const pid = world.host(1).daemon.pid;
     const cost = async (work: () => Promise<unknown>) => {
       const [woken, used] = [wakeUps(pid), cpuSeconds(pid)];
       await work();
       return { woken: wakeUps(pid) - woken, used: cpuSeconds(pid) - used };
     };
-    const idle = await cost(() => pause(IDLE_MS));
+    // Memory of the start is given back once, later on a busy machine: then it is at rest.
+    const idle = await until("nothing wakes the daemon", async () => {
+      const found = await cost(() => pause(IDLE_MS));
+      return found.woken <= IDLE_WAKE_UPS && found;
+    });
     // Asks for an address that nobody has, once a second.
     const asking = await cost(() => one.ping("10.2.1.99", "-c", "5", "-i", "1", "-W", "1"));
     const told = JSON.stringify({ idle, asking });
     note(told);
-    assert.ok(idle.woken <= IDLE_WAKE_UPS && asking.woken <= ASKING_WAKE_UPS, told);
+    assert.ok(asking.woken <= ASKING_WAKE_UPS, told);
     assert.ok(idle.used + asking.used <= BUSY_SECONDS, told);
   },
   "status counts what hangs on the bridge, and says why it is one": async (world) => {
