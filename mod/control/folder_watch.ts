@@ -62,10 +62,17 @@ class SharedWatch {
       this.#renews = false;
       try {
         if (isNew) this.#tell();
-        for await (const { kind } of this.#open()) if (kind !== "access" && kind !== "modify") this.#tell();
+        for await (const event of this.#open()) if (this.#concerns(event)) this.#tell();
       } catch { /* closed, or nothing can be watched */ }
     } while (this.#renews && this.lookers.size > 0);
     this.#follows = false;
+  }
+
+  /** The folder above may be one in which much happens. Where the kernel has lost events, none of them names a path. */
+  #concerns({ kind, paths }: Deno.FsEvent): boolean {
+    if (kind === "access" || kind === "modify") return false;
+    const name = this.#folder.slice(this.#folder.lastIndexOf("/") + 1);
+    return paths.length === 0 || paths.some((path) => `${path}/`.includes(`/${name}/`));
   }
 
   #open(): Deno.FsWatcher {
