@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { parsePing } from "./container.ts";
 import { note } from "./notes.ts";
-import { pause } from "./process.ts";
+import { type Background, pause, until } from "./process.ts";
 import { Stream } from "./stream.ts";
 import type { World } from "./world.ts";
 
@@ -15,13 +15,14 @@ export async function unnoticed(world: World, change: () => Promise<void>): Prom
   await using ping = one.background("ping", "-n", "-i", "0.1", two.address);
   await pause(1_000);
   await change();
-  await pause(1_500);
+  const before = lastAnswer(ping);
+  await until("pings are answered after the change", () => lastAnswer(ping) >= before + 15);
   ping.kill("SIGINT");
   await ping.ended();
   const halves = stream.rates();
   const result = parsePing(ping.output());
   // The last ones may have been under way when ping ended.
-  const last = Math.max(...result.answered);
+  const last = lastAnswer(ping);
   assert.ok(last > 20 && result.answered.size === last, `lost pings:\n${ping.output()}`);
   const seconds = Array.from(
     { length: halves.length >> 1 },
@@ -29,4 +30,8 @@ export async function unnoticed(world: World, change: () => Promise<void>): Prom
   );
   note(`${result.sent} pings, none lost; TCP per second in Mbit/s: ${seconds.map(Math.round)}`);
   assert.ok(seconds.length >= 3 && seconds.every((rate) => rate > 1), `${seconds}`);
+}
+
+function lastAnswer(ping: Background): number {
+  return Math.max(0, ...parsePing(ping.output()).answered);
 }
