@@ -1,7 +1,7 @@
 /** Ways that work and fail by turns: packets are lost on them. Decided from what happened lately. Pure. */
 import type { HistoryReport } from "../control/history_types.ts";
 import type { Problem } from "../control/api_types.ts";
-import { parseEndpoint } from "../core/addr.ts";
+import { type Ip, parseEndpoint } from "../core/addr.ts";
 
 /** How far back is looked, in milliseconds: a way that has been steady for so long is steady. */
 const WINDOW_MS = 60_000;
@@ -26,6 +26,18 @@ export function unsteadyWays(
     [peer, lastSeries(all, ago)] as const
   ).filter(([, series]) => series.length >= FAILURES);
   return new Map(found.map(([peer, series]) => [peer, problemOf(peer, series)]));
+}
+
+/** What is said of the way to one host. Where it fails there is no connection now and then: then `ip` tells who was last
+ * there. */
+export function unsteadyWay(
+  history: readonly HistoryReport[],
+  to: { readonly ip: Ip; readonly peer: string | undefined },
+  ago: (at: string) => number,
+): Problem | undefined {
+  const isThere = ({ address }: HistoryReport) => parseEndpoint(address ?? "")?.ip === to.ip;
+  const peer = to.peer ?? history.findLast((entry) => entry.peer !== null && isThere(entry))?.peer;
+  return unsteadyWays(history, ago).get(peer ?? "");
 }
 
 /** The failures of one minute that ended lately with enough of them; none: there was no such minute. Until the way has been

@@ -51,8 +51,8 @@ export interface CheckParts {
     readonly noTunnelPort: (udpPort: number) => Promise<boolean>;
     readonly mtu: () => Promise<number>;
     readonly firewall: () => CheckFacts["firewall"];
-    /** That the way to a peer fails and works by turns, if it does. */
-    readonly unsteady: (peer: PeerName) => string | undefined;
+    /** That the way to a peer, or to whoever was last at an address, fails and works by turns, if it does. */
+    readonly unsteady: (peer: PeerName | undefined, ip: Ip) => string | undefined;
     /** A host that left, if a word means one. */
     readonly left: (word: string) => LeftHost | undefined;
     /** Whether a word means this host. */
@@ -145,7 +145,7 @@ async function look(
     ...{ host: known?.connection.nickname || word, address: at.ip, local: udp.local, port: at.port },
     ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp: udp.met, udpNext: udpNext.met },
     link: isConnected ? linkFacts(known) : undefined,
-    unsteady: peer && daemon?.unsteady(peer),
+    unsteady: daemon?.unsteady(peer, at.ip),
     info: known === undefined ? "" : plainReason(known.connection.info),
     noFastdp: await daemon?.noFastdp() ?? null,
     noTunnelPort,

@@ -1,7 +1,7 @@
 /** What this daemon knows of another host, for `meshnet check`. */
 import type { Ip } from "../../core/addr.ts";
 import { type LeftHost, leftHosts } from "../../doctor/left_hosts.ts";
-import { unsteadyWays } from "../../doctor/unsteady.ts";
+import { unsteadyWay } from "../../doctor/unsteady.ts";
 import { parseDialTarget } from "../../mesh/dialing/target.ts";
 import type { CheckParts } from "./check_host.ts";
 import type { DoctorParts } from "./doctor_api.ts";
@@ -24,7 +24,7 @@ export function knownHosts(
       const { links } = await dataplane.report();
       return { connection, link: links.find(({ link }) => link === connection.link) };
     },
-    unsteady: (peer) => unsteadyWays(parts.history.list(), ago).get(peer)?.message,
+    unsteady: (peer, ip) => unsteadyWay(parts.history.list(), { ip, peer }, ago)?.message,
     left: (word) => leftOf(parts).find(({ name, peer }) => name === word || peer === word),
     isSelf: (word) => word === paths.self || word === paths.nickname,
     ask: (peer, question) => paths.channel.ask(peer, question),

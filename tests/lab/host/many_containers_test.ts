@@ -63,7 +63,11 @@ declareTests(
               ) => [record, name]),
             );
           }));
-          return lists.every((list) => addresses.every((address) => list.has(address)));
+          const missing = lists.map((list, i) => {
+            return [all[i]!.host.netns, ...addresses.filter((address) => !list.has(address))].join(" ");
+          }).filter((words) => words.includes(" "));
+          if (missing.length > 0) throw new Error(`unknown on ${missing.join("; on ")}`);
+          return true;
         }, { everyMs: 500 });
         await Promise.all(
           all.flatMap(({ api, n }) =>

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { parseIp } from "../../../mod/core/addr.ts";
 import type { HistoryReport } from "../../../mod/control/history_types.ts";
-import { unsteadyWays } from "../../../mod/doctor/unsteady.ts";
+import { unsteadyWay, unsteadyWays } from "../../../mod/doctor/unsteady.ts";
 
 const NOW = Date.parse("2026-01-31T12:00:00.000Z");
 const SILENT =
@@ -59,4 +60,13 @@ Deno.test("unsteadyWays() takes a fault that somebody mends, a restart and old f
       [1, 2, 3, 4, 5].map((n) => at(n, large)),
     ]
   ) assert.deepEqual(found(...history), [], JSON.stringify(history));
+});
+
+Deno.test("unsteadyWay() knows who was last at an address while there is no connection", () => {
+  const history = falls(50, 40, 30, 20);
+  const said = (ip: string, peer?: string) =>
+    unsteadyWay(history, { ip: parseIp(ip)!, peer }, (at) => NOW - Date.parse(at))?.message ?? "";
+  assert.match(said("192.0.2.2"), /^The way to h2 .* loses packets/);
+  assert.match(said("192.0.2.9", "02:00:00:00:00:02"), /^The way to h2 .* loses packets/);
+  assert.deepEqual([said("192.0.2.9"), said("192.0.2.2", "02:00:00:00:00:03")], ["", ""]);
 });
