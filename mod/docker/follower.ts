@@ -164,7 +164,8 @@ export class Follower {
   #heard({ driver, id, labels }: ContainerEvent): readonly FollowerEffect[] {
     if (this.#state === "lost") return [];
     const isOurs = driver !== undefined && this.#ours.isDriver(driver);
-    if (!isOurs && !this.#matters(id) && labels.size === 0) return [];
+    const isAsked = this.#looks.has(id) || this.#waiting.has(id); // what is under way may be older than the event
+    if (!isOurs && !isAsked && !this.#matters(id) && labels.size === 0) return [];
     if (this.#waiting.size >= MAX_CONTAINERS || this.#fresh.size >= MAX_CONTAINERS) {
       return this.step({ kind: "missed" });
     }

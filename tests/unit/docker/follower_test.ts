@@ -311,3 +311,15 @@ Deno.test("Follower looks at containers in networks of ours, and at those that j
   engine.happened(idOf(2), "connect", NONE, "meshnet");
   assert.deepEqual(engine.asked.map((one) => one.kind === "look" && one.id), [idOf(2)]);
 });
+
+Deno.test("Follower looks again at a container that starts while it is looked at for the first time", () => {
+  const engine = new FakeEngine(true); // what is asked is answered late, as it was before
+  engine.connect();
+  engine.answerAll();
+  engine.containers.set(idOf(1), { pid: undefined, labels: NONE });
+  engine.happened(idOf(1), "connect", NONE, "meshnet");
+  engine.containers.get(idOf(1))!.pid = 10;
+  engine.happened(idOf(1), "start");
+  engine.answerAll();
+  assert.equal(engine.follower.get(idOf(1))?.process?.pid, 10);
+});
