@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { NameReport } from "../../../mod/control/name_types.ts";
 import { until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
-import { engine, enginesWorld, prepareEngines } from "./engine_world.ts";
+import { engine, enginesWorld, holders, prepareEngines } from "./engine_world.ts";
 import { EngineApi } from "./engine_api.ts";
 import { declareTests } from "./host_lab.ts";
 
@@ -66,8 +66,12 @@ declareTests(
           const missing = lists.map((list, i) => {
             return [all[i]!.host.netns, ...addresses.filter((address) => !list.has(address))].join(" ");
           }).filter((words) => words.includes(" "));
-          if (missing.length > 0) throw new Error(`unknown on ${missing.join("; on ")}`);
-          return true;
+          if (missing.length === 0) return true;
+          const held = await Promise.all(all.map(({ host }) => holders(host)));
+          const ours = held.flat().filter(({ addresses }) =>
+            addresses.some((one) => missing.join().includes(one.split("/")[0]!))
+          );
+          throw new Error(`unknown on ${missing.join("; on ")}: ps has ${JSON.stringify(ours)}`);
         }, { everyMs: 500 });
         await Promise.all(
           all.flatMap(({ api, n }) =>
