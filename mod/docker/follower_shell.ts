@@ -165,6 +165,11 @@ export class EngineFollower implements Disposable {
     }
   }
 
+  /** Has all containers asked for: an event may be lost. */
+  listAgain(): void {
+    this.#post({ kind: "missed" });
+  }
+
   /** Whether containers that are not known have gone. */
   get isSynced(): boolean {
     return this.#core.isSynced;

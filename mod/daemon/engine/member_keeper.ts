@@ -17,6 +17,7 @@ import { isProgram, LABEL, NO_PROGRAM } from "../../docker/labels.ts";
 import { type Member, NetworkMembers, readMember, writeMember } from "../../docker/members.ts";
 import type { UserHere } from "../addresses/taken_addresses.ts";
 import type { EnginePlaces } from "./engine_places.ts";
+import { JoinedEndpoints } from "./joined_endpoints.ts";
 import { sourceIn } from "./inside_names.ts";
 import { givenName, isSame, type Names } from "../names/names.ts";
 import { readHealth } from "../names/target_checks.ts";
@@ -49,6 +50,8 @@ export interface MemberKeeperParts {
   readonly isThere: (path: string) => boolean;
   /** Runs work that nobody waits for. */
   readonly later: (what: string, work: Promise<unknown>) => void;
+  /** Runs work once, so many milliseconds from now. */
+  readonly after: (ms: number, work: () => void) => void;
 }
 
 /** What the engine is asked. */
@@ -60,12 +63,15 @@ export interface MemberEngine {
   readonly isSynced: boolean;
   /** Which of these containers the engine is working on now; undefined: it cannot be asked. */
   readonly busy: (ids: readonly string[]) => Promise<ReadonlySet<string> | undefined>;
+  /** Has it asked for all containers: an event may be lost. */
+  readonly listAgain: () => void;
 }
 
 /** See the file. */
 export class MemberKeeper {
   readonly #parts: MemberKeeperParts;
   readonly #members: NetworkMembers;
+  readonly #joined: JoinedEndpoints;
   readonly #stored = new Map<string, string>();
   /** Where questions are answered, by container. */
   readonly #paths = new Map<string, string>();
@@ -78,6 +84,13 @@ export class MemberKeeper {
   constructor(parts: MemberKeeperParts) {
     this.#parts = parts;
     this.#members = new NetworkMembers(parts.names?.domain ?? "");
+    this.#joined = new JoinedEndpoints({
+      known: () =>
+        new Set([...this.#members.all()].flatMap(([, { endpoints }]) => endpoints.map(({ id }) => id))),
+      lookAtPairs: () => parts.endpoints.look(),
+      listAgain: () => this.engine?.listAgain(),
+      later: parts.after,
+    });
     for (const [key, text] of parts.store.list(MEMBER_PREFIX)) {
       const id = key.slice(MEMBER_PREFIX.length);
       const member = readMember(text);
@@ -166,6 +179,7 @@ export class MemberKeeper {
 
   /** An endpoint will be in the namespace at that path. Says whether it is the first one of ours there. */
   joins(endpoint: string, sandbox: string): boolean {
+    this.#joined.joined(endpoint);
     if (sandbox === "") return true;
     const { lookups } = this.#parts;
     const isFirst = !lookups.hasOthers(sandbox, endpoint); // it may have been seen there already
@@ -175,6 +189,7 @@ export class MemberKeeper {
 
   /** An endpoint is leaving, or has left. */
   leaves(endpoint: string): void {
+    this.#joined.left(endpoint);
     this.#parts.lookups.drop(endpoint);
     const id = this.#members.left(endpoint);
     if (id !== undefined) this.#show(id);

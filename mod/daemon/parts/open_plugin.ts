@@ -114,6 +114,7 @@ export async function openPlugin(
     release: async (ip) => await addresses?.release(ip),
     isThere: (namespace) => namespaces.identify(namespace)?.device === namespaces.own().device,
     later: (what, work) => faults.later(what, work),
+    after: (ms, work) => timers.later("whose endpoints are", ms, work),
   });
   onEndpoints.call = (only) => members.look(only);
   undo.defer(() => onEndpoints.call = () => {});

@@ -49,6 +49,9 @@ class Machine {
   readonly logged: string[] = [];
   /** What the engine is working on. */
   busy: readonly string[] | undefined = [];
+  /** What is to be done later, and how often the engine is to be asked for all. */
+  readonly planned: (() => void)[] = [];
+  lists = 0;
   readonly keeper: MemberKeeper;
 
   constructor(readonly store = new MemoryStore()) {
@@ -68,6 +71,7 @@ class Machine {
       release: (ip) => Promise.resolve(void this.released.push(ip)),
       isThere: (path) => this.seesSandboxes || path.startsWith("/proc/"),
       later: () => {},
+      after: (_, work) => void this.planned.push(work),
     });
   }
 
@@ -78,6 +82,7 @@ class Machine {
       all: () => this.all.entries(),
       isSynced: true,
       busy: () => Promise.resolve(this.busy && new Set(this.busy)),
+      listAgain: () => void this.lists++,
     };
     return this;
   }
@@ -236,4 +241,16 @@ Deno.test("an address that two containers have stays held when one of them goes,
   machine.keeper.leaves("e2");
   machine.learns(DB, undefined);
   assert.deepEqual(machine.released, ["10.32.0.1"]);
+});
+
+Deno.test("an endpoint whose event the engine lost has all containers asked for, until it is known whose it is", () => {
+  const machine = new Machine().follow();
+  machine.pairs.add("e1").add("e2");
+  for (const endpoint of ["e1", "e2"]) machine.keeper.joins(endpoint, `/run/netns/${endpoint}`);
+  machine.learns(WEB, running("e1", 1));
+  machine.planned.shift()!();
+  assert.equal(machine.lists, 1);
+  machine.learns(DB, running("e2", 2)); // the list had it
+  machine.planned.shift()!();
+  assert.deepEqual([machine.lists, machine.planned.length], [1, 0]);
 });
