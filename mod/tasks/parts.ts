@@ -135,11 +135,11 @@ export function settle(part: string, report: string | undefined, succeeded: bool
   const reported = [...report?.matchAll(FAILURE) ?? []].map(([, name, reason]) =>
     `${plain(name!)}\n${plain(reason!).split("\n").slice(0, REASON_LINES).join("\n")}`
   );
-  const found = report === undefined ? Number(succeeded) : count(/<testcase\b/g) - skipped - reported.length;
   const failures = succeeded || reported.length > 0 ? reported : ["it ended with an error"];
+  const failed = count(/<(?:failure|error)\b/g);
   return {
-    passed: found,
-    failed: failures.length,
+    passed: report === undefined ? Number(succeeded) : count(/<testcase\b/g) - skipped - failed,
+    failed: succeeded ? failed : Math.max(failed, 1),
     skipped,
     failures: failures.map((text) => `${part}: ${text}`),
   };

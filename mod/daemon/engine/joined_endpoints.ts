@@ -1,5 +1,5 @@
-/** Endpoints that joined, and of which nobody has said whose they are. An engine that has too much to do loses events: then
- * it is asked for all containers. */
+/** Endpoints that joined, and of which nobody has said whose they are: their event got lost. Then the engine is asked for
+ * all containers. */
 
 /** An engine that starts a hundred containers at once says nothing of one for so long, in milliseconds. */
 const LOOK_MS = 20_000;
