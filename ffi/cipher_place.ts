@@ -1,6 +1,9 @@
 /** Addresses of a packet's parts, as 64-bit parameters of ciphers. */
 import { AddressCache } from "./address.ts";
 
+/** Octets at the start of a packet that are authenticated with it: its sender's name. */
+export const BOUND = 6;
+
 /** Parameters that differ from packet to packet. Numbers are written as two halves and read as one bigint;
  * optimised code makes no object of it. */
 export class CipherPlace {

@@ -2,7 +2,7 @@
 import { MeshnetError, messageOf } from "../mod/core/errors.ts";
 
 /** Name of a library this program can use. */
-export type LibraryName = "libc" | "libnl" | "libsodium" | "libcrypto";
+export type LibraryName = "libc" | "libnl" | "libsodium" | "libcrypto" | "libIPSec_MB";
 
 /** What they are called, and which package has them on Debian and Ubuntu. */
 const LIBRARIES: Readonly<Record<LibraryName, { readonly file: string; readonly debian: string }>> = {
@@ -10,6 +10,7 @@ const LIBRARIES: Readonly<Record<LibraryName, { readonly file: string; readonly 
   libnl: { file: "libnl-3.so.200", debian: "libnl-3-200" },
   libsodium: { file: "libsodium.so.23", debian: "libsodium23" },
   libcrypto: { file: "libcrypto.so.3", debian: "libssl3" },
+  libIPSec_MB: { file: "libIPSec_MB.so.1", debian: "libipsec-mb1" },
 };
 
 /** Opens a library: the system's own, else `$MESHNET_LIB_DIR/<file>`.

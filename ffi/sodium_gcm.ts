@@ -1,7 +1,7 @@
 /** AES-256-GCM by libsodium, in one call for a packet: for short packets, where OpenSSL's five calls cost more than the
  * work. Processors with instructions for it only. */
 import { pointerOf } from "./address.ts";
-import type { CipherPlace } from "./cipher_place.ts";
+import { BOUND, type CipherPlace } from "./cipher_place.ts";
 import { openLibrary } from "./libs.ts";
 
 // Addresses come as integers: a buffer costs 20 ns more in each call.
@@ -44,6 +44,7 @@ function libsodium(): Symbols | null {
 /** Octets of an expanded key, crypto_aead_aes256gcm_state, and where it must be aligned. */
 const STATE = 512;
 const ALIGNMENT = 16;
+const BOUND_SIZE = BigInt(BOUND);
 
 /** One key, expanded once. What it seals any AES-256-GCM opens, and the other way round. */
 export class ShortGcm {
@@ -64,18 +65,18 @@ export class ShortGcm {
     return library === null ? undefined : new ShortGcm(library, key);
   }
 
-  /** Enciphers the text at `place` and writes its tag; `bound` octets of the packet's start are authenticated too.
+  /** Enciphers the text at `place` and writes its tag; the packet's sender is authenticated too.
    * `iv`: where the nonce is. */
-  seal(iv: bigint, { values }: CipherPlace, bound: bigint): boolean {
+  seal(iv: bigint, { values }: CipherPlace): boolean {
     const [text, tag, length, sender] = [values[0]!, values[1]!, values[2]!, values[3]!];
     const { crypto_aead_aes256gcm_encrypt_detached_afternm: seal } = this.library;
-    return seal(text, tag, 0n, text, length, sender, bound, 0n, iv, this.#address) === 0;
+    return seal(text, tag, 0n, text, length, sender, BOUND_SIZE, 0n, iv, this.#address) === 0;
   }
 
   /** Deciphers the text at `place` if its tag is right. */
-  open(iv: bigint, { values }: CipherPlace, bound: bigint): boolean {
+  open(iv: bigint, { values }: CipherPlace): boolean {
     const [text, tag, length, sender] = [values[0]!, values[1]!, values[2]!, values[3]!];
     const { crypto_aead_aes256gcm_decrypt_detached_afternm: open } = this.library;
-    return open(text, 0n, text, length, tag, sender, bound, iv, this.#address) === 0;
+    return open(text, 0n, text, length, tag, sender, BOUND_SIZE, iv, this.#address) === 0;
   }
 }

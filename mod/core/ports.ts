@@ -41,6 +41,12 @@ export interface Sealer {
   open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** HKDF-SHA256 (RFC 5869): so many octets for one use of a secret. */
+export type DeriveKey = (
+  secret: Uint8Array,
+  use: { readonly salt: Uint8Array; readonly info: Uint8Array; readonly length: number },
+) => Uint8Array;
+
 /** Small durable records by key; every call is one committed transaction. */
 export interface Store {
   /** The value of a key, or undefined. */

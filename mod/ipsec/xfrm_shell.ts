@@ -3,7 +3,7 @@ import { assertNever } from "../core/brand.ts";
 import { ERRNO } from "../core/errno.ts";
 import { errnoOf, messageOf } from "../core/errors.ts";
 import { type PeerName, peerNameToNumber } from "../core/names.ts";
-import type { Logger, NetlinkSocket, Random } from "../core/ports.ts";
+import type { DeriveKey, Logger, NetlinkSocket, Random } from "../core/ports.ts";
 import {
   allocSpi,
   deletePolicy,
@@ -32,12 +32,6 @@ const WAITING_LIMIT = 4096;
 
 type PostNews = (news: XfrmNews) => void;
 type KeyEffect = Extract<XfrmEffect, { do: "receive" | "send" }>;
-
-/** HKDF-SHA256: so many octets. */
-export type DeriveKey = (
-  secret: Uint8Array,
-  use: { readonly salt: Uint8Array; readonly info: Uint8Array; readonly length: number },
-) => Uint8Array;
 
 /** What the shell is made of. */
 export interface XfrmParts {

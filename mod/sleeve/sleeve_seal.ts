@@ -1,5 +1,5 @@
 /** Sealing and opening sleeve's packets in place, and both directions' sequence numbers (source: spec dataplane.md 5.2). */
-import type { Sealer } from "../core/ports.ts";
+import type { DeriveKey, Sealer } from "../core/ports.ts";
 import {
   isDfPacket,
   MAX_SEQUENCE,
@@ -11,6 +11,9 @@ import {
   writeSequence,
 } from "../wire/mesh/sleeve.ts";
 import { ReplayWindow } from "./replay.ts";
+
+/** Octets of a key of AES-256-GCM. */
+const GCM_KEY = 32;
 
 /** A cipher with its key, working in place: the tag is in the sixteen octets before the text. */
 export interface PacketCipher {
@@ -27,6 +30,20 @@ export interface SleeveCiphers {
   /** AES-256-GCM with a key of its own for each direction; undefined where it cannot be had. It is announced only where
    * it can, so that this is the exception. `outbound`: we dialled. */
   gcm(sessionKey: Uint8Array, outbound: boolean): PacketCipher | undefined;
+}
+
+/** The keys of AES-256-GCM for a session, one for each direction; `outbound`: we dialled. */
+export function gcmKeys(
+  deriveKey: DeriveKey,
+  sessionKey: Uint8Array,
+  outbound: boolean,
+): { readonly seal: Uint8Array; readonly open: Uint8Array } {
+  const keyOf = (side: string) => {
+    const info = new TextEncoder().encode(`meshnet sleeve gcm ${side}`);
+    return deriveKey(sessionKey, { salt: new Uint8Array(0), info, length: GCM_KEY });
+  };
+  const [dialler, other] = [keyOf("outbound"), keyOf("inbound")];
+  return outbound ? { seal: dialler, open: other } : { seal: other, open: dialler };
 }
 
 /** NaCl secretbox by the sealer of mesh connections. It allocates: for hosts without a native cipher. */

@@ -1,5 +1,5 @@
 /** The ciphers of mesh connections on @noble (source: spec mesh.md, section 2.4). The only importer of @noble. */
-import type { Sealer } from "../core/ports.ts";
+import type { DeriveKey, Sealer } from "../core/ports.ts";
 
 // "expand 32-byte k" as little-endian words.
 const SIGMA = Uint32Array.of(0x61707865, 0x3320646e, 0x79622d32, 0x6b206574);
@@ -17,12 +17,7 @@ function notLoaded(): never {
 }
 
 /** Derives keys: HKDF-SHA256. */
-export async function loadHkdf(): Promise<
-  (
-    secret: Uint8Array,
-    use: { readonly salt: Uint8Array; readonly info: Uint8Array; readonly length: number },
-  ) => Uint8Array
-> {
+export async function loadHkdf(): Promise<DeriveKey> {
   const [{ hkdf }, { sha256 }] = await Promise.all([
     import("@noble/hashes/hkdf.js"),
     import("@noble/hashes/sha2.js"),

@@ -2,12 +2,10 @@
 import { bundle, listFiles, readVersion } from "./bundle.ts";
 import { messageOf } from "../core/errors.ts";
 import { packDeno, selfExtracting } from "./executable.ts";
+import { carriedBy } from "./libraries.ts";
 import type { PayloadFile } from "./payload.ts";
 import { capture, exists, fail, root, temporaryFolder } from "./run.ts";
 import { ensure, libraryFolders } from "./setup.ts";
-
-/** Libraries that the program carries, for hosts that lack them. */
-export const LIBRARIES: readonly string[] = ["libnl-3.so.200", "libsodium.so.23"];
 
 /** Builds the executable and returns its path. Equal sources give equal bytes. */
 export async function build(): Promise<string> {
@@ -29,10 +27,10 @@ export async function build(): Promise<string> {
 
 /** Libraries of this machine: the daemon loads them from beside the program, so that a host needs nothing installed. */
 function libraries(): PayloadFile[] {
-  return LIBRARIES.map((name) => {
-    const folder = libraryFolders().find((candidate) => exists(`${candidate}/${name}`));
-    if (folder === undefined) throw new Error(`Cannot find ${name} on this machine`);
-    return { path: `lib/${name}`, bytes: Deno.readFileSync(`${folder}/${name}`) };
+  return carriedBy(Deno.build.arch).map(({ file }) => {
+    const folder = libraryFolders().find((candidate) => exists(`${candidate}/${file}`));
+    if (folder === undefined) throw new Error(`Cannot find ${file} on this machine`);
+    return { path: `lib/${file}`, bytes: Deno.readFileSync(`${folder}/${file}`) };
   });
 }
 

@@ -66,6 +66,7 @@ const NATIVE: readonly Package[] = [
   { apt: "libnl-3-200", library: "libnl-3.so.200" },
   { apt: "libsodium23", library: "libsodium.so.23" },
   { apt: "libssl3", library: "libcrypto.so.3" },
+  ...Deno.build.arch === "x86_64" ? [{ apt: "libipsec-mb1", library: "libIPSec_MB.so.1" }] : [],
 ];
 const LAB: readonly Package[] = [
   ...NATIVE,

@@ -90,7 +90,7 @@ export function engineParts(folder: string | undefined): readonly Part[] {
 export const DEMO_PARTS: readonly Part[] = [["ovs"], []].map((words) => ({
   name: ["demo", ...words].join(" "),
   args: ["run", "-A", "mod/tasks/demo.ts", ...words],
-  timeoutMs: 12 * MINUTE,
+  timeoutMs: 20 * MINUTE,
   env: { DEMO_BUILT: "1" },
 }));
 

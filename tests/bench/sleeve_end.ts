@@ -1,6 +1,6 @@
 /** One end of a sleeve link without mesh and datapath: TAP, engine, UDP. `sleeve_end.ts SELF PEER-ADDRESS CIPHER PARTIAL`,
  * in the network namespace of its host; sleeve_tap.ts starts two of them. */
-import { AesGcm } from "../../ffi/libcrypto.ts";
+import { AesGcm } from "../../ffi/aes_gcm.ts";
 import { Poller } from "../../ffi/poll.ts";
 import { SodiumSecretbox } from "../../ffi/sodium.ts";
 import { Tap } from "../../ffi/tap.ts";
@@ -11,6 +11,8 @@ import type { LinkId, LinkProtection } from "../../mod/core/overlay_port.ts";
 import type { Millis } from "../../mod/core/time.ts";
 import { chooseChannel } from "../../mod/overlay/ports/sleeve_channel.ts";
 import { SleeveEngine } from "../../mod/sleeve/sleeve_engine.ts";
+import { gcmKeys } from "../../mod/sleeve/sleeve_seal.ts";
+import { loadHkdf } from "../../mod/sys/sealer.ts";
 import type { SleeveCarrier, SleeveNews } from "../../mod/overlay/ports/sleeve_port.ts";
 import { type PeerNumber, peerNumber, sleeveOverheads } from "../../mod/wire/mesh/sleeve.ts";
 import { vniOf } from "../../mod/wire/packet/vxlan.ts";
@@ -32,6 +34,7 @@ const overheads = sleeveOverheads({ sealed: cipher !== "plain" });
 const path = { mtu: 1_500 - overheads.df, fragmentsArrive: true };
 const shorts = (short: number) => (short + 1) as ShortId;
 const link = 1 as LinkId;
+const deriveKey = await loadHkdf();
 
 using tap = Tap.open({ name: TAP_NAME, longest: TAP_PACKET });
 const socket = UdpSocket.open({ port: PORT });
@@ -56,7 +59,7 @@ using engine = new SleeveEngine({
   joinUdp: tap.udpOffload && Deno.env.get("NOUSO") === undefined,
   ciphers: {
     secretbox: (key) => new SodiumSecretbox(key),
-    gcm: (key, outbound) => AesGcm.ofSession(key, outbound),
+    gcm: (key, outbound) => new AesGcm(gcmKeys(deriveKey, key, outbound)),
   },
   mtu: 65_535,
   self: peerNumber(NAMES[self]!),

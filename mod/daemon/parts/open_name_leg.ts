@@ -73,7 +73,9 @@ export function openNameLeg(
     failed(thrown);
     return { listen: undefined, problem, keep() {}, [Symbol.dispose]() {} };
   }
+  let ended = false;
   const keep = () => {
+    if (ended) return; // news of the switch may come while the daemon ends
     try {
       leg.keep();
       problem = undefined;
@@ -89,6 +91,9 @@ export function openNameLeg(
       return problem;
     },
     keep,
-    [Symbol.dispose]: () => held[Symbol.dispose](),
+    [Symbol.dispose]() {
+      ended = true;
+      held[Symbol.dispose]();
+    },
   };
 }

@@ -1,5 +1,5 @@
 /** What the user-space path is made of in a running daemon: ciphers, UDP socket, TAP. */
-import { AesGcm } from "../../../ffi/libcrypto.ts";
+import { AesGcm } from "../../../ffi/aes_gcm.ts";
 import { SodiumSecretbox } from "../../../ffi/sodium.ts";
 import { Tap } from "../../../ffi/tap.ts";
 import { UdpSocket } from "../../../ffi/udp_socket.ts";
@@ -8,9 +8,9 @@ import type { Logger } from "../../core/ports.ts";
 import type { DataplaneConfig } from "../../overlay/ports/dataplane_messages.ts";
 import { SleeveEngine } from "../../sleeve/sleeve_engine.ts";
 import type { PeerDirectory, SleevePort, TakePacket } from "../../overlay/ports/sleeve_port.ts";
-import { secretboxCipher, type SleeveCiphers } from "../../sleeve/sleeve_seal.ts";
+import { gcmKeys, secretboxCipher, type SleeveCiphers } from "../../sleeve/sleeve_seal.ts";
 import type { TapPort } from "../../overlay/ports/tap_port.ts";
-import { loadSealer } from "../../sys/sealer.ts";
+import { loadHkdf, loadSealer } from "../../sys/sealer.ts";
 import { peerNumber } from "../../wire/mesh/sleeve.ts";
 import { TAP_NAME, TAP_PACKET } from "../../overlay/ports/tap_port.ts";
 import { decodeSendDropped, getStatistics } from "../../wire/netlink/rtnetlink.ts";
@@ -21,7 +21,7 @@ const PROBE_KEY = new Uint8Array(32);
 /** Whether AES-256-GCM can be had on this host, and so be announced. */
 export function hasGcm(): boolean {
   try {
-    AesGcm.ofSession(PROBE_KEY, true);
+    new AesGcm({ seal: PROBE_KEY, open: PROBE_KEY });
     return true;
   } catch {
     return false;
@@ -38,7 +38,9 @@ const NO_CIPHERS: SleeveCiphers = {
 
 /** The ciphers; without libsodium the same one from the handshake's library, a tenth as fast, which the log says. */
 async function loadCiphers(log: Logger): Promise<SleeveCiphers> {
-  const gcm = (key: Uint8Array, outbound: boolean) => hasGcm() ? AesGcm.ofSession(key, outbound) : undefined;
+  const deriveKey = await loadHkdf();
+  const gcm = (key: Uint8Array, outbound: boolean) =>
+    hasGcm() ? new AesGcm(gcmKeys(deriveKey, key, outbound)) : undefined;
   try {
     new SodiumSecretbox(PROBE_KEY);
     return { secretbox: (key) => new SodiumSecretbox(key), gcm };

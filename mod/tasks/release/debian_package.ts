@@ -27,7 +27,8 @@ export function control(version: string, architecture: string): Control {
     Architecture: architecture,
     Maintainer: MAINTAINER,
     Depends: "libc6 (>= 2.27), libgcc-s1, libnl-3-200, libsodium23, init-system-helpers (>= 1.51)",
-    Recommends: "libssl3t64 | libssl3",
+    // OpenSSL of newer releases, which have no libipsec-mb1, is fast by itself.
+    Recommends: `libssl3t64 | libssl3${architecture === "amd64" ? ", libipsec-mb1 | libssl3t64" : ""}`,
     Suggests: "docker.io",
     Section: "net",
     Priority: "optional",

@@ -1,13 +1,14 @@
 /** The files of a container image below the program: what a root needs to run it, out of Debian's packages. */
 import { capture, exists, temporaryFolder } from "../run.ts";
+import { carriedBy } from "../libraries.ts";
 import type { TarEntry } from "../tar.ts";
 import { unpackPackage } from "./debian_packages.ts";
 import type { ReleaseProgram } from "./program.ts";
 
-/** Libraries that Deno is linked with, and those that the program loads. */
+/** Libraries that Deno is linked with, and what the program loads where it is there. */
 const LIBRARIES = [
   ...["libc.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libgcc_s.so.1"],
-  ...["libnl-3.so.200", "libsodium.so.23", "libcrypto.so.3"],
+  "libcrypto.so.3",
 ];
 
 /** The root's files: libraries, a shell for the launcher, and what tells which packages they are from. */
@@ -34,7 +35,7 @@ export async function rootFiles(program: ReleaseProgram): Promise<readonly TarEn
       bytes: ofLibraries(architecture.loader.split("/").at(-1)!),
       mode: 0o755,
     },
-    ...LIBRARIES.map((name): TarEntry => ({
+    ...[...LIBRARIES, ...carriedBy(architecture.name).map(({ file }) => file)].map((name): TarEntry => ({
       kind: "file",
       path: `${folder}/${name}`,
       bytes: ofLibraries(name),

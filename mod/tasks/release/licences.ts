@@ -5,6 +5,7 @@ export const LICENCES: Readonly<Record<string, string>> = {
   "deno": "MIT",
   "libnl-3-200": "LGPL-2.1-only",
   "libsodium23": "ISC",
+  "libipsec-mb1": "BSD-3-Clause",
   "@leichtgewicht/ip-codec": "MIT",
   "@logtape/logtape": "MIT",
   "@noble/ciphers": "MIT",

@@ -1,15 +1,13 @@
 /** What every form of a release is made of, for one architecture. */
 import { bundle, FLAGS, readVersion } from "../bundle.ts";
-import { LIBRARIES } from "../build.ts";
 import { packDeno, type PackedDeno, readScript } from "../executable.ts";
+import { carriedBy } from "../libraries.ts";
 import { type PayloadFile, render, sha256 } from "../payload.ts";
 import { capture, root, temporaryFolder } from "../run.ts";
 import type { Architecture } from "./architectures.ts";
 import { type DebianPackage, fetchPackages, unpackPackage } from "./debian_packages.ts";
 import { runtimePath } from "./runtimes.ts";
 
-/** Debian's packages with the libraries that the program carries. */
-const LIBRARY_PACKAGES = ["libnl-3-200", "libsodium23"];
 /** What Deno itself needs, and the library of ciphers that the program uses where it is there. */
 const SYSTEM_PACKAGES = ["libc6", "libgcc-s1", "libssl3", "dash"];
 /** Where packages and images have the program. */
@@ -61,14 +59,16 @@ export async function gather(
   bundled: readonly PayloadFile[],
 ): Promise<ReleaseProgram> {
   const deno = await packDeno(Deno.readFileSync(runtimePath(architecture)));
-  const fetched = await fetchPackages(architecture, [...LIBRARY_PACKAGES, ...SYSTEM_PACKAGES]);
+  const carried = carriedBy(architecture.name);
+  const names = carried.map(({ debian }) => debian);
+  const fetched = await fetchPackages(architecture, [...names, ...SYSTEM_PACKAGES]);
   const hashed = fetched.map((one) => ({ ...one, sha256: sha256(Deno.readFileSync(one.path)) }));
-  const packages = hashed.filter(({ name }) => LIBRARY_PACKAGES.includes(name));
+  const packages = hashed.filter(({ name }) => names.includes(name));
   using scratch = temporaryFolder();
   for (const one of packages) await unpackPackage(one, scratch.path);
-  const libraries = LIBRARIES.map((name) => ({
-    path: `lib/${name}`,
-    bytes: readLibrary(scratch.path, architecture, name),
+  const libraries = carried.map(({ file }) => ({
+    path: `lib/${file}`,
+    bytes: readLibrary(scratch.path, architecture, file),
   }));
   const system = hashed.filter(({ name }) => SYSTEM_PACKAGES.includes(name));
   return { architecture, deno, bundle: bundled, libraries, packages, system };
@@ -83,7 +83,7 @@ function readLibrary(folder: string, { triplet }: Architecture, name: string): U
       if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
     }
   }
-  throw new Error(`Debian's packages ${LIBRARY_PACKAGES.join(" and ")} have no ${name}`);
+  throw new Error(`Debian's packages of the libraries that the program carries have no ${name}`);
 }
 
 /** The command of packages and images, which starts the unpacked program. */

@@ -97,15 +97,16 @@ declareTests(suite({
     const tap = (await links(host.netns)).find(({ ifname }) => ifname === "mesh-tap");
     assert.equal((tap as unknown as { master: string }).master, "meshnet");
   },
-  "a container that somebody took off the bridge is missed, and put back by attach": async (world) => {
+  "containers that somebody took off the bridge are back after attach": async (world) => {
     const host = world.host(1);
     const [one, two] = [world.container(1), world.container(2)];
     for (const { ifname } of await links(host.netns)) {
       if (ifname.startsWith("vmn")) await ip([`link set ${ifname} nomaster`], host.netns);
     }
-    const { problems } = await host.status();
-    assert.equal(problems.length, 2);
-    assert.match(problems[0]!.message, /not connected to the switch/);
+    // Each is a problem until the daemon, which hears of it, has put it back by itself.
+    for (const { message } of (await host.status()).problems) {
+      assert.match(message, /not connected to the switch/);
+    }
     for (const n of [1, 2]) await host.attach(world.container(n), `10.2.1.${n}/24`);
     await one.mustPing(two.address, "-c", "3", "-i", "0.05", "-W", "3");
     assert.deepEqual((await host.status()).problems, []);

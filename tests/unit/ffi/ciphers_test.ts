@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { fromHex, toHex } from "../../../mod/core/bytes.ts";
-import { secretboxCipher } from "../../../mod/sleeve/sleeve_seal.ts";
-import { loadSealer } from "../../../mod/sys/sealer.ts";
-import { AesGcm, deriveKey } from "../../../ffi/libcrypto.ts";
+import { gcmKeys, secretboxCipher } from "../../../mod/sleeve/sleeve_seal.ts";
+import { loadHkdf, loadSealer } from "../../../mod/sys/sealer.ts";
+import { AesGcm } from "../../../ffi/aes_gcm.ts";
 import { type LibraryName, openLibrary } from "../../../ffi/libs.ts";
 import { SodiumSecretbox } from "../../../ffi/sodium.ts";
+import { kindFor, VectorGcm } from "../../../ffi/vector_gcm.ts";
 import { seededRandom } from "../properties.ts";
 
 function hasLibrary(name: LibraryName): boolean {
@@ -19,7 +20,14 @@ function hasLibrary(name: LibraryName): boolean {
 const sodium = hasLibrary("libsodium");
 const openssl = hasLibrary("libcrypto");
 if (sodium) new SodiumSecretbox(new Uint8Array(32)); // opens the libraries, once for the process
-if (openssl) new AesGcm({ seal: new Uint8Array(32), open: new Uint8Array(32) });
+const zero = new Uint8Array(32);
+const vector = VectorGcm.create(zero) !== undefined;
+if (openssl) new AesGcm({ seal: zero, open: zero }, { without: "vector" });
+/** Each way by which this machine can do it. */
+const WAYS = [
+  ...vector ? [{ way: "one call for a packet", options: {} }] : [],
+  ...openssl ? [{ way: "OpenSSL", options: { without: "vector" } }] as const : [],
+];
 const noble = await loadSealer();
 
 /** Where a packet's text begins: sender, S and tag are before it. */
@@ -51,14 +59,31 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: "AesGcm seals as AES-256-GCM of WebCrypto does, bound to the packet's sender",
-  ignore: !openssl,
-  async fn() {
+for (const { way, options } of WAYS) {
+  Deno.test(`AesGcm by ${way} seals as WebCrypto does, bound to the packet's sender`, async () => {
     const random = seededRandom();
-    for (const length of [0, 1, 64, 511, 512, 513, 1_400, 60_000]) { // short ones go another way
+    // Short ones go another way, and a wide instruction takes many blocks of 16 at once.
+    const lengths = [
+      ...Array(66).keys(),
+      127,
+      128,
+      255,
+      256,
+      257,
+      511,
+      512,
+      513,
+      1_378,
+      1_400,
+      9_000,
+      60_000,
+    ];
+    for (const length of lengths) {
       const [one, two] = [random.bytes(32), random.bytes(32)];
-      const [ours, theirs] = [new AesGcm({ seal: one, open: two }), new AesGcm({ seal: two, open: one })];
+      const [ours, theirs] = [
+        new AesGcm({ seal: one, open: two }, options),
+        new AesGcm({ seal: two, open: one }, options),
+      ];
       const nonce = Uint8Array.from(random.bytes(24));
       const bytes = Uint8Array.from(random.bytes(TEXT + length));
       const plain = bytes.slice();
@@ -85,32 +110,69 @@ Deno.test({
       assert.equal(ours.open(nonce, good.slice(), TEXT, TEXT + length), false, "its own");
       assert.equal(theirs.open(nonce, good, TEXT, TEXT + length), true, "works on after a forged one");
     }
-  },
-});
+  });
 
-Deno.test({
-  name: "AesGcm agrees with the published test case of GCM",
-  ignore: !openssl,
-  fn() {
+  Deno.test(`AesGcm by ${way} agrees with the published test case of GCM`, () => {
     // The GCM specification's test case 14, but for the name that is authenticated here: WebCrypto stands for that.
-    const zero = new Uint8Array(32);
     const bytes = new Uint8Array(TEXT + 16);
-    new AesGcm({ seal: zero, open: zero }).seal(new Uint8Array(24), bytes, TEXT, TEXT + 16);
+    new AesGcm({ seal: zero, open: zero }, options).seal(new Uint8Array(24), bytes, TEXT, TEXT + 16);
     assert.equal(toHex(bytes.subarray(TEXT)), toHex(fromHex("cea7403d4d606b6e074ec5d3baf39d18")));
+  });
+}
+
+Deno.test({
+  name: "what the wide instructions seal OpenSSL opens, and the other way round",
+  ignore: !vector || !openssl,
+  fn() {
+    const random = seededRandom();
+    const keys = { seal: random.bytes(32), open: random.bytes(32) };
+    const ours = new AesGcm(keys);
+    const theirs = new AesGcm({ seal: keys.open, open: keys.seal }, { without: "vector" });
+    for (const [a, b] of [[ours, theirs], [theirs, ours]] as const) {
+      for (const length of [0, 5, 300, 1_378, 8_000]) {
+        const nonce = Uint8Array.from(random.bytes(24));
+        const plain = Uint8Array.from(random.bytes(TEXT + length));
+        const bytes = plain.slice();
+        a.seal(nonce, bytes, TEXT, bytes.length);
+        assert.equal(b.open(nonce, bytes, TEXT, bytes.length), true);
+        assert.deepEqual(bytes.subarray(TEXT), plain.subarray(TEXT));
+      }
+    }
   },
 });
 
+Deno.test("the wide instructions are used wherever library and processor have them", () => {
+  const expected = hasLibrary("libIPSec_MB") && kindFor(Deno.readTextFileSync("/proc/cpuinfo")) !== undefined;
+  assert.equal(vector, expected);
+});
+
+Deno.test("only code for which the processor has all instructions is taken", () => {
+  const wide = "aes pclmulqdq avx avx2 bmi1 bmi2 vaes vpclmulqdq avx512f avx512dq avx512cd avx512bw avx512vl";
+  const cpuinfo = (flags: string) => `processor\t: 0\nflags\t\t: fpu ${flags} sse2\nbugs\t\t: vaes\n`;
+  assert.equal(kindFor(cpuinfo(wide)), "vaes_avx512");
+  for (const flag of ["vaes", "vpclmulqdq", "avx512f", "avx512vl"]) {
+    assert.equal(kindFor(cpuinfo(wide.replace(new RegExp(`\\b${flag}\\b`), ""))), "avx_gen4", flag);
+  }
+  for (const flag of ["aes", "avx2", "bmi2", "pclmulqdq"]) {
+    assert.equal(kindFor(cpuinfo(wide.replace(new RegExp(`\\b${flag}\\b`), ""))), undefined, flag);
+  }
+  assert.equal(kindFor("Features\t: fp asimd aes pmull\n"), undefined);
+  assert.equal(kindFor(""), undefined);
+});
+
 Deno.test({
-  name: "deriveKey() is HKDF-SHA256, and AesGcm.ofSession() has a key for each direction",
-  ignore: !openssl,
+  name: "a session has a key for each direction, by HKDF-SHA256",
+  ignore: WAYS.length === 0,
   async fn() {
     const secret = Uint8Array.from(seededRandom().bytes(32));
     const base = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
     const info = new TextEncoder().encode("meshnet sleeve gcm outbound");
     const params = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(0), info };
     const expected = new Uint8Array(await crypto.subtle.deriveBits(params, base, 256));
-    assert.equal(toHex(deriveKey(secret, "meshnet sleeve gcm outbound")), toHex(expected));
-    const [a, b] = [AesGcm.ofSession(secret, true), AesGcm.ofSession(secret, false)];
+    const deriveKey = await loadHkdf();
+    const keys = gcmKeys(deriveKey, secret, true);
+    assert.equal(toHex(keys.seal), toHex(expected));
+    const [a, b] = [new AesGcm(keys), new AesGcm(gcmKeys(deriveKey, secret, false))];
     const nonce = new Uint8Array(24);
     const sealedBy = (cipher: AesGcm) => {
       const bytes = new Uint8Array(TEXT + 100);

@@ -9,6 +9,8 @@ Deno.test("control() names what the program needs of Debian", () => {
   const text = controlText(control("1.2.3", "arm64"));
   assert.match(text, /^Package: meshnet\nVersion: 1\.2\.3\nArchitecture: arm64\n/);
   assert.match(text, /^Depends: .*\blibnl-3-200, libsodium23\b/m);
+  assert.match(text, /^Recommends: libssl3t64 \| libssl3$/m);
+  assert.match(controlText(control("1.2.3", "amd64")), /^Recommends: .*, libipsec-mb1 \| libssl3t64$/m);
   assert.match(text, /^Description: one Ethernet.*\n( .+\n)+$/m);
 });
 
