@@ -71,20 +71,6 @@ export function removeQuietly(path: string): void {
   } catch { /* it has gone */ }
 }
 
-/** Calls when something in a folder is removed, renamed or made, and when the folder itself goes; undefined where that
- * cannot be watched. Watching ends with the folder. */
-export function watchFolder(folder: string, changed: () => void): Deno.FsWatcher | undefined {
-  try {
-    const watcher = Deno.watchFs(folder, { recursive: false });
-    void (async () => {
-      for await (const { kind } of watcher) if (kind !== "access" && kind !== "modify") changed();
-    })().catch(() => {}); // closed
-    return watcher;
-  } catch {
-    return undefined; // the host's watches are used up
-  }
-}
-
 /** Which file is at a path; undefined: none. */
 function identityOf(path: string): string | undefined {
   try {

@@ -1,6 +1,6 @@
 /** Waiting until somebody listens at a Unix socket: the kernel tells when its folder changes, and nothing polls. */
 import type { Faults } from "../core/faults.ts";
-import { watchFolder } from "../control/socket_file.ts";
+import { watchOver } from "../control/folder_watch.ts";
 
 /** Tries after a change, in milliseconds: whoever makes a socket begins to listen a little later, and a change of the
  * folder's first moments may not be told. All within the time after which memory of the start is given back. */
@@ -20,57 +20,70 @@ export interface SocketWait {
 
 /** Returns when somebody can be reached at `path`. Throws the signal's reason. */
 export async function untilReachable(path: string, parts: SocketWait): Promise<void> {
-  const { absent, signal, tryIt } = parts;
   let told: string | undefined;
+  /** Whether somebody can be reached. */
+  const tryNow = async () => {
+    const reason = await parts.tryIt();
+    parts.signal.throwIfAborted();
+    if (reason !== undefined && reason !== told) parts.absent(reason);
+    told = reason;
+    return reason === undefined;
+  };
   for (;;) {
-    using change = watchFor(path, parts);
-    for (const ms of [...TRIES_MS, change.isBlind ? BLIND_MS : Infinity]) {
-      if (await change.within(ms)) break;
-      signal.throwIfAborted();
-      const reason = await tryIt();
-      signal.throwIfAborted();
-      if (reason === undefined) return;
-      if (reason !== told) absent(reason);
-      told = reason;
-    }
-    signal.throwIfAborted();
+    if (await isReachedIn(nearestFolder(path), path, tryNow, parts)) return;
   }
 }
 
-interface Change extends Disposable {
-  /** Whether nothing can be watched. */
-  readonly isBlind: boolean;
-  /** Whether the folder changes, or the signal aborts, within that time. */
-  within(ms: number): Promise<boolean>;
+/** Whether somebody is reached while this is the nearest folder of the path. */
+async function isReachedIn(
+  folder: string,
+  path: string,
+  tryNow: () => Promise<boolean>,
+  { faults, signal }: Pick<SocketWait, "faults" | "signal">,
+): Promise<boolean> {
+  const change = new Change();
+  const note = faults.guard("watch for a socket", () => change.set());
+  signal.addEventListener("abort", note, { once: true });
+  using _abort = { [Symbol.dispose]: () => signal.removeEventListener("abort", note) };
+  using watch = watchOver(folder, note);
+  do {
+    if (watch.isBlind) watch.renew();
+    change.clear();
+    for (const ms of [...TRIES_MS, watch.isBlind ? BLIND_MS : Infinity]) {
+      if (await change.within(ms)) break;
+      signal.throwIfAborted();
+      if (await tryNow()) return true;
+      if (nearestFolder(path) !== folder) return false; // it came before the watch began
+    }
+    signal.throwIfAborted();
+  } while (nearestFolder(path) === folder);
+  return false;
 }
 
-/** Watches the nearest folder of a path that there is. */
-function watchFor(path: string, { faults, signal }: Pick<SocketWait, "faults" | "signal">): Change {
-  let changed = false;
-  let wake = () => {};
-  const note = faults.guard("watch for a socket", () => {
-    changed = true;
-    wake();
-  });
-  const watcher = watchFolder(nearestFolder(path), note);
-  signal.addEventListener("abort", note, { once: true });
-  const close = faults.guard("watch for a socket", () => watcher?.close());
-  return {
-    isBlind: watcher === undefined,
-    async within(ms) {
-      if (changed || signal.aborted) return true;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      wake = resolve;
-      const timer = ms === Infinity ? undefined : setTimeout(resolve, ms);
-      await promise;
-      clearTimeout(timer);
-      return changed;
-    },
-    [Symbol.dispose]() {
-      signal.removeEventListener("abort", note);
-      close();
-    },
-  };
+/** Whether something has happened, which can be waited for. */
+class Change {
+  #isSet = false;
+  #wake = () => {};
+
+  set(): void {
+    this.#isSet = true;
+    this.#wake();
+  }
+
+  clear(): void {
+    this.#isSet = false;
+  }
+
+  /** Whether it happens within that time, or has happened. */
+  async within(ms: number): Promise<boolean> {
+    if (this.#isSet) return true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    const timer = ms === Infinity ? undefined : setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+    return this.#isSet;
+  }
 }
 
 /** The real path of the nearest folder above: links are followed, so that a folder behind one is watched, too. */
