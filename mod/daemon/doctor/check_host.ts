@@ -14,7 +14,7 @@ import { Intro, type IntroResult } from "../../mesh/connections/intro.ts";
 import { parseDialTarget } from "../../mesh/dialing/target.ts";
 import type { ConnectionSnapshot } from "../../mesh/snapshot.ts";
 import { dial, DialError, lookUp, type Stream } from "../../mesh/tcp/tcp_shell.ts";
-import type { LinkReport } from "../../overlay/ports/dataplane_types.ts";
+import type { DataplaneReport, LinkReport } from "../../overlay/ports/dataplane_types.ts";
 import { loadSealer, NO_SEALER } from "../../sys/sealer.ts";
 import type { Config } from "../config/config.ts";
 import type { PathChannel } from "./path_channel.ts";
@@ -30,11 +30,8 @@ const LATE = {
 /** What a datagram holds: nothing that a peer would take for something. */
 const DATAGRAM = new TextEncoder().encode("meshnet?") as Uint8Array<ArrayBuffer>;
 
-/** What a running daemon knows of another host. */
-export interface KnownHost {
-  readonly connection: ConnectionSnapshot;
-  readonly link: LinkReport | undefined;
-}
+/** What is asked of the data plane, once for each look. */
+export type Overlay = Pick<DataplaneReport, "datapath" | "links">;
 
 /** What is looked with. */
 export interface CheckParts {
@@ -42,14 +39,11 @@ export interface CheckParts {
   readonly clock: Clock;
   /** What a daemon can say; undefined: none runs. */
   readonly daemon: {
-    /** The host that is called so, or has one of these addresses. */
-    readonly known: (word: string, ips: readonly Ip[]) => Promise<KnownHost | undefined>;
+    /** The connection with the host that is called so, or has one of these addresses. */
+    readonly known: (word: string, ips: readonly Ip[]) => ConnectionSnapshot | undefined;
+    readonly overlay: () => Promise<Overlay>;
     readonly ask: PathChannel["ask"];
     readonly knows: (peer: PeerName) => boolean;
-    readonly noFastdp: () => Promise<string | null>;
-    /** Whether this host is to have a port for tunnels, and has none at this UDP port. */
-    readonly noTunnelPort: (udpPort: number) => Promise<boolean>;
-    readonly mtu: () => Promise<number>;
     readonly firewall: () => CheckFacts["firewall"];
     /** That the way to a peer, or to whoever was last at an address, fails and works by turns, if it does. */
     readonly unsteady: (peer: PeerName | undefined, ip: Ip) => string | undefined;
@@ -66,9 +60,9 @@ export interface CheckParts {
 export async function checkHost(word: string, parts: CheckParts): Promise<CheckReport> {
   const { about, config, daemon } = parts;
   if (daemon?.isSelf(word) === true) return itself(word, { address: null, about });
-  const called = await daemon?.known(word, []);
+  const called = daemon?.known(word, []);
   const left = called === undefined ? daemon?.left(word) : undefined;
-  const target = parseDialTarget(called?.connection.address ?? (left?.ip || word));
+  const target = parseDialTarget(called?.address ?? (left?.ip || word));
   if (!target.ok) {
     throw new MeshnetError("usage/bad-option", `Cannot check ${word}: ${target.reason}`, {
       hint: "Give HOST or HOST:PORT, or the nickname of a peer",
@@ -90,11 +84,11 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
   const ips = found;
   const own = ips.find(isOwnAddress);
   if (own !== undefined && port === config.port) return itself(word, { address: own, about });
-  const known = called ?? await daemon?.known(word, ips);
+  const known = called ?? daemon?.known(word, ips);
   const ip = known === undefined ? ips.find(isIpv4) ?? ips[0]! : ips[0]!;
   return await look(
     word,
-    { ip, port: called === undefined || called.connection.outbound ? port : config.port },
+    { ip, port: called === undefined || called.outbound ? port : config.port },
     { known, parts: left === undefined ? parts : { ...parts, about: lineOf(left) } },
   );
 }
@@ -123,50 +117,60 @@ function itself(
 async function look(
   word: string,
   at: Endpoint,
-  { known, parts }: { readonly known: KnownHost | undefined; readonly parts: CheckParts },
+  { known, parts }: { readonly known: ConnectionSnapshot | undefined; readonly parts: CheckParts },
 ): Promise<CheckReport> {
   const { config, daemon } = parts;
   const next = { ip: at.ip, port: at.port + 1 };
-  const isConnected = known?.connection.link !== undefined;
-  const [tcp, udp, udpNext] = await Promise.all([
+  const isConnected = known?.link !== undefined;
+  const [overlay, tcp, udp, udpNext] = await Promise.all([
+    daemon?.overlay(),
     isConnected
       ? { tcp: "connected" as const, reason: "", intro: undefined, nickname: null }
       : knock(at, parts),
     datagram(at),
     datagram(next),
   ]);
-  const peer = known?.connection.peer;
+  const link = isConnected ? overlay?.links.find((one) => one.link === known.link) : undefined;
+  const peer = known?.peer;
   const timed = peer !== undefined && isConnected && daemon?.knows(peer)
     ? await daemon.ask(peer, { to: null, from: null, src: null, dst: null, ip: null })
     : undefined;
   // Tunnels to a host with another port have a port of their own here, which only a link makes.
-  const noTunnelPort = at.port === config.port && await daemon?.noTunnelPort(next.port) === true;
+  const noTunnelPort = at.port === config.port && overlay !== undefined &&
+    lacksTunnelPort(overlay.datapath, next.port);
+  const works = link?.overlays.some(({ overlay, works }) => overlay === "fastdp" && works) === true;
+  const isTunnelMissed = (noTunnelPort || known !== undefined) && !works;
   const facts: CheckFacts = {
-    ...{ host: known?.connection.nickname || word, address: at.ip, local: udp.local, port: at.port },
+    ...{ host: known?.nickname || word, address: at.ip, local: udp.local, port: at.port },
     ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp: udp.met, udpNext: udpNext.met },
-    link: isConnected ? linkFacts(known) : undefined,
+    link: isConnected ? linkFacts(known, link) : undefined,
     unsteady: daemon?.unsteady(peer, at.ip),
-    info: known === undefined ? "" : plainReason(known.connection.info),
-    noFastdp: await daemon?.noFastdp() ?? null,
+    info: known === undefined ? "" : plainReason(known.info),
+    noFastdp: overlay?.datapath.noFastdp ?? null,
     noTunnelPort,
     password: (config.password?.length ?? 0) > 0,
-    mtu: await daemon?.mtu(),
+    mtu: overlay?.datapath.mtu,
     routeMtu: pathMtusTo(at).interfaceMtu,
     clock: timed && { aheadMs: timed.clockMs, ms: timed.ms },
     firewall: daemon?.firewall(),
-    tunnelHolder: await holderOf(next, { known, noTunnelPort }),
+    tunnelHolder: isTunnelMissed ? await holderOf(next) : undefined,
   };
   const lines = [...parts.about === undefined ? [] : [parts.about], ...checkLines(facts)];
   return {
     host: word,
     address: at.ip,
-    peer: known?.connection.nickname ?? tcp.nickname,
+    peer: known?.nickname ?? tcp.nickname,
     good: !lines.some(({ state }) => state === "bad"),
     lines,
   };
 }
 
-function linkFacts({ connection, link }: KnownHost): CheckFacts["link"] {
+/** Whether this host is to have a port for tunnels, and has none at this UDP port. */
+function lacksTunnelPort({ ports, tunnels }: Overlay["datapath"], udpPort: number): boolean {
+  return tunnels && !ports.some((port) => port.kind === "vxlan" && port.udpPort === udpPort);
+}
+
+function linkFacts(connection: ConnectionSnapshot, link: LinkReport | undefined): CheckFacts["link"] {
   const overlay = (name: string) => {
     const found = link?.overlays.find((one) => one.overlay === name);
     return found && { works: found.works, why: found.why ?? "" };
@@ -180,13 +184,8 @@ function linkFacts({ connection, link }: KnownHost): CheckFacts["link"] {
   };
 }
 
-/** Who has the port of this host's tunnels, where these do not work. */
-async function holderOf(
-  next: Endpoint,
-  { known, noTunnelPort }: { readonly known: KnownHost | undefined; readonly noTunnelPort: boolean },
-): Promise<PortHolder | undefined> {
-  const works = known?.link?.overlays.some(({ overlay, works }) => overlay === "fastdp" && works);
-  if (!noTunnelPort && known === undefined || works === true) return undefined;
+/** Who has the port of this host's tunnels. */
+async function holderOf(next: Endpoint): Promise<PortHolder | undefined> {
   const { portHolder } = await import("../host/port_owner.ts");
   return portHolder(next.port, isIpv4(next.ip) ? "ipv4" : "ipv6", undefined, ["udp"]);
 }

@@ -12,29 +12,21 @@ export function knownHosts(
 ): NonNullable<CheckParts["daemon"]> {
   const { dataplane, firewall, paths, router } = parts;
   return {
-    async known(word, ips) {
+    known(word, ips) {
       const { connections, targets } = router.snapshot();
       const peer = targets.find(({ target }) => target === word)?.peer;
       const all = connections.filter(({ address, ...one }) =>
         one.peer !== undefined && (one.peer === word || one.peer === peer) || one.nickname === word ||
         ips.includes(ipOf(address)!)
       );
-      const connection = all.find(({ link }) => link !== undefined) ?? all[0];
-      if (connection === undefined) return undefined;
-      const { links } = await dataplane.report();
-      return { connection, link: links.find(({ link }) => link === connection.link) };
+      return all.find(({ link }) => link !== undefined) ?? all[0];
     },
+    overlay: () => dataplane.report(),
     unsteady: (peer, ip) => unsteadyWay(parts.history.list(), { ip, peer }, ago)?.message,
     left: (word) => leftOf(parts).find(({ name, peer }) => name === word || peer === word),
     isSelf: (word) => word === paths.self || word === paths.nickname,
     ask: (peer, question) => paths.channel.ask(peer, question),
     knows: (peer) => paths.knows(peer),
-    noFastdp: async () => (await dataplane.report()).datapath.noFastdp ?? null,
-    async noTunnelPort(udpPort) {
-      const { ports, tunnels } = (await dataplane.report()).datapath;
-      return tunnels && !ports.some((port) => port.kind === "vxlan" && port.udpPort === udpPort);
-    },
-    mtu: async () => (await dataplane.report()).datapath.mtu,
     firewall: () =>
       firewall().problems.filter(({ message }) => /what (?:other hosts send|it sends) to /.test(message)),
   };
