@@ -145,7 +145,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     brief: "List who holds which addresses on this host",
     about:
       "Every target that was attached here, every name that was given to `meshnet ipam allocate`, and this host itself " +
-      "where it is exposed.",
+      "where it is exposed. HEALTH says how checks find it (`attach --health`), and whether its container is paused or " +
+      "unhealthy.",
     args: { usage: "[TARGET...]", brief: "Only these", least: 0, most: 1000, completes: "attached" },
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],
@@ -278,7 +279,10 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "dns list",
     brief: "List all names of the network",
-    about: "Every record with whose it is and which host gives it.",
+    about:
+      "Every record with whose it is and which host gives it. What is not answered as usual says so: `left out` where " +
+      "others of the name are answered instead, as its target does not answer or is paused, or its host is away; and " +
+      "`kept for 40 s more` where the daemon of its host is away and nobody else has the name.",
     options: [JSON_OPTION, RUN_DIR_OPTION],
     examples: [],
     load: () => import("./commands/dns_list.ts"),

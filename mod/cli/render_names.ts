@@ -1,5 +1,5 @@
 /** Names as text: their list, and their line in the overview. */
-import type { HealthReport, NameReport, NamesReport } from "../control/name_types.ts";
+import type { EngineTrouble, HealthReport, NameReport, NamesReport } from "../control/name_types.ts";
 import { count, duration, ownerText, type Paint, peerLabel, printable } from "./render.ts";
 import { table } from "./table.ts";
 
@@ -17,6 +17,23 @@ export function healthText({ check, forMs, healthy, reason }: HealthReport): str
   if (healthy === null || forMs === null) return `not known yet (${check})`;
   const since = `for ${duration(forMs)}`;
   return healthy ? `answers ${since}` : `does not answer ${since}: ${reason ?? check}`;
+}
+
+/** What a container engine says of a container that does not answer. */
+const TROUBLES: Readonly<Record<EngineTrouble, string>> = {
+  paused: "paused (`docker unpause` ends that)",
+  starting: "starting: its HEALTHCHECK has not passed yet",
+  unhealthy: "unhealthy by its own HEALTHCHECK",
+};
+
+/** How a target is: what the engine says, and what probes found; undefined: nobody looks, or it is well by the engine. */
+export function stateText(
+  { health, trouble }: { readonly health: HealthReport | null; readonly trouble: EngineTrouble | null },
+): string | undefined {
+  if (trouble === null) return health === null ? undefined : healthText(health);
+  // What is paused answers nothing: its probes add nothing to that.
+  const more = health !== null && trouble !== "paused" ? `; ${healthText(health)}` : "";
+  return (TROUBLES[trouble] ?? printable(trouble)) + more; // a newer daemon may know more
 }
 
 /** Where and how names are answered. */
@@ -67,12 +84,27 @@ function linesOfHealth({ probed }: NamesReport, look: Paint): readonly string[] 
   const good = bad.length === 0
     ? `${count(probed.length, "target")}, all answer`
     : `${count(probed.length, "target")}, ${bad.length} not answering`;
-  const lines = bad.map((one) => `${printable(ownerText(one.target))} ${printable(healthText(one))}`);
+  const lines = bad.map((one) => {
+    const how = one.trouble === "paused" ? `is ${TROUBLES.paused}` : healthText(one);
+    return `${printable(ownerText(one.target))} ${printable(how)}`;
+  });
   return [good, ...lines.map((text) => look.bad(text))];
 }
 
-function badText(health: HealthReport | null): string {
-  return health?.healthy === false ? healthText(health) : "does not answer";
+/** What is not as usual about a record, and whether it is answered all the same. */
+function unusual(one: NameReport): string {
+  const { answered, health, healthy, keptMs, trouble } = one;
+  const away = keptMs === null ? undefined : "its host is away";
+  const ill = healthy
+    ? undefined
+    : trouble !== null || health?.healthy === false
+    ? stateText(one)
+    : "does not answer";
+  const why = [away, ill].filter((text) => text !== undefined).join("; ");
+  if (answered === null) return why;
+  if (!answered) return why === "" ? "left out" : `left out: ${why}`;
+  const kept = keptMs === null ? "" : `; kept for ${duration(keptMs)} more`;
+  return (ill === undefined ? why : `${why}; still answered, as none of the name is well`) + kept;
 }
 
 /** Every record, with whose it is and who gives it. */
@@ -80,13 +112,13 @@ export function renderNames(names: readonly NameReport[], look: Paint): string {
   if (names.length === 0) {
     return "No names. Give one with `meshnet attach --name NAME TARGET` or `meshnet dns add NAME ADDRESS`.\n";
   }
-  const rows = names.map(({ container, health, healthy, name, nickname, peer, record }) => ({
+  const rows = names.map((one) => ({
     cells: [
-      { text: name },
-      { text: record },
-      { text: ownerText(container) },
-      { text: peerLabel({ nickname, peer }) },
-      { text: healthy ? "" : badText(health), paint: look.bad },
+      { text: one.name },
+      { text: one.record },
+      { text: ownerText(one.container) },
+      { text: peerLabel(one) },
+      { text: unusual(one), paint: look.bad },
     ],
   }));
   return table(["NAME", "RECORD", "OF", "HOST", ""], rows, look);

@@ -1,5 +1,5 @@
 /** Requests and answers about addresses. What holds for api_types.ts holds here: scripts depend on it. */
-import type { HealthReport } from "./name_types.ts";
+import type { EngineTrouble, HealthReport } from "./name_types.ts";
 
 /** What one host owns of the range. */
 export interface IpamOwnerReport {
@@ -80,6 +80,8 @@ export interface HolderReport {
   readonly names: readonly string[];
   /** How it is, if it is probed; else null. */
   readonly health: HealthReport | null;
+  /** Why the container engine says that it does not answer; null: it does not say so, or it is no container. */
+  readonly trouble: EngineTrouble | null;
 }
 
 /** One address with which this host takes part in the network. */

@@ -66,7 +66,13 @@ export interface HealthReport {
 export interface ProbedReport extends HealthReport {
   /** As `attach` knows it. */
   readonly target: string;
+  /** Why the container engine says that it does not answer; null: it does not say so. */
+  readonly trouble: EngineTrouble | null;
 }
+
+/** Why a container engine says that a container does not answer: somebody paused it, its own check has not passed since it
+ * was started, or that check fails. */
+export type EngineTrouble = "paused" | "starting" | "unhealthy";
 
 /** One record of a name; one item of `GET /dns`. */
 export interface NameReport {
@@ -82,10 +88,17 @@ export interface NameReport {
   readonly peer: string;
   /** Its name for people; empty when it is not known. */
   readonly nickname: string;
+  /** Whether it is answered now; false: others of the name are answered instead; null: the daemon is older and does not say. */
+  readonly answered: boolean | null;
   /** False: its target does not answer; it is left out while others of the name do. */
   readonly healthy: boolean;
   /** More about that, where its target is probed by this host; else null. */
   readonly health: HealthReport | null;
+  /** Why, where it is a container of this host's engine, and the engine says so; else null. */
+  readonly trouble: EngineTrouble | null;
+  /** The daemon of its host is away: for how many more milliseconds the record is kept, unless the host is found dead or
+   * comes back; null: it is not away. */
+  readonly keptMs: number | null;
 }
 
 /** Body of `POST /dns/add` and `POST /dns/remove`. */

@@ -74,14 +74,14 @@ const STATUS: Blank<StatusReport> = {
       ...{ queries: 0, answered: 0, unknown: 0, forwarded: 0, cached: 0 },
       ...{ failed: 0, spoofed: 0, malformed: 0, limited: 0, refused: 0 },
     }),
-    probed: [{ target: "", check: "", healthy: null, forMs: null, reason: null }],
+    probed: [{ target: "", check: "", healthy: null, forMs: null, reason: null, trouble: null }],
     ...{ entries: 0, own: 0 },
   }),
   problems: [{ message: "", hint: null }],
 };
 
 const HOLDERS: Blank<readonly HolderReport[]> = [
-  { holder: "", name: null, attached: true, addresses: [], names: [], health: HEALTH },
+  { holder: "", name: null, attached: true, addresses: [], names: [], health: HEALTH, trouble: null },
 ];
 
 const HISTORY: Blank<readonly HistoryReport[]> = [{
@@ -91,7 +91,7 @@ const HISTORY: Blank<readonly HistoryReport[]> = [{
 
 const NAMES: Blank<readonly NameReport[]> = [{
   ...{ name: "", type: "", record: "", container: "", peer: "", nickname: "" },
-  ...{ healthy: true, health: HEALTH },
+  ...{ answered: null, healthy: true, health: HEALTH, trouble: null, keptMs: null },
 }];
 
 const LOOKUP: Blank<LookupAnswer> = { name: "", records: NAMES };

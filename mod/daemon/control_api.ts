@@ -48,7 +48,7 @@ export interface ControlParts {
   /** What hangs on the network here. */
   readonly attachments: Attachments;
   /** Attaches and detaches. */
-  readonly containers: Pick<Containers, "attach" | "detach" | "problems" | "report">;
+  readonly containers: Pick<Containers, "attach" | "detach" | "problems" | "report" | "troubleOf">;
   /** This host's own addresses in the network, and why it does not have them. */
   readonly exposing: Pick<Exposing, "expose" | "hide" | "report">;
   readonly exposedProblem: () => string | undefined;
@@ -75,7 +75,7 @@ export interface ControlParts {
   /** Whether the state folder was new although the kernel had a network of an earlier run. */
   readonly stateWasLost: boolean;
   /** What happened lately. */
-  readonly history: Pick<History, "list" | "lost">;
+  readonly history: Pick<History, "list" | "lost" | "wasCalled">;
   /** The name that this host gave up because another one had it. */
   readonly formerName: PeerName | undefined;
   /** Begins with the process. */
@@ -135,12 +135,18 @@ export function controlApi(parts: ControlParts): ControlApi {
     const { name, nickname, peers: all } = router.snapshot();
     return [{ name, nickname }, ...all];
   };
-  const namesPart = namesApi({ names, attachments, peers });
+  const namesPart = namesApi({
+    names,
+    attachments,
+    peers,
+    wasCalled: (peer) => parts.history.wasCalled(peer),
+  });
   return {
     ...ipamApi({
       ...{ ipam: parts.ipam, attachments, clock, namesOf, peers },
       exposed: () => parts.exposing.report(),
       healthOf: (target) => names?.checks.healthOf(target) ?? null,
+      troubleOf: (target) => parts.containers.troubleOf(target),
       members: () => parts.members?.holders() ?? [],
     }),
     ...namesPart,

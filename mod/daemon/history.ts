@@ -120,6 +120,12 @@ export class History implements Disposable {
     }));
   }
 
+  /** What a host was called last. */
+  wasCalled(peer: string): string | undefined {
+    this.#read();
+    return this.#nicknameOf(peer) ?? undefined;
+  }
+
   /** Writes what is not written yet. What is noted later is lost. */
   [Symbol.dispose](): void {
     this.#ended = true;

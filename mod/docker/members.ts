@@ -39,8 +39,8 @@ export interface Member {
   readonly names: readonly string[];
   /** How it is to be checked. */
   readonly check: string | undefined;
-  /** Whether the engine says that it answers. A container that starts does not yet, and a paused one does not. */
-  readonly answers: boolean;
+  /** Why the engine says that it does not answer; undefined: it does, as far as the engine knows. */
+  readonly trouble: ContainerTrouble | undefined;
   /** Path of its namespace. */
   readonly sandbox: string;
   /** Whether it is in other networks whose names the engine answers. */
@@ -53,9 +53,21 @@ export interface Member {
   readonly kept: readonly Ip[];
 }
 
-/** Whether what the engine says of a container lets others be sent to it. */
-export function answersNow({ health, paused }: Pick<Known, "health" | "paused">): boolean {
-  return !paused && (health === "healthy" || health === "none");
+/** Why nobody is sent to a container while others have its names: by its own check, or because it is paused. */
+export type ContainerTrouble = "paused" | "starting" | "unhealthy";
+
+const TROUBLES: readonly unknown[] = [
+  "paused",
+  "starting",
+  "unhealthy",
+] satisfies readonly ContainerTrouble[];
+
+/** Why a container does not answer, as the engine says; undefined: it does, as far as the engine knows. */
+export function troubleOf(
+  { health, paused }: Pick<Known, "health" | "paused">,
+): ContainerTrouble | undefined {
+  if (paused) return "paused";
+  return health === "starting" || health === "unhealthy" ? health : undefined;
 }
 
 /** See the file. */
@@ -102,7 +114,7 @@ export class NetworkMembers {
           endpoints,
           kept: [],
         },
-        ...{ check: healthLabel(known.labels), answers: answersNow(known), sandbox: known.sandbox },
+        ...{ check: healthLabel(known.labels), trouble: troubleOf(known), sandbox: known.sandbox },
         networks: endpoints.map(({ network }) => network),
         shares: known.endpoints.some((one) => !WITHOUT_NAMES.includes(one.network) && !isOurs(one.id)),
       });
@@ -206,7 +218,7 @@ function addressesOf(member: Member | undefined): readonly Ip[] {
 /** How a container is remembered that does not run. */
 function resting(member: Member): Member {
   const kept = keptWith(member.kept, member.endpoints.map(({ address }) => address.ip));
-  return { ...member, endpoints: [], kept, answers: false, sandbox: "", shares: false };
+  return { ...member, endpoints: [], kept, trouble: undefined, sandbox: "", shares: false };
 }
 
 function keptWith(kept: readonly Ip[], more: readonly Ip[]): readonly Ip[] {
@@ -231,13 +243,14 @@ export function writeMember(member: Member): string {
 export function readMember(text: string): Member | undefined {
   try {
     const fields = JSON.parse(text) as Record<string, unknown>;
-    const { answers, check, endpoints, kept, name, names, networks, sandbox, shares, version } = fields;
+    const { check, endpoints, kept, name, names, networks, sandbox, shares, trouble, version } = fields;
     if (version !== VERSION || typeof name !== "string" || typeof sandbox !== "string") return undefined;
     if (!areTexts(names) || !areTexts(networks) || !areTexts(kept) || !Array.isArray(endpoints)) {
       return undefined;
     }
     return {
-      ...{ name, names, networks, sandbox, answers: answers === true, shares: shares === true },
+      ...{ name, names, networks, sandbox, shares: shares === true },
+      trouble: TROUBLES.includes(trouble) ? trouble as ContainerTrouble : undefined,
       check: typeof check === "string" ? check : undefined,
       kept: kept.flatMap((each) => parseCidr(`${each}/32`)?.ip ?? []),
       endpoints: endpoints.flatMap((one: Record<string, unknown>) => {

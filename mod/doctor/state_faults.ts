@@ -18,8 +18,14 @@ export function healthFaults(
   { attachments, dns }: Pick<StatusReport, "attachments" | "dns">,
 ): readonly Problem[] {
   const failing = (dns?.probed ?? []).filter(({ healthy }) => healthy === false);
-  return failing.map(({ check, forMs, reason, target }) => {
+  return failing.map(({ check, forMs, reason, target, trouble }) => {
     const name = attachments.find((one) => one.target === target)?.name ?? target;
+    if (trouble === "paused") {
+      return {
+        message: `${name} is paused, so its names lead elsewhere`,
+        hint: `\`docker unpause ${name}\` lets it go on`,
+      };
+    }
     const since = forMs === null ? "" : ` for ${Math.round(forMs / 1000)} s`;
     return {
       message: `${name} has not answered its check ${check}${since}, so its names lead elsewhere${

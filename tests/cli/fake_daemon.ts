@@ -13,19 +13,31 @@ export const asked: unknown[] = [];
 const answered = (holder: string) => Promise.resolve({ holder, addresses: ["10.32.0.7/12"] });
 const FAILED = { check: "http:80/ready", healthy: false, forMs: 12_400, reason: "HTTP status 503" } as const;
 
+const USUAL = { trouble: null, keptMs: null } as const;
+
 /** What it knows of names. */
 export const NAMES: readonly NameReport[] = [
   {
     ...{ name: "web", type: "A", record: "10.32.0.1", container: "netns:web", healthy: false },
-    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", health: FAILED },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", health: FAILED, answered: true, ...USUAL },
   },
   {
     ...{ name: "web", type: "A", record: "10.32.0.9", container: "netns:b", healthy: false },
-    ...{ peer: "8a:3e:11:02:9c:02", nickname: "", health: null },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "", health: null, answered: true, ...USUAL },
+  },
+  {
+    ...{ name: "db", type: "A", record: "10.32.0.2", container: "db", healthy: false },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", health: null, answered: false },
+    ...{ trouble: "paused", keptMs: null },
+  },
+  {
+    ...{ name: "db", type: "A", record: "10.32.0.3", container: "db2", healthy: true },
+    ...{ peer: "8a:3e:11:02:9c:03", nickname: "host3", health: null, answered: true },
+    ...{ trouble: null, keptMs: 41_700 },
   },
   {
     ...{ name: "h1.host", type: "A", record: "10.32.0.8", container: "meshnet:host", healthy: true },
-    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", health: null },
+    ...{ peer: "8a:3e:11:02:9c:01", nickname: "host1", health: null, answered: true, ...USUAL },
   },
   {
     ...{
@@ -35,7 +47,7 @@ export const NAMES: readonly NameReport[] = [
       container: "weave:extern",
       healthy: true,
     },
-    ...{ peer: "8a:3e:11:02:9c:02", nickname: "", health: null },
+    ...{ peer: "8a:3e:11:02:9c:02", nickname: "", health: null, answered: true, ...USUAL },
   },
 ];
 const QUIET = { nickname: null, target: null, address: null, overlay: null, reason: null, leftOut: 0 };
@@ -98,7 +110,11 @@ export const api: ControlApi = {
       attached: true,
       addresses: ["10.32.0.1/12"],
       names: ["web", "www.shop"],
-      health: FAILED,
+      ...{ health: FAILED, trouble: null },
+    },
+    {
+      ...{ holder: `container:${"4f".repeat(32)}`, name: "db", attached: true },
+      ...{ addresses: ["10.32.0.2/12"], names: ["db"], health: null, trouble: "paused" },
     },
     {
       holder: "printer",
@@ -106,7 +122,7 @@ export const api: ControlApi = {
       attached: false,
       addresses: ["10.32.0.2/12", "10.32.1.1/24"],
       names: [],
-      health: null,
+      ...{ health: null, trouble: null },
     },
   ],
   allocate: (request) => (asked.push(request), answered(request.holder)),

@@ -166,7 +166,7 @@ Deno.test("meshnet ps lists holders, or those that are named", () =>
         attached: false,
         addresses: ["10.32.0.2/12", "10.32.1.1/24"],
         names: [],
-        health: null,
+        ...{ health: null, trouble: null },
       },
     }]);
     const none = await run("ps", "scanner");

@@ -5,7 +5,7 @@ import type { CommandRun } from "../command.ts";
 import { call, json } from "../daemon_call.ts";
 import { paint, targetText } from "../render.ts";
 import { table } from "../table.ts";
-import { healthText } from "../render_names.ts";
+import { stateText } from "../render_names.ts";
 
 /** Lists holders of addresses. */
 export const run: CommandRun = async (invocation, io): Promise<void> => {
@@ -21,19 +21,24 @@ export const run: CommandRun = async (invocation, io): Promise<void> => {
   if (invocation.on("json")) return io.out(json(wanted));
   if (wanted.length === 0) return io.out("Nobody holds an address on this host.\n");
   const look = paint(io.colour, io.size?.columns);
-  const rows = wanted.map(({ addresses, attached, health, holder, name, names }) => ({
-    cells: [
-      { text: targetText({ target: holder, name }) },
-      { text: attached ? "yes" : "no" },
-      { text: addresses.join(" ") },
-      { text: names.join(" ") },
-      ...health === null ? [] : [{
-        text: healthText(health),
-        paint: health.healthy === false ? look.bad : look.good,
-      }],
-    ],
-  }));
-  const more = wanted.some(({ health }) => health !== null) ? ["HEALTH"] : [];
+  const states = new Map(wanted.map((one) => [one, stateText(one)]));
+  const rows = wanted.map((one) => {
+    const { addresses, attached, health, holder, name, names, trouble } = one;
+    const state = states.get(one);
+    return {
+      cells: [
+        { text: targetText({ target: holder, name }) },
+        { text: attached ? "yes" : "no" },
+        { text: addresses.join(" ") },
+        { text: names.join(" ") },
+        ...state === undefined ? [] : [{
+          text: state,
+          paint: trouble !== null || health?.healthy === false ? look.bad : look.good,
+        }],
+      ],
+    };
+  });
+  const more = [...states.values()].some((state) => state !== undefined) ? ["HEALTH"] : [];
   io.out(table(["HOLDER", "ATTACHED", "ADDRESSES", "NAMES", ...more], rows, look));
 };
 

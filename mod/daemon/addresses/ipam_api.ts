@@ -2,7 +2,7 @@
 import { type Attachments, parseAddressWish } from "../../attach/mod.ts";
 import type { IpamSources } from "../../control/address_report.ts";
 import type { HolderReport } from "../../control/address_types.ts";
-import type { HealthReport } from "../../control/name_types.ts";
+import type { EngineTrouble, HealthReport } from "../../control/name_types.ts";
 import type { ControlApi } from "../../control/routes.ts";
 import { type Cidr, formatCidr, type Ip, parseCidr, parseIp } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
@@ -23,6 +23,8 @@ export interface IpamApiParts {
   readonly namesOf: (target: string) => readonly string[];
   /** How a target is; null: it is not probed. */
   readonly healthOf: (target: string) => HealthReport | null;
+  /** Why the engine says that a target does not answer; undefined: it does not say so. */
+  readonly troubleOf: (target: string) => EngineTrouble | undefined;
   readonly clock: Clock;
   /** This host's own addresses in the network. */
   readonly exposed: () => readonly { readonly address: string }[];
@@ -48,7 +50,7 @@ export type IpamApi = Pick<
 
 /** Serves them. */
 export function ipamApi(
-  { attachments, clock, exposed, healthOf, ipam, members, namesOf, peers }: IpamApiParts,
+  { attachments, clock, exposed, healthOf, ipam, members, namesOf, peers, troubleOf }: IpamApiParts,
 ): IpamApi {
   const need = (action: string): Ipam => {
     if (ipam === undefined) throw ipamOff(action);
@@ -66,6 +68,7 @@ export function ipamApi(
         ...one,
         names: namesOf(one.holder),
         health: healthOf(one.holder),
+        trouble: troubleOf(one.holder) ?? null,
       }));
       return [...named, ...others];
     },
@@ -179,7 +182,7 @@ function holdersOf(
   ipam: Ipam | undefined,
   /** Addresses of containers in networks of the engine's, which are listed by themselves. */
   ofMembers: ReadonlySet<Ip>,
-): readonly Omit<HolderReport, "health" | "names">[] {
+): readonly Omit<HolderReport, "health" | "names" | "trouble">[] {
   const held = new Map(
     (ipam?.shell.status().held ?? []).map(({ cidrs, ident }) => [ident, cidrs.map(formatCidr)]),
   );

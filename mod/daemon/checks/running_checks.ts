@@ -29,7 +29,7 @@ export interface RunningFacts {
   /** Ways to other hosts, by which one also hears of their clocks. */
   readonly paths: Pick<PathParts, "channel" | "knows" | "namespaceOf" | "peers" | "self">;
   /** What happened lately. */
-  readonly history: Pick<History, "list">;
+  readonly history: Pick<History, "list" | "wasCalled">;
   /** With which settings it was started. */
   readonly config: Pick<Config, "docker" | "origins">;
 }
@@ -51,7 +51,7 @@ export function runningChecks(
       "problems of the status",
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
     ),
-    check("routes to other hosts", (state) => lostWays(state, nicknames(history.list()))),
+    check("routes to other hosts", (state) => lostWays(state, (host) => history.wasCalled(host))),
     check("ways of this host", (state) => waysTooNarrow(state)),
     check(
       "steady ways",
@@ -74,12 +74,6 @@ export function runningChecks(
       ({ datapath }) => datapath.kind === "ebpf" ? foreignFilters(earlierFilters()) : undefined,
     ),
   ];
-}
-
-/** What hosts were called last. */
-function nicknames(history: ReturnType<RunningFacts["history"]["list"]>) {
-  return (host: string): string | undefined =>
-    history.findLast(({ nickname, peer }) => peer === host && nickname !== null)?.nickname ?? undefined;
 }
 
 /** Whether somebody said which engine is to be worked with. */

@@ -12,7 +12,7 @@ import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { Faults } from "../../core/faults.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { EngineFollower } from "../../docker/follower_shell.ts";
-import { answersNow } from "../../docker/members.ts";
+import { type ContainerTrouble, troubleOf } from "../../docker/members.ts";
 import { readLabels } from "../../docker/labels.ts";
 import type { Addresses } from "../addresses/addresses.ts";
 
@@ -54,7 +54,7 @@ export interface ContainersParts {
   /** Whether a container is in one of our networks without being attached. */
   readonly isOurs: (id: string) => boolean;
   /** Takes whether the engine says that something attached answers. */
-  readonly answers: (target: string, answers: boolean) => void;
+  readonly engineSays: (target: string, trouble: ContainerTrouble | undefined) => void;
   /** Called after something was attached. */
   readonly touched: () => void;
   /** Runs work once, so many milliseconds from now. */
@@ -101,6 +101,13 @@ export class Containers implements Disposable {
     return typeof state === "string"
       ? { socket, version: null, api: null, info: state }
       : { socket, ...state, info: "" };
+  }
+
+  /** Why the engine says that a target does not answer; undefined: it does not say so, or the target is no container. */
+  troubleOf(target: string): ContainerTrouble | undefined {
+    const id = target.startsWith(CONTAINER_PREFIX) ? target.slice(CONTAINER_PREFIX.length) : "";
+    const known = this.#engine?.get(id);
+    return known?.process === undefined ? undefined : troubleOf(known);
   }
 
   /** Containers that should be attached by their labels, and are not. */
@@ -190,7 +197,7 @@ export class Containers implements Disposable {
   #tellHealth(id: string): void {
     const known = this.#engine?.get(id);
     if (known !== undefined && known.process !== undefined) {
-      this.#parts.answers(CONTAINER_PREFIX + id, answersNow(known));
+      this.#parts.engineSays(CONTAINER_PREFIX + id, troubleOf(known));
     }
   }
 

@@ -34,7 +34,7 @@ export interface MemberKeeperParts {
   readonly logger: Logger;
   /** undefined: there are none. */
   readonly names:
-    | Pick<Names, "attached" | "checks" | "domain" | "engineHealth" | "forgotten" | "own">
+    | Pick<Names, "attached" | "checks" | "domain" | "engineSays" | "forgotten" | "own">
     | undefined;
   readonly endpoints: Pick<EngineEndpoints, "has" | "look">;
   readonly lookups: Pick<ContainerLookups, "at" | "drop" | "hasOthers" | "keep">;
@@ -140,11 +140,12 @@ export class MemberKeeper {
   /** Who has which addresses, for people. */
   holders(): readonly HolderReport[] {
     const isThere = this.#parts.endpoints.look();
-    return [...this.#members.all()].map(([id, { endpoints, kept, name }]) => ({
+    return [...this.#members.all()].map(([id, { endpoints, kept, name, trouble }]) => ({
       ...{ holder: CONTAINER_PREFIX + id, name, attached: endpoints.some((one) => isThere(one.id)) },
       addresses: [...endpoints.map(({ address }) => formatCidr(address)), ...kept.map((ip) => `${ip}/32`)],
       names: this.#parts.names?.own.namesOf(ENGINE_PREFIX + id) ?? [],
       health: this.#parts.names?.checks.healthOf(ENGINE_PREFIX + id) ?? null,
+      trouble: trouble ?? null,
     }));
   }
 
@@ -286,18 +287,17 @@ export class MemberKeeper {
     const plugged = member?.endpoints.filter(({ id }) => this.#parts.endpoints.has(id)) ?? [];
     if (member === undefined || plugged.length === 0) {
       this.#problems.delete(id);
-      names.engineHealth(holder, true);
+      names.engineSays(holder, undefined);
       this.#answersAt(id, undefined, false);
       return void names.forgotten(holder);
     }
-    const { answers } = member;
     const whole = this.#wholeNames(id, member, names.domain);
     const addresses = plugged.map(({ address }) => formatCidr(address));
     names.own.lend(holder, whole, plugged.map(({ address }) => address.ip));
     const path = this.#namespaceOf(this.engine?.get(id)) ?? member.sandbox;
     names.attached(holder, addresses, [sourceIn(path)]);
     this.#answersAt(id, path, member.shares);
-    names.engineHealth(holder, answers);
+    names.engineSays(holder, member.trouble);
   }
 
   /** Notes where questions of a container are answered now; undefined: nowhere. */

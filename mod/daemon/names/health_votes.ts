@@ -1,24 +1,45 @@
 /** Whether a target answers, as several say: our own check, and the container engine. Pure. */
-
-/** Who says it. */
-export type HealthVoter = "check" | "engine";
+import type { EngineTrouble } from "../../control/name_types.ts";
 
 /** One no is enough. */
 export class HealthVotes {
-  /** By target: those who say that it does not answer. */
-  readonly #against = new Map<string, Set<HealthVoter>>();
+  /** Targets that our check finds failing. */
+  readonly #failing = new Set<string>();
+  /** What the engine says of targets that do not answer. */
+  readonly #troubles = new Map<string, EngineTrouble>();
 
-  /** `tell` hears of each change of what all say together. */
+  /** `tell` hears of each change of what both say together. */
   constructor(readonly tell: (target: string, healthy: boolean) => void) {}
 
-  /** Somebody says whether a target answers. */
-  vote(target: string, voter: HealthVoter, healthy: boolean): void {
-    const against = this.#against.get(target) ?? new Set();
-    const before = against.size > 0;
-    if (healthy) against.delete(voter);
-    else against.add(voter);
-    if (against.size > 0) this.#against.set(target, against);
-    else this.#against.delete(target);
-    if (before !== against.size > 0) this.tell(target, against.size === 0);
+  /** Our own check says whether a target answers. */
+  checked(target: string, healthy: boolean): void {
+    this.#change(target, () => {
+      if (healthy) this.#failing.delete(target);
+      else this.#failing.add(target);
+    });
+  }
+
+  /** The engine says why a target does not answer; undefined: it does, as far as the engine knows. */
+  engineSays(target: string, trouble: EngineTrouble | undefined): void {
+    this.#change(target, () => {
+      if (trouble === undefined) this.#troubles.delete(target);
+      else this.#troubles.set(target, trouble);
+    });
+  }
+
+  /** What the engine said of a target last. */
+  troubleOf(target: string): EngineTrouble | undefined {
+    return this.#troubles.get(target);
+  }
+
+  #change(target: string, change: () => void): void {
+    const before = this.#isWell(target);
+    change();
+    const healthy = this.#isWell(target);
+    if (before !== healthy) this.tell(target, healthy);
+  }
+
+  #isWell(target: string): boolean {
+    return !this.#failing.has(target) && !this.#troubles.has(target);
   }
 }

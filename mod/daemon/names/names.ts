@@ -1,6 +1,6 @@
 /** Names on this host: what the daemon knows of all, and what it gives itself. */
 import { type Attachment, parseAttachTarget } from "../../attach/mod.ts";
-import type { HealthReport, NameReport } from "../../control/name_types.ts";
+import type { EngineTrouble, NameReport } from "../../control/name_types.ts";
 import { type Ip, parseCidr } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
@@ -59,8 +59,10 @@ export interface Names {
   readonly checks: TargetChecks;
   /** A target is attached, with these addresses. `sources`: what else its questions come from. */
   attached(target: string, addresses: readonly string[], sources?: readonly number[]): void;
-  /** Whether the engine says that a target answers. It counts beside our own check. */
-  engineHealth(target: string, answers: boolean): void;
+  /** Why the engine says that a target does not answer; undefined: it does. It counts beside our own check. */
+  engineSays(target: string, trouble: EngineTrouble | undefined): void;
+  /** What the engine said so of a container, as entries call it. */
+  troubleOf(container: string): EngineTrouble | undefined;
   /** A target is attached no more. The result is what a person should know. */
   forgotten(target: string): string | undefined;
 }
@@ -185,11 +187,12 @@ export function isAlive({ tombstone, unhealthy }: DnsEntry): boolean {
 /** An entry for people. */
 export function nameReport(
   entry: DnsEntry,
-  { domain, healthOf, nicknames }: {
+  { domain, nicknameOf, isAnswered, stateOf }: {
     readonly domain: string;
-    readonly nicknames: ReadonlyMap<PeerName, string>;
-    /** How the target of an entry of this host is, if it is probed. */
-    readonly healthOf: (entry: DnsEntry) => HealthReport | null;
+    readonly nicknameOf: (peer: PeerName) => string;
+    readonly isAnswered: (entry: DnsEntry) => boolean;
+    /** How the target of an entry is, and whether its host is away, as far as this host knows. */
+    readonly stateOf: (entry: DnsEntry) => Pick<NameReport, "health" | "keptMs" | "trouble">;
   },
 ): NameReport {
   return {
@@ -198,9 +201,10 @@ export function nameReport(
     record: writeRecord(entry),
     container: entry.container,
     peer: entry.origin,
-    nickname: nicknames.get(entry.origin) ?? "",
+    nickname: nicknameOf(entry.origin),
+    answered: isAnswered(entry),
     healthy: !entry.unhealthy,
-    health: healthOf(entry),
+    ...stateOf(entry),
   };
 }
 

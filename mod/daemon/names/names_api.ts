@@ -14,6 +14,7 @@ import type { EntryData } from "../../dns/records/directory_types.ts";
 import { qualified } from "../../dns/records/domain.ts";
 import type { DnsListener, DnsReport } from "../../dns/service_types.ts";
 import { answersFor } from "../../dns/records/look_up.ts";
+import { bestOf } from "../../dns/records/name_index.ts";
 import { DNS_ORDERS, recordOfOrder, writeRecord } from "../../dns/records/spelling.ts";
 import { compareOnWire, type DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import { RECORD_TYPE } from "../../wire/dns/dns_types.ts";
@@ -37,25 +38,34 @@ export interface NamesApiParts {
   readonly attachments: Pick<Attachments, "holderOf" | "list">;
   /** Who is in the mesh, with their nicknames; this host first. */
   readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
+  /** What a host was called last that is in the mesh no more. */
+  readonly wasCalled: (peer: PeerName) => string | undefined;
 }
 
 /** The requests that are about names. */
 export type NamesApi = Pick<ControlApi, "names" | "addName" | "removeName" | "lookUpName">;
 
 /** Serves them. */
-export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi {
+export function namesApi({ attachments, names, peers, wasCalled }: NamesApiParts): NamesApi {
   const need = (action: string): Names => {
     if (names === undefined) throw namesOff(action);
     return names;
   };
   /** For words about entries: who is called what, and how those are that this host probes. */
-  const around = ({ checks, domain }: Names) => {
+  const around = ({ checks, directory, domain, troubleOf }: Names) => {
     const all = peers();
     const nicknames = new Map(all.map(({ name, nickname }) => [name, nickname]));
     const probed = new Map(checks.targets().map((target) => [containerOf(target), checks.healthOf(target)]));
-    const healthOf = ({ container, origin }: DnsEntry) =>
-      origin === all[0]?.name ? probed.get(container) ?? null : null;
-    return { domain, nicknames, healthOf };
+    const nicknameOf = (peer: PeerName): string => nicknames.get(peer) ?? wasCalled(peer) ?? "";
+    const stateOf = ({ away, container, origin }: DnsEntry) => {
+      const isOwn = origin === all[0]?.name;
+      return {
+        health: isOwn ? probed.get(container) ?? null : null,
+        trouble: isOwn ? troubleOf(container) ?? null : null,
+        keptMs: away === true ? directory.keptMs(origin) : null,
+      };
+    };
+    return { domain, nicknameOf, stateOf };
   };
   /** The target that a person means, if it is attached. */
   const holderOf = (text: string): string => {
@@ -69,10 +79,12 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
     names(): readonly NameReport[] {
       const all = need("Cannot list names");
       const { directory } = all;
-      const known = around(all);
       const small = new Map(
         [...directory.entries()].filter(isAlive).map((each) => [each, each.hostname.toLowerCase()]),
       );
+      const sets = Map.groupBy(small, ([{ type }, name]) => `${type} ${name}`).values();
+      const answered = new Set([...sets].flatMap((set) => bestOf(set.map(([entry]) => entry))));
+      const known = { ...around(all), isAnswered: (entry: DnsEntry) => answered.has(entry) };
       return [...small].sort(([a, x], [b, y]) => x < y ? -1 : x > y ? 1 : compareOnWire(a, b))
         .map(([entry]) => nameReport(entry, known));
     },
@@ -133,7 +145,7 @@ export function namesApi({ attachments, names, peers }: NamesApiParts): NamesApi
       const hostname = hostnameOf(name, domain, "look up");
       const found = answersFor(directory.entries(), hostname);
       if (found.length > 0) {
-        const known = around(all);
+        const known = { ...around(all), isAnswered: () => true };
         return { name: hostname.slice(0, -1), records: found.map((entry) => nameReport(entry, known)) };
       }
       if ([...directory.entries()].some((entry) => isAlive(entry) && isSame(entry.hostname, hostname))) {
@@ -167,6 +179,7 @@ export function nameSources(
     forContainers,
     otherDomains,
     service,
+    troubleOf,
   } = names;
   const { address, hint, problem } = forContainers();
   const others = service.listeners.filter(({ endpoint }) => endpoint.netns === undefined);
@@ -186,7 +199,9 @@ export function nameSources(
       counters: found?.counters ?? null,
       probed: checks.targets().flatMap((target) => {
         const health = checks.healthOf(target);
-        return health === null ? [] : [{ target, ...health }];
+        return health === null
+          ? []
+          : [{ target, ...health, trouble: troubleOf(containerOf(target)) ?? null }];
       }),
       ...{ entries: counts.all, own: counts.own },
     },

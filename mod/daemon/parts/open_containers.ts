@@ -25,7 +25,7 @@ export function openContainers(
   { addresses, attached, base: { clock, faults, logger, random }, names, plugin, proxy }: {
     readonly addresses: Addresses;
     /** undefined: there are none. */
-    readonly names: Pick<Names, "engineHealth"> | undefined;
+    readonly names: Pick<Names, "engineSays"> | undefined;
     readonly plugin: Pick<PluginPart, "driver" | "given" | "members" | "network" | "places">;
     readonly proxy: Pick<ProxyPart, "engineFound">;
     readonly attached: AttachmentsPart;
@@ -89,7 +89,7 @@ export function openContainers(
       ...{ addresses, attachments, faults, logger, socket },
       follow: docker === undefined ? undefined : follow,
       isOurs: (id) => members?.has(id) === true,
-      answers: (target, answers) => names?.engineHealth(target, answers),
+      engineSays: (target, trouble) => names?.engineSays(target, trouble),
       looked: (found) => onLooked.call(found),
       touched: keeper.touched,
       later: (ms, work) => timers.later("attach a container by its label again", ms, work),

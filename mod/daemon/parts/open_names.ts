@@ -119,7 +119,7 @@ export function openNames(
     ...{ store, logger, service, clock },
     namespaceOf: (target) =>
       findTarget(parseAttachTarget(asTarget(target)), attachments.adapters.probe)?.path,
-    tell: (target, healthy) => votes.vote(containerOf(target), "check", healthy),
+    tell: (target, healthy) => votes.checked(containerOf(target), healthy),
   });
   const forContainers = nameLeg.listen;
   const endpoints: readonly DnsEndpoint[] = [
@@ -158,9 +158,10 @@ export function openNames(
       checks.present(target, addressesOf({ addresses }));
       tellDistances();
     },
-    engineHealth: (target, answers) => votes.vote(containerOf(target), "engine", answers),
+    engineSays: (target, trouble) => votes.engineSays(containerOf(target), trouble),
+    troubleOf: (container) => votes.troubleOf(container),
     forgotten(target) {
-      votes.vote(containerOf(target), "engine", true);
+      votes.engineSays(containerOf(target), undefined);
       checks.forgotten(target);
       own.forgotten(target);
       if (target === EXPOSE_HOLDER) tellClient(target, []);

@@ -61,6 +61,11 @@ export class AbsentNames {
     for (const { entries } of this.#peers.values()) yield* entries.values();
   }
 
+  /** Until when the names of a peer are kept; undefined: it is not away. */
+  until(peer: PeerName): number | undefined {
+    return this.#peers.get(peer)?.until;
+  }
+
   /** A peer is away. What it had comes by add(). */
   begin(peer: PeerName, { address, at, carried }: Parting): void {
     const before = this.#peers.get(peer);

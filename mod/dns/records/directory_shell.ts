@@ -110,6 +110,12 @@ export class DirectoryShell implements Disposable {
     return this.#directory.store.of(this.#options.self);
   }
 
+  /** How many more milliseconds the names of a host are kept at most whose daemon is away; null: it is not away. */
+  keptMs(peer: PeerName): number | null {
+    const until = this.#directory.absent.until(peer);
+    return until === undefined ? null : Math.max(0, Math.round(until - this.#options.clock.now()));
+  }
+
   /** Entries of others that made no sense, or for which there was no room. */
   get leftOut(): number {
     return this.#directory.refused;

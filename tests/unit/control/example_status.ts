@@ -186,10 +186,10 @@ export const EXAMPLE: StatusReport = {
     },
     ...{ entries: 12, own: 2 },
     probed: [
-      { target: "netns:web", check: "tcp:80", healthy: true, forMs: 60_000, reason: null },
+      { target: "netns:web", check: "tcp:80", healthy: true, forMs: 60_000, reason: null, trouble: null },
       {
         ...{ target: "netns:db", check: "exec:pg_isready,every=2s", healthy: false, forMs: 3_100 },
-        reason: "exit code 2: no response",
+        ...{ reason: "exit code 2: no response", trouble: null },
       },
     ],
   },

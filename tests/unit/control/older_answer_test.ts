@@ -69,7 +69,10 @@ Deno.test("completed() fills every item of a list, and what may be null with nul
   assert.deepEqual(report.connections.map(({ silentMs }) => silentMs), [null, null]);
   assert.deepEqual(shape(report.connections), shape(EXAMPLE.connections));
   assert.deepEqual(completed("/ps", [{ holder: "a", addresses: ["10.0.0.1/8"] }]), [
-    { holder: "a", name: null, attached: true, addresses: ["10.0.0.1/8"], names: [], health: null },
+    {
+      ...{ holder: "a", name: null, attached: true, addresses: ["10.0.0.1/8"], names: [] },
+      ...{ health: null, trouble: null },
+    },
   ]);
   assert.deepEqual(completed("/expose", { addresses: ["10.0.0.1/8"] }), {
     ...{ addresses: ["10.0.0.1/8"], exposed: [], names: [], warnings: [] },

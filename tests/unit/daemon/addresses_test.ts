@@ -323,7 +323,12 @@ Deno.test("ipamApi() without allocation advises what fits: an address alone woul
   const { attachments, clock } = new Machine().start({ off: true });
   const api = ipamApi({
     ...{ ipam: undefined, attachments, clock, exposed: () => [], members: () => [] },
-    ...{ namesOf: () => [], healthOf: () => null, peers: () => [{ name: peer(1), nickname: "h1" }] },
+    ...{
+      namesOf: () => [],
+      healthOf: () => null,
+      troubleOf: () => undefined,
+      peers: () => [{ name: peer(1), nickname: "h1" }],
+    },
   });
   const refused = { code: "ipam/off", hint: /^To use one, start it with an --ip-range/ };
   await assert.rejects(api.prime(usual, stays), refused);
@@ -340,6 +345,7 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
     members: () => [],
     namesOf: (target) => target === "netns:a" ? ["web"] : [],
     healthOf: () => null,
+    troubleOf: (target) => target === "netns:a" ? "paused" : undefined,
     peers: () => [self, { name: peer(2), nickname: "h" }, { name: peer(3), nickname: "h" }],
   });
   const ask = { holder: "x", subnet: null, ...usual };
@@ -354,7 +360,7 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
       attached: true,
       addresses: ["10.32.0.1/22"],
       names: ["web"],
-      health: null,
+      ...{ health: null, trouble: "paused" },
     },
     {
       holder: "x",
@@ -362,7 +368,7 @@ Deno.test("ipamApi() reserves, lists and releases for names, and keeps what is a
       attached: false,
       addresses: ["10.32.0.2/22", "10.32.1.1/24"],
       names: [],
-      health: null,
+      ...{ health: null, trouble: null },
     },
   ]);
   await assert.rejects(api.release({ holder: "netns:a", address: null }), { code: "ipam/in-use" });

@@ -65,7 +65,7 @@ class Machine {
       },
       socket: "/run/engine.sock",
       isOurs: () => false,
-      answers: () => {},
+      engineSays: () => {},
       looked: () => {},
       touched: () => {},
       later: (ms, work) => void this.clock.after(ms, work),

@@ -33,7 +33,7 @@ class Machine {
   readonly sources = new Map<string, readonly number[]>();
   /** Whether namespaces are seen where the engine says that they are. */
   seesSandboxes = true;
-  readonly unwell = new Set<string>();
+  readonly unwell = new Map<string, string>();
   readonly released: Ip[] = [];
   /** Endpoints that the engine has, and what was asked about these. */
   readonly places = {
@@ -105,8 +105,8 @@ class Machine {
       attached: (holder: string, _: readonly string[], sources: readonly number[]) =>
         void this.sources.set(holder, sources),
       forgotten: (holder: string) => void this.answered.delete(holder),
-      engineHealth: (holder: string, answers: boolean) =>
-        void (answers ? this.unwell.delete(holder) : this.unwell.add(holder)),
+      engineSays: (holder: string, trouble: string | undefined) =>
+        void (trouble === undefined ? this.unwell.delete(holder) : this.unwell.set(holder, trouble)),
     };
     return names as unknown as NonNullable<MemberKeeperParts["names"]>;
   }
@@ -116,11 +116,12 @@ Deno.test("a member is answered while its endpoint is there, and again in the ne
   const machine = new Machine().follow();
   machine.learns(WEB, running("e1", 1, { health: "starting" }));
   assert.deepEqual([...machine.answered], [[`engine:${WEB}`, "web.mesh.internal. 10.32.0.1"]]);
-  assert.deepEqual([...machine.unwell], [`engine:${WEB}`]);
+  assert.deepEqual([...machine.unwell], [[`engine:${WEB}`, "starting"]]);
   assert.deepEqual([...machine.found], [["e1", "/run/docker/netns/e1"]]);
 
   const next = new Machine(machine.store);
   assert.deepEqual([...next.answered], [...machine.answered]);
+  assert.deepEqual([...next.unwell], [...machine.unwell]);
   assert.deepEqual([...next.found], [...machine.found]);
   next.pairs.delete("e1"); // the container has ended while nobody can be asked
   next.keeper.look([outerInterface("e2")]);
@@ -201,6 +202,15 @@ Deno.test("names that cannot be used are told, and the others are answered", () 
   assert.match(machine.keeper.problems()[0]!.message, /^web is not checked: .*exec/);
   machine.learns(WEB, undefined);
   assert.deepEqual(machine.keeper.problems(), []);
+});
+
+Deno.test("a paused member is left out of the answers, and those who list it are told why, until it goes on", () => {
+  const machine = new Machine().follow();
+  const told = () => [machine.keeper.holders().map(({ trouble }) => trouble), [...machine.unwell.values()]];
+  machine.learns(WEB, running("e1", 1, { paused: true, health: "healthy" }));
+  assert.deepEqual(told(), [["paused"], ["paused"]]);
+  machine.learns(WEB, running("e1", 1, { health: "healthy" }));
+  assert.deepEqual(told(), [[null], []]);
 });
 
 Deno.test("records of an earlier run that cannot be read are forgotten", () => {

@@ -5,6 +5,7 @@ import type { Logger } from "../../../mod/core/ports.ts";
 import { type Names, namesAfter, unansweredNames } from "../../../mod/daemon/names/names.ts";
 import { namesApi, nameSources } from "../../../mod/daemon/names/names_api.ts";
 import { OtherDomains } from "../../../mod/daemon/names/other_domains.ts";
+import { ABSENCE_MS } from "../../../mod/dns/records/absent_names.ts";
 import { DirectoryShell } from "../../../mod/dns/records/directory_shell.ts";
 import { OwnNames } from "../../../mod/dns/records/own_names_shell.ts";
 import { recordOfAddress } from "../../../mod/dns/records/spelling.ts";
@@ -53,6 +54,7 @@ function bench(farDomain = domain) {
   const service = new FakeNameService();
   const otherDomains = new OtherDomains(domain);
   const healthOf = (target: string) => target === "netns:a" ? FAILED : null;
+  const paused = new Set<string>();
   const names: Names = {
     ...{ domain, directory, own, service, counts: { all: 3, own: 2 }, otherDomains },
     config: {
@@ -64,15 +66,18 @@ function bench(farDomain = domain) {
       files: undefined,
       checks: { targets: () => ["netns:a"], healthOf } as never,
       attached() {},
-      engineHealth() {},
+      engineSays() {},
+      troubleOf: (container: string) => paused.has(container) ? "paused" as const : undefined,
       forgotten: () => undefined,
     },
   };
+  const others = [{ name: peer(2), nickname: "h2" }];
   const attached = ["netns:a", "netns:b"].map((target) => ({ target }));
   const api = namesApi({
     names,
     attachments: { holderOf: (text) => text, list: () => attached as never },
-    peers: () => [{ name: peer(1), nickname: "h1" }, { name: peer(2), nickname: "h2" }],
+    peers: () => [{ name: peer(1), nickname: "h1" }, ...others],
+    wasCalled: (name) => name === peer(2) ? "h2" : undefined,
   });
   const add = (name: string, ...records: string[]) => api.addName({ name, records, order: null });
   const remove = (name: string, ...records: string[]) => api.removeName({ name, records, order: null });
@@ -85,7 +90,7 @@ function bench(farDomain = domain) {
     }
     return "not refused";
   };
-  return { add, api, directory, names, otherDomains, service, own, refused, remove };
+  return { add, api, clock, directory, names, others, otherDomains, service, own, paused, refused, remove };
 }
 
 Deno.test("namesApi() adds records and targets to a name, and takes them away one by one or all", () => {
@@ -119,6 +124,38 @@ Deno.test("namesApi() lists all names in small letters' order, with who gives th
     ],
   );
   assert.deepEqual(api.names().map(({ health }) => health), [null, null, null, FAILED]);
+});
+
+Deno.test("namesApi() says which names are kept of a host that is away, for how long, and which are left out", () => {
+  const { add, api, clock, directory, others } = bench();
+  const listed = () =>
+    api.names().map(({ answered, keptMs, name, nickname }) => [name, nickname, answered, keptMs]);
+  assert.deepEqual(listed(), [["far", "h2", true, null]]);
+  others.length = 0;
+  const parting = { at: clock.now(), address: { ip: "192.0.2.2" as Ip, port: 6783 }, carried: true };
+  directory.channel.onPeersRemoved([peer(2)], new Map([[peer(2), parting]]));
+  assert.deepEqual(listed(), [["far", "h2", true, ABSENCE_MS.carried]]);
+  clock.run(18_000);
+  assert.deepEqual(listed(), [["far", "h2", true, ABSENCE_MS.carried - 18_000]]);
+  add("FAR", "192.0.2.7");
+  assert.deepEqual(listed(), [
+    ...[["FAR", "h1", true, null], ["far", "h2", false, ABSENCE_MS.carried - 18_000]],
+  ]);
+});
+
+Deno.test("namesApi() says that a container of this host is paused, and that others are answered for it", () => {
+  const { add, api, directory, paused } = bench();
+  add("web", "netns:a", "netns:b");
+  const listed = () =>
+    api.names().filter(({ name }) => name === "web")
+      .map(({ answered, healthy, record, trouble }) => [record, answered, healthy, trouble]);
+  const [a] = [...directory.own()].map(({ container }) => container);
+  paused.add(a!);
+  directory.setHealth(a!, false);
+  assert.deepEqual(listed(), [["10.2.1.1", false, false, "paused"], ["10.2.1.2", true, true, null]]);
+  for (const { container } of [...directory.own()]) directory.setHealth(container, false);
+  assert.deepEqual(listed(), [["10.2.1.1", true, false, "paused"], ["10.2.1.2", true, false, null]]);
+  assert.deepEqual(api.lookUpName({ name: "web" }).records.map(({ answered }) => answered), [true, true]);
 });
 
 Deno.test("namesApi() changes the order of a name", () => {
@@ -223,7 +260,7 @@ Deno.test("nameSources() says where names are answered, and what hinders it", as
     ...{ domain: "mesh.internal", address: null, order: "nearest", ttl: 7, entries: 3, own: 2 },
     listen: [{ address: "127.0.0.1:53", listening: false }, { address: "192.0.2.1:5353", listening: true }],
     ...{ upstream: [], forward: ["corp.example=10.0.0.53:53"], counters: NO_COUNTS },
-    probed: [{ target: "netns:a", ...FAILED }],
+    probed: [{ target: "netns:a", ...FAILED, trouble: null }],
   });
   assert.deepEqual(problems.map(({ message }) => message), [
     "Containers do not reach the name server of this host: no room",

@@ -16,7 +16,7 @@ async function found(change: Partial<RunningFacts> & { readonly aheadMs?: number
     status: () => Promise.resolve(WELL),
     taken: { lookAtOwn: () => Promise.resolve() },
     names: undefined,
-    history: { list: () => [] },
+    history: { list: () => [], wasCalled: () => undefined },
     config: { docker: undefined, origins: {} },
     paths: {
       namespaceOf: () => undefined,

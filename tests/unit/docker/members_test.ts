@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type Ip, parseCidr } from "../../../mod/core/addr.ts";
 import type { Known } from "../../../mod/docker/follower.ts";
-import { answersNow, NetworkMembers, readMember, writeMember } from "../../../mod/docker/members.ts";
+import { NetworkMembers, readMember, troubleOf, writeMember } from "../../../mod/docker/members.ts";
 import { namesOfContainer } from "../../../mod/docker/container_names.ts";
 import { knownContainer } from "./known.ts";
 
@@ -111,10 +111,11 @@ Deno.test("when no address is free, the one that has waited longest is given up"
 
 Deno.test("a paused container does not answer, nor does one whose check has not passed yet", () => {
   const healths = (["none", "healthy", "starting", "unhealthy"] as const).map((health) =>
-    answersNow({ health, paused: false })
+    troubleOf({ health, paused: false })
   );
-  assert.deepEqual(healths, [true, true, false, false]);
-  assert(!answersNow({ health: "healthy", paused: true }));
+  assert.deepEqual(healths, [undefined, undefined, "starting", "unhealthy"]);
+  assert.equal(troubleOf({ health: "healthy", paused: true }), "paused");
+  assert.equal(troubleOf({ health: "unhealthy", paused: true }), "paused");
 });
 
 Deno.test("a container shares its names with other networks, but for those in which the engine answers none", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { EngineTrouble } from "../../../mod/control/name_types.ts";
 import type { ConnectionReport, RefusedReport } from "../../../mod/control/api_types.ts";
 import {
   engineFaults,
@@ -14,12 +15,12 @@ const KNOCK: RefusedReport = {
 };
 
 Deno.test("healthFaults() names targets that do not answer, and what ends the check", () => {
-  const dns = (healthy: boolean | null) => ({
+  const dns = (healthy: boolean | null, trouble: EngineTrouble | null = null) => ({
     ...EXAMPLE,
     attachments: [],
     dns: {
       ...EXAMPLE.dns!,
-      probed: [{ target: "netns:a", check: "tcp:80", healthy, forMs: 9_000, reason: "refused" }],
+      probed: [{ target: "netns:a", check: "tcp:80", healthy, forMs: 9_000, reason: "refused", trouble }],
     },
   });
   assert.deepEqual([true, null].flatMap((healthy) => healthFaults(dns(healthy))), []);
@@ -30,6 +31,10 @@ Deno.test("healthFaults() names targets that do not answer, and what ends the ch
     "netns:a has not answered its check tcp:80 for 9 s, so its names lead elsewhere: refused",
   );
   assert.match(fault!.hint!, /`meshnet attach --health none netns:a`/);
+  assert.deepEqual(healthFaults(dns(false, "paused")), [{
+    message: "netns:a is paused, so its names lead elsewhere",
+    hint: "`docker unpause netns:a` lets it go on",
+  }]);
 });
 
 Deno.test("refusedFaults() names who knocks with wrong settings, once for each reason, until he is in", () => {
