@@ -1,12 +1,12 @@
 /** Netlink sockets: libnl makes and sets them up, the C library moves the bytes. */
 import { ERRNO } from "../mod/core/errno.ts";
 import { MeshnetError } from "../mod/core/errors.ts";
-import type { NetlinkCodec, NetlinkSocket } from "../mod/core/ports.ts";
+import type { NetlinkAnswer, NetlinkCodec, NetlinkSocket } from "../mod/core/ports.ts";
 import { C, lastErrno, libc } from "./c_symbols.ts";
 import { callFailed, nlFailed, requestFailed } from "./native_error.ts";
 import { inNetns } from "./netns.ts";
 import { libnl } from "./nl_symbols.ts";
-import { waitReadable } from "./poll.ts";
+import { rest, waitReadable } from "./poll.ts";
 
 /** A netlink protocol. */
 export type NetlinkProtocol = "route" | "xfrm" | "netfilter" | "generic";
@@ -20,7 +20,9 @@ const PROTOCOLS: Readonly<Record<NetlinkProtocol, number>> = {
 /** Longer than any message the kernel sends: a frame of 64 KiB with its attributes, or 32 KiB of a dump. */
 const SCRATCH = 128 * 1024;
 const PATIENCE_MS = 5_000;
-const DUMP_ATTEMPTS = 8;
+/** Rests before a list that changed while it was read is read again, in milliseconds. What changes interfaces, addresses or
+ * rules does so in bursts; the thread has other work, so it does not wait for longer. */
+const TORN_RESTS_MS = [0, 0, 1, 2, 4, 8, 16, 32, 64, 128] as const;
 
 /** Requests that are sent at once may be so long, in octets. libnl allows 64 KiB; this is a bound and costs no memory. */
 const SEND_BUFFER = 1024 * 1024;
@@ -126,35 +128,48 @@ export class NlSocket implements NetlinkSocket {
     if (code < 0) throw nlFailed(`join netlink group ${group}`, code);
   }
 
-  /** See NetlinkSocket.request. A dump during which something changed is repeated. */
+  /** See NetlinkSocket.request. */
   request(message: Uint8Array<ArrayBuffer>): readonly Uint8Array[] {
-    const fd = this.#open();
-    for (let attempt = 1;; attempt++) {
-      this.#seq = (this.#seq + 1) >>> 0 || 1; // 0 is what unsolicited messages carry
-      const answer = this.#codec.answerTo(this.#seq);
-      this.#codec.complete(message, this.#seq, this.portId);
-      this.send(message);
-      const deadline = performance.now() + PATIENCE_MS;
-      while (answer.verdict === undefined) {
-        const datagram = this.receive();
-        if (datagram === undefined) {
-          waitReadable(fd, 500);
-          if (performance.now() > deadline) {
-            throw new MeshnetError("netlink/timeout", "Kernel does not answer request");
-          }
-          continue;
-        }
-        const taken = answer.take(datagram);
-        if (!taken.ok) {
-          throw new MeshnetError(
-            "netlink/request-failed",
-            `Cannot understand kernel's answer: ${taken.reason}`,
-          );
-        }
-      }
-      if (answer.verdict.errno !== 0) throw requestFailed(answer.verdict);
-      if (!answer.interrupted || attempt >= DUMP_ATTEMPTS) return answer.replies;
+    let answer = this.#ask(message);
+    for (const ms of TORN_RESTS_MS) {
+      if (!answer.interrupted) break;
+      if (ms > 0) rest(ms);
+      answer = this.#ask(message);
     }
+    if (!answer.interrupted) return answer.replies;
+    throw new MeshnetError(
+      "netlink/torn",
+      `Cannot list what the kernel has: it changed during each of ${TORN_RESTS_MS.length + 1} attempts`,
+      { hint: "Programs change interfaces, addresses or rules of this host all the time; try again" },
+    );
+  }
+
+  #ask(message: Uint8Array<ArrayBuffer>): NetlinkAnswer {
+    const fd = this.#open();
+    this.#seq = (this.#seq + 1) >>> 0 || 1; // 0 is what unsolicited messages carry
+    const answer = this.#codec.answerTo(this.#seq);
+    this.#codec.complete(message, this.#seq, this.portId);
+    this.send(message);
+    const deadline = performance.now() + PATIENCE_MS;
+    while (answer.verdict === undefined) {
+      const datagram = this.receive();
+      if (datagram === undefined) {
+        waitReadable(fd, 500);
+        if (performance.now() > deadline) {
+          throw new MeshnetError("netlink/timeout", "Kernel does not answer request");
+        }
+        continue;
+      }
+      const taken = answer.take(datagram);
+      if (!taken.ok) {
+        throw new MeshnetError(
+          "netlink/request-failed",
+          `Cannot understand kernel's answer: ${taken.reason}`,
+        );
+      }
+    }
+    if (answer.verdict.errno !== 0) throw requestFailed(answer.verdict);
+    return answer;
   }
 
   /** See NetlinkSocket.send: sends messages as they are; errors come back as datagrams. */

@@ -47,6 +47,11 @@ export function waitReadable(fd: number, timeoutMs: number): boolean {
   return new Poller([fd]).wait(timeoutMs) > 0;
 }
 
+/** Blocks for so many milliseconds, or until a signal comes. */
+export function rest(ms: number): void {
+  new Poller([]).wait(ms);
+}
+
 /** A counter in the kernel (eventfd) that wakes a Poller: each `signal` adds one, `take` reads and clears it.
  * Its number means the same in every thread of the process, so one thread owns it and others signal it. */
 export class Wakeup implements Disposable {

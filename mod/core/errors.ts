@@ -23,6 +23,7 @@ export type ErrorCode =
   | "native/call-failed"
   | "netlink/request-failed"
   | "netlink/timeout"
+  | "netlink/torn"
   | "attach/bad-target"
   | "attach/bad-address"
   | "attach/no-address"

@@ -135,6 +135,7 @@ export interface NetlinkSocket extends Disposable {
    * Sends one request (length, sequence and port id are filled in) and collects what answers it.
    * Replies are whole netlink messages without the final ack or done. A kernel error throws
    * MeshnetError "netlink/request-failed" with `errno` and the extended ack's text as part of the message.
+   * A list is whole: one that changed while it was read is read again, and "netlink/torn" is thrown when it never is.
    */
   request(message: Uint8Array<ArrayBuffer>): readonly Uint8Array[];
   /** Like request() for messages already complete that need no answer: fills in nothing, never waits. */
@@ -159,7 +160,7 @@ export interface NetlinkAnswer {
   readonly replies: readonly Uint8Array[];
   /** Set once the answer is complete. */
   readonly verdict: NetlinkVerdict | undefined;
-  /** Whether what was dumped changed meanwhile, so that the dump must be repeated. */
+  /** Whether what was listed changed meanwhile: something may be missing or twice, so the list must be read again. */
   readonly interrupted: boolean;
 }
 

@@ -113,7 +113,8 @@ export class SwitchMove {
   }
 
   /** Gives the new switch what hung on the other one, and opens ports that are shut, those of a move that a crash ended
-   * included. Does not throw: a port that cannot move is told, and mended with the others later. */
+   * included. A port that cannot move is told, and mended with the others later. Throws only where the host's interfaces cannot
+   * be listed: a port that was overlooked would stay shut. */
   arrive(openPorts: () => NewPorts): void {
     const { isOwn, log, openRoute } = this.#parts;
     if (this.#names.length > 0) {

@@ -1,6 +1,6 @@
 /** Keeps this host's firewall as meshnet needs it, and says what it does to the mesh. */
 import type { LogEvent } from "../core/log_events.ts";
-import { messageOf } from "../core/errors.ts";
+import { MeshnetError, messageOf } from "../core/errors.ts";
 import type { Clock, Logger } from "../core/ports.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
 import type { Hook, Table } from "../wire/filter/model.ts";
@@ -80,7 +80,9 @@ export class Firewall {
   #tired = false;
   #waits = false;
   #looked = false;
-  /** nf_tables could be read once; later failures, as without descriptors, pass. */
+  /** What the last look found that saw everything. */
+  #found: Pick<FirewallReport, "rules" | "problems"> = { rules: [], problems: [] };
+  /** nf_tables could be read once: that they cannot be read now does not mean that they are empty. */
   #hasNft = false;
   /** nf_tables of this kernel cannot translate addresses. */
   #natByLegacy = false;
@@ -100,13 +102,15 @@ export class Firewall {
     return this.check();
   }
 
-  /** Looks, mends, and tells. Does not throw: what cannot be seen is not told. */
+  /** Looks, mends, and tells. Does not throw: what cannot be seen is not told, and while all of nf_tables cannot be seen all
+   * stays as it was. */
   check(): FirewallReport {
     const { clock, mode } = this.parts;
-    const found = mode === "off" || this.#over ? { rules: [], problems: [] } : this.#look();
+    const looks = mode !== "off" && !this.#over;
+    if (looks) this.#found = this.#look();
     return {
       mode,
-      ...found,
+      ...looks ? this.#found : { rules: [], problems: [] },
       undone: this.#undone,
       undoneAgoMs: this.#undoneAt === undefined ? null : Math.round(clock.now() - this.#undoneAt),
     };
@@ -138,6 +142,7 @@ export class Firewall {
     const { families, log, mode, ports } = this.parts;
     const wanted = this.#wanted();
     const state = this.#read(wanted.length > 0);
+    if (state === undefined) return this.#found;
     const change = mode === "auto";
     const plan = planForward(state.tables, { change, wanted });
     const { failures, stands } = change ? this.#apply(plan, { state, wanted }) : { failures: [], stands: [] };
@@ -170,11 +175,11 @@ export class Firewall {
     return [...containersTraffic(own, sees), ...exposedTraffic(own, this.#exposures)];
   }
 
-  #read(forwarded: boolean): State {
+  /** undefined: nf_tables cannot be read at present, and are looked at again later. */
+  #read(forwarded: boolean): State | undefined {
     const { legacy, log, open } = this.parts;
     // At first also for what an earlier run left behind.
     const all = forwarded || this.#stood.size > 0 || !this.#looked;
-    this.#looked = true;
     const hooks: readonly Hook[] = all ? ["input", "output", "forward"] : ["input", "output"];
     let nft: { readonly tables: readonly Table[]; readonly nat?: PresentNat } = { tables: [] };
     try {
@@ -183,6 +188,8 @@ export class Firewall {
       this.#hasNft = true;
     } catch (thrown) { // a kernel without nf_tables, say
       log.debug("cannot look at nf_tables", { reason: messageOf(thrown) });
+      const torn = isTorn(thrown);
+      if (torn || this.#hasNft) return void this.#again(torn ? AGAIN_MS : REFILL_MS);
     }
     let tables: readonly Table[] = [];
     try {
@@ -190,6 +197,7 @@ export class Firewall {
     } catch (thrown) {
       log.debug("cannot look at iptables-legacy's tables", { reason: messageOf(thrown) });
     }
+    this.#looked = true;
     return { tables: [...nft.tables, ...tables], nat: nft.nat };
   }
 
@@ -258,7 +266,6 @@ export class Firewall {
 
   #applyNat({ nat }: State): boolean {
     const { legacy, log, open } = this.parts;
-    if (nat === undefined && this.#hasNft) return true;
     const changes = nat === undefined || this.#natByLegacy ? [] : planNat(nat, this.#exposures);
     if (changes.length > 0) {
       using socket = open();
@@ -320,6 +327,11 @@ export class Firewall {
   }
 }
 
+/** Whether other programs changed rules all the time while they were read. */
+function isTorn(thrown: unknown): boolean {
+  return thrown instanceof MeshnetError && thrown.code === "netlink/torn";
+}
+
 /** What is changed in one step. */
 function tableOf({ backend, family, table }: ChainPlace): string {
   return backend === "nft" ? `nft ${family} ${table}` : "legacy";
@@ -332,7 +344,8 @@ function eventOf(message: string): LogEvent {
 }
 
 /** Removes every rule of ours from this host's firewall, and says how many there were. nf_tables that cannot be read have
- * none. `busy`: another program has the lock, so some may be left. Throws what the kernel refuses, after all was tried. */
+ * none. `busy`: another program changes rules all the time or has the lock, so some may be left. Throws what the kernel
+ * refuses, after all was tried. */
 export function removeOwnRules(
   { legacy, log, open }: Pick<FirewallParts, "open" | "legacy"> & { readonly log?: Pick<Logger, "debug"> },
 ): { readonly removed: number; readonly busy: boolean } {
@@ -344,6 +357,7 @@ export function removeOwnRules(
     own = ownNft(socket);
   } catch (thrown) {
     log?.debug("cannot look at nf_tables", { reason: messageOf(thrown) });
+    busy = isTorn(thrown);
   }
   const failures: unknown[] = [];
   const attempt = (work: () => void) => {
@@ -363,7 +377,7 @@ export function removeOwnRules(
   if ((["ip", "ip6"] as const).some((family) => legacy.names(family).length > 0)) {
     attempt(() => {
       const ours = removeLegacy(legacy);
-      busy = ours === undefined;
+      if (ours === undefined) busy = true;
       removed += ours ?? 0;
     });
   }

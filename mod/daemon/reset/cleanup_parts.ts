@@ -33,7 +33,7 @@ export function openCleanup():
   };
 }
 
-/** Attempts to get the lock of iptables-legacy, and milliseconds between two. */
+/** Attempts while other programs are about the firewall, and milliseconds between two. */
 const ATTEMPTS = 50;
 const PAUSE_MS = 100;
 
@@ -49,7 +49,9 @@ function removeFirewall(): boolean {
     if (!busy) return total > 0;
     Atomics.wait(pause, 0, 0, PAUSE_MS);
   }
-  throw new MeshnetError("control/request-failed", "Another program holds the lock of iptables-legacy", {
-    hint: `Find it with: fuser ${XTABLES_LOCK}`,
-  });
+  throw new MeshnetError(
+    "control/request-failed",
+    "Other programs change this host's firewall all the time, or hold the lock of iptables-legacy",
+    { hint: `Try again. Who holds the lock: fuser ${XTABLES_LOCK}` },
+  );
 }

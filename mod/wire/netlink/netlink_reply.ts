@@ -72,7 +72,7 @@ export class ReplyCollector implements NetlinkAnswer {
   readonly replies: Uint8Array<ArrayBuffer>[] = [];
   /** Set once the request is answered. */
   verdict: DetailedVerdict | undefined;
-  /** Whether what was dumped changed meanwhile, so that the dump must be repeated. */
+  /** See NetlinkAnswer. */
   interrupted = false;
 
   /** Collects answers to the request sent with sequence number `seq`. */
@@ -85,11 +85,11 @@ export class ReplyCollector implements NetlinkAnswer {
     if (!split.ok) return split;
     for (const message of split.value) {
       if (message.seq !== this.#seq || this.verdict !== undefined) continue;
-      if ((message.flags & NLM_F.dumpInterrupted) !== 0 && message.type > NLMSG.done) this.interrupted = true;
+      // An error may echo a request, whose flags mean something else.
+      if ((message.flags & NLM_F.dumpInterrupted) !== 0 && message.type >= NLMSG.done) {
+        this.interrupted = true;
+      }
       if (message.type === NLMSG.error || message.type === NLMSG.done) {
-        if (message.type === NLMSG.done && (message.flags & NLM_F.dumpInterrupted) !== 0) {
-          this.interrupted = true;
-        }
         const verdict = decodeVerdict(message);
         if (!verdict.ok) return verdict;
         this.verdict = verdict.value;

@@ -4,6 +4,11 @@ import { MeshnetError } from "../../../mod/core/errors.ts";
 import { findFamily } from "../../../mod/wire/netlink/genetlink.ts";
 import { NLM_F } from "../../../mod/wire/netlink/netlink.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
+import { dumpLinks } from "../../../mod/wire/netlink/rtnetlink.ts";
+import { NETLINK_CODEC } from "../../../mod/wire/netlink/netlink_reply.ts";
+import type { NetlinkCodec } from "../../../mod/core/ports.ts";
+import { openNetlink } from "../../../ffi/nl_socket.ts";
+import { ip, NETNS, NETNS_PATH, possible, withNetns } from "./namespace.ts";
 import { DatagramBatch } from "../../../ffi/datagram_batch.ts";
 import { openNetlinkIn } from "../../../mod/daemon/host/netlink.ts";
 
@@ -29,6 +34,87 @@ Deno.test("NlSocket.request() collects a dump of many messages", () => {
   assert.ok(replies.length >= 2);
   assert.ok(replies.every((reply) => reply[4] === 16));
 });
+
+/** A codec that counts the answers, and hands what comes to somebody before it is taken. */
+function watchedCodec(before: (asked: number) => void, interrupted?: (asked: number) => boolean) {
+  const codec = {
+    ...{ asked: 0, complete: NETLINK_CODEC.complete },
+    answerTo(seq: number) {
+      const asked = ++codec.asked;
+      const answer = NETLINK_CODEC.answerTo(seq);
+      return {
+        get replies() {
+          return answer.replies;
+        },
+        get verdict() {
+          return answer.verdict;
+        },
+        get interrupted() {
+          return answer.interrupted || interrupted?.(asked) === true;
+        },
+        take(datagram: Uint8Array) {
+          const taken = answer.take(datagram);
+          before(asked);
+          return taken;
+        },
+      };
+    },
+  };
+  return codec satisfies NetlinkCodec;
+}
+
+/** A list that never is whole, read in time. */
+function assertTorn(read: () => unknown): void {
+  const began = performance.now();
+  assert.throws(read, { code: "netlink/torn", message: /it changed during each of 11 attempts$/ });
+  const took = performance.now() - began;
+  assert.ok(took >= 200 && took < 20_000, `it took ${took} ms`);
+}
+
+Deno.test("NlSocket.request() reads a list again that changed meanwhile, and throws rather than give half of it", () => {
+  for (const whole of [1, 2, 11]) {
+    const codec = watchedCodec(() => {}, (asked) => asked < whole);
+    using socket = openNetlink({ protocol: "generic", codec });
+    assert.ok(socket.request(familyDump()).length >= 2);
+    assert.equal(codec.asked, whole);
+  }
+  const codec = watchedCodec(() => {}, (asked) => asked <= 11);
+  using socket = openNetlink({ protocol: "generic", codec });
+  assertTorn(() => socket.request(familyDump()));
+  assert.equal(codec.asked, 11);
+  assert.equal(findFamily(socket, "nlctrl")?.id, 16); // and goes on
+});
+
+Deno.test(
+  "NlSocket.request() notices that interfaces came while it listed them",
+  { ignore: !possible },
+  () => {
+    withNetns(() => {
+      const names = Array.from({ length: 100 }, (_, i) => `d${i}`);
+      // Two to a call: their list does not fit one datagram, so that something can come in between.
+      for (const name of names.filter((_, i) => i % 2 === 0)) {
+        assert.ok(ip("-n", NETNS, "link", "add", name, "type", "veth", "peer", "name", `${name}p`));
+      }
+      let changing = 0;
+      let made = 0;
+      const codec = watchedCodec((asked) => {
+        if (asked > changing) return;
+        made++;
+        assert.ok(ip("-n", NETNS, "link", "add", `n${made}`, "type", "veth", "peer", "name", `n${made}p`));
+      });
+      using socket = openNetlink({ protocol: "route", netns: NETNS_PATH, codec });
+      const count = () => socket.request(dumpLinks()).length;
+      const first = count();
+      assert.ok(first > names.length, `${first} interfaces`);
+      assert.equal(codec.asked, 1);
+      changing = 3; // the attempts 2 and 3
+      assert.equal(count(), first + 2 * made);
+      assert.equal(codec.asked, 4);
+      changing = Infinity;
+      assertTorn(count);
+    });
+  },
+);
 
 Deno.test("NlSocket.request() throws what the kernel refuses, with errno and its explanation", () => {
   using socket = openNetlinkIn({ protocol: "generic" });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { parseCidr } from "../../../mod/core/addr.ts";
+import { MeshnetError } from "../../../mod/core/errors.ts";
 import type { Millis } from "../../../mod/core/time.ts";
 import { Firewall, type FirewallParts, removeOwnRules } from "../../../mod/firewall/firewall_shell.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
@@ -214,6 +215,54 @@ Deno.test("Firewall tries what the kernel refused of iptables-legacy's tables on
   state.now += 30_000;
   firewall.check();
   assert.equal(state.locks, 2);
+});
+
+/** What reading nf_tables throws while other programs change them all the time. */
+const TORN = new MeshnetError("netlink/torn", "Cannot list what the kernel has");
+
+Deno.test("Firewall leaves all as it was while it cannot read the whole of nf_tables, and looks again later", () => {
+  const cases = [[TORN, 300], [new Error("no descriptors"), 30_000]] as const;
+  for (const [thrown, ms] of cases) {
+    const { later, parts, said, sent } = trial({ nft: "docker" });
+    const failing = { is: false };
+    const open = () => {
+      if (failing.is) throw thrown;
+      return recordedSocket("docker", sent);
+    };
+    const firewall = new Firewall({ ...parts, open });
+    const seen = firewall.check();
+    assert.equal(seen.rules.length, 2);
+    const [saidBefore, sentBefore] = [said.length, sent.length];
+    failing.is = true;
+    assert.deepEqual(firewall.check(), seen);
+    assert.deepEqual(firewall.expose([{ network: parseCidr("10.2.1.0/24")!, masquerade: true }]), seen);
+    assert.deepEqual([said.length, sent.length], [saidBefore, sentBefore]);
+    assert.deepEqual(later.map((one) => one.ms), [ms]);
+    failing.is = false;
+    later.shift()!.work();
+    assert.ok(sent.length > sentBefore); // what was exposed meanwhile
+  }
+});
+
+Deno.test("Firewall that cannot read the whole of nf_tables at first does not take it for a host without", () => {
+  const { later, parts, xtables } = trial({ legacy: "docker" });
+  const { entries } = xtables!;
+  const open = () => {
+    throw TORN;
+  };
+  const firewall = new Firewall({ ...parts, open });
+  assert.deepEqual([firewall.check().rules, xtables!.entries === entries], [[], true]);
+  assert.deepEqual(later.map(({ ms }) => ms), [300]);
+});
+
+Deno.test("removeOwnRules() says that rules may be left while it cannot read the whole of nf_tables", () => {
+  const { firewall, parts } = trial({ legacy: "docker" });
+  firewall.check();
+  const open = () => {
+    throw TORN;
+  };
+  assert.deepEqual(removeOwnRules({ ...parts, open }), { removed: 1, busy: true });
+  assert.deepEqual(removeOwnRules(parts), { removed: 0, busy: false });
 });
 
 Deno.test("Firewall that is to change nothing begins also where it cannot take its rules out", () => {
