@@ -10,31 +10,33 @@ export interface SocketFile {
   remove(): void;
 }
 
-/** Listens at a path, in place of what is there. `firstName` is that of the file before it takes the place. Members of
- * `group` may open it, too. */
+/** Who may open a socket: its owner, and members of its group. */
+const MODE = 0o660;
+
+/** Listens at a path, in place of what is there. Members of `group` may open it, too.
+ *
+ * It is made as `first`, in a folder that nobody else may enter, and moved to its place once it is known who may open it.
+ * So there is no moment in which others can, and the umask of the process, which its other threads share, stays. */
 export function listenAtFile(
   path: string,
-  { firstName = FIRST_CONTROL_SOCKET, group }: { readonly firstName?: string; readonly group?: number } = {},
+  { first = FIRST_CONTROL_SOCKET, group }: { readonly first?: string; readonly group?: number } = {},
 ): SocketFile {
-  // Under another name first: closing a listener removes the file of its first name, whatever that is by then.
-  const first = `${path.slice(0, path.lastIndexOf("/"))}/${firstName}`;
-  removeQuietly(first); // a killed daemon may have left it
-  const umask = Deno.umask(0o117); // the socket must not be open to all for even a moment
-  let listener: Deno.UnixListener;
+  const made = `${path.slice(0, path.lastIndexOf("/"))}/${first}`;
+  const folder = made.slice(0, made.lastIndexOf("/"));
+  for (const left of [made, folder]) removeQuietly(left); // of a daemon that was killed
+  Deno.mkdirSync(folder, { mode: 0o700 }); // throws if one is there, which may be somebody else's
+  using _folder = { [Symbol.dispose]: () => removeQuietly(folder) };
+  const listener = Deno.listen({ transport: "unix", path: made });
   try {
-    listener = Deno.listen({ transport: "unix", path: first });
-  } finally {
-    Deno.umask(umask);
-  }
-  try {
-    if (group !== undefined) Deno.chownSync(first, null, group);
-    Deno.renameSync(first, path);
+    Deno.chmodSync(made, MODE);
+    if (group !== undefined) Deno.chownSync(made, null, group);
+    Deno.renameSync(made, path); // later, closing it removes the file of its first name, which is none
   } catch (error) {
     listener.close();
     throw error;
   }
-  const made = identityOf(path);
-  const isThere = () => made !== undefined && identityOf(path) === made;
+  const own = identityOf(path);
+  const isThere = () => own !== undefined && identityOf(path) === own;
   return {
     listener,
     isThere,

@@ -78,9 +78,9 @@ export const DEFAULT_PORT = 6783;
 export const CONTROL_SOCKET = "control.sock";
 /** The file in the run folder by which members of `--socket-group` ask, and change nothing. */
 export const STATUS_SOCKET = "status.sock";
-/** The name under which that file is made, and under which the kernel lists its socket for good. Not longer than the final
- * one: paths of sockets have 107 bytes at most. */
-export const FIRST_CONTROL_SOCKET = "control.new";
+/** Where that file is made, and under which path the kernel lists its socket for good. Not longer than the final one: paths
+ * of sockets have 107 bytes at most. */
+export const FIRST_CONTROL_SOCKET = ".control/s";
 
 /** The option that every command which talks to the daemon has. */
 export const RUN_DIR_OPTION: OptionSpec & { readonly name: "run-dir" } = {

@@ -11,8 +11,8 @@ import type { ProxyConfig, ProxyListener } from "../config/config_proxy.ts";
 import type { Base } from "./open_base.ts";
 import type { PluginPart } from "./open_plugin.ts";
 
-/** The name under which its socket is made. */
-const FIRST_SOCKET = "docker.new";
+/** Where its socket is made, in the folder in which it is to be. */
+const FIRST_SOCKET = ".docker/s";
 /** Who may open its socket while nobody may open the engine's. */
 const MODE = 0o660;
 /** Lines in the log about clients that were turned away: so many at once, and one more after so many milliseconds. */
@@ -87,7 +87,7 @@ function nameOf(listener: ProxyListener): string {
 async function listenAt(path: string, proxy: DockerProxy): Promise<Disposable> {
   await checkReplaceable(path);
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")) || "/", { recursive: true });
-  const file = listenAtFile(path, { firstName: FIRST_SOCKET });
+  const file = listenAtFile(path, { first: FIRST_SOCKET });
   proxy.serve(file.listener);
   return { [Symbol.dispose]: () => file.remove() };
 }

@@ -13,6 +13,8 @@ import { type Config, type Flags, loadFolders } from "../config/config.ts";
 import { networkNamespace } from "../host/host_facts.ts";
 import { socketOwner } from "../host/socket_owner.ts";
 
+/** FIRST_CONTROL_SOCKET of earlier versions: one may run. */
+const EARLIER_FIRST_SOCKET = "control.new";
 const LEAVE_MS = 5_000;
 /** Hosts to which one may connect again. */
 const MOST_NAMED = 3;
@@ -113,7 +115,8 @@ async function findDaemon(
         cause: error,
       });
     }
-    const pid = socketOwner(`${runDir}/${FIRST_CONTROL_SOCKET}`, `${runDir}/${CONTROL_SOCKET}`);
+    const names = [FIRST_CONTROL_SOCKET, EARLIER_FIRST_SOCKET, CONTROL_SOCKET];
+    const pid = socketOwner(...names.map((name) => `${runDir}/${name}`));
     if (pid === undefined) {
       throw new MeshnetError("control/request-failed", `Cannot reset: ${messageOf(error)}`, {
         hint: "It cannot be seen from here either: run this where its process is, in its container perhaps",
