@@ -82,7 +82,7 @@ export const LOG_EVENTS = {
     "overlay/tap-mended": "another program changed the TAP, or what it hangs on",
     "overlay/tap-not-mended": "that cannot be undone",
     "overlay/sleeve-unavailable": "the TAP cannot be a port of the datapath",
-    "overlay/slow-cipher": "libcrypto is missing: encryption in user space is slow",
+    "overlay/slow-cipher": "libsodium is missing: user space seals slowly with peers of other makes",
     "overlay/port-without-program": "the kernel refuses the program of a port",
     "overlay/program-mended": "another program took it off; it is back",
     "overlay/program-left": "it cannot be taken off an interface that left",
