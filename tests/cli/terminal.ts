@@ -4,13 +4,21 @@ import { command } from "../../mod/tasks/run.ts";
 const EVERY_MS = 20;
 /** Ample: a machine may be busy. */
 const PATIENCE_MS = 60_000;
-let terminals = 0;
+/** Ends a server of tmux and removes its folder once its standard input ends, as that does with the process at its other end,
+ * however it ends. Ctrl-C is for that process. */
+const GUARDIAN =
+  `trap "" HUP INT TERM; read -r _; tmux -S "$0/socket" kill-server; rm -f "$0/socket"; rmdir "$0"`;
 
 /** A shell in a terminal of its own, of a tmux server of its own. */
 export class Terminal implements AsyncDisposable {
+  readonly #guardian: Deno.ChildProcess;
   #commands = 0;
 
-  private constructor(readonly socket: string) {}
+  private constructor(readonly folder: string) {
+    this.#guardian = command(["sh", "-c", GUARDIAN, folder], {
+      ...{ stdin: "piped", stdout: "null", stderr: "null" },
+    }).spawn();
+  }
 
   /** Starts a shell. */
   static async open(
@@ -21,18 +29,23 @@ export class Terminal implements AsyncDisposable {
       readonly env?: Readonly<Record<string, string>>;
     },
   ): Promise<Terminal> {
-    const terminal = new Terminal(`meshnet-test-${Deno.pid}-${++terminals}`);
+    const terminal = new Terminal(await Deno.makeTempDir({ prefix: "meshnet-terminal-" }));
     const { columns, env = {}, rows = 50 } = options;
     // Not by tmux, which has a PATH of its own.
     const given = Object.entries({ LC_ALL: "C.UTF-8", ...env }).map(([name, value]) => `${name}=${value}`);
     const size = ["-x", String(columns), "-y", String(rows)];
-    await terminal.#tmux("new-session", "-d", ...size, "--", "env", ...given, ...shell);
+    try {
+      await terminal.#tmux("new-session", "-d", ...size, "--", "env", ...given, ...shell);
+    } catch (error) {
+      await terminal[Symbol.asyncDispose]();
+      throw error;
+    }
     return terminal;
   }
 
   async #tmux(...args: readonly string[]): Promise<string> {
     const { code, stderr, stdout } = await command(
-      ["tmux", "-u", "-f", "/dev/null", "-L", this.socket, ...args],
+      ["tmux", "-u", "-f", "/dev/null", "-S", `${this.folder}/socket`, ...args],
       { env: { LC_ALL: "C.UTF-8", TERM: "xterm-256color", TMUX: "", NO_COLOR: "" }, stdin: "null" },
     ).output();
     if (code !== 0) throw new Error(`tmux ${args[0]}: ${new TextDecoder().decode(stderr)}`);
@@ -79,6 +92,7 @@ export class Terminal implements AsyncDisposable {
 
   /** Ends the server, and the shell with it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#tmux("kill-server").catch(() => {});
+    await this.#guardian.stdin.close();
+    await this.#guardian.status;
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { widthOf } from "../../mod/cli/columns.ts";
+import { command, exists } from "../../mod/tasks/run.ts";
 import { EXAMPLE } from "../unit/control/example_status.ts";
 import { withDaemon } from "./fake_daemon.ts";
 import { meshnet, meshnetCommand } from "./run_meshnet.ts";
@@ -7,6 +8,13 @@ import { Terminal } from "./terminal.ts";
 
 const BASH = ["bash", "--norc", "--noprofile"];
 const [CONNECTION, OTHER] = EXAMPLE.connections;
+/** Starts a terminal, says its folder, and stays. */
+const STARTER = `
+import { Terminal } from "${new URL("terminal.ts", import.meta.url)}";
+const { folder } = await Terminal.open(["sh"], { columns: 80 });
+console.log(folder);
+setInterval(() => {}, 1_000);
+`;
 /** Two hosts whose names are as wide as they are not long. */
 const STATUS = {
   ...EXAMPLE,
@@ -100,6 +108,25 @@ Deno.test("in a narrow terminal status, help and lists fit and leave nothing out
       (await meshnet(["help", "wait"])).stdout.split("\n").slice(0, 3).join("\n"),
     );
   }, STATUS));
+
+Deno.test("a terminal ends with the process that started it, also where that is killed", async () => {
+  const starter = command([Deno.execPath(), "eval", STARTER], { stdout: "piped", stderr: "null" }).spawn();
+  const reader = starter.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const folder = (await reader.read()).value!.trim();
+  const answers = async () => {
+    const asked = ["tmux", "-S", `${folder}/socket`, "has-session"];
+    return (await command(asked, { stdout: "null", stderr: "null" }).output()).success;
+  };
+  assert.ok(await answers());
+  starter.kill("SIGKILL");
+  await starter.status;
+  await reader.cancel();
+  for (const end = performance.now() + 20_000; exists(folder);) {
+    assert.ok(performance.now() < end, `${folder} outlives who made it`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.ok(!await answers());
+});
 
 /** How each shell is started, and told of the script. */
 const SHELLS = {
