@@ -1,4 +1,5 @@
 /** Reading HTTP/1.1 requests from a stream of bytes: bounded, and with a reason where one is refused. */
+import { joinBytes } from "../core/bytes.ts";
 
 /** Largest head of a request, bytes. */
 const MAX_HEAD = 16 * 1024;
@@ -106,7 +107,7 @@ export class RequestReader {
       this.#body += length;
     }
     while (await this.#upTo("\r\n", MAX_HEAD, "head")); // trailers
-    return join(parts);
+    return joinBytes(parts);
   }
 
   /** The text before an end mark, which is taken away, too; undefined when the client ends before it begins. */
@@ -172,16 +173,6 @@ function find(bytes: Uint8Array, mark: string, from: number): number {
     if (mark.length === 2 || bytes[at + 2] === CR && bytes[at + 3] === LF) return at;
   }
   return -1;
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 function pathOf(target: string): string | undefined {

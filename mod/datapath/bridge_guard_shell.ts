@@ -10,16 +10,14 @@ import type { NoticeSocket } from "../overlay/ports/datapath_port.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
 import type { Watcher } from "../overlay/ports/watcher.ts";
 import {
-  decodeLink,
   deleteBridgeEntry,
   dumpBridgeTable,
-  dumpLinks,
   learntAtPorts,
   type Link,
   setBridgePort,
 } from "../wire/netlink/rtnetlink.ts";
 import { encodeLoopProbe } from "../wire/packet/loop_probe.ts";
-import { linkOf } from "./bridge_kernel_shell.ts";
+import { linkOf, linksOf } from "./links_shell.ts";
 import { TableShares } from "./table_shares.ts";
 
 /** So many notices of addresses, and the table is looked at. */
@@ -221,11 +219,7 @@ export class BridgeGuard implements Watcher {
 
   #ports(socket: NetlinkSocket): readonly Link[] {
     const bridge = linkOf(socket, this.#parts.bridge)?.index;
-    const ports: Link[] = [];
-    for (const reply of socket.request(dumpLinks())) {
-      const decoded = decodeLink(reply);
-      if (decoded.ok && bridge !== undefined && decoded.value.master === bridge) ports.push(decoded.value);
-    }
+    const ports = bridge === undefined ? [] : linksOf(socket).filter(({ master }) => master === bridge);
     this.#names.clear();
     for (const { index, name } of ports) this.#names.set(index, name);
     for (const port of [...this.#loops.stopped]) if (!this.#names.has(port)) this.#loops.forget(port);

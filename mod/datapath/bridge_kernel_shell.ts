@@ -1,32 +1,10 @@
 /** Requests to the kernel's Linux bridge: making it or finding it, and the TAP's place in it. */
-import { ERRNO } from "../core/errno.ts";
-import { errnoOf, MeshnetError } from "../core/errors.ts";
+import { MeshnetError } from "../core/errors.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
-import {
-  decodeLink,
-  getLink,
-  type Link,
-  newBridge,
-  setBridgePort,
-  setLink,
-} from "../wire/netlink/rtnetlink.ts";
+import { newBridge, setBridgePort, setLink } from "../wire/netlink/rtnetlink.ts";
 import type { HostLeg } from "./host_leg.ts";
+import { linkOf } from "./links_shell.ts";
 import { BRIDGE_SETTINGS, type BridgeWanted, planBridge } from "./bridge_setup.ts";
-
-/** The link of a name, or undefined. */
-export function linkOf(socket: NetlinkSocket, name: string): Link | undefined {
-  try {
-    const [reply] = socket.request(getLink({ name }));
-    const decoded = reply === undefined ? undefined : decodeLink(reply);
-    if (decoded?.ok === false) {
-      throw new MeshnetError("netlink/request-failed", `Cannot understand link ${name}: ${decoded.reason}`);
-    }
-    return decoded?.value;
-  } catch (thrown) {
-    if (errnoOf(thrown) === ERRNO.ENODEV) return undefined;
-    throw thrown;
-  }
-}
 
 /** What the bridge is made of. */
 export interface BridgeParts extends BridgeWanted {

@@ -15,8 +15,8 @@ import {
   encodeVportDump,
   findOvsFamilies,
 } from "../wire/netlink/ovs.ts";
-import { decodeLink, deleteLink, dumpLinks, type Link, setLink } from "../wire/netlink/rtnetlink.ts";
-import { linkOf } from "./bridge_kernel_shell.ts";
+import { deleteLink, type Link, setLink } from "../wire/netlink/rtnetlink.ts";
+import { linkOf, linksOf } from "./links_shell.ts";
 import { leaveEbpf } from "./ebpf/switch_shell.ts";
 import type { HostLegParts } from "./host_leg.ts";
 
@@ -137,11 +137,4 @@ export class SwitchMove {
       }
     }
   }
-}
-
-function linksOf(route: NetlinkSocket): readonly Link[] {
-  return route.request(dumpLinks()).flatMap((reply) => {
-    const link = decodeLink(reply);
-    return link.ok ? [link.value] : [];
-  });
 }

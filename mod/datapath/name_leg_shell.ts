@@ -6,7 +6,7 @@ import { errnoOf, MeshnetError } from "../core/errors.ts";
 import { NAME_PORT, NAME_SERVER_MAC } from "../core/name_leg.ts";
 import type { NetlinkSocket } from "../core/ports.ts";
 import * as rt from "../wire/netlink/rtnetlink.ts";
-import { linkOf } from "./bridge_kernel_shell.ts";
+import { linkOf } from "./links_shell.ts";
 import { EVERYBODY, NAME_ADDRESS, type NameLegStep, planNameLeg } from "./name_leg.ts";
 
 /** Settings in the namespace: it forwards nothing, has no IPv6 yet, and learns who has an address from what containers tell

@@ -1,4 +1,5 @@
 /** Asking a container engine over its Unix socket. */
+import { joinBytes } from "../core/bytes.ts";
 import { MeshnetError, messageOf } from "../core/errors.ts";
 import {
   type ContainerDetails,
@@ -233,13 +234,7 @@ export async function readBody({ body }: Response, limit: number): Promise<Uint8
     if (length > limit) throw failed("", `the answer is longer than ${limit} bytes`); // leaving the loop cancels
     parts.push(part);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joinBytes(parts);
 }
 
 async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<ContainerEvent | undefined> {

@@ -1,4 +1,5 @@
 /** A stream of JSON values, one a line, as the engine sends its events. */
+import { joinBytes } from "../core/bytes.ts";
 
 /** Longest line, bytes: an event carries all labels of its container. */
 const MAX_LINE = 1024 * 1024;
@@ -39,12 +40,7 @@ export class JsonLines {
   }
 
   #end(): Line | undefined {
-    const whole = new Uint8Array(this.#length);
-    let at = 0;
-    for (const part of this.#parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
+    const whole = joinBytes(this.#parts);
     const skipped = this.#skipping;
     this.#parts = [];
     this.#length = 0;

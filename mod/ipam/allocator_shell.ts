@@ -5,6 +5,7 @@ import type { Faults } from "../core/faults.ts";
 import { type ErrorCode, MeshnetError, messageOf } from "../core/errors.ts";
 import type { PeerName } from "../core/names.ts";
 import type { Alarm, Clock, GossipPort, Logger, Store } from "../core/ports.ts";
+import { RecentRefusal } from "../core/recent_refusal.ts";
 import { after } from "../core/time.ts";
 import { Allocator } from "./allocator.ts";
 import type {
@@ -23,8 +24,6 @@ import { STORE_PREFIX } from "./stored.ts";
 
 /** What the disk has refused is tried again after so long, in milliseconds. */
 const SAVE_AGAIN_MS = 5_000;
-/** A refusal of what another host said is remembered for so long: the other host dials again within that time. */
-const REFUSAL_MS = 600_000;
 /** Giving owners up waits so long for the consent of others, in milliseconds; it is tried again. */
 const RECLAIM_MS = 30_000;
 /** Notes of the core that a person should act on, or know of when addresses seem to be missing. */
@@ -81,12 +80,13 @@ export class AllocatorShell implements Disposable {
   #reclaiming = false;
   #peers: readonly PeerName[] = [];
   #expected = 1;
-  #refusal: { readonly reason: string; readonly until: number } | undefined;
+  readonly #refusal: RecentRefusal;
   #stopped = false;
 
   /** Reads what earlier runs have stored; sends and writes nothing yet. */
   constructor(options: AllocatorShellOptions) {
     this.#options = options;
+    this.#refusal = new RecentRefusal(options.clock);
     const { reclaimAfterMs } = options;
     this.#reclaimer = reclaimAfterMs === undefined ? undefined : new Reclaimer(reclaimAfterMs);
     this.#allocator = new Allocator({ ...options, stored: new Map(options.store.list(STORE_PREFIX)) });
@@ -95,7 +95,7 @@ export class AllocatorShell implements Disposable {
       (effects) => this.#carryOut(effects),
       {
         mayTell: () => this.#unsaved.size === 0,
-        refused: (reason) => this.#refusal = { reason, until: after(options.clock.now(), REFUSAL_MS) },
+        refused: (reason) => this.#refusal.note(reason),
       },
     );
   }
@@ -181,9 +181,7 @@ export class AllocatorShell implements Disposable {
 
   /** Why what another host said was refused, if that was lately: the connection on which it came was ended. */
   refused(): string | undefined {
-    return this.#refusal !== undefined && this.#options.clock.now() < this.#refusal.until
-      ? this.#refusal.reason
-      : undefined;
+    return this.#refusal.reason;
   }
 
   #mesh(): void {

@@ -1,5 +1,6 @@
 /** Settings of the proxy for clients of the engine: where it listens, and what it does about containers. */
 import { type Endpoint, parseEndpoint } from "../../core/addr.ts";
+import type { UpOptionName } from "../../core/options.ts";
 import { PARSERS, refuseSetting, settingList, settingText, type Sourced } from "./config_values.ts";
 
 /** Where the proxy listens. */
@@ -26,14 +27,7 @@ export interface ProxyConfig {
 }
 
 /** Options that are read here. */
-export type ProxyOptionName =
-  | "docker-proxy"
-  | "docker-proxy-tls"
-  | "docker-proxy-attach"
-  | "docker-proxy-inspect"
-  | "docker-proxy-host-label"
-  | "docker-proxy-host-match"
-  | "docker-proxy-host-replace";
+export type ProxyOptionName = Extract<UpOptionName, `docker-proxy${string}`>;
 
 /** The file in the run folder at which it listens unless told otherwise. */
 const SOCKET = "docker.sock";

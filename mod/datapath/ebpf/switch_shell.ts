@@ -7,7 +7,8 @@ import { errnoOf, messageOf } from "../../core/errors.ts";
 import { NAME_PORT } from "../../core/name_leg.ts";
 import type { Logger, NetlinkSocket } from "../../core/ports.ts";
 import * as rt from "../../wire/netlink/rtnetlink.ts";
-import { type BridgeParts, ensureBridge, linkOf } from "../bridge_kernel_shell.ts";
+import { type BridgeParts, ensureBridge } from "../bridge_kernel_shell.ts";
+import { linkOf, linksOf } from "../links_shell.ts";
 import type { Machine } from "./machine.ts";
 import { type HeldProgram, isOurFilter, type Loaded, loadPrograms } from "./programs_shell.ts";
 
@@ -80,7 +81,7 @@ export class EbpfSwitch implements Disposable {
 
   /** The port that an interface is; undefined: it is none, or gone. */
   port(ifindex: number): SwitchPort | undefined {
-    const link = linkAt(this.#parts.route, ifindex);
+    const link = linkOf(this.#parts.route, ifindex);
     return link && this.#portOf(link);
   }
 
@@ -127,7 +128,7 @@ export class EbpfSwitch implements Disposable {
   #keepTunnel(port: SwitchPort): boolean {
     const { bridge, route } = this.#parts;
     if (linkOf(route, bridge.name)?.index !== this.#bridge) this.#keepBridge();
-    const link = linkAt(route, port.ifindex);
+    const link = linkOf(route, port.ifindex);
     if (link === undefined) return false;
     const isAway = link.master !== this.#bridge;
     if (isAway) route.request(rt.setLink(link.index, { master: this.#bridge }));
@@ -136,7 +137,7 @@ export class EbpfSwitch implements Disposable {
       bridge.quiet(link.name);
       route.request(rt.setLink(link.index, { up: true }));
     }
-    const now = linkAt(route, link.index);
+    const now = linkOf(route, link.index);
     const stopped = now !== undefined && this.#stop(now);
     return isAway || attached || !link.up || stopped;
   }
@@ -230,24 +231,6 @@ export class EbpfSwitch implements Disposable {
   [Symbol.dispose](): void {
     this.loaded[Symbol.dispose]();
     this.#parts.route[Symbol.dispose]();
-  }
-}
-
-function linksOf(route: NetlinkSocket): readonly rt.Link[] {
-  return route.request(rt.dumpLinks()).flatMap((reply) => {
-    const link = rt.decodeLink(reply);
-    return link.ok ? [link.value] : [];
-  });
-}
-
-function linkAt(route: NetlinkSocket, index: number): rt.Link | undefined {
-  try {
-    const [reply] = route.request(rt.getLink({ index }));
-    const link = reply && rt.decodeLink(reply);
-    return link?.ok ? link.value : undefined;
-  } catch (thrown) {
-    if (errnoOf(thrown) === ERRNO.ENODEV) return undefined;
-    throw thrown;
   }
 }
 

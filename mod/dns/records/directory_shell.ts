@@ -4,16 +4,13 @@ import type { Faults } from "../../core/faults.ts";
 import { type ErrorCode, MeshnetError } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Alarm, Clock, GossipPort, Knocked } from "../../core/ports.ts";
-import { after } from "../../core/time.ts";
+import { RecentRefusal } from "../../core/recent_refusal.ts";
 import type { DnsEntry } from "../../wire/dns/dns_gossip.ts";
 import type { KnockWanted } from "./absent_names.ts";
 import { DNS_CHANNEL, DnsChannel } from "./channel.ts";
 import { Directory } from "./directory.ts";
 import type { DirectoryEvent, DirectoryOptions, DirectoryOutcome, EntryData } from "./directory_types.ts";
 import type { EntryWatcher } from "./entry_store.ts";
-
-/** A refusal of what another host said is remembered for so long: the other host dials again within that time. */
-const REFUSAL_MS = 600_000;
 
 /** What a shell is made of. */
 export interface DirectoryShellOptions extends DirectoryOptions {
@@ -46,13 +43,14 @@ export class DirectoryShell implements Disposable {
   readonly #options: DirectoryShellOptions;
   #outcome: DirectoryOutcome | undefined;
   #armedFor = Infinity;
-  #refusal: { readonly reason: string; readonly until: number } | undefined;
+  readonly #refusal: RecentRefusal;
   #stopped = false;
 
   /** A directory without names; `watch` is told of each change. */
   constructor(options: DirectoryShellOptions, watch: EntryWatcher) {
     const { clock, compares, gossip } = options;
     this.#options = options;
+    this.#refusal = new RecentRefusal(options.clock);
     this.#directory = new Directory({ ...options, now: clock.now() }, watch);
     this.channel = new DnsChannel(this.#directory, {
       compares,
@@ -64,7 +62,7 @@ export class DirectoryShell implements Disposable {
         else gossip.unicast(DNS_CHANNEL, effect.to, effect.payload);
       },
       stepped: () => this.#arm(),
-      refused: (reason) => this.#refusal = { reason, until: after(clock.now(), REFUSAL_MS) },
+      refused: (reason) => this.#refusal.note(reason),
     });
   }
 
@@ -123,9 +121,7 @@ export class DirectoryShell implements Disposable {
 
   /** Why what another host said was refused, if that was lately: the connection on which it came was ended. */
   refused(): string | undefined {
-    return this.#refusal !== undefined && this.#options.clock.now() < this.#refusal.until
-      ? this.#refusal.reason
-      : undefined;
+    return this.#refusal.reason;
   }
 
   #ask(event: DirectoryEvent): DirectoryOutcome | undefined {

@@ -1,5 +1,6 @@
 /** The head of an HTTP/1.1 request, read as far as a proxy needs it, and given on byte by byte. Pure. */
 import { bad, type Decoded, good } from "../../core/brand.ts";
+import { concatBytes } from "../../core/bytes.ts";
 
 /** Largest head, bytes. Passwords of registries stand in heads. */
 export const MAX_HEAD = 256 * 1024;
@@ -103,10 +104,7 @@ export function encodeClosingAnswer(
       "\r\n",
     ].join("\r\n"),
   );
-  const whole = new Uint8Array(head.length + body.length);
-  whole.set(head);
-  whole.set(body, head.length);
-  return whole;
+  return concatBytes(head, body);
 }
 
 const STATUS_WORDS: Readonly<Record<number, string>> = {
