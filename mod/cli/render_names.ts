@@ -44,6 +44,14 @@ export function renderDns(dns: NamesReport | null, look: Paint): string {
   const where = listen.map(({ address, listening }) =>
     listening ? address : look.bad(`${address} (not yet)`)
   );
+  const silence = (address: string, domain: string | null): string => {
+    const one = dns.servers?.find((each) => each.address === address && each.domain === domain);
+    return one?.state === "silent" ? look.bad(` (no answer for ${duration(one.silentMs ?? 0)})`) : "";
+  };
+  const forwarded = (text: string): string => {
+    const [domain = "", address = ""] = text.split("=");
+    return text + silence(address, domain);
+  };
   const lines = [
     line("Domain", dns.domain),
     line("Containers", dns.address === null ? look.bad("they do not reach it") : `ask ${dns.address}`),
@@ -51,9 +59,13 @@ export function renderDns(dns: NamesReport | null, look: Paint): string {
     line("Order", dns.order + (dns.ttl === null ? "" : `, kept for ${dns.ttl} s`)),
     line(
       "Upstream",
-      upstream === null ? "not known now" : upstream.length === 0 ? "none" : upstream.join(", "),
+      upstream === null
+        ? "not known now"
+        : upstream.length === 0
+        ? "none"
+        : upstream.map((address) => address + silence(address, null)).join(", "),
     ),
-    ...(forward.length === 0 ? [] : [line("Forwarded", forward.join(", "))]),
+    ...(forward.length === 0 ? [] : [line("Forwarded", forward.map(forwarded).join(", "))]),
     ...linesOfHealth(dns, look).map((text, i) => line(i === 0 ? "Probed" : "", text)),
     line("Records", `${dns.entries}, ${dns.own} of this host; \`meshnet dns list\` shows them`),
   ];

@@ -16,6 +16,8 @@ export interface NamesReport {
   readonly upstream: readonly string[] | null;
   /** Domains with servers of their own, each `DOMAIN=ADDRESS:PORT`. */
   readonly forward: readonly string[];
+  /** All of these, and how they are; null: the name server does not say. */
+  readonly servers: readonly OtherServerReport[] | null;
   /** What was done since the name server began; null: it does not say. */
   readonly counters: NameCounters | null;
   /** The targets that this host probes. */
@@ -24,6 +26,22 @@ export interface NamesReport {
   readonly entries: number;
   /** Those of this host. */
   readonly own: number;
+}
+
+/** A server of others that is asked for names. */
+export interface OtherServerReport {
+  /** `address:port`. */
+  readonly address: string;
+  /** The domain that it is asked for alone, without a dot at its end; null: it is asked for all other names. */
+  readonly domain: string | null;
+  /** `unknown`: it was not asked lately, or too few questions had no answer. */
+  readonly state: "answers" | "silent" | "unknown";
+  /** Milliseconds since its last answer; null: none has come since the name server began. */
+  readonly answeredAgoMs: number | null;
+  /** Milliseconds since the first question was sent that has had no answer since; null: there is none. */
+  readonly silentMs: number | null;
+  /** Whether the last such question failed at once: nothing listens there, or there is no way. */
+  readonly unreachable: boolean;
 }
 
 /** What the name server has done since it began. */

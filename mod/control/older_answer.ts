@@ -69,6 +69,16 @@ const STATUS: Blank<StatusReport> = {
   }),
   dns: new OrNull({
     ...{ domain: "", address: null, order: "balanced", ttl: null, upstream: new OrNull([]), forward: [] },
+    servers: new OrNull([{
+      ...{
+        address: "",
+        domain: null,
+        state: "unknown",
+        answeredAgoMs: null,
+        silentMs: null,
+        unreachable: false,
+      },
+    }]),
     listen: [{ address: "", listening: true }],
     counters: new OrNull({
       ...{ queries: 0, answered: 0, unknown: 0, forwarded: 0, cached: 0 },

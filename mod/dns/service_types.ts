@@ -62,9 +62,25 @@ export interface DnsReport {
   readonly listeners: readonly DnsListener[];
   /** The host's servers that are asked for other names, in order. */
   readonly upstreams: readonly Endpoint[];
+  /** These and those of single domains, and how they are. */
+  readonly servers: readonly OtherServer[];
   /** Names that can be answered. */
   readonly names: number;
   readonly counters: DnsCounters;
+}
+
+/** A server that is asked for names of others. */
+export interface OtherServer {
+  readonly server: Endpoint;
+  /** For which domain, a whole name; undefined: for all that have no server of their own. */
+  readonly domain: string | undefined;
+  readonly state: "answers" | "silent" | "unknown";
+  /** Milliseconds since its last answer; undefined: it has given none. */
+  readonly answeredAgoMs: number | undefined;
+  /** Milliseconds since the first question was sent that has had no answer since; undefined: there is none. */
+  readonly silentMs: number | undefined;
+  /** Whether the last question failed at once. */
+  readonly unreachable: boolean;
 }
 
 /** Counts. */
@@ -103,7 +119,8 @@ export type ToNameServer =
   | { readonly kind: "probe"; readonly id: string; readonly target: ProbedTarget | undefined }
   /** Takes the questions in the namespace at a path from now on; undefined: no longer. */
   | { readonly kind: "inside"; readonly netns: string; readonly place: InsidePlace | undefined }
-  | { readonly kind: "report"; readonly id: number }
+  /** `examine`: asks all other servers first whether they answer. */
+  | { readonly kind: "report"; readonly id: number; readonly examine: boolean }
   | { readonly kind: "stop" };
 
 /** A change of an entry: what was, and what is. */

@@ -84,7 +84,7 @@ Deno.test("meshnet completions bash asks the daemon for what is attached, named 
     assert.deepEqual(await offers("meshnet ps d"), ["db"]);
     assert.deepEqual(await offers("meshnet forget "), ["192.0.2.7:6783", "host2"]);
     for (const name of ["ping", "trace"]) {
-      assert.deepEqual(await offers(`meshnet ${name} `), ["h1.host", "host2", "web", "www"], name);
+      assert.deepEqual(await offers(`meshnet ${name} `), ["db", "h1.host", "host2", "web", "www"], name);
       assert.deepEqual(await offers(`meshnet ${name} web --from d`), ["db"], name);
     }
     for (const begin of ["check ", "wait --connected ", "wait --connected="]) {

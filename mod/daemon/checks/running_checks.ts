@@ -1,6 +1,7 @@
 /** The checks of a running daemon: what its status shows, and what has to be asked of others. */
 import type { Problem, StatusReport } from "../../control/api_types.ts";
 import { clockFaults, type ClockReading } from "../../doctor/clock_faults.ts";
+import { silentServers } from "../../doctor/name_servers.ts";
 import { unsteadyWays } from "../../doctor/unsteady.ts";
 import { engineFaults, healthFaults, refusedFaults, sharingFaults } from "../../doctor/state_faults.ts";
 import { connectionFaults, ownerFaults, problemsWithOwners } from "../../doctor/status_faults.ts";
@@ -25,13 +26,13 @@ export interface RunningFacts {
   status(): Promise<StatusReport>;
   readonly taken: Pick<TakenAddresses, "lookAtOwn">;
   /** undefined: names are off. */
-  readonly names: Pick<Names, "files"> | undefined;
+  readonly names: Pick<Names, "files" | "service"> | undefined;
   /** Ways to other hosts, by which one also hears of their clocks. */
   readonly paths: Pick<PathParts, "channel" | "knows" | "namespaceOf" | "peers" | "self">;
   /** What happened lately. */
   readonly history: Pick<History, "list" | "wasCalled">;
   /** With which settings it was started. */
-  readonly config: Pick<Config, "docker" | "origins">;
+  readonly config: Pick<Config, "dns" | "docker" | "origins">;
 }
 
 /** All of them. The state is asked for once. */
@@ -47,6 +48,17 @@ export function runningChecks(
   return [
     // First: what it finds is a problem of the status.
     { name: "addresses in use twice", at: ["running"], find: () => taken.lookAtOwn() },
+    // And so is this, where nobody answers.
+    {
+      name: "name servers of others",
+      at: ["running"],
+      async find() {
+        const { dns } = config;
+        if (dns === undefined || names?.service.isNeeded !== true) return [];
+        await names.service.report({ examine: true }).catch(() => {}); // that it does not answer is such a problem, too
+        return silentServers((await now()).dns?.servers ?? [], dns.resolvConf).slow;
+      },
+    },
     check(
       "problems of the status",
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),

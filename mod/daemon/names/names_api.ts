@@ -1,6 +1,13 @@
 /** What the control socket can have done with names. */
 import type { Attachments } from "../../attach/mod.ts";
-import type { LookupAnswer, NameAnswer, NameReport, NameRequest } from "../../control/name_types.ts";
+import type {
+  LookupAnswer,
+  NameAnswer,
+  NameReport,
+  NameRequest,
+  OtherServerReport,
+} from "../../control/name_types.ts";
+import { silentServers } from "../../doctor/name_servers.ts";
 import type { ControlApi } from "../../control/routes.ts";
 import type { Problem } from "../../control/api_types.ts";
 import type { NamesSources } from "../../control/status.ts";
@@ -12,7 +19,7 @@ import { containerOf } from "../../dns/records/own_names_shell.ts";
 import type { OwnRecord } from "../../dns/records/directory_shell.ts";
 import type { EntryData } from "../../dns/records/directory_types.ts";
 import { qualified } from "../../dns/records/domain.ts";
-import type { DnsListener, DnsReport } from "../../dns/service_types.ts";
+import type { DnsListener, DnsReport, OtherServer } from "../../dns/service_types.ts";
 import { answersFor } from "../../dns/records/look_up.ts";
 import { bestOf } from "../../dns/records/name_index.ts";
 import { DNS_ORDERS, recordOfOrder, writeRecord } from "../../dns/records/spelling.ts";
@@ -172,7 +179,7 @@ export function nameSources(
   if (names === undefined) return undefined;
   const {
     checks,
-    config: { order, stubs, ttl },
+    config: { order, resolvConf, stubs, ttl },
     counts,
     directory,
     domain,
@@ -182,6 +189,7 @@ export function nameSources(
     troubleOf,
   } = names;
   const { address, hint, problem } = forContainers();
+  const servers = found?.servers.map(serverReport) ?? null;
   const others = service.listeners.filter(({ endpoint }) => endpoint.netns === undefined);
   return {
     report: {
@@ -196,6 +204,7 @@ export function nameSources(
       forward: stubs.flatMap((stub) =>
         stub.servers.map((server) => `${stub.domain.slice(0, -1)}=${formatEndpoint(server)}`)
       ),
+      servers,
       counters: found?.counters ?? null,
       probed: checks.targets().flatMap((target) => {
         const health = checks.healthOf(target);
@@ -213,8 +222,17 @@ export function nameSources(
         message: `Containers do not reach the name server of this host: ${problem}`,
         hint: hint ?? "It is tried again; the log says more",
       }]),
+      ...silentServers(servers ?? [], resolvConf).lost,
       ...others.flatMap((listener) => listener.state === "listening" ? [] : [problemOfListener(listener)]),
     ],
+  };
+}
+
+function serverReport(one: OtherServer): OtherServerReport {
+  const { answeredAgoMs, domain, server, silentMs, state, unreachable } = one;
+  return {
+    ...{ address: formatEndpoint(server), domain: domain?.slice(0, -1) ?? null, state, unreachable },
+    ...{ answeredAgoMs: answeredAgoMs ?? null, silentMs: silentMs ?? null },
   };
 }
 

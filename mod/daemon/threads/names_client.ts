@@ -27,6 +27,8 @@ const BATCH = 500;
 const STOP_MS = 2_000;
 /** How long a report, and the first news of addresses, may take. */
 const PATIENCE_MS = 2_000;
+/** How long other servers may be asked for: three times, a second apart, and the last one has its time, too. */
+const EXAM_MS = 6_000;
 /** Rest before a thread that ended is started anew. It doubles up to the longest, until one has run for so long. */
 const REST_MS = { first: 1_000, longest: 60_000 } as const;
 
@@ -84,8 +86,9 @@ export interface NameService {
   /** Resolves when it is known what has become of the addresses, after two seconds at the latest; at once while nobody can
    * ask. */
   settled(): Promise<void>;
-  /** How the server is. Rejects when the server has ended, or does not answer within two seconds. */
-  report(): Promise<DnsReport>;
+  /** How the server is. Rejects when the server has ended, or does not answer within two seconds. With `examine` it asks
+   * all other servers first whether they answer, which may take some seconds more. */
+  report(how?: { readonly examine: boolean }): Promise<DnsReport>;
   /** Ends the server. Idempotent. */
   stop(): Promise<void>;
 }
@@ -185,14 +188,14 @@ class NameServiceClient implements NameService {
     this.#begin();
   }
 
-  report(): Promise<DnsReport> {
+  report({ examine } = { examine: false }): Promise<DnsReport> {
     if (this.#thread === undefined) return Promise.reject(unavailable("it does not run"));
     const id = ++this.#lastReport;
     const pending = Promise.withResolvers<DnsReport>();
     this.#reports.set(id, pending);
-    this.#send({ kind: "report", id });
+    this.#send({ kind: "report", id, examine });
     const late = this.#around.guard("a late report", () => pending.reject(unavailable("it is too busy")));
-    const timer = setTimeout(late, this.#around.patienceMs ?? PATIENCE_MS);
+    const timer = setTimeout(late, (this.#around.patienceMs ?? PATIENCE_MS) + (examine ? EXAM_MS : 0));
     return pending.promise.finally(() => {
       clearTimeout(timer);
       this.#reports.delete(id);

@@ -1,15 +1,19 @@
 /** Asking other servers: the sockets around `DnsForwarder`, and the file that says whom to ask. */
 import type { Endpoint } from "../../core/addr.ts";
 import type { Clock } from "../../core/ports.ts";
-import { DNS_HEADER, FLAG } from "../../wire/dns/dns_types.ts";
+import { DNS_HEADER, FLAG, RECORD_TYPE } from "../../wire/dns/dns_types.ts";
 import { framed, MessageReader } from "./frames.ts";
 import type { Asked, DnsForwarder, ForwardEffect } from "../upstream/forwarder.ts";
 import { MAX_TCP_ANSWER, MAX_UDP_ANSWER } from "../answers/name_server.ts";
 import type { ConnectionPort, Handlers, Sockets } from "./socket_ports.ts";
+import type { OtherServer } from "../service_types.ts";
+import { questionFor } from "../upstream/follow.ts";
 import type { Upstreams } from "../upstream/upstream.ts";
 
 /** The file is looked at again after so long, when somebody asks. */
 const LOOK_MS = 1_000;
+/** Stands for the source of our own questions. */
+const OURSELVES = -1;
 
 /** Who waits for an answer. */
 export interface AnswerTaker {
@@ -66,6 +70,41 @@ export class Asking implements Disposable {
       return asked.waiter.fail();
     }
     this.#perform(forwarder.ask({ ...asked, servers }, clock.now()));
+  }
+
+  /** How all servers are that may be asked, as far as is known. */
+  states(): readonly OtherServer[] {
+    this.#look();
+    const { clock, forwarder, upstreams } = this.#around;
+    const now = clock.now();
+    const ago = (at: number | undefined) => at === undefined ? undefined : Math.max(0, Math.round(now - at));
+    return upstreams.all().map(({ domain, server }) => {
+      const { answeredAt, silentSince, state, unreachable } = forwarder.stateOf(server, now);
+      const times = { answeredAgoMs: ago(answeredAt), silentMs: ago(silentSince) };
+      return { domain, server, state, ...times, unreachable };
+    });
+  }
+
+  /** Asks each of them that clients had asked whether it answers; `done` is called when that is known. Where nobody wants
+   * names of others, as on hosts without a way out, it does not matter that nobody has them. */
+  examine(done: () => void): void {
+    this.#look();
+    const { clock, forwarder, upstreams } = this.#around;
+    const all = upstreams.all().filter(({ server }) => {
+      const { answeredAt, silentSince } = forwarder.stateOf(server, clock.now());
+      return answeredAt !== undefined || silentSince !== undefined;
+    });
+    let left = all.length;
+    const one = () => {
+      if (--left === 0) done();
+    };
+    if (left === 0) return done();
+    for (const { domain, server, wire } of all) {
+      const { message, query } = questionFor(wire, domain === undefined ? RECORD_TYPE.NS : RECORD_TYPE.SOA);
+      const common = { message, query, source: OURSELVES, transport: "udp", isExam: true } as const;
+      const waiter = { answer: one, fail: one };
+      this.#perform(forwarder.ask({ ...common, waiter, servers: [server] }, clock.now()));
+    }
   }
 
   /** Earliest time at which wake() has something to do. */

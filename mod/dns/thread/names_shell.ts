@@ -139,12 +139,17 @@ class Names implements Disposable {
         else this.#probing.set(message.id, message.target);
         return;
       case "report":
-        return this.#loop.send({ kind: "report", id: message.id, report: this.report() });
+        if (message.examine) return this.#asking.examine(() => this.#report(message.id));
+        return this.#report(message.id);
       case "start":
         return; // it did
       default:
         assertNever(message);
     }
+  }
+
+  #report(id: number): void {
+    this.#loop.send({ kind: "report", id, report: this.report() });
   }
 
   report(): DnsReport {
@@ -154,7 +159,7 @@ class Names implements Disposable {
     }
     return {
       listeners: this.listeners.states(),
-      upstreams: this.#asking.servers,
+      ...{ upstreams: this.#asking.servers, servers: this.#asking.states() },
       names: this.server.index.names,
       counters: sums,
     };

@@ -13,6 +13,7 @@ import type { DnsQuery } from "../../wire/dns/dns_query.ts";
 import { decodeReply } from "../../wire/dns/dns_reply.ts";
 import { DNS_HEADER, FLAG } from "../../wire/dns/dns_types.ts";
 import { AnswerCache } from "./answer_cache.ts";
+import { type ServerState, Silence } from "./silence.ts";
 
 /** Bounds: questions under way, of one client, and clients that wait for one question. */
 export const MAX_FORWARDED = { questions: 256, ofClient: 64, waiting: 64 } as const;
@@ -22,6 +23,8 @@ const IMPATIENT_MS = 1_000;
 const AVOID_MS = 30_000;
 /** How often each server is asked the same question, for datagrams get lost. */
 const ROUNDS = 2;
+/** The same where it is asked on purpose. */
+const EXAM_ROUNDS = 3;
 /** Longer questions have no place in the cache. */
 const MAX_KEY = 512;
 const LETTERS_ALIKE = 0x20;
@@ -40,6 +43,8 @@ export interface Asked<Waiter> {
   readonly transport: "udp" | "tcp";
   /** Whom to ask, the first one first. */
   readonly servers: readonly Endpoint[];
+  /** Asks one server to find out whether it answers: not from memory, and it counts for nothing else. */
+  readonly isExam?: boolean;
 }
 
 /** What has to be done. */
@@ -89,6 +94,7 @@ interface Waiting<Waiter> {
 
 interface Question<Waiter> extends Pick<Asked<Waiter>, "servers" | "transport"> {
   readonly key: string;
+  readonly isExam: boolean;
   readonly message: Uint8Array<ArrayBuffer>;
   readonly nameEnd: number;
   readonly waiting: Waiting<Waiter>[];
@@ -103,6 +109,7 @@ interface Attempt<Waiter> {
   readonly question: Question<Waiter>;
   readonly server: string;
   readonly message: Uint8Array<ArrayBuffer>;
+  readonly sentAt: Millis;
   readonly until: Millis;
 }
 
@@ -117,6 +124,7 @@ export class DnsForwarder<Waiter> {
   readonly #attempts = new Map<number, Attempt<Waiter>>();
   readonly #bySource = new Map<number, number>();
   readonly #avoided = new Map<string, Millis>();
+  readonly #silence = new Silence();
   #effects: ForwardEffect<Waiter>[] = [];
   #lastAttempt = 0;
   /** What has become of questions. */
@@ -128,13 +136,13 @@ export class DnsForwarder<Waiter> {
 
   /** Somebody asks. */
   ask(asked: Asked<Waiter>, now: Millis): readonly ForwardEffect<Waiter>[] {
-    const { message, query, servers, source, transport, waiter } = asked;
-    const key = keyOf(message, query, transport);
+    const { isExam = false, message, query, servers, source, transport, waiter } = asked;
+    const key = keyOf(message, query, transport) + (isExam ? `exam ${servers.map(formatEndpoint)}` : "");
     const waiting = {
       ...{ waiter, source, id: message[0]! << 8 | message[1]! },
       name: message.slice(DNS_HEADER, query.nameEnd),
     };
-    const cached = this.#cache.get(key, now);
+    const cached = isExam ? undefined : this.#cache.get(key, now);
     if (cached !== undefined) {
       this.counters.cached++;
       return [answerFor(waiting, cached)];
@@ -153,9 +161,15 @@ export class DnsForwarder<Waiter> {
       same.waiting.push(waiting);
       return [];
     }
-    this.counters.forwarded++;
+    if (!isExam) this.counters.forwarded++;
     const question: Question<Waiter> = {
-      ...{ key, message: message.slice(), nameEnd: query.nameEnd, servers: this.#inOrder(servers, now) },
+      ...{
+        key,
+        isExam,
+        message: message.slice(),
+        nameEnd: query.nameEnd,
+        servers: this.#inOrder(servers, now),
+      },
       ...{ transport, waiting: [waiting], attempts: new Set(), tried: 0, nextAt: now },
     };
     this.#questions.set(key, question);
@@ -173,11 +187,15 @@ export class DnsForwarder<Waiter> {
       return question.transport === "tcp" ? this.failed(attempt, now) : [];
     }
     this.#avoided.delete(made.server);
+    this.#silence.answered(made.server, now);
     for (const other of question.attempts) {
-      if (other < attempt) this.#avoid(this.#attempts.get(other)!.server, made.server, now);
+      if (other >= attempt) continue;
+      const earlier = this.#attempts.get(other)!;
+      this.#avoid(earlier.server, made.server, now);
+      if (earlier.server !== made.server) this.#missed(earlier, now, false);
     }
     const decoded = decodeReply(bytes);
-    if (decoded.ok && question.key.length <= MAX_KEY && this.#options.caches !== false) {
+    if (decoded.ok && question.key.length <= MAX_KEY && this.#options.caches !== false && !question.isExam) {
       this.#cache.put(question.key, bytes, decoded.value, now);
     }
     this.#end(question);
@@ -189,7 +207,7 @@ export class DnsForwarder<Waiter> {
   failed(attempt: number, now: Millis): readonly ForwardEffect<Waiter>[] {
     const made = this.#attempts.get(attempt);
     if (made === undefined) return [];
-    this.#giveUp(attempt, made, now);
+    this.#giveUp(attempt, made, { now, unreachable: true });
     return this.#take();
   }
 
@@ -197,7 +215,7 @@ export class DnsForwarder<Waiter> {
   wake(now: Millis): readonly ForwardEffect<Waiter>[] {
     for (const [attempt, made] of this.#attempts) {
       if (made.until > now) break;
-      this.#giveUp(attempt, made, now);
+      this.#giveUp(attempt, made, { now, unreachable: false });
     }
     for (const question of this.#impatient) {
       if (question.nextAt > now) break;
@@ -217,6 +235,12 @@ export class DnsForwarder<Waiter> {
   forget(): void {
     this.#cache.clear();
     this.#avoided.clear();
+    this.#silence.forget();
+  }
+
+  /** Whether a server answers, as far as is known. */
+  stateOf(server: Endpoint, now: Millis): ServerState {
+    return this.#silence.of(formatEndpoint(server), now);
   }
 
   #take(): readonly ForwardEffect<Waiter>[] {
@@ -237,12 +261,17 @@ export class DnsForwarder<Waiter> {
     if (server !== instead) this.#avoided.set(server, now + AVOID_MS as Millis);
   }
 
+  #missed({ question, sentAt, server }: Attempt<Waiter>, now: Millis, unreachable: boolean): void {
+    if (question.transport === "tcp") return; // some servers answer over UDP alone
+    this.#silence.missed(server, { key: question.key, sentAt, now, unreachable });
+  }
+
   /** Asks the next server. */
   #next(question: Question<Waiter>, now: Millis): void {
-    const { servers, transport } = question;
+    const { isExam, servers, transport } = question;
     question.nextAt = now + IMPATIENT_MS as Millis;
     this.#impatient.delete(question);
-    if (question.tried + 1 < servers.length * ROUNDS) this.#impatient.add(question); // as the last one
+    if (question.tried + 1 < servers.length * (isExam ? EXAM_ROUNDS : ROUNDS)) this.#impatient.add(question); // as the last one
     const server = servers[question.tried++ % servers.length]!;
     const message = question.message.slice();
     const id = this.#options.random.below(0x1_0000);
@@ -250,18 +279,25 @@ export class DnsForwarder<Waiter> {
     message[1] = id;
     const attempt = ++this.#lastAttempt;
     const until = now + this.#options.patienceMs as Millis;
-    this.#attempts.set(attempt, { question, server: formatEndpoint(server), message, until });
+    const sentAt = now;
+    this.#attempts.set(attempt, { question, server: formatEndpoint(server), message, sentAt, until });
     question.attempts.add(attempt);
     this.#effects.push({ kind: "send", attempt, server, transport, message });
   }
 
-  #giveUp(attempt: number, { question, server }: Attempt<Waiter>, now: Millis): void {
+  #giveUp(attempt: number, made: Attempt<Waiter>, { now, unreachable }: {
+    readonly now: Millis;
+    readonly unreachable: boolean;
+  }): void {
+    const { question, server } = made;
     this.#close(attempt, question);
     this.#avoid(server, undefined, now);
+    this.#missed(made, now, unreachable);
     if (question.tried < question.servers.length) return this.#next(question, now);
     if (question.attempts.size > 0) return;
     this.#end(question);
-    this.counters.failed++;
+    if (question.isExam) this.#silence.failed(server);
+    else this.counters.failed++;
     for (const { waiter } of question.waiting) this.#effects.push({ kind: "fail", waiter });
   }
 

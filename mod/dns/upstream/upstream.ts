@@ -5,6 +5,7 @@ import { nameserversOf } from "./resolv_conf.ts";
 import type { DnsListener } from "../service_types.ts";
 
 const DNS_PORT = 53;
+const ROOT = new Uint8Array(1);
 
 /** A domain with servers of its own. */
 export interface StubDomain {
@@ -19,11 +20,11 @@ export class Upstreams {
   #ourselves: readonly Ip[] = [];
   #text = "";
   /** The longest domain first. */
-  readonly #stubs: readonly { readonly wire: Uint8Array; readonly servers: readonly Endpoint[] }[];
+  readonly #stubs: readonly (StubDomain & { readonly wire: Uint8Array })[];
   #servers: readonly Endpoint[] = [];
 
   constructor(stubs: readonly StubDomain[]) {
-    this.#stubs = stubs.map(({ domain, servers }) => ({ wire: encodeName(domain.toLowerCase()), servers }))
+    this.#stubs = stubs.map((stub) => ({ ...stub, wire: encodeName(stub.domain.toLowerCase()) }))
       .sort((a, b) => b.wire.length - a.wire.length);
   }
 
@@ -46,6 +47,20 @@ export class Upstreams {
   /** The servers of the host, for status. */
   get servers(): readonly Endpoint[] {
     return this.#servers;
+  }
+
+  /** The host's servers and those of single domains, with a name to ask each for: that of its domain, or the root's. */
+  all(): readonly {
+    readonly domain: string | undefined;
+    readonly server: Endpoint;
+    readonly wire: Uint8Array;
+  }[] {
+    return [
+      ...this.#servers.map((server) => ({ domain: undefined, server, wire: ROOT })),
+      ...this.#stubs.flatMap(({ domain, servers, wire }) =>
+        servers.map((server) => ({ domain, server, wire }))
+      ),
+    ];
   }
 
   /** Whom to ask, the first one first; nobody: the answer is that it failed. `isBelow` is that of the index. */

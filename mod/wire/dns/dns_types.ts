@@ -4,6 +4,7 @@ import { MAX_LABEL, MAX_NAME_OCTETS } from "./dns_text.ts";
 /** Types of records, as far as we know them. */
 export const RECORD_TYPE = {
   A: 1,
+  NS: 2,
   CNAME: 5,
   SOA: 6,
   PTR: 12,

@@ -180,6 +180,16 @@ export const EXAMPLE: StatusReport = {
     ...{ order: "balanced", ttl: null },
     upstream: ["192.0.2.53:53"],
     forward: ["corp.example=10.0.0.53:53"],
+    servers: [
+      {
+        ...{ address: "192.0.2.53:53", domain: null, state: "answers", answeredAgoMs: 9_000, silentMs: null },
+        unreachable: false,
+      },
+      {
+        ...{ address: "10.0.0.53:53", domain: "corp.example", state: "silent", answeredAgoMs: null },
+        ...{ silentMs: 95_000, unreachable: false },
+      },
+    ],
     counters: {
       ...{ queries: 120, answered: 100, unknown: 4, forwarded: 15, cached: 5 },
       ...{ failed: 1, spoofed: 0, malformed: 2, limited: 0, refused: 0 },

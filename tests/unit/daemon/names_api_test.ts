@@ -259,7 +259,7 @@ Deno.test("nameSources() says where names are answered, and what hinders it", as
   assert.deepEqual(report, {
     ...{ domain: "mesh.internal", address: null, order: "nearest", ttl: 7, entries: 3, own: 2 },
     listen: [{ address: "127.0.0.1:53", listening: false }, { address: "192.0.2.1:5353", listening: true }],
-    ...{ upstream: [], forward: ["corp.example=10.0.0.53:53"], counters: NO_COUNTS },
+    ...{ upstream: [], forward: ["corp.example=10.0.0.53:53"], counters: NO_COUNTS, servers: [] },
     probed: [{ target: "netns:a", ...FAILED, trouble: null }],
   });
   assert.deepEqual(problems.map(({ message }) => message), [
@@ -268,8 +268,39 @@ Deno.test("nameSources() says where names are answered, and what hinders it", as
   ]);
   assert.equal(problems[1]?.hint, "Stop it");
   const silent = nameSources(names, undefined, [])!;
-  assert.deepEqual([silent.report.upstream, silent.report.counters], [null, null]);
+  assert.deepEqual([silent.report.upstream, silent.report.servers], [null, null]);
+  assert.equal(silent.report.counters, null);
   assert.equal(silent.problems[0]?.message, "The name server of this host does not answer");
+});
+
+Deno.test("nameSources() tells of servers of others that do not answer, if no other one of theirs does", async () => {
+  const { names, service } = bench();
+  const known = { domain: undefined, answeredAgoMs: undefined, silentMs: undefined, unreachable: false };
+  const one = {
+    ...known,
+    server: { ip: "192.0.2.53" as Ip, port: 53 },
+    state: "silent" as const,
+    silentMs: 60_000,
+  };
+  const other = { ...known, server: { ip: "10.0.0.53" as Ip, port: 53 }, state: "unknown" as const };
+  service.servers = [one, { ...other, domain: "corp.example." }];
+  const { problems, report } = nameSources(names, await service.report(), [])!;
+  assert.deepEqual(report.servers, [
+    {
+      ...{ address: "192.0.2.53:53", domain: null, state: "silent", answeredAgoMs: null, silentMs: 60_000 },
+      unreachable: false,
+    },
+    {
+      ...{ address: "10.0.0.53:53", domain: "corp.example", state: "unknown", answeredAgoMs: null },
+      ...{ silentMs: null, unreachable: false },
+    },
+  ]);
+  assert.match(
+    problems[1]!.message,
+    /^Names outside the mesh are not found: the name server 192\.0\.2\.53, of/,
+  );
+  service.servers = [one, other];
+  assert.equal(nameSources(names, await service.report(), [])!.problems.length, 1);
 });
 
 Deno.test("OtherDomains tells of hosts whose names are not below our domain, as long as they give one", () => {

@@ -114,6 +114,36 @@ Deno.test("the name server's thread turns to the next server, and fails at once 
   assert.equal(dataOf(await askUdp(server, { name: "www.gone.example.com" })), "SERVFAIL");
 });
 
+Deno.test("the name server's thread asks other servers whether they answer, when somebody wants to know", async () => {
+  const nobody = freePort();
+  await using other = new OtherServer(() => ANSWER);
+  const stubs = [
+    { domain: "example.com.", servers: [nobody, await other.listen()] },
+    { domain: "gone.example.com.", servers: [nobody] },
+  ];
+  await using trial = new NamesTrial({ stubs });
+  const server = await trial.listen();
+  const states = async (examine: boolean) =>
+    (await trial.service.report({ examine })).servers.map(({ domain, state, unreachable }) =>
+      `${domain} ${state}${unreachable ? " unreachable" : ""}`
+    );
+  assert.deepEqual(other.asked, [], "nobody is asked unless somebody wants to know");
+  assert.deepEqual(await states(false), [
+    ...["gone.example.com. unknown", "example.com. unknown", "example.com. unknown"],
+  ]);
+  const unknown = await states(false);
+  assert.deepEqual(await states(true), unknown, "no client has asked for names of others");
+  assert.deepEqual(other.asked, []);
+  await askUdp(server, { name: "www.example.com" });
+  await askUdp(server, { name: "www.gone.example.com" });
+  assert.deepEqual((await states(false))[0], "gone.example.com. unknown unreachable");
+  assert.deepEqual(await states(true), [
+    ...["gone.example.com. silent unreachable", "example.com. silent unreachable", "example.com. answers"],
+  ]);
+  assert.deepEqual(other.asked, ["www.example.com udp", "example.com udp"]);
+  assert.deepEqual((await states(false))[2], "example.com. answers");
+});
+
 Deno.test("the name server's thread says by whom a port is taken, and takes it when it is free", async () => {
   await using trial = new NamesTrial();
   trial.add("web.mesh.internal.", 0x0a20_0001);

@@ -17,7 +17,7 @@ async function found(change: Partial<RunningFacts> & { readonly aheadMs?: number
     taken: { lookAtOwn: () => Promise.resolve() },
     names: undefined,
     history: { list: () => [], wasCalled: () => undefined },
-    config: { docker: undefined, origins: {} },
+    config: { dns: undefined, docker: undefined, origins: {} },
     paths: {
       namespaceOf: () => undefined,
       self: SELF,
@@ -52,7 +52,8 @@ Deno.test("runningChecks() names problems, clocks and name servers", async () =>
     "clocks: Clocks differ from this host's: h2 is 60 s ahead",
   ]);
   const files = { bypassing: () => ({ path: "/etc/x", asks: "192.0.2.53" }) } as never;
-  const bypassing = (await found({ names: { files } })).faults;
+  const service = { isNeeded: false } as never;
+  const bypassing = (await found({ names: { files, service } })).faults;
   assert.match(bypassing[0]!, /^name servers of namespaces: .* asks 192\.0\.2\.53 for names, not this host/);
 });
 
@@ -62,4 +63,31 @@ Deno.test("runningChecks() goes on where one of them fails", async () => {
     taken: { lookAtOwn: () => Promise.reject(new Error("no answer")) },
   });
   assert.deepEqual(faults.map((text) => text.split(":")[0]), ["addresses in use twice", "clocks"]);
+});
+
+Deno.test("runningChecks() has servers of others asked before it looks, and names those that make look-ups slow", async () => {
+  const done: string[] = [];
+  const server = { domain: null, answeredAgoMs: null, silentMs: null, unreachable: false };
+  const servers = [
+    { ...server, address: "192.0.2.53:53", state: "silent" as const, silentMs: 4_000 },
+    { ...server, address: "192.0.2.54:53", state: "answers" as const },
+  ];
+  const service = {
+    isNeeded: true,
+    report: (how: unknown) => (done.push(JSON.stringify(how)), Promise.reject(new Error("too busy"))),
+  } as never;
+  const dns = { resolvConf: "/run/resolv.conf" } as never;
+  const config = { dns, docker: undefined, origins: {} };
+  const { faults } = await found({
+    ...{ names: { files: undefined, service }, config },
+    status:
+      () => (done.push("status"),
+        Promise.resolve({ ...WELL, dns: { ...EXAMPLE.dns!, probed: [], servers } })),
+  });
+  assert.deepEqual(done, ['{"examine":true}', "status"]);
+  assert.deepEqual(faults.length, 1);
+  assert.match(
+    faults[0]!,
+    /^name servers of others: The name server 192\.0\.2\.53, of \/run\/resolv\.conf, does not answer/,
+  );
 });

@@ -3,7 +3,13 @@ import type { PeerName } from "../../../mod/core/names.ts";
 import type { ProbedTarget } from "../../../mod/dns/thread/health_check.ts";
 import type { DnsClient } from "../../../mod/dns/answers/clients.ts";
 import type { NameService } from "../../../mod/daemon/threads/names_client.ts";
-import type { DnsEndpoint, DnsListener, DnsReport, InsidePlace } from "../../../mod/dns/service_types.ts";
+import type {
+  DnsEndpoint,
+  DnsListener,
+  DnsReport,
+  InsidePlace,
+  OtherServer,
+} from "../../../mod/dns/service_types.ts";
 import { type DnsEntry, entryIdentity } from "../../../mod/wire/dns/dns_gossip.ts";
 
 /** All counts at zero. */
@@ -21,6 +27,7 @@ export class FakeNameService implements NameService {
   readonly taken = new Map<string, string>();
   distances: ReadonlyMap<PeerName, number> = new Map();
   listeners: readonly DnsListener[] = [];
+  servers: readonly OtherServer[] = [];
   isNeeded = true;
   stopped = false;
 
@@ -70,7 +77,9 @@ export class FakeNameService implements NameService {
 
   report(): Promise<DnsReport> {
     const { listeners } = this;
-    return Promise.resolve({ listeners, upstreams: [], names: this.entries.size, counters: NO_COUNTS });
+    const { servers } = this;
+    const common = { listeners, servers, upstreams: [], counters: NO_COUNTS };
+    return Promise.resolve({ ...common, names: this.entries.size });
   }
 
   stop(): Promise<void> {

@@ -327,3 +327,60 @@ Deno.test("DnsForwarder takes whatever bytes come, and answers with its client's
     return true;
   }, [whole]);
 });
+
+const stateOf = (trial: Trial, n: number) => trial.forwarder.stateOf(server(n), trial.now).state;
+
+Deno.test("DnsForwarder knows which servers do not answer, from what clients ask", () => {
+  const trial = new Trial();
+  for (const name of ["a", "b", "c"]) {
+    trial.ask(1, { name: `${name}.example.com` }, { servers: [server(1)] });
+    trial.pass(7_000);
+  }
+  assert.equal(stateOf(trial, 1), "silent");
+  assert.equal(trial.forwarder.stateOf(server(1), trial.now).silentSince, 0);
+  trial.ask(2, { name: "d.example.com" }, { servers: [server(1)] });
+  trial.reply([...trial.open.keys()][0]!, { flags: 2 }); // that it failed is an answer
+  assert.equal(stateOf(trial, 1), "answers");
+  trial.forwarder.forget();
+  assert.equal(stateOf(trial, 1), "unknown");
+});
+
+Deno.test("DnsForwarder: where another server answers instead, the first one is known to be silent all the same", () => {
+  const trial = new Trial();
+  for (const name of ["a", "b", "c"]) {
+    trial.ask(1, { name: `${name}.example.com` });
+    trial.pass(1_000);
+    trial.reply([...trial.open.keys()].at(-1)!);
+    trial.pass(31_000);
+  }
+  assert.deepEqual([stateOf(trial, 1), stateOf(trial, 2)], ["silent", "answers"]);
+});
+
+Deno.test("DnsForwarder: over TCP no server is silent", () => {
+  const trial = new Trial();
+  for (const name of ["a", "b", "c"]) {
+    trial.ask(1, { name: `${name}.example.com` }, { servers: [server(1)], transport: "tcp" });
+    trial.fail([...trial.open.keys()][0]!);
+    trial.pass(7_000);
+  }
+  assert.equal(stateOf(trial, 1), "unknown");
+});
+
+Deno.test("DnsForwarder asks a server on purpose three times, whatever it remembers, and it counts for nothing", () => {
+  const trial = new Trial();
+  trial.ask(1, WEB, { servers: [server(1)] });
+  trial.reply(1);
+  const before = { ...trial.forwarder.counters };
+  trial.ask(2, WEB, { servers: [server(1)], isExam: true });
+  trial.ask(3, WEB, { servers: [server(2)], isExam: true });
+  assert.deepEqual(trial.asked, ["10.0.0.1 udp", "10.0.0.2 udp"]);
+  trial.pass(3_000);
+  assert.deepEqual(trial.asked.filter((one) => one === "10.0.0.2 udp").length, 3);
+  trial.reply([...trial.open].findLast(([, { server: { ip } }]) => ip === "10.0.0.1")![0]);
+  assert.equal(stateOf(trial, 1), "answers");
+  assert.equal(stateOf(trial, 2), "unknown", "it has time yet");
+  trial.pass(4_000);
+  assert.equal(stateOf(trial, 2), "silent");
+  assert.equal(trial.told.at(-1), "3 failed");
+  assert.deepEqual(trial.forwarder.counters, before);
+});
