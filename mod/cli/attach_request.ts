@@ -1,22 +1,30 @@
 /** What the requests of `attach`, `detach` and `expose` share. */
 import type { AttachRequest } from "../control/api_types.ts";
+import { parseCidr } from "../core/addr.ts";
 import { MeshnetError } from "../core/errors.ts";
 import type { Invocation } from "./command.ts";
 
 /** Milliseconds that attaching may take: a busy kernel waits for its routing lock. */
 export const ATTACH_TIMEOUT = 60_000;
 
-/** `[CIDR...] TARGET` as a request. The daemon runs elsewhere, so relative paths become absolute here. */
+/** `[CIDR...] TARGET` as a request. The daemon runs elsewhere, so relative paths become absolute here. A target that
+ * somebody wrote first is understood, as no target looks like an address. */
 export function attachRequest(
   args: readonly string[],
   cwd: () => string = Deno.cwd,
 ): Pick<AttachRequest, "target" | "addresses"> {
-  const target = args[args.length - 1]!;
+  const isFirst = args.length > 1 && isAddress(args.at(-1)!) && !isAddress(args[0]!);
+  const target = isFirst ? args[0]! : args.at(-1)!;
   const relative = target.startsWith("./") || target.startsWith("../");
   return {
     target: relative ? `${cwd().replace(/\/$/, "")}/${target.replace(/^\.\//, "")}` : target,
-    addresses: args.slice(0, -1),
+    addresses: isFirst ? args.slice(1) : args.slice(0, -1),
   };
+}
+
+/** Whether a word asks for an address, and names no target. */
+function isAddress(word: string): boolean {
+  return word.startsWith("net:") || parseCidr(word.replace(/^ip:/, "")) !== undefined;
 }
 
 /** The names of `--name`. An empty one is refused: some script's variable was empty. */
