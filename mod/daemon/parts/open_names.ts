@@ -74,28 +74,10 @@ export function openNames(
     logger.warn("file of other name servers cannot be read", { path: resolvConf, hint });
   }
   const self = identity.name;
-  const announced = extensionsOfNames(config);
-  const counts = { all: 0, own: 0 };
-  const otherDomains = new OtherDomains(domain);
-  const count = (entry: DnsEntry | undefined, by: 1 | -1) => {
-    if (entry === undefined || !isAlive(entry)) return;
-    counts.all += by;
-    otherDomains.count(entry, by);
-    if (entry.origin === self) counts.own += by;
-  };
   /** It is told of each change, as soon as it is there; before, it asks for all. */
   const answering: { service: NameService | undefined } = { service: undefined };
-  const directory = new DirectoryShell({
-    ...{ self, domain, clock, faults, gossip: router },
-    alarm: new SystemAlarm(clock, faults),
-    knows: (peer) => router.knows(peer),
-    compares: (peer) => announced.some((extension) => router.announces(peer, extension)),
-    wallSeconds: () => Math.floor(Date.now() / 1_000),
-    knock: (address, done) => faults.later("knock at a host", router.knock(address).then(done)),
-  }, (before, after) => {
-    count(before, -1);
-    count(after, 1);
-    answering.service?.watch(before, after);
+  const { counts, directory, otherDomains } = openDirectory(config.dns, {
+    ...{ answering, announced: extensionsOfNames(config), clock, faults, router, self },
   });
   const called = hostName(config.nickname, domain);
   const alsoCalled = (target: string) =>
@@ -113,7 +95,7 @@ export function openNames(
     onHealth: (target, health) => checks.heard(target, health),
   });
   answering.service = service;
-  const { attachments, onLooked, restored } = attached;
+  const { attachments, onLooked } = attached;
   const votes = new HealthVotes((container, healthy) => directory.setHealth(container, healthy));
   const checks = new TargetChecks({
     ...{ store, logger, service, clock },
@@ -126,13 +108,7 @@ export function openNames(
     ...forContainers === undefined ? [] : [forContainers],
     ...listen,
   ];
-  const tellClient = (target: string, addresses: readonly string[], others: readonly number[] = []) => {
-    if (target !== EXPOSE_HOLDER) {
-      return service.setClient(target, { ...clientOf(addresses), sources: others });
-    }
-    const sources = [LOOPBACK, ...listen.map(({ ip }) => ip)].flatMap(numberOf);
-    service.setClient(HOST_HOLDER, { ...clientOf(addresses), sources });
-  };
+  const tellClient = clientTeller(service, listen);
   let distancesAt = -Infinity;
   const tellDistances = () => {
     if (clock.now() < distancesAt + DISTANCES_MS) return;
@@ -169,28 +145,8 @@ export function openNames(
       return names.files?.restore(target);
     },
   };
-  const gone = (target: string) => {
-    own.absent(target);
-    checks.absent(target);
-  };
-  const all = attachments.list();
-  const targets = new Set(all.map(({ target }) => target));
-  const ownAddresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
-  const host = ownAddresses.length > 0 ? [EXPOSE_HOLDER] : [];
-  checks.keepOnly(targets);
-  own.keepOnly(new Set([...host, ...targets]));
-  tellClient(EXPOSE_HOLDER, []);
-  for (const target of host) names.attached(target, ownAddresses);
   if (names.files === undefined) filesOf(config.dns).withdraw();
-  else names.files.reconcile(targets);
-  const there = new Set([...restored.adopted, ...restored.restored]);
-  for (const { addresses, target } of all) {
-    if (there.has(target)) names.attached(target, addresses);
-    else {
-      own.absent(target, addressesOf({ addresses }));
-      service.setClient(target, clientOf(addresses));
-    }
-  }
+  giveRemembered(names, { attached, exposed, service, tellClient });
   onLooked.call = ({ adopted, restored, waiting }) => {
     const here = new Set([...adopted, ...restored]);
     for (const { addresses, target } of attachments.list()) {
@@ -198,7 +154,10 @@ export function openNames(
       own.present(target);
       checks.present(target, addressesOf({ addresses }));
     }
-    for (const target of waiting) gone(target);
+    for (const target of waiting) {
+      own.absent(target);
+      checks.absent(target);
+    }
     tellDistances();
   };
   router.register(directory.channel);
@@ -210,6 +169,88 @@ export function openNames(
       await service.stop();
     },
   };
+}
+
+/** The directory, with counts of what is in it. It tells `answering` of each change. */
+function openDirectory(
+  { domain }: Pick<DnsConfig, "domain">,
+  { announced, answering, clock, faults, router, self }: Pick<Base, "clock" | "faults"> & {
+    /** What hosts announce that compare their names with others. */
+    readonly announced: readonly string[];
+    readonly answering: { readonly service: NameService | undefined };
+    readonly router: RouterPart["router"];
+    readonly self: PeerName;
+  },
+) {
+  const counts = { all: 0, own: 0 };
+  const otherDomains = new OtherDomains(domain);
+  const count = (entry: DnsEntry | undefined, by: 1 | -1) => {
+    if (entry === undefined || !isAlive(entry)) return;
+    counts.all += by;
+    otherDomains.count(entry, by);
+    if (entry.origin === self) counts.own += by;
+  };
+  const directory = new DirectoryShell({
+    ...{ self, domain, clock, faults, gossip: router },
+    alarm: new SystemAlarm(clock, faults),
+    knows: (peer) => router.knows(peer),
+    compares: (peer) => announced.some((extension) => router.announces(peer, extension)),
+    wallSeconds: () => Math.floor(Date.now() / 1_000),
+    knock: (address, done) => faults.later("knock at a host", router.knock(address).then(done)),
+  }, (before, after) => {
+    count(before, -1);
+    count(after, 1);
+    answering.service?.watch(before, after);
+  });
+  return { counts, directory, otherDomains };
+}
+
+type TellClient = (
+  target: string,
+  addresses: readonly string[],
+  /** From where else its questions come. */
+  others?: readonly number[],
+) => void;
+
+/** Tells the name server who asks from which addresses. This host itself asks from those on which it is asked, too. */
+function clientTeller(service: Pick<NameService, "setClient">, listen: DnsConfig["listen"]): TellClient {
+  return (target, addresses, others = []) => {
+    if (target !== EXPOSE_HOLDER) {
+      return service.setClient(target, { ...clientOf(addresses), sources: others });
+    }
+    const sources = [LOOPBACK, ...listen.map(({ ip }) => ip)].flatMap(numberOf);
+    service.setClient(HOST_HOLDER, { ...clientOf(addresses), sources });
+  };
+}
+
+/** Gives the names of what the start found attached, and forgets those of what is attached no more. */
+function giveRemembered(
+  names: Names,
+  { attached: { attachments, restored }, exposed, service, tellClient }: {
+    readonly attached: Pick<AttachmentsPart, "attachments" | "restored">;
+    readonly exposed: Pick<Exposed, "addresses">;
+    readonly service: Pick<NameService, "setClient">;
+    readonly tellClient: TellClient;
+  },
+): void {
+  const { checks, files, own } = names;
+  const all = attachments.list();
+  const targets = new Set(all.map(({ target }) => target));
+  const ownAddresses = exposed.addresses.map(({ cidr }) => formatCidr(cidr));
+  const host = ownAddresses.length > 0 ? [EXPOSE_HOLDER] : [];
+  checks.keepOnly(targets);
+  own.keepOnly(new Set([...host, ...targets]));
+  tellClient(EXPOSE_HOLDER, []);
+  for (const target of host) names.attached(target, ownAddresses);
+  files?.reconcile(targets);
+  const there = new Set([...restored.adopted, ...restored.restored]);
+  for (const { addresses, target } of all) {
+    if (there.has(target)) names.attached(target, addresses);
+    else {
+      own.absent(target, addressesOf({ addresses }));
+      service.setClient(target, clientOf(addresses));
+    }
+  }
 }
 
 /** Logs an address on which names are not answered: once for each reason, until they are. */

@@ -11,6 +11,7 @@ import { NAME_SERVER_IP } from "../../core/name_leg.ts";
 import type { WantedNetwork } from "../../docker/engine_api.ts";
 import { driverOf } from "../../docker/plugin_calls.ts";
 import { pluginEndpoints } from "../../docker/plugin_shell.ts";
+import type { PeerName } from "../../core/names.ts";
 import type { Ipam } from "../addresses/addresses.ts";
 import type { Config } from "../config/config.ts";
 import { Timers } from "../../sys/clock.ts";
@@ -80,7 +81,6 @@ export async function openPlugin(
   using undo = new DisposableStack();
   const timers = undo.use(new Timers(faults));
   const addresses = ipam && new EngineAddresses({ ipam, clock, random });
-  const off = () => Promise.reject(new Error("this host gives out no addresses"));
   const namespaces = new ProcNamespaces();
   const hasServer = names !== undefined && nameLeg.listen !== undefined;
   const inside = !hasServer ? undefined : new InsideNames({
@@ -118,57 +118,12 @@ export async function openPlugin(
   });
   onEndpoints.call = (only) => members.look(only);
   undo.defer(() => onEndpoints.call = () => {});
-  const server = new HttpServer(
-    pluginEndpoints({
-      network: ipam && { range: ipam.range, subnet: ipam.subnet },
-      async allocate(subnet, gone) {
-        if (addresses === undefined) return await off();
-        await places.ready();
-        const waited = await members.addressFor(subnet);
-        if (waited !== undefined) return { ip: waited, prefix: subnet.prefix };
-        try {
-          return await addresses.allocate(subnet, gone);
-        } catch (thrown) {
-          const isFull = thrown instanceof MeshnetError && thrown.code === "ipam/exhausted";
-          if (!isFull || !await members.giveUp(subnet)) throw thrown;
-          return await addresses.allocate(subnet, gone);
-        }
-      },
-      async claim(cidr, gone) {
-        if (addresses === undefined) return await off();
-        await places.ready();
-        if (!members.take(cidr.ip) || !addresses.holds(cidr.ip)) await addresses.claim(cidr, gone);
-      },
-      async release(ip) {
-        // An engine that was cut off may have given an address to two.
-        if (!members.keeps(ip) && !places.isUsed(ip)) await addresses?.release(ip);
-      },
-      macFor: (ip) => macOf(`${state.identity.name} ${ip}`),
-      plug: (endpoint, sandbox) => {
-        const interfaceName = endpoints.make(endpoint);
-        return { interfaceName, isFirst: members.joins(endpoint, sandbox) };
-      },
-      async answerNames() {
-        if (!hasServer) return;
-        names.service.expectClient();
-        await names.service.settled();
-      },
-      leave(endpoint) {
-        places.left(endpoint);
-        members.leaves(endpoint);
-      },
-      unplug(endpoint) {
-        places.left(endpoint);
-        members.leaves(endpoint);
-        endpoints.removeSoon(endpoint);
-      },
-      routes: [...multicastRoute ? [MULTICAST] : [], ...hasServer ? [`${NAME_SERVER_IP}/32`] : []],
-      interfacePrefix: compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE,
-      logger,
-    }),
-    // Docker sends a call again without its body when its connection was closed meanwhile.
-    { logger, limits: { idleStay: true } },
-  );
+  const calls = pluginCalls({
+    ...{ addresses, endpoints, members, places, service: hasServer ? names.service : undefined },
+    ...{ compat, ipam, logger, multicastRoute, self: state.identity.name },
+  });
+  // Docker sends a call again without its body when its connection was closed meanwhile.
+  const server = new HttpServer(pluginEndpoints(calls), { logger, limits: { idleStay: true } });
   try {
     await checkReplaceable(path);
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
@@ -187,6 +142,72 @@ export async function openPlugin(
     logger.warn("no plugin for docker", { path, reason: messageOf(thrown) });
     return CLOSED;
   }
+}
+
+/** What each call of Docker brings about. */
+function pluginCalls(
+  { addresses, compat, endpoints, ipam, logger, members, multicastRoute, places, self, service }:
+    & {
+      /** undefined: this host gives out no addresses. */
+      readonly addresses: EngineAddresses | undefined;
+      readonly endpoints: AttachmentsPart["endpoints"];
+      readonly ipam: Ipam | undefined;
+      readonly members: MemberKeeper;
+      readonly places: EnginePlaces;
+      readonly self: PeerName;
+      /** The name server; undefined: containers do not find it. */
+      readonly service: Names["service"] | undefined;
+    }
+    & Pick<Config, "compat" | "multicastRoute">
+    & Pick<Base, "logger">,
+): Parameters<typeof pluginEndpoints>[0] {
+  const off = () => Promise.reject(new Error("this host gives out no addresses"));
+  return {
+    network: ipam && { range: ipam.range, subnet: ipam.subnet },
+    async allocate(subnet, gone) {
+      if (addresses === undefined) return await off();
+      await places.ready();
+      const waited = await members.addressFor(subnet);
+      if (waited !== undefined) return { ip: waited, prefix: subnet.prefix };
+      try {
+        return await addresses.allocate(subnet, gone);
+      } catch (thrown) {
+        const isFull = thrown instanceof MeshnetError && thrown.code === "ipam/exhausted";
+        if (!isFull || !await members.giveUp(subnet)) throw thrown;
+        return await addresses.allocate(subnet, gone);
+      }
+    },
+    async claim(cidr, gone) {
+      if (addresses === undefined) return await off();
+      await places.ready();
+      if (!members.take(cidr.ip) || !addresses.holds(cidr.ip)) await addresses.claim(cidr, gone);
+    },
+    async release(ip) {
+      // An engine that was cut off may have given an address to two.
+      if (!members.keeps(ip) && !places.isUsed(ip)) await addresses?.release(ip);
+    },
+    macFor: (ip) => macOf(`${self} ${ip}`),
+    plug: (endpoint, sandbox) => {
+      const interfaceName = endpoints.make(endpoint);
+      return { interfaceName, isFirst: members.joins(endpoint, sandbox) };
+    },
+    async answerNames() {
+      service?.expectClient();
+      await service?.settled();
+    },
+    leave(endpoint) {
+      places.left(endpoint);
+      members.leaves(endpoint);
+    },
+    unplug(endpoint) {
+      places.left(endpoint);
+      members.leaves(endpoint);
+      endpoints.removeSoon(endpoint);
+    },
+    routes: [...multicastRoute ? [MULTICAST] : [], ...service === undefined ? [] : [`${NAME_SERVER_IP}/32`]],
+    interfacePrefix: compat === "weave" ? CONTAINER_INTERFACE_WEAVE : CONTAINER_INTERFACE,
+    logger,
+  };
 }
 
 function lookupProblem(reason: string | undefined): Problem | undefined {
