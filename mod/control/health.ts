@@ -28,8 +28,8 @@ export interface Wish {
   readonly connected: readonly string[];
 }
 
-/** What is missing to a wish, in one line without full stop; undefined: it has come true. A wish for nothing is one that
- * all is well. */
+/** Why a wish has not come true yet, in one line without full stop; undefined: it has. A wish that names neither a number of
+ * hosts nor a host is that all is well. */
 export function missing(report: StatusReport, { connected, peers }: Wish): string | undefined {
   if (peers === undefined && connected.length === 0) return degradation(report);
   const reached = reachedPeers(report);

@@ -4,7 +4,8 @@ import type { ExposeAnswer, HolderReport } from "./address_types.ts";
 import type { HistoryReport } from "./history_types.ts";
 import type { LookupAnswer, NameReport } from "./name_types.ts";
 
-/** What a value is where nobody says: null where it may be null, a list with what each of its items lacks, or the value. */
+/** What stands in for a part of an answer that is missing: null where the type allows that. A list stands for its items: its one
+ * element says what is put into each item that lacks something. */
 type Blank<T> = null extends T ? [NonNullable<T>] extends [object] ? OrNull<Blank<NonNullable<T>>> : null
   : T extends readonly (infer Item)[] ? readonly Blank<Item>[]
   : T extends object ? { readonly [Key in keyof T]: Blank<T[Key]> }

@@ -179,8 +179,9 @@ export class OvsSleeve implements Disposable {
   }
 }
 
-/** What of an order to send a frame is the kernel's to do. A tunnel's packet with DF leaves through user space's socket:
- * the kernel would refuse it, if it believes what a stranger says about the route. Without user space it has no DF. */
+/** The part of an order to send a frame that the kernel carries out. A tunnel packet with DF is sent through the socket of user
+ * space instead: a stranger's ICMP message may have made the kernel believe that the route is too small for it, and then the
+ * kernel's tunnel would refuse it. Where there is no user space, the kernel sends it without DF. */
 export function leftForKernel(
   order: Execution,
   user: { readonly path: Pick<SleevePort, "sendTunnelled"> } | undefined,

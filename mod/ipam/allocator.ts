@@ -207,8 +207,8 @@ export class Allocator implements Core<AllocatorEvent, AllocatorEffect> {
     this.#create(options.init.peers);
   }
 
-  /** What is recorded and is not ours was written by a run whose ring is lost, or on a disk that is old. Whoever has it
-   * may give it to us. */
+  /** Claims addresses that the records of this host give to its own targets, but that lie in another host's share: an earlier
+   * run wrote them whose ring was lost, or the disk is an old copy. Their owner may give them to us. */
   #claimForeign(): void {
     for (const { cidr, ident, isContainer } of this.#parts.takeForeign()) {
       if (ident === ASIDE) continue; // nobody waits for it

@@ -78,8 +78,8 @@ export function writeRing(ring: Ring, universe: Universe, sure: Stored["sure"]):
   return JSON.stringify({ form: FORM, peer: ring.self, range, seeds: ring.seeds, entries });
 }
 
-/** What a copy of a host's records has to remember instead of them: whom it is to join, by their names. All else is the
- * original's. */
+/** What a copied machine keeps of the records that were copied with it: only the names of the hosts that it is to join. All
+ * else belongs to the original. `undefined`: the record goes. */
 export function recordsOfCopy(
   records: Iterable<readonly [key: string, value: string]>,
   original: string,

@@ -62,7 +62,8 @@ export interface TakenAddressesParts {
   readonly self: PeerName;
   readonly nickname: string;
   readonly hostName: (peer: PeerName) => string;
-  /** What a host knows of who is at a MAC address, or else was given the IP address; undefined: it cannot say. */
+  /** Asks a host who has a MAC address there; if nobody, to whom it gave the IP address. null: it knows of neither; undefined:
+   * it cannot be asked. */
   readonly askAt: (peer: PeerName, ip: Ip, mac: Mac) => Promise<HopEnd | null | undefined>;
   /** Has another host look at an address. */
   readonly tell: (peer: PeerName, ip: Ip) => void;
@@ -239,7 +240,7 @@ export class TakenAddresses {
 /** What a host says of somebody who uses an address that he was not given. */
 export const NOT_GIVEN = "it was not given this address";
 
-/** What a host answers about an address and a MAC address: who is at that one, or else who was given the address. */
+/** A host's answer to that question: who has the MAC address; if nobody, to whom the IP address was given. */
 export function endAt(all: readonly UserHere[], ip: Ip, mac: Mac): HopEnd | undefined {
   const user = all.find((one) => one.mac === mac) ?? all.find(({ ips }) => ips.includes(ip));
   if (user === undefined) return undefined;

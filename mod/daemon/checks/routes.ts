@@ -57,7 +57,8 @@ export function overlappingRoute(range: Cidr, routes: readonly HostRoute[]): Mes
   );
 }
 
-/** What a host says that had the range before it had these routes: it works, and something is hidden. undefined: nothing is. */
+/** What a host says that used the range before it got these routes. It goes on, but where range and routes overlap, containers
+ * and what the routes lead to do not reach each other. undefined: nothing overlaps. */
 export function hiddenByRange(
   range: Cidr,
   routes: readonly HostRoute[],

@@ -1,5 +1,5 @@
-/** Who is in the engine's networks of ours, as the engine has it: learnt whenever it is found. What this host did not know,
- * as after a reset, is made good: addresses are held, and containers whose interface has gone get it again. */
+/** Which containers the engine has in our networks. It is asked whenever it is found again. After a reset it knows more than
+ * this host: then the containers' addresses are held again, and those whose interface has gone get it again. */
 import type { LostEndpoint } from "../../attach/mod.ts";
 import type { Problem } from "../../control/api_types.ts";
 import { formatCidr, type Ip } from "../../core/addr.ts";
@@ -11,7 +11,8 @@ import type { EngineAddresses } from "./engine_addresses.ts";
 
 /** An engine that asks for an address waits no longer than this until it is known which are in use, in milliseconds. */
 const READY_MS = 2_000;
-/** What has gone is looked for so much later, in milliseconds: an engine that ends a container takes its interface, too. */
+/** Interfaces that have gone are asked about so much later, in milliseconds: where the engine ends a container it removes the
+ * interface first, and by then it knows of the container's end. */
 const SOON_MS = 500;
 /** An address that another one has is asked for again after this long, in milliseconds; each time after twice as long. */
 const TRY_AGAIN_MS = { least: 30_000, most: 600_000 } as const;

@@ -235,8 +235,8 @@ export class MemberKeeper {
     return this.#members.isKept(ip);
   }
 
-  /** The address that waits for the container that is being started now, if that is one which had an address of this part
-   * of the network. The engine does not say for whom it asks: it is the one that the engine is working on. */
+  /** The address that waits for the container that the engine is starting; undefined: none waits in this part of the network.
+   * The engine does not say for which container it asks, so it is asked which of those that wait it is working on. */
   async addressFor(from: Cidr): Promise<Ip | undefined> {
     const waiting = this.#members.waiting(from).slice(-MAX_ASKED);
     if (waiting.length === 0) return undefined;

@@ -10,8 +10,8 @@ export interface RecordMark {
 }
 
 /**
- * For each neighbour the stamp of each record that it has in the state in which we have it: it sent that to us, or
- * we to it over a connection that loses nothing. Eight bytes for each neighbour and peer.
+ * For each neighbour: which records it has in the same state as we do, because one of us sent that state to the other over a
+ * connection that loses nothing. Kept as the stamp of the state; eight bytes for each neighbour and record.
  */
 export class KnownStates {
   readonly #neighbours = new Map<PeerName, Float64Array<ArrayBuffer>>();

@@ -103,8 +103,8 @@ export class MacTable {
     return moves ? "moved" : "same";
   }
 
-  /** Whoever is at `place` sends to `mac`, and so does not have it, whatever a loop has shown there: the loop guard refuses
-   * it at no local port any more. Says whether it was thought to be there. */
+  /** Somebody at `place` sends to `mac`, so `mac` is not there, though a loop may have shown it there. From now on the table
+   * takes `mac` at a local port at once, which it would refuse for a while after a loop. Says whether it had it at `place`. */
   disclaim(mac: Mac, place: Place): boolean {
     const binding = this.#bindings.get(mac);
     if (binding === undefined || binding.place !== place) return false;

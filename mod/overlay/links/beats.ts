@@ -61,8 +61,8 @@ export interface Beat {
   readonly full: boolean;
 }
 
-/** The next heartbeat on a path that works, between two ends that promise theirs. `quiet`: so many are still to say that
- * traffic has ended; the last ones already promise the slow rhythm, so that one of them may get lost. */
+/** The next heartbeat on a path that works, between two ends that promise theirs. `quiet`: how many heartbeats are still to
+ * tell the peer that traffic has ended. The last of them promises the slow rhythm already. */
 export function promisedBeat(
   { busy, quiet, fullDue }: { readonly busy: boolean; readonly quiet: number; readonly fullDue: boolean },
 ): Beat {

@@ -7,12 +7,12 @@ import type { SleeveOverheads } from "../../wire/mesh/sleeve.ts";
 
 /** What every path is believed to carry. */
 export const SURELY_GOOD = 552;
-/** Below this there is no talking of IP. */
+/** Every link of IPv4 must carry this much (RFC 791): an interface that seems to carry less is not searched. */
 const LEAST_MTU = 68;
 /** Probes of the first size before it counts as lost, and the patience after the first; it doubles each time. */
 const ATTEMPTS = 8;
 const FIRST_TIMEOUT_MS = 10;
-/** Probes of the sizes below: that some are lost is known by then. */
+/** Probes of each smaller size: fewer, as it is known by then that the path loses packets for their size. */
 const LATER_ATTEMPTS = 6;
 /** So many probes of the first size unanswered: the kernel is asked what it believes. */
 const STALLED_AFTER = 4;
@@ -20,7 +20,8 @@ const STALLED_AFTER = 4;
 /** No candidate; nothing to send. */
 const IDLE = 0;
 
-/** What is going on: nothing; a size in use is proven; a larger one is tried; the path has been found to carry less. */
+/** Nothing is searched; it is tested whether the size in use gets through; whether a larger one does; or, as the size in use
+ * did not, which smaller one does. */
 type Mode = "idle" | "proving" | "raising" | "searching";
 
 /**

@@ -20,14 +20,17 @@ const WINDOW_MS = 1_000;
 const DRAINED_MS = 40;
 /** How long a hush lasts. */
 export const HUSH_MS = 250;
-/** What a loop showed is forgotten when it is cut, and again when nothing goes round any more, which a busy host is late
- * with. When a probe of another host comes in from a container, that host is about to cut a loop: the same. */
+/** What a loop showed is forgotten when it is cut, and again so much later, in milliseconds, when the last frames have gone
+ * round; on a busy host they take longer. The same is done when a container sends a probe of another host: that host is about
+ * to cut the loop. */
 export const FORGET_AGAIN_MS = [300, 1_000] as const;
-/** How long a port then rests: twice as long each time, as a container can forge probes. */
+/** For how long further probes of other hosts from the same port change nothing: twice as long each time, as a container can
+ * forge them. */
 const FORGET_REST_MS = { first: 2_000, longest: 600_000 } as const;
 /** A loop shows this host's own containers at a peer. Whoever came to a peer so lately is forgotten with it. */
 const LATELY_MS = 10_000;
-/** So often; then it is no loop, but somebody who borrows addresses, who is let be until there was none for CALM_MS. */
+/** After so many hushes it is no loop, but somebody who sends under others' addresses: there is no further hush until floods
+ * have stayed away for CALM_MS. */
 const MAX_HUSHES = 3;
 const CALM_MS = 60_000;
 

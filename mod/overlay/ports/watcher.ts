@@ -9,8 +9,8 @@ export interface Watcher extends Disposable {
   readonly fd: number;
   /** Takes what there is to hear, a bounded part of it. */
   drain(now: Millis): void;
-  /** Earliest time at which wake() has something to do; Infinity when there is none. Asked again after drain() and wake(); who
-   * has it do something later in another way says so to the loop, as BridgeDatapath does. */
+  /** Earliest time at which wake() has something to do; Infinity when there is none. The loop asks after each drain() and
+   * wake(). When another call changes this time, its caller must tell the loop, as BridgeDatapath does. */
   nextWake(): number;
   /** Does what is due; early calls are harmless. */
   wake(now: Millis): void;

@@ -119,8 +119,8 @@ export interface ActionsContext {
 /** Where no port leads to user space. */
 export const NO_TAGS: TagOf = () => 0;
 
-/** Writes the attributes of actions. A tag is on a frame for exactly the one that needs it. It is not taken off behind
- * the last action, because the kernel would have to make a copy of the frame for that one. */
+/** Writes the attributes of actions. The tag for a link is pushed before the output that needs it, and taken off before the
+ * next one. After the last output it stays: to take it off there, the kernel would have to send a copy of the frame. */
 export function writeActions(
   writer: NetlinkWriter,
   actions: readonly FlowAction[],
