@@ -46,7 +46,7 @@ export const DOCTOR_COMMANDS: readonly CommandSpec[] = [
     about:
       "Asks the network who has the address, and every host on the way for its next hop: container, host, overlay " +
       "with cipher, host, container. Times are round trips. Says where it ends, and why. What is attached here can be " +
-      "called as `meshnet ps` calls it. The first container that is attached here stands for the start, or --from. Exit code 0: it is reached; 4: it is not.",
+      "called as `meshnet ps` calls it. The start is --from, or the first container here that has a route there. Exit code 0: it is reached; 4: it is not.",
     args: { usage: "ADDRESS|NAME|HOST", brief: "Where to", least: 1, most: 1, completes: "places" },
     options: [FROM_OPTION, JSON_OPTION, RUN_DIR_OPTION],
     examples: [["meshnet ping 10.32.0.7", "an address"], ["meshnet ping host2", "a host"]],

@@ -1,5 +1,6 @@
 /** Where a way through the mesh ends, and who swallowed a probe. Pure. */
 import type { PathCount, PathEnd, PathHop } from "../control/doctor_types.ts";
+import { type Ip, parseCidr } from "../core/addr.ts";
 
 /** What was found out on the way. */
 export interface PathFacts {
@@ -28,7 +29,7 @@ export function verdictOf({ answered, complete, hops, probed, to }: PathFacts): 
   }
   if (dropping !== undefined) return `${dropping.nickname} sends such frames nowhere: ${dropping.dropped}`;
   if (to !== null && to.mac === null && to.target === null) {
-    return `nobody answers for ${to.address}, and no host that says so has it attached`;
+    return `nobody answers for ${to.address}, and no host that could be asked has it attached`;
   }
   if (!complete) {
     return last.silent === null
@@ -37,6 +38,31 @@ export function verdictOf({ answered, complete, hops, probed, to }: PathFacts): 
   }
   if (to === null) return `${last.nickname} does not answer: ${last.silent}`;
   return (probed ? swallowed(hops) : undefined) ?? whyEndIsSilent(to, last);
+}
+
+/** By which address a target sends to another one: `none` where it has no route. */
+export type WayOut = Ip | "none";
+
+/** Who sends, and by which addresses of this network. */
+export interface Sender {
+  readonly target: string;
+  readonly name: string | null;
+  /** With their networks, as far as these are known. */
+  readonly cidrs: readonly string[];
+}
+
+/** Why a target does not reach an address, whatever the mesh does: it sends nothing there, or sends it another way.
+ * Undefined: the mesh gets what it sends. */
+export function lackOf({ cidrs, name, target }: Sender, to: Ip, way: WayOut): string | undefined {
+  const who = name ?? target;
+  if (way === "none") {
+    return `${who} has no route to ${to}, as it has ${
+      cidrs.join(" and ")
+    }: an address of the network of ${to} gives it ` +
+      `one, by \`meshnet attach CIDR ${who}\``;
+  }
+  if (way === to || cidrs.some((cidr) => cidr === way || parseCidr(cidr)?.ip === way)) return undefined;
+  return `${who} sends what is for ${to} another way than into this network: from ${way}, which is no address of it here`;
 }
 
 /** Packets that flows carried while the probe was under way; undefined: the host does not say. */

@@ -1,7 +1,11 @@
-/** Whether an address answers somebody in a namespace: by an attempt to connect, which every system accepts or refuses. */
+/** Whether an address answers somebody in a namespace: by an attempt to connect, which every system accepts or refuses.
+ * And by which of his own addresses he would send there. */
 import { inNetns } from "../../../ffi/netns.ts";
 import { StreamSocket } from "../../../ffi/stream_socket.ts";
 import type { Ip } from "../../core/addr.ts";
+import { ERRNO } from "../../core/errno.ts";
+import { MeshnetError } from "../../core/errors.ts";
+import type { WayOut } from "../../doctor/path_verdict.ts";
 
 /** Where hardly anybody listens (discard): a refusal tells as much. */
 const PORT = 9;
@@ -27,4 +31,15 @@ export async function answersAfter(
     }
   } catch { /* the namespace is gone, or has no way there */ }
   return undefined;
+}
+
+/** What the routes of a namespace say of an address, without a packet. Undefined: it cannot be told. */
+export function wayOutOf(netns: string, ip: Ip): WayOut | undefined {
+  try {
+    using socket = inNetns(netns, () => StreamSocket.connect("udp", { ip, port: PORT }));
+    return socket.local?.ip;
+  } catch (error) {
+    const errno = error instanceof MeshnetError ? error.errno : undefined;
+    return errno === ERRNO.ENETUNREACH || errno === ERRNO.EHOSTUNREACH ? "none" : undefined;
+  }
 }

@@ -1,5 +1,5 @@
 /** Follows the way to an address, a name or a host through the mesh, and sends a probe along it. */
-import { type Attachments, CONTAINER_INTERFACE, CONTAINER_PREFIX } from "../../attach/mod.ts";
+import { CONTAINER_INTERFACE } from "../../attach/mod.ts";
 import type { PathEnd, PathHop, PathReport, PathRequest } from "../../control/doctor_types.ts";
 import { formatMac, type Ip, isIpv4, type Mac, parseCidr, parseIp, parseMac } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
@@ -9,8 +9,8 @@ import { type LeftHost, mayHaveBeenAt, whatBecameOf } from "../../doctor/left_ho
 import { verdictOf } from "../../doctor/path_verdict.ts";
 import { encodeArp } from "../../wire/packet/arp.ts";
 import type { AddressUsers } from "../addresses/address_users.ts";
-import type { UserHere } from "../addresses/taken_addresses.ts";
 import type { PathChannel, TimedAnswer } from "./path_channel.ts";
+import { attachedAs, chosenStart, namespaceOf, type Start, type StartParts, startsOf } from "./starts.ts";
 
 /** More hosts are on no way. */
 const MOST_HOPS = 16;
@@ -31,23 +31,18 @@ const SILENT = "it did not answer within 2 s";
 const STRANGER = "it does not understand such questions (an older meshnet, or Weave Net)";
 
 /** What is used. */
-export interface PathParts {
+export interface PathParts extends StartParts {
   readonly self: PeerName;
   readonly nickname: string;
   readonly channel: Pick<PathChannel, "ask">;
   readonly look: (question: HopQuestion) => Promise<HopAnswer>;
   readonly users: Pick<AddressUsers, "all">;
-  readonly attachments: Pick<Attachments, "holderOf" | "list">;
-  /** Who is in the engine's networks here. */
-  readonly members: () => readonly UserHere[];
   /** Other hosts of the mesh. */
   readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
   /** Whether a neighbour may be asked. */
   readonly knows: (peer: PeerName) => boolean;
   /** The addresses of a name. */
   readonly lookUp: (name: string) => readonly Ip[];
-  /** Where a target is. */
-  readonly namespaceOf: (target: string) => string | undefined;
   /** The interface in a namespace that has a MAC address. */
   readonly interfaceOf: (netns: string, mac: Mac) => string | undefined;
   readonly sendFrames: (netns: string, name: string, frames: readonly Uint8Array<ArrayBuffer>[]) => void;
@@ -75,8 +70,10 @@ interface Aim {
 
 /** Follows the way, and says where it ends. Throws "peer/unknown" for a word that means nothing. */
 export async function findPath(request: PathRequest, parts: PathParts): Promise<PathReport> {
-  const start = startOf(request, parts);
-  const aim = await askedOver6(await aimOf(request.to, parts), start, parts);
+  const starts = startsOf(request, parts);
+  const found = await aimOf(request.to, parts);
+  const { lack, start } = await chosenStart(starts, found.ip, { ...parts, named: request.from !== null });
+  const aim = lack === undefined ? await askedOver6(found, start, parts) : found;
   const question = {
     to: aim.peer ?? null,
     from: parts.self,
@@ -85,15 +82,17 @@ export async function findPath(request: PathRequest, parts: PathParts): Promise<
     ip: aim.ip ?? null,
   };
   let { complete, end, hops } = await walk(question, parts);
-  const probed = request.probe && await probe(start, aim, parts);
+  const probed = request.probe && lack === undefined && await probe(start, aim, parts);
   if (probed) hops = await counted(question, hops, parts);
   const to = aim.ip === undefined ? null : endReport(aim, end);
   const first = hops[0]!;
   const cameBack = !probed || hops.length === 1 || (first.back.after ?? 0) > (first.back.before ?? 0);
   const answered = aim.ip === undefined
     ? complete && hops.at(-1)!.silent === null
+    : lack !== undefined && !isIpv4(aim.ip)
+    ? aim.peer !== undefined && complete // who cannot send cannot ask
     : aim.ms !== null && cameBack;
-  const verdict = aim.gone ?? verdictOf({ to, hops, answered, complete, probed });
+  const verdict = (aim.gone ?? verdictOf({ to, hops, answered, complete, probed })) || (lack ?? "");
   return { from: start?.end ?? null, to, ms: aim.ms, hops, reached: verdict === "", verdict };
 }
 
@@ -102,44 +101,6 @@ async function askedOver6(aim: Aim, start: Start | undefined, parts: PathParts):
   const netns = start === undefined ? undefined : namespaceOf(start, parts);
   if (aim.ip === undefined || isIpv4(aim.ip) || aim.end === null || netns === undefined) return aim;
   return { ...aim, ms: await parts.answersAfter(netns, aim.ip) ?? null };
-}
-
-function namespaceOf({ end }: Start, parts: PathParts): string | undefined {
-  return end.target === null ? undefined : parts.namespaceOf(end.target);
-}
-
-interface Start {
-  /** Whether it is a container in a network of the engine, whose interface the engine named. */
-  readonly isMember: boolean;
-  readonly end: PathEnd;
-  readonly mac: string;
-  readonly ip: Ip;
-}
-
-/** The target from which one looks: the given one, or the first that is attached here. */
-function startOf({ from }: PathRequest, { attachments, members }: PathParts): Start | undefined {
-  const all = attachments.list();
-  const found = from === null ? all.find(({ attached }) => attached) : attachedAs(from, all) ??
-    all.find(({ target }) => target === attachments.holderOf(from, { remembered: true }));
-  if (found === undefined) {
-    const start = from === null ? members()[0] : attachedAs(from, members());
-    const ip = start?.ips.find(isIpv4) ?? start?.ips[0];
-    if (start?.mac !== undefined && ip !== undefined) {
-      const { name, target } = start;
-      const mac = formatMac(start.mac);
-      return { isMember: true, end: { target, name, address: ip, mac, problem: null }, mac, ip };
-    }
-  }
-  if (found === undefined && from !== null) {
-    throw new MeshnetError("attach/not-attached", `Cannot look from ${from}: it is not attached`, {
-      hint: "`meshnet ps` lists what is",
-    });
-  }
-  const ips = found?.addresses.flatMap((text) => parseCidr(text)?.ip ?? []) ?? [];
-  const ip = ips.find(isIpv4) ?? ips[0];
-  if (found === undefined || ip === undefined || found.mac === null) return undefined;
-  const { mac, name, problem, target } = found;
-  return { isMember: false, end: { target, name, address: ip, mac, problem }, mac, ip };
 }
 
 /** What a word means, and who answers for it. */
@@ -172,16 +133,6 @@ function addressOfTarget(word: string, { attachments, members }: PathParts): Ip 
   const found = attachedAs(word, attachments.list());
   if (found === undefined) return attachedAs(word, members())?.ips[0];
   return found?.addresses.map((text) => parseCidr(text)?.ip).find((ip) => ip !== undefined);
-}
-
-/** What is attached here and is called so. */
-function attachedAs<T extends { readonly name: string | null; readonly target: string }>(
-  word: string,
-  all: readonly T[],
-): T | undefined {
-  return all.find(({ name, target }) =>
-    name === word || target === word || name !== null && `${CONTAINER_PREFIX}${name}` === word
-  );
 }
 
 /** A host that left, if the word means one. */
@@ -227,7 +178,7 @@ async function silentAim(ip: Ip, parts: PathParts): Promise<Aim> {
   const none = { ip, mac: undefined, peer: undefined, end: null, ms: null };
   const left = parts.left();
   const owner = left.find(({ peer }) => peer === parts.ownerOf(ip));
-  const nobody = `nobody answers for ${ip}, and no host that says so has it attached${
+  const nobody = `nobody answers for ${ip}, and no host that could be asked has it attached${
     unheard(silent, parts)
   }`;
   if (owner !== undefined) {

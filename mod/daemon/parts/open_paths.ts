@@ -80,5 +80,9 @@ export function openPaths(
       const { answersAfter } = await import("../doctor/knock.ts"); // no start shall load it
       return await answersAfter(netns, ip, pause);
     },
+    async wayOut(netns, ip) {
+      const { wayOutOf } = await import("../doctor/knock.ts"); // no start shall load it
+      return wayOutOf(netns, ip);
+    },
   };
 }

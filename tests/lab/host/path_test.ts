@@ -4,7 +4,7 @@ import type { CheckReport, PathReport } from "../../../mod/control/doctor_types.
 import { faultsOf } from "../../unit/control/schema.ts";
 import { line, lineIsKnown, mesh } from "../common/arrangements.ts";
 import { note } from "../common/notes.ts";
-import { exec, ip, until } from "../common/process.ts";
+import { attempt, exec, ip, until } from "../common/process.ts";
 import { suite } from "../common/suite.ts";
 import type { Host } from "../common/world.ts";
 import { declareTests, hostWorld, linksSettled, OVERLAY } from "./host_lab.ts";
@@ -76,6 +76,32 @@ const two = suite({
     const { code, stderr } = await one.attempt("ping", "nobody");
     assert.equal(code, 1);
     assert.match(stderr, /it is no address, no name and no host\nhint: .*dns list/);
+  },
+  "trace does not call reached what the target's own routes do not": async (world) => {
+    const [one, { netns }] = [world.host(1), world.container(2)];
+    const from = ["--from", `netns:${world.container(1).netns}`];
+    await world.host(2).run("attach", "10.9.9.2/24", `netns:${netns}`);
+    const other = await attempt(["ping", "-n", "-c", "1", "-W", "1", "10.9.9.2"], {
+      netns: world.container(1).netns,
+    });
+    assert.match(other.stderr, /unreachable/);
+    await found(
+      one,
+      /has no route to 10\.9\.9\.2, as it has 10\.2\.1\.1\/24: /,
+      "trace",
+      "10.9.9.2",
+      ...from,
+    );
+    assert.equal(
+      (await follow(one, "trace", "10.9.9.2")).from,
+      null,
+      "nobody here has a way, so the host asks",
+    );
+    await one.run("attach", "10.9.9.1/24", from[1]!);
+    const report = await follow(one, "trace", "10.9.9.2", ...from);
+    assert.deepEqual([report.reached, report.from!.address], [true, "10.9.9.1"]);
+    await one.run("detach", "10.9.9.1/24", from[1]!);
+    await world.host(2).run("detach", "10.9.9.2/24", `netns:${netns}`);
   },
   "trace counts what flows carry, there and back": async (world) => {
     const from = ["--from", `netns:${world.container(1).netns}`];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Ip, Mac } from "../../../mod/core/addr.ts";
+import { type Ip, isIpv4, type Mac } from "../../../mod/core/addr.ts";
 import type { PeerName } from "../../../mod/core/names.ts";
 import { findPath, type PathParts } from "../../../mod/daemon/doctor/paths.ts";
 import type { HopAnswer, HopQuestion } from "../../../mod/doctor/hop_messages.ts";
@@ -72,6 +72,7 @@ function parts(change: Partial<PathParts> = {}): PathParts {
     knows: (peer) => peer === TWO,
     lookUp: () => [],
     namespaceOf: () => "/x",
+    wayOut: (_netns, ip) => Promise.resolve((isIpv4(ip) ? "10.32.0.1" : "fd00::1") as Ip),
     answersAfter: () => Promise.resolve(2.5),
     left: () => [{ peer: GONE!, name: "h4", ip: "192.0.2.4", reason: "it stopped", agoMs: 5_000 }],
     ownerOf: () => undefined,
@@ -104,6 +105,51 @@ Deno.test("findPath() finds an address of IPv6 on a host far away, and asks it f
   assert.match(deaf.verdict, /^netns:db on .* was asked and did not answer/);
 });
 
+Deno.test("findPath() does not call reached what the target itself has no way to", async () => {
+  const all: PathParts["users"]["all"] = (ip) =>
+    Promise.resolve([{ ip, mac: 0x020000000003 as Mac, here: false, peer: FAR, ms: 1 }]);
+  const none = { users: { all }, wayOut: () => Promise.resolve("none" as const) };
+  const follow = (to: string, from: string | null, change: Partial<PathParts>) =>
+    findPath({ to, from, probe: false }, parts(change));
+  const lost = await follow("10.2.1.3", "web", none);
+  assert.deepEqual([lost.reached, lost.from!.target, lost.hops.length], [false, "container:abc", 3]);
+  assert.match(
+    lost.verdict,
+    /^web has no route to 10\.2\.1\.3, as it has 10\.32\.0\.1\/12 and fd00::1\/64: .*`meshnet attach CIDR web`$/,
+  );
+  const over6 = await follow("fd00::3", "web", { ...none, answersAfter: () => Promise.resolve(undefined) });
+  assert.match(over6.verdict, /^web has no route to fd00::3/);
+  const elsewhere = await follow("10.2.1.3", "web", {
+    ...{ users: { all }, wayOut: () => Promise.resolve("172.17.0.2" as Ip) },
+  });
+  assert.match(elsewhere.verdict, /^web sends .* another way than into this network: from 172\.17\.0\.2,/);
+  const silent = await follow("10.9.9.9", "web", { ...none, users: { all: () => Promise.resolve([]) } });
+  assert.match(silent.verdict, /^nobody answers for 10\.9\.9\.9/, "what the mesh lacks comes first");
+});
+
+Deno.test("findPath() looks from a target that has a way, by the address it sends from, if none is named", async () => {
+  const all: PathParts["users"]["all"] = (ip) =>
+    Promise.resolve([{ ip, mac: 0x020000000003 as Mac, here: false, peer: FAR, ms: 1 }]);
+  const near = { ...WEB, target: "netns:near", name: null, addresses: ["10.9.0.1/24", "10.2.1.1/24"] };
+  const frames: Uint8Array[] = [];
+  const change: Partial<PathParts> = {
+    users: { all },
+    attachments: { holderOf: (target: string) => target, list: () => [WEB, near] } as never,
+    namespaceOf: (target) => target,
+    wayOut: (netns) => Promise.resolve(netns === near.target ? "10.2.1.1" as Ip : "none"),
+    sendFrames: (_netns, _name, sent) => void frames.push(...sent),
+  };
+  const { from, reached } = await findPath({ to: "10.2.1.3", from: null, probe: false }, parts(change));
+  assert.deepEqual([from!.target, from!.address, reached], ["netns:near", "10.2.1.1", true]);
+  await findPath({ to: "10.2.1.3", from: null, probe: true }, parts(change));
+  assert.deepEqual([...frames[0]!.subarray(28, 32)], [10, 2, 1, 1], "the probe's sender");
+  const nobody = await findPath({ to: "10.2.1.3", from: null, probe: false }, {
+    ...parts(change),
+    wayOut: () => Promise.resolve("none" as const),
+  });
+  assert.deepEqual([nobody.from, nobody.reached], [null, true], "the host asks by itself");
+});
+
 Deno.test("findPath() says what became of a host that left, and of what it had", async () => {
   for (const word of ["h4", GONE!]) {
     const { reached, verdict } = await ping(word);
@@ -123,7 +169,7 @@ Deno.test("findPath() says what became of a host that left, and of what it had",
   const deaf = { left: () => [], channel: { ask: () => Promise.resolve(undefined) } };
   assert.match(
     (await ping("10.32.9.9", deaf)).verdict,
-    /no host that says so has it attached; 02:00:00:00:50:02 did not answer within 2 s$/,
+    /no host that could be asked has it attached; 02:00:00:00:50:02 did not answer within 2 s$/,
   );
   await assert.rejects(ping("nothing"), { code: "peer/unknown", hint: /names go with their host: .*h4/ });
 });
@@ -138,7 +184,8 @@ Deno.test("findPath() begins at a container of the engine's networks, by all tha
   for (const from of ["app", "container:app", `container:${"a".repeat(64)}`]) {
     const sent: string[] = [];
     const sendFrames: PathParts["sendFrames"] = (netns, name) => void sent.push(`${netns} ${name}`);
-    const change = { members, sendFrames, users: { all }, interfaceOf: () => "eth1" };
+    const wayOut: PathParts["wayOut"] = () => Promise.resolve("10.36.0.1" as Ip);
+    const change = { members, sendFrames, users: { all }, interfaceOf: () => "eth1", wayOut };
     const report = await findPath({ to: "10.32.0.1", from, probe: true }, parts(change));
     assert.deepEqual([report.from!.name, report.from!.address], ["app", "10.36.0.1"]);
     assert.deepEqual([...new Set(sent)], ["/x eth1"]);
@@ -146,6 +193,7 @@ Deno.test("findPath() begins at a container of the engine's networks, by all tha
   const empty = {
     attachments: { holderOf: (word: string) => word, list: () => [] } as never,
     users: { all },
+    wayOut: () => Promise.resolve("10.36.0.1" as Ip),
   };
   const first = await findPath({ to: "app", from: null, probe: false }, parts({ members, ...empty }));
   assert.deepEqual([first.from!.name, first.to!.address], ["app", "10.36.0.1"]);
