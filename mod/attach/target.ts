@@ -116,7 +116,7 @@ export function findTarget(target: AttachTarget, probe: NamespaceProbe): Resolve
   if (sameFile(namespace, own)) {
     throw refuse(
       `Cannot use target ${target.text}: it is the host's own network namespace`,
-      "Choose a container or a namespace of its own; this host itself cannot be attached in this release",
+      "Choose a container or a namespace of its own; `meshnet expose` gives this host itself an address",
     );
   }
   // All namespaces are files of one pseudo file system; anything else cannot be a namespace.

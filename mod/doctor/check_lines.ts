@@ -147,7 +147,15 @@ function tcpLine(facts: CheckFacts): CheckLine {
       };
     }
     case "other":
-      return line(what, "bad", tcpReason);
+      if (!/no route|unreachable/i.test(tcpReason)) return line(what, "bad", tcpReason);
+      return {
+        ...line(
+          what,
+          "bad",
+          `no route to ${address}: the host is off, or this host's network does not reach it`,
+        ),
+        fix: fixBy("this host", `ip route get ${address}`),
+      };
   }
 }
 

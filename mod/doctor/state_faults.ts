@@ -71,6 +71,10 @@ function ipOf(address: string): string {
 }
 
 function hintFor(reason: string, { address }: RefusedReport): string {
+  if (/this host has none/.test(reason)) {
+    return `If it belongs here, start this host with the password of that one: \`meshnet up --password-file FILE\`; ` +
+      `if not, keep ${address} from this host's port`;
+  }
   if (/password/.test(reason)) {
     return `If it belongs here, start it with the password of this host: \`meshnet up --password-file FILE\`; if not, ` +
       `keep ${address} from this host's port`;

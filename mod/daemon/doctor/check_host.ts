@@ -3,7 +3,7 @@ import { pathMtusTo } from "../../../ffi/path_mtu.ts";
 import { StreamSocket } from "../../../ffi/stream_socket.ts";
 import type { CheckLine, CheckReport } from "../../control/doctor_types.ts";
 import { plainReason } from "../../control/status.ts";
-import { type Endpoint, type Ip, isIpv4, parseIp } from "../../core/addr.ts";
+import { type Endpoint, type Ip, isIpv4, parseEndpoint, parseIp } from "../../core/addr.ts";
 import { MeshnetError, messageOf } from "../../core/errors.ts";
 import type { PeerName } from "../../core/names.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -84,13 +84,23 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
   const ips = found;
   const own = ips.find(isOwnAddress);
   if (own !== undefined && port === config.port) return itself(word, { address: own, about });
-  const known = called ?? daemon?.known(word, ips);
-  const ip = known === undefined ? ips.find(isIpv4) ?? ips[0]! : ips[0]!;
+  const same = called ?? daemon?.known(word, ips);
+  const ip = same === undefined ? ips.find(isIpv4) ?? ips[0]! : ips[0]!;
+  // A connection with the host proves nothing of another port of it.
+  const isOther = called === undefined && same !== undefined && !isAt(same, port, config.port) &&
+    (await knock({ ip, port }, parts)).intro?.ok !== true;
+  const known = isOther ? undefined : same;
   return await look(
     word,
     { ip, port: called === undefined || called.outbound ? port : config.port },
     { known, parts: left === undefined ? parts : { ...parts, about: lineOf(left) } },
   );
+}
+
+/** Whether a connection leads to that port. One that came from there leads to the port that all hosts have, as far as is
+ * known. */
+function isAt({ address, outbound }: ConnectionSnapshot, port: number, ours: number): boolean {
+  return port === (outbound ? parseEndpoint(address)?.port : ours);
 }
 
 /** What is said of a host that left. */

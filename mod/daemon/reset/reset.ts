@@ -19,6 +19,7 @@ const LEAVE_MS = 5_000;
 /** Hosts to which one may connect again. */
 const MOST_NAMED = 3;
 const STOP_MS = 30_000;
+const AS_ROOT = "Run `meshnet reset` as root";
 const KILL_MS = 5000;
 const KILL_POLL_MS = 20;
 
@@ -101,6 +102,11 @@ async function leftSockets(paths: readonly string[]): Promise<readonly string[]>
   return left;
 }
 
+/** Whether this user may not speak with the daemon, which is no fault of it. */
+function isDenied(error: unknown): boolean {
+  return /permission denied/.test(messageOf(error));
+}
+
 async function findDaemon(
   runDir: string,
   { force, say }: { readonly force: boolean; readonly say: (line: string) => void },
@@ -111,7 +117,7 @@ async function findDaemon(
     if (error instanceof MeshnetError && error.code === "control/not-running") return undefined;
     if (!force) {
       throw new MeshnetError("control/request-failed", `Cannot reset: ${messageOf(error)}`, {
-        hint: "`meshnet reset --force` kills it",
+        hint: isDenied(error) ? AS_ROOT : "`meshnet reset --force` kills it",
         cause: error,
       });
     }
@@ -119,7 +125,9 @@ async function findDaemon(
     const pid = socketOwner(...names.map((name) => `${runDir}/${name}`));
     if (pid === undefined) {
       throw new MeshnetError("control/request-failed", `Cannot reset: ${messageOf(error)}`, {
-        hint: "It cannot be seen from here either: run this where its process is, in its container perhaps",
+        hint: isDenied(error)
+          ? AS_ROOT
+          : "It cannot be seen from here either: run this where its process is, in its container perhaps",
         cause: error,
       });
     }

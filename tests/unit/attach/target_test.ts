@@ -79,7 +79,7 @@ Deno.test("findTarget() and resolveTarget() judge what is there", () => {
   assert.equal(at("pid:7")?.processMark, "boot 7");
   assert.equal(at("pid:8"), undefined);
   assert.equal(at("netns:gone"), undefined);
-  assert.throws(() => at("/own"), /host's own network namespace/);
+  assert.throws(() => at("/own"), { message: /host's own network namespace/, hint: /`meshnet expose`/ });
   assert.throws(() => at("/file"), /not a network namespace/);
   assert.throws(() => at("/secret"), { code: "attach/bad-target", message: /permission denied/ });
   assert.throws(() => resolveTarget(parseAttachTarget("netns:gone"), probe), /no \/run\/netns\/gone$/);

@@ -77,6 +77,15 @@ Deno.test("checkHost() asks the data plane once, for its links, its MTU and its 
   assert.match(said["MTU"]!.text, /1234/);
 });
 
+Deno.test("checkHost() does not call another port of a host good because the host is connected", async () => {
+  for (const outbound of [true, false]) {
+    const other = freePort(ADDRESS);
+    const { report } = await check(`${ADDRESS}:${other}`, { outbound });
+    const tcp = report.lines.find(({ what }) => what === `TCP ${other}`);
+    assert.deepEqual([tcp?.state, tcp?.text, report.good], ["bad", "nothing listens there", false]);
+  }
+});
+
 Deno.test("checkHost() asks it once, too, where there is no connection yet", async () => {
   for (const word of ["host2", ADDRESS]) {
     const { asked, said } = await check(word, { link: undefined, state: "failed" });

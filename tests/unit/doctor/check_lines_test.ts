@@ -63,7 +63,12 @@ Deno.test("checkLines() tells good, bad, unknown and unused apart", () => {
     ["UDP 6783", link({ silentMs: 16_400 }), /^bad: nothing has come from there for 16 s/],
     ["UDP 6784", link({ silentMs: 16_400 }), /^bad: nothing has come from there for 16 s/],
     ["connection", { ...ALONE, intro: INTRO, info: "IP allocation was seeded" }, /^bad: IP allocation was/],
-    ["TCP 6783", { ...ALONE, tcp: "other", tcpReason: "no route" }, /^bad: no route/],
+    [
+      "TCP 6783",
+      { ...ALONE, tcp: "other", tcpReason: "No route to host (os error 113)" },
+      /^bad: no route to \S+: /,
+    ],
+    ["TCP 6783", { ...ALONE, tcp: "other", tcpReason: "out of ports" }, /^bad: out of ports/],
     [
       "TCP 6783",
       { ...ALONE, intro: { ...INTRO, ok: false, reason: "the other end is not a mesh peer, it says SSH" } },

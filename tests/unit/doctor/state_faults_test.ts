@@ -47,6 +47,14 @@ Deno.test("refusedFaults() names who knocks with wrong settings, once for each r
     /^192\.0\.2\.2, h3 \(192\.0\.2\.3\) came 8 times in the last ten minutes and were not let in: /,
   );
   assert.match(fault!.hint!, /`meshnet up --password-file FILE`/);
+  const [lacks] = found([{
+    ...KNOCK,
+    reason: "the peer has a password and this host has none: set the same",
+  }]);
+  assert.match(
+    lacks!.hint!,
+    /start this host with the password of that one: `meshnet up --password-file FILE`/,
+  );
   const [clone] = found([{ ...KNOCK, reason: "it has the same peer name as this host", count: 1 }]);
   assert.match(clone!.message, / came once .* was not let in/);
   assert.match(clone!.hint!, /meshnet reset/);
