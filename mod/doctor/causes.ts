@@ -29,6 +29,11 @@ const RULES: readonly Rule[] = [
       namedIn(message).some((name) => input.includes(name)),
   },
   {
+    cause: /^This host drops what (.+?) sends, as it arrives at /,
+    follows: ({ message }, [, hosts]) =>
+      [...namedIn(message), ...ownersIn(message)].some((name) => named(hosts!, name)),
+  },
+  {
     cause: /^The way to (\S+?)(?: \((\S+)\))? loses packets: /,
     follows: ({ message }, [, name, ip]) =>
       namedIn(message).some((one) => one === name || one === ip || parseEndpoint(one)?.ip === ip) &&
@@ -74,6 +79,11 @@ function namedIn(message: string): readonly string[] {
   const name =
     /^(?:No traffic flows to|Nothing has come from|Traffic to|The path to|No connection to) (\S+?):? /;
   return [...name.exec(message)?.slice(1) ?? []];
+}
+
+/** Whether a list of hosts, each `NAME (ADDRESS)`, has one by its name or address. */
+function named(hosts: string, name: string): boolean {
+  return hosts.split(/[ ,()]+/).includes(parseEndpoint(name)?.ip ?? name);
 }
 
 /** The hosts of which a fault says that they own addresses and cannot be reached. */

@@ -16,6 +16,7 @@ import { earlierFilters, foreignFilters } from "./foreign_filters.ts";
 import { forwardingHere, notForwarded } from "./forwarding.ts";
 import { lostWays } from "./lost_ways.ts";
 import { waysTooNarrow } from "./own_ways.ts";
+import { droppedByReversePath } from "./reverse_path.ts";
 
 /** So many neighbours are asked for their clocks. */
 const MOST_CLOCKS = 32;
@@ -64,6 +65,10 @@ export function runningChecks(
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
     ),
     check("routes to other hosts", (state) => lostWays(state, (host) => history.wasCalled(host))),
+    check("packets that this host drops", async (state) => {
+      const { reversePathHere } = await import("./reverse_path_shell.ts");
+      return await droppedByReversePath(state, (host) => history.wasCalled(host), reversePathHere());
+    }),
     check("ways of this host", (state) => waysTooNarrow(state)),
     check(
       "steady ways",

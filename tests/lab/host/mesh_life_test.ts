@@ -159,6 +159,12 @@ declareTests(
         const paused = performance.now();
         await until("it is paused", async () => await answers() === first);
         note(`paused: left out after ${Math.round(performance.now() - paused)} ms`);
+        const list = async ({ host }: typeof here, word: string) =>
+          (await host.run(...word.split(" "))).split("\n").filter((line) => line.includes(second))
+            .join();
+        assert.match(await list(there, "ps"), /paused/);
+        assert.match(await list(there, "dns list"), /left out: paused/);
+        assert.match(await list(here, "dns list"), /left out: does not answer/);
         await there.docker("unpause", "two");
         await until("it goes on", async () => await answers() === both);
         await there.run(

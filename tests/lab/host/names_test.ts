@@ -160,8 +160,12 @@ declareTests(
       await allKnow([h2], "db", ["192.0.2.7", "fd00::7"]);
       h1.daemon.kill("SIGKILL");
       await h1.daemon.ended();
+      const kept = () =>
+        h2.run("dns", "list").then((list) => /^db .*h1 .*its host is away; kept for \d+ s/m.test(list));
+      await until("the other host says that it keeps them", kept);
       await h1.up();
       await h1.established(1);
+      await until("it does so no more", async () => !(await kept()));
       await allKnow([h1, h2], "db", ["192.0.2.7", "fd00::7"]);
       await allKnow([h1, h2], "all", ["10.2.1.1", "10.2.1.2", "10.2.1.3"]);
       for (const n of [1, 2, 3]) await allKnow([h1, h2], `c${n}`, [`10.2.1.${n}`]);

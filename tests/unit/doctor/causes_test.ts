@@ -51,6 +51,22 @@ const CASES: readonly (readonly [string, ReturnType<typeof said>, readonly Retur
     ],
   ],
   [
+    "a strict kernel",
+    said(
+      "packets that this host drops",
+      "This host drops what h2 (192.0.2.2), 192.0.2.3 sends, as it arrives at eth1 and the route there leads out of eth0: x",
+    ),
+    [
+      said("problems of the status", "No connection to 192.0.2.2:6783: no answer within 10 s"),
+      said("problems of the status", "No connection to 192.0.2.3: no answer within 10 s"),
+      said("connections", "Nothing has come from h2 for 20 s: a firewall blocks UDP, or the way is broken"),
+      said(
+        "owners of addresses",
+        "h2 cannot be reached and owns 512 addresses, which nobody else can give out",
+      ),
+    ],
+  ],
+  [
     "loss",
     said(
       "steady ways",
