@@ -15,6 +15,7 @@ import { modulesHere } from "./modules.ts";
 import { earlierFilters, foreignFilters } from "./foreign_filters.ts";
 import { forwardingHere, notForwarded } from "./forwarding.ts";
 import { lostWays } from "./lost_ways.ts";
+import { usedTwice } from "./own_address.ts";
 import { waysTooNarrow } from "./own_ways.ts";
 import { droppedByReversePath } from "./reverse_path.ts";
 
@@ -65,6 +66,10 @@ export function runningChecks(
       async (state) => await withHolder(problemsWithOwners(state), state.port + 1),
     ),
     check("routes to other hosts", (state) => lostWays(state, (host) => history.wasCalled(host))),
+    check("addresses of this host", async (state) => {
+      const { ownAddressHere } = await import("./own_address_shell.ts");
+      return await usedTwice(state, ownAddressHere());
+    }),
     check("packets that this host drops", async (state) => {
       const { reversePathHere } = await import("./reverse_path_shell.ts");
       return await droppedByReversePath(state, (host) => history.wasCalled(host), reversePathHere());
