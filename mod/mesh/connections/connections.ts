@@ -10,6 +10,7 @@ import { ConnectionWriter } from "./connection_writer.ts";
 import { Dials } from "./dials.ts";
 import { Doorman } from "./doorman.ts";
 import { introOf } from "./intro_of.ts";
+import { closedUnheard } from "./intro_reasons.ts";
 import { Connection, type ConnectionEnd, type ConnectionInput, FLOODED } from "./connection.ts";
 import { ConnectionLog } from "./connection_log.ts";
 import { ConnectionMemory, type Evicted } from "./connection_memory.ts";
@@ -156,7 +157,11 @@ export class Connections {
   closed({ reason, silent = false, socket }: RouterEvent & { readonly kind: "closed" }, now: Millis): void {
     const connection = this.table.bySocket(socket);
     if (connection === undefined) return;
-    const why = connection.stage === "greeting" ? connection.intro.closed().reason : reason;
+    const why = connection.stage === "greeting"
+      ? connection.intro.closed().reason
+      : connection.spoke || silent
+      ? reason
+      : closedUnheard(reason);
     this.end(connection, { reason: why, orderly: false, there: !silent }, now, { closed: true });
   }
 

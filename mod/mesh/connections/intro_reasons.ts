@@ -51,6 +51,12 @@ export function restTimeout(): string {
   return "the peer did not complete its introduction within 60 s: it may be overloaded, or the network loses packets";
 }
 
+/** The remote closed when it knew who this host is, and has said nothing: another host has its name, or there are too many
+ * connections. */
+export function closedUnheard(reason: string): string {
+  return `${reason} as soon as it knew who this host is: \`meshnet status\` and the log there say why`;
+}
+
 /** The remote closed before the end. Peers never say why they refuse, so this tells what it probably means. */
 export function closedEarly(
   stage: "header" | "announcement" | "features",

@@ -226,7 +226,8 @@ Deno.test("Connections ends introductions that take too long", () => {
 });
 
 Deno.test("Connections closes nothing that is closed already, and keeps the way of a peer whose connection broke", () => {
-  const { link, parts, socket } = one();
+  const { link, parts, send, socket } = one();
+  send(Uint8Array.of(TAG.heartbeat)); // so it has let us in
   parts.connections.closed({ kind: "closed", socket, reason: "reset by peer" }, NOW);
   const effects = parts.taken();
   assert.ok(effects.every((effect) => effect.kind !== "close"));
@@ -235,6 +236,17 @@ Deno.test("Connections closes nothing that is closed already, and keeps the way 
   parts.connections.closed({ kind: "closed", socket, reason: "again" }, NOW);
   parts.connections.bytes(socket, Uint8Array.of(1), NOW);
   assert.deepEqual(parts.taken(), []);
+});
+
+Deno.test("Connections says where to look when a peer closes as soon as it knows who this host is", () => {
+  for (const silent of [false, true]) {
+    const { parts, socket } = one();
+    parts.connections.closed({ kind: "closed", socket, reason: "the peer closed", silent }, NOW);
+    const where = " as soon as it knew who this host is: `meshnet status` and the log there say why";
+    assert.deepEqual(RouterParts.logs(parts.taken()), [
+      `info mesh/disconnected the peer closed${silent ? "" : where}`,
+    ]);
+  }
 });
 
 Deno.test("Connections carries out dials, and says once why one failed", () => {
