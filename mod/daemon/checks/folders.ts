@@ -13,7 +13,7 @@ export interface FolderLook {
 }
 
 /** "up/unsafe-folder" when a user other than root and us could exchange the folder, or what is in it: it is his, anybody
- * may write into it, or a link on the way is his. A folder that is not there yet is judged by those above it. `option` names
+ * may write into it, or a link on the way is his; and where there is a file in its place. A folder that is not there yet is judged by those above it. `option` names
  * it for people. */
 export function unsafeFolder(
   path: string,
@@ -50,16 +50,17 @@ export function unsafeFolder(
       rest = [...target.split("/").filter((one) => one !== "" && one !== "."), ...rest];
       continue;
     }
+    if (!found.isDirectory) return refuse(`${here} is a file`, `Give a folder with ${option}`);
     at = here;
     const isLast = rest.length === 0;
     const open = ((found.mode ?? 0) & WRITE_BY_OTHERS) !== 0;
-    if (isLast && found.isDirectory && !isTrusted(found.uid)) {
+    if (isLast && !isTrusted(found.uid)) {
       return refuse(
         `it belongs to another user (${found.uid})`,
         `chown root ${at}, or give another one with ${option}`,
       );
     }
-    if (open && found.isDirectory && (isLast || ((found.mode ?? 0) & STICKY) === 0)) {
+    if (open && (isLast || ((found.mode ?? 0) & STICKY) === 0)) {
       return refuse(`everybody may write into ${at}`, `chmod o-w ${at}, or give another one with ${option}`);
     }
   }

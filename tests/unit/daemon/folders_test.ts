@@ -16,7 +16,7 @@ function looking(tree: Tree): FolderLook {
       const isSymlink = typeof found[1] === "string";
       return {
         isSymlink,
-        isDirectory: !isSymlink,
+        isDirectory: !isSymlink && !path.endsWith(".txt"),
         uid: found[0],
         mode: isSymlink ? 0o777 : found[1] as number,
       };
@@ -29,6 +29,7 @@ const TREE: Tree = {
   "/run": [US, 0o755],
   "/run/good": [US, 0o755],
   "/run/group": [US, 0o770],
+  "/run/note.txt": [US, 0o644],
   "/run/open": [US, 0o777],
   "/run/sticky": [US, 0o1777],
   "/run/alice": [ALICE, 0o700],
@@ -53,6 +54,8 @@ const CASES: readonly (readonly [path: string, fault: RegExp | undefined])[] = [
   ["/run/link", undefined],
   ["/run/absolute", undefined],
   ["/run/alice/ours", undefined], // whoever names it trusts alice
+  ["/run/note.txt", /\(--run-dir\): \/run\/note\.txt is a file$/],
+  ["/run/note.txt/below", /\/run\/note\.txt is a file$/],
   ["/run/alice", /belongs to another user \(1000\)/],
   ["/run/to-alice", /belongs to another user \(1000\)/],
   ["/all/alice", /belongs to another user/],
