@@ -60,7 +60,7 @@ export function labParts(): readonly Part[] {
   const onThisKernel = [...Deno.readDirSync(`${root}/tests/lab/host`)].map((entry) => `host/${entry.name}`)
     .filter((name) => name.endsWith("_test.ts") && !LONGEST.includes(name)).sort();
   return [
-    tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 40 * MINUTE, ["--no-check"]),
+    tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 65 * MINUTE, ["--no-check"]),
     ...[...LONGEST, "attach_host_test.ts", ...onThisKernel].map((name) =>
       tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 15 * MINUTE, ["--no-check"])
     ),
