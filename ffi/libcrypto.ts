@@ -67,8 +67,8 @@ export class OpensslGcm {
     this.#short = ShortGcm.create(key);
   }
 
-  /** Enciphers the text at `place`, of `length` octets, and writes its tag; `bound` octets of the packet's start are
-   * authenticated too. `iv`: where the nonce is. */
+  /** Enciphers the text at `place`, of `length` octets, and writes its tag; the packet's sender is authenticated
+   * too. `iv`: where the nonce is. */
   seal(iv: bigint, place: CipherPlace, length: number): boolean {
     if (this.#short !== undefined && length <= SHORT) return this.#short.seal(iv, place);
     const library = this.#library;
