@@ -7,6 +7,8 @@ export class LabProgram implements Disposable {
   readonly #scratch = temporaryFolder();
   /** How to start it. */
   readonly argv: readonly string[];
+  /** What the executable has unpacked: doing so is slow inside. */
+  readonly #unpacked = `${this.#scratch.path}/cache`;
   /** What it finds in its environment: the executable under test above all. */
   readonly env: Readonly<Record<string, string>>;
 
@@ -25,6 +27,7 @@ export class LabProgram implements Disposable {
     const program = new LabProgram();
     const output = program.argv.at(-1)!;
     await capture([Deno.execPath(), "bundle", "-q", "--platform", "deno", "-o", output, source]);
+    await capture([program.env.LAB_EXE!, "--version"], { env: { MESHNET_CACHE_DIR: program.#unpacked } });
     return program;
   }
 
@@ -33,10 +36,12 @@ export class LabProgram implements Disposable {
     return `${this.#scratch.path}/run`;
   }
 
-  /** Boots a kernel that runs it. What Deno and meshnet keep for later starts stays inside that kernel. */
+  /** Boots a kernel that runs it. What Deno and meshnet keep for later starts stays inside that kernel; meshnet finds itself
+   * unpacked there. */
   boot(options: { readonly lifetimeSeconds: number; readonly env?: Readonly<Record<string, string>> }): Uml {
     const inside = { DENO_DIR: "/run/tmp/deno", MESHNET_CACHE_DIR: "/run/cache" };
-    return Uml.boot({ ...options, argv: this.argv, env: { ...this.env, ...inside, ...options.env } });
+    const argv = ["sh", "-c", 'cp -a "$0" /run/cache && exec "$@"', this.#unpacked, ...this.argv];
+    return Uml.boot({ ...options, argv, env: { ...this.env, ...inside, ...options.env } });
   }
 
   [Symbol.dispose](): void {

@@ -1,9 +1,13 @@
 /** Running programs in a lab. Inside user-mode Linux, starting one costs 10 to 50 times what it costs outside: start few. */
 import type { Purpose } from "../../../mod/tasks/packages.ts";
 import { checkCallable, command } from "../../../mod/tasks/run.ts";
+import { slowness } from "./pace.ts";
 
 /** Folder for sockets, states and logs. */
 export const FOLDER: string = Deno.env.get("LAB_FOLDER") ?? "/run/lab";
+/** Between two questions of until(). */
+const LEAST_PAUSE_MS = 20;
+const MOST_PAUSE_MS = 250;
 
 /** How to run a program. */
 export interface ExecOptions {
@@ -47,7 +51,7 @@ function prepare(
 export async function attempt(argv: readonly string[], options: ExecOptions = {}): Promise<Output> {
   const stdin = options.input === undefined ? "null" : "piped";
   const child = prepare(argv, options, { stdin, stdout: "piped", stderr: "piped" }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? 120_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), (options.timeoutMs ?? 120_000) * slowness());
   try {
     if (options.input !== undefined) {
       const writer = child.stdin.getWriter();
@@ -150,15 +154,19 @@ export class Background implements AsyncDisposable {
 /** What is asked for will never be: until() passes it on at once. */
 export class Hopeless extends Error {}
 
-/** Asks again and again, until the answer is neither undefined nor false; the time is bounded. */
+/** Asks again and again, until the answer is neither undefined nor false; the time is bounded. A slow kernel has longer
+ * (pace.ts). Without `everyMs` the pauses are thrice as long as the answers take, so that asking does not keep busy what
+ * is waited for. */
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined | false> | T | undefined | false,
-  { ms = 60_000, everyMs = 50 } = {},
+  options: { readonly ms?: number; readonly everyMs?: number | undefined } = {},
 ): Promise<T> {
+  const ms = (options.ms ?? 60_000) * slowness();
   const deadline = performance.now() + ms;
   let last: unknown;
   while (true) {
+    const asked = performance.now();
     try {
       const answer = await ask();
       if (answer !== undefined && answer !== false) return answer;
@@ -166,10 +174,13 @@ export async function until<T>(
       if (error instanceof Hopeless) throw error;
       last = error;
     }
-    if (performance.now() > deadline) {
-      throw new Error(`Not within ${ms / 1000} s: ${what}${last === undefined ? "" : `; last: ${last}`}`);
+    const now = performance.now();
+    if (now > deadline) {
+      const span = (ms / 1000).toFixed(0);
+      throw new Error(`Not within ${span} s: ${what}${last === undefined ? "" : `; last: ${last}`}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, everyMs));
+    const pauseMs = options.everyMs ?? Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, 3 * (now - asked)));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

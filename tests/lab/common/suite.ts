@@ -55,6 +55,7 @@ export function suite<W extends Arrangement>(
 
 /** What the runner inside reports, one JSON line each. */
 export type Report =
+  | { readonly kind: "pace"; readonly slowness: number }
   | { readonly kind: "suite"; readonly suite: string }
   | { readonly kind: "started"; readonly test: string }
   | { readonly kind: "passed"; readonly test: string; readonly ms: number; readonly notes: readonly string[] }

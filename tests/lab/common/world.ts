@@ -16,6 +16,7 @@ import {
   readCounters,
 } from "./kernel_flows.ts";
 import { backlogDrops, dropsIn, lossesOf } from "./losses.ts";
+import { slowness } from "./pace.ts";
 import { attempt, Background, exec, FOLDER, Hopeless, ip, type Output, until } from "./process.ts";
 import type { Arrangement } from "./suite.ts";
 import { threadsOf } from "./usage.ts";
@@ -89,7 +90,7 @@ export class Host implements AsyncDisposable {
     await this.answers();
   }
   /** Waits until the daemon answers. */
-  async answers({ everyMs = 50 } = {}): Promise<StatusReport> {
+  async answers({ everyMs }: { readonly everyMs?: number } = {}): Promise<StatusReport> {
     return await until(`the daemon on ${this.netns} answers`, () => this.#statusOfLiving(), { everyMs });
   }
   async #statusOfLiving(): Promise<StatusReport> {
@@ -102,14 +103,20 @@ export class Host implements AsyncDisposable {
   /** Asks the daemon over its socket: what `status --json` prints, without the cost of a process. A kernel in which many
    * namespaces come and go may hold a daemon up for ten seconds. */
   async status(): Promise<StatusReport> {
-    return await callDaemon({ method: "GET", path: "/status" }, { runDir: this.runDir, timeoutMs: 30_000 });
+    return await callDaemon({ method: "GET", path: "/status" }, {
+      runDir: this.runDir,
+      timeoutMs: 30_000 * slowness(),
+    });
   }
   /** What `report` prints, asked for in the same way. */
   async report(): Promise<FullReport> {
-    return await callDaemon({ method: "GET", path: "/report" }, { runDir: this.runDir, timeoutMs: 30_000 });
+    return await callDaemon({ method: "GET", path: "/report" }, {
+      runDir: this.runDir,
+      timeoutMs: 30_000 * slowness(),
+    });
   }
   /** Waits until so many connections carry traffic. */
-  async established(count = 1, ms = 60_000, everyMs = 20): Promise<StatusReport> {
+  async established(count = 1, ms = 60_000, everyMs?: number): Promise<StatusReport> {
     return await until(`${count} connections of ${this.netns} are established`, async () => {
       const status = await this.#statusOfLiving();
       return status.connections.filter((c) => c.state === "established").length >= count ? status : undefined;
@@ -137,7 +144,10 @@ export class Host implements AsyncDisposable {
   /** Attaches a container over the socket; scenarios about `attach` itself use run(). */
   async attach(container: Container, ...addresses: readonly string[]): Promise<void> {
     const body = { target: `netns:${container.netns}`, addresses };
-    await callDaemon({ method: "POST", path: "/attach", body }, { runDir: this.runDir, timeoutMs: 20_000 });
+    await callDaemon({ method: "POST", path: "/attach", body }, {
+      runDir: this.runDir,
+      timeoutMs: 20_000 * slowness(),
+    });
     container.addresses = addresses.map((cidr) => cidr.split("/")[0]!);
   }
   /** The kernel's flows, as `ovs-dpctl` sees them. */

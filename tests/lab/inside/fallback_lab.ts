@@ -240,7 +240,7 @@ async function block(world: World, command: "-I" | "-D"): Promise<void> {
 async function overlayOf(world: World, overlay: "fastdp" | "sleeve"): Promise<void> {
   const uses = async (host: Host) => carriedBy(await host.status(), overlay);
   for (const host of world.hosts) {
-    await until(`${host.netns} uses ${overlay}`, () => uses(host), { ms: NOTICED_MS, everyMs: 20 });
+    await until(`${host.netns} uses ${overlay}`, () => uses(host), { ms: NOTICED_MS });
   }
 }
 

@@ -1,11 +1,12 @@
 /** Runs inside the lab's kernel: one suite after the other that no other kernel has taken, reporting each scenario. */
 import { takeNotes } from "../common/notes.ts";
+import { measurePace } from "../common/pace.ts";
 import { within } from "../common/process.ts";
 import { isTransfer, transferHere } from "../common/transfer.ts";
 import { type Report, type Suite, testName } from "../common/suite.ts";
 import { SUITES } from "./suites.ts";
 
-/** Ends a scenario that hangs. The longest ones take 30 seconds on an idle machine. */
+/** Ends a scenario that hangs. The longest ones take 30 seconds on an idle machine, two minutes on a slow one. */
 const SCENARIO_LIMIT_MS = 600_000;
 
 if (isTransfer(Deno.args)) {
@@ -23,6 +24,9 @@ function report(line: Report): void {
   lines.syncSync(); // the reader is outside: the line must leave this kernel's page cache
 }
 
+const pace = measurePace();
+report({ kind: "pace", slowness: pace });
+
 async function runOne(suite: Suite, scenario: string): Promise<void> {
   const test = testName(suite.name, scenario);
   report({ kind: "started", test });
@@ -35,7 +39,14 @@ async function runOne(suite: Suite, scenario: string): Promise<void> {
     const ms = Math.round(performance.now() - started);
     const reason = error instanceof Error ? error.stack ?? error.message : String(error);
     const state = await within(30_000, suite.explain()).catch((cause) => `(no explanation: ${cause})`);
-    report({ kind: "failed", test, ms, why: [reason, ...takeNotes(), state].join("\n") });
+    report({
+      kind: "failed",
+      test,
+      ms,
+      why: [reason, `this kernel is ${pace.toFixed(1)} times as slow as usual`, ...takeNotes(), state].join(
+        "\n",
+      ),
+    });
     await within(30_000, suite.close()).catch(() => {});
   }
 }
