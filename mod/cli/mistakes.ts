@@ -15,12 +15,19 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
   ...{ run: "up", daemon: "up", serve: "up", router: "up", kill: "down", shutdown: "down", quit: "down" },
   ...{ uninstall: "reset", purge: "reset", clean: "reset", cleanup: "reset", events: "history" },
   ...{ diagnose: "doctor", debug: "report", traceroute: "trace", man: "help", unit: "service unit" },
+  ...{ "bug-report": "report", bugreport: "report", support: "report", dump: "report" },
+  ...{ "dns rm": "dns remove", "dns delete": "dns remove", "dns del": "dns remove", "dns ls": "dns list" },
+  ...{ rm: "detach", remove: "detach", "ipam ls": "ipam status", "ipam list": "ps" },
   ...{ systemd: "service unit", completion: "completions", settings: "config check" },
+  ...{ "-v": "version" },
 };
 
 function otherWord(typed: string): string | undefined {
   if (/^(log|logs|journal)$/.test(typed)) {
     return "The log is what `meshnet up` writes: `journalctl -u meshnet`; `meshnet history` has the last changes";
+  }
+  if (/^(metrics|prometheus|stats)$/.test(typed)) {
+    return "`meshnet status connections` shows the traffic with each host, `meshnet report` all counters as JSON";
   }
   return Object.hasOwn(OTHER_WORDS, typed) ? `Did you mean \`meshnet ${OTHER_WORDS[typed]}\`?` : undefined;
 }
@@ -28,10 +35,13 @@ function otherWord(typed: string): string | undefined {
 /** What is said to a command that does not exist. */
 export function unknownCommand(words: readonly string[]): MeshnetError {
   const found = findCommand(words);
-  const hint = words.at(-1)?.startsWith("-")
-    ? "Options come after the command: `meshnet COMMAND OPTIONS`"
-    : weaveCommand(words.join(" ")) ?? otherWord(words.join(" ")) ??
-      ("hint" in found ? found.hint : `Did you mean \`meshnet ${found.name}\`?`);
+  const text = words.join(" ");
+  const hint = weaveCommand(text) ?? otherWord(text) ??
+    (words.at(-1)?.startsWith("-") === true
+      ? "Options come after the command: `meshnet COMMAND OPTIONS`"
+      : "hint" in found
+      ? found.hint
+      : `Did you mean \`meshnet ${found.name}\`?`);
   return new MeshnetError("usage/bad-option", `Unknown command: ${words.join(" ")}`, { hint });
 }
 

@@ -13,15 +13,20 @@ const WORDS: Readonly<Record<CheckState, string>> = {
 /** One line for each thing, with the commands that mend it. */
 export function renderCheck({ address, good, host, lines, peer }: CheckReport, look: Paint): string {
   const paints = { good: look.good, bad: look.bad, unknown: look.warn, unused: look.dim };
-  const rows = lines.map(({ fix, state, text, what }) => ({
+  const rows = lines.map(({ fix, state, text, what }, i) => ({
     cells: [{ text: what }, { text: WORDS[state], paint: paints[state] }, { text }],
-    notes: fixLines(fix),
+    notes: isTold(fix, lines.slice(0, i)) ? [] : fixLines(fix),
   }));
   const who = peer === null ? host : `${peer} (${host})`;
   const at = address === null || address === host ? "" : ` at ${address}`;
   const bad = lines.filter(({ state }) => state === "bad").length;
   const end = good ? look.good("no fault found") : look.bad(`${count(bad, "fault")} found`);
   return `${printable(`${who}${at}`)}\n${table(["WHAT", "STATE", ""], rows, look)}${end}\n`;
+}
+
+/** Whether a line before it has the same fix: one cause often shows at several ports. */
+function isTold(fix: CheckLine["fix"], before: readonly CheckLine[]): boolean {
+  return before.some((line) => JSON.stringify(line.fix) === JSON.stringify(fix));
 }
 
 function fixLines(fix: CheckLine["fix"]): readonly string[] {

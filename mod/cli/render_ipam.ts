@@ -12,6 +12,19 @@ export function ipamLine(ipam: IpamReport | null): string {
   return `${ipam.range}${subnet}: ${ipam.state}, ${ipam.active} in use here`;
 }
 
+/** Percentages with one decimal that add up to what they are together: each one rounded for itself would make 100.1. Those
+ * that lose most by rounding down are rounded up. */
+function roundedShares(percents: readonly number[]): readonly string[] {
+  const tenths = percents.map((percent) => Math.floor(percent * 10));
+  const sum = (all: readonly number[]) => all.reduce((total, one) => total + one, 0);
+  const missing = Math.round(sum(percents) * 10) - sum(tenths);
+  const byLoss = percents.map((percent, i) => ({ i, loss: percent * 10 - tenths[i]! })).sort((a, b) =>
+    b.loss - a.loss
+  );
+  for (const { i } of byLoss.slice(0, missing)) tenths[i]!++;
+  return tenths.map((one) => (one / 10).toFixed(1));
+}
+
 /** Who owns how many addresses, and who waits. */
 export function renderIpam(ipam: IpamReport | null, look: Paint): string {
   if (ipam === null) return "Addresses are not allocated: this host runs with --ip-range off.\n";
@@ -24,11 +37,12 @@ export function renderIpam(ipam: IpamReport | null, look: Paint): string {
     ...(ipam.info === "" ? [] : [line("", printable(ipam.info))]),
     line("In use", `${ipam.active} on this host`),
   ];
-  const rows = ipam.owners.map(({ addresses, free, nickname, peer, percent, reachable }) => ({
+  const shares = roundedShares(ipam.owners.map(({ percent }) => percent));
+  const rows = ipam.owners.map(({ addresses, free, nickname, peer, reachable }, i) => ({
     cells: [
       { text: peerLabel({ nickname, peer }) },
       { text: String(addresses) },
-      { text: `${percent.toFixed(1)} %` },
+      { text: `${shares[i]} %` },
       { text: String(free) },
       { text: reachable ? "" : "unreachable", paint: look.bad },
     ],

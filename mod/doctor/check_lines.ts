@@ -1,7 +1,9 @@
 /** What `meshnet check` says about another host, line by line, from what was seen of it. Pure. */
 import type { CheckLine, CheckState } from "../control/doctor_types.ts";
+import { DEFAULT_PORT } from "../core/options.ts";
 import {
   causeOf,
+  type Fix,
   fixBy,
   fixOf,
   mtuFor,
@@ -135,7 +137,7 @@ function tcpLine(facts: CheckFacts): CheckLine {
     case "refused":
       return {
         ...line(what, "bad", "nothing listens there"),
-        fix: fixBy(host, "meshnet up"),
+        fix: started(host, port),
       };
     case "timeout": {
       const passage = { protocol: "tcp", port } as const;
@@ -218,12 +220,17 @@ function isOwnAffair({ why }: OverlayFacts, passage: Passage, { firewall }: Chec
   return OWN_PORT.test(why) || ruleFor(passage, firewall) !== undefined;
 }
 
-function probedLine(what: string, found: CheckFacts["udp"], { host, tcp }: CheckFacts): CheckLine {
+/** How to start the other host's router, which others expect at a port. */
+function started(host: string, port: number): Fix {
+  return fixBy(host, port === DEFAULT_PORT ? "meshnet up" : `meshnet up --port ${port}`);
+}
+
+function probedLine(what: string, found: CheckFacts["udp"], { host, port, tcp }: CheckFacts): CheckLine {
   if (found === "unreachable") return line(what, "bad", "the host cannot be reached");
   if (found === "refused") {
     return {
       ...line(what, "bad", "nothing uses that port there"),
-      fix: fixBy(host, "meshnet up"),
+      fix: started(host, port),
     };
   }
   const hidden = tcp === "refused" || tcp === "timeout"

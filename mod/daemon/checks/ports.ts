@@ -33,12 +33,13 @@ export function tcpPortTaken({ host, port }: ListenPlace): MeshnetError | undefi
 }
 
 /** "up/port-taken" when traffic in user space could not have its UDP port. `open` opens a socket on it, or throws a
- * MeshnetError. */
+ * MeshnetError. That this host lacks the address is for tcpPortTaken() to say. */
 export function udpPortTaken(place: ListenPlace, open: () => Disposable): MeshnetError | undefined {
   try {
     open()[Symbol.dispose]();
     return undefined;
   } catch (thrown) {
+    if (errnoOf(thrown) === ERRNO.EADDRNOTAVAIL) return undefined;
     const why = errnoOf(thrown) === ERRNO.EADDRINUSE ? "another program uses it" : messageOf(thrown);
     return new MeshnetError("up/port-taken", `Cannot use UDP ${where(place)}: ${why}`, {
       hint: `See who does with: ss -lunp 'sport = :${place.port}'; or choose another port with --port`,

@@ -72,7 +72,8 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
   const { host, ip: given } = target.value;
   const found = given === undefined ? await lookUp(host) : [given];
   if (typeof found === "string" || found.length === 0) {
-    const text = typeof found === "string" ? found : `the name ${host} has no address`;
+    const why = typeof found === "string" ? found : `the name ${host} has no address`;
+    const text = daemon === undefined ? why : `no peer has this nickname, and ${why}`;
     const lines = [...about === undefined ? [] : [about], {
       what: "name",
       state: "bad" as const,
@@ -91,7 +92,7 @@ export async function checkHost(word: string, parts: CheckParts): Promise<CheckR
     (await knock({ ip, port }, parts)).intro?.ok !== true;
   const known = isOther ? undefined : same;
   return await look(
-    word,
+    { word, host },
     { ip, port: called === undefined || called.outbound ? port : config.port },
     { known, parts: left === undefined ? parts : { ...parts, about: lineOf(left) } },
   );
@@ -125,7 +126,7 @@ function itself(
 }
 
 async function look(
-  word: string,
+  { host, word }: { readonly word: string; readonly host: string },
   at: Endpoint,
   { known, parts }: { readonly known: ConnectionSnapshot | undefined; readonly parts: CheckParts },
 ): Promise<CheckReport> {
@@ -151,7 +152,7 @@ async function look(
   const works = link?.overlays.some(({ overlay, works }) => overlay === "fastdp" && works) === true;
   const isTunnelMissed = (noTunnelPort || known !== undefined) && !works;
   const facts: CheckFacts = {
-    ...{ host: known?.nickname || word, address: at.ip, local: udp.local, port: at.port },
+    ...{ host: known?.nickname || host, address: at.ip, local: udp.local, port: at.port },
     ...{ tcp: tcp.tcp, tcpReason: tcp.reason, intro: tcp.intro, udp: udp.met, udpNext: udpNext.met },
     link: isConnected ? linkFacts(known, link) : undefined,
     unsteady: daemon?.unsteady(peer, at.ip),

@@ -1,77 +1,51 @@
 /** Follows the way to an address, a name or a host through the mesh, and sends a probe along it. */
 import { CONTAINER_INTERFACE } from "../../attach/mod.ts";
-import type { PathEnd, PathHop, PathReport, PathRequest } from "../../control/doctor_types.ts";
-import { formatMac, type Ip, isIpv4, type Mac, parseCidr, parseIp, parseMac } from "../../core/addr.ts";
+import type { PathEnd, PathReport, PathRequest } from "../../control/doctor_types.ts";
+import { formatMac, type Ip, isIpv4, type Mac, parseMac } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
-import type { PeerName } from "../../core/names.ts";
-import type { HopAnswer, HopEnd, HopQuestion } from "../../doctor/hop_messages.ts";
-import { type LeftHost, mayHaveBeenAt, whatBecameOf } from "../../doctor/left_hosts.ts";
+import type { HopEnd } from "../../doctor/hop_messages.ts";
 import { verdictOf } from "../../doctor/path_verdict.ts";
 import { encodeArp } from "../../wire/packet/arp.ts";
-import type { AddressUsers } from "../addresses/address_users.ts";
-import type { PathChannel, TimedAnswer } from "./path_channel.ts";
-import { attachedAs, chosenStart, namespaceOf, type Start, type StartParts, startsOf } from "./starts.ts";
+import { type Aim, aimOf, type AimParts } from "./path_aim.ts";
+import { counted, walk } from "./path_walk.ts";
+import {
+  chosenStart,
+  namespaceOf,
+  type Start,
+  type StartParts,
+  startsElsewhere,
+  startsOf,
+} from "./starts.ts";
 
-/** More hosts are on no way. */
-const MOST_HOPS = 16;
-/** Hosts that are asked whether they have an address for which nobody answers. */
-const MOST_ASKED = 32;
-/** Hosts further away to which one walks for that, one after the other. */
-const MOST_WALKED = 8;
 /** Frames of a probe, and the milliseconds between two: the first ones have no flow yet. */
 const PROBE = { frames: 4, gapMs: 60 };
-/** Until flows have been counted, in milliseconds; how often is looked where nothing was: hosts may be busy, or have many. */
-const COUNTED_MS = 350;
-const MOST_COUNTS = 4;
-/** So often everybody is asked for an address: a busy host may answer later than an attachment waits for that. */
-const MOST_SURVEYS = 4;
-/** Hosts that one sentence names. */
-const MOST_NAMED = 3;
-const SILENT = "it did not answer within 2 s";
-const STRANGER = "it does not understand such questions (an older meshnet, or Weave Net)";
 
 /** What is used. */
-export interface PathParts extends StartParts {
-  readonly self: PeerName;
+export interface PathParts extends StartParts, AimParts {
   readonly nickname: string;
-  readonly channel: Pick<PathChannel, "ask">;
-  readonly look: (question: HopQuestion) => Promise<HopAnswer>;
-  readonly users: Pick<AddressUsers, "all">;
-  /** Other hosts of the mesh. */
-  readonly peers: () => readonly { readonly name: PeerName; readonly nickname: string }[];
-  /** Whether a neighbour may be asked. */
-  readonly knows: (peer: PeerName) => boolean;
-  /** The addresses of a name. */
-  readonly lookUp: (name: string) => readonly Ip[];
   /** The interface in a namespace that has a MAC address. */
   readonly interfaceOf: (netns: string, mac: Mac) => string | undefined;
   readonly sendFrames: (netns: string, name: string, frames: readonly Uint8Array<ArrayBuffer>[]) => void;
-  readonly pause: (ms: number) => Promise<void>;
   /** After how many milliseconds an address answered somebody in a namespace. */
   readonly answersAfter: (netns: string, ip: Ip) => Promise<number | undefined>;
-  /** Hosts that were here, the latest first. */
-  readonly left: () => readonly LeftHost[];
-  /** The host that owns an address of the range. */
-  readonly ownerOf: (ip: Ip) => string | undefined;
 }
 
-/** What is looked for. */
-interface Aim {
-  /** undefined: a host itself. */
-  readonly ip: Ip | undefined;
-  readonly mac: Mac | undefined;
-  /** The host where it is; undefined: nobody knows. */
-  readonly peer: PeerName | undefined;
-  readonly end: HopEnd | null;
-  readonly ms: number | null;
-  /** The host is gone: what is to be said of it. */
-  readonly gone?: string;
-}
-
-/** Follows the way, and says where it ends. Throws "peer/unknown" for a word that means nothing. */
+/** Follows the way, and says where it ends. Throws "peer/unknown" for a word that means nothing, and
+ * "usage/bad-option" for a way from a target to itself. */
 export async function findPath(request: PathRequest, parts: PathParts): Promise<PathReport> {
-  const starts = startsOf(request, parts);
+  const all = startsOf(request, parts);
   const found = await aimOf(request.to, parts);
+  const elsewhere = startsElsewhere(all, found.ip);
+  if (request.from !== null && elsewhere.length < all.length) {
+    throw new MeshnetError(
+      "usage/bad-option",
+      `Cannot look from ${request.from} to itself: nothing lies between`,
+      {
+        hint: "`meshnet ps` lists what else is attached; without --from this host chooses where to begin",
+      },
+    );
+  }
+  const starts = elsewhere.length === 0 ? all : elsewhere;
   const { lack, start } = await chosenStart(starts, found.ip, { ...parts, named: request.from !== null });
   const aim = lack === undefined ? await askedOver6(found, start, parts) : found;
   const question = {
@@ -103,165 +77,6 @@ async function askedOver6(aim: Aim, start: Start | undefined, parts: PathParts):
   return { ...aim, ms: await parts.answersAfter(netns, aim.ip) ?? null };
 }
 
-/** What a word means, and who answers for it. */
-async function aimOf(word: string, parts: PathParts): Promise<Aim> {
-  const named = parts.peers().filter(({ name, nickname }) => name === word || nickname === word);
-  if (named.length > 1) {
-    throw new MeshnetError(
-      "peer/unknown",
-      `Cannot look for ${word}: ${named.length} hosts have this nickname`,
-      {
-        hint: `Give the name instead: ${named.map(({ name }) => name).join(" or ")}`,
-      },
-    );
-  }
-  if (named.length === 1) {
-    return { ip: undefined, mac: undefined, peer: named[0]!.name, end: null, ms: null };
-  }
-  const ip = parseIp(word) ?? parts.lookUp(word)[0] ?? addressOfTarget(word, parts);
-  if (ip === undefined) return unknownWord(word, parts.left());
-  const [use] = await parts.users.all(ip, { times: MOST_SURVEYS });
-  if (use !== undefined) {
-    const peer = use.here ? parts.self : use.peer;
-    return { ip, mac: use.mac, peer, end: null, ms: use.ms };
-  }
-  return await silentAim(ip, parts);
-}
-
-/** The first address of what is attached here and is called so: a container by its name, too. */
-function addressOfTarget(word: string, { attachments, members }: PathParts): Ip | undefined {
-  const found = attachedAs(word, attachments.list());
-  if (found === undefined) return attachedAs(word, members())?.ips[0];
-  return found?.addresses.map((text) => parseCidr(text)?.ip).find((ip) => ip !== undefined);
-}
-
-/** A host that left, if the word means one. */
-function unknownWord(word: string, left: readonly LeftHost[]): Aim {
-  const gone = left.find(({ name, peer }) => name === word || peer === word);
-  if (gone !== undefined) {
-    return { ip: undefined, mac: undefined, peer: undefined, end: null, ms: null, gone: whatBecameOf(gone) };
-  }
-  const maybe = mayHaveBeenAt(left);
-  throw new MeshnetError("peer/unknown", `Cannot look for ${word}: it is no address, no name and no host`, {
-    hint: "`meshnet dns list` shows the names, `meshnet status peers` the hosts" +
-      (maybe === "" ? "" : `; names go with their host: ${maybe}`),
-  });
-}
-
-/** Nobody answers: perhaps a host has it attached, and says why. */
-async function silentAim(ip: Ip, parts: PathParts): Promise<Aim> {
-  const question = { to: null, from: null, src: null, dst: null, ip };
-  const own = await parts.look({ ...question, id: 0 });
-  const mac = (end: HopEnd | null) => end?.mac == null ? undefined : parseMac(end.mac);
-  const aim = (peer: PeerName, end: HopEnd) => ({ ip, mac: mac(end), peer, end, ms: null });
-  if (own.end !== null) return aim(parts.self, own.end);
-  const asked = parts.peers().map(({ name }) => name).filter((name) =>
-    name !== parts.self && parts.knows(name)
-  );
-  const answers = await Promise.all(
-    asked.slice(0, MOST_ASKED).map(async (peer) => ({
-      peer,
-      found: await parts.channel.ask(peer, question),
-    })),
-  );
-  const one = answers.find(({ found }) => found?.answer.end != null);
-  if (one !== undefined) return aim(one.peer, one.found!.answer.end!);
-  const silent = answers.filter(({ found }) => found === undefined).map(({ peer }) => peer);
-  // Others may not be asked before a host next to them says that they understand: so one walks there.
-  const far = parts.peers().map(({ name }) => name).filter((name) =>
-    name !== parts.self && !parts.knows(name)
-  );
-  for (const peer of far.slice(0, MOST_WALKED)) {
-    const { complete, end } = await walk({ ...question, from: parts.self, to: peer }, parts);
-    if (complete && end !== null) return aim(peer, end);
-  }
-  const none = { ip, mac: undefined, peer: undefined, end: null, ms: null };
-  const left = parts.left();
-  const owner = left.find(({ peer }) => peer === parts.ownerOf(ip));
-  const nobody = `nobody answers for ${ip}, and no host that could be asked has it attached${
-    unheard(silent, parts)
-  }`;
-  if (owner !== undefined) {
-    return { ...none, gone: `${nobody}: it is of the addresses of ${owner.name}. ${whatBecameOf(owner)}` };
-  }
-  const maybe = mayHaveBeenAt(left);
-  if (maybe !== "") return { ...none, gone: `${nobody}; ${maybe}` };
-  return silent.length === 0 ? none : { ...none, gone: nobody };
-}
-
-/** Which hosts were asked whether they have it attached, and said nothing. */
-function unheard(silent: readonly PeerName[], { peers }: PathParts): string {
-  if (silent.length === 0) return "";
-  const nicknames = new Map(peers().map(({ name, nickname }) => [name, nickname]));
-  const some = silent.slice(0, MOST_NAMED).map((peer) => nicknames.get(peer) || peer).join(", ");
-  const more = silent.length > MOST_NAMED ? ` and ${silent.length - MOST_NAMED} more` : "";
-  return `; ${some}${more} did not answer within 2 s`;
-}
-
-interface Walk {
-  readonly hops: readonly PathHop[];
-  /** Whether the last hop is the host of the destination. */
-  readonly complete: boolean;
-  readonly end: HopEnd | null;
-}
-
-/** Asks this host, then the next one, and so on. */
-async function walk(question: Omit<HopQuestion, "id">, parts: PathParts): Promise<Walk> {
-  const hops: PathHop[] = [];
-  const nicknames = new Map(parts.peers().map(({ name, nickname }) => [name, nickname]));
-  const seen = new Set<PeerName>();
-  let at: PeerName = parts.self;
-  let timed: Omit<TimedAnswer, "ms" | "clockMs"> & { ms: number | null; clockMs: number | null } = {
-    answer: await parts.look({ ...question, id: 0 }),
-    ms: null,
-    clockMs: null,
-  };
-  for (;;) {
-    const { answer } = timed;
-    hops.push(hopOf(at, timed));
-    seen.add(at);
-    const { next } = answer;
-    if (next === null || seen.has(next) || hops.length === MOST_HOPS) {
-      return { hops, complete: at === question.to, end: answer.end };
-    }
-    const found = answer.nextKnows ? await parts.channel.ask(next, question) : undefined;
-    if (found === undefined) {
-      const silent = answer.nextKnows ? SILENT : STRANGER;
-      hops.push(silentHop(next, nicknames.get(next) || next, silent));
-      return { hops, complete: next === question.to, end: null };
-    }
-    at = next;
-    timed = found;
-  }
-}
-
-function hopOf(
-  peer: PeerName,
-  { answer, clockMs, ms }: {
-    readonly answer: HopAnswer;
-    readonly ms: number | null;
-    readonly clockMs: number | null;
-  },
-): PathHop {
-  const { back, dropped, link, nickname, out, port, there } = answer;
-  const count = (packets: number) => ({ before: packets < 0 ? null : packets, after: null });
-  return {
-    ...{ peer, nickname: nickname || peer, silent: null, link, port, out, dropped },
-    ms: ms === null ? null : Math.round(ms * 1000) / 1000,
-    clockMs: clockMs === null ? null : Math.round(clockMs),
-    there: count(there),
-    back: count(back),
-  };
-}
-
-function silentHop(peer: PeerName, nickname: string, silent: string): PathHop {
-  const none = { before: null, after: null };
-  return {
-    ...{ peer, nickname, silent, ms: null, clockMs: null, link: null, port: null, out: [], dropped: null },
-    ...{ there: none, back: none },
-  };
-}
-
 /** Asks the destination alone, from the start, as traffic of a container goes: false when that cannot be. */
 async function probe(start: Start | undefined, { ip, mac }: Aim, parts: PathParts): Promise<boolean> {
   const netns = start && namespaceOf(start, parts);
@@ -280,34 +95,6 @@ async function probe(start: Start | undefined, { ip, mac }: Aim, parts: PathPart
     await parts.pause(PROBE.gapMs);
   }
   return true;
-}
-
-/** The way once more, with what its flows have carried since. */
-async function counted(
-  question: Omit<HopQuestion, "id">,
-  before: readonly PathHop[],
-  parts: PathParts,
-): Promise<readonly PathHop[]> {
-  for (let looks = 1;; looks++) {
-    await parts.pause(COUNTED_MS);
-    const hops = compared(before, (await walk(question, parts)).hops);
-    if (looks === MOST_COUNTS || hops.every(hasCarried)) return hops;
-  }
-}
-
-function hasCarried({ back, silent, there }: PathHop): boolean {
-  return silent !== null || [there, back].every(({ after, before }) => (after ?? 0) > (before ?? 0));
-}
-
-function compared(before: readonly PathHop[], after: readonly PathHop[]): readonly PathHop[] {
-  return after.map((hop) => {
-    const old = before.find(({ peer }) => peer === hop.peer);
-    const both = (key: "there" | "back") => ({
-      before: old?.[key].before ?? null,
-      after: hop[key].before,
-    });
-    return { ...hop, there: both("there"), back: both("back") };
-  });
 }
 
 function endReport({ end, ip, mac }: Aim, found: HopEnd | null): PathEnd {

@@ -3,6 +3,7 @@ import { type Attachments, CONTAINER_PREFIX } from "../../attach/mod.ts";
 import type { PathEnd, PathRequest } from "../../control/doctor_types.ts";
 import { formatMac, type Ip, isIpv4, parseCidr } from "../../core/addr.ts";
 import { MeshnetError } from "../../core/errors.ts";
+import { closest } from "../../core/suggest.ts";
 import { lackOf, type WayOut } from "../../doctor/path_verdict.ts";
 import type { UserHere } from "../addresses/taken_addresses.ts";
 
@@ -40,8 +41,13 @@ export function startsOf({ from }: PathRequest, { attachments, members }: StartP
   ].filter((one) => one !== undefined);
   const joined = from === null ? members() : [attachedAs(from, members())].filter((one) => one !== undefined);
   if (from !== null && attached.length + joined.length === 0) {
+    const known = [...all, ...members()];
+    const near = known.find(({ target }) => target.endsWith(`:${from}`))?.target ??
+      closest(from, known.flatMap(({ name, target }) => name === null ? [target] : [name, target]));
     throw new MeshnetError("attach/not-attached", `Cannot look from ${from}: it is not attached`, {
-      hint: "`meshnet ps` lists what is",
+      hint: near === undefined
+        ? "`meshnet ps` lists what is"
+        : `Did you mean ${near}? \`meshnet ps\` lists what is`,
     });
   }
   return [
@@ -81,6 +87,11 @@ export function attachedAs<T extends { readonly name: string | null; readonly ta
   return all.find(({ name, target }) =>
     name === word || target === word || name !== null && `${CONTAINER_PREFIX}${name}` === word
   );
+}
+
+/** The starts that do not have the address themselves. */
+export function startsElsewhere(starts: readonly Start[], to: Ip | undefined): readonly Start[] {
+  return starts.filter(({ cidrs }) => to === undefined || !cidrs.some((cidr) => ipOf(cidr) === to));
 }
 
 /** Where a start is. */

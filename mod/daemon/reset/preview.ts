@@ -10,17 +10,21 @@ import { ownNft } from "../../firewall/nft_shell.ts";
 import { ownState } from "../../ipsec/xfrm_kernel_shell.ts";
 import { readTextIfReadable } from "../../sys/files.ts";
 import { STORE_FILE } from "../../sys/store.ts";
+import { missingCapabilities, processStatus } from "../checks/capabilities.ts";
 import { type Flags, loadFolders } from "../config/config.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { DATAPATH } from "../host/ovs_host.ts";
 import { ownLinks, RUN_FILES } from "./host_cleanup.ts";
 import { leftState, notHandedOver } from "./left_state.ts";
 
-/** A line for each thing, without full stop; empty: nothing of meshnet is here. */
+/** A line for each thing, without full stop; empty: nothing of meshnet is here. Throws "up/missing-capability" as `reset`
+ * would: who may not do it does not see all of it, either. */
 export async function previewReset(
   flags: Flags,
   { keepState }: { readonly keepState: boolean },
 ): Promise<readonly string[]> {
+  const fault = missingCapabilities(processStatus());
+  if (fault !== undefined) throw fault;
   const { docker, dockerPlugin, runDir, sockets, stateDir } = await loadFolders(flags);
   const daemon = await ask<DaemonAnswer>(runDir, "/daemon");
   const state = daemon?.stateDir ?? stateDir;

@@ -20,6 +20,7 @@ export default suite({ name: "three hosts in a line", open: () => hosts(3), prep
     const [one, three] = [world.container(1), world.container(3)];
     await one.mustPing(three.address, "-c", "3", "-i", "0.1");
     const before = await world.host(2).counters();
+    const begun = performance.now();
     await one.mustPing(three.address, "-c", "100", "-i", "0.01");
     const after = await world.host(2).counters();
     assert.ok(
@@ -30,9 +31,11 @@ export default suite({ name: "three hosts in a line", open: () => hosts(3), prep
       .filter((flow) =>
         flow.key.includes("tunnel(") && flow.actions.includes("set(tunnel(") && flow.packets >= 100
       );
+    const seconds = (performance.now() - begun) / 1000; // with the time that asking took
     assert.ok(transit.length >= 2, "there is no used transit flow for each direction");
     for (const flow of transit) {
-      assert.ok(flow.used !== undefined && flow.used < 5, `not used lately: ${flow.key}`);
+      const { key, used } = flow;
+      assert.ok(used !== undefined && used <= seconds, `not used for ${used} of ${seconds} s: ${key}`);
     }
   },
   "TCP passes the middle": async (world) => {

@@ -8,6 +8,14 @@ import { fakeIo } from "./fake_io.ts";
 
 const MISTAKES: readonly (readonly [argv: string, message: string, hint: string])[] = [
   ["statsu", "Unknown command: statsu", "Did you mean `meshnet status`?"],
+  ["bug-report", "Unknown command: bug-report", "Did you mean `meshnet report`?"],
+  ["dns rm web", "Unknown command: dns rm", "Did you mean `meshnet dns remove`?"],
+  ["-v", "Unknown command: -v", "Did you mean `meshnet version`?"],
+  [
+    "metrics",
+    "Unknown command: metrics",
+    "`meshnet status connections` shows the traffic with each host, `meshnet report` all counters as JSON",
+  ],
   ["frobnicate", "Unknown command: frobnicate", "`meshnet help` lists all commands"],
   ["ipam alocate x", "Unknown command: ipam alocate", "Did you mean `meshnet ipam allocate`?"],
   ["ipam alocate --help", "Unknown command: ipam alocate", "Did you mean `meshnet ipam allocate`?"],

@@ -7,6 +7,8 @@ import {
   renderPeers,
   renderTargets,
 } from "../../../mod/cli/render_status.ts";
+import { renderCheck } from "../../../mod/cli/render_check.ts";
+import { renderIpam } from "../../../mod/cli/render_ipam.ts";
 import { stoppedText } from "../../../mod/cli/commands/down.ts";
 import { MeshnetError } from "../../../mod/core/errors.ts";
 import { EXAMPLE } from "../control/example_status.ts";
@@ -212,4 +214,24 @@ Deno.test("status targets explains states that are no plain words", () => {
   const text = renderTargets({ ...EXAMPLE, targetStates: [{ ...one!, state: "satisfied" }] }, plain);
   assert.match(text, /^satisfied: its peer is connected already, by another connection$/m);
   assert.doesNotMatch(renderTargets(EXAMPLE, plain), /satisfied/);
+});
+
+Deno.test("renderIpam() shows shares that add up to a hundred", () => {
+  const { ipam } = EXAMPLE;
+  const shares = (percents: readonly number[]) =>
+    renderIpam(
+      { ...ipam!, info: "", owners: percents.map((percent) => ({ ...ipam!.owners[0]!, percent })) },
+      plain,
+    ).match(/[0-9.]+(?= %)/g);
+  assert.deepEqual(shares([33.34, 33.33, 33.33]), ["33.4", "33.3", "33.3"]);
+  assert.deepEqual(shares([14.06, 14.06, 14.06, 57.82]), ["14.1", "14.1", "14.0", "57.8"]);
+  assert.deepEqual(shares([100]), ["100.0"]);
+});
+
+Deno.test("renderCheck() says a fix once that mends several lines", () => {
+  const fix = { on: "host2", command: "meshnet up", nft: null, iptables: null };
+  const line = (what: string) => ({ what, state: "bad" as const, text: "nothing uses it", fix });
+  const lines = [line("TCP 6783"), line("UDP 6783"), { ...line("clock"), fix: { ...fix, on: "host1" } }];
+  const text = renderCheck({ host: "host2", address: "192.0.2.2", peer: null, good: false, lines }, plain);
+  assert.deepEqual(text.match(/fix on \w+/g), ["fix on host2", "fix on host1"]);
 });

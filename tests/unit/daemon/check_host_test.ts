@@ -83,6 +83,7 @@ Deno.test("checkHost() does not call another port of a host good because the hos
     const { report } = await check(`${ADDRESS}:${other}`, { outbound });
     const tcp = report.lines.find(({ what }) => what === `TCP ${other}`);
     assert.deepEqual([tcp?.state, tcp?.text, report.good], ["bad", "nothing listens there", false]);
+    assert.deepEqual([tcp?.fix?.on, tcp?.fix?.command], [ADDRESS, `meshnet up --port ${other}`]);
   }
 });
 

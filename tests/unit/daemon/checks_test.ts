@@ -157,6 +157,10 @@ Deno.test("udpPortTaken() closes what it opened, and says which port is taken", 
     assert.match(found.message, message);
     assert.match(found.hint!, /ss -lunp .*6783/);
   }
+  const elsewhere = () => {
+    throw new MeshnetError("native/call-failed", "no such address here", { errno: ERRNO.EADDRNOTAVAIL });
+  };
+  assert.equal(udpPortTaken({ host: LOOPBACK, port: 6783 }, elsewhere), undefined); // TCP says so
 });
 
 Deno.test("tcpPortTaken() refuses an address of another host", () => {

@@ -87,9 +87,13 @@ Deno.test("findPath() finds a container here by its name and its target", async 
   const all: PathParts["users"]["all"] = (ip) =>
     Promise.resolve([{ ip, mac: 0x020000000001 as Mac, here: true, peer: undefined, ms: 1 }]);
   for (const word of ["web", "container:abc"]) {
-    const report = await findPath({ to: word, from: word, probe: false }, parts({ users: { all } }));
+    const report = await ping(word, { users: { all } });
     assert.deepEqual([report.from!.target, report.from!.name], ["container:abc", "web"]);
     assert.deepEqual([report.reached, report.to!.address, report.hops.length], [true, "10.32.0.1", 1]);
+    await assert.rejects(
+      findPath({ to: word, from: "web", probe: false }, parts({ users: { all } })),
+      { code: "usage/bad-option", message: "Cannot look from web to itself: nothing lies between" },
+    );
   }
 });
 
@@ -197,10 +201,15 @@ Deno.test("findPath() begins at a container of the engine's networks, by all tha
   };
   const first = await findPath({ to: "app", from: null, probe: false }, parts({ members, ...empty }));
   assert.deepEqual([first.from!.name, first.to!.address], ["app", "10.36.0.1"]);
-  await assert.rejects(
-    findPath({ to: "app", from: "ap", probe: false }, parts({ members })),
-    /Cannot look from ap/,
-  );
+  for (const [from, meant] of [["ap", "app"], ["abc", "container:abc"]] as const) {
+    await assert.rejects(
+      findPath({ to: "app", from, probe: false }, parts({ members })),
+      {
+        message: `Cannot look from ${from}: it is not attached`,
+        hint: new RegExp(`^Did you mean ${meant}\\?`),
+      },
+    );
+  }
 });
 
 Deno.test("findPath() looks again for what flows have carried, as a busy host counts late", async () => {
