@@ -53,15 +53,17 @@ export const PROCESS_PARTS: readonly Part[] = [
 
 /** Files of scenarios that take longest: begun last, they would run alone while a processor has nothing to do. */
 const LONGEST = ["network", "life", "mtu", "hostile"].map((name) => `host/${name}_test.ts`);
+/** What leaves nothing of a processor to others, a hundred containers at once: last, when the kernels have mostly ended. */
+const CROWDED = "host/many_containers_test.ts";
 
 /** The lab in parts that may run side by side, the longest first: the kernels in user-mode Linux, and each file of
  * scenarios on this machine's own kernel, in a process of its own, which its namespaces are named after. */
 export function labParts(): readonly Part[] {
   const onThisKernel = [...Deno.readDirSync(`${root}/tests/lab/host`)].map((entry) => `host/${entry.name}`)
-    .filter((name) => name.endsWith("_test.ts") && !LONGEST.includes(name)).sort();
+    .filter((name) => name.endsWith("_test.ts") && ![...LONGEST, CROWDED].includes(name)).sort();
   return [
     tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 65 * MINUTE, ["--no-check"]),
-    ...[...LONGEST, "attach_host_test.ts", ...onThisKernel].map((name) =>
+    ...[...LONGEST, "attach_host_test.ts", ...onThisKernel, CROWDED].map((name) =>
       tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 15 * MINUTE, ["--no-check"])
     ),
   ];
