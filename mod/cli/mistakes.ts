@@ -42,7 +42,7 @@ export function unknownCommand(words: readonly string[]): MeshnetError {
       : "hint" in found
       ? found.hint
       : `Did you mean \`meshnet ${found.name}\`?`);
-  return new MeshnetError("usage/bad-option", `Unknown command: ${words.join(" ")}`, { hint });
+  return new MeshnetError("usage/bad-option", `Unknown command: ${text}`, { hint });
 }
 
 /** The command that a command line begins with. */
