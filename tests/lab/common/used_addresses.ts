@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { formatMac, parseMac } from "../../../mod/core/addr.ts";
 import type { Container } from "./container.ts";
 import { links } from "./links.ts";
+import { until } from "./process.ts";
 import type { Host, World } from "./world.ts";
 
 /** Somebody on this host and somebody on another take addresses by themselves: nobody else gets them, neither by
@@ -17,6 +18,10 @@ export async function usedAddresses(world: World): Promise<void> {
   const [a, b] = next as [string, string];
   await there.exec("ip", "addr", "add", `${a}/32`, "dev", "ethmesh");
   await here.exec("ip", "addr", "add", `${b}/32`, "dev", "ethmesh");
+  // A first answer passes user space three times, in a slow kernel longer than an allocation waits: later ones have flows.
+  for (const ip of [a, b]) {
+    await until(`${ip} answers`, async () => (await one.attempt("ping", ip)).code === 0);
+  }
 
   const third = await allocate(one, "third");
   assert.ok(third !== a && third !== b, `${third} was given to a name, and ${a} and ${b} are in use`);
