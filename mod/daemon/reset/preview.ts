@@ -17,7 +17,7 @@ import { DATAPATH } from "../host/ovs_host.ts";
 import { ownLinks, RUN_FILES } from "./host_cleanup.ts";
 import { leftState, notHandedOver } from "./left_state.ts";
 
-/** A line for each thing, without full stop; empty: nothing of meshnet is here. Throws "up/missing-capability" as `reset`
+/** A line for each thing, without full stop; empty: nothing of meshnet is here. Throws "up/not-permitted" as `reset`
  * would: who may not do it does not see all of it, either. */
 export async function previewReset(
   flags: Flags,

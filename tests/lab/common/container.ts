@@ -1,4 +1,5 @@
 /** A container as the network sees it: a namespace, and programs that run in it. */
+import { slowness } from "./pace.ts";
 import { attempt, Background, exec, FOLDER, Hopeless, until } from "./process.ts";
 
 /** More than any answer takes, however busy the machine is. */
@@ -75,7 +76,7 @@ export class Container {
   async reaches(to: string, { ms = 60_000, options = [] as readonly string[] } = {}): Promise<number> {
     const started = performance.now();
     await until(`${this.netns} reaches ${to}`, async () => {
-      const left = Math.ceil((started + ms - performance.now()) / 1000);
+      const left = Math.ceil((started + ms * slowness() - performance.now()) / 1000);
       const deadline = ["-w", String(Math.min(ANSWER_SECONDS, Math.max(1, left)))];
       const { stdout } = await attempt(["ping", "-n", "-i", "0.05", ...options, ...deadline, to], {
         netns: this.netns,

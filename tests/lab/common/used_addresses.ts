@@ -18,7 +18,7 @@ export async function usedAddresses(world: World): Promise<void> {
   const [a, b] = next as [string, string];
   await there.exec("ip", "addr", "add", `${a}/32`, "dev", "ethmesh");
   await here.exec("ip", "addr", "add", `${b}/32`, "dev", "ethmesh");
-  // A first answer passes user space three times, in a slow kernel longer than an allocation waits: later ones have flows.
+  // The first answer has no flows yet and passes user space: a slow kernel may take longer than an allocation waits.
   for (const ip of [a, b]) {
     await until(`${ip} answers`, async () => (await one.attempt("ping", ip)).code === 0);
   }
