@@ -29,8 +29,9 @@ const PATIENCE_MS = 20_000;
 /** Largest answers, bytes: the list of all containers carries their labels. */
 const MAX_LIST = 32 * 1024 * 1024;
 const MAX_ANSWER = 4 * 1024 * 1024;
-/** So many questions are answered one after the other before an answer is missed. */
-const CONTROLS = 3;
+/** So many questions are answered one after the other before the answer about a container is missed; and so many where more
+ * than one is missed: several may start at once, or the machine be busy. */
+const CONTROLS = { one: 12, several: 40 };
 /** Events are asked for from so long ago: an engine may begin to answer before it begins to listen. */
 const OVERLAP_S = 2;
 
@@ -49,6 +50,10 @@ export interface Engine extends Disposable {
   containers(signal: AbortSignal): Promise<readonly ContainerSummary[]>;
   /** A container by id, name or the begin of its id; undefined where there is none. */
   container(word: string, signal: AbortSignal): Promise<ContainerDetails | undefined>;
+  /** The same by its id alone; waits for as long as the engine works on it. */
+  look(id: string, signal: AbortSignal): Promise<ContainerDetails | undefined>;
+  /** Throws unless it answers at all. */
+  answers(signal: AbortSignal): Promise<void>;
   /** Which of these containers the engine is working on, as when it starts one: it says nothing of them until it has done. */
   busy(ids: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>>;
   /** Makes a network, unless there is one of that name; gives the driver of that. */
@@ -62,6 +67,13 @@ export interface Engine extends Disposable {
   /** Events from now on, until the engine or the signal ends them; undefined for one that cannot be read. When this
    * returns, none is lost any more. */
   events(signal: AbortSignal): Promise<AsyncIterable<ContainerEvent | undefined>>;
+}
+
+interface Question {
+  readonly signal: AbortSignal;
+  readonly limit: number;
+  /** Is sent, as JSON; what is asked without one changes nothing. */
+  readonly body?: unknown;
 }
 
 /** Asks the engine at a socket. Disposing it closes its connections. */
@@ -88,9 +100,19 @@ export class SocketEngine implements Engine {
 
   /** See Engine. */
   async container(word: string, signal: AbortSignal): Promise<ContainerDetails | undefined> {
-    const path = `/containers/${encodeURIComponent(word)}/json`;
-    const json = await this.#json(path, { signal, limit: MAX_ANSWER });
+    return await inTime(signal, (both) => this.look(word, both));
+  }
+
+  /** See Engine. */
+  async look(id: string, signal: AbortSignal): Promise<ContainerDetails | undefined> {
+    const path = `/containers/${encodeURIComponent(id)}/json`;
+    const json = await this.#answer(path, { signal, limit: MAX_ANSWER });
     return json === undefined ? undefined : good(decodeContainer(json));
+  }
+
+  /** See Engine. */
+  async answers(signal: AbortSignal): Promise<void> {
+    await this.#json("/version", { signal, limit: MAX_ANSWER });
   }
 
   /** See Engine. Others are asked about at the same time, some of which do not exist: once these are answered, one after the
@@ -103,7 +125,9 @@ export class SocketEngine implements Engine {
       if (!over.signal.aborted) busy.delete(id);
     };
     const asking = ids.map((id) => this.container(id, both).then(() => answered(id), () => answered(id)));
-    for (let i = 0; i < CONTROLS; i++) await this.container("f".repeat(64), signal);
+    for (let i = 0; i < (busy.size > 1 ? CONTROLS.several : CONTROLS.one) && busy.size > 0; i++) {
+      await this.container("f".repeat(64), signal);
+    }
     over.abort();
     await Promise.all(asking);
     return busy;
@@ -180,23 +204,21 @@ export class SocketEngine implements Engine {
   }
 
   /** The JSON of an answer; undefined for 404. */
-  #json(path: string, { body, limit, signal }: {
-    readonly signal: AbortSignal;
-    readonly limit: number;
-    /** Is sent, as JSON; what is asked without one changes nothing. */
-    readonly body?: unknown;
-  }): Promise<unknown> {
-    return inTime(signal, async (both) => {
-      const response = await this.#ask(path, both, body);
-      const text = new TextDecoder().decode(await readBody(response, limit));
-      if (response.status === 404) return undefined;
-      if (!response.ok) throw failed(path, `status is ${response.status}, ${text.slice(0, 200)}`);
-      try {
-        return JSON.parse(text);
-      } catch {
-        throw failed(path, "the answer is not JSON");
-      }
-    });
+  #json(path: string, question: Question): Promise<unknown> {
+    return inTime(question.signal, (both) => this.#answer(path, { ...question, signal: both }));
+  }
+
+  /** The same, however long it takes. */
+  async #answer(path: string, { body, limit, signal }: Question): Promise<unknown> {
+    const response = await this.#ask(path, signal, body);
+    const text = new TextDecoder().decode(await readBody(response, limit));
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw failed(path, `status is ${response.status}, ${text.slice(0, 200)}`);
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw failed(path, "the answer is not JSON");
+    }
   }
 
   async #ask(path: string, signal: AbortSignal, body?: unknown, method = "GET"): Promise<Response> {

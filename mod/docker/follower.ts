@@ -4,6 +4,8 @@ import type { ContainerDetails, ContainerEvent, ContainerSummary } from "./engin
 
 /** Looks at containers that are under way at once: the engine has other work, too. */
 const MAX_LOOKS = 4;
+/** The same with those whose answers are delayed: these cost a connection each. */
+const MAX_OPEN = 64;
 /** Containers that are known, and that wait to be looked at. More than that are no longer followed one by one. */
 const MAX_CONTAINERS = 10_000;
 
@@ -39,6 +41,8 @@ export type FollowerEvent =
   | { readonly kind: "event"; readonly event: ContainerEvent }
   /** An event came that could not be read. */
   | { readonly kind: "missed" }
+  /** The answer to a look does not come yet: the engine works on that container, and says nothing of it until it has done. */
+  | { readonly kind: "delayed"; readonly id: string }
   /** `found` is undefined where the engine has no such container. */
   | { readonly kind: "looked"; readonly id: string; readonly found: Looked | undefined }
   /** Somebody has asked for a container; `asOf` is what `count` said when the engine was asked. Tells nobody: whoever
@@ -81,6 +85,8 @@ export class Follower {
   readonly #waiting = new Set<string>();
   /** Looks under way; true: it must be looked at once more. */
   readonly #looks = new Map<string, boolean>();
+  /** Those of them that the engine does not answer yet. */
+  readonly #delayed = new Set<string>();
 
   /** `isAttached` says whether a container hangs on the network, or waits to. */
   constructor(isAttached: (id: string) => boolean, ours: OurNetworks) {
@@ -96,6 +102,11 @@ export class Follower {
   /** How often something was learnt. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Whether answers about containers are waited for. */
+  get isLooking(): boolean {
+    return this.#looks.size + this.#waiting.size > 0;
   }
 
   /** What is known of a container. */
@@ -120,6 +131,9 @@ export class Follower {
         return this.#state === "listing" ? this.#listed(event.containers) : [];
       case "event":
         return this.#heard(event.event);
+      case "delayed":
+        if (this.#looks.has(event.id)) this.#delayed.add(event.id);
+        return this.#looksToBegin();
       case "looked":
         return this.#looked(event.id, event.found);
       case "resolved":
@@ -127,7 +141,7 @@ export class Follower {
       case "lost":
         this.#state = "lost";
         this.#listAgain = false;
-        for (const set of [this.#fresh, this.#unseen, this.#waiting, this.#looks]) set.clear();
+        for (const set of [this.#fresh, this.#unseen, this.#waiting, this.#looks, this.#delayed]) set.clear();
         return [];
       default:
         return assertNever(event);
@@ -180,9 +194,12 @@ export class Follower {
     this.#freshen(id);
     const again = this.#looks.get(id) === true;
     this.#looks.delete(id);
+    this.#delayed.delete(id);
     if (again) this.#want(id);
     else this.#unseen.delete(id);
-    const changed: FollowerEffect[] = this.#state === "synced" ? [{ kind: "changed", id }] : [];
+    // What has gone is told once all are known; others do not wait for the one that the engine works on.
+    const isTold = this.#state === "synced" || this.#state === "looking" && found !== undefined;
+    const changed: FollowerEffect[] = isTold ? [{ kind: "changed", id }] : [];
     return [...this.#looksToBegin(), ...changed, ...this.#settle()];
   }
 
@@ -222,7 +239,7 @@ export class Follower {
   #looksToBegin(): readonly FollowerEffect[] {
     const effects: FollowerEffect[] = [];
     for (const id of this.#waiting) {
-      if (this.#looks.size >= MAX_LOOKS) break;
+      if (this.#looks.size - this.#delayed.size >= MAX_LOOKS || this.#looks.size >= MAX_OPEN) break;
       this.#waiting.delete(id);
       this.#looks.set(id, false);
       effects.push({ kind: "look", id });

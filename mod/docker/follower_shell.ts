@@ -20,6 +20,9 @@ import { Follower, type FollowerEvent, type Known, type Looked, type OurNetworks
 const RETRY_MS = { first: 500, most: 30_000 };
 /** The engine is asked no longer than this what it is working on, in milliseconds: a container waits for it. */
 const BUSY_MS = 2_000;
+/** An answer about a container that takes longer than the first is delayed; meanwhile the engine is asked so often whether it
+ * answers at all. In milliseconds. */
+const LOOK_MS = { delayed: 500, alive: 10_000 };
 /** A session that held for so long was a good one, in milliseconds. */
 const GOOD_MS = 10_000;
 
@@ -35,6 +38,8 @@ export interface FollowerParts {
   /** For messages. */
   readonly socket: string;
   readonly open: () => Engine;
+  /** In place of LOOK_MS. */
+  readonly lookMs?: typeof LOOK_MS;
   /** Returns when somebody listens at the engine's socket. */
   readonly untilReachable: (signal: AbortSignal, absent: (reason: string) => void) => Promise<void>;
   readonly clock: Clock;
@@ -175,6 +180,11 @@ export class EngineFollower implements Disposable {
     return this.#core.isSynced;
   }
 
+  /** Whether answers about containers are waited for. */
+  get isLooking(): boolean {
+    return this.#core.isLooking;
+  }
+
   /** Which of these containers the engine is working on now; undefined: it cannot be asked. */
   async busy(ids: readonly string[]): Promise<ReadonlySet<string> | undefined> {
     const session = this.#session;
@@ -304,13 +314,43 @@ export class EngineFollower implements Disposable {
       try {
         const event: FollowerEvent = what.kind === "list"
           ? { kind: "listed", containers: await engine.containers(ending.signal) }
-          : this.#lookedEvent(what.id, await engine.container(what.id, ending.signal));
+          : await this.#look(session, what.id);
         if (this.#session === session) this.#post(event);
       } catch (thrown) {
         ending.abort(thrown);
       }
     };
     this.#parts.faults.later("ask the container engine", asking());
+  }
+
+  /** Looks at a container. That takes as long as the engine works on it; an engine that says nothing else either is left. */
+  async #look(session: Session, id: string): Promise<FollowerEvent> {
+    const { engine, ending } = session;
+    const answered = new AbortController();
+    const over = AbortSignal.any([ending.signal, answered.signal]);
+    this.#parts.faults.later("wait for the container engine", this.#watch(session, { id, over }));
+    try {
+      return this.#lookedEvent(id, await engine.look(id, ending.signal));
+    } finally {
+      answered.abort();
+    }
+  }
+
+  async #watch({ engine, ending }: Session, { id, over }: {
+    readonly id: string;
+    readonly over: AbortSignal;
+  }): Promise<void> {
+    const { alive, delayed } = this.#parts.lookMs ?? LOOK_MS;
+    try {
+      await pause(delayed, over);
+      if (!over.aborted) this.#post({ kind: "delayed", id });
+      while (!over.aborted) {
+        await pause(alive, over);
+        if (!over.aborted) await engine.answers(over);
+      }
+    } catch (thrown) {
+      if (!over.aborted) ending.abort(thrown);
+    }
   }
 
   /** The engine also finds by name, and a name may look like an id: then the one with that id has gone. */

@@ -135,7 +135,7 @@ export function settle(part: string, report: string | undefined, succeeded: bool
   const count = (pattern: RegExp) => report?.match(pattern)?.length ?? 0;
   const skipped = count(/<skipped\b/g);
   const reported = [...report?.matchAll(FAILURE) ?? []].map(([, name, reason]) =>
-    `${plain(name!)}\n${plain(reason!).split("\n").slice(0, REASON_LINES).join("\n")}`
+    `${plain(name!)}\n${shortened(plain(reason!))}`
   );
   const failures = succeeded || reported.length > 0 ? reported : ["it ended with an error"];
   const failed = count(/<(?:failure|error)\b/g);
@@ -150,8 +150,18 @@ export function settle(part: string, report: string | undefined, succeeded: bool
 /** A test that failed: its name and its reason. Both are escaped, so neither holds an angle bracket. */
 const FAILURE = /<testcase name="([^"]*)"[^>]*>\s*<(?:failure|error)\b[^>]*>([^<]*)</g;
 
-/** So much of a reason says what went wrong; the rest is in the part's own output. */
-const REASON_LINES = 12;
+/** So much of a reason says what went wrong; the rest is in the part's own output. Where only the end of a run's output is
+ * kept, all reasons shall be in it. */
+const REASON = { lines: 12, characters: 500 };
+
+/** A reason without what is in the part's own output: of its stack only the first line in a test. */
+function shortened(reason: string): string {
+  const lines = reason.split("\n").filter((line) => line.trim() !== "");
+  const isStack = (line: string) => /^\s+at /.test(line);
+  const place = lines.find((line) => isStack(line) && line.includes("/tests/"));
+  const kept = lines.filter((line) => line === place || !isStack(line)).slice(0, REASON.lines).join("\n");
+  return kept.length <= REASON.characters ? kept : `${kept.slice(0, REASON.characters)} ...`;
+}
 
 /** A text of XML without its escapes. */
 function plain(text: string): string {

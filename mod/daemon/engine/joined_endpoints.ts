@@ -14,6 +14,8 @@ export interface JoinedEndpointsParts {
   readonly known: () => ReadonlySet<string>;
   /** Says of endpoints whether there is the pair of each, from one look at all. */
   readonly lookAtPairs: () => (endpoint: string) => boolean;
+  /** Whether answers about containers are waited for: that of an endpoint may be among them. */
+  readonly isLooking: () => boolean;
   /** Has the engine asked for all containers. */
   readonly listAgain: () => void;
   /** Runs work once, so many milliseconds from now. */
@@ -53,6 +55,7 @@ export class JoinedEndpoints {
 
   #look(): void {
     if (this.#looks.size === 0) return;
+    if (this.#parts.isLooking()) return this.#plan();
     const known = this.#parts.known();
     const isThere = this.#parts.lookAtPairs();
     for (const [endpoint, looks] of [...this.#looks]) {

@@ -63,6 +63,8 @@ export interface MemberEngine {
   readonly isSynced: boolean;
   /** Which of these containers the engine is working on now; undefined: it cannot be asked. */
   readonly busy: (ids: readonly string[]) => Promise<ReadonlySet<string> | undefined>;
+  /** Whether answers about containers are waited for. */
+  readonly isLooking: boolean;
   /** Has it asked for all containers: an event may be lost. */
   readonly listAgain: () => void;
 }
@@ -88,6 +90,7 @@ export class MemberKeeper {
       known: () =>
         new Set([...this.#members.all()].flatMap(([, { endpoints }]) => endpoints.map(({ id }) => id))),
       lookAtPairs: () => parts.endpoints.look(),
+      isLooking: () => this.engine?.isLooking === true,
       listAgain: () => this.engine?.listAgain(),
       later: parts.after,
     });

@@ -5,10 +5,11 @@ import { JoinedEndpoints } from "../../../mod/daemon/engine/joined_endpoints.ts"
 function watched() {
   const planned: (() => void)[] = [];
   const [known, pairs] = [new Set<string>(), new Set<string>()];
-  const lists = { count: 0 };
+  const lists = { count: 0, looking: false };
   const joined = new JoinedEndpoints({
     known: () => known,
     lookAtPairs: () => (endpoint) => pairs.has(endpoint),
+    isLooking: () => lists.looking,
     listAgain: () => void lists.count++,
     later: (_, work) => void planned.push(work),
   });
@@ -42,4 +43,19 @@ Deno.test("JoinedEndpoints asks nothing when all are known, have left, or have g
   assert.equal(planned.length, 0);
   joined.joined("next");
   assert.equal(planned.length, 1);
+});
+
+Deno.test("JoinedEndpoints asks nothing while the engine has not answered about all containers", () => {
+  const { joined, known, lists, pairs, planned, runOut } = watched();
+  pairs.add("a");
+  joined.joined("a");
+  lists.looking = true;
+  for (let i = 0; i < 9; i++) runOut();
+  assert.equal(lists.count, 0);
+  lists.looking = false;
+  runOut();
+  assert.equal(lists.count, 1);
+  known.add("a");
+  runOut();
+  assert.equal(planned.length, 0);
 });

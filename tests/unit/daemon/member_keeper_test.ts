@@ -81,6 +81,7 @@ class Machine {
       get: (id) => this.all.get(id),
       all: () => this.all.entries(),
       isSynced: true,
+      isLooking: false,
       busy: () => Promise.resolve(this.busy && new Set(this.busy)),
       listAgain: () => void this.lists++,
     };

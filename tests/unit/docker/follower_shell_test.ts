@@ -14,11 +14,16 @@ const ID = "4f5e9a6b2c1d".padEnd(64, "0");
 class SmallEngine {
   pid: number | undefined = 4711;
   readonly paths: string[] = [];
+  /** What it answers to those who ask for a container waits for this. */
+  held: Promise<void> = Promise.resolve();
   readonly #server: Deno.HttpServer;
   readonly #streams = new Set<ReadableStreamDefaultController<Uint8Array>>();
 
   constructor(socket: string, readonly odd?: (path: string) => Response | undefined) {
-    this.#server = Deno.serve({ path: socket, onListen: () => {} }, ({ url }) => this.#answer(url));
+    this.#server = Deno.serve({ path: socket, onListen: () => {} }, async ({ url }) => {
+      if (/containers\/[^?]*\/json/.test(url)) await this.held;
+      return this.#answer(url);
+    });
   }
 
   #answer(url: string): Response {
@@ -82,7 +87,7 @@ function follow(socket: string) {
     wake();
   };
   const follower = new EngineFollower({
-    ...{ socket, clock, logger, faults, random: seededRandom(1) },
+    ...{ socket, clock, logger, faults, random: seededRandom(1), lookMs: { delayed: 5, alive: 10 } },
     open: () => new SocketEngine(socket),
     untilReachable: (signal, absent) =>
       untilReachable(socket, {
@@ -188,6 +193,68 @@ Deno.test("SocketEngine says what is wrong with an answer", async () => {
     await assert.rejects(engine.events(signal), /answer of \/events cannot be used: status is 503/);
   } finally {
     await server.stop();
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("EngineFollower waits for what the engine says of a container, and leaves one that says nothing else either", async () => {
+  const folder = Deno.makeTempDirSync();
+  const socket = `${folder}/engine.sock`;
+  let isSilent = false;
+  const silent = (path: string) =>
+    isSilent && path === "/v1.41/version" ? new Response("", { status: 500 }) : undefined;
+  const engine = new SmallEngine(socket, silent);
+  const { follower, logged, next } = follow(socket);
+  try {
+    const held = Promise.withResolvers<void>();
+    engine.held = held.promise;
+    follower.start();
+    while (engine.paths.filter((path) => path === "/v1.41/version").length < 4) {
+      await new Promise((r) => setTimeout(r, 5));
+    }
+    assert.deepEqual(follower.standing(ID), { kind: "unknown", name: undefined });
+    held.resolve();
+    await next("synced");
+    assert.deepEqual(follower.standing(ID), { kind: "running", pid: 4711, name: "web" });
+    assert.deepEqual(logged, ["container engine: 1.41"]);
+
+    const again = Promise.withResolvers<void>();
+    engine.held = again.promise;
+    isSilent = true;
+    engine.tell("die");
+    while (logged.length < 2) await new Promise((r) => setTimeout(r, 5));
+    assert.match(logged[1]!, /^container engine lost: .*status is 500/);
+    again.resolve();
+  } finally {
+    follower[Symbol.dispose]();
+    await engine.stop();
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("SocketEngine.busy() says which containers are not answered, though others' answers are late", async () => {
+  const folder = Deno.makeTempDirSync();
+  const socket = `${folder}/engine.sock`;
+  const [late, started, other] = ["a", "b", "c"].map((one) => one.repeat(64)) as [string, string, string];
+  const { promise: never, resolve: end } = Promise.withResolvers<void>();
+  let controls = 0;
+  const enough = Promise.withResolvers<void>();
+  const server = Deno.serve({ path: socket, onListen: () => {} }, async ({ url }) => {
+    if (url.includes(started)) await never;
+    else if (url.includes(late)) await enough.promise;
+    else if (!url.includes(other) && ++controls === 20) enough.resolve();
+    return new Response('{"message":"no such container"}', { status: 404 });
+  });
+  const { signal } = new AbortController();
+  try {
+    using engine = new SocketEngine(socket);
+    assert.deepEqual(await engine.busy([late, started, other], signal), new Set([started]));
+    const asked = controls;
+    assert.deepEqual(await engine.busy([late, other], signal), new Set());
+    assert(controls - asked <= 12, `${controls - asked} more questions`);
+  } finally {
+    end();
+    await server.shutdown();
     Deno.removeSync(folder, { recursive: true });
   }
 });

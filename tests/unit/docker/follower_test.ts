@@ -113,6 +113,12 @@ class FakeEngine {
     return { kind: "looked", id, found: found && lookedAt(id, found.labels, process) };
   }
 
+  /** One of the looks is not answered for a while. */
+  delay(pick: number): void {
+    const asked = this.asked[pick];
+    if (asked?.kind === "look") this.post({ kind: "delayed", id: asked.id });
+  }
+
   answerAll(): void {
     while (this.asked.length > 0) this.answer();
   }
@@ -283,6 +289,7 @@ for (let seed = 1; seed <= 40; seed++) {
           break;
         case 6:
           if (random.below(8) === 0) engine.post({ kind: "missed" });
+          engine.delay(random.below(4));
           engine.happened(id, "rename"); // told late or twice
           break;
         default:
@@ -322,4 +329,39 @@ Deno.test("Follower looks again at a container that starts while it is looked at
   engine.happened(idOf(1), "start");
   engine.answerAll();
   assert.equal(engine.follower.get(idOf(1))?.process?.pid, 10);
+});
+
+Deno.test("Follower goes on with others while the engine says nothing of those that it works on", () => {
+  const engine = new FakeEngine();
+  engine.connect();
+  engine.answerAll();
+  for (let n = 0; n < 100; n++) {
+    engine.containers.set(idOf(n), { pid: n + 1, labels: LABELS });
+    engine.happened(idOf(n), "start");
+  }
+  const ids = () => engine.asked.flatMap((one) => one.kind === "look" ? [one.id] : []);
+  assert.equal(ids().length, 4);
+  for (const id of ids()) engine.post({ kind: "delayed", id });
+  assert.equal(ids().length, 8);
+  engine.answer(4); // not delayed
+  assert.deepEqual(engine.changed, [idOf(4)]);
+  for (let i = 0; i < 100; i++) for (const id of ids()) engine.post({ kind: "delayed", id });
+  assert.equal(ids().length, 64, "each costs a connection");
+  assert(engine.follower.isLooking);
+  engine.answerAll();
+  assert.equal(engine.changed.length, 100);
+  assert(!engine.follower.isLooking);
+});
+
+Deno.test("Follower tells of each container when it is looked at, though one of the list is not answered", () => {
+  const engine = engineWith({ 1: { pid: 10, labels: LABELS }, 2: { pid: 20, labels: LABELS } });
+  engine.attached.add(idOf(3));
+  engine.connect();
+  engine.answer(); // the list
+  engine.post({ kind: "delayed", id: idOf(1) });
+  engine.answer(1);
+  assert.deepEqual([engine.changed, engine.synced], [[idOf(2)], 0]);
+  assert.equal(engine.attached.size, 1, "nobody counts as gone yet");
+  engine.answerAll();
+  assert.deepEqual([engine.synced, engine.attached.size], [1, 0]);
 });

@@ -8,7 +8,10 @@ const REPORT = `<testsuites name="deno test" tests="4" failures="1" errors="0" t
     <testcase name="b" time="0.000"><skipped/></testcase>
     <testcase name="c &amp; &quot;d&quot;" line="1">
       <failure message="Uncaught Error: &lt;testcase&gt;">Error: 1 &lt; 2
-    at a_test.ts</failure></testcase>
+    at Object.run (file:///ext/cli/40_test.js:1:2)
+    at file:///tests/a_test.ts:3:4
+    at file:///tests/suite.ts:5:6
+and so on</failure></testcase>
     <testcase name="c &gt; step" time="0.000"></testcase>
   </testsuite>
 </testsuites>`;
@@ -18,7 +21,7 @@ Deno.test("settle() counts the tests of a report, and says which failed and why"
     passed: 2,
     failed: 1,
     skipped: 1,
-    failures: ['unit: c & "d"\nError: 1 < 2\n    at a_test.ts'],
+    failures: ['unit: c & "d"\nError: 1 < 2\n    at file:///tests/a_test.ts:3:4\nand so on'],
   });
 });
 
@@ -27,6 +30,8 @@ Deno.test("settle() says the first lines of a long reason", () => {
   const long = REPORT.replace("Error: 1 &lt; 2", lines.join("\n"));
   const [said] = settle("unit", long, false).failures;
   assert.deepEqual(said!.split("\n").slice(1), lines.slice(0, 12));
+  const [wide] = settle("unit", REPORT.replace("Error: 1 &lt; 2", "x".repeat(9_000)), false).failures;
+  assert(wide!.length < 600, `${wide!.length} characters`);
 });
 
 Deno.test("settle() counts a run that failed without a failed test as a failure", () => {
