@@ -1,16 +1,14 @@
 /** `deno task lab [WORD...]`: scenarios on real kernels; with words, only those whose name contains one of them. */
 import { build } from "./build.ts";
 import { otherEngine } from "./engine.ts";
-import { describe, engineParts, labParts, runParts, sum } from "./parts.ts";
+import { describe, runLab, sum } from "./parts.ts";
 import { root, run } from "./run.ts";
 import { ensure } from "./setup.ts";
 
 await ensure("lab");
 await build();
 if (Deno.args.length === 0) {
-  const [lab, ...scenarios] = labParts();
-  const parts = [lab!, ...engineParts(await otherEngine()), ...scenarios];
-  const total = sum(await runParts(parts, 2, { loud: true }));
+  const total = sum(await runLab(await otherEngine()));
   console.log(describe(total));
   Deno.exit(total.failed === 0 ? 0 : 1);
 }

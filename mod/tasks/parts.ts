@@ -53,27 +53,40 @@ export const PROCESS_PARTS: readonly Part[] = [
 
 /** Files of scenarios that take longest: begun last, they would run alone while a processor has nothing to do. */
 const LONGEST = ["network", "life", "mtu", "hostile"].map((name) => `host/${name}_test.ts`);
-/** What leaves nothing of a processor to others, a hundred containers at once: last, when the kernels have mostly ended. */
-const CROWDED = "host/many_containers_test.ts";
+/** What a file of scenarios with a container engine begins with. */
+const WITH_ENGINE = /from "\.\/(?:engine|podman)[a-z_]*\.ts"/;
 
-/** The lab in parts that may run side by side, the longest first: the kernels in user-mode Linux, and each file of
- * scenarios on this machine's own kernel, in a process of its own, which its namespaces are named after. */
-export function labParts(): readonly Part[] {
-  const onThisKernel = [...Deno.readDirSync(`${root}/tests/lab/host`)].map((entry) => `host/${entry.name}`)
-    .filter((name) => name.endsWith("_test.ts") && ![...LONGEST, CROWDED].includes(name)).sort();
-  return [
-    tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 65 * MINUTE, ["--no-check"]),
-    ...[...LONGEST, "attach_host_test.ts", ...onThisKernel, CROWDED].map((name) =>
-      tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 15 * MINUTE, ["--no-check"])
-    ),
-  ];
+/** The parts of the lab, each a process of its own, which its namespaces are named after. */
+export interface LabParts {
+  /** Run side by side, the longest first: the kernels in user-mode Linux, and files of scenarios on this machine's own. */
+  readonly together: readonly Part[];
+  /** Run one by one, with nothing beside them: each start of a container is some dozen programs, which leave nothing of a
+   * processor to others. */
+  readonly alone: readonly Part[];
+}
+
+/** See LabParts. `other`: the folder of a second engine; undefined: there is none. */
+export function labParts(other: string | undefined): LabParts {
+  const files = [...Deno.readDirSync(`${root}/tests/lab/host`)].map((entry) => `host/${entry.name}`)
+    .filter((name) => name.endsWith("_test.ts")).sort();
+  const hasEngine = (name: string) => WITH_ENGINE.test(Deno.readTextFileSync(`${root}/tests/lab/${name}`));
+  const scenarios = (name: string) =>
+    tests(`lab ${name.replace(/_test\.ts$/, "")}`, [`tests/lab/${name}`], 15 * MINUTE, ["--no-check"]);
+  const others = files.filter((name) => !LONGEST.includes(name) && !hasEngine(name));
+  return {
+    together: [
+      tests("lab in user-mode Linux", ["tests/lab/lab_test.ts"], 65 * MINUTE, ["--no-check"]),
+      ...[...LONGEST, "attach_host_test.ts", ...others].map(scenarios),
+    ],
+    alone: [...engineParts(other), ...files.filter(hasEngine).map(scenarios)],
+  };
 }
 
 /** What is most likely to differ between versions of the engine. */
 const OF_ENGINES = ["quick_start", "mesh_names", "containers"];
 
 /** Scenarios with the engine that is in a folder, in place of this machine's own. */
-export function engineParts(folder: string | undefined): readonly Part[] {
+function engineParts(folder: string | undefined): readonly Part[] {
   if (folder === undefined) return [];
   return OF_ENGINES.map((name) => ({
     ...tests(
@@ -187,6 +200,12 @@ export function describe(tally: Tally): string {
 
 function summary({ passed, failed, skipped }: Tally): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** Runs the lab. */
+export async function runLab(other: string | undefined): Promise<readonly Tally[]> {
+  const { alone, together } = labParts(other);
+  return [...await runParts(together, 2, { loud: true }), ...await runParts(alone, 1, { loud: true })];
 }
 
 /** Runs parts, so many at a time, in order. */

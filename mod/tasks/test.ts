@@ -1,16 +1,6 @@
 /** `deno task test`: installs what is missing, builds the executable and passes every test there is. */
 import { build } from "./build.ts";
-import {
-  DEMO_PARTS,
-  describe,
-  engineParts,
-  labParts,
-  OK_PARTS,
-  PROCESS_PARTS,
-  runParts,
-  sum,
-  type Tally,
-} from "./parts.ts";
+import { DEMO_PARTS, describe, OK_PARTS, PROCESS_PARTS, runLab, runParts, sum, type Tally } from "./parts.ts";
 import { messageOf } from "../core/errors.ts";
 import { otherEngine } from "./engine.ts";
 import { ensure } from "./setup.ts";
@@ -23,12 +13,7 @@ try {
   tallies.push(...await runParts(PROCESS_PARTS, 1));
   // The demo may boot a kernel of its own: on some machines two of them take thrice as long as one.
   tallies.push(...await runParts(DEMO_PARTS, 1, { loud: true }));
-  // Labs wait most of their time. So two parts run side by side: the kernels in user-mode Linux, and one file of scenarios
-  // after the other on this machine's own kernel. The short ones come last.
-  const [lab, ...scenarios] = labParts();
-  tallies.push(
-    ...await runParts([lab!, ...engineParts(other), ...scenarios], 2, { loud: true }),
-  );
+  tallies.push(...await runLab(other));
 } catch (error) {
   console.error(messageOf(error));
   tallies.push({ passed: 0, failed: 1, skipped: 0, failures: [messageOf(error)] });

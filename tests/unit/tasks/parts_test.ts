@@ -53,8 +53,21 @@ Deno.test("describe() says what failed, and writes the sum as the last line of a
   assert.equal(describe(total), "failed: unit: c\nError\n5 passed, 1 failed, 2 skipped");
 });
 
+Deno.test("labParts() has scenarios with a container engine run alone", () => {
+  const { alone, together } = labParts("/var/engines/other");
+  const names = alone.map(({ name }) => name);
+  assert(names.includes("lab host/quick_start with Debian other"));
+  for (const name of ["podman", "many_containers", "compose"]) {
+    assert(names.includes(`lab host/${name}`), name);
+  }
+  assert.equal(together[0]!.name, "lab in user-mode Linux");
+  assert(together.some(({ name }) => name === "lab host/two_hosts"));
+  assert(!together.some(({ name }) => names.includes(name)));
+});
+
 Deno.test("every test file is in one part of `deno task test`", () => {
-  const paths = [...OK_PARTS, ...PROCESS_PARTS, ...labParts()].filter((part) => part.counted)
+  const { alone, together } = labParts(undefined);
+  const paths = [...OK_PARTS, ...PROCESS_PARTS, ...together, ...alone].filter((part) => part.counted)
     .flatMap((part) => part.args.filter((word) => word.startsWith("tests/")));
   const files = (folder: string): string[] =>
     [...Deno.readDirSync(`${root}/${folder}`)].flatMap((entry) => {
