@@ -122,13 +122,19 @@ export class SocketEngine implements Engine {
     const both = AbortSignal.any([signal, over.signal]);
     const busy = new Set(ids);
     const answered = (id: string) => {
-      if (!over.signal.aborted) busy.delete(id);
+      if (!both.aborted) busy.delete(id);
     };
     const asking = ids.map((id) => this.container(id, both).then(() => answered(id), () => answered(id)));
-    for (let i = 0; i < (busy.size > 1 ? CONTROLS.several : CONTROLS.one) && busy.size > 0; i++) {
-      await this.container("f".repeat(64), signal);
+    let asked = 0;
+    try {
+      for (; busy.size > 0 && asked < (busy.size > 1 ? CONTROLS.several : CONTROLS.one); asked++) {
+        await this.container("f".repeat(64), signal);
+      }
+    } catch (thrown) {
+      if (asked < CONTROLS.one) throw thrown; // otherwise what is known by now is good enough
+    } finally {
+      over.abort();
     }
-    over.abort();
     await Promise.all(asking);
     return busy;
   }

@@ -19,7 +19,7 @@ import { Follower, type FollowerEvent, type Known, type Looked, type OurNetworks
  * most. */
 const RETRY_MS = { first: 500, most: 30_000 };
 /** The engine is asked no longer than this what it is working on, in milliseconds: a container waits for it. */
-const BUSY_MS = 2_000;
+const BUSY_MS = 5_000;
 /** An answer about a container that takes longer than the first is delayed; meanwhile the engine is asked so often whether it
  * answers at all. In milliseconds. */
 const LOOK_MS = { delayed: 500, alive: 10_000 };

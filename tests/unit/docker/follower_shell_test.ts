@@ -235,23 +235,40 @@ Deno.test("EngineFollower waits for what the engine says of a container, and lea
 Deno.test("SocketEngine.busy() says which containers are not answered, though others' answers are late", async () => {
   const folder = Deno.makeTempDirSync();
   const socket = `${folder}/engine.sock`;
-  const [late, started, other] = ["a", "b", "c"].map((one) => one.repeat(64)) as [string, string, string];
+  const [late, started, also, other] = [..."abcd"].map((one) => one.repeat(64)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   const { promise: never, resolve: end } = Promise.withResolvers<void>();
-  let controls = 0;
   const enough = Promise.withResolvers<void>();
+  let controls = 0;
+  let after = (_: number) => {};
   const server = Deno.serve({ path: socket, onListen: () => {} }, async ({ url }) => {
-    if (url.includes(started)) await never;
+    if (url.includes(started) || url.includes(also)) await never;
     else if (url.includes(late)) await enough.promise;
-    else if (!url.includes(other) && ++controls === 20) enough.resolve();
+    else if (!url.includes(other)) after(++controls);
     return new Response('{"message":"no such container"}', { status: 404 });
   });
   const { signal } = new AbortController();
   try {
     using engine = new SocketEngine(socket);
+    after = (count) => count === 20 && enough.resolve();
     assert.deepEqual(await engine.busy([late, started, other], signal), new Set([started]));
     const asked = controls;
     assert.deepEqual(await engine.busy([late, other], signal), new Set());
     assert(controls - asked <= 12, `${controls - asked} more questions`);
+
+    const begun = controls;
+    const ending = new AbortController();
+    after = (count) => count === begun + 20 && ending.abort();
+    const both = new Set([started, also]);
+    assert.deepEqual(await engine.busy([...both], ending.signal), both, "twenty answers are enough");
+    assert.equal(controls, begun + 20);
+    const few = new AbortController();
+    after = (count) => count === begun + 25 && few.abort();
+    await assert.rejects(engine.busy([...both], few.signal));
   } finally {
     end();
     await server.shutdown();
