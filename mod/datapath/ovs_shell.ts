@@ -34,7 +34,8 @@ import { OvsMeters } from "./ovs_meters.ts";
 import type { OvsChange } from "./ovs_setup.ts";
 import { TunnelPorts } from "./tunnel_ports_shell.ts";
 import { sendGathered } from "./ovs_send_shell.ts";
-import { leftForKernel, openUserSpace, type OvsSleeve, type UserSpace } from "./ovs_sleeve_shell.ts";
+import { openUserSpace, type OvsSleeve } from "./ovs_sleeve_shell.ts";
+import { leftForKernel, type UserSpace } from "./tagged_links_shell.ts";
 import { takeNotices } from "../overlay/ports/notices.ts";
 import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 

@@ -4,19 +4,13 @@
  */
 import { messageOf } from "../core/errors.ts";
 import type { Millis } from "../core/time.ts";
-import type { Miss, PortNo, Vport } from "../wire/netlink/ovs_keys.ts";
+import type { Miss, PortNo } from "../wire/netlink/ovs_keys.ts";
 import type { Upcall } from "../wire/netlink/ovs_flow.ts";
-import { VIRTIO_HEADER } from "../wire/packet/virtio_net.ts";
-import type { DatapathEffect, OvsAdapters, PostEvent } from "../overlay/ports/datapath_port.ts";
+import type { OvsAdapters, PostEvent } from "../overlay/ports/datapath_port.ts";
 import type { OvsKernel } from "./ovs_kernel_shell.ts";
-import {
-  SLEEVE_HEADROOM,
-  type SleeveCounts,
-  type SleeveEffect,
-  type SleevePort,
-  type TakePacket,
-} from "../overlay/ports/sleeve_port.ts";
-import { putTag, SleeveTags, takeTag, withoutTag } from "./sleeve_tags.ts";
+import type { SleeveCounts, SleeveEffect, SleevePort } from "../overlay/ports/sleeve_port.ts";
+import { type SleeveTags, withoutTag } from "./sleeve_tags.ts";
+import { TaggedLinks, type UserSpace } from "./tagged_links_shell.ts";
 import { TapKeeper } from "./tap_keeper.ts";
 import type { TapPort } from "../overlay/ports/tap_port.ts";
 
@@ -25,32 +19,18 @@ const PACKETS = 64;
 /** What may have come before we told the kernel what to do; as many as a TAP queues, and more. */
 const OLD_PACKETS = 4_096;
 
-/** What user space carries frames with. The datapath owns all of it; disposing of it is for when the path was not
- * opened. */
-export interface UserSpace extends Disposable {
-  readonly tap: TapPort;
-  /** Opens the links' end; packets that come over them go to `take`. */
-  readonly openPath: (take: TakePacket) => SleevePort;
-}
-
 /** What user space's port hangs on. */
 interface Around extends Pick<OvsAdapters, "openLinkNotices" | "log"> {
   readonly kernel: OvsKernel;
 }
 
-type Execution = Extract<DatapathEffect, { readonly kind: "execute" }>;
-
 /** See the module's head. One thread, synchronous. */
 export class OvsSleeve implements Disposable {
-  /** Which tag stands for what. */
-  readonly tags = new SleeveTags();
-  /** The links' end. */
-  readonly path: SleevePort;
+  readonly #links: TaggedLinks;
   readonly #tap: TapPort;
   readonly #keeper: TapKeeper;
   #port: PortNo;
   #begun = false;
-  readonly #dropped = { untagged: 0, unknownTag: 0, noTag: 0, kernelRefused: 0 };
 
   /** `port` is what the kernel made of the TAP. */
   constructor(parts: UserSpace, port: PortNo, around: Around) {
@@ -71,7 +51,17 @@ export class OvsSleeve implements Disposable {
       put,
       log,
     });
-    this.path = parts.openPath(this.#take);
+    this.#links = new TaggedLinks(parts);
+  }
+
+  /** Which tag stands for what. */
+  get tags(): SleeveTags {
+    return this.#links.tags;
+  }
+
+  /** The links' end. */
+  get path(): SleevePort {
+    return this.#links.path;
   }
 
   /** User space's port; another one after somebody removed it. */
@@ -110,7 +100,7 @@ export class OvsSleeve implements Disposable {
     const { ethDst, ethSrc, inPort } = miss.key;
     const sleeve = tag === 0 ? undefined : this.tags.keyOf(tag);
     if (sleeve === undefined) {
-      this.#dropped.unknownTag++;
+      this.#links.dropped.unknownTag++;
       return undefined;
     }
     const key = { inPort, sleeve, ethSrc, ethDst, tagged: taggedTwice || undefined };
@@ -132,38 +122,21 @@ export class OvsSleeve implements Disposable {
   /** Throws away what flows of an earlier process have put into the TAP: its tags meant something else. */
   #begin(): void {
     this.#begun = true;
-    for (let i = 0; i < OLD_PACKETS && this.#tap.read(0) > 0; i++) this.#dropped.unknownTag++;
+    for (let i = 0; i < OLD_PACKETS && this.#tap.read(0) > 0; i++) this.#links.dropped.unknownTag++;
   }
 
   #readTap(): boolean {
-    const { buffer } = this.#tap;
     for (let i = 0; i < PACKETS; i++) {
       const to = this.#tap.read(0);
       if (to === 0) return false;
-      const tag = takeTag(buffer, 0, to);
-      const key = tag === 0 ? undefined : this.tags.keyOf(tag);
-      if (key === undefined) this.#dropped[tag === 0 ? "untagged" : "unknownTag"]++;
-      else {
-        const broadcast = (buffer[SLEEVE_HEADROOM + VIRTIO_HEADER]! & 1) !== 0;
-        this.path.send(key, buffer, { from: SLEEVE_HEADROOM, to, broadcast });
-      }
+      this.#links.send(to);
     }
     return true;
   }
 
-  readonly #take: TakePacket = (key, bytes, from, to) => {
-    const tag = this.tags.tagOf(key);
-    if (tag === 0) return void this.#dropped.noTag++;
-    putTag(bytes, from, tag);
-    if (!this.#tap.write(bytes, from - SLEEVE_HEADROOM, to)) this.#dropped.kernelRefused++;
-  };
-
   /** Counts of the links' end and of the port. */
   counts(): SleeveCounts {
-    const counts = this.path.counts();
-    const { kernelRefused, noTag, unknownTag, untagged } = this.#dropped;
-    const mine = { untagged, "unknown-tag": unknownTag, "no-tag": noTag, "kernel-refused": kernelRefused };
-    return { ...counts, dropped: { ...counts.dropped, ...mine } };
+    return this.#links.counts();
   }
 
   /** How often the port had to be put back. */
@@ -174,26 +147,8 @@ export class OvsSleeve implements Disposable {
   /** Closes the links' end and the TAP: the port goes. */
   [Symbol.dispose](): void {
     this.#keeper[Symbol.dispose]();
-    this.path[Symbol.dispose]();
-    this.#tap[Symbol.dispose]();
+    this.#links[Symbol.dispose]();
   }
-}
-
-/** The part of an order to send a frame that the kernel carries out. A tunnel packet with DF is sent through the socket of user
- * space instead: a stranger's ICMP message may have made the kernel believe that the route is too small for it, and then the
- * kernel's tunnel would refuse it. Where there is no user space, the kernel sends it without DF. */
-export function leftForKernel(
-  order: Execution,
-  user: { readonly path: Pick<SleevePort, "sendTunnelled"> } | undefined,
-  ports: ReadonlyMap<PortNo, Vport>,
-): Execution | undefined {
-  const [action] = order.actions;
-  if (action?.kind !== "tunnel" || action.df !== true) return order;
-  const { kind, port, tunnel } = action;
-  const udpPort = ports.get(port)?.udpPort;
-  if (user === undefined || udpPort === undefined) return { ...order, actions: [{ kind, port, tunnel }] };
-  user.path.sendTunnelled(order.frame, { tunnel, udpPort });
-  return undefined;
 }
 
 /** Makes the TAP a port, or says in the log why it cannot be: there is no sleeve then, but everything else. */

@@ -6,7 +6,7 @@ import type { BridgeParts } from "../../datapath/bridge_kernel_shell.ts";
 import { EbpfDatapath } from "../../datapath/ebpf/ebpf_shell.ts";
 import type { Machine } from "../../datapath/ebpf/machine.ts";
 import type { HostLeg } from "../../datapath/host_leg.ts";
-import type { UserSpace } from "../../datapath/ovs_sleeve_shell.ts";
+import type { UserSpace } from "../../datapath/tagged_links_shell.ts";
 import { LINK_NOTICES, QDISC_NOTICES } from "../../wire/netlink/rtnetlink.ts";
 import { openNetlinkIn } from "../host/netlink.ts";
 import { possibleCpus } from "./ovs_adapters.ts";

@@ -18,7 +18,7 @@ import * as rt from "../../wire/netlink/rtnetlink.ts";
 import type { Vni } from "../../wire/packet/vxlan.ts";
 import { Backlog } from "../backlog.ts";
 import { OvsMeters } from "../ovs_meters.ts";
-import { leftForKernel, type UserSpace } from "../ovs_sleeve_shell.ts";
+import { leftForKernel, type UserSpace } from "../tagged_links_shell.ts";
 import { TapKeeper } from "../tap_keeper.ts";
 import { type TunnelPort, TunnelPorts } from "../tunnel_ports_shell.ts";
 import { MAPS, type MissHeader } from "./layout.ts";

@@ -5,15 +5,11 @@
 import type { FlowAction } from "../../wire/netlink/ovs_keys.ts";
 import { ETHERNET_HEADER } from "../../wire/packet/ethernet.ts";
 import { VIRTIO_HEADER, VIRTIO_NEEDS_CHECKSUM } from "../../wire/packet/virtio_net.ts";
-import {
-  SLEEVE_HEADROOM,
-  type SleeveCounts,
-  type SleevePort,
-  type TakePacket,
-} from "../../overlay/ports/sleeve_port.ts";
-import { TAP_PACKET, type TapPort } from "../../overlay/ports/tap_port.ts";
+import type { SleeveCounts, SleevePort } from "../../overlay/ports/sleeve_port.ts";
+import { TAP_PACKET } from "../../overlay/ports/tap_port.ts";
 import { isUrgent, MissQueue, placeOf, READ_PACKETS } from "../miss_queue.ts";
-import { putTag, SleeveTags, takeTag } from "../sleeve_tags.ts";
+import type { SleeveTags } from "../sleeve_tags.ts";
+import { TaggedLinks, type UserSpace } from "../tagged_links_shell.ts";
 import { isLocalMiss, isMiss, MAX_OUTPUTS, MISS, type MissHeader, readMiss } from "./layout.ts";
 
 const MACS = 12;
@@ -24,10 +20,7 @@ const TAG = 4;
 const VIRTIO = { gso: 1, headers: 2, checksumStart: 6 } as const;
 
 /** What the end is made of. */
-export interface UserEndParts {
-  readonly tap: TapPort;
-  /** Opens the links' end; packets that come over them go to `take`. */
-  readonly openPath: (take: TakePacket) => SleevePort;
+export interface UserEndParts extends Pick<UserSpace, "openPath" | "tap"> {
   /** Puts the outputs of one frame where the programs look: the number of its tag, 0 where there are none,
    * undefined where the kernel refuses them. */
   readonly slotOf: (actions: readonly FlowAction[]) => number | undefined;
@@ -43,10 +36,7 @@ export interface TakeMisses {
 
 /** See the module's head. One thread, synchronous. */
 export class UserEnd implements Disposable {
-  /** Which tag stands for what. */
-  readonly tags = new SleeveTags();
-  /** The links' end. */
-  readonly path: SleevePort;
+  readonly #links: TaggedLinks;
   readonly #parts: UserEndParts;
   /** Packets of misses, as they were read. */
   readonly #waiting = new MissQueue<Uint8Array>();
@@ -57,11 +47,20 @@ export class UserEnd implements Disposable {
   /** Octets of the header in front of it. */
   #inFront = 0;
   readonly #macs = new Uint8Array(MACS);
-  readonly #dropped = { untagged: 0, unknownTag: 0, noTag: 0, kernelRefused: 0 };
 
   constructor(parts: UserEndParts) {
     this.#parts = parts;
-    this.path = parts.openPath(this.#take);
+    this.#links = new TaggedLinks(parts);
+  }
+
+  /** Which tag stands for what. */
+  get tags(): SleeveTags {
+    return this.#links.tags;
+  }
+
+  /** The links' end. */
+  get path(): SleevePort {
+    return this.#links.path;
   }
 
   /** Descriptor of the TAP. */
@@ -93,7 +92,7 @@ export class UserEnd implements Disposable {
       if (isMiss(buffer, VIRTIO_HEADER, to)) {
         if (isLocalMiss(buffer, VIRTIO_HEADER)) misses++;
         this.#miss(buffer, to, take);
-      } else this.#forLink(buffer, to);
+      } else this.#links.send(to);
     }
     return { emptied: false, misses };
   }
@@ -129,29 +128,12 @@ export class UserEnd implements Disposable {
     }
   }
 
-  #forLink(buffer: Uint8Array<ArrayBuffer>, to: number): void {
-    const tag = takeTag(buffer, 0, to);
-    const key = tag === 0 ? undefined : this.tags.keyOf(tag);
-    if (key === undefined) this.#dropped[tag === 0 ? "untagged" : "unknownTag"]++;
-    else {
-      const broadcast = (buffer[SLEEVE_HEADROOM + VIRTIO_HEADER]! & 1) !== 0;
-      this.path.send(key, buffer, { from: SLEEVE_HEADROOM, to, broadcast });
-    }
-  }
-
-  readonly #take: TakePacket = (key, bytes, from, to) => {
-    const tag = this.tags.tagOf(key);
-    if (tag === 0) return void this.#dropped.noTag++;
-    putTag(bytes, from, tag);
-    this.#write(bytes, from - SLEEVE_HEADROOM, to);
-  };
-
   /** Has the programs send a frame, that of the miss under way or another. */
   send(frame: Uint8Array, actions: readonly FlowAction[]): void {
     for (let i = 0; i < actions.length; i += MAX_OUTPUTS) {
       const slot = this.#parts.slotOf(actions.slice(i, i + MAX_OUTPUTS));
       if (slot === 0) continue;
-      if (slot === undefined) this.#dropped.kernelRefused++;
+      if (slot === undefined) this.#links.dropped.kernelRefused++;
       else if (frame === this.#frame) this.#sendMiss(frame, slot);
       else this.#sendOther(frame, slot);
     }
@@ -171,7 +153,7 @@ export class UserEnd implements Disposable {
     if ((header[0]! & VIRTIO_NEEDS_CHECKSUM) !== 0) shift(header, VIRTIO.checksumStart, TAG - this.#inFront);
     if (header[VIRTIO.gso] !== 0) shift(header, VIRTIO.headers, TAG - this.#inFront + MISS.tagSize);
     putSlot(buffer, frameAt - TAG + MACS, slot);
-    this.#write(buffer, from, frameAt + frame.length);
+    this.#links.write(buffer, from, frameAt + frame.length);
     buffer.set(restHeader);
     frame.set(this.#macs);
   }
@@ -179,24 +161,17 @@ export class UserEnd implements Disposable {
   #sendOther(frame: Uint8Array, slot: number): void {
     const own = this.#own;
     const to = VIRTIO_HEADER + TAG + frame.length;
-    if (to > own.length || frame.length < ETHERNET_HEADER) return void this.#dropped.kernelRefused++;
+    if (to > own.length || frame.length < ETHERNET_HEADER) return void this.#links.dropped.kernelRefused++;
     own.fill(0, 0, VIRTIO_HEADER);
     own.set(frame.subarray(0, MACS), VIRTIO_HEADER);
     putSlot(own, VIRTIO_HEADER + MACS, slot);
     own.set(frame.subarray(MACS), VIRTIO_HEADER + MACS + TAG);
-    this.#write(own, 0, to);
-  }
-
-  #write(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): void {
-    if (!this.#parts.tap.write(bytes, from, to)) this.#dropped.kernelRefused++;
+    this.#links.write(own, 0, to);
   }
 
   /** Counts of the links' end and of this one. */
   counts(): SleeveCounts {
-    const counts = this.path.counts();
-    const { kernelRefused, noTag, unknownTag, untagged } = this.#dropped;
-    const mine = { untagged, "unknown-tag": unknownTag, "no-tag": noTag, "kernel-refused": kernelRefused };
-    return { ...counts, dropped: { ...counts.dropped, ...mine } };
+    return this.#links.counts();
   }
 
   /** Sends what links have gathered. */
@@ -211,8 +186,7 @@ export class UserEnd implements Disposable {
 
   /** Closes the links' end and the TAP. */
   [Symbol.dispose](): void {
-    this.path[Symbol.dispose]();
-    this.#parts.tap[Symbol.dispose]();
+    this.#links[Symbol.dispose]();
   }
 }
 

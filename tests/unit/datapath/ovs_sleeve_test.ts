@@ -7,7 +7,7 @@ import type { DatapathEffect } from "../../../mod/overlay/ports/datapath_port.ts
 import { Dataplane } from "../../../mod/overlay/dataplane.ts";
 import type { DataplaneEvent } from "../../../mod/overlay/ports/dataplane_types.ts";
 import { OvsDatapath } from "../../../mod/datapath/ovs_shell.ts";
-import { leftForKernel } from "../../../mod/datapath/ovs_sleeve_shell.ts";
+import { leftForKernel } from "../../../mod/datapath/tagged_links_shell.ts";
 import type { SleeveNews } from "../../../mod/overlay/ports/sleeve_port.ts";
 import { NetlinkWriter } from "../../../mod/wire/netlink/netlink_writer.ts";
 import { OVS_CMD } from "../../../mod/wire/netlink/ovs.ts";
