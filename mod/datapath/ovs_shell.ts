@@ -40,9 +40,7 @@ import { takeNotices } from "../overlay/ports/notices.ts";
 import { TAP_NAME } from "../overlay/ports/tap_port.ts";
 
 /** Positions in `fds`. */
-const UPCALLS = 0;
-const NOTICES = 1;
-const USER_SPACE = 2;
+const [UPCALLS, NOTICES, USER_SPACE] = [0, 1, 2] as const;
 /** Batches of misses read by one call of drain(): more than are decided. Timers come in between: while a busy machine answers
  * many misses, the heartbeats of its links go out in time. */
 const BATCHES = 8;
