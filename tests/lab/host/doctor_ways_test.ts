@@ -96,7 +96,7 @@ declareTests(suite({
     world,
   ) => {
     const [one, two] = world.hosts as [Host, Host];
-    const file = Deno.makeTempFileSync({ dir: FOLDER, prefix: "resolv-" });
+    const file = `${FOLDER}/${one.netns}/resolv.conf`;
     Deno.writeTextFileSync(file, `nameserver ${two.address}\n`);
     await one.up("--dns-listen", ASKED, "--resolv-conf", file);
     await healthy([one]); // nobody answers there, and nobody wants to know
