@@ -8,6 +8,8 @@ import { untilReachable } from "../../../mod/docker/socket_wait_shell.ts";
 import { SystemClock } from "../../../mod/sys/clock.ts";
 import { seededRandom } from "../properties.ts";
 
+/** However busy the machine is. */
+const PATIENCE_MS = 60_000;
 const ID = "4f5e9a6b2c1d".padEnd(64, "0");
 
 /** An engine with one container, which speaks as Docker does: a stream of events in chunks. */
@@ -69,6 +71,15 @@ class SmallEngine {
   async stop(): Promise<void> {
     for (const stream of this.#streams) stream.close();
     await this.#server.shutdown();
+  }
+}
+
+/** Waits for something that takes milliseconds; fails where it does not come. */
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!isSo()) {
+    assert(performance.now() < deadline, `Not within ${PATIENCE_MS / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
@@ -209,9 +220,9 @@ Deno.test("EngineFollower waits for what the engine says of a container, and lea
     const held = Promise.withResolvers<void>();
     engine.held = held.promise;
     follower.start();
-    while (engine.paths.filter((path) => path === "/v1.41/version").length < 4) {
-      await new Promise((r) => setTimeout(r, 5));
-    }
+    await until("it is asked whether it answers at all, again and again", () => {
+      return engine.paths.filter((path) => path === "/v1.41/version").length >= 4;
+    });
     assert.deepEqual(follower.standing(ID), { kind: "unknown", name: undefined });
     held.resolve();
     await next("synced");
@@ -222,7 +233,7 @@ Deno.test("EngineFollower waits for what the engine says of a container, and lea
     engine.held = again.promise;
     isSilent = true;
     engine.tell("die");
-    while (logged.length < 2) await new Promise((r) => setTimeout(r, 5));
+    await until("it is left", () => logged.length >= 2);
     assert.match(logged[1]!, /^container engine lost: .*status is 500/);
     again.resolve();
   } finally {
